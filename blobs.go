@@ -1,0 +1,56 @@
+package sluice
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"time"
+)
+
+// Blobs is the contract for bytes. Disk and S3 pass one suite, blob/suite_test.go.
+//
+//  1. Put streams in constant memory and returns the size and SHA-256 of what
+//     it stored, not of what it was promised.
+//  2. Put returns only when the bytes are durable. They are visible whole or
+//     not at all.
+//  3. A Put that failed, was cancelled, or whose reader broke off leaves
+//     nothing that can be opened. Bytes land before the record that names
+//     them; what a crash leaves between the two is an orphan that Service.Sweep
+//     removes.
+//  4. Open gives any range of the bytes and is undisturbed by a Remove that
+//     comes after it.
+//  5. Keys are ids of Sluice's own making, never a user's. A key that is none
+//     is refused before anything is touched. Missing is CodeNotFound; Remove
+//     of what is missing succeeds.
+//
+// A full disk is CodeStorageFull; an error of the reader given to Put is
+// returned as it came.
+type Blobs interface {
+	// Put stores all of r under key. A key that is taken is CodeConflict.
+	Put(ctx context.Context, key string, r io.Reader) (Stored, error)
+	// Open gives the bytes under key. The caller closes it.
+	Open(ctx context.Context, key string) (io.ReadSeekCloser, error)
+	// Remove ends the bytes under key.
+	Remove(ctx context.Context, key string) error
+	// Walk calls fn for every key stored, in no order. Keys that come or go
+	// meanwhile may be missed or named. It ends with fn's first error.
+	Walk(ctx context.Context, fn func(key string, written time.Time) error) error
+	// Sweep removes what unfinished Puts left behind before a moment, and
+	// says how many such leftovers there were.
+	Sweep(ctx context.Context, before time.Time) (int, error)
+	// Ready says whether a Put could succeed now: an error is what to show.
+	Ready(ctx context.Context) error
+}
+
+// Stored is what a Put has written.
+type Stored struct {
+	Size   int64
+	SHA256 Digest
+}
+
+// Digest is a SHA-256 (FIPS 180-4).
+type Digest [sha256.Size]byte
+
+// String is the digest in lower-case hexadecimal.
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }

@@ -1,0 +1,86 @@
+package sluice
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Purpose says what a file is for, and the rules that follow from it.
+type Purpose struct {
+	Name            string
+	Title           string
+	Types           []string      // media types a file may have; empty for any
+	MaxSize         int64         // bytes
+	Retention       time.Duration // how long a file is kept, then deleted; zero for as long as its owner wishes
+	Linkable        bool          // whether links to such files may be minted
+	MaxLinkLifetime time.Duration // narrows what server and key allow; zero for no narrowing
+}
+
+// allows reports whether a file of this purpose may have a media type.
+func (p Purpose) allows(mediaType string) bool {
+	t, _, _ := strings.Cut(mediaType, ";")
+	return len(p.Types) == 0 || slices.Contains(p.Types, strings.TrimSpace(t))
+}
+
+// MaxFileSize is the largest file that any purpose may allow: 1 TiB.
+const MaxFileSize int64 = 1 << 40
+
+// Purposes is the set of purposes an installation knows, by name.
+type Purposes map[string]Purpose
+
+var purposeName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
+
+// NewPurposes makes a set, and refuses rules that contradict each other.
+func NewPurposes(list []Purpose) (Purposes, error) {
+	set := Purposes{}
+	for _, p := range list {
+		_, taken := set[p.Name]
+		switch {
+		case !purposeName.MatchString(p.Name):
+			return nil, fmt.Errorf("purpose %q: a name is 1 to 40 of a-z 0-9 _, a letter first", p.Name)
+		case taken:
+			return nil, fmt.Errorf("purpose %s is there twice", p.Name)
+		case p.MaxSize < 1 || p.MaxSize > MaxFileSize:
+			return nil, fmt.Errorf("purpose %s: max size is 1 to %d bytes", p.Name, MaxFileSize)
+		case p.Retention < 0 || p.MaxLinkLifetime < 0:
+			return nil, fmt.Errorf("purpose %s: a duration is not negative", p.Name)
+		}
+		set[p.Name] = p
+	}
+	if len(set) == 0 {
+		return nil, fmt.Errorf("there are no purposes")
+	}
+	return set, nil
+}
+
+// List gives the purposes by name.
+func (s Purposes) List() []Purpose {
+	return slices.SortedFunc(maps.Values(s), func(a, b Purpose) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// DefaultPurposes is the set of an installation that configures none.
+func DefaultPurposes() Purposes {
+	const mib, gib = 1 << 20, 1 << 30
+	documents := []string{"application/pdf", "image/jpeg", "image/png"}
+	set, err := NewPurposes([]Purpose{
+		{Name: "attachment", Title: "Attachment", MaxSize: 5 * gib, Linkable: true},
+		{Name: "invoice", Title: "Invoice", MaxSize: 100 * mib, Linkable: true},
+		{Name: "tax_document", Title: "Tax document", MaxSize: 100 * mib, Linkable: true},
+		{Name: "signed_agreement", Title: "Signed agreement", MaxSize: 100 * mib, Linkable: true},
+		{Name: "report", Title: "Report", MaxSize: 5 * gib, Linkable: true},
+		{Name: "identity_document", Title: "Identity document", MaxSize: 50 * mib, Types: documents, Linkable: true, MaxLinkLifetime: time.Hour},
+		{Name: "evidence", Title: "Evidence", MaxSize: 5 * gib, Linkable: true},
+		{Name: "logo", Title: "Logo", MaxSize: 10 * mib, Types: []string{"image/gif", "image/jpeg", "image/png", "image/svg+xml", "image/webp"}, Linkable: true},
+		{Name: "import", Title: "Import", MaxSize: 50 * gib},
+		{Name: "export", Title: "Export", MaxSize: 50 * gib, Linkable: true},
+		{Name: "generic", Title: "Generic", MaxSize: 50 * gib, Linkable: true},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return set
+}

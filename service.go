@@ -1,0 +1,229 @@
+package sluice
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Service holds the rules. Every face of Sluice calls it, so that
+// authorisation, validation and audit cannot differ between them. It is safe
+// for concurrent use.
+type Service struct {
+	store     Store
+	blobs     Blobs
+	keys      keyring
+	purposes  Purposes
+	lifetime  time.Duration
+	publicURL string
+	now       func() time.Time
+	random    io.Reader
+	ids       *ids
+	log       *slog.Logger
+}
+
+// Config is what a Service is made of.
+type Config struct {
+	Store       Store
+	Blobs       Blobs
+	SigningKeys []SigningKey // the first one signs, all are accepted
+	PublicURL   string       // where links lead: scheme, host, and a path when there is one
+
+	Purposes        Purposes         // DefaultPurposes() when nil
+	MaxLinkLifetime time.Duration    // for keys without a value of their own; MaxLinkLifetime when 0
+	Now             func() time.Time // time.Now when nil
+	Random          io.Reader        // crypto/rand when nil; safe for concurrent use
+	Log             *slog.Logger     // slog.Default() when nil
+}
+
+// New makes a Service, and refuses a configuration it could not work with.
+func New(c Config) (*Service, error) {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("public URL %q: want http:// or https://, a host, and no query", c.PublicURL)
+	}
+	if c.Store == nil || c.Blobs == nil || len(c.SigningKeys) == 0 {
+		return nil, errors.New("a service needs a store, blobs and a signing key")
+	}
+	s := &Service{
+		store: c.Store, blobs: c.Blobs, keys: slices.Clone(c.SigningKeys),
+		purposes: c.Purposes, lifetime: c.MaxLinkLifetime, publicURL: strings.TrimSuffix(c.PublicURL, "/"),
+		now: c.Now, random: c.Random, log: c.Log,
+	}
+	if s.purposes == nil {
+		s.purposes = DefaultPurposes()
+	}
+	if s.lifetime == 0 {
+		s.lifetime = MaxLinkLifetime
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.random == nil {
+		s.random = rand.Reader
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	s.ids = newIDs(s.random)
+	return s, nil
+}
+
+// Now is the moment by the service's clock, in UTC microseconds.
+func (s *Service) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// NewRequestID makes an id for a request.
+func (s *Service) NewRequestID() string { return s.ids.make(PrefixRequest, s.Now()) }
+
+// PublicURL is where links lead, without a slash at its end.
+func (s *Service) PublicURL() string { return s.publicURL }
+
+// Purposes gives the purposes of this installation, by name.
+func (s *Service) Purposes() []Purpose { return s.purposes.List() }
+
+// Ready says whether changes could be committed and bytes stored now.
+func (s *Service) Ready(ctx context.Context) error {
+	return errors.Join(s.store.Ready(ctx), s.blobs.Ready(ctx))
+}
+
+// Caller is who asks the service for something: a key that presented its
+// secret, or the operator at the command line.
+type Caller struct {
+	Ledger  LedgerID
+	Actor   Actor
+	Key     Key // when Actor.Type is ActorKey
+	Request Request
+}
+
+// Operator is the caller for commands that work on the data directly: it may
+// do everything in one ledger.
+func Operator(l LedgerID) Caller {
+	return Caller{Ledger: l, Actor: Actor{Type: ActorCLI, Name: "operator"}}
+}
+
+// Authenticate gives the caller that a key's secret stands for. A secret that
+// is malformed is refused without asking the store.
+func (s *Service) Authenticate(ctx context.Context, secret string, r Request) (Caller, error) {
+	hash, ok := hashKeySecret(secret)
+	if !ok {
+		return Caller{}, Errorf(CodeUnauthenticated, "this is not a Sluice API key")
+	}
+	var key Key
+	err := s.store.View(ctx, func(r Reader) (err error) {
+		key, err = r.KeyByHash(hash)
+		return err
+	})
+	if CodeOf(err) == CodeNotFound {
+		return Caller{}, Errorf(CodeUnauthenticated, "no such API key")
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	if err := s.active(key); err != nil {
+		return Caller{}, err
+	}
+	return Caller{
+		Ledger:  key.Ledger,
+		Actor:   Actor{Type: ActorKey, ID: key.ID, Name: key.Name},
+		Key:     key,
+		Request: r.clipped(),
+	}, nil
+}
+
+func (s *Service) active(k Key) error {
+	switch {
+	case !k.Revoked.IsZero():
+		return Errorf(CodeUnauthenticated, "this API key was revoked")
+	case !k.Active(s.Now()):
+		return Errorf(CodeUnauthenticated, "this API key has expired")
+	}
+	return nil
+}
+
+// entry begins an entry of what a caller does.
+func (s *Service) entry(c Caller, a Action, now time.Time) Entry {
+	e := Entry{ID: s.ids.make(PrefixEntry, now), Ledger: c.Ledger, Time: now, Action: a, Outcome: Allowed, Actor: c.Actor}
+	if c.Request != (Request{}) {
+		request := c.Request
+		e.Request = &request
+	}
+	return e
+}
+
+// change is the one way to change anything: authorise against the key as it
+// is now, change, record, all in one Update. A missing scope is recorded too.
+func (s *Service) change(ctx context.Context, c Caller, scope Scope, fn func(tx Tx, now time.Time) error) error {
+	var denied error
+	err := s.store.Update(ctx, c.Ledger, func(tx Tx) error {
+		now := s.Now()
+		denied = nil
+		if c.Actor.Type == ActorKey {
+			key, err := tx.Key(c.Ledger, c.Key.ID)
+			if err != nil {
+				return err
+			}
+			if err := s.active(key); err != nil {
+				return err
+			}
+			if !key.Grants(scope) {
+				denied = missingScope(scope)
+				return tx.Record(s.denial(c, scope, now))
+			}
+		}
+		return fn(tx, now)
+	})
+	return errors.Join(err, denied)
+}
+
+// read gives fn a snapshot when the caller has the scope, and records it when
+// the caller has not.
+func (s *Service) read(ctx context.Context, c Caller, scope Scope, fn func(Reader) error) error {
+	if err := s.Allow(ctx, c, scope); err != nil {
+		return err
+	}
+	return s.store.View(ctx, fn)
+}
+
+// Allow answers CodeForbidden, and records it, when the caller lacks a scope.
+// It is for work that must be refused before it begins, such as an upload.
+func (s *Service) Allow(ctx context.Context, c Caller, scope Scope) error {
+	if c.Actor.Type != ActorKey || c.Key.Grants(scope) {
+		return nil
+	}
+	err := s.store.Update(ctx, c.Ledger, func(tx Tx) error {
+		return tx.Record(s.denial(c, scope, s.Now()))
+	})
+	return errors.Join(err, missingScope(scope))
+}
+
+func (s *Service) denial(c Caller, scope Scope, now time.Time) Entry {
+	e := s.entry(c, AccessDenied, now)
+	e.Outcome = Refused
+	e.Refusal = Refusal("missing_scope:" + string(scope))
+	return e
+}
+
+func missingScope(scope Scope) error {
+	return Errorf(CodeForbidden, "this API key lacks the scope %s", scope)
+}
+
+// noSuch is what a caller learns of an object that does not exist, or is not
+// theirs to see.
+func noSuch(what, id string) error {
+	return Errorf(CodeNotFound, "no %s %q is visible to this key", what, clip(id, 64))
+}
+
+// found turns the store's not_found into one that names the object.
+func found(err error, what, id string) error {
+	if CodeOf(err) == CodeNotFound {
+		return noSuch(what, id)
+	}
+	return err
+}

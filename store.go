@@ -1,0 +1,131 @@
+package sluice
+
+import (
+	"context"
+	"time"
+)
+
+// Store is the contract for records. SQLite and PostgreSQL pass one suite,
+// store/suite_test.go.
+//
+//  1. An Update is atomic: its changes and its entries appear together or not
+//     at all, on error, panic, cancelled context, and kill.
+//  2. An Update that returned nil is durable: it survives kill -9 and loss of
+//     power.
+//  3. Concurrent Updates may share one commit. Each is isolated: one that
+//     fails leaves its neighbours untouched.
+//  4. A ledger's seq starts at 0 and has no gap, under any number of
+//     goroutines and processes. Taking the ledger's head is the first thing an
+//     Update does, so the order of entries is the order of decisions.
+//  5. The function given to Update may run again after a failure to serialise,
+//     and may run beside no other of its ledger: it touches only its Tx, does
+//     no other I/O, and does not wait.
+//  6. A View sees one consistent snapshot and cannot write. It reads what
+//     every Update that returned before it began has written.
+//  7. What is missing, or belongs to another ledger, is CodeNotFound; a
+//     duplicate id is CodeConflict.
+//  8. Lists run newest first by (created, id), entries by (time, seq), and
+//     page in both directions, stable while rows come and go.
+//  9. Moments are UTC microseconds; texts and metadata come back byte for
+//     byte; a hostile string is data.
+//  10. Deleting a file ends its links, and revoking a key ends the links it
+//     minted, in the same Update. Rows stay, so that cursors and the log hold.
+//  11. Migrations only go forward. A schema newer than the program is refused
+//     when it is opened.
+//
+// What the store cannot do now is CodeUnavailable, with RetryAfter; a full disk
+// is CodeStorageFull. Either way nothing was changed.
+type Store interface {
+	// Update runs fn once, or again after a failure to serialise, in one
+	// transaction on a ledger, and commits it when fn returns nil.
+	Update(ctx context.Context, ledger LedgerID, fn func(Tx) error) error
+	// View runs fn on a snapshot.
+	View(ctx context.Context, fn func(Reader) error) error
+	// Ready says whether an Update could succeed now: an error is what to show.
+	Ready(ctx context.Context) error
+	Close() error
+}
+
+// Reader reads records. Every method but those that say otherwise sees one
+// ledger only.
+type Reader interface {
+	// Accounts gives every account, oldest first.
+	Accounts() ([]Account, error)
+	// SigningKeys gives the ids of the signing keys that this database has
+	// been used with, oldest first.
+	SigningKeys() ([]string, error)
+
+	// KeyByHash finds a key in any ledger by the hash of its secret.
+	KeyByHash(hash Digest) (Key, error)
+	Key(ledger LedgerID, id string) (Key, error)
+	Keys(ledger LedgerID, page Page) (List[Key], error)
+
+	// File gives a file, active or deleted.
+	File(ledger LedgerID, id string) (File, error)
+	Files(ledger LedgerID, filter FileFilter, page Page) (List[File], error)
+	// ActiveFile reports whether a file with this id has bytes, in any ledger.
+	ActiveFile(id string) (bool, error)
+
+	// Link gives a link, also one that has ended.
+	Link(ledger LedgerID, id string) (Link, error)
+	// Links leaves out the links that were ended by their owner.
+	Links(ledger LedgerID, filter LinkFilter, page Page) (List[Link], error)
+
+	Entry(ledger LedgerID, id string) (Entry, error)
+	Entries(ledger LedgerID, filter EntryFilter, page Page) (List[Entry], error)
+}
+
+// Tx changes records. Every change takes the entry that tells of it, and there
+// is no other way to change anything: seq is given in the order of the calls.
+type Tx interface {
+	Reader
+
+	CreateAccount(Account, Entry) error
+	// AddSigningKey notes that a signing key is in use with this database.
+	AddSigningKey(id string, now time.Time) error
+
+	CreateKey(Key, Entry) error
+	// RevokeKey ends a key and every link it minted that is still good.
+	RevokeKey(id string, now time.Time, e Entry) error
+
+	CreateFile(File, Entry) error
+	// DeleteFile marks a file as deleted and ends its links.
+	DeleteFile(id string, now time.Time, e Entry) error
+
+	CreateLink(Link, Entry) error
+	// UpdateLink replaces Reason, Metadata, Expires, Revoked, Ended and Updated.
+	UpdateLink(Link, Entry) error
+	// Redeemed counts one download of a link.
+	Redeemed(id string, now time.Time, e Entry) error
+
+	// Record adds an entry that tells of no change, such as a refusal.
+	Record(Entry) error
+}
+
+// FileFilter narrows a list of files; its zero value narrows nothing.
+type FileFilter struct {
+	Purpose string
+	IDs     []string
+	Created TimeRange
+}
+
+// LinkFilter narrows a list of links.
+type LinkFilter struct {
+	FileID  string
+	IDs     []string
+	Created TimeRange
+	Expired *bool     // by Now
+	Now     time.Time // with Expired
+}
+
+// EntryFilter narrows a list of entries.
+type EntryFilter struct {
+	FileID    string
+	LinkID    string
+	KeyID     string // see Entry.KeyID
+	Action    Action
+	Outcome   Outcome
+	RequestID string
+	IDs       []string
+	Created   TimeRange
+}
