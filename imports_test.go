@@ -1,0 +1,131 @@
+package sluice_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/modfile"
+)
+
+// directions says, for each folder with Go files, which folders of this module its package may import.
+// "." is the root and "*" on the right is everything.
+var directions = map[string][]string{
+	"ledger":     {},
+	"api":        {},
+	".":          {"ledger"},
+	"store":      {".", "ledger"},
+	"blob":       {".", "ledger"},
+	"server":     {".", "api"},
+	"compat/*":   {".", "api"},
+	"console":    {"."},
+	"client":     {".", "api", "ledger"},
+	"sluicetest": {".", "store", "blob", "server"},
+	"cmd/sluice": {"*"},
+}
+
+// confined says which folders may import a module or package from outside, in code and in tests.
+// The tests of cmd/sluice may too: they look at what a command left behind.
+var confined = []struct{ prefix, only string }{
+	{"database/sql", "store"},
+	{"modernc.org/sqlite", "store"},
+	{"github.com/jackc", "store"},
+	{"github.com/aws", "blob"},
+}
+
+// TestImports holds every Go file to the two tables above. A test file of the package itself imports what the
+// package may; an external test package may also import its own package, sluicetest, and what sluicetest may.
+func TestImports(t *testing.T) {
+	gomod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := modfile.ModulePath(gomod)
+
+	err = filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		if d.IsDir() && name != "." && isApart(name) {
+			return filepath.SkipDir
+		}
+		if !d.IsDir() && path.Ext(name) == ".go" {
+			checkFile(t, module, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// isApart reports whether the go command leaves the folder out of this module's packages.
+func isApart(dir string) bool {
+	base := path.Base(dir)
+	_, err := os.Stat(path.Join(dir, "go.mod"))
+	return err == nil || base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")
+}
+
+func checkFile(t *testing.T, module, name string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	dir, isTest := path.Dir(name), strings.HasSuffix(name, "_test.go")
+	allowed, ok := row(dir)
+	if !ok {
+		t.Errorf("%s: no row in directions for the folder %s: say where it belongs", name, dir)
+		return
+	}
+	if isTest && strings.HasSuffix(file.Name.Name, "_test") {
+		allowed = slices.Concat(allowed, []string{dir, "sluicetest"}, directions["sluicetest"])
+	}
+
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if ours, ok := within(module, imported); ok {
+			if !slices.Contains(allowed, "*") && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s: %s may import %q of ours", name, imported, dir, allowed)
+			}
+			continue
+		}
+		for _, c := range confined {
+			_, applies := within(c.prefix, imported)
+			if applies && dir != c.only && !(isTest && dir == "cmd/sluice") {
+				t.Errorf("%s imports %s: only %s may", name, imported, c.only)
+			}
+		}
+	}
+}
+
+// row finds the row of directions that covers dir.
+func row(dir string) (allowed []string, ok bool) {
+	for pattern, allowed := range directions {
+		if match, _ := path.Match(pattern, dir); match {
+			return allowed, true
+		}
+	}
+	return nil, false
+}
+
+// within returns the part of an import path below prefix, "." for prefix itself, and whether it is below at all.
+func within(prefix, imported string) (rest string, ok bool) {
+	if imported == prefix {
+		return ".", true
+	}
+	return strings.CutPrefix(imported, prefix+"/")
+}
