@@ -36,20 +36,25 @@ func (l LedgerID) String() string { return l.Account + "/" + string(l.Mode) }
 
 // CreateAccount makes an account. The first entry of its live ledger tells of it.
 func (s *Service) CreateAccount(ctx context.Context, name string) (Account, error) {
+	a, err := s.newAccount(name)
+	if err != nil {
+		return a, err
+	}
+	live := LedgerID{Account: a.ID, Mode: Live}
+	err = s.store.Update(ctx, live, func(tx Tx) error {
+		return tx.CreateAccount(a, s.entry(Operator(live), AccountCreated, a.Created))
+	})
+	return a, err
+}
+
+func (s *Service) newAccount(name string) (Account, error) {
 	var v Invalid
 	if name == "" {
 		v.Add("name", "required", "an account needs a name")
 	}
 	validateText(&v, "name", name, MaxKeyNameLen)
-	if err := v.Err(); err != nil {
-		return Account{}, err
-	}
-	a := Account{ID: s.ids.make(PrefixAccount, s.Now()), Name: name, Created: s.Now()}
-	ledger := LedgerID{Account: a.ID, Mode: Live}
-	err := s.store.Update(ctx, ledger, func(tx Tx) error {
-		return tx.CreateAccount(a, s.entry(Operator(ledger), AccountCreated, a.Created))
-	})
-	return a, err
+	now := s.Now()
+	return Account{ID: s.ids.make(PrefixAccount, now), Name: name, Created: now}, v.Err()
 }
 
 // Accounts lists every account, oldest first.

@@ -37,17 +37,18 @@ type Action string
 
 // The actions.
 const (
-	AccountCreated Action = "account.created"
-	KeyCreated     Action = "key.created"
-	KeyEnded       Action = "key.revoked"
-	FileCreated    Action = "file.created"
-	FileEnded      Action = "file.deleted"
-	LinkCreated    Action = "link.created"
-	LinkUpdated    Action = "link.updated"
-	LinkEnded      Action = "link.revoked"
-	LinkRedeemed   Action = "link.redeemed"
-	LinkRefused    Action = "link.refused"
-	AccessDenied   Action = "access.denied"
+	AccountCreated  Action = "account.created"
+	SigningKeyAdded Action = "signing_key.added"
+	KeyCreated      Action = "key.created"
+	KeyEnded        Action = "key.revoked"
+	FileCreated     Action = "file.created"
+	FileEnded       Action = "file.deleted"
+	LinkCreated     Action = "link.created"
+	LinkUpdated     Action = "link.updated"
+	LinkEnded       Action = "link.revoked"
+	LinkRedeemed    Action = "link.redeemed"
+	LinkRefused     Action = "link.refused"
+	AccessDenied    Action = "access.denied"
 )
 
 // Outcome says whether the act was allowed.

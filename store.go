@@ -82,7 +82,7 @@ type Tx interface {
 
 	CreateAccount(Account, Entry) error
 	// AddSigningKey notes that a signing key is in use with this database.
-	AddSigningKey(id string, now time.Time) error
+	AddSigningKey(id string, now time.Time, e Entry) error
 
 	CreateKey(Key, Entry) error
 	// RevokeKey ends a key and every link it minted that is still good.

@@ -1,0 +1,88 @@
+package sluice
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// First is what Start makes in an empty store.
+type First struct {
+	Account Account
+	Key     Key    // a test key that may do everything
+	Secret  string // shown once
+}
+
+// Start ties the service to its store, and is called once before any other
+// work. In an empty store it makes the first account and a test key; when an
+// earlier Start was killed between the two, the next one goes on. A store that
+// was used with other signing keys is refused: its links would not open here.
+func (s *Service) Start(ctx context.Context) (*First, error) {
+	accounts, err := s.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(accounts) == 0 {
+		a, err := s.newAccount("default")
+		if err != nil {
+			return nil, err
+		}
+		accounts = []Account{a}
+	}
+	if err := s.adopt(ctx, accounts[0]); err != nil {
+		return nil, err
+	}
+	return s.firstKey(ctx, accounts[0])
+}
+
+// adopt makes the account if it is new, and notes the signing keys that the
+// store does not know yet.
+func (s *Service) adopt(ctx context.Context, a Account) error {
+	live := LedgerID{Account: a.ID, Mode: Live}
+	operator := Caller{Ledger: live, Actor: Actor{Type: ActorSystem, Name: "start"}}
+	return s.store.Update(ctx, live, func(tx Tx) error {
+		accounts, err := tx.Accounts()
+		if err != nil {
+			return err
+		}
+		now := s.Now()
+		if len(accounts) == 0 {
+			if err := tx.CreateAccount(a, s.entry(operator, AccountCreated, now)); err != nil {
+				return err
+			}
+		}
+		known, err := tx.SigningKeys()
+		if err != nil {
+			return err
+		}
+		isKnown := func(k SigningKey) bool { return slices.Contains(known, k.ID()) }
+		if len(known) > 0 && !slices.ContainsFunc(s.keys, isKnown) {
+			return fmt.Errorf("this database was made with other signing keys than those of the secrets file (it knows %v); use the secrets file that belongs to it", known)
+		}
+		return s.addSigningKeys(tx, operator, slices.DeleteFunc(slices.Clone(s.keys), isKnown), now)
+	})
+}
+
+func (s *Service) addSigningKeys(tx Tx, c Caller, keys []SigningKey, now time.Time) error {
+	for _, k := range keys {
+		e := s.entry(c, SigningKeyAdded, now)
+		e.Key = &KeyPart{ID: k.ID(), Name: "signing key"}
+		if err := tx.AddSigningKey(k.ID(), now, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstKey makes a test key for an account that has no key at all.
+func (s *Service) firstKey(ctx context.Context, a Account) (*First, error) {
+	for _, m := range []Mode{Test, Live} {
+		list, err := s.Keys(ctx, Operator(LedgerID{Account: a.ID, Mode: m}), Page{Limit: 1})
+		if err != nil || len(list.Data) > 0 {
+			return nil, err
+		}
+	}
+	k, secret, err := s.CreateKey(ctx, Operator(LedgerID{Account: a.ID, Mode: Test}), NewKey{Name: "first test key"})
+	return &First{Account: a, Key: k, Secret: secret}, err
+}
