@@ -19,36 +19,40 @@ type First struct {
 // earlier Start was killed between the two, the next one goes on. A store that
 // was used with other signing keys is refused: its links would not open here.
 func (s *Service) Start(ctx context.Context) (*First, error) {
-	accounts, err := s.Accounts(ctx)
-	if err != nil {
+	if err := s.adopt(ctx); err != nil {
 		return nil, err
 	}
-	if len(accounts) == 0 {
-		a, err := s.newAccount("default")
-		if err != nil {
-			return nil, err
-		}
-		accounts = []Account{a}
-	}
-	if err := s.adopt(ctx, accounts[0]); err != nil {
+	accounts, err := s.Accounts(ctx)
+	if err != nil {
 		return nil, err
 	}
 	return s.firstKey(ctx, accounts[0])
 }
 
-// adopt makes the account if it is new, and notes the signing keys that the
-// store does not know yet.
-func (s *Service) adopt(ctx context.Context, a Account) error {
-	live := LedgerID{Account: a.ID, Mode: Live}
-	operator := Caller{Ledger: live, Actor: Actor{Type: ActorSystem, Name: "start"}}
-	return s.store.Update(ctx, live, func(tx Tx) error {
-		accounts, err := tx.Accounts()
-		if err != nil {
-			return err
-		}
+// adopt makes the first account where there is none, and notes the signing
+// keys that the store does not know yet.
+func (s *Service) adopt(ctx context.Context) error {
+	first, err := s.newAccount("default")
+	if err != nil {
+		return err
+	}
+	accounts, err := s.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	if len(accounts) > 0 {
+		first = accounts[0]
+	}
+	starter := Caller{
+		Ledger: LedgerID{Account: first.ID, Mode: Live},
+		Actor:  Actor{Type: ActorSystem, Name: "start"},
+	}
+	return s.store.Update(ctx, starter.Ledger, func(tx Tx) error {
 		now := s.Now()
-		if len(accounts) == 0 {
-			if err := tx.CreateAccount(a, s.entry(operator, AccountCreated, now)); err != nil {
+		if accounts, err := tx.Accounts(); err != nil {
+			return err
+		} else if len(accounts) == 0 {
+			if err := tx.CreateAccount(first, s.entry(starter, AccountCreated, now)); err != nil {
 				return err
 			}
 		}
@@ -60,7 +64,7 @@ func (s *Service) adopt(ctx context.Context, a Account) error {
 		if len(known) > 0 && !slices.ContainsFunc(s.keys, isKnown) {
 			return fmt.Errorf("this database was made with other signing keys than those of the secrets file (it knows %v); use the secrets file that belongs to it", known)
 		}
-		return s.addSigningKeys(tx, operator, slices.DeleteFunc(slices.Clone(s.keys), isKnown), now)
+		return s.addSigningKeys(tx, starter, slices.DeleteFunc(slices.Clone(s.keys), isKnown), now)
 	})
 }
 
