@@ -1,0 +1,166 @@
+package store
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice"
+)
+
+// listing is the query of one list: what it shows, its order, and its
+// conditions, which are constants with a numbered placeholder at their end.
+type listing struct {
+	columns, table string
+	at, tie        string // the columns that order it
+	least          any    // what is below every tie
+	where          string
+	filters        []any
+}
+
+// fixed is how many placeholders stand before those of the filters.
+const fixed = 6
+
+func (q *listing) placeholder(value any) string {
+	q.filters = append(q.filters, value)
+	return "$" + strconv.Itoa(fixed+len(q.filters))
+}
+
+// and adds a condition, such as "purpose =".
+func (q *listing) and(condition string, value any) {
+	q.where += " AND " + condition + " " + q.placeholder(value)
+}
+
+// equal adds the condition that a column has a value, unless that is "".
+func (q *listing) equal(column, value string) {
+	if value != "" {
+		q.and(column+" =", value)
+	}
+}
+
+// in adds the condition that a column has one of some values, if there are
+// any. The last is repeated up to a power of two, so that few texts are prepared.
+func (q *listing) in(column string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	marks := make([]string, 1<<bits.Len(uint(len(values)-1)))
+	for i := range marks {
+		marks[i] = q.placeholder(values[min(i, len(values)-1)])
+	}
+	q.where += " AND " + column + " IN (" + strings.Join(marks, ", ") + ")"
+}
+
+// position is a place in the order of a list.
+type position struct {
+	at  int64
+	tie any
+}
+
+// span is the part of a list between two positions, without them.
+type span struct{ older, newer position }
+
+// within gives the part of a list that lies in a range of moments. A moment
+// with the least tie stands below all that happened in it.
+func (q *listing) within(r sluice.TimeRange) span {
+	older, newer := int64(math.MinInt64), int64(math.MaxInt64)
+	if r.GTE != nil {
+		older = max(older, ceil(*r.GTE))
+	}
+	if r.GT != nil {
+		older = max(older, r.GT.UnixMicro()+1)
+	}
+	if r.LT != nil {
+		newer = min(newer, ceil(*r.LT))
+	}
+	if r.LTE != nil {
+		newer = min(newer, r.LTE.UnixMicro()+1)
+	}
+	return span{position{older, q.least}, position{newer, q.least}}
+}
+
+// ceil is the first whole microsecond that is not before t.
+func ceil(t time.Time) int64 {
+	return t.Add(time.Microsecond - 1).UnixMicro()
+}
+
+// query gives the SQL. It asks for the span's newest, or with up for its
+// oldest first.
+func (q *listing) query(up bool) string {
+	order := " DESC"
+	if up {
+		order = ""
+	}
+	key := "(" + q.at + ", " + q.tie + ")"
+	return "SELECT " + q.columns + " FROM " + q.table +
+		" WHERE ledger = $1 AND " + key + " > ($2, $3) AND " + key + " < ($4, $5)" + q.where +
+		" ORDER BY " + q.at + order + ", " + q.tie + order + " LIMIT $6"
+}
+
+func (q *listing) args(ledger int64, s span, limit int) []any {
+	return append([]any{ledger, s.older.at, s.older.tie, s.newer.at, s.newer.tie, limit}, q.filters...)
+}
+
+// cursor narrows s to what lies beyond the object that a page begins at.
+func (q *listing) cursor(r *reader, ledger int64, p sluice.Page, s *span) error {
+	param, id := "starting_after", p.After
+	if p.Before != "" {
+		param, id = "ending_before", p.Before
+	}
+	if id == "" {
+		return nil
+	}
+	var at position
+	err := r.one([]any{&at.at, &at.tie}, "SELECT "+q.at+", "+q.tie+" FROM "+q.table+" WHERE id = $1 AND ledger = $2", id, ledger)
+	switch {
+	case err == errNotFound:
+		var v sluice.Invalid
+		v.Add(param, "invalid", "%s names no object of this list", param)
+		return v.Err()
+	case err != nil:
+		return err
+	case p.Before != "" && at.at >= s.older.at:
+		s.older = at
+	case p.Before == "" && at.at < s.newer.at:
+		s.newer = at
+	}
+	return nil
+}
+
+// list reads one page; fields says where a row goes.
+func list[T any](r *reader, l sluice.LedgerID, q listing, created sluice.TimeRange, p sluice.Page, fields func(*T) []any) (sluice.List[T], error) {
+	var v sluice.Invalid
+	if p.Limit < 1 || p.Limit > sluice.MaxPageSize {
+		v.Add("limit", "out_of_range", "limit is 1 to %d", sluice.MaxPageSize)
+	}
+	if p.After != "" && p.Before != "" {
+		v.Add("ending_before", "invalid", "starting_after and ending_before exclude each other")
+	}
+	if err := v.Err(); err != nil {
+		return sluice.List[T]{}, err
+	}
+	ledger, err := r.ledgerID(l)
+	if err != nil {
+		return sluice.List[T]{}, err
+	}
+	s := q.within(created)
+	if err := q.cursor(r, ledger, p, &s); err != nil {
+		return sluice.List[T]{}, err
+	}
+	up := p.Before != ""
+	rows, err := many(r, fields, q.query(up), q.args(ledger, s, p.Limit+1)...)
+	if err != nil {
+		return sluice.List[T]{}, err
+	}
+	more := len(rows) > p.Limit
+	if more {
+		rows = rows[:p.Limit]
+	}
+	if up {
+		slices.Reverse(rows)
+	}
+	return sluice.List[T]{Data: rows, More: more}, nil
+}

@@ -1,0 +1,101 @@
+-- Moments are microseconds since 1970 in UTC, NULL for none. Every index of a
+-- list begins with the ledger and ends in the order of the list.
+-- +goose Up
+CREATE TABLE account (
+    id      TEXT NOT NULL PRIMARY KEY,
+    name    TEXT NOT NULL,
+    created INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE signing_key (
+    id      TEXT NOT NULL PRIMARY KEY,
+    created INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE ledger (
+    id      INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    mode    TEXT NOT NULL,
+    next    INTEGER NOT NULL, -- seq of the next entry
+    UNIQUE (account, mode)
+) STRICT;
+
+CREATE TABLE key (
+    ledger            INTEGER NOT NULL,
+    id                TEXT NOT NULL PRIMARY KEY,
+    name              TEXT NOT NULL,
+    hash              BLOB NOT NULL UNIQUE,
+    scopes            TEXT NOT NULL, -- separated by spaces
+    created           INTEGER NOT NULL,
+    updated           INTEGER NOT NULL,
+    expires           INTEGER,
+    revoked           INTEGER,
+    max_link_lifetime INTEGER NOT NULL -- nanoseconds
+) STRICT;
+CREATE INDEX key_list ON key (ledger, created, id);
+
+CREATE TABLE file (
+    ledger   INTEGER NOT NULL,
+    id       TEXT NOT NULL PRIMARY KEY,
+    purpose  TEXT NOT NULL,
+    filename TEXT NOT NULL,
+    title    TEXT NOT NULL,
+    type     TEXT NOT NULL,
+    size     INTEGER NOT NULL,
+    sha256   BLOB NOT NULL,
+    metadata TEXT NOT NULL,
+    created  INTEGER NOT NULL,
+    updated  INTEGER NOT NULL,
+    deleted  INTEGER
+) STRICT;
+CREATE INDEX file_list ON file (ledger, created, id) WHERE deleted IS NULL;
+CREATE INDEX file_by_purpose ON file (ledger, purpose, created, id) WHERE deleted IS NULL;
+
+CREATE TABLE link (
+    ledger      INTEGER NOT NULL,
+    id          TEXT NOT NULL PRIMARY KEY,
+    file_id     TEXT NOT NULL,
+    key_id      TEXT NOT NULL,
+    signing_key TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    metadata    TEXT NOT NULL,
+    created     INTEGER NOT NULL,
+    updated     INTEGER NOT NULL,
+    expires     INTEGER,
+    revoked     INTEGER,
+    ended       TEXT NOT NULL,
+    downloads   INTEGER NOT NULL,
+    redeemed    INTEGER
+) STRICT;
+CREATE INDEX link_list ON link (ledger, created, id, expires) WHERE ended <> 'revoked';
+CREATE INDEX link_by_file ON link (ledger, file_id, created, id) WHERE ended <> 'revoked';
+CREATE INDEX link_by_key ON link (ledger, key_id, expires) WHERE revoked IS NULL;
+
+CREATE TABLE entry (
+    ledger      INTEGER NOT NULL,
+    seq         INTEGER NOT NULL,
+    id          TEXT NOT NULL UNIQUE,
+    time        INTEGER NOT NULL,
+    action      TEXT NOT NULL,
+    outcome     TEXT NOT NULL,
+    file_id     TEXT,
+    link_id     TEXT,
+    key_id      TEXT,
+    request_id  TEXT,
+    leaf        BLOB NOT NULL,
+    disclosures BLOB NOT NULL,
+    PRIMARY KEY (ledger, seq)
+) STRICT;
+CREATE INDEX entry_list ON entry (ledger, time, seq);
+CREATE INDEX entry_by_action ON entry (ledger, action, time, seq);
+CREATE INDEX entry_by_outcome ON entry (ledger, outcome, time, seq);
+CREATE INDEX entry_by_file ON entry (ledger, file_id, time, seq) WHERE file_id IS NOT NULL;
+CREATE INDEX entry_by_link ON entry (ledger, link_id, time, seq) WHERE link_id IS NOT NULL;
+CREATE INDEX entry_by_key ON entry (ledger, key_id, time, seq) WHERE key_id IS NOT NULL;
+CREATE INDEX entry_by_request ON entry (ledger, request_id, time, seq) WHERE request_id IS NOT NULL;
+
+-- Written to find out whether anything can be.
+CREATE TABLE probe (
+    n INTEGER NOT NULL
+) STRICT;
+INSERT INTO probe (n) VALUES (0);

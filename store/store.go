@@ -1,0 +1,246 @@
+// Package store keeps records in a database: sluice.Store on database/sql.
+//
+// The SQL is written once, beside the struct it fills, and runs on every
+// database; what is particular to one is in its dialect.
+package store
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"sluice"
+)
+
+// Options are what a Store may be given; the zero value is ready.
+type Options struct {
+	Random io.Reader    // for the salts of entries; crypto/rand when nil
+	Log    *slog.Logger // slog.Default() when nil
+}
+
+// dialect is what differs between databases besides their migrations.
+type dialect struct {
+	begin string // begins the writer's transaction, and takes its locks
+	view  string // begins a read-only snapshot
+	// code is the class of a driver's error, "" when it has none.
+	code func(error) sluice.Code
+}
+
+// Store is a sluice.Store. One goroutine writes, see writer.go; Views run
+// beside it on connections of their own.
+type Store struct {
+	dialect
+	db     *sql.DB // for the writer
+	readDB *sql.DB
+	random io.Reader // read by the writer only
+	log    *slog.Logger
+
+	queue   chan *request
+	size    int           // largest group
+	stopped chan struct{} // closed when the writer has ended
+	readers chan *conn    // nil stands for one that is not open
+	ledgers sync.Map      // sluice.LedgerID to int64: the ids of committed ledgers, which never change
+
+	mu       sync.RWMutex
+	closed   bool
+	inflight sync.WaitGroup
+}
+
+var _ sluice.Store = (*Store)(nil)
+
+func newStore(d dialect, db, readDB *sql.DB, readers, size int, opts Options) *Store {
+	s := &Store{
+		dialect: d, db: db, readDB: readDB, log: opts.Log, size: size,
+		queue: make(chan *request), stopped: make(chan struct{}), readers: make(chan *conn, readers),
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if opts.Random == nil {
+		opts.Random = rand.Reader
+	}
+	s.random = bufio.NewReader(opts.Random)
+	for range readers {
+		s.readers <- nil
+	}
+	go s.write()
+	return s
+}
+
+// migrate brings the schema up to what this binary knows, and refuses one
+// that is newer. Of several processes that do so at once, one migrates.
+func migrate(ctx context.Context, d goose.Dialect, db *sql.DB, files fs.FS) error {
+	p, err := goose.NewProvider(d, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	for attempt := 1; ; attempt++ {
+		has, knows, err := p.GetVersions(ctx)
+		if err != nil {
+			return fmt.Errorf("schema version: %w", err)
+		}
+		if has > knows {
+			return fmt.Errorf("the database has schema version %d, and this binary knows versions up to %d: use the newer binary that made it", has, knows)
+		}
+		if has == knows {
+			return nil
+		}
+		if _, err = p.Up(ctx); err != nil && attempt == 3 {
+			return fmt.Errorf("migrate the schema from version %d to %d: %w", has, knows, err)
+		}
+	}
+}
+
+// enter counts a call in, so that Close waits for it; leave counts it out.
+func (s *Store) enter() (leave func(), err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, s.coded(sluice.CodeUnavailable, errors.New("the store is closed"))
+	}
+	s.inflight.Add(1)
+	return s.inflight.Done, nil
+}
+
+// Close finishes the calls that have begun, and refuses later ones.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	s.inflight.Wait()
+	close(s.queue)
+	for range cap(s.readers) {
+		if c := <-s.readers; c != nil {
+			c.Close()
+		}
+	}
+	err := s.readDB.Close()
+	<-s.stopped
+	return errors.Join(err, s.db.Close())
+}
+
+// View runs fn on a snapshot, which is as old as fn's first read.
+func (s *Store) View(ctx context.Context, fn func(sluice.Reader) error) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	var c *conn
+	select {
+	case c = <-s.readers:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { s.readers <- c }()
+	if c == nil {
+		if c, err = connect(ctx, s.readDB); err != nil {
+			return s.classify(err)
+		}
+	}
+	if _, err := c.exec(ctx, s.view); err != nil {
+		c.discard()
+		c = nil
+		return s.classify(err)
+	}
+	r := &reader{ctx: ctx, store: s, conn: c}
+	defer func() {
+		r.err = errEnded
+		if _, err := c.exec(context.WithoutCancel(ctx), "ROLLBACK"); err != nil {
+			c.discard()
+			c = nil
+		}
+	}()
+	return fn(r)
+}
+
+// classify gives a database's error its code. Errors of a context, and those
+// that no caller could act on, stay as they are.
+func (s *Store) classify(err error) error {
+	switch {
+	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn):
+		return s.coded(sluice.CodeUnavailable, err)
+	}
+	if code := s.code(err); code != "" {
+		return s.coded(code, err)
+	}
+	return err
+}
+
+var details = map[sluice.Code]string{
+	sluice.CodeConflict:    "an object with this id exists already",
+	sluice.CodeStorageFull: "the disk of the database is full",
+	sluice.CodeUnavailable: "the database cannot be used now",
+}
+
+func (s *Store) coded(code sluice.Code, err error) error {
+	e := sluice.Wrap(code, details[code], err)
+	if code == sluice.CodeUnavailable {
+		e.RetryAfter = time.Second
+	}
+	return e
+}
+
+// conn is a connection with the statements prepared on it.
+type conn struct {
+	*sql.Conn
+	stmts map[string]*sql.Stmt
+}
+
+func connect(ctx context.Context, db *sql.DB) (*conn, error) {
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, stmts: map[string]*sql.Stmt{}}, nil
+}
+
+// discard closes the connection for good, whatever state it is in.
+func (c *conn) discard() {
+	c.Raw(func(any) error { return driver.ErrBadConn })
+	c.Close()
+}
+
+func (c *conn) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt, ok := c.stmts[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := c.PrepareContext(ctx, query)
+	if err == nil {
+		c.stmts[query] = stmt
+	}
+	return stmt, err
+}
+
+func (c *conn) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	stmt, err := c.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(ctx, args...)
+}
+
+func (c *conn) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmt, err := c.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}

@@ -1,0 +1,247 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"sluice"
+	"sluice/ledger"
+)
+
+// reader reads in one transaction. After an error of the database it is no
+// longer good, and says so.
+type reader struct {
+	ctx   context.Context
+	store *Store
+	conn  *conn
+	heads map[sluice.LedgerID]*head // in an Update
+	err   error
+}
+
+var _ sluice.Reader = (*reader)(nil)
+
+var errNotFound = sluice.Errorf(sluice.CodeNotFound, "there is no such object")
+
+// fail keeps an error of the database, so that nothing is built on it.
+func (r *reader) fail(err error) error {
+	if err != nil {
+		r.err = r.store.classify(err)
+	}
+	return r.err
+}
+
+// one reads one row, or is CodeNotFound.
+func (r *reader) one(dest []any, query string, args ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	rows, err := r.conn.query(r.ctx, query, args...)
+	if err != nil {
+		return r.fail(err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		if rows.Err() != nil {
+			return r.fail(rows.Err())
+		}
+		return errNotFound
+	}
+	return r.fail(rows.Scan(dest...))
+}
+
+// many reads all rows; fields says where one goes.
+func many[T any](r *reader, fields func(*T) []any, query string, args ...any) (list []T, err error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	rows, err := r.conn.query(r.ctx, query, args...)
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row T
+		if err := rows.Scan(fields(&row)...); err != nil {
+			return nil, r.fail(err)
+		}
+		list = append(list, row)
+	}
+	return list, r.fail(rows.Err())
+}
+
+// ledgerID gives the number of a ledger, 0 for one that has no entry yet.
+func (r *reader) ledgerID(l sluice.LedgerID) (int64, error) {
+	if r.heads != nil {
+		h, err := r.headOf(l)
+		if err != nil {
+			return 0, err
+		}
+		return h.id, nil
+	}
+	if id, ok := r.store.ledgers.Load(l); ok {
+		return id.(int64), nil
+	}
+	var id int64
+	err := r.one([]any{&id}, "SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	if err == errNotFound {
+		return 0, nil
+	}
+	if err == nil {
+		r.store.ledgers.Store(l, id)
+	}
+	return id, err
+}
+
+// headOf takes the head of a ledger.
+func (r *reader) headOf(l sluice.LedgerID) (*head, error) {
+	if h, ok := r.heads[l]; ok {
+		return h, nil
+	}
+	h := &head{}
+	err := r.one([]any{&h.id, &h.next}, "SELECT id, next FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	if err != nil && err != errNotFound {
+		return nil, err
+	}
+	r.heads[l] = h
+	return h, nil
+}
+
+// tx is the transaction of one Update.
+type tx struct {
+	reader
+	ledger sluice.LedgerID
+	head   *head
+	saved  bool // a savepoint stands before its first change
+}
+
+var _ sluice.Tx = (*tx)(nil)
+
+// exec runs one statement and gives the number of rows it touched.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	if t.err != nil {
+		return 0, t.err
+	}
+	if !t.saved {
+		if _, err := t.conn.exec(t.ctx, "SAVEPOINT u"); err != nil {
+			return 0, t.fail(err)
+		}
+		t.saved = true
+	}
+	result, err := t.conn.exec(t.ctx, query, args...)
+	if err != nil {
+		return 0, t.fail(err)
+	}
+	n, err := result.RowsAffected()
+	return n, t.fail(err)
+}
+
+// change runs a statement that touches exactly one row, and records the entry
+// that tells of it. Touching none is CodeNotFound.
+func (t *tx) change(e sluice.Entry, query string, args ...any) error {
+	n, err := t.exec(query, args...)
+	if err == nil && n == 0 {
+		err = errNotFound
+	}
+	if err != nil {
+		return err
+	}
+	return t.Record(e)
+}
+
+// own gives the number of the Update's ledger, making it when l, the ledger of
+// something to be stored, is that one.
+func (t *tx) own(l sluice.LedgerID) (int64, error) {
+	if t.err != nil {
+		return 0, t.err
+	}
+	if l != t.ledger {
+		return 0, t.fail(fmt.Errorf("an update of ledger %s cannot write to %s", t.ledger, l))
+	}
+	if t.head.id == 0 {
+		if _, err := t.exec("INSERT INTO ledger (account, mode, next) VALUES ($1, $2, 0)", l.Account, string(l.Mode)); err != nil {
+			return 0, err
+		}
+		err := t.one([]any{&t.head.id}, "SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+		if err != nil {
+			return 0, err
+		}
+	}
+	return t.head.id, nil
+}
+
+// micros is how a moment is stored.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+// moment reads what micros wrote.
+type moment time.Time
+
+func (m *moment) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*m = moment{}
+	case int64:
+		*m = moment(time.UnixMicro(v).UTC())
+	default:
+		return fmt.Errorf("a moment is stored as an integer, not as %T", v)
+	}
+	return nil
+}
+
+// integer reads an integer into anything made of an int64.
+type integer int64
+
+func (i *integer) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("want an integer, have %T", v)
+	}
+	*i = integer(n)
+	return nil
+}
+
+type digest sluice.Digest
+
+func (d *digest) Scan(v any) error {
+	b, ok := v.([]byte)
+	if !ok || len(b) != len(d) {
+		return errors.New("a digest is stored as 32 bytes")
+	}
+	copy(d[:], b)
+	return nil
+}
+
+// metadata is stored as a JSON object, "" when there is none.
+type metadata sluice.Metadata
+
+func (m metadata) text() string {
+	if len(m) == 0 {
+		return ""
+	}
+	return string(ledger.AppendStringMap(nil, m))
+}
+
+func (m *metadata) Scan(v any) error {
+	s, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("metadata is stored as text, not as %T", v)
+	}
+	*m = nil
+	if s == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(s), (*map[string]string)(m))
+}
+
+// optional is how a text that may be missing is stored: "" as NULL.
+func optional(s string) sql.NullString {
+	return sql.NullString{String: s, Valid: s != ""}
+}

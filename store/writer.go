@@ -1,0 +1,257 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"sluice"
+)
+
+// maxGroup bounds how many Updates share a commit.
+const maxGroup = 256
+
+// request is an Update on its way through the writer.
+type request struct {
+	ctx    context.Context
+	ledger sluice.LedgerID
+	fn     func(sluice.Tx) error // nil: a probe
+
+	state    atomic.Int32
+	done     chan struct{} // closed when the rest is set
+	err      error
+	panicked any
+}
+
+// The states of a request. The writer begins it, or its caller gives it up.
+const (
+	waiting = iota
+	begun
+	abandoned
+)
+
+// Update implements sluice.Store. An Update that has not begun when ctx ends
+// is not run; one that has begun is waited for, whatever ctx does.
+func (s *Store) Update(ctx context.Context, ledger sluice.LedgerID, fn func(sluice.Tx) error) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	r := &request{ctx: ctx, ledger: ledger, fn: fn, done: make(chan struct{})}
+	if err := s.submit(ctx, r); err != nil {
+		return err
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		if r.state.CompareAndSwap(waiting, abandoned) {
+			return ctx.Err()
+		}
+		<-r.done
+	}
+	if r.panicked != nil {
+		panic(r.panicked)
+	}
+	return r.err
+}
+
+// Ready commits a write of a few bytes, and answers no later than ctx ends.
+func (s *Store) Ready(ctx context.Context) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	r := &request{ctx: ctx, done: make(chan struct{})}
+	if err := s.submit(ctx, r); err != nil {
+		return err
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) submit(ctx context.Context, r *request) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case s.queue <- r:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// write is the writer. It takes all requests that wait, runs them in one
+// transaction, and answers them when that is committed. It does not wait for
+// more to come: the next group gathers while this one commits.
+func (s *Store) write() {
+	defer close(s.stopped)
+	w := writer{store: s, heads: map[sluice.LedgerID]*head{}}
+	group := make([]*request, 0, s.size)
+	for r := range s.queue {
+		group = s.gather(append(group[:0], r))
+		w.commit(group)
+		for _, r := range group {
+			close(r.done)
+		}
+		clear(group)
+	}
+	if w.conn != nil {
+		w.conn.Close()
+	}
+}
+
+func (s *Store) gather(group []*request) []*request {
+	for len(group) < s.size {
+		select {
+		case r, ok := <-s.queue:
+			if !ok {
+				return group
+			}
+			group = append(group, r)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// writer is what the writing goroutine alone uses.
+type writer struct {
+	store *Store
+	conn  *conn // nil: to be opened
+	heads map[sluice.LedgerID]*head
+}
+
+// head is the end of a ledger, as this group has it. Another process may move
+// it between groups, so it is read anew in each.
+type head struct {
+	id      int64 // 0: nothing was recorded in the ledger yet
+	next    int64 // seq of the next entry
+	changed bool
+}
+
+// commit runs a group. When the transaction itself fails, nothing of it is
+// applied, and all that had succeeded get the error.
+func (w *writer) commit(group []*request) {
+	ctx := context.Background()
+	clear(w.heads)
+	err := w.begin(ctx)
+	for _, r := range group {
+		if r.ctx.Err() != nil && r.state.CompareAndSwap(waiting, abandoned) {
+			r.err = r.ctx.Err()
+			continue
+		}
+		if err == nil && r.state.CompareAndSwap(waiting, begun) {
+			err = w.run(r)
+		}
+	}
+	if err == nil {
+		err = w.end(ctx)
+	}
+	if err == nil {
+		w.learn()
+		return
+	}
+	if w.conn != nil {
+		w.conn.discard()
+		w.conn = nil
+	}
+	w.store.log.Error("nothing of a group of updates was applied", "updates", len(group), "error", err)
+	for _, r := range group {
+		if r.err == nil && r.panicked == nil {
+			r.err = err
+		}
+	}
+}
+
+func (w *writer) begin(ctx context.Context) (err error) {
+	if w.conn == nil {
+		if w.conn, err = connect(ctx, w.store.db); err != nil {
+			return w.store.classify(err)
+		}
+	}
+	_, err = w.conn.exec(ctx, w.store.begin)
+	return w.store.classify(err)
+}
+
+// end writes the heads and commits.
+func (w *writer) end(ctx context.Context) error {
+	for _, h := range w.heads {
+		if !h.changed {
+			continue
+		}
+		if _, err := w.conn.exec(ctx, "UPDATE ledger SET next = $1 WHERE id = $2", h.next, h.id); err != nil {
+			return w.store.classify(err)
+		}
+	}
+	_, err := w.conn.exec(ctx, "COMMIT")
+	return w.store.classify(err)
+}
+
+// learn keeps the ids of the ledgers seen, now that they are committed.
+func (w *writer) learn() {
+	for l, h := range w.heads {
+		if h.changed {
+			w.store.ledgers.LoadOrStore(l, h.id)
+		}
+	}
+}
+
+// run runs one request between a savepoint and its release. What it returns
+// is a failure of the transaction itself.
+func (w *writer) run(r *request) error {
+	ctx := context.WithoutCancel(r.ctx)
+	t := &tx{reader: reader{ctx: ctx, store: w.store, conn: w.conn, heads: w.heads}, ledger: r.ledger}
+	if r.fn == nil {
+		_, r.err = t.exec("UPDATE probe SET n = n + 1")
+		return r.err
+	}
+	if t.head, r.err = t.headOf(r.ledger); r.err != nil {
+		return r.err
+	}
+	before := *t.head
+	r.err = t.call(r)
+	failure := t.err
+	if r.err == nil {
+		r.err = failure
+	}
+	t.err = errEnded
+	if !t.saved {
+		return nil
+	}
+	if r.err == nil && r.panicked == nil {
+		_, err := w.conn.exec(ctx, "RELEASE SAVEPOINT u")
+		return w.store.classify(err)
+	}
+	*t.head = before
+	_, err := w.conn.exec(ctx, "ROLLBACK TO SAVEPOINT u")
+	if err == nil {
+		_, err = w.conn.exec(ctx, "RELEASE SAVEPOINT u")
+	}
+	if err != nil && failure != nil {
+		return failure // what ended the transaction
+	}
+	return w.store.classify(err)
+}
+
+// call runs the caller's function, and keeps its panic for the caller.
+func (t *tx) call(r *request) error {
+	returned := false
+	defer func() {
+		if r.panicked = recover(); r.panicked == nil && !returned {
+			panic("store: the function given to Update ended its goroutine")
+		}
+	}()
+	err := r.fn(t)
+	returned = true
+	return err
+}
+
+var errEnded = errors.New("the transaction has ended: a Reader or Tx is good only inside the function it was given to")
