@@ -1,0 +1,41 @@
+package api
+
+// ProblemType is the media type of a Problem.
+const ProblemType = "application/problem+json"
+
+// Problem is an error as it is answered: a problem document of RFC 9457.
+// Callers branch on Code.
+type Problem struct {
+	Type       string       `json:"type" doc:"URI of the page that explains the code"`
+	Title      string       `json:"title"`
+	Status     int          `json:"status"`
+	Code       string       `json:"code"`
+	Detail     string       `json:"detail,omitempty"`
+	DocURL     string       `json:"doc_url"`
+	RequestID  string       `json:"request_id"`
+	Param      string       `json:"param,omitempty" doc:"The first offending parameter, dotted"`
+	Errors     []FieldError `json:"errors,omitempty" doc:"Every failure of validation"`
+	Reason     string       `json:"reason,omitempty" doc:"With gone: expired, revoked, file_deleted or key_revoked"`
+	RetryAfter int64        `json:"retry_after,omitempty" doc:"Seconds after which trying again may help"`
+}
+
+// FieldError is one failure of validation.
+type FieldError struct {
+	Param   string `json:"param"`
+	Code    string `json:"code" doc:"required, invalid, too_long, too_many, out_of_range, reserved or unknown"`
+	Message string `json:"message"`
+}
+
+// Error gives code and detail in one line.
+func (p *Problem) Error() string {
+	if p.Detail == "" {
+		return p.Code
+	}
+	return p.Code + ": " + p.Detail
+}
+
+// GetStatus is the HTTP status the problem is answered with.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType is the media type of the problem, whatever the answer's would have been.
+func (p *Problem) ContentType(string) string { return ProblemType }
