@@ -1,0 +1,69 @@
+package server
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxShownName is how much of a name a header carries, in bytes of UTF-8.
+const maxShownName = 240
+
+// attachment is the Content-Disposition (RFC 6266) under which a file leaves:
+// its name made safe, in ASCII for old readers and as it is, RFC 8187.
+func attachment(filename string) string {
+	name := shownName(filename)
+	var b strings.Builder
+	b.WriteString(`attachment; filename="`)
+	for _, r := range name {
+		switch {
+		case r == '"' || r == '%' || r > unicode.MaxASCII:
+			b.WriteByte('_')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteString(`"; filename*=UTF-8''`)
+	for i := range len(name) {
+		if c := name[i]; isAttrChar(c) {
+			b.WriteByte(c)
+		} else {
+			const hex = "0123456789ABCDEF"
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// isAttrChar is attr-char of RFC 8187 section 3.2.1.
+func isAttrChar(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0
+}
+
+// shownName makes a name harmless for whoever saves under it: no control
+// characters, none that reorder what is read or are not seen, no separators of
+// any system, no leading dot, and no more than a file system takes. A long
+// name keeps its extension.
+func shownName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp):
+			return -1
+		case strings.ContainsRune(`/\:*?<>|`, r):
+			return '_'
+		}
+		return r
+	}, name)
+	name = strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(name), "."))
+	if len(name) > maxShownName {
+		ext := ""
+		if i := strings.LastIndexByte(name, '.'); len(name)-i <= 16 {
+			ext = name[i:]
+		}
+		name = strings.ToValidUTF8(name[:maxShownName-len(ext)], "") + ext
+	}
+	if name == "" {
+		return "file"
+	}
+	return name
+}

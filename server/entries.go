@@ -1,0 +1,36 @@
+package server
+
+import (
+	"context"
+
+	"sluice"
+	"sluice/api"
+)
+
+func (s *Server) listEntries(ctx context.Context, c *call, in *api.EntryQuery) (*listed[api.AuditEntry], error) {
+	var v sluice.Invalid
+	filter := sluice.EntryFilter{
+		FileID: in.FileID, LinkID: in.LinkID, KeyID: in.KeyID, Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome),
+		RequestID: in.RequestID, IDs: ids(in.IDs, &v), Created: timeRange(in.Created, &v),
+	}
+	page := pageOf(in.Page, &v)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	l, err := s.svc.Entries(ctx, c.caller, filter, page)
+	if err != nil {
+		return nil, err
+	}
+	return list(c, page, l, func(e sluice.Entry) string { return e.ID }, wireEntry)
+}
+
+func (s *Server) getEntry(ctx context.Context, c *call, in *struct {
+	ID string `path:"id"`
+}) (*body[api.AuditEntry], error) {
+	e, err := s.svc.Entry(ctx, c.caller, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out, err := wireEntry(c, e)
+	return &body[api.AuditEntry]{out}, err
+}

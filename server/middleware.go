@@ -1,0 +1,191 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"sluice"
+)
+
+// call is what is known of one request while it is answered.
+type call struct {
+	server *Server
+	id     string
+	route  string        // the pattern's path; never the path itself, which may hold a token
+	caller sluice.Caller // on routes that ask for a key
+	link   string        // on downloads: the link redeemed
+	status int           // 0 until the answer has begun
+	sent   int64         // bytes of a download
+	url    *url.URL      // on routes that ask for a key
+	header http.Header   // of the answer
+	began  time.Time
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+// ServeHTTP answers a request: it gives it an id, a deadline, and a line in the
+// log, and turns a panic into a problem.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{server: s, id: s.svc.NewRequestID(), header: w.Header(), began: time.Now()}
+	c.header.Set("X-Request-Id", c.id)
+	// A connection keeps the deadline of its last answer.
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(c.began.Add(answerTimeout))
+	if r.ContentLength != 0 {
+		_ = rc.SetReadDeadline(c.began.Add(bodyTimeout))
+	}
+	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	defer c.finish(w, r)
+	if isClean(r) {
+		s.mux.ServeHTTP(w, r)
+	} else {
+		s.unrouted(w, r)
+	}
+}
+
+// finish logs a request that was answered, or ends one that panicked: with a
+// problem while nothing has been sent, else by breaking the connection.
+func (c *call) finish(w http.ResponseWriter, r *http.Request) {
+	p := recover()
+	if p != nil && p != http.ErrAbortHandler {
+		c.server.log.Error("panic", "request", c.id, "route", c.route, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		if c.status == 0 {
+			c.fail(c.record(w), r, sluice.Errorf(sluice.CodeInternal, ""))
+			p = nil
+		}
+	}
+	c.log(r, p != nil)
+	if p != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (c *call) log(r *http.Request, aborted bool) {
+	attrs := []slog.Attr{
+		slog.String("request", c.id),
+		slog.String("method", clean(r.Method)),
+		slog.String("route", c.route),
+		slog.Int("status", c.status),
+		slog.Duration("took", time.Since(c.began)),
+	}
+	if c.caller.Key.ID != "" {
+		attrs = append(attrs, slog.String("key", c.caller.Key.ID))
+	}
+	if c.link != "" {
+		attrs = append(attrs, slog.String("link", c.link), slog.Int64("sent", c.sent))
+	}
+	if aborted {
+		attrs = append(attrs, slog.Bool("aborted", true))
+	}
+	c.server.log.LogAttrs(r.Context(), slog.LevelInfo, "answered", attrs...)
+}
+
+// handle registers the handler of a route. Where the route asks for a key, the
+// handler is reached only by a caller who has the route's scope.
+func (s *Server) handle(rt route, h func(http.ResponseWriter, *http.Request)) {
+	s.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
+		c := callOf(r.Context())
+		c.route = rt.path
+		if rt.scope == public {
+			h(w, r)
+			return
+		}
+		c.url = r.URL
+		w = c.record(w)
+		c.guard(c.header)
+		if err := c.authenticate(r, rt.scope); err != nil {
+			c.fail(w, r, err)
+			return
+		}
+		h(w, r)
+	})
+}
+
+// authenticate finds the caller behind the key of a request (RFC 6750 section
+// 2.1), who must have a scope unless that is anyKey.
+func (c *call) authenticate(r *http.Request, scope sluice.Scope) (err error) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) == 0 {
+		return sluice.Errorf(sluice.CodeUnauthenticated, "give an API key: Authorization: Bearer sk_…")
+	}
+	scheme, secret, _ := strings.Cut(headers[0], " ")
+	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") {
+		return sluice.Errorf(sluice.CodeUnauthenticated, "the Authorization header is not one Bearer key")
+	}
+	if c.caller, err = c.server.svc.Authenticate(r.Context(), strings.Trim(secret, " "), c.request(r)); err != nil {
+		return err
+	}
+	if scope == anyKey {
+		return nil
+	}
+	return c.server.svc.Allow(r.Context(), c.caller, scope)
+}
+
+// request is what an audit entry shall keep of r.
+func (c *call) request(r *http.Request) sluice.Request {
+	q := sluice.Request{
+		ID: c.id, Method: r.Method, Route: c.route, Range: r.Header.Get("Range"), IP: r.RemoteAddr,
+		ForwardedFor: strings.Join(r.Header.Values("X-Forwarded-For"), ", "), UserAgent: r.UserAgent(),
+	}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		q.IP = host
+	}
+	if u, err := url.Parse(r.Referer()); err == nil {
+		q.RefererHost = u.Host
+	}
+	return q
+}
+
+// guard sets the headers of every answer of the API.
+func (c *call) guard(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+}
+
+// record makes w note the status it is given.
+func (c *call) record(w http.ResponseWriter) http.ResponseWriter { return &recorder{w, c} }
+
+type recorder struct {
+	http.ResponseWriter
+	call *call
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.call.status == 0 && status >= 200 {
+		w.call.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.call.status == 0 {
+		w.call.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// clean makes a text of a stranger fit for one line of a log or a problem.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if len(s) > 64 {
+		s = strings.ToValidUTF8(s[:64], "")
+	}
+	return s
+}

@@ -1,0 +1,222 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/danielgtaylor/huma/v2/validation"
+
+	"sluice"
+	"sluice/api"
+)
+
+// maxBody is the largest JSON body, in bytes.
+const maxBody = 256 << 10
+
+// Huma keeps its error model in variables of the process. Ours finds the
+// server of each request in its context, so that any number of them may live
+// side by side.
+func init() {
+	huma.ValidateStrictCasing = true
+	huma.NewError = func(status int, msg string, _ ...error) huma.StatusError {
+		return &api.Problem{Status: status, Detail: msg}
+	}
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, _ string, errs ...error) huma.StatusError {
+		return callOf(ctx.Context()).problem(ctx.Context(), complaint(status, errs))
+	}
+}
+
+func newAPI(s *Server) huma.API {
+	return huma.NewAPI(huma.Config{
+		OpenAPI: &huma.OpenAPI{Info: &huma.Info{Title: "Sluice", Version: "1"}},
+		// "json" is what Huma looks up for application/problem+json.
+		Formats:       map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat},
+		DefaultFormat: "application/json",
+	}, adapter{s})
+}
+
+// adapter gives Huma's operations their place in our own chain of handlers.
+type adapter struct{ *Server }
+
+const routeKey = "route" // in the metadata of an operation
+
+func (a adapter) Handle(op *huma.Operation, h func(huma.Context)) {
+	a.handle(op.Metadata[routeKey].(route), func(w http.ResponseWriter, r *http.Request) {
+		h(humago.NewContext(op, r, w))
+	})
+}
+
+// body is the output of an operation whose answer has no headers of its own.
+type body[T any] struct{ Body T }
+
+// typed mounts an operation through Huma, which reads parameters and body by
+// the type of in and checks them strictly.
+func typed[I, O any](f func(ctx context.Context, c *call, in *I) (*O, error)) mount {
+	return func(s *Server, rt route) {
+		op := huma.Operation{
+			OperationID: rt.operation, Method: rt.method, Path: rt.path,
+			MaxBodyBytes: maxBody + 1, BodyReadTimeout: bodyTimeout,
+			Middlewares: huma.Middlewares{strict},
+			Metadata:    map[string]any{routeKey: rt},
+		}
+		huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
+			c := callOf(ctx)
+			out, err := f(ctx, c, in)
+			if err != nil {
+				return nil, c.problem(ctx, err)
+			}
+			return out, nil
+		})
+	}
+}
+
+// strict refuses what Huma would let pass: parameters that are unknown, empty
+// or given twice, and a body that says it is not JSON.
+func strict(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	err := checkQuery(r.URL, ctx.Operation().Parameters)
+	if err == nil && ctx.Operation().RequestBody != nil {
+		err = checkContentType(r)
+	}
+	if err != nil {
+		callOf(r.Context()).fail(w, r, err)
+		return
+	}
+	next(ctx)
+}
+
+func checkQuery(u *url.URL, params []*huma.Param) error {
+	if u.RawQuery == "" {
+		return nil
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return sluice.Errorf(sluice.CodeValidation, "the query of the URL is malformed")
+	}
+	var v sluice.Invalid
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		i := slices.IndexFunc(params, func(p *huma.Param) bool { return p.In == "query" && p.Name == name })
+		switch values := query[name]; {
+		case i < 0:
+			v.Add(clean(name), "unknown", "there is no query parameter %q here", clean(name))
+		case slices.Contains(values, ""):
+			v.Add(name, "invalid", "%s has no value", name)
+		case len(values) > 1 && params[i].Schema.Type != huma.TypeArray:
+			v.Add(name, "invalid", "%s is given more than once", name)
+		}
+	}
+	return v.Err()
+}
+
+// checkContentType admits JSON, and a request that says nothing of its type.
+func checkContentType(r *http.Request) error {
+	declared := r.Header.Get("Content-Type")
+	if declared == "" || r.ContentLength == 0 {
+		r.Header.Del("Content-Type")
+		return nil
+	}
+	if t, _, err := mime.ParseMediaType(declared); err != nil || t != "application/json" {
+		return sluice.Errorf(sluice.CodeUnsupportedType, "the body must be application/json")
+	}
+	r.Header.Set("Content-Type", "application/json")
+	return nil
+}
+
+// jsonFormat reads and writes JSON. Markup is not escaped: no answer is HTML.
+var jsonFormat = huma.Format{
+	Marshal: func(w io.Writer, v any) error {
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+		_, _ = w.Write(b.Bytes())
+		return nil
+	},
+	Unmarshal: func(data []byte, v any) error {
+		if !utf8.Valid(data) {
+			return errors.New("the body is not UTF-8")
+		}
+		err := json.Unmarshal(data, v)
+		var mistyped *json.UnmarshalTypeError
+		if errors.As(err, &mistyped) {
+			// Members of an embedded struct bear its name.
+			return errors.New(misfit + mistyped.Field[strings.LastIndexByte(mistyped.Field, '.')+1:])
+		}
+		if err != nil {
+			return errors.New("the body is not JSON: " + err.Error())
+		}
+		return nil
+	},
+}
+
+// misfit begins the message of a number that JSON knows and a member does not,
+// such as 1.5e300: Huma keeps nothing of an error but its text.
+const misfit = "does not fit: "
+
+// maxComplaints bounds how many failures of one request are listed.
+const maxComplaints = 50
+
+// complaint turns what Huma finds wrong with a request into our error.
+func complaint(status int, errs []error) error {
+	switch status {
+	case http.StatusRequestEntityTooLarge:
+		return sluice.Errorf(sluice.CodeTooLarge, "the body is larger than %d bytes", maxBody)
+	case http.StatusRequestTimeout:
+		return sluice.Errorf(sluice.CodeValidation, "the body did not arrive within %d seconds", int(bodyTimeout.Seconds()))
+	case http.StatusInternalServerError:
+		return sluice.Wrap(sluice.CodeValidation, "the body broke off", errors.Join(errs...))
+	}
+	var found []sluice.FieldError
+	for _, err := range errs {
+		var d *huma.ErrorDetail
+		if errors.As(err, &d) {
+			found = append(found, fieldError(d))
+		}
+	}
+	if len(found) == 0 {
+		return sluice.Errorf(sluice.CodeValidation, "a body is required")
+	}
+	slices.SortStableFunc(found, func(a, b sluice.FieldError) int { return strings.Compare(a.Param, b.Param) })
+	var v sluice.Invalid
+	for _, f := range found[:min(len(found), maxComplaints)] {
+		v.Add(f.Param, f.Code, "%s", f.Message)
+	}
+	return v.Err()
+}
+
+// fieldError rewrites one of Huma's findings. The offending value is left out:
+// it may be a secret.
+func fieldError(d *huma.ErrorDetail) sluice.FieldError {
+	_, param, _ := strings.Cut(d.Location, ".")
+	e := sluice.FieldError{Param: clean(param), Code: "invalid", Message: d.Message}
+	switch {
+	case d.Message == validation.MsgUnexpectedProperty:
+		e.Code, e.Message = "unknown", fmt.Sprintf("there is no member %q here", e.Param)
+	case strings.HasPrefix(d.Message, "expected required property "):
+		e.Param, e.Code = strings.Fields(d.Message)[3], "required"
+		e.Message = e.Param + " is required"
+	case strings.HasPrefix(d.Message, misfit):
+		e.Param = strings.TrimPrefix(d.Message, misfit)
+		e.Message = e.Param + " is not an integer"
+	case strings.HasPrefix(d.Message, "expected number "): // >= or <=
+		e.Code, e.Message = "out_of_range", e.Param+": "+d.Message
+	case e.Param != "":
+		e.Message = e.Param + ": " + d.Message
+	}
+	return e
+}

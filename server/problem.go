@@ -1,0 +1,92 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"sluice"
+	"sluice/api"
+)
+
+// problems is the one table from codes to what a caller sees.
+var problems = map[sluice.Code]struct {
+	status int
+	title  string
+}{
+	sluice.CodeValidation:         {400, "The request is outside the contract"},
+	sluice.CodeDigestMismatch:     {400, "The content is not what its digest promised"},
+	sluice.CodeUnauthenticated:    {401, "A good API key is needed"},
+	sluice.CodeForbidden:          {403, "This is not allowed"},
+	sluice.CodeNotFound:           {404, "There is no such thing"},
+	sluice.CodeMethodNotAllowed:   {405, "The path has no such method"},
+	sluice.CodeConflict:           {409, "Something with this name exists already"},
+	sluice.CodeIdempotencyReused:  {409, "The idempotency key belongs to another request"},
+	sluice.CodeLinkExpired:        {409, "The link has expired"},
+	sluice.CodeLinkRevoked:        {409, "The link was ended"},
+	sluice.CodeFileHeld:           {409, "The file is held"},
+	sluice.CodeGone:               {410, "This link is no longer good"},
+	sluice.CodePreconditionFailed: {412, "The precondition does not hold"},
+	sluice.CodeTooLarge:           {413, "This is too large"},
+	sluice.CodeUnsupportedType:    {415, "The media type is not accepted here"},
+	sluice.CodeRange:              {416, "No byte of the range exists"},
+	sluice.CodeRateLimited:        {429, "Too many requests"},
+	sluice.CodeInternal:           {500, "Something went wrong on our side"},
+	sluice.CodeUnavailable:        {503, "This cannot be done now"},
+	sluice.CodeStorageFull:        {507, "The storage is full"},
+}
+
+// problem turns an error into what the caller sees of it, and sets the headers
+// that belong to it. What must stay hidden goes to the log.
+func (c *call) problem(ctx context.Context, err error) *api.Problem {
+	var e *sluice.Error
+	switch {
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		e = sluice.Errorf(sluice.CodeUnavailable, "the request was cancelled")
+	case !errors.As(err, &e):
+		e = sluice.Errorf(sluice.CodeInternal, "")
+	}
+	row, known := problems[e.Code]
+	if !known {
+		e, row = sluice.Errorf(sluice.CodeInternal, ""), problems[sluice.CodeInternal]
+	}
+	if row.status >= 500 {
+		c.server.log.Error("request failed", "request", c.id, "route", c.route, "code", string(e.Code), "error", err)
+	}
+	page := c.server.svc.PublicURL() + "/docs/errors/" + string(e.Code)
+	p := &api.Problem{
+		Type: page, Title: row.title, Status: row.status, Code: string(e.Code), Detail: e.Detail,
+		DocURL: page, RequestID: c.id, Param: e.Param, Reason: string(e.Reason),
+	}
+	if e.Code == sluice.CodeInternal {
+		p.Detail = "the request id leads us to the cause"
+	}
+	for _, f := range e.Fields {
+		p.Errors = append(p.Errors, api.FieldError(f))
+	}
+	switch row.status {
+	case http.StatusUnauthorized:
+		c.header.Set("WWW-Authenticate", "Bearer")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		wait := cmp.Or(e.RetryAfter, time.Second)
+		p.RetryAfter = int64((wait + time.Second - 1) / time.Second)
+		c.header.Set("Retry-After", strconv.FormatInt(p.RetryAfter, 10))
+	}
+	return p
+}
+
+// fail answers with the problem that err is.
+func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := c.problem(r.Context(), err)
+	answer(w, p.Status, api.ProblemType, p)
+}
+
+// answer writes a JSON document. What cannot be written has no reader any more.
+func answer(w http.ResponseWriter, status int, mediaType string, v any) {
+	w.Header().Set("Content-Type", mediaType)
+	w.WriteHeader(status)
+	_ = jsonFormat.Marshal(w, v)
+}

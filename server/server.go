@@ -1,0 +1,100 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"sluice"
+)
+
+// How long a peer may take. Transfers have no limit as a whole: what ends them
+// is a time without a byte.
+const (
+	headerTimeout = 10 * time.Second // for the head of a request
+	bodyTimeout   = 30 * time.Second // for a JSON body
+	answerTimeout = time.Minute      // from the head of a request to its answer, transfers aside
+	stallTimeout  = 30 * time.Second // without a byte in a transfer
+	idleTimeout   = 2 * time.Minute  // between requests
+	maxHeader     = 64 << 10         // bytes
+)
+
+// Options is what a Server may be told beyond its service.
+type Options struct {
+	Log *slog.Logger // slog.Default() when nil
+}
+
+// Server answers HTTP. It is safe for concurrent use.
+type Server struct {
+	svc   *sluice.Service
+	log   *slog.Logger
+	mux   *http.ServeMux
+	api   huma.API
+	stall time.Duration
+}
+
+// New makes a Server over a service.
+func New(svc *sluice.Service, opts Options) (*Server, error) {
+	s := &Server{svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	s.api = newAPI(s)
+	for _, rt := range s.routes() {
+		rt.mount(s, rt)
+	}
+	s.mux.HandleFunc("/", s.unrouted)
+	return s, nil
+}
+
+// HTTPServer makes a server for an address, with the limits that keep slow and
+// silent peers from holding it.
+func (s *Server) HTTPServer(addr string) *http.Server {
+	return &http.Server{
+		Addr:              addr,
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+}
+
+// unrouted answers what no route of the table matches: method_not_allowed when
+// the path has other methods, else not_found.
+func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
+	c := callOf(r.Context())
+	w = c.record(w)
+	c.guard(w.Header())
+	if allowed := s.methods(r); len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		c.fail(w, r, sluice.Errorf(sluice.CodeMethodNotAllowed, "%s is not for this path", clean(r.Method)))
+		return
+	}
+	c.fail(w, r, sluice.Errorf(sluice.CodeNotFound, "there is nothing at this path"))
+}
+
+// methods gives the methods that the path of r has.
+func (s *Server) methods(r *http.Request) (allowed []string) {
+	if !isClean(r) {
+		return nil
+	}
+	for _, method := range []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"} {
+		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := s.mux.Handler(probe); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	return allowed
+}
+
+// isClean reports whether the mux would match the path of r as it stands, and
+// not answer with a redirect of its own.
+func isClean(r *http.Request) bool {
+	p := r.URL.EscapedPath()
+	return strings.HasPrefix(p, "/") && (p == "/" || path.Clean(p) == strings.TrimSuffix(p, "/"))
+}
