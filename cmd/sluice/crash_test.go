@@ -1,0 +1,354 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+const crashRounds = 20
+
+// TestCrash kills the real binary in the middle of uploads, mints and
+// downloads by many clients, starts it again, and holds it to what it had
+// answered: every answered upload is whole and downloadable, every answered
+// mint works, every download that got a byte has its entry, no orphan outlives
+// a sweep, and seq has no gap.
+func TestCrash(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startServer(t, data)
+	c := &crashClients{key: p.key, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	if c.key == "" {
+		t.Fatal("the first start printed no key")
+	}
+	for round := range crashRounds {
+		c.load(p.url, time.Duration(100+rand.IntN(400))*time.Millisecond, p.kill)
+		c.sweepAndCompare(t, data)
+		p = startServer(t, data)
+		c.verify(t, p.url)
+		if t.Failed() {
+			t.Fatalf("round %d", round)
+		}
+	}
+	t.Logf("%d rounds: %d answered uploads, %d answered mints, %d downloads begun, %d entries, %d orphans swept",
+		crashRounds, c.uploads, c.mints, c.begun, c.nextSeq, c.orphans)
+	if c.uploads == 0 || c.mints == 0 || c.begun == 0 {
+		t.Error("the clients got nothing done, so nothing was tested")
+	}
+	if code := p.stop(); code != 0 {
+		t.Errorf("an orderly stop exits with %d", code)
+	}
+}
+
+// crashClients are many clients of one server, and what it answered them.
+type crashClients struct {
+	key  string
+	http *http.Client
+
+	mu      sync.Mutex
+	files   map[string][32]byte // answered uploads of this round
+	links   map[string]string   // answered mints of this round: URL path to file
+	started map[string]int      // downloads of this round that got a byte, by link
+
+	uploads, mints, begun, orphans int
+	nextSeq                        int64
+}
+
+// load runs clients until kill has been called and every one has seen it.
+func (c *crashClients) load(base string, after time.Duration, kill func()) {
+	c.files, c.links, c.started = map[string][32]byte{}, map[string]string{}, map[string]int{}
+	var clients sync.WaitGroup
+	for range 12 {
+		clients.Go(func() {
+			for c.session(base) == nil {
+			}
+		})
+	}
+	time.Sleep(after)
+	kill()
+	clients.Wait()
+}
+
+// session uploads a file, mints a link to it, and downloads it.
+func (c *crashClients) session(base string) error {
+	content := make([]byte, rand.IntN(1<<uint(rand.IntN(19))))
+	for i := range content {
+		content[i] = byte(rand.Uint32())
+	}
+	id, err := c.upload(base, content)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.files[id] = sha256.Sum256(content)
+	c.uploads++
+	c.mu.Unlock()
+	link, path, err := c.mint(base, id)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.links[path] = id
+	c.mints++
+	c.mu.Unlock()
+	return c.download(base, path, link)
+}
+
+func (c *crashClients) do(method, target string, body io.Reader, contentType string, want int, into any) error {
+	req, err := http.NewRequest(method, target, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.key)
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != want {
+		return fmt.Errorf("%s %s: %s %s", method, target, res.Status, answer)
+	}
+	return json.Unmarshal(answer, into)
+}
+
+func (c *crashClients) upload(base string, content []byte) (string, error) {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part, err := form.CreateFormFile("file", "crash.bin")
+	if err != nil {
+		return "", err
+	}
+	part.Write(content)
+	form.WriteField("purpose", "export")
+	form.Close()
+	var file struct{ ID string }
+	err = c.do("POST", base+"/v1/files", &body, form.FormDataContentType(), http.StatusCreated, &file)
+	return file.ID, err
+}
+
+func (c *crashClients) mint(base, file string) (link, path string, err error) {
+	var answer struct{ ID, URL string }
+	err = c.do("POST", base+"/v1/files/"+file+"/links", strings.NewReader(`{"reason":"crash test"}`), "application/json", http.StatusOK, &answer)
+	if err != nil {
+		return "", "", err
+	}
+	u, err := url.Parse(answer.URL)
+	if err != nil {
+		return "", "", err
+	}
+	return answer.ID, u.Path, nil
+}
+
+// download notes the link as soon as a byte of content has arrived.
+func (c *crashClients) download(base, path, link string) error {
+	res, err := c.http.Get(base + path)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return errors.New(res.Status)
+	}
+	first := make([]byte, 1)
+	if n, _ := res.Body.Read(first); n == 1 {
+		c.mu.Lock()
+		c.started[link]++
+		c.begun++
+		c.mu.Unlock()
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	return err
+}
+
+// sweepAndCompare sweeps a data folder that no server works on, and compares
+// the bytes that are left with the files that are recorded.
+func (c *crashClients) sweepAndCompare(t *testing.T, data string) {
+	t.Helper()
+	ctx := context.Background()
+	i, err := openData(data, "http://localhost", false, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.close()
+	swept, err := i.service.Sweep(ctx, time.Now().Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.orphans += swept.Orphans + swept.Unfinished
+	blobs := map[string]bool{}
+	err = i.blobs.Walk(ctx, func(key string, _ time.Time) error {
+		blobs[key] = true
+		return i.store.View(ctx, func(r sluice.Reader) error {
+			active, err := r.ActiveFile(key)
+			if err == nil && !active {
+				t.Errorf("orphan %s outlived the sweep", key)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range c.files {
+		if !blobs[id] {
+			t.Errorf("answered upload %s has no bytes", id)
+		}
+	}
+	leftovers, err := filepath.Glob(filepath.Join(data, "blobs", "tmp", "*"))
+	if err != nil || len(leftovers) > 0 {
+		t.Errorf("unfinished uploads outlived the sweep: %v %v", leftovers, err)
+	}
+	if _, err := os.Stat(filepath.Join(data, "blobs")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *crashClients) verify(t *testing.T, base string) {
+	t.Helper()
+	redeemed := c.verifyLog(t, base)
+	for link, n := range c.started {
+		if redeemed[link] < n {
+			t.Errorf("%d downloads by %s got bytes, and %d are in the log", n, link, redeemed[link])
+		}
+	}
+	for path, file := range c.links {
+		c.verifyDownload(t, base+path, file)
+	}
+	linked := map[string]bool{}
+	for _, file := range c.links {
+		linked[file] = true
+	}
+	for file := range c.files {
+		if linked[file] {
+			continue // its own link was just seen to work
+		}
+		_, path, err := c.mint(base, file)
+		if err != nil {
+			t.Errorf("answered upload %s: %v", file, err)
+			continue
+		}
+		c.verifyDownload(t, base+path, file)
+	}
+}
+
+func (c *crashClients) verifyDownload(t *testing.T, target, file string) {
+	t.Helper()
+	res, err := c.http.Get(target)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer res.Body.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, res.Body); err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("answered mint for %s: %s %v", file, res.Status, err)
+		return
+	}
+	if want := c.files[file]; !bytes.Equal(h.Sum(nil), want[:]) {
+		t.Errorf("%s came back with other bytes", file)
+	}
+}
+
+// verifyLog walks the entries made since the last round, newest first, and
+// counts the redemptions of each link.
+func (c *crashClients) verifyLog(t *testing.T, base string) map[string]int {
+	t.Helper()
+	redeemed := map[string]int{}
+	var newest, seq int64 = -1, -1
+	for after := ""; ; {
+		target := base + "/v1/audit_entries?limit=100"
+		if after != "" {
+			target += "&starting_after=" + after
+		}
+		var page struct {
+			Data []struct {
+				ID, Action string
+				Seq        int64
+				Link       struct{ ID string }
+			}
+			HasMore bool `json:"has_more"`
+		}
+		if err := c.do("GET", target, nil, "", http.StatusOK, &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Data {
+			if newest < 0 {
+				newest, seq = e.Seq, e.Seq+1
+			}
+			if e.Seq != seq-1 {
+				t.Fatalf("seq %d follows %d", seq, e.Seq)
+			}
+			seq = e.Seq
+			if e.Action == "link.redeemed" {
+				redeemed[e.Link.ID]++
+			}
+			after = e.ID
+		}
+		if !page.HasMore || seq <= c.nextSeq {
+			break
+		}
+	}
+	if seq > c.nextSeq {
+		t.Fatalf("the log begins at %d, and %d was expected", seq, c.nextSeq)
+	}
+	c.nextSeq = newest + 1
+	return redeemed
+}
+
+// TestCrashAtStart kills the first start at any moment. Whatever it had made,
+// the next start goes on and ends with a key that works.
+func TestCrashAtStart(t *testing.T) {
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range crashRounds {
+		data := filepath.Join(t.TempDir(), "data")
+		var printed bytes.Buffer
+		cmd := newServe(path, data, &printed)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
+		cmd.Process.Kill()
+		cmd.Wait()
+		p := startServer(t, data)
+		key := p.key
+		if key == "" {
+			key = secret.FindString(printed.String())
+		}
+		if key == "" {
+			t.Log("a key was made and killed before it was printed; the operator makes another")
+		} else {
+			var list struct{ Object string }
+			c := &crashClients{key: key, http: http.DefaultClient}
+			if err := c.do("GET", p.url+"/v1/files", nil, "", http.StatusOK, &list); err != nil {
+				t.Error(err)
+			}
+		}
+		p.kill()
+	}
+}

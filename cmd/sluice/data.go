@@ -1,0 +1,69 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"sluice"
+	"sluice/blob"
+	"sluice/store"
+)
+
+// installation is an opened data folder: the records, the bytes, the secrets,
+// and the service over them.
+type installation struct {
+	service *sluice.Service
+	store   *store.Store
+	blobs   *blob.Disk
+}
+
+func (i *installation) close() error { return errors.Join(i.store.Close(), i.blobs.Close()) }
+
+// The names inside a data folder.
+const (
+	databaseName = "sluice.db"
+	blobsName    = "blobs"
+	secretsName  = "secrets.json"
+)
+
+// openData opens a data folder. With create it makes what an empty one lacks.
+func openData(dir, publicURL string, create bool, log *slog.Logger) (*installation, error) {
+	_, err := os.Stat(filepath.Join(dir, databaseName))
+	fresh := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case err != nil && !fresh:
+		return nil, err
+	case fresh && !create:
+		return nil, fmt.Errorf("%s holds no Sluice data; start sluice serve with --data %s first", dir, dir)
+	case fresh:
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := loadSecrets(filepath.Join(dir, secretsName), fresh)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; links cannot be checked without it: put back the secrets file this data was made with", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	records, err := store.OpenSQLite(filepath.Join(dir, databaseName), store.Options{Random: rand.Reader, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	bytes, err := blob.OpenDisk(filepath.Join(dir, blobsName))
+	if err != nil {
+		return nil, errors.Join(err, records.Close())
+	}
+	i := &installation{store: records, blobs: bytes}
+	i.service, err = sluice.New(sluice.Config{Store: records, Blobs: bytes, SigningKeys: keys, PublicURL: publicURL, Log: log})
+	if err != nil {
+		return nil, errors.Join(err, i.close())
+	}
+	return i, nil
+}

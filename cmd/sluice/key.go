@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sluice"
+)
+
+type keyCommand struct {
+	Create keyCreate `cmd:"" help:"Make a key and print its secret, which is shown once."`
+	List   keyList   `cmd:"" help:"List the keys of both modes, newest first."`
+	Revoke keyRevoke `cmd:"" help:"End a key and every link it minted."`
+}
+
+// dataFlags choose what a command that works on the data directly works on.
+type dataFlags struct {
+	Data    string `help:"Folder of the data." default:"./sluice-data" placeholder:"DIR"`
+	Account string `help:"Account, where there is more than one." placeholder:"ACCT_ID"`
+	JSON    bool   `help:"Print JSON." name:"json"`
+}
+
+// open gives the installation and the account to work on.
+func (d *dataFlags) open(ctx context.Context, out *output) (*installation, sluice.Account, error) {
+	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	// No link is printed, so it does not matter where links lead.
+	i, err := openData(d.Data, "http://localhost", false, log)
+	if err != nil {
+		return nil, sluice.Account{}, err
+	}
+	a, err := d.account(ctx, i.service)
+	if err != nil {
+		return nil, sluice.Account{}, errors.Join(err, i.close())
+	}
+	return i, a, nil
+}
+
+func (d *dataFlags) account(ctx context.Context, svc *sluice.Service) (sluice.Account, error) {
+	accounts, err := svc.Accounts(ctx)
+	if err != nil {
+		return sluice.Account{}, err
+	}
+	for _, a := range accounts {
+		if a.ID == d.Account || d.Account == "" && len(accounts) == 1 {
+			return a, nil
+		}
+	}
+	if d.Account == "" {
+		return sluice.Account{}, usageError{fmt.Errorf("there are %d accounts; choose one with --account", len(accounts))}
+	}
+	return sluice.Account{}, sluice.Errorf(sluice.CodeNotFound, "no account %s", d.Account)
+}
+
+type keyCreate struct {
+	dataFlags
+	Mode            string   `help:"Side of the account: ${enum}." enum:"test,live" required:""`
+	Name            string   `help:"Who or what will use it." required:""`
+	Scopes          []string `help:"What it may do; all when left out." placeholder:"SCOPE,…"`
+	MaxLinkLifetime string   `help:"Longest lifetime of the links it mints, such as 12h; none for links without end." placeholder:"DURATION"`
+}
+
+func (k *keyCreate) Run(ctx context.Context, out *output) error {
+	n := sluice.NewKey{Name: k.Name}
+	for _, s := range k.Scopes {
+		n.Scopes = append(n.Scopes, sluice.Scope(s))
+	}
+	var err error
+	if n.MaxLinkLifetime, err = parseLifetime(k.MaxLinkLifetime); err != nil {
+		return usageError{fmt.Errorf("--max-link-lifetime: %w", err)}
+	}
+	i, account, err := k.open(ctx, out)
+	if err != nil {
+		return err
+	}
+	ledger := sluice.LedgerID{Account: account.ID, Mode: sluice.Mode(k.Mode)}
+	key, secret, err := i.service.CreateKey(ctx, sluice.Operator(ledger), n)
+	if err := errors.Join(err, i.close()); err != nil {
+		return err
+	}
+	if k.JSON {
+		printed := keyJSONOf(key)
+		printed.Secret = secret
+		return json.NewEncoder(out.stdout).Encode(printed)
+	}
+	_, err = fmt.Fprintf(out.stdout, "%s\n%s\n", key.ID, secret)
+	return err
+}
+
+// parseLifetime reads a duration, "none" for links without end, or "" for the
+// server's value.
+func parseLifetime(text string) (time.Duration, error) {
+	switch text {
+	case "":
+		return 0, nil
+	case "none":
+		return sluice.Forever, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Second {
+		return 0, errors.New("want a duration of a second or more, such as 12h, or none")
+	}
+	return d, nil
+}
+
+// keyJSON is a key as --json prints it.
+type keyJSON struct {
+	ID              string         `json:"id"`
+	Object          string         `json:"object"`
+	Name            string         `json:"name"`
+	Livemode        bool           `json:"livemode"`
+	Scopes          []sluice.Scope `json:"scopes"`
+	MaxLinkLifetime string         `json:"max_link_lifetime,omitempty"`
+	Created         int64          `json:"created"`
+	RevokedAt       *int64         `json:"revoked_at"`
+	Secret          string         `json:"secret,omitempty"`
+}
+
+func keyJSONOf(k sluice.Key) keyJSON {
+	printed := keyJSON{
+		ID: k.ID, Object: "key", Name: k.Name, Livemode: k.Ledger.Mode.Live(), Scopes: k.Scopes, Created: k.Created.Unix(),
+	}
+	switch k.MaxLinkLifetime {
+	case 0:
+	case sluice.Forever:
+		printed.MaxLinkLifetime = "none"
+	default:
+		printed.MaxLinkLifetime = k.MaxLinkLifetime.String()
+	}
+	if !k.Revoked.IsZero() {
+		at := k.Revoked.Unix()
+		printed.RevokedAt = &at
+	}
+	return printed
+}
+
+type keyList struct{ dataFlags }
+
+func (k *keyList) Run(ctx context.Context, out *output) error {
+	i, account, err := k.open(ctx, out)
+	if err != nil {
+		return err
+	}
+	keys, err := allKeys(ctx, i.service, account)
+	if err := errors.Join(err, i.close()); err != nil {
+		return err
+	}
+	if k.JSON {
+		list := make([]keyJSON, len(keys))
+		for n, key := range keys {
+			list[n] = keyJSONOf(key)
+		}
+		return json.NewEncoder(out.stdout).Encode(list)
+	}
+	table := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tMODE\tNAME\tCREATED\tSTATE\tSCOPES")
+	for _, key := range keys {
+		state := "active"
+		if !key.Active(i.service.Now()) {
+			state = "ended"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%q\t%s\t%s\t%s\n", key.ID, key.Ledger.Mode, key.Name, key.Created.Format(time.RFC3339), state, joinScopes(key.Scopes))
+	}
+	return table.Flush()
+}
+
+func joinScopes(scopes []sluice.Scope) string {
+	texts := make([]string, len(scopes))
+	for i, s := range scopes {
+		texts[i] = string(s)
+	}
+	return strings.Join(texts, ",")
+}
+
+// allKeys gives the keys of both modes, test first.
+func allKeys(ctx context.Context, svc *sluice.Service, a sluice.Account) (keys []sluice.Key, err error) {
+	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
+		page := sluice.Page{Limit: sluice.MaxPageSize}
+		for more := true; more; {
+			list, err := svc.Keys(ctx, sluice.Operator(sluice.LedgerID{Account: a.ID, Mode: m}), page)
+			if err != nil {
+				return nil, err
+			}
+			keys = append(keys, list.Data...)
+			if more = list.More; more {
+				page.After = list.Data[len(list.Data)-1].ID
+			}
+		}
+	}
+	return keys, nil
+}
+
+type keyRevoke struct {
+	dataFlags
+	ID string `arg:"" help:"The key's id."`
+}
+
+func (k *keyRevoke) Run(ctx context.Context, out *output) error {
+	i, account, err := k.open(ctx, out)
+	if err != nil {
+		return err
+	}
+	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
+		err = i.service.RevokeKey(ctx, sluice.Operator(sluice.LedgerID{Account: account.ID, Mode: m}), k.ID)
+		if sluice.CodeOf(err) != sluice.CodeNotFound {
+			break
+		}
+	}
+	if err := errors.Join(err, i.close()); err != nil {
+		return err
+	}
+	if k.JSON {
+		return json.NewEncoder(out.stdout).Encode(map[string]any{"id": k.ID, "revoked": true})
+	}
+	_, err = fmt.Fprintf(out.stdout, "revoked %s\n", k.ID)
+	return err
+}

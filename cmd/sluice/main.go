@@ -1,0 +1,91 @@
+// Sluice is a file-link service: files go in, short-lived signed links go out,
+// and a log remembers why. See the root package for what the words mean.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"sluice"
+)
+
+// Exit codes, the same for every command.
+const (
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefused = 3 // not found, forbidden, gone
+)
+
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Run the server. On an empty data folder it makes an account and a first test key, and prints how to use them."`
+	Key     keyCommand     `cmd:"" help:"Make, list and revoke API keys, also while a server runs."`
+	Version versionCommand `cmd:"" help:"Print the version of this binary."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the program at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run does what main does with everything that comes from the process given.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var c commands
+	code := -1
+	parser, err := kong.New(&c,
+		kong.Name("sluice"),
+		kong.Description("Short-lived, single-purpose links to files, and a log of why each file left."),
+		kong.DefaultEnvars("SLUICE"),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(n int) { code = n }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(&output{stdout: stdout, stderr: stderr}),
+	)
+	if err != nil {
+		return complain(stderr, err, exitFailed)
+	}
+	parsed, err := parser.Parse(args)
+	if code >= 0 { // --help was asked for and has been printed
+		return code
+	}
+	if err != nil {
+		return complain(stderr, fmt.Errorf("%w; see sluice --help", err), exitUsage)
+	}
+	if err := parsed.Run(); err != nil {
+		return complain(stderr, err, exitCode(err))
+	}
+	return 0
+}
+
+// output is where commands print.
+type output struct{ stdout, stderr io.Writer }
+
+func complain(stderr io.Writer, err error, code int) int {
+	fmt.Fprintf(stderr, "sluice: %v\n", err)
+	return code
+}
+
+// usageError is a wrong use of the command line that parsing alone cannot see.
+type usageError struct{ error }
+
+func exitCode(err error) int {
+	if errors.As(err, &usageError{}) {
+		return exitUsage
+	}
+	switch sluice.CodeOf(err) {
+	case sluice.CodeValidation:
+		return exitUsage
+	case sluice.CodeNotFound, sluice.CodeForbidden, sluice.CodeGone:
+		return exitRefused
+	}
+	return exitFailed
+}

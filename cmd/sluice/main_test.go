@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"sluice": main})
+}
+
+// What a user types, and what it answers.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"port":          chooseCommandPort,
+			"await":         awaitServer,
+			"env-from-list": keyFromList,
+		},
+	})
+}
+
+// port NAME sets an environment variable to an address that is free.
+func chooseCommandPort(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	ts.Setenv(args[0], l.Addr().String())
+}
+
+// await ADDRESS waits until a server answers there.
+func awaitServer(ts *testscript.TestScript, _ bool, args []string) {
+	if err := answers("http://" + args[0]); err != nil {
+		ts.Fatalf("%v", err)
+	}
+}
+
+// env-from-list NAME MODE sets an environment variable to the id of the newest
+// key of a mode, as the last command listed it.
+func keyFromList(ts *testscript.TestScript, _ bool, args []string) {
+	row := regexp.MustCompile(`(?m)^(key_[0-9a-z]{26}) +` + args[1])
+	m := row.FindStringSubmatch(ts.ReadFile("stdout"))
+	if m == nil {
+		ts.Fatalf("no key of mode %s is listed", args[1])
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+func answers(url string) error {
+	var err error
+	for range 400 {
+		var res *http.Response
+		if res, err = http.Get(url + "/healthz"); err == nil {
+			res.Body.Close()
+			return nil
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	return err
+}
+
+// binary builds the real program, once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "sluice-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "sluice")
+	build := exec.Command("go", "build", "-o", path, ".")
+	build.Stderr = os.Stderr
+	return path, build.Run()
+})
+
+// process is a running server.
+type process struct {
+	cmd     *exec.Cmd
+	url     string
+	printed string // on standard output, by the time it answered
+	key     string // the first key, when this start made one
+}
+
+var (
+	listening = regexp.MustCompile(`msg=listening address=(\S+)`)
+	secret    = regexp.MustCompile(`sk_test_[a-z2-7]{39}`)
+)
+
+// startServer runs the real binary on a data folder and waits until it answers.
+func startServer(t *testing.T, data string, flags ...string) *process {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := newServe(path, data, out, flags...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: cmd}
+	t.Cleanup(p.kill)
+	lines := bufio.NewScanner(stderr)
+	var said []string
+	for p.url == "" && lines.Scan() {
+		said = append(said, lines.Text())
+		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+			p.url = "http://" + m[1]
+		}
+	}
+	if p.url == "" {
+		t.Fatalf("server did not start: %q", said)
+	}
+	go io.Copy(io.Discard, stderr)
+	if err := answers(p.url); err != nil {
+		t.Fatal(err)
+	}
+	printed, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.printed = string(printed)
+	p.key = secret.FindString(p.printed)
+	return p
+}
+
+func newServe(path, data string, stdout io.Writer, flags ...string) *exec.Cmd {
+	cmd := exec.Command(path, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
+	cmd.Stdout = stdout
+	return cmd
+}
+
+// kill ends the server as a loss of power would end it for its clients.
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+// stop asks the server to stop, and gives its exit code.
+func (p *process) stop() int {
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func TestExitCodes(t *testing.T) {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	for _, c := range []struct {
+		name string
+		args []string
+		want int
+	}{
+		{"no command", nil, exitUsage},
+		{"unknown flag", []string{"serve", "--nonsense"}, exitUsage},
+		{"help", []string{"--help"}, 0},
+		{"version", []string{"version"}, 0},
+		{"reachable without public URL", []string{"serve", "--listen", "0.0.0.0:0", "--data", t.TempDir()}, exitUsage},
+		{"no data", []string{"key", "list", "--data", t.TempDir()}, exitFailed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := run(ctx, c.args, io.Discard, io.Discard); got != c.want {
+				t.Errorf("sluice %q exits with %d, want %d", c.args, got, c.want)
+			}
+		})
+	}
+}

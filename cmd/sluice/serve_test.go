@@ -1,0 +1,112 @@
+package main
+
+import (
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What a newcomer sees is what a newcomer pastes.
+func TestWelcomeLinesWork(t *testing.T) {
+	p := startServer(t, filepath.Join(t.TempDir(), "data"))
+	var lines []string
+	for line := range strings.Lines(p.printed) {
+		if pasted, ok := strings.CutPrefix(line, "  "); ok && !strings.HasPrefix(line, "   ") {
+			lines = append(lines, pasted)
+		}
+	}
+	if len(lines) == 0 {
+		t.Fatalf("nothing to paste in %q", p.printed)
+	}
+	dir := t.TempDir()
+	shell := exec.Command("sh", "-eu")
+	shell.Dir, shell.Stdin = dir, strings.NewReader(strings.Join(lines, ""))
+	out, err := shell.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, "hello.txt"))
+	if err != nil || string(content) != "Hello" {
+		t.Errorf("downloaded %q, %v", content, err)
+	}
+	for _, want := range []string{"file_", "/l/", "saved hello.txt", "link.created", "first light", "link.redeemed"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the pasted lines do not show %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestSecondStartShowsNoKey(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	first := startServer(t, data)
+	if code := first.stop(); code != 0 {
+		t.Errorf("an orderly stop exits with %d", code)
+	}
+	second := startServer(t, data)
+	if second.printed != "" {
+		t.Errorf("the second start prints %q", second.printed)
+	}
+	var list struct{ Object string }
+	c := &crashClients{key: first.key, http: http.DefaultClient}
+	if err := c.do("GET", second.url+"/v1/files", nil, "", http.StatusOK, &list); err != nil {
+		t.Errorf("the first key: %v", err)
+	}
+}
+
+// Nobody but the owner may read what a data folder holds.
+func TestDataIsPrivate(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startServer(t, data)
+	c := &crashClients{key: p.key, http: http.DefaultClient}
+	if _, err := c.upload(p.url, []byte("private")); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A server refuses to work with secrets that do not belong to its database.
+func TestForeignSecrets(t *testing.T) {
+	data, other := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "other")
+	startServer(t, data).stop()
+	startServer(t, other).stop()
+	foreign, err := os.ReadFile(filepath.Join(other, secretsName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(string) error{
+		"missing": os.Remove,
+		"foreign": func(path string) error { return os.WriteFile(path, foreign, 0o600) },
+		"broken":  func(path string) error { return os.WriteFile(path, []byte("{"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := spoil(filepath.Join(data, secretsName)); err != nil {
+				t.Fatal(err)
+			}
+			path, err := binary()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := newServe(path, data, nil)
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "secrets") {
+				t.Errorf("start with %s secrets: %v\n%s", name, err, out)
+			}
+		})
+	}
+}
