@@ -1,0 +1,439 @@
+// Package blob keeps the bytes of files: the implementations of sluice.Blobs.
+package blob
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"sluice"
+)
+
+const (
+	// fanOut is how many of a key's last characters name its folder.
+	fanOut = 2
+
+	// tempFolder holds the files of Puts that are under way. Its name is longer
+	// than any made of fanOut characters.
+	tempFolder = "tmp"
+
+	// chunkSize is how much is read, hashed and written at a time. A Put holds
+	// two chunks.
+	chunkSize = 256 << 10
+
+	// writebackStep is how many bytes of a Put wait in memory before the
+	// system is asked to start writing them out.
+	writebackStep = 4 << 20
+
+	// minFree is the free space, in bytes, below which Ready reports a full
+	// disk. Puts go on until the disk refuses.
+	minFree = 64 << 20
+)
+
+// Disk keeps each blob in a file of its own, named by its key, in a folder
+// named by the key's last two characters: ten million blobs are some ten
+// thousand files in each of about a thousand folders. Files have mode 0600,
+// folders 0700. Nothing outside its folder is reached, not by a symbolic link
+// either.
+//
+// The file system must have hard links, and a Sync of a folder must make the
+// names in it durable: those of Linux, macOS and the BSDs do. Several
+// processes may share one folder.
+type Disk struct {
+	root   *os.Root
+	chunks sync.Pool // of *[2][chunkSize]byte
+
+	// made holds the folders whose own names this process knows to be durable.
+	made sync.Map
+
+	// sync is (*os.File).Sync, but in tests that break it.
+	sync func(*os.File) error
+}
+
+var _ sluice.Blobs = (*Disk)(nil)
+
+// OpenDisk opens the blobs in dir, which is created, with the folders above
+// it, if it is not there. The caller closes it.
+func OpenDisk(dir string) (*Disk, error) {
+	if err := makeDir(filepath.Clean(dir)); err != nil {
+		return nil, fmt.Errorf("create the blob folder: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the blob folder: %w", err)
+	}
+	d := &Disk{
+		root:   root,
+		chunks: sync.Pool{New: func() any { return new([2][chunkSize]byte) }},
+		sync:   (*os.File).Sync,
+	}
+	if err := d.makeFolder(tempFolder); err != nil {
+		return nil, errors.Join(diskError("create the folder of temporary files", err), root.Close())
+	}
+	return d, nil
+}
+
+// makeDir is os.MkdirAll that makes the names it creates durable.
+func makeDir(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	parent := filepath.Dir(dir)
+	if errors.Is(err, fs.ErrNotExist) && parent != dir {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(parent)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Close ends the use of the folder. What Open gave stays readable.
+func (d *Disk) Close() error { return d.root.Close() }
+
+// Put stores all of r under key as sluice.Blobs promises, in two chunks of
+// 256 KiB and whatever the system caches. A key of the wrong form is
+// CodeValidation and a taken one CodeConflict, which is known only when all of
+// r is read. ctx is looked at before each Read of r and before the bytes become
+// visible; it does not break a Read that blocks.
+func (d *Disk) Put(ctx context.Context, key string, r io.Reader) (sluice.Stored, error) {
+	if err := checkKey(key); err != nil {
+		return sluice.Stored{}, err
+	}
+	temp := path.Join(tempFolder, rand.Text())
+	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return sluice.Stored{}, diskError("create a temporary file", err)
+	}
+	// After a success this removes the second of the file's two names. What
+	// cannot be removed now is left to Sweep.
+	defer d.root.Remove(temp)
+	defer f.Close()
+
+	stored, err := d.fill(ctx, f, r)
+	if err != nil {
+		return sluice.Stored{}, err
+	}
+	if err := d.sync(f); err != nil {
+		return sluice.Stored{}, diskError("sync a blob", err)
+	}
+	if err := f.Close(); err != nil {
+		return sluice.Stored{}, diskError("close a blob", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return sluice.Stored{}, err
+	}
+	if err := d.publish(temp, key); err != nil {
+		return sluice.Stored{}, err
+	}
+	return stored, nil
+}
+
+// fill copies r to f and hashes it. While one chunk is written, it is hashed
+// and the next is read: a Put takes as long as the slower of the two, not as
+// both. Only the writing happens in another goroutine, so that a panic of r
+// unwinds through the caller.
+func (d *Disk) fill(ctx context.Context, f *os.File, r io.Reader) (sluice.Stored, error) {
+	chunks := d.chunks.Get().(*[2][chunkSize]byte)
+	defer d.chunks.Put(chunks)
+
+	var (
+		stored   sluice.Stored
+		digest   = sha256.New()
+		out      = writer{f: f}
+		writing  sync.WaitGroup
+		writeErr error
+	)
+	defer writing.Wait() // before the chunks are another's
+	for i, more := 0, true; more; i++ {
+		chunk := chunks[i%2][:]
+		n, err := readChunk(ctx, r, chunk)
+		if err != nil && err != io.EOF {
+			return stored, err
+		}
+		more = err == nil
+		writing.Wait()
+		if writeErr != nil {
+			break
+		}
+		writing.Go(func() { writeErr = out.write(chunk[:n]) })
+		digest.Write(chunk[:n])
+		stored.Size += int64(n)
+	}
+	writing.Wait()
+	if writeErr != nil {
+		return stored, diskError("write a blob", writeErr)
+	}
+	digest.Sum(stored.SHA256[:0])
+	return stored, nil
+}
+
+// readChunk fills p, or as much of it as r has, and gives r's own error.
+// io.ReadFull would not do: it says io.ErrUnexpectedEOF where r ends early,
+// and so may r where it breaks off.
+func readChunk(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		var m int
+		m, err = r.Read(p[n:])
+		n += m
+	}
+	return n, err
+}
+
+// writer writes a file from its start and has the system write it out early,
+// so that the Sync at the end finds little to do.
+type writer struct {
+	f             *os.File
+	size, started int64
+}
+
+func (w *writer) write(p []byte) error {
+	n, err := w.f.Write(p)
+	w.size += int64(n)
+	if waiting := w.size - w.started; waiting >= writebackStep {
+		startWriteback(w.f, w.started, waiting)
+		w.started = w.size
+	}
+	return err
+}
+
+// publish gives the file temp, whose bytes are durable, the name of key. It is
+// a link, since a rename would replace what is there and a look beforehand
+// would leave a moment for another Put: of many Puts of one key, one links.
+func (d *Disk) publish(temp, key string) error {
+	folder, name := place(key)
+	if err := d.makeFolder(folder); err != nil {
+		return diskError("create a blob folder", err)
+	}
+	err := d.root.Link(temp, name)
+	if errors.Is(err, fs.ErrExist) {
+		return sluice.Errorf(sluice.CodeConflict, "bytes are already stored under this key")
+	}
+	if err != nil {
+		return diskError("name a blob", err)
+	}
+	if err := d.syncFolder(folder); err != nil {
+		return errors.Join(diskError("sync a blob folder", err), d.root.Remove(name))
+	}
+	return nil
+}
+
+// place is where key is kept: a folder and the path of the file in it. The
+// last characters of an id are random, the first are its time.
+func place(key string) (folder, name string) {
+	folder = key[len(key)-fanOut:]
+	return folder, folder + "/" + key
+}
+
+// makeFolder creates a folder of the root if it is not there, and returns only
+// when its name is durable. That it is there says nothing of that: a process
+// may have created it and died.
+func (d *Disk) makeFolder(name string) error {
+	if _, ok := d.made.Load(name); ok {
+		return nil
+	}
+	if err := d.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := d.syncFolder("."); err != nil {
+		return err
+	}
+	d.made.Store(name, nil)
+	return nil
+}
+
+func (d *Disk) syncFolder(name string) error {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return d.sync(f)
+}
+
+// Open gives the bytes under key as an *os.File, so that a copy to a socket
+// can stay within the system. A key of the wrong form is CodeValidation, a
+// missing one CodeNotFound.
+func (d *Disk) Open(_ context.Context, key string) (io.ReadSeekCloser, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	_, name := place(key)
+	f, err := d.root.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, sluice.Errorf(sluice.CodeNotFound, "no bytes are stored under this key")
+	}
+	if err != nil {
+		return nil, diskError("open a blob", err)
+	}
+	return f, nil
+}
+
+// Remove ends the bytes under key, and returns only when that is durable. Who
+// has them open reads on. A key of the wrong form is CodeValidation.
+func (d *Disk) Remove(_ context.Context, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	folder, name := place(key)
+	err := d.root.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return diskError("remove a blob", err)
+	}
+	if err := d.syncFolder(folder); err != nil {
+		return diskError("sync a blob folder", err)
+	}
+	return nil
+}
+
+// Walk calls fn for every key with the time its last byte was written, to the
+// precision of the file system. It holds the names of one folder at a time. fn
+// may call the other methods. What is in the folder and is no blob is passed
+// over.
+func (d *Disk) Walk(ctx context.Context, fn func(key string, written time.Time) error) error {
+	folders, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return diskError("list the blob folder", err)
+	}
+	for _, folder := range folders {
+		if !folder.IsDir() || len(folder.Name()) != fanOut {
+			continue
+		}
+		err := d.eachFile(ctx, folder.Name(), func(key string, written time.Time) error {
+			if checkKey(key) != nil {
+				return nil
+			}
+			if home, _ := place(key); home != folder.Name() {
+				return nil
+			}
+			return fn(key, written)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Sweep removes the temporary files last written before a moment. A Put that
+// is still under way and has been given no byte since then loses its file, and
+// fails.
+func (d *Disk) Sweep(ctx context.Context, before time.Time) (int, error) {
+	swept := 0
+	err := d.eachFile(ctx, tempFolder, func(name string, written time.Time) error {
+		if !written.Before(before) {
+			return nil
+		}
+		err := d.root.Remove(path.Join(tempFolder, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return diskError("remove a temporary file", err)
+		}
+		swept++
+		return nil
+	})
+	return swept, err
+}
+
+// eachFile calls fn for every regular file in a folder with the time of its
+// last write, until fn fails or ctx ends.
+func (d *Disk) eachFile(ctx context.Context, folder string, fn func(name string, written time.Time) error) error {
+	entries, err := fs.ReadDir(d.root.FS(), folder)
+	if err != nil {
+		return diskError("list a blob folder", err)
+	}
+	for _, entry := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !entry.Type().IsRegular() {
+			continue
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return diskError("look at a blob", err)
+		}
+		if err := fn(entry.Name(), info.ModTime()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Ready creates and removes a file. Less than 64 MiB of free space is
+// CodeStorageFull, where the system tells; a folder that cannot be written to
+// is CodeUnavailable. A quota is not foreseen.
+func (d *Disk) Ready(context.Context) error {
+	dir, err := d.root.Open(".")
+	if err != nil {
+		return unavailable(err)
+	}
+	defer dir.Close()
+	free, err := freeSpace(dir)
+	if err != nil {
+		return unavailable(err)
+	}
+	if free < minFree {
+		return sluice.Errorf(sluice.CodeStorageFull, "less than %d MiB are free for the bytes of files", minFree>>20)
+	}
+	name := path.Join(tempFolder, rand.Text())
+	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		err = errors.Join(f.Close(), d.root.Remove(name))
+	}
+	if isFull(err) {
+		return diskError("create a file", err)
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+func unavailable(cause error) error {
+	return sluice.Wrap(sluice.CodeUnavailable, "the folder for the bytes of files cannot be written to", cause)
+}
+
+// diskError gives an error of the disk its class: CodeStorageFull, or none.
+// Errors of the reader given to Put do not pass through here.
+func diskError(doing string, err error) error {
+	err = fmt.Errorf("%s: %w", doing, err)
+	if isFull(err) {
+		return sluice.Wrap(sluice.CodeStorageFull, "the disk that keeps the bytes of files is full", err)
+	}
+	return err
+}
+
+// isFull reports whether err says that space, files or a quota have run out.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
