@@ -1,0 +1,591 @@
+package blob
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+// A child is this test binary, started again to be killed.
+const (
+	childDir   = "SLUICE_BLOB_TEST_DIR"
+	childFirst = "SLUICE_BLOB_TEST_FIRST"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		if err := child(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestDisk(t *testing.T) {
+	testBlobs(t, func(t *testing.T) sluice.Blobs { return openDisk(t, t.TempDir()) })
+}
+
+func openDisk(t testing.TB, dir string) *Disk {
+	t.Helper()
+	d, err := OpenDisk(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// names lists a folder, and is empty if there is none.
+func names(t testing.TB, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	found := []string{}
+	for _, e := range entries {
+		found = append(found, e.Name())
+	}
+	return found
+}
+
+func wantNames(t testing.TB, dir string, want ...string) {
+	t.Helper()
+	if got := names(t, dir); !slices.Equal(got, want) {
+		t.Errorf("%s holds %q, want %q", filepath.Base(dir), got, want)
+	}
+}
+
+func writeFile(t testing.TB, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readFile(t testing.TB, name string) string {
+	t.Helper()
+	p, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(p)
+}
+
+func TestModes(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0))
+	base := t.TempDir()
+	d := openDisk(t, filepath.Join(base, "made", "with", "parents"))
+	put(t, d, testKey(12), []byte("x"))
+	finish := startPut(t, d, testKey(13), []byte("x"))
+	want := map[string]fs.FileMode{
+		"made":                       fs.ModeDir | 0o700,
+		"made/with":                  fs.ModeDir | 0o700,
+		"made/with/parents":          fs.ModeDir | 0o700,
+		"made/with/parents/tmp":      fs.ModeDir | 0o700,
+		"made/with/parents/tmp/*":    0o600,
+		"made/with/parents/12":       fs.ModeDir | 0o700,
+		"made/with/parents/12/file*": 0o600,
+	}
+	for pattern, mode := range want {
+		matches, _ := filepath.Glob(filepath.Join(base, pattern))
+		if len(matches) != 1 {
+			t.Errorf("%s: %q", pattern, matches)
+			continue
+		}
+		info, err := os.Lstat(matches[0])
+		if err != nil || info.Mode() != mode {
+			t.Errorf("%s has mode %v, want %v (%v)", pattern, info.Mode(), mode, err)
+		}
+	}
+	if err := finish(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenDiskFails(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	writeFile(t, name, "")
+	for _, dir := range []string{name, filepath.Join(name, "below"), ""} {
+		if d, err := OpenDisk(dir); err == nil {
+			d.Close()
+			t.Errorf("OpenDisk(%q) succeeds", dir)
+		}
+	}
+}
+
+func TestReopen(t *testing.T) {
+	dir, p := t.TempDir(), content(1, 1000)
+	put(t, openDisk(t, dir), testKey(1), p)
+	wantContent(t, openDisk(t, dir), testKey(1), p)
+}
+
+func TestOpenGivesFile(t *testing.T) {
+	d := openDisk(t, t.TempDir())
+	put(t, d, testKey(1), nil)
+	if _, ok := open(t, d, testKey(1)).(*os.File); !ok {
+		t.Error("Open gives no *os.File: the system cannot send it by itself")
+	}
+}
+
+func TestSeekAfterRemove(t *testing.T) {
+	d, p := openDisk(t, t.TempDir()), content(1, 1000)
+	put(t, d, testKey(1), p)
+	r := open(t, d, testKey(1))
+	if err := d.Remove(t.Context(), testKey(1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int64{900, 0} {
+		if _, err := r.Seek(at, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		wantRest(t, r, p[at:])
+	}
+}
+
+// TestSyncs holds Put to its order: the bytes are synced while no key names
+// them, the folder while one does, and a new folder's own name between.
+func TestSyncs(t *testing.T) {
+	dir := t.TempDir()
+	d := openDisk(t, dir)
+	var log []string
+	var key string
+	d.sync = func(f *os.File) error {
+		name, _ := filepath.Rel(dir, f.Name())
+		if filepath.Dir(name) == tempFolder {
+			name = "bytes"
+		}
+		if _, err := os.Lstat(filepath.Join(dir, key[len(key)-2:], key)); err == nil {
+			name += " of what is visible"
+		}
+		log = append(log, name)
+		return f.Sync()
+	}
+	check := func(doing string, want ...string) {
+		t.Helper()
+		if !slices.Equal(log, want) {
+			t.Errorf("%s syncs %q, want %q", doing, log, want)
+		}
+		log = nil
+	}
+
+	key = testKey(112)
+	put(t, d, key, []byte("x"))
+	check("the first Put to a folder", "bytes", ".", "12 of what is visible")
+	key = testKey(212)
+	put(t, d, key, []byte("x"))
+	check("the second Put to a folder", "bytes", "12 of what is visible")
+	if err := d.Remove(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	check("Remove", "12")
+
+	again := openDisk(t, dir)
+	again.sync = d.sync
+	key = testKey(312)
+	put(t, again, key, []byte("x"))
+	check("the first Put to a folder another process made", "bytes", ".", "12 of what is visible")
+}
+
+func TestSyncFails(t *testing.T) {
+	broken := errors.New("broken")
+	for failing, syncs := range map[string]int{"bytes": 1, "folder's name": 2, "folder": 3} {
+		for _, want := range []error{broken, syscall.ENOSPC, syscall.EDQUOT} {
+			t.Run(fmt.Sprint(failing, " ", want), func(t *testing.T) {
+				dir := t.TempDir()
+				d := openDisk(t, dir)
+				n, failed := 0, false
+				d.sync = func(f *os.File) error {
+					if n++; n == syncs && !failed {
+						failed = true
+						return &fs.PathError{Op: "sync", Path: f.Name(), Err: want}
+					}
+					return f.Sync()
+				}
+				stored, err := d.Put(t.Context(), testKey(1), bytes.NewReader(content(1, 1000)))
+				if !errors.Is(err, want) || stored != (sluice.Stored{}) {
+					t.Errorf("Put gives %v, %v", stored, err)
+				}
+				if full := sluice.CodeOf(err) == sluice.CodeStorageFull; full != (want != broken) {
+					t.Errorf("the code of %v is %q", err, sluice.CodeOf(err))
+				}
+				wantNames(t, filepath.Join(dir, tempFolder))
+				n = 0
+				wantNothing(t, d, testKey(1))
+				if syncs == 2 && n != 3 {
+					t.Errorf("the next Put syncs %d times: it takes the folder's name for durable", n)
+				}
+			})
+		}
+	}
+
+	t.Run("remove", func(t *testing.T) {
+		d := openDisk(t, t.TempDir())
+		put(t, d, testKey(1), nil)
+		d.sync = func(*os.File) error { return broken }
+		if err := d.Remove(t.Context(), testKey(1)); !errors.Is(err, broken) {
+			t.Errorf("Remove gives %v", err)
+		}
+	})
+}
+
+func TestSymlinks(t *testing.T) {
+	key := testKey(12)
+	plant := func(t *testing.T, outside, link string) (dir string) {
+		t.Helper()
+		dir = t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(link)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(outside, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	failsInside := func(t *testing.T, doing string, err error) {
+		t.Helper()
+		if err == nil || sluice.CodeOf(err) == sluice.CodeNotFound {
+			t.Errorf("%s through a link: %v", doing, err)
+		}
+	}
+
+	t.Run("blob", func(t *testing.T) {
+		secret := filepath.Join(t.TempDir(), "secret")
+		writeFile(t, secret, "secret")
+		dir := plant(t, secret, filepath.Join("12", key))
+		d := openDisk(t, dir)
+		_, err := d.Open(t.Context(), key)
+		failsInside(t, "Open", err)
+		wantKeys(t, d)
+		_, err = d.Put(t.Context(), key, strings.NewReader("x"))
+		wantCode(t, "Put", err, sluice.CodeConflict)
+		if err := d.Remove(t.Context(), key); err != nil {
+			t.Error(err)
+		}
+		if got := readFile(t, secret); got != "secret" {
+			t.Errorf("the file outside became %q", got)
+		}
+	})
+
+	t.Run("folder", func(t *testing.T) {
+		outside := t.TempDir()
+		writeFile(t, filepath.Join(outside, key), "secret")
+		dir := plant(t, outside, "12")
+		d := openDisk(t, dir)
+		_, err := d.Open(t.Context(), key)
+		failsInside(t, "Open", err)
+		failsInside(t, "Remove", d.Remove(t.Context(), key))
+		_, err = d.Put(t.Context(), testKey(112), strings.NewReader("x"))
+		failsInside(t, "Put", err)
+		wantKeys(t, d)
+		wantNames(t, outside, key)
+		wantNames(t, filepath.Join(dir, tempFolder))
+	})
+
+	t.Run("temporary folder", func(t *testing.T) {
+		outside := t.TempDir()
+		writeFile(t, filepath.Join(outside, "file"), "")
+		d := openDisk(t, plant(t, outside, tempFolder))
+		_, err := d.Put(t.Context(), key, strings.NewReader("x"))
+		failsInside(t, "Put", err)
+		_, err = d.Sweep(t.Context(), time.Now().Add(time.Hour))
+		failsInside(t, "Sweep", err)
+		wantCode(t, "Ready through a link", d.Ready(t.Context()), sluice.CodeUnavailable)
+		wantNames(t, outside, "file")
+	})
+}
+
+func TestWalkPassesOver(t *testing.T) {
+	dir := t.TempDir()
+	d := openDisk(t, dir)
+	put(t, d, testKey(12), nil)
+	for _, folder := range []string{"lost+found", "13", "12/" + testKey(112)} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{
+		testKey(13), "tmp/" + testKey(13), "lost+found/" + testKey(13), "12/" + testKey(13),
+		"12/notes.txt", "13/." + testKey(13), "ab",
+	} {
+		writeFile(t, filepath.Join(dir, file), "")
+	}
+	wantKeys(t, d, testKey(12))
+}
+
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	d := openDisk(t, dir)
+	put(t, d, testKey(1), nil)
+	now := time.Now()
+	for name, age := range map[string]time.Duration{"old": 2 * time.Hour, "older": 48 * time.Hour, "young": time.Minute} {
+		file := filepath.Join(dir, tempFolder, name)
+		writeFile(t, file, name)
+		if err := os.Chtimes(file, time.Time{}, now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := d.Sweep(t.Context(), now.Add(-time.Hour)); n != 2 || err != nil {
+		t.Errorf("Sweep gives %d, %v, want 2", n, err)
+	}
+	wantNames(t, filepath.Join(dir, tempFolder), "young")
+	wantKeys(t, d, testKey(1))
+}
+
+// TestSweepOfLivePut sees that a Put whose file was swept says so.
+func TestSweepOfLivePut(t *testing.T) {
+	d := openDisk(t, t.TempDir())
+	finish := startPut(t, d, testKey(1), content(1, 700_000))
+	if n, err := d.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
+		t.Errorf("Sweep gives %d, %v", n, err)
+	}
+	if err := finish(); err == nil {
+		t.Error("Put succeeds without its file")
+	}
+	wantNothing(t, d, testKey(1))
+}
+
+// TestNothingLeft sees that Puts, whatever their end, leave no temporary file.
+func TestNothingLeft(t *testing.T) {
+	dir := t.TempDir()
+	d := openDisk(t, dir)
+	for _, run := range []func(*testing.T, sluice.Blobs){
+		testTaken, testSameKey, testBrokenReader, testPanic, testCancelled, testReady,
+	} {
+		for _, key := range walk(t, d) {
+			if err := d.Remove(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run(t, d)
+		wantNames(t, filepath.Join(dir, tempFolder))
+	}
+}
+
+// TestFlatMemory stores 1 GiB and counts all that is allocated meanwhile.
+func TestFlatMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 1 GiB")
+	}
+	const size, limit = 1 << 30, 4 << 20
+	d := openDisk(t, t.TempDir())
+	p := content(1, 1<<20)
+	left := size / len(p)
+	r := bytes.NewReader(p)
+	repeat := readerFunc(func(q []byte) (int, error) {
+		if r.Len() == 0 {
+			if left--; left == 0 {
+				return 0, io.EOF
+			}
+			r.Reset(p)
+		}
+		return r.Read(q)
+	})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	stored, err := d.Put(t.Context(), testKey(1), repeat)
+	runtime.ReadMemStats(&after)
+	if err != nil || stored.Size != size {
+		t.Fatalf("Put: %d bytes, %v", stored.Size, err)
+	}
+	if got := after.TotalAlloc - before.TotalAlloc; got > limit {
+		t.Errorf("storing 1 GiB allocates %d bytes, want at most %d", got, limit)
+	}
+}
+
+// child puts blobs into dir, one after another from a first number, and prints
+// the number of each that Put has returned for. Without a first number it
+// starts one Put, prints that, and never ends it.
+func child(dir string) error {
+	d, err := OpenDisk(dir)
+	if err != nil {
+		return err
+	}
+	number := os.Getenv(childFirst)
+	if number == "" {
+		stuck := readerFunc(func([]byte) (int, error) {
+			fmt.Println("stuck")
+			return os.Stdin.Read(make([]byte, 1))
+		})
+		_, err := d.Put(context.Background(), testKey(1), io.MultiReader(bytes.NewReader(content(1, 1<<20)), stuck))
+		return err
+	}
+	first, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	for i := first; ; i++ {
+		if _, err := d.Put(context.Background(), testKey(i), bytes.NewReader(childContent(i))); err != nil {
+			return err
+		}
+		fmt.Println(i)
+	}
+}
+
+func childContent(n int) []byte { return content(n, n*77_773%900_000) }
+
+// startChild starts a child over dir and gives the lines it prints and what
+// sends it SIGKILL.
+func startChild(t *testing.T, dir, first string) (lines *bufio.Scanner, kill func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childFirst+"="+first)
+	cmd.Stderr = os.Stderr
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return bufio.NewScanner(out), func() { cmd.Process.Kill() }
+}
+
+func TestKilledInPut(t *testing.T) {
+	dir := t.TempDir()
+	lines, kill := startChild(t, dir, "")
+	if !lines.Scan() || lines.Text() != "stuck" {
+		t.Fatalf("child says %q, %v", lines.Text(), lines.Err())
+	}
+	kill()
+	for lines.Scan() {
+	}
+
+	d := openDisk(t, dir)
+	_, err := d.Open(t.Context(), testKey(1))
+	wantCode(t, "Open of what was being put", err, sluice.CodeNotFound)
+	wantKeys(t, d)
+	left := names(t, filepath.Join(dir, tempFolder))
+	if len(left) != 1 {
+		t.Fatalf("the child left %q, want one file", left)
+	}
+	if info, err := os.Stat(filepath.Join(dir, tempFolder, left[0])); err != nil || info.Size() == 0 {
+		t.Fatalf("the child died before it wrote: %v", err)
+	}
+	if n, err := d.Sweep(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
+		t.Errorf("Sweep of an hour ago gives %d, %v", n, err)
+	}
+	if n, err := d.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
+		t.Errorf("Sweep gives %d, %v", n, err)
+	}
+	wantNames(t, filepath.Join(dir, tempFolder))
+	wantNothing(t, d, testKey(1))
+}
+
+// TestKilledAnywhere kills a child in the middle of a row of Puts. What Put
+// returned for is there, and what is there is whole.
+func TestKilledAnywhere(t *testing.T) {
+	dir := t.TempDir()
+	d := openDisk(t, dir)
+	acknowledged := 0
+	for round := range 5 {
+		lines, kill := startChild(t, dir, strconv.Itoa(round*100_000))
+		for n := 0; lines.Scan(); n++ {
+			if n == 3+7*round {
+				time.AfterFunc(time.Duration(round)*531*time.Microsecond, kill)
+			}
+			number, err := strconv.Atoi(lines.Text())
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantContent(t, d, testKey(number), childContent(number))
+			acknowledged++
+		}
+	}
+	if acknowledged < 50 {
+		t.Errorf("the children finished %d Puts: too few to tell", acknowledged)
+	}
+	keys := walk(t, d)
+	if len(keys) < acknowledged {
+		t.Errorf("%d blobs of %d are there", len(keys), acknowledged)
+	}
+	for _, key := range keys {
+		number, err := strconv.Atoi(strings.TrimPrefix(key, "file_"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantContent(t, d, key, childContent(number))
+	}
+	if _, err := d.Sweep(t.Context(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	wantNames(t, filepath.Join(dir, tempFolder))
+}
+
+// FuzzKey checks wellFormed against the pattern it is documented with, and
+// that no key leads out of the folder.
+func FuzzKey(f *testing.F) {
+	for _, key := range hostileKeys {
+		f.Add(key)
+	}
+	f.Add(testKey(1))
+	f.Add("z_" + strings.Repeat("z", 26))
+	pattern := regexp.MustCompile(`^[a-z]{1,32}_[0-9a-z]{26}$`)
+
+	base := f.TempDir()
+	d := openDisk(f, filepath.Join(base, "deep", "down"))
+	f.Fuzz(func(t *testing.T, key string) {
+		want := pattern.MatchString(key)
+		_, err := d.Put(t.Context(), key, strings.NewReader("x"))
+		if !want {
+			wantCode(t, "Put", err, sluice.CodeValidation)
+			_, err = d.Open(t.Context(), key)
+			wantCode(t, "Open", err, sluice.CodeValidation)
+			wantCode(t, "Remove", d.Remove(t.Context(), key), sluice.CodeValidation)
+			wantKeys(t, d)
+		} else {
+			wantCode(t, "Put", err, "")
+			wantKeys(t, d, key)
+			wantCode(t, "Remove", d.Remove(t.Context(), key), "")
+		}
+		wantNames(t, base, "deep")
+		wantNames(t, filepath.Join(base, "deep"), "down")
+	})
+}
+
+func BenchmarkPut(b *testing.B) {
+	for _, size := range []int{1 << 20, 64 << 20} {
+		b.Run(fmt.Sprintf("%dMiB", size>>20), func(b *testing.B) {
+			d := openDisk(b, b.TempDir())
+			p := content(1, size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := d.Put(b.Context(), testKey(1), bytes.NewReader(p)); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if err := d.Remove(b.Context(), testKey(1)); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}

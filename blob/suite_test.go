@@ -1,0 +1,599 @@
+package blob
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"sluice"
+)
+
+// testBlobs is the contract of sluice.Blobs. open gives an empty store that
+// nobody else uses, and ends it with the test.
+func testBlobs(t *testing.T, open func(t *testing.T) sluice.Blobs) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, sluice.Blobs)
+	}{
+		{"gives back what was put", testRoundTrip},
+		{"takes every reader", testReaders},
+		{"gives ranges", testRanges},
+		{"says what is missing", testMissing},
+		{"refuses a taken key", testTaken},
+		{"lets one of many win", testSameKey},
+		{"takes many at once", testManyKeys},
+		{"keeps nothing of a broken reader", testBrokenReader},
+		{"keeps nothing of a panic", testPanic},
+		{"keeps nothing of a cancelled put", testCancelled},
+		{"hides what is not whole", testHidden},
+		{"reads on after a remove", testReadAfterRemove},
+		{"walks", testWalk},
+		{"lets a walk end early", testWalkEnds},
+		{"lets a walk remove", testWalkRemoves},
+		{"sweeps no blob and no put under way", testSweepSpares},
+		{"refuses hostile keys", testHostileKeys},
+		{"is ready", testReady},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+	}
+}
+
+// hostileKeys are no keys. Each differs from one in a way that a path, a URL,
+// a pattern or a careless check could let through.
+var hostileKeys = []string{
+	"",
+	".",
+	"..",
+	"/",
+	"_",
+	"file_",
+	"file",
+	"../etc/passwd",
+	"/etc/passwd",
+	"tmp/file_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"file_01j9z3k4m5n6p7q8r9s0t1v2w",
+	"file_01j9z3k4m5n6p7q8r9s0t1v2w34",
+	"_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"FILE_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"file_01J9Z3K4M5N6P7Q8R9S0T1V2W3",
+	"file-01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"file_01j9z3k4m5n6p7q8r9s0t1v2w\n",
+	"file_01j9z3k4m5n6p7q8r9s0t1v2w3\n",
+	"file_01j9z3k4m5n6p7q8r9s0t1v2w3\x00",
+	"file_01j9z3k4m5n6p7q8r9s0t1v2\x00w",
+	" file_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"file_01j9z3k4m5n6p7q8r9s0t1v2/w",
+	"file_01j9z3k4m5n6p7q8r9s0t1v/..",
+	"file_../../../../../../../../..",
+	"../_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"../file_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"a/b_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"file1_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"file__1j9z3k4m5n6p7q8r9s0t1v2w3",
+	"fi_le_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"file_01j9z3k4m5n6p7q8r9s0t1v2w%",
+	"file_%2e%2e%2f3k4m5n6p7q8r9s0t1v",
+	"file_01j9z3k4m5n6p7q8r9s0t1vé",
+	"ﬁle_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	"\\\\host\\share_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	strings.Repeat("a", 33) + "_01j9z3k4m5n6p7q8r9s0t1v2w3",
+	strings.Repeat("a", 1<<20) + "_01j9z3k4m5n6p7q8r9s0t1v2w3",
+}
+
+// testKey is the nth key.
+func testKey(n int) string { return fmt.Sprintf("file_%026d", n) }
+
+// content is size bytes that depend on seed.
+func content(seed, size int) []byte {
+	var s [32]byte
+	s[0], s[1], s[2] = byte(seed), byte(seed>>8), byte(seed>>16)
+	p := make([]byte, size)
+	rand.NewChaCha8(s).Read(p)
+	return p
+}
+
+func storedOf(p []byte) sluice.Stored {
+	return sluice.Stored{Size: int64(len(p)), SHA256: sha256.Sum256(p)}
+}
+
+func put(t *testing.T, b sluice.Blobs, key string, p []byte) {
+	t.Helper()
+	stored, err := b.Put(t.Context(), key, bytes.NewReader(p))
+	if err != nil {
+		t.Fatalf("Put of %d bytes: %v", len(p), err)
+	}
+	if want := storedOf(p); stored != want {
+		t.Fatalf("Put says %d bytes, %v, want %d, %v", stored.Size, stored.SHA256, want.Size, want.SHA256)
+	}
+}
+
+func open(t *testing.T, b sluice.Blobs, key string) io.ReadSeekCloser {
+	t.Helper()
+	r, err := b.Open(t.Context(), key)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+func wantContent(t *testing.T, b sluice.Blobs, key string, want []byte) {
+	t.Helper()
+	r, err := b.Open(t.Context(), key)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	defer r.Close()
+	wantRest(t, r, want)
+}
+
+func wantRest(t *testing.T, r io.Reader, want []byte) {
+	t.Helper()
+	got, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatalf("Read: %v", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatalf("read %d bytes that are not the %d put", len(got), len(want))
+	}
+}
+
+func wantCode(t *testing.T, doing string, err error, want sluice.Code) {
+	t.Helper()
+	if got := sluice.CodeOf(err); got != want {
+		t.Errorf("%s: code %q (%v), want %q", doing, got, err, want)
+	}
+}
+
+// walk is all keys in order.
+func walk(t *testing.T, b sluice.Blobs) []string {
+	t.Helper()
+	keys := []string{}
+	err := b.Walk(t.Context(), func(key string, _ time.Time) error {
+		keys = append(keys, key)
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("Walk: %v", err)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func wantKeys(t *testing.T, b sluice.Blobs, want ...string) {
+	t.Helper()
+	if got := walk(t, b); !slices.Equal(got, want) {
+		t.Errorf("Walk names %q, want %q", got, want)
+	}
+}
+
+// wantNothing checks that no trace of a failed Put shows and that its key is
+// still free.
+func wantNothing(t *testing.T, b sluice.Blobs, key string) {
+	t.Helper()
+	_, err := b.Open(t.Context(), key)
+	wantCode(t, "Open after a Put that failed", err, sluice.CodeNotFound)
+	wantKeys(t, b)
+	p := content(99, 1000)
+	put(t, b, key, p)
+	wantContent(t, b, key, p)
+}
+
+func testRoundTrip(t *testing.T, b sluice.Blobs) {
+	for i, size := range []int{
+		0, 1, 4095, 4096, 64 << 10, 256<<10 - 1, 256 << 10, 256<<10 + 1,
+		512<<10 - 1, 512 << 10, 512<<10 + 1, 5 << 20, 9<<20 + 7,
+	} {
+		p := content(i, size)
+		put(t, b, testKey(i), p)
+		wantContent(t, b, testKey(i), p)
+	}
+}
+
+func testReaders(t *testing.T, b sluice.Blobs) {
+	p := content(1, 700_000)
+	for i, wrap := range []func(io.Reader) io.Reader{
+		iotest.OneByteReader,
+		iotest.HalfReader,
+		iotest.DataErrReader,
+		func(r io.Reader) io.Reader { return iotest.OneByteReader(iotest.DataErrReader(r)) },
+		func(r io.Reader) io.Reader { return &hesitant{r: r} },
+		func(r io.Reader) io.Reader { return io.MultiReader(bytes.NewReader(nil), r) },
+	} {
+		stored, err := b.Put(t.Context(), testKey(i), wrap(bytes.NewReader(p)))
+		if err != nil || stored != storedOf(p) {
+			t.Fatalf("reader %d: %d bytes, %v", i, stored.Size, err)
+		}
+		wantContent(t, b, testKey(i), p)
+	}
+}
+
+// hesitant reads nothing every other time.
+type hesitant struct {
+	r     io.Reader
+	ready bool
+}
+
+func (h *hesitant) Read(p []byte) (int, error) {
+	h.ready = !h.ready
+	if !h.ready {
+		return 0, nil
+	}
+	return h.r.Read(p)
+}
+
+func testRanges(t *testing.T, b sluice.Blobs) {
+	const size = 300_001
+	p := content(1, size)
+	put(t, b, testKey(1), p)
+	put(t, b, testKey(2), nil)
+	for key, whole := range map[string][]byte{testKey(1): p, testKey(2): {}} {
+		got, want := open(t, b, key), bytes.NewReader(whole)
+		for _, step := range []struct {
+			offset int64
+			whence int
+			read   int
+		}{
+			{0, io.SeekEnd, 0},
+			{0, io.SeekStart, 10},
+			{0, io.SeekCurrent, 10},
+			{100, io.SeekStart, 1000},
+			{-50, io.SeekCurrent, 20},
+			{1000, io.SeekCurrent, 100_000},
+			{-1, io.SeekEnd, 1},
+			{-1, io.SeekEnd, 100},
+			{0, io.SeekEnd, 1},
+			{1, io.SeekEnd, 1},
+			{size + 1<<40, io.SeekStart, 1},
+			{-1, io.SeekStart, 0},
+			{-size - 1, io.SeekEnd, 0},
+			{0, io.SeekStart, size},
+			{0, io.SeekCurrent, 1},
+		} {
+			compareStep(t, got, want, step.offset, step.whence, step.read)
+		}
+	}
+}
+
+// compareStep makes got and want do the same and compares the outcomes.
+func compareStep(t *testing.T, got, want io.ReadSeeker, offset int64, whence, read int) {
+	t.Helper()
+	gotAt, gotErr := got.Seek(offset, whence)
+	wantAt, wantErr := want.Seek(offset, whence)
+	if (gotErr == nil) != (wantErr == nil) || gotErr == nil && gotAt != wantAt {
+		t.Fatalf("Seek(%d, %d) = %d, %v, want %d, %v", offset, whence, gotAt, gotErr, wantAt, wantErr)
+	}
+	gotP, wantP := make([]byte, read), make([]byte, read)
+	gotN, gotErr := io.ReadFull(got, gotP)
+	wantN, wantErr := io.ReadFull(want, wantP)
+	if gotN != wantN || gotErr != wantErr || !bytes.Equal(gotP, wantP) {
+		t.Fatalf("after Seek(%d, %d), read %d of %d, %v, want %d, %v", offset, whence, gotN, read, gotErr, wantN, wantErr)
+	}
+}
+
+func testMissing(t *testing.T, b sluice.Blobs) {
+	wantKeys(t, b)
+	put(t, b, testKey(1), []byte("one"))
+	r, err := b.Open(t.Context(), testKey(2))
+	wantCode(t, "Open of what never was", err, sluice.CodeNotFound)
+	if r != nil {
+		t.Error("Open failed and gave a reader")
+	}
+	if err := b.Remove(t.Context(), testKey(2)); err != nil {
+		t.Errorf("Remove of what never was: %v", err)
+	}
+	wantContent(t, b, testKey(1), []byte("one"))
+	for range 2 {
+		if err := b.Remove(t.Context(), testKey(1)); err != nil {
+			t.Errorf("Remove: %v", err)
+		}
+		_, err = b.Open(t.Context(), testKey(1))
+		wantCode(t, "Open of what was removed", err, sluice.CodeNotFound)
+	}
+	wantNothing(t, b, testKey(1))
+}
+
+func testTaken(t *testing.T, b sluice.Blobs) {
+	for i, first := range [][]byte{content(1, 300_000), {}} {
+		put(t, b, testKey(i), first)
+		stored, err := b.Put(t.Context(), testKey(i), bytes.NewReader(content(2, 400_000)))
+		wantCode(t, "Put of a taken key", err, sluice.CodeConflict)
+		if stored != (sluice.Stored{}) {
+			t.Error("Put failed and says that it stored")
+		}
+		wantContent(t, b, testKey(i), first)
+	}
+}
+
+func testSameKey(t *testing.T, b sluice.Blobs) {
+	const puts = 16
+	outcomes := make([]error, puts)
+	var all sync.WaitGroup
+	for i := range puts {
+		p := content(i, 300_000+i)
+		all.Go(func() {
+			stored, err := b.Put(t.Context(), testKey(1), bytes.NewReader(p))
+			if err == nil && stored != storedOf(p) {
+				t.Errorf("Put %d says it stored other bytes", i)
+			}
+			outcomes[i] = err
+		})
+	}
+	all.Wait()
+
+	winner := -1
+	for i, err := range outcomes {
+		if err != nil {
+			wantCode(t, "a Put that lost", err, sluice.CodeConflict)
+			continue
+		}
+		if winner >= 0 {
+			t.Errorf("Puts %d and %d of one key both succeeded", winner, i)
+		}
+		winner = i
+	}
+	if winner < 0 {
+		t.Fatal("no Put succeeded")
+	}
+	wantContent(t, b, testKey(1), content(winner, 300_000+winner))
+	wantKeys(t, b, testKey(1))
+}
+
+func testManyKeys(t *testing.T, b sluice.Blobs) {
+	const puts = 40
+	var all sync.WaitGroup
+	for i := range puts {
+		all.Go(func() {
+			p := content(i, i*20_000)
+			stored, err := b.Put(t.Context(), testKey(i), bytes.NewReader(p))
+			if err != nil || stored != storedOf(p) {
+				t.Errorf("Put %d: %d bytes, %v", i, stored.Size, err)
+			}
+		})
+	}
+	all.Wait()
+	for i := range puts {
+		wantContent(t, b, testKey(i), content(i, i*20_000))
+	}
+	if got := len(walk(t, b)); got != puts {
+		t.Errorf("Walk names %d keys, want %d", got, puts)
+	}
+}
+
+func testBrokenReader(t *testing.T, b sluice.Blobs) {
+	n := 0
+	for _, want := range []error{
+		errors.New("the line is dead"),
+		io.ErrUnexpectedEOF,
+		fmt.Errorf("wrapped: %w", io.EOF),
+		fmt.Errorf("spool: %w", syscall.ENOSPC),
+		sluice.Errorf(sluice.CodeTooLarge, "enough"),
+	} {
+		for _, after := range []int{0, 1, 256 << 10, 700_000, 6 << 20} {
+			n++
+			r := io.MultiReader(bytes.NewReader(content(n, after)), iotest.ErrReader(want))
+			stored, err := b.Put(t.Context(), testKey(1), r)
+			if err != want {
+				t.Errorf("after %d bytes: Put gives %v, want the reader's %v", after, err, want)
+			}
+			if stored != (sluice.Stored{}) {
+				t.Errorf("after %d bytes: Put failed and says that it stored", after)
+			}
+			wantNothing(t, b, testKey(1))
+			if err := b.Remove(t.Context(), testKey(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// readerFunc is a reader that is a function.
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func testPanic(t *testing.T, b sluice.Blobs) {
+	func() {
+		defer func() {
+			if got := recover(); got != "reader" {
+				t.Errorf("Put panics with %v, want what the reader panicked with", got)
+			}
+		}()
+		failing := readerFunc(func([]byte) (int, error) { panic("reader") })
+		b.Put(t.Context(), testKey(1), io.MultiReader(bytes.NewReader(content(1, 700_000)), failing))
+	}()
+	wantNothing(t, b, testKey(1))
+}
+
+func testCancelled(t *testing.T, b sluice.Blobs) {
+	const size = 8 << 20
+	for _, after := range []int{0, 1, 256 << 10, 700_000, size} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if after == 0 {
+			cancel()
+		}
+		left := after
+		r := io.TeeReader(iotest.DataErrReader(bytes.NewReader(content(after, size))), writerFunc(func(p []byte) (int, error) {
+			if left -= len(p); left <= 0 {
+				cancel()
+			}
+			return len(p), nil
+		}))
+		_, err := b.Put(ctx, testKey(1), r)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled after %d of %d bytes: Put gives %v", after, size, err)
+		}
+		wantNothing(t, b, testKey(1))
+		if err := b.Remove(t.Context(), testKey(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// writerFunc is a writer that is a function.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// startPut begins a Put that has taken p and waits for more. finish lets it
+// end and gives its outcome.
+func startPut(t *testing.T, b sluice.Blobs, key string, p []byte) (finish func() error) {
+	t.Helper()
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Put(t.Context(), key, r)
+		r.CloseWithError(errors.New("Put returned"))
+		done <- err
+	}()
+	if _, err := w.Write(p); err != nil {
+		t.Fatal(err, <-done)
+	}
+	return func() error {
+		w.Close()
+		return <-done
+	}
+}
+
+func testHidden(t *testing.T, b sluice.Blobs) {
+	p := content(1, 700_000)
+	finish := startPut(t, b, testKey(1), p)
+	_, err := b.Open(t.Context(), testKey(1))
+	wantCode(t, "Open during a Put", err, sluice.CodeNotFound)
+	wantKeys(t, b)
+	if err := finish(); err != nil {
+		t.Fatal(err)
+	}
+	wantContent(t, b, testKey(1), p)
+	wantKeys(t, b, testKey(1))
+}
+
+func testReadAfterRemove(t *testing.T, b sluice.Blobs) {
+	p := content(1, 9<<20)
+	put(t, b, testKey(1), p)
+	untouched, begun := open(t, b, testKey(1)), open(t, b, testKey(1))
+	if _, err := io.CopyN(io.Discard, begun, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Remove(t.Context(), testKey(1)); err != nil {
+		t.Fatal(err)
+	}
+	wantRest(t, begun, p[1000:])
+	wantRest(t, untouched, p)
+}
+
+func testWalk(t *testing.T, b sluice.Blobs) {
+	var want []string
+	start := time.Now()
+	for i := range 30 {
+		put(t, b, testKey(i*37), content(i, i))
+		want = append(want, testKey(i*37))
+	}
+	wantKeys(t, b, want...)
+	const tolerance = 5 * time.Second // clocks of a store tick coarsely, and may be another machine's
+	err := b.Walk(t.Context(), func(key string, written time.Time) error {
+		if written.Before(start.Add(-tolerance)) || written.After(time.Now().Add(tolerance)) {
+			t.Errorf("%s was written at %v, says Walk; it is %v", key, written, time.Now())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testWalkEnds(t *testing.T, b sluice.Blobs) {
+	for i := range 3 {
+		put(t, b, testKey(i), nil)
+	}
+	want, calls := errors.New("enough"), 0
+	err := b.Walk(t.Context(), func(string, time.Time) error {
+		calls++
+		return want
+	})
+	if err != want || calls != 1 {
+		t.Errorf("Walk called fn %d times and gives %v, want once and fn's error", calls, err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	calls = 0
+	err = b.Walk(ctx, func(string, time.Time) error {
+		calls++
+		cancel()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || calls == 3 {
+		t.Errorf("Walk called fn %d times and gives %v, want an end by the context", calls, err)
+	}
+}
+
+func testWalkRemoves(t *testing.T, b sluice.Blobs) {
+	for i := range 120 {
+		put(t, b, testKey(i), nil)
+	}
+	err := b.Walk(t.Context(), func(key string, _ time.Time) error { return b.Remove(t.Context(), key) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantKeys(t, b)
+}
+
+func testSweepSpares(t *testing.T, b sluice.Blobs) {
+	p := content(1, 700_000)
+	put(t, b, testKey(1), p)
+	if n, err := b.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
+		t.Errorf("Sweep with nothing to do: %d, %v", n, err)
+	}
+	finish := startPut(t, b, testKey(2), p)
+	if n, err := b.Sweep(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
+		t.Errorf("Sweep of an hour ago during a Put: %d, %v", n, err)
+	}
+	if err := finish(); err != nil {
+		t.Fatal(err)
+	}
+	wantContent(t, b, testKey(1), p)
+	wantContent(t, b, testKey(2), p)
+}
+
+func testHostileKeys(t *testing.T, b sluice.Blobs) {
+	untouched := readerFunc(func([]byte) (int, error) {
+		t.Error("Put read for a key that is none")
+		return 0, io.EOF
+	})
+	for _, key := range hostileKeys {
+		name := fmt.Sprintf("%.40q", key)
+		_, err := b.Put(t.Context(), key, untouched)
+		wantCode(t, "Put of "+name, err, sluice.CodeValidation)
+		r, err := b.Open(t.Context(), key)
+		wantCode(t, "Open of "+name, err, sluice.CodeValidation)
+		if r != nil {
+			t.Errorf("Open of %s failed and gave a reader", name)
+		}
+		wantCode(t, "Remove of "+name, b.Remove(t.Context(), key), sluice.CodeValidation)
+	}
+	wantKeys(t, b)
+	for _, prefix := range []string{"a", strings.Repeat("z", 32)} {
+		put(t, b, prefix+"_0123456789abcdefghijklmnop", nil)
+		put(t, b, prefix+"_qrstuvwxyz0123456789abcdef", nil)
+	}
+}
+
+func testReady(t *testing.T, b sluice.Blobs) {
+	put(t, b, testKey(1), nil)
+	if err := b.Ready(t.Context()); err != nil {
+		t.Errorf("Ready: %v", err)
+	}
+	wantKeys(t, b, testKey(1))
+}
