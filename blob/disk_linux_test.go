@@ -1,0 +1,187 @@
+package blob
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"sluice"
+)
+
+// ownMounts gives the test a mount namespace of its own, which ends with it.
+// Where that is not allowed the test is skipped, and under CI it fails.
+func ownMounts(t *testing.T) {
+	t.Helper()
+	// The namespace is the thread's. It is never unlocked, so it ends with the
+	// test's goroutine.
+	runtime.LockOSThread()
+	err := syscall.Unshare(syscall.CLONE_NEWNS)
+	if err == nil {
+		err = syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
+	}
+	if err != nil {
+		cannotMount(t, err)
+	}
+}
+
+func cannotMount(t *testing.T, err error) {
+	t.Helper()
+	const need = "this test mounts a small file system: run it as root, in a container with CAP_SYS_ADMIN"
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s (%v)", need, err)
+	}
+	t.Skipf("%s (%v)", need, err)
+}
+
+// smallDisk is a Disk on a tmpfs with the given mount options.
+func smallDisk(t *testing.T, options string) (d *Disk, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		cannotMount(t, err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return openDisk(t, dir), dir
+}
+
+func TestFullDisk(t *testing.T) {
+	ownMounts(t)
+	d, dir := smallDisk(t, "size=1m")
+	for _, size := range []int{2 << 20, 20 << 20} {
+		stored, err := d.Put(t.Context(), testKey(1), bytes.NewReader(content(1, size)))
+		wantCode(t, "Put of more than fits", err, sluice.CodeStorageFull)
+		if !errors.Is(err, syscall.ENOSPC) || stored != (sluice.Stored{}) {
+			t.Errorf("Put of more than fits gives %v, %v", stored, err)
+		}
+		wantNames(t, filepath.Join(dir, tempFolder))
+		wantNothing(t, d, testKey(1))
+		if err := d.Remove(t.Context(), testKey(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantCode(t, "Ready with less than 1 MiB free", d.Ready(t.Context()), sluice.CodeStorageFull)
+}
+
+// TestNoFileLeft lets the disk run out of files at each step of a Put.
+func TestNoFileLeft(t *testing.T) {
+	ownMounts(t)
+	refused := 0
+	for inodes := 3; inodes < 12; inodes++ {
+		t.Logf("%d inodes", inodes)
+		d, dir := smallDisk(t, fmt.Sprintf("size=1m,nr_inodes=%d", inodes))
+		for i := range 4 {
+			p := content(i, 1000)
+			_, err := d.Put(t.Context(), testKey(i), bytes.NewReader(p))
+			if err == nil {
+				wantContent(t, d, testKey(i), p)
+				continue
+			}
+			refused++
+			wantCode(t, "Put with no file left", err, sluice.CodeStorageFull)
+			_, err = d.Open(t.Context(), testKey(i))
+			wantCode(t, "Open after it", err, sluice.CodeNotFound)
+		}
+		wantNames(t, filepath.Join(dir, tempFolder))
+	}
+	if refused == 0 {
+		t.Error("the disk never ran out of files")
+	}
+}
+
+func TestReadyReadOnly(t *testing.T) {
+	ownMounts(t)
+	d, dir := smallDisk(t, "size=100m")
+	if err := d.Ready(t.Context()); err != nil {
+		t.Errorf("Ready with 100 MiB free: %v", err)
+	}
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, "Ready on a read-only disk", d.Ready(t.Context()), sluice.CodeUnavailable)
+	_, err := d.Put(t.Context(), testKey(1), bytes.NewReader(nil))
+	if !errors.Is(err, syscall.EROFS) {
+		t.Errorf("Put on a read-only disk gives %v", err)
+	}
+}
+
+// TestPowerLoss cuts a real file system off the way a power failure does, with
+// nothing written out but what Put and Remove waited for.
+func TestPowerLoss(t *testing.T) {
+	ownMounts(t)
+	mkfs, err := exec.LookPath("mkfs.ext4")
+	if err != nil {
+		t.Skip("this test needs mkfs.ext4: install e2fsprogs")
+	}
+	base := t.TempDir()
+	image, dir := filepath.Join(base, "image"), filepath.Join(base, "disk")
+	writeFile(t, image, "")
+	if err := errors.Join(os.Truncate(image, 64<<20), os.Mkdir(dir, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	run(t, mkfs, "-q", image)
+	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
+		t.Skipf("this test needs a loop device: %v: %s", err, out)
+	}
+
+	d, err := OpenDisk(filepath.Join(dir, "data", "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const blobs, size = 8, 1_234_567
+	for i := range blobs {
+		put(t, d, testKey(i), content(i, size+i))
+	}
+	if err := d.Remove(t.Context(), testKey(0)); err != nil {
+		t.Fatal(err)
+	}
+	cutPower(t, dir)
+	d.Close()
+	run(t, "umount", dir)
+	run(t, "mount", "-o", "loop", image, dir)
+	defer run(t, "umount", dir)
+
+	d, err = OpenDisk(filepath.Join(dir, "data", "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	_, err = d.Open(t.Context(), testKey(0))
+	wantCode(t, "Open of what was removed before the power failed", err, sluice.CodeNotFound)
+	for i := 1; i < blobs; i++ {
+		wantContent(t, d, testKey(i), content(i, size+i))
+	}
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", name, err, out)
+	}
+}
+
+// cutPower has ext4 drop what it has not written, journal included.
+func cutPower(t *testing.T, dir string) {
+	t.Helper()
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const shutdown = 0x8004587d // EXT4_IOC_SHUTDOWN
+	how := uint32(2)            // EXT4_GOING_FLAGS_NOLOGFLUSH
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), shutdown, uintptr(unsafe.Pointer(&how)))
+	if errno != 0 {
+		t.Skipf("this test needs a kernel that can shut ext4 down: %v", errno)
+	}
+}
