@@ -79,5 +79,7 @@ func (s *Server) upload(c *call, w http.ResponseWriter, r *http.Request) (sluice
 	if err != nil {
 		return sluice.File{}, err
 	}
-	return s.svc.CreateFile(r.Context(), c.caller, form.purpose, content, form.describe)
+	// A peer that leaves breaks the body. One that has sent all of it may end
+	// its side of the connection, which cancels the context.
+	return s.svc.CreateFile(context.WithoutCancel(r.Context()), c.caller, form.purpose, content, form.describe)
 }

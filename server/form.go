@@ -108,7 +108,11 @@ func (f *form) fields() error {
 		if err != nil {
 			return err
 		}
-		if name == "file" && f.file == nil {
+		if name == "file" && f.file != nil {
+			f.invalid.Add("file", "too_many", "a form brings one file")
+			return f.invalid.Err()
+		}
+		if name == "file" {
 			f.file = &filePart{f, part, unescapeFilename(params["filename"])}
 			return nil
 		}

@@ -96,5 +96,6 @@ func (s *Server) methods(r *http.Request) (allowed []string) {
 // not answer with a redirect of its own.
 func isClean(r *http.Request) bool {
 	p := r.URL.EscapedPath()
-	return strings.HasPrefix(p, "/") && (p == "/" || path.Clean(p) == strings.TrimSuffix(p, "/"))
+	cleaned := path.Clean(p)
+	return strings.HasPrefix(p, "/") && (cleaned == p || cleaned != "/" && cleaned+"/" == p)
 }
