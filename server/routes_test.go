@@ -1,0 +1,200 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice"
+	"sluice/api"
+	"sluice/server"
+	"sluice/sluicetest"
+)
+
+// bodies are what operations need to succeed, by operation. %f stands for a file.
+var bodies = map[string]string{
+	"createLink":       `{"file_id":"%f"}`,
+	"createLinkOfFile": `{}`,
+	"updateLink":       `{"reason":"changed"}`,
+	"updateLinkOfFile": `{"reason":"changed"}`,
+}
+
+// objects are the things that the path of a route may name.
+type objects struct{ file, link, entry string }
+
+func (c client) objects(t *testing.T) objects {
+	f := c.upload(t, "a.txt", "text/plain", "hello")
+	l := c.mint(t, f.ID, "")
+	entries := c.Entries(t, c.Ledger(sluice.Test))
+	return objects{f.ID, l.ID, entries[len(entries)-1].ID}
+}
+
+// call asks for a route as c, naming real objects.
+func (c client) call(t *testing.T, rt server.Row, o objects, headers ...string) answer {
+	t.Helper()
+	path := rt.Path
+	switch {
+	case strings.HasPrefix(path, "/v1/files/"):
+		path = strings.ReplaceAll(path, "{id}", o.file)
+	case strings.HasPrefix(path, "/v1/file_links/"):
+		path = strings.ReplaceAll(path, "{id}", o.link)
+	case strings.HasPrefix(path, "/v1/audit_entries/"):
+		path = strings.ReplaceAll(path, "{id}", o.entry)
+	}
+	path = strings.ReplaceAll(path, "{link}", o.link)
+	if strings.Contains(path, "{") {
+		t.Fatalf("the test does not know what to put into %s", path)
+	}
+	if rt.Operation == "createFile" {
+		f := fileOf("generic", "b.txt", "text/plain", "hello")
+		return c.ask(t, rt.Method, path, string(f.closed()), append(headers, "Content-Type", f.w.FormDataContentType())...)
+	}
+	return c.ask(t, rt.Method, path, strings.ReplaceAll(bodies[rt.Operation], "%f", o.file), headers...)
+}
+
+// TestAuthorisation asks for every route of the table as everyone who must be
+// refused, and as one who has just the scope it needs.
+func TestAuthorisation(t *testing.T) {
+	c := newClient(t)
+	all := sluice.AllScopes()
+	stranger := sluice.LedgerID{Account: c.NewAccount(t, "another").ID, Mode: sluice.Test}
+	_, foreign := c.NewKey(t, stranger)
+	_, live := c.NewKey(t, c.Ledger(sluice.Live))
+
+	_, unknown := sluicetest.NewService(t).NewKey(t, c.Ledger(sluice.Test))
+	revokedKey, revoked := c.NewKey(t, c.Ledger(sluice.Test))
+	ctx, operator := context.Background(), sluice.Operator(c.Ledger(sluice.Test))
+	if err := c.RevokeKey(ctx, operator, revokedKey.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, expired, err := c.CreateKey(ctx, operator, sluice.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Clock.Advance(time.Minute)
+
+	for _, rt := range server.Table() {
+		if rt.Scope == server.Public {
+			continue
+		}
+		t.Run(rt.Operation, func(t *testing.T) {
+			o := c.objects(t)
+			before := c.state(t)
+			for name, authorization := range map[string]string{
+				"no key":          "",
+				"an unknown key":  "Bearer " + unknown,
+				"a malformed key": "Bearer sk_test_1",
+				"a truncated key": "Bearer " + c.secret[:len(c.secret)-1],
+				"a revoked key":   "Bearer " + revoked,
+				"an expired key":  "Bearer " + expired,
+				"Basic":           "Basic " + c.secret,
+				"a bare key":      c.secret,
+			} {
+				a := c.as("").call(t, rt, o, "Authorization", authorization)
+				if a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" {
+					t.Errorf("%s: status %d, WWW-Authenticate %q", name, a.status, a.header.Get("WWW-Authenticate"))
+				}
+				c.problem(t, a, sluice.CodeUnauthenticated)
+			}
+			c.unchanged(t, before, 0)
+
+			if rt.Scope != server.AnyKey {
+				_, others := c.NewKey(t, c.Ledger(sluice.Test), slices.DeleteFunc(slices.Clone(all), func(s sluice.Scope) bool { return s == rt.Scope })...)
+				before = c.state(t)
+				c.problem(t, c.as(others).call(t, rt, o).want(t, 403), sluice.CodeForbidden)
+				c.unchanged(t, before, 1)
+				entries := c.Entries(t, c.Ledger(sluice.Test))
+				last := entries[len(entries)-1]
+				if last.Refusal != sluice.Refusal("missing_scope:"+string(rt.Scope)) || last.Request == nil || last.Request.Route != rt.Path {
+					t.Errorf("the denial was recorded as %+v of %+v", last, last.Request)
+				}
+			}
+
+			// To keys of another account or of the other mode, the objects do not exist.
+			if strings.Contains(rt.Path, "{") || rt.Operation == "createLink" {
+				before = c.state(t)
+				for _, secret := range []string{foreign, live} {
+					a := c.as(secret).call(t, rt, o)
+					if rt.Operation == "listLinksOfFile" && a.status == 200 {
+						if l := read[api.List[api.Link]](t, a); len(l.Data) != 0 {
+							t.Errorf("a foreign key sees %d links", len(l.Data))
+						}
+						continue
+					}
+					c.problem(t, a.want(t, 404), sluice.CodeNotFound)
+				}
+				c.unchanged(t, before, 0)
+			}
+
+			scopes := []sluice.Scope{rt.Scope}
+			if rt.Scope == server.AnyKey {
+				scopes = []sluice.Scope{sluice.AuditRead}
+			}
+			_, just := c.NewKey(t, c.Ledger(sluice.Test), scopes...)
+			if a := c.as(just).call(t, rt, o); a.status != 200 && a.status != 201 {
+				t.Errorf("with the scope %s alone: status %d: %s", rt.Scope, a.status, a.body)
+			}
+		})
+	}
+}
+
+func TestUnrouted(t *testing.T) {
+	c := newClient(t)
+	for _, test := range []struct {
+		method, path string
+		code         sluice.Code
+		allow        string
+	}{
+		{"GET", "/", sluice.CodeNotFound, ""},
+		{"GET", "/v1", sluice.CodeNotFound, ""},
+		{"GET", "/v1/", sluice.CodeNotFound, ""},
+		{"GET", "/v1/nothing", sluice.CodeNotFound, ""},
+		{"GET", "/v1/files/", sluice.CodeNotFound, ""},
+		{"GET", "/v1//files", sluice.CodeNotFound, ""},
+		{"GET", "/v1/../v1/files", sluice.CodeNotFound, ""},
+		{"GET", "//", sluice.CodeNotFound, ""},
+		{"GET", "/l/", sluice.CodeNotFound, ""},
+		{"GET", "/openapi.json", sluice.CodeNotFound, ""},
+		{"GET", "/schemas/File.json", sluice.CodeNotFound, ""},
+		{"GET", "/docs", sluice.CodeNotFound, ""},
+		{"PUT", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST"},
+		{"OPTIONS", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST"},
+		{"DELETE", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST"},
+		{"PATCH", "/v1/files/x", sluice.CodeMethodNotAllowed, "DELETE, GET, HEAD"},
+		{"POST", "/v1/file_links/x", sluice.CodeMethodNotAllowed, "DELETE, GET, HEAD, PATCH"},
+		{"POST", "/v1/files/x/links/y", sluice.CodeMethodNotAllowed, "DELETE, GET, HEAD, PATCH"},
+		{"POST", "/v1/account", sluice.CodeMethodNotAllowed, "GET, HEAD"},
+		{"POST", "/l/token", sluice.CodeMethodNotAllowed, "GET, HEAD"},
+		{"POST", "/l/token/a.pdf", sluice.CodeMethodNotAllowed, "GET, HEAD"},
+		{"POST", "/healthz", sluice.CodeMethodNotAllowed, "GET, HEAD"},
+	} {
+		r, err := http.NewRequest(test.method, c.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL.Opaque = test.path
+		a := c.do(t, r)
+		c.problem(t, a, test.code)
+		if got := a.header.Get("Allow"); got != test.allow {
+			t.Errorf("%s %s: Allow is %q, want %q", test.method, test.path, got, test.allow)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	c := newClient(t).as("")
+	c.ask(t, "GET", "/healthz", "").want(t, 200)
+	c.ask(t, "GET", "/readyz", "").want(t, 200)
+	if err := c.Store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.ask(t, "GET", "/healthz", "").want(t, 200)
+	a := c.ask(t, "GET", "/readyz", "")
+	p := c.problem(t, a.want(t, 503), sluice.CodeUnavailable)
+	if a.header.Get("Retry-After") != "1" || p.RetryAfter != 1 {
+		t.Errorf("Retry-After is %q and retry_after %d", a.header.Get("Retry-After"), p.RetryAfter)
+	}
+}
