@@ -45,7 +45,7 @@ type Error struct {
 	Reason     Refusal       // with CodeGone and CodeForbidden on a link: which rule refused it
 	RetryAfter time.Duration // when trying again may help, else 0
 	Fields     []FieldError  // with CodeValidation: every failure found
-	Err        error         // the cause, for the log
+	Err        error         `json:"-"` // the cause, for the log
 }
 
 // FieldError is one failure of validation.

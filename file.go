@@ -2,10 +2,15 @@ package sluice
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
 	"path"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -23,9 +28,48 @@ type File struct {
 	Size     int64
 	SHA256   Digest
 	Metadata Metadata
+	Linked   []Resource // what the file belongs to, in the caller's own system
+	Held     bool       // under legal hold: it may not be deleted
 	Created  time.Time
 	Updated  time.Time
+	Expires  time.Time // when its purpose's retention deletes it; zero: never
 	Deleted  time.Time // zero: active
+}
+
+// Resource names an object of the caller's own system.
+type Resource struct {
+	Type string
+	ID   string
+}
+
+// Limits of linked resources. Lengths are in characters.
+const (
+	MaxLinkedResources = 50
+	MaxResourceIDLen   = 255
+)
+
+var resourceType = regexp.MustCompile(`^[a-z][a-z0-9_.\-]{0,39}$`)
+
+func validateResources(v *Invalid, list []Resource) {
+	if len(list) > MaxLinkedResources {
+		v.Add("linked_resources", "too_many", "linked_resources has %d elements; at most %d are kept", len(list), MaxLinkedResources)
+		return
+	}
+	seen := map[Resource]bool{}
+	for i, r := range list {
+		param := fmt.Sprintf("linked_resources.%d", i)
+		if !resourceType.MatchString(r.Type) {
+			v.Add(param+".type", "invalid", "a resource type is 1 to 40 of a-z 0-9 _ . -, a letter first")
+		}
+		if r.ID == "" {
+			v.Add(param+".id", "required", "a linked resource needs an id")
+		}
+		validateText(v, param+".id", r.ID, MaxResourceIDLen)
+		if seen[r] {
+			v.Add(param, "invalid", "%s %s is there twice", r.Type, clip(r.ID, 64))
+		}
+		seen[r] = true
+	}
 }
 
 // Limits of a file's texts, in characters.
@@ -45,6 +89,44 @@ type NewFile struct {
 	Title    string
 	Type     string
 	Metadata Metadata
+	Linked   []Resource
+	SHA256   *Digest  // what the content's digest must be, when declared
+	Link     *NewLink // a link to mint with it; its FileID is not looked at
+}
+
+// FileChange says what to change of a file; nil leaves a part as it is.
+type FileChange struct {
+	Filename *string
+	Title    *string
+	Metadata map[string]*string // merged; nil or "" removes a key
+	Linked   *[]Resource
+	Held     *bool
+}
+
+// Version names a state of an object for conditional requests: it differs
+// whenever its owner has changed the object.
+func (f File) Version() string { return version(f.Updated) }
+
+func version(updated time.Time) string { return strconv.FormatInt(updated.UnixMicro(), 36) }
+
+// Versions is a precondition: the versions of which an object must be one.
+// Nil asks for nothing; "*" is any.
+type Versions []string
+
+func (want Versions) check(version string) error {
+	if want == nil || slices.Contains(want, version) || slices.Contains(want, "*") {
+		return nil
+	}
+	return Errorf(CodePreconditionFailed, "the object was changed meanwhile; get it again and decide anew")
+}
+
+// next is the moment of a change: now, but after the change before it, so
+// that versions differ.
+func next(now, updated time.Time) time.Time {
+	if now.After(updated) {
+		return now
+	}
+	return updated.Add(time.Microsecond)
 }
 
 func (n *NewFile) validate(v *Invalid, purposes Purposes) (p Purpose) {
@@ -60,6 +142,7 @@ func (n *NewFile) validate(v *Invalid, purposes Purposes) (p Purpose) {
 	validateText(v, "title", n.Title, MaxTitleLen)
 	n.Type = mediaType(n.Type, n.Filename)
 	n.Metadata.validate(v)
+	validateResources(v, n.Linked)
 	return p
 }
 
@@ -89,62 +172,107 @@ func mediaType(declared, filename string) string {
 	return "application/octet-stream"
 }
 
+// CreatedFile is a stored file, and the link that was minted with it, if any.
+type CreatedFile struct {
+	File File
+	Link *Link
+}
+
 // CreateFile stores bytes and what is said of them: the bytes first, then the
-// record. Of an upload that fails nothing is kept. It needs files:write.
+// record. Of an upload that fails nothing is kept. It needs files:write, and
+// links:write when a link is asked for.
 //
 // A form may name its fields after its file, so describe is asked once content
 // has been read to its end. A purpose known before that bounds what is read;
 // with "" the largest purpose does. Content over the limit is CodeTooLarge, a
-// type the purpose does not allow CodeUnsupportedType; errors of content and
-// describe come back as they are.
-func (s *Service) CreateFile(ctx context.Context, c Caller, purpose string, content io.Reader, describe func() (NewFile, error)) (File, error) {
+// type the purpose does not allow CodeUnsupportedType, a digest other than the
+// declared one CodeDigestMismatch; errors of content and describe come back as
+// they are. The fingerprint of c.Once is made here, of fields and content.
+func (s *Service) CreateFile(ctx context.Context, c Caller, purpose string, content io.Reader, describe func() (NewFile, error)) (CreatedFile, error) {
 	if err := s.Allow(ctx, c, FilesWrite); err != nil {
-		return File{}, err
+		return CreatedFile{}, err
 	}
 	limit, err := s.sizeLimit(purpose)
 	if err != nil {
-		return File{}, err
+		return CreatedFile{}, err
 	}
 	id := s.ids.make(PrefixFile, s.Now())
 	stored, err := s.blobs.Put(ctx, id, &sizeLimited{r: content, left: limit, limit: limit})
 	if err != nil {
-		return File{}, err
+		return CreatedFile{}, err
 	}
+	var created CreatedFile
 	n, err := describe()
-	if err != nil {
-		s.discard(ctx, c.Ledger, id)
-		return File{}, err
+	if err == nil {
+		created, err = s.recordFile(ctx, c, id, n, stored)
 	}
-	f, err := s.recordFile(ctx, c, id, n, stored)
-	if err != nil {
+	if err != nil || created.File.ID != id {
 		s.discard(ctx, c.Ledger, id)
 	}
-	return f, err
+	return created, err
 }
 
-func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile, stored Stored) (File, error) {
+func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile, stored Stored) (CreatedFile, error) {
+	if err := c.Once.fingerprint(n, stored); err != nil {
+		return CreatedFile{}, err
+	}
 	var v Invalid
 	p := n.validate(&v, s.purposes)
 	if err := v.Err(); err != nil {
-		return File{}, err
+		return CreatedFile{}, err
 	}
-	if stored.Size > p.MaxSize {
-		return File{}, tooLarge(p.MaxSize)
-	}
-	if !p.allows(n.Type) {
-		return File{}, &Error{Code: CodeUnsupportedType, Param: "file", Detail: fmt.Sprintf("purpose %s does not allow %s", p.Name, n.Type)}
+	switch {
+	case stored.Size > p.MaxSize:
+		return CreatedFile{}, tooLarge(p.MaxSize)
+	case !p.allows(n.Type):
+		return CreatedFile{}, &Error{Code: CodeUnsupportedType, Param: "file", Detail: fmt.Sprintf("purpose %s does not allow %s", p.Name, n.Type)}
+	case n.SHA256 != nil && *n.SHA256 != stored.SHA256:
+		return CreatedFile{}, &Error{Code: CodeDigestMismatch, Param: "file", Detail: fmt.Sprintf("the content that arrived has SHA-256 %s", stored.SHA256)}
 	}
 	f := File{
 		ID: id, Ledger: c.Ledger, Purpose: p.Name, Filename: n.Filename, Title: n.Title, Type: n.Type,
-		Size: stored.Size, SHA256: stored.SHA256, Metadata: n.Metadata,
+		Size: stored.Size, SHA256: stored.SHA256, Metadata: n.Metadata, Linked: n.Linked,
 	}
-	err := s.change(ctx, c, FilesWrite, func(tx Tx, now time.Time) error {
+	link, err := s.prepareLink(n.Link)
+	if err != nil {
+		return CreatedFile{}, err
+	}
+	if link != nil {
+		if err := s.Allow(ctx, c, LinksWrite); err != nil {
+			return CreatedFile{}, err
+		}
+	}
+	return change(ctx, s, c, FilesWrite, func(tx Tx, now time.Time) (CreatedFile, error) {
 		f.Created, f.Updated = now, now
+		if p.Retention != 0 {
+			f.Expires = now.Add(p.Retention)
+		}
 		e := s.entry(c, FileCreated, now)
 		e.File = filePart(f)
-		return tx.CreateFile(f, e)
+		if err := tx.CreateFile(f, e); err != nil || link == nil {
+			return CreatedFile{File: f}, err
+		}
+		l, err := s.mint(tx, c, f, *link, now)
+		return CreatedFile{File: f, Link: &l}, err
 	})
-	return f, err
+}
+
+// fingerprint is that of an upload: what was said of the content, and the
+// content itself, in whatever form it was sent.
+func (o *Once) fingerprint(n NewFile, stored Stored) error {
+	if o == nil {
+		return nil
+	}
+	fields, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	h.Write(o.Fingerprint[:])
+	h.Write(stored.SHA256[:])
+	h.Write(fields)
+	o.Fingerprint = Digest(h.Sum(nil))
+	return nil
 }
 
 // discard removes bytes that no record came to name. An Update can fail after
@@ -222,26 +350,107 @@ func (s *Service) Files(ctx context.Context, c Caller, filter FileFilter, page P
 	return list, err
 }
 
-// DeleteFile ends a file and its links and removes its bytes; the log keeps
-// what it was. Deleting a deleted file is CodeNotFound. It needs files:write.
-func (s *Service) DeleteFile(ctx context.Context, c Caller, id string) error {
-	err := s.change(ctx, c, FilesWrite, func(tx Tx, now time.Time) error {
-		f, err := tx.File(c.Ledger, id)
-		if err == nil && !f.Active() {
-			err = noSuch("file", id)
-		}
+// UpdateFile changes what is said of a file; its bytes stay. It needs
+// files:write. A state other than the wanted versions is CodePreconditionFailed.
+func (s *Service) UpdateFile(ctx context.Context, c Caller, id string, want Versions, ch FileChange) (File, error) {
+	return change(ctx, s, c, FilesWrite, func(tx Tx, now time.Time) (File, error) {
+		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
-			return found(err, "file", id)
+			return File{}, err
+		}
+		if err := want.check(f.Version()); err != nil {
+			return File{}, err
+		}
+		action := FileUpdated
+		if ch.Held != nil && *ch.Held != f.Held {
+			if action = FileReleased; *ch.Held {
+				action = FileHeld
+			}
+		}
+		if err := ch.apply(&f); err != nil {
+			return File{}, err
+		}
+		f.Updated = next(now, f.Updated)
+		e := s.entry(c, action, now)
+		e.File = filePart(f)
+		return f, tx.UpdateFile(f, e)
+	})
+}
+
+func (ch FileChange) apply(f *File) error {
+	var v Invalid
+	if ch.Filename != nil {
+		f.Filename = baseName(*ch.Filename)
+		validateText(&v, "filename", f.Filename, MaxFilenameLen)
+	}
+	if ch.Title != nil {
+		f.Title = *ch.Title
+		validateText(&v, "title", f.Title, MaxTitleLen)
+	}
+	if ch.Metadata != nil {
+		f.Metadata = f.Metadata.merge(ch.Metadata)
+		f.Metadata.validate(&v)
+	}
+	if ch.Linked != nil {
+		f.Linked = *ch.Linked
+		validateResources(&v, f.Linked)
+	}
+	if ch.Held != nil {
+		f.Held = *ch.Held
+	}
+	return v.Err()
+}
+
+// activeFile gives a file that still has its bytes.
+func activeFile(r Reader, ledger LedgerID, id string) (File, error) {
+	f, err := r.File(ledger, id)
+	if err == nil && !f.Active() {
+		err = noSuch("file", id)
+	}
+	return f, found(err, "file", id)
+}
+
+// Deleted says that an object was ended.
+type Deleted struct{ ID string }
+
+// DeleteFile ends a file and its links and removes its bytes; the log keeps
+// what it was. Deleting a deleted file is CodeNotFound; one that is held, or
+// that its purpose retains for longer, CodeFileHeld. It needs files:write.
+func (s *Service) DeleteFile(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
+	deleted, err := change(ctx, s, c, FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+		f, err := activeFile(tx, c.Ledger, id)
+		if err != nil {
+			return Deleted{}, err
+		}
+		if err := want.check(f.Version()); err != nil {
+			return Deleted{}, err
+		}
+		if err := f.deletable(now); err != nil {
+			return Deleted{}, err
 		}
 		e := s.entry(c, FileEnded, now)
 		e.File = filePart(f)
-		return tx.DeleteFile(id, now, e)
+		return Deleted{ID: id}, tx.DeleteFile(id, now, e)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		s.removeBytes(ctx, id)
 	}
+	return deleted, err
+}
+
+func (f File) deletable(now time.Time) error {
+	switch {
+	case f.Held:
+		return Errorf(CodeFileHeld, "the file is held; release it with held=false first")
+	case now.Before(f.Expires):
+		return Errorf(CodeFileHeld, "files of purpose %s are retained; this one until %s", f.Purpose, f.Expires.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// removeBytes removes the bytes of a file that was just deleted.
+func (s *Service) removeBytes(ctx context.Context, id string) {
 	if err := s.blobs.Remove(context.WithoutCancel(ctx), id); err != nil {
 		s.log.Warn("bytes of a deleted file are left to the sweep", "file", id, "error", err)
 	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,13 @@ type Key struct {
 	Updated time.Time
 	Expires time.Time // zero: never
 	Revoked time.Time // zero: not revoked
+	Used    time.Time // last use, known to about a minute; zero: none
+	Version string    // the API version it was made under
+
+	// After a rotation the secret before it is good for a while.
+	OldHash    Digest
+	OldExpires time.Time
+
 	// MaxLinkLifetime bounds the links the key may mint: zero for the server's
 	// value, Forever for links without end.
 	MaxLinkLifetime time.Duration
@@ -58,6 +66,11 @@ func AllScopes() []Scope {
 // Active reports whether the key is good at a moment.
 func (k Key) Active(now time.Time) bool {
 	return k.Revoked.IsZero() && (k.Expires.IsZero() || now.Before(k.Expires))
+}
+
+// accepts reports whether a secret with this hash is the key's at a moment.
+func (k Key) accepts(hash Digest, now time.Time) bool {
+	return hash == k.Hash || hash == k.OldHash && now.Before(k.OldExpires)
 }
 
 // Grants reports whether the key has a scope.
@@ -111,61 +124,136 @@ func hashKeySecret(secret string) (Digest, bool) {
 type NewKey struct {
 	Name            string
 	Scopes          []Scope       // none for all that the caller has
-	Expires         time.Time     // zero: never
-	MaxLinkLifetime time.Duration // zero for the server's value, or Forever
+	Expires         time.Time     // zero: when the caller's own key does
+	MaxLinkLifetime time.Duration // zero for the caller's own, or Forever
 }
 
-// CreateKey makes a key in the caller's ledger and gives its secret, which is
-// never to be had again. A key grants only what it has itself. It needs keys:admin.
-func (s *Service) CreateKey(ctx context.Context, c Caller, n NewKey) (k Key, secret string, err error) {
-	if secret, err = newKeySecret(s.random, c.Ledger.Mode); err != nil {
-		return Key{}, "", err
+// KeyChange says what to change of a key; nil leaves a part as it is.
+type KeyChange struct {
+	Name            *string
+	Scopes          *[]Scope
+	Expires         *time.Time     // zero: never
+	MaxLinkLifetime *time.Duration // zero for the server's value, or Forever
+}
+
+// CreatedKey is a key and its secret, which is never to be had again: it is ""
+// when the request was a repetition.
+type CreatedKey struct {
+	Key    Key
+	Secret string `json:"-"`
+}
+
+// CreateKey makes a key in the caller's ledger. A key grants only what it has
+// itself: scopes, lifetimes of links, and its own remaining time. It needs keys:admin.
+func (s *Service) CreateKey(ctx context.Context, c Caller, n NewKey) (CreatedKey, error) {
+	secret, hash, err := s.newSecret(c.Ledger.Mode)
+	if err != nil {
+		return CreatedKey{}, err
 	}
-	hash, _ := hashKeySecret(secret)
-	err = s.change(ctx, c, KeysAdmin, func(tx Tx, now time.Time) error {
-		has := AllScopes()
-		if c.Actor.Type == ActorKey {
-			has = c.Key.Scopes
-		}
-		if err := n.validate(has, now); err != nil {
-			return err
-		}
-		k = Key{
+	return change(ctx, s, c, KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
+		k := Key{
 			ID: s.ids.make(PrefixKey, now), Ledger: c.Ledger, Name: n.Name, Hash: hash, Scopes: n.Scopes,
-			Created: now, Updated: now, Expires: n.Expires, MaxLinkLifetime: n.MaxLinkLifetime,
+			Created: now, Updated: now, Expires: n.Expires, MaxLinkLifetime: n.MaxLinkLifetime, Version: APIVersion,
 		}
-		e := s.entry(c, KeyCreated, now)
-		e.Key = &KeyPart{ID: k.ID, Name: k.Name}
-		return tx.CreateKey(k, e)
+		if len(k.Scopes) == 0 {
+			k.Scopes = c.scopes()
+		}
+		if k.Expires.IsZero() {
+			k.Expires = c.Key.Expires
+		}
+		if k.MaxLinkLifetime == 0 {
+			k.MaxLinkLifetime = c.Key.MaxLinkLifetime
+		}
+		if err := s.validateKey(c, &k, now); err != nil {
+			return CreatedKey{}, err
+		}
+		return CreatedKey{Key: k, Secret: secret}, tx.CreateKey(k, s.keyEntry(c, KeyCreated, now, k))
 	})
-	return k, secret, err
 }
 
-func (n *NewKey) validate(has []Scope, now time.Time) error {
+func (s *Service) newSecret(m Mode) (string, Digest, error) {
+	secret, err := newKeySecret(s.random, m)
+	hash, _ := hashKeySecret(secret)
+	return secret, hash, err
+}
+
+// scopes is what the caller may grant.
+func (c Caller) scopes() []Scope {
+	if c.Actor.Type == ActorKey {
+		return c.Key.Scopes
+	}
+	return AllScopes()
+}
+
+// validateKey holds a key that is about to be stored to the contract, and to
+// what the caller may grant.
+func (s *Service) validateKey(c Caller, k *Key, now time.Time) error {
 	var v Invalid
-	if n.Name == "" {
+	if k.Name == "" {
 		v.Add("name", "required", "a key needs a name that says who uses it")
 	}
-	validateText(&v, "name", n.Name, MaxKeyNameLen)
-	if len(n.Scopes) == 0 {
-		n.Scopes = has
+	validateText(&v, "name", k.Name, MaxKeyNameLen)
+	k.Scopes = slices.Compact(slices.Sorted(slices.Values(k.Scopes)))
+	if len(k.Scopes) == 0 {
+		v.Add("scopes", "required", "a key needs at least one scope")
 	}
-	for _, scope := range n.Scopes {
-		switch {
-		case !slices.Contains(AllScopes(), scope):
+	for _, scope := range k.Scopes {
+		if !slices.Contains(AllScopes(), scope) {
 			v.Add("scopes", "invalid", "there is no scope %q", clip(string(scope), 40))
-		case !slices.Contains(has, scope):
+		}
+	}
+	if !k.Expires.IsZero() && !k.Expires.After(now) {
+		v.Add("expires_at", "out_of_range", "expires_at lies in the past")
+	}
+	if k.MaxLinkLifetime != 0 && k.MaxLinkLifetime < time.Second {
+		v.Add("max_link_lifetime", "out_of_range", "a lifetime is a second or more")
+	}
+	if err := v.Err(); err != nil || c.Actor.Type != ActorKey {
+		return err
+	}
+	return s.grantable(c.Key, *k)
+}
+
+// grantable answers CodeForbidden when a key would be more than the one that
+// makes or changes it.
+func (s *Service) grantable(has, k Key) error {
+	for _, scope := range k.Scopes {
+		if !has.Grants(scope) {
 			return Errorf(CodeForbidden, "a key grants only what it has, and it lacks %s", scope)
 		}
 	}
-	n.Scopes = slices.Compact(slices.Sorted(slices.Values(n.Scopes)))
-	if !n.Expires.IsZero() && !n.Expires.After(now) {
-		v.Add("expires_at", "out_of_range", "expires_at lies in the past")
+	if s.linkLifetime(k) > s.linkLifetime(has) {
+		return Errorf(CodeForbidden, "a key grants only what it has, and its own links live at most %s", s.linkLifetime(has))
 	}
-	if n.MaxLinkLifetime < 0 {
-		v.Add("max_link_lifetime", "out_of_range", "a lifetime is not negative")
+	if !has.Expires.IsZero() && (k.Expires.IsZero() || k.Expires.After(has.Expires)) {
+		return Errorf(CodeForbidden, "a key grants only what it has, and it ends itself at %s", has.Expires.Format(time.RFC3339))
 	}
-	return v.Err()
+	return nil
+}
+
+// linkLifetime is the longest lifetime of links that a key may mint; the
+// server's value stands in for a key without one.
+func (s *Service) linkLifetime(k Key) time.Duration {
+	if k.MaxLinkLifetime != 0 {
+		return k.MaxLinkLifetime
+	}
+	return s.lifetime
+}
+
+func (s *Service) keyEntry(c Caller, a Action, now time.Time, k Key) Entry {
+	e := s.entry(c, a, now)
+	e.Key = &KeyPart{ID: k.ID, Name: k.Name}
+	return e
+}
+
+// Key gives a key of the caller's ledger, also one that has ended. It needs keys:admin.
+func (s *Service) Key(ctx context.Context, c Caller, id string) (k Key, err error) {
+	err = s.read(ctx, c, KeysAdmin, func(r Reader) error {
+		k, err = r.Key(c.Ledger, id)
+		return found(err, "key", id)
+	})
+	k.Used = s.used.last(k)
+	return k, err
 }
 
 // Keys lists the keys of the caller's ledger. It needs keys:admin.
@@ -174,21 +262,124 @@ func (s *Service) Keys(ctx context.Context, c Caller, page Page) (list List[Key]
 		list, err = r.Keys(c.Ledger, page)
 		return err
 	})
+	for i, k := range list.Data {
+		list.Data[i].Used = s.used.last(k)
+	}
 	return list, err
 }
 
-// RevokeKey ends a key, and with it every link it minted. It needs keys:admin.
-func (s *Service) RevokeKey(ctx context.Context, c Caller, id string) error {
-	return s.change(ctx, c, KeysAdmin, func(tx Tx, now time.Time) error {
-		k, err := tx.Key(c.Ledger, id)
-		if err == nil && !k.Revoked.IsZero() {
-			err = noSuch("key", id)
-		}
+// liveKey gives a key that was not revoked.
+func liveKey(r Reader, ledger LedgerID, id string) (Key, error) {
+	k, err := r.Key(ledger, id)
+	if err == nil && !k.Revoked.IsZero() {
+		err = noSuch("key", id)
+	}
+	return k, found(err, "key", id)
+}
+
+// UpdateKey changes a key that was not revoked. It needs keys:admin.
+func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, ch KeyChange) (Key, error) {
+	return change(ctx, s, c, KeysAdmin, func(tx Tx, now time.Time) (Key, error) {
+		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
-			return found(err, "key", id)
+			return Key{}, err
 		}
-		e := s.entry(c, KeyEnded, now)
-		e.Key = &KeyPart{ID: k.ID, Name: k.Name}
-		return tx.RevokeKey(id, now, e)
+		if ch.Name != nil {
+			k.Name = *ch.Name
+		}
+		if ch.Scopes != nil {
+			k.Scopes = *ch.Scopes
+		}
+		if ch.Expires != nil {
+			k.Expires = *ch.Expires
+		}
+		if ch.MaxLinkLifetime != nil {
+			k.MaxLinkLifetime = *ch.MaxLinkLifetime
+		}
+		if err := s.validateKey(c, &k, now); err != nil {
+			return Key{}, err
+		}
+		k.Updated = next(now, k.Updated)
+		return k, tx.UpdateKey(k, s.keyEntry(c, KeyUpdated, now, k))
 	})
+}
+
+// MaxOverlap is the longest time that two secrets of a key may both be good.
+const MaxOverlap = 7 * 24 * time.Hour
+
+// RotateKey gives a key a new secret. The one before it stays good for the
+// overlap, at most MaxOverlap; any older one ends at once. It needs keys:admin.
+func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap time.Duration) (CreatedKey, error) {
+	if overlap < 0 || overlap > MaxOverlap {
+		var v Invalid
+		v.Add("overlap_seconds", "out_of_range", "overlap_seconds is 0 to %d", int64(MaxOverlap/time.Second))
+		return CreatedKey{}, v.Err()
+	}
+	secret, hash, err := s.newSecret(c.Ledger.Mode)
+	if err != nil {
+		return CreatedKey{}, err
+	}
+	return change(ctx, s, c, KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
+		k, err := liveKey(tx, c.Ledger, id)
+		if err != nil {
+			return CreatedKey{}, err
+		}
+		// Who has the new secret has all that the key may do.
+		if err := s.validateKey(c, &k, now); err != nil {
+			return CreatedKey{}, err
+		}
+		k.OldHash, k.OldExpires = k.Hash, now.Add(overlap)
+		k.Hash, k.Updated = hash, next(now, k.Updated)
+		return CreatedKey{Key: k, Secret: secret}, tx.UpdateKey(k, s.keyEntry(c, KeyRotated, now, k))
+	})
+}
+
+// RevokeKey ends a key, and with it every link it minted. It needs keys:admin.
+func (s *Service) RevokeKey(ctx context.Context, c Caller, id string) (Deleted, error) {
+	return change(ctx, s, c, KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
+		k, err := liveKey(tx, c.Ledger, id)
+		if err != nil {
+			return Deleted{}, err
+		}
+		return Deleted{ID: id}, tx.RevokeKey(id, now, s.keyEntry(c, KeyEnded, now, k))
+	})
+}
+
+// usage remembers when keys were last used, until it is written down: a write
+// for each request would cost more than the request. Its zero value is ready.
+type usage struct {
+	mu   sync.Mutex
+	seen map[string]time.Time
+}
+
+func (u *usage) note(key string, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.seen == nil {
+		u.seen = map[string]time.Time{}
+	}
+	u.seen[key] = now
+}
+
+// last is the newer of what is stored of a key and what is remembered.
+func (u *usage) last(k Key) time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if seen := u.seen[k.ID]; seen.After(k.Used) {
+		return seen
+	}
+	return k.Used
+}
+
+// WriteUsage writes down when keys were last used. It changes nothing that
+// anyone decided, so no entry tells of it.
+func (s *Service) WriteUsage(ctx context.Context) error {
+	s.used.mu.Lock()
+	seen := s.used.seen
+	s.used.seen = nil
+	s.used.mu.Unlock()
+	if len(seen) == 0 {
+		return nil
+	}
+	return s.store.KeysUsed(ctx, seen)
 }

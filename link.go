@@ -3,6 +3,7 @@ package sluice
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -23,13 +24,35 @@ type Link struct {
 	Ended      Refusal   // why it was ended, when Revoked is set
 	Downloads  int64
 	Redeemed   time.Time // last redemption; zero: none yet
+
+	MaxDownloads int64          // 0: no limit
+	Password     PasswordHash   // "": none
+	AllowedIPs   []netip.Prefix // none: any address
+	Disposition  Disposition
+	Filename     string // what the download is called; "": the file's name
 }
+
+// Disposition says whether a browser shows a file or saves it (RFC 6266).
+type Disposition string
+
+// The dispositions. Inline holds only for types that cannot carry script.
+const (
+	Attachment Disposition = "attachment"
+	Inline     Disposition = "inline"
+)
 
 // Lifetimes of links, and the longest reason in characters.
 const (
 	DefaultLinkLifetime = time.Hour
 	MaxLinkLifetime     = 24 * time.Hour // unless configured otherwise
 	MaxReasonLen        = 500
+)
+
+// Limits of what a link may ask for.
+const (
+	MaxMaxDownloads = 1_000_000_000
+	MaxAllowedIPs   = 100
+	MaxBatch        = 100
 )
 
 // Refusal is the rule that forbids a redemption.
@@ -39,9 +62,13 @@ type Refusal string
 // cannot come back from.
 const (
 	Expired     Refusal = "expired"
+	Exhausted   Refusal = "exhausted"
 	Revoked     Refusal = "revoked"
 	FileDeleted Refusal = "file_deleted"
 	KeyRevoked  Refusal = "key_revoked"
+
+	WrongPassword     Refusal = "wrong_password"
+	AddressNotAllowed Refusal = "address_not_allowed"
 )
 
 // Expired reports whether the link's time has run out.
@@ -50,22 +77,34 @@ func (l Link) Expired(now time.Time) bool {
 }
 
 // NewLink is what a caller asks for. Lifetime and Expires exclude each other;
-// with neither, DefaultLinkLifetime holds.
+// with neither, DefaultLinkLifetime holds. A Lifetime of Forever asks for a
+// link without end.
 type NewLink struct {
-	FileID   string
-	Lifetime *time.Duration
-	Expires  time.Time
-	Reason   string
-	Metadata Metadata
+	FileID       string
+	Lifetime     *time.Duration
+	Expires      time.Time
+	Reason       string
+	Metadata     Metadata
+	MaxDownloads int64 // 0: no limit
+	Password     string
+	AllowedIPs   []netip.Prefix
+	Disposition  Disposition // "": Attachment
+	Filename     string
 }
 
 // LinkChange says what to change of a link; nil leaves a part as it is.
 type LinkChange struct {
-	Lifetime *time.Duration // from now
-	Expires  *time.Time
-	Reason   *string
-	Metadata map[string]*string // merged; nil or "" removes a key
+	Lifetime     *time.Duration // from now; Forever for no end
+	Expires      *time.Time
+	Reason       *string
+	Metadata     map[string]*string // merged; nil or "" removes a key
+	MaxDownloads *int64             // 0 lifts the limit
+	AllowedIPs   *[]netip.Prefix
 }
+
+// Version names a state of the link for conditional requests. Downloads do
+// not change it.
+func (l Link) Version() string { return version(l.Updated) }
 
 // expiry gives the moment a link ends that was minted at minted: what was
 // asked for now, held to the longest lifetime that policy allows.
@@ -74,6 +113,11 @@ func expiry(v *Invalid, lifetime *time.Duration, expires, minted, now time.Time,
 	switch {
 	case lifetime != nil && !expires.IsZero():
 		v.Add(param, "invalid", "give expires_at or expires_in_seconds, not both")
+		return time.Time{}
+	case lifetime != nil && *lifetime == Forever:
+		if longest != Forever {
+			v.Add(param, "out_of_range", "this key may not mint links without end; a link lives at most %d seconds", int64(longest/time.Second))
+		}
 		return time.Time{}
 	case lifetime != nil:
 		param = "expires_in_seconds"
@@ -103,42 +147,141 @@ func upTo(longest time.Duration) string {
 
 // MintLink makes a link to a file. It needs links:write.
 func (s *Service) MintLink(ctx context.Context, c Caller, n NewLink) (Link, error) {
-	l := Link{
-		ID: s.ids.make(PrefixLink, s.Now()), Ledger: c.Ledger, FileID: n.FileID, KeyID: c.Key.ID,
-		SigningKey: s.keys[0].ID(), Reason: n.Reason, Metadata: n.Metadata,
+	p, err := s.prepareLink(&n)
+	if err != nil {
+		return Link{}, err
 	}
-	err := s.change(ctx, c, LinksWrite, func(tx Tx, now time.Time) error {
-		f, err := tx.File(c.Ledger, n.FileID)
-		if err == nil && !f.Active() {
-			err = noSuch("file", n.FileID)
-		}
+	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Link, error) {
+		f, err := activeFile(tx, c.Ledger, n.FileID)
 		if err != nil {
-			return found(err, "file", n.FileID)
+			return Link{}, err
 		}
-		if p, known := s.purposes[f.Purpose]; known && !p.Linkable {
-			return Errorf(CodeForbidden, "files of purpose %s may not be linked", f.Purpose)
-		}
-		var v Invalid
-		l.Created, l.Updated = now, now
-		l.Expires = expiry(&v, n.Lifetime, n.Expires, now, now, s.longestLink(c.Key, f))
-		n.Metadata.validate(&v)
-		validateText(&v, "reason", n.Reason, MaxReasonLen)
-		if err := v.Err(); err != nil {
-			return err
-		}
-		return tx.CreateLink(l, s.linkEntry(c, LinkCreated, now, f, l))
+		return s.mint(tx, c, f, *p, now)
 	})
-	return l, err
+}
+
+// Batch is what minting many links at once gives: a link for each file that
+// exists, in the order asked for, and the ids of those that do not.
+type Batch struct {
+	Links  []Link
+	Absent []string
+}
+
+// MintLinks makes one link for each of 1 to MaxBatch files, all or none. An id
+// that stands twice gets two links. It needs links:write.
+func (s *Service) MintLinks(ctx context.Context, c Caller, fileIDs []string, n NewLink) (Batch, error) {
+	var v Invalid
+	if len(fileIDs) < 1 || len(fileIDs) > MaxBatch {
+		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once", len(fileIDs), MaxBatch)
+	}
+	if err := v.Err(); err != nil {
+		return Batch{}, err
+	}
+	p, err := s.prepareLink(&n)
+	if err != nil {
+		return Batch{}, err
+	}
+	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (b Batch, err error) {
+		for _, id := range fileIDs {
+			f, err := activeFile(tx, c.Ledger, id)
+			if CodeOf(err) == CodeNotFound {
+				b.Absent = append(b.Absent, id)
+				continue
+			}
+			if err != nil {
+				return Batch{}, err
+			}
+			l, err := s.mint(tx, c, f, *p, now)
+			if err != nil {
+				return Batch{}, err
+			}
+			b.Links = append(b.Links, l)
+		}
+		return b, nil
+	})
+}
+
+// pending is a link that was checked as far as it can be without its file.
+type pending struct {
+	new      NewLink
+	password PasswordHash
+}
+
+// prepareLink does what must be done outside of an Update: it checks what was
+// asked for and hashes the password. A nil n stands for no link.
+func (s *Service) prepareLink(n *NewLink) (*pending, error) {
+	if n == nil {
+		return nil, nil
+	}
+	var v Invalid
+	n.Metadata.validate(&v)
+	validateText(&v, "reason", n.Reason, MaxReasonLen)
+	if n.Filename != "" {
+		n.Filename = baseName(n.Filename)
+	}
+	validateText(&v, "filename", n.Filename, MaxFilenameLen)
+	validateMaxDownloads(&v, n.MaxDownloads)
+	validateAllowedIPs(&v, n.AllowedIPs)
+	switch n.Disposition {
+	case "":
+		n.Disposition = Attachment
+	case Attachment, Inline:
+	default:
+		v.Add("disposition", "invalid", "disposition is attachment or inline")
+	}
+	validatePassword(&v, n.Password)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	p := &pending{new: *n}
+	var err error
+	if n.Password != "" {
+		p.password, err = hashPassword(s.random, n.Password)
+	}
+	return p, err
+}
+
+func validateMaxDownloads(v *Invalid, n int64) {
+	if n < 0 || n > MaxMaxDownloads {
+		v.Add("max_downloads", "out_of_range", "max_downloads is 1 to %d", MaxMaxDownloads)
+	}
+}
+
+func validateAllowedIPs(v *Invalid, list []netip.Prefix) {
+	if len(list) > MaxAllowedIPs {
+		v.Add("allowed_ips", "too_many", "allowed_ips has %d elements; at most %d are kept", len(list), MaxAllowedIPs)
+	}
+	for i, p := range list {
+		if !p.IsValid() || p.Masked() != p {
+			v.Add(fmt.Sprintf("allowed_ips.%d", i), "invalid", "%s is not a network: bits are set beyond its length", p)
+		}
+	}
+}
+
+// mint makes a link inside an Update.
+func (s *Service) mint(tx Tx, c Caller, f File, p pending, now time.Time) (Link, error) {
+	if purpose, known := s.purposes[f.Purpose]; known && !purpose.Linkable {
+		return Link{}, Errorf(CodeForbidden, "files of purpose %s may not be linked", f.Purpose)
+	}
+	n := p.new
+	var v Invalid
+	expires := expiry(&v, n.Lifetime, n.Expires, now, now, s.longestLink(c.Key, f))
+	if err := v.Err(); err != nil {
+		return Link{}, err
+	}
+	l := Link{
+		ID: s.ids.make(PrefixLink, now), Ledger: c.Ledger, FileID: f.ID, KeyID: c.Key.ID, SigningKey: s.keys[0].ID(),
+		Reason: n.Reason, Metadata: n.Metadata, Created: now, Updated: now, Expires: expires,
+		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
+		Disposition: n.Disposition, Filename: n.Filename,
+	}
+	return l, tx.CreateLink(l, s.linkEntry(c, LinkCreated, now, f, l))
 }
 
 // longestLink is the longest lifetime a key may give a link to a file: the
-// narrower of key and purpose, where the server's value stands in for a key
-// without one.
+// narrower of key and purpose.
 func (s *Service) longestLink(k Key, f File) time.Duration {
-	longest := s.lifetime
-	if k.MaxLinkLifetime != 0 {
-		longest = k.MaxLinkLifetime
-	}
+	longest := s.linkLifetime(k)
 	if p := s.purposes[f.Purpose]; p.MaxLinkLifetime != 0 {
 		longest = min(longest, p.MaxLinkLifetime)
 	}
@@ -188,63 +331,78 @@ func (s *Service) Links(ctx context.Context, c Caller, filter LinkFilter, page P
 }
 
 // UpdateLink changes a link that has not ended; its URL stays the same. It
-// needs links:write. A link that has ended is CodeLinkExpired or CodeLinkRevoked.
-func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, change LinkChange) (l Link, err error) {
-	err = s.change(ctx, c, LinksWrite, func(tx Tx, now time.Time) error {
-		if l, err = visibleLink(tx, c.Ledger, fileID, id); err != nil {
-			return err
+// needs links:write. A link that has ended is CodeLinkExpired or CodeLinkRevoked;
+// a state other than the wanted versions is CodePreconditionFailed.
+func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, want Versions, ch LinkChange) (Link, error) {
+	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Link, error) {
+		l, err := visibleLink(tx, c.Ledger, fileID, id)
+		if err != nil {
+			return Link{}, err
+		}
+		if err := want.check(l.Version()); err != nil {
+			return Link{}, err
 		}
 		switch {
 		case !l.Revoked.IsZero():
-			return Errorf(CodeLinkRevoked, "this link was ended (%s) and cannot be changed", l.Ended)
+			return Link{}, Errorf(CodeLinkRevoked, "this link was ended (%s) and cannot be changed", l.Ended)
 		case l.Expired(now):
-			return Errorf(CodeLinkExpired, "this link has expired and cannot be changed")
+			return Link{}, Errorf(CodeLinkExpired, "this link has expired and cannot be changed")
 		}
 		f, err := tx.File(c.Ledger, l.FileID)
 		if err != nil {
-			return err
+			return Link{}, err
 		}
-		if err := s.applyLinkChange(&l, change, now, s.longestLink(c.Key, f)); err != nil {
-			return err
+		if err := ch.apply(&l, now, s.longestLink(c.Key, f)); err != nil {
+			return Link{}, err
 		}
-		l.Updated = now
-		return tx.UpdateLink(l, s.linkEntry(c, LinkUpdated, now, f, l))
+		l.Updated = next(now, l.Updated)
+		return l, tx.UpdateLink(l, s.linkEntry(c, LinkUpdated, now, f, l))
 	})
-	return l, err
 }
 
-func (s *Service) applyLinkChange(l *Link, change LinkChange, now time.Time, longest time.Duration) error {
+func (ch LinkChange) apply(l *Link, now time.Time, longest time.Duration) error {
 	var v Invalid
-	if change.Lifetime != nil || change.Expires != nil {
+	if ch.Lifetime != nil || ch.Expires != nil {
 		var expires time.Time
-		if change.Expires != nil {
-			expires = *change.Expires
+		if ch.Expires != nil {
+			expires = *ch.Expires
 		}
-		l.Expires = expiry(&v, change.Lifetime, expires, l.Created, now, longest)
+		l.Expires = expiry(&v, ch.Lifetime, expires, l.Created, now, longest)
 	}
-	if change.Reason != nil {
-		validateText(&v, "reason", *change.Reason, MaxReasonLen)
-		l.Reason = *change.Reason
+	if ch.Reason != nil {
+		l.Reason = *ch.Reason
+		validateText(&v, "reason", l.Reason, MaxReasonLen)
 	}
-	if change.Metadata != nil {
-		l.Metadata = l.Metadata.merge(change.Metadata)
+	if ch.Metadata != nil {
+		l.Metadata = l.Metadata.merge(ch.Metadata)
 		l.Metadata.validate(&v)
+	}
+	if ch.MaxDownloads != nil {
+		l.MaxDownloads = *ch.MaxDownloads
+		validateMaxDownloads(&v, l.MaxDownloads)
+	}
+	if ch.AllowedIPs != nil {
+		l.AllowedIPs = *ch.AllowedIPs
+		validateAllowedIPs(&v, l.AllowedIPs)
 	}
 	return v.Err()
 }
 
 // RevokeLink ends a link for good. It needs links:write.
-func (s *Service) RevokeLink(ctx context.Context, c Caller, fileID, id string) error {
-	return s.change(ctx, c, LinksWrite, func(tx Tx, now time.Time) error {
+func (s *Service) RevokeLink(ctx context.Context, c Caller, fileID, id string, want Versions) (Deleted, error) {
+	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		l, err := visibleLink(tx, c.Ledger, fileID, id)
 		if err != nil {
-			return err
+			return Deleted{}, err
+		}
+		if err := want.check(l.Version()); err != nil {
+			return Deleted{}, err
 		}
 		f, err := tx.File(c.Ledger, l.FileID)
 		if err != nil {
-			return err
+			return Deleted{}, err
 		}
-		l.Revoked, l.Ended, l.Updated = now, Revoked, now
-		return tx.UpdateLink(l, s.linkEntry(c, LinkEnded, now, f, l))
+		l.Revoked, l.Ended, l.Updated = now, Revoked, next(now, l.Updated)
+		return Deleted{ID: id}, tx.UpdateLink(l, s.linkEntry(c, LinkEnded, now, f, l))
 	})
 }

@@ -27,6 +27,8 @@ type Service struct {
 	random    io.Reader
 	ids       *ids
 	log       *slog.Logger
+	used      usage
+	passwords passwordGuard
 }
 
 // Config is what a Service is made of.
@@ -100,6 +102,7 @@ type Caller struct {
 	Actor   Actor
 	Key     Key // when Actor.Type is ActorKey
 	Request Request
+	Once    *Once // when the request may be sent more than once, else nil
 }
 
 // Operator is the caller for commands that work on the data directly: it may
@@ -120,7 +123,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string, r Request) (C
 		key, err = r.KeyByHash(hash)
 		return err
 	})
-	if CodeOf(err) == CodeNotFound {
+	if CodeOf(err) == CodeNotFound || err == nil && !key.accepts(hash, s.Now()) {
 		return Caller{}, Errorf(CodeUnauthenticated, "no such API key")
 	}
 	if err != nil {
@@ -129,6 +132,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string, r Request) (C
 	if err := s.active(key); err != nil {
 		return Caller{}, err
 	}
+	s.used.note(key.ID, s.Now())
 	return Caller{
 		Ledger:  key.Ledger,
 		Actor:   Actor{Type: ActorKey, ID: key.ID, Name: key.Name},
@@ -159,27 +163,42 @@ func (s *Service) entry(c Caller, a Action, now time.Time) Entry {
 
 // change is the one way to change anything: authorise against the key as it
 // is now, change, record, all in one Update. A missing scope is recorded too.
-func (s *Service) change(ctx context.Context, c Caller, scope Scope, fn func(tx Tx, now time.Time) error) error {
+// A request that was answered before gets that answer, and nothing changes.
+func change[T any](ctx context.Context, s *Service, c Caller, scope Scope, fn func(tx Tx, now time.Time) (T, error)) (T, error) {
+	var result T
 	var denied error
-	err := s.store.Update(ctx, c.Ledger, func(tx Tx) error {
+	err := s.store.Update(ctx, c.Ledger, func(tx Tx) (err error) {
 		now := s.Now()
 		denied = nil
 		if c.Actor.Type == ActorKey {
-			key, err := tx.Key(c.Ledger, c.Key.ID)
-			if err != nil {
+			if err := s.recheck(tx, &c); err != nil {
 				return err
 			}
-			if err := s.active(key); err != nil {
-				return err
-			}
-			if !key.Grants(scope) {
+			if !c.Key.Grants(scope) {
 				denied = missingScope(scope)
 				return tx.Record(s.denial(c, scope, now))
 			}
 		}
-		return fn(tx, now)
+		if answered, err := c.Once.recall(tx, c, now, &result); answered || err != nil {
+			return err
+		}
+		if result, err = fn(tx, now); err != nil {
+			return err
+		}
+		return c.Once.remember(tx, c, now, result)
 	})
-	return errors.Join(err, denied)
+	if err == nil {
+		err = denied
+	}
+	return result, err
+}
+
+// recheck replaces the caller's key by what it is inside the transaction.
+func (s *Service) recheck(tx Tx, c *Caller) (err error) {
+	if c.Key, err = tx.Key(c.Ledger, c.Key.ID); err != nil {
+		return err
+	}
+	return s.active(c.Key)
 }
 
 // read gives fn a snapshot when the caller has the scope, and records it when

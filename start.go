@@ -87,6 +87,6 @@ func (s *Service) firstKey(ctx context.Context, a Account) (*First, error) {
 			return nil, err
 		}
 	}
-	k, secret, err := s.CreateKey(ctx, Operator(LedgerID{Account: a.ID, Mode: Test}), NewKey{Name: "first test key"})
-	return &First{Account: a, Key: k, Secret: secret}, err
+	k, err := s.CreateKey(ctx, Operator(LedgerID{Account: a.ID, Mode: Test}), NewKey{Name: "first test key"})
+	return &First{Account: a, Key: k.Key, Secret: k.Secret}, err
 }

@@ -41,6 +41,10 @@ type Store interface {
 	Update(ctx context.Context, ledger LedgerID, fn func(Tx) error) error
 	// View runs fn on a snapshot.
 	View(ctx context.Context, fn func(Reader) error) error
+	// KeysUsed notes when keys of any ledger were last used.
+	KeysUsed(ctx context.Context, used map[string]time.Time) error
+	// ForgetAnswers removes the answers made before a moment, and says how many.
+	ForgetAnswers(ctx context.Context, before time.Time) (int, error)
 	// Ready says whether an Update could succeed now: an error is what to show.
 	Ready(ctx context.Context) error
 	Close() error
@@ -55,7 +59,8 @@ type Reader interface {
 	// been used with, oldest first.
 	SigningKeys() ([]string, error)
 
-	// KeyByHash finds a key in any ledger by the hash of its secret.
+	// KeyByHash finds a key in any ledger by the hash of its secret, or of the
+	// one before it.
 	KeyByHash(hash Digest) (Key, error)
 	Key(ledger LedgerID, id string) (Key, error)
 	Keys(ledger LedgerID, page Page) (List[Key], error)
@@ -66,10 +71,17 @@ type Reader interface {
 	// ActiveFile reports whether a file with this id has bytes, in any ledger.
 	ActiveFile(id string) (bool, error)
 
+	// ExpiredFiles gives up to limit active files of any ledger whose time of
+	// retention has passed and that are not held, longest expired first.
+	ExpiredFiles(now time.Time, limit int) ([]File, error)
+
 	// Link gives a link, also one that has ended.
 	Link(ledger LedgerID, id string) (Link, error)
 	// Links leaves out the links that were ended by their owner.
 	Links(ledger LedgerID, filter LinkFilter, page Page) (List[Link], error)
+
+	// Answer gives what was remembered of a request, by key and idempotency key.
+	Answer(keyID, onceKey string) (Answer, error)
 
 	Entry(ledger LedgerID, id string) (Entry, error)
 	Entries(ledger LedgerID, filter EntryFilter, page Page) (List[Entry], error)
@@ -85,40 +97,67 @@ type Tx interface {
 	AddSigningKey(id string, now time.Time, e Entry) error
 
 	CreateKey(Key, Entry) error
+	// UpdateKey replaces all of a key but what identifies it and Used.
+	UpdateKey(Key, Entry) error
 	// RevokeKey ends a key and every link it minted that is still good.
 	RevokeKey(id string, now time.Time, e Entry) error
 
 	CreateFile(File, Entry) error
+	// UpdateFile replaces Filename, Title, Metadata, Linked, Held and Updated.
+	UpdateFile(File, Entry) error
 	// DeleteFile marks a file as deleted and ends its links.
 	DeleteFile(id string, now time.Time, e Entry) error
 
 	CreateLink(Link, Entry) error
-	// UpdateLink replaces Reason, Metadata, Expires, Revoked, Ended and Updated.
+	// UpdateLink replaces Reason, Metadata, MaxDownloads, AllowedIPs, Expires,
+	// Revoked, Ended and Updated.
 	UpdateLink(Link, Entry) error
 	// Redeemed counts one download of a link.
 	Redeemed(id string, now time.Time, e Entry) error
 
 	// Record adds an entry that tells of no change, such as a refusal.
 	Record(Entry) error
+
+	// Remember keeps the answer to a request, in place of an older one to the
+	// same keys. It is no change that anyone decided, so no entry tells of it.
+	Remember(Answer) error
 }
 
-// FileFilter narrows a list of files; its zero value narrows nothing.
+// FileFilter narrows a list of files; its zero value narrows it to active ones.
 type FileFilter struct {
-	Purpose string
-	IDs     []string
-	Created TimeRange
+	Purpose  string
+	Filename string
+	Title    string
+	Type     string
+	SHA256   *Digest
+	Size     Range[int64]
+	Linked   *Resource
+	Status   FileStatus
+	IDs      []string
+	Created  TimeRange
 }
 
-// LinkFilter narrows a list of links.
+// FileStatus says which files a list holds.
+type FileStatus string
+
+// The statuses.
+const (
+	ActiveFiles  FileStatus = "" // also on the wire when nothing is asked for
+	DeletedFiles FileStatus = "deleted"
+)
+
+// LinkFilter narrows a list of links; its zero value narrows nothing.
 type LinkFilter struct {
 	FileID  string
 	IDs     []string
 	Created TimeRange
+	Expires TimeRange
 	Expired *bool     // by Now
+	Revoked *bool     // ended before its time
 	Now     time.Time // with Expired
 }
 
-// EntryFilter narrows a list of entries.
+// EntryFilter narrows a list of entries; its zero value narrows nothing.
 type EntryFilter struct {
 	FileID    string
 	LinkID    string

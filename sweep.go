@@ -43,3 +43,49 @@ func (s *Service) Sweep(ctx context.Context, before time.Time) (Swept, error) {
 	})
 	return swept, err
 }
+
+// Retain deletes the files whose purpose keeps them no longer, each with an
+// entry of its own, and says how many. Held files stay until they are released.
+func (s *Service) Retain(ctx context.Context) (int, error) {
+	const batch = 100
+	for retained := 0; ; {
+		var due []File
+		err := s.store.View(ctx, func(r Reader) (err error) {
+			due, err = r.ExpiredFiles(s.Now(), batch)
+			return err
+		})
+		if err != nil || len(due) == 0 {
+			return retained, err
+		}
+		for _, f := range due {
+			if err := s.retainOut(ctx, f.Ledger, f.ID); err != nil {
+				return retained, err
+			}
+			retained++
+		}
+	}
+}
+
+// retainOut deletes one file if, inside the Update, its time is still up.
+func (s *Service) retainOut(ctx context.Context, l LedgerID, id string) error {
+	system := Caller{Ledger: l, Actor: Actor{Type: ActorSystem, Name: "retention"}}
+	_, err := change(ctx, s, system, FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+		f, err := activeFile(tx, l, id)
+		if err != nil {
+			return Deleted{}, err
+		}
+		if err := f.deletable(now); err != nil {
+			return Deleted{}, err
+		}
+		e := s.entry(system, FileRetainedOut, now)
+		e.File = filePart(f)
+		return Deleted{ID: id}, tx.DeleteFile(id, now, e)
+	})
+	switch CodeOf(err) {
+	case "":
+		s.removeBytes(ctx, id)
+	case CodeNotFound, CodeFileHeld: // it was deleted or held meanwhile
+		return nil
+	}
+	return err
+}
