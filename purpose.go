@@ -3,6 +3,7 @@ package sluice
 import (
 	"fmt"
 	"maps"
+	"mime"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,6 +47,8 @@ func NewPurposes(list []Purpose) (Purposes, error) {
 			return nil, fmt.Errorf("purpose %s is there twice", p.Name)
 		case p.MaxSize < 1 || p.MaxSize > MaxFileSize:
 			return nil, fmt.Errorf("purpose %s: max size is 1 to %d bytes", p.Name, MaxFileSize)
+		case slices.ContainsFunc(p.Types, func(t string) bool { return !isMediaType(t) }):
+			return nil, fmt.Errorf("purpose %s: one of %q is no media type, such as application/pdf", p.Name, p.Types)
 		case p.Retention < 0 || p.MaxLinkLifetime < 0:
 			return nil, fmt.Errorf("purpose %s: a duration is not negative", p.Name)
 		}
@@ -55,6 +58,11 @@ func NewPurposes(list []Purpose) (Purposes, error) {
 		return nil, fmt.Errorf("there are no purposes")
 	}
 	return set, nil
+}
+
+func isMediaType(t string) bool {
+	parsed, params, err := mime.ParseMediaType(t)
+	return err == nil && parsed == t && len(params) == 0 && strings.Contains(t, "/")
 }
 
 // List gives the purposes by name.

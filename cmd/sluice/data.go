@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -31,8 +30,9 @@ const (
 	secretsName  = "secrets.json"
 )
 
-// openData opens a data folder. With create it makes what an empty one lacks.
-func openData(dir, publicURL string, create bool, log *slog.Logger) (*installation, error) {
+// openData opens a data folder for a service configured by c, whose store,
+// blobs and keys it fills in. With create it makes what an empty folder lacks.
+func openData(dir string, c sluice.Config, create bool) (*installation, error) {
 	_, err := os.Stat(filepath.Join(dir, databaseName))
 	fresh := errors.Is(err, fs.ErrNotExist)
 	switch {
@@ -52,7 +52,7 @@ func openData(dir, publicURL string, create bool, log *slog.Logger) (*installati
 	if err != nil {
 		return nil, err
 	}
-	records, err := store.OpenSQLite(filepath.Join(dir, databaseName), store.Options{Random: rand.Reader, Log: log})
+	records, err := store.OpenSQLite(filepath.Join(dir, databaseName), store.Options{Random: rand.Reader, Log: c.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,8 @@ func openData(dir, publicURL string, create bool, log *slog.Logger) (*installati
 		return nil, errors.Join(err, records.Close())
 	}
 	i := &installation{store: records, blobs: bytes}
-	i.service, err = sluice.New(sluice.Config{Store: records, Blobs: bytes, SigningKeys: keys, PublicURL: publicURL, Log: log})
+	c.Store, c.Blobs, c.SigningKeys = records, bytes, keys
+	i.service, err = sluice.New(c)
 	if err != nil {
 		return nil, errors.Join(err, i.close())
 	}

@@ -15,6 +15,7 @@ import (
 
 type keyCommand struct {
 	Create keyCreate `cmd:"" help:"Make a key and print its secret, which is shown once."`
+	Rotate keyRotate `cmd:"" help:"Give a key a new secret and print it."`
 	List   keyList   `cmd:"" help:"List the keys of both modes, newest first."`
 	Revoke keyRevoke `cmd:"" help:"End a key and every link it minted."`
 }
@@ -30,7 +31,7 @@ type dataFlags struct {
 func (d *dataFlags) open(ctx context.Context, out *output) (*installation, sluice.Account, error) {
 	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	// No link is printed, so it does not matter where links lead.
-	i, err := openData(d.Data, "http://localhost", false, log)
+	i, err := openData(d.Data, sluice.Config{PublicURL: "http://localhost", Log: log}, false)
 	if err != nil {
 		return nil, sluice.Account{}, err
 	}
@@ -62,6 +63,7 @@ type keyCreate struct {
 	Mode            string   `help:"Side of the account: ${enum}." enum:"test,live" required:""`
 	Name            string   `help:"Who or what will use it." required:""`
 	Scopes          []string `help:"What it may do; all when left out." placeholder:"SCOPE,…"`
+	Expires         string   `help:"How long it is good, such as 2160h; for ever when left out." placeholder:"DURATION"`
 	MaxLinkLifetime string   `help:"Longest lifetime of the links it mints, such as 12h; none for links without end." placeholder:"DURATION"`
 }
 
@@ -74,21 +76,32 @@ func (k *keyCreate) Run(ctx context.Context, out *output) error {
 	if n.MaxLinkLifetime, err = parseLifetime(k.MaxLinkLifetime); err != nil {
 		return usageError{fmt.Errorf("--max-link-lifetime: %w", err)}
 	}
+	lifetime, err := parseLifetime(k.Expires)
+	if err != nil {
+		return usageError{fmt.Errorf("--expires: %w", err)}
+	}
+	if lifetime != 0 && lifetime != sluice.Forever {
+		n.Expires = time.Now().Add(lifetime)
+	}
 	i, account, err := k.open(ctx, out)
 	if err != nil {
 		return err
 	}
 	ledger := sluice.LedgerID{Account: account.ID, Mode: sluice.Mode(k.Mode)}
-	key, secret, err := i.service.CreateKey(ctx, sluice.Operator(ledger), n)
+	created, err := i.service.CreateKey(ctx, sluice.Operator(ledger), n)
 	if err := errors.Join(err, i.close()); err != nil {
 		return err
 	}
-	if k.JSON {
-		printed := keyJSONOf(key)
-		printed.Secret = secret
+	return k.printSecret(out, created)
+}
+
+func (d *dataFlags) printSecret(out *output, created sluice.CreatedKey) error {
+	if d.JSON {
+		printed := keyJSONOf(created.Key)
+		printed.Secret = created.Secret
 		return json.NewEncoder(out.stdout).Encode(printed)
 	}
-	_, err = fmt.Fprintf(out.stdout, "%s\n%s\n", key.ID, secret)
+	_, err := fmt.Fprintf(out.stdout, "%s\n%s\n", created.Key.ID, created.Secret)
 	return err
 }
 
@@ -195,6 +208,39 @@ func allKeys(ctx context.Context, svc *sluice.Service, a sluice.Account) (keys [
 	return keys, nil
 }
 
+// inEitherMode does something to a key, whichever side of the account it is on.
+func inEitherMode(a sluice.Account, do func(sluice.Caller) error) (err error) {
+	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
+		err = do(sluice.Operator(sluice.LedgerID{Account: a.ID, Mode: m}))
+		if sluice.CodeOf(err) != sluice.CodeNotFound {
+			break
+		}
+	}
+	return err
+}
+
+type keyRotate struct {
+	dataFlags
+	ID      string        `arg:"" help:"The key's id."`
+	Overlap time.Duration `help:"How long the secret before it stays good, at most 168h." default:"0s" placeholder:"DURATION"`
+}
+
+func (k *keyRotate) Run(ctx context.Context, out *output) error {
+	i, account, err := k.open(ctx, out)
+	if err != nil {
+		return err
+	}
+	var rotated sluice.CreatedKey
+	err = inEitherMode(account, func(c sluice.Caller) (err error) {
+		rotated, err = i.service.RotateKey(ctx, c, k.ID, k.Overlap)
+		return err
+	})
+	if err := errors.Join(err, i.close()); err != nil {
+		return err
+	}
+	return k.printSecret(out, rotated)
+}
+
 type keyRevoke struct {
 	dataFlags
 	ID string `arg:"" help:"The key's id."`
@@ -205,12 +251,10 @@ func (k *keyRevoke) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
-		err = i.service.RevokeKey(ctx, sluice.Operator(sluice.LedgerID{Account: account.ID, Mode: m}), k.ID)
-		if sluice.CodeOf(err) != sluice.CodeNotFound {
-			break
-		}
-	}
+	err = inEitherMode(account, func(c sluice.Caller) error {
+		_, err := i.service.RevokeKey(ctx, c, k.ID)
+		return err
+	})
 	if err := errors.Join(err, i.close()); err != nil {
 		return err
 	}

@@ -16,32 +16,33 @@ import (
 // serveCommand is the configuration of a server. Every flag has an environment
 // variable: --public-url is SLUICE_PUBLIC_URL.
 type serveCommand struct {
-	Listen    string `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	Data      string `help:"Folder for the database, the files and the secrets." default:"./sluice-data" placeholder:"DIR"`
-	PublicURL string `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
-	LogFormat string `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	Listen          string `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Data            string `help:"Folder for the database, the files and the secrets." default:"./sluice-data" placeholder:"DIR"`
+	PublicURL       string `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
+	Purposes        string `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
+	MaxLinkLifetime string `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
+	RateLimit       bool   `help:"Limit the rate of requests of each key." default:"true" negatable:""`
+	MetricsListen   string `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
+	LogFormat       string `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 }
 
 // How long an orderly stop waits for downloads and uploads to end.
 const stopGrace = 30 * time.Second
 
-// How often a running server looks for bytes without a record.
-const sweepEvery = 10 * time.Minute
-
 func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	log := s.logger(out)
 	// The port is taken before anything is made, so that a start that fails
 	// for want of it prints no key.
-	listener, err := net.Listen("tcp", s.Listen)
-	if err != nil {
-		return fmt.Errorf("%w; choose another with --listen", err)
-	}
-	defer listener.Close()
-	publicURL, err := s.publicURL(listener.Addr())
+	listener, err := listen(s.Listen, "--listen")
 	if err != nil {
 		return err
 	}
-	i, err := openData(s.Data, publicURL, true, log)
+	defer listener.Close()
+	config, err := s.config(listener.Addr(), log)
+	if err != nil {
+		return err
+	}
+	i, err := openData(s.Data, config, true)
 	if err != nil {
 		return err
 	}
@@ -50,6 +51,27 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 		err = s.serve(ctx, i, listener, first, log, out)
 	}
 	return errors.Join(err, i.close())
+}
+
+func listen(address, flag string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another address with %s", err, flag)
+	}
+	return l, nil
+}
+
+// config is what the flags say of the service.
+func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c sluice.Config, err error) {
+	c.Log = log
+	if c.PublicURL, err = s.publicURL(addr); err != nil {
+		return c, err
+	}
+	if c.MaxLinkLifetime, err = parseLifetime(s.MaxLinkLifetime); err != nil {
+		return c, usageError{fmt.Errorf("--max-link-lifetime: %w", err)}
+	}
+	c.Purposes, err = loadPurposes(s.Purposes)
+	return c, err
 }
 
 func (s *serveCommand) logger(out *output) *slog.Logger {
@@ -83,9 +105,9 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, l net.Listene
 	log.Info("listening", "address", l.Addr().String(), "public_url", i.service.PublicURL(), "version", version())
 
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	swept := make(chan struct{})
-	go func() { defer close(swept); sweep(background, i.service, log) }()
-	defer func() { stopBackground(); <-swept }()
+	kept := make(chan struct{})
+	go func() { defer close(kept); keep(background, i.service, log) }()
+	defer func() { stopBackground(); <-kept }()
 
 	hs := srv.HTTPServer(s.Listen)
 	failed := make(chan error, 1)
@@ -103,26 +125,4 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, l net.Listene
 		return hs.Close()
 	}
 	return nil
-}
-
-// sweep removes bytes without a record for as long as the server runs.
-func sweep(ctx context.Context, svc *sluice.Service, log *slog.Logger) {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		swept, err := svc.Sweep(ctx, svc.Now().Add(-sluice.SweepAge))
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			log.Error("sweep failed", "error", err)
-		case swept != sluice.Swept{}:
-			log.Info("swept", "orphans", swept.Orphans, "unfinished", swept.Unfinished)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sluice"
+)
+
+// chore is work that a running server does by itself, again and again.
+type chore struct {
+	name  string
+	every time.Duration
+	do    func(context.Context, *sluice.Service) (done int, err error)
+}
+
+var chores = []chore{
+	{"retention", time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
+		return svc.Retain(ctx)
+	}},
+	{"sweep", 10 * time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
+		swept, err := svc.Sweep(ctx, svc.Now().Add(-sluice.SweepAge))
+		return swept.Orphans + swept.Unfinished, err
+	}},
+	{"forgetting answers", 10 * time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
+		return svc.ForgetAnswers(ctx)
+	}},
+	{"key usage", time.Minute, writeUsage},
+}
+
+func writeUsage(ctx context.Context, svc *sluice.Service) (int, error) {
+	return 0, svc.WriteUsage(ctx)
+}
+
+// keep does the chores until ctx ends, and writes down at last when keys were
+// used. A chore that fails is tried again when its time comes.
+func keep(ctx context.Context, svc *sluice.Service, log *slog.Logger) {
+	var all sync.WaitGroup
+	for _, c := range chores {
+		all.Go(func() { c.repeat(ctx, svc, log) })
+	}
+	all.Wait()
+	last := chore{name: "key usage", do: writeUsage}
+	last.once(context.WithoutCancel(ctx), svc, log)
+}
+
+func (c chore) repeat(ctx context.Context, svc *sluice.Service, log *slog.Logger) {
+	tick := time.NewTicker(c.every)
+	defer tick.Stop()
+	for {
+		c.once(ctx, svc, log)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (c chore) once(ctx context.Context, svc *sluice.Service, log *slog.Logger) {
+	done, err := c.do(ctx, svc)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		log.Error("a chore failed", "chore", c.name, "error", err)
+	case done > 0:
+		log.Info("a chore was done", "chore", c.name, "items", done)
+	}
+}
