@@ -29,7 +29,7 @@ type Entry struct {
 	Link     *LinkPart
 	Request  *Request
 	Refusal  Refusal  // with Refused: the rule that refused
-	Redacted []string // personal fields that have been erased since
+	Redacted []string // personal fields that have been erased since, as JSON Pointers into the leaf
 }
 
 // Action is what was done. The set is open: a reader skips what it does not know.
@@ -143,7 +143,7 @@ func linkPart(l Link) *LinkPart {
 // can be erased without touching the leaf.
 type SealedEntry struct {
 	Leaf        []byte // canonical JSON, RFC 8785, at most ledger.MaxLeaf bytes
-	Disclosures []byte // JSON object: field to {salt, value}
+	Disclosures []byte // JSON object: JSON Pointer (RFC 6901) into the leaf to {salt, value}
 }
 
 type disclosure struct {
@@ -174,7 +174,7 @@ func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
 	if e.Request != nil {
 		request := e.Request.clipped()
 		var err error
-		for field, value := range map[string]*string{"ip": &request.IP, "forwarded_for": &request.ForwardedFor, "user_agent": &request.UserAgent} {
+		for field, value := range map[string]*string{"/request/ip": &request.IP, "/request/forwarded_for": &request.ForwardedFor, "/request/user_agent": &request.UserAgent} {
 			if *value, err = commit(field, *value); err != nil {
 				return SealedEntry{}, err
 			}
@@ -365,7 +365,7 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		}
 		e.Request = &Request{
 			ID: r.ID, Method: r.Method, Route: r.Route, Range: r.Range, RefererHost: r.RefererHost,
-			IP: reveal("ip", r.IP), ForwardedFor: reveal("forwarded_for", r.ForwardedFor), UserAgent: reveal("user_agent", r.UserAgent),
+			IP: reveal("/request/ip", r.IP), ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor), UserAgent: reveal("/request/user_agent", r.UserAgent),
 		}
 	}
 	return e, nil

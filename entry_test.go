@@ -65,7 +65,7 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	slices.Sort(opened.Redacted)
-	if diff := cmp.Diff([]string{"forwarded_for", "ip", "user_agent"}, opened.Redacted); diff != "" {
+	if diff := cmp.Diff([]string{"/request/forwarded_for", "/request/ip", "/request/user_agent"}, opened.Redacted); diff != "" {
 		t.Errorf("redacted fields (-want +got):\n%s", diff)
 	}
 	if opened.Request.IP != "" {
