@@ -29,7 +29,7 @@ func (r *reader) Entry(l sluice.LedgerID, id string) (sluice.Entry, error) {
 }
 
 func (r *reader) Entries(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Page) (sluice.List[sluice.Entry], error) {
-	page, err := list(r, l, entryListing(f), f.Created, p, (*sealed).fields)
+	page, err := list(r, l, entryListing(f), moments(f.Created), p, (*sealed).fields)
 	if err != nil {
 		return sluice.List[sluice.Entry]{}, err
 	}

@@ -1,18 +1,62 @@
 package store
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"sluice"
 )
 
-const fileColumns = "id, purpose, filename, title, type, size, sha256, metadata, created, updated, deleted"
+const fileColumns = "id, purpose, filename, title, type, size, sha256, metadata, linked, held, created, updated, expires, deleted"
 
 func fileFields(f *sluice.File) []any {
 	return []any{
 		&f.ID, &f.Purpose, &f.Filename, &f.Title, &f.Type, (*integer)(&f.Size), (*digest)(&f.SHA256), (*metadata)(&f.Metadata),
-		(*moment)(&f.Created), (*moment)(&f.Updated), (*moment)(&f.Deleted),
+		(*resources)(&f.Linked), (*truth)(&f.Held), (*moment)(&f.Created), (*moment)(&f.Updated), (*moment)(&f.Expires), (*moment)(&f.Deleted),
 	}
+}
+
+// resources are stored as JSON, "" when there are none.
+type resources []sluice.Resource
+
+func (r resources) text() (string, error) {
+	if len(r) == 0 {
+		return "", nil
+	}
+	data, err := json.Marshal(r)
+	return string(data), err
+}
+
+func (r *resources) Scan(v any) error {
+	s, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("linked resources are stored as text, not as %T", v)
+	}
+	*r = nil
+	if s == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(s), (*[]sluice.Resource)(r))
+}
+
+// truth is stored as 0 or 1.
+type truth bool
+
+func (b truth) integer() int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (b *truth) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("want 0 or 1, have %T", v)
+	}
+	*b = n != 0
+	return nil
 }
 
 func (r *reader) File(l sluice.LedgerID, id string) (sluice.File, error) {
@@ -25,7 +69,7 @@ func (r *reader) File(l sluice.LedgerID, id string) (sluice.File, error) {
 }
 
 func (r *reader) Files(l sluice.LedgerID, f sluice.FileFilter, p sluice.Page) (sluice.List[sluice.File], error) {
-	return list(r, l, fileListing(f), f.Created, p, func(f *sluice.File) []any {
+	return list(r, l, fileListing(f), moments(f.Created), p, func(f *sluice.File) []any {
 		f.Ledger = l
 		return fileFields(f)
 	})
@@ -33,7 +77,23 @@ func (r *reader) Files(l sluice.LedgerID, f sluice.FileFilter, p sluice.Page) (s
 
 func fileListing(f sluice.FileFilter) listing {
 	q := listing{columns: fileColumns, table: "file", at: "created", tie: "id", least: "", where: " AND deleted IS NULL"}
+	if f.Status == sluice.DeletedFiles {
+		q.where = " AND deleted IS NOT NULL"
+	}
 	q.equal("purpose", f.Purpose)
+	q.equal("filename", f.Filename)
+	q.equal("title", f.Title)
+	q.equal("type", f.Type)
+	if f.SHA256 != nil {
+		q.and("sha256 =", f.SHA256[:])
+	}
+	if f.Size != (sluice.Range[int64]{}) {
+		q.between("size", integers(f.Size))
+	}
+	if f.Linked != nil {
+		q.where += " AND id IN (SELECT file_id FROM linked WHERE resource_type = " + q.placeholder(f.Linked.Type) +
+			" AND resource_id = " + q.placeholder(f.Linked.ID) + ")"
+	}
 	q.in("id", f.IDs)
 	return q
 }
@@ -47,20 +107,70 @@ func (r *reader) ActiveFile(id string) (bool, error) {
 	return err == nil, err
 }
 
+func (r *reader) ExpiredFiles(now time.Time, limit int) ([]sluice.File, error) {
+	return many(r, func(f *sluice.File) []any {
+		return append(fileFields(f), &f.Ledger.Account, (*string)(&f.Ledger.Mode))
+	}, "SELECT "+fileColumns+", (SELECT account FROM ledger WHERE ledger.id = file.ledger), (SELECT mode FROM ledger WHERE ledger.id = file.ledger)"+
+		" FROM file WHERE deleted IS NULL AND held = 0 AND expires IS NOT NULL AND expires <= $1 ORDER BY expires, id LIMIT $2", now.UnixMicro(), limit)
+}
+
 func (t *tx) CreateFile(f sluice.File, e sluice.Entry) error {
 	ledger, err := t.own(f.Ledger)
 	if err != nil {
 		return err
 	}
-	return t.change(e, "INSERT INTO file (ledger, "+fileColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-		ledger, f.ID, f.Purpose, f.Filename, f.Title, f.Type, f.Size, f.SHA256[:], metadata(f.Metadata).text(),
-		micros(f.Created), micros(f.Updated), micros(f.Deleted))
+	linked, err := resources(f.Linked).text()
+	if err != nil {
+		return t.fail(err)
+	}
+	err = t.change(e, "INSERT INTO file (ledger, "+fileColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+		ledger, f.ID, f.Purpose, f.Filename, f.Title, f.Type, f.Size, f.SHA256[:], metadata(f.Metadata).text(), linked, truth(f.Held).integer(),
+		micros(f.Created), micros(f.Updated), micros(f.Expires), micros(f.Deleted))
+	if err != nil {
+		return err
+	}
+	return t.link(f.ID, f.Linked)
+}
+
+// link makes a file to be found by what it belongs to.
+func (t *tx) link(file string, linked []sluice.Resource) error {
+	for _, r := range linked {
+		_, err := t.exec("INSERT INTO linked (file_id, resource_type, resource_id, file_ledger, file_created, file_deleted)"+
+			" SELECT id, $2, $3, ledger, created, deleted FROM file WHERE id = $1", file, r.Type, r.ID)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) UpdateFile(f sluice.File, e sluice.Entry) error {
+	ledger, err := t.own(f.Ledger)
+	if err != nil {
+		return err
+	}
+	linked, err := resources(f.Linked).text()
+	if err != nil {
+		return t.fail(err)
+	}
+	err = t.change(e, "UPDATE file SET filename = $3, title = $4, metadata = $5, linked = $6, held = $7, updated = $8 WHERE id = $1 AND ledger = $2",
+		f.ID, ledger, f.Filename, f.Title, metadata(f.Metadata).text(), linked, truth(f.Held).integer(), micros(f.Updated))
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec("DELETE FROM linked WHERE file_id = $1", f.ID); err != nil {
+		return err
+	}
+	return t.link(f.ID, f.Linked)
 }
 
 // DeleteFile implements sluice.Tx. A file that is deleted already is CodeNotFound.
 func (t *tx) DeleteFile(id string, now time.Time, e sluice.Entry) error {
 	err := t.change(e, "UPDATE file SET deleted = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND deleted IS NULL", id, t.head.id, micros(now))
 	if err != nil {
+		return err
+	}
+	if _, err := t.exec("UPDATE linked SET file_deleted = $2 WHERE file_id = $1", id, micros(now)); err != nil {
 		return err
 	}
 	_, err = t.exec("UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE ledger = $1 AND file_id = $2 AND ended <> 'revoked' AND revoked IS NULL",

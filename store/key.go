@@ -1,19 +1,23 @@
 package store
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"sluice"
 )
 
-const keyColumns = "id, name, hash, scopes, created, updated, expires, revoked, max_link_lifetime"
+const keyColumns = "id, name, hash, scopes, created, updated, expires, revoked, used, version, old_hash, old_expires, max_link_lifetime"
 
 func keyFields(k *sluice.Key) []any {
 	return []any{
 		&k.ID, &k.Name, (*digest)(&k.Hash), (*scopes)(&k.Scopes), (*moment)(&k.Created), (*moment)(&k.Updated),
-		(*moment)(&k.Expires), (*moment)(&k.Revoked), (*integer)(&k.MaxLinkLifetime),
+		(*moment)(&k.Expires), (*moment)(&k.Revoked), (*moment)(&k.Used), &k.Version, (*optionalDigest)(&k.OldHash), (*moment)(&k.OldExpires),
+		(*integer)(&k.MaxLinkLifetime),
 	}
 }
 
@@ -43,11 +47,17 @@ func (s *scopes) Scan(v any) error {
 	return nil
 }
 
-func (r *reader) KeyByHash(hash sluice.Digest) (sluice.Key, error) {
-	var k sluice.Key
-	err := r.one(append(keyFields(&k), &k.Ledger.Account, (*string)(&k.Ledger.Mode)),
-		"SELECT "+keyColumns+", (SELECT account FROM ledger WHERE ledger.id = key.ledger), (SELECT mode FROM ledger WHERE ledger.id = key.ledger)"+
-			" FROM key WHERE hash = $1", hash[:])
+// KeyByHash implements sluice.Reader. A current secret comes before an old one.
+func (r *reader) KeyByHash(hash sluice.Digest) (k sluice.Key, err error) {
+	for _, column := range []string{"hash", "old_hash"} {
+		k = sluice.Key{}
+		err = r.one(append(keyFields(&k), &k.Ledger.Account, (*string)(&k.Ledger.Mode)),
+			"SELECT "+keyColumns+", (SELECT account FROM ledger WHERE ledger.id = key.ledger), (SELECT mode FROM ledger WHERE ledger.id = key.ledger)"+
+				" FROM key WHERE "+column+" = $1", hash[:])
+		if err != errNotFound {
+			break
+		}
+	}
 	return k, err
 }
 
@@ -61,7 +71,7 @@ func (r *reader) Key(l sluice.LedgerID, id string) (sluice.Key, error) {
 }
 
 func (r *reader) Keys(l sluice.LedgerID, p sluice.Page) (sluice.List[sluice.Key], error) {
-	return list(r, l, keyListing(), sluice.TimeRange{}, p, func(k *sluice.Key) []any {
+	return list(r, l, keyListing(), everything, p, func(k *sluice.Key) []any {
 		k.Ledger = l
 		return keyFields(k)
 	})
@@ -73,12 +83,77 @@ func keyListing() listing {
 
 func (t *tx) CreateKey(k sluice.Key, e sluice.Entry) error {
 	ledger, err := t.own(k.Ledger)
+	if err == nil {
+		err = t.unclaimed(k)
+	}
 	if err != nil {
 		return err
 	}
-	return t.change(e, "INSERT INTO key (ledger, "+keyColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+	return t.change(e, "INSERT INTO key (ledger, "+keyColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 		ledger, k.ID, k.Name, k.Hash[:], scopes(k.Scopes).text(), micros(k.Created), micros(k.Updated),
-		micros(k.Expires), micros(k.Revoked), int64(k.MaxLinkLifetime))
+		micros(k.Expires), micros(k.Revoked), micros(k.Used), k.Version, optionalDigest(k.OldHash).bytes(), micros(k.OldExpires), int64(k.MaxLinkLifetime))
+}
+
+func (t *tx) UpdateKey(k sluice.Key, e sluice.Entry) error {
+	ledger, err := t.own(k.Ledger)
+	if err == nil {
+		err = t.unclaimed(k)
+	}
+	if err != nil {
+		return err
+	}
+	return t.change(e, "UPDATE key SET name = $3, hash = $4, scopes = $5, updated = $6, expires = $7, revoked = $8, version = $9,"+
+		" old_hash = $10, old_expires = $11, max_link_lifetime = $12 WHERE id = $1 AND ledger = $2",
+		k.ID, ledger, k.Name, k.Hash[:], scopes(k.Scopes).text(), micros(k.Updated), micros(k.Expires), micros(k.Revoked), k.Version,
+		optionalDigest(k.OldHash).bytes(), micros(k.OldExpires), int64(k.MaxLinkLifetime))
+}
+
+// unclaimed answers CodeConflict when a hash of k is one that another key has
+// in the other column: an index keeps a hash unique in one column only.
+func (t *tx) unclaimed(k sluice.Key) error {
+	var other string
+	err := t.one([]any{&other}, "SELECT id FROM key WHERE old_hash = $1 AND id <> $2", k.Hash[:], k.ID)
+	if err == errNotFound && k.OldHash != (sluice.Digest{}) {
+		err = t.one([]any{&other}, "SELECT id FROM key WHERE hash = $1 AND id <> $2", k.OldHash[:], k.ID)
+	}
+	switch err {
+	case errNotFound:
+		return nil
+	case nil:
+		return t.store.coded(sluice.CodeConflict, fmt.Errorf("keys %s and %s have the same secret", k.ID, other))
+	}
+	return err
+}
+
+// optionalDigest is a digest that may be missing: zero is stored as NULL.
+type optionalDigest sluice.Digest
+
+func (d optionalDigest) bytes() any {
+	if d == (optionalDigest{}) {
+		return nil
+	}
+	return d[:]
+}
+
+func (d *optionalDigest) Scan(v any) error {
+	*d = optionalDigest{}
+	if v == nil {
+		return nil
+	}
+	return (*digest)(d).Scan(v)
+}
+
+// KeysUsed implements sluice.Store. What is unknown or older than what is
+// stored changes nothing.
+func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
+	return s.chore(ctx, func(t *tx) error {
+		for _, id := range slices.Sorted(maps.Keys(used)) { // in one order, so that two processes do not lock each other out
+			if _, err := t.exec("UPDATE key SET used = $2 WHERE id = $1 AND (used IS NULL OR used < $2)", id, micros(used[id])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // RevokeKey implements sluice.Tx. A key that is revoked already is CodeNotFound.

@@ -41,6 +41,12 @@ func (q *listing) equal(column, value string) {
 	}
 }
 
+// between adds the condition that a column lies in an interval.
+func (q *listing) between(column string, i interval) {
+	q.and(column+" >=", i.from)
+	q.and(column+" <", i.to)
+}
+
 // in adds the condition that a column has one of some values, if there are
 // any. The last is repeated up to a power of two, so that few texts are prepared.
 func (q *listing) in(column string, values []string) {
@@ -63,24 +69,55 @@ type position struct {
 // span is the part of a list between two positions, without them.
 type span struct{ older, newer position }
 
-// within gives the part of a list that lies in a range of moments. A moment
+// within gives the part of a list that lies in an interval of moments. A moment
 // with the least tie stands below all that happened in it.
-func (q *listing) within(r sluice.TimeRange) span {
-	older, newer := int64(math.MinInt64), int64(math.MaxInt64)
+func (q *listing) within(i interval) span {
+	return span{position{i.from, q.least}, position{i.to, q.least}}
+}
+
+// interval is the integers from one up to another, without that.
+type interval struct{ from, to int64 }
+
+var everything = interval{math.MinInt64, math.MaxInt64}
+
+// moments gives the microseconds of a range.
+func moments(r sluice.TimeRange) interval {
+	i := everything
 	if r.GTE != nil {
-		older = max(older, ceil(*r.GTE))
+		i.from = max(i.from, ceil(*r.GTE))
 	}
 	if r.GT != nil {
-		older = max(older, r.GT.UnixMicro()+1)
+		i.from = max(i.from, r.GT.UnixMicro()+1)
 	}
 	if r.LT != nil {
-		newer = min(newer, ceil(*r.LT))
+		i.to = min(i.to, ceil(*r.LT))
 	}
 	if r.LTE != nil {
-		newer = min(newer, r.LTE.UnixMicro()+1)
+		i.to = min(i.to, r.LTE.UnixMicro()+1)
 	}
-	return span{position{older, q.least}, position{newer, q.least}}
+	return i
 }
+
+// integers gives the integers of a range.
+func integers(r sluice.Range[int64]) interval {
+	i := everything
+	if r.GTE != nil {
+		i.from = max(i.from, *r.GTE)
+	}
+	if r.GT != nil {
+		i.from = max(i.from, after(*r.GT))
+	}
+	if r.LT != nil {
+		i.to = min(i.to, *r.LT)
+	}
+	if r.LTE != nil {
+		i.to = min(i.to, after(*r.LTE))
+	}
+	return i
+}
+
+// after is the next integer, where there is one.
+func after(n int64) int64 { return max(n, n+1) }
 
 // ceil is the first whole microsecond that is not before t.
 func ceil(t time.Time) int64 {
@@ -131,7 +168,7 @@ func (q *listing) cursor(r *reader, ledger int64, p sluice.Page, s *span) error 
 }
 
 // list reads one page; fields says where a row goes.
-func list[T any](r *reader, l sluice.LedgerID, q listing, created sluice.TimeRange, p sluice.Page, fields func(*T) []any) (sluice.List[T], error) {
+func list[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sluice.Page, fields func(*T) []any) (sluice.List[T], error) {
 	var v sluice.Invalid
 	if p.Limit < 1 || p.Limit > sluice.MaxPageSize {
 		v.Add("limit", "out_of_range", "limit is 1 to %d", sluice.MaxPageSize)

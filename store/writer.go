@@ -15,7 +15,8 @@ const maxGroup = 256
 type request struct {
 	ctx    context.Context
 	ledger sluice.LedgerID
-	fn     func(sluice.Tx) error // nil: a probe
+	fn     func(sluice.Tx) error
+	chore  func(*tx) error // in place of fn: what no ledger tells of
 
 	state    atomic.Int32
 	done     chan struct{} // closed when the rest is set
@@ -33,20 +34,29 @@ const (
 // Update implements sluice.Store. An Update that has not begun when ctx ends
 // is not run; one that has begun is waited for, whatever ctx does.
 func (s *Store) Update(ctx context.Context, ledger sluice.LedgerID, fn func(sluice.Tx) error) error {
+	return s.perform(&request{ctx: ctx, ledger: ledger, fn: fn})
+}
+
+// chore commits a write that no ledger tells of, as Update does one that does.
+func (s *Store) chore(ctx context.Context, fn func(*tx) error) error {
+	return s.perform(&request{ctx: ctx, chore: fn})
+}
+
+func (s *Store) perform(r *request) error {
 	leave, err := s.enter()
 	if err != nil {
 		return err
 	}
 	defer leave()
-	r := &request{ctx: ctx, ledger: ledger, fn: fn, done: make(chan struct{})}
-	if err := s.submit(ctx, r); err != nil {
+	r.done = make(chan struct{})
+	if err := s.submit(r.ctx, r); err != nil {
 		return err
 	}
 	select {
 	case <-r.done:
-	case <-ctx.Done():
+	case <-r.ctx.Done():
 		if r.state.CompareAndSwap(waiting, abandoned) {
-			return ctx.Err()
+			return r.ctx.Err()
 		}
 		<-r.done
 	}
@@ -63,7 +73,7 @@ func (s *Store) Ready(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	r := &request{ctx: ctx, done: make(chan struct{})}
+	r := &request{ctx: ctx, chore: probe, done: make(chan struct{})}
 	if err := s.submit(ctx, r); err != nil {
 		return err
 	}
@@ -73,6 +83,11 @@ func (s *Store) Ready(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func probe(t *tx) error {
+	_, err := t.exec("UPDATE probe SET n = n + 1")
+	return err
 }
 
 func (s *Store) submit(ctx context.Context, r *request) error {
@@ -209,11 +224,9 @@ func (w *writer) learn() {
 func (w *writer) run(r *request) error {
 	ctx := context.WithoutCancel(r.ctx)
 	t := &tx{reader: reader{ctx: ctx, store: w.store, conn: w.conn, heads: w.heads}, ledger: r.ledger}
-	if r.fn == nil {
-		_, r.err = t.exec("UPDATE probe SET n = n + 1")
-		return r.err
-	}
-	if t.head, r.err = t.headOf(r.ledger); r.err != nil {
+	if r.chore != nil {
+		t.head = &head{}
+	} else if t.head, r.err = t.headOf(r.ledger); r.err != nil {
 		return r.err
 	}
 	before := *t.head
@@ -249,7 +262,12 @@ func (t *tx) call(r *request) error {
 			panic("store: the function given to Update ended its goroutine")
 		}
 	}()
-	err := r.fn(t)
+	var err error
+	if r.chore != nil {
+		err = r.chore(t)
+	} else {
+		err = r.fn(t)
+	}
 	returned = true
 	return err
 }

@@ -30,9 +30,14 @@ CREATE TABLE key (
     updated           INTEGER NOT NULL,
     expires           INTEGER,
     revoked           INTEGER,
+    used              INTEGER,
+    version           TEXT NOT NULL,
+    old_hash          BLOB, -- of the secret before the last rotation
+    old_expires       INTEGER,
     max_link_lifetime INTEGER NOT NULL -- nanoseconds
 ) STRICT;
 CREATE INDEX key_list ON key (ledger, created, id);
+CREATE UNIQUE INDEX key_by_old_hash ON key (old_hash) WHERE old_hash IS NOT NULL;
 
 CREATE TABLE file (
     ledger   INTEGER NOT NULL,
@@ -44,12 +49,26 @@ CREATE TABLE file (
     size     INTEGER NOT NULL,
     sha256   BLOB NOT NULL,
     metadata TEXT NOT NULL,
+    linked   TEXT NOT NULL, -- JSON, '' for none; table linked is for the filter
+    held     INTEGER NOT NULL, -- 0 or 1
     created  INTEGER NOT NULL,
     updated  INTEGER NOT NULL,
+    expires  INTEGER,
     deleted  INTEGER
 ) STRICT;
 CREATE INDEX file_list ON file (ledger, created, id) WHERE deleted IS NULL;
 CREATE INDEX file_by_purpose ON file (ledger, purpose, created, id) WHERE deleted IS NULL;
+CREATE INDEX file_by_expiry ON file (expires, id) WHERE deleted IS NULL AND held = 0 AND expires IS NOT NULL;
+
+CREATE TABLE linked (
+    file_id       TEXT NOT NULL,
+    resource_type TEXT NOT NULL,
+    resource_id   TEXT NOT NULL,
+    file_ledger   INTEGER NOT NULL,
+    file_created  INTEGER NOT NULL,
+    file_deleted  INTEGER,
+    PRIMARY KEY (file_id, resource_type, resource_id)
+) STRICT;
 
 CREATE TABLE link (
     ledger      INTEGER NOT NULL,
@@ -65,7 +84,12 @@ CREATE TABLE link (
     revoked     INTEGER,
     ended       TEXT NOT NULL,
     downloads   INTEGER NOT NULL,
-    redeemed    INTEGER
+    redeemed    INTEGER,
+    max_downloads INTEGER NOT NULL,
+    password    TEXT NOT NULL, -- its hash, '' for none
+    allowed_ips TEXT NOT NULL, -- networks, separated by spaces
+    disposition TEXT NOT NULL,
+    filename    TEXT NOT NULL
 ) STRICT;
 CREATE INDEX link_list ON link (ledger, created, id, expires) WHERE ended <> 'revoked';
 CREATE INDEX link_by_file ON link (ledger, file_id, created, id) WHERE ended <> 'revoked';
@@ -93,6 +117,19 @@ CREATE INDEX entry_by_file ON entry (ledger, file_id, time, seq) WHERE file_id I
 CREATE INDEX entry_by_link ON entry (ledger, link_id, time, seq) WHERE link_id IS NOT NULL;
 CREATE INDEX entry_by_key ON entry (ledger, key_id, time, seq) WHERE key_id IS NOT NULL;
 CREATE INDEX entry_by_request ON entry (ledger, request_id, time, seq) WHERE request_id IS NOT NULL;
+
+-- What requests with an Idempotency-Key were answered.
+CREATE TABLE answer (
+    key_id      TEXT NOT NULL,
+    once_key    TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    request_id  TEXT NOT NULL,
+    created     INTEGER NOT NULL,
+    result      BLOB,
+    err         BLOB,
+    PRIMARY KEY (key_id, once_key)
+) STRICT;
+CREATE INDEX answer_by_age ON answer (created);
 
 -- Written to find out whether anything can be.
 CREATE TABLE probe (

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"sluice"
+)
+
+const answerColumns = "key_id, once_key, fingerprint, request_id, created, result, err"
+
+func answerFields(a *sluice.Answer) []any {
+	return []any{
+		&a.KeyID, &a.OnceKey, (*digest)(&a.Fingerprint), &a.RequestID, (*moment)(&a.Created), (*[]byte)(&a.Result), failure{&a.Err},
+	}
+}
+
+// failure reads the error of an answer, which is stored as JSON, NULL for none.
+type failure struct{ err **sluice.Error }
+
+func (f failure) Scan(v any) error {
+	*f.err = nil
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case []byte:
+		return json.Unmarshal(v, f.err)
+	default:
+		return fmt.Errorf("an error is stored as bytes, not as %T", v)
+	}
+}
+
+func (r *reader) Answer(keyID, onceKey string) (a sluice.Answer, err error) {
+	err = r.one(answerFields(&a), "SELECT "+answerColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, onceKey)
+	return a, err
+}
+
+func (t *tx) Remember(a sluice.Answer) error {
+	var result, failed any
+	if a.Result != nil {
+		result = []byte(a.Result)
+	}
+	if a.Err != nil {
+		data, err := json.Marshal(a.Err)
+		if err != nil {
+			return t.fail(err)
+		}
+		failed = data
+	}
+	_, err := t.exec("INSERT INTO answer ("+answerColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_id, once_key) DO UPDATE"+
+		" SET fingerprint = excluded.fingerprint, request_id = excluded.request_id, created = excluded.created, result = excluded.result, err = excluded.err",
+		a.KeyID, a.OnceKey, a.Fingerprint[:], a.RequestID, micros(a.Created), result, failed)
+	return err
+}
+
+// forgetful is how many answers are forgotten in one go: Updates that arrive
+// meanwhile wait for no more than that.
+const forgetful = 200
+
+// ForgetAnswers implements sluice.Store. What was forgotten before an error
+// stays forgotten, and is counted.
+func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) (int, error) {
+	forgotten := 0
+	for {
+		var n int64
+		err := s.chore(ctx, func(t *tx) (err error) {
+			n, err = t.exec("DELETE FROM answer WHERE (key_id, once_key) IN (SELECT key_id, once_key FROM answer WHERE created < $1 ORDER BY created LIMIT $2)",
+				ceil(before), forgetful)
+			return err
+		})
+		if err == nil {
+			forgotten += int(n)
+		}
+		if err != nil || n < forgetful {
+			return forgotten, err
+		}
+	}
+}
