@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -235,7 +236,7 @@ func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile
 	}
 	link, err := s.prepareLink(n.Link)
 	if err != nil {
-		return CreatedFile{}, err
+		return CreatedFile{}, within("link", err)
 	}
 	if link != nil {
 		if err := s.Allow(ctx, c, LinksWrite); err != nil {
@@ -253,8 +254,24 @@ func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile
 			return CreatedFile{File: f}, err
 		}
 		l, err := s.mint(tx, c, f, *link, now)
-		return CreatedFile{File: f, Link: &l}, err
+		return CreatedFile{File: f, Link: &l}, within("link", err)
 	})
+}
+
+// within says of a failure of validation that its parameters are members of
+// another one.
+func within(param string, err error) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Code != CodeValidation {
+		return err
+	}
+	inner := *e
+	inner.Param = param + "." + e.Param
+	inner.Fields = slices.Clone(e.Fields)
+	for i, f := range e.Fields {
+		inner.Fields[i].Param = param + "." + f.Param
+	}
+	return &inner
 }
 
 // fingerprint is that of an upload: what was said of the content, and the

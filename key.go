@@ -73,6 +73,10 @@ func (k Key) accepts(hash Digest, now time.Time) bool {
 	return hash == k.Hash || hash == k.OldHash && now.Before(k.OldExpires)
 }
 
+// Revision names a state of the key for conditional requests, as File.Version
+// does of a file; Version is the API's. Use does not change it.
+func (k Key) Revision() string { return version(k.Updated) }
+
 // Grants reports whether the key has a scope.
 func (k Key) Grants(s Scope) bool { return slices.Contains(k.Scopes, s) }
 
@@ -277,11 +281,15 @@ func liveKey(r Reader, ledger LedgerID, id string) (Key, error) {
 	return k, found(err, "key", id)
 }
 
-// UpdateKey changes a key that was not revoked. It needs keys:admin.
-func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, ch KeyChange) (Key, error) {
+// UpdateKey changes a key that was not revoked. It needs keys:admin. A state
+// other than the wanted revisions is CodePreconditionFailed.
+func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versions, ch KeyChange) (Key, error) {
 	return change(ctx, s, c, KeysAdmin, func(tx Tx, now time.Time) (Key, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
+			return Key{}, err
+		}
+		if err := want.check(k.Revision()); err != nil {
 			return Key{}, err
 		}
 		if ch.Name != nil {
@@ -335,10 +343,14 @@ func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap ti
 }
 
 // RevokeKey ends a key, and with it every link it minted. It needs keys:admin.
-func (s *Service) RevokeKey(ctx context.Context, c Caller, id string) (Deleted, error) {
+// With revisions, a key in another state is CodePreconditionFailed.
+func (s *Service) RevokeKey(ctx context.Context, c Caller, id string, want ...string) (Deleted, error) {
 	return change(ctx, s, c, KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
+			return Deleted{}, err
+		}
+		if err := Versions(want).check(k.Revision()); err != nil {
 			return Deleted{}, err
 		}
 		return Deleted{ID: id}, tx.RevokeKey(id, now, s.keyEntry(c, KeyEnded, now, k))

@@ -2,7 +2,11 @@ package sluice
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
+	"io"
 	"time"
 )
 
@@ -11,7 +15,7 @@ import (
 // the key that asks.
 type Once struct {
 	Key         string // 1 to MaxOnceKeyLen printable ASCII characters
-	Fingerprint Digest // of everything that makes it this request and no other
+	Fingerprint Digest // of everything that makes it this request and no other; see Service.Fingerprint
 
 	// Replayed is the earlier answer when there was one: what the service
 	// returned is that answer, as of Replayed.Created.
@@ -42,6 +46,7 @@ func (o *Once) recall(r Reader, c Caller, now time.Time, result any) (answered b
 	if o == nil {
 		return false, nil
 	}
+	o.Replayed = nil
 	a, err := r.Answer(c.Key.ID, o.Key)
 	switch {
 	case CodeOf(err) == CodeNotFound:
@@ -78,31 +83,31 @@ func (o *Once) answer(c Caller, now time.Time, result json.RawMessage, failure *
 	}
 }
 
-// Recall finds an earlier answer to the caller's request before any work is
-// done on it, and notes it in c.Once. An idempotency key that was used with a
-// different request is CodeIdempotencyReused.
-func (s *Service) Recall(ctx context.Context, c Caller) error {
-	return s.store.View(ctx, func(r Reader) error {
-		var ignored json.RawMessage
-		answered, err := c.Once.recall(r, c, s.Now(), &ignored)
-		if answered {
-			return nil
-		}
-		return err
-	})
+// Fingerprint is that of a request made of parts. It is keyed, so that one
+// that is stored tells nothing of a short password among the parts.
+func (s *Service) Fingerprint(parts ...string) Digest {
+	secret := s.keys[len(s.keys)-1].secret // the oldest: a rotation keeps it
+	mac := hmac.New(sha256.New, secret[:])
+	for _, part := range append([]string{"sluice request fingerprint"}, parts...) {
+		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		io.WriteString(mac, part)
+	}
+	return Digest(mac.Sum(nil))
 }
 
 // RememberError remembers that the caller's request failed for a reason that
-// lies in the request. If another copy of it was answered meanwhile, that
-// answer stands.
+// lies in the request. If another copy of it was answered before, that answer
+// stands and is noted in c.Once; if a different request was, the failure is
+// CodeIdempotencyReused.
 func (s *Service) RememberError(ctx context.Context, c Caller, failure *Error) error {
 	return s.store.Update(ctx, c.Ledger, func(tx Tx) error {
 		now := s.Now()
-		a, err := tx.Answer(c.Key.ID, c.Once.Key)
-		if err == nil && now.Before(a.Created.Add(OnceTTL)) {
+		var ignored json.RawMessage
+		answered, err := c.Once.recall(tx, c, now, &ignored)
+		if answered {
 			return nil
 		}
-		if err != nil && CodeOf(err) != CodeNotFound {
+		if err != nil {
 			return err
 		}
 		return tx.Remember(c.Once.answer(c, now, nil, failure))
