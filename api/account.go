@@ -4,13 +4,8 @@ package api
 type Account struct {
 	Object   string `json:"object" enum:"account"`
 	ID       string `json:"id"`
-	Livemode bool   `json:"livemode"`
-	Key      Key    `json:"key"`
-}
-
-// Key is the API key that asked.
-type Key struct {
-	ID     string   `json:"id"`
-	Name   string   `json:"name"`
-	Scopes []string `json:"scopes" nullable:"false"`
+	Name     string `json:"name"`
+	Created  int64  `json:"created"`
+	Livemode bool   `json:"livemode" doc:"The side of the account that the key works on"`
+	Key      Key    `json:"key" doc:"The key that asked"`
 }

@@ -11,8 +11,13 @@ type Link struct {
 	RevokedAt      *int64            `json:"revoked_at" doc:"When it was ended before its time"`
 	Reason         *string           `json:"reason" doc:"Why the file leaves"`
 	Metadata       map[string]string `json:"metadata"`
+	Disposition    string            `json:"disposition" enum:"attachment,inline" doc:"Whether a browser saves the file or shows it; only some types are ever shown"`
+	Filename       *string           `json:"filename" doc:"What the download is called; null for the file's own name"`
+	MaxDownloads   *int64            `json:"max_downloads" doc:"null: no limit"`
 	Downloads      int64             `json:"downloads"`
 	LastRedeemedAt *int64            `json:"last_redeemed_at"`
+	HasPassword    bool              `json:"has_password"`
+	AllowedIPs     []string          `json:"allowed_ips" nullable:"false" doc:"Networks (CIDR) it may be used from; empty for any"`
 	Created        int64             `json:"created"`
 	Updated        int64             `json:"updated"`
 	Livemode       bool              `json:"livemode"`
@@ -21,10 +26,15 @@ type Link struct {
 // NewLink asks for a link. ExpiresInSeconds and ExpiresAt exclude each other;
 // with neither, the link lives for an hour.
 type NewLink struct {
-	ExpiresInSeconds *int64            `json:"expires_in_seconds,omitempty" doc:"Lifetime from now"`
+	ExpiresInSeconds *Lifetime         `json:"expires_in_seconds,omitempty" doc:"Lifetime from now, 3600 when left out; \"none\" for a link without end, which only some keys may mint"`
 	ExpiresAt        *int64            `json:"expires_at,omitempty" doc:"Unix seconds"`
 	Reason           string            `json:"reason,omitempty" doc:"Why the file leaves, up to 500 characters"`
-	Metadata         map[string]string `json:"metadata,omitempty"`
+	Metadata         map[string]string `json:"metadata,omitempty" doc:"Up to 50 keys of up to 40 characters, with values of up to 500"`
+	MaxDownloads     *int64            `json:"max_downloads,omitempty" minimum:"1" doc:"How often the file may be downloaded"`
+	Password         *string           `json:"password,omitempty" doc:"What a bearer must send too, 4 to 200 characters; kept as a hash"`
+	AllowedIPs       []string          `json:"allowed_ips,omitempty" doc:"Networks (CIDR) or addresses it may be used from, up to 100"`
+	Disposition      string            `json:"disposition,omitempty" enum:"attachment,inline" doc:"Whether a browser saves the file or shows it"`
+	Filename         string            `json:"filename,omitempty" doc:"What the download is called, up to 255 characters"`
 }
 
 // NewFileLink asks for a link to the file it names.
@@ -33,10 +43,27 @@ type NewFileLink struct {
 	NewLink
 }
 
-// LinkChange changes a link; what is left out stays as it is.
+// NewLinkBatch asks for one link of a kind to each of many files.
+type NewLinkBatch struct {
+	FileIDs []string `json:"file_ids" nullable:"false" doc:"1 to 100 ids of files"`
+	NewLink
+}
+
+// LinkBatch is what a batch made: a link for each file that exists, in the
+// order asked for.
+type LinkBatch struct {
+	Object string   `json:"object" enum:"file_link_batch"`
+	Data   []Link   `json:"data" nullable:"false"`
+	Absent []string `json:"absent" nullable:"false" doc:"The ids that no file has"`
+}
+
+// LinkChange changes a link; what is left out stays as it is. ExpiresInSeconds
+// and ExpiresAt exclude each other.
 type LinkChange struct {
-	ExpiresInSeconds *int64             `json:"expires_in_seconds,omitempty" doc:"Lifetime from now"`
-	ExpiresAt        *int64             `json:"expires_at,omitempty" doc:"Unix seconds"`
-	Reason           *string            `json:"reason,omitempty" doc:"Why the file leaves, up to 500 characters"`
+	ExpiresInSeconds *Lifetime          `json:"expires_in_seconds,omitempty" doc:"Lifetime from now, or \"none\""`
+	ExpiresAt        Optional[int64]    `json:"expires_at,omitzero" doc:"Unix seconds; null: never"`
+	Reason           Optional[string]   `json:"reason,omitzero" doc:"Why the file leaves, up to 500 characters; null or an empty text removes it"`
 	Metadata         map[string]*string `json:"metadata,omitempty" doc:"Merged; null or an empty text removes a key"`
+	MaxDownloads     Optional[int64]    `json:"max_downloads,omitzero" minimum:"1" doc:"How often the file may be downloaded in all; null lifts the limit"`
+	AllowedIPs       *[]string          `json:"allowed_ips,omitempty" doc:"Networks (CIDR) or addresses, up to 100; empty for any"`
 }

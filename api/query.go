@@ -3,7 +3,7 @@ package api
 // Page are the parameters of every list. After and Before exclude each other;
 // an id keeps its place when its object is deleted.
 type Page struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"10"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"10" doc:"How many objects a page holds"`
 	After  string `query:"starting_after" doc:"Id of an object: give what is older"`
 	Before string `query:"ending_before" doc:"Id of an object: give what is newer"`
 }
@@ -11,16 +11,35 @@ type Page struct {
 // Created bounds the moment an object was made: Created for one second, or
 // bounds. Each is unix seconds or RFC 3339.
 type Created struct {
-	Created    string `query:"created" doc:"Unix seconds or RFC 3339"`
-	CreatedGT  string `query:"created[gt]"`
-	CreatedGTE string `query:"created[gte]"`
-	CreatedLT  string `query:"created[lt]"`
-	CreatedLTE string `query:"created[lte]"`
+	Created    string `query:"created" doc:"Made in this second: unix seconds or RFC 3339"`
+	CreatedGT  string `query:"created[gt]" doc:"Made after"`
+	CreatedGTE string `query:"created[gte]" doc:"Made at or after"`
+	CreatedLT  string `query:"created[lt]" doc:"Made before"`
+	CreatedLTE string `query:"created[lte]" doc:"Made at or before"`
+}
+
+// Expires bounds the moment a link ends, in the forms of Created. A link
+// without end is in no such bounds.
+type Expires struct {
+	Expires    string `query:"expires_at" doc:"Ends in this second: unix seconds or RFC 3339"`
+	ExpiresGT  string `query:"expires_at[gt]" doc:"Ends after"`
+	ExpiresGTE string `query:"expires_at[gte]" doc:"Ends at or after"`
+	ExpiresLT  string `query:"expires_at[lt]" doc:"Ends before"`
+	ExpiresLTE string `query:"expires_at[lte]" doc:"Ends at or before"`
+}
+
+// Size bounds the size of a file: Size for one, or bounds.
+type Size struct {
+	Size    string `query:"size" doc:"Of this many bytes"`
+	SizeGT  string `query:"size[gt]" doc:"Larger"`
+	SizeGTE string `query:"size[gte]" doc:"Of this size or larger"`
+	SizeLT  string `query:"size[lt]" doc:"Smaller"`
+	SizeLTE string `query:"size[lte]" doc:"Of this size or smaller"`
 }
 
 // IDs names the objects to list, at most MaxIDs.
 type IDs struct {
-	IDs []string `query:"ids,explode" doc:"Repeated, or separated by commas"`
+	IDs []string `query:"ids,explode" doc:"Ids of up to 100 objects, repeated or separated by commas"`
 }
 
 // MaxIDs is how many objects one list may ask for by id.
@@ -31,15 +50,24 @@ type FileQuery struct {
 	Page
 	Created
 	IDs
-	Purpose string `query:"purpose"`
+	Size
+	Purpose        string `query:"purpose" doc:"Of this purpose"`
+	Filename       string `query:"filename" doc:"Of exactly this name"`
+	Title          string `query:"title" doc:"Of exactly this title"`
+	Type           string `query:"type" doc:"Of exactly this media type"`
+	SHA256         string `query:"sha256" doc:"With this content: its SHA-256 in hexadecimal"`
+	LinkedResource string `query:"linked_resource" doc:"That belong to this: type:id"`
+	Status         string `query:"status" enum:"active,deleted" doc:"active when left out"`
 }
 
 // LinkQuery narrows a list of links.
 type LinkQuery struct {
 	Page
 	Created
+	Expires
 	IDs
-	Expired string `query:"expired" enum:"true,false"`
+	Expired string `query:"expired" enum:"true,false" doc:"Whether their time has run out"`
+	Revoked string `query:"revoked" enum:"true,false" doc:"Whether they were ended before their time"`
 }
 
 // EntryQuery narrows a list of audit entries.
@@ -50,7 +78,7 @@ type EntryQuery struct {
 	FileID    string `query:"file_id"`
 	LinkID    string `query:"link_id"`
 	KeyID     string `query:"key_id" doc:"The key that an entry concerns, else the one that asked"`
-	Action    string `query:"action"`
+	Action    string `query:"action" doc:"Such as link.redeemed"`
 	Outcome   string `query:"outcome" enum:"allowed,refused"`
-	RequestID string `query:"request_id"`
+	RequestID string `query:"request_id" doc:"The X-Request-Id of an answer"`
 }
