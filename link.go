@@ -320,10 +320,16 @@ func (s *Service) Link(ctx context.Context, c Caller, fileID, id string) (l Link
 	return l, err
 }
 
-// Links lists links. It needs links:read.
+// Links lists links. Those of a file that does not exist are CodeNotFound. It
+// needs links:read.
 func (s *Service) Links(ctx context.Context, c Caller, filter LinkFilter, page Page) (list List[Link], err error) {
 	filter.Now = s.Now()
 	err = s.read(ctx, c, LinksRead, func(r Reader) error {
+		if filter.FileID != "" {
+			if _, err := r.File(c.Ledger, filter.FileID); err != nil {
+				return found(err, "file", filter.FileID)
+			}
+		}
 		list, err = r.Links(c.Ledger, filter, page)
 		return err
 	})
