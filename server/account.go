@@ -3,23 +3,32 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"sluice"
 	"sluice/api"
 )
 
-func (s *Server) getAccount(_ context.Context, c *call, _ *struct{}) (*body[api.Account], error) {
-	key := api.Key{ID: c.caller.Key.ID, Name: c.caller.Key.Name, Scopes: texts(c.caller.Key.Scopes)}
+func (s *Server) getAccount(ctx context.Context, c *call, _ *struct{}) (*body[api.Account], error) {
+	all, err := s.svc.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, func(a sluice.Account) bool { return a.ID == c.caller.Ledger.Account })
+	if i < 0 {
+		return nil, sluice.Errorf(sluice.CodeNotFound, "this key has no account any more")
+	}
+	key, err := wireKey(c, c.caller.Key)
 	return &body[api.Account]{api.Account{
-		Object: "account", ID: c.caller.Ledger.Account, Livemode: c.caller.Ledger.Mode.Live(), Key: key,
-	}}, nil
+		Object: "account", ID: all[i].ID, Name: all[i].Name, Created: all[i].Created.Unix(), Livemode: c.caller.Ledger.Mode.Live(), Key: key,
+	}}, err
 }
 
 // health says that the process answers.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
 	c.guard(c.header)
-	answer(c.record(w), http.StatusOK, "application/json", map[string]string{"status": "ok"})
+	c.answer(c.record(w), http.StatusOK, "application/json", map[string]string{"status": "ok"})
 }
 
 // ready says whether changes could be committed and bytes stored.
@@ -31,4 +40,14 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.health(w, r)
+}
+
+// showMetrics serves what the server counts to a key that may read the log.
+func (s *Server) showMetrics(w http.ResponseWriter, r *http.Request) {
+	c := callOf(r.Context())
+	if err := checkQuery(r.URL, nil); err != nil {
+		c.fail(w, r, err)
+		return
+	}
+	s.exposition.ServeHTTP(w, r)
 }

@@ -207,8 +207,8 @@ func (c client) mint(t testing.TB, file, body string) api.Link {
 // state is what a server holds. A request that is refused leaves it as it was,
 // but for one denial when a key lacked a scope.
 type state struct {
-	Files, Links, Unfinished, Denials int
-	Blobs, Entries                    []string
+	Files, Links, Keys, Unfinished, Denials int
+	Blobs, Entries                          []string
 }
 
 func (c client) state(t testing.TB) (s state) {
@@ -224,7 +224,11 @@ func (c client) state(t testing.TB) (s state) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Files, s.Links = s.Files+len(files.Data), s.Links+len(links.Data)
+		keys, err := c.Keys(ctx, operator, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Files, s.Links, s.Keys = s.Files+len(files.Data), s.Links+len(links.Data), s.Keys+len(keys.Data)
 		for _, e := range c.Entries(t, c.Ledger(m)) {
 			if e.Action == sluice.AccessDenied {
 				s.Denials++

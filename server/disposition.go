@@ -1,15 +1,37 @@
 package server
 
 import (
+	"cmp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"sluice"
 )
 
 // maxShownName is how much of a name a header carries, in bytes of UTF-8.
 const maxShownName = 240
 
-// attachment is the Content-Disposition (RFC 6266) under which a file leaves:
+// inlineTypes are the media types that a browser may show in place: none of
+// them can carry script.
+var inlineTypes = map[string]bool{
+	"text/plain": true, "image/png": true, "image/jpeg": true, "image/gif": true, "image/webp": true, "image/bmp": true,
+	"audio/wav": true, "audio/x-wav": true, "audio/vnd.wave": true, "audio/ogg": true, "video/ogg": true,
+	"audio/mp4": true, "video/mp4": true, "audio/webm": true, "video/webm": true,
+}
+
+// leaving is the Content-Disposition under which the file of a grant leaves.
+func leaving(g *sluice.Grant) string {
+	t, _, _ := strings.Cut(g.File.Type, ";")
+	inline := g.Link.Disposition == sluice.Inline && inlineTypes[strings.TrimSpace(t)]
+	value := attachment(cmp.Or(g.Link.Filename, g.File.Filename))
+	if inline {
+		return "inline" + strings.TrimPrefix(value, "attachment")
+	}
+	return value
+}
+
+// attachment is the Content-Disposition (RFC 6266) of a file that is saved:
 // its name made safe, in ASCII for old readers and as it is, RFC 8187.
 func attachment(filename string) string {
 	name := shownName(filename)

@@ -32,7 +32,8 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	} {
 		c.header.Set(name, value)
 	}
-	grant, err := s.svc.Redeem(r.Context(), r.PathValue("token"), c.request(r))
+	grant, err := s.svc.Redeem(r.Context(), r.PathValue("token"), c.bearer(r))
+	s.metrics.redeemed(err)
 	if err != nil {
 		c.refuse(w, r, err)
 		return
@@ -42,12 +43,25 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	c.deliver(w, r, grant)
 }
 
+// bearer is whoever presents a link's URL with r. A password comes in
+// X-Link-Password or by Basic authentication (RFC 7617), whose user name says
+// nothing.
+func (c *call) bearer(r *http.Request) sluice.Bearer {
+	password := r.Header.Get("X-Link-Password")
+	if password == "" {
+		_, password, _ = r.BasicAuth()
+	}
+	return sluice.Bearer{
+		Address: c.server.proxies.client(r), Password: password, Spends: r.Method == http.MethodGet, Request: c.request(r),
+	}
+}
+
 // deliver sends the file of a grant, or the part of it that was asked for.
 func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) {
 	f := g.File
 	describe := map[string]string{
 		"Content-Type":        mediaType(f.Type),
-		"Content-Disposition": attachment(f.Filename),
+		"Content-Disposition": leaving(g),
 		"ETag":                `"` + f.SHA256.String() + `"`,
 		"Repr-Digest":         "sha-256=:" + base64.StdEncoding.EncodeToString(f.SHA256[:]) + ":",
 	}
@@ -128,9 +142,13 @@ var refusalPage = template.Must(template.New("refusal").Parse(`<!doctype html>
 {{- else if eq .Reason "expired"}}This link has expired.
 {{- else if eq .Reason "revoked"}}This link was ended by its owner.
 {{- else if eq .Reason "file_deleted"}}The file behind this link was deleted.
+{{- else if eq .Reason "exhausted"}}This link has been used as often as it may be.
+{{- else if eq .Reason "wrong_password"}}This link needs its password.
+{{- else if eq .Reason "address_not_allowed"}}This link may not be used from your address.
+{{- else if eq .Status 429}}There were too many wrong passwords. Try again later.
 {{- else if eq .Status 410}}This link is no longer good.
 {{- else}}The file cannot be sent now. Try again later.{{end}}
-{{if or (eq .Status 404) (eq .Status 410)}}Ask whoever gave you the link for a new one.{{end}}
+{{if or (eq .Status 404) (eq .Status 410) (eq .Reason "address_not_allowed")}}Ask whoever gave you the link for a new one.{{end}}
 <p>Request {{.RequestID}}
 </html>
 `))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strconv"
 
 	"sluice"
 	"sluice/api"
@@ -11,7 +12,7 @@ func (s *Server) listEntries(ctx context.Context, c *call, in *api.EntryQuery) (
 	var v sluice.Invalid
 	filter := sluice.EntryFilter{
 		FileID: in.FileID, LinkID: in.LinkID, KeyID: in.KeyID, Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome),
-		RequestID: in.RequestID, IDs: ids(in.IDs, &v), Created: timeRange(in.Created, &v),
+		RequestID: in.RequestID, IDs: ids(in.IDs, &v), Created: created(in.Created, &v),
 	}
 	page := pageOf(in.Page, &v)
 	if err := v.Err(); err != nil {
@@ -26,11 +27,14 @@ func (s *Server) listEntries(ctx context.Context, c *call, in *api.EntryQuery) (
 
 func (s *Server) getEntry(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
-}) (*body[api.AuditEntry], error) {
+}) (*object[api.AuditEntry], error) {
 	e, err := s.svc.Entry(ctx, c.caller, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	out, err := wireEntry(c, e)
-	return &body[api.AuditEntry]{out}, err
+	if err != nil {
+		return nil, err
+	}
+	return single(c, strconv.FormatInt(e.Seq, 36), out)
 }

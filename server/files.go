@@ -2,7 +2,8 @@ package server
 
 import (
 	"context"
-	"net/http"
+	"encoding/hex"
+	"strings"
 
 	"sluice"
 	"sluice/api"
@@ -10,7 +11,14 @@ import (
 
 func (s *Server) listFiles(ctx context.Context, c *call, in *api.FileQuery) (*listed[api.File], error) {
 	var v sluice.Invalid
-	filter := sluice.FileFilter{Purpose: in.Purpose, IDs: ids(in.IDs, &v), Created: timeRange(in.Created, &v)}
+	filter := sluice.FileFilter{
+		Purpose: in.Purpose, Filename: in.Filename, Title: in.Title, Type: in.Type,
+		SHA256: sha256Of(in.SHA256, &v), Size: sizes(in.Size, &v), Linked: resource(in.LinkedResource, &v),
+		IDs: ids(in.IDs, &v), Created: created(in.Created, &v),
+	}
+	if in.Status == api.StatusDeleted {
+		filter.Status = sluice.DeletedFiles
+	}
 	page := pageOf(in.Page, &v)
 	if err := v.Err(); err != nil {
 		return nil, err
@@ -22,24 +30,63 @@ func (s *Server) listFiles(ctx context.Context, c *call, in *api.FileQuery) (*li
 	return list(c, page, l, func(f sluice.File) string { return f.ID }, wireFile)
 }
 
+func sha256Of(text string, v *sluice.Invalid) *sluice.Digest {
+	if text == "" {
+		return nil
+	}
+	var d sluice.Digest
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != len(d) {
+		v.Add("sha256", "invalid", "sha256 is not %d hexadecimal digits", 2*len(d))
+	}
+	copy(d[:], raw)
+	return &d
+}
+
+func resource(text string, v *sluice.Invalid) *sluice.Resource {
+	if text == "" {
+		return nil
+	}
+	kind, id, _ := strings.Cut(text, ":")
+	if kind == "" || id == "" {
+		v.Add("linked_resource", "invalid", "linked_resource is not type:id")
+	}
+	return &sluice.Resource{Type: kind, ID: id}
+}
+
 func (s *Server) getFile(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
-}) (*body[api.File], error) {
+}) (*object[api.File], error) {
 	f, err := s.svc.File(ctx, c.caller, in.ID)
+	return fileAnswer(c, f, err)
+}
+
+func (s *Server) updateFile(ctx context.Context, c *call, in *struct {
+	ID   string `path:"id"`
+	Body api.FileChange
+}) (*object[api.File], error) {
+	want, err := c.wanted()
 	if err != nil {
 		return nil, err
 	}
-	out, err := wireFile(c, f)
-	return &body[api.File]{out}, err
+	change := sluice.FileChange{Filename: in.Body.Filename, Title: textChange(in.Body.Title), Metadata: in.Body.Metadata, Held: in.Body.Held}
+	if in.Body.LinkedResources != nil {
+		linked := resources(*in.Body.LinkedResources)
+		change.Linked = &linked
+	}
+	f, err := s.svc.UpdateFile(ctx, c.caller, in.ID, want, change)
+	return fileAnswer(c, f, err)
 }
 
 func (s *Server) deleteFile(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
 }) (*body[api.Deleted], error) {
-	if err := s.svc.DeleteFile(ctx, c.caller, in.ID); err != nil {
+	want, err := c.wanted()
+	if err != nil {
 		return nil, err
 	}
-	return &body[api.Deleted]{api.Deleted{ID: in.ID, Object: "file", Deleted: true}}, nil
+	d, err := s.svc.DeleteFile(ctx, c.caller, in.ID, want)
+	return deletedAnswer("file", d, err)
 }
 
 func (s *Server) listPurposes(_ context.Context, c *call, _ *struct{}) (*listed[api.Purpose], error) {
@@ -47,39 +94,34 @@ func (s *Server) listPurposes(_ context.Context, c *call, _ *struct{}) (*listed[
 	return list(c, sluice.Page{}, all, func(p sluice.Purpose) string { return p.Name }, wirePurpose)
 }
 
-// createFile stores the file of a form. It streams: the bytes go to their place
-// as they come, and of an upload that fails nothing is kept.
-func (s *Server) createFile(w http.ResponseWriter, r *http.Request) {
-	c := callOf(r.Context())
-	f, err := s.upload(c, w, r)
+func fileAnswer(c *call, f sluice.File, err error) (*object[api.File], error) {
 	if err != nil {
-		c.fail(w, r, err)
-		return
+		return nil, err
 	}
 	out, err := wireFile(c, f)
 	if err != nil {
-		c.fail(w, r, err)
-		return
+		return nil, err
 	}
-	c.header.Set("Location", s.svc.PublicURL()+"/v1/files/"+f.ID)
-	answer(w, http.StatusCreated, "application/json", out)
+	return single(c, f.Version(), out)
 }
 
-func (s *Server) upload(c *call, w http.ResponseWriter, r *http.Request) (sluice.File, error) {
-	if err := checkQuery(r.URL, nil); err != nil {
-		return sluice.File{}, err
+func deletedAnswer(kind string, d sluice.Deleted, err error) (*body[api.Deleted], error) {
+	return &body[api.Deleted]{api.Deleted{ID: d.ID, Object: kind, Deleted: true}}, err
+}
+
+func resources(list []api.Resource) []sluice.Resource {
+	linked := make([]sluice.Resource, len(list))
+	for i, r := range list {
+		linked[i] = sluice.Resource(r)
 	}
-	in, stop := s.flowing(w, r)
-	defer stop()
-	form, err := openForm(in, r.Header.Get("Content-Type"))
-	if err != nil {
-		return sluice.File{}, err
+	return linked
+}
+
+// textChange gives what to set a text to: "" for null, nil for no change.
+func textChange(o api.Optional[string]) *string {
+	value, set := o.Get()
+	if set && value == nil {
+		value = new(string)
 	}
-	content, err := form.untilFile()
-	if err != nil {
-		return sluice.File{}, err
-	}
-	// A peer that leaves breaks the body. One that has sent all of it may end
-	// its side of the connection, which cancels the context.
-	return s.svc.CreateFile(context.WithoutCancel(r.Context()), c.caller, form.purpose, content, form.describe)
+	return value
 }

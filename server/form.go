@@ -2,9 +2,9 @@ package server
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"io"
-	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -20,31 +20,28 @@ import (
 // budget: fields, the heads of parts, and what stands before, between and
 // after them.
 const (
-	maxParts    = 32 + sluice.MaxMetadataKeys
+	maxParts    = 32 + 2*sluice.MaxMetadataKeys
 	maxFormText = 512 << 10 // bytes
-	maxField    = 4 << 10   // bytes of a field of text
 )
 
 // form is an upload as it comes in, part by part.
 type form struct {
+	fields
 	parts    *multipart.Reader
 	text     *budget
 	count    int
-	seen     map[string]bool
-	invalid  sluice.Invalid
-	purpose  string
-	title    string
-	filename string
-	metadata sluice.Metadata
-	file     *filePart
+	part     *filePart
+	promised *promise // of the body as a whole
 }
 
 // filePart is the part that is the file: its name and type as declared, and
 // its bytes.
 type filePart struct {
-	form *form
-	part *multipart.Part
-	name string
+	form     *form
+	part     *multipart.Part
+	name     string
+	sha256   *sluice.Digest // that is promised of its bytes
+	promised *promise       // what else is
 }
 
 func openForm(body io.Reader, contentType string) (*form, error) {
@@ -55,44 +52,47 @@ func openForm(body io.Reader, contentType string) (*form, error) {
 	// The multipart reader asks for 4 KiB at a time; the connection is read in
 	// larger pieces.
 	text := &budget{r: bufio.NewReaderSize(body, 64<<10), left: maxFormText}
-	return &form{
-		parts: multipart.NewReader(text, params["boundary"]), text: text,
-		seen: map[string]bool{}, metadata: sluice.Metadata{},
-	}, nil
+	return &form{fields: newFields(), parts: multipart.NewReader(text, params["boundary"]), text: text}, nil
 }
 
 // untilFile reads the fields that stand before the file, and gives the file.
 func (f *form) untilFile() (io.Reader, error) {
-	if err := f.fields(); err != nil {
+	if err := f.read(); err != nil {
 		return nil, err
 	}
-	if f.file == nil {
+	if f.part == nil {
 		f.invalid.Add("file", "required", "the form has no part named file")
 		if f.purpose == "" {
 			f.invalid.Add("purpose", "required", "purpose is required; GET /v1/purposes lists them")
 		}
 	}
-	return f.file, f.invalid.Err()
+	return f.part, f.invalid.Err()
 }
 
 // describe reads the fields that stand after the file, and gives what all of
-// them say.
+// them say, when every digest that was promised holds.
 func (f *form) describe() (sluice.NewFile, error) {
-	if err := f.fields(); err != nil {
+	if err := f.read(); err != nil {
 		return sluice.NewFile{}, err
 	}
-	n := sluice.NewFile{
-		Purpose: f.purpose, Filename: f.filename, Title: f.title, Metadata: f.metadata,
-		Type: f.file.part.Header.Get("Content-Type"),
+	if f.promised != nil { // of what follows the form, too
+		if _, err := io.Copy(io.Discard, f.text); err != nil {
+			return sluice.NewFile{}, broken(err)
+		}
+	}
+	n, err := f.file(f.part.part.Header.Get("Content-Type"))
+	if err != nil {
+		return n, err
 	}
 	if n.Filename == "" {
-		n.Filename = f.file.name
+		n.Filename = f.part.name
 	}
-	return n, f.invalid.Err()
+	n.SHA256 = f.part.sha256
+	return n, cmp.Or(f.part.promised.check("file"), f.promised.check("Content-Digest"))
 }
 
-// fields reads parts up to the file, or to the end when the file has been.
-func (f *form) fields() error {
+// read reads parts up to the file, or to the end when the file has been.
+func (f *form) read() error {
 	for {
 		part, err := f.parts.NextRawPart()
 		if err == io.EOF {
@@ -108,17 +108,20 @@ func (f *form) fields() error {
 		if err != nil {
 			return err
 		}
-		if name == "file" && f.file != nil {
+		if name == "file" && f.part != nil {
 			f.invalid.Add("file", "too_many", "a form brings one file")
 			return f.invalid.Err()
 		}
 		if name == "file" {
-			f.file = &filePart{f, part, unescapeFilename(params["filename"])}
+			f.part = &filePart{form: f, part: part, name: unescapeFilename(params["filename"])}
+			f.part.sha256, f.part.promised = promised(part.Header, &f.invalid).sha256()
 			return nil
 		}
-		if err := f.field(name, part); err != nil {
-			return err
+		value, err := io.ReadAll(io.LimitReader(part, fieldLimit(name)+1))
+		if err != nil {
+			return broken(err)
 		}
+		f.set(name, string(value))
 	}
 }
 
@@ -141,71 +144,14 @@ func unescapeFilename(name string) string {
 	return strings.NewReplacer("%22", `"`, "%0D", "\r", "%0A", "\n").Replace(name)
 }
 
-// field takes one field of text.
-func (f *form) field(name string, part io.Reader) error {
-	limit := int64(maxField)
-	if name == "metadata" {
-		limit = maxBody
-	}
-	value, err := io.ReadAll(io.LimitReader(part, limit+1))
-	if err != nil {
-		return broken(err)
-	}
-	key, isPair := strings.CutPrefix(name, "metadata[")
-	key, closed := strings.CutSuffix(key, "]")
-	isPair = isPair && closed
-	param := clean(name)
-	if isPair {
-		param = "metadata." + clean(key)
-	}
-	_, taken := f.metadata[key]
-	switch {
-	case int64(len(value)) > limit:
-		f.invalid.Add(param, "too_long", "%s is longer than %d bytes", param, limit)
-	case f.seen[name], isPair && taken:
-		f.invalid.Add(param, "invalid", "%s is given more than once", param)
-	case isPair:
-		f.metadata[key] = string(value)
-	case name == "metadata":
-		f.addMetadata(value)
-	case name == "purpose":
-		f.purpose = string(value)
-	case name == "title":
-		f.title = string(value)
-	case name == "filename":
-		f.filename = string(value)
-	default:
-		f.invalid.Add(param, "unknown", "there is no field %q here", param)
-	}
-	f.seen[name] = true
-	return nil
-}
-
-// addMetadata takes metadata that came as one JSON object.
-func (f *form) addMetadata(value []byte) {
-	var pairs map[string]*string
-	if err := jsonFormat.Unmarshal(value, &pairs); err != nil || pairs == nil {
-		f.invalid.Add("metadata", "invalid", "metadata is not a JSON object of texts")
-		return
-	}
-	for _, key := range slices.Sorted(maps.Keys(pairs)) {
-		_, taken := f.metadata[key]
-		switch param := "metadata." + clean(key); {
-		case taken:
-			f.invalid.Add(param, "invalid", "%s is given more than once", param)
-		case pairs[key] == nil:
-			f.invalid.Add(param, "invalid", "%s is not a text", param)
-		default:
-			f.metadata[key] = *pairs[key]
-		}
-	}
-}
-
 // Read gives the bytes of the file, which count against no budget here.
 func (p *filePart) Read(b []byte) (int, error) {
 	p.form.text.open = true
 	n, err := p.part.Read(b)
 	p.form.text.open = false
+	if p.promised != nil {
+		_, _ = p.promised.Write(b[:n])
+	}
 	if err != nil && err != io.EOF {
 		err = broken(err)
 	}
@@ -232,7 +178,7 @@ func (b *budget) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// broken says what is wrong with a form that cannot be read to its end.
+// broken says what is wrong with an upload that cannot be read to its end.
 func broken(err error) error {
 	var e *sluice.Error
 	switch {
@@ -243,39 +189,43 @@ func broken(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return sluice.Wrap(sluice.CodeValidation, "the body stopped coming", err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return sluice.Wrap(sluice.CodeValidation, "the body ended before the form did", err)
+		return sluice.Wrap(sluice.CodeValidation, "the body ended before it was whole", err)
 	}
-	return sluice.Wrap(sluice.CodeValidation, "the form is malformed", err)
+	return sluice.Wrap(sluice.CodeValidation, "the body is malformed", err)
 }
 
 // flow reads a body that may take as long as it likes while bytes come.
 type flow struct {
+	call  *call
 	body  io.Reader
 	rc    *http.ResponseController
-	stall time.Duration
 	armed time.Time
+	broke bool // the peer left, or stood still
 }
 
 // flowing gives the body of r as a flow. Its answer may be written only after
 // stop was called.
-func (s *Server) flowing(w http.ResponseWriter, r *http.Request) (body io.Reader, stop func()) {
+func (c *call) flowing(w http.ResponseWriter, r *http.Request) (body *flow, stop func()) {
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Time{})
-	return &flow{body: r.Body, rc: rc, stall: s.stall}, func() {
+	return &flow{call: c, body: r.Body, rc: rc}, func() {
 		_ = rc.SetWriteDeadline(time.Now().Add(answerTimeout))
 	}
 }
 
 func (f *flow) Read(p []byte) (int, error) {
-	if now := time.Now(); now.Sub(f.armed) > f.stall/30 {
+	stall := f.call.server.stall
+	if now := time.Now(); now.Sub(f.armed) > stall/30 {
 		f.armed = now
-		_ = f.rc.SetReadDeadline(now.Add(f.stall))
+		_ = f.rc.SetReadDeadline(now.Add(stall))
 	}
 	n, err := f.body.Read(p)
+	f.call.received += int64(n)
 	if err == io.EOF {
 		// From here on the connection is watched for the peer's leaving,
 		// which must not be mistaken for a time without a byte.
 		_ = f.rc.SetReadDeadline(time.Time{})
 	}
+	f.broke = f.broke || err != nil && err != io.EOF
 	return n, err
 }

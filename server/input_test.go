@@ -63,7 +63,7 @@ func TestBadInput(t *testing.T) {
 		{"a reason of 501 characters", "POST", links, `{"reason":"` + strings.Repeat("ü", 501) + `"}`, 400, invalid, "reason", "too_long"},
 		{"a member nobody knows", "POST", links, `{"expires":60}`, 400, invalid, "expires", "unknown"},
 		{"a member in other letters", "POST", links, `{"Expires_In_Seconds":60}`, 400, invalid, "Expires_In_Seconds", "unknown"},
-		{"a member of the next version", "POST", links, `{"max_downloads":1}`, 400, invalid, "max_downloads", "unknown"},
+		{"no downloads", "POST", links, `{"max_downloads":0}`, 400, invalid, "max_downloads", "out_of_range"},
 		{"half a body", "POST", links, `{"reason":"a`, 400, invalid, "", "invalid"},
 		{"two bodies", "POST", links, `{}{}`, 400, invalid, "", "invalid"},
 		{"a list", "POST", links, `[]`, 400, invalid, "", "invalid"},

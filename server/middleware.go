@@ -16,16 +16,23 @@ import (
 
 // call is what is known of one request while it is answered.
 type call struct {
-	server *Server
-	id     string
-	route  string        // the pattern's path; never the path itself, which may hold a token
-	caller sluice.Caller // on routes that ask for a key
-	link   string        // on downloads: the link redeemed
-	status int           // 0 until the answer has begun
-	sent   int64         // bytes of a download
-	url    *url.URL      // on routes that ask for a key
-	header http.Header   // of the answer
-	began  time.Time
+	server    *Server
+	id        string
+	method    string
+	route     string        // the pattern's path; never the path itself, which may hold a token
+	operation string        // of the route
+	series    *series       // what is observed of the route
+	asked     http.Header   // of the request
+	caller    sluice.Caller // on routes that ask for a key
+	version   int           // that is spoken with the caller, in server.versions
+	whole     bool          // whether all of the request came, and is in caller.Once.Fingerprint
+	link      string        // on downloads: the link redeemed
+	status    int           // 0 until the answer has begun
+	sent      int64         // bytes of a download
+	received  int64         // bytes of an upload
+	url       *url.URL      // on routes that ask for a key
+	header    http.Header   // of the answer
+	began     time.Time
 }
 
 type callKey struct{}
@@ -35,7 +42,10 @@ func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 // ServeHTTP answers a request: it gives it an id, a deadline, and a line in the
 // log, and turns a panic into a problem.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{server: s, id: s.svc.NewRequestID(), header: w.Header(), began: time.Now()}
+	c := &call{
+		server: s, id: s.svc.NewRequestID(), method: r.Method, series: s.metrics.unrouted,
+		asked: r.Header, header: w.Header(), began: time.Now(),
+	}
 	c.header.Set("X-Request-Id", c.id)
 	// A connection keeps the deadline of its last answer.
 	rc := http.NewResponseController(w)
@@ -63,9 +73,20 @@ func (c *call) finish(w http.ResponseWriter, r *http.Request) {
 			p = nil
 		}
 	}
+	c.observe()
 	c.log(r, p != nil)
 	if p != nil {
 		panic(http.ErrAbortHandler)
+	}
+}
+
+func (c *call) observe() {
+	c.series.observe(c.status, time.Since(c.began).Seconds())
+	if c.sent > 0 {
+		c.server.metrics.sent.Add(float64(c.sent))
+	}
+	if c.received > 0 {
+		c.server.metrics.uploaded.Add(float64(c.received))
 	}
 }
 
@@ -90,11 +111,13 @@ func (c *call) log(r *http.Request, aborted bool) {
 }
 
 // handle registers the handler of a route. Where the route asks for a key, the
-// handler is reached only by a caller who has the route's scope.
-func (s *Server) handle(rt route, h func(http.ResponseWriter, *http.Request)) {
+// handler is reached only by a caller who has the route's scope. With json, the
+// body of a request is a JSON document.
+func (s *Server) handle(rt route, json bool, h func(http.ResponseWriter, *http.Request)) {
+	series := s.metrics.series(rt.path, rt.method)
 	s.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		c.route = rt.path
+		c.route, c.operation, c.series = rt.path, rt.operation, series
 		if rt.scope == public {
 			h(w, r)
 			return
@@ -102,7 +125,7 @@ func (s *Server) handle(rt route, h func(http.ResponseWriter, *http.Request)) {
 		c.url = r.URL
 		w = c.record(w)
 		c.guard(c.header)
-		if err := c.authenticate(r, rt.scope); err != nil {
+		if err := c.admit(r, rt.scope, json); err != nil {
 			c.fail(w, r, err)
 			return
 		}
@@ -110,9 +133,37 @@ func (s *Server) handle(rt route, h func(http.ResponseWriter, *http.Request)) {
 	})
 }
 
+// admit finds the caller of a request, who must have requests left and the
+// scope, and settles what holds for every answer to them.
+func (c *call) admit(r *http.Request, scope sluice.Scope, json bool) error {
+	if err := c.authenticate(r); err != nil {
+		return err
+	}
+	// Both say something in every answer to a caller, whatever the other finds.
+	limited, unspoken := c.limit(), c.speak(r)
+	if limited != nil {
+		return limited
+	}
+	if unspoken != nil {
+		return unspoken
+	}
+	if err := c.identify(r); err != nil {
+		return err
+	}
+	if json {
+		if err := c.receive(r); err != nil {
+			return err
+		}
+	}
+	if scope == anyKey {
+		return nil
+	}
+	return c.server.svc.Allow(r.Context(), c.caller, scope)
+}
+
 // authenticate finds the caller behind the key of a request (RFC 6750 section
-// 2.1), who must have a scope unless that is anyKey.
-func (c *call) authenticate(r *http.Request, scope sluice.Scope) (err error) {
+// 2.1).
+func (c *call) authenticate(r *http.Request) (err error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
 		return sluice.Errorf(sluice.CodeUnauthenticated, "give an API key: Authorization: Bearer sk_…")
@@ -121,13 +172,8 @@ func (c *call) authenticate(r *http.Request, scope sluice.Scope) (err error) {
 	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") {
 		return sluice.Errorf(sluice.CodeUnauthenticated, "the Authorization header is not one Bearer key")
 	}
-	if c.caller, err = c.server.svc.Authenticate(r.Context(), strings.Trim(secret, " "), c.request(r)); err != nil {
-		return err
-	}
-	if scope == anyKey {
-		return nil
-	}
-	return c.server.svc.Allow(r.Context(), c.caller, scope)
+	c.caller, err = c.server.svc.Authenticate(r.Context(), strings.Trim(secret, " "), c.request(r))
+	return err
 }
 
 // request is what an audit entry shall keep of r.

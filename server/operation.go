@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -40,12 +41,41 @@ func init() {
 }
 
 func newAPI(s *Server) huma.API {
+	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	for t, alias := range wireTypes {
+		schemas.RegisterTypeAlias(t, alias)
+	}
 	return huma.NewAPI(huma.Config{
-		OpenAPI: &huma.OpenAPI{Info: &huma.Info{Title: "Sluice", Version: "1"}},
+		OpenAPI: &huma.OpenAPI{
+			Info:       &huma.Info{Title: "Sluice", Version: sluice.APIVersion},
+			Components: &huma.Components{Schemas: schemas},
+		},
 		// "json" is what Huma looks up for application/problem+json.
 		Formats:       map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat},
 		DefaultFormat: "application/json",
+		Transformers: []huma.Transformer{func(ctx huma.Context, _ string, v any) (any, error) {
+			return callOf(ctx.Context()).downgrade(v)
+		}},
 	}, adapter{s})
+}
+
+// wireTypes says what types that read and write JSON in their own way are to
+// Huma.
+var wireTypes = map[reflect.Type]reflect.Type{
+	reflect.TypeFor[api.Lifetime]():               reflect.TypeFor[lifetimeSchema](),
+	reflect.TypeFor[api.Optional[api.Lifetime]](): reflect.TypeFor[lifetimeSchema](),
+	reflect.TypeFor[api.Optional[int64]]():        reflect.TypeFor[*int64](),
+	reflect.TypeFor[api.Optional[string]]():       reflect.TypeFor[*string](),
+}
+
+// lifetimeSchema is what api.Lifetime looks like.
+type lifetimeSchema struct{}
+
+func (lifetimeSchema) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{
+		{Type: huma.TypeInteger, Format: "int64", Nullable: true},
+		{Type: huma.TypeString, Enum: []any{api.EndlessName}},
+	}}
 }
 
 // adapter gives Huma's operations their place in our own chain of handlers.
@@ -54,7 +84,7 @@ type adapter struct{ *Server }
 const routeKey = "route" // in the metadata of an operation
 
 func (a adapter) Handle(op *huma.Operation, h func(huma.Context)) {
-	a.handle(op.Metadata[routeKey].(route), func(w http.ResponseWriter, r *http.Request) {
+	a.handle(op.Metadata[routeKey].(route), true, func(w http.ResponseWriter, r *http.Request) {
 		h(humago.NewContext(op, r, w))
 	})
 }
@@ -62,12 +92,35 @@ func (a adapter) Handle(op *huma.Operation, h func(huma.Context)) {
 // body is the output of an operation whose answer has no headers of its own.
 type body[T any] struct{ Body T }
 
+// object is the output of an operation that answers with one object in a state.
+type object[T any] struct {
+	Status int
+	ETag   string `header:"ETag" doc:"The state of the object, for If-Match and If-None-Match"`
+	Body   T
+}
+
+// single answers with an object in the state that version names; with 304 when
+// the caller has it already.
+func single[T any](c *call, version string, v T) (*object[T], error) {
+	tag, err := c.entityTag(version, v)
+	if err != nil {
+		return nil, err
+	}
+	out := &object[T]{Status: http.StatusOK, ETag: tag, Body: v}
+	if c.unchanged(tag) {
+		out.Status = http.StatusNotModified
+	}
+	return out, nil
+}
+
 // typed mounts an operation through Huma, which reads parameters and body by
 // the type of in and checks them strictly.
 func typed[I, O any](f func(ctx context.Context, c *call, in *I) (*O, error)) mount {
 	return func(s *Server, rt route) {
 		op := huma.Operation{
 			OperationID: rt.operation, Method: rt.method, Path: rt.path,
+			Tags: []string{docs[rt.operation].tag}, Summary: docs[rt.operation].summary, Description: docs[rt.operation].description,
+			Parameters:   headerParams(rt),
 			MaxBodyBytes: maxBody + 1, BodyReadTimeout: bodyTimeout,
 			Middlewares: huma.Middlewares{strict},
 			Metadata:    map[string]any{routeKey: rt},
@@ -78,6 +131,7 @@ func typed[I, O any](f func(ctx context.Context, c *call, in *I) (*O, error)) mo
 			if err != nil {
 				return nil, c.problem(ctx, err)
 			}
+			c.markReplayed()
 			return out, nil
 		})
 	}
@@ -87,6 +141,7 @@ func typed[I, O any](f func(ctx context.Context, c *call, in *I) (*O, error)) mo
 // or given twice, and a body that says it is not JSON.
 func strict(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
+	r.URL = callOf(r.Context()).upgradeQuery(r.URL)
 	err := checkQuery(r.URL, ctx.Operation().Parameters)
 	if err == nil && ctx.Operation().RequestBody != nil {
 		err = checkContentType(r)
@@ -96,6 +151,39 @@ func strict(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	next(ctx)
+}
+
+// receive reads the body of a JSON request when more must be known of it than
+// Huma will tell: to recognise it when it comes again, to check its digest, or
+// to read it as an earlier version of the API.
+func (c *call) receive(r *http.Request) error {
+	var v sluice.Invalid
+	digests := promised(r.Header, &v)
+	if c.caller.Once == nil && len(c.later()) == 0 && digests == nil && v.Err() == nil {
+		return nil
+	}
+	data, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return sluice.Wrap(sluice.CodeValidation, "the body broke off", err)
+	}
+	c.whole = true
+	if once := c.caller.Once; once != nil {
+		once.Fingerprint = c.server.svc.Fingerprint(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, string(data))
+	}
+	switch {
+	case len(data) > maxBody:
+		return sluice.Errorf(sluice.CodeTooLarge, "the body is larger than %d bytes", maxBody)
+	case v.Err() != nil:
+		return v.Err()
+	case digests != nil:
+		_, _ = digests.Write(data)
+		if err := digests.check("Content-Digest"); err != nil {
+			return err
+		}
+	}
+	data = c.upgradeBody(data)
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(data)), int64(len(data))
+	return nil
 }
 
 func checkQuery(u *url.URL, params []*huma.Param) error {
@@ -121,8 +209,21 @@ func checkQuery(u *url.URL, params []*huma.Param) error {
 	return v.Err()
 }
 
+// checkEncoding refuses bodies that are encoded: nothing here undoes that.
+func checkEncoding(r *http.Request) error {
+	for _, e := range r.Header.Values("Content-Encoding") {
+		if e != "" && !strings.EqualFold(e, "identity") {
+			return sluice.Errorf(sluice.CodeUnsupportedType, "the body has a Content-Encoding, which is not accepted here")
+		}
+	}
+	return nil
+}
+
 // checkContentType admits JSON, and a request that says nothing of its type.
 func checkContentType(r *http.Request) error {
+	if err := checkEncoding(r); err != nil {
+		return err
+	}
 	declared := r.Header.Get("Content-Type")
 	if declared == "" || r.ContentLength == 0 {
 		r.Header.Del("Content-Type")

@@ -27,7 +27,7 @@ func TestFiles(t *testing.T) {
 	now := c.Clock.Now().Unix()
 	want := api.File{
 		ID: made.ID, Object: "file", Purpose: "invoice", Filename: "a.txt", Title: ptr("A title"), Size: 5, Type: "text/plain",
-		SHA256: hello, Status: "active", Metadata: map[string]string{"order": "6735"}, Created: now, Updated: now,
+		SHA256: hello, Status: "active", LinkedResources: []api.Resource{}, Metadata: map[string]string{"order": "6735"}, Created: now, Updated: now,
 	}
 	if diff := cmp.Diff(want, made); diff != "" {
 		t.Error(diff)
@@ -101,7 +101,13 @@ func TestPurposes(t *testing.T) {
 func TestAccount(t *testing.T) {
 	c := newClient(t)
 	got := read[api.Account](t, c.ask(t, "GET", "/v1/account", "").want(t, 200))
-	want := api.Account{Object: "account", ID: c.Account.ID, Key: api.Key{ID: c.Key.ID, Name: "test key", Scopes: got.Key.Scopes}}
+	want := api.Account{
+		Object: "account", ID: c.Account.ID, Name: "test account", Created: c.Account.Created.Unix(),
+		Key: api.Key{
+			ID: c.Key.ID, Object: "key", Name: "test key", Scopes: got.Key.Scopes,
+			Created: c.Key.Created.Unix(), Updated: c.Key.Updated.Unix(), Version: sluice.APIVersion,
+		},
+	}
 	if diff := cmp.Diff(want, got); diff != "" || len(got.Key.Scopes) != len(sluice.AllScopes()) {
 		t.Error(diff, got.Key.Scopes)
 	}
@@ -124,7 +130,7 @@ func TestLinks(t *testing.T) {
 		l := read[api.Link](t, c.ask(t, "POST", base, create).want(t, 200))
 		want := api.Link{
 			ID: l.ID, Object: "file_link", FileID: f.ID, URL: l.URL, ExpiresAt: ptr(now + 60), Reason: ptr("case 4711"),
-			Metadata: map[string]string{"a": "1", "b": "2"}, Created: now, Updated: now,
+			Metadata: map[string]string{"a": "1", "b": "2"}, Disposition: "attachment", AllowedIPs: []string{}, Created: now, Updated: now,
 		}
 		if diff := cmp.Diff(want, l); diff != "" {
 			t.Error(diff)

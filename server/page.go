@@ -17,31 +17,65 @@ func pageOf(q api.Page, v *sluice.Invalid) sluice.Page {
 	return sluice.Page{Limit: q.Limit, After: q.After, Before: q.Before}
 }
 
-func timeRange(q api.Created, v *sluice.Invalid) (t sluice.TimeRange) {
-	at := func(param, text string) (first, last *time.Time) {
+// bounds are the five parameters by which a list is narrowed to a range of
+// values: name for one value, and name[gt] to name[lte].
+type bounds struct{ name, eq, gt, gte, lt, lte string }
+
+// rangeOf reads bounds. A text may stand for a span of values, such as all
+// moments of a second; parse gives its ends, and the range holds the whole of
+// it or nothing.
+func rangeOf[T any](b bounds, v *sluice.Invalid, want string, parse func(string) (first, last T, ok bool)) (r sluice.Range[T]) {
+	at := func(suffix, text string) (first, last *T) {
 		if text == "" {
 			return nil, nil
 		}
-		from, to, ok := moment(text)
+		from, to, ok := parse(text)
 		if !ok {
-			v.Add(param, "invalid", "%s is neither unix seconds nor an RFC 3339 time", param)
+			v.Add(b.name+suffix, "invalid", "%s is not %s", b.name+suffix, want)
 		}
 		return &from, &to
 	}
-	t.GTE, t.LTE = at("created", q.Created)
-	if t.GTE != nil && (q.CreatedGT != "" || q.CreatedGTE != "" || q.CreatedLT != "" || q.CreatedLTE != "") {
-		v.Add("created", "invalid", "give created or bounds of it, not both")
-		return t
+	r.GTE, r.LTE = at("", b.eq)
+	if r.GTE != nil {
+		if b.gt+b.gte+b.lt+b.lte != "" {
+			v.Add(b.name, "invalid", "give %s or bounds of it, not both", b.name)
+		}
+		return r
 	}
-	_, t.GT = at("created[gt]", q.CreatedGT)
-	if q.CreatedGTE != "" {
-		t.GTE, _ = at("created[gte]", q.CreatedGTE)
+	_, r.GT = at("[gt]", b.gt)
+	r.GTE, _ = at("[gte]", b.gte)
+	r.LT, _ = at("[lt]", b.lt)
+	_, r.LTE = at("[lte]", b.lte)
+	return r
+}
+
+func timeRange(b bounds, v *sluice.Invalid) sluice.TimeRange {
+	return rangeOf(b, v, "unix seconds or an RFC 3339 time", moment)
+}
+
+func created(q api.Created, v *sluice.Invalid) sluice.TimeRange {
+	return timeRange(bounds{"created", q.Created, q.CreatedGT, q.CreatedGTE, q.CreatedLT, q.CreatedLTE}, v)
+}
+
+func expires(q api.Expires, v *sluice.Invalid) sluice.TimeRange {
+	return timeRange(bounds{"expires_at", q.Expires, q.ExpiresGT, q.ExpiresGTE, q.ExpiresLT, q.ExpiresLTE}, v)
+}
+
+func sizes(q api.Size, v *sluice.Invalid) sluice.Range[int64] {
+	b := bounds{"size", q.Size, q.SizeGT, q.SizeGTE, q.SizeLT, q.SizeLTE}
+	return rangeOf(b, v, "a number of bytes", func(text string) (n, same int64, ok bool) {
+		n, err := strconv.ParseInt(text, 10, 64)
+		return n, n, err == nil && n >= 0
+	})
+}
+
+// choice reads a filter that is true, false or not there.
+func choice(text string) *bool {
+	if text == "" {
+		return nil
 	}
-	t.LT, _ = at("created[lt]", q.CreatedLT)
-	if q.CreatedLTE != "" {
-		_, t.LTE = at("created[lte]", q.CreatedLTE)
-	}
-	return t
+	chosen := text == "true"
+	return &chosen
 }
 
 // maxUnix is the last second of the year 9999, beyond which RFC 3339 does not reach.

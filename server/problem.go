@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -42,16 +41,14 @@ var problems = map[sluice.Code]struct {
 // problem turns an error into what the caller sees of it, and sets the headers
 // that belong to it. What must stay hidden goes to the log.
 func (c *call) problem(ctx context.Context, err error) *api.Problem {
-	var e *sluice.Error
-	switch {
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		e = sluice.Errorf(sluice.CodeUnavailable, "the request was cancelled")
-	case !errors.As(err, &e):
-		e = sluice.Errorf(sluice.CodeInternal, "")
+	found := asError(ctx, err)
+	e := c.settle(ctx, found)
+	if e != found {
+		err = e
 	}
 	row, known := problems[e.Code]
 	if !known {
-		e, row = sluice.Errorf(sluice.CodeInternal, ""), problems[sluice.CodeInternal]
+		e, row = sluice.Wrap(sluice.CodeInternal, "", e), problems[sluice.CodeInternal]
 	}
 	if row.status >= 500 {
 		c.server.log.Error("request failed", "request", c.id, "route", c.route, "code", string(e.Code), "error", err)
@@ -67,12 +64,15 @@ func (c *call) problem(ctx context.Context, err error) *api.Problem {
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, api.FieldError(f))
 	}
+	if a := c.replayed(); a != nil && a.Err == e {
+		p.RequestID = a.RequestID
+		c.markReplayed()
+	}
 	switch row.status {
 	case http.StatusUnauthorized:
 		c.header.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		wait := cmp.Or(e.RetryAfter, time.Second)
-		p.RetryAfter = int64((wait + time.Second - 1) / time.Second)
+		p.RetryAfter = wholeSeconds(cmp.Or(e.RetryAfter, time.Second))
 		c.header.Set("Retry-After", strconv.FormatInt(p.RetryAfter, 10))
 	}
 	return p
@@ -81,12 +81,16 @@ func (c *call) problem(ctx context.Context, err error) *api.Problem {
 // fail answers with the problem that err is.
 func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := c.problem(r.Context(), err)
-	answer(w, p.Status, api.ProblemType, p)
+	c.answer(w, p.Status, api.ProblemType, p)
 }
 
 // answer writes a JSON document. What cannot be written has no reader any more.
-func answer(w http.ResponseWriter, status int, mediaType string, v any) {
+func (c *call) answer(w http.ResponseWriter, status int, mediaType string, v any) {
+	shown, err := c.downgrade(v)
+	if err != nil {
+		panic(err)
+	}
 	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
-	_ = jsonFormat.Marshal(w, v)
+	_ = jsonFormat.Marshal(w, shown)
 }

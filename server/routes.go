@@ -10,7 +10,7 @@ import (
 type route struct {
 	method, path string
 	scope        sluice.Scope // what the key must have; or public, or anyKey
-	operation    string
+	operation    string       // its name, which docs describes
 	mount        mount
 }
 
@@ -25,7 +25,7 @@ type mount func(*Server, route)
 
 // plain mounts a handler that reads and writes bytes itself.
 func plain(h http.HandlerFunc) mount {
-	return func(s *Server, rt route) { s.handle(rt, h) }
+	return func(s *Server, rt route) { s.handle(rt, false, h) }
 }
 
 // routes is the table of everything that can be asked of a server. A GET
@@ -33,8 +33,10 @@ func plain(h http.HandlerFunc) mount {
 func (s *Server) routes() []route {
 	return []route{
 		{"POST", "/v1/files", sluice.FilesWrite, "createFile", plain(s.createFile)},
+		{"PUT", "/v1/files", sluice.FilesWrite, "putFile", plain(s.createFile)},
 		{"GET", "/v1/files", sluice.FilesRead, "listFiles", typed(s.listFiles)},
 		{"GET", "/v1/files/{id}", sluice.FilesRead, "getFile", typed(s.getFile)},
+		{"PATCH", "/v1/files/{id}", sluice.FilesWrite, "updateFile", typed(s.updateFile)},
 		{"DELETE", "/v1/files/{id}", sluice.FilesWrite, "deleteFile", typed(s.deleteFile)},
 		{"GET", "/v1/purposes", anyKey, "listPurposes", typed(s.listPurposes)},
 
@@ -45,6 +47,7 @@ func (s *Server) routes() []route {
 		{"DELETE", "/v1/files/{id}/links/{link}", sluice.LinksWrite, "deleteLinkOfFile", typed(s.deleteLinkOfFile)},
 
 		{"POST", "/v1/file_links", sluice.LinksWrite, "createLink", typed(s.createLink)},
+		{"POST", "/v1/file_links/batch", sluice.LinksWrite, "createLinks", typed(s.createLinks)},
 		{"GET", "/v1/file_links", sluice.LinksRead, "listLinks", typed(s.listLinks)},
 		{"GET", "/v1/file_links/{id}", sluice.LinksRead, "getLink", typed(s.getLink)},
 		{"PATCH", "/v1/file_links/{id}", sluice.LinksWrite, "updateLink", typed(s.updateLink)},
@@ -52,11 +55,19 @@ func (s *Server) routes() []route {
 
 		{"GET", "/v1/audit_entries", sluice.AuditRead, "listAuditEntries", typed(s.listEntries)},
 		{"GET", "/v1/audit_entries/{id}", sluice.AuditRead, "getAuditEntry", typed(s.getEntry)},
+
+		{"POST", "/v1/keys", sluice.KeysAdmin, "createKey", typed(s.createKey)},
+		{"GET", "/v1/keys", sluice.KeysAdmin, "listKeys", typed(s.listKeys)},
+		{"GET", "/v1/keys/{id}", sluice.KeysAdmin, "getKey", typed(s.getKey)},
+		{"PATCH", "/v1/keys/{id}", sluice.KeysAdmin, "updateKey", typed(s.updateKey)},
+		{"POST", "/v1/keys/{id}/rotate", sluice.KeysAdmin, "rotateKey", typed(s.rotateKey)},
+		{"DELETE", "/v1/keys/{id}", sluice.KeysAdmin, "deleteKey", typed(s.deleteKey)},
 		{"GET", "/v1/account", anyKey, "getAccount", typed(s.getAccount)},
 
 		{"GET", "/l/{token}", public, "redeem", plain(s.redeem)},
 		{"GET", "/l/{token}/{tail...}", public, "redeemNamed", plain(s.redeem)},
 		{"GET", "/healthz", public, "health", plain(s.health)},
 		{"GET", "/readyz", public, "ready", plain(s.ready)},
+		{"GET", "/metrics", sluice.AuditRead, "getMetrics", plain(s.showMetrics)},
 	}
 }

@@ -20,16 +20,21 @@ var bodies = map[string]string{
 	"createLinkOfFile": `{}`,
 	"updateLink":       `{"reason":"changed"}`,
 	"updateLinkOfFile": `{"reason":"changed"}`,
+	"updateFile":       `{"title":"changed"}`,
+	"createLinks":      `{"file_ids":["%f"]}`,
+	"createKey":        `{"name":"another","scopes":["keys:admin"]}`,
+	"updateKey":        `{"name":"changed"}`,
 }
 
 // objects are the things that the path of a route may name.
-type objects struct{ file, link, entry string }
+type objects struct{ file, link, entry, key string }
 
 func (c client) objects(t *testing.T) objects {
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	l := c.mint(t, f.ID, "")
 	entries := c.Entries(t, c.Ledger(sluice.Test))
-	return objects{f.ID, l.ID, entries[len(entries)-1].ID}
+	k, _ := c.NewKey(t, c.Ledger(sluice.Test), sluice.KeysAdmin)
+	return objects{f.ID, l.ID, entries[len(entries)-1].ID, k.ID}
 }
 
 // call asks for a route as c, naming real objects.
@@ -43,14 +48,19 @@ func (c client) call(t *testing.T, rt server.Row, o objects, headers ...string) 
 		path = strings.ReplaceAll(path, "{id}", o.link)
 	case strings.HasPrefix(path, "/v1/audit_entries/"):
 		path = strings.ReplaceAll(path, "{id}", o.entry)
+	case strings.HasPrefix(path, "/v1/keys/"):
+		path = strings.ReplaceAll(path, "{id}", o.key)
 	}
 	path = strings.ReplaceAll(path, "{link}", o.link)
 	if strings.Contains(path, "{") {
 		t.Fatalf("the test does not know what to put into %s", path)
 	}
-	if rt.Operation == "createFile" {
+	switch rt.Operation {
+	case "createFile":
 		f := fileOf("generic", "b.txt", "text/plain", "hello")
 		return c.ask(t, rt.Method, path, string(f.closed()), append(headers, "Content-Type", f.w.FormDataContentType())...)
+	case "putFile":
+		return c.ask(t, rt.Method, path+"?purpose=generic", "hello", append(headers, "Content-Type", "text/plain")...)
 	}
 	return c.ask(t, rt.Method, path, strings.ReplaceAll(bodies[rt.Operation], "%f", o.file), headers...)
 }
@@ -67,13 +77,10 @@ func TestAuthorisation(t *testing.T) {
 	_, unknown := sluicetest.NewService(t).NewKey(t, c.Ledger(sluice.Test))
 	revokedKey, revoked := c.NewKey(t, c.Ledger(sluice.Test))
 	ctx, operator := context.Background(), sluice.Operator(c.Ledger(sluice.Test))
-	if err := c.RevokeKey(ctx, operator, revokedKey.ID); err != nil {
+	if _, err := c.RevokeKey(ctx, operator, revokedKey.ID); err != nil {
 		t.Fatal(err)
 	}
-	_, expired, err := c.CreateKey(ctx, operator, sluice.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, expired := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
 	c.Clock.Advance(time.Minute)
 
 	for _, rt := range server.Table() {
@@ -114,10 +121,16 @@ func TestAuthorisation(t *testing.T) {
 			}
 
 			// To keys of another account or of the other mode, the objects do not exist.
-			if strings.Contains(rt.Path, "{") || rt.Operation == "createLink" {
+			if strings.Contains(rt.Path, "{") || strings.HasPrefix(rt.Operation, "createLink") {
 				before = c.state(t)
 				for _, secret := range []string{foreign, live} {
 					a := c.as(secret).call(t, rt, o)
+					if rt.Operation == "createLinks" {
+						if b := read[api.LinkBatch](t, a.want(t, 200)); len(b.Data) != 0 || !slices.Equal(b.Absent, []string{o.file}) {
+							t.Errorf("a foreign key mints %+v", b)
+						}
+						continue
+					}
 					if rt.Operation == "listLinksOfFile" && a.status == 200 {
 						if l := read[api.List[api.Link]](t, a); len(l.Data) != 0 {
 							t.Errorf("a foreign key sees %d links", len(l.Data))
@@ -160,10 +173,12 @@ func TestUnrouted(t *testing.T) {
 		{"GET", "/openapi.json", sluice.CodeNotFound, ""},
 		{"GET", "/schemas/File.json", sluice.CodeNotFound, ""},
 		{"GET", "/docs", sluice.CodeNotFound, ""},
-		{"PUT", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST"},
-		{"OPTIONS", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST"},
-		{"DELETE", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST"},
-		{"PATCH", "/v1/files/x", sluice.CodeMethodNotAllowed, "DELETE, GET, HEAD"},
+		{"PATCH", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST, PUT"},
+		{"OPTIONS", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST, PUT"},
+		{"DELETE", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST, PUT"},
+		{"PUT", "/v1/files/x", sluice.CodeMethodNotAllowed, "DELETE, GET, HEAD, PATCH"},
+		{"PUT", "/v1/file_links/batch", sluice.CodeMethodNotAllowed, "DELETE, GET, HEAD, PATCH, POST"},
+		{"GET", "/v1/keys/x/rotate", sluice.CodeMethodNotAllowed, "POST"},
 		{"POST", "/v1/file_links/x", sluice.CodeMethodNotAllowed, "DELETE, GET, HEAD, PATCH"},
 		{"POST", "/v1/files/x/links/y", sluice.CodeMethodNotAllowed, "DELETE, GET, HEAD, PATCH"},
 		{"POST", "/v1/account", sluice.CodeMethodNotAllowed, "GET, HEAD"},

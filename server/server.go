@@ -3,6 +3,7 @@ package server
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"strings"
 	"time"
@@ -26,23 +27,42 @@ const (
 // Options is what a Server may be told beyond its service.
 type Options struct {
 	Log *slog.Logger // slog.Default() when nil
+	// Rates limit the requests of each key, by the mode of the key:
+	// DefaultRates() when nil. A mode that is not in it has no limit, so an
+	// empty map switches limits off.
+	Rates map[sluice.Mode]Rate
+	// TrustedProxies are the networks of proxies whose X-Forwarded-For is
+	// believed; of none when it is empty.
+	TrustedProxies []netip.Prefix
 }
 
 // Server answers HTTP. It is safe for concurrent use.
 type Server struct {
-	svc   *sluice.Service
-	log   *slog.Logger
-	mux   *http.ServeMux
-	api   huma.API
-	stall time.Duration
+	svc        *sluice.Service
+	log        *slog.Logger
+	mux        *http.ServeMux
+	api        huma.API
+	stall      time.Duration
+	limiter    *limiter
+	proxies    trust
+	versions   []version
+	metrics    *metrics
+	exposition http.Handler // of metrics
 }
 
 // New makes a Server over a service.
 func New(svc *sluice.Service, opts Options) (*Server, error) {
-	s := &Server{svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout}
-	if s.log == nil {
-		s.log = slog.Default()
+	if opts.Log == nil {
+		opts.Log = slog.Default()
 	}
+	if opts.Rates == nil {
+		opts.Rates = DefaultRates()
+	}
+	s := &Server{
+		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout,
+		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(),
+	}
+	s.exposition = s.Metrics()
 	s.api = newAPI(s)
 	for _, rt := range s.routes() {
 		rt.mount(s, rt)

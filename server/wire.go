@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"time"
 
 	"sluice"
@@ -51,10 +52,14 @@ func wireFile(_ *call, f sluice.File) (api.File, error) {
 	if !f.Active() {
 		status = api.StatusDeleted
 	}
+	linked := make([]api.Resource, len(f.Linked))
+	for i, r := range f.Linked {
+		linked[i] = api.Resource(r)
+	}
 	return api.File{
 		ID: f.ID, Object: "file", Purpose: f.Purpose, Filename: f.Filename, Title: text(f.Title),
-		Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(), Status: status, Metadata: metadata(f.Metadata),
-		Created: f.Created.Unix(), Updated: f.Updated.Unix(), Livemode: f.Ledger.Mode.Live(),
+		Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(), Status: status, LinkedResources: linked, Metadata: metadata(f.Metadata),
+		Created: f.Created.Unix(), Updated: f.Updated.Unix(), ExpiresAt: unix(f.Expires), Held: f.Held, Livemode: f.Ledger.Mode.Live(),
 	}, nil
 }
 
@@ -65,14 +70,47 @@ func wirePurpose(_ *call, p sluice.Purpose) (api.Purpose, error) {
 	}, nil
 }
 
-func wireLink(c *call, l sluice.Link) (api.Link, error) {
+// wireLink gives a link as it is now.
+func wireLink(c *call, l sluice.Link) (api.Link, error) { return wireLinkAt(c, l, c.server.svc.Now()) }
+
+// changedLink gives a link as it was when its owner last changed it. That is
+// the answer to the change, also when the change is asked for again.
+func changedLink(c *call, l sluice.Link) (api.Link, error) { return wireLinkAt(c, l, l.Updated) }
+
+func wireLinkAt(c *call, l sluice.Link, now time.Time) (api.Link, error) {
 	u, err := c.server.svc.LinkURL(l)
-	return api.Link{
+	out := api.Link{
 		ID: l.ID, Object: "file_link", FileID: l.FileID, URL: u,
-		ExpiresAt: unix(l.Expires), Expired: l.Expired(c.server.svc.Now()), RevokedAt: unix(l.Revoked),
-		Reason: text(l.Reason), Metadata: metadata(l.Metadata), Downloads: l.Downloads, LastRedeemedAt: unix(l.Redeemed),
+		ExpiresAt: unix(l.Expires), Expired: l.Expired(now), RevokedAt: unix(l.Revoked),
+		Reason: text(l.Reason), Metadata: metadata(l.Metadata), Disposition: string(cmp.Or(l.Disposition, sluice.Attachment)), Filename: text(l.Filename),
+		Downloads: l.Downloads, LastRedeemedAt: unix(l.Redeemed), HasPassword: l.Password != "", AllowedIPs: make([]string, len(l.AllowedIPs)),
 		Created: l.Created.Unix(), Updated: l.Updated.Unix(), Livemode: l.Ledger.Mode.Live(),
-	}, err
+	}
+	if l.MaxDownloads != 0 {
+		out.MaxDownloads = &l.MaxDownloads
+	}
+	for i, network := range l.AllowedIPs {
+		out.AllowedIPs[i] = network.String()
+	}
+	return out, err
+}
+
+func wireKey(_ *call, k sluice.Key) (api.Key, error) {
+	out := api.Key{
+		ID: k.ID, Object: "key", Name: k.Name, Scopes: texts(k.Scopes), Livemode: k.Ledger.Mode.Live(),
+		Created: k.Created.Unix(), Updated: k.Updated.Unix(),
+		ExpiresAt: unix(k.Expires), LastUsedAt: unix(k.Used), RevokedAt: unix(k.Revoked), Version: k.Version,
+	}
+	switch k.MaxLinkLifetime {
+	case 0:
+	case sluice.Forever:
+		endless := api.Endless
+		out.MaxLinkLifetime = &endless
+	default:
+		seconds := api.Lifetime(k.MaxLinkLifetime / time.Second)
+		out.MaxLinkLifetime = &seconds
+	}
+	return out, nil
 }
 
 func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {

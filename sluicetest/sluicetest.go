@@ -7,9 +7,11 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"net"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +31,8 @@ type Service struct {
 	Clock   *Clock
 	Log     *Log
 	Account sluice.Account
+	Dir     string // of the database and the folder of bytes, blobs
+	config  sluice.Config
 }
 
 // NewService makes a Service that ends with the test.
@@ -39,31 +43,41 @@ func NewService(t testing.TB) *Service {
 
 func newService(t testing.TB, publicURL string) *Service {
 	t.Helper()
-	s := &Service{Clock: NewClock(), Log: newLog(t)}
-	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	dir := t.TempDir()
-	var err error
-	if s.Store, err = store.OpenSQLite(filepath.Join(dir, "sluice.db"), store.Options{Log: log}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closed(t, s.Store) })
-	if s.Blobs, err = blob.OpenDisk(filepath.Join(dir, "blobs")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closed(t, s.Blobs) })
+	s := &Service{Clock: NewClock(), Log: newLog(t), Dir: t.TempDir()}
 	signing, err := sluice.NewSigningKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Service, err = sluice.New(sluice.Config{
-		Store: s.Store, Blobs: s.Blobs, SigningKeys: []sluice.SigningKey{signing}, PublicURL: publicURL,
-		Now: s.Clock.Now, Log: log,
-	})
-	if err != nil {
-		t.Fatal(err)
+	s.config = sluice.Config{
+		SigningKeys: []sluice.SigningKey{signing}, PublicURL: publicURL, Now: s.Clock.Now,
+		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
+	s.open(t)
+	t.Cleanup(func() { s.close(t) })
 	s.Account = s.NewAccount(t, "test account")
 	return s
+}
+
+// open opens the folder, as a process does that starts on it.
+func (s *Service) open(t testing.TB) {
+	t.Helper()
+	var err error
+	if s.Store, err = store.OpenSQLite(filepath.Join(s.Dir, "sluice.db"), store.Options{Log: s.config.Log}); err != nil {
+		t.Fatal(err)
+	}
+	if s.Blobs, err = blob.OpenDisk(filepath.Join(s.Dir, "blobs")); err != nil {
+		t.Fatal(err)
+	}
+	config := s.config
+	config.Store, config.Blobs = s.Store, s.Blobs
+	if s.Service, err = sluice.New(config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Service) close(t testing.TB) {
+	closed(t, s.Blobs)
+	closed(t, s.Store)
 }
 
 func closed(t testing.TB, c interface{ Close() error }) {
@@ -91,11 +105,17 @@ func (s *Service) Ledger(m sluice.Mode) sluice.LedgerID {
 // its secret.
 func (s *Service) NewKey(t testing.TB, l sluice.LedgerID, scopes ...sluice.Scope) (sluice.Key, string) {
 	t.Helper()
-	k, secret, err := s.CreateKey(context.Background(), sluice.Operator(l), sluice.NewKey{Name: "test key", Scopes: scopes})
+	return s.NewKeyAs(t, l, sluice.NewKey{Name: "test key", Scopes: scopes})
+}
+
+// NewKeyAs makes a key as it is asked for, and gives its secret.
+func (s *Service) NewKeyAs(t testing.TB, l sluice.LedgerID, n sluice.NewKey) (sluice.Key, string) {
+	t.Helper()
+	k, err := s.CreateKey(context.Background(), sluice.Operator(l), n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return k, secret
+	return k.Key, k.Secret
 }
 
 // Entries gives every entry of a ledger, oldest first.
@@ -137,23 +157,52 @@ type Server struct {
 	URL    string     // where it listens; also its public URL
 	Key    sluice.Key // a test key that may do everything
 	Secret string     // of Key
+	HTTP   *server.Server
+	opts   server.Options
+	listen *httptest.Server
 }
 
-// NewServer makes a Server that ends with the test.
-func NewServer(t testing.TB) *Server {
+// NewServer makes a Server that ends with the test. Rates are not limited,
+// unless a function that adjusts its options says so.
+func NewServer(t testing.TB, adjust ...func(*server.Options)) *Server {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
-	addr := ts.Listener.Addr().String()
-	s := &Server{URL: "http://" + addr, Service: newService(t, "http://"+addr)}
+	s := &Server{URL: "http://" + ts.Listener.Addr().String(), listen: ts}
+	s.Service = newService(t, s.URL)
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
-	srv, err := server.New(s.Service.Service, server.Options{Log: slog.New(slog.NewTextHandler(s.Log, nil))})
-	if err != nil {
+	s.opts = server.Options{Log: slog.New(slog.NewTextHandler(s.Log, nil)), Rates: map[sluice.Mode]server.Rate{}}
+	for _, f := range adjust {
+		f(&s.opts)
+	}
+	s.start(t)
+	t.Cleanup(func() { s.listen.Close() })
+	return s
+}
+
+func (s *Server) start(t testing.TB) {
+	t.Helper()
+	var err error
+	if s.HTTP, err = server.New(s.Service.Service, s.opts); err != nil {
 		t.Fatal(err)
 	}
-	ts.Config = srv.HTTPServer(addr)
-	ts.Start()
-	t.Cleanup(ts.Close)
-	return s
+	s.listen.Config = s.HTTP.HTTPServer("")
+	s.listen.Start()
+}
+
+// Restart stops the server and starts another one on the same folder, at the
+// same address.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.listen.Close()
+	s.close(t)
+	s.open(t)
+	s.listen = httptest.NewUnstartedServer(nil)
+	s.listen.Listener.Close()
+	var err error
+	if s.listen.Listener, err = net.Listen("tcp", strings.TrimPrefix(s.URL, "http://")); err != nil {
+		t.Fatal(err)
+	}
+	s.start(t)
 }
 
 // Clock is a clock that stands still until it is set.

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// doc is what the documentation says of an operation.
+type doc struct{ tag, summary, description string }
+
+// docs describes every operation of the table of routes.
+var docs = map[string]doc{
+	"createFile": {"Files", "Upload a file", "Takes multipart/form-data with the parts file and purpose, and optionally title, filename, metadata (a JSON object, or metadata[key]), " +
+		"linked_resources (a JSON list of {type, id}) and link[…] to mint a link in the same call; or, with any other Content-Type, the file as the body and all else as query parameters. " +
+		"Fields may stand before or after the file. Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are verified, on the request and on the part. Nothing is kept of an upload that fails."},
+	"putFile":      {"Files", "Upload a file as curl -T does", "The body is the file; purpose and filename are query parameters, as are all other fields of an upload. Every call makes a new file."},
+	"listFiles":    {"Files", "List files", "Active files, newest first; deleted ones with status=deleted."},
+	"getFile":      {"Files", "Get a file", "What is known of a file, also of a deleted one. Its bytes leave through links alone."},
+	"updateFile":   {"Files", "Change what is said of a file", "The bytes stay. held=true puts the file under hold: it cannot be deleted until held=false."},
+	"deleteFile":   {"Files", "Delete a file", "Removes the bytes and ends every link; the audit log keeps what the file was. A file that is held, or that its purpose still retains, is not deleted."},
+	"listPurposes": {"Files", "List purposes", "What files may be for, and the rules that follow."},
+
+	"createLinkOfFile": {"Links", "Mint a link to a file", "The body may be left out. The URL is a secret: whoever has it can read the file."},
+	"listLinksOfFile":  {"Links", "List the links to a file", ""},
+	"getLinkOfFile":    {"Links", "Get a link to a file", ""},
+	"updateLinkOfFile": {"Links", "Change a link to a file", "The URL stays the same. A link that has ended cannot be changed."},
+	"deleteLinkOfFile": {"Links", "End a link to a file", "For good: the URL answers 410 from now on."},
+	"createLink":       {"Links", "Mint a link", "As POST /v1/files/{id}/links, with the file in the body."},
+	"createLinks":      {"Links", "Mint links to many files", "One link of the same kind to each of up to 100 files, all or none; ids that no file has are listed as absent."},
+	"listLinks":        {"Links", "List links", "Links that their owner ended are left out."},
+	"getLink":          {"Links", "Get a link", ""},
+	"updateLink":       {"Links", "Change a link", "The URL stays the same. The longest lifetime counts from the minting, and cannot be passed. A link that has ended cannot be changed."},
+	"deleteLink":       {"Links", "End a link", "For good: the URL answers 410 from now on, and the link is not found."},
+
+	"listAuditEntries": {"Audit", "List audit entries", "What was done and refused in this account and mode, newest first."},
+	"getAuditEntry":    {"Audit", "Get an audit entry", ""},
+
+	"createKey":  {"Keys", "Make a key", "The secret is in this answer and never again. A key grants at most what the key that asks has itself."},
+	"listKeys":   {"Keys", "List keys", "Also those that have ended."},
+	"getKey":     {"Keys", "Get a key", ""},
+	"updateKey":  {"Keys", "Change a key", "A key grants at most what the key that asks has itself. A key that was revoked is not found."},
+	"rotateKey":  {"Keys", "Give a key a new secret", "The secret is in this answer and never again. The one before it stays good for overlap_seconds, 0 when left out; any older one ends at once."},
+	"deleteKey":  {"Keys", "Revoke a key", "For good, and with it every link that it minted."},
+	"getAccount": {"Keys", "Get the account", "Who am I: the account, the mode, and the key that asks."},
+
+	"redeem":      {"Downloads", "Download a file", "Redeems a link. A password is sent as X-Link-Password, or by Basic authentication with any user name."},
+	"redeemNamed": {"Downloads", "Download a file under a name", "What follows the token is for the eye, and ignored."},
+	"health":      {"Operation", "Say that the process answers", ""},
+	"ready":       {"Operation", "Say whether changes can be committed and bytes stored", ""},
+	"getMetrics":  {"Operation", "Get metrics", "In the text format of Prometheus."},
+}
+
+// headerParams are the headers that the requests of a route may have, for the
+// documentation.
+func headerParams(rt route) (params []*huma.Param) {
+	text := func(name, description string) {
+		params = append(params, &huma.Param{Name: name, In: "header", Description: description, Schema: &huma.Schema{Type: huma.TypeString}})
+	}
+	text("Sluice-Version", "The version of the API to speak, YYYY-MM-DD; that of the key when left out")
+	if rt.method != http.MethodGet {
+		text("Idempotency-Key", "1 to 255 printable ASCII characters: the request takes effect once, however often it is sent within 24 hours")
+	}
+	one := strings.HasSuffix(rt.path, "}")
+	switch {
+	case rt.method == http.MethodGet && one:
+		text("If-None-Match", "Entity tags: answer 304 when the object has one of them")
+	case (rt.method == http.MethodPatch || rt.method == http.MethodDelete) && one:
+		text("If-Match", "Entity tags: answer 412 and change nothing unless the object has one of them")
+	}
+	return params
+}
