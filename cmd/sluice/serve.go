@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -16,14 +17,15 @@ import (
 // serveCommand is the configuration of a server. Every flag has an environment
 // variable: --public-url is SLUICE_PUBLIC_URL.
 type serveCommand struct {
-	Listen          string `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	Data            string `help:"Folder for the database, the files and the secrets." default:"./sluice-data" placeholder:"DIR"`
-	PublicURL       string `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
-	Purposes        string `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
-	MaxLinkLifetime string `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
-	RateLimit       bool   `help:"Limit the rate of requests of each key." default:"true" negatable:""`
-	MetricsListen   string `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
-	LogFormat       string `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	Listen          string         `help:"Address to listen on; ${default} when left out." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Data            string         `help:"Folder for the database, the files and the secrets; ${default} when left out." default:"./sluice-data" placeholder:"DIR"`
+	PublicURL       string         `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
+	Purposes        string         `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
+	MaxLinkLifetime string         `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
+	RateLimit       bool           `help:"Limit the rate of requests of each key." default:"true" negatable:""`
+	MetricsListen   string         `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
+	TrustedProxies  []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
+	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 }
 
 // How long an orderly stop waits for downloads and uploads to end.
@@ -95,10 +97,19 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 }
 
 func (s *serveCommand) serve(ctx context.Context, i *installation, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
-	srv, err := server.New(i.service, server.Options{Log: log})
+	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies}
+	if !s.RateLimit {
+		opts.Rates = map[sluice.Mode]server.Rate{}
+	}
+	srv, err := server.New(i.service, opts)
 	if err != nil {
 		return err
 	}
+	stopMetrics, err := s.serveMetrics(srv, log)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
 	if first != nil {
 		welcome(out.stdout, i.service.PublicURL(), first)
 	}
@@ -108,8 +119,33 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, l net.Listene
 	kept := make(chan struct{})
 	go func() { defer close(kept); keep(background, i.service, log) }()
 	defer func() { stopBackground(); <-kept }()
+	return untilStopped(ctx, srv.HTTPServer(s.Listen), l, log)
+}
 
-	hs := srv.HTTPServer(s.Listen)
+// serveMetrics serves /metrics on a listener of its own, if there is to be one.
+func (s *serveCommand) serveMetrics(srv *server.Server, log *slog.Logger) (stop func() error, err error) {
+	if s.MetricsListen == "" {
+		return func() error { return nil }, nil
+	}
+	l, err := listen(s.MetricsListen, "--metrics-listen")
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", srv.Metrics())
+	hs := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics are served no more", "error", err)
+		}
+	}()
+	log.Info("serving metrics", "address", l.Addr().String())
+	return hs.Close, nil
+}
+
+// untilStopped serves until ctx ends, and then until what has begun is
+// finished, or stopGrace is over.
+func untilStopped(ctx context.Context, hs *http.Server, l net.Listener, log *slog.Logger) error {
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(l) }()
 	select {
@@ -118,7 +154,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, l net.Listene
 	case <-ctx.Done():
 	}
 	log.Info("stopping", "grace", stopGrace.String())
-	grace, cancel := context.WithTimeout(background, stopGrace)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
 	if err := hs.Shutdown(grace); err != nil {
 		log.Warn("transfers were cut off", "error", err)
