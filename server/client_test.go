@@ -3,6 +3,8 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,6 +19,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/server"
 	"sluice/sluicetest"
 )
 
@@ -254,4 +257,20 @@ func (c client) unchanged(t testing.TB, before state, denials int) {
 	if diff := cmp.Diff(before, c.state(t)); diff != "" {
 		t.Errorf("something was left behind (-before +now):\n%s", diff)
 	}
+}
+
+// newLimited is a client whose keys may make a number of requests in a second
+// and in a minute.
+func newLimited(t *testing.T, perSecond, perMinute int) client {
+	t.Helper()
+	s := sluicetest.NewServer(t, func(o *server.Options) {
+		o.Rates = map[sluice.Mode]server.Rate{sluice.Test: {PerSecond: perSecond, PerMinute: perMinute}}
+	})
+	return client{s, s.Secret}
+}
+
+// digestOf is the SHA-256 of a content as RFC 9530 writes it.
+func digestOf(content string) string {
+	sum := sha256.Sum256([]byte(content))
+	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
 }
