@@ -2,10 +2,10 @@ package api
 
 // Account says who a key is and where it works.
 type Account struct {
-	Object   string `json:"object" enum:"account"`
-	ID       string `json:"id"`
-	Name     string `json:"name"`
-	Created  int64  `json:"created"`
+	Object   string `json:"object" enum:"account" doc:"Always account"`
+	ID       string `json:"id" doc:"Id of the account"`
+	Name     string `json:"name" doc:"Name of the account"`
+	Created  int64  `json:"created" doc:"When it was made, in unix seconds"`
 	Livemode bool   `json:"livemode" doc:"The side of the account that the key works on"`
 	Key      Key    `json:"key" doc:"The key that asked"`
 }

@@ -2,19 +2,19 @@ package api
 
 // AuditEntry is one line of the audit log.
 type AuditEntry struct {
-	ID       string   `json:"id"`
-	Object   string   `json:"object" enum:"audit_entry"`
+	ID       string   `json:"id" doc:"Id of the entry"`
+	Object   string   `json:"object" enum:"audit_entry" doc:"Always audit_entry"`
 	Seq      int64    `json:"seq" doc:"Place in the log of this account and mode: 0, 1, 2, … without a gap"`
-	Created  int64    `json:"created"`
+	Created  int64    `json:"created" doc:"When it was done, in unix seconds"`
 	Time     string   `json:"time" doc:"RFC 3339, UTC, microseconds"`
-	Action   string   `json:"action"`
-	Outcome  string   `json:"outcome" enum:"allowed,refused"`
-	Livemode bool     `json:"livemode"`
-	Actor    Actor    `json:"actor"`
+	Action   string   `json:"action" doc:"What was done, such as link.redeemed; the set is open"`
+	Outcome  string   `json:"outcome" enum:"allowed,refused" doc:"Whether it was allowed"`
+	Livemode bool     `json:"livemode" doc:"Whether it concerns the live side of the account"`
+	Actor    Actor    `json:"actor" doc:"Who asked"`
 	Key      *KeyRef  `json:"key,omitempty" doc:"The key this concerns: the one changed, or the one that minted the link"`
-	File     *FileRef `json:"file,omitempty"`
-	Link     *LinkRef `json:"link,omitempty"`
-	Request  *Request `json:"request,omitempty"`
+	File     *FileRef `json:"file,omitempty" doc:"The file this concerns, as it was"`
+	Link     *LinkRef `json:"link,omitempty" doc:"The link this concerns, as it was"`
+	Request  *Request `json:"request,omitempty" doc:"The request that asked"`
 	Refusal  string   `json:"refusal,omitempty" doc:"The rule that refused"`
 	Redacted []string `json:"redacted,omitempty" doc:"Personal members of request that have been erased since"`
 }
@@ -22,43 +22,43 @@ type AuditEntry struct {
 // Actor is who asked.
 type Actor struct {
 	Type string `json:"type" doc:"key, bearer, cli or system; the set is open"`
-	ID   string `json:"id,omitempty"`
-	Name string `json:"name,omitempty"`
+	ID   string `json:"id,omitempty" doc:"Id, where it has one"`
+	Name string `json:"name,omitempty" doc:"Name then"`
 }
 
 // KeyRef is what an entry keeps of a key.
 type KeyRef struct {
-	ID   string `json:"id"`
-	Name string `json:"name,omitempty"`
+	ID   string `json:"id" doc:"Id of the key"`
+	Name string `json:"name,omitempty" doc:"Name then"`
 }
 
 // FileRef is what an entry keeps of a file, also after the file is gone.
 type FileRef struct {
-	ID       string            `json:"id"`
-	Filename string            `json:"filename"`
-	Size     int64             `json:"size"`
-	Type     string            `json:"type"`
-	SHA256   string            `json:"sha256"`
-	Purpose  string            `json:"purpose"`
-	Metadata map[string]string `json:"metadata,omitempty"`
+	ID       string            `json:"id" doc:"Id of the file"`
+	Filename string            `json:"filename" doc:"Its name then"`
+	Size     int64             `json:"size" doc:"Bytes"`
+	Type     string            `json:"type" doc:"Media type"`
+	SHA256   string            `json:"sha256" doc:"SHA-256 of the bytes, lower-case hexadecimal"`
+	Purpose  string            `json:"purpose" doc:"What it was for"`
+	Metadata map[string]string `json:"metadata,omitempty" doc:"Its metadata then"`
 }
 
 // LinkRef is what an entry keeps of a link.
 type LinkRef struct {
-	ID        string            `json:"id"`
+	ID        string            `json:"id" doc:"Id of the link"`
 	ExpiresAt *int64            `json:"expires_at" doc:"null: never"`
-	Reason    string            `json:"reason,omitempty"`
-	Metadata  map[string]string `json:"metadata,omitempty"`
+	Reason    string            `json:"reason,omitempty" doc:"Why the file leaves"`
+	Metadata  map[string]string `json:"metadata,omitempty" doc:"Its metadata then"`
 }
 
 // Request is what an entry keeps of the request that asked.
 type Request struct {
-	ID           string `json:"id,omitempty"`
-	Method       string `json:"method,omitempty"`
+	ID           string `json:"id,omitempty" doc:"The X-Request-Id of its answer"`
+	Method       string `json:"method,omitempty" doc:"HTTP method"`
 	Route        string `json:"route,omitempty" doc:"The pattern that matched, never the path"`
-	Range        string `json:"range,omitempty"`
+	Range        string `json:"range,omitempty" doc:"The Range that was asked for"`
 	IP           string `json:"ip,omitempty" doc:"The peer's address"`
 	ForwardedFor string `json:"forwarded_for,omitempty" doc:"What proxies claim, unchecked"`
-	UserAgent    string `json:"user_agent,omitempty"`
-	RefererHost  string `json:"referer_host,omitempty"`
+	UserAgent    string `json:"user_agent,omitempty" doc:"User-Agent"`
+	RefererHost  string `json:"referer_host,omitempty" doc:"The host of the Referer"`
 }

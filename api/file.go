@@ -8,22 +8,22 @@ const (
 
 // File is a stored object. Its bytes leave through links alone.
 type File struct {
-	ID              string            `json:"id"`
-	Object          string            `json:"object" enum:"file"`
-	Purpose         string            `json:"purpose"`
-	Filename        string            `json:"filename"`
-	Title           *string           `json:"title"`
+	ID              string            `json:"id" doc:"Id of the file"`
+	Object          string            `json:"object" enum:"file" doc:"Always file"`
+	Purpose         string            `json:"purpose" doc:"What the file is for: the name of a purpose"`
+	Filename        string            `json:"filename" doc:"What a download of it is called"`
+	Title           *string           `json:"title" doc:"What people call it"`
 	Size            int64             `json:"size" doc:"Bytes"`
 	Type            string            `json:"type" doc:"Media type as declared at upload"`
 	SHA256          string            `json:"sha256" doc:"SHA-256 of the bytes, lower-case hexadecimal"`
-	Status          string            `json:"status" enum:"active,deleted"`
+	Status          string            `json:"status" enum:"active,deleted" doc:"deleted once its bytes are gone"`
 	LinkedResources []Resource        `json:"linked_resources" nullable:"false" doc:"What the file belongs to in your own system"`
-	Metadata        map[string]string `json:"metadata"`
-	Created         int64             `json:"created"`
-	Updated         int64             `json:"updated"`
+	Metadata        map[string]string `json:"metadata" doc:"Your own notes: texts by key"`
+	Created         int64             `json:"created" doc:"When it was made, in unix seconds"`
+	Updated         int64             `json:"updated" doc:"When it was last changed by its owner, in unix seconds"`
 	ExpiresAt       *int64            `json:"expires_at" doc:"When its purpose's retention deletes it; null: never"`
 	Held            bool              `json:"held" doc:"Whether it is under hold and may not be deleted"`
-	Livemode        bool              `json:"livemode"`
+	Livemode        bool              `json:"livemode" doc:"Whether it belongs to the live side of the account"`
 }
 
 // Resource names an object of the caller's own system.
@@ -49,9 +49,9 @@ type FileChange struct {
 
 // Purpose says what a file is for, and the rules that follow.
 type Purpose struct {
-	Object                 string   `json:"object" enum:"purpose"`
-	Name                   string   `json:"name"`
-	Title                  string   `json:"title"`
+	Object                 string   `json:"object" enum:"purpose" doc:"Always purpose"`
+	Name                   string   `json:"name" doc:"What to send as purpose"`
+	Title                  string   `json:"title" doc:"What people call it"`
 	Types                  []string `json:"types" nullable:"false" doc:"Media types such a file may have; empty for any"`
 	MaxSize                int64    `json:"max_size" doc:"Bytes"`
 	RetentionSeconds       *int64   `json:"retention_seconds" doc:"How long a file is kept; null for as long as its owner wishes"`

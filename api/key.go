@@ -2,16 +2,16 @@ package api
 
 // Key is an API credential. Its secret is shown once, in the answer that made it.
 type Key struct {
-	ID              string    `json:"id"`
-	Object          string    `json:"object" enum:"key"`
+	ID              string    `json:"id" doc:"Id of the key"`
+	Object          string    `json:"object" enum:"key" doc:"Always key"`
 	Name            string    `json:"name" doc:"Who uses it"`
 	Scopes          []string  `json:"scopes" nullable:"false" doc:"What it may do"`
-	Livemode        bool      `json:"livemode"`
-	Created         int64     `json:"created"`
-	Updated         int64     `json:"updated"`
+	Livemode        bool      `json:"livemode" doc:"Whether it works on the live side of the account"`
+	Created         int64     `json:"created" doc:"When it was made, in unix seconds"`
+	Updated         int64     `json:"updated" doc:"When it was last changed by its owner, in unix seconds"`
 	ExpiresAt       *int64    `json:"expires_at" doc:"null: never"`
 	LastUsedAt      *int64    `json:"last_used_at" doc:"Known to about a minute; null: not used yet"`
-	RevokedAt       *int64    `json:"revoked_at"`
+	RevokedAt       *int64    `json:"revoked_at" doc:"When it was revoked; null: it was not"`
 	MaxLinkLifetime *Lifetime `json:"max_link_lifetime" doc:"Longest lifetime of links that it mints, in seconds, or \"none\" when they need not end; null for the server's value"`
 	Version         string    `json:"version" doc:"The version of the API that it is pinned to"`
 }

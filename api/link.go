@@ -2,25 +2,25 @@ package api
 
 // Link is a time-limited right to read one file.
 type Link struct {
-	ID             string            `json:"id"`
-	Object         string            `json:"object" enum:"file_link"`
-	FileID         string            `json:"file_id"`
+	ID             string            `json:"id" doc:"Id of the link"`
+	Object         string            `json:"object" enum:"file_link" doc:"Always file_link"`
+	FileID         string            `json:"file_id" doc:"Id of the file it leads to"`
 	URL            string            `json:"url" doc:"Whoever has it can read the file"`
 	ExpiresAt      *int64            `json:"expires_at" doc:"null: never"`
-	Expired        bool              `json:"expired"`
+	Expired        bool              `json:"expired" doc:"Whether its time has run out"`
 	RevokedAt      *int64            `json:"revoked_at" doc:"When it was ended before its time"`
 	Reason         *string           `json:"reason" doc:"Why the file leaves"`
-	Metadata       map[string]string `json:"metadata"`
+	Metadata       map[string]string `json:"metadata" doc:"Your own notes: texts by key"`
 	Disposition    string            `json:"disposition" enum:"attachment,inline" doc:"Whether a browser saves the file or shows it; only some types are ever shown"`
 	Filename       *string           `json:"filename" doc:"What the download is called; null for the file's own name"`
 	MaxDownloads   *int64            `json:"max_downloads" doc:"null: no limit"`
-	Downloads      int64             `json:"downloads"`
-	LastRedeemedAt *int64            `json:"last_redeemed_at"`
-	HasPassword    bool              `json:"has_password"`
+	Downloads      int64             `json:"downloads" doc:"How often it was redeemed"`
+	LastRedeemedAt *int64            `json:"last_redeemed_at" doc:"When it was last redeemed; null: not yet"`
+	HasPassword    bool              `json:"has_password" doc:"Whether a bearer must send a password too"`
 	AllowedIPs     []string          `json:"allowed_ips" nullable:"false" doc:"Networks (CIDR) it may be used from; empty for any"`
-	Created        int64             `json:"created"`
-	Updated        int64             `json:"updated"`
-	Livemode       bool              `json:"livemode"`
+	Created        int64             `json:"created" doc:"When it was made, in unix seconds"`
+	Updated        int64             `json:"updated" doc:"When it was last changed by its owner, in unix seconds"`
+	Livemode       bool              `json:"livemode" doc:"Whether it belongs to the live side of the account"`
 }
 
 // NewLink asks for a link. ExpiresInSeconds and ExpiresAt exclude each other;
@@ -39,7 +39,7 @@ type NewLink struct {
 
 // NewFileLink asks for a link to the file it names.
 type NewFileLink struct {
-	FileID string `json:"file_id"`
+	FileID string `json:"file_id" doc:"Id of the file it leads to"`
 	NewLink
 }
 
@@ -52,8 +52,8 @@ type NewLinkBatch struct {
 // LinkBatch is what a batch made: a link for each file that exists, in the
 // order asked for.
 type LinkBatch struct {
-	Object string   `json:"object" enum:"file_link_batch"`
-	Data   []Link   `json:"data" nullable:"false"`
+	Object string   `json:"object" enum:"file_link_batch" doc:"Always file_link_batch"`
+	Data   []Link   `json:"data" nullable:"false" doc:"The links, in the order of the files asked for"`
 	Absent []string `json:"absent" nullable:"false" doc:"The ids that no file has"`
 }
 

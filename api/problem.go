@@ -7,12 +7,12 @@ const ProblemType = "application/problem+json"
 // Callers branch on Code.
 type Problem struct {
 	Type       string       `json:"type" doc:"URI of the page that explains the code"`
-	Title      string       `json:"title"`
-	Status     int          `json:"status"`
-	Code       string       `json:"code"`
-	Detail     string       `json:"detail,omitempty"`
-	DocURL     string       `json:"doc_url"`
-	RequestID  string       `json:"request_id"`
+	Title      string       `json:"title" doc:"What the code means, in a few words"`
+	Status     int          `json:"status" doc:"The HTTP status"`
+	Code       string       `json:"code" doc:"What to branch on"`
+	Detail     string       `json:"detail,omitempty" doc:"What is wrong with this request, for a person to read"`
+	DocURL     string       `json:"doc_url" doc:"The same page as type"`
+	RequestID  string       `json:"request_id" doc:"The X-Request-Id of this answer"`
 	Param      string       `json:"param,omitempty" doc:"The first offending parameter, dotted"`
 	Errors     []FieldError `json:"errors,omitempty" doc:"Every failure of validation"`
 	Reason     string       `json:"reason,omitempty" doc:"With gone and forbidden on a link, the rule that refused: expired, revoked, file_deleted, exhausted, key_revoked, wrong_password or address_not_allowed"`
@@ -21,9 +21,9 @@ type Problem struct {
 
 // FieldError is one failure of validation.
 type FieldError struct {
-	Param   string `json:"param"`
+	Param   string `json:"param" doc:"The offending parameter, dotted"`
 	Code    string `json:"code" doc:"required, invalid, too_long, too_many, out_of_range, reserved or unknown"`
-	Message string `json:"message"`
+	Message string `json:"message" doc:"What is wrong with it, for a person to read"`
 }
 
 // Error gives code and detail in one line.

@@ -75,10 +75,10 @@ type EntryQuery struct {
 	Page
 	Created
 	IDs
-	FileID    string `query:"file_id"`
-	LinkID    string `query:"link_id"`
+	FileID    string `query:"file_id" doc:"About this file"`
+	LinkID    string `query:"link_id" doc:"About this link"`
 	KeyID     string `query:"key_id" doc:"The key that an entry concerns, else the one that asked"`
 	Action    string `query:"action" doc:"Such as link.redeemed"`
-	Outcome   string `query:"outcome" enum:"allowed,refused"`
+	Outcome   string `query:"outcome" enum:"allowed,refused" doc:"Whether it was allowed"`
 	RequestID string `query:"request_id" doc:"The X-Request-Id of an answer"`
 }
