@@ -15,6 +15,8 @@ packages=(
   'gcc             | command -v cc'                                      # the race detector links C,
   'libc6-dev       | echo "#include <stdlib.h>" | cc -E -'               # with its headers
   'curl            | command -v curl'                                    # the lines that serve prints are pasted
+  'nodejs          | command -v node'                                    # samples of seeds are run, in JavaScript
+  'python3-requests | python3 -c "import requests"'                      # and in Python
   'golang-go       | command -v go || ls "$cache/$toolchain/bin/go"'     # any Go can fetch the one above
 )
 
