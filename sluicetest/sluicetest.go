@@ -29,6 +29,7 @@ type Service struct {
 	Clock   *Clock
 	Log     *Log
 	Account sluice.Account
+	Dir     string // of the database and the folder of bytes, blobs
 }
 
 // NewService makes a Service that ends with the test.
@@ -39,15 +40,14 @@ func NewService(t testing.TB) *Service {
 
 func newService(t testing.TB, publicURL string) *Service {
 	t.Helper()
-	s := &Service{Clock: NewClock(), Log: newLog(t)}
+	s := &Service{Clock: NewClock(), Log: newLog(t), Dir: t.TempDir()}
 	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	dir := t.TempDir()
 	var err error
-	if s.Store, err = store.OpenSQLite(filepath.Join(dir, "sluice.db"), store.Options{Log: log}); err != nil {
+	if s.Store, err = store.OpenSQLite(filepath.Join(s.Dir, "sluice.db"), store.Options{Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closed(t, s.Store) })
-	if s.Blobs, err = blob.OpenDisk(filepath.Join(dir, "blobs")); err != nil {
+	if s.Blobs, err = blob.OpenDisk(filepath.Join(s.Dir, "blobs")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closed(t, s.Blobs) })
