@@ -356,6 +356,12 @@ func TestUploadLimit(t *testing.T) {
 	if n := len(f.base.BlobKeys(t)); n != 2 {
 		t.Errorf("%d blobs are stored, want the 2 that fit", n)
 	}
+	much := &io.LimitedReader{R: zeros{}, N: 10 * limit}
+	_, err := f.CreateFile(ctx, f.caller, "logo", much, nil)
+	wantCode(t, err, sluice.CodeTooLarge)
+	if read := 10*limit - much.N; read > limit+1 {
+		t.Errorf("%d bytes were read of a file that may have %d", read, limit)
+	}
 }
 
 type zeros struct{}

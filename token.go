@@ -111,7 +111,7 @@ func (r keyring) open(token string) (LedgerID, string, bool) {
 	if len(token) != TokenLen {
 		return LedgerID{}, "", false
 	}
-	if n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(token)); err != nil || n != tokenRawLen {
+	if n, err := base64.RawURLEncoding.Decode(raw[:], []byte(token)); err != nil || n != tokenRawLen {
 		return LedgerID{}, "", false
 	}
 	fields, tag := raw[:tokenRawLen-tokenTagLen], raw[tokenRawLen-tokenTagLen:]
