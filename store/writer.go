@@ -93,7 +93,7 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 func (s *Store) write() {
 	defer close(s.stopped)
 	w := writer{store: s, heads: map[sluice.LedgerID]*head{}}
-	group := make([]*request, 0, s.size)
+	group := make([]*request, 0, s.group)
 	for r := range s.queue {
 		group = s.gather(append(group[:0], r))
 		w.commit(group)
@@ -103,12 +103,12 @@ func (s *Store) write() {
 		clear(group)
 	}
 	if w.conn != nil {
-		w.conn.Close()
+		w.conn.discard()
 	}
 }
 
 func (s *Store) gather(group []*request) []*request {
-	for len(group) < s.size {
+	for len(group) < s.group {
 		select {
 		case r, ok := <-s.queue:
 			if !ok {
@@ -163,7 +163,6 @@ func (w *writer) commit(group []*request) {
 		w.conn.discard()
 		w.conn = nil
 	}
-	w.store.log.Error("nothing of a group of updates was applied", "updates", len(group), "error", err)
 	for _, r := range group {
 		if r.err == nil && r.panicked == nil {
 			r.err = err

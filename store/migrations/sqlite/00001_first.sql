@@ -94,6 +94,33 @@ CREATE INDEX entry_by_link ON entry (ledger, link_id, time, seq) WHERE link_id I
 CREATE INDEX entry_by_key ON entry (ledger, key_id, time, seq) WHERE key_id IS NOT NULL;
 CREATE INDEX entry_by_request ON entry (ledger, request_id, time, seq) WHERE request_id IS NOT NULL;
 
+-- What the planner is to take each index for, whatever is in it: how many rows,
+-- then how many of them share the first column, the first two, and so on. So
+-- plans are those of a large database from the first row on. See
+-- https://www.sqlite.org/optoverview.html#manual_control_of_query_plans_using_sqlite_stat_tables
+ANALYZE;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('key', 'sqlite_autoindex_key_1', '1000 1'),
+    ('key', 'sqlite_autoindex_key_2', '1000 1'),
+    ('key', 'key_list', '1000 100 1 1'),
+    ('file', 'sqlite_autoindex_file_1', '10000000 1'),
+    ('file', 'file_list', '10000000 1000000 1 1'),
+    ('file', 'file_by_purpose', '10000000 1000000 100000 1 1'),
+    ('link', 'sqlite_autoindex_link_1', '10000000 1'),
+    ('link', 'link_list', '10000000 1000000 1 1 1'),
+    ('link', 'link_by_file', '10000000 1000000 20000 1 1'),
+    ('link', 'link_by_key', '10000000 1000000 100000 1'),
+    ('entry', 'sqlite_autoindex_entry_1', '10000000 1'),
+    ('entry', 'sqlite_autoindex_entry_2', '10000000 1000000 1'),
+    ('entry', 'entry_list', '10000000 1000000 1 1'),
+    ('entry', 'entry_by_action', '10000000 1000000 100000 1 1'),
+    ('entry', 'entry_by_outcome', '10000000 1000000 300000 1 1'),
+    ('entry', 'entry_by_file', '10000000 1000000 20000 1 1'),
+    ('entry', 'entry_by_link', '10000000 1000000 10000 1 1'),
+    ('entry', 'entry_by_key', '10000000 1000000 50000 1 1'),
+    ('entry', 'entry_by_request', '10000000 1000000 2 1 1');
+ANALYZE sqlite_schema;
+
 -- Written to find out whether anything can be.
 CREATE TABLE probe (
     n INTEGER NOT NULL
