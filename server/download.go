@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/base64"
+	"errors"
 	"html/template"
 	"math"
 	"net/http"
@@ -80,6 +81,7 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 var refusals = map[int]error{
 	http.StatusPreconditionFailed:           sluice.Errorf(sluice.CodePreconditionFailed, "the file is not the one that was asked for"),
 	http.StatusRequestedRangeNotSatisfiable: sluice.Errorf(sluice.CodeRange, "no byte of the file lies in the range"),
+	http.StatusInternalServerError:          errors.New("the bytes of the file have no size"),
 }
 
 // withRange drops a Range that RFC 9110 lets a server ignore or demands that it

@@ -345,6 +345,42 @@ func TestSendfile(t *testing.T) {
 	}
 }
 
+// hurried is a connection whose deadline comes after each few bytes, of which
+// more were read than sent.
+type hurried struct{ *httptest.ResponseRecorder }
+
+func (w hurried) ReadFrom(r io.Reader) (int64, error) {
+	var b [10]byte
+	n, err := r.Read(b[:])
+	if err != nil {
+		return 0, err
+	}
+	sent, _ := w.Write(b[:min(n, 7)])
+	return int64(sent), os.ErrDeadlineExceeded
+}
+
+// TestDeadlines lets a deadline come while bytes flow: none of them is lost.
+func TestDeadlines(t *testing.T) {
+	c := newClient(t)
+	const content = "The quick brown fox jumps over the lazy dog."
+	f := c.upload(t, "a.txt", "text/plain", content)
+	srv, err := server.New(c.Service.Service, server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for header, want := range map[string]string{"": content, "bytes=4-20": content[4:21]} {
+		r := httptest.NewRequest("GET", c.mint(t, f.ID, "").URL, nil)
+		if header != "" {
+			r.Header.Set("Range", header)
+		}
+		w := hurried{httptest.NewRecorder()}
+		srv.ServeHTTP(w, r)
+		if got := w.Body.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // TestSlowReader reads slower than the time a transfer may stand still, and
 // then not at all.
 func TestSlowReader(t *testing.T) {
