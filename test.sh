@@ -14,6 +14,7 @@ packages=(
   'ca-certificates | ls /etc/ssl/certs/*.crt || ls /etc/ssl/cert.pem'    # modules come over TLS
   'gcc             | command -v cc'                                      # the race detector links C,
   'libc6-dev       | echo "#include <stdlib.h>" | cc -E -'               # with its headers
+  'curl            | command -v curl'                                    # the lines that serve prints are pasted
   'golang-go       | command -v go || ls "$cache/$toolchain/bin/go"'     # any Go can fetch the one above
 )
 
