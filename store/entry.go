@@ -81,6 +81,9 @@ func (t *tx) Record(e sluice.Entry) error {
 	if err == nil {
 		t.head.next++
 		t.head.changed = true
+		if e.Time.After(t.group.now) {
+			t.group.now = e.Time
+		}
 	}
 	return err
 }

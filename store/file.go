@@ -1,6 +1,7 @@
 package store
 
 import (
+	"maps"
 	"time"
 
 	"sluice"
@@ -16,12 +17,9 @@ func fileFields(f *sluice.File) []any {
 }
 
 func (r *reader) File(l sluice.LedgerID, id string) (sluice.File, error) {
-	f := sluice.File{Ledger: l}
-	ledger, err := r.ledgerID(l)
-	if err == nil {
-		err = r.one(fileFields(&f), "SELECT "+fileColumns+" FROM file WHERE id = $1 AND ledger = $2", id, ledger)
-	}
-	return f, err
+	return once(r, r.seen().files, l, id, "SELECT "+fileColumns+" FROM file WHERE id = $1 AND ledger = $2", fileFields, func(f *sluice.File) {
+		f.Ledger, f.Metadata = l, maps.Clone(f.Metadata)
+	})
 }
 
 func (r *reader) Files(l sluice.LedgerID, f sluice.FileFilter, p sluice.Page) (sluice.List[sluice.File], error) {
@@ -59,6 +57,7 @@ func (t *tx) CreateFile(f sluice.File, e sluice.Entry) error {
 
 // DeleteFile implements sluice.Tx. A file that is deleted already is CodeNotFound.
 func (t *tx) DeleteFile(id string, now time.Time, e sluice.Entry) error {
+	t.group.forget()
 	err := t.change(e, "UPDATE file SET deleted = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND deleted IS NULL", id, t.head.id, micros(now))
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,12 +53,9 @@ func (r *reader) KeyByHash(hash sluice.Digest) (sluice.Key, error) {
 }
 
 func (r *reader) Key(l sluice.LedgerID, id string) (sluice.Key, error) {
-	k := sluice.Key{Ledger: l}
-	ledger, err := r.ledgerID(l)
-	if err == nil {
-		err = r.one(keyFields(&k), "SELECT "+keyColumns+" FROM key WHERE id = $1 AND ledger = $2", id, ledger)
-	}
-	return k, err
+	return once(r, r.seen().keys, l, id, "SELECT "+keyColumns+" FROM key WHERE id = $1 AND ledger = $2", keyFields, func(k *sluice.Key) {
+		k.Ledger, k.Scopes = l, slices.Clone(k.Scopes)
+	})
 }
 
 func (r *reader) Keys(l sluice.LedgerID, p sluice.Page) (sluice.List[sluice.Key], error) {
@@ -83,6 +81,7 @@ func (t *tx) CreateKey(k sluice.Key, e sluice.Entry) error {
 
 // RevokeKey implements sluice.Tx. A key that is revoked already is CodeNotFound.
 func (t *tx) RevokeKey(id string, now time.Time, e sluice.Entry) error {
+	t.group.forget()
 	err := t.change(e, "UPDATE key SET revoked = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND revoked IS NULL", id, t.head.id, micros(now))
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 
 	busy := fmt.Sprintf("_busy_timeout=%d", wait.Milliseconds())
 	db, err := sql.Open("sqlite", sqliteDSN(path, busy, "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL",
-		"_pragma=temp_store(MEMORY)", "_pragma=cache_size(-32768)"))
+		"_pragma=temp_store(MEMORY)", "_pragma=cache_size(-16384)", "_pragma=wal_autocheckpoint(4000)"))
 	if err != nil {
 		return nil, err
 	}

@@ -87,6 +87,8 @@ func linkLists() (lists []listed[sluice.Link]) {
 	add("ids", sluice.LinkFilter{IDs: ids})
 	add("expired", sluice.LinkFilter{Expired: ptr(true), Now: after(3)})
 	add("not expired", sluice.LinkFilter{Expired: ptr(false), Now: after(3)})
+	add("expired later", sluice.LinkFilter{Expired: ptr(true), Now: epoch.Add(10 * time.Hour)})
+	add("not expired later", sluice.LinkFilter{Expired: ptr(false), Now: epoch.Add(10 * time.Hour)})
 	for name, r := range timeRanges() {
 		add("created "+name, sluice.LinkFilter{Created: r})
 	}
@@ -167,6 +169,8 @@ func newObjects(n int) (o objects) {
 		switch i % 7 {
 		case 0:
 			l.Expires = time.Time{}
+		case 1:
+			l.Expires = epoch.Add(time.Duration(i) * time.Hour) // later than any entry
 		case 6:
 			l.Revoked, l.Ended = after(1), []sluice.Refusal{sluice.Revoked, sluice.FileDeleted, sluice.KeyRevoked}[i%3]
 		}

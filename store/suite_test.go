@@ -41,6 +41,7 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"04 seq has no gap", testSeq},
 		{"04 entries stand in the order of decisions", testDecisions},
 		{"05 updates of a ledger do not overlap", testOverlap},
+		{"05 an update reads its own changes", testOwnChanges},
 		{"06 a view is a snapshot", testSnapshot},
 		{"06 a view reads what was written before it", testReadYourWrites},
 		{"07 other ledgers do not exist", testLedgers},
@@ -386,9 +387,10 @@ func testReopen(t *testing.T, db database) {
 
 func testNeighbours(t *testing.T, db database) {
 	s := openStore(t, db)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateLink(newLink(live, "link_1", "file_0"), newEntry(live)) })
 	release := busy(t, s)
 	const n = 60
+	var downloads [n]int64 // as each saw them
 	failure := errors.New("failure")
 	stoppable, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -422,9 +424,14 @@ func testNeighbours(t *testing.T, db database) {
 				its = stoppable
 			}
 			err = s.Update(its, live, func(tx sluice.Tx) error {
-				if err := tx.CreateFile(file, newEntry(live)); err != nil {
+				if err := errors.Join(tx.CreateFile(file, newEntry(live)), tx.Redeemed("link_1", epoch, newEntry(live))); err != nil {
 					return err
 				}
+				l, err := tx.Link(live, "link_1")
+				if err != nil {
+					return err
+				}
+				downloads[i] = l.Downloads
 				switch i % 5 {
 				case 2:
 					return failure
@@ -442,9 +449,16 @@ func testNeighbours(t *testing.T, db database) {
 	wg.Wait()
 
 	var want []string
+	counted := map[int64]bool{} // downloads that a good one saw
 	for i := range n {
 		if i%5 < 2 {
 			want = append(want, fmt.Sprint("file_", i))
+			counted[downloads[i]] = true
+		}
+	}
+	for i := range len(want) {
+		if !counted[int64(i+1)] {
+			t.Errorf("no good update saw %d downloads: they saw %v", i+1, downloads)
 		}
 	}
 	list := read(t, s, func(r sluice.Reader) (sluice.List[sluice.File], error) {
@@ -455,8 +469,11 @@ func testNeighbours(t *testing.T, db database) {
 		got = append(got, f.ID)
 	}
 	wantEqual(t, sorted(got), sorted(want))
-	if ids := seqs(t, s, live); len(ids) != 1+len(want) {
-		t.Errorf("%d entries, want %d", len(ids), 1+len(want))
+	if ids := seqs(t, s, live); len(ids) != 1+2*len(want) {
+		t.Errorf("%d entries, want %d", len(ids), 1+2*len(want))
+	}
+	if l := read(t, s, func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, "link_1") }); l.Downloads != int64(len(want)) {
+		t.Errorf("%d downloads, want %d", l.Downloads, len(want))
 	}
 }
 
@@ -601,6 +618,62 @@ func testOverlap(t *testing.T, db database) {
 		})
 	}
 	wg.Wait()
+}
+
+// An update that has read objects sees what it makes of them, and what comes of
+// it for others; so does the next, and a view.
+func testOwnChanges(t *testing.T, db database) {
+	s := openStore(t, db)
+	update(t, s, live, func(tx sluice.Tx) error {
+		return errors.Join(
+			tx.CreateKey(newKey(live, "key_1"), newEntry(live)),
+			tx.CreateFile(newFile(live, "file_1"), newEntry(live)), tx.CreateFile(newFile(live, "file_2"), newEntry(live)),
+			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)), tx.CreateLink(newLink(live, "link_2", "file_2"), newEntry(live)),
+		)
+	})
+	type objects struct {
+		Key          sluice.Key
+		File1, File2 sluice.File
+		Link1, Link2 sluice.Link
+	}
+	look := func(r sluice.Reader) (o objects, err error) {
+		var errs [5]error
+		o.Key, errs[0] = r.Key(live, "key_1")
+		o.File1, errs[1] = r.File(live, "file_1")
+		o.File2, errs[2] = r.File(live, "file_2")
+		o.Link1, errs[3] = r.Link(live, "link_1")
+		o.Link2, errs[4] = r.Link(live, "link_2")
+		return o, errors.Join(errs[:]...)
+	}
+	want := read(t, s, look)
+	changed := newLink(live, "link_1", "file_1")
+	changed.Reason = "why"
+	for i, step := range []struct {
+		change func(sluice.Tx) error
+		want   func()
+	}{
+		{func(tx sluice.Tx) error { return tx.Redeemed("link_1", epoch, newEntry(live)) }, func() { want.Link1.Downloads, want.Link1.Redeemed = 1, epoch }},
+		{func(tx sluice.Tx) error { return tx.UpdateLink(changed, newEntry(live)) }, func() { want.Link1.Reason = "why" }},
+		{func(tx sluice.Tx) error { return tx.DeleteFile("file_1", epoch, newEntry(live)) }, func() {
+			want.File1.Deleted, want.Link1.Revoked, want.Link1.Ended = epoch, epoch, sluice.FileDeleted
+		}},
+		{func(tx sluice.Tx) error { return tx.RevokeKey("key_1", epoch, newEntry(live)) }, func() {
+			want.Key.Revoked, want.Link2.Revoked, want.Link2.Ended = epoch, epoch, sluice.KeyRevoked
+		}},
+	} {
+		update(t, s, live, func(tx sluice.Tx) error {
+			before, err1 := look(tx)
+			wantEqual(t, before, want)
+			err2 := step.change(tx)
+			step.want()
+			after, err3 := look(tx)
+			wantEqual(t, after, want)
+			return errors.Join(err1, err2, err3)
+		})
+		if got := read(t, s, look); !cmp.Equal(got, want) {
+			t.Errorf("after step %d a view reads\n%+v\nwant\n%+v", i, got, want)
+		}
+	}
 }
 
 func testSnapshot(t *testing.T, db database) {

@@ -65,9 +65,12 @@ CREATE TABLE link (
     revoked     INTEGER,
     ended       TEXT NOT NULL,
     downloads   INTEGER NOT NULL,
-    redeemed    INTEGER
+    redeemed    INTEGER,
+    lapsed      INTEGER NOT NULL DEFAULT 0 -- 1: the writer has seen that it expired
 ) STRICT;
-CREATE INDEX link_list ON link (ledger, created, id, expires) WHERE ended <> 'revoked';
+CREATE INDEX link_list ON link (ledger, created, id) WHERE ended <> 'revoked';
+CREATE INDEX link_by_lapse ON link (ledger, lapsed, created, id) WHERE ended <> 'revoked';
+CREATE INDEX link_by_mark ON link (1 - lapsed, expires) WHERE expires IS NOT NULL;
 CREATE INDEX link_by_file ON link (ledger, file_id, created, id) WHERE ended <> 'revoked';
 CREATE INDEX link_by_key ON link (ledger, key_id, expires) WHERE revoked IS NULL;
 
@@ -107,7 +110,9 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('file', 'file_list', '10000000 1000000 1 1'),
     ('file', 'file_by_purpose', '10000000 1000000 100000 1 1'),
     ('link', 'sqlite_autoindex_link_1', '10000000 1'),
-    ('link', 'link_list', '10000000 1000000 1 1 1'),
+    ('link', 'link_list', '10000000 1000000 1 1'),
+    ('link', 'link_by_lapse', '10000000 1000000 500000 1 1'),
+    ('link', 'link_by_mark', '10000000 100 1'),
     ('link', 'link_by_file', '10000000 1000000 20000 1 1'),
     ('link', 'link_by_key', '10000000 1000000 100000 1'),
     ('entry', 'sqlite_autoindex_entry_1', '10000000 1'),
