@@ -108,6 +108,7 @@ type Tx interface {
 	// DeleteFile marks a file as deleted and ends its links.
 	DeleteFile(id string, now time.Time, e Entry) error
 
+	// CreateLink stores a link, which expires after it was created if it does.
 	CreateLink(Link, Entry) error
 	// UpdateLink replaces Reason, Metadata, MaxDownloads, AllowedIPs, Expires,
 	// Revoked, Ended and Updated.

@@ -65,7 +65,7 @@ var _ sluice.Blobs = (*Disk)(nil)
 // OpenDisk opens the blobs in dir, which is created, with the folders above
 // it, if it is not there. The caller closes it.
 func OpenDisk(dir string) (*Disk, error) {
-	if err := makeDir(filepath.Clean(dir)); err != nil {
+	if err := makeDir(filepath.Clean(dir), (*os.File).Sync); err != nil {
 		return nil, fmt.Errorf("create the blob folder: %w", err)
 	}
 	root, err := os.OpenRoot(dir)
@@ -84,11 +84,11 @@ func OpenDisk(dir string) (*Disk, error) {
 }
 
 // makeDir is os.MkdirAll that makes the names it creates durable.
-func makeDir(dir string) error {
+func makeDir(dir string, sync func(*os.File) error) error {
 	err := os.Mkdir(dir, 0o700)
 	parent := filepath.Dir(dir)
 	if errors.Is(err, fs.ErrNotExist) && parent != dir {
-		if err := makeDir(parent); err != nil {
+		if err := makeDir(parent, sync); err != nil {
 			return err
 		}
 		err = os.Mkdir(dir, 0o700)
@@ -103,7 +103,7 @@ func makeDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(sync(f), f.Close())
 }
 
 // Close ends the use of the folder. What Open gave stays readable.

@@ -97,6 +97,8 @@ func TestNoFileLeft(t *testing.T) {
 	if refused == 0 {
 		t.Error("the disk never ran out of files")
 	}
+	d, _ := smallDisk(t, "size=100m,nr_inodes=2")
+	wantCode(t, "Ready with no file left", d.Ready(t.Context()), sluice.CodeStorageFull)
 }
 
 func TestReadyReadOnly(t *testing.T) {
@@ -115,51 +117,94 @@ func TestReadyReadOnly(t *testing.T) {
 	}
 }
 
+// TestWalkWithoutRights walks as a stranger does over the root of an ext4 file
+// system, whose lost+found is root's alone.
+func TestWalkWithoutRights(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("this test gives up rights: run it as root")
+	}
+	dir := t.TempDir()
+	d := openDisk(t, dir)
+	put(t, d, testKey(12), nil)
+	err := errors.Join(
+		os.Chmod(dir, 0o755),
+		os.Chmod(filepath.Join(dir, "12"), 0o755),
+		os.Mkdir(filepath.Join(dir, "lost+found"), 0o700),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread() // the rights are the thread's, which ends with the test
+	const nobody = 65534
+	if err := syscall.Setfsuid(nobody); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setfsuid(0)
+	if _, err := os.ReadDir(filepath.Join(dir, "lost+found")); err == nil {
+		t.Fatal("the rights are still there")
+	}
+	wantKeys(t, d, testKey(12))
+}
+
 // TestPowerLoss cuts a real file system off the way a power failure does, with
-// nothing written out but what Put and Remove waited for.
+// nothing written out but what the last Put or Remove waited for.
 func TestPowerLoss(t *testing.T) {
+	const size = 1_234_567
+	t.Run("after Put", func(t *testing.T) {
+		dir, lose := journaled(t)
+		d := openDisk(t, dir)
+		for i := range 5 {
+			put(t, d, testKey(i), content(i, size+i))
+		}
+		d.Close()
+		lose()
+		d = openDisk(t, dir)
+		for i := range 5 {
+			wantContent(t, d, testKey(i), content(i, size+i))
+		}
+		d.Close()
+	})
+	t.Run("after Remove", func(t *testing.T) {
+		dir, lose := journaled(t)
+		d := openDisk(t, dir)
+		put(t, d, testKey(1), content(1, size))
+		if err := d.Remove(t.Context(), testKey(1)); err != nil {
+			t.Fatal(err)
+		}
+		d.Close()
+		lose()
+		d = openDisk(t, dir)
+		_, err := d.Open(t.Context(), testKey(1))
+		wantCode(t, "Open", err, sluice.CodeNotFound)
+		d.Close()
+	})
+}
+
+// journaled gives a folder on an ext4 file system of the test's own, and what
+// makes that lose all that is in memory only.
+func journaled(t *testing.T) (dir string, lose func()) {
+	t.Helper()
 	ownMounts(t)
 	mkfs, err := exec.LookPath("mkfs.ext4")
 	if err != nil {
 		t.Skip("this test needs mkfs.ext4: install e2fsprogs")
 	}
 	base := t.TempDir()
-	image, dir := filepath.Join(base, "image"), filepath.Join(base, "disk")
+	image, disk := filepath.Join(base, "image"), filepath.Join(base, "disk")
 	writeFile(t, image, "")
-	if err := errors.Join(os.Truncate(image, 64<<20), os.Mkdir(dir, 0o700)); err != nil {
+	if err := errors.Join(os.Truncate(image, 64<<20), os.Mkdir(disk, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	run(t, mkfs, "-q", image)
-	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-o", "loop", image, disk).CombinedOutput(); err != nil {
 		t.Skipf("this test needs a loop device: %v: %s", err, out)
 	}
-
-	d, err := OpenDisk(filepath.Join(dir, "data", "blobs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const blobs, size = 8, 1_234_567
-	for i := range blobs {
-		put(t, d, testKey(i), content(i, size+i))
-	}
-	if err := d.Remove(t.Context(), testKey(0)); err != nil {
-		t.Fatal(err)
-	}
-	cutPower(t, dir)
-	d.Close()
-	run(t, "umount", dir)
-	run(t, "mount", "-o", "loop", image, dir)
-	defer run(t, "umount", dir)
-
-	d, err = OpenDisk(filepath.Join(dir, "data", "blobs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	_, err = d.Open(t.Context(), testKey(0))
-	wantCode(t, "Open of what was removed before the power failed", err, sluice.CodeNotFound)
-	for i := 1; i < blobs; i++ {
-		wantContent(t, d, testKey(i), content(i, size+i))
+	t.Cleanup(func() { run(t, "umount", disk) })
+	return filepath.Join(disk, "data", "blobs"), func() {
+		t.Helper()
+		cutPower(t, disk)
+		run(t, "umount", disk)
+		run(t, "mount", "-o", "loop", image, disk)
 	}
 }
 

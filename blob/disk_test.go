@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -130,6 +132,29 @@ func TestOpenDiskFails(t *testing.T) {
 			d.Close()
 			t.Errorf("OpenDisk(%q) succeeds", dir)
 		}
+	}
+}
+
+func TestMakeDirSyncs(t *testing.T) {
+	base := t.TempDir()
+	dir := filepath.Join(base, "a", "b", "c")
+	broken := errors.New("broken")
+	if err := makeDir(filepath.Join(base, "d"), func(*os.File) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("makeDir with a Sync that fails gives %v", err)
+	}
+	var synced []string
+	note := func(f *os.File) error {
+		name, err := filepath.Rel(base, f.Name())
+		synced = append(synced, name)
+		return err
+	}
+	for range 2 {
+		if err := makeDir(dir, note); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{".", "a", "a/b"}; !slices.Equal(synced, want) {
+		t.Errorf("makeDir syncs %q, want %q", synced, want)
 	}
 }
 
@@ -349,6 +374,33 @@ func TestSweep(t *testing.T) {
 	}
 	wantNames(t, filepath.Join(dir, tempFolder), "young")
 	wantKeys(t, d, testKey(1))
+}
+
+// TestSweepsTogether sees that Sweeps, and Puts that end, may take each other's
+// files.
+func TestSweepsTogether(t *testing.T) {
+	dir := t.TempDir()
+	d := openDisk(t, dir)
+	const files = 500
+	for i := range files {
+		writeFile(t, filepath.Join(dir, tempFolder, strconv.Itoa(i)), "")
+	}
+	var all sync.WaitGroup
+	var swept atomic.Int64
+	for range 4 {
+		all.Go(func() {
+			n, err := d.Sweep(t.Context(), time.Now().Add(time.Hour))
+			if err != nil {
+				t.Errorf("Sweep: %v", err)
+			}
+			swept.Add(int64(n))
+		})
+	}
+	all.Wait()
+	if got := swept.Load(); got != files {
+		t.Errorf("the Sweeps count %d files, want %d", got, files)
+	}
+	wantNames(t, filepath.Join(dir, tempFolder))
 }
 
 // TestSweepOfLivePut sees that a Put whose file was swept says so.

@@ -316,22 +316,41 @@ func testTaken(t *testing.T, b sluice.Blobs) {
 	}
 }
 
+// testSameKey puts many blobs under one key, with all their readers ending at
+// the same moment.
 func testSameKey(t *testing.T, b sluice.Blobs) {
-	const puts = 16
-	outcomes := make([]error, puts)
-	var all sync.WaitGroup
-	for i := range puts {
-		p := content(i, 300_000+i)
-		all.Go(func() {
-			stored, err := b.Put(t.Context(), testKey(1), bytes.NewReader(p))
-			if err == nil && stored != storedOf(p) {
-				t.Errorf("Put %d says it stored other bytes", i)
-			}
-			outcomes[i] = err
-		})
+	const puts, rounds = 16, 12
+	for round := range rounds {
+		key := testKey(round)
+		outcomes := make([]error, puts)
+		var all, read sync.WaitGroup
+		read.Add(puts)
+		for i := range puts {
+			p := content(i, 20_000+i)
+			ending := readerFunc(func([]byte) (int, error) {
+				read.Done()
+				read.Wait()
+				return 0, io.EOF
+			})
+			all.Go(func() {
+				stored, err := b.Put(t.Context(), key, io.MultiReader(bytes.NewReader(p), ending))
+				if err == nil && stored != storedOf(p) {
+					t.Errorf("Put %d says it stored other bytes", i)
+				}
+				outcomes[i] = err
+			})
+		}
+		all.Wait()
+		winner := wantOneWinner(t, outcomes)
+		wantContent(t, b, key, content(winner, 20_000+winner))
 	}
-	all.Wait()
+	if got := len(walk(t, b)); got != rounds {
+		t.Errorf("Walk names %d keys, want %d", got, rounds)
+	}
+}
 
+func wantOneWinner(t *testing.T, outcomes []error) int {
+	t.Helper()
 	winner := -1
 	for i, err := range outcomes {
 		if err != nil {
@@ -346,8 +365,7 @@ func testSameKey(t *testing.T, b sluice.Blobs) {
 	if winner < 0 {
 		t.Fatal("no Put succeeded")
 	}
-	wantContent(t, b, testKey(1), content(winner, 300_000+winner))
-	wantKeys(t, b, testKey(1))
+	return winner
 }
 
 func testManyKeys(t *testing.T, b sluice.Blobs) {
@@ -417,23 +435,26 @@ func testPanic(t *testing.T, b sluice.Blobs) {
 }
 
 func testCancelled(t *testing.T, b sluice.Blobs) {
-	const size = 8 << 20
-	for _, after := range []int{0, 1, 256 << 10, 700_000, size} {
+	p := content(1, 24<<20)
+	for _, after := range []int{0, 1, 256 << 10, 700_000, len(p)} {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		if after == 0 {
 			cancel()
 		}
-		left := after
-		r := io.TeeReader(iotest.DataErrReader(bytes.NewReader(content(after, size))), writerFunc(func(p []byte) (int, error) {
-			if left -= len(p); left <= 0 {
+		read := 0
+		r := io.TeeReader(iotest.DataErrReader(bytes.NewReader(p)), writerFunc(func(p []byte) (int, error) {
+			if read += len(p); read >= after {
 				cancel()
 			}
 			return len(p), nil
 		}))
 		_, err := b.Put(ctx, testKey(1), r)
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled after %d of %d bytes: Put gives %v", after, size, err)
+			t.Errorf("cancelled after %d bytes: Put gives %v", after, err)
+		}
+		if read == len(p) && after < len(p) {
+			t.Errorf("cancelled after %d bytes: Put reads all the same", after)
 		}
 		wantNothing(t, b, testKey(1))
 		if err := b.Remove(t.Context(), testKey(1)); err != nil {
@@ -540,14 +561,31 @@ func testWalkEnds(t *testing.T, b sluice.Blobs) {
 }
 
 func testWalkRemoves(t *testing.T, b sluice.Blobs) {
+	remove := func(key string) error { return b.Remove(t.Context(), key) }
 	for i := range 120 {
 		put(t, b, testKey(i), nil)
 	}
-	err := b.Walk(t.Context(), func(key string, _ time.Time) error { return b.Remove(t.Context(), key) })
-	if err != nil {
+	if err := b.Walk(t.Context(), func(key string, _ time.Time) error { return remove(key) }); err != nil {
 		t.Fatal(err)
 	}
 	wantKeys(t, b)
+
+	var keys []string
+	for i := range 5 {
+		keys = append(keys, testKey(i*100)) // which Disk keeps together
+		put(t, b, keys[i], nil)
+	}
+	err := b.Walk(t.Context(), func(string, time.Time) error {
+		for _, key := range keys {
+			if err := remove(key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("Walk while other keys go: %v", err)
+	}
 }
 
 func testSweepSpares(t *testing.T, b sluice.Blobs) {

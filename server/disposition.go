@@ -63,29 +63,36 @@ func isAttrChar(c byte) bool {
 }
 
 // shownName makes a name harmless for whoever saves under it: no control
-// characters, none that reorder what is read or are not seen, no separators of
-// any system, no leading dot, and no more than a file system takes. A long
-// name keeps its extension.
+// characters, none that reorder what is read, no separators of any system, no
+// dots that hide it, and no more than a file system takes. A long name keeps
+// its extension.
 func shownName(name string) string {
-	name = strings.Map(func(r rune) rune {
+	name = trimName(strings.Map(func(r rune) rune {
 		switch {
-		case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp):
+		case r == '\u200c' || r == '\u200d': // join letters and emoji, and harm nobody
+			return r
+		case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp):
 			return -1
 		case strings.ContainsRune(`/\:*?<>|`, r):
 			return '_'
 		}
 		return r
-	}, name)
-	name = strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(name), "."))
+	}, name))
 	if len(name) > maxShownName {
 		ext := ""
-		if i := strings.LastIndexByte(name, '.'); len(name)-i <= 16 {
+		if i := strings.LastIndexByte(name, '.'); i >= len(name)-16 {
 			ext = name[i:]
 		}
-		name = strings.ToValidUTF8(name[:maxShownName-len(ext)], "") + ext
+		name = trimName(strings.ToValidUTF8(name[:maxShownName-len(ext)], "") + ext)
 	}
 	if name == "" {
 		return "file"
 	}
 	return name
+}
+
+// trimName takes away the dots and spaces at the ends of a name, which hide a
+// file or are dropped when it is saved.
+func trimName(name string) string {
+	return strings.TrimFunc(name, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
 }

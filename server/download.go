@@ -2,7 +2,9 @@ package server
 
 import (
 	"encoding/base64"
+	"errors"
 	"html/template"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,28 +12,33 @@ import (
 	"sluice"
 )
 
-// sandbox is what a browser may do with anything that leaves under /l: nothing.
-const sandbox = "sandbox; default-src 'none'; frame-ancestors 'none'"
-
 // maxRanges is how many ranges of a file one request gets; one that asks for
 // more gets all of it, as RFC 9110 section 14.2 allows.
 const maxRanges = 8
+
+// protection is what every answer under /l carries: no
+// browser shall run, keep, frame or index what a stranger uploaded.
+var protection = map[string]string{
+	"Content-Security-Policy":      "sandbox; default-src 'none'; frame-ancestors 'none'",
+	"X-Content-Type-Options":       "nosniff",
+	"Cross-Origin-Resource-Policy": "same-origin",
+	"Cross-Origin-Opener-Policy":   "same-origin",
+	"Referrer-Policy":              "no-referrer",
+	"X-Robots-Tag":                 "noindex, nofollow",
+	"Cache-Control":                "private, no-store",
+}
+
+func protect(h http.Header) {
+	for name, value := range protection {
+		h.Set(name, value)
+	}
+}
 
 // redeem turns the token of a link into bytes. The service decides and records
 // before the first of them leaves.
 func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
-	for name, value := range map[string]string{
-		"Content-Security-Policy":      sandbox,
-		"X-Content-Type-Options":       "nosniff",
-		"Cross-Origin-Resource-Policy": "same-origin",
-		"Cross-Origin-Opener-Policy":   "same-origin",
-		"Referrer-Policy":              "no-referrer",
-		"X-Robots-Tag":                 "noindex, nofollow",
-		"Cache-Control":                "private, no-store",
-	} {
-		c.header.Set(name, value)
-	}
+	protect(c.header)
 	grant, err := s.svc.Redeem(r.Context(), r.PathValue("token"), c.bearer(r))
 	s.metrics.redeemed(err)
 	if err != nil {
@@ -88,18 +95,27 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 var refusals = map[int]error{
 	http.StatusPreconditionFailed:           sluice.Errorf(sluice.CodePreconditionFailed, "the file is not the one that was asked for"),
 	http.StatusRequestedRangeNotSatisfiable: sluice.Errorf(sluice.CodeRange, "no byte of the file lies in the range"),
+	http.StatusInternalServerError:          errors.New("the bytes of the file have no size"),
 }
 
 // withRange drops a Range that RFC 9110 lets a server ignore or demands that it
 // does: for another method than GET, of another unit than bytes, of too many.
 func withRange(r *http.Request) *http.Request {
 	unit, set, _ := strings.Cut(r.Header.Get("Range"), "=")
+	ranges := strings.Split(set, ",")
 	switch {
-	case unit == "" && set == "":
-	case r.Method != http.MethodGet, !strings.EqualFold(unit, "bytes"), strings.Count(set, ",") >= maxRanges:
+	case unit == "":
+	case r.Method != http.MethodGet, !strings.EqualFold(unit, "bytes"), len(ranges) > maxRanges:
 		r.Header.Del("Range")
 	default:
-		r.Header.Set("Range", "bytes="+set)
+		for i, spec := range ranges {
+			// The last 0 bytes are no bytes, which http.ServeContent does not
+			// know; a range from beyond every end is none either.
+			if last, isSuffix := strings.CutPrefix(strings.TrimSpace(spec), "-"); isSuffix && last != "" && strings.Trim(last, "0") == "" {
+				ranges[i] = strconv.Itoa(math.MaxInt64) + "-"
+			}
+		}
+		r.Header.Set("Range", "bytes="+strings.Join(ranges, ","))
 	}
 	return r
 }
@@ -121,6 +137,7 @@ func mediaType(t string) string {
 // else with a problem.
 func (c *call) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	w = c.record(w)
+	protect(c.header) // http.ServeContent takes some of it back
 	c.header.Set("Vary", "Accept")
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		c.fail(w, r, err)

@@ -130,16 +130,38 @@ func TestBadInput(t *testing.T) {
 	c.unchanged(t, before, 1)
 }
 
+// TestForever lets a key without a bound go as far as the calendar.
+func TestForever(t *testing.T) {
+	c := newClient(t)
+	f := c.upload(t, "a.txt", "text/plain", "hello")
+	_, forever, err := c.CreateKey(t.Context(), sluice.Operator(c.Ledger(sluice.Test)), sluice.NewKey{Name: "forever", MaxLinkLifetime: sluice.Forever})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const last = 253402300799 // of the year 9999
+	if l := c.as(forever).mint(t, f.ID, fmt.Sprintf(`{"expires_at":%d}`, last)); *l.ExpiresAt != last {
+		t.Errorf("%+v", l)
+	}
+	before := c.state(t)
+	for _, body := range []string{fmt.Sprintf(`{"expires_at":%d}`, last+1), `{"expires_at":9223372036854775807}`, `{"expires_in_seconds":9223372036854775807}`} {
+		a := c.as(forever).ask(t, "POST", "/v1/files/"+f.ID+"/links", body).want(t, 400)
+		if p := c.problem(t, a, sluice.CodeValidation); p.Errors[0].Code != "out_of_range" {
+			t.Errorf("%s: %s", body, a.body)
+		}
+	}
+	c.unchanged(t, before, 0)
+}
+
 // TestAllFailures holds a problem to naming every failure, in order.
 func TestAllFailures(t *testing.T) {
 	c := newClient(t)
-	a := c.ask(t, "POST", "/v1/file_links", `{"file_id":7,"zeal":1,"expires_in_seconds":"x","metadata":{"a":1,"b":[]}}`)
+	a := c.ask(t, "POST", "/v1/file_links", `{"file_id":7,"zeal":1,"expires_in_seconds":"x","metadata":{"a":1,"b":[],"c":2,"d":3,"e":4}}`)
 	p := c.problem(t, a.want(t, 400), sluice.CodeValidation)
 	var got []string
 	for _, e := range p.Errors {
 		got = append(got, e.Param+" "+e.Code)
 	}
-	want := "expires_in_seconds invalid, file_id invalid, metadata.a invalid, metadata.b invalid, zeal unknown"
+	want := "expires_in_seconds invalid, file_id invalid, metadata.a invalid, metadata.b invalid, metadata.c invalid, metadata.d invalid, metadata.e invalid, zeal unknown"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("%v", got)
 	}

@@ -2,7 +2,10 @@ package server_test
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -85,6 +88,9 @@ func TestAuthorisation(t *testing.T) {
 
 	for _, rt := range server.Table() {
 		if rt.Scope == server.Public {
+			if strings.HasPrefix(rt.Path, "/v1/") {
+				t.Errorf("%s %s asks for no key", rt.Method, rt.Path)
+			}
 			continue
 		}
 		t.Run(rt.Operation, func(t *testing.T) {
@@ -195,6 +201,48 @@ func TestUnrouted(t *testing.T) {
 		c.problem(t, a, test.code)
 		if got := a.header.Get("Allow"); got != test.allow {
 			t.Errorf("%s %s: Allow is %q, want %q", test.method, test.path, got, test.allow)
+		}
+	}
+}
+
+// broken is a store whose reads fail.
+type broken struct {
+	sluice.Store
+	err error
+}
+
+func (s broken) View(context.Context, func(sluice.Reader) error) error { return s.err }
+
+// TestInternal shows an error of ours to nobody but the log.
+func TestInternal(t *testing.T) {
+	good := sluicetest.NewService(t)
+	_, secret := good.NewKey(t, good.Ledger(sluice.Test))
+	for name, cause := range map[string]error{
+		"untyped": errors.New("disk 7 of rack 3 smells"),
+		"typed":   sluice.Wrap(sluice.CodeInternal, "the disk smells", errors.New("disk 7 of rack 3 smells")),
+		"unknown": sluice.Errorf("odd", "disk 7 of rack 3 smells"),
+	} {
+		svc, err := sluice.New(sluice.Config{
+			Store: broken{good.Store, cause}, Blobs: good.Blobs, SigningKeys: []sluice.SigningKey{{}}, PublicURL: good.PublicURL(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := &sluicetest.Log{}
+		srv, err := server.New(svc, server.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ts := httptest.NewServer(srv)
+		defer ts.Close()
+		c := client{&sluicetest.Server{Service: good, URL: ts.URL}, secret}
+		a := c.ask(t, "GET", "/v1/files", "").want(t, 500)
+		c.problem(t, a, sluice.CodeInternal)
+		if strings.Contains(string(a.body), "smells") {
+			t.Errorf("%s: shown: %s", name, a.body)
+		}
+		if !strings.Contains(log.String(), "smells") || !strings.Contains(log.String(), a.header.Get("X-Request-Id")) {
+			t.Errorf("%s: logged: %s", name, log)
 		}
 	}
 }

@@ -276,7 +276,7 @@ func TestStalledUpload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const stall = 300 * time.Millisecond
+	const stall = 500 * time.Millisecond
 	srv.SetStall(stall)
 	ts := httptest.NewServer(srv)
 	defer ts.Close()

@@ -43,7 +43,7 @@ func (r *reader) Entries(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Page)
 }
 
 func entryListing(f sluice.EntryFilter) listing {
-	q := listing{columns: entryColumns, table: "entry", at: "time", tie: "seq", least: int64(-1)}
+	q := listing{columns: entryColumns, table: "entry", ledger: "ledger", at: "time", tie: "seq", least: int64(-1), place: "SELECT time, seq FROM entry WHERE id = $1 AND ledger = $2"}
 	q.equal("file_id", f.FileID)
 	q.equal("link_id", f.LinkID)
 	q.equal("key_id", f.KeyID)

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"sluice"
@@ -60,12 +61,9 @@ func (b *truth) Scan(v any) error {
 }
 
 func (r *reader) File(l sluice.LedgerID, id string) (sluice.File, error) {
-	f := sluice.File{Ledger: l}
-	ledger, err := r.ledgerID(l)
-	if err == nil {
-		err = r.one(fileFields(&f), "SELECT "+fileColumns+" FROM file WHERE id = $1 AND ledger = $2", id, ledger)
-	}
-	return f, err
+	return once(r, r.seen().files, l, id, "SELECT "+fileColumns+" FROM file WHERE id = $1 AND ledger = $2", fileFields, func(f *sluice.File) {
+		f.Ledger, f.Metadata = l, maps.Clone(f.Metadata)
+	})
 }
 
 func (r *reader) Files(l sluice.LedgerID, f sluice.FileFilter, p sluice.Page) (sluice.List[sluice.File], error) {
@@ -76,12 +74,23 @@ func (r *reader) Files(l sluice.LedgerID, f sluice.FileFilter, p sluice.Page) (s
 }
 
 func fileListing(f sluice.FileFilter) listing {
-	q := listing{columns: fileColumns, table: "file", at: "created", tie: "id", least: "", where: " AND deleted IS NULL"}
+	q := listing{columns: fileColumns, table: "file", ledger: "ledger", at: "created", tie: "id", least: "", place: "SELECT created, id FROM file WHERE id = $1 AND ledger = $2"}
+	deleted := "deleted"
+	if f.Linked != nil {
+		q.table, q.ledger, q.at, q.tie, deleted = "linked JOIN file ON file.id = linked.file_id", "file_ledger", "file_created", "file_id", "file_deleted"
+		q.and("resource_type =", f.Linked.Type)
+		q.and("resource_id =", f.Linked.ID)
+	}
 	if f.Status == sluice.DeletedFiles {
-		q.where = " AND deleted IS NOT NULL"
+		q.where += " AND " + deleted + " IS NOT NULL"
+	} else {
+		q.where += " AND " + deleted + " IS NULL"
 	}
 	q.equal("purpose", f.Purpose)
 	q.equal("filename", f.Filename)
+	if f.Title != "" {
+		q.where += " AND title <> ''"
+	}
 	q.equal("title", f.Title)
 	q.equal("type", f.Type)
 	if f.SHA256 != nil {
@@ -89,10 +98,6 @@ func fileListing(f sluice.FileFilter) listing {
 	}
 	if f.Size != (sluice.Range[int64]{}) {
 		q.between("size", integers(f.Size))
-	}
-	if f.Linked != nil {
-		q.where += " AND id IN (SELECT file_id FROM linked WHERE resource_type = " + q.placeholder(f.Linked.Type) +
-			" AND resource_id = " + q.placeholder(f.Linked.ID) + ")"
 	}
 	q.in("id", f.IDs)
 	return q
@@ -145,6 +150,7 @@ func (t *tx) link(file string, linked []sluice.Resource) error {
 }
 
 func (t *tx) UpdateFile(f sluice.File, e sluice.Entry) error {
+	t.group.forget()
 	ledger, err := t.own(f.Ledger)
 	if err != nil {
 		return err
@@ -166,6 +172,7 @@ func (t *tx) UpdateFile(f sluice.File, e sluice.Entry) error {
 
 // DeleteFile implements sluice.Tx. A file that is deleted already is CodeNotFound.
 func (t *tx) DeleteFile(id string, now time.Time, e sluice.Entry) error {
+	t.group.forget()
 	err := t.change(e, "UPDATE file SET deleted = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND deleted IS NULL", id, t.head.id, micros(now))
 	if err != nil {
 		return err

@@ -62,12 +62,9 @@ func (r *reader) KeyByHash(hash sluice.Digest) (k sluice.Key, err error) {
 }
 
 func (r *reader) Key(l sluice.LedgerID, id string) (sluice.Key, error) {
-	k := sluice.Key{Ledger: l}
-	ledger, err := r.ledgerID(l)
-	if err == nil {
-		err = r.one(keyFields(&k), "SELECT "+keyColumns+" FROM key WHERE id = $1 AND ledger = $2", id, ledger)
-	}
-	return k, err
+	return once(r, r.seen().keys, l, id, "SELECT "+keyColumns+" FROM key WHERE id = $1 AND ledger = $2", keyFields, func(k *sluice.Key) {
+		k.Ledger, k.Scopes = l, slices.Clone(k.Scopes)
+	})
 }
 
 func (r *reader) Keys(l sluice.LedgerID, p sluice.Page) (sluice.List[sluice.Key], error) {
@@ -78,7 +75,7 @@ func (r *reader) Keys(l sluice.LedgerID, p sluice.Page) (sluice.List[sluice.Key]
 }
 
 func keyListing() listing {
-	return listing{columns: keyColumns, table: "key", at: "created", tie: "id", least: ""}
+	return listing{columns: keyColumns, table: "key", ledger: "ledger", at: "created", tie: "id", least: "", place: "SELECT created, id FROM key WHERE id = $1 AND ledger = $2"}
 }
 
 func (t *tx) CreateKey(k sluice.Key, e sluice.Entry) error {
@@ -158,6 +155,7 @@ func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
 
 // RevokeKey implements sluice.Tx. A key that is revoked already is CodeNotFound.
 func (t *tx) RevokeKey(id string, now time.Time, e sluice.Entry) error {
+	t.group.forget()
 	err := t.change(e, "UPDATE key SET revoked = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND revoked IS NULL", id, t.head.id, micros(now))
 	if err != nil {
 		return err

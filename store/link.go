@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -50,42 +52,73 @@ func (n *networks) Scan(v any) error {
 }
 
 func (r *reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
-	link := sluice.Link{Ledger: l}
-	ledger, err := r.ledgerID(l)
-	if err == nil {
-		err = r.one(linkFields(&link), "SELECT "+linkColumns+" FROM link WHERE id = $1 AND ledger = $2", id, ledger)
-	}
-	return link, err
+	return once(r, r.seen().links, l, id, "SELECT "+linkColumns+" FROM link WHERE id = $1 AND ledger = $2", linkFields, func(link *sluice.Link) {
+		link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
+	})
 }
 
 func (r *reader) Links(l sluice.LedgerID, f sluice.LinkFilter, p sluice.Page) (sluice.List[sluice.Link], error) {
-	return list(r, l, linkListing(f), moments(f.Created), p, func(link *sluice.Link) []any {
+	created, err := r.linksCreated(l, f)
+	if err != nil {
+		return sluice.List[sluice.Link]{}, err
+	}
+	return list(r, l, linkListing(f), created, p, func(link *sluice.Link) []any {
 		link.Ledger = l
 		return linkFields(link)
 	})
 }
 
+// linksCreated is when the links of a list may have been made. No index holds
+// those that expire within some time together in the order in which they were
+// made. But a link expires after it was made, and no link of its ledger has
+// lived longer than the longest, so only a part of the list need be looked at:
+// in the worst case the links that were made within that longest lifetime, and
+// all links of a ledger in which one never ends.
+func (r *reader) linksCreated(l sluice.LedgerID, f sluice.LinkFilter) (interval, error) {
+	created, expires := moments(f.Created), linksExpire(f)
+	if expires.to < math.MaxInt64 {
+		created.to = min(created.to, expires.to)
+	}
+	if expires.from == math.MinInt64 {
+		return created, nil
+	}
+	longest, err := r.longest(l)
+	if longest < math.MaxInt64 {
+		created.from = max(created.from, expires.from-longest)
+	}
+	return created, err
+}
+
+// linksExpire is when the links of a list expire, as far as they do.
+func linksExpire(f sluice.LinkFilter) interval {
+	expires := moments(f.Expires)
+	if f.Expired != nil && *f.Expired {
+		expires.to = min(expires.to, f.Now.UnixMicro()+1)
+	}
+	if f.Expired != nil && !*f.Expired {
+		expires.from = max(expires.from, f.Now.UnixMicro()+1)
+	}
+	return expires
+}
+
 func linkListing(f sluice.LinkFilter) listing {
-	q := listing{columns: linkColumns, table: "link", at: "created", tie: "id", least: "", where: " AND ended <> 'revoked'"}
+	q := listing{columns: linkColumns, table: "link", ledger: "ledger", at: "created", tie: "id", least: "", place: "SELECT created, id FROM link WHERE id = $1 AND ledger = $2", where: " AND ended <> 'revoked'"}
 	q.equal("file_id", f.FileID)
 	q.in("id", f.IDs)
 	switch {
-	case f.Expired == nil:
-	case *f.Expired:
-		q.and("expires <=", micros(f.Now))
-	default:
-		q.and("(expires IS NULL OR expires >", micros(f.Now))
-		q.where += ")"
-	}
-	switch {
 	case f.Revoked == nil:
 	case *f.Revoked:
-		q.where += " AND revoked IS NOT NULL"
+		q.where += " AND ended <> ''"
 	default:
-		q.where += " AND revoked IS NULL"
+		q.where += " AND ended = ''"
 	}
-	if f.Expires != (sluice.TimeRange{}) {
-		q.between("expires", moments(f.Expires))
+	switch expires := linksExpire(f); {
+	case expires == everything:
+	case f.Expires == (sluice.TimeRange{}) && !*f.Expired:
+		q.and("(expires IS NULL OR expires >=", expires.from)
+		q.where += ")"
+	default:
+		q.between("expires", expires)
 	}
 	return q
 }
@@ -95,6 +128,7 @@ func (t *tx) CreateLink(l sluice.Link, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
+	t.lasts(l)
 	return t.change(e, "INSERT INTO link (ledger, "+linkColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"+
 		" $15, $16, $17, $18, $19)",
 		ledger, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(), micros(l.Created), micros(l.Updated),
@@ -107,12 +141,30 @@ func (t *tx) UpdateLink(l sluice.Link, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
+	t.group.forget()
+	t.lasts(l)
 	return t.change(e, "UPDATE link SET reason = $3, metadata = $4, max_downloads = $5, allowed_ips = $6, updated = $7, expires = $8, revoked = $9, ended = $10"+
 		" WHERE id = $1 AND ledger = $2",
 		l.ID, ledger, l.Reason, metadata(l.Metadata).text(), l.MaxDownloads, networks(l.AllowedIPs).text(),
 		micros(l.Updated), micros(l.Expires), micros(l.Revoked), string(l.Ended))
 }
 
+// lasts has the ledger know of a link's lifetime.
+func (t *tx) lasts(l sluice.Link) {
+	lifetime := int64(math.MaxInt64)
+	if !l.Expires.IsZero() {
+		lifetime = l.Expires.UnixMicro() - l.Created.UnixMicro()
+	}
+	t.head.longest = max(t.head.longest, lifetime)
+}
+
 func (t *tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
-	return t.change(e, "UPDATE link SET downloads = downloads + 1, redeemed = $3 WHERE id = $1 AND ledger = $2", id, t.head.id, micros(now))
+	err := t.change(e, "UPDATE link SET downloads = downloads + 1, redeemed = $3 WHERE id = $1 AND ledger = $2", id, t.head.id, micros(now))
+	name := object{t.head.id, id}
+	if l, ok := t.group.links[name]; ok && err == nil {
+		l.Downloads++
+		l.Redeemed = now.UTC().Truncate(time.Microsecond)
+		t.group.links[name] = l
+	}
+	return err
 }

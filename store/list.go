@@ -15,8 +15,10 @@ import (
 // conditions, which are constants with a numbered placeholder at their end.
 type listing struct {
 	columns, table string
+	ledger         string // the column that names the ledger
 	at, tie        string // the columns that order it
 	least          any    // what is below every tie
+	place          string // gives the place of an object by its id and ledger, whatever became of it
 	where          string
 	filters        []any
 }
@@ -105,19 +107,19 @@ func integers(r sluice.Range[int64]) interval {
 		i.from = max(i.from, *r.GTE)
 	}
 	if r.GT != nil {
-		i.from = max(i.from, after(*r.GT))
+		i.from = max(i.from, above(*r.GT))
 	}
 	if r.LT != nil {
 		i.to = min(i.to, *r.LT)
 	}
 	if r.LTE != nil {
-		i.to = min(i.to, after(*r.LTE))
+		i.to = min(i.to, above(*r.LTE))
 	}
 	return i
 }
 
-// after is the next integer, where there is one.
-func after(n int64) int64 { return max(n, n+1) }
+// above is the next integer, where there is one.
+func above(n int64) int64 { return max(n, n+1) }
 
 // ceil is the first whole microsecond that is not before t.
 func ceil(t time.Time) int64 {
@@ -133,7 +135,7 @@ func (q *listing) query(up bool) string {
 	}
 	key := "(" + q.at + ", " + q.tie + ")"
 	return "SELECT " + q.columns + " FROM " + q.table +
-		" WHERE ledger = $1 AND " + key + " > ($2, $3) AND " + key + " < ($4, $5)" + q.where +
+		" WHERE " + q.ledger + " = $1 AND " + key + " > ($2, $3) AND " + key + " < ($4, $5)" + q.where +
 		" ORDER BY " + q.at + order + ", " + q.tie + order + " LIMIT $6"
 }
 
@@ -151,7 +153,7 @@ func (q *listing) cursor(r *reader, ledger int64, p sluice.Page, s *span) error 
 		return nil
 	}
 	var at position
-	err := r.one([]any{&at.at, &at.tie}, "SELECT "+q.at+", "+q.tie+" FROM "+q.table+" WHERE id = $1 AND ledger = $2", id, ledger)
+	err := r.one([]any{&at.at, &at.tie}, q.place, id, ledger)
 	switch {
 	case err == errNotFound:
 		var v sluice.Invalid

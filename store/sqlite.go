@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -29,10 +31,13 @@ var sqliteDialect = dialect{begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqlit
 // readable by its owner only. Several processes of one machine may share it.
 // A schema newer than this binary knows is refused.
 func OpenSQLite(path string, opts Options) (*Store, error) {
-	return openSQLite(path, opts, maxGroup)
+	return openSQLite(path, opts, maxGroup, 5*time.Second)
 }
 
-func openSQLite(path string, opts Options, group int) (_ *Store, err error) {
+// openSQLite has group requests share a commit, and waits for another
+// process's lock as long as wait says.
+func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *Store, err error) {
+	opts = opts.complete()
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open database %s: %w", path, err)
@@ -48,31 +53,29 @@ func openSQLite(path string, opts Options, group int) (_ *Store, err error) {
 	}
 	file.Close()
 
-	db, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL",
-		"_pragma=temp_store(MEMORY)", "_pragma=cache_size(-32768)"))
+	busy := fmt.Sprintf("_busy_timeout=%d", wait.Milliseconds())
+	db, err := sql.Open("sqlite", sqliteDSN(path, busy, "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL",
+		"_pragma=temp_store(MEMORY)", "_pragma=cache_size(-16384)", "_pragma=wal_autocheckpoint(4000)"))
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
 	files, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
 	if err == nil {
-		err = migrate(context.Background(), goose.DialectSQLite3, db, files)
+		err = migrate(context.Background(), goose.DialectSQLite3, db, files, opts.Log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	readDB, err := sql.Open("sqlite", sqliteDSN(path, "_query_only=1", "_pragma=cache_size(-8192)"))
+	readDB, err := sql.Open("sqlite", sqliteDSN(path, busy, "_query_only=1", "_pragma=cache_size(-8192)"))
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return newStore(sqliteDialect, db, readDB, runtime.GOMAXPROCS(0), group, opts), nil
+	return newStore(sqliteDialect, db, readDB, runtime.GOMAXPROCS(0), group, opts.Random), nil
 }
 
 func sqliteDSN(path string, params ...string) string {
-	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "_busy_timeout=5000"}
-	for _, p := range params {
-		u.RawQuery += "&" + p
-	}
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: strings.Join(params, "&")}
 	return u.String()
 }
 

@@ -29,6 +29,16 @@ type Options struct {
 	Log    *slog.Logger // slog.Default() when nil
 }
 
+func (o Options) complete() Options {
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return o
+}
+
 // dialect is what differs between databases besides their migrations.
 type dialect struct {
 	begin string // begins the writer's transaction, and takes its locks
@@ -44,10 +54,9 @@ type Store struct {
 	db     *sql.DB // for the writer
 	readDB *sql.DB
 	random io.Reader // read by the writer only
-	log    *slog.Logger
 
 	queue   chan *request
-	size    int           // largest group
+	group   int           // how many requests may share a commit
 	stopped chan struct{} // closed when the writer has ended
 	readers chan *conn    // nil stands for one that is not open
 	ledgers sync.Map      // sluice.LedgerID to int64: the ids of committed ledgers, which never change
@@ -59,18 +68,11 @@ type Store struct {
 
 var _ sluice.Store = (*Store)(nil)
 
-func newStore(d dialect, db, readDB *sql.DB, readers, size int, opts Options) *Store {
+func newStore(d dialect, db, readDB *sql.DB, readers, group int, random io.Reader) *Store {
 	s := &Store{
-		dialect: d, db: db, readDB: readDB, log: opts.Log, size: size,
+		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(random), group: group,
 		queue: make(chan *request), stopped: make(chan struct{}), readers: make(chan *conn, readers),
 	}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
-	if opts.Random == nil {
-		opts.Random = rand.Reader
-	}
-	s.random = bufio.NewReader(opts.Random)
 	for range readers {
 		s.readers <- nil
 	}
@@ -80,7 +82,7 @@ func newStore(d dialect, db, readDB *sql.DB, readers, size int, opts Options) *S
 
 // migrate brings the schema up to what this binary knows, and refuses one
 // that is newer. Of several processes that do so at once, one migrates.
-func migrate(ctx context.Context, d goose.Dialect, db *sql.DB, files fs.FS) error {
+func migrate(ctx context.Context, d goose.Dialect, db *sql.DB, files fs.FS, log *slog.Logger) error {
 	p, err := goose.NewProvider(d, db, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
@@ -95,6 +97,9 @@ func migrate(ctx context.Context, d goose.Dialect, db *sql.DB, files fs.FS) erro
 		}
 		if has == knows {
 			return nil
+		}
+		if has > 0 {
+			log.Info("bringing the database's schema up to date", "has", has, "knows", knows)
 		}
 		if _, err = p.Up(ctx); err != nil && attempt == 3 {
 			return fmt.Errorf("migrate the schema from version %d to %d: %w", has, knows, err)
@@ -126,7 +131,7 @@ func (s *Store) Close() error {
 	close(s.queue)
 	for range cap(s.readers) {
 		if c := <-s.readers; c != nil {
-			c.Close()
+			c.discard()
 		}
 	}
 	err := s.readDB.Close()
@@ -204,6 +209,7 @@ type conn struct {
 	stmts map[string]*sql.Stmt
 }
 
+// connect takes a connection out of db.
 func connect(ctx context.Context, db *sql.DB) (*conn, error) {
 	c, err := db.Conn(ctx)
 	if err != nil {
@@ -212,10 +218,14 @@ func connect(ctx context.Context, db *sql.DB) (*conn, error) {
 	return &conn{Conn: c, stmts: map[string]*sql.Stmt{}}, nil
 }
 
-// discard closes the connection for good, whatever state it is in.
+// discard closes the connection for good, whatever state it is in. Statements
+// that are left open would keep it, and its locks, alive.
 func (c *conn) discard() {
+	for _, stmt := range c.stmts {
+		stmt.Close()
+	}
+	c.stmts = nil
 	c.Raw(func(any) error { return driver.ErrBadConn })
-	c.Close()
 }
 
 func (c *conn) prepared(ctx context.Context, query string) (*sql.Stmt, error) {

@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sluice"
@@ -18,7 +18,7 @@ type reader struct {
 	ctx   context.Context
 	store *Store
 	conn  *conn
-	heads map[sluice.LedgerID]*head // in an Update
+	group *group // in an Update
 	err   error
 }
 
@@ -75,7 +75,7 @@ func many[T any](r *reader, fields func(*T) []any, query string, args ...any) (l
 
 // ledgerID gives the number of a ledger, 0 for one that has no entry yet.
 func (r *reader) ledgerID(l sluice.LedgerID) (int64, error) {
-	if r.heads != nil {
+	if r.group != nil {
 		h, err := r.headOf(l)
 		if err != nil {
 			return 0, err
@@ -98,16 +98,69 @@ func (r *reader) ledgerID(l sluice.LedgerID) (int64, error) {
 
 // headOf takes the head of a ledger.
 func (r *reader) headOf(l sluice.LedgerID) (*head, error) {
-	if h, ok := r.heads[l]; ok {
+	if h, ok := r.group.heads[l]; ok {
 		return h, nil
 	}
 	h := &head{}
-	err := r.one([]any{&h.id, &h.next}, "SELECT id, next FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	err := r.one([]any{&h.id, &h.next, &h.longest}, "SELECT id, next, longest FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
 	if err != nil && err != errNotFound {
 		return nil, err
 	}
-	r.heads[l] = h
+	r.group.heads[l] = h
 	return h, nil
+}
+
+// longest is the longest lifetime of the links of a ledger.
+func (r *reader) longest(l sluice.LedgerID) (longest int64, err error) {
+	if r.group != nil {
+		h, err := r.headOf(l)
+		return h.longest, err
+	}
+	err = r.one([]any{&longest}, "SELECT longest FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	if err == errNotFound {
+		err = nil
+	}
+	return longest, err
+}
+
+// object names what a group has read.
+type object struct {
+	ledger int64
+	id     string
+}
+
+// seen is what the group has read; a View keeps nothing.
+func (r *reader) seen() *group {
+	if r.group == nil {
+		return &group{}
+	}
+	return r.group
+}
+
+// once reads one object with a query of its id and ledger. In an Update it
+// asks the database once for the whole group: until that is committed only the
+// writer changes anything, and it notes or forgets what it changes. Each caller
+// gets a copy of its own.
+func once[T any](r *reader, seen map[object]T, l sluice.LedgerID, id, query string, fields func(*T) []any, own func(*T)) (v T, err error) {
+	ledger, err := r.ledgerID(l)
+	if err != nil {
+		return v, err
+	}
+	if r.err != nil {
+		return v, r.err
+	}
+	name := object{ledger, id}
+	v, ok := seen[name]
+	if !ok {
+		if err := r.one(fields(&v), query, id, ledger); err != nil {
+			return v, err
+		}
+		if seen != nil {
+			seen[name] = v
+		}
+	}
+	own(&v)
+	return v, nil
 }
 
 // tx is the transaction of one Update.
@@ -162,7 +215,7 @@ func (t *tx) own(l sluice.LedgerID) (int64, error) {
 		return 0, t.fail(fmt.Errorf("an update of ledger %s cannot write to %s", t.ledger, l))
 	}
 	if t.head.id == 0 {
-		if _, err := t.exec("INSERT INTO ledger (account, mode, next) VALUES ($1, $2, 0)", l.Account, string(l.Mode)); err != nil {
+		if _, err := t.exec("INSERT INTO ledger (account, mode, next, longest) VALUES ($1, $2, 0, 0)", l.Account, string(l.Mode)); err != nil {
 			return 0, err
 		}
 		err := t.one([]any{&t.head.id}, "SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
@@ -235,13 +288,39 @@ func (m *metadata) Scan(v any) error {
 		return fmt.Errorf("metadata is stored as text, not as %T", v)
 	}
 	*m = nil
-	if s == "" {
+	if s == "" || m.parse(s) {
 		return nil
 	}
 	return json.Unmarshal([]byte(s), (*map[string]string)(m))
 }
 
+// parse reads what text wrote when nothing in it had to be escaped. It saves
+// the hot path the time of a JSON decoder.
+func (m *metadata) parse(s string) bool {
+	if strings.IndexByte(s, '\\') >= 0 {
+		return false
+	}
+	parsed := metadata{}
+	rest, ok := strings.CutPrefix(s, `{"`)
+	for ok {
+		key, value, found := strings.Cut(rest, `":"`)
+		if value, rest, ok = strings.Cut(value, `"`); !found || !ok {
+			return false
+		}
+		parsed[key] = value
+		if rest == "}" {
+			*m = parsed
+			return true
+		}
+		rest, ok = strings.CutPrefix(rest, `,"`)
+	}
+	return false
+}
+
 // optional is how a text that may be missing is stored: "" as NULL.
-func optional(s string) sql.NullString {
-	return sql.NullString{String: s, Valid: s != ""}
+func optional(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }

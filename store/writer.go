@@ -107,58 +107,83 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 // more to come: the next group gathers while this one commits.
 func (s *Store) write() {
 	defer close(s.stopped)
-	w := writer{store: s, heads: map[sluice.LedgerID]*head{}}
-	group := make([]*request, 0, s.size)
+	w := writer{store: s, group: newGroup()}
+	requests := make([]*request, 0, s.group)
 	for r := range s.queue {
-		group = s.gather(append(group[:0], r))
-		w.commit(group)
-		for _, r := range group {
+		requests = s.gather(append(requests[:0], r))
+		w.commit(requests)
+		for _, r := range requests {
 			close(r.done)
 		}
-		clear(group)
+		clear(requests)
 	}
 	if w.conn != nil {
-		w.conn.Close()
+		w.conn.discard()
 	}
 }
 
-func (s *Store) gather(group []*request) []*request {
-	for len(group) < s.size {
+// gather adds the requests that wait now.
+func (s *Store) gather(requests []*request) []*request {
+	for len(requests) < s.group {
 		select {
 		case r, ok := <-s.queue:
 			if !ok {
-				return group
+				return requests
 			}
-			group = append(group, r)
+			requests = append(requests, r)
 		default:
-			return group
+			return requests
 		}
 	}
-	return group
+	return requests
 }
 
 // writer is what the writing goroutine alone uses.
 type writer struct {
 	store *Store
 	conn  *conn // nil: to be opened
-	heads map[sluice.LedgerID]*head
+	group *group
 }
 
-// head is the end of a ledger, as this group has it. Another process may move
-// it between groups, so it is read anew in each.
+// group is what the requests that share a transaction know of the database.
+// Between groups another process may change it, so each starts from nothing.
+type group struct {
+	heads map[sluice.LedgerID]*head
+	keys  map[object]sluice.Key
+	files map[object]sluice.File
+	links map[object]sluice.Link
+}
+
+func newGroup() *group {
+	return &group{
+		heads: map[sluice.LedgerID]*head{}, keys: map[object]sluice.Key{},
+		files: map[object]sluice.File{}, links: map[object]sluice.Link{},
+	}
+}
+
+// forget has the objects read again.
+func (g *group) forget() {
+	clear(g.keys)
+	clear(g.files)
+	clear(g.links)
+}
+
+// head is the end of a ledger.
 type head struct {
 	id      int64 // 0: nothing was recorded in the ledger yet
 	next    int64 // seq of the next entry
+	longest int64 // microseconds that a link lived or will; the largest int64 when one has no end
 	changed bool
 }
 
 // commit runs a group. When the transaction itself fails, nothing of it is
 // applied, and all that had succeeded get the error.
-func (w *writer) commit(group []*request) {
+func (w *writer) commit(requests []*request) {
 	ctx := context.Background()
-	clear(w.heads)
+	clear(w.group.heads)
+	w.group.forget()
 	err := w.begin(ctx)
-	for _, r := range group {
+	for _, r := range requests {
 		if r.ctx.Err() != nil && r.state.CompareAndSwap(waiting, abandoned) {
 			r.err = r.ctx.Err()
 			continue
@@ -178,8 +203,7 @@ func (w *writer) commit(group []*request) {
 		w.conn.discard()
 		w.conn = nil
 	}
-	w.store.log.Error("nothing of a group of updates was applied", "updates", len(group), "error", err)
-	for _, r := range group {
+	for _, r := range requests {
 		if r.err == nil && r.panicked == nil {
 			r.err = err
 		}
@@ -198,11 +222,11 @@ func (w *writer) begin(ctx context.Context) (err error) {
 
 // end writes the heads and commits.
 func (w *writer) end(ctx context.Context) error {
-	for _, h := range w.heads {
+	for _, h := range w.group.heads {
 		if !h.changed {
 			continue
 		}
-		if _, err := w.conn.exec(ctx, "UPDATE ledger SET next = $1 WHERE id = $2", h.next, h.id); err != nil {
+		if _, err := w.conn.exec(ctx, "UPDATE ledger SET next = $1, longest = $2 WHERE id = $3", h.next, h.longest, h.id); err != nil {
 			return w.store.classify(err)
 		}
 	}
@@ -212,7 +236,7 @@ func (w *writer) end(ctx context.Context) error {
 
 // learn keeps the ids of the ledgers seen, now that they are committed.
 func (w *writer) learn() {
-	for l, h := range w.heads {
+	for l, h := range w.group.heads {
 		if h.changed {
 			w.store.ledgers.LoadOrStore(l, h.id)
 		}
@@ -223,7 +247,7 @@ func (w *writer) learn() {
 // is a failure of the transaction itself.
 func (w *writer) run(r *request) error {
 	ctx := context.WithoutCancel(r.ctx)
-	t := &tx{reader: reader{ctx: ctx, store: w.store, conn: w.conn, heads: w.heads}, ledger: r.ledger}
+	t := &tx{reader: reader{ctx: ctx, store: w.store, conn: w.conn, group: w.group}, ledger: r.ledger}
 	if r.chore != nil {
 		t.head = &head{}
 	} else if t.head, r.err = t.headOf(r.ledger); r.err != nil {
@@ -244,6 +268,7 @@ func (w *writer) run(r *request) error {
 		return w.store.classify(err)
 	}
 	*t.head = before
+	w.group.forget()
 	_, err := w.conn.exec(ctx, "ROLLBACK TO SAVEPOINT u")
 	if err == nil {
 		_, err = w.conn.exec(ctx, "RELEASE SAVEPOINT u")

@@ -17,6 +17,7 @@ CREATE TABLE ledger (
     account TEXT NOT NULL,
     mode    TEXT NOT NULL,
     next    INTEGER NOT NULL, -- seq of the next entry
+    longest INTEGER NOT NULL, -- microseconds that the longest link lasts
     UNIQUE (account, mode)
 ) STRICT;
 
@@ -57,7 +58,12 @@ CREATE TABLE file (
     deleted  INTEGER
 ) STRICT;
 CREATE INDEX file_list ON file (ledger, created, id) WHERE deleted IS NULL;
+CREATE INDEX file_deleted ON file (ledger, created, id) WHERE deleted IS NOT NULL;
 CREATE INDEX file_by_purpose ON file (ledger, purpose, created, id) WHERE deleted IS NULL;
+CREATE INDEX file_by_filename ON file (ledger, filename, created, id) WHERE deleted IS NULL;
+CREATE INDEX file_by_title ON file (ledger, title, created, id) WHERE deleted IS NULL AND title <> '';
+CREATE INDEX file_by_type ON file (ledger, type, created, id) WHERE deleted IS NULL;
+CREATE INDEX file_by_sha256 ON file (ledger, sha256, created, id) WHERE deleted IS NULL;
 CREATE INDEX file_by_expiry ON file (expires, id) WHERE deleted IS NULL AND held = 0 AND expires IS NOT NULL;
 
 CREATE TABLE linked (
@@ -69,6 +75,8 @@ CREATE TABLE linked (
     file_deleted  INTEGER,
     PRIMARY KEY (file_id, resource_type, resource_id)
 ) STRICT;
+CREATE INDEX linked_list ON linked (file_ledger, resource_type, resource_id, file_created, file_id) WHERE file_deleted IS NULL;
+CREATE INDEX linked_deleted ON linked (file_ledger, resource_type, resource_id, file_created, file_id) WHERE file_deleted IS NOT NULL;
 
 CREATE TABLE link (
     ledger      INTEGER NOT NULL,
@@ -92,6 +100,7 @@ CREATE TABLE link (
     filename    TEXT NOT NULL
 ) STRICT;
 CREATE INDEX link_list ON link (ledger, created, id, expires) WHERE ended <> 'revoked';
+CREATE INDEX link_revoked ON link (ledger, created, id) WHERE ended <> 'revoked' AND ended <> '';
 CREATE INDEX link_by_file ON link (ledger, file_id, created, id) WHERE ended <> 'revoked';
 CREATE INDEX link_by_key ON link (ledger, key_id, expires) WHERE revoked IS NULL;
 
@@ -130,6 +139,46 @@ CREATE TABLE answer (
     PRIMARY KEY (key_id, once_key)
 ) STRICT;
 CREATE INDEX answer_by_age ON answer (created);
+
+-- What the planner is to take each index for, whatever is in it: how many rows,
+-- then how many of them share the first column, the first two, and so on. So
+-- plans are those of a large database from the first row on. See
+-- https://www.sqlite.org/optoverview.html#manual_control_of_query_plans_using_sqlite_stat_tables
+ANALYZE;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('key', 'sqlite_autoindex_key_1', '1000 1'),
+    ('key', 'sqlite_autoindex_key_2', '1000 1'),
+    ('key', 'key_list', '1000 100 1 1'),
+    ('file', 'sqlite_autoindex_file_1', '10000000 1'),
+    ('file', 'file_list', '10000000 1000000 1 1'),
+    ('key', 'key_by_old_hash', '1000 1'),
+    ('file', 'file_deleted', '10000000 1000000 1 1'),
+    ('file', 'file_by_purpose', '10000000 1000000 100000 1 1'),
+    ('file', 'file_by_filename', '10000000 1000000 50000 1 1'),
+    ('file', 'file_by_title', '10000000 1000000 40000 1 1'),
+    ('file', 'file_by_type', '10000000 1000000 200000 1 1'),
+    ('file', 'file_by_sha256', '10000000 1000000 10 1 1'),
+    ('file', 'file_by_expiry', '10000000 1 1'),
+    ('linked', 'sqlite_autoindex_linked_1', '10000000 10 10 1'),
+    ('linked', 'linked_list', '10000000 1000000 1000000 20000 1 1'),
+    ('linked', 'linked_deleted', '10000000 1000000 1000000 20000 1 1'),
+    ('answer', 'sqlite_autoindex_answer_1', '10000000 1000000 1'),
+    ('answer', 'answer_by_age', '10000000 1'),
+    ('link', 'sqlite_autoindex_link_1', '10000000 1'),
+    ('link', 'link_list', '10000000 1000000 1 1 1'),
+    ('link', 'link_revoked', '10000000 100000 1 1'),
+    ('link', 'link_by_file', '10000000 1000000 20000 1 1'),
+    ('link', 'link_by_key', '10000000 1000000 100000 1'),
+    ('entry', 'sqlite_autoindex_entry_1', '10000000 1'),
+    ('entry', 'sqlite_autoindex_entry_2', '10000000 1000000 1'),
+    ('entry', 'entry_list', '10000000 1000000 1 1'),
+    ('entry', 'entry_by_action', '10000000 1000000 100000 1 1'),
+    ('entry', 'entry_by_outcome', '10000000 1000000 300000 1 1'),
+    ('entry', 'entry_by_file', '10000000 1000000 20000 1 1'),
+    ('entry', 'entry_by_link', '10000000 1000000 10000 1 1'),
+    ('entry', 'entry_by_key', '10000000 1000000 50000 1 1'),
+    ('entry', 'entry_by_request', '10000000 1000000 2 1 1');
+ANALYZE sqlite_schema;
 
 -- Written to find out whether anything can be.
 CREATE TABLE probe (

@@ -1,0 +1,447 @@
+package store
+
+import (
+	"bufio"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+func TestSQLite(t *testing.T) {
+	testStore(t, func(t *testing.T) database {
+		path := filepath.Join(t.TempDir(), "sluice.db")
+		return database{
+			open: func() (*Store, error) { return OpenSQLite(path, Options{}) },
+			exec: func(query string) error { return execSQLite(path, query) },
+		}
+	})
+}
+
+func execSQLite(path, query string) error {
+	db, err := sql.Open("sqlite", sqliteDSN(path))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.Exec(query)
+	return err
+}
+
+func openTemp(t *testing.T) (*Store, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sluice.db")
+	s, err := OpenSQLite(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, path
+}
+
+// TestSQLiteDurability asks the connections themselves what they promise.
+func TestSQLiteDurability(t *testing.T) {
+	s, path := openTemp(t)
+	pragma := func(c *conn, name string) (value string) {
+		if err := c.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value); err != nil {
+			t.Error(err)
+		}
+		return value
+	}
+	update(t, s, live, func(given sluice.Tx) error {
+		for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "query_only": "0", "busy_timeout": "5000"} {
+			if got := pragma(given.(*tx).conn, name); got != want {
+				t.Errorf("the writer's %s is %s, want %s", name, got, want)
+			}
+		}
+		return given.Record(newEntry(live))
+	})
+	s.View(ctx, func(r sluice.Reader) error {
+		c := r.(*reader).conn
+		if got := pragma(c, "query_only"); got != "1" {
+			t.Errorf("a reader's query_only is %s, want 1", got)
+		}
+		if _, err := c.ExecContext(ctx, "UPDATE probe SET n = 0"); err == nil {
+			t.Error("a reader can write")
+		}
+		return nil
+	})
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, want 0600", info.Name(), info.Mode())
+		}
+	}
+}
+
+// Any path names the file it says, and processes may open it all at once.
+func TestSQLiteOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a b?c%41#d'é&_sync=0.db")
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			s, err := OpenSQLite(path, Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := errors.Join(s.Ready(ctx), s.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	files, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(files) != 1 || files[0].Name() != filepath.Base(path) {
+		t.Errorf("the folder holds %v, %v", files, err)
+	}
+	if _, err := OpenSQLite(filepath.Join(path, "below"), Options{}); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("below a file: %v", err)
+	}
+	if _, err := OpenSQLite(filepath.Join(t.TempDir(), "none", "sluice.db"), Options{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("in no folder: %v", err)
+	}
+}
+
+// TestSQLitePlans looks at the plan of every list under every filter, and of
+// every other statement that the store has prepared by then.
+func TestSQLitePlans(t *testing.T) {
+	s, _ := openTemp(t)
+	update(t, s, live, changes)
+	expired := sluice.LinkFilter{Expired: ptr(true), Now: epoch}
+	unexpired := sluice.LinkFilter{Expired: new(bool), Now: epoch}
+	ids := []string{"a", "b", "c"}
+	size, sum, linked := sluice.Range[int64]{GT: ptr(int64(1)), LTE: ptr(int64(2))}, sluice.Digest{}, &sluice.Resource{Type: "t", ID: "i"}
+	span := sluice.TimeRange{GTE: &epoch, LT: ptr(epoch.Add(time.Hour))}
+	for want, listings := range map[string][]listing{
+		"key_list":                 {keyListing()},
+		"file_list":                {fileListing(sluice.FileFilter{}), fileListing(sluice.FileFilter{Size: size})},
+		"file_deleted":             {fileListing(sluice.FileFilter{Status: sluice.DeletedFiles}), fileListing(sluice.FileFilter{Status: sluice.DeletedFiles, Purpose: "p"})},
+		"file_by_purpose":          {fileListing(sluice.FileFilter{Purpose: "p"}), fileListing(sluice.FileFilter{Purpose: "p", Size: size})},
+		"file_by_filename":         {fileListing(sluice.FileFilter{Filename: "f"}), fileListing(sluice.FileFilter{Filename: "f", Purpose: "p"})},
+		"file_by_title":            {fileListing(sluice.FileFilter{Title: "t"}), fileListing(sluice.FileFilter{Title: "t", Type: "y"})},
+		"file_by_type":             {fileListing(sluice.FileFilter{Type: "y"}), fileListing(sluice.FileFilter{Type: "y", Size: size})},
+		"file_by_sha256":           {fileListing(sluice.FileFilter{SHA256: &sum}), fileListing(sluice.FileFilter{SHA256: &sum, Filename: "f"})},
+		"linked_list":              {fileListing(sluice.FileFilter{Linked: linked}), fileListing(sluice.FileFilter{Linked: linked, Purpose: "p"})},
+		"linked_deleted":           {fileListing(sluice.FileFilter{Linked: linked, Status: sluice.DeletedFiles})},
+		"sqlite_autoindex_file_1":  {fileListing(sluice.FileFilter{IDs: ids}), fileListing(sluice.FileFilter{IDs: ids, Purpose: "p"})},
+		"link_list":                {linkListing(sluice.LinkFilter{}), linkListing(expired), linkListing(unexpired), linkListing(sluice.LinkFilter{Expires: span}), linkListing(sluice.LinkFilter{Revoked: new(bool)})},
+		"link_revoked":             {linkListing(sluice.LinkFilter{Revoked: ptr(true)}), linkListing(sluice.LinkFilter{Revoked: ptr(true), Expires: span})},
+		"link_by_file":             {linkListing(sluice.LinkFilter{FileID: "f"})},
+		"sqlite_autoindex_link_1":  {linkListing(sluice.LinkFilter{IDs: ids}), linkListing(sluice.LinkFilter{IDs: ids, FileID: "f"})},
+		"entry_list":               {entryListing(sluice.EntryFilter{})},
+		"entry_by_action":          {entryListing(sluice.EntryFilter{Action: "a"})},
+		"entry_by_outcome":         {entryListing(sluice.EntryFilter{Outcome: "o"})},
+		"entry_by_file":            {entryListing(sluice.EntryFilter{FileID: "f"})},
+		"entry_by_link":            {entryListing(sluice.EntryFilter{LinkID: "l"})},
+		"entry_by_key":             {entryListing(sluice.EntryFilter{KeyID: "k"})},
+		"entry_by_request":         {entryListing(sluice.EntryFilter{RequestID: "r"})},
+		"sqlite_autoindex_entry_1": {entryListing(sluice.EntryFilter{IDs: ids}), entryListing(sluice.EntryFilter{IDs: ids, Action: "a"})},
+	} {
+		for _, q := range listings {
+			for _, up := range []bool{false, true} {
+				plan := explain(t, s, q.query(up))
+				if !strings.Contains(plan, " USING INDEX "+want+" (") || strings.Contains(plan, "SCAN") {
+					t.Errorf("%s\n%s, want the index %s", q.query(up), plan, want)
+				}
+				few := strings.Contains(want, "autoindex") // which may be sorted
+				if !few && (strings.Contains(plan, "B-TREE") || !strings.Contains(plan, "("+q.at+","+q.tie+")>(?,?)") || !strings.Contains(plan, "("+q.at+","+q.tie+")<(?,?)")) {
+					t.Errorf("%s\n%s: want a range of the index, in its order", q.query(up), plan)
+				}
+			}
+		}
+	}
+	update(t, s, live, func(given sluice.Tx) error {
+		for query := range given.(*tx).conn.stmts {
+			whole := strings.Contains(query, " FROM account") || strings.Contains(query, " FROM signing_key") || strings.Contains(query, " probe ")
+			if plan := explain(t, s, query); !whole && strings.Contains(plan, "SCAN") {
+				t.Errorf("%s\n%s", query, plan)
+			}
+		}
+		return nil
+	})
+}
+
+func explain(t *testing.T, s *Store, query string) (plan string) {
+	t.Helper()
+	rows, err := s.readDB.Query("EXPLAIN QUERY PLAN "+query, make([]any, 20)...)
+	if err != nil {
+		t.Fatal(query, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan += detail + "\n"
+	}
+	return plan
+}
+
+// TestSQLiteFullDisk fills a disk of its own: what does not fit is refused and
+// leaves nothing, and what follows when there is room again succeeds.
+func TestSQLiteFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("mount a small disk: %v", err)
+		}
+		t.Skipf("a full disk is tested by root where it may mount a tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := OpenSQLite(filepath.Join(dir, "sluice.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	filler := filepath.Join(dir, "filler")
+	fill := exec.Command("dd", "if=/dev/zero", "of="+filler, "bs=4k", "status=none")
+	fill.Run() // until nothing is left
+
+	var failed, stored int64
+	for i := range 40 {
+		err := s.Update(ctx, live, func(tx sluice.Tx) error {
+			f := newFile(live, fmt.Sprint("file_", i))
+			f.Title = strings.Repeat("x", 20_000)
+			return tx.CreateFile(f, newEntry(live))
+		})
+		if err == nil {
+			stored++
+			continue
+		}
+		failed++
+		wantCode(t, err, sluice.CodeStorageFull)
+	}
+	if failed == 0 {
+		t.Fatal("the disk was never full")
+	}
+	wantCode(t, s.Ready(ctx), sluice.CodeStorageFull)
+	if n := int64(len(seqs(t, s, live))); n != stored {
+		t.Errorf("%d entries, want %d", n, stored)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ready(ctx); err != nil {
+		t.Error(err)
+	}
+	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, "file_after"), newEntry(live)) })
+	if n := int64(len(seqs(t, s, live))); n != stored+1 {
+		t.Errorf("%d entries, want %d", n, stored+1)
+	}
+}
+
+// TestSQLiteBrokenGroup has the database refuse more pages in the middle of a
+// group: SQLite may then end the transaction by itself, and no neighbour may
+// be told that it was stored.
+func TestSQLiteBrokenGroup(t *testing.T) {
+	s, _ := openTemp(t)
+	update(t, s, live, func(given sluice.Tx) error {
+		var pages int
+		c := given.(*tx).conn
+		if err := c.QueryRowContext(ctx, "PRAGMA page_count").Scan(&pages); err != nil {
+			return err
+		}
+		_, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages+20))
+		return err
+	})
+	release := busy(t, s)
+	var wg sync.WaitGroup
+	acknowledged := make([]bool, 30)
+	for i := range acknowledged {
+		wg.Go(func() {
+			err := s.Update(ctx, live, func(tx sluice.Tx) error {
+				f := newFile(live, fmt.Sprint("file_", i))
+				f.Title = strings.Repeat("x", 10_000)
+				return errors.Join(tx.CreateFile(f, newEntry(live)), tx.Record(newEntry(live)))
+			})
+			if acknowledged[i] = err == nil; !acknowledged[i] {
+				wantCode(t, err, sluice.CodeStorageFull)
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	release()
+	wg.Wait()
+	stored := 0
+	for i, ok := range acknowledged {
+		err := s.View(ctx, func(r sluice.Reader) error {
+			_, err := r.File(live, fmt.Sprint("file_", i))
+			return err
+		})
+		if ok {
+			stored++
+		}
+		if ok != (err == nil) {
+			t.Errorf("file_%d: acknowledged %v, but %v", i, ok, err)
+		}
+	}
+	if stored == len(acknowledged) {
+		t.Error("nothing was refused")
+	}
+	if n := len(seqs(t, s, live)); n != 2*stored {
+		t.Errorf("%d entries, want %d", n, 2*stored)
+	}
+	for range 3 { // and the store has recovered
+		update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	}
+}
+
+// A database that another process has locked is unavailable, and then it is
+// not. So is one whose connection is lost.
+func TestSQLiteLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sluice.db")
+	s, err := openSQLite(path, Options{}, maxGroup, 20*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	db, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	lock, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"Update": s.Update(ctx, live, func(tx sluice.Tx) error {
+			t.Error("an update was run without the lock")
+			return nil
+		}),
+		"Ready": s.Ready(ctx),
+	} {
+		var e *sluice.Error
+		if !errors.As(err, &e) || e.Code != sluice.CodeUnavailable || e.RetryAfter != time.Second {
+			t.Errorf("%s of a locked database: %v", name, err)
+		}
+	}
+	if err := lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	err = s.Update(ctx, live, func(given sluice.Tx) error {
+		if err := given.Record(newEntry(live)); err != nil {
+			return err
+		}
+		given.(*tx).conn.discard()
+		return nil
+	})
+	wantCode(t, err, sluice.CodeUnavailable)
+	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	if n := len(seqs(t, s, live)); n != 2 {
+		t.Errorf("%d entries, want 2", n)
+	}
+}
+
+const childDatabase = "SLUICE_TEST_DATABASE"
+
+// TestSQLiteKill kills a process in the middle of its updates, again and
+// again. All that it was told is stored is there, whole, and nothing else half.
+func TestSQLiteKill(t *testing.T) {
+	if path := os.Getenv(childDatabase); path != "" {
+		writeUntilKilled(path)
+	}
+	path := filepath.Join(t.TempDir(), "sluice.db")
+	acknowledged := map[string]bool{}
+	for round := range 3 {
+		child := exec.Command(os.Args[0], "-test.run=^TestSQLiteKill$")
+		child.Env = append(os.Environ(), childDatabase+"="+path)
+		child.Stderr = os.Stderr
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for n := 0; lines.Scan(); n++ {
+			acknowledged[lines.Text()] = true
+			if n == 300+100*round {
+				child.Process.Kill()
+			}
+		}
+		child.Wait()
+
+		s, err := OpenSQLite(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored := seqs(t, s, live)
+		if len(stored)%2 != 0 || len(acknowledged) < 300 {
+			t.Errorf("%d entries of updates that record two, %d acknowledged", len(stored), len(acknowledged))
+		}
+		s.View(ctx, func(r sluice.Reader) error {
+			for id := range acknowledged {
+				if _, err := r.File(live, id); err != nil {
+					t.Errorf("%s was acknowledged: %v", id, err)
+				}
+			}
+			for i := 0; i < len(stored); i += 2 {
+				first, err1 := r.Entry(live, stored[i])
+				second, err2 := r.Entry(live, stored[i+1])
+				if err := errors.Join(err1, err2); err != nil || first.File.ID != second.File.ID {
+					t.Errorf("seq %d and %d are not of one update: %v", i, i+1, err)
+					continue
+				}
+				if _, err := r.File(live, first.File.ID); err != nil {
+					t.Errorf("seq %d tells of %s: %v", i, first.File.ID, err)
+				}
+			}
+			return nil
+		})
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// writeUntilKilled stores files with two entries each, and prints the id of
+// each file when its update has returned.
+func writeUntilKilled(path string) {
+	s, err := OpenSQLite(path, Options{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	serial.Store(time.Now().UnixNano())
+	for range 16 {
+		go func() {
+			for {
+				e1, e2 := newEntry(live), newEntry(live)
+				f := newFile(live, "file_"+e1.ID)
+				e1.File, e2.File = &sluice.FilePart{ID: f.ID}, &sluice.FilePart{ID: f.ID}
+				err := s.Update(ctx, live, func(tx sluice.Tx) error {
+					return errors.Join(tx.CreateFile(f, e1), tx.Record(e2))
+				})
+				if err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					os.Exit(1)
+				}
+				fmt.Println(f.ID)
+			}
+		}()
+	}
+	select {}
+}

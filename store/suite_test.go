@@ -1,0 +1,1027 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice"
+	"sluice/ledger"
+)
+
+// database is one database that the suite opens Stores on.
+type database struct {
+	open func() (*Store, error)
+	exec func(query string) error // beside every Store
+}
+
+// testStore is the contract of sluice.Store; its numbers are those of the
+// contract. create makes an empty database.
+func testStore(t *testing.T, create func(t *testing.T) database) {
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, db database)
+	}{
+		{"01 an error leaves nothing", testError},
+		{"01 a panic leaves nothing and reaches its caller", testPanic},
+		{"01 a cancelled update is not run", testCancelled},
+		{"01 a begun update is resolved", testBegun},
+		{"01 a swallowed error leaves nothing", testSwallowed},
+		{"01 a transaction ends with its function", testEnded},
+		{"02 what was updated is there when opened again", testReopen},
+		{"03 neighbours are untouched", testNeighbours},
+		{"04 seq has no gap", testSeq},
+		{"04 entries stand in the order of decisions", testDecisions},
+		{"05 updates of a ledger do not overlap", testOverlap},
+		{"05 an update reads its own changes", testOwnChanges},
+		{"06 a view is a snapshot", testSnapshot},
+		{"06 a view reads what was written before it", testReadYourWrites},
+		{"07 other ledgers do not exist", testLedgers},
+		{"07 duplicates are conflicts", testDuplicates},
+		{"07 what is missing is not found", testMissing},
+		{"08 lists", testLists},
+		{"08 links by their expiry", testExpiry},
+		{"08 lists while rows come and go", testMovingLists},
+		{"08 cursors and limits", testCursors},
+		{"09 texts come back byte for byte", testTexts},
+		{"09 moments are microseconds", testMoments},
+		{"09 entries are sealed and canonical", testEntries},
+		{"10 deleting a file ends its links", testDeleteFile},
+		{"10 revoking a key ends its good links", testRevokeKey},
+		{"10 a link is updated and counted", testUpdateLink},
+		{"11 a newer schema is refused", testNewer},
+		{"accounts and signing keys", testAccounts},
+		{"a closed store is unavailable", testClosed},
+		{"ready", testReady},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(t, create(t))
+		})
+	}
+}
+
+var (
+	ctx    = context.Background()
+	live   = sluice.LedgerID{Account: "acct_1", Mode: sluice.Live}
+	test   = sluice.LedgerID{Account: "acct_1", Mode: sluice.Test}
+	other  = sluice.LedgerID{Account: "acct_2", Mode: sluice.Live}
+	epoch  = time.Date(2026, 11, 21, 19, 0, 0, 123456000, time.UTC)
+	serial atomic.Int64
+)
+
+func openStore(t *testing.T, db database) *Store {
+	t.Helper()
+	s, err := db.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func update(t *testing.T, s sluice.Store, l sluice.LedgerID, fn func(sluice.Tx) error) {
+	t.Helper()
+	if err := s.Update(ctx, l, fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read gives what a Reader's method gives in a View.
+func read[T any](t *testing.T, s sluice.Store, fn func(sluice.Reader) (T, error)) (v T) {
+	t.Helper()
+	err := s.View(ctx, func(r sluice.Reader) (err error) {
+		v, err = fn(r)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func wantCode(t *testing.T, err error, want sluice.Code) {
+	t.Helper()
+	if got := sluice.CodeOf(err); got != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func wantEqual(t *testing.T, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func newEntry(l sluice.LedgerID) sluice.Entry {
+	n := serial.Add(1)
+	return sluice.Entry{
+		ID: fmt.Sprintf("aud_%026d", n), Ledger: l, Time: epoch.Add(time.Duration(n) * time.Microsecond),
+		Action: "thing.done", Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorCLI, Name: "operator"},
+	}
+}
+
+func newFile(l sluice.LedgerID, id string) sluice.File {
+	return sluice.File{ID: id, Ledger: l, Purpose: "invoice", Filename: "a.pdf", Type: "application/pdf", Size: 1 << 40, SHA256: sluice.Digest{1, 31: 2}, Created: epoch, Updated: epoch}
+}
+
+func newLink(l sluice.LedgerID, id, file string) sluice.Link {
+	return sluice.Link{ID: id, Ledger: l, FileID: file, KeyID: "key_1", SigningKey: "0a0b0c0d", Created: epoch, Updated: epoch, Expires: epoch.Add(time.Hour)}
+}
+
+func newKey(l sluice.LedgerID, id string) sluice.Key {
+	k := sluice.Key{ID: id, Ledger: l, Name: "billing", Scopes: sluice.AllScopes(), Created: epoch, Updated: epoch}
+	copy(k.Hash[:], id)
+	return k
+}
+
+// seqs checks that the entries of a ledger are numbered 0, 1, 2, … and gives
+// their ids in that order.
+func seqs(t *testing.T, s sluice.Store, l sluice.LedgerID) (ids []string) {
+	t.Helper()
+	bySeq := map[int64]string{}
+	page := sluice.Page{Limit: sluice.MaxPageSize}
+	for {
+		list := read(t, s, func(r sluice.Reader) (sluice.List[sluice.Entry], error) {
+			return r.Entries(l, sluice.EntryFilter{}, page)
+		})
+		for _, e := range list.Data {
+			bySeq[e.Seq] = e.ID
+			page.After = e.ID
+		}
+		if !list.More {
+			break
+		}
+	}
+	for seq := range int64(len(bySeq)) {
+		id, ok := bySeq[seq]
+		if !ok {
+			t.Fatalf("of %d entries none has seq %d", len(bySeq), seq)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// changes makes one of every change, and errors of which each is the first.
+func changes(tx sluice.Tx) error {
+	return errors.Join(
+		tx.CreateAccount(sluice.Account{ID: "acct_1", Name: "first", Created: epoch}, newEntry(live)),
+		tx.AddSigningKey("0a0b0c0d", epoch, newEntry(live)),
+		tx.CreateKey(newKey(live, "key_1"), newEntry(live)),
+		tx.CreateFile(newFile(live, "file_1"), newEntry(live)),
+		tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)),
+		tx.Redeemed("link_1", epoch, newEntry(live)),
+		tx.UpdateLink(newLink(live, "link_1", "file_1"), newEntry(live)),
+		tx.RevokeKey("key_1", epoch, newEntry(live)),
+		tx.DeleteFile("file_1", epoch, newEntry(live)),
+		tx.Record(newEntry(live)),
+	)
+}
+
+// wantNothing checks that no change of changes was applied.
+func wantNothing(t *testing.T, s sluice.Store) {
+	t.Helper()
+	err := s.View(ctx, func(r sluice.Reader) error {
+		accounts, err1 := r.Accounts()
+		keys, err2 := r.SigningKeys()
+		if len(accounts)+len(keys) > 0 || err1 != nil || err2 != nil {
+			t.Errorf("accounts %v, signing keys %v, errors %v, %v", accounts, keys, err1, err2)
+		}
+		_, err := r.Key(live, "key_1")
+		wantCode(t, err, sluice.CodeNotFound)
+		_, err = r.File(live, "file_1")
+		wantCode(t, err, sluice.CodeNotFound)
+		_, err = r.Link(live, "link_1")
+		wantCode(t, err, sluice.CodeNotFound)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids := seqs(t, s, live); len(ids) > 0 {
+		t.Errorf("%d entries", len(ids))
+	}
+}
+
+func testError(t *testing.T, db database) {
+	s := openStore(t, db)
+	failure := errors.New("failure")
+	err := s.Update(ctx, live, func(tx sluice.Tx) error {
+		if err := changes(tx); err != nil {
+			return err
+		}
+		return failure
+	})
+	if err != failure {
+		t.Errorf("got %v, want the function's own error", err)
+	}
+	wantNothing(t, s)
+	update(t, s, live, changes)
+	if ids := seqs(t, s, live); len(ids) != 10 {
+		t.Errorf("%d entries, want 10", len(ids))
+	}
+}
+
+func testPanic(t *testing.T, db database) {
+	s := openStore(t, db)
+	for _, value := range []any{"text", errors.New("error")} {
+		func() {
+			defer func() {
+				if got := recover(); got != value {
+					t.Errorf("recovered %v, want %v", got, value)
+				}
+			}()
+			s.Update(ctx, live, func(tx sluice.Tx) error {
+				if err := changes(tx); err != nil {
+					t.Error(err)
+				}
+				panic(value)
+			})
+		}()
+	}
+	wantNothing(t, s)
+	update(t, s, live, changes)
+}
+
+// busy keeps s from beginning anything else until the function it gives is called.
+func busy(t *testing.T, s sluice.Store) (release func()) {
+	t.Helper()
+	begun, free, done := make(chan bool), make(chan bool), make(chan error)
+	go func() {
+		done <- s.Update(ctx, live, func(sluice.Tx) error {
+			close(begun)
+			<-free
+			return nil
+		})
+	}()
+	<-begun
+	return func() {
+		close(free)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func testCancelled(t *testing.T, db database) {
+	s := openStore(t, db)
+	never := func(sluice.Tx) error {
+		t.Error("a cancelled update was run")
+		return nil
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := s.Update(cancelled, live, never); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+	if err := s.View(cancelled, func(sluice.Reader) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("view: got %v, want %v", err, context.Canceled)
+	}
+	release := busy(t, s)
+	brief, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	if err := s.Update(brief, live, never); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while waiting: got %v, want %v", err, context.DeadlineExceeded)
+	}
+	release()
+	update(t, s, live, changes)
+}
+
+func testBegun(t *testing.T, db database) {
+	s := openStore(t, db)
+	stoppable, cancel := context.WithCancel(ctx)
+	err := s.Update(stoppable, live, func(tx sluice.Tx) error {
+		cancel()
+		return changes(tx)
+	})
+	if err != nil {
+		t.Errorf("an update whose context ended after it had begun: %v", err)
+	}
+	if ids := seqs(t, s, live); len(ids) != 10 {
+		t.Errorf("%d entries, want 10", len(ids))
+	}
+}
+
+func testSwallowed(t *testing.T, db database) {
+	s := openStore(t, db)
+	taken := newEntry(live)
+	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(taken) })
+	for name, fail := range map[string]func(tx sluice.Tx) error{
+		"the database refuses the entry":  func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, "file_1"), taken) },
+		"the entry is of another ledger":  func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, "file_1"), newEntry(other)) },
+		"the object is of another ledger": func(tx sluice.Tx) error { return tx.CreateFile(newFile(other, "file_1"), newEntry(live)) },
+		"the entry is too large": func(tx sluice.Tx) error {
+			e := newEntry(live)
+			e.Actor.Name = strings.Repeat("x", ledger.MaxLeaf)
+			return tx.CreateFile(newFile(live, "file_1"), e)
+		},
+	} {
+		err := s.Update(ctx, live, func(tx sluice.Tx) error {
+			if err := fail(tx); err == nil {
+				t.Errorf("%s: no error", name)
+			}
+			if err := tx.Record(newEntry(live)); err == nil {
+				t.Errorf("%s: the transaction goes on", name)
+			}
+			return nil
+		})
+		if err == nil {
+			t.Errorf("%s: the update succeeded", name)
+		}
+		err = s.View(ctx, func(r sluice.Reader) error {
+			_, err := r.File(live, "file_1")
+			return err
+		})
+		wantCode(t, err, sluice.CodeNotFound)
+	}
+	if ids := seqs(t, s, live); len(ids) != 1 {
+		t.Errorf("%d entries, want 1", len(ids))
+	}
+}
+
+func testEnded(t *testing.T, db database) {
+	s := openStore(t, db)
+	var tx sluice.Tx
+	update(t, s, live, func(given sluice.Tx) error {
+		tx = given
+		return nil
+	})
+	if err := tx.Record(newEntry(live)); err == nil {
+		t.Error("an ended transaction records")
+	}
+	var r sluice.Reader
+	s.View(ctx, func(given sluice.Reader) error {
+		r = given
+		return nil
+	})
+	if _, err := r.Accounts(); err == nil {
+		t.Error("an ended snapshot reads")
+	}
+	if ids := seqs(t, s, live); len(ids) > 0 {
+		t.Errorf("%d entries", len(ids))
+	}
+}
+
+func testReopen(t *testing.T, db database) {
+	s := openStore(t, db)
+	update(t, s, live, changes)
+	want := seqs(t, s, live)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, db)
+	wantEqual(t, seqs(t, s, live), want)
+	e := newEntry(live)
+	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(e) })
+	wantEqual(t, seqs(t, s, live), append(want, e.ID))
+}
+
+func testNeighbours(t *testing.T, db database) {
+	s := openStore(t, db)
+	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateLink(newLink(live, "link_1", "file_0"), newEntry(live)) })
+	release := busy(t, s)
+	const n = 60
+	var downloads [n]int64 // as each saw them
+	failure := errors.New("failure")
+	stoppable, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			file := newFile(live, fmt.Sprint("file_", i))
+			var err error
+			defer func() {
+				p := recover()
+				switch i % 5 {
+				case 0, 1:
+					if err != nil || p != nil {
+						t.Errorf("a good update beside bad ones: %v, panic %v", err, p)
+					}
+				case 2:
+					if err != failure || p != nil {
+						t.Errorf("got %v, panic %v, want the function's error", err, p)
+					}
+				case 3:
+					if p != i {
+						t.Errorf("got %v, panic %v, want a panic with %d", err, p, i)
+					}
+				case 4:
+					if !errors.Is(err, context.Canceled) || p != nil {
+						t.Errorf("got %v, panic %v, want %v", err, p, context.Canceled)
+					}
+				}
+			}()
+			its := ctx
+			if i%5 == 4 {
+				its = stoppable
+			}
+			err = s.Update(its, live, func(tx sluice.Tx) error {
+				if err := errors.Join(tx.CreateFile(file, newEntry(live)), tx.Redeemed("link_1", epoch, newEntry(live))); err != nil {
+					return err
+				}
+				l, err := tx.Link(live, "link_1")
+				if err != nil {
+					return err
+				}
+				downloads[i] = l.Downloads
+				switch i % 5 {
+				case 2:
+					return failure
+				case 3:
+					panic(i)
+				}
+				return nil
+			})
+		})
+	}
+	time.Sleep(50 * time.Millisecond) // all of them wait now
+	cancel()
+	time.Sleep(10 * time.Millisecond)
+	release()
+	wg.Wait()
+
+	var want []string
+	counted := map[int64]bool{} // downloads that a good one saw
+	for i := range n {
+		if i%5 < 2 {
+			want = append(want, fmt.Sprint("file_", i))
+			counted[downloads[i]] = true
+		}
+	}
+	for i := range len(want) {
+		if !counted[int64(i+1)] {
+			t.Errorf("no good update saw %d downloads: they saw %v", i+1, downloads)
+		}
+	}
+	list := read(t, s, func(r sluice.Reader) (sluice.List[sluice.File], error) {
+		return r.Files(live, sluice.FileFilter{}, sluice.Page{Limit: sluice.MaxPageSize})
+	})
+	var got []string
+	for _, f := range list.Data {
+		got = append(got, f.ID)
+	}
+	wantEqual(t, sorted(got), sorted(want))
+	if ids := seqs(t, s, live); len(ids) != 1+2*len(want) {
+		t.Errorf("%d entries, want %d", len(ids), 1+2*len(want))
+	}
+	if l := read(t, s, func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, "link_1") }); l.Downloads != int64(len(want)) {
+		t.Errorf("%d downloads, want %d", l.Downloads, len(want))
+	}
+}
+
+func testSeq(t *testing.T, db database) {
+	stores := []*Store{openStore(t, db), openStore(t, db)}
+	ledgers := []sluice.LedgerID{live, test, other}
+	recorded := map[sluice.LedgerID]*atomic.Int64{live: {}, test: {}, other: {}}
+	failure := errors.New("failure")
+	var wg sync.WaitGroup
+	for g := range 64 {
+		wg.Go(func() {
+			s := stores[g%len(stores)]
+			for range 12 {
+				l := ledgers[rand.IntN(len(ledgers))]
+				n, bad := 1+rand.Int64N(3), rand.IntN(3) == 0
+				err := s.Update(ctx, l, func(tx sluice.Tx) error {
+					for range n {
+						if err := tx.Record(newEntry(l)); err != nil {
+							return err
+						}
+					}
+					if bad {
+						return failure
+					}
+					return nil
+				})
+				if bad != (err == failure) || !bad && err != nil {
+					t.Error(err)
+				}
+				if err == nil {
+					recorded[l].Add(n)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, l := range ledgers {
+		if n := int64(len(seqs(t, stores[0], l))); n != recorded[l].Load() || n == 0 {
+			t.Errorf("ledger %s has %d entries, want %d", l, n, recorded[l].Load())
+		}
+	}
+}
+
+// No redemption stands after the revocation that forbids it.
+func testDecisions(t *testing.T, db database) {
+	stores := []*Store{openStore(t, db), openStore(t, db)}
+	const links = 10
+	update(t, stores[0], live, func(tx sluice.Tx) error {
+		for i := range links {
+			if err := tx.CreateLink(newLink(live, fmt.Sprint("link_", i), "file_1"), newEntry(live)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	entryOf := func(a sluice.Action, link string) sluice.Entry {
+		e := newEntry(live)
+		e.Action, e.Link = a, &sluice.LinkPart{ID: link}
+		return e
+	}
+	redeem := func(id string) func(tx sluice.Tx) error {
+		return func(tx sluice.Tx) error {
+			l, err := tx.Link(live, id)
+			if err != nil {
+				return err
+			}
+			if !l.Revoked.IsZero() {
+				return tx.Record(entryOf(sluice.LinkRefused, id))
+			}
+			return tx.Redeemed(id, epoch, entryOf(sluice.LinkRedeemed, id))
+		}
+	}
+	revoke := func(id string) func(tx sluice.Tx) error {
+		return func(tx sluice.Tx) error {
+			l, err := tx.Link(live, id)
+			if err != nil {
+				return err
+			}
+			l.Revoked, l.Ended = epoch, sluice.Revoked
+			return tx.UpdateLink(l, entryOf(sluice.LinkEnded, id))
+		}
+	}
+	var wg sync.WaitGroup
+	for g := range 16 {
+		wg.Go(func() {
+			for i := range links {
+				fn := redeem(fmt.Sprint("link_", i))
+				if g == i {
+					fn = revoke(fmt.Sprint("link_", i))
+				}
+				if err := stores[g%2].Update(ctx, live, fn); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	ended := map[string]bool{}
+	redeemed := map[string]int64{}
+	for _, id := range seqs(t, stores[0], live) {
+		e := read(t, stores[0], func(r sluice.Reader) (sluice.Entry, error) { return r.Entry(live, id) })
+		switch {
+		case e.Action == sluice.LinkEnded:
+			ended[e.Link.ID] = true
+		case e.Action == sluice.LinkRedeemed:
+			redeemed[e.Link.ID]++
+			if ended[e.Link.ID] {
+				t.Errorf("seq %d redeems %s after its revocation", e.Seq, e.Link.ID)
+			}
+		case e.Action == sluice.LinkRefused && !ended[e.Link.ID]:
+			t.Errorf("seq %d refuses %s before its revocation", e.Seq, e.Link.ID)
+		}
+	}
+	for i := range links {
+		id := fmt.Sprint("link_", i)
+		l := read(t, stores[1], func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, id) })
+		if !ended[id] || l.Downloads != redeemed[id] {
+			t.Errorf("%s: ended %v, %d downloads, %d entries tell of one", id, ended[id], l.Downloads, redeemed[id])
+		}
+	}
+}
+
+func testOverlap(t *testing.T, db database) {
+	stores := []*Store{openStore(t, db), openStore(t, db)}
+	var inside atomic.Int64
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for range 5 {
+				err := stores[g%2].Update(ctx, live, func(tx sluice.Tx) error {
+					if n := inside.Add(1); n != 1 {
+						t.Errorf("%d updates of one ledger at once", n)
+					}
+					time.Sleep(time.Millisecond)
+					defer inside.Add(-1)
+					return tx.Record(newEntry(live))
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// An update that has read objects sees what it makes of them, and what comes of
+// it for others; so does the next, and a view.
+func testOwnChanges(t *testing.T, db database) {
+	s := openStore(t, db)
+	update(t, s, live, func(tx sluice.Tx) error {
+		return errors.Join(
+			tx.CreateKey(newKey(live, "key_1"), newEntry(live)),
+			tx.CreateFile(newFile(live, "file_1"), newEntry(live)), tx.CreateFile(newFile(live, "file_2"), newEntry(live)),
+			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)), tx.CreateLink(newLink(live, "link_2", "file_2"), newEntry(live)),
+		)
+	})
+	type objects struct {
+		Key          sluice.Key
+		File1, File2 sluice.File
+		Link1, Link2 sluice.Link
+	}
+	look := func(r sluice.Reader) (o objects, err error) {
+		var errs [5]error
+		o.Key, errs[0] = r.Key(live, "key_1")
+		o.File1, errs[1] = r.File(live, "file_1")
+		o.File2, errs[2] = r.File(live, "file_2")
+		o.Link1, errs[3] = r.Link(live, "link_1")
+		o.Link2, errs[4] = r.Link(live, "link_2")
+		return o, errors.Join(errs[:]...)
+	}
+	want := read(t, s, look)
+	changed := newLink(live, "link_1", "file_1")
+	changed.Reason = "why"
+	for i, step := range []struct {
+		change func(sluice.Tx) error
+		want   func()
+	}{
+		{func(tx sluice.Tx) error { return tx.Redeemed("link_1", epoch, newEntry(live)) }, func() { want.Link1.Downloads, want.Link1.Redeemed = 1, epoch }},
+		{func(tx sluice.Tx) error { return tx.UpdateLink(changed, newEntry(live)) }, func() { want.Link1.Reason = "why" }},
+		{func(tx sluice.Tx) error { return tx.DeleteFile("file_1", epoch, newEntry(live)) }, func() {
+			want.File1.Deleted, want.Link1.Revoked, want.Link1.Ended = epoch, epoch, sluice.FileDeleted
+		}},
+		{func(tx sluice.Tx) error { return tx.RevokeKey("key_1", epoch, newEntry(live)) }, func() {
+			want.Key.Revoked, want.Link2.Revoked, want.Link2.Ended = epoch, epoch, sluice.KeyRevoked
+		}},
+	} {
+		update(t, s, live, func(tx sluice.Tx) error {
+			before, err1 := look(tx)
+			wantEqual(t, before, want)
+			err2 := step.change(tx)
+			step.want()
+			after, err3 := look(tx)
+			wantEqual(t, after, want)
+			return errors.Join(err1, err2, err3)
+		})
+		if got := read(t, s, look); !cmp.Equal(got, want) {
+			t.Errorf("after step %d a view reads\n%+v\nwant\n%+v", i, got, want)
+		}
+	}
+}
+
+func testSnapshot(t *testing.T, db database) {
+	s, second := openStore(t, db), openStore(t, db)
+	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, "file_1"), newEntry(live)) })
+	look := func(r sluice.Reader) string {
+		files, err1 := r.Files(live, sluice.FileFilter{}, sluice.Page{Limit: 10})
+		entries, err2 := r.Entries(live, sluice.EntryFilter{}, sluice.Page{Limit: 10})
+		_, err3 := r.File(live, "file_2")
+		return fmt.Sprint(len(files.Data), len(entries.Data), sluice.CodeOf(err3), err1, err2)
+	}
+	var before, after string
+	err := s.View(ctx, func(r sluice.Reader) error {
+		if _, ok := r.(sluice.Tx); ok {
+			t.Error("a view can write")
+		}
+		before = look(r)
+		for i, writer := range []*Store{s, second} {
+			update(t, writer, live, func(tx sluice.Tx) error {
+				return tx.CreateFile(newFile(live, fmt.Sprint("file_", 2+i)), newEntry(live))
+			})
+		}
+		after = look(r)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprint(1, 1, sluice.CodeNotFound, nil, nil); before != want || after != want {
+		t.Errorf("a view saw %q, later %q, want %q", before, after, want)
+	}
+	s.View(ctx, func(r sluice.Reader) error {
+		if got, want := look(r), fmt.Sprint(3, 3, "", nil, nil); got != want {
+			t.Errorf("the next view saw %q, want %q", got, want)
+		}
+		return nil
+	})
+}
+
+func testReadYourWrites(t *testing.T, db database) {
+	stores := []*Store{openStore(t, db), openStore(t, db)}
+	var wg sync.WaitGroup
+	for g := range 16 {
+		wg.Go(func() {
+			for i := range 10 {
+				id := fmt.Sprintf("file_%d_%d", g, i)
+				update(t, stores[i%2], live, func(tx sluice.Tx) error {
+					if err := tx.CreateFile(newFile(live, id), newEntry(live)); err != nil {
+						return err
+					}
+					_, err := tx.File(live, id)
+					return err
+				})
+				for _, s := range stores {
+					if err := s.View(ctx, func(r sluice.Reader) error {
+						_, err := r.File(live, id)
+						return err
+					}); err != nil {
+						t.Errorf("after its update returned: %v", err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func testLedgers(t *testing.T, db database) {
+	s := openStore(t, db)
+	update(t, s, live, changes)
+	entry := seqs(t, s, live)[0]
+	page := sluice.Page{Limit: 10}
+	for _, l := range []sluice.LedgerID{test, other, {Account: "acct_1"}} {
+		err := s.Update(ctx, l, func(tx sluice.Tx) error {
+			_, err := tx.Key(l, "key_1")
+			wantCode(t, err, sluice.CodeNotFound)
+			_, err = tx.File(l, "file_1")
+			wantCode(t, err, sluice.CodeNotFound)
+			_, err = tx.Link(l, "link_1")
+			wantCode(t, err, sluice.CodeNotFound)
+			_, err = tx.Entry(l, entry)
+			wantCode(t, err, sluice.CodeNotFound)
+			keys, err1 := tx.Keys(l, page)
+			files, err2 := tx.Files(l, sluice.FileFilter{IDs: []string{"file_1"}}, page)
+			links, err3 := tx.Links(l, sluice.LinkFilter{FileID: "file_1"}, page)
+			entries, err4 := tx.Entries(l, sluice.EntryFilter{}, page)
+			if n := len(keys.Data) + len(files.Data) + len(links.Data) + len(entries.Data); n > 0 {
+				t.Errorf("%d objects are visible from %s", n, l)
+			}
+			wantCode(t, tx.RevokeKey("key_1", epoch, newEntry(l)), sluice.CodeNotFound)
+			wantCode(t, tx.DeleteFile("file_1", epoch, newEntry(l)), sluice.CodeNotFound)
+			wantCode(t, tx.Redeemed("link_1", epoch, newEntry(l)), sluice.CodeNotFound)
+			wantCode(t, tx.UpdateLink(newLink(l, "link_1", "file_1"), newEntry(l)), sluice.CodeNotFound)
+			return errors.Join(err1, err2, err3, err4)
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if ids := seqs(t, s, l); len(ids) > 0 {
+			t.Errorf("%d entries in %s", len(ids), l)
+		}
+	}
+	k := read(t, s, func(r sluice.Reader) (sluice.Key, error) { return r.KeyByHash(newKey(live, "key_1").Hash) })
+	if k.ID != "key_1" || k.Ledger != live {
+		t.Errorf("by its hash: %s of %s", k.ID, k.Ledger)
+	}
+}
+
+func testDuplicates(t *testing.T, db database) {
+	s := openStore(t, db)
+	taken := newEntry(live)
+	update(t, s, live, changes)
+	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(taken) })
+	n := len(seqs(t, s, live))
+	sameHash := newKey(test, "key_2")
+	sameHash.Hash = newKey(live, "key_1").Hash
+	foreign := taken
+	foreign.Ledger = test
+	for name, fn := range map[string]func(tx sluice.Tx) error{
+		"account":     func(tx sluice.Tx) error { return tx.CreateAccount(sluice.Account{ID: "acct_1"}, newEntry(test)) },
+		"signing key": func(tx sluice.Tx) error { return tx.AddSigningKey("0a0b0c0d", epoch, newEntry(test)) },
+		"key":         func(tx sluice.Tx) error { return tx.CreateKey(newKey(test, "key_1"), newEntry(test)) },
+		"hash":        func(tx sluice.Tx) error { return tx.CreateKey(sameHash, newEntry(test)) },
+		"file":        func(tx sluice.Tx) error { return tx.CreateFile(newFile(test, "file_1"), newEntry(test)) },
+		"link":        func(tx sluice.Tx) error { return tx.CreateLink(newLink(test, "link_1", "file_1"), newEntry(test)) },
+		"entry":       func(tx sluice.Tx) error { return tx.Record(foreign) },
+	} {
+		err := s.Update(ctx, test, func(tx sluice.Tx) error {
+			if err := tx.Record(newEntry(test)); err != nil {
+				return err
+			}
+			return fn(tx)
+		})
+		if sluice.CodeOf(err) != sluice.CodeConflict {
+			t.Errorf("%s: got %v, want %s", name, err, sluice.CodeConflict)
+		}
+	}
+	if ids := seqs(t, s, test); len(ids) > 0 {
+		t.Errorf("%d entries of conflicts", len(ids))
+	}
+	if ids := seqs(t, s, live); len(ids) != n {
+		t.Errorf("%d entries, want %d", len(ids), n)
+	}
+}
+
+func testMissing(t *testing.T, db database) {
+	s := openStore(t, db)
+	update(t, s, live, func(tx sluice.Tx) error {
+		if err := errors.Join(tx.CreateKey(newKey(live, "key_1"), newEntry(live)), tx.CreateFile(newFile(live, "file_1"), newEntry(live))); err != nil {
+			return err
+		}
+		return errors.Join(tx.RevokeKey("key_1", epoch, newEntry(live)), tx.DeleteFile("file_1", epoch, newEntry(live)))
+	})
+	update(t, s, live, func(tx sluice.Tx) error {
+		wantCode(t, tx.RevokeKey("key_2", epoch, newEntry(live)), sluice.CodeNotFound)
+		wantCode(t, tx.RevokeKey("key_1", epoch, newEntry(live)), sluice.CodeNotFound)
+		wantCode(t, tx.DeleteFile("file_2", epoch, newEntry(live)), sluice.CodeNotFound)
+		wantCode(t, tx.DeleteFile("file_1", epoch, newEntry(live)), sluice.CodeNotFound)
+		wantCode(t, tx.Redeemed("link_2", epoch, newEntry(live)), sluice.CodeNotFound)
+		wantCode(t, tx.UpdateLink(newLink(live, "link_2", "file_1"), newEntry(live)), sluice.CodeNotFound)
+		_, err := tx.KeyByHash(sluice.Digest{9})
+		wantCode(t, err, sluice.CodeNotFound)
+		_, err = tx.Entry(live, "aud_2")
+		wantCode(t, err, sluice.CodeNotFound)
+		return tx.Record(newEntry(live)) // a missing object does not end the transaction
+	})
+	if ids := seqs(t, s, live); len(ids) != 5 {
+		t.Errorf("%d entries, want 5", len(ids))
+	}
+}
+
+func testDeleteFile(t *testing.T, db database) {
+	s := openStore(t, db)
+	deleted := epoch.Add(2 * time.Hour)
+	good, expired, revoked, elsewhere := newLink(live, "link_1", "file_1"), newLink(live, "link_2", "file_1"), newLink(live, "link_3", "file_1"), newLink(live, "link_4", "file_2")
+	good.Expires = time.Time{}
+	revoked.Revoked, revoked.Ended = epoch, sluice.Revoked
+	file := newFile(live, "file_1")
+	update(t, s, live, func(tx sluice.Tx) error {
+		return errors.Join(
+			tx.CreateFile(file, newEntry(live)), tx.CreateFile(newFile(live, "file_2"), newEntry(live)),
+			tx.CreateLink(good, newEntry(live)), tx.CreateLink(expired, newEntry(live)),
+			tx.CreateLink(revoked, newEntry(live)), tx.CreateLink(elsewhere, newEntry(live)),
+		)
+	})
+	active := func(id string) bool {
+		return read(t, s, func(r sluice.Reader) (bool, error) { return r.ActiveFile(id) })
+	}
+	if !active("file_1") || active("file_3") {
+		t.Error("ActiveFile is wrong about a file that is, or one that is not")
+	}
+	update(t, s, live, func(tx sluice.Tx) error { return tx.DeleteFile("file_1", deleted, newEntry(live)) })
+	if active("file_1") {
+		t.Error("a deleted file is active")
+	}
+	file.Deleted, file.Updated = deleted, deleted
+	wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.File, error) { return r.File(live, "file_1") }), file)
+	for _, l := range []*sluice.Link{&good, &expired} {
+		l.Revoked, l.Updated, l.Ended = deleted, deleted, sluice.FileDeleted
+	}
+	wantLinks(t, s, good, expired, revoked, elsewhere)
+}
+
+func testRevokeKey(t *testing.T, db database) {
+	s := openStore(t, db)
+	now := epoch.Add(time.Hour)
+	good, forever, expired, revoked, others := newLink(live, "link_1", "file_1"), newLink(live, "link_2", "file_1"), newLink(live, "link_3", "file_1"), newLink(live, "link_4", "file_1"), newLink(live, "link_5", "file_1")
+	good.Expires = now.Add(time.Microsecond)
+	forever.Expires = time.Time{}
+	expired.Expires = now
+	revoked.Revoked, revoked.Ended = epoch, sluice.Revoked
+	others.KeyID, others.Expires = "key_2", time.Time{}
+	key := newKey(live, "key_1")
+	update(t, s, live, func(tx sluice.Tx) error {
+		return errors.Join(
+			tx.CreateKey(key, newEntry(live)), tx.CreateKey(newKey(live, "key_2"), newEntry(live)),
+			tx.CreateLink(good, newEntry(live)), tx.CreateLink(forever, newEntry(live)), tx.CreateLink(expired, newEntry(live)),
+			tx.CreateLink(revoked, newEntry(live)), tx.CreateLink(others, newEntry(live)),
+		)
+	})
+	update(t, s, live, func(tx sluice.Tx) error { return tx.RevokeKey("key_1", now, newEntry(live)) })
+	key.Revoked, key.Updated = now, now
+	wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Key, error) { return r.Key(live, "key_1") }), key)
+	for _, l := range []*sluice.Link{&good, &forever} {
+		l.Revoked, l.Updated, l.Ended = now, now, sluice.KeyRevoked
+	}
+	wantLinks(t, s, good, forever, expired, revoked, others)
+}
+
+func wantLinks(t *testing.T, s sluice.Store, links ...sluice.Link) {
+	t.Helper()
+	for _, want := range links {
+		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Link, error) { return r.Link(want.Ledger, want.ID) }), want)
+	}
+}
+
+func testUpdateLink(t *testing.T, db database) {
+	s := openStore(t, db)
+	l := newLink(live, "link_1", "file_1")
+	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateLink(l, newEntry(live)) })
+	changed := l
+	changed.Reason, changed.Metadata, changed.Expires, changed.Updated = "why", sluice.Metadata{"a": "b"}, time.Time{}, epoch.Add(time.Second)
+	changed.Revoked, changed.Ended = epoch.Add(time.Minute), sluice.Revoked
+	given := changed
+	given.FileID, given.KeyID, given.SigningKey, given.Created, given.Downloads, given.Redeemed = "file_9", "key_9", "9", time.Time{}, 9, epoch
+	update(t, s, live, func(tx sluice.Tx) error { return tx.UpdateLink(given, newEntry(live)) })
+	wantLinks(t, s, changed)
+	changed.Downloads, changed.Redeemed = 2, epoch.Add(3*time.Second)
+	for i := range 2 {
+		update(t, s, live, func(tx sluice.Tx) error {
+			if err := tx.Redeemed("link_1", epoch.Add(time.Duration(2+i)*time.Second), newEntry(live)); err != nil {
+				return err
+			}
+			l, err := tx.Link(live, "link_1")
+			if l.Downloads != int64(1+i) {
+				t.Errorf("%d downloads after the redemption number %d", l.Downloads, 1+i)
+			}
+			return err
+		})
+	}
+	wantLinks(t, s, changed)
+}
+
+func testNewer(t *testing.T, db database) {
+	if err := openStore(t, db).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, TRUE)"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := db.open()
+	if err == nil {
+		s.Close()
+		t.Fatal("a newer schema was opened")
+	}
+	if !strings.Contains(err.Error(), "version 4711") || !strings.Contains(err.Error(), "versions up to 1") {
+		t.Errorf("%v: want both versions named", err)
+	}
+}
+
+func testAccounts(t *testing.T, db database) {
+	s := openStore(t, db)
+	accounts := []sluice.Account{{ID: "acct_2", Name: "b", Created: epoch}, {ID: "acct_3", Name: "c", Created: epoch}, {ID: "acct_1", Name: "a", Created: epoch.Add(time.Microsecond)}}
+	for _, i := range []int{2, 1, 0} {
+		a := accounts[i]
+		l := sluice.LedgerID{Account: a.ID, Mode: sluice.Live}
+		update(t, s, l, func(tx sluice.Tx) error {
+			return errors.Join(tx.CreateAccount(a, newEntry(l)), tx.AddSigningKey(a.Name, a.Created, newEntry(l)))
+		})
+	}
+	wantEqual(t, read(t, s, sluice.Reader.Accounts), accounts)
+	wantEqual(t, read(t, s, sluice.Reader.SigningKeys), []string{"b", "c", "a"})
+}
+
+func testClosed(t *testing.T, db database) {
+	s := openStore(t, db)
+	release := busy(t, s)
+	results := make(chan error)
+	for range 3 {
+		go func() {
+			results <- s.Update(ctx, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+		}()
+	}
+	time.Sleep(50 * time.Millisecond) // they wait now
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	time.Sleep(10 * time.Millisecond)
+	release()
+	for range 3 {
+		if err := <-results; err != nil {
+			t.Errorf("an update that waited when the store was closed: %v", err)
+		}
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	for name, err := range map[string]error{
+		"Update": s.Update(ctx, live, func(sluice.Tx) error { return nil }),
+		"View":   s.View(ctx, func(sluice.Reader) error { return nil }),
+		"Ready":  s.Ready(ctx),
+	} {
+		var e *sluice.Error
+		if !errors.As(err, &e) || e.Code != sluice.CodeUnavailable || e.RetryAfter != time.Second {
+			t.Errorf("%s of a closed store: %v", name, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("closed twice: %v", err)
+	}
+	if ids := seqs(t, openStore(t, db), live); len(ids) != 3 {
+		t.Errorf("%d entries, want 3", len(ids))
+	}
+}
+
+func testReady(t *testing.T, db database) {
+	s := openStore(t, db)
+	if err := s.Ready(ctx); err != nil {
+		t.Error(err)
+	}
+	release := busy(t, s)
+	brief, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	if err := s.Ready(brief); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while the writer is busy: %v, want %v", err, context.DeadlineExceeded)
+	}
+	release()
+	if err := s.Ready(ctx); err != nil {
+		t.Error(err)
+	}
+}
