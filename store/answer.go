@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"sluice"
@@ -66,8 +67,8 @@ func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) (int, error
 	for {
 		var n int64
 		err := s.chore(ctx, func(t *tx) (err error) {
-			n, err = t.exec("DELETE FROM answer WHERE (key_id, once_key) IN (SELECT key_id, once_key FROM answer WHERE created < $1 ORDER BY created LIMIT $2)",
-				ceil(before), forgetful)
+			n, err = t.exec("DELETE FROM answer WHERE (key_id, once_key) IN (SELECT key_id, once_key FROM answer WHERE created < $1 ORDER BY created LIMIT "+strconv.Itoa(forgetful)+")",
+				ceil(before))
 			return err
 		})
 		if err == nil {

@@ -4,16 +4,16 @@ import (
 	"sluice"
 )
 
-const entryColumns = "seq, leaf, disclosures"
+const entryColumns = "seq, time, leaf, disclosures"
 
 // sealed is an entry as it is read.
 type sealed struct {
-	seq int64
+	seq, time int64
 	sluice.SealedEntry
 }
 
 func (s *sealed) fields() []any {
-	return []any{(*integer)(&s.seq), &s.Leaf, &s.Disclosures}
+	return []any{(*integer)(&s.seq), (*integer)(&s.time), &s.Leaf, &s.Disclosures}
 }
 
 func (r *reader) Entry(l sluice.LedgerID, id string) (sluice.Entry, error) {
@@ -42,15 +42,31 @@ func (r *reader) Entries(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Page)
 	return sluice.List[sluice.Entry]{Data: entries, More: page.More}, nil
 }
 
+// The states of entries.
+const (
+	allowedEntry = 0
+	refusedEntry = 1
+)
+
+var entryRoute = route{table: "entry", ledger: "ledger", state: "state", at: "time", tie: "seq"}
+
 func entryListing(f sluice.EntryFilter) listing {
-	q := listing{columns: entryColumns, table: "entry", at: "time", tie: "seq", least: int64(-1)}
-	q.equal("file_id", f.FileID)
+	q := listing{columns: entryColumns, route: &entryRoute, least: int64(-1), states: []int{allowedEntry, refusedEntry}}
+	switch f.Outcome {
+	case "":
+	case sluice.Refused:
+		q.states = []int{refusedEntry}
+	default:
+		q.states = []int{allowedEntry}
+		q.where("outcome = ?", string(f.Outcome))
+	}
+	q.in(f.IDs)
+	q.equal("request_id", f.RequestID)
 	q.equal("link_id", f.LinkID)
+	q.equal("file_id", f.FileID)
 	q.equal("key_id", f.KeyID)
 	q.equal("action", string(f.Action))
-	q.equal("outcome", string(f.Outcome))
-	q.equal("request_id", f.RequestID)
-	q.in("id", f.IDs)
+	q.along("id <> ''", nil)
 	return q
 }
 

@@ -3,6 +3,9 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"math/bits"
+	"mime"
+	"strings"
 	"time"
 
 	"sluice"
@@ -75,27 +78,89 @@ func (r *reader) Files(l sluice.LedgerID, f sluice.FileFilter, p sluice.Page) (s
 	})
 }
 
+// The states of files.
+const (
+	activeFile  = 0
+	deletedFile = 1
+)
+
+var (
+	fileRoute     = route{table: "file", ledger: "ledger", state: "state", at: "created", tie: "id"}
+	sizeRoute     = route{table: "file", ledger: "ledger", state: "state", at: "created", tie: "id", sorts: true}
+	resourceRoute = route{
+		table: "linked", join: " JOIN file ON id = file_id",
+		ledger: "file_ledger", state: "file_state", at: "file_created", tie: "file_id",
+	}
+)
+
+// fileListing is the list of files under a filter. A type without parameters
+// asks for that type with any, one with parameters for just those.
+//
+// Sizes are no order that the list is in. Of a range of them that few files are
+// in, those are read and sorted. Else the list is read magnitude by magnitude,
+// and of the first and the last of those sizes are looked at. The worst case is
+// a range in which few hundred are of the millions of one magnitude.
 func fileListing(f sluice.FileFilter) listing {
-	q := listing{columns: fileColumns, table: "file", at: "created", tie: "id", least: "", where: " AND deleted IS NULL"}
+	q := listing{columns: fileColumns, route: &fileRoute, least: "", states: []int{activeFile}}
 	if f.Status == sluice.DeletedFiles {
-		q.where = " AND deleted IS NOT NULL"
+		q.states = []int{deletedFile}
 	}
-	q.equal("purpose", f.Purpose)
-	q.equal("filename", f.Filename)
-	q.equal("title", f.Title)
-	q.equal("type", f.Type)
+	q.in(f.IDs)
 	if f.SHA256 != nil {
-		q.and("sha256 =", f.SHA256[:])
-	}
-	if f.Size != (sluice.Range[int64]{}) {
-		q.between("size", integers(f.Size))
+		q.lead(condition{"sha256 = ?", []any{f.SHA256[:]}}, leader{route: &fileRoute})
 	}
 	if f.Linked != nil {
-		q.where += " AND id IN (SELECT file_id FROM linked WHERE resource_type = " + q.placeholder(f.Linked.Type) +
-			" AND resource_id = " + q.placeholder(f.Linked.ID) + ")"
+		q.lead(condition{"resource_type = ? AND resource_id = ?", []any{f.Linked.Type, f.Linked.ID}}, leader{route: &resourceRoute})
 	}
-	q.in("id", f.IDs)
+	q.equal("filename", f.Filename)
+	if f.Title != "" {
+		q.lead(condition{"title = ? AND title <> ''", []any{f.Title}}, leader{route: &fileRoute})
+	}
+	if f.Type != "" {
+		q.equal("essence", essence(f.Type))
+		if canonical := mediaType(f.Type); canonical != essence(f.Type) {
+			q.where("type = ?", canonical)
+		}
+	}
+	q.equal("purpose", f.Purpose)
+	if f.Size == (sluice.Range[int64]{}) {
+		q.along("id <> ''", nil)
+	} else {
+		sizes := integers(f.Size)
+		q.lead(condition{"size >= ? AND size < ?", []any{sizes.from, sizes.to}}, leader{route: &sizeRoute})
+		q.along("", func(*reader) ([]band, error) { return magnitudes(sizes), nil })
+	}
 	return q
+}
+
+// magnitudes gives the magnitudes of an interval of sizes.
+func magnitudes(sizes interval) (bands []band) {
+	if sizes.from >= sizes.to {
+		return nil
+	}
+	for m := magnitude(max(0, sizes.from)); m <= magnitude(max(0, sizes.to-1)); m++ {
+		bands = append(bands, band{condition{"magnitude = ?", []any{m}}, everything})
+	}
+	return bands
+}
+
+// magnitude is the number of binary digits of a size.
+func magnitude(size int64) int { return bits.Len64(uint64(size)) }
+
+// essence is a media type without its parameters, in lower case.
+func essence(mediaType string) string {
+	name, _, _ := strings.Cut(mediaType, ";")
+	return strings.ToLower(strings.TrimSpace(name))
+}
+
+// mediaType is a media type as files are stored with it, when it is one.
+func mediaType(s string) string {
+	if name, params, err := mime.ParseMediaType(s); err == nil {
+		if canonical := mime.FormatMediaType(name, params); canonical != "" {
+			return canonical
+		}
+	}
+	return s
 }
 
 func (r *reader) ActiveFile(id string) (bool, error) {
@@ -123,20 +188,25 @@ func (t *tx) CreateFile(f sluice.File, e sluice.Entry) error {
 	if err != nil {
 		return t.fail(err)
 	}
-	err = t.change(e, "INSERT INTO file (ledger, "+fileColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-		ledger, f.ID, f.Purpose, f.Filename, f.Title, f.Type, f.Size, f.SHA256[:], metadata(f.Metadata).text(), linked, truth(f.Held).integer(),
+	err = t.change(e, "INSERT INTO file (ledger, essence, magnitude, "+fileColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"+
+		" $15, $16, $17)",
+		ledger, essence(f.Type), magnitude(f.Size), f.ID, f.Purpose, f.Filename, f.Title, f.Type, f.Size, f.SHA256[:], metadata(f.Metadata).text(), linked, truth(f.Held).integer(),
 		micros(f.Created), micros(f.Updated), micros(f.Expires), micros(f.Deleted))
 	if err != nil {
 		return err
 	}
-	return t.link(f.ID, f.Linked)
+	return t.link(ledger, f)
 }
 
 // link makes a file to be found by what it belongs to.
-func (t *tx) link(file string, linked []sluice.Resource) error {
-	for _, r := range linked {
-		_, err := t.exec("INSERT INTO linked (file_id, resource_type, resource_id, file_ledger, file_created, file_deleted)"+
-			" SELECT id, $2, $3, ledger, created, deleted FROM file WHERE id = $1", file, r.Type, r.ID)
+func (t *tx) link(ledger int64, f sluice.File) error {
+	state := activeFile
+	if !f.Active() {
+		state = deletedFile
+	}
+	for _, r := range f.Linked {
+		_, err := t.exec("INSERT INTO linked (file_id, resource_type, resource_id, file_ledger, file_state, file_created) VALUES ($1, $2, $3, $4, $5, $6)",
+			f.ID, r.Type, r.ID, ledger, state, micros(f.Created))
 		if err != nil {
 			return err
 		}
@@ -153,15 +223,20 @@ func (t *tx) UpdateFile(f sluice.File, e sluice.Entry) error {
 	if err != nil {
 		return t.fail(err)
 	}
+	var before string
+	err = t.one([]any{&before, (*moment)(&f.Created), (*moment)(&f.Deleted)}, "SELECT linked, created, deleted FROM file WHERE id = $1 AND ledger = $2", f.ID, ledger)
+	if err != nil {
+		return err
+	}
 	err = t.change(e, "UPDATE file SET filename = $3, title = $4, metadata = $5, linked = $6, held = $7, updated = $8 WHERE id = $1 AND ledger = $2",
 		f.ID, ledger, f.Filename, f.Title, metadata(f.Metadata).text(), linked, truth(f.Held).integer(), micros(f.Updated))
-	if err != nil {
+	if err != nil || linked == before {
 		return err
 	}
 	if _, err := t.exec("DELETE FROM linked WHERE file_id = $1", f.ID); err != nil {
 		return err
 	}
-	return t.link(f.ID, f.Linked)
+	return t.link(ledger, f)
 }
 
 // DeleteFile implements sluice.Tx. A file that is deleted already is CodeNotFound.
@@ -170,10 +245,10 @@ func (t *tx) DeleteFile(id string, now time.Time, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec("UPDATE linked SET file_deleted = $2 WHERE file_id = $1", id, micros(now)); err != nil {
+	if _, err := t.exec("UPDATE linked SET file_state = $2 WHERE file_id = $1", id, deletedFile); err != nil {
 		return err
 	}
-	_, err = t.exec("UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE ledger = $1 AND file_id = $2 AND ended <> 'revoked' AND revoked IS NULL",
-		t.head.id, id, micros(now), string(sluice.FileDeleted))
+	_, err = t.exec("UPDATE link SET revoked = $4, updated = $4, ended = $5 WHERE ledger = $1 AND state = $2 AND file_id = $3",
+		t.head.id, goodLink, id, micros(now), string(sluice.FileDeleted))
 	return err
 }

@@ -77,8 +77,12 @@ func (r *reader) Keys(l sluice.LedgerID, p sluice.Page) (sluice.List[sluice.Key]
 	})
 }
 
+var keyRoute = route{table: "key", ledger: "ledger", at: "created", tie: "id"}
+
 func keyListing() listing {
-	return listing{columns: keyColumns, table: "key", at: "created", tie: "id", least: ""}
+	q := listing{columns: keyColumns, route: &keyRoute, least: "", states: []int{0}}
+	q.along("", nil)
+	return q
 }
 
 func (t *tx) CreateKey(k sluice.Key, e sluice.Entry) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"sluice"
@@ -54,7 +55,12 @@ func (r *reader) one(dest []any, query string, args ...any) error {
 }
 
 // many reads all rows; fields says where one goes.
-func many[T any](r *reader, fields func(*T) []any, query string, args ...any) (list []T, err error) {
+func many[T any](r *reader, fields func(*T) []any, query string, args ...any) ([]T, error) {
+	return some(r, math.MaxInt, fields, query, args...)
+}
+
+// some reads up to n rows.
+func some[T any](r *reader, n int, fields func(*T) []any, query string, args ...any) (list []T, err error) {
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -63,7 +69,7 @@ func many[T any](r *reader, fields func(*T) []any, query string, args ...any) (l
 		return nil, r.fail(err)
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for len(list) < n && rows.Next() {
 		var row T
 		if err := rows.Scan(fields(&row)...); err != nil {
 			return nil, r.fail(err)
