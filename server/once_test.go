@@ -47,9 +47,7 @@ func (c client) linkWith(t testing.TB, file string, keys ...string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range keys {
-		r.Header["Idempotency-Key"] = append(r.Header["Idempotency-Key"], k)
-	}
+	r.Header["Idempotency-Key"] = keys
 	return c.do(t, r)
 }
 
