@@ -52,7 +52,7 @@ func TestObjects(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for member := range members(t, test.a) {
+			for member := range object(t, test.a) {
 				got = append(got, member)
 			}
 			want := strings.Fields(test.members)
@@ -65,7 +65,7 @@ func TestObjects(t *testing.T) {
 	}
 	t.Run("times in unix seconds, ids with typed prefixes", func(t *testing.T) {
 		for _, a := range []answer{c.ask(t, "GET", "/v1/files/"+f.ID, ""), c.ask(t, "GET", "/v1/file_links/"+f.Link.ID, ""), c.ask(t, "GET", "/v1/keys/"+made.ID, "")} {
-			m := members(t, a)
+			m := object(t, a)
 			if m["created"] != float64(c.Clock.Now().Unix()) || m["updated"] != m["created"] {
 				t.Errorf("%s", a.body)
 			}

@@ -74,7 +74,7 @@ func newVersioned(t *testing.T) client {
 	return c
 }
 
-func members(t *testing.T, a answer) map[string]any {
+func object(t *testing.T, a answer) map[string]any {
 	t.Helper()
 	var m map[string]any
 	if err := json.Unmarshal(a.body, &m); err != nil {
@@ -87,12 +87,12 @@ func TestVersions(t *testing.T) {
 	c := newVersioned(t)
 	const middle, newest = "2027-01-01", "2028-02-02"
 	f := c.as(c.secret).ask(t, "PUT", "/v1/files?purpose=generic&filename=a.txt", "hello", "Content-Type", "text/plain").want(t, 201)
-	file := members(t, f)["id"].(string)
+	file := object(t, f)["id"].(string)
 	links := "/v1/files/" + file + "/links"
 
 	t.Run("a key is pinned to the version current when it was made", func(t *testing.T) {
 		a := c.ask(t, "POST", links, `{"use":"case 4711","expires_in_minutes":2,"metadata":{"object":"file_link","reason":"mine"}}`).want(t, 200)
-		m := members(t, a)
+		m := object(t, a)
 		if _, ok := m["reason"]; ok || m["use"] != "case 4711" || a.header.Get("Sluice-Version") != sluice.APIVersion {
 			t.Errorf("%s", a.body)
 		}
@@ -102,7 +102,7 @@ func TestVersions(t *testing.T) {
 		if got := m["metadata"].(map[string]any); got["reason"] != "mine" {
 			t.Errorf("metadata is the caller's own: %v", got)
 		}
-		if got := c.ask(t, "GET", "/v1/files/"+file, "").want(t, 200); members(t, got)["name"] != "a.txt" {
+		if got := c.ask(t, "GET", "/v1/files/"+file, "").want(t, 200); object(t, got)["name"] != "a.txt" {
 			t.Errorf("%s", got.body)
 		}
 	})
@@ -114,7 +114,7 @@ func TestVersions(t *testing.T) {
 		}
 		c.problem(t, c.ask(t, "POST", links, `{"use":"x"}`, "Sluice-Version", newest).want(t, 400), sluice.CodeValidation)
 		c.problem(t, c.ask(t, "POST", links, `{"use":"x"}`, "Sluice-Version", middle).want(t, 400), sluice.CodeValidation)
-		m := members(t, c.ask(t, "GET", "/v1/files/"+file, "", "Sluice-Version", middle).want(t, 200))
+		m := object(t, c.ask(t, "GET", "/v1/files/"+file, "", "Sluice-Version", middle).want(t, 200))
 		if m["name"] != "a.txt" {
 			t.Errorf("%v", m)
 		}
@@ -123,7 +123,7 @@ func TestVersions(t *testing.T) {
 	t.Run("objects within lists, and their links to further pages", func(t *testing.T) {
 		c.ask(t, "PUT", "/v1/files?purpose=generic&filename=b.txt", "hello", "Content-Type", "text/plain").want(t, 201)
 		a := c.ask(t, "GET", "/v1/files?larger_than=1&limit=1", "").want(t, 200)
-		data := members(t, a)["data"].([]any)
+		data := object(t, a)["data"].([]any)
 		if len(data) != 1 || data[0].(map[string]any)["name"] != "b.txt" || !strings.Contains(beside(a)["next"], "larger_than=1") {
 			t.Errorf("%s %v", a.body, a.header)
 		}
@@ -134,7 +134,7 @@ func TestVersions(t *testing.T) {
 	})
 	t.Run("fields of an upload, and what is minted with it", func(t *testing.T) {
 		form := newForm(part{"purpose", "generic"}, part{"file", "hello"}, part{"link[use]", "with the file"})
-		m := members(t, c.post(t, form).want(t, 201))
+		m := object(t, c.post(t, form).want(t, 201))
 		if m["name"] != "a.txt" || m["link"].(map[string]any)["use"] != "with the file" {
 			t.Errorf("%v", m)
 		}
@@ -160,7 +160,7 @@ func TestVersions(t *testing.T) {
 			t.Errorf("%s\n%s", first.body, second.body)
 		}
 		third := c.ask(t, "POST", links, body, "Idempotency-Key", "k", "Sluice-Version", newest).want(t, 200)
-		if l := read[api.Link](t, third); l.ID != members(t, first)["id"] || third.header.Get("ETag") == first.header.Get("ETag") {
+		if l := read[api.Link](t, third); l.ID != object(t, first)["id"] || third.header.Get("ETag") == first.header.Get("ETag") {
 			t.Errorf("%+v %v", l, third.header)
 		}
 	})
