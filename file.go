@@ -275,11 +275,12 @@ func within(param string, err error) error {
 }
 
 // fingerprint is that of an upload: what was said of the content, and the
-// content itself, in whatever form it was sent.
+// content itself, in whatever form it was sent and whatever it was checked by.
 func (o *Once) fingerprint(n NewFile, stored Stored) error {
 	if o == nil {
 		return nil
 	}
+	n.SHA256 = nil
 	fields, err := json.Marshal(n)
 	if err != nil {
 		return err

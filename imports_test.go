@@ -29,6 +29,7 @@ var directions = map[string][]string{
 	"client":     {".", "api", "ledger"},
 	"sluicetest": {".", "store", "blob", "server"},
 	"cmd/sluice": {"*"},
+	"bench/*":    {"*"},
 }
 
 // confined says which folders may import a module or package from outside, in code and in tests.

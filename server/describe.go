@@ -2,9 +2,10 @@ package server
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"sluice"
 )
 
 // doc is what the documentation says of an operation.
@@ -23,23 +24,23 @@ var docs = map[string]doc{
 	"listPurposes": {"Files", "List purposes", "What files may be for, and the rules that follow."},
 
 	"createLinkOfFile": {"Links", "Mint a link to a file", "The body may be left out. The URL is a secret: whoever has it can read the file."},
-	"listLinksOfFile":  {"Links", "List the links to a file", ""},
-	"getLinkOfFile":    {"Links", "Get a link to a file", ""},
+	"listLinksOfFile":  {"Links", "List the links to a file", "Links that their owner ended are left out."},
+	"getLinkOfFile":    {"Links", "Get a link to a file", "Also one that has expired. Its URL is the same as when it was minted."},
 	"updateLinkOfFile": {"Links", "Change a link to a file", "The URL stays the same. A link that has ended cannot be changed."},
 	"deleteLinkOfFile": {"Links", "End a link to a file", "For good: the URL answers 410 from now on."},
 	"createLink":       {"Links", "Mint a link", "As POST /v1/files/{id}/links, with the file in the body."},
 	"createLinks":      {"Links", "Mint links to many files", "One link of the same kind to each of up to 100 files, all or none; ids that no file has are listed as absent."},
 	"listLinks":        {"Links", "List links", "Links that their owner ended are left out."},
-	"getLink":          {"Links", "Get a link", ""},
+	"getLink":          {"Links", "Get a link", "Also one that has expired. Its URL is the same as when it was minted."},
 	"updateLink":       {"Links", "Change a link", "The URL stays the same. The longest lifetime counts from the minting, and cannot be passed. A link that has ended cannot be changed."},
 	"deleteLink":       {"Links", "End a link", "For good: the URL answers 410 from now on, and the link is not found."},
 
 	"listAuditEntries": {"Audit", "List audit entries", "What was done and refused in this account and mode, newest first."},
-	"getAuditEntry":    {"Audit", "Get an audit entry", ""},
+	"getAuditEntry":    {"Audit", "Get an audit entry", "One line of the log: who did what to which object, from where and why, and how it ended."},
 
 	"createKey":  {"Keys", "Make a key", "The secret is in this answer and never again. A key grants at most what the key that asks has itself."},
 	"listKeys":   {"Keys", "List keys", "Also those that have ended."},
-	"getKey":     {"Keys", "Get a key", ""},
+	"getKey":     {"Keys", "Get a key", "Also one that has ended. Its secret is never shown again."},
 	"updateKey":  {"Keys", "Change a key", "A key grants at most what the key that asks has itself. A key that was revoked is not found."},
 	"rotateKey":  {"Keys", "Give a key a new secret", "The secret is in this answer and never again. The one before it stays good for overlap_seconds, 0 when left out; any older one ends at once."},
 	"deleteKey":  {"Keys", "Revoke a key", "For good, and with it every link that it minted."},
@@ -47,9 +48,79 @@ var docs = map[string]doc{
 
 	"redeem":      {"Downloads", "Download a file", "Redeems a link. A password is sent as X-Link-Password, or by Basic authentication with any user name."},
 	"redeemNamed": {"Downloads", "Download a file under a name", "What follows the token is for the eye, and ignored."},
-	"health":      {"Operation", "Say that the process answers", ""},
-	"ready":       {"Operation", "Say whether changes can be committed and bytes stored", ""},
+	"health":      {"Operation", "Say that the process answers", "Asks nothing of store or disk."},
+	"ready":       {"Operation", "Say whether changes can be committed and bytes stored", "503 while they cannot."},
 	"getMetrics":  {"Operation", "Get metrics", "In the text format of Prometheus."},
+
+	"getDocument":   {"Reference", "Get this document", "OpenAPI 3.1."},
+	"showReference": {"Reference", "Read this document", "As a page for people."},
+	"explainError":  {"Reference", "Read about a code", "The page that type and doc_url of a problem name: what the code means, when it happens, and what to do."},
+}
+
+// introduction is what the documentation says before all else.
+const introduction = "Files go in, short-lived links come out, and a log remembers why each file left.\n\n" +
+	"JSON over HTTP. Times are unix seconds, ids have a prefix that names their kind, and objects of the other mode (test or live) or of another account do not exist for a key. " +
+	"Every `GET` answers `HEAD` too. Parameters and members that are unknown are refused, and JSON bodies of more than 256 KiB.\n\n" +
+	"A request that changes something and has an `Idempotency-Key` takes effect once: the same request within 24 hours gets the same answer, with `Idempotency-Replayed: true`. " +
+	"Errors are problem documents (RFC 9457): branch on `code`, whose page explains it.\n\n" +
+	"Lists are newest first. Pass `next_cursor` as `starting_after` to go on; a cursor whose object was deleted still works."
+
+// tags are the groups of operations, in the order of the documentation.
+var tags = []struct{ name, description string }{
+	{"Files", "What is stored, and what is said of it."},
+	{"Links", "Time-limited rights to read one file. The URL of a link is a secret."},
+	{"Audit", "The log of what was done and refused."},
+	{"Keys", "Who may ask, and for what."},
+	{"Downloads", "Where the URLs of links lead. No key is asked for."},
+	{"Operation", "For whoever runs the server."},
+	{"Reference", "This document."},
+}
+
+// headers are the headers of answers; those that are always there where an
+// answer names them, and those that depend on the case.
+var headers = []struct {
+	name, kind, description string
+	always                  bool
+	example                 any
+}{
+	{"X-Request-Id", huma.TypeString, "Names the request in logs, problems and audit entries", true, exampleRequest},
+	{"Sluice-Version", huma.TypeString, "The version of the API that is spoken", false, sluice.APIVersion},
+	{"RateLimit-Policy", huma.TypeString, "What a key may ask in each window, where that is limited (draft-ietf-httpapi-ratelimit-headers)", false, `"second";q=25;w=1, "minute";q=500;w=60`},
+	{"RateLimit", huma.TypeString, "What is left of each window", false, `"second";r=24;t=1, "minute";r=499;t=1`},
+	{"X-RateLimit-Limit", huma.TypeInteger, "The limit of the window with the least left", false, 25},
+	{"X-RateLimit-Remaining", huma.TypeInteger, "What is left of it", false, 24},
+	{"X-RateLimit-Reset", huma.TypeInteger, "When all of it is left again, in unix seconds", false, exampleTime},
+	{"Idempotency-Replayed", huma.TypeString, "true when the request was answered before, and this is that answer", false, "true"},
+	{"ETag", huma.TypeString, "The state of the object, for If-Match and If-None-Match; of a download, its content", true, exampleETag},
+	{"Link", huma.TypeString, "rel=next and rel=prev: the pages beside this one, where there are any (RFC 8288)", false, `</v1/files?limit=10&starting_after=` + exampleFileID + `>; rel="next"`},
+	{"Location", huma.TypeString, "Where the file is to be had", true, "https://files.example.com/v1/files/" + exampleFileID},
+	{"Retry-After", huma.TypeInteger, "Seconds after which trying again may help", true, 1},
+	{"WWW-Authenticate", huma.TypeString, "Always Bearer", true, "Bearer"},
+	{"Accept-Ranges", huma.TypeString, "Always bytes", true, "bytes"},
+	{"Content-Range", huma.TypeString, "Which bytes these are, when one range was asked for", false, "bytes 0-99/2048"},
+	{"Content-Disposition", huma.TypeString, "Whether a browser saves the file, and its name (RFC 6266)", true, `attachment; filename="report.pdf"`},
+	{"Repr-Digest", huma.TypeString, "SHA-256 of the whole file (RFC 9530)", true, exampleDigest},
+	{"Last-Modified", huma.TypeString, "When the file was stored", true, "Wed, 04 Mar 2026 05:06:07 GMT"},
+	{"Vary", huma.TypeString, "Refusals are pages for whoever asks for text/html", true, "Accept"},
+}
+
+// ownRefusals are the codes of single routes, beside those that follow from
+// their kind.
+var ownRefusals = map[string][]sluice.Code{
+	"updateLink":       {sluice.CodeLinkExpired, sluice.CodeLinkRevoked},
+	"updateLinkOfFile": {sluice.CodeLinkExpired, sluice.CodeLinkRevoked},
+	"deleteFile":       {sluice.CodeFileHeld},
+	"createLink":       {sluice.CodeNotFound},
+	"getAccount":       {sluice.CodeNotFound},
+	"redeem":           downloadRefusals,
+	"redeemNamed":      downloadRefusals,
+	"ready":            {sluice.CodeUnavailable},
+	"explainError":     {sluice.CodeNotFound},
+}
+
+var downloadRefusals = []sluice.Code{
+	sluice.CodeForbidden, sluice.CodeNotFound, sluice.CodeGone, sluice.CodePreconditionFailed, sluice.CodeRange,
+	sluice.CodeRateLimited, sluice.CodeUnavailable, sluice.CodeStorageFull,
 }
 
 // headerParams are the headers that the requests of a route may have, for the
@@ -59,14 +130,17 @@ func headerParams(rt route) (params []*huma.Param) {
 		params = append(params, &huma.Param{Name: name, In: "header", Description: description, Schema: &huma.Schema{Type: huma.TypeString}})
 	}
 	text("Sluice-Version", "The version of the API to speak, YYYY-MM-DD; that of the key when left out")
-	if rt.method != http.MethodGet {
+	if rt.changes() {
 		text("Idempotency-Key", "1 to 255 printable ASCII characters: the request takes effect once, however often it is sent within 24 hours")
 	}
-	one := strings.HasSuffix(rt.path, "}")
+	if rt.brings() {
+		text("Content-Digest", "Digests of the body (RFC 9530), by sha-256 or sha-512: anything else that arrives is refused")
+		text("Repr-Digest", "As Content-Digest")
+	}
 	switch {
-	case rt.method == http.MethodGet && one:
+	case rt.method == http.MethodGet && isOne(rt):
 		text("If-None-Match", "Entity tags: answer 304 when the object has one of them")
-	case (rt.method == http.MethodPatch || rt.method == http.MethodDelete) && one:
+	case rt.method == http.MethodPatch || rt.method == http.MethodDelete:
 		text("If-Match", "Entity tags: answer 412 and change nothing unless the object has one of them")
 	}
 	return params

@@ -63,6 +63,9 @@ func newLink(prefix string, ask api.NewLink, v *sluice.Invalid) sluice.NewLink {
 		Reason: ask.Reason, Metadata: ask.Metadata, AllowedIPs: networks(prefix, ask.AllowedIPs, v),
 		Disposition: sluice.Disposition(ask.Disposition), Filename: ask.Filename,
 	}
+	if ask.ExpiresInSeconds != nil && ask.ExpiresAt != nil {
+		v.Add(prefix+"expires_at", "invalid", "give expires_at or expires_in_seconds, not both")
+	}
 	if ask.MaxDownloads != nil {
 		n.MaxDownloads = downloads(prefix, *ask.MaxDownloads, v)
 	}

@@ -70,11 +70,15 @@ func (c *call) settle(ctx context.Context, e *sluice.Error) *sluice.Error {
 }
 
 // stands reports whether a failure is the answer to its request also when that
-// comes again: it lies in the request, and not in the moment or in who asked.
+// comes again: it lies in the request, and not in the moment, in who asked, or
+// in what the network made of it.
 func stands(e *sluice.Error) bool {
+	switch e.Code {
+	case sluice.CodeUnauthenticated, sluice.CodeRateLimited, sluice.CodeDigestMismatch, sluice.CodeIdempotencyReused:
+		return false
+	}
 	status := problems[e.Code].status
-	return status >= 400 && status < 500 && status != http.StatusUnauthorized && status != http.StatusTooManyRequests &&
-		e.Code != sluice.CodeIdempotencyReused
+	return status >= 400 && status < 500
 }
 
 // replayed gives what a request was answered with before, or nil when it is

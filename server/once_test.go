@@ -47,9 +47,7 @@ func (c client) linkWith(t testing.TB, file string, keys ...string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range keys {
-		r.Header["Idempotency-Key"] = append(r.Header["Idempotency-Key"], k)
-	}
+	r.Header["Idempotency-Key"] = keys
 	return c.do(t, r)
 }
 
@@ -190,7 +188,6 @@ func TestRemembered(t *testing.T) {
 		{"400 unknown query parameter", "POST", links + "?colour=red", ``, nil, sluice.CodeValidation},
 		{"400 outside the policy", "POST", links, `{"expires_in_seconds":86401}`, nil, sluice.CodeValidation},
 		{"400 If-Match that is none", "PATCH", "/v1/files/" + f.ID, `{}`, []string{"If-Match", "x"}, sluice.CodeValidation},
-		{"400 digest_mismatch", "POST", links, `{}`, []string{"Content-Digest", digestOf("other")}, sluice.CodeDigestMismatch},
 		{"403 policy", "POST", "/v1/files/" + imported.ID + "/links", ``, nil, sluice.CodeForbidden},
 		{"404", "DELETE", "/v1/file_links/link_01kjvktdcjb8swve6173hgcvk1", ``, nil, sluice.CodeNotFound},
 		{"409 file_held", "DELETE", "/v1/files/" + held.ID, ``, nil, sluice.CodeFileHeld},
@@ -201,7 +198,6 @@ func TestRemembered(t *testing.T) {
 		{"upload: 400 no purpose", "PUT", "/v1/files", `hello`, nil, sluice.CodeValidation},
 		{"upload: 400 unknown purpose", "PUT", "/v1/files?purpose=nonesuch", `hello`, nil, sluice.CodeValidation},
 		{"upload: 400 metadata", "PUT", "/v1/files?purpose=generic&metadata[sluice_x]=1", `hello`, nil, sluice.CodeValidation},
-		{"upload: 400 digest_mismatch", "PUT", "/v1/files?purpose=generic", `hello`, []string{"Content-Digest", digestOf("other")}, sluice.CodeDigestMismatch},
 		{"upload: 413", "PUT", "/v1/files?purpose=logo", strings.Repeat("x", 10<<20+1), []string{"Content-Type", "image/png"}, sluice.CodeTooLarge},
 		{"upload: 415", "PUT", "/v1/files?purpose=logo", `hello`, []string{"Content-Type", "text/plain"}, sluice.CodeUnsupportedType},
 		{"upload: a form without an end", "POST", "/v1/files", "--x\r\n", []string{"Content-Type", "multipart/form-data; boundary=x"}, sluice.CodeValidation},
@@ -366,6 +362,24 @@ func TestNotRemembered(t *testing.T) {
 		head := "POST /v1/files/" + f.ID + "/links HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + c.secret + "\r\nIdempotency-Key: k\r\nContent-Length: 2\r\n\r\n"
 		c.problem(t, c.talk(t, head+"{", true).want(t, 400), sluice.CodeValidation)
 		c.talk(t, head+"{}", false).want(t, 200)
+	})
+	t.Run("nor what does not match its digest: it is not what was sent", func(t *testing.T) {
+		c := newClient(t)
+		f := c.upload(t, "a.txt", "text/plain", "hello")
+		for path, sent := range map[string]string{"/v1/files?purpose=generic": "hello", "/v1/files/" + f.ID + "/links": `{"reason":"x"}`} {
+			method, digest := cond(strings.Contains(path, "links"), "POST", "PUT"), digestOf(sent)
+			damaged := strings.Replace(sent, "e", "a", 1)
+			a := c.ask(t, method, path, damaged, "Content-Digest", digest, "Idempotency-Key", "k"+path).want(t, 400)
+			c.problem(t, a, sluice.CodeDigestMismatch)
+			first := c.ask(t, method, path, sent, "Content-Digest", digest, "Idempotency-Key", "k"+path)
+			if first.status >= 300 || first.header.Get("Idempotency-Replayed") != "" {
+				t.Errorf("status %d: %s", first.status, first.body)
+			}
+			// And how it is checked is no part of it.
+			if second := c.ask(t, method, path, sent, "Idempotency-Key", "k"+path); string(second.body) != string(first.body) {
+				t.Errorf("status %d: %s", second.status, second.body)
+			}
+		}
 	})
 	t.Run("nor an upload refused for its scope, of which nothing was read", func(t *testing.T) {
 		c := newClient(t)

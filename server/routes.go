@@ -69,5 +69,9 @@ func (s *Server) routes() []route {
 		{"GET", "/healthz", public, "health", plain(s.health)},
 		{"GET", "/readyz", public, "ready", plain(s.ready)},
 		{"GET", "/metrics", sluice.AuditRead, "getMetrics", plain(s.showMetrics)},
+
+		{"GET", "/openapi.json", public, "getDocument", plain(s.showDocument)},
+		{"GET", "/docs", public, "showReference", plain(s.showReference)},
+		{"GET", "/docs/errors/{code}", public, "explainError", plain(s.explainError)},
 	}
 }

@@ -176,9 +176,13 @@ func TestUnrouted(t *testing.T) {
 		{"GET", "/v1/../v1/files", sluice.CodeNotFound, ""},
 		{"GET", "//", sluice.CodeNotFound, ""},
 		{"GET", "/l/", sluice.CodeNotFound, ""},
-		{"GET", "/openapi.json", sluice.CodeNotFound, ""},
+		{"GET", "/openapi.yaml", sluice.CodeNotFound, ""},
 		{"GET", "/schemas/File.json", sluice.CodeNotFound, ""},
-		{"GET", "/docs", sluice.CodeNotFound, ""},
+		{"GET", "/docs/", sluice.CodeNotFound, ""},
+		{"GET", "/docs/errors", sluice.CodeNotFound, ""},
+		{"GET", "/docs/errors/nothing", sluice.CodeNotFound, ""},
+		{"GET", "/docs/errors/..", sluice.CodeNotFound, ""},
+		{"POST", "/docs", sluice.CodeMethodNotAllowed, "GET, HEAD"},
 		{"PATCH", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST, PUT"},
 		{"OPTIONS", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST, PUT"},
 		{"DELETE", "/v1/files", sluice.CodeMethodNotAllowed, "GET, HEAD, POST, PUT"},
@@ -259,5 +263,20 @@ func TestHealth(t *testing.T) {
 	p := c.problem(t, a.want(t, 503), sluice.CodeUnavailable)
 	if a.header.Get("Retry-After") != "1" || p.RetryAfter != 1 {
 		t.Errorf("Retry-After is %q and retry_after %d", a.header.Get("Retry-After"), p.RetryAfter)
+	}
+}
+
+// TestDescriptions holds every operation to being described.
+func TestDescriptions(t *testing.T) {
+	var operations []string
+	for _, rt := range server.Table() {
+		if tag, summary, description := server.Described(rt.Operation); tag == "" || summary == "" || description == "" {
+			t.Errorf("%s has the tag %q, the summary %q and the description %q", rt.Operation, tag, summary, description)
+		}
+		operations = append(operations, rt.Operation)
+	}
+	slices.Sort(operations)
+	if distinct := slices.Compact(operations); len(distinct) != len(server.Table()) || len(distinct) != server.DescribedCount() {
+		t.Errorf("%d routes, %d operations, %d descriptions", len(server.Table()), len(distinct), server.DescribedCount())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -48,6 +49,8 @@ type Server struct {
 	versions   []version
 	metrics    *metrics
 	exposition http.Handler // of metrics
+
+	documentation func() documentation
 }
 
 // New makes a Server over a service.
@@ -61,6 +64,7 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 	s := &Server{
 		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout,
 		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(),
+		documentation: sync.OnceValue(newDocumentation),
 	}
 	s.exposition = s.Metrics()
 	s.api = newAPI(s)

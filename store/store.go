@@ -228,9 +228,19 @@ func (c *conn) discard() {
 	c.Raw(func(any) error { return driver.ErrBadConn })
 }
 
+// maxStmts bounds how many statements a connection keeps. There are as many
+// lists as combinations of filters, and whoever may read can ask for them all.
+const maxStmts = 256
+
 func (c *conn) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	if stmt, ok := c.stmts[query]; ok {
 		return stmt, nil
+	}
+	if len(c.stmts) == maxStmts {
+		for _, stmt := range c.stmts {
+			stmt.Close()
+		}
+		clear(c.stmts)
 	}
 	stmt, err := c.PrepareContext(ctx, query)
 	if err == nil {
