@@ -134,17 +134,17 @@ func TestBadInput(t *testing.T) {
 func TestForever(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
-	_, forever, err := c.CreateKey(t.Context(), sluice.Operator(c.Ledger(sluice.Test)), sluice.NewKey{Name: "forever", MaxLinkLifetime: sluice.Forever})
+	forever, err := c.CreateKey(t.Context(), sluice.Operator(c.Ledger(sluice.Test)), sluice.NewKey{Name: "forever", MaxLinkLifetime: sluice.Forever})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const last = 253402300799 // of the year 9999
-	if l := c.as(forever).mint(t, f.ID, fmt.Sprintf(`{"expires_at":%d}`, last)); *l.ExpiresAt != last {
+	if l := c.as(forever.Secret).mint(t, f.ID, fmt.Sprintf(`{"expires_at":%d}`, last)); *l.ExpiresAt != last {
 		t.Errorf("%+v", l)
 	}
 	before := c.state(t)
 	for _, body := range []string{fmt.Sprintf(`{"expires_at":%d}`, last+1), `{"expires_at":9223372036854775807}`, `{"expires_in_seconds":9223372036854775807}`} {
-		a := c.as(forever).ask(t, "POST", "/v1/files/"+f.ID+"/links", body).want(t, 400)
+		a := c.as(forever.Secret).ask(t, "POST", "/v1/files/"+f.ID+"/links", body).want(t, 400)
 		if p := c.problem(t, a, sluice.CodeValidation); p.Errors[0].Code != "out_of_range" {
 			t.Errorf("%s: %s", body, a.body)
 		}
