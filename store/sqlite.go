@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,7 +26,7 @@ import (
 //go:embed migrations/sqlite/*.sql
 var sqliteMigrations embed.FS
 
-var sqliteDialect = dialect{begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode}
+var sqliteDialect = dialect{begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode, locked: sqliteLocked}
 
 // OpenSQLite opens the database in a file, which it makes when there is none,
 // readable by its owner only. Several processes of one machine may share it.
@@ -53,30 +54,54 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 	}
 	file.Close()
 
-	busy := fmt.Sprintf("_busy_timeout=%d", wait.Milliseconds())
-	db, err := sql.Open("sqlite", sqliteDSN(path, busy, "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL",
+	if err := migrateSQLite(path, opts.Log); err != nil {
+		return nil, err
+	}
+	// SQLite's own waiting sleeps ever longer, so that a busy process would never
+	// let another in; the writer waits in small steps instead.
+	db, err := sql.Open("sqlite", sqliteDSN(path, "_busy_timeout=10", "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL",
 		"_pragma=temp_store(MEMORY)", "_pragma=cache_size(-16384)", "_pragma=wal_autocheckpoint(4000)"))
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
+	readDB, err := sql.Open("sqlite", sqliteDSN(path, "_busy_timeout=5000", "_query_only=1", "_pragma=cache_size(-8192)"))
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s := newStore(sqliteDialect, db, readDB, runtime.GOMAXPROCS(0), group, wait, opts.Random)
+	// A first look makes the files that even reading needs, while there is room.
+	err = s.View(context.Background(), func(r sluice.Reader) error {
+		_, err := r.SigningKeys()
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func migrateSQLite(path string, log *slog.Logger) error {
+	db, err := sql.Open("sqlite", sqliteDSN(path, "_busy_timeout=5000", "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL"))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
 	files, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
 	if err == nil {
-		err = migrate(context.Background(), goose.DialectSQLite3, db, files, opts.Log)
+		err = migrate(context.Background(), goose.DialectSQLite3, db, files, log)
 	}
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	readDB, err := sql.Open("sqlite", sqliteDSN(path, busy, "_query_only=1", "_pragma=cache_size(-8192)"))
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return newStore(sqliteDialect, db, readDB, runtime.GOMAXPROCS(0), group, opts.Random), nil
+	return errors.Join(err, db.Close())
 }
 
 func sqliteDSN(path string, params ...string) string {
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: strings.Join(params, "&")}
 	return u.String()
+}
+
+func sqliteLocked(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // sqliteCode reads the result codes of https://www.sqlite.org/rescode.html.

@@ -59,7 +59,7 @@ func TestSQLiteDurability(t *testing.T) {
 		return value
 	}
 	update(t, s, live, func(given sluice.Tx) error {
-		for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "query_only": "0", "busy_timeout": "5000"} {
+		for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "query_only": "0"} {
 			if got := pragma(given.(*tx).conn, name); got != want {
 				t.Errorf("the writer's %s is %s, want %s", name, got, want)
 			}
@@ -105,8 +105,16 @@ func TestSQLiteOpen(t *testing.T) {
 	}
 	wg.Wait()
 	files, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(files) != 1 || files[0].Name() != filepath.Base(path) {
-		t.Errorf("the folder holds %v, %v", files, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !strings.HasPrefix(f.Name(), filepath.Base(path)) {
+			t.Errorf("the folder holds %q", f.Name())
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		t.Errorf("%v, %v", info, err)
 	}
 	if _, err := OpenSQLite(filepath.Join(path, "below"), Options{}); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("below a file: %v", err)
@@ -306,8 +314,8 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 	}
 }
 
-// A database that another process has locked is unavailable, and then it is
-// not. So is one whose connection is lost.
+// A database that another process has locked is waited for, and unavailable
+// when that takes too long. So is one whose connection is lost.
 func TestSQLiteLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sluice.db")
 	s, err := openSQLite(path, Options{}, maxGroup, 20*time.Millisecond)
@@ -336,10 +344,13 @@ func TestSQLiteLocked(t *testing.T) {
 			t.Errorf("%s of a locked database: %v", name, err)
 		}
 	}
-	if err := lock.Rollback(); err != nil {
+	time.AfterFunc(100*time.Millisecond, func() { lock.Rollback() })
+	patient, err := OpenSQLite(path, Options{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	defer patient.Close()
+	update(t, patient, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
 	err = s.Update(ctx, live, func(given sluice.Tx) error {
 		if err := given.Record(newEntry(live)); err != nil {
 			return err
@@ -354,10 +365,72 @@ func TestSQLiteLocked(t *testing.T) {
 	}
 }
 
+// TestSQLiteGroups queues updates, each of its own ledger, and looks at how many
+// find themselves in one group.
+func TestSQLiteGroups(t *testing.T) {
+	s, err := openSQLite(filepath.Join(t.TempDir(), "sluice.db"), Options{}, 4, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	release := busy(t, s)
+	var wg sync.WaitGroup
+	var largest int // written by the writer alone
+	for i := range 9 {
+		wg.Go(func() {
+			l := sluice.LedgerID{Account: fmt.Sprint("acct_", i), Mode: sluice.Live}
+			update(t, s, l, func(given sluice.Tx) error {
+				largest = max(largest, len(given.(*tx).group.heads))
+				return given.Record(newEntry(l))
+			})
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	release()
+	wg.Wait()
+	if largest != 4 {
+		t.Errorf("%d updates shared a commit, want 4", largest)
+	}
+}
+
+// TestSQLiteLapse counts the links that the writer has marked.
+func TestSQLiteLapse(t *testing.T) {
+	s, _ := openTemp(t)
+	marked := func() (n int) {
+		if err := s.readDB.QueryRow("SELECT count(*) FROM link WHERE lapsed = 1").Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	const links = 300
+	update(t, s, live, func(tx sluice.Tx) (err error) {
+		for i := range links {
+			err = errors.Join(err, tx.CreateLink(newLink(live, fmt.Sprint("link_", i), "file_1"), newEntry(live)))
+		}
+		return err
+	})
+	later := newEntry(live)
+	later.Time = epoch.Add(time.Hour)
+	for _, want := range []int{256, links} {
+		later.ID += "+"
+		update(t, s, live, func(tx sluice.Tx) error { return tx.Record(later) })
+		if n := marked(); n != want {
+			t.Errorf("%d links are marked, want %d", n, want)
+		}
+	}
+	longer := newLink(live, "link_1", "file_1")
+	longer.Expires = epoch.Add(2 * time.Hour)
+	update(t, s, live, func(tx sluice.Tx) error { return tx.UpdateLink(longer, newEntry(live)) })
+	if n := marked(); n != links-1 {
+		t.Errorf("%d links are marked after one was given more time, want %d", n, links-1)
+	}
+}
+
 const childDatabase = "SLUICE_TEST_DATABASE"
 
 // TestSQLiteKill kills a process in the middle of its updates, again and
-// again. All that it was told is stored is there, whole, and nothing else half.
+// again, while this one updates the same database. All that either was told is
+// stored is there, whole, and nothing else half.
 func TestSQLiteKill(t *testing.T) {
 	if path := os.Getenv(childDatabase); path != "" {
 		writeUntilKilled(path)
@@ -365,6 +438,10 @@ func TestSQLiteKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sluice.db")
 	acknowledged := map[string]bool{}
 	for round := range 3 {
+		s, err := OpenSQLite(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
 		child := exec.Command(os.Args[0], "-test.run=^TestSQLiteKill$")
 		child.Env = append(os.Environ(), childDatabase+"="+path)
 		child.Stderr = os.Stderr
@@ -378,68 +455,98 @@ func TestSQLiteKill(t *testing.T) {
 		lines := bufio.NewScanner(out)
 		for n := 0; lines.Scan(); n++ {
 			acknowledged[lines.Text()] = true
+			if n%30 == 0 {
+				acknowledged[storeFile(t, s)] = true
+			}
 			if n == 300+100*round {
 				child.Process.Kill()
 			}
 		}
 		child.Wait()
-
-		s, err := OpenSQLite(path, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		stored := seqs(t, s, live)
-		if len(stored)%2 != 0 || len(acknowledged) < 300 {
-			t.Errorf("%d entries of updates that record two, %d acknowledged", len(stored), len(acknowledged))
-		}
-		s.View(ctx, func(r sluice.Reader) error {
-			for id := range acknowledged {
-				if _, err := r.File(live, id); err != nil {
-					t.Errorf("%s was acknowledged: %v", id, err)
-				}
-			}
-			for i := 0; i < len(stored); i += 2 {
-				first, err1 := r.Entry(live, stored[i])
-				second, err2 := r.Entry(live, stored[i+1])
-				if err := errors.Join(err1, err2); err != nil || first.File.ID != second.File.ID {
-					t.Errorf("seq %d and %d are not of one update: %v", i, i+1, err)
-					continue
-				}
-				if _, err := r.File(live, first.File.ID); err != nil {
-					t.Errorf("seq %d tells of %s: %v", i, first.File.ID, err)
-				}
-			}
-			return nil
-		})
+		acknowledged[storeFile(t, s)] = true // beside the remains of the dead
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		checkStored(t, path, acknowledged)
 	}
 }
 
-// writeUntilKilled stores files with two entries each, and prints the id of
-// each file when its update has returned.
-func writeUntilKilled(path string) {
+// storeFile stores a file with two entries, and gives its id.
+func storeFile(t *testing.T, s *Store) string {
+	t.Helper()
+	id, err := tryStoreFile(s)
+	if err != nil {
+		t.Error(err)
+	}
+	return id
+}
+
+func tryStoreFile(s *Store) (string, error) {
+	e1, e2 := newEntry(live), newEntry(live)
+	e1.ID, e2.ID = fmt.Sprintf("%s_%d", e1.ID, os.Getpid()), fmt.Sprintf("%s_%d", e2.ID, os.Getpid())
+	f := newFile(live, "file_"+e1.ID)
+	e1.File, e2.File = &sluice.FilePart{ID: f.ID}, &sluice.FilePart{ID: f.ID}
+	return f.ID, s.Update(ctx, live, func(tx sluice.Tx) error {
+		return errors.Join(tx.CreateFile(f, e1), tx.Record(e2))
+	})
+}
+
+// checkStored finds every file in acknowledged, two entries in a row for each
+// file, and each file that an entry tells of.
+func checkStored(t *testing.T, path string, acknowledged map[string]bool) {
+	t.Helper()
 	s, err := OpenSQLite(path, Options{})
 	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	stored := seqs(t, s, live)
+	if len(stored)%2 != 0 || len(acknowledged) < 300 {
+		t.Errorf("%d entries of updates that record two, %d acknowledged", len(stored), len(acknowledged))
+	}
+	err = s.View(ctx, func(r sluice.Reader) error {
+		for id := range acknowledged {
+			if _, err := r.File(live, id); err != nil {
+				t.Errorf("%s was acknowledged: %v", id, err)
+			}
+		}
+		for i := 0; i+1 < len(stored); i += 2 {
+			first, err1 := r.Entry(live, stored[i])
+			second, err2 := r.Entry(live, stored[i+1])
+			if err := errors.Join(err1, err2); err != nil || first.File.ID != second.File.ID {
+				t.Errorf("seq %d and %d are not of one update: %v", i, i+1, err)
+				continue
+			}
+			if _, err := r.File(live, first.File.ID); err != nil {
+				t.Errorf("seq %d tells of %s: %v", i, first.File.ID, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeUntilKilled stores files from many goroutines, and prints the id of
+// each when its update has returned.
+func writeUntilKilled(path string) {
+	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	serial.Store(time.Now().UnixNano())
+	s, err := OpenSQLite(path, Options{})
+	if err != nil {
+		fail(err)
+	}
 	for range 16 {
 		go func() {
 			for {
-				e1, e2 := newEntry(live), newEntry(live)
-				f := newFile(live, "file_"+e1.ID)
-				e1.File, e2.File = &sluice.FilePart{ID: f.ID}, &sluice.FilePart{ID: f.ID}
-				err := s.Update(ctx, live, func(tx sluice.Tx) error {
-					return errors.Join(tx.CreateFile(f, e1), tx.Record(e2))
-				})
+				id, err := tryStoreFile(s)
 				if err != nil {
-					fmt.Fprintln(os.Stderr, err)
-					os.Exit(1)
+					fail(err)
 				}
-				fmt.Println(f.ID)
+				fmt.Println(id)
 			}
 		}()
 	}

@@ -45,6 +45,8 @@ type dialect struct {
 	view  string // begins a read-only snapshot
 	// code is the class of a driver's error, "" when it has none.
 	code func(error) sluice.Code
+	// locked says whether begin failed because another process has the lock.
+	locked func(error) bool
 }
 
 // Store is a sluice.Store. One goroutine writes, see writer.go; Views run
@@ -57,6 +59,7 @@ type Store struct {
 
 	queue   chan *request
 	group   int           // how many requests may share a commit
+	wait    time.Duration // for the lock of another process
 	stopped chan struct{} // closed when the writer has ended
 	readers chan *conn    // nil stands for one that is not open
 	ledgers sync.Map      // sluice.LedgerID to int64: the ids of committed ledgers, which never change
@@ -68,9 +71,9 @@ type Store struct {
 
 var _ sluice.Store = (*Store)(nil)
 
-func newStore(d dialect, db, readDB *sql.DB, readers, group int, random io.Reader) *Store {
+func newStore(d dialect, db, readDB *sql.DB, readers, group int, wait time.Duration, random io.Reader) *Store {
 	s := &Store{
-		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(random), group: group,
+		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(random), group: group, wait: wait,
 		queue: make(chan *request), stopped: make(chan struct{}), readers: make(chan *conn, readers),
 	}
 	for range readers {

@@ -216,8 +216,12 @@ func (w *writer) begin(ctx context.Context) (err error) {
 			return w.store.classify(err)
 		}
 	}
-	_, err = w.conn.exec(ctx, w.store.begin)
-	return w.store.classify(err)
+	for deadline := time.Now().Add(w.store.wait); ; {
+		_, err = w.conn.exec(ctx, w.store.begin)
+		if err == nil || !w.store.locked(err) || time.Now().After(deadline) {
+			return w.store.classify(err)
+		}
+	}
 }
 
 // end writes the heads and commits.
