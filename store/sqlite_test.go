@@ -393,39 +393,6 @@ func TestSQLiteGroups(t *testing.T) {
 	}
 }
 
-// TestSQLiteLapse counts the links that the writer has marked.
-func TestSQLiteLapse(t *testing.T) {
-	s, _ := openTemp(t)
-	marked := func() (n int) {
-		if err := s.readDB.QueryRow("SELECT count(*) FROM link WHERE lapsed = 1").Scan(&n); err != nil {
-			t.Error(err)
-		}
-		return n
-	}
-	const links = 300
-	update(t, s, live, func(tx sluice.Tx) (err error) {
-		for i := range links {
-			err = errors.Join(err, tx.CreateLink(newLink(live, fmt.Sprint("link_", i), "file_1"), newEntry(live)))
-		}
-		return err
-	})
-	later := newEntry(live)
-	later.Time = epoch.Add(time.Hour)
-	for _, want := range []int{256, links} {
-		later.ID += "+"
-		update(t, s, live, func(tx sluice.Tx) error { return tx.Record(later) })
-		if n := marked(); n != want {
-			t.Errorf("%d links are marked, want %d", n, want)
-		}
-	}
-	longer := newLink(live, "link_1", "file_1")
-	longer.Expires = epoch.Add(2 * time.Hour)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.UpdateLink(longer, newEntry(live)) })
-	if n := marked(); n != links-1 {
-		t.Errorf("%d links are marked after one was given more time, want %d", n, links-1)
-	}
-}
-
 const childDatabase = "SLUICE_TEST_DATABASE"
 
 // TestSQLiteKill kills a process in the middle of its updates, again and

@@ -170,9 +170,13 @@ func testExpiry(t *testing.T, db database) {
 						good = append(good, l.ID)
 					}
 				}
-				got := read(t, s, func(r sluice.Reader) (list sluice.List[sluice.Link], err error) { return r.Links(live, f, sluice.Page{Limit: 100}) })
+				got := read(t, s, func(r sluice.Reader) (list sluice.List[sluice.Link], err error) {
+					return r.Links(live, f, sluice.Page{Limit: 100})
+				})
 				wantEqual(t, sorted(idsOf(got.Data, linkID)), sorted(want))
-				got = read(t, s, func(r sluice.Reader) (list sluice.List[sluice.Link], err error) { return r.Links(live, g, sluice.Page{Limit: 100}) })
+				got = read(t, s, func(r sluice.Reader) (list sluice.List[sluice.Link], err error) {
+					return r.Links(live, g, sluice.Page{Limit: 100})
+				})
 				wantEqual(t, sorted(idsOf(got.Data, linkID)), sorted(good))
 			}
 		}
