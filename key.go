@@ -343,14 +343,14 @@ func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap ti
 }
 
 // RevokeKey ends a key, and with it every link it minted. It needs keys:admin.
-// With revisions, a key in another state is CodePreconditionFailed.
-func (s *Service) RevokeKey(ctx context.Context, c Caller, id string, want ...string) (Deleted, error) {
+// A state other than the wanted revisions is CodePreconditionFailed.
+func (s *Service) RevokeKey(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
 	return change(ctx, s, c, KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err
 		}
-		if err := Versions(want).check(k.Revision()); err != nil {
+		if err := want.check(k.Revision()); err != nil {
 			return Deleted{}, err
 		}
 		return Deleted{ID: id}, tx.RevokeKey(id, now, s.keyEntry(c, KeyEnded, now, k))

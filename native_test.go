@@ -184,7 +184,7 @@ func TestRotation(t *testing.T) {
 	if good(rotated.Secret) || !good(again.Secret) {
 		t.Error("after the overlap only the newest secret is good")
 	}
-	if _, err := f.RevokeKey(ctx, operator, key.ID); err != nil || good(again.Secret) {
+	if _, err := f.RevokeKey(ctx, operator, key.ID, nil); err != nil || good(again.Secret) {
 		t.Errorf("a revoked key is good (%v)", err)
 	}
 }

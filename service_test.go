@@ -178,7 +178,7 @@ func TestRedemption(t *testing.T) {
 			return err
 		}, sluice.FileDeleted},
 		{"key revoked", func(f *fixture, _ sluice.File, l sluice.Link) error {
-			_, err := f.RevokeKey(ctx, f.caller, f.caller.Key.ID)
+			_, err := f.RevokeKey(ctx, f.caller, f.caller.Key.ID, nil)
 			return err
 		}, sluice.KeyRevoked},
 	} {
@@ -270,7 +270,7 @@ func TestForgedTokensLeaveNoTrace(t *testing.T) {
 func TestKeyRevokedSinceItWasPresented(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
-	if _, err := f.RevokeKey(ctx, sluice.Operator(f.ledger), f.caller.Key.ID); err != nil {
+	if _, err := f.RevokeKey(ctx, sluice.Operator(f.ledger), f.caller.Key.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	before := f.logged()
@@ -496,7 +496,7 @@ func TestEveryChangeHasItsEntry(t *testing.T) {
 			_, err := f.UpdateKey(ctx, operator, key.ID, nil, sluice.KeyChange{Name: &reason})
 			return err
 		}},
-		{"key.revoked allowed", func() error { _, err := f.RevokeKey(ctx, operator, key.ID); return err }},
+		{"key.revoked allowed", func() error { _, err := f.RevokeKey(ctx, operator, key.ID, nil); return err }},
 		{"link.created allowed, link.created allowed", func() error {
 			_, err := f.MintLinks(ctx, f.caller, []string{file.ID, "file_absent", file.ID}, sluice.NewLink{})
 			return err

@@ -92,7 +92,7 @@ func (s *Server) deleteKey(ctx context.Context, c *call, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.svc.RevokeKey(ctx, c.caller, in.ID, want...)
+	d, err := s.svc.RevokeKey(ctx, c.caller, in.ID, want)
 	return deletedAnswer("key", d, err)
 }
 

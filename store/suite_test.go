@@ -33,6 +33,7 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"01 an error leaves nothing", testError},
 		{"01 a panic leaves nothing and reaches its caller", testPanic},
 		{"01 a cancelled update is not run", testCancelled},
+		{"01 a cancelled update does not wait", testPrompt},
 		{"01 a begun update is resolved", testBegun},
 		{"01 a swallowed error leaves nothing", testSwallowed},
 		{"01 a transaction ends with its function", testEnded},
@@ -295,6 +296,77 @@ func testCancelled(t *testing.T, db database) {
 	}
 	release()
 	update(t, s, live, changes)
+	for range 20 {
+		cancelNeighbour(t, s, never)
+	}
+}
+
+// cancelNeighbour ends the context of an update while the one before it, of
+// the same group, runs.
+func cancelNeighbour(t *testing.T, s sluice.Store, never func(sluice.Tx) error) {
+	release := busy(t, s)
+	stoppable, cancel := context.WithCancel(ctx)
+	second := make(chan error, 1)
+	first := make(chan error, 1)
+	go func() {
+		first <- s.Update(ctx, live, func(sluice.Tx) error {
+			cancel()
+			return nil
+		})
+	}()
+	time.Sleep(2 * time.Millisecond)
+	go func() { second <- s.Update(stoppable, live, never) }()
+	time.Sleep(2 * time.Millisecond) // both wait now, in this order
+	release()
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if err := <-second; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+}
+
+// testPrompt ends the context of an update, and of a probe, while the update
+// before them, of the same group, runs on: their callers do not wait for that.
+func testPrompt(t *testing.T, db database) {
+	s := openStore(t, db)
+	release := busy(t, s)
+	began, free, first := make(chan bool), make(chan bool), make(chan error, 1)
+	go func() {
+		first <- s.Update(ctx, live, func(sluice.Tx) error {
+			close(began)
+			<-free
+			return nil
+		})
+	}()
+	time.Sleep(10 * time.Millisecond)
+	stoppable, cancel := context.WithCancel(ctx)
+	second := make(chan error, 2)
+	go func() {
+		second <- s.Update(stoppable, live, func(sluice.Tx) error {
+			t.Error("a cancelled update was run")
+			return nil
+		})
+	}()
+	go func() { second <- s.Ready(stoppable) }()
+	time.Sleep(10 * time.Millisecond) // all wait now, the first before the others
+	release()
+	<-began
+	cancel()
+	for range 2 {
+		select {
+		case err := <-second:
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want %v", err, context.Canceled)
+			}
+		case <-time.After(5 * time.Second):
+			t.Error("a caller whose context ended waits for a neighbour")
+		}
+	}
+	close(free)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
 }
 
 func testBegun(t *testing.T, db database) {
@@ -622,9 +694,10 @@ func testOverlap(t *testing.T, db database) {
 }
 
 // An update that has read objects sees what it makes of them, and what comes of
-// it for others; so does the next, and a view.
+// it for others; so does a view, and the next update, whoever makes it.
 func testOwnChanges(t *testing.T, db database) {
-	s := openStore(t, db)
+	stores := []*Store{openStore(t, db), openStore(t, db)}
+	s := stores[0]
 	update(t, s, live, func(tx sluice.Tx) error {
 		return errors.Join(
 			tx.CreateKey(newKey(live, "key_1"), newEntry(live)),
@@ -662,7 +735,7 @@ func testOwnChanges(t *testing.T, db database) {
 			want.Key.Revoked, want.Link2.Revoked, want.Link2.Ended = epoch, epoch, sluice.KeyRevoked
 		}},
 	} {
-		update(t, s, live, func(tx sluice.Tx) error {
+		update(t, stores[i%2], live, func(tx sluice.Tx) error {
 			before, err1 := look(tx)
 			wantEqual(t, before, want)
 			err2 := step.change(tx)

@@ -92,9 +92,6 @@ func probe(t *tx) error {
 }
 
 func (s *Store) submit(ctx context.Context, r *request) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	select {
 	case s.queue <- r:
 		return nil

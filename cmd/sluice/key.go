@@ -252,7 +252,7 @@ func (k *keyRevoke) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	err = inEitherMode(account, func(c sluice.Caller) error {
-		_, err := i.service.RevokeKey(ctx, c, k.ID)
+		_, err := i.service.RevokeKey(ctx, c, k.ID, nil)
 		return err
 	})
 	if err := errors.Join(err, i.close()); err != nil {
