@@ -101,7 +101,6 @@ var headers = []struct {
 	{"Content-Disposition", huma.TypeString, "Whether a browser saves the file, and its name (RFC 6266)", true, `attachment; filename="report.pdf"`},
 	{"Repr-Digest", huma.TypeString, "SHA-256 of the whole file (RFC 9530)", true, exampleDigest},
 	{"Last-Modified", huma.TypeString, "When the file was stored", true, "Wed, 04 Mar 2026 05:06:07 GMT"},
-	{"Vary", huma.TypeString, "Refusals are pages for whoever asks for text/html", true, "Accept"},
 }
 
 // ownRefusals are the codes of single routes, beside those that follow from

@@ -266,7 +266,6 @@ func problemResponse(ref *huma.OpenAPI, rt route, status int, codes []sluice.Cod
 	}
 	if rt.scope == public {
 		if strings.HasPrefix(rt.path, "/l/") {
-			response.Headers["Vary"] = headerRefs("Vary")["Vary"]
 			response.Content["text/html"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Description: "A small page, for whoever asks for text/html"}}
 		}
 		return response

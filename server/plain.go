@@ -131,7 +131,7 @@ var uploadFields = []uploadField{
 	{"metadata", "Your own notes, as a JSON object; or one field for each key: metadata[key]", textsSchema, true, exampleMetadata},
 	{"linked_resources", "What the file belongs to in your own system, as a JSON list", resourcesSchema, true, []api.Resource{exampleResource}},
 	{"link[expires_in_seconds]", "Mint a link too: its lifetime, or none for a link without end. Any link[…] asks for one", givenLifetime, false, 900},
-	{"link[expires_at]", "When the link ends, in unix seconds; instead of a lifetime", integerSchema, false, nil},
+	{"link[expires_at]", "When the link ends, in unix seconds; instead of a lifetime", integerSchema, false, 1772604367},
 	{"link[reason]", "Why the file leaves", textSchema, false, "quarterly report for the bank"},
 	{"link[metadata]", "Your own notes on the link, as a JSON object; or one field for each key: link[metadata][key]", textsSchema, true, exampleMetadata},
 	{"link[max_downloads]", "How often the file may be downloaded", integerSchema, false, 3},
@@ -161,7 +161,7 @@ func uploadSchema(ref *huma.OpenAPI) *huma.Schema {
 func uploadExample() map[string]any {
 	example := map[string]any{"file": exampleContent}
 	for _, f := range uploadFields {
-		if f.example != nil {
+		if f.name != "link[expires_at]" { // there is a lifetime
 			example[f.name] = f.example
 		}
 	}

@@ -30,13 +30,10 @@ func main() {
 	var f filler
 	dir := flag.String("data", "", "data folder, on which sluice serve was started once")
 	flag.IntVar(&f.links, "links", 10_000_000, "number of links")
-	flag.IntVar(&f.files, "files", 0, "number of files; a hundredth of the links when 0")
+	flag.IntVar(&f.files, "files", 100_000, "number of files")
 	keys := flag.Int("keys", 20, "number of keys")
 	flag.IntVar(&f.group, "group", 2000, "links made by one Update")
 	flag.Parse()
-	if f.files == 0 {
-		f.files = max(1, f.links/100)
-	}
 	if err := f.run(context.Background(), *dir, *keys); err != nil {
 		log.Fatal(err)
 	}
@@ -209,11 +206,17 @@ func (f *filler) sample(kind, id string, n, of int) {
 	}
 }
 
-func (f *filler) key() sluice.Key { return f.keys[f.random.IntN(len(f.keys))] }
+// key is the first key half of the time.
+func (f *filler) key() sluice.Key {
+	if f.one(2) {
+		return f.keys[0]
+	}
+	return f.keys[f.random.IntN(len(f.keys))]
+}
 
 // makeLink makes a link, most often to a file of late, one in five to the first
-// file. Of a hundred, five were ended by their owner, one with its key, and ten
-// were redeemed; two were used when they had expired.
+// file. Of a hundred, eight were ended by their owner, six with their key, and
+// ten were redeemed; four were used when they had expired.
 func (f *filler) makeLink(tx sluice.Tx, at time.Time, n int) error {
 	k, file := f.key(), f.made[0]
 	if !f.one(5) {
@@ -232,13 +235,13 @@ func (f *filler) makeLink(tx sluice.Tx, at time.Time, n int) error {
 	switch luck := f.random.IntN(100); {
 	case !file.Active():
 		l.Revoked, l.Updated, l.Ended = soon, soon, sluice.FileDeleted
-	case luck < 5:
+	case luck < 8:
 		l.Revoked, l.Updated, l.Ended, later = soon, soon, sluice.Revoked, sluice.LinkEnded
-	case luck < 6:
+	case luck < 14:
 		l.Revoked, l.Updated, l.Ended = soon, soon, sluice.KeyRevoked
-	case luck < 16:
+	case luck < 24:
 		l.Downloads, l.Redeemed, later = 1, soon, sluice.LinkRedeemed
-	case luck < 18:
+	case luck < 28:
 		later = sluice.LinkRefused
 	}
 	if l.Ended != sluice.Revoked {
@@ -255,16 +258,16 @@ func (f *filler) makeLink(tx sluice.Tx, at time.Time, n int) error {
 }
 
 // lifetime is an hour or a day as a rule, in one of ten anything up to a day,
-// and one link in a thousand has no end.
+// and one link in fifty has no end.
 func (f *filler) lifetime() time.Duration {
-	switch n := f.random.IntN(1000); {
-	case n == 0:
+	switch luck := f.random.IntN(100); {
+	case luck < 2:
 		return 0
-	case n < 100:
+	case luck < 12:
 		return time.Duration(60+f.random.IntN(86340)) * time.Second
-	case n < 300:
+	case luck < 32:
 		return 24 * time.Hour
-	case n < 350:
+	case luck < 37:
 		return 5 * time.Minute
 	}
 	return time.Hour

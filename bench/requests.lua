@@ -1,0 +1,33 @@
+-- For wrk: asks for paths at random, and prints one line to be read by a script:
+-- requests a second, p50 and p99 in milliseconds, and answers that were no success.
+-- BENCH_PREFIX, a line of BENCH_IDS and BENCH_SUFFIX make a path. Each connection
+-- waits BENCH_PAUSE milliseconds before it asks, give or take a half.
+local paths = {}
+for id in io.lines(os.getenv("BENCH_IDS")) do
+  paths[#paths + 1] = os.getenv("BENCH_PREFIX") .. id .. (os.getenv("BENCH_SUFFIX") or "")
+end
+
+wrk.method = os.getenv("BENCH_METHOD") or "GET"
+wrk.body = os.getenv("BENCH_BODY")
+wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
+if wrk.body then
+  wrk.headers["Content-Type"] = "application/json"
+end
+
+function request()
+  return wrk.format(nil, paths[math.random(#paths)])
+end
+
+local pause = tonumber(os.getenv("BENCH_PAUSE") or "0")
+if pause > 0 then
+  function delay()
+    return math.random(math.floor(pause / 2), math.floor(pause * 3 / 2))
+  end
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format("%.0f %.3f %.3f %d\n", summary.requests / (summary.duration / 1e6),
+    latency:percentile(50) / 1000, latency:percentile(99) / 1000,
+    errors.status + errors.connect + errors.read + errors.write + errors.timeout))
+end
