@@ -45,4 +45,6 @@ require (
 	modernc.org/sqlite v1.60.1 // indirect
 )
 
+ignore ./tools/openapi-lint/node_modules
+
 tool honnef.co/go/tools/cmd/staticcheck

@@ -72,7 +72,7 @@ func TestImports(t *testing.T) {
 func isApart(dir string) bool {
 	base := path.Base(dir)
 	_, err := os.Stat(path.Join(dir, "go.mod"))
-	return err == nil || base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")
+	return err == nil || base == "testdata" || base == "node_modules" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")
 }
 
 func checkFile(t *testing.T, module, name string) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks everything: formatting, vet, staticcheck, build, and the tests under the race detector.
+# Checks everything: formatting, vet, staticcheck, build, the OpenAPI document, and the tests under the race detector.
 # As root on Debian or Ubuntu it installs what is missing; anywhere else it names it and stops.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -20,20 +20,34 @@ packages=(
   'golang-go       | command -v go || ls "$cache/$toolchain/bin/go"'     # any Go can fetch the one above
 )
 
-install_packages() {
-  local entry missing=''
-  for entry in "${packages[@]}"; do
-    (eval "${entry#*|}") >/dev/null 2>&1 || missing+=" ${entry%%[ |]*}"
-  done
-  [ -n "$missing" ] || return 0
+# What only the lint of the OpenAPI document needs. Where it is missing and cannot be installed, that part is skipped;
+# under CI=true it fails.
+lint_packages=(
+  'nodejs          | command -v node'                                    # 18.17 or newer
+  'npm             | command -v npm'
+)
 
-  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    printf 'test.sh: %s is missing: install it as root (Debian, Ubuntu: apt-get install by that name)\n' $missing >&2
-    exit 1
+missing() { # missing ENTRY...: which of these packages are not there
+  local entry
+  for entry; do
+    (eval "${entry#*|}") >/dev/null 2>&1 || printf '%s ' "${entry%%[ |]*}"
+  done
+}
+
+install_packages() {
+  local absent
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    absent=$(missing "${packages[@]}" "${lint_packages[@]}")
+    [ -n "$absent" ] || return 0
+    echo "test.sh: installing $absent"
+    apt-get -qq update
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $absent </dev/null >/dev/null
+    return
   fi
-  echo "test.sh: installing$missing"
-  apt-get -qq update
-  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing </dev/null >/dev/null
+  absent=$(missing "${packages[@]}")
+  [ -n "$absent" ] || return 0
+  printf 'test.sh: %s is missing: install it as root (Debian, Ubuntu: apt-get install by that name)\n' $absent >&2
+  exit 1
 }
 
 new_enough() { # is the go on PATH at least the one go.mod asks for?
@@ -65,8 +79,21 @@ part() { # part NAME COMMAND...
 
 formatted() {
   local files
-  files=$(gofmt -l .) || return
+  files=$(find . -name node_modules -prune -o -name '*.go' -print0 | xargs -0 gofmt -l) || return
   [ -z "$files" ] || { echo "gofmt would change:" $files; return 1; }
+}
+
+linted() {
+  local absent linter=tools/openapi-lint
+  absent=$(missing "${lint_packages[@]}")
+  if [ -n "$absent" ]; then
+    [ "${CI:-}" != true ] || { echo "missing: $absent"; return 1; }
+    echo "test.sh: api/openapi.json is not linted here, for want of $absent"
+    return
+  fi
+  [ "$linter/node_modules/.package-lock.json" -nt "$linter/package-lock.json" ] ||
+    npm --prefix "$linter" ci --ignore-scripts --no-audit --no-fund --loglevel=error || return
+  npm --prefix "$linter" run --silent lint
 }
 
 install_packages
@@ -83,4 +110,5 @@ part gofmt formatted
 part vet go vet ./...
 part staticcheck go tool staticcheck ./...
 part build go build ./...
+part lint linted
 part tests go test -race -count=1 -timeout 8m ./...

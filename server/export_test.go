@@ -80,3 +80,6 @@ func Problems() map[sluice.Code]int {
 	}
 	return all
 }
+
+// Codes are the codes of the table of problems.
+func Codes() []string { return codes() }

@@ -80,6 +80,13 @@ func (c client) audit(t testing.TB, link string) []api.AuditEntry {
 	return read[api.List[api.AuditEntry]](t, c.ask(t, "GET", "/v1/audit_entries?link_id="+link, "").want(t, 200)).Data
 }
 
+// wholeSecond moves the clock on to the next second, and gives it.
+func (c client) wholeSecond() int64 {
+	now := c.Clock.Now()
+	c.Clock.Advance(now.Truncate(time.Second).Add(time.Second).Sub(now))
+	return c.Clock.Now().Unix()
+}
+
 func (c client) link(t testing.TB, id string) api.Link {
 	t.Helper()
 	return read[api.Link](t, c.ask(t, "GET", "/v1/file_links/"+id, "").want(t, 200))
@@ -774,7 +781,7 @@ func TestFileLinkResourcePage(t *testing.T) {
 			c.problem(t, c.ask(t, "POST", "/v1/file_links", `{"file_id":"file_b9bb0bce-c20e-4519-945e-45983a1b239b"}`).want(t, 404), sluice.CodeNotFound)
 		}},
 		{"Create: A future timestamp, after which the link will no longer be usable.", func(t *testing.T, c client, f api.File) {
-			now := c.Clock.Now().Unix()
+			now := c.wholeSecond()
 			for _, at := range []int64{now, now - 1, 0} {
 				c.refusal(t, "POST", "/v1/file_links", fmt.Sprintf(`{"file_id":%q,"expires_at":%d}`, f.ID, at), "expires_at", "out_of_range")
 			}
@@ -819,7 +826,7 @@ func TestFileLinkResourcePage(t *testing.T) {
 		}},
 		{"Update: A future timestamp, after which the link will no longer be usable.", func(t *testing.T, c client, f api.File) {
 			l := c.mint(t, f.ID, "")
-			now := c.Clock.Now().Unix()
+			now := c.wholeSecond()
 			c.refusal(t, "PATCH", "/v1/file_links/"+l.ID, fmt.Sprintf(`{"expires_at":%d}`, now), "expires_at", "out_of_range")
 			c.ask(t, "PATCH", "/v1/file_links/"+l.ID, fmt.Sprintf(`{"expires_at":%d}`, now+2)).want(t, 200)
 			c.Clock.Advance(2 * time.Second)
