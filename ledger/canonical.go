@@ -1,17 +1,19 @@
 package ledger
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gowebpki/jcs"
 )
 
-// MaxLeaf is the largest leaf, in bytes.
-const MaxLeaf = 64 << 10
+// MaxLeaf is the largest leaf, in bytes: 64 KiB less one, which is what the
+// uint16 length of an entry in a C2SP tlog-tiles bundle can say.
+const MaxLeaf = 1<<16 - 1
 
 // ErrTooLarge is returned, wrapped, for input over a documented limit.
 var ErrTooLarge = errors.New("too large")
@@ -35,12 +37,6 @@ func Canonical(data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("canonical JSON: %d bytes: %w", len(out), ErrTooLarge)
 	}
 	return out, nil
-}
-
-// IsCanonical reports whether data is its own Canonical form.
-func IsCanonical(data []byte) bool {
-	out, err := Canonical(data)
-	return err == nil && bytes.Equal(out, data)
 }
 
 // AppendString appends s as a canonical JSON string (RFC 8785, section
@@ -104,66 +100,53 @@ func appendEscape(dst []byte, c byte) []byte {
 // any strings. A JSON object cannot hold a key twice: of keys that differ only
 // in bytes of invalid UTF-8, the first in byte order is written. A nil map is {}.
 func AppendStringMap(dst []byte, m map[string]string) []byte {
-	var few [32]string // enough for most maps, so that they cost no allocation
-	keys := few[:0]
+	type member struct{ key, shown string }
+	var few [32]member // enough for most maps, so that they cost no allocation
+	members := few[:0]
 	for k := range m {
-		keys = append(keys, k)
+		members = append(members, member{k, repaired(k)})
 	}
-	slices.SortFunc(keys, compareBytewiseLast)
+	slices.SortFunc(members, func(a, b member) int {
+		return cmp.Or(compareUTF16(a.shown, b.shown), strings.Compare(a.key, b.key))
+	})
 	dst = append(dst, '{')
-	for i, k := range keys {
+	for i, k := range members {
 		if i > 0 {
-			if compareUTF16(keys[i-1], k) == 0 {
+			if members[i-1].shown == k.shown {
 				continue
 			}
 			dst = append(dst, ',')
 		}
-		dst = AppendString(dst, k)
+		dst = AppendString(dst, k.shown)
 		dst = append(dst, ':')
-		dst = AppendString(dst, m[k])
+		dst = AppendString(dst, m[k.key])
 	}
 	return append(dst, '}')
 }
 
-func compareBytewiseLast(a, b string) int {
-	if c := compareUTF16(a, b); c != 0 {
-		return c
+// repaired is s with each byte of invalid UTF-8 as U+FFFD.
+func repaired(s string) string {
+	if utf8.ValidString(s) {
+		return s
 	}
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+	return string([]rune(s))
 }
 
-// compareUTF16 orders a and b by their UTF-16 code units, invalid bytes
-// counting as U+FFFD.
-func compareUTF16(a, b string) int {
-	for len(a) > 0 && len(b) > 0 {
-		if a[0] == b[0] && a[0] < utf8.RuneSelf {
-			a, b = a[1:], b[1:]
+// compareUTF16 orders valid UTF-8 by its UTF-16 code units. That is the order
+// of the bytes, but for characters above U+FFFF (lead bytes from 0xF0): their
+// surrogates sort before U+E000 (lead bytes 0xEE and 0xEF).
+func compareUTF16[T ~string | ~[]byte](a, b T) int {
+	for i := range min(len(a), len(b)) {
+		x, y := a[i], b[i]
+		switch {
+		case x == y:
 			continue
+		case x >= 0xF0 && (y == 0xEE || y == 0xEF):
+			return -1
+		case y >= 0xF0 && (x == 0xEE || x == 0xEF):
+			return 1
 		}
-		ra, na := utf8.DecodeRuneInString(a)
-		rb, nb := utf8.DecodeRuneInString(b)
-		if ra != rb {
-			return int(utf16Rank(ra)) - int(utf16Rank(rb))
-		}
-		a, b = a[na:], b[nb:]
+		return cmp.Compare(x, y)
 	}
-	return len(a) - len(b)
-}
-
-// utf16Rank maps a rune to a number that sorts as its UTF-16 form does: runes
-// above U+FFFF begin with a surrogate, so they come before U+E000.
-func utf16Rank(r rune) rune {
-	switch {
-	case r > 0xFFFF:
-		return r - 0x10000 + 0xD800
-	case r >= 0xE000:
-		return r + 0x100000
-	}
-	return r
+	return cmp.Compare(len(a), len(b))
 }

@@ -98,6 +98,9 @@ func TestCanonicalBound(t *testing.T) {
 	if !IsCanonical(fits) {
 		t.Error("a document of MaxLeaf bytes is refused")
 	}
+	if over := []byte(`"` + strings.Repeat("a", MaxLeaf-1) + `"`); IsCanonical(over) {
+		t.Error("a document of MaxLeaf and one bytes is taken")
+	}
 	grows := []byte("[" + strings.Repeat("1e20,", MaxLeaf/10) + "1]")
 	for _, big := range [][]byte{append(fits, ' '), grows} {
 		if _, err := Canonical(big); !errors.Is(err, ErrTooLarge) {

@@ -1,0 +1,306 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gowebpki/jcs"
+)
+
+// maxDepth bounds nesting, as encoding/json and jcs do.
+const maxDepth = 10000
+
+// IsCanonical reports whether data is its own Canonical form. It does not
+// allocate for the leaves that Sluice writes.
+func IsCanonical(data []byte) bool {
+	return len(data) <= MaxLeaf && scanValue(data, 0, 0) == len(data)
+}
+
+// The scan functions walk canonical JSON. Each takes the offset at which
+// something begins and gives the offset after it, or -1 if what stands there
+// is not canonical. An offset at or beyond the end is never canonical.
+
+func scanValue(b []byte, i, depth int) int {
+	if i >= len(b) {
+		return -1
+	}
+	switch b[i] {
+	case '"':
+		return scanString(b, i)
+	case '{':
+		return scanObject(b, i, depth+1)
+	case '[':
+		return scanArray(b, i, depth+1)
+	case 't':
+		return scanWord(b, i, "true")
+	case 'f':
+		return scanWord(b, i, "false")
+	case 'n':
+		return scanWord(b, i, "null")
+	}
+	return scanNumber(b, i)
+}
+
+func scanWord(b []byte, i int, word string) int {
+	if len(b)-i >= len(word) && string(b[i:i+len(word)]) == word {
+		return i + len(word)
+	}
+	return -1
+}
+
+func scanArray(b []byte, i, depth int) int {
+	if depth > maxDepth {
+		return -1
+	}
+	i++
+	if i < len(b) && b[i] == ']' {
+		return i + 1
+	}
+	for {
+		if i = scanValue(b, i, depth); i < 0 || i >= len(b) {
+			return -1
+		}
+		switch b[i] {
+		case ',':
+			i++
+		case ']':
+			return i + 1
+		default:
+			return -1
+		}
+	}
+}
+
+func scanObject(b []byte, i, depth int) int {
+	if depth > maxDepth {
+		return -1
+	}
+	i++
+	if i < len(b) && b[i] == '}' {
+		return i + 1
+	}
+	var last []byte
+	for {
+		key, j := scanKey(b, i)
+		if j < 0 || last != nil && compareKeys(last, key) >= 0 {
+			return -1
+		}
+		last = key
+		if i = scanValue(b, j, depth); i < 0 || i >= len(b) {
+			return -1
+		}
+		switch b[i] {
+		case ',':
+			i++
+		case '}':
+			return i + 1
+		default:
+			return -1
+		}
+	}
+}
+
+// scanKey gives a member's name, quoted, and the offset of its value.
+func scanKey(b []byte, i int) ([]byte, int) {
+	if i >= len(b) || b[i] != '"' {
+		return nil, -1
+	}
+	j := scanString(b, i)
+	if j < 0 || j >= len(b) || b[j] != ':' {
+		return nil, -1
+	}
+	return b[i:j], j + 1
+}
+
+// compareKeys orders two quoted canonical strings by their UTF-16 code units.
+func compareKeys(a, b []byte) int {
+	if bytes.IndexByte(a, '\\') < 0 && bytes.IndexByte(b, '\\') < 0 {
+		return compareUTF16(a[1:len(a)-1], b[1:len(b)-1])
+	}
+	return compareUTF16(unquote(a), unquote(b))
+}
+
+func scanString(b []byte, i int) int {
+	for i++; i < len(b); {
+		if len(b)-i >= 8 && allPlain(binary.LittleEndian.Uint64(b[i:])) {
+			i += 8
+			continue
+		}
+		c := b[i]
+		switch {
+		case c >= utf8.RuneSelf:
+			r, size := utf8.DecodeRune(b[i:])
+			if r == utf8.RuneError && size == 1 {
+				return -1
+			}
+			i += size
+		case plain[c]:
+			i++
+		case c == '"':
+			return i + 1
+		default:
+			n := scanEscape(b[i:])
+			if n == 0 {
+				return -1
+			}
+			i += n
+		}
+	}
+	return -1
+}
+
+// allPlain reports whether each of eight bytes is marked in plain. It looks at
+// all of them at once: subtracting borrows into the top bit of a byte that was
+// too small, and the top bit of one beyond ASCII is set already.
+func allPlain(x uint64) bool {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	quote, backslash := x^each*'"', x^each*'\\'
+	return (x|(x-each*' ')|(quote-each)|(backslash-each))&top == 0
+}
+
+// scanEscape gives the length of the canonical escape that b begins with, or 0.
+func scanEscape(b []byte) int {
+	n := 2
+	if len(b) > 1 && b[1] == 'u' {
+		n = 6
+	}
+	if len(b) < n || b[0] != '\\' {
+		return 0
+	}
+	c, ok := unescape(b[:n])
+	var room [6]byte
+	if !ok || plain[c] || string(appendEscape(room[:0], c)) != string(b[:n]) {
+		return 0
+	}
+	return n
+}
+
+// unescape reads an escape of two or six bytes that stands for one ASCII
+// character.
+func unescape(b []byte) (byte, bool) {
+	switch b[1] {
+	case '"', '\\':
+		return b[1], true
+	case 'b':
+		return '\b', true
+	case 't':
+		return '\t', true
+	case 'n':
+		return '\n', true
+	case 'f':
+		return '\f', true
+	case 'r':
+		return '\r', true
+	case 'u':
+		c, err := strconv.ParseUint(string(b[2:]), 16, 7)
+		return byte(c), err == nil
+	}
+	return 0, false
+}
+
+// unquote gives the text of a quoted canonical string.
+func unquote(quoted []byte) string {
+	text := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(text, '\\') < 0 {
+		return string(text)
+	}
+	var s strings.Builder
+	for len(text) > 0 {
+		if n := scanEscape(text); n > 0 {
+			c, _ := unescape(text[:n])
+			s.WriteByte(c)
+			text = text[n:]
+			continue
+		}
+		s.WriteByte(text[0])
+		text = text[1:]
+	}
+	return s.String()
+}
+
+// scanNumber takes integers of up to fifteen digits as they stand: a float64
+// holds each of them exactly. Any other number has to be what ECMAScript writes.
+func scanNumber(b []byte, i int) int {
+	j := i
+	for j < len(b) && (b[j] >= '0' && b[j] <= '9' || b[j] == '-' || b[j] == '+' || b[j] == '.' || b[j] == 'e') {
+		j++
+	}
+	token := b[i:j]
+	if smallInteger(token) {
+		return j
+	}
+	f, err := strconv.ParseFloat(string(token), 64)
+	if err != nil {
+		return -1
+	}
+	if want, err := jcs.NumberToJSON(f); err != nil || want != string(token) {
+		return -1
+	}
+	return j
+}
+
+func smallInteger(token []byte) bool {
+	if len(token) == 0 || len(token) > 15 || token[0] == '0' && len(token) > 1 {
+		return false
+	}
+	for _, c := range token {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// lookup gives the value at a JSON Pointer (RFC 6901) in a canonical document,
+// as it stands there. It goes through objects only.
+func lookup(doc []byte, pointer string) ([]byte, bool) {
+	i := 0
+	for pointer != "" {
+		var token string
+		if pointer[0] != '/' {
+			return nil, false
+		}
+		token, pointer = pointerToken(pointer[1:])
+		if i = member(doc, i, token); i < 0 {
+			return nil, false
+		}
+	}
+	end := scanValue(doc, i, 0)
+	if end < 0 {
+		return nil, false
+	}
+	return doc[i:end], true
+}
+
+func pointerToken(s string) (token, rest string) {
+	end := strings.IndexByte(s, '/')
+	if end < 0 {
+		end = len(s)
+	}
+	token, rest = s[:end], s[end:]
+	if strings.IndexByte(token, '~') >= 0 {
+		token = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+	}
+	return token, rest
+}
+
+// member gives the offset of the value of a member of the object at offset i.
+func member(doc []byte, i int, name string) int {
+	var room [64]byte
+	want := AppendString(room[:0], name)
+	if i >= len(doc) || doc[i] != '{' {
+		return -1
+	}
+	for {
+		key, j := scanKey(doc, i+1)
+		if j < 0 || bytes.Equal(key, want) {
+			return j
+		}
+		if i = scanValue(doc, j, 0); i < 0 || i >= len(doc) || doc[i] != ',' {
+			return -1
+		}
+	}
+}
