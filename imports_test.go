@@ -23,11 +23,11 @@ var directions = map[string][]string{
 	".":          {"ledger"},
 	"store":      {".", "ledger"},
 	"blob":       {".", "ledger"},
-	"server":     {".", "api"},
+	"server":     {".", "api", "ledger"},
 	"compat/*":   {".", "api"},
 	"console":    {"."},
 	"client":     {".", "api", "ledger"},
-	"sluicetest": {".", "store", "blob", "server"},
+	"sluicetest": {".", "ledger", "store", "blob", "server"},
 	"cmd/sluice": {"*"},
 }
 
