@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
+	"unicode"
 
 	"sluice"
 	"sluice/server"
@@ -23,6 +25,7 @@ type serveCommand struct {
 	MaxLinkLifetime string `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
 	RateLimit       bool   `help:"Limit the rate of requests of each key." default:"true" negatable:""`
 	MetricsListen   string `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
+	LedgerOrigin    string `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
 	LogFormat       string `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 }
 
@@ -63,12 +66,15 @@ func listen(address, flag string) (net.Listener, error) {
 
 // config is what the flags say of the service.
 func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c sluice.Config, err error) {
-	c.Log = log
+	c.Log, c.LedgerOrigin = log, s.LedgerOrigin
 	if c.PublicURL, err = s.publicURL(addr); err != nil {
 		return c, err
 	}
 	if c.MaxLinkLifetime, err = parseLifetime(s.MaxLinkLifetime); err != nil {
 		return c, usageError{fmt.Errorf("--max-link-lifetime: %w", err)}
+	}
+	if strings.ContainsFunc(s.LedgerOrigin, func(r rune) bool { return r == '+' || unicode.IsSpace(r) }) {
+		return c, usageError{fmt.Errorf("--ledger-origin: %q has a space or a plus sign, which the name of a log may not have", s.LedgerOrigin)}
 	}
 	c.Purposes, err = loadPurposes(s.Purposes)
 	return c, err
