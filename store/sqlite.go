@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"github.com/pressly/goose/v3"
@@ -23,7 +24,7 @@ import (
 //go:embed migrations/sqlite/*.sql
 var sqliteMigrations embed.FS
 
-var sqliteDialect = dialect{begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode}
+var sqliteDialect = dialect{begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode, scrub: sqliteScrub}
 
 // OpenSQLite opens the database in a file, which it makes when there is none,
 // readable by its owner only. Several processes of one machine may share it.
@@ -49,6 +50,7 @@ func openSQLite(path string, opts Options, group int) (_ *Store, err error) {
 	file.Close()
 
 	db, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL",
+		"_pragma=secure_delete(ON)", // what is erased is overwritten, also in pages that become free
 		"_pragma=temp_store(MEMORY)", "_pragma=cache_size(-32768)"))
 	if err != nil {
 		return nil, err
@@ -68,12 +70,32 @@ func openSQLite(path string, opts Options, group int) (_ *Store, err error) {
 	return newStore(sqliteDialect, db, readDB, runtime.GOMAXPROCS(0), group, opts), nil
 }
 
+// busyTimeout is how long a statement waits for a lock, in milliseconds.
+const busyTimeout = 5000
+
 func sqliteDSN(path string, params ...string) string {
-	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "_busy_timeout=5000"}
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "_busy_timeout=" + strconv.Itoa(busyTimeout)}
 	for _, p := range params {
 		u.RawQuery += "&" + p
 	}
 	return u.String()
+}
+
+// sqliteScrub moves the log (WAL) into the database and cuts it to nothing: it
+// still has the pages from before. A reader of those pages is in its way.
+func sqliteScrub(ctx context.Context, c *conn) (done bool, err error) {
+	if _, err := c.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
+		return false, err
+	}
+	defer func() {
+		_, restored := c.ExecContext(ctx, "PRAGMA busy_timeout = "+strconv.Itoa(busyTimeout))
+		err = errors.Join(err, restored)
+	}()
+	var busy, pages, moved int
+	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved); err != nil {
+		return false, err
+	}
+	return busy == 0, nil
 }
 
 // sqliteCode reads the result codes of https://www.sqlite.org/rescode.html.

@@ -35,6 +35,9 @@ type dialect struct {
 	view  string // begins a read-only snapshot
 	// code is the class of a driver's error, "" when it has none.
 	code func(error) sluice.Code
+	// scrub removes what was erased from wherever the database still has it,
+	// and says whether it could. It waits for nobody. nil: there is nothing to do.
+	scrub func(context.Context, *conn) (done bool, err error)
 }
 
 // Store is a sluice.Store. One goroutine writes, see writer.go; Views run

@@ -236,5 +236,6 @@ func (t *tx) Redact(id string, fields []string, e sluice.Entry) error {
 	if err != nil {
 		return t.fail(err)
 	}
+	t.erased = true
 	return t.change(e, "UPDATE entry SET disclosures = $1 WHERE id = $2 AND ledger = $3", left, id, t.head.id)
 }

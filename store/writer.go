@@ -142,6 +142,8 @@ type writer struct {
 	store *Store
 	conn  *conn // nil: to be opened
 	heads map[sluice.LedgerID]*head
+	// erased tells that something was erased which scrub could not remove yet.
+	erased bool
 }
 
 // head is the end of a ledger, as this group has it. Another process may move
@@ -172,6 +174,7 @@ func (w *writer) commit(group []*request) {
 	}
 	if err == nil {
 		w.learn()
+		w.scrub(ctx)
 		return
 	}
 	if w.conn != nil {
@@ -219,6 +222,19 @@ func (w *writer) learn() {
 	}
 }
 
+// scrub removes what was erased. Where it cannot now, it tries again after the
+// next group.
+func (w *writer) scrub(ctx context.Context) {
+	if !w.erased || w.store.dialect.scrub == nil {
+		return
+	}
+	done, err := w.store.dialect.scrub(ctx, w.conn)
+	if err != nil {
+		w.store.log.Error("what was erased may still be on the disk", "error", err)
+	}
+	w.erased = !done
+}
+
 // run runs one request between a savepoint and its release. What it returns
 // is a failure of the transaction itself.
 func (w *writer) run(r *request) error {
@@ -240,6 +256,7 @@ func (w *writer) run(r *request) error {
 		return nil
 	}
 	if r.err == nil && r.panicked == nil {
+		w.erased = w.erased || t.erased
 		_, err := w.conn.exec(ctx, "RELEASE SAVEPOINT u")
 		return w.store.classify(err)
 	}
