@@ -319,7 +319,7 @@ func testExtendInPieces(t *testing.T, open opener) {
 	for i := range size {
 		tree.Append(ledger.LeafHash(fmt.Append(nil, i)))
 	}
-	tiles, c := tree.Changes(), sluice.Checkpoint{Size: size, Root: tree.Root(), Note: []byte("note"), Verifier: by.VerifierKey()}
+	tiles, c := tree.Changes(), sluice.Checkpoint{Size: size, Root: tree.Root(), Note: []byte("note"), Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}
 
 	stale := c
 	stale.Size, stale.Note = 1, []byte("stale")
