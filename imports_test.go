@@ -27,6 +27,7 @@ var directions = map[string][]string{
 	"compat/*":   {".", "api"},
 	"console":    {"."},
 	"client":     {".", "api", "ledger"},
+	"anchor":     {"ledger"},
 	"sluicetest": {".", "ledger", "store", "blob", "server"},
 	"cmd/sluice": {"*"},
 }
