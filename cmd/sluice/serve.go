@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -18,15 +19,17 @@ import (
 // serveCommand is the configuration of a server. Every flag has an environment
 // variable: --public-url is SLUICE_PUBLIC_URL.
 type serveCommand struct {
-	Listen          string `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	Data            string `help:"Folder for the database, the files and the secrets." default:"./sluice-data" placeholder:"DIR"`
-	PublicURL       string `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
-	Purposes        string `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
-	MaxLinkLifetime string `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
-	RateLimit       bool   `help:"Limit the rate of requests of each key." default:"true" negatable:""`
-	MetricsListen   string `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
-	LedgerOrigin    string `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
-	LogFormat       string `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	Listen          string   `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Data            string   `help:"Folder for the database, the files and the secrets." default:"./sluice-data" placeholder:"DIR"`
+	PublicURL       string   `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
+	Purposes        string   `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
+	MaxLinkLifetime string   `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
+	RateLimit       bool     `help:"Limit the rate of requests of each key." default:"true" negatable:""`
+	MetricsListen   string   `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
+	LedgerOrigin    string   `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
+	Anchor          []string `help:"Take checkpoints out to file:PATH, which is appended to, or webhook:URL, which gets them by POST; may be repeated." placeholder:"KIND:WHERE"`
+	Witness         []string `help:"Have checkpoints cosigned by a C2SP witness: its verifier key, a space, and its URL; may be repeated." placeholder:"VKEY URL"`
+	LogFormat       string   `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 }
 
 // How long an orderly stop waits for downloads and uploads to end.
@@ -45,13 +48,17 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	outlets, err := s.outlets()
+	if err != nil {
+		return err
+	}
 	i, err := openData(s.Data, config, true)
 	if err != nil {
 		return err
 	}
 	first, err := i.service.Start(ctx)
 	if err == nil {
-		err = s.serve(ctx, i, listener, first, log, out)
+		err = s.serve(ctx, i, outlets, listener, first, log, out)
 	}
 	return errors.Join(err, i.close())
 }
@@ -100,7 +107,7 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 	return "http://" + addr.String(), nil
 }
 
-func (s *serveCommand) serve(ctx context.Context, i *installation, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
+func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
 	srv, err := server.New(i.service, server.Options{Log: log})
 	if err != nil {
 		return err
@@ -111,9 +118,10 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, l net.Listene
 	log.Info("listening", "address", l.Addr().String(), "public_url", i.service.PublicURL(), "version", version())
 
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	kept := make(chan struct{})
-	go func() { defer close(kept); keep(background, i.service, log) }()
-	defer func() { stopBackground(); <-kept }()
+	var kept sync.WaitGroup
+	kept.Go(func() { keep(background, i.service, log) })
+	kept.Go(func() { takeOut(background, i.store, outlets, log) })
+	defer func() { stopBackground(); kept.Wait() }()
 
 	hs := srv.HTTPServer(s.Listen)
 	failed := make(chan error, 1)
