@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"crypto/rand"
 	"flag"
 	"path/filepath"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/blob"
 	"sluice/ledger"
 	"sluice/sluicetest"
 	"sluice/store"
@@ -33,24 +31,8 @@ func newLog(b *testing.B, size int) *log {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
-	bytes, err := blob.OpenDisk(b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { bytes.Close() })
-	signing, err := sluice.NewSigningKey(rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	service, err := sluice.New(sluice.Config{
-		Store: s, Blobs: bytes, SigningKeys: []sluice.SigningKey{signing}, PublicURL: "http://sluice.test",
-		LedgerKeys: []string{sluicetest.NewLedgerKey(b)},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
 	began := time.Now()
-	l := &log{Service: service, store: s, ids: record(b, s, testL, size)}
+	l := &log{Service: serviceOn(b, s, sluicetest.NewLedgerKey(b)), store: s, ids: record(b, s, testL, size)}
 	filled := time.Now()
 	l.checkpoint(b)
 	b.Logf("%d entries filled in %s, and signed in %s", size, filled.Sub(began).Round(time.Millisecond), time.Since(filled).Round(time.Millisecond))
