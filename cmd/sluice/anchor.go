@@ -16,6 +16,12 @@ import (
 	"sluice/store"
 )
 
+// anchorFlags say where the checkpoints of a running server go out to.
+type anchorFlags struct {
+	Anchor  []string `help:"Take checkpoints out to file:PATH, which is appended to, or webhook:URL, which gets them by POST; may be repeated." placeholder:"KIND:WHERE"`
+	Witness []string `help:"Have checkpoints cosigned by a C2SP witness: its verifier key, a space, and its URL; may be repeated." placeholder:"VKEY URL"`
+}
+
 // outlet is where checkpoints go out to.
 type outlet struct {
 	name  string
@@ -26,15 +32,15 @@ type outlet struct {
 }
 
 // outlets reads --anchor and --witness.
-func (s *serveCommand) outlets() (all []outlet, err error) {
-	for _, text := range s.Anchor {
+func (a *anchorFlags) outlets() (all []outlet, err error) {
+	for _, text := range a.Anchor {
 		o, err := anchorOutlet(text)
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--anchor: %w", err)}
 		}
 		all = append(all, o)
 	}
-	for _, text := range s.Witness {
+	for _, text := range a.Witness {
 		w, err := anchor.NewWitness(text)
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--witness: %w", err)}

@@ -19,17 +19,16 @@ import (
 // serveCommand is the configuration of a server. Every flag has an environment
 // variable: --public-url is SLUICE_PUBLIC_URL.
 type serveCommand struct {
-	Listen          string   `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	Data            string   `help:"Folder for the database, the files and the secrets." default:"./sluice-data" placeholder:"DIR"`
-	PublicURL       string   `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
-	Purposes        string   `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
-	MaxLinkLifetime string   `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
-	RateLimit       bool     `help:"Limit the rate of requests of each key." default:"true" negatable:""`
-	MetricsListen   string   `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
-	LedgerOrigin    string   `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
-	Anchor          []string `help:"Take checkpoints out to file:PATH, which is appended to, or webhook:URL, which gets them by POST; may be repeated." placeholder:"KIND:WHERE"`
-	Witness         []string `help:"Have checkpoints cosigned by a C2SP witness: its verifier key, a space, and its URL; may be repeated." placeholder:"VKEY URL"`
-	LogFormat       string   `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	Listen          string `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Data            string `help:"Folder for the database, the files and the secrets." default:"./sluice-data" placeholder:"DIR"`
+	PublicURL       string `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
+	Purposes        string `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
+	MaxLinkLifetime string `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
+	RateLimit       bool   `help:"Limit the rate of requests of each key." default:"true" negatable:""`
+	MetricsListen   string `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
+	LedgerOrigin    string `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
+	LogFormat       string `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	anchorFlags
 }
 
 // How long an orderly stop waits for downloads and uploads to end.
