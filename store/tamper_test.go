@@ -384,6 +384,19 @@ func TestTamperedRows(t *testing.T) {
 	}
 }
 
+// TestGap reads past an entry that is missing: what follows is not given in its
+// place.
+func TestGap(t *testing.T) {
+	e := newEvidence(t)
+	db := openRaw(t, e.Service)
+	mustExec(t, db, "DELETE FROM entry WHERE seq = 3 AND ledger = $1", ledgerNumber(t, db, e.id))
+	for from, want := range map[int64]int{0: 3, 2: 1, 3: 0, 4: 2} {
+		if list := leaves(t, e.Store, e.id, from, evidenceSize); len(list) != want {
+			t.Errorf("%d leaves from %d on, want %d", len(list), from, want)
+		}
+	}
+}
+
 // snapshot keeps the rows of a log.
 func snapshot(t *testing.T, db *sql.DB) tables {
 	t.Helper()
