@@ -27,6 +27,9 @@ type Entry struct {
 	Key      *KeyPart // the key this concerns: the one changed, or the one that minted the link
 	File     *FilePart
 	Link     *LinkPart
+	Subject  *EntryPart // the entry this one is about
+	Handover string     // with KeyHandedOver: the verifier key that the log goes on with
+	Export   string     // with AuditExported: what was exported
 	Request  *Request
 	Refusal  Refusal  // with Refused: the rule that refused
 	Redacted []string // personal fields that have been erased since, as JSON Pointers into the leaf
@@ -54,6 +57,9 @@ const (
 	LinkEnded       Action = "link.revoked"
 	LinkRedeemed    Action = "link.redeemed"
 	LinkRefused     Action = "link.refused"
+	AuditExported   Action = "audit.exported"
+	AuditRedacted   Action = "audit.redacted"
+	KeyHandedOver   Action = ledger.ActionKeyRotated
 	AccessDenied    Action = "access.denied"
 )
 
@@ -107,6 +113,13 @@ type LinkPart struct {
 	Expires  time.Time // zero: never
 	Reason   string
 	Metadata Metadata
+}
+
+// EntryPart names an earlier entry, and fields of it.
+type EntryPart struct {
+	ID     string
+	Seq    int64
+	Fields []string // JSON Pointers into its leaf
 }
 
 // Request is what is known of the request that asked. The address is the
@@ -204,6 +217,14 @@ func (e Entry) leaf(digests bool) []byte {
 	w.str("name", e.Actor.Name)
 	w.str("type", string(e.Actor.Type))
 	w.close()
+	if p := e.Subject; p != nil {
+		w.open("entry")
+		w.strs("fields", p.Fields)
+		w.str("id", p.ID)
+		w.raw("seq", strconv.FormatInt(p.Seq, 10))
+		w.close()
+	}
+	w.str("export", e.Export)
 	if f := e.File; f != nil {
 		w.open("file")
 		w.str("filename", f.Filename)
@@ -220,6 +241,11 @@ func (e Entry) leaf(digests bool) []byte {
 		w.open("key")
 		w.str("id", k.ID)
 		w.str("name", k.Name)
+		w.close()
+	}
+	if e.Handover != "" {
+		w.open("ledger")
+		w.str("key", e.Handover)
 		w.close()
 	}
 	if l := e.Link; l != nil {
@@ -289,6 +315,18 @@ func (w *object) str(name, value string) {
 	}
 }
 
+func (w *object) strs(name string, values []string) {
+	w.key(name)
+	w.buf = append(w.buf, '[')
+	for i, v := range values {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.buf = ledger.AppendString(w.buf, v)
+	}
+	w.buf = append(w.buf, ']')
+}
+
 func (w *object) raw(name, value string) {
 	w.key(name)
 	w.buf = append(w.buf, value...)
@@ -312,6 +350,9 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 	var in struct {
 		Account, Action, ID, Outcome, Refusal, Time string
 		Livemode                                    bool
+		Export                                      string
+		Entry                                       *EntryPart
+		Ledger                                      struct{ Key string }
 		Actor                                       struct{ ID, Name, Type string }
 		Key                                         *KeyPart
 		File                                        *FilePart
@@ -338,7 +379,7 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		Seq: seq, ID: in.ID, Ledger: LedgerID{Account: in.Account, Mode: Test},
 		Action: Action(in.Action), Outcome: Outcome(in.Outcome), Refusal: Refusal(in.Refusal),
 		Actor: Actor{Type: ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
-		Key:   in.Key, File: in.File,
+		Key:   in.Key, File: in.File, Subject: in.Entry, Export: in.Export, Handover: in.Ledger.Key,
 	}
 	if in.Livemode {
 		e.Ledger.Mode = Live

@@ -23,6 +23,7 @@ func sampleEntry(text string) Entry {
 		Key:     &KeyPart{ID: "key_01", Name: text},
 		File:    &FilePart{ID: "file_01", Filename: text, Size: 1 << 40, Type: "text/plain", SHA256: "00", Purpose: "report", Metadata: Metadata{"b": text, "a": "1", "€": text}},
 		Link:    &LinkPart{ID: "link_01", Expires: now.Add(time.Hour), Reason: text, Metadata: Metadata{"case": text}},
+		Subject: &EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text, Export: text,
 		Request: &Request{ID: "req_01", Method: "GET", Route: "/l/{token}", Range: "bytes=0-", IP: "192.0.2.7", ForwardedFor: text, UserAgent: text, RefererHost: "example.com"},
 		Refusal: Refusal(text),
 	}

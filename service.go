@@ -28,15 +28,18 @@ type Service struct {
 	ids       *ids
 	log       *slog.Logger
 	used      usage
+	signers   signers
 	passwords passwordGuard
 }
 
 // Config is what a Service is made of.
 type Config struct {
-	Store       Store
-	Blobs       Blobs
-	SigningKeys []SigningKey // the first one signs, all are accepted
-	PublicURL   string       // where links lead: scheme, host, and a path when there is one
+	Store        Store
+	Blobs        Blobs
+	SigningKeys  []SigningKey // the first one signs, all are accepted
+	PublicURL    string       // where links lead: scheme, host, and a path when there is one
+	LedgerKeys   []string     // secrets of checkpoint signers, C2SP signed-note form; the first one signs, older ones only hand over to it
+	LedgerOrigin string       // begins the names of new ledgers; the host of PublicURL when ""
 
 	Purposes        Purposes         // DefaultPurposes() when nil
 	MaxLinkLifetime time.Duration    // for keys without a value of their own; MaxLinkLifetime when 0
@@ -74,6 +77,10 @@ func New(c Config) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	if c.LedgerOrigin == "" {
+		c.LedgerOrigin = u.Host
+	}
+	s.signers = signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin}
 	s.ids = newIDs(s.random)
 	return s, nil
 }

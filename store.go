@@ -3,6 +3,8 @@ package sluice
 import (
 	"context"
 	"time"
+
+	"sluice/ledger"
 )
 
 // Store is the contract for records. SQLite and PostgreSQL pass one suite,
@@ -41,6 +43,12 @@ type Store interface {
 	Update(ctx context.Context, ledger LedgerID, fn func(Tx) error) error
 	// View runs fn on a snapshot.
 	View(ctx context.Context, fn func(Reader) error) error
+	// Extend stores the tiles that new entries have grown and the checkpoint
+	// over them, together. When the newest checkpoint is not the one of size
+	// from any more, another process was faster, and it is CodeConflict.
+	Extend(ctx context.Context, l LedgerID, from int64, tiles []ledger.TileData, c Checkpoint) error
+	// HandOver stores a rotation that is complete. The same one again changes nothing.
+	HandOver(ctx context.Context, l LedgerID, r Rotation) error
 	// KeysUsed notes when keys of any ledger were last used.
 	KeysUsed(ctx context.Context, used map[string]time.Time) error
 	// ForgetAnswers removes the answers made before a moment, and says how many.
@@ -83,6 +91,23 @@ type Reader interface {
 	// Answer gives what was remembered of a request, by key and idempotency key.
 	Answer(keyID, onceKey string) (Answer, error)
 
+	// Unsigned gives the ledgers that have entries beyond their newest checkpoint.
+	Unsigned() ([]LedgerID, error)
+	// Size is the number of entries of a ledger.
+	Size(l LedgerID) (int64, error)
+	// Leaves gives up to limit sealed entries from seq on, in order.
+	Leaves(l LedgerID, from int64, limit int) ([]SealedEntry, error)
+	// Tiles gives hash tiles, each at least as wide as asked for. One that is
+	// missing or narrower is CodeNotFound.
+	Tiles(l LedgerID, tiles []ledger.Tile) ([][]byte, error)
+	// Checkpoint gives the smallest checkpoint of at least a size, or with a
+	// negative one the newest.
+	Checkpoint(l LedgerID, size int64) (Checkpoint, error)
+	// Rotations gives the rotations of a ledger, oldest first.
+	Rotations(l LedgerID) ([]Rotation, error)
+	// Sealed gives an entry as it is stored.
+	Sealed(l LedgerID, id string) (seq int64, e SealedEntry, err error)
+
 	Entry(ledger LedgerID, id string) (Entry, error)
 	Entries(ledger LedgerID, filter EntryFilter, page Page) (List[Entry], error)
 }
@@ -116,6 +141,8 @@ type Tx interface {
 	// Redeemed counts one download of a link.
 	Redeemed(id string, now time.Time, e Entry) error
 
+	// Redact erases disclosures of an entry: those named, as JSON Pointers.
+	Redact(id string, fields []string, e Entry) error
 	// Record adds an entry that tells of no change, such as a refusal.
 	Record(Entry) error
 

@@ -2,21 +2,24 @@ package api
 
 // AuditEntry is one line of the audit log.
 type AuditEntry struct {
-	ID       string   `json:"id" doc:"Id of the entry"`
-	Object   string   `json:"object" enum:"audit_entry" doc:"Always audit_entry"`
-	Seq      int64    `json:"seq" doc:"Place in the log of this account and mode: 0, 1, 2, … without a gap"`
-	Created  int64    `json:"created" doc:"When it was done, in unix seconds"`
-	Time     string   `json:"time" doc:"RFC 3339, UTC, microseconds"`
-	Action   string   `json:"action" doc:"What was done, such as link.redeemed; the set is open"`
-	Outcome  string   `json:"outcome" enum:"allowed,refused" doc:"Whether it was allowed"`
-	Livemode bool     `json:"livemode" doc:"Whether it concerns the live side of the account"`
-	Actor    Actor    `json:"actor" doc:"Who asked"`
-	Key      *KeyRef  `json:"key,omitempty" doc:"The key this concerns: the one changed, or the one that minted the link"`
-	File     *FileRef `json:"file,omitempty" doc:"The file this concerns, as it was"`
-	Link     *LinkRef `json:"link,omitempty" doc:"The link this concerns, as it was"`
-	Request  *Request `json:"request,omitempty" doc:"The request that asked"`
-	Refusal  string   `json:"refusal,omitempty" doc:"The rule that refused"`
-	Redacted []string `json:"redacted,omitempty" doc:"Personal members of request that have been erased since"`
+	ID       string     `json:"id" doc:"Id of the entry"`
+	Object   string     `json:"object" enum:"audit_entry" doc:"Always audit_entry"`
+	Seq      int64      `json:"seq" doc:"Place in the log of this account and mode: 0, 1, 2, … without a gap"`
+	Created  int64      `json:"created" doc:"When it was done, in unix seconds"`
+	Time     string     `json:"time" doc:"RFC 3339, UTC, microseconds"`
+	Action   string     `json:"action" doc:"What was done, such as link.redeemed; the set is open"`
+	Outcome  string     `json:"outcome" enum:"allowed,refused" doc:"Whether it was allowed"`
+	Livemode bool       `json:"livemode" doc:"Whether it concerns the live side of the account"`
+	Actor    Actor      `json:"actor" doc:"Who asked"`
+	Key      *KeyRef    `json:"key,omitempty" doc:"The key this concerns: the one changed, or the one that minted the link"`
+	File     *FileRef   `json:"file,omitempty" doc:"The file this concerns, as it was"`
+	Link     *LinkRef   `json:"link,omitempty" doc:"The link this concerns, as it was"`
+	Entry    *EntryRef  `json:"entry,omitempty" doc:"The earlier entry that this is about"`
+	Ledger   *LedgerRef `json:"ledger,omitempty" doc:"What the log goes on with"`
+	Export   string     `json:"export,omitempty" doc:"What was exported: entries or disclosures"`
+	Request  *Request   `json:"request,omitempty" doc:"The request that asked"`
+	Refusal  string     `json:"refusal,omitempty" doc:"The rule that refused"`
+	Redacted []string   `json:"redacted,omitempty" doc:"Personal members of request that have been erased since"`
 }
 
 // Actor is who asked.
@@ -49,6 +52,18 @@ type LinkRef struct {
 	ExpiresAt *int64            `json:"expires_at" doc:"null: never"`
 	Reason    string            `json:"reason,omitempty" doc:"Why the file leaves"`
 	Metadata  map[string]string `json:"metadata,omitempty" doc:"Its metadata then"`
+}
+
+// EntryRef names an earlier entry, and fields of it.
+type EntryRef struct {
+	ID     string   `json:"id"`
+	Seq    int64    `json:"seq"`
+	Fields []string `json:"fields,omitempty" doc:"JSON Pointers into its leaf"`
+}
+
+// LedgerRef is what an entry says of the log itself.
+type LedgerRef struct {
+	Key string `json:"key" doc:"The verifier key from here on, in the text form of C2SP signed-note"`
 }
 
 // Request is what an entry keeps of the request that asked.

@@ -70,9 +70,14 @@ type LinkQuery struct {
 	Revoked string `query:"revoked" enum:"true,false" doc:"Whether they were ended before their time"`
 }
 
-// EntryQuery narrows a list of audit entries.
+// EntryQuery asks for a page of a list of audit entries.
 type EntryQuery struct {
 	Page
+	EntryFilter
+}
+
+// EntryFilter narrows a list of audit entries.
+type EntryFilter struct {
 	Created
 	IDs
 	FileID    string `query:"file_id" doc:"About this file"`

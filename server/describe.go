@@ -37,6 +37,17 @@ var docs = map[string]doc{
 
 	"listAuditEntries": {"Audit", "List audit entries", "What was done and refused in this account and mode, newest first."},
 	"getAuditEntry":    {"Audit", "Get an audit entry", "One line of the log: who did what to which object, from where and why, and how it ended."},
+	"exportAuditEntries": {"Audit", "Export audit entries", "All that the filters let through, newest first, as a stream. In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe. " +
+		"That entries are exported is an entry of its own, made before the first byte. A stream that breaks off is not the whole."},
+	"redactAuditEntry": {"Audit", "Erase the personal fields of an audit entry", "For good: the addresses and the user agent that it holds. What was signed stays, so every proof still holds. What was erased is an entry of its own."},
+
+	"getCheckpoint":     {"Ledger", "Get the newest checkpoint", "The signed head of the log of this account and mode: C2SP tlog-checkpoint, at most a second older than the newest entry."},
+	"getTile":           {"Ledger", "Get a tile", "A hash tile, L/N, or a bundle of entries, entries/N, of the whole width or, with .p/W behind it, of the first W: C2SP tlog-tiles, with /v1/ledger as the prefix. It is there when the newest checkpoint covers it."},
+	"getLedgerKey":      {"Ledger", "Get the verifier key", "The public key that checkpoints are signed with, in the text form of C2SP signed-note. Keep it: with a key from the same hand as the log, the log proves little."},
+	"listRotations":     {"Ledger", "List changes of the verifier key", "Oldest first: each proves to a verifier that knows the key before that the log went on with the next."},
+	"proveEntry":        {"Ledger", "Prove that an entry is in the log", "To whoever has the verifier key, offline: C2SP tlog-proof under the newest checkpoint. An entry that it does not cover yet is not found for up to a second."},
+	"proveConsistency":  {"Ledger", "Prove that the log has only grown", "Since it had from entries, until a checkpoint: in the form of an add-checkpoint request of C2SP tlog-witness."},
+	"exportDisclosures": {"Ledger", "Export what opens the commitments of entries", "Salts and values of the personal fields, in the order of seq, one canonical JSON object a line. That they are exported is an entry of its own, made before the first byte. A stream that breaks off is not the whole."},
 
 	"createKey":  {"Keys", "Make a key", "The secret is in this answer and never again. A key grants at most what the key that asks has itself."},
 	"listKeys":   {"Keys", "List keys", "Also those that have ended."},
@@ -120,6 +131,30 @@ var ownRefusals = map[string][]sluice.Code{
 var downloadRefusals = []sluice.Code{
 	sluice.CodeForbidden, sluice.CodeNotFound, sluice.CodeGone, sluice.CodePreconditionFailed, sluice.CodeRange,
 	sluice.CodeRateLimited, sluice.CodeUnavailable, sluice.CodeStorageFull,
+}
+
+// mediaTypes are those of the answers that are not JSON.
+var mediaTypes = map[string][]string{
+	"exportAuditEntries": {"application/x-ndjson", "text/csv"},
+	"exportDisclosures":  {"application/x-ndjson"},
+	"getCheckpoint":      {"text/plain"},
+	"getLedgerKey":       {"text/plain"},
+	"proveEntry":         {"text/plain"},
+	"proveConsistency":   {"text/plain"},
+}
+
+// textResponses describes the answer of an operation that is not JSON, and is
+// nil for the others.
+func textResponses(operation string) map[string]*huma.Response {
+	types := mediaTypes[operation]
+	if types == nil {
+		return nil
+	}
+	content := map[string]*huma.MediaType{}
+	for _, t := range types {
+		content[t] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	return map[string]*huma.Response{"200": {Content: content}}
 }
 
 // headerParams are the headers that the requests of a route may have, for the

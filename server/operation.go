@@ -121,6 +121,7 @@ func typed[I, O any](f func(ctx context.Context, c *call, in *I) (*O, error)) mo
 			OperationID: rt.operation, Method: rt.method, Path: rt.path,
 			Tags: []string{docs[rt.operation].tag}, Summary: docs[rt.operation].summary, Description: docs[rt.operation].description,
 			Parameters:   headerParams(rt),
+			Responses:    textResponses(rt.operation),
 			MaxBodyBytes: maxBody + 1, BodyReadTimeout: bodyTimeout,
 			Middlewares: huma.Middlewares{strict},
 			Metadata:    map[string]any{routeKey: rt},

@@ -54,7 +54,17 @@ func (s *Server) routes() []route {
 		{"DELETE", "/v1/file_links/{id}", sluice.LinksWrite, "deleteLink", typed(s.deleteLink)},
 
 		{"GET", "/v1/audit_entries", sluice.AuditRead, "listAuditEntries", typed(s.listEntries)},
+		{"GET", "/v1/audit_entries/export", sluice.AuditRead, "exportAuditEntries", typed(s.exportEntries)},
 		{"GET", "/v1/audit_entries/{id}", sluice.AuditRead, "getAuditEntry", typed(s.getEntry)},
+		{"POST", "/v1/audit_entries/{id}/redact", sluice.KeysAdmin, "redactAuditEntry", typed(s.redactEntry)},
+
+		{"GET", "/v1/ledger/checkpoint", sluice.AuditRead, "getCheckpoint", typed(s.getCheckpoint)},
+		{"GET", "/v1/ledger/tile/{tile...}", sluice.AuditRead, "getTile", plain(s.getTile)},
+		{"GET", "/v1/ledger/key", sluice.AuditRead, "getLedgerKey", typed(s.getLedgerKey)},
+		{"GET", "/v1/ledger/rotations", sluice.AuditRead, "listRotations", typed(s.listRotations)},
+		{"GET", "/v1/ledger/proof/inclusion", sluice.AuditRead, "proveEntry", typed(s.proveEntry)},
+		{"GET", "/v1/ledger/proof/consistency", sluice.AuditRead, "proveConsistency", typed(s.proveConsistency)},
+		{"GET", "/v1/ledger/disclosures", sluice.AuditRead, "exportDisclosures", typed(s.exportDisclosures)},
 
 		{"POST", "/v1/keys", sluice.KeysAdmin, "createKey", typed(s.createKey)},
 		{"GET", "/v1/keys", sluice.KeysAdmin, "listKeys", typed(s.listKeys)},

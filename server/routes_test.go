@@ -13,6 +13,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/ledger"
 	"sluice/server"
 	"sluice/sluicetest"
 )
@@ -29,15 +30,36 @@ var bodies = map[string]string{
 	"updateKey":        `{"name":"changed"}`,
 }
 
+// queries are what operations need in their query, by operation. %e stands for
+// an entry.
+var queries = map[string]string{
+	"putFile":          "?purpose=generic",
+	"proveEntry":       "?entry=%e",
+	"proveConsistency": "?from=1",
+}
+
 // objects are the things that the path of a route may name.
-type objects struct{ file, link, entry, key string }
+type objects struct{ file, link, entry, key, tile string }
 
 func (c client) objects(t *testing.T) objects {
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	l := c.mint(t, f.ID, "")
 	entries := c.Entries(t, c.Ledger(sluice.Test))
 	k, _ := c.NewKey(t, c.Ledger(sluice.Test), sluice.KeysAdmin)
-	return objects{f.ID, l.ID, entries[len(entries)-1].ID, k.ID}
+	c.Checkpoint(t)
+	return objects{f.ID, l.ID, entries[len(entries)-1].ID, k.ID, c.lastTile(t)}
+}
+
+// lastTile is the path of the rightmost tile of the test ledger, below /tile/.
+func (c client) lastTile(t *testing.T) string {
+	t.Helper()
+	newest, err := c.NewestCheckpoint(context.Background(), sluice.Operator(c.Ledger(sluice.Test)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := newest.Size - 1
+	tile := ledger.Tile{Level: 0, Index: last / ledger.TileWidth, Width: int(last%ledger.TileWidth) + 1}
+	return strings.TrimPrefix(tile.Path(), "tile/")
 }
 
 // call asks for a route as c, naming real objects.
@@ -55,6 +77,8 @@ func (c client) call(t *testing.T, rt server.Row, o objects, headers ...string) 
 		path = strings.ReplaceAll(path, "{id}", o.key)
 	}
 	path = strings.ReplaceAll(path, "{link}", o.link)
+	path = strings.ReplaceAll(path, "{tile...}", o.tile)
+	path += strings.ReplaceAll(queries[rt.Operation], "%e", o.entry)
 	if strings.Contains(path, "{") {
 		t.Fatalf("the test does not know what to put into %s", path)
 	}
@@ -63,7 +87,7 @@ func (c client) call(t *testing.T, rt server.Row, o objects, headers ...string) 
 		f := fileOf("generic", "b.txt", "text/plain", "hello")
 		return c.ask(t, rt.Method, path, string(f.closed()), append(headers, "Content-Type", f.w.FormDataContentType())...)
 	case "putFile":
-		return c.ask(t, rt.Method, path+"?purpose=generic", "hello", append(headers, "Content-Type", "text/plain")...)
+		return c.ask(t, rt.Method, path, "hello", append(headers, "Content-Type", "text/plain")...)
 	}
 	return c.ask(t, rt.Method, path, strings.ReplaceAll(bodies[rt.Operation], "%f", o.file), headers...)
 }
@@ -127,7 +151,7 @@ func TestAuthorisation(t *testing.T) {
 			}
 
 			// To keys of another account or of the other mode, the objects do not exist.
-			if strings.Contains(rt.Path, "{") || strings.HasPrefix(rt.Operation, "createLink") {
+			if strings.Contains(rt.Path, "{") || strings.Contains(queries[rt.Operation], "%e") || strings.HasPrefix(rt.Operation, "createLink") {
 				before = c.state(t)
 				for _, secret := range []string{foreign, live} {
 					a := c.as(secret).call(t, rt, o)

@@ -118,7 +118,7 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 		ID: e.ID, Object: "audit_entry", Seq: e.Seq, Created: e.Time.Unix(), Time: e.Time.UTC().Format(sluice.EntryTime),
 		Action: string(e.Action), Outcome: string(e.Outcome), Livemode: e.Ledger.Mode.Live(),
 		Actor:   api.Actor{Type: string(e.Actor.Type), ID: e.Actor.ID, Name: e.Actor.Name},
-		Refusal: string(e.Refusal), Redacted: e.Redacted,
+		Refusal: string(e.Refusal), Redacted: e.Redacted, Export: e.Export,
 	}
 	if k := e.Key; k != nil {
 		out.Key = &api.KeyRef{ID: k.ID, Name: k.Name}
@@ -130,6 +130,12 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	}
 	if l := e.Link; l != nil {
 		out.Link = &api.LinkRef{ID: l.ID, ExpiresAt: unix(l.Expires), Reason: l.Reason, Metadata: l.Metadata}
+	}
+	if p := e.Subject; p != nil {
+		out.Entry = &api.EntryRef{ID: p.ID, Seq: p.Seq, Fields: p.Fields}
+	}
+	if e.Handover != "" {
+		out.Ledger = &api.LedgerRef{Key: e.Handover}
 	}
 	if e.Request != nil {
 		r := api.Request(*e.Request)

@@ -18,6 +18,7 @@ import (
 
 	"sluice"
 	"sluice/blob"
+	"sluice/ledger"
 	"sluice/server"
 	"sluice/store"
 )
@@ -49,13 +50,24 @@ func newService(t testing.TB, publicURL string) *Service {
 		t.Fatal(err)
 	}
 	s.config = sluice.Config{
-		SigningKeys: []sluice.SigningKey{signing}, PublicURL: publicURL, Now: s.Clock.Now,
+		SigningKeys: []sluice.SigningKey{signing}, LedgerKeys: []string{NewLedgerKey(t)}, LedgerOrigin: "sluice.test",
+		PublicURL: publicURL, Now: s.Clock.Now,
 		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	s.open(t)
 	t.Cleanup(func() { s.close(t) })
 	s.Account = s.NewAccount(t, "test account")
 	return s
+}
+
+// NewLedgerKey makes a key that signs checkpoints, and gives its secret.
+func NewLedgerKey(t testing.TB) string {
+	t.Helper()
+	secret, _, err := ledger.GenerateKey(rand.Reader, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
 }
 
 // open opens the folder, as a process does that starts on it.
@@ -117,6 +129,23 @@ func (s *Service) NewKeyAs(t testing.TB, l sluice.LedgerID, n sluice.NewKey) (sl
 	}
 	return k.Key, k.Secret
 }
+
+// Checkpoint makes the checkpoints that are due, and gives how many those were.
+func (s *Service) Checkpoint(t testing.TB) int {
+	t.Helper()
+	made, err := s.Service.Checkpoint(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// SetLedgerKeys sets what checkpoints are signed with when the service is
+// opened the next time: the first one signs, the others hand over to it.
+func (s *Service) SetLedgerKeys(secrets ...string) { s.config.LedgerKeys = secrets }
+
+// LedgerKeys gives what SetLedgerKeys set last.
+func (s *Service) LedgerKeys() []string { return slices.Clone(s.config.LedgerKeys) }
 
 // Entries gives every entry of a ledger, oldest first.
 func (s *Service) Entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) {

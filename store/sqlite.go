@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -26,7 +27,7 @@ import (
 //go:embed migrations/sqlite/*.sql
 var sqliteMigrations embed.FS
 
-var sqliteDialect = dialect{begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode, locked: sqliteLocked}
+var sqliteDialect = dialect{begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub}
 
 // OpenSQLite opens the database in a file, which it makes when there is none,
 // readable by its owner only. Several processes of one machine may share it.
@@ -59,7 +60,8 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 	}
 	// SQLite's own waiting sleeps ever longer, so that a busy process would never
 	// let another in; the writer waits in small steps instead.
-	db, err := sql.Open("sqlite", sqliteDSN(path, "_busy_timeout=10", "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL",
+	db, err := sql.Open("sqlite", sqliteDSN(path, "_busy_timeout="+strconv.Itoa(writerWait), "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL",
+		"_pragma=secure_delete(ON)", // what is erased is overwritten, also in pages that become free
 		"_pragma=temp_store(MEMORY)", "_pragma=cache_size(-16384)", "_pragma=wal_autocheckpoint(4000)"))
 	if err != nil {
 		return nil, err
@@ -69,7 +71,7 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := newStore(sqliteDialect, db, readDB, runtime.GOMAXPROCS(0), group, wait, opts.Random)
+	s := newStore(sqliteDialect, db, readDB, runtime.GOMAXPROCS(0), group, wait, opts)
 	// A first look makes the files that even reading needs, while there is room.
 	err = s.View(context.Background(), func(r sluice.Reader) error {
 		_, err := r.SigningKeys()
@@ -94,6 +96,10 @@ func migrateSQLite(path string, log *slog.Logger) error {
 	return errors.Join(err, db.Close())
 }
 
+// writerWait is how long a statement of the writer waits for a lock, in
+// milliseconds.
+const writerWait = 10
+
 func sqliteDSN(path string, params ...string) string {
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: strings.Join(params, "&")}
 	return u.String()
@@ -102,6 +108,23 @@ func sqliteDSN(path string, params ...string) string {
 func sqliteLocked(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
+// sqliteScrub moves the log (WAL) into the database and cuts it to nothing: it
+// still has the pages from before. A reader of those pages is in its way.
+func sqliteScrub(ctx context.Context, c *conn) (done bool, err error) {
+	if _, err := c.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
+		return false, err
+	}
+	defer func() {
+		_, restored := c.ExecContext(ctx, "PRAGMA busy_timeout = "+strconv.Itoa(writerWait))
+		err = errors.Join(err, restored)
+	}()
+	var busy, pages, moved int
+	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved); err != nil {
+		return false, err
+	}
+	return busy == 0, nil
 }
 
 // sqliteCode reads the result codes of https://www.sqlite.org/rescode.html.

@@ -47,6 +47,9 @@ type dialect struct {
 	code func(error) sluice.Code
 	// locked says whether begin failed because another process has the lock.
 	locked func(error) bool
+	// scrub removes what was erased from wherever the database still has it,
+	// and says whether it could. It waits for nobody. nil: there is nothing to do.
+	scrub func(context.Context, *conn) (done bool, err error)
 }
 
 // Store is a sluice.Store. One goroutine writes, see writer.go; Views run
@@ -56,6 +59,7 @@ type Store struct {
 	db     *sql.DB // for the writer
 	readDB *sql.DB
 	random io.Reader // read by the writer only
+	log    *slog.Logger
 
 	queue   chan *request
 	group   int           // how many requests may share a commit
@@ -71,9 +75,9 @@ type Store struct {
 
 var _ sluice.Store = (*Store)(nil)
 
-func newStore(d dialect, db, readDB *sql.DB, readers, group int, wait time.Duration, random io.Reader) *Store {
+func newStore(d dialect, db, readDB *sql.DB, readers, group int, wait time.Duration, opts Options) *Store {
 	s := &Store{
-		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(random), group: group, wait: wait,
+		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(opts.Random), log: opts.Log, group: group, wait: wait,
 		queue: make(chan *request), stopped: make(chan struct{}), readers: make(chan *conn, readers),
 	}
 	for range readers {

@@ -169,6 +169,7 @@ type tx struct {
 	ledger sluice.LedgerID
 	head   *head
 	saved  bool // a savepoint stands before its first change
+	erased bool // it took something away for good
 }
 
 var _ sluice.Tx = (*tx)(nil)

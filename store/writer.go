@@ -141,6 +141,8 @@ type writer struct {
 	store *Store
 	conn  *conn // nil: to be opened
 	group *group
+	// erased tells that something was erased which scrub could not remove yet.
+	erased bool
 }
 
 // group is what the requests that share a transaction know of the database.
@@ -195,6 +197,7 @@ func (w *writer) commit(requests []*request) {
 	}
 	if err == nil {
 		w.learn()
+		w.scrub(ctx)
 		return
 	}
 	if w.conn != nil {
@@ -245,6 +248,19 @@ func (w *writer) learn() {
 	}
 }
 
+// scrub removes what was erased. Where it cannot now, it tries again after the
+// next group.
+func (w *writer) scrub(ctx context.Context) {
+	if !w.erased || w.store.dialect.scrub == nil {
+		return
+	}
+	done, err := w.store.dialect.scrub(ctx, w.conn)
+	if err != nil {
+		w.store.log.Error("what was erased may still be on the disk", "error", err)
+	}
+	w.erased = !done
+}
+
 // run runs one request between a savepoint and its release. What it returns
 // is a failure of the transaction itself.
 func (w *writer) run(r *request) error {
@@ -266,6 +282,7 @@ func (w *writer) run(r *request) error {
 		return nil
 	}
 	if r.err == nil && r.panicked == nil {
+		w.erased = w.erased || t.erased
 		_, err := w.conn.exec(ctx, "RELEASE SAVEPOINT u")
 		return w.store.classify(err)
 	}

@@ -45,9 +45,9 @@ func openData(dir string, c sluice.Config, create bool) (*installation, error) {
 			return nil, err
 		}
 	}
-	keys, err := loadSecrets(filepath.Join(dir, secretsName), fresh)
+	err = loadSecrets(filepath.Join(dir, secretsName), fresh, &c)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; links cannot be checked without it: put back the secrets file this data was made with", err)
+		return nil, fmt.Errorf("%w; links cannot be checked and the log not signed without it: put back the secrets file this data was made with", err)
 	}
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func openData(dir string, c sluice.Config, create bool) (*installation, error) {
 		return nil, errors.Join(err, records.Close())
 	}
 	i := &installation{store: records, blobs: bytes}
-	c.Store, c.Blobs, c.SigningKeys = records, bytes, keys
+	c.Store, c.Blobs = records, bytes
 	i.service, err = sluice.New(c)
 	if err != nil {
 		return nil, errors.Join(err, i.close())

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -26,6 +27,7 @@ const (
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server. On an empty data folder it makes an account and a first test key, and prints how to use them."`
 	Key     keyCommand     `cmd:"" help:"Make, list and revoke API keys, also while a server runs."`
+	Audit   auditCommand   `cmd:"" help:"Read, export, check and prove the audit log of a server."`
 	Version versionCommand `cmd:"" help:"Print the version of this binary."`
 }
 
@@ -70,7 +72,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 type output struct{ stdout, stderr io.Writer }
 
 func complain(stderr io.Writer, err error, code int) int {
-	fmt.Fprintf(stderr, "sluice: %v\n", err)
+	// One line, whatever a server or a folder has put into it.
+	fmt.Fprintf(stderr, "sluice: %s\n", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	return code
 }
 

@@ -31,6 +31,10 @@ func TestScripts(t *testing.T) {
 			"port":          chooseCommandPort,
 			"await":         awaitServer,
 			"env-from-list": keyFromList,
+			"env-from-json": setFromJSON,
+			"ask":           askServer,
+			"safe":          safeForTerminal,
+			"until":         untilFile,
 		},
 	})
 }

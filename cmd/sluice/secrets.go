@@ -10,63 +10,84 @@ import (
 	"path/filepath"
 
 	"sluice"
+	"sluice/ledger"
 )
 
-// secrets is what makes links authentic. It stands in a file of its own, never
-// in the database, so that neither a database nor a backup of one opens a file.
+// secrets is what makes links and checkpoints authentic. It stands in a file of
+// its own, never in the database, so that neither a database nor a backup of one
+// opens a file or signs a log.
 type secrets struct {
-	SigningKeys []string `json:"signing_keys"` // the first one signs, all are accepted
+	SigningKeys []string `json:"signing_keys"` // of links: the first one signs, all are accepted
+	LedgerKeys  []string `json:"ledger_keys"`  // of checkpoints: the first one signs, the others hand over to it
 }
 
-func (s secrets) signingKeys() ([]sluice.SigningKey, error) {
-	var keys []sluice.SigningKey
+// newSecrets makes secrets that nobody had before.
+func newSecrets() (s secrets, err error) {
+	link, err := sluice.NewSigningKey(rand.Reader)
+	if err != nil {
+		return s, err
+	}
+	// Each log puts its own name in the place of the key's.
+	checkpoint, _, err := ledger.GenerateKey(rand.Reader, "sluice")
+	return secrets{SigningKeys: []string{link.Secret()}, LedgerKeys: []string{checkpoint}}, err
+}
+
+// keys reads the secrets into the configuration of a service, which must be
+// able to work with each of them.
+func (s secrets) keys(c *sluice.Config) error {
 	for _, text := range s.SigningKeys {
 		k, err := sluice.ParseSigningKey(text)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		keys = append(keys, k)
+		c.SigningKeys = append(c.SigningKeys, k)
 	}
-	if len(keys) == 0 {
-		return nil, errors.New("no signing key in it")
+	for _, text := range s.LedgerKeys {
+		if _, err := ledger.NewSigner(text, "sluice"); err != nil {
+			return err
+		}
 	}
-	return keys, nil
+	c.LedgerKeys = s.LedgerKeys
+	switch {
+	case len(s.SigningKeys) == 0:
+		return errors.New("no signing key in it")
+	case len(s.LedgerKeys) == 0:
+		return errors.New("no ledger key in it")
+	}
+	return nil
 }
 
-// loadSecrets reads the secrets at path. With create it makes them when there
-// is no such file: whole and durable, or not at all.
-func loadSecrets(path string, create bool) ([]sluice.SigningKey, error) {
+// loadSecrets reads the secrets at path into the configuration of a service.
+// With create it makes them when there is no such file: whole and durable, or
+// not at all.
+func loadSecrets(path string, create bool, c *sluice.Config) error {
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && create {
-		return newSecrets(path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("secrets: %w", err)
-	}
 	var s secrets
-	if err := json.Unmarshal(data, &s); err != nil {
-		return nil, fmt.Errorf("secrets %s: %w", path, err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && create:
+		s, err = createSecrets(path)
+	case err == nil:
+		err = json.Unmarshal(data, &s)
 	}
-	keys, err := s.signingKeys()
+	if err == nil {
+		err = s.keys(c)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("secrets %s: %w", path, err)
+		return fmt.Errorf("secrets %s: %w", path, err)
 	}
-	return keys, nil
+	return nil
 }
 
-func newSecrets(path string) ([]sluice.SigningKey, error) {
-	k, err := sluice.NewSigningKey(rand.Reader)
+func createSecrets(path string) (secrets, error) {
+	s, err := newSecrets()
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	data, err := json.MarshalIndent(secrets{SigningKeys: []string{k.Secret()}}, "", "  ")
+	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	if err := writeOnce(path, append(data, '\n')); err != nil {
-		return nil, fmt.Errorf("secrets: %w", err)
-	}
-	return []sluice.SigningKey{k}, nil
+	return s, writeOnce(path, append(data, '\n'))
 }
 
 // writeOnce makes a file that only its owner may read, durable when it

@@ -8,7 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
+	"sync"
 	"time"
+	"unicode"
 
 	"sluice"
 	"sluice/server"
@@ -25,7 +28,9 @@ type serveCommand struct {
 	RateLimit       bool           `help:"Limit the rate of requests of each key." default:"true" negatable:""`
 	MetricsListen   string         `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
 	TrustedProxies  []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
+	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	anchorFlags
 }
 
 // How long an orderly stop waits for downloads and uploads to end.
@@ -44,13 +49,17 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	outlets, err := s.outlets()
+	if err != nil {
+		return err
+	}
 	i, err := openData(s.Data, config, true)
 	if err != nil {
 		return err
 	}
 	first, err := i.service.Start(ctx)
 	if err == nil {
-		err = s.serve(ctx, i, listener, first, log, out)
+		err = s.serve(ctx, i, outlets, listener, first, log, out)
 	}
 	return errors.Join(err, i.close())
 }
@@ -65,12 +74,15 @@ func listen(address, flag string) (net.Listener, error) {
 
 // config is what the flags say of the service.
 func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c sluice.Config, err error) {
-	c.Log = log
+	c.Log, c.LedgerOrigin = log, s.LedgerOrigin
 	if c.PublicURL, err = s.publicURL(addr); err != nil {
 		return c, err
 	}
 	if c.MaxLinkLifetime, err = parseLifetime(s.MaxLinkLifetime); err != nil {
 		return c, usageError{fmt.Errorf("--max-link-lifetime: %w", err)}
+	}
+	if strings.ContainsFunc(s.LedgerOrigin, func(r rune) bool { return r == '+' || unicode.IsSpace(r) }) {
+		return c, usageError{fmt.Errorf("--ledger-origin: %q has a space or a plus sign, which the name of a log may not have", s.LedgerOrigin)}
 	}
 	c.Purposes, err = loadPurposes(s.Purposes)
 	return c, err
@@ -96,7 +108,7 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 	return "http://" + addr.String(), nil
 }
 
-func (s *serveCommand) serve(ctx context.Context, i *installation, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
+func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
 	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]server.Rate{}
@@ -116,9 +128,10 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, l net.Listene
 	log.Info("listening", "address", l.Addr().String(), "public_url", i.service.PublicURL(), "version", version())
 
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	kept := make(chan struct{})
-	go func() { defer close(kept); keep(background, i.service, log) }()
-	defer func() { stopBackground(); <-kept }()
+	var kept sync.WaitGroup
+	kept.Go(func() { keep(background, i.service, log) })
+	kept.Go(func() { takeOut(background, i.store, outlets, log) })
+	defer func() { stopBackground(); kept.Wait() }()
 	return untilStopped(ctx, srv.HTTPServer(s.Listen), l, log)
 }
 

@@ -17,6 +17,10 @@ type chore struct {
 }
 
 var chores = []chore{
+	{"checkpoints", 250 * time.Millisecond, func(ctx context.Context, svc *sluice.Service) (int, error) {
+		_, err := svc.Checkpoint(ctx) // made too often to log each
+		return 0, err
+	}},
 	{"retention", time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
 		return svc.Retain(ctx)
 	}},

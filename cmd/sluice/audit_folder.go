@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"sluice/anchor"
+	"sluice/client"
+	"sluice/ledger"
+)
+
+// The names inside an exported log, beside its tiles.
+const (
+	checkpointName  = "checkpoint"
+	keyName         = "key"
+	rotationsName   = "rotations"
+	disclosuresName = "disclosures.ndjson"
+	tilesName       = "tile"
+	newSuffix       = ".new" // of a file that is still being written
+)
+
+// logFolder is an exported log. Nothing outside the folder is read or written,
+// whatever links stand in it.
+type logFolder struct {
+	root        *os.Root
+	disclosures string // name of the file of disclosures
+}
+
+var _ ledger.Source = (*logFolder)(nil)
+
+func openLogFolder(dir string) (*logFolder, error) {
+	root, err := os.OpenRoot(dir)
+	return &logFolder{root, disclosuresName}, err
+}
+
+func (f *logFolder) open(name string) (*os.File, error) {
+	info, err := f.root.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file: %w", name, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.root.Open(name)
+}
+
+// read reads a file, and one byte beyond most at the longest.
+func (f *logFolder) read(name string, most int64) ([]byte, error) {
+	file, err := f.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, most+1))
+}
+
+// Checkpoint implements ledger.Source.
+func (f *logFolder) Checkpoint(context.Context) ([]byte, error) {
+	return f.read(checkpointName, ledger.MaxCheckpoint)
+}
+
+// Tile implements ledger.Source.
+func (f *logFolder) Tile(_ context.Context, t ledger.Tile) ([]byte, error) {
+	return f.read(t.Path(), int64(t.MaxBytes()))
+}
+
+// Disclosures implements ledger.Source.
+func (f *logFolder) Disclosures(context.Context) iter.Seq2[ledger.Disclosure, error] {
+	return func(yield func(ledger.Disclosure, error) bool) {
+		file, err := f.open(f.disclosures)
+		if err != nil {
+			yield(ledger.Disclosure{}, err)
+			return
+		}
+		defer file.Close()
+		client.ReadDisclosures(file)(yield)
+	}
+}
+
+// key gives the verifier key that the folder brings along.
+func (f *logFolder) key() (string, error) {
+	text, err := f.read(keyName, 4<<10)
+	vkey, ok := strings.CutSuffix(string(text), "\n")
+	if err == nil && !ok {
+		err = errors.New("the line breaks off")
+	}
+	if err == nil {
+		_, err = ledger.NewVerifier(vkey)
+	}
+	return vkey, err
+}
+
+// rotations gives the proofs by which the log was handed from key to key.
+func (f *logFolder) rotations() (all [][]byte, err error) {
+	file, err := f.open(rotationsName)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return allTexts(file)
+}
+
+func allTexts(r io.Reader) (all [][]byte, err error) {
+	for text, err := range anchor.Texts(r) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, nil
+}
+
+// verifierOf makes the verifier of a log from one of its keys and its rotations,
+// all of which must hold from that key on. Those that the log of size entries
+// does not reach are left out then: an export that was cut short while it went
+// on to a larger log may have them.
+func verifierOf(vkey string, rotations [][]byte, size int64) (*ledger.Verifier, error) {
+	from, to := 0, 0
+	for i, text := range rotations {
+		p, err := ledger.ParseProof(text)
+		if err != nil {
+			return nil, err
+		}
+		if next, ok := ledger.RotatedKey(p.Extra); ok && next == vkey {
+			from = i + 1
+		}
+		if c, err := claimed(p.Checkpoint); err == nil && c.Size <= size {
+			to = i + 1
+		}
+	}
+	if _, err := ledger.NewVerifier(vkey, rotations[from:]...); err != nil {
+		return nil, err
+	}
+	return ledger.NewVerifier(vkey, rotations[from:max(from, to)]...)
+}
+
+// create writes a file of the folder under a name for the time being, durably.
+// Rename gives it its own.
+func (f *logFolder) create(name string, write func(io.Writer) error) error {
+	if err := f.root.MkdirAll(path.Dir(name), 0o700); err != nil {
+		return err
+	}
+	file, err := f.root.OpenFile(name+newSuffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = write(file)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+func (f *logFolder) rename(name string) error {
+	if err := f.root.Rename(name+newSuffix, name); err != nil {
+		return err
+	}
+	return f.sync(path.Dir(name))
+}
+
+// put writes a file, whole or not at all. Until its folder is synced it may
+// vanish in a loss of power.
+func (f *logFolder) put(name string, data []byte) error {
+	err := f.create(name, func(w io.Writer) error { _, err := w.Write(data); return err })
+	if err != nil {
+		return err
+	}
+	return f.root.Rename(name+newSuffix, name)
+}
+
+func (f *logFolder) sync(dir string) error {
+	d, err := f.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// replaceFile writes a file in the place of what is there, durably, whole or
+// not at all.
+func replaceFile(name string, data []byte) error {
+	return streamFile(name, bytes.NewReader(data))
+}
+
+func streamFile(name string, from io.Reader) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = io.Copy(f, from)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

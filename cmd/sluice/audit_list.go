@@ -1,0 +1,250 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sluice/api"
+	"sluice/client"
+)
+
+// entryFlags choose audit entries.
+type entryFlags struct {
+	FileID    string `help:"Of this file." placeholder:"FILE_ID"`
+	LinkID    string `help:"Of this link." placeholder:"LINK_ID"`
+	KeyID     string `help:"That concern this key, or that it asked for." placeholder:"KEY_ID"`
+	Action    string `help:"Of this action, such as link.redeemed." placeholder:"ACTION"`
+	Outcome   string `help:"Of this outcome: allowed or refused." placeholder:"OUTCOME"`
+	RequestID string `help:"Of this request." placeholder:"REQ_ID"`
+	Since     string `help:"Made at or after: a date, an RFC 3339 time, or how long ago, such as 24h." placeholder:"WHEN"`
+	Until     string `help:"Made before; in the same forms." placeholder:"WHEN"`
+}
+
+func (f *entryFlags) filter(now time.Time) (filter api.EntryFilter, err error) {
+	filter = api.EntryFilter{FileID: f.FileID, LinkID: f.LinkID, KeyID: f.KeyID, Action: f.Action, Outcome: f.Outcome, RequestID: f.RequestID}
+	if filter.CreatedGTE, err = parseWhen(f.Since, now); err != nil {
+		return filter, usageError{fmt.Errorf("--since: %w", err)}
+	}
+	if filter.CreatedLT, err = parseWhen(f.Until, now); err != nil {
+		return filter, usageError{fmt.Errorf("--until: %w", err)}
+	}
+	return filter, nil
+}
+
+// parseWhen reads a moment for a filter of the API.
+func parseWhen(text string, now time.Time) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
+		return now.Add(-ago).UTC().Format(time.RFC3339), nil
+	}
+	for _, form := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(form, text); err == nil {
+			return at.UTC().Format(time.RFC3339), nil
+		}
+	}
+	return "", fmt.Errorf("%q is no date, no RFC 3339 time, and not how long ago", text)
+}
+
+type auditLs struct {
+	serverFlags
+	entryFlags
+	N    int  `help:"How many entries at most; 0 for all." short:"n" default:"50" placeholder:"COUNT"`
+	JSON bool `help:"Print JSON, an entry a line." name:"json"`
+}
+
+// pageSize is the largest page of a list.
+const pageSize = 100
+
+func (a *auditLs) Run(ctx context.Context, out *output) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	filter, err := a.filter(time.Now())
+	if err != nil {
+		return err
+	}
+	if a.N < 0 {
+		return usageError{errors.New("--n is 0 or more")}
+	}
+	show := entryPrinter(out.stdout, a.JSON)
+	q := api.EntryQuery{EntryFilter: filter, Page: api.Page{Limit: pageSize}}
+	for left := a.N; ; {
+		if a.N > 0 {
+			q.Limit = min(left, pageSize)
+		}
+		list, err := c.Entries(ctx, q)
+		if err == nil {
+			err = show(list.Data)
+		}
+		left -= len(list.Data)
+		if err != nil || !list.HasMore || left == 0 {
+			return err
+		}
+		q.After = list.Data[len(list.Data)-1].ID
+	}
+}
+
+type auditTail struct {
+	serverFlags
+	entryFlags
+	N     int           `help:"How many entries to begin with." short:"n" default:"10" placeholder:"COUNT"`
+	Every time.Duration `help:"How often to ask for more." default:"2s" placeholder:"DURATION"`
+	JSON  bool          `help:"Print JSON, an entry a line." name:"json"`
+}
+
+func (a *auditTail) Run(ctx context.Context, out *output) error {
+	if a.N < 0 || a.N > pageSize || a.Every < 100*time.Millisecond {
+		return usageError{fmt.Errorf("--n is 0 to %d, and --every at least 100ms", pageSize)}
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	filter, err := a.filter(time.Now())
+	if err != nil {
+		return err
+	}
+	show := entryPrinter(out.stdout, a.JSON)
+	// Where no entry fits the filter yet, those that follow are counted from
+	// the newest of all. It is asked for first, so that none is missed.
+	newest, err := c.Entries(ctx, api.EntryQuery{Page: api.Page{Limit: 1}})
+	if err != nil {
+		return err
+	}
+	begin, err := c.Entries(ctx, api.EntryQuery{EntryFilter: filter, Page: api.Page{Limit: max(a.N, 1)}})
+	if err != nil {
+		return err
+	}
+	if len(begin.Data) > 0 {
+		newest = begin
+	}
+	if len(newest.Data) == 0 {
+		return errors.New("the log is empty")
+	}
+	last := newest.Data[0].ID
+	shown := begin.Data[:min(a.N, len(begin.Data))]
+	slices.Reverse(shown)
+	if err := show(shown); err != nil {
+		return err
+	}
+	return follow(ctx, c, filter, last, a.Every, show)
+}
+
+// follow shows the entries after one, oldest first, until ctx ends.
+func follow(ctx context.Context, c *client.Client, filter api.EntryFilter, last string, every time.Duration, show func([]api.AuditEntry) error) error {
+	for {
+		list, err := c.Entries(ctx, api.EntryQuery{EntryFilter: filter, Page: api.Page{Limit: pageSize, Before: last}})
+		if ctx.Err() != nil {
+			return nil // asked to stop
+		}
+		if err != nil {
+			return err
+		}
+		slices.Reverse(list.Data)
+		if err := show(list.Data); err != nil {
+			return err
+		}
+		if n := len(list.Data); n > 0 {
+			last = list.Data[n-1].ID
+		}
+		if list.HasMore {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every):
+		}
+	}
+}
+
+// entryPrinter prints entries as a table, or as JSON, an entry a line.
+func entryPrinter(w io.Writer, asJSON bool) func([]api.AuditEntry) error {
+	if asJSON {
+		return func(entries []api.AuditEntry) error {
+			for _, e := range entries {
+				if err := printJSON(w, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	header := true
+	return func(entries []api.AuditEntry) error {
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		if header && len(entries) > 0 {
+			fmt.Fprintln(table, "TIME\tACTION\tWHO\tWHAT\tWHY\tREFUSAL")
+			header = false
+		}
+		for _, e := range entries {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", cell(e.Time), cell(e.Action), cell(who(e)), cell(what(e)), cell(why(e)), cell(cmp.Or(e.Refusal, "-")))
+		}
+		return table.Flush()
+	}
+}
+
+// cellWidth is how many characters a cell of a table shows at most.
+const cellWidth = 64
+
+// cell is a text as a table shows it.
+func cell(text string) string {
+	runes := []rune(printable(text))
+	if len(runes) > cellWidth {
+		runes = append(runes[:cellWidth-1], '…')
+	}
+	if len(runes) == 0 {
+		return "-"
+	}
+	return string(runes)
+}
+
+func who(e api.AuditEntry) string {
+	text := cmp.Or(e.Actor.Name, e.Actor.ID, e.Actor.Type)
+	if e.Request != nil && e.Request.IP != "" {
+		text += " " + e.Request.IP
+	}
+	return text
+}
+
+func what(e api.AuditEntry) string {
+	switch {
+	case e.File != nil:
+		return e.File.Filename
+	case e.Entry != nil:
+		return e.Entry.ID
+	case e.Export != "":
+		return e.Export
+	case e.Ledger != nil:
+		return e.Ledger.Key
+	case e.Key != nil:
+		return cmp.Or(e.Key.Name, e.Key.ID)
+	}
+	return ""
+}
+
+// why is the reason given for a link, or else what its metadata says.
+func why(e api.AuditEntry) string {
+	if e.Link == nil {
+		return ""
+	}
+	if e.Link.Reason != "" {
+		return e.Link.Reason
+	}
+	var pairs []string
+	for _, k := range slices.Sorted(maps.Keys(e.Link.Metadata)) {
+		pairs = append(pairs, k+"="+e.Link.Metadata[k])
+	}
+	return strings.Join(pairs, " ")
+}

@@ -1,0 +1,374 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"sluice/anchor"
+	"sluice/client"
+	"sluice/ledger"
+)
+
+type auditVerify struct {
+	Where   string   `arg:"" name:"dir|url|file" help:"Exported folder, URL of a server, or file with the proof of an entry."`
+	VKey    string   `help:"The log's verifier key, or a file that holds it: got from the operator once, and kept. The newest or any one before." name:"vkey" placeholder:"KEY|FILE"`
+	Since   string   `help:"File with an older checkpoint: the log must go on from it." placeholder:"FILE"`
+	Anchor  []string `help:"File that a server wrote with --anchor file:: the log must hold every checkpoint in it; may be repeated." placeholder:"FILE"`
+	Witness []string `help:"Verifier key of a C2SP witness that must have cosigned the checkpoint; may be repeated." placeholder:"VKEY"`
+	Key     string   `help:"API key, for a URL." placeholder:"SECRET"`
+	JSON    bool     `help:"Print JSON." name:"json"`
+}
+
+// verified is what verify has seen hold, as --json prints it.
+type verified struct {
+	OK          bool         `json:"ok"`
+	Origin      string       `json:"origin,omitempty"`
+	Size        int64        `json:"size"`
+	Root        string       `json:"root,omitempty"`
+	Disclosures int64        `json:"disclosures"`
+	VKey        string       `json:"vkey,omitempty"`
+	OwnKey      bool         `json:"own_key"` // whether the key is the one that the log brought along
+	Older       []olderJSON  `json:"older,omitempty"`
+	Witnesses   []cosigned   `json:"witnesses,omitempty"`
+	Entry       *provenEntry `json:"entry,omitempty"`
+	Fault       *faultJSON   `json:"fault,omitempty"`
+}
+
+// olderJSON is a file of older checkpoints that the log holds.
+type olderJSON struct {
+	File        string `json:"file"`
+	Checkpoints int    `json:"checkpoints"` // of this log
+	Newest      int64  `json:"newest"`      // size of the newest of these
+	Others      int    `json:"others"`      // of other logs
+	Broken      int    `json:"broken"`      // that are none
+}
+
+type cosigned struct {
+	Name string    `json:"name"`
+	Time time.Time `json:"time"`
+}
+
+type provenEntry struct {
+	Seq int64 `json:"seq"`
+	leaf
+}
+
+type faultJSON struct {
+	Kind   string `json:"kind"`
+	Path   string `json:"path"`
+	Seq    int64  `json:"seq"`
+	Last   int64  `json:"last"`
+	Field  string `json:"field,omitempty"`
+	Detail string `json:"detail"`
+}
+
+// Kinds of faults of an export beyond those of a log.
+const (
+	faultKey       ledger.FaultKind = "key"
+	faultRotations ledger.FaultKind = "rotations"
+	faultWitness   ledger.FaultKind = "witness"
+)
+
+// faultOf is a fault of a whole file.
+func faultOf(kind ledger.FaultKind, path string, err error) error {
+	return &ledger.Fault{Kind: kind, Path: path, Seq: -1, Last: -1, Err: err}
+}
+
+func (a *auditVerify) Run(ctx context.Context, out *output) error {
+	v, err := a.verify(ctx)
+	var fault *ledger.Fault
+	if errors.As(err, &fault) {
+		if a.JSON {
+			v = verified{Fault: &faultJSON{string(fault.Kind), fault.Path, fault.Seq, fault.Last, fault.Field, fault.Err.Error()}}
+			err = errors.Join(err, printJSON(out.stdout, v))
+		}
+		return fmt.Errorf("%s does not hold: %s fault: %w", a.Where, fault.Kind, err)
+	}
+	if err != nil {
+		return err
+	}
+	v.OK = true
+	if a.JSON {
+		return printJSON(out.stdout, v)
+	}
+	return v.print(out, a.Where)
+}
+
+func (a *auditVerify) verify(ctx context.Context) (v verified, err error) {
+	given, err := a.givenKey()
+	if err != nil {
+		return v, err
+	}
+	if strings.HasPrefix(a.Where, "http://") || strings.HasPrefix(a.Where, "https://") {
+		return a.verifyServer(ctx, given)
+	}
+	info, err := os.Stat(a.Where)
+	switch {
+	case err != nil:
+		return v, err
+	case info.Mode().IsRegular():
+		return a.verifyProof(given)
+	}
+	return a.verifyFolder(ctx, given)
+}
+
+// givenKey reads --vkey, which is "" when it was not given.
+func (a *auditVerify) givenKey() (string, error) {
+	if a.VKey == "" {
+		return "", nil
+	}
+	if _, err := ledger.NewVerifier(a.VKey); err == nil {
+		return a.VKey, nil
+	}
+	data, err := os.ReadFile(a.VKey)
+	if err != nil {
+		return "", usageError{fmt.Errorf("--vkey: %q is neither a verifier key nor a file that can be read", a.VKey)}
+	}
+	vkey := strings.TrimSpace(string(data))
+	if _, err := ledger.NewVerifier(vkey); err != nil {
+		return "", usageError{fmt.Errorf("--vkey: %s: %w", a.VKey, err)}
+	}
+	return vkey, nil
+}
+
+func (a *auditVerify) verifyFolder(ctx context.Context, given string) (v verified, err error) {
+	f, err := openLogFolder(a.Where)
+	if err != nil {
+		return v, err
+	}
+	defer f.root.Close()
+	own, err := f.key()
+	if err != nil {
+		return v, faultOf(faultKey, keyName, err)
+	}
+	rotations, err := f.rotations()
+	if err != nil {
+		return v, faultOf(faultRotations, rotationsName, err)
+	}
+	if v, err = a.verifyLog(ctx, f, given, own, rotations); err != nil {
+		return v, err
+	}
+	return v, nil
+}
+
+func (a *auditVerify) verifyServer(ctx context.Context, given string) (v verified, err error) {
+	c, err := client.New(a.Where, a.Key)
+	if err != nil {
+		return v, err
+	}
+	if a.Key == "" {
+		return v, usageError{errors.New("a server asks for an API key: give --key")}
+	}
+	// The checkpoint is read first, so that the rotations reach as far.
+	log := c.Log()
+	signed, err := log.Checkpoint(ctx)
+	if err != nil {
+		return v, err
+	}
+	own, err := c.LedgerKey(ctx)
+	if err != nil {
+		return v, err
+	}
+	list, err := c.Rotations(ctx)
+	if err != nil {
+		return v, err
+	}
+	var rotations [][]byte
+	for _, r := range list {
+		rotations = append(rotations, []byte(r.Proof))
+	}
+	return a.verifyLog(ctx, fixedLog{log, signed}, given, own, rotations)
+}
+
+// fixedLog is a log at a checkpoint that was read already.
+type fixedLog struct {
+	ledger.Source
+	signed []byte
+}
+
+func (f fixedLog) Checkpoint(context.Context) ([]byte, error) { return f.signed, nil }
+
+// verifyLog checks a log with the key that was given, or else with its own,
+// which must be one of the log's keys in any case.
+func (a *auditVerify) verifyLog(ctx context.Context, src ledger.Source, given, own string, rotations [][]byte) (v verified, err error) {
+	signed, err := src.Checkpoint(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = faultOf(ledger.FaultCheckpoint, checkpointName, err)
+	}
+	if err != nil {
+		return v, err
+	}
+	claim, err := claimed(signed)
+	if err != nil {
+		return v, faultOf(ledger.FaultCheckpoint, checkpointName, err)
+	}
+	ownKeys, err := verifierOf(own, rotations, claim.Size)
+	if err != nil {
+		return v, faultOf(faultRotations, rotationsName, err)
+	}
+	keys := ownKeys
+	if given != "" {
+		if keys, err = verifierOf(given, rotations, claim.Size); err != nil {
+			return v, faultOf(faultRotations, rotationsName, err)
+		}
+	}
+	var older []ledger.Checkpoint
+	if v.Older, older, err = a.older(keys); err != nil {
+		return v, err
+	}
+	report, err := ledger.Verify(ctx, fixedLog{src, signed}, keys, older...)
+	if err != nil {
+		return v, err
+	}
+	if _, err := ownKeys.Open(signed); err != nil {
+		return v, faultOf(faultKey, keyName, fmt.Errorf("the key that the log brings along is not the one that was given: %w", err))
+	}
+	v.Origin, v.Size, v.Root = report.Checkpoint.Origin, report.Checkpoint.Size, report.Checkpoint.Root.String()
+	v.Disclosures, v.VKey, v.OwnKey = report.Disclosures, keys.Key(), given == ""
+	v.Witnesses, err = a.witnesses(signed)
+	return v, err
+}
+
+// older opens the checkpoints that the log must hold.
+func (a *auditVerify) older(keys *ledger.Verifier) (files []olderJSON, all []ledger.Checkpoint, err error) {
+	names := a.Anchor
+	if a.Since != "" {
+		names = append([]string{a.Since}, names...)
+	}
+	for _, name := range names {
+		f, found, err := openOlder(strings.TrimPrefix(name, "file:"), keys)
+		if err != nil {
+			return nil, nil, err
+		}
+		files, all = append(files, f), append(all, found...)
+	}
+	return files, all, nil
+}
+
+// openOlder reads a file of checkpoints, of which at least one must be of this
+// log. A text of this log's name that its keys did not sign is a fault: someone
+// else signs in its name, or a key was changed that the verifier does not know.
+func openOlder(name string, keys *ledger.Verifier) (file olderJSON, found []ledger.Checkpoint, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return file, nil, err
+	}
+	defer f.Close()
+	file.File = name
+	for text, err := range anchor.Texts(f) {
+		if err != nil {
+			return file, nil, fmt.Errorf("%s: %w", name, err)
+		}
+		claim, err := claimed(text)
+		switch {
+		case err != nil:
+			file.Broken++
+			continue
+		case claim.Origin != keys.Origin():
+			file.Others++
+			continue
+		}
+		c, err := keys.Open(text)
+		if err != nil {
+			return file, nil, faultOf(ledger.FaultHistory, name, fmt.Errorf("its checkpoint of %d entries: %w; where the log has changed keys, give --vkey a key from before", claim.Size, err))
+		}
+		file.Checkpoints++
+		file.Newest = max(file.Newest, c.Size)
+		if n := len(found); n == 0 || found[n-1] != c {
+			found = append(found, c)
+		}
+	}
+	if file.Checkpoints == 0 {
+		return file, nil, faultOf(ledger.FaultHistory, name, fmt.Errorf("it holds no checkpoint of %s", keys.Origin()))
+	}
+	return file, found, nil
+}
+
+func (a *auditVerify) witnesses(signed []byte) (all []cosigned, err error) {
+	for _, text := range a.Witness {
+		vkey, _, _ := strings.Cut(text, " ") // what serve takes has the URL too
+		w, err := ledger.NewWitness(vkey)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--witness: %w", err)}
+		}
+		at, err := w.Cosigned(signed)
+		if err != nil {
+			return nil, faultOf(faultWitness, checkpointName, err)
+		}
+		all = append(all, cosigned{w.Name(), at})
+	}
+	return all, nil
+}
+
+// verifyProof checks a file that proof wrote. It needs a key: none comes along.
+func (a *auditVerify) verifyProof(given string) (v verified, err error) {
+	if given == "" {
+		return v, usageError{errors.New("the proof of an entry is checked with the log's key: give --vkey")}
+	}
+	if a.Since != "" || len(a.Anchor) > 0 {
+		return v, usageError{errors.New("the proof of an entry says nothing of older checkpoints: --since and --anchor go with a whole log")}
+	}
+	f, err := os.Open(a.Where)
+	if err != nil {
+		return v, err
+	}
+	defer f.Close()
+	texts, err := allTexts(f)
+	if err != nil || len(texts) != 1 {
+		return v, faultOf(ledger.FaultEntry, a.Where, errors.Join(ledger.ErrProof, err))
+	}
+	keys, err := ledger.NewVerifier(given)
+	if err != nil {
+		return v, err
+	}
+	p, err := ledger.ParseProof(texts[0])
+	if err == nil && len(p.Extra) == 0 {
+		err = errors.New("the entry does not come with it: have it made by sluice audit proof")
+	}
+	if err != nil {
+		return v, faultOf(ledger.FaultEntry, a.Where, err)
+	}
+	seq, c, err := keys.Inclusion(texts[0], p.Extra)
+	if err != nil {
+		return v, faultOf(ledger.FaultEntry, a.Where, err)
+	}
+	v.Entry = &provenEntry{seq, readLeaf(p.Extra)}
+	v.Origin, v.Size, v.Root, v.VKey = c.Origin, c.Size, c.Root.String(), keys.Key()
+	v.Witnesses, err = a.witnesses(p.Checkpoint)
+	return v, err
+}
+
+// print tells what holds, and what that does not show.
+func (v *verified) print(out *output, where string) error {
+	w := &lines{w: out.stdout}
+	if v.Entry != nil {
+		w.add("%s: entry %d of the log is %s, %s, %s", where, v.Entry.Seq, v.Entry.ID, v.Entry.Action, v.Entry.Time)
+	} else {
+		w.add("%s: all %d entries are as signed, and %d disclosures open", where, v.Size, v.Disclosures)
+	}
+	w.add("log         %s", v.Origin)
+	w.add("checkpoint  %d entries, root %s", v.Size, v.Root)
+	w.add("key         %s", v.VKey)
+	for _, o := range v.Older {
+		text := fmt.Sprintf("holds %d older checkpoints of %s, the newest of %d entries", o.Checkpoints, o.File, o.Newest)
+		if o.Others > 0 {
+			text += fmt.Sprintf("; %d are of other logs", o.Others)
+		}
+		if o.Broken > 0 {
+			text += fmt.Sprintf("; %d are broken off", o.Broken)
+		}
+		w.add("history     %s", text)
+	}
+	for _, c := range v.Witnesses {
+		w.add("witness     %s cosigned it at %s", c.Name, c.Time.Format(time.RFC3339))
+	}
+	if v.OwnKey {
+		w.add("No --vkey was given, so the key is the one that came with the log: this shows that the log fits together, not whose it is.")
+	}
+	return w.err
+}

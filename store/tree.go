@@ -1,0 +1,241 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"sluice"
+	"sluice/ledger"
+)
+
+// ledgerFields reads the name of a ledger.
+func ledgerFields(l *sluice.LedgerID) []any { return []any{&l.Account, (*string)(&l.Mode)} }
+
+func (r *reader) Unsigned() ([]sluice.LedgerID, error) {
+	return many(r, ledgerFields, "SELECT account, mode FROM ledger WHERE next > signed")
+}
+
+func (r *reader) Size(l sluice.LedgerID) (size int64, err error) {
+	if r.group != nil {
+		h, err := r.headOf(l)
+		if err != nil {
+			return 0, err
+		}
+		return h.next, nil
+	}
+	err = r.one([]any{&size}, "SELECT next FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	if err == errNotFound {
+		return 0, nil
+	}
+	return size, err
+}
+
+// Leaves ends before a seq that is missing: what follows is not told as if it
+// stood in its place.
+func (r *reader) Leaves(l sluice.LedgerID, from int64, limit int) ([]sluice.SealedEntry, error) {
+	id, err := r.ledgerID(l)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := many(r, (*sealed).fields, "SELECT "+entryColumns+" FROM entry WHERE ledger = $1 AND seq >= $2 AND seq < $3 ORDER BY seq",
+		id, from, from+int64(limit))
+	if err != nil {
+		return nil, err
+	}
+	leaves := make([]sluice.SealedEntry, 0, len(rows))
+	for i, row := range rows {
+		if row.seq != from+int64(i) {
+			break
+		}
+		leaves = append(leaves, row.SealedEntry)
+	}
+	return leaves, nil
+}
+
+func (r *reader) Sealed(l sluice.LedgerID, id string) (seq int64, e sluice.SealedEntry, err error) {
+	var s sealed
+	number, err := r.ledgerID(l)
+	if err == nil {
+		err = r.one(s.fields(), "SELECT "+entryColumns+" FROM entry WHERE id = $1 AND ledger = $2", id, number)
+	}
+	return s.seq, s.SealedEntry, err
+}
+
+func (r *reader) Tiles(l sluice.LedgerID, tiles []ledger.Tile) ([][]byte, error) {
+	id, err := r.ledgerID(l)
+	if err != nil {
+		return nil, err
+	}
+	data := make([][]byte, len(tiles))
+	for i, t := range tiles {
+		err := r.one([]any{&data[i]}, "SELECT hashes FROM tile WHERE ledger = $1 AND level = $2 AND idx = $3", id, t.Level, t.Index)
+		if err == nil && len(data[i]) < t.Width*ledger.HashSize {
+			err = errNotFound
+		}
+		if err == errNotFound {
+			err = sluice.Errorf(sluice.CodeNotFound, "%s is not stored", t.Path())
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return data, nil
+}
+
+const checkpointColumns = "size, root, note, verifier, created"
+
+func checkpointFields(c *sluice.Checkpoint) []any {
+	return []any{(*integer)(&c.Size), (*digest)(&c.Root), &c.Note, &c.Verifier, (*moment)(&c.Created)}
+}
+
+func (r *reader) Checkpoint(l sluice.LedgerID, size int64) (c sluice.Checkpoint, err error) {
+	id, err := r.ledgerID(l)
+	switch {
+	case err != nil:
+	case size < 0:
+		err = r.one(checkpointFields(&c), "SELECT "+checkpointColumns+" FROM checkpoint WHERE ledger = $1 ORDER BY size DESC LIMIT 1", id)
+	default:
+		err = r.one(checkpointFields(&c), "SELECT "+checkpointColumns+" FROM checkpoint WHERE ledger = $1 AND size >= $2 ORDER BY size LIMIT 1", id, size)
+	}
+	return c, err
+}
+
+func rotationFields(r *sluice.Rotation) []any {
+	return []any{(*integer)(&r.Seq), &r.Verifier, &r.Proof, (*moment)(&r.Created)}
+}
+
+func (r *reader) Rotations(l sluice.LedgerID) ([]sluice.Rotation, error) {
+	id, err := r.ledgerID(l)
+	if err != nil {
+		return nil, err
+	}
+	return many(r, rotationFields, "SELECT seq, verifier, proof, created FROM rotation WHERE ledger = $1 ORDER BY seq", id)
+}
+
+// tileGroup is how many tiles are stored in one go: Updates that arrive
+// meanwhile wait for no more than that, half a megabyte.
+const tileGroup = 64
+
+// Extend implements sluice.Store. Full tiles of a long stretch are stored
+// before the rest: they are what they will ever be, and nothing reads beyond
+// the newest checkpoint, so that a crash between leaves nothing to undo.
+func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c sluice.Checkpoint) error {
+	for len(tiles) > tileGroup && tiles[tileGroup-1].Width == ledger.TileWidth {
+		err := s.chore(ctx, func(t *tx) error {
+			id, err := t.signs(l, from, c.Verifier)
+			if err != nil {
+				return err
+			}
+			return t.storeTiles(id, tiles[:tileGroup])
+		})
+		if err != nil {
+			return err
+		}
+		tiles = tiles[tileGroup:]
+	}
+	return s.chore(ctx, func(t *tx) error {
+		id, err := t.signs(l, from, c.Verifier)
+		if err != nil {
+			return err
+		}
+		if err := t.storeTiles(id, tiles); err != nil {
+			return err
+		}
+		_, err = t.exec("INSERT INTO checkpoint (ledger, "+checkpointColumns+") VALUES ($1, $2, $3, $4, $5, $6)",
+			id, c.Size, c.Root[:], c.Note, c.Verifier, micros(c.Created))
+		if err == nil {
+			_, err = t.exec("UPDATE ledger SET signed = $1 WHERE id = $2", c.Size, id)
+		}
+		return err
+	})
+}
+
+var errOvertaken = sluice.Errorf(sluice.CodeConflict, "the ledger has a newer checkpoint by now")
+
+// signs gives the number of a ledger whose newest checkpoint is still of a
+// size, and which has not been handed over to another key than that of verifier.
+func (t *tx) signs(l sluice.LedgerID, from int64, verifier string) (int64, error) {
+	id, err := t.ledgerID(l)
+	if err != nil {
+		return 0, err
+	}
+	var signed int64
+	if err := t.one([]any{&signed}, "SELECT signed FROM ledger WHERE id = $1", id); err != nil {
+		return 0, err
+	}
+	var heir string
+	err = t.one([]any{&heir}, "SELECT verifier FROM rotation WHERE ledger = $1 ORDER BY seq DESC LIMIT 1", id)
+	switch {
+	case err != nil && err != errNotFound:
+		return 0, err
+	case signed != from, err == nil && heir != verifier:
+		return 0, errOvertaken
+	}
+	return id, nil
+}
+
+func (t *tx) storeTiles(id int64, tiles []ledger.TileData) error {
+	for _, tile := range tiles {
+		_, err := t.exec("INSERT INTO tile (ledger, level, idx, hashes) VALUES ($1, $2, $3, $4)"+
+			" ON CONFLICT (ledger, level, idx) DO UPDATE SET hashes = excluded.hashes", id, tile.Level, tile.Index, tile.Data)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HandOver implements sluice.Store. A rotation whose checkpoint is not the
+// newest any more is CodeConflict: the key before has signed since, and whoever
+// believed the rotation would not believe that.
+func (s *Store) HandOver(ctx context.Context, l sluice.LedgerID, r sluice.Rotation) error {
+	proof, err := ledger.ParseProof(r.Proof)
+	if err != nil {
+		return fmt.Errorf("rotation of %s: %w", l, err)
+	}
+	return s.chore(ctx, func(t *tx) error {
+		id, err := t.ledgerID(l)
+		if err != nil {
+			return err
+		}
+		rotations, err := t.Rotations(l)
+		if err != nil {
+			return err
+		}
+		if n := len(rotations); n > 0 && rotations[n-1].Verifier == r.Verifier {
+			return nil
+		}
+		newest, err := t.Checkpoint(l, -1)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(newest.Note, proof.Checkpoint) {
+			return errOvertaken
+		}
+		_, err = t.exec("INSERT INTO rotation (ledger, seq, verifier, proof, created) VALUES ($1, $2, $3, $4, $5)",
+			id, r.Seq, r.Verifier, r.Proof, micros(r.Created))
+		return err
+	})
+}
+
+func (t *tx) Redact(id string, fields []string, e sluice.Entry) error {
+	_, sealed, err := t.Sealed(t.ledger, id)
+	if err != nil {
+		return err
+	}
+	disclosed := map[string]json.RawMessage{}
+	if err := json.Unmarshal(sealed.Disclosures, &disclosed); err != nil {
+		return t.fail(fmt.Errorf("disclosures of entry %s: %w", id, err))
+	}
+	for _, field := range fields {
+		delete(disclosed, field)
+	}
+	left, err := json.Marshal(disclosed)
+	if err != nil {
+		return t.fail(err)
+	}
+	t.erased = true
+	return t.change(e, "UPDATE entry SET disclosures = $1 WHERE id = $2 AND ledger = $3", left, id, t.head.id)
+}
