@@ -225,11 +225,32 @@ func TestWitness(t *testing.T) {
 			if entries == 0 {
 				return // its checkpoint is the one that was cosigned in its time
 			}
+			awaitSize(t, url, size+int64(entries)) // the checkpoint before was cosigned in its time too
 			if out := sluiceRun(t, exitFailed, "audit", "verify", url, "--witness", w.vkey); !strings.Contains(out, "not cosigned by witness.example/w1") {
 				t.Errorf("says %s", out)
 			}
 		})
 	}
+}
+
+// awaitSize waits until a checkpoint covers at least so many entries.
+func awaitSize(t *testing.T, url string, least int64) {
+	t.Helper()
+	c, err := client.New(url, os.Getenv("SLUICE_KEY"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		signed, err := c.Checkpoint(context.Background())
+		if err != nil {
+			return err
+		}
+		newest, err := claimed(signed)
+		if err == nil && newest.Size < least {
+			err = fmt.Errorf("the checkpoint covers %d of %d entries", newest.Size, least)
+		}
+		return err
+	})
 }
 
 // awaitCosignature waits until a checkpoint of at least so many entries is
