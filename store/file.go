@@ -110,7 +110,9 @@ func fileListing(f sluice.FileFilter) listing {
 		q.lead(condition{"sha256 = ?", []any{f.SHA256[:]}}, leader{route: &fileRoute})
 	}
 	if f.Linked != nil {
-		q.lead(condition{"resource_type = ? AND resource_id = ?", []any{f.Linked.Type, f.Linked.ID}}, leader{route: &resourceRoute})
+		resource := condition{"resource_type = ? AND resource_id = ?", []any{f.Linked.Type, f.Linked.ID}}
+		linked := condition{"EXISTS (SELECT 1 FROM linked WHERE file_id = id AND " + resource.text + ")", resource.values}
+		q.lead(linked, leader{route: &resourceRoute, condition: resource})
 	}
 	q.equal("filename", f.Filename)
 	if f.Title != "" {

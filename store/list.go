@@ -65,10 +65,13 @@ func (q *listing) where(text string, values ...any) {
 }
 
 // lead asks for a condition, and has it lead: along a route, when few rows meet
-// it along another.
+// it along another. On a route through another table it may read differently.
 func (q *listing) lead(c condition, leaders ...leader) {
 	for _, l := range leaders {
-		l.condition, l.filter = c, len(q.filters)
+		if l.text == "" {
+			l.condition = c
+		}
+		l.filter = len(q.filters)
 		q.leaders = append(q.leaders, l)
 	}
 	q.filters = append(q.filters, c)
@@ -289,15 +292,14 @@ func (q *listing) page(l leader, ledger int64, pieces []piece, up bool) *stateme
 	return s
 }
 
-// few is how many rows may be sorted, and glance how many are counted to find
-// out what leads best.
+// What lists go by where they may be read in several ways; see Store.glance.
 const (
-	few    = 200
-	glance = 1000
+	fewRows    = 200
+	glanceRows = 1000
 )
 
 // count writes the query that counts what a leader leads to, up to a glance.
-func (q *listing) count(l leader, ledger int64, pieces []piece) *statement {
+func (q *listing) count(l leader, ledger int64, pieces []piece, glance int) *statement {
 	s := &statement{}
 	s.text.WriteString("SELECT COUNT(*) FROM (")
 	q.read(s, l, ledger, pieces, "1", false)
@@ -325,14 +327,14 @@ func (q *listing) leader(r *reader, ledger int64, whole []piece) (leader, error)
 	if len(count) == 1 && !count[0].sorts {
 		return best, nil
 	}
-	least := int64(glance)
+	least := r.store.glance
 	for _, l := range count {
-		var n int64
-		query := q.count(l, ledger, whole)
+		var n int
+		query := q.count(l, ledger, whole, r.store.glance)
 		if err := r.one([]any{&n}, query.text.String(), query.args...); err != nil {
 			return leader{}, err
 		}
-		if n < least && (n < few || !l.sorts) {
+		if n < least && (n < r.store.few || !l.sorts) {
 			best, least = l, n
 		}
 	}

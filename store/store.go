@@ -51,6 +51,8 @@ type Store struct {
 	stopped chan struct{} // closed when the writer has ended
 	readers chan *conn    // nil stands for one that is not open
 	ledgers sync.Map      // sluice.LedgerID to int64: the ids of committed ledgers, which never change
+	glance  int           // how many rows are counted to find out how a list is read best
+	few     int           // up to how many are sorted
 
 	mu       sync.RWMutex
 	closed   bool
@@ -63,6 +65,7 @@ func newStore(d dialect, db, readDB *sql.DB, readers, size int, opts Options) *S
 	s := &Store{
 		dialect: d, db: db, readDB: readDB, log: opts.Log, size: size,
 		queue: make(chan *request), stopped: make(chan struct{}), readers: make(chan *conn, readers),
+		glance: glanceRows, few: fewRows,
 	}
 	if s.log == nil {
 		s.log = slog.Default()
