@@ -524,6 +524,26 @@ func TestRefusalsAreDocumented(t *testing.T) {
 	}
 }
 
+// TestReplaysAreDocumented sends every change twice under one Idempotency-Key,
+// and holds both answers to the document.
+func TestReplaysAreDocumented(t *testing.T) {
+	d := readDocument(t)
+	c := newClient(t)
+	for _, rt := range server.Table() {
+		if rt.Method == "GET" {
+			continue
+		}
+		op, o := d.Paths[rt.Path][strings.ToLower(rt.Method)], c.objects(t)
+		for _, replayed := range []string{"", "true"} {
+			a := c.call(t, rt, o, "Idempotency-Key", rt.Operation)
+			if got := a.header.Get("Idempotency-Replayed"); a.status >= 300 || got != replayed {
+				t.Errorf("%s: status %d, Idempotency-Replayed %q: %s", op.ID, a.status, got, a.body)
+			}
+			d.holds(t, op, a)
+		}
+	}
+}
+
 // TestLimitsAreTrue takes every limit of a member that a body may have, and
 // sends what just keeps it and what just breaks it.
 func TestLimitsAreTrue(t *testing.T) {
