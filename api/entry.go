@@ -56,8 +56,8 @@ type LinkRef struct {
 
 // EntryRef names an earlier entry, and fields of it.
 type EntryRef struct {
-	ID     string   `json:"id"`
-	Seq    int64    `json:"seq"`
+	ID     string   `json:"id" doc:"Id of the entry"`
+	Seq    int64    `json:"seq" doc:"Its place in the log"`
 	Fields []string `json:"fields,omitempty" doc:"JSON Pointers into its leaf"`
 }
 

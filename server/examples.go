@@ -19,6 +19,7 @@ const (
 	exampleRequest  = "req_01kjvbwb3d7c1h5w9e3s6x0m2q"
 	exampleAccount  = "acct_01kjvb8n7q2d6g0k4p8v1z5b9j"
 	exampleToken    = "AQcw8GnLfQ3mYx2kVb7sTzR4Jp0h"
+	exampleTile     = "0/000.p/1"
 	exampleURL      = "https://files.example.com"
 	exampleHash     = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" // of exampleContent
 	exampleDigest   = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:"
@@ -119,6 +120,8 @@ var exampleBodies = map[string]any{
 // exampleParam is the example of a parameter of a route.
 func exampleParam(rt route, p *huma.Param) any {
 	switch {
+	case rt.operation == "exportDisclosures" && p.Name == "size":
+		return 1
 	case p.Name == "id":
 		return exampleIDs[strings.Split(rt.path, "/")[2]]
 	case p.Name == "starting_after", p.Name == "ending_before":
@@ -132,6 +135,7 @@ func exampleParam(rt route, p *huma.Param) any {
 // exampleIDs are ids by the collection that objects are in.
 var exampleIDs = map[string]string{
 	"files": exampleFileID, "links": exampleLinkID, "file_links": exampleLinkID, "keys": exampleKeyID, "audit_entries": exampleEntryID,
+	"export": exampleEntryID,
 }
 
 // listedID is the id of an object that a list may hold.
@@ -148,7 +152,8 @@ var exampleParams = map[string]any{
 	"size": "5", "size[gt]": "4", "size[gte]": "5", "size[lt]": "6", "size[lte]": "5",
 	"purpose": "report", "filename": exampleFilename, "title": "Third quarter", "type": "text/plain", "sha256": exampleHash,
 	"linked_resource": "contract:4711", "status": "active", "expired": "false", "revoked": "false",
-	"action": string(sluice.LinkCreated), "outcome": "allowed",
+	"action": string(sluice.LinkCreated), "outcome": "allowed", "key": exampleKeyID,
+	"format": "ndjson", "entry": exampleEntryID, "from": 0, "to": 4,
 
 	"Sluice-Version": sluice.APIVersion, "Idempotency-Key": "3f0c6d1e-report-2026-q3", "Content-Digest": exampleDigest, "Repr-Digest": exampleDigest,
 	"If-Match": exampleETag, "If-None-Match": exampleETag, "If-Range": exampleETag, "Range": "bytes=0-3",

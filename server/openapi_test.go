@@ -339,7 +339,7 @@ func (d *document) holds(t testing.TB, op *operation, a answer) {
 	if _, any := r.Content["*/*"]; !known && !any {
 		t.Errorf("%s: %s is %s, which is not documented", op.ID, status, media)
 	}
-	if known && strings.HasSuffix(media, "json") {
+	if known && (media == "application/json" || strings.HasSuffix(media, "+json")) {
 		d.fits(t, a.body, append(at, "content", media, "schema")...)
 	}
 	if code := (api.Problem{}); known && media == api.ProblemType && json.Unmarshal(a.body, &code) == nil && content.Examples[code.Code] == nil {

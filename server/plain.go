@@ -42,6 +42,7 @@ var byHand = map[string]func(*huma.OpenAPI, *huma.Operation){
 	"health":      answers("application/json", statusSchema, "It answers"),
 	"ready":       answers("application/json", statusSchema, "Changes can be committed, and bytes stored"),
 	"getMetrics":  answers("text/plain", &huma.Schema{Type: huma.TypeString}, "Metrics"),
+	"getTile":     describeTile,
 	"getDocument": answers("application/json", &huma.Schema{Type: huma.TypeObject, Description: "An OpenAPI 3.1 document"}, "The document"),
 
 	"showReference": answers("text/html", &huma.Schema{Type: huma.TypeString}, "The page"),
@@ -51,6 +52,15 @@ var byHand = map[string]func(*huma.OpenAPI, *huma.Operation){
 		codeLimits(code)
 		op.Parameters = []*huma.Param{{Name: "code", In: "path", Required: true, Description: "The code of a problem", Schema: code}}
 	},
+}
+
+// describeTile describes a tile, whose path has as many steps as its place needs.
+func describeTile(ref *huma.OpenAPI, op *huma.Operation) {
+	answers("application/octet-stream", bytesOf("Hashes of 32 bytes each, or entries behind their length in two bytes"), "The tile")(ref, op)
+	op.Parameters = append([]*huma.Param{{
+		Name: "tile", In: "path", Required: true, Schema: textSchema(), Example: exampleTile,
+		Description: "Level and place, as C2SP tlog-tiles writes them: 0/000, 0/x001/234, entries/000.p/7",
+	}}, op.Parameters...)
 }
 
 var statusSchema = &huma.Schema{
