@@ -132,10 +132,11 @@ type schema struct {
 
 // pointer is a JSON Pointer (RFC 6901) in a fragment.
 func pointer(names ...string) string {
-	for i, name := range names {
-		names[i] = url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
+	at := golden + "#"
+	for _, name := range names {
+		at += "/" + url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
 	}
-	return golden + "#/" + strings.Join(names, "/")
+	return at
 }
 
 // readDocument reads the document. To the schemas that it gives, members that
