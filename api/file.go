@@ -29,7 +29,7 @@ type File struct {
 // Resource names an object of the caller's own system.
 type Resource struct {
 	Type string `json:"type" doc:"1 to 40 of a-z 0-9 _ . -, a letter first"`
-	ID   string `json:"id" doc:"Up to 255 characters"`
+	ID   string `json:"id" doc:"What a download of it is called"`
 }
 
 // CreatedFile is a stored file, and the link that was minted with it.
@@ -40,8 +40,8 @@ type CreatedFile struct {
 
 // FileChange changes what is said of a file; what is left out stays as it is.
 type FileChange struct {
-	Filename        *string            `json:"filename,omitempty" doc:"Up to 255 characters"`
-	Title           Optional[string]   `json:"title,omitzero" doc:"Up to 255 characters; null or an empty text removes it"`
+	Filename        *string            `json:"filename,omitempty" doc:"What a download of it is called"`
+	Title           Optional[string]   `json:"title,omitzero" doc:"What people call it; null or an empty text removes it"`
 	Metadata        map[string]*string `json:"metadata,omitempty" doc:"Merged; null or an empty text removes a key"`
 	LinkedResources *[]Resource        `json:"linked_resources,omitempty" doc:"Replaces those before, up to 50"`
 	Held            *bool              `json:"held,omitempty" doc:"Puts the file under hold, or releases it"`

@@ -109,7 +109,7 @@ var headers = []struct {
 	{"Retry-After", huma.TypeInteger, "Seconds after which trying again may help", true, 1},
 	{"WWW-Authenticate", huma.TypeString, "Always Bearer", true, "Bearer"},
 	{"Accept-Ranges", huma.TypeString, "Always bytes", true, "bytes"},
-	{"Content-Range", huma.TypeString, "Which bytes these are, when one range was asked for", false, "bytes 0-99/2048"},
+	{"Content-Range", huma.TypeString, "Which bytes these are, when one range was asked for; where there are none, how many the file has", false, "bytes 0-99/2048"},
 	{"Content-Disposition", huma.TypeString, "Whether a browser saves the file, and its name (RFC 6266)", true, `attachment; filename="report.pdf"`},
 	{"Repr-Digest", huma.TypeString, "SHA-256 of the whole file (RFC 9530)", true, exampleDigest},
 	{"Last-Modified", huma.TypeString, "When the file was stored", true, "Wed, 04 Mar 2026 05:06:07 GMT"},

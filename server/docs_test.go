@@ -78,6 +78,11 @@ func TestReference(t *testing.T) {
 		for _, p := range op.Parameters {
 			want = append(want, "<code>"+p.Name+"</code>")
 		}
+		if op.RequestBody != nil && op.RequestBody.Content["application/json"].Schema != nil {
+			for member := range d.bodySchema(t, op, "application/json").Properties {
+				want = append(want, "<code>"+member+"</code>")
+			}
+		}
 		for status := range op.Responses {
 			r, _ := d.response(op, status)
 			if status < "400" {

@@ -282,6 +282,8 @@ func problemHeaders(rt route, status int) []string {
 	switch names := answerHeaders(rt); status {
 	case http.StatusUnauthorized:
 		return []string{"X-Request-Id", "WWW-Authenticate"}
+	case http.StatusRequestedRangeNotSatisfiable:
+		return append(names, "Content-Range")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return append(slices.DeleteFunc(names, isReplay), "Retry-After")
 	default:

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -132,10 +133,11 @@ type schema struct {
 
 // pointer is a JSON Pointer (RFC 6901) in a fragment.
 func pointer(names ...string) string {
-	for i, name := range names {
-		names[i] = url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
+	at := golden + "#"
+	for _, name := range names {
+		at += "/" + url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
 	}
-	return golden + "#/" + strings.Join(names, "/")
+	return at
 }
 
 // readDocument reads the document. To the schemas that it gives, members that
@@ -522,6 +524,51 @@ func TestRefusalsAreDocumented(t *testing.T) {
 			refuse(tired, 429)
 		})
 	}
+}
+
+// TestOwnRefusalsAreDocumented provokes what only some operations refuse.
+func TestOwnRefusalsAreDocumented(t *testing.T) {
+	d := readDocument(t)
+	c := newClient(t)
+	refuse := func(method, path string, status int, a answer) {
+		t.Helper()
+		d.holds(t, d.Paths[path][method], a.want(t, status))
+	}
+	o := c.objects(t)
+	token := func(body string) string {
+		l := c.mint(t, o.file, body)
+		return c.URL + "/l/" + l.URL[strings.LastIndexByte(l.URL, '/')+1:]
+	}
+	open, locked, once := token(""), token(`{"password":"correct horse"}`), token(`{"max_downloads":1}`)
+	c.get(t, once).want(t, 200)
+	for _, accept := range []string{"*/*", "text/html"} {
+		for _, tail := range []string{"", "/a.txt"} {
+			path := "/l/{token}" + strings.ReplaceAll(tail, "a.txt", "{tail}")
+			refuse("get", path, 403, c.get(t, locked+tail, "Accept", accept))
+			refuse("get", path, 404, c.get(t, c.URL+"/l/none"+tail, "Accept", accept))
+			refuse("get", path, 410, c.get(t, once+tail, "Accept", accept))
+			refuse("get", path, 412, c.get(t, open+tail, "Accept", accept, "If-Match", `"another"`))
+			refuse("get", path, 416, c.get(t, open+tail, "Accept", accept, "Range", "bytes=99-"))
+		}
+	}
+	for range 20 { // guesses
+		if a := c.get(t, locked, "X-Link-Password", "wrong"); a.status == 429 {
+			refuse("get", "/l/{token}", 429, a)
+		}
+	}
+	refuse("get", "/docs/errors/{code}", 404, c.get(t, c.URL+"/docs/errors/none"))
+	c.ask(t, "PATCH", "/v1/files/"+o.file, `{"held":true}`).want(t, 200)
+	refuse("delete", "/v1/files/{id}", 409, c.ask(t, "DELETE", "/v1/files/"+o.file, ""))
+	refuse("post", "/v1/file_links", 404, c.ask(t, "POST", "/v1/file_links", `{"file_id":"file_0"}`))
+	refuse("post", "/v1/keys", 413, c.ask(t, "POST", "/v1/keys", strings.Repeat(" ", 256<<10+1)))
+	c.Clock.Advance(2 * time.Hour)
+	refuse("patch", "/v1/file_links/{id}", 409, c.ask(t, "PATCH", "/v1/file_links/"+o.link, `{"reason":"late"}`))
+	refuse("patch", "/v1/files/{id}/links/{link}", 409, c.ask(t, "PATCH", "/v1/files/"+o.file+"/links/"+o.link, `{"reason":"late"}`))
+	if err := c.Store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	refuse("get", "/readyz", 503, c.get(t, c.URL+"/readyz"))
+	refuse("get", "/l/{token}", 503, c.get(t, open))
 }
 
 // TestReplaysAreDocumented sends every change twice under one Idempotency-Key,

@@ -153,6 +153,7 @@ type docType struct{ Text, Ref string }
 type docBody struct {
 	MediaType string
 	Type      docType
+	Members   []docMember // of what is asked
 	Example   string
 }
 
@@ -205,6 +206,11 @@ func describedOperation(ref *huma.OpenAPI, rt route) docOperation {
 	}
 	if op.RequestBody != nil {
 		d.Bodies = bodiesOf(ref, op.RequestBody.Content)
+		for i, b := range d.Bodies {
+			if s := ref.Components.Schemas.Map()[b.Type.Ref]; s != nil {
+				d.Bodies[i].Members = membersOf(s, true)
+			}
+		}
 	}
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
 		answer := op.Responses[status]
@@ -250,20 +256,33 @@ func docSchemas(ref *huma.OpenAPI) (list []docSchema) {
 	schemas, asked := ref.Components.Schemas.Map(), asked(ref)
 	for _, name := range slices.Sorted(maps.Keys(schemas)) {
 		s := schemas[name]
-		d := docSchema{Name: name, Description: s.Description}
+		d := docSchema{Name: name, Description: s.Description, Members: membersOf(s, asked[name])}
 		if len(s.Examples) > 0 {
 			d.Example = s.Examples[0]
-		}
-		for _, member := range slices.Sorted(maps.Keys(s.Properties)) {
-			m, required := s.Properties[member], slices.Contains(s.Required, member)
-			d.Members = append(d.Members, docMember{
-				Name: member, Description: m.Description, Type: typeOf(m), Limits: limitsOf(m),
-				Required: required && asked[name], Optional: !required && !asked[name],
-			})
 		}
 		list = append(list, d)
 	}
 	return list
+}
+
+// membersOf are the members of an object, those that a request must have first.
+func membersOf(s *huma.Schema, asked bool) (members []docMember) {
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		m, required := s.Properties[name], slices.Contains(s.Required, name)
+		members = append(members, docMember{
+			Name: name, Description: m.Description, Type: typeOf(m), Limits: limitsOf(m), Required: required && asked, Optional: !required && !asked,
+		})
+	}
+	slices.SortStableFunc(members, func(a, b docMember) int {
+		switch {
+		case a.Required == b.Required:
+			return 0
+		case a.Required:
+			return -1
+		}
+		return 1
+	})
+	return members
 }
 
 func docProblems() (list []docProblem) {

@@ -27,13 +27,14 @@ func main() {
 	large := flag.String("large", "", "data folder with many links")
 	rounds := flag.Int("rounds", 3, "rounds; the median of them is printed")
 	runs := flag.Int("runs", 100, "measurements of each list in each round")
+	only := flag.String("only", "", "measure lists with this text in their name only")
 	flag.Parse()
-	if err := run(context.Background(), *small, *large, *rounds, *runs); err != nil {
+	if err := run(context.Background(), *small, *large, *only, *rounds, *runs); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, small, large string, rounds, runs int) error {
+func run(ctx context.Context, small, large, only string, rounds, runs int) error {
 	var folders [2]*folder
 	for i, dir := range []string{small, large} {
 		f, err := open(ctx, dir)
@@ -46,6 +47,9 @@ func run(ctx context.Context, small, large string, rounds, runs int) error {
 	var rows []string
 	var worst summary
 	for i, q := range folders[0].queries {
+		if !strings.Contains(q.name, only) {
+			continue
+		}
 		for _, at := range places {
 			a, b, err := measure(ctx, folders, i, at, rounds, runs)
 			if err != nil {
