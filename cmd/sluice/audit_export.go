@@ -97,6 +97,7 @@ func exportTree(ctx context.Context, c *client.Client, dir string, p *progress) 
 		return done, err
 	}
 	defer f.root.Close()
+	defer p.end()
 	e := exporter{ctx: ctx, c: c, folder: f, progress: p}
 	for _, step := range []func() error{e.begin, e.compare, e.fetchTiles, e.fetchDisclosures, e.check, e.commit, e.tidy} {
 		if err := step(); err != nil {
@@ -281,7 +282,6 @@ func (e *exporter) fetchDisclosures() error {
 // check verifies the log as it will be.
 func (e *exporter) check() (err error) {
 	e.progress.show("checking", 0, 0)
-	defer e.progress.end()
 	staged := &logFolder{e.folder.root, disclosuresName + newSuffix}
 	older := []ledger.Checkpoint{}
 	if e.update {

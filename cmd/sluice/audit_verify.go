@@ -221,6 +221,11 @@ func (a *auditVerify) verifyLog(ctx context.Context, src ledger.Source, given, o
 	if v.Older, older, err = a.older(keys); err != nil {
 		return v, err
 	}
+	if c, err := keys.Open(signed); err == nil {
+		if err := longEnough(c, v.Older); err != nil {
+			return v, err
+		}
+	}
 	report, err := ledger.Verify(ctx, fixedLog{src, signed}, keys, older...)
 	if err != nil {
 		return v, err
@@ -287,6 +292,18 @@ func openOlder(name string, keys *ledger.Verifier) (file olderJSON, found []ledg
 		return file, nil, faultOf(ledger.FaultHistory, name, fmt.Errorf("it holds no checkpoint of %s", keys.Origin()))
 	}
 	return file, found, nil
+}
+
+// longEnough finds a file that has seen more of the log than there is. That
+// cannot be told from a log that was cut short, so it is a fault.
+func longEnough(c ledger.Checkpoint, files []olderJSON) error {
+	for _, f := range files {
+		if f.Newest > c.Size {
+			return &ledger.Fault{Kind: ledger.FaultHistory, Path: checkpointName, Seq: c.Size, Last: f.Newest - 1,
+				Err: fmt.Errorf("the log has %d entries and had %d in %s: it was cut short, or this copy is older than that file; export it again and check that", c.Size, f.Newest, f.File)}
+		}
+	}
+	return nil
 }
 
 func (a *auditVerify) witnesses(signed []byte) (all []cosigned, err error) {

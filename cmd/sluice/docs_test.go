@@ -1,0 +1,67 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What docs/audit.md tells an auditor to type works as it stands there, on a
+// log of one's own. Left out are what needs a witness (TestWitness has one) and
+// what would fetch a tool: that is built from the module that pins it.
+func TestAuditDocs(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "audit.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	tool := filepath.Join(dir, "fsck")
+	out, err := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "fsck"), "-o", tool, "github.com/transparency-dev/tessera/cmd/fsck").CombinedOutput()
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatalf("go build: %v: %s", err, out)
+	}
+	if err != nil {
+		t.Skipf("fsck could not be built (%v): with network, go build -C tools/fsck fetches it", err)
+	}
+	data := filepath.Join(dir, "data")
+	p := startLog(t, data, "--anchor", "file:"+filepath.Join(dir, "anchor.txt"))
+	c := &crashClients{key: p.key, http: http.DefaultClient}
+	if _, err := c.upload(p.url, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	id := regexp.MustCompile(`"id":"(aud_[0-9a-z]+)".*file.created`).FindStringSubmatch(sluiceRun(t, 0, "audit", "ls", "--json"))
+	awaitCheckpoint(t, p, 2)
+
+	var commands []string
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		commands = append(commands, strings.Split(strings.ReplaceAll(strings.TrimSpace(block[1]), "\\\n", " "), "\n")...)
+	}
+	if len(commands) < 12 {
+		t.Fatalf("the document holds %q", commands)
+	}
+	for _, command := range commands {
+		if strings.Contains(command, "--witness") {
+			continue
+		}
+		typed := regexp.MustCompile(`aud_[0-9a-z]{26}`).ReplaceAllString(command, id[1])
+		typed = strings.Replace(typed, "go run github.com/transparency-dev/tessera/cmd/fsck@v1.0.4", tool, 1)
+		if strings.HasSuffix(typed, "audit tail") {
+			typed = "timeout --preserve-status -s INT 1 " + typed
+		}
+		sh := exec.Command("sh", "-euc", typed)
+		sh.Dir = dir
+		sh.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"))
+		out, err := sh.CombinedOutput()
+		if err != nil || strings.Contains(command, "fsck") && !strings.Contains(string(out), "Successfully fsck'd log") {
+			t.Errorf("%s\n%v\n%s", command, err, out)
+		}
+	}
+}
