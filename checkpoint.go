@@ -206,6 +206,9 @@ func (s *Service) tiles(ctx context.Context, l LedgerID) ledger.TileReader {
 // key before for the last time, and stores the proof. When it is killed between
 // these, the next one records it again and goes on.
 func (s *Service) handOver(ctx context.Context, l LedgerID, old *ledger.Signer, next string) error {
+	if err := s.neverSigned(ctx, l, next); err != nil {
+		return err
+	}
 	system := Caller{Ledger: l, Actor: Actor{Type: ActorSystem, Name: "ledger"}}
 	e := s.entry(system, KeyHandedOver, s.Now())
 	e.Handover = next
@@ -226,6 +229,26 @@ func (s *Service) handOver(ctx context.Context, l LedgerID, old *ledger.Signer, 
 	}
 	proof.Extra = sealed.Leaf
 	return s.store.HandOver(ctx, l, Rotation{Seq: seq, Verifier: next, Proof: proof.Format(), Created: s.Now()})
+}
+
+// neverSigned refuses a key that the log was handed over from: whoever follows
+// the rotations takes its signatures for forgeries.
+func (s *Service) neverSigned(ctx context.Context, l LedgerID, verifier string) error {
+	return s.store.View(ctx, func(r Reader) error {
+		first, err := r.Checkpoint(l, 0)
+		if err != nil {
+			return err
+		}
+		rotations, err := r.Rotations(l)
+		used := first.Verifier == verifier
+		for _, rotation := range rotations {
+			used = used || rotation.Verifier == verifier
+		}
+		if err == nil && used {
+			err = fmt.Errorf("the log was handed over from %s before; sign on with a key that is new", verifier)
+		}
+		return err
+	})
 }
 
 // prove makes the proof that a checkpoint covers an entry. An entry that it

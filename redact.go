@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -47,9 +48,11 @@ func (s SealedEntry) disclosures(seq int64) (list []ledger.Disclosure, err error
 	}
 	for _, field := range slices.Sorted(maps.Keys(stored)) {
 		d := ledger.Disclosure{Seq: seq, Field: field, Value: stored[field].Value}
-		if n, err := hex.Decode(d.Salt[:], []byte(stored[field].Salt)); err != nil || n != len(d.Salt) {
-			return nil, Wrap(CodeInternal, "", err)
+		salt, err := hex.DecodeString(stored[field].Salt)
+		if err != nil || len(salt) != len(d.Salt) {
+			return nil, fmt.Errorf("entry %d: the salt of %s is damaged", seq, field)
 		}
+		d.Salt = ledger.Salt(salt)
 		list = append(list, d)
 	}
 	return list, nil

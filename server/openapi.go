@@ -155,7 +155,9 @@ func answerWith(ref *huma.OpenAPI, op *huma.Operation, rt route) {
 	for _, response := range op.Responses {
 		names := answerHeaders(rt)
 		for name := range response.Headers {
-			names = append(names, name)
+			if name != "Content-Type" { // OpenAPI has a place of its own for it
+				names = append(names, name)
+			}
 		}
 		response.Headers = headerRefs(names...)
 	}

@@ -60,6 +60,15 @@ func TestHandOver(t *testing.T) {
 	if actions != 3 {
 		t.Errorf("%d entries tell of 3 rotations", actions)
 	}
+
+	// A key that was replaced signs no more.
+	keys := s.LedgerKeys()
+	s.SetLedgerKeys(keys[3], keys[0])
+	s.Restart(t)
+	record(t, s.Store, id, 1)
+	if _, err := s.Service.Service.Checkpoint(ctx); err == nil || !strings.Contains(err.Error(), "a key that is new") {
+		t.Errorf("going back to the first key: %v", err)
+	}
 }
 
 func must[T any](v T, err error) func(testing.TB) T {
