@@ -59,7 +59,7 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 		t.Run(rt.Operation, func(t *testing.T) {
 			o := c.objects(t)
 			token := strings.TrimPrefix(c.mint(t, o.file, "").URL, c.URL+"/l/")
-			rt.Path = strings.NewReplacer("{token}", token, "{tail...}", "a.txt").Replace(rt.Path)
+			rt.Path = strings.NewReplacer("{token}", token, "{tail...}", "a.txt", "{code}", "gone").Replace(rt.Path)
 			before := len(c.Entries(t, c.Ledger(sluice.Test)))
 			if a := c.call(t, rt, o); a.status != 200 && a.status != 201 {
 				t.Fatalf("status %d: %s", a.status, a.body)
