@@ -817,7 +817,12 @@ func testReadYourWrites(t *testing.T, db database) {
 
 func testLedgers(t *testing.T, db database) {
 	s := openStore(t, db)
-	update(t, s, live, changes)
+	update(t, s, live, func(tx sluice.Tx) error {
+		return errors.Join(
+			tx.CreateKey(newKey(live, "key_1"), newEntry(live)), tx.CreateFile(newFile(live, "file_1"), newEntry(live)),
+			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)),
+		)
+	})
 	entry := seqs(t, s, live)[0]
 	page := sluice.Page{Limit: 10}
 	for _, l := range []sluice.LedgerID{test, other, {Account: "acct_1"}} {
