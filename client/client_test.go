@@ -52,9 +52,9 @@ func TestLogVerifies(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Reading the log is written to the log, which must not disturb the reading.
-	for range 2 {
+	for round := range 2 {
 		report, err := ledger.Verify(ctx, c.Log(), keys)
-		if err != nil || report.Checkpoint.Size < 300 {
+		if err != nil || report.Checkpoint.Size < 300 || report.Disclosures < int64(round) {
 			t.Fatalf("%+v, %v", report, err)
 		}
 		s.Checkpoint(t)

@@ -211,7 +211,7 @@ func cell(text string) string {
 }
 
 func who(e api.AuditEntry) string {
-	text := cmp.Or(e.Actor.Name, e.Actor.ID, e.Actor.Type)
+	text := cmp.Or(e.Actor.Name, strings.TrimSpace(e.Actor.Type+" "+e.Actor.ID))
 	if e.Request != nil && e.Request.IP != "" {
 		text += " " + e.Request.IP
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -16,11 +17,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"sluice"
+	"sluice/anchor"
 	"sluice/client"
 	"sluice/ledger"
 	"sluice/sluicetest"
@@ -386,11 +389,159 @@ func TestExportKilledBetweenRenames(t *testing.T) {
 		take(t, dir, newer, rotationsName)
 		audit(t, s, 0, "verify", dir)
 	})
+	t.Run("damaged rotations before their checkpoint", func(t *testing.T) {
+		dir := copyFolder(t, older)
+		take(t, dir, newer, rotationsName)
+		tamper(t, dir, rotationsName, flip(-40))
+		if _, stderr := audit(t, s, exitFailed, "verify", dir); !strings.Contains(stderr, "rotations fault") {
+			t.Errorf("says %q", stderr)
+		}
+	})
 	t.Run("the other order would not hold", func(t *testing.T) {
 		dir := copyFolder(t, older)
 		take(t, dir, newer, disclosuresName)
 		audit(t, s, exitFailed, "verify", dir)
 	})
+}
+
+// An update gives the checkpoint its name first, a new export the disclosures:
+// here commit stops for want of disclosures.
+func TestExportCommits(t *testing.T) {
+	for _, update := range []bool{true, false} {
+		dir := t.TempDir()
+		f, err := openLogFolder(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.root.Close()
+		e := exporter{folder: f, signed: []byte("new"), update: update}
+		if err := e.commit(); err == nil {
+			t.Fatal("disclosures that were not written get their name")
+		}
+		if _, there := readFolder(t, dir)[checkpointName]; there != update {
+			t.Errorf("update %v: the checkpoint has its name: %v", update, there)
+		}
+	}
+}
+
+// A server that gives out what it has not signed is found out before the folder
+// gets a checkpoint.
+func TestExportChecks(t *testing.T) {
+	s := logServer(t, entries)
+	dir := exportLog(t, s)
+	before := entriesIn(dir)
+	growLog(t, s, 2*entries)
+	for _, spoiled := range []string{"/v1/ledger/tile/0/001", "/v1/ledger/tile/entries/001", "/v1/ledger/disclosures"} {
+		lying := spoil(t, s.URL, func(path string, body []byte) []byte {
+			if path == spoiled {
+				body[len(body)-40] ^= 1
+			}
+			return body
+		})
+		for _, dir := range []string{copyFolder(t, dir), filepath.Join(t.TempDir(), "log")} {
+			had := entriesIn(dir)
+			audit(t, s, exitFailed, "export", dir, "--url", lying)
+			if got := entriesIn(dir); got != had || had != 0 && had != before {
+				t.Errorf("%s: the folder has a checkpoint of %d entries and had one of %d", spoiled, got, had)
+			}
+			if entriesIn(dir) > 0 {
+				audit(t, s, 0, "verify", dir)
+			}
+		}
+	}
+}
+
+// spoil passes requests on to a server and changes its answers.
+func spoil(t *testing.T, to string, change func(path string, body []byte) []byte) (at string) {
+	t.Helper()
+	target, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ModifyResponse = func(res *http.Response) error {
+		body, err := io.ReadAll(res.Body)
+		body = change(res.Request.URL.Path, body)
+		res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		res.Header.Set("Content-Length", strconv.Itoa(len(body)))
+		return err
+	}
+	ts := httptest.NewServer(proxy)
+	t.Cleanup(ts.Close)
+	return ts.URL
+}
+
+// A proof is of the entry that was asked for.
+func TestProofOfAnotherEntry(t *testing.T) {
+	s := logServer(t, 3)
+	all := s.Entries(t, s.Ledger(sluice.Test))
+	other, err := http.NewRequest("GET", s.URL+"/v1/ledger/proof/inclusion?entry="+all[0].ID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Header.Set("Authorization", "Bearer "+s.Secret)
+	res, err := http.DefaultClient.Do(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	proof, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lying := spoil(t, s.URL, func(path string, body []byte) []byte {
+		if strings.HasSuffix(path, "/inclusion") {
+			return proof
+		}
+		return body
+	})
+	audit(t, s, 0, "proof", all[0].ID, "--url", lying)
+	stdout, stderr := audit(t, s, exitFailed, "proof", all[1].ID, "--url", lying)
+	if stdout != "" || !strings.Contains(stderr, "in the place of") {
+		t.Errorf("prints %q, says %q", stdout, stderr)
+	}
+}
+
+// A file of older checkpoints may hold those of other logs, and what a crash has
+// broken off; it is told how many. One without any of this log shows nothing.
+func TestOlderFiles(t *testing.T) {
+	s, other := logServer(t, 3), logServer(t, 3)
+	dir, foreign := exportLog(t, s), exportLog(t, other)
+	vkey := strings.TrimSpace(string(readFolder(t, dir)[keyName]))
+	mine, theirs := readFolder(t, dir)[checkpointName], readFolder(t, foreign)[checkpointName]
+	mixed, none := filepath.Join(t.TempDir(), "mixed"), filepath.Join(t.TempDir(), "none")
+	for _, write := range []struct {
+		name string
+		text []byte
+	}{{mixed, mine}, {mixed, theirs}, {mixed, mine[:30]}, {mixed, mine}, {none, theirs}} {
+		if err := anchor.AppendFile(write.name, write.text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{mixed, "file:" + mixed} {
+		out, _ := audit(t, s, 0, "verify", dir, "--vkey", vkey, "--anchor", name)
+		if !strings.Contains(out, "holds 2 older checkpoints of "+mixed) || !strings.Contains(out, "1 are of other logs; 1 are broken off") {
+			t.Errorf("prints %s", out)
+		}
+	}
+	if _, stderr := audit(t, s, exitFailed, "verify", dir, "--vkey", vkey, "--since", none); !strings.Contains(stderr, "it holds no checkpoint of") {
+		t.Errorf("says %q", stderr)
+	}
+	forged := filepath.Join(t.TempDir(), "forged")
+	signer, err := ledger.NewSigner(sluicetest.NewLedgerKey(t), strings.Split(vkey, "+")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	note, err := signer.Sign(1, ledger.Hash{1})
+	if err == nil {
+		err = os.WriteFile(forged, note, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := audit(t, s, exitFailed, "verify", dir, "--vkey", vkey, "--anchor", forged); !strings.Contains(stderr, "history fault") {
+		t.Errorf("says %q", stderr)
+	}
 }
 
 func take(t *testing.T, dir, from, name string) {
@@ -556,8 +707,12 @@ func TestRewrittenLog(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		entries int
-		says    string
-	}{{"cut short", 0, "cut short|had"}, {"rewritten", 30, "does not prove|not what an older checkpoint"}} {
+		export  string // what export says
+		verify  string // and verify
+	}{
+		{"cut short", 0, "entries and the folder's .*: it was cut short", "it was cut short, or this copy is older"},
+		{"rewritten", 30, "the server does not prove", "not what an older checkpoint has signed"},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			forged := filepath.Join(t.TempDir(), "forged")
 			if err := os.CopyFS(forged, os.DirFS(old)); err != nil {
@@ -571,8 +726,11 @@ func TestRewrittenLog(t *testing.T) {
 				{"audit", "verify", p.url, "--vkey", vkey, "--since", filepath.Join(log, checkpointName)},
 				{"audit", "verify", p.url, "--vkey", vkey, "--anchor", anchored},
 			} {
-				out := sluiceRun(t, exitFailed, args...)
-				if !regexp.MustCompile(c.says).MatchString(out) {
+				out, says := sluiceRun(t, exitFailed, args...), c.verify
+				if args[1] == "export" {
+					says = c.export
+				}
+				if !regexp.MustCompile(says).MatchString(out) {
 					t.Errorf("%q says %s", args, out)
 				}
 			}
