@@ -212,7 +212,7 @@ func TestDigests(t *testing.T) {
 	}
 	whole := func(field, value string) answer {
 		f := fileOf("generic", "a.txt", "text/plain", "hello")
-		body := string(f.closed()) + "what follows is of the body, too"
+		body := string(f.closed()) + strings.Repeat("what follows is of the body, too", 4<<10)
 		value = strings.ReplaceAll(value, digestOf("hello"), digestOf(body))
 		all := sha512.Sum512([]byte(body))
 		value = strings.ReplaceAll(value, sha512Of, "sha-512=:"+base64.StdEncoding.EncodeToString(all[:])+":")

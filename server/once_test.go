@@ -252,6 +252,7 @@ func TestReused(t *testing.T) {
 	}
 	uploaded("file", "hello", part{"title", "T"}).want(t, 201)
 	c.ask(t, "POST", links, `{`, "Idempotency-Key", "malformed").want(t, 400)
+	c.ask(t, "PATCH", "/v1/files/"+f.ID, `{}`, "Idempotency-Key", "change").want(t, 200)
 	c.ask(t, "PUT", "/v1/files?purpose=nonesuch", `hello`, "Idempotency-Key", "refused").want(t, 400)
 
 	before := c.state(t)
@@ -260,6 +261,7 @@ func TestReused(t *testing.T) {
 		"no body":                             c.ask(t, "POST", links, ``, "Idempotency-Key", "link"),
 		"another path":                        c.ask(t, "POST", "/v1/files/"+other.ID+"/links", `{"reason":"a"}`, "Idempotency-Key", "link"),
 		"another method":                      c.ask(t, "DELETE", "/v1/files/"+f.ID, ``, "Idempotency-Key", "link"),
+		"another method of the path":          c.ask(t, "DELETE", "/v1/files/"+f.ID, `{}`, "Idempotency-Key", "change"),
 		"a body that is malformed":            c.ask(t, "POST", links, `{"reason":`, "Idempotency-Key", "link"),
 		"a body that is too large":            c.ask(t, "POST", links, strings.Repeat(" ", 300<<10), "Idempotency-Key", "link"),
 		"a query":                             c.ask(t, "POST", links+"?x=1", `{"reason":"a"}`, "Idempotency-Key", "link"),

@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,10 +13,9 @@ import (
 )
 
 // newVersioned is a client of a server that has changed its API twice since
-// its keys were made: in 2027 reasons, which had been called purpose of use,
-// got their name, and lifetimes, which had been minutes, became seconds; in
-// 2028 files lost their member name, and size[gt] was called larger_than until
-// then.
+// its keys were made. The reason of a link was called use, then why, and
+// lifetimes were minutes until 2027; until 2028 files had a member name, and
+// size[gt] was called larger_than.
 func newVersioned(t *testing.T) client {
 	c := newClient(t)
 	rename := func(m map[string]any, from, to string) {
@@ -24,15 +24,26 @@ func newVersioned(t *testing.T) client {
 			delete(m, from)
 		}
 	}
+	mints := []string{"createLink", "createLinkOfFile"}
+	renamed := func(from, to string) func(kind string, object map[string]any) {
+		return func(kind string, object map[string]any) {
+			switch {
+			case kind == "file_link":
+				rename(object, from, to)
+			case kind == "problem" && object["param"] == from:
+				object["param"] = to
+			}
+		}
+	}
 	c.HTTP.SetVersions(
 		server.Version{Name: sluice.APIVersion},
 		server.Version{
 			Name: "2027-01-01",
 			Body: func(operation string, body map[string]any) {
-				if operation != "createLink" && operation != "createLinkOfFile" {
+				if !slices.Contains(mints, operation) {
 					return
 				}
-				rename(body, "use", "reason")
+				rename(body, "use", "why")
 				if minutes, ok := body["expires_in_minutes"].(json.Number); ok {
 					n, _ := minutes.Int64()
 					delete(body, "expires_in_minutes")
@@ -40,31 +51,25 @@ func newVersioned(t *testing.T) client {
 				}
 			},
 			Param: func(operation, name, value string) (string, string) {
-				if operation == "createFile" && name == "link[use]" {
-					name = "link[reason]"
-				}
-				return name, value
+				return strings.Replace(name, "link[use]", "link[why]", 1), value
 			},
-			Answer: func(kind string, object map[string]any) {
-				switch kind {
-				case "file_link":
-					rename(object, "reason", "use")
-				case "problem":
-					if object["param"] == "reason" {
-						object["param"] = "use"
-					}
-				}
-			},
+			Answer: renamed("why", "use"),
 		},
 		server.Version{
 			Name: "2028-02-02",
+			Body: func(operation string, body map[string]any) {
+				if slices.Contains(mints, operation) {
+					rename(body, "why", "reason")
+				}
+			},
 			Param: func(operation, name, value string) (string, string) {
 				if operation == "listFiles" && name == "larger_than" {
 					name = "size[gt]"
 				}
-				return name, value
+				return strings.Replace(name, "link[why]", "link[reason]", 1), value
 			},
 			Answer: func(kind string, object map[string]any) {
+				renamed("reason", "why")(kind, object)
 				if kind == "file" && object["deleted"] == nil {
 					object["name"] = object["filename"]
 				}
@@ -114,6 +119,9 @@ func TestVersions(t *testing.T) {
 		}
 		c.problem(t, c.ask(t, "POST", links, `{"use":"x"}`, "Sluice-Version", newest).want(t, 400), sluice.CodeValidation)
 		c.problem(t, c.ask(t, "POST", links, `{"use":"x"}`, "Sluice-Version", middle).want(t, 400), sluice.CodeValidation)
+		if why := object(t, c.ask(t, "POST", links, `{"why":"between"}`, "Sluice-Version", middle).want(t, 200))["why"]; why != "between" {
+			t.Errorf("why is %v", why)
+		}
 		m := object(t, c.ask(t, "GET", "/v1/files/"+file, "", "Sluice-Version", middle).want(t, 200))
 		if m["name"] != "a.txt" {
 			t.Errorf("%v", m)
