@@ -513,10 +513,14 @@ func TestOlderFiles(t *testing.T) {
 	for _, write := range []struct {
 		name string
 		text []byte
-	}{{mixed, mine}, {mixed, theirs}, {mixed, mine[:30]}, {mixed, mine}, {none, theirs}} {
+	}{{none, theirs}, {mixed, mine}, {mixed, theirs}} {
 		if err := anchor.AppendFile(write.name, write.text); err != nil {
 			t.Fatal(err)
 		}
+	}
+	tamper(t, filepath.Dir(mixed), filepath.Base(mixed), func(b []byte) []byte { return append(b, mine[:30]...) })
+	if err := anchor.AppendFile(mixed, mine); err != nil {
+		t.Fatal(err)
 	}
 	for _, name := range []string{mixed, "file:" + mixed} {
 		out, _ := audit(t, s, 0, "verify", dir, "--vkey", vkey, "--anchor", name)
