@@ -65,7 +65,7 @@ func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) (int, error
 	forgotten := 0
 	for {
 		var n int64
-		err := s.chore(ctx, func(t *tx) (err error) {
+		err := s.chore(ctx, noLedger, func(t *tx) (err error) {
 			n, err = t.exec("DELETE FROM answer WHERE (key_id, once_key) IN (SELECT key_id, once_key FROM answer WHERE created < $1 ORDER BY created LIMIT $2)",
 				ceil(before), forgetful)
 			return err

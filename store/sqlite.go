@@ -27,7 +27,10 @@ import (
 //go:embed migrations/sqlite/*.sql
 var sqliteMigrations embed.FS
 
-var sqliteDialect = dialect{begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub}
+var sqliteDialect = dialect{
+	begin: "BEGIN IMMEDIATE", view: "BEGIN", now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+	code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub,
+}
 
 // OpenSQLite opens the database in a file, which it makes when there is none,
 // readable by its owner only. Several processes of one machine may share it.

@@ -123,7 +123,7 @@ const tileGroup = 64
 // the newest checkpoint, so that a crash between leaves nothing to undo.
 func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c sluice.Checkpoint) error {
 	for len(tiles) > tileGroup && tiles[tileGroup-1].Width == ledger.TileWidth {
-		err := s.chore(ctx, func(t *tx) error {
+		err := s.chore(ctx, l, func(t *tx) error {
 			id, err := t.signs(l, from, c.Verifier)
 			if err != nil {
 				return err
@@ -135,7 +135,7 @@ func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles
 		}
 		tiles = tiles[tileGroup:]
 	}
-	return s.chore(ctx, func(t *tx) error {
+	return s.chore(ctx, l, func(t *tx) error {
 		id, err := t.signs(l, from, c.Verifier)
 		if err != nil {
 			return err
@@ -195,7 +195,7 @@ func (s *Store) HandOver(ctx context.Context, l sluice.LedgerID, r sluice.Rotati
 	if err != nil {
 		return fmt.Errorf("rotation of %s: %w", l, err)
 	}
-	return s.chore(ctx, func(t *tx) error {
+	return s.chore(ctx, l, func(t *tx) error {
 		id, err := t.ledgerID(l)
 		if err != nil {
 			return err

@@ -34,10 +34,29 @@ func (r *reader) fail(err error) error {
 	return r.err
 }
 
+// keeps says whether the database can keep all texts among some arguments. One
+// that it cannot is found nowhere.
+func (s *Store) keeps(args ...any) bool {
+	if s.text == nil {
+		return true
+	}
+	for _, arg := range args {
+		if text, ok := arg.(string); ok && !s.text(text) {
+			return false
+		}
+	}
+	return true
+}
+
+var errText = errors.New("the database keeps no text that is not UTF-8 or that holds a NUL")
+
 // one reads one row, or is CodeNotFound.
 func (r *reader) one(dest []any, query string, args ...any) error {
 	if r.err != nil {
 		return r.err
+	}
+	if !r.store.keeps(args...) {
+		return errNotFound
 	}
 	rows, err := r.conn.query(r.ctx, query, args...)
 	if err != nil {
@@ -55,7 +74,7 @@ func (r *reader) one(dest []any, query string, args ...any) error {
 
 // many reads all rows; fields says where one goes.
 func many[T any](r *reader, fields func(*T) []any, query string, args ...any) (list []T, err error) {
-	if r.err != nil {
+	if r.err != nil || !r.store.keeps(args...) {
 		return nil, r.err
 	}
 	rows, err := r.conn.query(r.ctx, query, args...)
@@ -178,6 +197,9 @@ var _ sluice.Tx = (*tx)(nil)
 func (t *tx) exec(query string, args ...any) (int64, error) {
 	if t.err != nil {
 		return 0, t.err
+	}
+	if !t.store.keeps(args...) {
+		return 0, t.fail(errText)
 	}
 	if !t.saved {
 		if _, err := t.conn.exec(t.ctx, "SAVEPOINT u"); err != nil {

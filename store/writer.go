@@ -1,8 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +21,7 @@ type request struct {
 	ctx    context.Context
 	ledger sluice.LedgerID
 	fn     func(sluice.Tx) error
-	chore  func(*tx) error // in place of fn: what no ledger tells of
+	chore  func(*tx) error // in place of fn: what no ledger tells of; ledger is what it changes, if any
 
 	state    atomic.Int32
 	done     chan struct{} // closed when the rest is set
@@ -39,9 +43,13 @@ func (s *Store) Update(ctx context.Context, ledger sluice.LedgerID, fn func(slui
 }
 
 // chore commits a write that no ledger tells of, as Update does one that does.
-func (s *Store) chore(ctx context.Context, fn func(*tx) error) error {
-	return s.perform(&request{ctx: ctx, chore: fn})
+// It reads and changes nothing of a ledger but l.
+func (s *Store) chore(ctx context.Context, l sluice.LedgerID, fn func(*tx) error) error {
+	return s.perform(&request{ctx: ctx, ledger: l, chore: fn})
 }
+
+// noLedger is that of a chore whose rows belong to none.
+var noLedger sluice.LedgerID
 
 func (s *Store) perform(r *request) error {
 	leave, err := s.enter()
@@ -177,52 +185,134 @@ type head struct {
 }
 
 // commit runs a group. When the transaction itself fails, nothing of it is
-// applied, and all that had succeeded get the error.
+// applied, and all that had succeeded get the error; or, when that is no fault
+// of theirs, they run again.
 func (w *writer) commit(requests []*request) {
 	ctx := context.Background()
+	for attempt := 1; ; attempt++ {
+		err := w.attempt(ctx, requests)
+		if err == nil {
+			w.learn()
+			w.scrub(ctx)
+			return
+		}
+		if w.conn != nil {
+			w.conn.discard()
+			w.conn = nil
+		}
+		again := attempt < attempts && w.store.rerun != nil && w.store.rerun(err)
+		for _, r := range requests {
+			if again && r.state.Load() == begun {
+				r.err, r.panicked = nil, nil
+			} else if r.err == nil && r.panicked == nil {
+				r.err = err
+			}
+		}
+		if !again {
+			return
+		}
+	}
+}
+
+// attempts is how often a group may fail by no fault of its own.
+const attempts = 4
+
+func (w *writer) attempt(ctx context.Context, requests []*request) error {
 	clear(w.group.heads)
 	w.group.forget()
 	err := w.begin(ctx)
+	if err == nil {
+		err = w.lock(ctx, requests)
+	}
 	for _, r := range requests {
 		if r.ctx.Err() != nil && r.state.CompareAndSwap(waiting, abandoned) {
 			r.err = r.ctx.Err()
 			continue
 		}
-		if err == nil && r.state.CompareAndSwap(waiting, begun) {
+		if err == nil && (r.state.CompareAndSwap(waiting, begun) || r.state.Load() == begun) {
 			err = w.run(r)
 		}
 	}
 	if err == nil {
 		err = w.end(ctx)
 	}
-	if err == nil {
-		w.learn()
-		w.scrub(ctx)
-		return
-	}
-	if w.conn != nil {
-		w.conn.discard()
-		w.conn = nil
-	}
-	for _, r := range requests {
-		if r.err == nil && r.panicked == nil {
-			r.err = err
-		}
-	}
+	return err
 }
 
 func (w *writer) begin(ctx context.Context) (err error) {
-	if w.conn == nil {
-		if w.conn, err = connect(ctx, w.store.db); err != nil {
-			return w.store.classify(err)
-		}
-	}
 	for deadline := time.Now().Add(w.store.wait); ; {
-		_, err = w.conn.exec(ctx, w.store.begin)
+		w.conn, err = w.store.start(ctx, w.conn, w.store.db, w.store.begin)
 		if err == nil || !w.store.locked(err) || time.Now().After(deadline) {
 			return w.store.classify(err)
 		}
 	}
+}
+
+// lock takes the heads of a group's ledgers, where begin has not. All groups
+// take them in one order, so that no two wait for each other. A ledger that is
+// not there yet is made, because what is not there cannot be locked.
+func (w *writer) lock(ctx context.Context, requests []*request) error {
+	if w.store.rowLock == "" {
+		return nil
+	}
+	r := &reader{ctx: ctx, store: w.store, conn: w.conn, group: w.group}
+	var wanted []sluice.LedgerID
+	for _, request := range requests {
+		if l := request.ledger; l != noLedger && w.group.heads[l] == nil {
+			w.group.heads[l] = &head{}
+			if w.store.keeps(l.Account, string(l.Mode)) {
+				wanted = append(wanted, l)
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	if err := r.lockHeads(wanted); err != nil {
+		return err
+	}
+	missing := slices.DeleteFunc(wanted, func(l sluice.LedgerID) bool { return w.group.heads[l].id != 0 })
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.SortFunc(missing, func(a, b sluice.LedgerID) int {
+		return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(string(a.Mode), string(b.Mode)))
+	})
+	for _, l := range missing {
+		_, err := w.conn.exec(ctx, "INSERT INTO ledger (account, mode, next, longest) VALUES ($1, $2, 0, 0) ON CONFLICT (account, mode) DO NOTHING", l.Account, string(l.Mode))
+		if err != nil {
+			return w.store.classify(err)
+		}
+	}
+	return r.lockHeads(missing)
+}
+
+// lockHeads reads the heads of ledgers and locks their rows.
+func (r *reader) lockHeads(ledgers []sluice.LedgerID) error {
+	type row struct {
+		ledger sluice.LedgerID
+		head   head
+	}
+	values := make([]any, 0, 2*len(ledgers))
+	for _, l := range ledgers {
+		values = append(values, l.Account, string(l.Mode))
+	}
+	rows, err := many(r, func(row *row) []any {
+		return append(ledgerFields(&row.ledger), &row.head.id, &row.head.next, &row.head.longest)
+	}, "SELECT account, mode, id, next, longest FROM ledger WHERE (account, mode) IN ("+pairs(len(ledgers))+") ORDER BY account, mode"+r.store.rowLock, values...)
+	for _, row := range rows {
+		*r.group.heads[row.ledger] = row.head
+	}
+	return err
+}
+
+// pairs gives placeholders of n pairs: ($1, $2), ($3, $4).
+func pairs(n int) string {
+	marks := make([]string, n)
+	for i := range marks {
+		marks[i] = fmt.Sprintf("($%d, $%d)", 2*i+1, 2*i+2)
+	}
+	return strings.Join(marks, ", ")
 }
 
 // end writes the heads and commits.
@@ -235,9 +325,14 @@ func (w *writer) end(ctx context.Context) error {
 			return w.store.classify(err)
 		}
 	}
+	if w.store.sound != nil && !w.store.sound(w.conn) {
+		return w.store.coded(sluice.CodeUnavailable, errUnsound)
+	}
 	_, err := w.conn.exec(ctx, "COMMIT")
 	return w.store.classify(err)
 }
+
+var errUnsound = errors.New("the transaction has failed already: its commit would undo it")
 
 // learn keeps the ids of the ledgers seen, now that they are committed.
 func (w *writer) learn() {
@@ -278,7 +373,13 @@ func (w *writer) run(r *request) error {
 		r.err = failure
 	}
 	t.err = errEnded
+	if failure != nil && w.store.rerun != nil && w.store.rerun(failure) {
+		return failure
+	}
 	if !t.saved {
+		if failure != nil && w.store.sound != nil && !w.store.sound(w.conn) {
+			return failure
+		}
 		return nil
 	}
 	if r.err == nil && r.panicked == nil {

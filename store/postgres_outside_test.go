@@ -1,0 +1,8 @@
+package store_test
+
+import (
+	"sluice/sluicetest"
+	"sluice/store"
+)
+
+func init() { store.NewPostgres = sluicetest.Postgres }
