@@ -36,7 +36,9 @@ import (
 //     when it is opened.
 //
 // What the store cannot do now is CodeUnavailable, with RetryAfter; a full disk
-// is CodeStorageFull. Either way nothing was changed.
+// is CodeStorageFull. Either way nothing was changed, except perhaps by an
+// Update whose connection broke while it was committed: nobody was told whether
+// it was.
 type Store interface {
 	// Update runs fn once, or again after a failure to serialise, in one
 	// transaction on a ledger, and commits it when fn returns nil.
@@ -53,6 +55,12 @@ type Store interface {
 	KeysUsed(ctx context.Context, used map[string]time.Time) error
 	// ForgetAnswers removes the answers made before a moment, and says how many.
 	ForgetAnswers(ctx context.Context, before time.Time) (int, error)
+	// Exclusive runs fn unless anybody else is running what has the same name, in
+	// this process or another, and says whether it ran. A holder that dies or is
+	// frozen loses the right within ten seconds, by the clock of the database;
+	// then fn's context ends, and a frozen one may have gone on for a moment
+	// beside the next. So fn is work that does no harm when it is done twice.
+	Exclusive(ctx context.Context, name string, fn func(context.Context) error) (ran bool, err error)
 	// Ready says whether an Update could succeed now: an error is what to show.
 	Ready(ctx context.Context) error
 	Close() error

@@ -76,7 +76,7 @@ type Store struct {
 	queue   chan *request
 	group   int           // how many requests may share a commit
 	wait    time.Duration // for the lock of another process
-	holder  string        // names this Store in leases
+	lease   time.Duration // see leaseTime
 	stopped chan struct{} // closed when the writer has ended
 	readers chan *conn    // nil stands for one that is not open
 	ledgers sync.Map      // sluice.LedgerID to int64: the ids of committed ledgers, which never change
@@ -90,7 +90,7 @@ var _ sluice.Store = (*Store)(nil)
 
 func newStore(d dialect, db, readDB *sql.DB, readers, group int, wait time.Duration, opts Options) *Store {
 	s := &Store{
-		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(opts.Random), log: opts.Log, group: group, wait: wait, holder: rand.Text(),
+		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(opts.Random), log: opts.Log, group: group, wait: wait, lease: leaseTime,
 		queue: make(chan *request), stopped: make(chan struct{}), readers: make(chan *conn, readers),
 	}
 	for range readers {

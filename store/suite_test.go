@@ -62,6 +62,8 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
 		{"ready", testReady},
+		{"one at a time", testExclusive},
+		{"work passes on", testPassOn},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
