@@ -32,16 +32,19 @@ func (s *Store) Exclusive(ctx context.Context, name string, fn func(context.Cont
 	if ran, err = l.take(ctx); !ran {
 		return false, err
 	}
-	work, cancel := context.WithCancelCause(ctx)
+	work, lost := context.WithCancelCause(ctx)
+	// The lease is kept until fn has returned, also when it lingers after ctx.
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		l.keep(work, cancel)
+		l.keep(keeping, lost)
 	}()
 	defer func() {
-		cancel(nil)
+		stop()
 		<-kept
-		l.release(ctx)
+		lost(nil)
+		l.release(keeping)
 	}()
 	return true, fn(work)
 }
@@ -84,25 +87,26 @@ func (l *lease) write(ctx context.Context, query string) (held bool, err error) 
 	return held, err
 }
 
-// keep renews the lease until work ends, or ends work when that fails. It goes
+// keep renews the lease until ctx ends, and calls lost when that fails. It goes
 // by this machine's own measure of time, which runs on while a process is frozen.
-func (l *lease) keep(work context.Context, cancel context.CancelCauseFunc) {
-	alarm := time.AfterFunc(time.Until(l.end), func() { cancel(errLeaseLost) })
+func (l *lease) keep(ctx context.Context, lost context.CancelCauseFunc) {
+	alarm := time.AfterFunc(time.Until(l.end), func() { lost(errLeaseLost) })
 	defer alarm.Stop()
 	tick := time.NewTicker(l.store.lease / 3)
 	defer tick.Stop()
 	for {
 		select {
-		case <-work.Done():
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		switch held, err := l.renew(work); {
+		switch held, err := l.renew(ctx); {
 		case held:
 			alarm.Reset(time.Until(l.end))
 		case err == nil: // another has it
-			cancel(errLeaseLost)
-		case work.Err() == nil:
+			lost(errLeaseLost)
+			return
+		case ctx.Err() == nil:
 			l.store.log.Warn("a lease was not renewed", "lease", l.name, "error", err)
 		}
 	}

@@ -129,7 +129,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []out
 
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
-	kept.Go(func() { keep(background, i.service, log) })
+	kept.Go(func() { keep(background, i.store, i.service, log) })
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
 	defer func() { stopBackground(); kept.Wait() }()
 	return untilStopped(ctx, srv.HTTPServer(s.Listen), l, log)
