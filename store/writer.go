@@ -249,59 +249,63 @@ func (w *writer) begin(ctx context.Context) (err error) {
 }
 
 // lock takes the heads of a group's ledgers, where begin has not. All groups
-// take them in one order, so that no two wait for each other. A ledger that is
-// not there yet is made, because what is not there cannot be locked.
+// take them in one order, so that no two wait for each other. A ledger that an
+// Update would be the first of is made: what is not there cannot be locked.
 func (w *writer) lock(ctx context.Context, requests []*request) error {
 	if w.store.rowLock == "" {
 		return nil
 	}
-	r := &reader{ctx: ctx, store: w.store, conn: w.conn, group: w.group}
-	var wanted []sluice.LedgerID
-	for _, request := range requests {
-		if l := request.ledger; l != noLedger && w.group.heads[l] == nil {
-			w.group.heads[l] = &head{}
-			if w.store.keeps(l.Account, string(l.Mode)) {
-				wanted = append(wanted, l)
-			}
+	var ledgers, first []sluice.LedgerID
+	updated := map[sluice.LedgerID]bool{}
+	for _, r := range requests {
+		l := r.ledger
+		if l == noLedger || !w.store.keeps(l.Account, string(l.Mode)) {
+			continue
 		}
+		if w.group.heads[l] == nil {
+			w.group.heads[l] = &head{}
+			ledgers = append(ledgers, l)
+		}
+		updated[l] = updated[l] || r.chore == nil
 	}
-	if len(wanted) == 0 {
-		return nil
-	}
-	if err := r.lockHeads(wanted); err != nil {
+	if err := w.lockHeads(ctx, ledgers); err != nil {
 		return err
 	}
-	missing := slices.DeleteFunc(wanted, func(l sluice.LedgerID) bool { return w.group.heads[l].id != 0 })
-	if len(missing) == 0 {
-		return nil
+	for _, l := range ledgers {
+		if updated[l] && w.group.heads[l].id == 0 {
+			first = append(first, l)
+		}
 	}
-	slices.SortFunc(missing, func(a, b sluice.LedgerID) int {
+	slices.SortFunc(first, func(a, b sluice.LedgerID) int {
 		return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(string(a.Mode), string(b.Mode)))
 	})
-	for _, l := range missing {
+	for _, l := range first {
 		_, err := w.conn.exec(ctx, "INSERT INTO ledger (account, mode, next, longest) VALUES ($1, $2, 0, 0) ON CONFLICT (account, mode) DO NOTHING", l.Account, string(l.Mode))
 		if err != nil {
 			return w.store.classify(err)
 		}
 	}
-	return r.lockHeads(missing)
+	return w.lockHeads(ctx, first)
 }
 
 // lockHeads reads the heads of ledgers and locks their rows.
-func (r *reader) lockHeads(ledgers []sluice.LedgerID) error {
+func (w *writer) lockHeads(ctx context.Context, ledgers []sluice.LedgerID) error {
+	if len(ledgers) == 0 {
+		return nil
+	}
 	type row struct {
 		ledger sluice.LedgerID
 		head   head
 	}
-	values := make([]any, 0, 2*len(ledgers))
+	names := make([]any, 0, 2*len(ledgers))
 	for _, l := range ledgers {
-		values = append(values, l.Account, string(l.Mode))
+		names = append(names, l.Account, string(l.Mode))
 	}
-	rows, err := many(r, func(row *row) []any {
+	rows, err := many(&reader{ctx: ctx, store: w.store, conn: w.conn}, func(row *row) []any {
 		return append(ledgerFields(&row.ledger), &row.head.id, &row.head.next, &row.head.longest)
-	}, "SELECT account, mode, id, next, longest FROM ledger WHERE (account, mode) IN ("+pairs(len(ledgers))+") ORDER BY account, mode"+r.store.rowLock, values...)
+	}, "SELECT account, mode, id, next, longest FROM ledger WHERE (account, mode) IN ("+pairs(len(ledgers))+") ORDER BY account, mode"+w.store.rowLock, names...)
 	for _, row := range rows {
-		*r.group.heads[row.ledger] = row.head
+		*w.group.heads[row.ledger] = row.head
 	}
 	return err
 }
