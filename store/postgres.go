@@ -16,7 +16,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -40,7 +39,7 @@ var postgresMigrations embed.FS
 var postgresDialect = dialect{
 	begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", view: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", rowLock: " FOR UPDATE",
 	now:  "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
-	code: postgresCode, locked: func(error) bool { return false }, sound: postgresSound, rerun: postgresRerun, text: postgresText,
+	code: postgresCode, locked: func(error) bool { return false }, sound: postgresSound, rerun: postgresRerun, text: isText,
 }
 
 // Timeouts of the server for one session. The first is what others wait for
@@ -249,11 +248,6 @@ func networkCode(err error) sluice.Code {
 		return sluice.CodeUnavailable
 	}
 	return ""
-}
-
-// postgresText says whether PostgreSQL keeps a text: it keeps no NUL.
-func postgresText(s string) bool {
-	return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s)
 }
 
 // patientConn gives up on a server that does not answer, as when its machine

@@ -129,12 +129,39 @@ func TestSQLiteOpen(t *testing.T) {
 func TestSQLitePlans(t *testing.T) {
 	s, _ := openTemp(t)
 	update(t, s, live, changes)
+	for want, listings := range plannedLists() {
+		for _, q := range listings {
+			for _, up := range []bool{false, true} {
+				plan := explain(t, s, q.query(up))
+				if !strings.Contains(plan, " USING INDEX "+want+" (") || strings.Contains(plan, "SCAN") {
+					t.Errorf("%s\n%s, want the index %s", q.query(up), plan, want)
+				}
+				few := strings.Contains(want, "autoindex") // which may be sorted
+				if !few && (strings.Contains(plan, "B-TREE") || !strings.Contains(plan, "("+q.at+","+q.tie+")>(?,?)") || !strings.Contains(plan, "("+q.at+","+q.tie+")<(?,?)")) {
+					t.Errorf("%s\n%s: want a range of the index, in its order", q.query(up), plan)
+				}
+			}
+		}
+	}
+	update(t, s, live, func(given sluice.Tx) error {
+		for query := range given.(*tx).conn.stmts {
+			whole := strings.Contains(query, " FROM account") || strings.Contains(query, " FROM signing_key") || strings.Contains(query, " probe ")
+			if plan := explain(t, s, query); !whole && strings.Contains(plan, "SCAN") {
+				t.Errorf("%s\n%s", query, plan)
+			}
+		}
+		return nil
+	})
+}
+
+// plannedLists gives lists under every filter, by the index that each is to use.
+func plannedLists() map[string][]listing {
 	expired := sluice.LinkFilter{Expired: ptr(true), Now: epoch}
 	unexpired := sluice.LinkFilter{Expired: new(bool), Now: epoch}
 	ids := []string{"a", "b", "c"}
 	size, sum, linked := sluice.Range[int64]{GT: ptr(int64(1)), LTE: ptr(int64(2))}, sluice.Digest{}, &sluice.Resource{Type: "t", ID: "i"}
 	span := sluice.TimeRange{GTE: &epoch, LT: ptr(epoch.Add(time.Hour))}
-	for want, listings := range map[string][]listing{
+	return map[string][]listing{
 		"key_list":                 {keyListing()},
 		"file_list":                {fileListing(sluice.FileFilter{}), fileListing(sluice.FileFilter{Size: size})},
 		"file_deleted":             {fileListing(sluice.FileFilter{Status: sluice.DeletedFiles}), fileListing(sluice.FileFilter{Status: sluice.DeletedFiles, Purpose: "p"})},
@@ -158,29 +185,7 @@ func TestSQLitePlans(t *testing.T) {
 		"entry_by_key":             {entryListing(sluice.EntryFilter{KeyID: "k"})},
 		"entry_by_request":         {entryListing(sluice.EntryFilter{RequestID: "r"})},
 		"sqlite_autoindex_entry_1": {entryListing(sluice.EntryFilter{IDs: ids}), entryListing(sluice.EntryFilter{IDs: ids, Action: "a"})},
-	} {
-		for _, q := range listings {
-			for _, up := range []bool{false, true} {
-				plan := explain(t, s, q.query(up))
-				if !strings.Contains(plan, " USING INDEX "+want+" (") || strings.Contains(plan, "SCAN") {
-					t.Errorf("%s\n%s, want the index %s", q.query(up), plan, want)
-				}
-				few := strings.Contains(want, "autoindex") // which may be sorted
-				if !few && (strings.Contains(plan, "B-TREE") || !strings.Contains(plan, "("+q.at+","+q.tie+")>(?,?)") || !strings.Contains(plan, "("+q.at+","+q.tie+")<(?,?)")) {
-					t.Errorf("%s\n%s: want a range of the index, in its order", q.query(up), plan)
-				}
-			}
-		}
 	}
-	update(t, s, live, func(given sluice.Tx) error {
-		for query := range given.(*tx).conn.stmts {
-			whole := strings.Contains(query, " FROM account") || strings.Contains(query, " FROM signing_key") || strings.Contains(query, " probe ")
-			if plan := explain(t, s, query); !whole && strings.Contains(plan, "SCAN") {
-				t.Errorf("%s\n%s", query, plan)
-			}
-		}
-		return nil
-	})
 }
 
 func explain(t *testing.T, s *Store, query string) (plan string) {
@@ -399,17 +404,23 @@ const childDatabase = "SLUICE_TEST_DATABASE"
 // again, while this one updates the same database. All that either was told is
 // stored is there, whole, and nothing else half.
 func TestSQLiteKill(t *testing.T) {
+	testKill(t, func(path string) (*Store, error) { return OpenSQLite(path, Options{}) }, func() string {
+		return filepath.Join(t.TempDir(), "sluice.db")
+	})
+}
+
+func testKill(t *testing.T, open func(path string) (*Store, error), create func() string) {
 	if path := os.Getenv(childDatabase); path != "" {
-		writeUntilKilled(path)
+		writeUntilKilled(open(path))
 	}
-	path := filepath.Join(t.TempDir(), "sluice.db")
+	path := create()
 	acknowledged := map[string]bool{}
 	for round := range 3 {
-		s, err := OpenSQLite(path, Options{})
+		s, err := open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		child := exec.Command(os.Args[0], "-test.run=^TestSQLiteKill$")
+		child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 		child.Env = append(os.Environ(), childDatabase+"="+path)
 		child.Stderr = os.Stderr
 		out, err := child.StdoutPipe()
@@ -434,7 +445,7 @@ func TestSQLiteKill(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		checkStored(t, path, acknowledged)
+		checkStored(t, open, path, acknowledged)
 	}
 }
 
@@ -460,9 +471,9 @@ func tryStoreFile(s *Store) (string, error) {
 
 // checkStored finds every file in acknowledged, two entries in a row for each
 // file, and each file that an entry tells of.
-func checkStored(t *testing.T, path string, acknowledged map[string]bool) {
+func checkStored(t *testing.T, open func(path string) (*Store, error), path string, acknowledged map[string]bool) {
 	t.Helper()
-	s, err := OpenSQLite(path, Options{})
+	s, err := open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -497,12 +508,11 @@ func checkStored(t *testing.T, path string, acknowledged map[string]bool) {
 
 // writeUntilKilled stores files from many goroutines, and prints the id of
 // each when its update has returned.
-func writeUntilKilled(path string) {
+func writeUntilKilled(s *Store, err error) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	s, err := OpenSQLite(path, Options{})
 	if err != nil {
 		fail(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sluice"
 	"sluice/ledger"
@@ -46,6 +47,12 @@ func (s *Store) keeps(args ...any) bool {
 		}
 	}
 	return true
+}
+
+// isText says whether every database keeps s as text: PostgreSQL keeps no NUL.
+// The root lets in nothing else.
+func isText(s string) bool {
+	return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s)
 }
 
 var errText = errors.New("the database keeps no text that is not UTF-8 or that holds a NUL")

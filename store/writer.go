@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -297,13 +298,15 @@ func (w *writer) lockHeads(ctx context.Context, ledgers []sluice.LedgerID) error
 		ledger sluice.LedgerID
 		head   head
 	}
-	names := make([]any, 0, 2*len(ledgers))
-	for _, l := range ledgers {
+	// The last is repeated, so that few texts are prepared.
+	names := make([]any, 0, 4*len(ledgers))
+	for i := range 1 << bits.Len(uint(len(ledgers)-1)) {
+		l := ledgers[min(i, len(ledgers)-1)]
 		names = append(names, l.Account, string(l.Mode))
 	}
 	rows, err := many(&reader{ctx: ctx, store: w.store, conn: w.conn}, func(row *row) []any {
 		return append(ledgerFields(&row.ledger), &row.head.id, &row.head.next, &row.head.longest)
-	}, "SELECT account, mode, id, next, longest FROM ledger WHERE (account, mode) IN ("+pairs(len(ledgers))+") ORDER BY account, mode"+w.store.rowLock, names...)
+	}, "SELECT account, mode, id, next, longest FROM ledger WHERE (account, mode) IN ("+pairs(len(names)/2)+") ORDER BY account, mode"+w.store.rowLock, names...)
 	for _, row := range rows {
 		*w.group.heads[row.ledger] = row.head
 	}
