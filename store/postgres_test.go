@@ -76,7 +76,7 @@ func TestPostgresKill(t *testing.T) {
 func TestPostgresOpen(t *testing.T) {
 	good := NewPostgres(t)
 	var wg sync.WaitGroup
-	for range 4 {
+	for range 10 {
 		wg.Go(func() {
 			s, err := openPostgresURL(good)
 			if err != nil {
@@ -89,6 +89,7 @@ func TestPostgresOpen(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	migrating(t, good)
 	for _, query := range []string{"CREATE DATABASE latin TEMPLATE template0 ENCODING latin1 LOCALE 'C'", "CREATE ROLE guest LOGIN PASSWORD 'pa55w0rd'"} {
 		if err := execPostgres(good, query); err != nil {
 			t.Fatal(err)
@@ -125,6 +126,38 @@ func TestPostgresOpen(t *testing.T) {
 		if text := err.Error(); !strings.Contains(text, test.want) || strings.Contains(text, "\n") || strings.Contains(text, "pa55w0rd") {
 			t.Errorf("%s: %q, want one line with %q", name, text, test.want)
 		}
+	}
+}
+
+// migrating has a process wait for another that brings the schema up to date.
+func migrating(t *testing.T, url string) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error)
+	go func() {
+		s, err := openPostgresURL(url)
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Errorf("opened while another process migrates: %v", err)
+		return
+	case <-time.After(200 * time.Millisecond):
+	}
+	db.Close()
+	if err := <-opened; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -549,6 +582,32 @@ func TestPostgresBrokenGroup(t *testing.T) {
 			t.Errorf("%d updates were told that they were stored, %d were", acknowledged.Load(), stored)
 		}
 		update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	}
+}
+
+// A chore changes no head, whose change would show that nothing can be changed
+// any more.
+func TestPostgresBrokenChore(t *testing.T) {
+	s, _ := openTempPostgres(t)
+	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateKey(newKey(live, "key_1"), newEntry(live)) })
+	release := busy(t, s)
+	var wg sync.WaitGroup
+	var noted error
+	wg.Go(func() { noted = s.KeysUsed(ctx, map[string]time.Time{"key_1": epoch}) })
+	time.Sleep(20 * time.Millisecond) // it waits now, before the other
+	wg.Go(func() {
+		s.Update(ctx, live, func(given sluice.Tx) error {
+			var n int
+			given.(*tx).one([]any{&n}, "SELECT 1 / downloads FROM (SELECT 0 AS downloads) AS none")
+			return nil
+		})
+	})
+	time.Sleep(20 * time.Millisecond)
+	release()
+	wg.Wait()
+	k := read(t, s, func(r sluice.Reader) (sluice.Key, error) { return r.Key(live, "key_1") })
+	if (noted == nil) != k.Used.Equal(epoch) {
+		t.Errorf("a chore beside a broken update: %v, but the key was used %v", noted, k.Used)
 	}
 }
 

@@ -55,6 +55,38 @@ func testExclusive(t *testing.T, db database) {
 	wantRun(t, second, "work")
 }
 
+// testOneOfMany has many begin at the same moment.
+func testOneOfMany(t *testing.T, db database) {
+	stores := []*Store{openStore(t, db), openStore(t, db)}
+	var inside, ran atomic.Int64
+	for range 5 {
+		var wg sync.WaitGroup
+		begin := make(chan bool)
+		for g := range 12 {
+			wg.Go(func() {
+				<-begin
+				_, err := stores[g%2].Exclusive(ctx, "work", func(context.Context) error {
+					ran.Add(1)
+					if n := inside.Add(1); n != 1 {
+						t.Errorf("%d at once", n)
+					}
+					time.Sleep(20 * time.Millisecond)
+					inside.Add(-1)
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(begin)
+		wg.Wait()
+	}
+	if ran.Load() < 5 {
+		t.Errorf("%d ran, want one of each five rounds", ran.Load())
+	}
+}
+
 func wantRun(t *testing.T, s *Store, name string) {
 	t.Helper()
 	if ran, err := s.Exclusive(ctx, name, func(context.Context) error { return nil }); !ran || err != nil {

@@ -63,6 +63,7 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"a closed store is unavailable", testClosed},
 		{"ready", testReady},
 		{"one at a time", testExclusive},
+		{"one of many at a time", testOneOfMany},
 		{"work passes on", testPassOn},
 	} {
 		t.Run(test.name, func(t *testing.T) {
