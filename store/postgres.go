@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,8 +39,9 @@ var postgresMigrations embed.FS
 // no decision depends on.
 var postgresDialect = dialect{
 	begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", view: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", rowLock: " FOR UPDATE",
-	now:  "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
-	code: postgresCode, locked: func(error) bool { return false }, sound: postgresSound, rerun: postgresRerun, text: isText,
+	placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
+	now:         "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
+	code:        postgresCode, locked: func(error) bool { return false }, sound: postgresSound, rerun: postgresRerun, text: isText,
 }
 
 // Timeouts of the server for one session. The first is what others wait for

@@ -30,6 +30,8 @@ var sqliteMigrations embed.FS
 var sqliteDialect = dialect{
 	begin: "BEGIN IMMEDIATE", view: "BEGIN", now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 	code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub,
+	// The driver looks for the name of each numbered one, among all of them.
+	placeholder: func(int) string { return "?" },
 }
 
 // OpenSQLite opens the database in a file, which it makes when there is none,

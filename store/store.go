@@ -43,6 +43,8 @@ func (o Options) complete() Options {
 type dialect struct {
 	begin string // begins the writer's transaction, and takes its locks
 	view  string // begins a read-only snapshot
+	// placeholder stands for the nth argument of a statement with many, from 1.
+	placeholder func(n int) string
 	// code is the class of a driver's error, "" when it has none.
 	code func(error) sluice.Code
 	// locked says whether begin failed because another process has the lock.
@@ -52,8 +54,7 @@ type dialect struct {
 	rowLock string
 	// now is an expression: the microseconds of the database's clock.
 	now string
-	// sound says whether a transaction can go on after an error; nil: SQLite's
-	// COMMIT would say so itself.
+	// sound says whether a commit would commit; nil: it would say so itself.
 	sound func(*conn) bool
 	// rerun says whether a group failed by no fault of its own, and may run again.
 	rerun func(error) bool
@@ -208,6 +209,8 @@ func (s *Store) start(ctx context.Context, c *conn, db *sql.DB, begin string) (*
 		}
 	}
 }
+
+func (s *Store) reruns(err error) bool { return err != nil && s.rerun != nil && s.rerun(err) }
 
 // classify gives a database's error its code. Errors of a context, and those
 // that no caller could act on, stay as they are.

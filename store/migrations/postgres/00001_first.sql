@@ -20,6 +20,8 @@ CREATE TABLE ledger (
     account TEXT COLLATE "C" NOT NULL,
     mode    TEXT COLLATE "C" NOT NULL,
     next    BIGINT NOT NULL, -- seq of the next entry
+    indexed BIGINT NOT NULL, -- seq of the first entry that entry_index does not reach
+    latest  BIGINT NOT NULL, -- time of the entry before next
     longest BIGINT NOT NULL, -- microseconds that the longest link lasts
     signed  BIGINT NOT NULL DEFAULT 0, -- size of the newest checkpoint
     UNIQUE (account, mode)
@@ -112,7 +114,7 @@ CREATE TABLE entry (
     ledger      BIGINT NOT NULL,
     seq         BIGINT NOT NULL,
     id          TEXT COLLATE "C" NOT NULL UNIQUE,
-    time        BIGINT NOT NULL,
+    time        BIGINT NOT NULL, -- no earlier than the entry before; the leaf has the clock's
     action      TEXT COLLATE "C" NOT NULL,
     outcome     TEXT COLLATE "C" NOT NULL,
     file_id     TEXT COLLATE "C",
@@ -123,13 +125,18 @@ CREATE TABLE entry (
     disclosures BYTEA NOT NULL,
     PRIMARY KEY (ledger, seq)
 );
-CREATE INDEX entry_list ON entry (ledger, time, seq);
-CREATE INDEX entry_by_action ON entry (ledger, action, time, seq);
-CREATE INDEX entry_by_outcome ON entry (ledger, outcome, time, seq);
-CREATE INDEX entry_by_file ON entry (ledger, file_id, time, seq) WHERE file_id IS NOT NULL;
-CREATE INDEX entry_by_link ON entry (ledger, link_id, time, seq) WHERE link_id IS NOT NULL;
-CREATE INDEX entry_by_key ON entry (ledger, key_id, time, seq) WHERE key_id IS NOT NULL;
-CREATE INDEX entry_by_request ON entry (ledger, request_id, time, seq) WHERE request_id IS NOT NULL;
+
+-- Where entries are found by what they are about: field is action, file, key,
+-- link, outcome or request. A row holds the places of a stretch of the log, as
+-- varints; those of a ledger reach up to ledger.indexed.
+CREATE TABLE entry_index (
+    ledger BIGINT NOT NULL,
+    field  TEXT COLLATE "C" NOT NULL,
+    value  TEXT COLLATE "C" NOT NULL,
+    first  BIGINT NOT NULL,
+    seqs   BYTEA NOT NULL,
+    PRIMARY KEY (ledger, field, value, first)
+);
 
 -- What requests with an Idempotency-Key were answered.
 CREATE TABLE answer (
