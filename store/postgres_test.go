@@ -38,6 +38,7 @@ func TestPostgres(t *testing.T) {
 		return database{
 			open: func() (*Store, error) { return openPostgresURL(url) },
 			exec: func(query string) error { return execPostgres(url, query) },
+			far:  true,
 		}
 	})
 }

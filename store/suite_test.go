@@ -21,6 +21,7 @@ import (
 type database struct {
 	open func() (*Store, error)
 	exec func(query string) error // beside every Store
+	far  bool                     // every query is a round trip: long lists are read in fewer
 }
 
 // testStore is the contract of sluice.Store; its numbers are those of the
