@@ -41,7 +41,7 @@ var postgresDialect = dialect{
 	begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", view: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", rowLock: " FOR UPDATE",
 	placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
 	now:         "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
-	code:        postgresCode, locked: func(error) bool { return false }, sound: postgresSound, rerun: postgresRerun, text: isText,
+	code:        postgresCode, locked: func(error) bool { return false }, sound: postgresSound, each: postgresEach, rerun: postgresRerun, text: isText,
 }
 
 // Timeouts of the server for one session. The first is what others wait for
@@ -204,6 +204,20 @@ func postgresSound(c *conn) (sound bool) {
 		return nil
 	})
 	return sound && err == nil
+}
+
+// postgresEach sends all at once, and then waits for the answers.
+func postgresEach(ctx context.Context, c *conn, query string, sets [][]any) error {
+	if _, err := c.prepared(ctx, query); err != nil {
+		return err
+	}
+	return c.Raw(func(d any) error {
+		var batch pgx.Batch
+		for _, args := range sets {
+			batch.Queue(query, args...)
+		}
+		return d.(*stdlib.Conn).Conn().SendBatch(ctx, &batch).Close()
+	})
 }
 
 // postgresRerun reads the classes of

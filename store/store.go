@@ -52,6 +52,9 @@ type dialect struct {
 	// rowLock ends the query that takes the heads of a group's ledgers, where
 	// begin has not locked them with all else.
 	rowLock string
+	// each runs one statement with many sets of arguments. nil: one after the
+	// other, where that is no round trip.
+	each func(ctx context.Context, c *conn, query string, sets [][]any) error
 	// now is an expression: the microseconds of the database's clock.
 	now string
 	// sound says whether a commit would commit; nil: it would say so itself.
@@ -296,6 +299,19 @@ func (c *conn) exec(ctx context.Context, query string, args ...any) (sql.Result,
 		return nil, err
 	}
 	return stmt.ExecContext(ctx, args...)
+}
+
+// execEach runs one statement with many sets of arguments.
+func (s *Store) execEach(ctx context.Context, c *conn, query string, sets [][]any) error {
+	if s.each != nil {
+		return s.each(ctx, c, query, sets)
+	}
+	for _, args := range sets {
+		if _, err := c.exec(ctx, query, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *conn) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
