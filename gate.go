@@ -67,7 +67,7 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 	bearer := Caller{Ledger: ledger, Actor: Actor{Type: ActorBearer, ID: id}, Request: b.Request.clipped()}
 	var g Grant
 	var refusal Refusal
-	err := s.store.Update(ctx, ledger, func(tx Tx) error {
+	err := s.store.Update(Foresee(ctx, id), ledger, func(tx Tx) error {
 		now := s.Now()
 		k, err := g.load(tx, ledger, id)
 		if err != nil {

@@ -66,6 +66,21 @@ type Store interface {
 	Close() error
 }
 
+type foreseenLink struct{}
+
+// Foresee says of an Update that it will ask for a link and its file. A Store
+// that is far away fetches those of all Updates that share a commit at once; to
+// an Update that asks for others it makes no difference.
+func Foresee(ctx context.Context, link string) context.Context {
+	return context.WithValue(ctx, foreseenLink{}, link)
+}
+
+// Foreseen gives what Foresee was told, "" for nothing.
+func Foreseen(ctx context.Context) (link string) {
+	link, _ = ctx.Value(foreseenLink{}).(string)
+	return link
+}
+
 // Reader reads records. Every method but those that say otherwise sees one
 // ledger only.
 type Reader interface {

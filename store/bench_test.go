@@ -31,7 +31,7 @@ func BenchmarkRedeemOne(b *testing.B) { benchRedeem(b, benchSQLite, 1) }
 func benchRedeem(b *testing.B, open benchOpen, links int64) {
 	bench(b, open, func(s *Store, n int64) error {
 		link := fmt.Sprintf("link_%026d", n%links)
-		return s.Update(context.Background(), benchLedger, func(tx sluice.Tx) error {
+		return s.Update(sluice.Foresee(context.Background(), link), benchLedger, func(tx sluice.Tx) error {
 			l, err := tx.Link(benchLedger, link)
 			if err != nil {
 				return err

@@ -1,10 +1,14 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
+	"math/bits"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,7 +81,7 @@ func (r *reader) withFile(l sluice.LedgerID, id string) error {
 	}
 	var link sluice.Link
 	var file sluice.File
-	switch err := r.written(append(linkFields(&link), fileFields(&file)...), linkWithFile, id, ledger); err {
+	switch err := r.written(append(linkFields(&link), fileFields(&file)...), linkWithFile+" WHERE link.id = $1 AND link.ledger = $2", id, ledger); err {
 	case nil:
 		r.group.links[object{ledger, id}] = link
 		r.group.files[object{ledger, file.ID}] = file
@@ -88,8 +92,47 @@ func (r *reader) withFile(l sluice.LedgerID, id string) error {
 	return nil
 }
 
+// foresee has the group know the links, with their files, that its Updates are
+// going to ask for.
+func (w *writer) foresee(ctx context.Context, requests []*request) error {
+	if w.store.each == nil {
+		return nil
+	}
+	links := map[int64][]string{}
+	for _, r := range requests {
+		link, h := sluice.Foreseen(r.ctx), w.group.heads[r.ledger]
+		if link != "" && isText(link) && h != nil && h.id != 0 {
+			links[h.id] = append(links[h.id], link)
+		}
+	}
+	for ledger, ids := range links {
+		type both struct {
+			link sluice.Link
+			file sluice.File
+		}
+		slices.Sort(ids)
+		marks, args := []string{}, []any{ledger}
+		ids = slices.Compact(ids)
+		for i := range 1 << bits.Len(uint(len(ids)-1)) { // the last is repeated, so that few texts are prepared
+			args = append(args, ids[min(i, len(ids)-1)])
+			marks = append(marks, "$"+strconv.Itoa(len(args)))
+		}
+		rows, err := many(&reader{ctx: ctx, store: w.store, conn: w.conn}, func(b *both) []any {
+			return append(linkFields(&b.link), fileFields(&b.file)...)
+		}, linkWithFile+" WHERE link.ledger = $1 AND link.id IN ("+strings.Join(marks, ", ")+")", args...)
+		if err != nil {
+			return err
+		}
+		for _, b := range rows {
+			w.group.links[object{ledger, b.link.ID}] = b.link
+			w.group.files[object{ledger, b.file.ID}] = b.file
+		}
+	}
+	return nil
+}
+
 var linkWithFile = "SELECT " + of("link", linkColumns) + ", " + of("file", fileColumns) +
-	" FROM link JOIN file ON file.id = link.file_id AND file.ledger = link.ledger WHERE link.id = $1 AND link.ledger = $2"
+	" FROM link JOIN file ON file.id = link.file_id AND file.ledger = link.ledger"
 
 // of names columns with their table.
 func of(table, columns string) string {

@@ -270,6 +270,9 @@ func (w *writer) attempt(ctx context.Context, requests []*request) error {
 	if err == nil {
 		err = w.lock(ctx, requests)
 	}
+	if err == nil && !w.careful {
+		err = w.foresee(ctx, requests)
+	}
 	for _, r := range requests {
 		if r.ctx.Err() != nil && r.state.CompareAndSwap(waiting, abandoned) {
 			r.err = r.ctx.Err()
