@@ -43,6 +43,25 @@ type Blobs interface {
 	Ready(ctx context.Context) error
 }
 
+// Presigner is what Blobs may be besides: bytes that clients fetch from where
+// they are kept. Disk is none; S3 is one.
+type Presigner interface {
+	// Presign gives a URL by which whoever holds it gets the bytes under key,
+	// without Sluice hearing of it. Whether there are any is not looked at. A
+	// key of the wrong form is CodeValidation.
+	Presign(ctx context.Context, key string, p Presigned) (url string, err error)
+}
+
+// Presigned says what a presigned URL gives.
+type Presigned struct {
+	Type        string        // the Content-Type of the answer; the store's own when ""
+	Disposition string        // the Content-Disposition of the answer; none when ""
+	Lifetime    time.Duration // in whole seconds, from one to MaxPresigned
+}
+
+// MaxPresigned is the longest lifetime of a presigned URL that S3 signs.
+const MaxPresigned = 7 * 24 * time.Hour
+
 // Stored is what a Put has written.
 type Stored struct {
 	Size   int64
