@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -94,8 +95,8 @@ func TestS3HugeParts(t *testing.T) {
 		t.Errorf("10,000 parts hold %d bytes, a file may have %d", most, sluice.MaxFileSize)
 	}
 	s := openSharedS3(t, sharedGateway(t))
-	s.partSize, s.hugeSize, s.hugeAfter = 5<<20, 6<<20, 2
-	p := content(1, 2*5<<20+2*6<<20+1)
+	s.partSize, s.hugeSize, s.hugeAfter = 5<<20, 8<<20, 2
+	p := content(1, 2*5<<20+2*8<<20+1)
 	put(t, s, testKey(1), p)
 	wantContent(t, s, testKey(1), p)
 	if got := parts(t, s, testKey(1)); got != 5 {
@@ -184,6 +185,35 @@ func TestS3BrokenReader(t *testing.T) {
 	_, err := s.Put(ctx, testKey(1), io.MultiReader(bytes.NewReader(content(1, 2*partSize+1)), ending))
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+	wantNothing(t, s, testKey(1))
+	wantIdle(t, s)
+}
+
+// TestS3PartsEnd lets the parts under way end before the upload does: one that
+// a server takes after the abort would be left over.
+func TestS3PartsEnd(t *testing.T) {
+	read := make(chan struct{})
+	var ended atomic.Int64
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		if isOperation(r, "UploadPart") {
+			<-read
+			time.Sleep(100 * time.Millisecond)
+			if err := r.Context().Err(); err != nil {
+				t.Errorf("a part under way is broken off: %v", err)
+			}
+			defer ended.Add(1)
+		}
+		if r.Method == http.MethodDelete && ended.Load() != 2 {
+			t.Errorf("the upload is ended when %d parts of 2 are", ended.Load())
+		}
+		return send(r)
+	}))
+	broken := errors.New("the line is dead")
+	breaking := readerFunc(func([]byte) (int, error) { close(read); return 0, broken })
+	_, err := s.Put(t.Context(), testKey(1), io.MultiReader(bytes.NewReader(content(1, 2*partSize+1)), breaking))
+	if err != broken {
+		t.Error(err)
 	}
 	wantNothing(t, s, testKey(1))
 	wantIdle(t, s)
@@ -836,6 +866,19 @@ func TestS3OpenRefuses(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 		})
+	}
+}
+
+// TestS3NoMetadataService sees that nobody asks the machine for credentials.
+func TestS3NoMetadataService(t *testing.T) {
+	g := sharedGateway(t)
+	forgetCredentials(t)
+	var asked atomic.Int64
+	metadata := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer metadata.Close()
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.URL)
+	if _, err := OpenS3(t.Context(), g.options(t)); err == nil || asked.Load() != 0 {
+		t.Errorf("the metadata service was asked %d times; %v", asked.Load(), err)
 	}
 }
 
