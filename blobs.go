@@ -19,7 +19,8 @@ import (
 //     them; what a crash leaves between the two is an orphan that Service.Sweep
 //     removes.
 //  4. Open gives any range of the bytes and is undisturbed by a Remove that
-//     comes after it.
+//     comes after it, but that S3, when it must ask again for another range or
+//     over another connection, then says CodeNotFound.
 //  5. Keys are ids of Sluice's own making, never a user's. A key that is none
 //     is refused before anything is touched. Missing is CodeNotFound; Remove
 //     of what is missing succeeds.
@@ -29,7 +30,8 @@ import (
 type Blobs interface {
 	// Put stores all of r under key. A key that is taken is CodeConflict.
 	Put(ctx context.Context, key string, r io.Reader) (Stored, error)
-	// Open gives the bytes under key. The caller closes it.
+	// Open gives the bytes under key. Reading them may end with ctx. The caller
+	// closes it.
 	Open(ctx context.Context, key string) (io.ReadSeekCloser, error)
 	// Remove ends the bytes under key.
 	Remove(ctx context.Context, key string) error

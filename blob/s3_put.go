@@ -23,9 +23,6 @@ import (
 // whose answer was lost knows its own object.
 const putMark = "sluice-put"
 
-// errBodyEnded is the end of a part's body whose request is over.
-var errBodyEnded = errors.New("the request for this body has ended")
-
 // Put stores all of r under key as sluice.Blobs promises: what fits in one part
 // by a single request, more by a multipart upload of which two parts are under
 // way at a time. A part has 8 MiB; from 8,000 MiB of a file on, 128 MiB. All Puts
@@ -98,12 +95,10 @@ func (p *s3Put) run(ctx context.Context, r io.Reader) error {
 // whole stores a blob that fits in one request.
 func (p *s3Put) whole(ctx context.Context, b []byte) error {
 	p.count(b)
-	body := newBody(b)
-	defer body.end()
 	return p.commit(ctx, timeToSend(len(b)), func(ctx context.Context) error {
 		_, err := p.s3.client.PutObject(ctx, &s3.PutObjectInput{
 			Bucket: &p.s3.bucket, Key: p.s3.name(p.key), IfNoneMatch: aws.String("*"),
-			Body: body, ContentLength: aws.Int64(int64(len(b))), Metadata: map[string]string{putMark: p.mark},
+			Body: newBody(b), ContentLength: aws.Int64(int64(len(b))), Metadata: map[string]string{putMark: p.mark},
 		}, signed)
 		return err
 	})
@@ -263,11 +258,9 @@ func (u *upload) send(b *buffer, n int) {
 func (u *upload) sendPart(number int32, b []byte) (tag *string, err error) {
 	ctx, cancel := outlive(u.ctx, timeToSend(len(b)))
 	defer cancel()
-	body := newBody(b)
-	defer body.end()
 	out, err := u.put.s3.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &u.put.s3.bucket, Key: u.put.s3.name(u.put.key), UploadId: u.id, PartNumber: &number,
-		Body: body, ContentLength: aws.Int64(int64(len(b))),
+		Body: newBody(b), ContentLength: aws.Int64(int64(len(b))),
 	}, signed)
 	if err != nil {
 		return nil, fmt.Errorf("part %d: %w", number, err)
@@ -359,35 +352,9 @@ func (b *buffer) free() {
 	})
 }
 
-// body lets a request read a buffer until it ends. http.Transport may go on
-// reading one after it has returned, when the buffer is another's.
-type body struct {
-	mu sync.Mutex
-	r  *bytes.Reader // nil at the end
-}
-
-func newBody(p []byte) *body { return &body{r: bytes.NewReader(p)} }
-
-func (b *body) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.r == nil {
-		return 0, errBodyEnded
-	}
-	return b.r.Read(p)
-}
-
-func (b *body) Seek(offset int64, whence int) (int64, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.r == nil {
-		return 0, errBodyEnded
-	}
-	return b.r.Seek(offset, whence)
-}
-
-func (b *body) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.r = nil
+// newBody is the body of a request. The SDK lets nobody read it once the request
+// is answered, so that p may be freed then; it holds back no more than one Read,
+// as long as it finds no WriteTo.
+func newBody(p []byte) io.ReadSeeker {
+	return struct{ io.ReadSeeker }{bytes.NewReader(p)}
 }
