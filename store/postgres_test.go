@@ -332,7 +332,6 @@ type proxy struct {
 	url   string
 	mu    sync.Mutex
 	state int // whole, or:
-	conns []net.Conn
 }
 
 const (

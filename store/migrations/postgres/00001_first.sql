@@ -138,6 +138,17 @@ CREATE TABLE entry_index (
     PRIMARY KEY (ledger, field, value, first)
 );
 
+-- What bearers of links with a number of downloads may ask for again.
+CREATE TABLE open_grant (
+    ledger  BIGINT NOT NULL,
+    link_id TEXT COLLATE "C" NOT NULL,
+    bearer  BYTEA NOT NULL, -- SHA-256 of what they are known by
+    expires BIGINT NOT NULL,
+    bytes   BIGINT NOT NULL,
+    PRIMARY KEY (ledger, link_id, bearer)
+);
+CREATE INDEX open_grant_by_expiry ON open_grant (expires);
+
 -- What requests with an Idempotency-Key were answered.
 CREATE TABLE answer (
     key_id      TEXT COLLATE "C" NOT NULL,
