@@ -178,6 +178,7 @@ func list[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sl
 	if p.After != "" && p.Before != "" {
 		v.Add("ending_before", "invalid", "starting_after and ending_before exclude each other")
 	}
+	p.Last = p.Last && p.After == "" && p.Before == ""
 	if err := v.Err(); err != nil {
 		return sluice.List[T]{}, err
 	}
@@ -189,7 +190,7 @@ func list[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sl
 	if err := q.cursor(r, ledger, p, &s); err != nil {
 		return sluice.List[T]{}, err
 	}
-	up := p.Before != ""
+	up := p.Before != "" || p.Last
 	rows, err := many(r, fields, q.query(up), q.args(ledger, s, p.Limit+1)...)
 	if err != nil {
 		return sluice.List[T]{}, err
