@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"sluice"
+	"sluice/compat"
 )
 
 // How long a peer may take. Transfers have no limit as a whole: what ends them
@@ -35,6 +36,9 @@ type Options struct {
 	// TrustedProxies are the networks of proxies whose X-Forwarded-For is
 	// believed; of none when it is empty.
 	TrustedProxies []netip.Prefix
+	// Doors are the wire contracts of vendors that are served beside the
+	// native API, on the same service and with the same limits.
+	Doors []compat.Door
 }
 
 // Server answers HTTP. It is safe for concurrent use.
@@ -47,6 +51,8 @@ type Server struct {
 	limiter    *limiter
 	proxies    trust
 	versions   []version
+	public     map[string]bool // patterns of routes that ask for no key
+	doors      []*door
 	metrics    *metrics
 	exposition http.Handler // of metrics
 
@@ -63,15 +69,21 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 	}
 	s := &Server{
 		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout,
-		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(),
+		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(), public: map[string]bool{},
 		documentation: sync.OnceValue(newDocumentation),
 	}
 	s.exposition = s.Metrics()
 	s.api = newAPI(s)
 	for _, rt := range s.routes() {
 		rt.mount(s, rt)
+		if rt.scope == public {
+			s.public[rt.method+" "+rt.path] = true
+		}
 	}
 	s.mux.HandleFunc("/", s.unrouted)
+	for _, d := range opts.Doors {
+		s.doors = append(s.doors, newDoor(s, d))
+	}
 	return s, nil
 }
 
@@ -103,13 +115,15 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 }
 
 // methods gives the methods that the path of r has.
-func (s *Server) methods(r *http.Request) (allowed []string) {
+func (s *Server) methods(r *http.Request) (allowed []string) { return methodsOf(s.mux, r) }
+
+func methodsOf(mux *http.ServeMux, r *http.Request) (allowed []string) {
 	if !isClean(r) {
 		return nil
 	}
 	for _, method := range []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"} {
 		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
-		if _, pattern := s.mux.Handler(probe); pattern != "/" {
+		if _, pattern := mux.Handler(probe); pattern != "/" {
 			allowed = append(allowed, method)
 		}
 	}
