@@ -39,15 +39,15 @@ func TestReadFile(t *testing.T) {
 	wantCode(t, err, sluice.CodeNotFound)
 }
 
-// TestExpireLink lets the time of a link run out: it is seen as expired, and
+// TestEditLink lets the time of a link run out: it is seen as expired, and
 // opens nothing.
-func TestExpireLink(t *testing.T) {
+func TestEditLink(t *testing.T) {
 	f := newFixture(t)
-	link, token := f.mint(f.upload("hello"))
+	link, token := f.mintAs(sluice.NewLink{FileID: f.upload("hello").ID, Metadata: sluice.Metadata{"old": "v"}})
 	f.base.Clock.Advance(time.Second)
 	value := "v"
-	got, err := f.ExpireLink(ctx, f.caller, link.ID, sluice.LinkChange{Metadata: map[string]*string{"k": &value}})
-	if err != nil || !got.Expired(f.Now()) || got.Metadata["k"] != "v" {
+	got, err := f.EditLink(ctx, f.caller, link.ID, sluice.LinkEdit{LinkChange: sluice.LinkChange{Metadata: map[string]*string{"k": &value}}, ExpireNow: true, ClearMetadata: true})
+	if err != nil || !got.Expired(f.Now()) || got.Metadata["k"] != "v" || len(got.Metadata) != 1 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	if got, err = f.Link(ctx, f.caller, "", link.ID); err != nil || !got.Expired(f.Now()) || !got.Revoked.IsZero() {
@@ -55,15 +55,15 @@ func TestExpireLink(t *testing.T) {
 	}
 	_, err = f.redeem(token)
 	wantCode(t, err, sluice.CodeGone)
-	_, err = f.ExpireLink(ctx, f.caller, link.ID, sluice.LinkChange{})
+	_, err = f.EditLink(ctx, f.caller, link.ID, sluice.LinkEdit{ExpireNow: true})
 	wantCode(t, err, sluice.CodeLinkExpired)
-	_, err = f.ExpireLink(ctx, f.newCaller(f.ledger, sluice.LinksRead), link.ID, sluice.LinkChange{})
+	_, err = f.EditLink(ctx, f.newCaller(f.ledger, sluice.LinksRead), link.ID, sluice.LinkEdit{ExpireNow: true})
 	wantCode(t, err, sluice.CodeForbidden)
 
 	link, _ = f.mint(f.upload("hello"))
 	if _, err := f.RevokeLink(ctx, f.caller, "", link.ID, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.ExpireLink(ctx, f.caller, link.ID, sluice.LinkChange{})
+	_, err = f.EditLink(ctx, f.caller, link.ID, sluice.LinkEdit{ExpireNow: true})
 	wantCode(t, err, sluice.CodeNotFound)
 }
