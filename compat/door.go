@@ -58,6 +58,7 @@ type Failure struct {
 	// means that there is nothing at the path.
 	Routed bool
 	ID     string // of the request
+	DocURL string // of the page that explains Err.Code
 }
 
 // Call is a request that reached its route.

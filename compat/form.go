@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"sluice"
 )
@@ -78,6 +79,10 @@ func (f *Form) Add(name, value string) bool {
 		f.invalid.Add(clip(name), "invalid", "%q is no name of a field", clip(name))
 	case len(path) > maxDepth:
 		f.invalid.Add(clip(name), "invalid", "%s is nested more than %d deep", clip(name), maxDepth)
+	case !utf8.ValidString(name) || strings.ContainsRune(name, 0):
+		f.invalid.Add(clip(name), "invalid", "the name of a field is not valid UTF-8, or holds a NUL")
+	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
+		f.invalid.Add(clip(name), "invalid", "%s is not valid UTF-8, or holds a NUL", clip(name))
 	case len(value) > maxValue:
 		f.invalid.Add(clip(name), "too_long", "%s is longer than %d bytes", clip(name), maxValue)
 	default:
@@ -257,7 +262,7 @@ func (f *Form) Unknown() (names []string) {
 
 // clip shortens what a stranger sends to what an error message shows.
 func clip(s string) string {
-	s = strings.ToValidUTF8(s, "?")
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "?")
 	if len(s) > 64 {
 		s = strings.ToValidUTF8(s[:64], "")
 	}

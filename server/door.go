@@ -127,7 +127,10 @@ func (c *call) failAtDoor(w http.ResponseWriter, r *http.Request, err error) {
 	if a := c.replayed(); a != nil && a.Err == e {
 		c.markAtDoor()
 	}
-	c.door.Fail(w, r, compat.Failure{Err: e, Routed: c.route != "", ID: c.id})
+	c.door.Fail(w, r, compat.Failure{
+		Err: e, Routed: c.route != "", ID: c.id,
+		DocURL: c.server.svc.PublicURL() + "/docs/errors/" + string(e.Code),
+	})
 }
 
 // markAtDoor tells of an answer that it was given before.
