@@ -35,7 +35,7 @@ var failures = map[sluice.Code]struct {
 	sluice.CodeValidation:         {400, invalidRequest, ""},
 	sluice.CodeDigestMismatch:     {400, invalidRequest, ""},
 	sluice.CodeUnauthenticated:    {401, invalidRequest, ""},
-	sluice.CodeForbidden:          {403, invalidRequest, "more_permissions_required"},
+	sluice.CodeForbidden:          {403, invalidRequest, ""},
 	sluice.CodeNotFound:           {404, invalidRequest, "resource_missing"},
 	sluice.CodeMethodNotAllowed:   {404, invalidRequest, ""},
 	sluice.CodeConflict:           {400, invalidRequest, ""},

@@ -422,7 +422,7 @@ func TestErrors(t *testing.T) {
 	}
 	_, reader := p.newKey(t, "--scopes", "files:read")
 	_, err := client(p.url, reader).V1FileLinks.Retrieve(ctx, l.ID, nil)
-	wantError(t, err, 403, bad, "more_permissions_required", "")
+	wantError(t, err, 403, bad, "", "")
 	if f, err := client(p.url, reader).V1Files.Retrieve(ctx, f.ID, nil); err != nil || f.Links != nil {
 		t.Errorf("a file for a key that may not read links: %+v, %v", f, err)
 	}
