@@ -143,7 +143,7 @@ func (p params) purpose(c compat.Call, name string) {
 
 func createFile(c compat.Call) error {
 	v := &sluice.Invalid{}
-	created, err := c.Upload(&upload{call: c, params: params{compat.ParseForm(c.Request().URL.RawQuery, v), v}})
+	created, err := c.Upload(&upload{params: params{compat.ParseForm(c.Request().URL.RawQuery, v), v}})
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,6 @@ func createFile(c compat.Call) error {
 
 // upload is a form that creates a file.
 type upload struct {
-	call    compat.Call
 	params  params
 	fields  [][2]string // as they came
 	part    compat.Part
@@ -191,9 +190,7 @@ func (u *upload) Open(part *compat.Part) (purpose string, content io.Reader, err
 	}
 	u.part, u.content = *part, &compat.Sniffer{Content: part.Content}
 	if p.Has("purpose") {
-		if purpose = p.required("purpose"); purpose != "" {
-			p.purpose(u.call, purpose)
-		}
+		purpose = p.required("purpose")
 	}
 	return purpose, u.content, p.invalid.Err()
 }
@@ -201,9 +198,6 @@ func (u *upload) Open(part *compat.Part) (purpose string, content io.Reader, err
 func (u *upload) Describe() (sluice.NewFile, error) {
 	p := u.params
 	n := sluice.NewFile{Filename: u.part.Filename, Purpose: p.required("purpose")}
-	if n.Purpose != "" {
-		p.purpose(u.call, n.Purpose)
-	}
 	p.expand("file")
 	if p.Has("file_link_data") {
 		n.Link = u.link()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/server"
 	"sluice/sluicetest"
 )
 
@@ -23,8 +24,8 @@ type client struct {
 	url, secret string
 }
 
-func newClient(t *testing.T) *client {
-	s := sluicetest.NewServer(t)
+func newClient(t *testing.T, adjust ...func(*server.Options)) *client {
+	s := sluicetest.NewServer(t, adjust...)
 	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), sluice.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
 	return &client{s, s.URL + "/compat/stripe", secret}
 }
@@ -520,6 +521,43 @@ func TestIdempotency(t *testing.T) {
 	up(strings.Replace(body, "hello", "jello", 1)).fails(t, 400, "idempotency_error", "", "")
 	if keys := c.BlobKeys(t); len(keys) != 2 {
 		t.Errorf("there are the bytes of %q", keys)
+	}
+}
+
+// TestRateLimit counts the requests of a key at every face together.
+func TestRateLimit(t *testing.T) {
+	c := newClient(t, func(o *server.Options) { o.Rates = map[sluice.Mode]server.Rate{sluice.Test: {PerMinute: 2}} })
+	c.do(t, "GET", "/v1/files", "").ok(t)
+	c.do(t, "GET", c.URL+"/v1/files", "").ok(t)
+	a := c.do(t, "GET", "/v1/files", "")
+	a.fails(t, 429, invalid, "rate_limit", "")
+	if a.header.Get("Retry-After") == "" || a.header.Get("RateLimit") == "" {
+		t.Errorf("%v", a.header)
+	}
+	if a := c.do(t, "GET", c.URL+"/v1/files", ""); a.status != 429 {
+		t.Errorf("the native API answers %d", a.status)
+	}
+}
+
+// TestEndedLinks lists links by whether they are still good.
+func TestEndedLinks(t *testing.T) {
+	c := newClient(t)
+	good := c.link(t, "")["id"]
+	brief := c.link(t, "&expires_at=1772600777")["id"]
+	key, secret := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{Name: "brief", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	orphan := c.do(t, "POST", "/v1/file_links", "file="+c.file(t), "Authorization", "Bearer "+secret).ok(t)["id"].(string)
+	if _, err := c.RevokeKey(t.Context(), sluice.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.Clock.Advance(time.Minute)
+	for query, want := range map[string]any{"expired=true": brief, "expired=false": good} {
+		list := c.do(t, "GET", "/v1/file_links?"+query, "").ok(t)["data"].([]any)
+		if len(list) != 1 || list[0].(map[string]any)["id"] != want {
+			t.Errorf("%s: %v", query, list)
+		}
+	}
+	if l := c.do(t, "GET", "/v1/file_links/"+orphan, "").ok(t); l["expired"] != true {
+		t.Errorf("the link of a revoked key: %v", l)
 	}
 }
 
