@@ -561,6 +561,36 @@ func TestEndedLinks(t *testing.T) {
 	}
 }
 
+// TestChunked sends bodies whose length nobody knows beforehand.
+func TestChunked(t *testing.T) {
+	c := newClient(t)
+	send := func(path, body, contentType string) object {
+		t.Helper()
+		req, err := http.NewRequest("POST", c.url+path, io.MultiReader(strings.NewReader(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth(c.secret, "")
+		req.Header.Set("Content-Type", contentType)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		data, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer{resp.StatusCode, resp.Header, data}.ok(t)
+	}
+	body, contentType := form("hello", field{"purpose", "selfie"}, field{"file", "a.txt"})
+	f := send("/v1/files", body, contentType)
+	l := send("/v1/file_links", "file="+f["id"].(string), "application/x-www-form-urlencoded; charset=utf-8")
+	if l["file"] != f["id"] || f["size"] != 5.0 {
+		t.Errorf("%v %v", f, l)
+	}
+}
+
 // TestUpdates changes links in every way that Stripe has.
 func TestUpdates(t *testing.T) {
 	c := newClient(t)
