@@ -17,6 +17,10 @@ type Page struct {
 	Last   bool   // the oldest objects; without After and Before
 }
 
+// Up says whether the page begins at its oldest object and goes on to newer
+// ones.
+func (p Page) Up() bool { return p.Before != "" || p.Last && p.After == "" }
+
 // List is one page, newest first. More says that there is at least one more
 // object beyond the page in the direction it was asked for: older, or with
 // Page.Before or Page.Last newer.

@@ -26,7 +26,7 @@ import (
 //     every Update that returned before it began has written.
 //  7. What is missing, or belongs to another ledger, is CodeNotFound; a
 //     duplicate id is CodeConflict.
-//  8. Lists run newest first by (created, id), entries by (time, seq), and
+//  8. Lists run newest first by (created, id), entries in the order of the log, and
 //     page in both directions, stable while rows come and go.
 //  9. Moments are UTC microseconds; texts and metadata come back byte for
 //     byte; a hostile string is data.

@@ -33,7 +33,7 @@ func (f failure) Scan(v any) error {
 }
 
 func (r *reader) Answer(keyID, onceKey string) (a sluice.Answer, err error) {
-	err = r.one(answerFields(&a), "SELECT "+answerColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, onceKey)
+	err = r.written(answerFields(&a), "SELECT "+answerColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, onceKey)
 	return a, err
 }
 

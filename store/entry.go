@@ -28,33 +28,16 @@ func (r *reader) Entry(l sluice.LedgerID, id string) (sluice.Entry, error) {
 	return s.Open(s.seq)
 }
 
-func (r *reader) Entries(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Page) (sluice.List[sluice.Entry], error) {
-	page, err := list(r, l, entryListing(f), moments(f.Created), p, (*sealed).fields)
-	if err != nil {
-		return sluice.List[sluice.Entry]{}, err
-	}
-	entries := make([]sluice.Entry, len(page.Data))
-	for i, s := range page.Data {
-		if entries[i], err = s.Open(s.seq); err != nil {
-			return sluice.List[sluice.Entry]{}, err
-		}
-	}
-	return sluice.List[sluice.Entry]{Data: entries, More: page.More}, nil
+// recorded is an entry that the database does not have yet.
+type recorded struct {
+	ledger, seq, time int64
+	id                string
+	about             about
+	sealed            sluice.SealedEntry
 }
 
-func entryListing(f sluice.EntryFilter) listing {
-	q := listing{columns: entryColumns, table: "entry", ledger: "ledger", at: "time", tie: "seq", least: int64(-1), place: "SELECT time, seq FROM entry WHERE id = $1 AND ledger = $2"}
-	q.equal("file_id", f.FileID)
-	q.equal("link_id", f.LinkID)
-	q.equal("key_id", f.KeyID)
-	q.equal("action", string(f.Action))
-	q.equal("outcome", string(f.Outcome))
-	q.equal("request_id", f.RequestID)
-	q.in("id", f.IDs)
-	return q
-}
-
-// Record seals an entry and puts it at the head of the ledger.
+// Record seals an entry and puts it at the head of the ledger. It is written
+// with others of its group: an id that is taken fails the Update, not Record.
 func (t *tx) Record(e sluice.Entry) error {
 	ledger, err := t.own(e.Ledger)
 	if err != nil {
@@ -64,23 +47,43 @@ func (t *tx) Record(e sluice.Entry) error {
 	if err != nil {
 		return t.fail(err)
 	}
-	var file, link, request string
+	what := about{action: e.Action, outcome: e.Outcome, key: e.KeyID()}
 	if e.File != nil {
-		file = e.File.ID
+		what.file = e.File.ID
 	}
 	if e.Link != nil {
-		link = e.Link.ID
+		what.link = e.Link.ID
 	}
 	if e.Request != nil {
-		request = e.Request.ID
+		what.request = e.Request.ID
 	}
-	_, err = t.exec("INSERT INTO entry (ledger, seq, id, time, action, outcome, file_id, link_id, key_id, request_id, leaf, disclosures)"+
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-		ledger, t.head.next, e.ID, micros(e.Time), string(e.Action), string(e.Outcome),
-		optional(file), optional(link), optional(e.KeyID()), optional(request), s.Leaf, s.Disclosures)
-	if err == nil {
-		t.head.next++
-		t.head.changed = true
-	}
-	return err
+	h := t.head
+	h.latest = max(h.latest, e.Time.UnixMicro())
+	t.group.entries = append(t.group.entries, recorded{ledger, h.next, h.latest, e.ID, what, s})
+	h.fresh = append(h.fresh, what)
+	h.next++
+	h.changed = true
+	return nil
 }
+
+// flush writes what the group has gathered.
+func (r *reader) flush() error {
+	if r.err != nil || r.group == nil || len(r.group.entries) == 0 && len(r.group.redeemed) == 0 {
+		return r.err
+	}
+	g := r.group
+	entries, redeemed := g.entries, g.redeemed
+	g.entries, g.redeemed, g.mark, g.flushed = entries[:0], redeemed[:0], mark{}, true
+	err := insert(r, entryInsert, entries, func(args []any, e recorded) []any {
+		return append(args, e.ledger, e.seq, e.id, e.time, string(e.about.action), string(e.about.outcome), optional(e.about.file),
+			optional(e.about.link), optional(e.about.key), optional(e.about.request), e.sealed.Leaf, e.sealed.Disclosures)
+	})
+	if err != nil {
+		return err
+	}
+	return r.count(redeemed)
+}
+
+var entryInsert = insertion{"entry", []string{
+	"ledger", "seq", "id", "time", "action", "outcome", "file_id", "link_id", "key_id", "request_id", "leaf", "disclosures",
+}}

@@ -150,7 +150,6 @@ func (t *tx) link(file string, linked []sluice.Resource) error {
 }
 
 func (t *tx) UpdateFile(f sluice.File, e sluice.Entry) error {
-	t.group.forget()
 	ledger, err := t.own(f.Ledger)
 	if err != nil {
 		return err
@@ -159,7 +158,7 @@ func (t *tx) UpdateFile(f sluice.File, e sluice.Entry) error {
 	if err != nil {
 		return t.fail(err)
 	}
-	err = t.change(e, "UPDATE file SET filename = $3, title = $4, metadata = $5, linked = $6, held = $7, updated = $8 WHERE id = $1 AND ledger = $2",
+	err = t.rewrite(e, "UPDATE file SET filename = $3, title = $4, metadata = $5, linked = $6, held = $7, updated = $8 WHERE id = $1 AND ledger = $2",
 		f.ID, ledger, f.Filename, f.Title, metadata(f.Metadata).text(), linked, truth(f.Held).integer(), micros(f.Updated))
 	if err != nil {
 		return err
@@ -172,8 +171,7 @@ func (t *tx) UpdateFile(f sluice.File, e sluice.Entry) error {
 
 // DeleteFile implements sluice.Tx. A file that is deleted already is CodeNotFound.
 func (t *tx) DeleteFile(id string, now time.Time, e sluice.Entry) error {
-	t.group.forget()
-	err := t.change(e, "UPDATE file SET deleted = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND deleted IS NULL", id, t.head.id, micros(now))
+	err := t.rewrite(e, "UPDATE file SET deleted = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND deleted IS NULL", id, t.head.id, micros(now))
 	if err != nil {
 		return err
 	}

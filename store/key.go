@@ -99,7 +99,7 @@ func (t *tx) UpdateKey(k sluice.Key, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
-	return t.change(e, "UPDATE key SET name = $3, hash = $4, scopes = $5, updated = $6, expires = $7, revoked = $8, version = $9,"+
+	return t.rewrite(e, "UPDATE key SET name = $3, hash = $4, scopes = $5, updated = $6, expires = $7, revoked = $8, version = $9,"+
 		" old_hash = $10, old_expires = $11, max_link_lifetime = $12 WHERE id = $1 AND ledger = $2",
 		k.ID, ledger, k.Name, k.Hash[:], scopes(k.Scopes).text(), micros(k.Updated), micros(k.Expires), micros(k.Revoked), k.Version,
 		optionalDigest(k.OldHash).bytes(), micros(k.OldExpires), int64(k.MaxLinkLifetime))
@@ -155,8 +155,7 @@ func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
 
 // RevokeKey implements sluice.Tx. A key that is revoked already is CodeNotFound.
 func (t *tx) RevokeKey(id string, now time.Time, e sluice.Entry) error {
-	t.group.forget()
-	err := t.change(e, "UPDATE key SET revoked = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND revoked IS NULL", id, t.head.id, micros(now))
+	err := t.rewrite(e, "UPDATE key SET revoked = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND revoked IS NULL", id, t.head.id, micros(now))
 	if err != nil {
 		return err
 	}

@@ -51,8 +51,10 @@ func (n *networks) Scan(v any) error {
 	return nil
 }
 
+const linkByID = "SELECT " + linkColumns + " FROM link WHERE id = $1 AND ledger = $2"
+
 func (r *reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
-	return once(r, r.seen().links, l, id, "SELECT "+linkColumns+" FROM link WHERE id = $1 AND ledger = $2", linkFields, func(link *sluice.Link) {
+	return once(r, r.seen().links, l, id, linkByID, linkFields, func(link *sluice.Link) {
 		link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
 	})
 }
@@ -141,9 +143,8 @@ func (t *tx) UpdateLink(l sluice.Link, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
-	t.group.forget()
 	t.lasts(l)
-	return t.change(e, "UPDATE link SET reason = $3, metadata = $4, max_downloads = $5, allowed_ips = $6, updated = $7, expires = $8, revoked = $9, ended = $10"+
+	return t.rewrite(e, "UPDATE link SET reason = $3, metadata = $4, max_downloads = $5, allowed_ips = $6, updated = $7, expires = $8, revoked = $9, ended = $10"+
 		" WHERE id = $1 AND ledger = $2",
 		l.ID, ledger, l.Reason, metadata(l.Metadata).text(), l.MaxDownloads, networks(l.AllowedIPs).text(),
 		micros(l.Updated), micros(l.Expires), micros(l.Revoked), string(l.Ended))
@@ -158,13 +159,50 @@ func (t *tx) lasts(l sluice.Link) {
 	t.head.longest = max(t.head.longest, lifetime)
 }
 
+// redemption is a download that the database does not count yet.
+type redemption struct {
+	link   object
+	at     time.Time
+	before sluice.Link // the link as the group knew it
+}
+
 func (t *tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
-	err := t.change(e, "UPDATE link SET downloads = downloads + 1, redeemed = $3 WHERE id = $1 AND ledger = $2", id, t.head.id, micros(now))
-	name := object{t.head.id, id}
-	if l, ok := t.group.links[name]; ok && err == nil {
-		l.Downloads++
-		l.Redeemed = now.UTC().Truncate(time.Microsecond)
-		t.group.links[name] = l
+	l, err := once(&t.reader, t.group.links, t.ledger, id, linkByID, linkFields, func(*sluice.Link) {})
+	if err == nil {
+		err = t.Record(e)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	name, at := object{t.head.id, id}, now.UTC().Truncate(time.Microsecond)
+	t.group.redeemed = append(t.group.redeemed, redemption{name, at, l})
+	l.Downloads++
+	l.Redeemed = at
+	t.group.links[name] = l
+	return nil
+}
+
+// count writes the downloads that were gathered, one statement a link.
+func (r *reader) count(redeemed []redemption) error {
+	type total struct {
+		n  int64
+		at time.Time
+	}
+	totals := map[object]total{}
+	var order []object
+	for _, d := range redeemed {
+		t, seen := totals[d.link]
+		if !seen {
+			order = append(order, d.link)
+		}
+		totals[d.link] = total{t.n + 1, d.at}
+	}
+	for _, link := range order {
+		t := totals[link]
+		_, err := r.conn.exec(r.ctx, "UPDATE link SET downloads = downloads + $3, redeemed = $4 WHERE id = $1 AND ledger = $2", link.id, link.ledger, t.n, micros(t.at))
+		if err != nil {
+			return r.fail(err)
+		}
+	}
+	return nil
 }

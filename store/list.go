@@ -156,9 +156,7 @@ func (q *listing) cursor(r *reader, ledger int64, p sluice.Page, s *span) error 
 	err := r.one([]any{&at.at, &at.tie}, q.place, id, ledger)
 	switch {
 	case err == errNotFound:
-		var v sluice.Invalid
-		v.Add(param, "invalid", "%s names no object of this list", param)
-		return v.Err()
+		return noCursor(param)
 	case err != nil:
 		return err
 	case p.Before != "" && at.at >= s.older.at:
@@ -171,15 +169,7 @@ func (q *listing) cursor(r *reader, ledger int64, p sluice.Page, s *span) error 
 
 // list reads one page; fields says where a row goes.
 func list[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sluice.Page, fields func(*T) []any) (sluice.List[T], error) {
-	var v sluice.Invalid
-	if p.Limit < 1 || p.Limit > sluice.MaxPageSize {
-		v.Add("limit", "out_of_range", "limit is 1 to %d", sluice.MaxPageSize)
-	}
-	if p.After != "" && p.Before != "" {
-		v.Add("ending_before", "invalid", "starting_after and ending_before exclude each other")
-	}
-	p.Last = p.Last && p.After == "" && p.Before == ""
-	if err := v.Err(); err != nil {
+	if err := pageable(p); err != nil {
 		return sluice.List[T]{}, err
 	}
 	ledger, err := r.ledgerID(l)
@@ -190,17 +180,40 @@ func list[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sl
 	if err := q.cursor(r, ledger, p, &s); err != nil {
 		return sluice.List[T]{}, err
 	}
-	up := p.Before != "" || p.Last
-	rows, err := many(r, fields, q.query(up), q.args(ledger, s, p.Limit+1)...)
+	rows, err := many(r, fields, q.query(p.Up()), q.args(ledger, s, p.Limit+1)...)
 	if err != nil {
 		return sluice.List[T]{}, err
 	}
+	return pageFrom(rows, p), nil
+}
+
+func pageable(p sluice.Page) error {
+	var v sluice.Invalid
+	if p.Limit < 1 || p.Limit > sluice.MaxPageSize {
+		v.Add("limit", "out_of_range", "limit is 1 to %d", sluice.MaxPageSize)
+	}
+	if p.After != "" && p.Before != "" {
+		v.Add("ending_before", "invalid", "starting_after and ending_before exclude each other")
+	}
+	return v.Err()
+}
+
+// pageFrom makes a page of the rows from its cursor on, one more than it holds
+// when there are more.
+func pageFrom[T any](rows []T, p sluice.Page) sluice.List[T] {
 	more := len(rows) > p.Limit
 	if more {
 		rows = rows[:p.Limit]
 	}
-	if up {
+	if p.Up() {
 		slices.Reverse(rows)
 	}
-	return sluice.List[T]{Data: rows, More: more}, nil
+	return sluice.List[T]{Data: rows, More: more}
+}
+
+// noCursor is the error of a page that begins at what no list has.
+func noCursor(param string) error {
+	var v sluice.Invalid
+	v.Add(param, "invalid", "%s names no object of this list", param)
+	return v.Err()
 }

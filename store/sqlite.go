@@ -27,7 +27,11 @@ import (
 //go:embed migrations/sqlite/*.sql
 var sqliteMigrations embed.FS
 
-var sqliteDialect = dialect{begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub}
+var sqliteDialect = dialect{
+	begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub,
+	// The driver looks for the name of each numbered one, among all of them.
+	placeholder: func(int) string { return "?" },
+}
 
 // OpenSQLite opens the database in a file, which it makes when there is none,
 // readable by its owner only. Several processes of one machine may share it.

@@ -135,29 +135,21 @@ func TestSQLitePlans(t *testing.T) {
 	size, sum, linked := sluice.Range[int64]{GT: ptr(int64(1)), LTE: ptr(int64(2))}, sluice.Digest{}, &sluice.Resource{Type: "t", ID: "i"}
 	span := sluice.TimeRange{GTE: &epoch, LT: ptr(epoch.Add(time.Hour))}
 	for want, listings := range map[string][]listing{
-		"key_list":                 {keyListing()},
-		"file_list":                {fileListing(sluice.FileFilter{}), fileListing(sluice.FileFilter{Size: size})},
-		"file_deleted":             {fileListing(sluice.FileFilter{Status: sluice.DeletedFiles}), fileListing(sluice.FileFilter{Status: sluice.DeletedFiles, Purpose: "p"})},
-		"file_by_purpose":          {fileListing(sluice.FileFilter{Purpose: "p"}), fileListing(sluice.FileFilter{Purpose: "p", Size: size})},
-		"file_by_filename":         {fileListing(sluice.FileFilter{Filename: "f"}), fileListing(sluice.FileFilter{Filename: "f", Purpose: "p"})},
-		"file_by_title":            {fileListing(sluice.FileFilter{Title: "t"}), fileListing(sluice.FileFilter{Title: "t", Type: "y"})},
-		"file_by_type":             {fileListing(sluice.FileFilter{Type: "y"}), fileListing(sluice.FileFilter{Type: "y", Size: size})},
-		"file_by_sha256":           {fileListing(sluice.FileFilter{SHA256: &sum}), fileListing(sluice.FileFilter{SHA256: &sum, Filename: "f"})},
-		"linked_list":              {fileListing(sluice.FileFilter{Linked: linked}), fileListing(sluice.FileFilter{Linked: linked, Purpose: "p"})},
-		"linked_deleted":           {fileListing(sluice.FileFilter{Linked: linked, Status: sluice.DeletedFiles})},
-		"sqlite_autoindex_file_1":  {fileListing(sluice.FileFilter{IDs: ids}), fileListing(sluice.FileFilter{IDs: ids, Purpose: "p"})},
-		"link_list":                {linkListing(sluice.LinkFilter{}), linkListing(expired), linkListing(unexpired), linkListing(sluice.LinkFilter{Expires: span}), linkListing(sluice.LinkFilter{Revoked: new(bool)})},
-		"link_revoked":             {linkListing(sluice.LinkFilter{Revoked: ptr(true)}), linkListing(sluice.LinkFilter{Revoked: ptr(true), Expires: span})},
-		"link_by_file":             {linkListing(sluice.LinkFilter{FileID: "f"})},
-		"sqlite_autoindex_link_1":  {linkListing(sluice.LinkFilter{IDs: ids}), linkListing(sluice.LinkFilter{IDs: ids, FileID: "f"})},
-		"entry_list":               {entryListing(sluice.EntryFilter{})},
-		"entry_by_action":          {entryListing(sluice.EntryFilter{Action: "a"})},
-		"entry_by_outcome":         {entryListing(sluice.EntryFilter{Outcome: "o"})},
-		"entry_by_file":            {entryListing(sluice.EntryFilter{FileID: "f"})},
-		"entry_by_link":            {entryListing(sluice.EntryFilter{LinkID: "l"})},
-		"entry_by_key":             {entryListing(sluice.EntryFilter{KeyID: "k"})},
-		"entry_by_request":         {entryListing(sluice.EntryFilter{RequestID: "r"})},
-		"sqlite_autoindex_entry_1": {entryListing(sluice.EntryFilter{IDs: ids}), entryListing(sluice.EntryFilter{IDs: ids, Action: "a"})},
+		"key_list":                {keyListing()},
+		"file_list":               {fileListing(sluice.FileFilter{}), fileListing(sluice.FileFilter{Size: size})},
+		"file_deleted":            {fileListing(sluice.FileFilter{Status: sluice.DeletedFiles}), fileListing(sluice.FileFilter{Status: sluice.DeletedFiles, Purpose: "p"})},
+		"file_by_purpose":         {fileListing(sluice.FileFilter{Purpose: "p"}), fileListing(sluice.FileFilter{Purpose: "p", Size: size})},
+		"file_by_filename":        {fileListing(sluice.FileFilter{Filename: "f"}), fileListing(sluice.FileFilter{Filename: "f", Purpose: "p"})},
+		"file_by_title":           {fileListing(sluice.FileFilter{Title: "t"}), fileListing(sluice.FileFilter{Title: "t", Type: "y"})},
+		"file_by_type":            {fileListing(sluice.FileFilter{Type: "y"}), fileListing(sluice.FileFilter{Type: "y", Size: size})},
+		"file_by_sha256":          {fileListing(sluice.FileFilter{SHA256: &sum}), fileListing(sluice.FileFilter{SHA256: &sum, Filename: "f"})},
+		"linked_list":             {fileListing(sluice.FileFilter{Linked: linked}), fileListing(sluice.FileFilter{Linked: linked, Purpose: "p"})},
+		"linked_deleted":          {fileListing(sluice.FileFilter{Linked: linked, Status: sluice.DeletedFiles})},
+		"sqlite_autoindex_file_1": {fileListing(sluice.FileFilter{IDs: ids}), fileListing(sluice.FileFilter{IDs: ids, Purpose: "p"})},
+		"link_list":               {linkListing(sluice.LinkFilter{}), linkListing(expired), linkListing(unexpired), linkListing(sluice.LinkFilter{Expires: span}), linkListing(sluice.LinkFilter{Revoked: new(bool)})},
+		"link_revoked":            {linkListing(sluice.LinkFilter{Revoked: ptr(true)}), linkListing(sluice.LinkFilter{Revoked: ptr(true), Expires: span})},
+		"link_by_file":            {linkListing(sluice.LinkFilter{FileID: "f"})},
+		"sqlite_autoindex_link_1": {linkListing(sluice.LinkFilter{IDs: ids}), linkListing(sluice.LinkFilter{IDs: ids, FileID: "f"})},
 	} {
 		for _, q := range listings {
 			for _, up := range []bool{false, true} {
@@ -172,9 +164,30 @@ func TestSQLitePlans(t *testing.T) {
 			}
 		}
 	}
+	for _, f := range []sluice.EntryFilter{{}, {Action: "a"}, {FileID: "f", Action: "a"}, {IDs: ids}} {
+		for _, up := range []bool{false, true} {
+			q := &entryList{up: up}
+			q.filter(f)
+			want := "SEARCH entry USING INDEX sqlite_autoindex_entry_2 (ledger=? AND seq>? AND seq<?)"
+			if f.IDs != nil {
+				want = "SEARCH entry USING INDEX sqlite_autoindex_entry_1 (id=?)"
+			}
+			if plan := explain(t, s, q.scanQuery()); !strings.Contains(plan, want) {
+				t.Errorf("%s\n%s, want %s", q.scanQuery(), plan, want)
+			}
+			q.where += " AND seq IN (" + listOf(q, []int64{1, 2, 3}) + ")"
+			if plan := explain(t, s, q.scanQuery()); f.IDs == nil && !strings.Contains(plan, "SEARCH entry USING INDEX sqlite_autoindex_entry_2 (ledger=? AND seq=?)") {
+				t.Errorf("%s\n%s, want places", q.scanQuery(), plan)
+			}
+			want = "SEARCH entry_index USING PRIMARY KEY (ledger=? AND field=? AND value=? AND first>? AND first<?)"
+			if plan := explain(t, s, q.blocksQuery()); !strings.Contains(plan, want) || strings.Contains(plan, "B-TREE") {
+				t.Errorf("%s\n%s, want %s", q.blocksQuery(), plan, want)
+			}
+		}
+	}
 	update(t, s, live, func(given sluice.Tx) error {
 		for query := range given.(*tx).conn.stmts {
-			whole := strings.Contains(query, " FROM account") || strings.Contains(query, " FROM signing_key") || strings.Contains(query, " probe ")
+			whole := strings.Contains(query, " FROM account") || strings.Contains(query, " FROM signing_key") || strings.Contains(query, " probe ") || strings.HasPrefix(query, "INSERT")
 			if plan := explain(t, s, query); !whole && strings.Contains(plan, "SCAN") {
 				t.Errorf("%s\n%s", query, plan)
 			}
@@ -185,7 +198,7 @@ func TestSQLitePlans(t *testing.T) {
 
 func explain(t *testing.T, s *Store, query string) (plan string) {
 	t.Helper()
-	rows, err := s.readDB.Query("EXPLAIN QUERY PLAN "+query, make([]any, 20)...)
+	rows, err := s.readDB.Query("EXPLAIN QUERY PLAN "+query, make([]any, 1000)...)
 	if err != nil {
 		t.Fatal(query, err)
 	}
@@ -260,7 +273,7 @@ func TestSQLiteFullDisk(t *testing.T) {
 
 // TestSQLiteBrokenGroup has the database refuse more pages in the middle of a
 // group: SQLite may then end the transaction by itself, and no neighbour may
-// be told that it was stored.
+// be told that it was stored. The next connection has room again.
 func TestSQLiteBrokenGroup(t *testing.T) {
 	s, _ := openTemp(t)
 	update(t, s, live, func(given sluice.Tx) error {
@@ -302,9 +315,6 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 		if ok != (err == nil) {
 			t.Errorf("file_%d: acknowledged %v, but %v", i, ok, err)
 		}
-	}
-	if stored == len(acknowledged) {
-		t.Error("nothing was refused")
 	}
 	if n := len(seqs(t, s, live)); n != 2*stored {
 		t.Errorf("%d entries, want %d", n, 2*stored)

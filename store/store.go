@@ -43,6 +43,8 @@ func (o Options) complete() Options {
 type dialect struct {
 	begin string // begins the writer's transaction, and takes its locks
 	view  string // begins a read-only snapshot
+	// placeholder stands for the nth argument of a statement with many, from 1.
+	placeholder func(n int) string
 	// code is the class of a driver's error, "" when it has none.
 	code func(error) sluice.Code
 	// locked says whether begin failed because another process has the lock.

@@ -245,7 +245,7 @@ func newerKey(a, b sluice.Key) int {
 	return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID))
 }
 func newerEntry(a, b sluice.Entry) int {
-	return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.Seq, a.Seq))
+	return cmp.Compare(b.Seq, a.Seq)
 }
 
 // objects are what the lists are made of: many at few moments, with ids in no
@@ -282,7 +282,7 @@ func newObjects(n int) (o objects) {
 		k := newKey(live, fmt.Sprint("key_", i))
 		k.Created = moment()
 		e := newEntry(other)
-		e.Seq, e.ID, e.Time = int64(i), fmt.Sprint("aud_", i), moment()
+		e.Seq, e.ID, e.Time = int64(i), fmt.Sprint("aud_", i), after(i*12/n)
 		e.Action, e.Outcome = []sluice.Action{"a", "b", "c"}[i%3], []sluice.Outcome{sluice.Allowed, sluice.Refused}[i%2]
 		if i%3 == 0 {
 			e.Actor = sluice.Actor{Type: sluice.ActorKey, ID: "key_1"}
@@ -335,6 +335,55 @@ func testLists(t *testing.T, db database) {
 	}
 	for _, c := range entryLists() {
 		checkList(t, s, c, o.entries, entryID, newerEntry)
+	}
+}
+
+// testIndexedEntries reads lists of a log so long that most of it is in the
+// index, written in groups of all sizes by two processes in turn, with a clock
+// that goes back now and then.
+func testIndexedEntries(t *testing.T, db database) {
+	stores := []*Store{openStore(t, db), openStore(t, db)}
+	all := newObjects(1200).entries
+	for i := range all {
+		if i%7 == 3 {
+			all[i].Time = after(0)
+		}
+	}
+	for i, n := 0, 0; i < len(all); n++ {
+		size := min([]int{1, 3, 70, 300}[n%4], len(all)-i)
+		update(t, stores[n/3%2], other, func(tx sluice.Tx) (err error) {
+			for _, e := range all[i : i+size] {
+				err = errors.Join(err, tx.Record(e))
+			}
+			return err
+		})
+		i += size
+	}
+	placed := after(0)
+	at := map[string]time.Time{} // as lists take it
+	for _, e := range all {
+		placed = time.UnixMicro(max(placed.UnixMicro(), e.Time.UnixMicro()))
+		at[e.ID] = placed
+	}
+	for _, c := range entryLists() {
+		has := c.has
+		c.has = func(e sluice.Entry) bool {
+			e.Time = at[e.ID]
+			return has(e)
+		}
+		want := slices.DeleteFunc(slices.SortedFunc(slices.Values(all), newerEntry), func(e sluice.Entry) bool { return !c.has(e) })
+		got := walk(t, stores[0], c, entryID, false, "")
+		if !slices.Equal(idsOf(got, entryID), idsOf(want, entryID)) {
+			t.Errorf("%s: %d entries %v\nwant %d %v", c.name, len(got), idsOf(got, entryID), len(want), idsOf(want, entryID))
+		}
+		for range 10 {
+			from := rand.IntN(len(all))
+			younger := slices.DeleteFunc(slices.Clone(want), func(e sluice.Entry) bool { return e.Seq <= int64(from) })
+			slices.Reverse(younger)
+			if got := walk(t, stores[0], c, entryID, true, all[from].ID); !slices.Equal(idsOf(got, entryID), idsOf(younger, entryID)) {
+				t.Errorf("%s, before %s: %v\nwant %v", c.name, all[from].ID, idsOf(got, entryID), idsOf(younger, entryID))
+			}
+		}
 	}
 }
 

@@ -36,6 +36,14 @@ func (r *reader) fail(err error) error {
 
 // one reads one row, or is CodeNotFound.
 func (r *reader) one(dest []any, query string, args ...any) error {
+	if err := r.flush(); err != nil {
+		return err
+	}
+	return r.written(dest, query, args...)
+}
+
+// written reads as one does, of what nothing is gathered for.
+func (r *reader) written(dest []any, query string, args ...any) error {
 	if r.err != nil {
 		return r.err
 	}
@@ -55,8 +63,8 @@ func (r *reader) one(dest []any, query string, args ...any) error {
 
 // many reads all rows; fields says where one goes.
 func many[T any](r *reader, fields func(*T) []any, query string, args ...any) (list []T, err error) {
-	if r.err != nil {
-		return nil, r.err
+	if err := r.flush(); err != nil {
+		return nil, err
 	}
 	rows, err := r.conn.query(r.ctx, query, args...)
 	if err != nil {
@@ -102,7 +110,7 @@ func (r *reader) headOf(l sluice.LedgerID) (*head, error) {
 		return h, nil
 	}
 	h := &head{}
-	err := r.one([]any{&h.id, &h.next, &h.longest}, "SELECT id, next, longest FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	err := r.written([]any{&h.id, &h.next, &h.indexed, &h.latest, &h.longest}, "SELECT id, next, indexed, latest, longest FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
 	if err != nil && err != errNotFound {
 		return nil, err
 	}
@@ -152,7 +160,7 @@ func once[T any](r *reader, seen map[object]T, l sluice.LedgerID, id, query stri
 	name := object{ledger, id}
 	v, ok := seen[name]
 	if !ok {
-		if err := r.one(fields(&v), query, id, ledger); err != nil {
+		if err := r.written(fields(&v), query, id, ledger); err != nil {
 			return v, err
 		}
 		if seen != nil {
@@ -168,7 +176,7 @@ type tx struct {
 	reader
 	ledger sluice.LedgerID
 	head   *head
-	saved  bool // a savepoint stands before its first change
+	wrote  bool // it has changed something in the database
 	erased bool // it took something away for good
 }
 
@@ -179,18 +187,22 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 	if t.err != nil {
 		return 0, t.err
 	}
-	if !t.saved {
-		if _, err := t.conn.exec(t.ctx, "SAVEPOINT u"); err != nil {
-			return 0, t.fail(err)
-		}
-		t.saved = true
-	}
+	t.wrote = true
 	result, err := t.conn.exec(t.ctx, query, args...)
 	if err != nil {
 		return 0, t.fail(err)
 	}
 	n, err := result.RowsAffected()
 	return n, t.fail(err)
+}
+
+// rewrite runs a statement of which the group may have read something before,
+// as change does.
+func (t *tx) rewrite(e sluice.Entry, query string, args ...any) error {
+	if err := t.forget(); err != nil {
+		return err
+	}
+	return t.change(e, query, args...)
 }
 
 // change runs a statement that touches exactly one row, and records the entry
@@ -216,15 +228,24 @@ func (t *tx) own(l sluice.LedgerID) (int64, error) {
 		return 0, t.fail(fmt.Errorf("an update of ledger %s cannot write to %s", t.ledger, l))
 	}
 	if t.head.id == 0 {
-		if _, err := t.exec("INSERT INTO ledger (account, mode, next, longest) VALUES ($1, $2, 0, 0)", l.Account, string(l.Mode)); err != nil {
+		if _, err := t.exec("INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, 0, 0, 0, 0)", l.Account, string(l.Mode)); err != nil {
 			return 0, err
 		}
-		err := t.one([]any{&t.head.id}, "SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+		err := t.written([]any{&t.head.id}, "SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
 		if err != nil {
 			return 0, err
 		}
 	}
 	return t.head.id, nil
+}
+
+// forget has objects read again, which a statement may have changed.
+func (t *tx) forget() error {
+	if err := t.flush(); err != nil {
+		return err
+	}
+	t.group.forget()
+	return nil
 }
 
 // micros is how a moment is stored.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -105,7 +106,7 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 // more to come: the next group gathers while this one commits.
 func (s *Store) write() {
 	defer close(s.stopped)
-	w := writer{store: s, group: newGroup()}
+	w := writer{store: s, group: newGroup(), beyond: map[int64]unindexed{}, indexing: map[int64]unindexed{}}
 	requests := make([]*request, 0, s.group)
 	for r := range s.queue {
 		requests = s.gather(append(requests[:0], r))
@@ -141,24 +142,58 @@ type writer struct {
 	store *Store
 	conn  *conn // nil: to be opened
 	group *group
-	// erased tells that something was erased which scrub could not remove yet.
-	erased bool
+	// beyond is what lies beyond the indexes of ledgers, as this process knows
+	// it; indexing is what it will be after this group.
+	beyond, indexing map[int64]unindexed
+	// careful has each Update run behind a savepoint of its own.
+	careful bool
+	// erases tells that the running group erases something, erased that
+	// something was erased which scrub could not remove yet.
+	erases, erased bool
 }
 
-// group is what the requests that share a transaction know of the database.
-// Between groups another process may change it, so each starts from nothing.
+// group is what the requests that share a transaction know of the database,
+// and what they have not written yet. Between groups another process may change
+// the database, so each starts from nothing.
 type group struct {
 	heads map[sluice.LedgerID]*head
 	keys  map[object]sluice.Key
 	files map[object]sluice.File
 	links map[object]sluice.Link
+	// What every redemption writes is gathered, and written together.
+	entries  []recorded
+	redeemed []redemption
+	mark     mark
+	flushed  bool // since mark
+	// Kept from group to group, to be used again.
+	args  []any
+	texts map[insertText]string
 }
+
+// mark is how much had been gathered when the running Update began.
+type mark struct{ entries, redeemed int }
 
 func newGroup() *group {
 	return &group{
 		heads: map[sluice.LedgerID]*head{}, keys: map[object]sluice.Key{},
-		files: map[object]sluice.File{}, links: map[object]sluice.Link{},
+		files: map[object]sluice.File{}, links: map[object]sluice.Link{}, texts: map[insertText]string{},
 	}
+}
+
+// clear has the group start from nothing.
+func (g *group) clear() {
+	clear(g.heads)
+	g.forget()
+	clear(g.entries)
+	g.entries, g.redeemed = g.entries[:0], g.redeemed[:0]
+}
+
+// takeBack removes what the running Update has gathered.
+func (g *group) takeBack() {
+	for i := len(g.redeemed) - 1; i >= g.mark.redeemed; i-- {
+		g.links[g.redeemed[i].link] = g.redeemed[i].before
+	}
+	g.entries, g.redeemed = g.entries[:g.mark.entries], g.redeemed[:g.mark.redeemed]
 }
 
 // forget has the objects read again.
@@ -172,28 +207,25 @@ func (g *group) forget() {
 type head struct {
 	id      int64 // 0: nothing was recorded in the ledger yet
 	next    int64 // seq of the next entry
+	indexed int64 // seq of the first entry that lies beyond the index
+	latest  int64 // time of the entry before next
 	longest int64 // microseconds that a link lived or will; the largest int64 when one has no end
 	changed bool
+	fresh   []about // the entries of this group
 }
 
-// commit runs a group. When the transaction itself fails, nothing of it is
-// applied, and all that had succeeded get the error.
+// commit runs a group and commits it. The Updates of a group seldom fail once
+// they have written, so it runs without savepoints first, and when one does, all
+// over again with one for each: contract point 5. When the transaction itself
+// fails, nothing of it is applied, and all that had succeeded get the error.
 func (w *writer) commit(requests []*request) {
 	ctx := context.Background()
-	clear(w.group.heads)
-	w.group.forget()
-	err := w.begin(ctx)
-	for _, r := range requests {
-		if r.ctx.Err() != nil && r.state.CompareAndSwap(waiting, abandoned) {
-			r.err = r.ctx.Err()
-			continue
-		}
-		if err == nil && r.state.CompareAndSwap(waiting, begun) {
-			err = w.run(r)
-		}
-	}
-	if err == nil {
-		err = w.end(ctx)
+	err := w.attempt(ctx, requests)
+	if err == errAgain {
+		w.rollBack(ctx)
+		w.careful = true
+		err = w.attempt(ctx, requests)
+		w.careful = false
 	}
 	if err == nil {
 		w.learn()
@@ -211,6 +243,42 @@ func (w *writer) commit(requests []*request) {
 	}
 }
 
+// maxBeyond is for how many ledgers the writer keeps what it would else read again.
+const maxBeyond = 1024
+
+// errAgain says that an Update failed which had written without a savepoint.
+var errAgain = errors.New("the group has to run again")
+
+func (w *writer) attempt(ctx context.Context, requests []*request) error {
+	w.group.clear()
+	w.erases = false
+	clear(w.indexing)
+	err := w.begin(ctx)
+	for _, r := range requests {
+		if r.ctx.Err() != nil && r.state.CompareAndSwap(waiting, abandoned) {
+			r.err = r.ctx.Err()
+			continue
+		}
+		if err == nil && (r.state.CompareAndSwap(waiting, begun) || r.state.Load() == begun) {
+			r.err, r.panicked = nil, nil
+			err = w.run(r)
+		}
+	}
+	if err == nil {
+		err = w.end(ctx)
+	}
+	return err
+}
+
+// rollBack ends an attempt. A transaction that the database has ended by itself
+// leaves nothing to roll back, and a connection not worth keeping.
+func (w *writer) rollBack(ctx context.Context) {
+	if _, err := w.conn.exec(ctx, "ROLLBACK"); err != nil {
+		w.conn.discard()
+		w.conn = nil
+	}
+}
+
 func (w *writer) begin(ctx context.Context) (err error) {
 	if w.conn == nil {
 		if w.conn, err = connect(ctx, w.store.db); err != nil {
@@ -225,22 +293,43 @@ func (w *writer) begin(ctx context.Context) (err error) {
 	}
 }
 
-// end writes the heads and commits.
+// end writes what the group has gathered, and the heads, and commits.
 func (w *writer) end(ctx context.Context) error {
+	r := &reader{ctx: ctx, store: w.store, conn: w.conn, group: w.group}
+	if err := r.flush(); err != nil {
+		if !w.careful {
+			return errAgain
+		}
+		return err
+	}
 	for _, h := range w.group.heads {
 		if !h.changed {
 			continue
 		}
-		if _, err := w.conn.exec(ctx, "UPDATE ledger SET next = $1, longest = $2 WHERE id = $3", h.next, h.longest, h.id); err != nil {
+		beyond, err := r.index(h, w.beyond[h.id])
+		if err != nil {
+			return err
+		}
+		w.indexing[h.id] = beyond
+		_, err = w.conn.exec(ctx, "UPDATE ledger SET next = $1, indexed = $2, latest = $3, longest = $4 WHERE id = $5", h.next, h.indexed, h.latest, h.longest, h.id)
+		if err != nil {
 			return w.store.classify(err)
 		}
 	}
 	_, err := w.conn.exec(ctx, "COMMIT")
+	if err == nil {
+		w.erased = w.erased || w.erases
+	}
 	return w.store.classify(err)
 }
 
-// learn keeps the ids of the ledgers seen, now that they are committed.
+// learn keeps the ids of the ledgers seen, and what lies beyond their indexes,
+// now that they are committed.
 func (w *writer) learn() {
+	if len(w.beyond) > maxBeyond {
+		clear(w.beyond)
+	}
+	maps.Copy(w.beyond, w.indexing)
 	for l, h := range w.group.heads {
 		if h.changed {
 			w.store.ledgers.LoadOrStore(l, h.id)
@@ -261,8 +350,8 @@ func (w *writer) scrub(ctx context.Context) {
 	w.erased = !done
 }
 
-// run runs one request between a savepoint and its release. What it returns
-// is a failure of the transaction itself.
+// run runs one request. What it returns is a failure of the transaction
+// itself, or errAgain.
 func (w *writer) run(r *request) error {
 	ctx := context.WithoutCancel(r.ctx)
 	t := &tx{reader: reader{ctx: ctx, store: w.store, conn: w.conn, group: w.group}, ledger: r.ledger}
@@ -271,22 +360,38 @@ func (w *writer) run(r *request) error {
 	} else if t.head, r.err = t.headOf(r.ledger); r.err != nil {
 		return r.err
 	}
+	if w.careful {
+		if err := t.save(); err != nil {
+			return err
+		}
+	}
 	before := *t.head
+	w.group.mark, w.group.flushed = mark{len(w.group.entries), len(w.group.redeemed)}, false
 	r.err = t.call(r)
+	if r.err == nil && w.careful && t.err == nil {
+		t.flush()
+	}
 	failure := t.err
 	if r.err == nil {
 		r.err = failure
 	}
 	t.err = errEnded
-	if !t.saved {
+	if r.err == nil && r.panicked == nil {
+		w.erases = w.erases || t.erased
+		if w.careful {
+			_, err := w.conn.exec(ctx, "RELEASE SAVEPOINT u")
+			return w.store.classify(err)
+		}
 		return nil
 	}
-	if r.err == nil && r.panicked == nil {
-		w.erased = w.erased || t.erased
-		_, err := w.conn.exec(ctx, "RELEASE SAVEPOINT u")
-		return w.store.classify(err)
-	}
 	*t.head = before
+	w.group.takeBack()
+	if !w.careful {
+		if t.wrote || w.group.flushed || failure != nil {
+			return errAgain
+		}
+		return nil
+	}
 	w.group.forget()
 	_, err := w.conn.exec(ctx, "ROLLBACK TO SAVEPOINT u")
 	if err == nil {
@@ -296,6 +401,15 @@ func (w *writer) run(r *request) error {
 		return failure // what ended the transaction
 	}
 	return w.store.classify(err)
+}
+
+// save puts a savepoint behind all that was written so far.
+func (t *tx) save() error {
+	if err := t.flush(); err != nil {
+		return err
+	}
+	_, err := t.conn.exec(t.ctx, "SAVEPOINT u")
+	return t.fail(err)
 }
 
 // call runs the caller's function, and keeps its panic for the caller.

@@ -17,6 +17,8 @@ CREATE TABLE ledger (
     account TEXT NOT NULL,
     mode    TEXT NOT NULL,
     next    INTEGER NOT NULL, -- seq of the next entry
+    indexed INTEGER NOT NULL, -- seq of the first entry that entry_index does not reach
+    latest  INTEGER NOT NULL, -- time of the entry before next
     longest INTEGER NOT NULL, -- microseconds that the longest link lasts
     UNIQUE (account, mode)
 ) STRICT;
@@ -108,7 +110,7 @@ CREATE TABLE entry (
     ledger      INTEGER NOT NULL,
     seq         INTEGER NOT NULL,
     id          TEXT NOT NULL UNIQUE,
-    time        INTEGER NOT NULL,
+    time        INTEGER NOT NULL, -- no earlier than the entry before; the leaf has the clock's
     action      TEXT NOT NULL,
     outcome     TEXT NOT NULL,
     file_id     TEXT,
@@ -119,13 +121,18 @@ CREATE TABLE entry (
     disclosures BLOB NOT NULL,
     PRIMARY KEY (ledger, seq)
 ) STRICT;
-CREATE INDEX entry_list ON entry (ledger, time, seq);
-CREATE INDEX entry_by_action ON entry (ledger, action, time, seq);
-CREATE INDEX entry_by_outcome ON entry (ledger, outcome, time, seq);
-CREATE INDEX entry_by_file ON entry (ledger, file_id, time, seq) WHERE file_id IS NOT NULL;
-CREATE INDEX entry_by_link ON entry (ledger, link_id, time, seq) WHERE link_id IS NOT NULL;
-CREATE INDEX entry_by_key ON entry (ledger, key_id, time, seq) WHERE key_id IS NOT NULL;
-CREATE INDEX entry_by_request ON entry (ledger, request_id, time, seq) WHERE request_id IS NOT NULL;
+
+-- Where entries are found by what they are about: field is action, file, key,
+-- link, outcome or request. A row holds the places of a stretch of the log, as
+-- varints; those of a ledger reach up to ledger.indexed.
+CREATE TABLE entry_index (
+    ledger INTEGER NOT NULL,
+    field  TEXT NOT NULL,
+    value  TEXT NOT NULL,
+    first  INTEGER NOT NULL,
+    seqs   BLOB NOT NULL,
+    PRIMARY KEY (ledger, field, value, first)
+) WITHOUT ROWID, STRICT;
 
 -- What requests with an Idempotency-Key were answered.
 CREATE TABLE answer (
@@ -171,13 +178,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('link', 'link_by_key', '10000000 1000000 100000 1'),
     ('entry', 'sqlite_autoindex_entry_1', '10000000 1'),
     ('entry', 'sqlite_autoindex_entry_2', '10000000 1000000 1'),
-    ('entry', 'entry_list', '10000000 1000000 1 1'),
-    ('entry', 'entry_by_action', '10000000 1000000 100000 1 1'),
-    ('entry', 'entry_by_outcome', '10000000 1000000 300000 1 1'),
-    ('entry', 'entry_by_file', '10000000 1000000 20000 1 1'),
-    ('entry', 'entry_by_link', '10000000 1000000 10000 1 1'),
-    ('entry', 'entry_by_key', '10000000 1000000 50000 1 1'),
-    ('entry', 'entry_by_request', '10000000 1000000 2 1 1');
+    ('entry_index', 'sqlite_autoindex_entry_index_1', '10000000 1000000 100000 10 1');
 ANALYZE sqlite_schema;
 
 -- Written to find out whether anything can be.
