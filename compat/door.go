@@ -91,8 +91,6 @@ type Call interface {
 	// request asks for, and closes them. What is wrong with a Range goes to
 	// Door.Fail from here.
 	Deliver(g *sluice.Grant)
-	// Replayed is the answer that the request was given before, if it was.
-	Replayed() *sluice.Answer
 }
 
 // MaxBody is the largest body that is not an upload, in bytes.

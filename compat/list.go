@@ -25,9 +25,6 @@ func (s Span) Page() sluice.Page {
 // Listed is a span of a list in the vendor's order.
 type Listed[T any] struct {
 	Data []T
-	// More says that there is more in the direction that was asked for: with
-	// Span.Before, before it.
-	More bool
 	// HasBefore and HasAfter say that there is more on either side. Whoever
 	// came from one side may go back there.
 	HasBefore, HasAfter bool
@@ -35,7 +32,7 @@ type Listed[T any] struct {
 
 // Of puts a page of the Service into the order of the span that asked for it.
 func Of[T any](s Span, l sluice.List[T]) Listed[T] {
-	out := Listed[T]{Data: l.Data, More: l.More}
+	out := Listed[T]{Data: l.Data}
 	if s.OldestFirst {
 		out.Data = slices.Clone(l.Data)
 		slices.Reverse(out.Data)

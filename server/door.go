@@ -15,13 +15,14 @@ import (
 // door is a vendor's wire contract that is served.
 type door struct {
 	compat.Door
-	mux *http.ServeMux
+	prefix string // of the paths that lead to it
+	mux    *http.ServeMux
 }
 
 func newDoor(s *Server, served compat.Door) *door {
-	d := &door{served, http.NewServeMux()}
+	d := &door{served, "/compat/" + served.Vendor, http.NewServeMux()}
 	for _, rt := range d.Routes {
-		path := d.prefix() + rt.Path
+		path := d.prefix + rt.Path
 		series := s.metrics.series(path, rt.Method)
 		d.mux.HandleFunc(rt.Method+" "+rt.Path, func(w http.ResponseWriter, r *http.Request) {
 			c := callOf(r.Context())
@@ -35,14 +36,12 @@ func newDoor(s *Server, served compat.Door) *door {
 	return d
 }
 
-func (d *door) prefix() string { return "/compat/" + d.Vendor }
-
 // prefix tells the paths of the doors from each other and from the native API's.
 func (c *call) prefix() string {
 	if c.door == nil {
 		return ""
 	}
-	return c.door.prefix()
+	return c.door.prefix
 }
 
 // chooseDoor finds the door that a request is for, if any, and the request
@@ -50,8 +49,8 @@ func (c *call) prefix() string {
 // on any path that the native API does not serve to everybody.
 func (s *Server) chooseDoor(r *http.Request) (*door, *http.Request) {
 	for _, d := range s.doors {
-		if rest, ok := strings.CutPrefix(r.URL.Path, d.prefix()); ok && (rest == "" || rest[0] == '/') {
-			return d, stripped(r, d.prefix(), rest)
+		if rest, ok := strings.CutPrefix(r.URL.Path, d.prefix); ok && (rest == "" || rest[0] == '/') {
+			return d, stripped(r, d.prefix, rest)
 		}
 	}
 	for _, d := range s.doors {
@@ -152,7 +151,6 @@ func (x *exchange) Service() *sluice.Service { return x.call.server.svc }
 func (x *exchange) Caller() sluice.Caller    { return x.call.caller }
 func (x *exchange) Request() *http.Request   { return x.r }
 func (x *exchange) Header() http.Header      { return x.call.header }
-func (x *exchange) Replayed() *sluice.Answer { return x.call.replayed() }
 
 func (x *exchange) Body(limit int64) ([]byte, error) {
 	c := x.call

@@ -396,6 +396,28 @@ func TestOtherFaces(t *testing.T) {
 	c.do(t, "POST", "/v1/file_links/"+l["id"].(string), "expires_at=").fails(t, 400, invalid, "", "")
 }
 
+// TestLinksOfFile shows the newest links of a file in it, and where the others
+// are.
+func TestLinksOfFile(t *testing.T) {
+	c := newClient(t)
+	id := c.file(t)
+	var made []string
+	for range 11 {
+		c.Clock.Advance(time.Second)
+		made = append(made, c.do(t, "POST", "/v1/file_links", "file="+id).ok(t)["id"].(string))
+	}
+	f := c.do(t, "GET", "/v1/files", "").ok(t)["data"].([]any)[0].(map[string]any)
+	links := f["links"].(map[string]any)
+	data := links["data"].([]any)
+	if len(data) != 10 || data[0].(map[string]any)["id"] != made[10] || data[0].(map[string]any)["file"] != id || links["has_more"] != true {
+		t.Errorf("%v", links)
+	}
+	rest := c.do(t, "GET", links["url"].(string)+"&starting_after="+made[1], "").ok(t)
+	if data := rest["data"].([]any); len(data) != 1 || data[0].(map[string]any)["id"] != made[0] || rest["has_more"] != false {
+		t.Errorf("%v", rest)
+	}
+}
+
 // TestContents reads bytes with the key, whole and in part; each time is in
 // the log.
 func TestContents(t *testing.T) {

@@ -394,6 +394,12 @@ func TestErrors(t *testing.T) {
 			_, err := c.V1Files.Create(ctx, &stripe.FileCreateParams{FileReader: strings.NewReader("x"), Filename: stripe.String("a.txt"), Purpose: stripe.String("business_logo")})
 			return err
 		}, 400, "", "file"},
+		"larger than its purpose allows": {func() error {
+			_, err := c.V1Files.Create(ctx, &stripe.FileCreateParams{
+				FileReader: strings.NewReader(strings.Repeat("x", 30<<20)), Filename: stripe.String("a.png"), Purpose: stripe.String("business_logo"),
+			})
+			return err
+		}, 400, "", "file"},
 		"link of an upload without end": {func() error {
 			_, err := c.V1Files.Create(ctx, &stripe.FileCreateParams{
 				FileReader: strings.NewReader("x"), Filename: stripe.String("a"), Purpose: stripe.String("dispute_evidence"),

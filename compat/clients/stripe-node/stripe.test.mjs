@@ -158,6 +158,8 @@ test('errors', async t => {
   await invalid(upload(stripe, 'a', 'x', 'fun'), 400, undefined, 'purpose');
   await invalid(upload(stripe, 'a.txt', 'x', 'business_logo'), 400, undefined, 'file');
   await invalid(upload(stripe, 'a', 'x', 'selfie', {file_link_data: {create: true}}), 400, undefined, 'file_link_data[expires_at]');
+  await invalid(upload(stripe, 'a.png', Buffer.alloc(30 << 20), 'business_logo'), 400, undefined, 'file');
+  await invalid(upload(stripe, 'a.png', Buffer.alloc(30 << 20), 'fun'), 400, undefined, 'purpose');
   await invalid(stripe.files.list({limit: 101}), 400, 'parameter_invalid_integer', 'limit');
   await invalid(stripe.files.list({starting_after: 'file_none'}), 400, 'resource_missing', 'starting_after');
   await invalid(stripe.files.list({starting_after: file.id, ending_before: file.id}), 400, 'parameters_exclusive', 'starting_after');
@@ -167,6 +169,8 @@ test('errors', async t => {
   await invalid(stripe.fileLinks.update(link.id, {expires_at}), 400, undefined, undefined);
 
   await fails(client(server, 'sk_test_wrong').files.list(), StripeAuthenticationError, 401, undefined, undefined);
+  const stranger = client(server, 'sk_test_wrong');
+  await fails(upload(stranger, 'a.png', Buffer.alloc(30 << 20), 'selfie'), StripeAuthenticationError, 401, undefined, undefined);
   const reader = client(server, server.newKey('--scopes', 'files:read'));
   await fails(reader.fileLinks.retrieve(link.id), StripePermissionError, 403, undefined, undefined);
   assert.equal((await reader.files.retrieve(file.id)).links, null);
