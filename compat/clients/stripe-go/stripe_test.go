@@ -72,6 +72,19 @@ func collect[T any](t *testing.T, list stripe.Seq2[T, error], id func(T) string)
 	return ids
 }
 
+// wantIDs says where two lists part.
+func wantIDs(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if slices.Equal(got, want) {
+		return
+	}
+	same := 0
+	for same < min(len(got), len(want)) && got[same] == want[same] {
+		same++
+	}
+	t.Errorf("%s: %d objects, want %d; the first %d are the same", what, len(got), len(want), same)
+}
+
 func fileID(f *stripe.File) string     { return f.ID }
 func linkID(l *stripe.FileLink) string { return l.ID }
 
@@ -235,16 +248,10 @@ func TestLists(t *testing.T) {
 	}
 	slices.Reverse(files)
 	slices.Reverse(links)
-	newestFirst := func(what string, got, want []string) {
-		t.Helper()
-		if !slices.Equal(got, want) {
-			t.Errorf("%s: %d objects %.80q, want %d %.80q", what, len(got), got, len(want), want)
-		}
-	}
 	hundred := stripe.ListParams{Limit: stripe.Int64(100)}
-	newestFirst("files", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: hundred}), fileID), files)
-	newestFirst("files, ten at a time", collect(t, c.V1Files.List(ctx, nil), fileID), files)
-	newestFirst("links", collect(t, c.V1FileLinks.List(ctx, &stripe.FileLinkListParams{ListParams: hundred}), linkID), links)
+	wantIDs(t, "files", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: hundred}), fileID), files)
+	wantIDs(t, "files, ten at a time", collect(t, c.V1Files.List(ctx, nil), fileID), files)
+	wantIDs(t, "links", collect(t, c.V1FileLinks.List(ctx, &stripe.FileLinkListParams{ListParams: hundred}), linkID), links)
 
 	// Backwards the library gives the oldest first.
 	back := func(from string) stripe.ListParams {
@@ -252,19 +259,19 @@ func TestLists(t *testing.T) {
 	}
 	oldestFirst := slices.Clone(files[:count-1])
 	slices.Reverse(oldestFirst)
-	newestFirst("files backwards", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: back(files[count-1])}), fileID), oldestFirst)
+	wantIDs(t, "files backwards", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: back(files[count-1])}), fileID), oldestFirst)
 	oldestFirst = slices.Clone(links[:count-1])
 	slices.Reverse(oldestFirst)
-	newestFirst("links backwards", collect(t, c.V1FileLinks.List(ctx, &stripe.FileLinkListParams{ListParams: back(links[count-1])}), linkID), oldestFirst)
+	wantIDs(t, "links backwards", collect(t, c.V1FileLinks.List(ctx, &stripe.FileLinkListParams{ListParams: back(links[count-1])}), linkID), oldestFirst)
 
 	single := stripe.ListParams{Limit: stripe.Int64(3), StartingAfter: stripe.String(files[4]), Single: true}
-	newestFirst("one page", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: single}), fileID), files[5:8])
+	wantIDs(t, "one page", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: single}), fileID), files[5:8])
 
 	var evidence []string
 	for i := 0; i < count; i += 2 {
 		evidence = append(evidence, files[i])
 	}
-	newestFirst("purpose", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: hundred, Purpose: stripe.String("dispute_evidence")}), fileID), evidence)
+	wantIDs(t, "purpose", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: hundred, Purpose: stripe.String("dispute_evidence")}), fileID), evidence)
 	checkTimes(t, p, c, files, links)
 }
 
@@ -276,9 +283,7 @@ func checkTimes(t *testing.T, p *process, c *stripe.Client, files, links []strin
 	youngLink := link(t, c, &stripe.FileLinkCreateParams{File: stripe.String(young.ID), ExpiresAt: stripe.Int64(young.Created + 2)})
 	want := func(what string, got []string, want ...string) {
 		t.Helper()
-		if !slices.Equal(got, want) {
-			t.Errorf("%s: %.200q, want %.200q", what, got, want)
-		}
+		wantIDs(t, what, got, want)
 	}
 	byFile := func(p stripe.FileListParams) []string { return collect(t, c.V1Files.List(ctx, &p), fileID) }
 	byLink := func(p stripe.FileLinkListParams) []string { return collect(t, c.V1FileLinks.List(ctx, &p), linkID) }
