@@ -83,7 +83,7 @@ func (s *Service) open(t testing.TB) {
 		t.Fatal(err)
 	}
 	config := s.config
-	config.Store, config.Blobs = s.Store, s.Blobs
+	config.Store, config.Blobs = s.Store, blob.Cached(s.Blobs)
 	if s.Service, err = sluice.New(config); err != nil {
 		t.Fatal(err)
 	}
