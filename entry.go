@@ -52,6 +52,7 @@ const (
 	FileHeld        Action = "file.held"
 	FileReleased    Action = "file.released"
 	FileRetainedOut Action = "file.retained_out"
+	FileRead        Action = "file.read"
 	FileEnded       Action = "file.deleted"
 	LinkCreated     Action = "link.created"
 	LinkUpdated     Action = "link.updated"

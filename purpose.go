@@ -70,11 +70,14 @@ func (s Purposes) List() []Purpose {
 	return slices.SortedFunc(maps.Values(s), func(a, b Purpose) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// DefaultPurposes is the set of an installation that configures none.
+const mib, gib = 1 << 20, 1 << 30
+
+// DefaultPurposes is the set of an installation that configures none: Sluice's
+// own purposes, and those of the vendors whose wire contracts it serves under
+// their own names, so that what a client says comes back to it as it was.
 func DefaultPurposes() Purposes {
-	const mib, gib = 1 << 20, 1 << 30
 	documents := []string{"application/pdf", "image/jpeg", "image/png"}
-	set, err := NewPurposes([]Purpose{
+	set, err := NewPurposes(append(vendorPurposes(), []Purpose{
 		{Name: "attachment", Title: "Attachment", MaxSize: 5 * gib, Linkable: true},
 		{Name: "invoice", Title: "Invoice", MaxSize: 100 * mib, Linkable: true},
 		{Name: "tax_document", Title: "Tax document", MaxSize: 100 * mib, Linkable: true},
@@ -86,9 +89,50 @@ func DefaultPurposes() Purposes {
 		{Name: "import", Title: "Import", MaxSize: 50 * gib},
 		{Name: "export", Title: "Export", MaxSize: 50 * gib, Linkable: true},
 		{Name: "generic", Title: "Generic", MaxSize: 50 * gib, Linkable: true},
-	})
+	}...))
 	if err != nil {
 		panic(err)
 	}
 	return set
+}
+
+// vendorPurposes are the purposes that clients of vendors name.
+func vendorPurposes() (list []Purpose) {
+	pictures := []string{"image/gif", "image/jpeg", "image/png", "image/webp"}
+	for name, title := range map[string]string{
+		// Metorial
+		"user_image":         "Picture of a user",
+		"organization_image": "Picture of an organization",
+		// Digital River
+		"tax_document_customer_upload": "Tax document of a customer",
+		"customer_invoice":             "Customer invoice",
+		"customer_credit_memo":         "Customer credit memo",
+		// Stripe
+		"account_requirement":                 "Account requirement",
+		"additional_verification":             "Additional verification",
+		"business_icon":                       "Business icon",
+		"business_logo":                       "Business logo",
+		"customer_signature":                  "Customer signature",
+		"dispute_evidence":                    "Dispute evidence",
+		"document_provider_identity_document": "Identity document by a provider",
+		"finance_report_run":                  "Finance report",
+		"financial_account_statement":         "Statement of a financial account",
+		"identity_document_downloadable":      "Identity document, downloadable",
+		"issuing_regulatory_reporting":        "Regulatory report of an issuer",
+		"pci_document":                        "PCI document",
+		"platform_terms_of_service":           "Terms of service",
+		"selfie":                              "Selfie",
+		"sigma_scheduled_query":               "Result of a scheduled query",
+		"tax_document_user_upload":            "Uploaded tax document",
+		"terminal_android_apk":                "App of a card reader",
+		"terminal_reader_splashscreen":        "Splash screen of a card reader",
+	} {
+		p := Purpose{Name: name, Title: title, MaxSize: 100 * mib, Linkable: true}
+		switch name {
+		case "user_image", "organization_image", "business_icon", "business_logo", "terminal_reader_splashscreen":
+			p.Types, p.MaxSize = pictures, 10*mib
+		}
+		list = append(list, p)
+	}
+	return list
 }

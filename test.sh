@@ -21,9 +21,9 @@ packages=(
   'golang-go       | command -v go || ls "$cache/$toolchain/bin/go"'     # any Go can fetch the one above
 )
 
-# What only the lint of the OpenAPI document needs. Where it is missing and cannot be installed, that part is skipped;
-# under CI=true it fails.
-lint_packages=(
+# What only the lint of the OpenAPI document and the clients of vendors for Node need. Where it is missing and cannot be
+# installed, those parts are skipped; under CI=true they fail.
+npm_packages=(
   'nodejs          | command -v node'                                    # 18.17 or newer
   'npm             | command -v npm'
 )
@@ -38,7 +38,7 @@ missing() { # missing ENTRY...: which of these packages are not there
 install_packages() {
   local absent
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    absent=$(missing "${packages[@]}" "${lint_packages[@]}")
+    absent=$(missing "${packages[@]}" "${npm_packages[@]}")
     [ -n "$absent" ] || return 0
     echo "test.sh: installing $absent"
     apt-get -qq update
@@ -84,17 +84,21 @@ formatted() {
   [ -z "$files" ] || { echo "gofmt would change:" $files; return 1; }
 }
 
-linted() {
-  local absent linter=tools/openapi-lint
-  absent=$(missing "${lint_packages[@]}")
+in_node() { # in_node FOLDER SCRIPT: install what the folder's lock names, and run a script of its package.json
+  local absent
+  absent=$(missing "${npm_packages[@]}")
   if [ -n "$absent" ]; then
     [ "${CI:-}" != true ] || { echo "missing: $absent"; return 1; }
-    echo "test.sh: api/openapi.json is not linted here, for want of $absent"
+    echo "test.sh: $1 is not run here, for want of $absent"
     return
   fi
-  [ "$linter/node_modules/.package-lock.json" -nt "$linter/package-lock.json" ] ||
-    npm --prefix "$linter" ci --ignore-scripts --no-audit --no-fund --loglevel=error || return
-  npm --prefix "$linter" run --silent lint
+  [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] ||
+    npm --prefix "$1" ci --ignore-scripts --no-audit --no-fund --loglevel=error || return
+  npm --prefix "$1" run --silent "$2"
+}
+
+in_go() { # in_go FOLDER: vet and test a module of its own
+  go vet -C "$1" ./... && go test -C "$1" -count=1 -timeout 3m ./...
 }
 
 install_packages
@@ -111,8 +115,10 @@ part gofmt formatted
 part vet go vet ./...
 part staticcheck go tool staticcheck ./...
 part build go build ./...
-part lint linted
+part lint in_node tools/openapi-lint lint
 part fsck-tool go build -C tools/fsck -o /dev/null github.com/transparency-dev/tessera/cmd/fsck
 part s3-server go build -C tools/versitygw -o /dev/null github.com/versity/versitygw/cmd/versitygw # minutes, the first time
 part fsck go test -count=1 -timeout 3m -run '^TestFsck$' ./store # fills a log too large for the race detector
+part stripe-go in_go compat/clients/stripe-go
+part stripe-node in_node compat/clients/stripe-node test
 part tests go test -race -count=1 -timeout 8m ./...

@@ -27,32 +27,48 @@ const (
 // form is an upload as it comes in, part by part.
 type form struct {
 	fields
-	parts    *multipart.Reader
-	text     *budget
-	count    int
+	parts
 	part     *filePart
 	promised *promise // of the body as a whole
+}
+
+// parts reads the parts of a form, whatever their names mean.
+type parts struct {
+	parts *multipart.Reader
+	text  *budget
+	count int
+	found *multipart.Part                 // the file, once it was reached
+	name  string                          // of the file, as declared
+	named bool                            // whether the file has a name
+	take  func(name, value string)        // takes a part that is a field
+	limit func(name string) (bytes int64) // of a field: no more than one byte beyond it is read
 }
 
 // filePart is the part that is the file: its name and type as declared, and
 // its bytes.
 type filePart struct {
-	form     *form
-	part     *multipart.Part
+	content  *contentPart
 	name     string
 	sha256   *sluice.Digest // that is promised of its bytes
 	promised *promise       // what else is
 }
 
 func openForm(body io.Reader, contentType string) (*form, error) {
+	f := &form{fields: newFields()}
+	var err error
+	f.parts, err = openParts(body, contentType, f.set, fieldLimit)
+	return f, err
+}
+
+func openParts(body io.Reader, contentType string, take func(name, value string), limit func(name string) int64) (parts, error) {
 	t, params, err := mime.ParseMediaType(contentType)
 	if err != nil || t != "multipart/form-data" || params["boundary"] == "" {
-		return nil, sluice.Errorf(sluice.CodeUnsupportedType, "the body must be multipart/form-data with a boundary")
+		return parts{}, sluice.Errorf(sluice.CodeUnsupportedType, "the body must be multipart/form-data with a boundary")
 	}
 	// The multipart reader asks for 4 KiB at a time; the connection is read in
 	// larger pieces.
 	text := &budget{r: bufio.NewReaderSize(body, 64<<10), left: maxFormText}
-	return &form{fields: newFields(), parts: multipart.NewReader(text, params["boundary"]), text: text}, nil
+	return parts{parts: multipart.NewReader(text, params["boundary"]), text: text, take: take, limit: limit}, nil
 }
 
 // untilFile reads the fields that stand before the file, and gives the file.
@@ -60,12 +76,15 @@ func (f *form) untilFile() (io.Reader, error) {
 	if err := f.read(); err != nil {
 		return nil, err
 	}
-	if f.part == nil {
+	if f.found == nil {
 		f.invalid.Add("file", "required", "the form has no part named file")
 		if f.purpose == "" {
 			f.invalid.Add("purpose", "required", "purpose is required; GET /v1/purposes lists them")
 		}
+		return nil, f.invalid.Err()
 	}
+	f.part = &filePart{content: f.content(), name: f.name}
+	f.part.sha256, f.part.promised = promised(f.found.Header, &f.invalid).sha256()
 	return f.part, f.invalid.Err()
 }
 
@@ -80,7 +99,7 @@ func (f *form) describe() (sluice.NewFile, error) {
 			return sluice.NewFile{}, broken(err)
 		}
 	}
-	n, err := f.file(f.part.part.Header.Get("Content-Type"))
+	n, err := f.file(f.found.Header.Get("Content-Type"))
 	if err != nil {
 		return n, err
 	}
@@ -93,37 +112,55 @@ func (f *form) describe() (sluice.NewFile, error) {
 
 // read reads parts up to the file, or to the end when the file has been.
 func (f *form) read() error {
+	err := f.parts.read()
+	if err == errSecondFile {
+		f.invalid.Add("file", "too_many", "a form brings one file")
+		return f.invalid.Err()
+	}
+	return err
+}
+
+var errSecondFile = &sluice.Error{
+	Code: sluice.CodeValidation, Param: "file", Detail: "a form brings one file",
+	Fields: []sluice.FieldError{{Param: "file", Code: "too_many", Message: "a form brings one file"}},
+}
+
+// read reads parts up to the file, or to the end when the file has been.
+func (p *parts) read() error {
 	for {
-		part, err := f.parts.NextRawPart()
+		part, err := p.parts.NextRawPart()
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
 			return broken(err)
 		}
-		if f.count++; f.count > maxParts {
+		if p.count++; p.count > maxParts {
 			return sluice.Errorf(sluice.CodeTooLarge, "the form has more than %d parts", maxParts)
 		}
 		name, params, err := disposition(part)
 		if err != nil {
 			return err
 		}
-		if name == "file" && f.part != nil {
-			f.invalid.Add("file", "too_many", "a form brings one file")
-			return f.invalid.Err()
+		if name == "file" && p.found != nil {
+			return errSecondFile
 		}
 		if name == "file" {
-			f.part = &filePart{form: f, part: part, name: unescapeFilename(params["filename"])}
-			f.part.sha256, f.part.promised = promised(part.Header, &f.invalid).sha256()
+			p.found = part
+			p.name, p.named = params["filename"]
+			p.name = unescapeFilename(p.name)
 			return nil
 		}
-		value, err := io.ReadAll(io.LimitReader(part, fieldLimit(name)+1))
+		value, err := io.ReadAll(io.LimitReader(part, p.limit(name)+1))
 		if err != nil {
 			return broken(err)
 		}
-		f.set(name, string(value))
+		p.take(name, string(value))
 	}
 }
+
+// content gives the bytes of the file that was reached.
+func (p *parts) content() *contentPart { return &contentPart{p.found, p.text} }
 
 // disposition reads what a part says of itself.
 func disposition(part *multipart.Part) (name string, params map[string]string, err error) {
@@ -144,16 +181,28 @@ func unescapeFilename(name string) string {
 	return strings.NewReplacer("%22", `"`, "%0D", "\r", "%0A", "\n").Replace(name)
 }
 
-// Read gives the bytes of the file, which count against no budget here.
-func (p *filePart) Read(b []byte) (int, error) {
-	p.form.text.open = true
+// contentPart is the bytes of a form's file, which count against no budget
+// here.
+type contentPart struct {
+	part *multipart.Part
+	text *budget
+}
+
+func (p *contentPart) Read(b []byte) (int, error) {
+	p.text.open = true
 	n, err := p.part.Read(b)
-	p.form.text.open = false
-	if p.promised != nil {
-		_, _ = p.promised.Write(b[:n])
-	}
+	p.text.open = false
 	if err != nil && err != io.EOF {
 		err = broken(err)
+	}
+	return n, err
+}
+
+// Read gives the bytes of the file, and hashes them for what was promised.
+func (p *filePart) Read(b []byte) (int, error) {
+	n, err := p.content.Read(b)
+	if p.promised != nil {
+		_, _ = p.promised.Write(b[:n])
 	}
 	return n, err
 }

@@ -22,6 +22,7 @@ type call struct {
 	route     string        // the pattern's path; never the path itself, which may hold a token
 	operation string        // of the route
 	series    *series       // what is observed of the route
+	door      *door         // that the request came through; nil for the native API
 	asked     http.Header   // of the request
 	caller    sluice.Caller // on routes that ask for a key
 	version   int           // that is spoken with the caller, in server.versions
@@ -54,10 +55,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = rc.SetReadDeadline(c.began.Add(bodyTimeout))
 	}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	c.door, r = s.chooseDoor(r)
 	defer c.finish(w, r)
-	if isClean(r) {
+	switch {
+	case c.door != nil:
+		c.door.enter(c, w, r)
+	case isClean(r):
 		s.mux.ServeHTTP(w, r)
-	} else {
+	default:
 		s.unrouted(w, r)
 	}
 }
@@ -162,13 +167,16 @@ func (c *call) admit(r *http.Request, scope sluice.Scope, json bool) error {
 }
 
 // authenticate finds the caller behind the key of a request (RFC 6750 section
-// 2.1).
+// 2.1). A door may take it by Basic authentication too.
 func (c *call) authenticate(r *http.Request) (err error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
 		return sluice.Errorf(sluice.CodeUnauthenticated, "give an API key: Authorization: Bearer sk_…")
 	}
 	scheme, secret, _ := strings.Cut(headers[0], " ")
+	if user, _, ok := r.BasicAuth(); ok && c.door != nil && c.door.Basic {
+		scheme, secret = "Bearer", user
+	}
 	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") {
 		return sluice.Errorf(sluice.CodeUnauthenticated, "the Authorization header is not one Bearer key")
 	}

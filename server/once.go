@@ -28,7 +28,7 @@ func (c *call) identify(r *http.Request) error {
 
 // begun is the fingerprint of a request as far as its method and path go.
 func (c *call) begun() sluice.Digest {
-	return c.server.svc.Fingerprint(c.method, c.url.EscapedPath())
+	return c.server.svc.Fingerprint(c.method, c.prefix()+c.url.EscapedPath())
 }
 
 // onceKey reads the value of an Idempotency-Key: the text as it is or, as

@@ -38,9 +38,10 @@ var problems = map[sluice.Code]struct {
 	sluice.CodeStorageFull:        {507, "The storage is full"},
 }
 
-// problem turns an error into what the caller sees of it, and sets the headers
-// that belong to it. What must stay hidden goes to the log.
-func (c *call) problem(ctx context.Context, err error) *api.Problem {
+// failure turns an error into the one that the caller is told of, whatever
+// face it is told on, and sets Retry-After. What must stay hidden goes to the
+// log.
+func (c *call) failure(ctx context.Context, err error) *sluice.Error {
 	found := asError(ctx, err)
 	e := c.settle(ctx, found)
 	if e != found {
@@ -53,6 +54,21 @@ func (c *call) problem(ctx context.Context, err error) *api.Problem {
 	if row.status >= 500 {
 		c.server.log.Error("request failed", "request", c.id, "route", c.route, "code", string(e.Code), "error", err)
 	}
+	if row.status == http.StatusTooManyRequests || row.status == http.StatusServiceUnavailable {
+		c.header.Set("Retry-After", strconv.FormatInt(retryAfter(e), 10))
+	}
+	return e
+}
+
+func retryAfter(e *sluice.Error) (seconds int64) {
+	return wholeSeconds(cmp.Or(e.RetryAfter, time.Second))
+}
+
+// problem turns an error into what a caller of the native API sees of it, and
+// sets the headers that belong to it.
+func (c *call) problem(ctx context.Context, err error) *api.Problem {
+	e := c.failure(ctx, err)
+	row := problems[e.Code]
 	page := c.server.svc.PublicURL() + "/docs/errors/" + string(e.Code)
 	p := &api.Problem{
 		Type: page, Title: row.title, Status: row.status, Code: string(e.Code), Detail: e.Detail,
@@ -72,14 +88,18 @@ func (c *call) problem(ctx context.Context, err error) *api.Problem {
 	case http.StatusUnauthorized:
 		c.header.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		p.RetryAfter = wholeSeconds(cmp.Or(e.RetryAfter, time.Second))
-		c.header.Set("Retry-After", strconv.FormatInt(p.RetryAfter, 10))
+		p.RetryAfter = retryAfter(e)
 	}
 	return p
 }
 
-// fail answers with the problem that err is.
+// fail answers with the problem that err is, in the form of the face that was
+// asked.
 func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if c.door != nil {
+		c.failAtDoor(w, r, err)
+		return
+	}
 	p := c.problem(r.Context(), err)
 	c.answer(w, p.Status, api.ProblemType, p)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"sluice"
+	"sluice/compat"
 )
 
 // How long a peer may take. Transfers have no limit as a whole: what ends them
@@ -39,6 +40,9 @@ type Options struct {
 	// From is who files are from, as the pages of links that ask first say it;
 	// "" to say nothing.
 	From string
+	// Doors are the wire contracts of vendors that are served beside the
+	// native API, on the same service and with the same limits.
+	Doors []compat.Door
 }
 
 // Server answers HTTP. It is safe for concurrent use.
@@ -51,6 +55,8 @@ type Server struct {
 	limiter    *limiter
 	proxies    trust
 	versions   []version
+	public     map[string]bool // patterns of routes that ask for no key
+	doors      []*door
 	metrics    *metrics
 	exposition http.Handler // of metrics
 
@@ -71,7 +77,7 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 	}
 	s := &Server{
 		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout,
-		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(),
+		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(), public: map[string]bool{},
 		documentation: sync.OnceValue(newDocumentation), from: opts.From,
 	}
 	if public, err := url.Parse(svc.PublicURL()); err == nil {
@@ -81,8 +87,14 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 	s.api = newAPI(s)
 	for _, rt := range s.routes() {
 		rt.mount(s, rt)
+		if rt.scope == public {
+			s.public[rt.method+" "+rt.path] = true
+		}
 	}
 	s.mux.HandleFunc("/", s.unrouted)
+	for _, d := range opts.Doors {
+		s.doors = append(s.doors, newDoor(s, d))
+	}
 	return s, nil
 }
 
@@ -114,13 +126,15 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 }
 
 // methods gives the methods that the path of r has.
-func (s *Server) methods(r *http.Request) (allowed []string) {
+func (s *Server) methods(r *http.Request) (allowed []string) { return methodsOf(s.mux, r) }
+
+func methodsOf(mux *http.ServeMux, r *http.Request) (allowed []string) {
 	if !isClean(r) {
 		return nil
 	}
 	for _, method := range []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"} {
 		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
-		if _, pattern := s.mux.Handler(probe); pattern != "/" {
+		if _, pattern := mux.Handler(probe); pattern != "/" {
 			allowed = append(allowed, method)
 		}
 	}

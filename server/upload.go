@@ -30,7 +30,7 @@ type upload interface {
 // go to their place as they come, and of an upload that fails nothing is kept.
 func (s *Server) createFile(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
-	created, err := c.store(w, r)
+	created, err := c.store(w, r, func(in *flow) (upload, error) { return c.upload(in, r) })
 	if err != nil {
 		c.fail(w, r, err)
 		return
@@ -60,11 +60,11 @@ func (s *Server) createFile(w http.ResponseWriter, r *http.Request) {
 	c.answer(w, http.StatusCreated, "application/json", out)
 }
 
-// store gives the service what comes in.
-func (c *call) store(w http.ResponseWriter, r *http.Request) (sluice.CreatedFile, error) {
+// store gives the service what comes in; begin finds out what form it has.
+func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (upload, error)) (sluice.CreatedFile, error) {
 	in, stop := c.flowing(w, r)
 	defer stop()
-	up, err := c.upload(in, r)
+	up, err := begin(in)
 	if err != nil {
 		return sluice.CreatedFile{}, c.recognise("", err, in)
 	}

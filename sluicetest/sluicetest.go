@@ -19,6 +19,8 @@ import (
 
 	"sluice"
 	"sluice/blob"
+	"sluice/compat"
+	"sluice/compat/stripe"
 	"sluice/ledger"
 	"sluice/server"
 	"sluice/store"
@@ -90,7 +92,7 @@ func (s *Service) open(t testing.TB) {
 		t.Fatal(err)
 	}
 	config := s.config
-	config.Store, config.Blobs = s.Store, s.Blobs
+	config.Store, config.Blobs = s.Store, blob.Cached(s.Blobs)
 	if s.Service, err = sluice.New(config); err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +253,7 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options))
 	s := &Server{URL: "http://" + ts.Listener.Addr().String(), listen: ts}
 	s.Service = newService(t, s.URL, database)
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
-	s.opts = server.Options{Log: slog.New(slog.NewTextHandler(s.Log, nil)), Rates: map[sluice.Mode]server.Rate{}}
+	s.opts = server.Options{Log: slog.New(slog.NewTextHandler(s.Log, nil)), Rates: map[sluice.Mode]server.Rate{}, Doors: []compat.Door{stripe.Door()}}
 	for _, f := range adjust {
 		f(&s.opts)
 	}

@@ -190,7 +190,7 @@ func (r *reader) Entries(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Page)
 }
 
 func (r *reader) entryList(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Page) (q *entryList, err error) {
-	q = &entryList{reader: r, up: p.Before != "", limit: p.Limit + 1}
+	q = &entryList{reader: r, up: p.Up(), limit: p.Limit + 1}
 	q.filter(f)
 	if q.ledger, err = r.ledgerID(l); err != nil {
 		return nil, err

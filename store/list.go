@@ -184,7 +184,7 @@ func list[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sl
 	if err := q.cursor(r, ledger, p, &s); err != nil {
 		return sluice.List[T]{}, err
 	}
-	rows, err := many(r, fields, q.query(p.Before != ""), q.args(ledger, s, p.Limit+1)...)
+	rows, err := many(r, fields, q.query(p.Up()), q.args(ledger, s, p.Limit+1)...)
 	if err != nil {
 		return sluice.List[T]{}, err
 	}
@@ -209,7 +209,7 @@ func pageFrom[T any](rows []T, p sluice.Page) sluice.List[T] {
 	if more {
 		rows = rows[:p.Limit]
 	}
-	if p.Before != "" {
+	if p.Up() {
 		slices.Reverse(rows)
 	}
 	return sluice.List[T]{Data: rows, More: more}

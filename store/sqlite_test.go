@@ -395,7 +395,7 @@ func TestSQLiteGroups(t *testing.T) {
 		wg.Go(func() {
 			l := sluice.LedgerID{Account: fmt.Sprint("acct_", i), Mode: sluice.Live}
 			update(t, s, l, func(given sluice.Tx) error {
-				largest = max(largest, len(given.(*tx).group.heads))
+				largest = max(largest, 1+len(given.(*tx).group.entries))
 				return given.Record(newEntry(l))
 			})
 		})

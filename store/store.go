@@ -45,6 +45,9 @@ type dialect struct {
 	view  string // begins a read-only snapshot
 	// placeholder stands for the nth argument of a statement with many, from 1.
 	placeholder func(n int) string
+	// version gives a number that changes when another connection has written.
+	// nil: the database has none, and groups know nothing of each other.
+	version func(context.Context, *conn) (int64, error)
 	// code is the class of a driver's error, "" when it has none.
 	code func(error) sluice.Code
 	// locked says whether begin failed because another process has the lock.

@@ -405,6 +405,7 @@ func checkList[T any](t *testing.T, s sluice.Store, c listed[T], all []T, id fun
 	check(sluice.Page{Limit: sluice.MaxPageSize}, belong, false)
 	for _, limit := range []int{1, 7} {
 		check(sluice.Page{Limit: limit}, belong[:min(limit, len(belong))], len(belong) > limit)
+		check(sluice.Page{Limit: limit, Last: true}, belong[max(0, len(belong)-limit):], len(belong) > limit)
 		for i, cursor := range all {
 			if limit == 1 && i%8 > 0 {
 				continue

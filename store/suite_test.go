@@ -42,6 +42,7 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"03 neighbours are untouched", testNeighbours},
 		{"04 seq has no gap", testSeq},
 		{"04 entries stand in the order of decisions", testDecisions},
+		{"04 what another process has changed is known", testTwo},
 		{"05 updates of a ledger do not overlap", testOverlap},
 		{"05 an update reads its own changes", testOwnChanges},
 		{"05 an update that was foreseen reads what is", testForeseen},
@@ -674,6 +675,38 @@ func testDecisions(t *testing.T, db database) {
 		if !ended[id] || l.Downloads != redeemed[id] {
 			t.Errorf("%s: ended %v, %d downloads, %d entries tell of one", id, ended[id], l.Downloads, redeemed[id])
 		}
+	}
+}
+
+// testTwo has two processes change what the other has read, in turn.
+func testTwo(t *testing.T, db database) {
+	stores := []*Store{openStore(t, db), openStore(t, db)}
+	update(t, stores[0], live, func(tx sluice.Tx) error {
+		return errors.Join(tx.CreateFile(newFile(live, "file_1"), newEntry(live)), tx.CreateKey(newKey(live, "key_1"), newEntry(live)),
+			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)))
+	})
+	for i := range int64(20) {
+		update(t, stores[i%2], live, func(tx sluice.Tx) error {
+			size, err := tx.Size(live)
+			if want := 3 + 4*i; err != nil || size != want {
+				t.Errorf("%d entries, %v, want %d", size, err, want)
+			}
+			l, err := tx.Link(live, "link_1")
+			if err != nil || l.Downloads != i || l.Reason != fmt.Sprint(i) && i > 0 {
+				t.Errorf("round %d: %+v, %v", i, l, err)
+			}
+			f, err := tx.File(live, "file_1")
+			if err != nil || f.Title != fmt.Sprint(i) && i > 0 {
+				t.Errorf("round %d: %+v, %v", i, f, err)
+			}
+			k, err := tx.Key(live, "key_1")
+			if err != nil || k.Name != fmt.Sprint(i) && i > 0 {
+				t.Errorf("round %d: %+v, %v", i, k, err)
+			}
+			l.Reason, f.Title, k.Name = fmt.Sprint(i+1), fmt.Sprint(i+1), fmt.Sprint(i+1)
+			return errors.Join(tx.UpdateLink(l, newEntry(live)), tx.UpdateFile(f, newEntry(live)), tx.UpdateKey(k, newEntry(live)))
+		})
+		update(t, stores[i%2], live, func(tx sluice.Tx) error { return tx.Redeemed("link_1", epoch, newEntry(live)) })
 	}
 }
 

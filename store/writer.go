@@ -154,6 +154,10 @@ type writer struct {
 	// beyond is what lies beyond the indexes of ledgers, as this process knows
 	// it; indexing is what it will be after this group.
 	beyond, indexing map[int64]unindexed
+	// version is what the database said when the last group began, settled that
+	// this group was committed whole and nothing was taken back.
+	version int64
+	settled bool
 	// careful has each Update run behind a savepoint of its own.
 	careful bool
 	// erases tells that the running group erases something, erased that
@@ -162,8 +166,8 @@ type writer struct {
 }
 
 // group is what the requests that share a transaction know of the database,
-// and what they have not written yet. Between groups another process may change
-// the database, so each starts from nothing.
+// and what they have not written yet. What it knows it keeps for the next
+// group, but only where the database tells that nobody else has written since.
 type group struct {
 	heads map[sluice.LedgerID]*head
 	keys  map[object]sluice.Key
@@ -189,10 +193,19 @@ func newGroup() *group {
 	}
 }
 
-// clear has the group start from nothing.
-func (g *group) clear() {
-	clear(g.heads)
-	g.forget()
+// maxKnown is how many objects a group keeps for the next.
+const maxKnown = 4096
+
+// start readies the group for another transaction; know says whether what it
+// knows still holds.
+func (g *group) start(know bool) {
+	if !know || len(g.keys)+len(g.files)+len(g.links)+len(g.heads) > maxKnown {
+		clear(g.heads)
+		g.forget()
+	}
+	for _, h := range g.heads {
+		h.fresh, h.changed = h.fresh[:0], false
+	}
 	clear(g.entries)
 	g.entries, g.redeemed = g.entries[:0], g.redeemed[:0]
 }
@@ -238,6 +251,7 @@ func (w *writer) commit(requests []*request) {
 	}
 	w.careful = false
 	if err == nil {
+		w.settled = true
 		w.learn()
 		w.scrub(ctx)
 		return
@@ -263,10 +277,10 @@ const maxBeyond = 1024
 var errAgain = errors.New("the group has to run again")
 
 func (w *writer) attempt(ctx context.Context, requests []*request) error {
-	w.group.clear()
 	w.erases = false
 	clear(w.indexing)
 	err := w.begin(ctx)
+	w.group.start(err == nil && w.unchanged(ctx))
 	if err == nil {
 		err = w.lock(ctx, requests)
 	}
@@ -301,9 +315,22 @@ func (w *writer) rollBack(ctx context.Context) {
 	}
 }
 
+// unchanged reports whether the database is as the last group has left it.
+func (w *writer) unchanged(ctx context.Context) bool {
+	if w.store.dialect.version == nil {
+		return false
+	}
+	version, err := w.store.dialect.version(ctx, w.conn)
+	same := err == nil && w.settled && version == w.version
+	w.version, w.settled = version, false
+	return same
+}
+
 func (w *writer) begin(ctx context.Context) (err error) {
 	for deadline := time.Now().Add(w.store.wait); ; {
-		w.conn, err = w.store.start(ctx, w.conn, w.store.db, w.store.begin)
+		before := w.conn
+		w.conn, err = w.store.start(ctx, before, w.store.db, w.store.begin)
+		w.settled = w.settled && w.conn == before // versions are those of one connection
 		if err == nil || !w.store.locked(err) || time.Now().After(deadline) {
 			return w.store.classify(err)
 		}

@@ -61,7 +61,7 @@ func openData(dir string, c sluice.Config, create bool) (*installation, error) {
 		return nil, errors.Join(err, records.Close())
 	}
 	i := &installation{store: records, blobs: bytes}
-	c.Store, c.Blobs = records, bytes
+	c.Store, c.Blobs = records, blob.Cached(bytes)
 	i.service, err = sluice.New(c)
 	if err != nil {
 		return nil, errors.Join(err, i.close())

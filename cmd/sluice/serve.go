@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"sluice"
+	"sluice/compat"
+	"sluice/compat/stripe"
 	"sluice/server"
 )
 
@@ -108,8 +110,11 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 	return "http://" + addr.String(), nil
 }
 
+// doors are the vendors' wire contracts that are served beside the native API.
+func doors() []compat.Door { return []compat.Door{stripe.Door()} }
+
 func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
-	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies}
+	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies, Doors: doors()}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]server.Rate{}
 	}

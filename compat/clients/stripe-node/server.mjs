@@ -1,0 +1,47 @@
+// Starts Sluice servers for the tests: the binary is built from this repository,
+// or is the one that SLUICE_BINARY names.
+import {execFileSync, spawn} from 'node:child_process';
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {createInterface} from 'node:readline';
+import {fileURLToPath} from 'node:url';
+import Stripe from 'stripe';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'sluice-stripe-node-'));
+let binary = process.env.SLUICE_BINARY;
+if (!binary) {
+  binary = join(folder, 'sluice');
+  execFileSync('go', ['build', '-o', binary, './cmd/sluice'], {cwd: root, stdio: 'inherit'});
+}
+process.on('exit', () => rmSync(folder, {recursive: true, force: true}));
+
+// start runs a server until the test ends.
+export async function start(t, ...flags) {
+  const data = mkdtempSync(join(folder, 'data-'));
+  const child = spawn(binary, ['serve', '--listen', '127.0.0.1:0', '--data', data, ...flags], {stdio: ['ignore', 'pipe', 'ignore']});
+  const exited = new Promise(resolve => child.on('exit', resolve));
+  t.after(async () => {
+    child.kill('SIGTERM');
+    await exited;
+  });
+  let url, key;
+  for await (const line of createInterface({input: child.stdout})) {
+    url ??= line.match(/Welcome to Sluice at (\S+)/)?.[1];
+    key ??= line.match(/KEY=(sk_test_\w+)/)?.[1];
+    if (key) break;
+  }
+  child.stdout.resume();
+  // newKey makes a key by the command line, as an operator does.
+  const newKey = (...more) => JSON.parse(
+    execFileSync(binary, ['key', 'create', '--json', '--data', data, '--mode', 'test', '--name', 'test', ...more]),
+  ).secret;
+  return {url, key, newKey};
+}
+
+// client is Stripe's client with another address, and nothing else changed.
+export function client({url}, key) {
+  const {hostname, port} = new URL(url);
+  return new Stripe(key, {host: hostname, port, protocol: 'http', maxNetworkRetries: 0, telemetry: false});
+}

@@ -1,0 +1,69 @@
+package sluice_test
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+// TestReadFile reads a file with a key: what was decided is in the log before
+// there is a byte.
+func TestReadFile(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("hello")
+	g, err := f.ReadFile(ctx, f.caller, file.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Content.Close()
+	entries := f.base.Entries(t, f.ledger)
+	last := entries[len(entries)-1]
+	if last.Action != sluice.FileRead || last.Outcome != sluice.Allowed || last.File.ID != file.ID || last.Actor != f.caller.Actor {
+		t.Errorf("the entry is %+v", last)
+	}
+	content, err := io.ReadAll(g.Content)
+	if err != nil || string(content) != "hello" || g.File.ID != file.ID {
+		t.Errorf("%q, %v", content, err)
+	}
+
+	_, err = f.ReadFile(ctx, f.newCaller(f.ledger, sluice.LinksRead), file.ID)
+	wantCode(t, err, sluice.CodeForbidden)
+	_, err = f.ReadFile(ctx, f.newCaller(f.base.Ledger(sluice.Live)), file.ID)
+	wantCode(t, err, sluice.CodeNotFound)
+	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.ReadFile(ctx, f.caller, file.ID)
+	wantCode(t, err, sluice.CodeNotFound)
+}
+
+// TestEditLink lets the time of a link run out: it is seen as expired, and
+// opens nothing.
+func TestEditLink(t *testing.T) {
+	f := newFixture(t)
+	link, token := f.mintAs(sluice.NewLink{FileID: f.upload("hello").ID, Metadata: sluice.Metadata{"old": "v"}})
+	f.base.Clock.Advance(time.Second)
+	value := "v"
+	got, err := f.EditLink(ctx, f.caller, link.ID, sluice.LinkEdit{LinkChange: sluice.LinkChange{Metadata: map[string]*string{"k": &value}}, ExpireNow: true, ClearMetadata: true})
+	if err != nil || !got.Expired(f.Now()) || got.Metadata["k"] != "v" || len(got.Metadata) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got, err = f.Link(ctx, f.caller, "", link.ID); err != nil || !got.Expired(f.Now()) || !got.Revoked.IsZero() {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, err = f.redeem(token)
+	wantCode(t, err, sluice.CodeGone)
+	_, err = f.EditLink(ctx, f.caller, link.ID, sluice.LinkEdit{ExpireNow: true})
+	wantCode(t, err, sluice.CodeLinkExpired)
+	_, err = f.EditLink(ctx, f.newCaller(f.ledger, sluice.LinksRead), link.ID, sluice.LinkEdit{ExpireNow: true})
+	wantCode(t, err, sluice.CodeForbidden)
+
+	link, _ = f.mint(f.upload("hello"))
+	if _, err := f.RevokeLink(ctx, f.caller, "", link.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.EditLink(ctx, f.caller, link.ID, sluice.LinkEdit{ExpireNow: true})
+	wantCode(t, err, sluice.CodeNotFound)
+}
