@@ -125,6 +125,8 @@ type Reader interface {
 	Size(l LedgerID) (int64, error)
 	// Leaves gives up to limit sealed entries from seq on, in order.
 	Leaves(l LedgerID, from int64, limit int) ([]SealedEntry, error)
+	// LeafHashes gives the leaf hashes of up to limit entries from seq on, in order.
+	LeafHashes(l LedgerID, from int64, limit int) ([]ledger.Hash, error)
 	// Tiles gives hash tiles, each at least as wide as asked for. One that is
 	// missing or narrower is CodeNotFound.
 	Tiles(l LedgerID, tiles []ledger.Tile) ([][]byte, error)
