@@ -151,7 +151,7 @@ func (s *PostgresServer) command(program string, args ...string) *exec.Cmd {
 // The shell outlives the test process, however that ends, and then stops the
 // server and removes its folder.
 const watch = `postgres -D data -k "$PWD" -c listen_addresses= -c max_connections=200 -c shared_buffers=32MB >>log 2>&1 &
-read line; kill -QUIT $!; wait $!; [ "$line" ] || rm -rf "$PWD"`
+read line; kill -${line:-QUIT} $!; wait $!; [ "$line" ] || rm -rf "$PWD"`
 
 func (s *PostgresServer) start() (err error) {
 	s.cmd = s.command("sh", "-c", watch)
@@ -186,7 +186,18 @@ func (s *PostgresServer) Start(t testing.TB) {
 // Stop ends the server at once, as a crash would.
 func (s *PostgresServer) Stop(t testing.TB) {
 	t.Helper()
-	fmt.Fprintln(s.input, "stop")
+	s.stop("QUIT")
+}
+
+// Restart stops the server in order, whoever is connected, and starts it again.
+func (s *PostgresServer) Restart(t testing.TB) {
+	t.Helper()
+	s.stop("INT")
+	s.Start(t)
+}
+
+func (s *PostgresServer) stop(signal string) {
+	fmt.Fprintln(s.input, signal)
 	s.cmd.Wait()
 }
 
