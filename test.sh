@@ -18,6 +18,7 @@ packages=(
   'nodejs          | command -v node'                                    # samples of seeds are run, in JavaScript
   'python3-requests | python3 -c "import requests"'                      # and in Python
   'postgresql      | command -v initdb || ls /usr/lib/postgresql/*/bin/initdb' # a server of its own for each test process
+  'nginx-light     | command -v nginx || ls /usr/sbin/nginx'             # in front of three servers
   'golang-go       | command -v go || ls "$cache/$toolchain/bin/go"'     # any Go can fetch the one above
 )
 

@@ -1,0 +1,487 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// load is many clients of a cluster, and what they were answered.
+type load struct {
+	cluster *cluster
+	http    *http.Client
+	done    atomic.Int64 // requests that were answered with success
+
+	mu       sync.Mutex
+	statuses map[string]int      // of all answers, and of none at all
+	files    map[string][32]byte // answered uploads: the SHA-256 of what was sent
+	links    map[string]*heldLink
+	wrong    []string // what no fault excuses
+
+	ended, mints, seen atomic.Int64
+}
+
+// heldLink is an answered mint.
+type heldLink struct {
+	id, path, file, reason string
+	max                    int64 // downloads, 0 for any number
+
+	// Under load.mu:
+	asked, revoked bool     // the revocation was sent, was answered
+	requests       []string // of downloads that began, by the id of their answer
+}
+
+func newLoad(c *cluster) *load {
+	return &load{
+		cluster: c, statuses: map[string]int{}, files: map[string][32]byte{}, links: map[string]*heldLink{},
+		http: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32}},
+	}
+}
+
+// start runs clients until stop is called.
+func (l *load) start(t *testing.T, clients int) (stop func()) {
+	t.Helper()
+	for range 4 {
+		if err := l.uploadOne(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all sync.WaitGroup
+	over := make(chan struct{})
+	for range clients {
+		all.Go(func() {
+			for {
+				pause := time.Duration(5+rand.IntN(20)) * time.Millisecond
+				if l.something() != nil {
+					pause *= 5
+				}
+				select {
+				case <-over:
+					return
+				case <-time.After(pause):
+				}
+			}
+		})
+	}
+	return func() { close(over); all.Wait() }
+}
+
+// something is what a client does next. An error is what a fault excuses.
+func (l *load) something() error {
+	switch n := rand.IntN(100); {
+	case n < 10:
+		return l.uploadOne()
+	case n < 35:
+		return l.mintOne(0)
+	case n < 50:
+		return l.mintOne(int64(1 + rand.IntN(3)))
+	case n < 60:
+		return l.revokeOne()
+	}
+	return l.redeemOne()
+}
+
+func (l *load) failf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
+}
+
+// anyFile is a file that is there.
+func (l *load) anyFile() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range l.files { // in no order
+		return id
+	}
+	return ""
+}
+
+func (l *load) anyLink() *heldLink {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, link := range l.links {
+		return link
+	}
+	return nil
+}
+
+// refusedError is an answer that is no success.
+type refusedError struct {
+	status int
+	reason string // of a link that is gone
+	text   string
+}
+
+func (e *refusedError) Error() string { return fmt.Sprintf("status %d: %s", e.status, e.text) }
+
+// send asks, and gives the answer with its body if it is a success. What is
+// none, and no fault excuses, is noted.
+func (l *load) send(req *http.Request) (res *http.Response, body []byte, err error) {
+	req.Header.Set("User-Agent", "cluster test")
+	if !strings.HasPrefix(req.URL.Path, "/l/") {
+		req.Header.Set("Authorization", "Bearer "+l.cluster.key)
+	}
+	res, err = l.http.Do(req)
+	if err != nil {
+		l.count(req, "no answer")
+		return nil, nil, err
+	}
+	defer res.Body.Close()
+	body, err = io.ReadAll(res.Body)
+	l.count(req, res.Status)
+	if res.StatusCode < 300 {
+		if err == nil {
+			l.done.Add(1)
+		}
+		return res, body, err
+	}
+	refused := &refusedError{status: res.StatusCode, text: string(body)}
+	var problem struct{ Reason string }
+	if json.Unmarshal(body, &problem) == nil {
+		refused.reason = problem.Reason
+	}
+	switch res.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // nginx's own, and Sluice's
+	case http.StatusGone, http.StatusConflict: // the caller knows whether
+	default:
+		l.failf("%s %s: %s %s", req.Method, req.URL.Path, res.Status, body)
+	}
+	return res, nil, refused
+}
+
+func (l *load) count(req *http.Request, status string) {
+	what, _, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/"), "/")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.statuses[fmt.Sprint(req.Method, " ", what, " ", status)]++
+}
+
+// call asks something of the native API.
+func (l *load) call(method, target string, body io.Reader, header map[string]string, into any) error {
+	req, err := http.NewRequest(method, target, body)
+	if err != nil {
+		return err
+	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	_, answer, err := l.send(req)
+	if err != nil || into == nil {
+		return err
+	}
+	return json.Unmarshal(answer, into)
+}
+
+// uploadOne uploads a file, of a few bytes or of several hundred kilobytes.
+func (l *load) uploadOne() error {
+	content := make([]byte, 1+rand.IntN(1<<uint(4+rand.IntN(15))))
+	for i := range content {
+		content[i] = byte(rand.Uint32())
+	}
+	var file struct{ ID string }
+	err := l.call("POST", l.cluster.url+"/v1/files?purpose=export&filename=cluster.bin", bytes.NewReader(content),
+		map[string]string{"Content-Type": "application/octet-stream"}, &file)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.files[file.ID] = sha256.Sum256(content)
+	return nil
+}
+
+// mint asks for a link until it is answered, with one Idempotency-Key.
+func (l *load) mint(base, file string, max int64) (*heldLink, error) {
+	reason := fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())
+	body := `{"reason":"` + reason + `"}`
+	if max > 0 {
+		body = fmt.Sprintf(`{"reason":"%s","max_downloads":%d}`, reason, max)
+	}
+	var link struct{ ID, URL string }
+	var err error
+	for range 4 {
+		err = l.call("POST", base+"/v1/files/"+file+"/links", strings.NewReader(body),
+			map[string]string{"Content-Type": "application/json", "Idempotency-Key": reason}, &link)
+		if err == nil {
+			u, err := url.Parse(link.URL)
+			if err != nil {
+				return nil, err
+			}
+			return &heldLink{id: link.ID, path: u.Path, file: file, reason: reason, max: max}, nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return nil, err
+}
+
+func (l *load) mintOne(max int64) error {
+	link, err := l.mint(l.cluster.url, l.anyFile(), max)
+	if err != nil {
+		return err
+	}
+	l.mints.Add(1)
+	l.mu.Lock()
+	l.links[link.id] = link
+	l.mu.Unlock()
+	return nil
+}
+
+// redeemOne downloads by any link, whether it is still good or not.
+func (l *load) redeemOne() error {
+	link := l.anyLink()
+	if link == nil {
+		return nil
+	}
+	return l.redeem(l.cluster.url, link)
+}
+
+func (l *load) redeem(base string, link *heldLink) error {
+	l.mu.Lock()
+	revoked := link.revoked
+	l.mu.Unlock()
+	req, err := http.NewRequest("GET", base+link.path, nil)
+	if err != nil {
+		return err
+	}
+	res, content, err := l.send(req)
+	if res == nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wrong := func(text string) { l.wrong = append(l.wrong, "link "+link.id+": "+text) }
+	var refused *refusedError
+	switch {
+	case res.StatusCode == http.StatusOK:
+		l.seen.Add(1)
+		link.requests = append(link.requests, res.Header.Get("X-Request-Id"))
+		if revoked {
+			wrong("redeemed after its revocation was answered")
+		}
+		if err == nil && sha256.Sum256(content) != l.files[link.file] {
+			wrong("other bytes came than were sent")
+		}
+	case errors.As(err, &refused) && refused.status == http.StatusGone:
+		if !(refused.reason == "revoked" && link.asked || refused.reason == "exhausted" && link.max > 0) {
+			wrong("refused: " + refused.text)
+		}
+		return nil
+	}
+	return err
+}
+
+// revokeOne ends a link, and uses it at once.
+func (l *load) revokeOne() error {
+	link := l.anyLink()
+	if link == nil {
+		return nil
+	}
+	l.mu.Lock()
+	mine := !link.asked
+	link.asked = true
+	l.mu.Unlock()
+	if !mine {
+		return nil
+	}
+	if err := l.call("DELETE", l.cluster.url+"/v1/file_links/"+link.id, nil, nil, nil); err != nil {
+		return err
+	}
+	l.ended.Add(1)
+	l.mu.Lock()
+	link.revoked = true
+	l.mu.Unlock()
+	return l.redeem(l.cluster.url, link)
+}
+
+// status is that of a download.
+func (l *load) status(target string) int {
+	res, err := l.http.Get(target)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	io.Copy(io.Discard, res.Body)
+	return res.StatusCode
+}
+
+// awaitProgress waits until requests are answered with success again.
+func (l *load) awaitProgress(t *testing.T, name string) {
+	t.Helper()
+	before := l.done.Load()
+	for deadline := time.Now().Add(healthyWithin); l.done.Load() < before+50; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %d requests succeeded in %v", name, l.done.Load()-before, healthyWithin)
+		}
+	}
+}
+
+// report fails the test for what was seen to be wrong, and logs how much was done.
+func (l *load) report(t *testing.T) {
+	t.Helper()
+	for _, text := range l.wrong[:min(len(l.wrong), 20)] {
+		t.Error(text)
+	}
+	for _, status := range slices.Sorted(maps.Keys(l.statuses)) {
+		t.Logf("%6d %s", l.statuses[status], status)
+	}
+	t.Logf("answered: %d uploads, %d mints, %d revocations; %d downloads begun", len(l.files), l.mints.Load(), l.ended.Load(), l.seen.Load())
+	if len(l.files) < 10 || l.mints.Load() < 50 || l.ended.Load() < 10 || l.seen.Load() < 50 {
+		t.Error("the clients got little done, so little was tested")
+	}
+}
+
+// loggedEntry is what of an entry is checked.
+type loggedEntry struct {
+	ID, Action string
+	Seq        int64
+	Link       struct{ ID, Reason string }
+	Request    struct{ ID string }
+}
+
+// entries gives the log of the test side, oldest first, as any server tells it.
+func (l *load) entries(t *testing.T) (all []loggedEntry) {
+	t.Helper()
+	for after := ""; ; {
+		target := l.cluster.nodes[0].url + "/v1/audit_entries?limit=100"
+		if after != "" {
+			target += "&starting_after=" + after
+		}
+		var page struct {
+			Data    []loggedEntry
+			HasMore bool `json:"has_more"`
+		}
+		if err := l.call("GET", target, nil, nil, &page); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page.Data...)
+		if !page.HasMore {
+			break
+		}
+		after = page.Data[len(page.Data)-1].ID
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// checkLog holds the log to what was answered: seq has no gap, every answered
+// mint and revocation is there once, every download has the entry that allowed
+// it, and none stands after its link's revocation.
+func (l *load) checkLog(t *testing.T) {
+	t.Helper()
+	revoked, redeemed, minted := map[string]int64{}, map[string]bool{}, map[string]int{}
+	counts := map[string]int64{}
+	for i, e := range l.entries(t) {
+		if e.Seq != int64(i) {
+			t.Fatalf("entry %d of the log has seq %d", i, e.Seq)
+		}
+		switch e.Action {
+		case "link.created":
+			minted[e.Link.Reason]++
+		case "link.revoked":
+			if _, twice := revoked[e.Link.ID]; twice {
+				t.Errorf("link %s was revoked twice", e.Link.ID)
+			}
+			revoked[e.Link.ID] = e.Seq
+		case "link.redeemed":
+			redeemed[e.Link.ID+" "+e.Request.ID] = true
+			counts[e.Link.ID]++
+			if at, is := revoked[e.Link.ID]; is {
+				t.Errorf("link %s was redeemed at %d, and revoked at %d", e.Link.ID, e.Seq, at)
+			}
+		}
+	}
+	for reason, n := range minted {
+		if n > 1 {
+			t.Errorf("the mint with Idempotency-Key %s was done %d times", reason, n)
+		}
+	}
+	for id, link := range l.links {
+		if minted[link.reason] != 1 {
+			t.Errorf("answered mint %s has %d entries", id, minted[link.reason])
+		}
+		if _, is := revoked[id]; link.revoked && !is {
+			t.Errorf("the answered revocation of link %s is not in the log", id)
+		}
+		if link.max > 0 && counts[id] > link.max {
+			t.Errorf("link %s was redeemed %d times, and may be %d times", id, counts[id], link.max)
+		}
+		for _, request := range link.requests {
+			if !redeemed[id+" "+request] {
+				t.Errorf("download %s by link %s is not in the log", request, id)
+			}
+		}
+	}
+	l.checkCounts(t, counts)
+}
+
+// checkCounts compares what links count with how often the log has them redeemed.
+func (l *load) checkCounts(t *testing.T, counts map[string]int64) {
+	t.Helper()
+	found := 0
+	l.cluster.query(t, "SELECT id, downloads, max_downloads FROM link", func(r *sql.Rows) error {
+		var id string
+		var downloads, max int64
+		err := r.Scan(&id, &downloads, &max)
+		if downloads != counts[id] || max > 0 && downloads > max {
+			t.Errorf("link %s counts %d of %d downloads, and the log has %d", id, downloads, max, counts[id])
+		}
+		if l.links[id] != nil {
+			found++
+		}
+		return err
+	})
+	if found != len(l.links) {
+		t.Errorf("%d links of %d answered mints are there", found, len(l.links))
+	}
+}
+
+// checkUploads downloads every file whose upload was answered, by a link made
+// for it, from each server in turn.
+func (l *load) checkUploads(t *testing.T) {
+	t.Helper()
+	work := make(chan string)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			n := 0
+			for id := range work {
+				n++
+				base := l.cluster.nodes[n%len(l.cluster.nodes)].url
+				link, err := l.mint(base, id, 0)
+				if err != nil {
+					t.Errorf("answered upload %s: %v", id, err)
+					continue
+				}
+				if err := l.redeem(base, link); err != nil {
+					t.Errorf("answered upload %s: %v", id, err)
+				}
+			}
+		})
+	}
+	before := len(l.wrong)
+	for _, id := range slices.Collect(maps.Keys(l.files)) {
+		work <- id
+	}
+	close(work)
+	all.Wait()
+	for _, text := range l.wrong[before:] {
+		t.Error(text)
+	}
+}

@@ -1,0 +1,476 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"sluice/sluicetest"
+)
+
+// cluster is what runs beyond one machine: three servers behind nginx, on one
+// PostgreSQL and one S3 server. All of it is real.
+type cluster struct {
+	postgres *sluicetest.PostgresServer
+	s3       *sluicetest.S3Server
+	database string
+	nodes    []*node
+	url      string // of nginx
+	key      string
+}
+
+// node is one of the servers, which may be killed and started again.
+type node struct {
+	name, address, url string
+	flags              []string
+	stdout, log        string // paths
+	cmd                *exec.Cmd
+}
+
+// startCluster starts servers, all at once on an empty database, with one file of
+// secrets that does not exist yet.
+func startCluster(t *testing.T, servers int) *cluster {
+	t.Helper()
+	proxy := lookNginx(t)
+	c := &cluster{postgres: sluicetest.NewPostgresServer(t), s3: sluicetest.S3(t)}
+	c.database = c.postgres.NewDatabase(t)
+	c.url = "http://" + sluicetest.FreeAddress(t)
+	dir := t.TempDir()
+	for i := range servers {
+		c.nodes = append(c.nodes, newNode(t, dir, fmt.Sprint("node-", i), c.database,
+			"--blob-url", c.s3.URL("cluster"), "--secrets", filepath.Join(dir, "secrets.json"), "--public-url", c.url,
+			"--ledger-origin", "cluster.test", "--trusted-proxies", "127.0.0.0/8", "--no-rate-limit"))
+	}
+	for _, n := range c.nodes {
+		n.start(t)
+	}
+	var keys []string
+	for _, n := range c.nodes {
+		n.awaitReady(t)
+		printed, err := os.ReadFile(n.stdout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, secret.FindAllString(string(printed), 1)...)
+	}
+	if len(keys) != 1 {
+		t.Fatalf("%d servers that started at once printed %d first keys, want 1", servers, len(keys))
+	}
+	c.key = keys[0]
+	c.startNginx(t, proxy, dir)
+	c.noteHolders(t)
+	return c
+}
+
+func newNode(t *testing.T, dir, name, database string, flags ...string) *node {
+	t.Helper()
+	address := sluicetest.FreeAddress(t)
+	flags = append([]string{"serve", "--listen", address, "--database-url", database + "&application_name=" + name}, flags...)
+	return &node{name: name, address: address, url: "http://" + address, flags: flags,
+		stdout: filepath.Join(dir, name+".out"), log: filepath.Join(dir, name+".log")}
+}
+
+// start runs the server. What it prints goes on where an earlier run left off.
+func (n *node) start(t *testing.T) {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.cmd = exec.Command(path, n.flags...)
+	out, err := appendTo(n.stdout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	log, err := appendTo(n.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	n.cmd.Stdout, n.cmd.Stderr = out, log
+	if err := n.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := n.cmd
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		n.showLog(t)
+	})
+}
+
+func appendTo(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+// showLog shows the end of a server's log when the test failed, and fails it
+// for a panic.
+func (n *node) showLog(t *testing.T) {
+	data, err := os.ReadFile(n.log)
+	if err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(string(data), "panic") || strings.Contains(string(data), "goroutine ") {
+		t.Errorf("%s panicked:\n%s", n.name, data)
+	} else if t.Failed() {
+		t.Logf("the log of %s ends:\n%s", n.name, data[max(0, len(data)-3000):])
+	}
+}
+
+func (n *node) kill() {
+	n.cmd.Process.Kill()
+	n.cmd.Wait()
+}
+
+func (n *node) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := n.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// healthyWithin is how long a server may take to be ready once what it needs
+// is there again.
+const healthyWithin = 15 * time.Second
+
+// awaitReady waits until a server says that it is ready, which it does by itself.
+func (n *node) awaitReady(t *testing.T) {
+	t.Helper()
+	client := http.Client{Timeout: healthyWithin, Transport: &http.Transport{DisableKeepAlives: true}}
+	for deadline := time.Now().Add(healthyWithin); ; time.Sleep(50 * time.Millisecond) {
+		res, err := client.Get(n.url + "/readyz")
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+			err = fmt.Errorf("%s", res.Status)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is not ready after %v: %v", n.name, healthyWithin, err)
+		}
+	}
+}
+
+func (c *cluster) awaitReady(t *testing.T) {
+	t.Helper()
+	for _, n := range c.nodes {
+		n.awaitReady(t)
+	}
+}
+
+func lookNginx(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"nginx", "/usr/sbin/nginx"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("nginx is not installed")
+	}
+	t.Skip("no nginx is installed (Debian, Ubuntu: apt-get install nginx-light)")
+	return ""
+}
+
+// Round robin; what is no GET is never sent twice.
+const nginxConfiguration = `daemon off;
+worker_processes 1;
+pid nginx.pid;
+events { worker_connections 512; }
+http {
+  access_log off;
+  client_body_temp_path body;
+  client_body_buffer_size 1m;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  upstream sluice {
+%s    keepalive 16;
+  }
+  server {
+    listen %s;
+    client_max_body_size 0;
+    location / {
+      proxy_pass http://sluice;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_connect_timeout 1s;
+      proxy_read_timeout 4s;
+      proxy_next_upstream error timeout;
+      proxy_next_upstream_tries 2;
+    }
+  }
+}
+`
+
+func (c *cluster) startNginx(t *testing.T, path, dir string) {
+	t.Helper()
+	var servers strings.Builder
+	for _, n := range c.nodes {
+		fmt.Fprintf(&servers, "    server %s max_fails=2 fail_timeout=1s;\n", n.address)
+	}
+	configuration := fmt.Sprintf(nginxConfiguration, servers.String(), strings.TrimPrefix(c.url, "http://"))
+	if os.Geteuid() == 0 { // the folder is root's alone
+		configuration = "user root;\n" + configuration
+	}
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// The shell ends nginx when the test ends, however it does.
+	cmd := exec.Command("sh", "-c", `"$0" "$@" & read -r nothing; kill $!; wait $!`, path, "-e", "nginx.error", "-p", dir, "-c", file)
+	cmd.Dir = dir
+	hold, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		hold.Close()
+		cmd.Wait()
+		if t.Failed() {
+			said, _ := os.ReadFile(filepath.Join(dir, "nginx.error"))
+			t.Logf("the log of nginx ends:\n%s", said[max(0, len(said)-1500):])
+		}
+	})
+	if err := answers(c.url); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// noteHolders has the database note who takes and renews a lease, by the name
+// of the connection: a lease itself says only that somebody has it.
+func (c *cluster) noteHolders(t *testing.T) {
+	t.Helper()
+	c.query(t, `CREATE TABLE lease_holder (lease TEXT PRIMARY KEY, node TEXT);
+CREATE FUNCTION note_holder() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO lease_holder VALUES (NEW.name, current_setting('application_name')) ON CONFLICT (lease) DO UPDATE SET node = excluded.node;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER note_holder AFTER INSERT OR UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION note_holder()`, nil)
+}
+
+// query runs SQL, and gives each row of the answer to fn.
+func (c *cluster) query(t *testing.T, query string, fn func(*sql.Rows) error) {
+	t.Helper()
+	db, err := sql.Open("pgx", c.database+"&default_query_exec_mode=simple_protocol")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holder is the server that does the chores, checkpoints among them, but never not.
+func (c *cluster) holder(t *testing.T, not *node) *node {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		var name string
+		c.query(t, "SELECT node FROM lease_holder WHERE lease = 'chores'", func(r *sql.Rows) error { return r.Scan(&name) })
+		for _, n := range c.nodes {
+			if n.name == name && n != not {
+				return n
+			}
+		}
+	}
+	t.Fatal("no server does the chores")
+	return nil
+}
+
+// faults is what is done to a cluster under load.
+type faults struct {
+	rounds    int
+	pause     time.Duration // between two of them
+	withoutS3 time.Duration
+	frozen    time.Duration
+}
+
+// TestCluster does to three servers under load what happens to servers, and
+// holds them to what they had answered.
+//
+// The rounds of minutes run with SLUICE_LONG=1:
+//
+//	SLUICE_LONG=1 go test ./cmd/sluice -run '^TestCluster$' -v -timeout 20m
+func TestCluster(t *testing.T) {
+	f := faults{rounds: 1, pause: 800 * time.Millisecond, withoutS3: 2 * time.Second, frozen: 8 * time.Second}
+	if os.Getenv("SLUICE_LONG") != "" {
+		f = faults{rounds: 3, pause: 5 * time.Second, withoutS3: 10 * time.Second, frozen: time.Minute}
+	}
+	c := startCluster(t, 3)
+	load := newLoad(c)
+	stop := load.start(t, 16)
+	for range f.rounds {
+		c.suffer(t, f, load)
+	}
+	time.Sleep(f.pause)
+	stop()
+	c.awaitReady(t)
+	load.report(t)
+	load.checkLog(t)
+	load.checkUploads(t)
+	c.checkRevocations(t, load)
+	c.checkExport(t)
+	for _, n := range c.nodes {
+		n.signal(t, syscall.SIGTERM)
+		n.cmd.Wait()
+		if code := n.cmd.ProcessState.ExitCode(); code != 0 {
+			t.Errorf("%s: an orderly stop exits with %d", n.name, code)
+		}
+	}
+}
+
+// suffer is one round of faults. After each, every server is ready again
+// without help, and work goes on.
+func (c *cluster) suffer(t *testing.T, f faults, load *load) {
+	t.Helper()
+	step := func(name string, do func()) {
+		t.Helper()
+		time.Sleep(f.pause)
+		begun := time.Now()
+		do()
+		over := time.Now()
+		c.awaitReady(t)
+		load.awaitProgress(t, name)
+		t.Logf("%s: %v, and ready %v later", name, over.Sub(begun).Round(time.Millisecond), time.Since(over).Round(time.Millisecond))
+	}
+	step("kill -9", func() {
+		n := c.nodes[rand.IntN(len(c.nodes))]
+		n.kill()
+		time.Sleep(500 * time.Millisecond)
+		n.start(t)
+	})
+	step("PostgreSQL restarted", func() { c.postgres.Restart(t) })
+	step("PostgreSQL crashed", func() {
+		c.postgres.Stop(t)
+		c.postgres.Start(t)
+	})
+	step("no S3 server", func() {
+		c.s3.Stop(t)
+		time.Sleep(f.withoutS3)
+		c.s3.Start(t)
+	})
+	step("the server with the chores frozen", func() {
+		frozen := c.holder(t, nil)
+		frozen.signal(t, syscall.SIGSTOP)
+		begun := time.Now()
+		other := c.holder(t, frozen)
+		t.Logf("%s does the chores after %v", other.name, time.Since(begun).Round(time.Millisecond))
+		time.Sleep(f.frozen - time.Since(begun))
+		load.awaitProgress(t, "while a server is frozen")
+		frozen.signal(t, syscall.SIGCONT)
+	})
+}
+
+// checkRevocations has one server answer a revocation, and the others obey it
+// in the very next request.
+func (c *cluster) checkRevocations(t *testing.T, l *load) {
+	t.Helper()
+	file := l.anyFile()
+	for i := range 30 {
+		a, b, d := c.nodes[i%3], c.nodes[(i+1)%3], c.nodes[(i+2)%3]
+		link, err := l.mint(a.url, file, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.status(b.url + link.path); got != http.StatusOK {
+			t.Errorf("a link that %s minted: %s answers %d", a.name, b.name, got)
+		}
+		if err := l.call("DELETE", d.url+"/v1/file_links/"+link.id, nil, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		var at sync.WaitGroup
+		for _, n := range c.nodes {
+			at.Go(func() {
+				if got := l.status(n.url + link.path); got != http.StatusGone {
+					t.Errorf("a link that %s revoked: %s answers %d", d.name, n.name, got)
+				}
+			})
+		}
+		at.Wait()
+	}
+}
+
+var wholeLog = regexp.MustCompile(`all ([0-9]+) entries are as signed`)
+
+// checkExport waits until the checkpoints have come to the end of the log, and
+// has the real commands export and verify it.
+func (c *cluster) checkExport(t *testing.T) {
+	t.Helper()
+	var entries, next int
+	c.query(t, "SELECT (SELECT count(*) FROM entry WHERE ledger = ledger.id), next FROM ledger WHERE mode = 'test'", func(r *sql.Rows) error {
+		return r.Scan(&entries, &next)
+	})
+	if entries != next {
+		t.Errorf("%d entries, and the next one would be %d", entries, next)
+	}
+	dir := filepath.Join(t.TempDir(), "log")
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		c.sluice(t, "audit", "export", dir)
+		said := c.sluice(t, "audit", "verify", dir, "--vkey", filepath.Join(dir, "key"))
+		m := wholeLog.FindStringSubmatch(said)
+		if m == nil {
+			t.Fatalf("verify says %q", said)
+		}
+		if signed, err := strconv.Atoi(m[1]); err == nil && signed >= entries {
+			t.Logf("verify: all %s entries are as signed", m[1])
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the newest checkpoint is of %s entries, and there are %d", m[1], entries)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// sluice runs a command of the real binary against the cluster.
+func (c *cluster) sluice(t *testing.T, args ...string) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = append(os.Environ(), "SLUICE_URL="+c.url, "SLUICE_KEY="+c.key)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("sluice %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
