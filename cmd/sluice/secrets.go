@@ -61,13 +61,12 @@ func (s secrets) keys(c *sluice.Config) error {
 // With create it makes them when there is no such file: whole and durable, or
 // not at all.
 func loadSecrets(path string, create bool, c *sluice.Config) error {
-	data, err := os.ReadFile(path)
-	var s secrets
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && create:
+	s, err := readSecrets(path)
+	if errors.Is(err, fs.ErrNotExist) && create {
 		s, err = createSecrets(path)
-	case err == nil:
-		err = json.Unmarshal(data, &s)
+		if errors.Is(err, fs.ErrExist) { // another server that starts now was first
+			s, err = readSecrets(path)
+		}
 	}
 	if err == nil {
 		err = s.keys(c)
@@ -76,6 +75,14 @@ func loadSecrets(path string, create bool, c *sluice.Config) error {
 		return fmt.Errorf("secrets %s: %w", path, err)
 	}
 	return nil
+}
+
+func readSecrets(path string) (s secrets, err error) {
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	return s, err
 }
 
 func createSecrets(path string) (secrets, error) {

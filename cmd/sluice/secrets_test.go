@@ -1,0 +1,35 @@
+package main
+
+import (
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"sluice"
+)
+
+// Servers that start at once on an empty database share what the first of
+// them made.
+func TestSecretsMadeAtOnce(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(t.TempDir(), secretsName)
+		var configs [8]sluice.Config
+		var all sync.WaitGroup
+		for i := range configs {
+			all.Go(func() {
+				if err := loadSecrets(path, true, &configs[i]); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if t.Failed() {
+			return
+		}
+		for _, c := range configs {
+			if c.SigningKeys[0].ID() != configs[0].SigningKeys[0].ID() || c.LedgerKeys[0] != configs[0].LedgerKeys[0] {
+				t.Fatal("two servers have different secrets")
+			}
+		}
+	}
+}
