@@ -24,12 +24,23 @@ type place struct {
 	Secrets     string `help:"File of the secrets, the same for all servers of one database; secrets.json in --data when left out." placeholder:"FILE"`
 }
 
-// check refuses a half of what goes together.
-func (p place) check() error {
-	if (p.DatabaseURL == "") != (p.BlobURL == "") {
-		return usageError{errors.New("--database-url and --blob-url go together: servers that share records must share the files, too")}
+// check refuses a half of what goes together before anything is made, and
+// gives what the URL of the bucket says, if there is one.
+func (p place) check(redirect bool) (o blob.S3Options, err error) {
+	switch {
+	case (p.DatabaseURL == "") != (p.BlobURL == ""):
+		err = errors.New("--database-url and --blob-url go together: servers that share records must share the files, too")
+	case redirect && !p.shared():
+		err = errors.New("--delivery redirect needs files in S3: see --blob-url")
+	case p.shared():
+		if o, err = blob.ParseS3URL(p.BlobURL); err != nil {
+			err = fmt.Errorf("--blob-url: %w", err)
+		}
 	}
-	return nil
+	if err != nil {
+		err = usageError{err}
+	}
+	return o, err
 }
 
 func (p place) shared() bool { return p.DatabaseURL != "" }
@@ -72,7 +83,8 @@ const (
 // it fills in. With create it makes what is missing in a place that is empty.
 // With redirect, links lead on to where the bytes are.
 func (p place) open(ctx context.Context, c sluice.Config, create, redirect bool) (_ *installation, err error) {
-	if err := p.check(); err != nil {
+	bucket, err := p.check(redirect)
+	if err != nil {
 		return nil, err
 	}
 	if err := p.prepare(create); err != nil {
@@ -90,7 +102,7 @@ func (p place) open(ctx context.Context, c sluice.Config, create, redirect bool)
 	}
 	err = p.secrets(ctx, i.store, create, &c)
 	if err == nil {
-		err = p.openBlobs(ctx, i, &c, redirect)
+		err = p.openBlobs(ctx, i, &c, bucket, redirect)
 	}
 	if err != nil {
 		return nil, errors.Join(err, i.store.Close())
@@ -145,21 +157,14 @@ func (p place) secrets(ctx context.Context, s *store.Store, create bool, c *slui
 	return err
 }
 
-func (p place) openBlobs(ctx context.Context, i *installation, c *sluice.Config, redirect bool) error {
+func (p place) openBlobs(ctx context.Context, i *installation, c *sluice.Config, o blob.S3Options, redirect bool) error {
 	if !p.shared() {
-		if redirect {
-			return usageError{errors.New("--delivery redirect needs files in S3: see --blob-url")}
-		}
 		disk, err := blob.OpenDisk(filepath.Join(p.Data, blobsName))
 		if err != nil {
 			return err
 		}
 		i.blobs, c.Blobs = disk, blob.Cached(disk)
 		return nil
-	}
-	o, err := blob.ParseS3URL(p.BlobURL)
-	if err != nil {
-		return usageError{fmt.Errorf("--blob-url: %w", err)}
 	}
 	bucket, err := blob.OpenS3(ctx, o)
 	if err != nil {
