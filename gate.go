@@ -146,6 +146,9 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 			return err
 		}
 		g.Plan = b.Plan(g.File)
+		if s.redirect != nil && g.Plan.Bytes > 0 { // where all of the file may be fetched
+			g.Plan = Plan{Status: g.Plan.Redirect, Bytes: g.File.Size, Redirect: g.Plan.Redirect}
+		}
 		open, err := g.opened(tx, b, now)
 		if err != nil {
 			return err
@@ -168,9 +171,6 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 			}
 		}
 		e := s.linkEntry(g.bearer, LinkRedeemed, now, g.File, g.Link)
-		if s.redirect != nil && g.Plan.Bytes > 0 {
-			g.Plan = Plan{Status: g.Plan.Redirect, Bytes: g.Plan.Bytes, Redirect: g.Plan.Redirect}
-		}
 		e.Delivery = &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
 		if k.ID != "" {
 			g.key = &KeyPart{ID: k.ID, Name: k.Name}
