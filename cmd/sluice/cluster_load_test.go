@@ -159,7 +159,7 @@ func (l *load) send(req *http.Request) (res *http.Response, body []byte, err err
 	}
 	switch res.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // nginx's own, and Sluice's
-	case http.StatusGone, http.StatusConflict: // the caller knows whether
+	case http.StatusGone: // the caller knows whether
 	default:
 		l.failf("%s %s: %s %s", req.Method, req.URL.Path, res.Status, body)
 	}
