@@ -190,7 +190,8 @@ func lookNginx(t *testing.T) string {
 	return ""
 }
 
-// Round robin; what is no GET is never sent twice.
+// Round robin. Only what is read is asked of a second server: nginx by itself
+// sends a DELETE on, too, which then finds nothing.
 const nginxConfiguration = `daemon off;
 worker_processes 1;
 pid nginx.pid;
@@ -203,21 +204,27 @@ http {
   fastcgi_temp_path fastcgi;
   uwsgi_temp_path uwsgi;
   scgi_temp_path scgi;
+  client_max_body_size 0;
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_set_header X-Forwarded-For $remote_addr;
+  proxy_connect_timeout 1s;
+  proxy_read_timeout 4s;
   upstream sluice {
 %s    keepalive 16;
   }
   server {
     listen %s;
-    client_max_body_size 0;
     location / {
+      if ($request_method !~ ^(GET|HEAD)$) { return 418; }
+      error_page 418 = @write;
       proxy_pass http://sluice;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_connect_timeout 1s;
-      proxy_read_timeout 4s;
       proxy_next_upstream error timeout;
       proxy_next_upstream_tries 2;
+    }
+    location @write {
+      proxy_pass http://sluice;
+      proxy_next_upstream off;
     }
   }
 }
