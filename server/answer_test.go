@@ -5,9 +5,34 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice"
 )
+
+// timed is an answer on a connection whose read deadline is noted.
+type timed struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+}
+
+func (w *timed) SetReadDeadline(at time.Time) error {
+	w.deadline = at
+	return nil
+}
+
+// TestAnswerEndsItsDeadline holds a form that came whole to leaving no deadline
+// behind, which would end a long download.
+func TestAnswerEndsItsDeadline(t *testing.T) {
+	for body, stands := range map[string]bool{"password=x": false, "password=%": true} {
+		w := &timed{httptest.NewRecorder(), time.Now()}
+		r := httptest.NewRequest("POST", "/l/x", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if _, err := readAnswer(w, r); (err != nil) != stands || w.deadline.IsZero() == stands {
+			t.Errorf("%s: %v, the deadline is %v", body, err, w.deadline)
+		}
+	}
+}
 
 // FuzzAnswer reads forms of pages that ask, as strangers may send them.
 func FuzzAnswer(f *testing.F) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"sluice"
 )
@@ -61,6 +62,9 @@ func readAnswer(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err == nil {
 		var form url.Values
 		if form, err = url.ParseQuery(string(body)); err == nil {
+			// Whoever has answered may take their time: when the deadline of the
+			// body comes, it would end what is sent, too.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return form, nil
 		}
 	}
