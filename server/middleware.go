@@ -98,7 +98,16 @@ func (c *call) observe() {
 	}
 }
 
+// log writes a line of what was answered. Downloads that went well are told of
+// by the audit log, and here only where everything is.
 func (c *call) log(r *http.Request, aborted bool) {
+	level := slog.LevelInfo
+	if c.link != "" && c.status < 400 && !aborted {
+		level = slog.LevelDebug
+	}
+	if !c.server.log.Enabled(r.Context(), level) {
+		return
+	}
 	unlogged := int64(0)
 	if c.isNoise() {
 		if !c.server.noise.Allow() {
@@ -126,7 +135,7 @@ func (c *call) log(r *http.Request, aborted bool) {
 	if unlogged > 0 {
 		attrs = append(attrs, slog.Int64("unlogged", unlogged))
 	}
-	c.server.log.LogAttrs(r.Context(), slog.LevelInfo, "answered", attrs...)
+	c.server.log.LogAttrs(r.Context(), level, "answered", attrs...)
 }
 
 // slowDown makes strangers wait when they ask for nothing more often than is
