@@ -123,7 +123,7 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bearer, proved PasswordHash) (*Grant, error) {
 	var g *Grant
 	var refusal Refusal
-	err := s.store.Update(ctx, ledger, func(tx Tx) error {
+	err := s.store.Update(Foresee(ctx, id), ledger, func(tx Tx) error {
 		now := s.Now()
 		g = &Grant{bearer: Caller{Ledger: ledger, Actor: Actor{Type: ActorBearer, ID: id}, Request: b.Request.clipped()}, began: now}
 		k, err := g.load(tx, ledger, id)

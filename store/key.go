@@ -143,7 +143,7 @@ func (d *optionalDigest) Scan(v any) error {
 // KeysUsed implements sluice.Store. What is unknown or older than what is
 // stored changes nothing.
 func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
-	return s.chore(ctx, func(t *tx) error {
+	return s.chore(ctx, noLedger, func(t *tx) error {
 		for _, id := range slices.Sorted(maps.Keys(used)) { // in one order, so that two processes do not lock each other out
 			if _, err := t.exec("UPDATE key SET used = $2 WHERE id = $1 AND (used IS NULL OR used < $2)", id, micros(used[id])); err != nil {
 				return err

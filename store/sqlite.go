@@ -28,8 +28,8 @@ import (
 var sqliteMigrations embed.FS
 
 var sqliteDialect = dialect{
-	begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub,
-	version: sqliteVersion,
+	begin: "BEGIN IMMEDIATE", view: "BEGIN", now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+	code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub, version: sqliteVersion,
 	// The driver looks for the name of each numbered one, among all of them.
 	placeholder: func(int) string { return "?" },
 }

@@ -21,6 +21,7 @@ import (
 type database struct {
 	open func() (*Store, error)
 	exec func(query string) error // beside every Store
+	far  bool                     // every query is a round trip: long lists are read in fewer
 }
 
 // testStore is the contract of sluice.Store; its numbers are those of the
@@ -44,6 +45,7 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"04 what another process has changed is known", testTwo},
 		{"05 updates of a ledger do not overlap", testOverlap},
 		{"05 an update reads its own changes", testOwnChanges},
+		{"05 an update that was foreseen reads what is", testForeseen},
 		{"06 a view is a snapshot", testSnapshot},
 		{"06 a view reads what was written before it", testReadYourWrites},
 		{"07 other ledgers do not exist", testLedgers},
@@ -64,6 +66,9 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
 		{"ready", testReady},
+		{"one at a time", testExclusive},
+		{"one of many at a time", testOneOfMany},
+		{"work passes on", testPassOn},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -783,6 +788,53 @@ func testOwnChanges(t *testing.T, db database) {
 		if got := read(t, s, look); !cmp.Equal(got, want) {
 			t.Errorf("after step %d a view reads\n%+v\nwant\n%+v", i, got, want)
 		}
+	}
+}
+
+// testForeseen says of updates that share a commit what they will ask for,
+// rightly or not, while one of them changes it.
+func testForeseen(t *testing.T, db database) {
+	s := openStore(t, db)
+	update(t, s, live, func(tx sluice.Tx) error {
+		return errors.Join(
+			tx.CreateFile(newFile(live, "file_1"), newEntry(live)),
+			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)), tx.CreateLink(newLink(live, "link_2", "file_none"), newEntry(live)),
+		)
+	})
+	release := busy(t, s)
+	var wg sync.WaitGroup
+	for _, link := range []string{"link_1", "link_1", "link_2", "link_none", "", "link\x00"} {
+		for _, l := range []sluice.LedgerID{live, other, {Account: "\x00"}} {
+			wg.Go(func() {
+				err := s.Update(sluice.Foresee(ctx, link), l, func(tx sluice.Tx) error {
+					f, err1 := tx.File(l, "file_1")
+					found, err2 := tx.Link(l, "link_1")
+					if l != live {
+						wantCode(t, err1, sluice.CodeNotFound)
+						wantCode(t, err2, sluice.CodeNotFound)
+						return nil
+					}
+					if err := errors.Join(err1, err2); err != nil || f.Filename != "a.pdf" || found.Downloads != int64(len(found.Reason)) {
+						t.Errorf("%+v, %+v, %v", f, found, err)
+					}
+					if err := tx.Redeemed("link_1", epoch, newEntry(l)); err != nil {
+						return err
+					}
+					found.Reason += "x"
+					return tx.UpdateLink(found, newEntry(l))
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+	release()
+	wg.Wait()
+	l := read(t, s, func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, "link_1") })
+	if l.Downloads != 6 || l.Reason != "xxxxxx" {
+		t.Errorf("%d downloads, reason %q, want 6 of each", l.Downloads, l.Reason)
 	}
 }
 
