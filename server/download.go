@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -91,14 +92,15 @@ func (c *call) bearer(w http.ResponseWriter, r *http.Request) (sluice.Bearer, er
 		b.Cookie = cookie.Value
 	}
 	if b.Answered {
-		r.Body = http.MaxBytesReader(w, r.Body, maxAnswer)
-		if err := r.ParseForm(); err != nil {
+		// Whatever trackers have put into the query is not the form's.
+		form := http.Request{Method: r.Method, URL: &url.URL{}, Header: r.Header, Body: http.MaxBytesReader(w, r.Body, maxAnswer)}
+		if err := form.ParseForm(); err != nil {
 			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 				return b, sluice.Errorf(sluice.CodeTooLarge, "the form has more than %d bytes", maxAnswer)
 			}
 			return b, sluice.Errorf(sluice.CodeValidation, "the body is not a form")
 		}
-		b.Password = cmp.Or(b.Password, r.PostForm.Get("password"))
+		b.Password = cmp.Or(b.Password, form.PostForm.Get("password"))
 	}
 	if b.Password == "" {
 		_, b.Password, _ = r.BasicAuth()
@@ -132,6 +134,7 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 	h["Last-Modified"] = []string{modified(f).Format(http.TimeFormat)}
 	h["Accept-Ranges"] = acceptBytes
 	d := &delivery{to: w, rc: http.NewResponseController(w), stall: c.server.stall}
+	defer func() { c.sent = d.sent }() // also when content panics
 	var err error
 	if len(s.parts) == 1 {
 		h["Content-Type"] = []string{mediaType(f.Type)}
@@ -146,7 +149,6 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 	} else {
 		err = c.deliverParts(w, d, g, s)
 	}
-	c.sent = d.sent
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
