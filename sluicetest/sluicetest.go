@@ -204,10 +204,9 @@ func (s *Service) entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range list.Data {
-			all = append([]sluice.Entry{e}, all...)
-		}
+		all = append(all, list.Data...)
 		if !list.More {
+			slices.Reverse(all)
 			return all
 		}
 		page.After = list.Data[len(list.Data)-1].ID
