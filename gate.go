@@ -22,8 +22,11 @@ type Bearer struct {
 	Cookie string
 	// Plan says what the answer would be of, if the file may leave. It is a pure
 	// function, and may be called more than once.
-	Plan    func(File) Plan
-	Request Request
+	Plan func(File) Plan
+	// Presented says how the file of a grant is to be presented by whoever sends
+	// it in Sluice's place. It is needed where links redirect.
+	Presented func(*Grant) Presigned
+	Request   Request
 }
 
 // Plan is what an answer is to carry of a file.
@@ -31,6 +34,9 @@ type Plan struct {
 	Status int   // of HTTP
 	Bytes  int64 // of the file
 	Part   bool  // ranges were asked for
+	// Redirect is the status when the bytes are somebody else's to send, who
+	// looks at preconditions and ranges then.
+	Redirect int
 	// Bodiless says that no content follows, as with HEAD.
 	Bodiless bool
 }
@@ -41,8 +47,11 @@ type Grant struct {
 	File File
 	Link Link
 	Plan Plan
-	// Content is nil when the plan has no bytes.
+	// Content is nil when the plan has no bytes, or a Location.
 	Content io.ReadSeekCloser
+	// Location is where the bearer gets the bytes, for RedirectLasts; "" when
+	// Sluice sends them.
+	Location string
 	// Cookie is a secret to give to a person's browser for as long as GrantLasts:
 	// with it, parts of the file come without counting again. "" when there is none.
 	Cookie string
@@ -54,6 +63,9 @@ type Grant struct {
 	sent   Sent
 	entry  string // id of the entry that tells what was sent
 }
+
+// RedirectLasts is how long the address is good to which a bearer is redirected.
+const RedirectLasts = time.Minute
 
 // GrantLasts is how long a bearer who was counted may ask for parts.
 const GrantLasts = 10 * time.Minute
@@ -99,6 +111,9 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	case err != nil:
 		return nil, err
 	}
+	if g.Plan.mode() == DeliveredByRedirect {
+		return g, s.locate(ctx, g, b)
+	}
 	if g.Plan.spends() {
 		s.delivered.underway.Add(1)
 	}
@@ -116,6 +131,12 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	return g, nil
 }
 
+// locate gives a grant the address of its bytes.
+func (s *Service) locate(ctx context.Context, g *Grant, b Bearer) (err error) {
+	g.Location, err = s.redirect.Presign(ctx, g.File.ID, b.Presented(g))
+	return err
+}
+
 // decide commits the decision on one redemption. A hash takes longer to check
 // than an Update may, so a link with a password is decided in two steps: the
 // first gives errAsksPassword and commits nothing, the second brings the hash
@@ -131,6 +152,9 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 			return err
 		}
 		g.Plan = b.Plan(g.File)
+		if s.redirect != nil && g.Plan.Bytes > 0 { // whoever has the address has all of the file
+			g.Plan = Plan{Status: g.Plan.Redirect, Bytes: g.File.Size, Redirect: g.Plan.Redirect}
+		}
 		open, answered, err := g.covered(tx, b, now)
 		if err != nil {
 			return err
@@ -153,7 +177,7 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 			}
 		}
 		e := s.linkEntry(g.bearer, LinkRedeemed, now, g.File, g.Link)
-		e.Delivery = &DeliveryPart{Mode: DeliveredByProxy, Status: g.Plan.Status}
+		e.Delivery = &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
 		if k.ID != "" {
 			g.key = &KeyPart{ID: k.ID, Name: k.Name}
 			e.Key = g.key
@@ -181,6 +205,13 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 		err = refused(refusal)
 	}
 	return g, err
+}
+
+func (p Plan) mode() DeliveryMode {
+	if p.Status == p.Redirect {
+		return DeliveredByRedirect
+	}
+	return DeliveredByProxy
 }
 
 // spends reports whether an answer gives what a download is counted for.
