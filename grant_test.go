@@ -457,3 +457,59 @@ func TestDurationIsNotNegative(t *testing.T) {
 		t.Errorf("%+v", sent)
 	}
 }
+
+// addresses stands for a bucket that signs addresses.
+type addresses struct{ down bool }
+
+func (a *addresses) Presign(_ context.Context, key string, p sluice.Presigned) (string, error) {
+	if a.down {
+		return "", errors.New("the bucket is made to fail")
+	}
+	return "https://bucket.example.com/" + key, nil
+}
+
+// Whoever is given the address of a file has all of it, whatever part they
+// asked for: each address counts, and none is told of as delivered.
+func TestRedirectsCount(t *testing.T) {
+	f := newFixture(t)
+	bucket := &addresses{}
+	f.config.Redirect = bucket
+	f.Service = f.withPurposes(nil)
+	l, token := f.mintAs(sluice.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 2})
+	before := f.logged()
+	redirected := func(plan sluice.Plan) (*sluice.Grant, error) {
+		plan.Redirect = 303
+		return f.grant(token, sluice.Bearer{
+			Address: here, Plan: func(sluice.File) sluice.Plan { return plan },
+			Presented: func(*sluice.Grant) sluice.Presigned { return sluice.Presigned{} },
+		})
+	}
+	one := sluice.Plan{Status: 206, Bytes: 1, Part: true}
+	for range 2 {
+		g, err := redirected(one)
+		if err != nil || g.Location == "" || g.Content != nil || g.Plan.Status != 303 {
+			t.Fatalf("%+v %v", g, err)
+		}
+		f.Delivered(g, 0)
+		g, err = redirected(sluice.Plan{Status: 200, Bodiless: true})
+		if err != nil || g.Location != "" {
+			t.Fatalf("HEAD: %+v %v", g, err)
+		}
+	}
+	_, err := redirected(one)
+	wantReason(t, err, sluice.Exhausted)
+	if n := f.downloads(l.ID); n != 2 {
+		t.Errorf("%d downloads are counted", n)
+	}
+	bucket.down = true
+	_, token = f.mint(f.upload("0123456789"))
+	if _, err := redirected(one); err == nil {
+		t.Error("there is no address, and no error")
+	}
+	f.flush() // nothing is waited for
+	for _, e := range f.base.Entries(t, f.ledger)[before:] {
+		if d := e.Delivery; e.Action == sluice.LinkDelivered || e.Action == sluice.LinkRedeemed && e.Request.Method == "GET" && d.Mode != sluice.DeliveredByRedirect {
+			t.Errorf("%s by %+v", e.Action, d)
+		}
+	}
+}

@@ -34,7 +34,7 @@ type told struct {
 func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 	t.Helper()
 	ctx := context.Background()
-	i, err := openData(data, sluice.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, false)
+	i, err := place{Data: data}.open(ctx, sluice.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, false, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestStopTellsOfWhatItCutsOff(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	printed, said := &lines{}, &lines{}
+	printed, said := &screen{}, &screen{}
 	done := make(chan int, 1)
 	go func() { done <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--data", data}, printed, said) }()
 	p := &process{}
@@ -329,19 +329,19 @@ func TestStopTellsOfWhatItCutsOff(t *testing.T) {
 	}
 }
 
-// lines is what a command printed, while it prints.
-type lines struct {
+// screen is what a command printed, while it prints.
+type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *screen) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *lines) String() string {
+func (l *screen) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
