@@ -70,7 +70,7 @@ func TestNoRedemptionAfterTheEnd(t *testing.T) {
 			return err
 		},
 	}
-	const rounds, bearers = 12, 6
+	const rounds, bearers = 8, 6
 	var redeemed, together atomic.Int64
 	for round := range rounds {
 		for action, end := range end {

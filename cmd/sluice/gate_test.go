@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -155,9 +156,20 @@ func TestTwoServersCountTogether(t *testing.T) {
 	}
 	all.Wait()
 	log := filepath.Join(t.TempDir(), "log")
+	want := 0
+	for _, n := range seen {
+		if want++; n >= 0 {
+			want++ // its delivery
+		}
+	}
 	eventually(t, func() error { // once all of it is signed
-		if out := sluiceRun(t, 0, "audit", "export", log); strings.Contains(out, "not signed yet") {
-			return fmt.Errorf("%s", out)
+		out := sluiceRun(t, 0, "audit", "export", log)
+		m := regexp.MustCompile(`: (\d+) entries`).FindStringSubmatch(out)
+		if m == nil {
+			t.Fatal(out)
+		}
+		if n, _ := strconv.Atoi(m[1]); n < want {
+			return fmt.Errorf("%d of %d entries are signed", n, want)
 		}
 		return nil
 	})
