@@ -9,13 +9,20 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/sluicetest"
 	"sluice/store"
 )
 
 // second is the same service on a Store of its own, as another process has it.
 func (f *fixture) second() *sluice.Service {
 	f.Helper()
-	db, err := store.OpenSQLite(filepath.Join(f.base.Dir, "sluice.db"), store.Options{})
+	var db *store.Store
+	var err error
+	if f.base.Database != "" {
+		db, err = store.OpenPostgres(ctx, f.base.Database, store.Options{})
+	} else {
+		db, err = store.OpenSQLite(filepath.Join(f.base.Dir, "sluice.db"), store.Options{})
+	}
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -32,6 +39,14 @@ func (f *fixture) second() *sluice.Service {
 		db.Close()
 	})
 	return s
+}
+
+// eachDatabase runs a test on SQLite and on PostgreSQL.
+func eachDatabase(t *testing.T, test func(*testing.T, *fixture)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, newFixture(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		test(t, newFixtureOver(t, sluicetest.NewServiceOn(t, sluicetest.Postgres(t))))
+	})
 }
 
 // tryRedeem redeems a link through a service, and delivers what it was given.
@@ -53,8 +68,9 @@ func tryRedeem(s *sluice.Service, token string, b sluice.Bearer) error {
 
 // Redemptions and the end of their link come at once, through one store or
 // two: in the log no redemption stands after the end.
-func TestNoRedemptionAfterTheEnd(t *testing.T) {
-	f := newFixture(t)
+func TestNoRedemptionAfterTheEnd(t *testing.T) { eachDatabase(t, testNoRedemptionAfterTheEnd) }
+
+func testNoRedemptionAfterTheEnd(t *testing.T, f *fixture) {
 	services := []*sluice.Service{f.Service, f.second()}
 	end := map[sluice.Action]func(*sluice.Service, sluice.Caller, sluice.Link) error{
 		sluice.LinkEnded: func(s *sluice.Service, c sluice.Caller, l sluice.Link) error {
@@ -70,7 +86,7 @@ func TestNoRedemptionAfterTheEnd(t *testing.T) {
 			return err
 		},
 	}
-	const rounds, bearers = 8, 6
+	const rounds, bearers = 5, 6
 	var redeemed, together atomic.Int64
 	for round := range rounds {
 		for action, end := range end {
@@ -144,8 +160,9 @@ func TestNoRedemptionAfterTheEnd(t *testing.T) {
 }
 
 // Two processes on one database give out no more than a link is good for.
-func TestMaxDownloadsOfTwoStores(t *testing.T) {
-	f := newFixture(t)
+func TestMaxDownloadsOfTwoStores(t *testing.T) { eachDatabase(t, testMaxDownloadsOfTwoStores) }
+
+func testMaxDownloadsOfTwoStores(t *testing.T, f *fixture) {
 	services := []*sluice.Service{f.Service, f.second()}
 	const limit, bearers = 60, 300
 	l, token := f.mintAs(sluice.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: limit})

@@ -33,7 +33,11 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	base := sluicetest.NewService(t)
+	return newFixtureOver(t, sluicetest.NewService(t))
+}
+
+func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
+	t.Helper()
 	signing, err := sluice.NewSigningKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
