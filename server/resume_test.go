@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"sluice"
 	"sluice/api"
@@ -38,6 +38,7 @@ type cutter struct {
 	net.Listener
 	to    string
 	after int64
+	flush func(context.Context) error
 	cuts  atomic.Int64 // still to come
 	conns sync.WaitGroup
 }
@@ -48,7 +49,7 @@ func newCutter(t *testing.T, c client, cuts, after int64) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &cutter{Listener: l, to: strings.TrimPrefix(c.URL, "http://"), after: after}
+	p := &cutter{Listener: l, to: strings.TrimPrefix(c.URL, "http://"), after: after, flush: c.Flush}
 	p.cuts.Store(cuts)
 	p.conns.Go(func() {
 		for {
@@ -81,7 +82,7 @@ func (p *cutter) pass(client net.Conn) {
 	}
 	_, _ = io.CopyN(client, server, p.after)
 	server.Close()
-	time.Sleep(50 * time.Millisecond) // the server learns of it no later than the client
+	_ = p.flush(context.Background()) // the server learns of it no later than the client
 }
 
 // TestResume has a connection cut several times, and the programs that people
