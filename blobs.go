@@ -19,7 +19,8 @@ import (
 //     them; what a crash leaves between the two is an orphan that Service.Sweep
 //     removes.
 //  4. Open gives any range of the bytes and is undisturbed by a Remove that
-//     comes after it.
+//     comes after it, but that S3, when it must ask again for another range or
+//     over another connection, then says CodeNotFound.
 //  5. Keys are ids of Sluice's own making, never a user's. A key that is none
 //     is refused before anything is touched. Missing is CodeNotFound; Remove
 //     of what is missing succeeds.
@@ -29,7 +30,8 @@ import (
 type Blobs interface {
 	// Put stores all of r under key. A key that is taken is CodeConflict.
 	Put(ctx context.Context, key string, r io.Reader) (Stored, error)
-	// Open gives the bytes under key. The caller closes it.
+	// Open gives the bytes under key. Reading them may end with ctx. The caller
+	// closes it.
 	Open(ctx context.Context, key string) (io.ReadSeekCloser, error)
 	// Remove ends the bytes under key.
 	Remove(ctx context.Context, key string) error
@@ -42,6 +44,25 @@ type Blobs interface {
 	// Ready says whether a Put could succeed now: an error is what to show.
 	Ready(ctx context.Context) error
 }
+
+// Presigner is what Blobs may be besides: bytes that clients fetch from where
+// they are kept. Disk is none; S3 is one.
+type Presigner interface {
+	// Presign gives a URL by which whoever holds it gets the bytes under key,
+	// without Sluice hearing of it. Whether there are any is not looked at. A
+	// key of the wrong form is CodeValidation.
+	Presign(ctx context.Context, key string, p Presigned) (url string, err error)
+}
+
+// Presigned says what a presigned URL gives.
+type Presigned struct {
+	Type        string        // the Content-Type of the answer; the store's own when ""
+	Disposition string        // the Content-Disposition of the answer; none when ""
+	Lifetime    time.Duration // in whole seconds, from one to MaxPresigned
+}
+
+// MaxPresigned is the longest lifetime of a presigned URL that S3 signs.
+const MaxPresigned = 7 * 24 * time.Hour
 
 // Stored is what a Put has written.
 type Stored struct {

@@ -31,6 +31,7 @@ type Entry struct {
 	Handover string     // with KeyHandedOver: the verifier key that the log goes on with
 	Export   string     // with AuditExported: what was exported
 	Request  *Request
+	Delivery *DeliveryPart
 	Refusal  Refusal  // with Refused: the rule that refused
 	Redacted []string // personal fields that have been erased since, as JSON Pointers into the leaf
 }
@@ -58,6 +59,7 @@ const (
 	LinkEnded       Action = "link.revoked"
 	LinkRedeemed    Action = "link.redeemed"
 	LinkRefused     Action = "link.refused"
+	LinkDelivered   Action = "link.delivered"
 	AuditExported   Action = "audit.exported"
 	AuditRedacted   Action = "audit.redacted"
 	KeyHandedOver   Action = ledger.ActionKeyRotated
@@ -114,6 +116,29 @@ type LinkPart struct {
 	Expires  time.Time // zero: never
 	Reason   string
 	Metadata Metadata
+}
+
+// DeliveryPart is how a file leaves.
+type DeliveryPart struct {
+	Mode   DeliveryMode
+	Status int // of the answer, HTTP
+	Sent   *Sent
+}
+
+// DeliveryMode says who sends the bytes.
+type DeliveryMode string
+
+// The modes of delivery.
+const (
+	DeliveredByProxy DeliveryMode = "proxy" // Sluice itself
+)
+
+// Sent is what was observed of bytes on their way: they were handed to the
+// connection. What of them arrived, only the client knows.
+type Sent struct {
+	Bytes    int64 // of the file
+	Complete bool  // all that was planned
+	Duration time.Duration
 }
 
 // EntryPart names an earlier entry, and fields of it.
@@ -218,6 +243,17 @@ func (e Entry) leaf(digests bool) []byte {
 	w.str("name", e.Actor.Name)
 	w.str("type", string(e.Actor.Type))
 	w.close()
+	if d := e.Delivery; d != nil {
+		w.open("delivery")
+		if d.Sent != nil {
+			w.raw("bytes", strconv.FormatInt(d.Sent.Bytes, 10))
+			w.raw("complete", strconv.FormatBool(d.Sent.Complete))
+			w.raw("duration_ms", strconv.FormatInt(d.Sent.Duration.Milliseconds(), 10))
+		}
+		w.str("mode", string(d.Mode))
+		w.raw("status", strconv.Itoa(d.Status))
+		w.close()
+	}
 	if p := e.Subject; p != nil {
 		w.open("entry")
 		w.strs("fields", p.Fields)
@@ -356,8 +392,15 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		Ledger                                      struct{ Key string }
 		Actor                                       struct{ ID, Name, Type string }
 		Key                                         *KeyPart
-		File                                        *FilePart
-		Link                                        *struct {
+		Delivery                                    *struct {
+			Mode       DeliveryMode
+			Status     int
+			Bytes      *int64
+			Complete   bool
+			DurationMS int64 `json:"duration_ms"`
+		}
+		File *FilePart
+		Link *struct {
 			ID, Reason string
 			ExpiresAt  string `json:"expires_at"`
 			Metadata   Metadata
@@ -395,6 +438,12 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 			if e.Link.Expires, err = time.Parse(EntryTime, l.ExpiresAt); err != nil {
 				return Entry{}, fmt.Errorf("entry %d: %w", seq, err)
 			}
+		}
+	}
+	if d := in.Delivery; d != nil {
+		e.Delivery = &DeliveryPart{Mode: d.Mode, Status: d.Status}
+		if d.Bytes != nil {
+			e.Delivery.Sent = &Sent{Bytes: *d.Bytes, Complete: d.Complete, Duration: time.Duration(d.DurationMS) * time.Millisecond}
 		}
 	}
 	if r := in.Request; r != nil {

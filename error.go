@@ -111,3 +111,11 @@ func (v *Invalid) Err() error {
 	first := v.fields[0]
 	return &Error{Code: CodeValidation, Param: first.Param, Detail: first.Message, Fields: v.fields}
 }
+
+// ReasonOf gives the rule that refused, "" when err is no refusal.
+func ReasonOf(err error) Refusal {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Reason
+	}
+	return ""
+}

@@ -2,6 +2,9 @@ package sluice
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
 	"io"
 	"net/netip"
 	"time"
@@ -12,18 +15,56 @@ import (
 type Bearer struct {
 	Address  netip.Addr // the client's, as far as proxies are trusted
 	Password string     // "" when none was sent
-	// Spends says whether content is asked for: a request without, such as
-	// HEAD, is recorded but does not count against MaxDownloads.
-	Spends  bool
+	// Person says that somebody sits before it, who is asked before a password
+	// or a download is taken from them; Answered, that this is the answer.
+	Person, Answered bool
+	// Cookie is the one a Grant gave this bearer, "" for none.
+	Cookie string
+	// Plan says what the answer would be of, if the file may leave. It is a pure
+	// function, and may be called more than once.
+	Plan    func(File) Plan
 	Request Request
+}
+
+// Plan is what an answer is to carry of a file.
+type Plan struct {
+	Status int   // of HTTP
+	Bytes  int64 // of the file
+	Part   bool  // ranges were asked for
+	// Bodiless says that no content follows, as with HEAD.
+	Bodiless bool
 }
 
 // Grant is a redemption that was decided, and whose entry is committed: the
 // bytes may leave.
 type Grant struct {
-	File    File
-	Link    Link
+	File File
+	Link Link
+	Plan Plan
+	// Content is nil when the plan has no bytes.
 	Content io.ReadSeekCloser
+	// Cookie is a secret to give to a person's browser for as long as GrantLasts:
+	// with it, parts of the file come without counting again. "" when there is none.
+	Cookie string
+
+	bearer Caller
+	key    *KeyPart
+	began  time.Time
+	bucket Digest // of the open grant that the bytes are taken from, if counted
+	counts bool
+	sent   Sent
+}
+
+// GrantLasts is how long a bearer who was counted may ask for parts.
+const GrantLasts = 10 * time.Minute
+
+// OpenGrant is what a bearer of a link with a number of downloads may still ask
+// for without being counted again.
+type OpenGrant struct {
+	LinkID  string
+	Bearer  Digest // of their cookie, or of their address and user agent
+	Expires time.Time
+	Left    int64 // bytes
 }
 
 // Redeem turns a token into the bytes it gives a right to. A token that no
@@ -33,7 +74,10 @@ type Grant struct {
 // or CodeForbidden with the rule as Reason; too many wrong passwords are
 // CodeRateLimited.
 //
-// The caller closes Grant.Content.
+// A person who has to be asked first gets ErrAsk with a Grant that has File and
+// Link only; nothing is decided.
+//
+// The caller closes Grant.Content, and tells Delivered what became of the bytes.
 func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, error) {
 	ledger, id, ok := s.keys.open(token)
 	if !ok {
@@ -46,17 +90,25 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 			g, err = s.decide(ctx, ledger, id, b, proved)
 		}
 	}
-	if CodeOf(err) == CodeNotFound {
+	switch {
+	case err == ErrAsk:
+		return g, err
+	case CodeOf(err) == CodeNotFound:
 		return nil, errNoLink
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
+	case g.Plan.Bytes == 0:
+		return g, nil
 	}
 	// A file deleted since the decision has no bytes any more.
-	if g.Content, err = s.blobs.Open(ctx, g.File.ID); CodeOf(err) == CodeNotFound {
-		return nil, s.missingBytes(ctx, g.File, err)
+	if g.Content, err = s.blobs.Open(ctx, g.File.ID); err != nil {
+		s.Delivered(g, 0)
+		if CodeOf(err) == CodeNotFound {
+			err = s.missingBytes(ctx, g.File, err)
+		}
+		return nil, err
 	}
-	return g, err
+	return g, nil
 }
 
 // decide commits the decision on one redemption. A hash takes longer to check
@@ -64,41 +116,116 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 // first gives errAsksPassword and commits nothing, the second brings the hash
 // that was proved, or wrongPassword.
 func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bearer, proved PasswordHash) (*Grant, error) {
-	bearer := Caller{Ledger: ledger, Actor: Actor{Type: ActorBearer, ID: id}, Request: b.Request.clipped()}
-	var g Grant
+	var g *Grant
 	var refusal Refusal
 	err := s.store.Update(ctx, ledger, func(tx Tx) error {
 		now := s.Now()
+		g = &Grant{bearer: Caller{Ledger: ledger, Actor: Actor{Type: ActorBearer, ID: id}, Request: b.Request.clipped()}, began: now}
 		k, err := g.load(tx, ledger, id)
 		if err != nil {
 			return err
 		}
+		g.Plan = b.Plan(g.File)
+		open, err := g.opened(tx, b, now)
+		if err != nil {
+			return err
+		}
+		free := open.covers(g.Plan)
 		refusal = refuse(g.Link, g.File, k, now, b)
-		if refusal == "" && g.Link.Password != "" {
+		if refusal == Exhausted && free {
+			refusal = ""
+		}
+		if refusal == "" && !(free && b.Cookie != "") { // whoever has the cookie has answered
+			if b.Person && !b.Answered && g.asks() {
+				return ErrAsk
+			}
 			switch {
+			case g.Link.Password == "":
 			case proved == "":
 				return errAsksPassword
 			case proved != g.Link.Password:
 				refusal = WrongPassword
 			}
 		}
-		e := s.linkEntry(bearer, LinkRedeemed, now, g.File, g.Link)
+		e := s.linkEntry(g.bearer, LinkRedeemed, now, g.File, g.Link)
+		e.Delivery = &DeliveryPart{Mode: DeliveredByProxy, Status: g.Plan.Status}
 		if k.ID != "" {
-			e.Key = &KeyPart{ID: k.ID, Name: k.Name}
+			g.key = &KeyPart{ID: k.ID, Name: k.Name}
+			e.Key = g.key
 		}
 		switch {
 		case refusal != "":
-			e.Action, e.Outcome, e.Refusal = LinkRefused, Refused, refusal
+			e.Action, e.Outcome, e.Refusal, e.Delivery = LinkRefused, Refused, refusal, nil
 			return tx.Record(e)
-		case !b.Spends:
+		case !g.Plan.spends():
 			return tx.Record(e)
+		case g.Link.MaxDownloads == 0:
+			return tx.Redeemed(id, now, e)
 		}
-		return tx.Redeemed(id, now, e)
+		g.counts, g.bucket = true, open.Bearer
+		if free {
+			open.Left -= g.Plan.Bytes
+			return errors.Join(tx.Record(e), tx.SetGrant(open))
+		}
+		if open, err = s.open(g, b, now); err != nil {
+			return err
+		}
+		return errors.Join(tx.Redeemed(id, now, e), tx.SetGrant(open))
 	})
 	if err == nil && refusal != "" {
 		err = refused(refusal)
 	}
-	return &g, err
+	return g, err
+}
+
+// spends reports whether an answer gives what a download is counted for.
+func (p Plan) spends() bool { return p.Bytes > 0 || p.Status == 200 && !p.Bodiless }
+
+// asks reports whether a person is asked before the link is used.
+func (g *Grant) asks() bool {
+	return g.Plan.spends() && (g.Link.Password != "" || g.Link.MaxDownloads != 0)
+}
+
+// bearerOf names a bearer without keeping who they are: by the cookie they
+// have, else by their address and user agent.
+func bearerOf(link string, b Bearer) Digest {
+	if b.Cookie != "" {
+		return sha256.Sum256([]byte("cookie\x00" + link + "\x00" + b.Cookie))
+	}
+	return sha256.Sum256([]byte("client\x00" + link + "\x00" + b.Address.String() + "\x00" + b.Request.UserAgent))
+}
+
+// opened gives the grant that a bearer has open, or one of nothing.
+func (g *Grant) opened(r Reader, b Bearer, now time.Time) (open OpenGrant, err error) {
+	if g.Link.MaxDownloads == 0 {
+		return OpenGrant{}, nil
+	}
+	open, err = r.OpenGrant(g.Link.Ledger, g.Link.ID, bearerOf(g.Link.ID, b))
+	if CodeOf(err) == CodeNotFound || err == nil && !now.Before(open.Expires) {
+		return OpenGrant{}, nil
+	}
+	return open, err
+}
+
+// covers reports whether an answer comes without counting: parts do as long as
+// there are bytes left, and what has no bytes does.
+func (o OpenGrant) covers(p Plan) bool {
+	return o.LinkID != "" && (!p.spends() || p.Part && p.Bytes <= o.Left)
+}
+
+// open opens a grant with a download that is counted: from it, and from the
+// parts that follow, half as much again as the file's size may be taken.
+func (s *Service) open(g *Grant, b Bearer, now time.Time) (OpenGrant, error) {
+	if b.Cookie = ""; b.Person {
+		var secret [16]byte
+		if _, err := io.ReadFull(s.random, secret[:]); err != nil {
+			return OpenGrant{}, err
+		}
+		b.Cookie = base64.RawURLEncoding.EncodeToString(secret[:])
+		g.Cookie = b.Cookie
+	}
+	g.bucket = bearerOf(g.Link.ID, b)
+	return OpenGrant{LinkID: g.Link.ID, Bearer: g.bucket, Expires: now.Add(GrantLasts), Left: g.File.Size + g.File.Size/2 - g.Plan.Bytes}, nil
 }
 
 func (g *Grant) load(r Reader, ledger LedgerID, id string) (k Key, err error) {
@@ -180,6 +307,10 @@ func (s *Service) missingBytes(ctx context.Context, f File, cause error) error {
 
 // errNoLink is the one answer to every token that is not authentic.
 var errNoLink = Errorf(CodeNotFound, "there is no such link")
+
+// ErrAsk says that a person has to be asked: for the password, or whether they
+// mean to spend a download. What fetches links to look at them only goes no further.
+var ErrAsk = Errorf(CodeForbidden, "this link asks first")
 
 // errAsksPassword never leaves Redeem.
 var errAsksPassword = Errorf(CodeForbidden, "the link asks for a password")

@@ -20,11 +20,11 @@ func TestPassword(t *testing.T) {
 	_, token := f.mintAs(sluice.NewLink{FileID: f.upload("content").ID, Password: "correct horse"})
 	before := f.logged()
 	for _, wrong := range []string{"", "wrong horse", "correct hors", "correct horse ", strings.Repeat("x", 5000)} {
-		_, err := f.redeemAs(token, sluice.Bearer{Password: wrong, Spends: true})
+		_, err := f.redeemAs(token, sluice.Bearer{Password: wrong})
 		wantCode(t, err, sluice.CodeForbidden)
 	}
 	for range 20 { // the right one is not limited by having been right
-		if content, err := f.redeemAs(token, sluice.Bearer{Password: "correct horse", Spends: true}); content != "content" {
+		if content, err := f.redeemAs(token, sluice.Bearer{Password: "correct horse"}); content != "content" {
 			t.Fatalf("the right password: %q, %v", content, err)
 		}
 	}
@@ -40,7 +40,7 @@ func TestPasswordGuessesAreLimited(t *testing.T) {
 	_, token := f.mintAs(sluice.NewLink{FileID: file.ID, Password: "correct horse"})
 	_, other := f.mintAs(sluice.NewLink{FileID: file.ID, Password: "another horse"})
 	guess := func() sluice.Code {
-		_, err := f.redeemAs(token, sluice.Bearer{Password: "guess", Spends: true})
+		_, err := f.redeemAs(token, sluice.Bearer{Password: "guess"})
 		return sluice.CodeOf(err)
 	}
 	var all sync.WaitGroup
@@ -58,9 +58,9 @@ func TestPasswordGuessesAreLimited(t *testing.T) {
 	if diff := cmp.Diff(map[sluice.Code]int{sluice.CodeForbidden: 10, sluice.CodeRateLimited: 30}, codes); diff != "" {
 		t.Errorf("40 guesses at once (-want +got):\n%s", diff)
 	}
-	_, err := f.redeemAs(token, sluice.Bearer{Password: "correct horse", Spends: true})
+	_, err := f.redeemAs(token, sluice.Bearer{Password: "correct horse"})
 	wantCode(t, err, sluice.CodeRateLimited)
-	if content, err := f.redeemAs(other, sluice.Bearer{Password: "another horse", Spends: true}); content != "content" {
+	if content, err := f.redeemAs(other, sluice.Bearer{Password: "another horse"}); content != "content" {
 		t.Errorf("guesses at one link hold up another: %v", err)
 	}
 	f.base.Clock.Advance(10 * time.Second)
@@ -76,7 +76,8 @@ func TestMaxDownloads(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mintAs(sluice.NewLink{FileID: f.upload("content").ID, MaxDownloads: 3})
 	for range 5 { // what asks for no content does not count
-		if _, err := f.redeemAs(token, sluice.Bearer{}); err != nil {
+		nothing := func(sluice.File) sluice.Plan { return sluice.Plan{Status: 200, Bodiless: true} }
+		if _, err := f.redeemAs(token, sluice.Bearer{Plan: nothing}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,7 +86,7 @@ func TestMaxDownloads(t *testing.T) {
 	codes := map[sluice.Code]int{}
 	for range 50 {
 		all.Go(func() {
-			_, err := f.redeemAs(token, sluice.Bearer{Spends: true})
+			_, err := f.redeemAs(token, sluice.Bearer{})
 			mu.Lock()
 			codes[sluice.CodeOf(err)]++
 			mu.Unlock()
@@ -109,12 +110,12 @@ func TestAllowedIPs(t *testing.T) {
 		"192.0.2.255": "", "::ffff:192.0.2.1": "", "2001:db8::1": "", "2001:db8::1%eth0": "",
 		"192.0.3.0": sluice.CodeForbidden, "2001:db9::": sluice.CodeForbidden, "::ffff:192.0.3.1": sluice.CodeForbidden,
 	} {
-		_, err := f.redeemAs(token, sluice.Bearer{Address: netip.MustParseAddr(address), Spends: true})
+		_, err := f.redeemAs(token, sluice.Bearer{Address: netip.MustParseAddr(address)})
 		if got := sluice.CodeOf(err); got != want {
 			t.Errorf("from %s: code %q, want %q", address, got, want)
 		}
 	}
-	_, err := f.redeemAs(token, sluice.Bearer{Spends: true})
+	_, err := f.redeemAs(token, sluice.Bearer{})
 	wantCode(t, err, sluice.CodeForbidden)
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io"
 	"time"
 )
@@ -114,7 +115,9 @@ func (s *Service) RememberError(ctx context.Context, c Caller, failure *Error) e
 	})
 }
 
-// ForgetAnswers removes answers whose time has passed, and says how many.
-func (s *Service) ForgetAnswers(ctx context.Context) (int, error) {
-	return s.store.ForgetAnswers(ctx, s.Now().Add(-OnceTTL))
+// Forget removes answers and open grants whose time has passed, and says how many.
+func (s *Service) Forget(ctx context.Context) (int, error) {
+	answers, err := s.store.ForgetAnswers(ctx, s.Now().Add(-OnceTTL))
+	grants, err2 := s.store.ForgetGrants(ctx, s.Now())
+	return answers + grants, errors.Join(err, err2)
 }

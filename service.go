@@ -30,6 +30,7 @@ type Service struct {
 	used      usage
 	signers   signers
 	passwords passwordGuard
+	delivered deliveries
 }
 
 // Config is what a Service is made of.
@@ -82,6 +83,7 @@ func New(c Config) (*Service, error) {
 	}
 	s.signers = signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin}
 	s.ids = newIDs(s.random)
+	s.delivered.room.L = &s.delivered.mu
 	return s, nil
 }
 

@@ -104,19 +104,29 @@ func (f *fixture) mintAs(n sluice.NewLink) (sluice.Link, string) {
 }
 
 func (f *fixture) redeem(token string) (string, error) {
-	return f.redeemAs(token, sluice.Bearer{Address: netip.MustParseAddr("198.51.100.4"), Spends: true})
+	return f.redeemAs(token, sluice.Bearer{Address: netip.MustParseAddr("198.51.100.4")})
 }
 
 func (f *fixture) redeemAs(token string, b sluice.Bearer) (string, error) {
-	b.Request = sluice.Request{ID: "req_redeem", Method: "GET", Route: "/l/{token}", IP: b.Address.String()}
+	b.Request = sluice.Request{ID: f.NewRequestID(), Method: "GET", Route: "/l/{token}", IP: b.Address.String(), UserAgent: b.Request.UserAgent}
+	if b.Plan == nil {
+		b.Plan = whole
+	}
 	g, err := f.Redeem(ctx, token, b)
 	if err != nil {
 		return "", err
 	}
+	if g.Content == nil {
+		f.Delivered(g, 0)
+		return "", nil
+	}
 	defer g.Content.Close()
-	content, err := io.ReadAll(g.Content)
+	content, err := io.ReadAll(io.LimitReader(g.Content, g.Plan.Bytes))
+	f.Delivered(g, int64(len(content)))
 	return string(content), err
 }
+
+func whole(file sluice.File) sluice.Plan { return sluice.Plan{Status: 200, Bytes: file.Size} }
 
 // log gives "action outcome refusal" of each entry since from.
 func (f *fixture) log(from int) (lines []string) {
@@ -197,7 +207,7 @@ func TestRedemption(t *testing.T) {
 				if err != nil || content != "content" {
 					t.Errorf("got %q, %v", content, err)
 				}
-				if diff := cmp.Diff([]string{"link.redeemed allowed"}, f.log(before)); diff != "" {
+				if diff := cmp.Diff([]string{"link.redeemed allowed", "link.delivered allowed"}, f.log(before)); diff != "" {
 					t.Error(diff)
 				}
 				return
@@ -224,8 +234,8 @@ func TestRedemptionEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := f.base.Entries(t, f.ledger)[before]
-	got := []string{e.File.ID, e.File.SHA256, e.Link.ID, e.Link.Reason, e.Key.ID, string(e.Actor.Type), e.Actor.ID, e.Request.ID, e.Request.IP}
-	want := []string{file.ID, file.SHA256.String(), l.ID, "a test", f.caller.Key.ID, "bearer", l.ID, "req_redeem", "198.51.100.4"}
+	got := []string{e.File.ID, e.File.SHA256, e.Link.ID, e.Link.Reason, e.Key.ID, string(e.Actor.Type), e.Actor.ID, e.Request.Route, e.Request.IP}
+	want := []string{file.ID, file.SHA256.String(), l.ID, "a test", f.caller.Key.ID, "bearer", l.ID, "/l/{token}", "198.51.100.4"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("entry (-want +got):\n%s", diff)
 	}

@@ -51,6 +51,8 @@ type Store interface {
 	HandOver(ctx context.Context, l LedgerID, r Rotation) error
 	// KeysUsed notes when keys of any ledger were last used.
 	KeysUsed(ctx context.Context, used map[string]time.Time) error
+	// ForgetGrants removes the open grants that ended before a moment, and says how many.
+	ForgetGrants(ctx context.Context, before time.Time) (int, error)
 	// ForgetAnswers removes the answers made before a moment, and says how many.
 	ForgetAnswers(ctx context.Context, before time.Time) (int, error)
 	// Ready says whether an Update could succeed now: an error is what to show.
@@ -87,6 +89,9 @@ type Reader interface {
 	Link(ledger LedgerID, id string) (Link, error)
 	// Links leaves out the links that were ended by their owner.
 	Links(ledger LedgerID, filter LinkFilter, page Page) (List[Link], error)
+
+	// OpenGrant gives the grant that a bearer of a link has, also one that has ended.
+	OpenGrant(ledger LedgerID, link string, bearer Digest) (OpenGrant, error)
 
 	// Answer gives what was remembered of a request, by key and idempotency key.
 	Answer(keyID, onceKey string) (Answer, error)
@@ -140,6 +145,10 @@ type Tx interface {
 	UpdateLink(Link, Entry) error
 	// Redeemed counts one download of a link.
 	Redeemed(id string, now time.Time, e Entry) error
+
+	// SetGrant keeps what a bearer of a link may still ask for, in place of what
+	// was kept. The entry of the redemption that it follows from tells of it.
+	SetGrant(OpenGrant) error
 
 	// Redact erases disclosures of an entry: those named, as JSON Pointers.
 	Redact(id string, fields []string, e Entry) error

@@ -116,6 +116,7 @@ part staticcheck go tool staticcheck ./...
 part build go build ./...
 part lint in_node tools/openapi-lint lint
 part fsck-tool go build -C tools/fsck -o /dev/null github.com/transparency-dev/tessera/cmd/fsck
+part s3-server go build -C tools/versitygw -o /dev/null github.com/versity/versitygw/cmd/versitygw # minutes, the first time
 part fsck go test -count=1 -timeout 3m -run '^TestFsck$' ./store # fills a log too large for the race detector
 part stripe-go in_go compat/clients/stripe-go
 part stripe-node in_node compat/clients/stripe-node test

@@ -18,6 +18,7 @@ type AuditEntry struct {
 	Ledger   *LedgerRef `json:"ledger,omitempty" doc:"What the log goes on with"`
 	Export   string     `json:"export,omitempty" doc:"What was exported: entries or disclosures"`
 	Request  *Request   `json:"request,omitempty" doc:"The request that asked"`
+	Delivery *Delivery  `json:"delivery,omitempty" doc:"How the file leaves, and in link.delivered how it left"`
 	Refusal  string     `json:"refusal,omitempty" doc:"The rule that refused"`
 	Redacted []string   `json:"redacted,omitempty" doc:"Personal members of request that have been erased since"`
 }
@@ -76,4 +77,14 @@ type Request struct {
 	ForwardedFor string `json:"forwarded_for,omitempty" doc:"What proxies claim, unchecked"`
 	UserAgent    string `json:"user_agent,omitempty" doc:"User-Agent"`
 	RefererHost  string `json:"referer_host,omitempty" doc:"The host of the Referer"`
+}
+
+// Delivery is how a file leaves. What was sent stands in link.delivered only: it
+// is what was handed to the connection, and what of it arrived, only the client knows.
+type Delivery struct {
+	Mode       string `json:"mode" doc:"Who sends the bytes: proxy is Sluice itself; the set is open"`
+	Status     int    `json:"status" doc:"HTTP status of the answer"`
+	Bytes      *int64 `json:"bytes,omitempty" doc:"Bytes of the file that were sent"`
+	Complete   *bool  `json:"complete,omitempty" doc:"Whether these are all that the answer was to carry"`
+	DurationMS *int64 `json:"duration_ms,omitempty" doc:"From the decision to the end, in milliseconds"`
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run.sh [LINKS]: everything in README.md, on standard output in markdown. Progress goes to standard error.
+# run.sh [LINKS]: what README.md tells of filling, lists, objects, starting and minting, on standard output in markdown.
+# Progress goes to standard error.
 #
 # BENCH_DATA is a folder on the disk to measure, which keeps the filled data for the next run; without it a temporary
 # one is made and removed. A large folder of ten million links takes some 30 GB. BENCH_SECONDS (10) and BENCH_RUNS (100)

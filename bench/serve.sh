@@ -32,3 +32,26 @@ load() {
 median() { # of a column of lines on stdin
   awk -v n="$1" '{ print $n }' | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
 }
+
+free_port() { # a port of this machine that nothing listens on
+  local port
+  while port=$((20000 + RANDOM % 10000)); (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
+  echo "$port"
+}
+
+first_key() { # first_key DIR: what the server printed when it was first started on an empty folder
+  sed -n 's/^ *KEY=//p' "$1.out"
+}
+
+api() { # api PATH [CURL-OPTION...]: asks as whoever has $key
+  curl -fsS -H "Authorization: Bearer $key" "http://$address$1" "${@:2}"
+}
+
+upload() { # upload FILE: prints the id
+  api /v1/files -F purpose=generic -F "file=@$1" | sed 's/.*"id":"\(file_[0-9a-z]*\)".*/\1/'
+}
+
+mint() { # mint ID: prints the URL of a link to a file
+  api "/v1/files/$1/links" -X POST -H 'Content-Type: application/json' -d '{"expires_in_seconds":86400}' |
+    sed 's/.*"url":"\([^"]*\)".*/\1/'
+}

@@ -39,7 +39,9 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	endGateway()
+	os.Exit(code)
 }
 
 func TestDisk(t *testing.T) {

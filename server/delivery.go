@@ -8,75 +8,83 @@ import (
 	"time"
 )
 
-// chunk is how much of a file is handed to the kernel at a time.
-const chunk = 4 << 20
+// How much of a file is handed over at a time. Until the next piece a reader
+// may be as slow as it likes, as long as some of this one flows.
+const (
+	fileChunk   = 4 << 20  // to the kernel
+	memoryChunk = 16 << 10 // from memory
+)
 
-// delivery is the writer through which a file leaves. It lets http.ServeContent
-// decide what to send, and keeps from it what must be answered in our own form:
-// refused is the status of that. Bytes go from file to socket by sendfile(2):
-// ReadFrom hands the connection's own ReadFrom what it can do that with, the
-// file within an io.LimitedReader. A reader may be as slow as it likes while
-// bytes flow.
+// delivery sends the bytes of a file. They go from file to socket by
+// sendfile(2): the connection's own ReadFrom gets what it can do that with, an
+// *os.File within an io.LimitedReader.
 type delivery struct {
-	http.ResponseWriter
-	call    *call
-	rc      *http.ResponseController
-	refused int
+	to    http.ResponseWriter
+	rc    *http.ResponseController
+	stall time.Duration
+	sent  int64
 }
 
-func (d *delivery) WriteHeader(status int) {
-	if status >= 400 {
-		d.refused = status
-		return
-	}
-	d.call.status = status
-	d.ResponseWriter.WriteHeader(status)
-}
+// held is content that is in memory as a whole.
+type held interface{ Bytes() []byte }
 
-func (d *delivery) Write(p []byte) (int, error) {
-	if d.refused != 0 {
-		return len(p), nil
+// send sends one part of content.
+func (d *delivery) send(content io.ReadSeeker, p byteRange) error {
+	if h, ok := content.(held); ok {
+		return d.sendBytes(h.Bytes(), p)
 	}
-	d.extend()
-	n, err := d.ResponseWriter.Write(p)
-	d.call.sent += int64(n)
-	return n, err
-}
-
-// ReadFrom copies what http.ServeContent gives it: a file, or the parts of
-// several ranges, within an io.LimitedReader.
-func (d *delivery) ReadFrom(src io.Reader) (sent int64, err error) {
-	all, ok := src.(*io.LimitedReader)
-	to, ok2 := d.ResponseWriter.(io.ReaderFrom)
-	if !ok || !ok2 {
-		return io.Copy(struct{ io.Writer }{d}, src)
+	if at, err := content.Seek(p.from, io.SeekStart); err != nil || at != p.from {
+		return errors.Join(err, io.ErrUnexpectedEOF)
 	}
-	file, _ := all.R.(*os.File)
-	for all.N > 0 && err == nil {
+	file, _ := content.(*os.File)
+	to, direct := d.to.(io.ReaderFrom)
+	if !direct {
+		to = plainCopy{d.to}
+	}
+	for left := p.length; left > 0; {
 		d.extend()
-		piece := &io.LimitedReader{R: all.R, N: min(all.N, chunk)}
+		piece := &io.LimitedReader{R: content, N: min(left, fileChunk)}
 		asked := piece.N
-		var n int64
-		n, err = to.ReadFrom(piece)
-		sent, all.N = sent+n, all.N-n
-		d.call.sent += n
-		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && file != nil {
+		n, err := to.ReadFrom(piece)
+		d.sent, left = d.sent+n, left-n
+		switch {
+		case n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && file != nil:
 			// Slow, but not still. What was read and not sent is read again.
-			err = d.rewind(file, asked-n, piece.N)
-		} else if err == nil && n < asked {
-			break
+			if _, err := file.Seek(piece.N-(asked-n), io.SeekCurrent); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case n < asked:
+			return io.ErrUnexpectedEOF
 		}
 	}
-	return sent, err
+	return nil
 }
 
-// rewind puts a file back to the first byte that was not sent, when more than
-// was sent had been read.
-func (d *delivery) rewind(file *os.File, unsent, unread int64) error {
-	_, err := file.Seek(unread-unsent, io.SeekCurrent)
-	return err
+func (d *delivery) sendBytes(content []byte, p byteRange) error {
+	if p.from+p.length > int64(len(content)) {
+		return io.ErrUnexpectedEOF
+	}
+	for content = content[p.from : p.from+p.length]; len(content) > 0; {
+		d.extend()
+		n, err := d.to.Write(content[:min(len(content), memoryChunk)])
+		d.sent += int64(n)
+		if err != nil {
+			return err
+		}
+		content = content[n:]
+	}
+	return nil
+}
+
+// plainCopy copies to what knows no better way.
+type plainCopy struct{ w io.Writer }
+
+func (p plainCopy) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{p.w}, r)
 }
 
 func (d *delivery) extend() {
-	_ = d.rc.SetWriteDeadline(time.Now().Add(d.call.server.stall))
+	_ = d.rc.SetWriteDeadline(time.Now().Add(d.stall))
 }

@@ -57,11 +57,14 @@ var docs = map[string]doc{
 	"deleteKey":  {"Keys", "Revoke a key", "For good, and with it every link that it minted."},
 	"getAccount": {"Keys", "Get the account", "Who am I: the account, the mode, and the key that asks."},
 
-	"redeem":      {"Downloads", "Download a file", "Redeems a link. A password is sent as X-Link-Password, or by Basic authentication with any user name."},
-	"redeemNamed": {"Downloads", "Download a file under a name", "What follows the token is for the eye, and ignored."},
-	"health":      {"Operation", "Say that the process answers", "Asks nothing of store or disk."},
-	"ready":       {"Operation", "Say whether changes can be committed and bytes stored", "503 while they cannot."},
-	"getMetrics":  {"Operation", "Get metrics", "In the text format of Prometheus."},
+	"redeem": {"Downloads", "Download a file", "Redeems a link. A password is sent as X-Link-Password, or by Basic authentication with any user name. A browser (Accept: text/html) gets a page first when the link has a password or a number of downloads: its button sends a POST. " +
+		"A download that is counted opens ten minutes in which the same client, or a browser with the cookie of the answer, may ask for ranges without being counted again, until one and a half times the size was sent. HEAD, 304, 412 and 416 never count."},
+	"redeemNamed":     {"Downloads", "Download a file under a name", "What follows the token is for the eye, and ignored."},
+	"answerLink":      {"Downloads", "Answer a link that asks first", "What the page of a link with a password or a number of downloads sends. The answer is the file."},
+	"answerLinkNamed": {"Downloads", "Answer a link that asks first, under a name", "What follows the token is for the eye, and ignored."},
+	"health":          {"Operation", "Say that the process answers", "Asks nothing of store or disk."},
+	"ready":           {"Operation", "Say whether changes can be committed and bytes stored", "503 while they cannot."},
+	"getMetrics":      {"Operation", "Get metrics", "In the text format of Prometheus."},
 
 	"getDocument":   {"Reference", "Get this document", "OpenAPI 3.1."},
 	"showReference": {"Reference", "Read this document", "As a page for people."},
@@ -127,9 +130,13 @@ var ownRefusals = map[string][]sluice.Code{
 	"proveConsistency": {sluice.CodeNotFound},
 	"redeem":           downloadRefusals,
 	"redeemNamed":      downloadRefusals,
+	"answerLink":       answerRefusals,
+	"answerLinkNamed":  answerRefusals,
 	"ready":            {sluice.CodeUnavailable},
 	"explainError":     {sluice.CodeNotFound},
 }
+
+var answerRefusals = append([]sluice.Code{sluice.CodeTooLarge, sluice.CodeValidation}, downloadRefusals...)
 
 var downloadRefusals = []sluice.Code{
 	sluice.CodeForbidden, sluice.CodeNotFound, sluice.CodeGone, sluice.CodePreconditionFailed, sluice.CodeRange,

@@ -24,12 +24,15 @@ var inlineTypes = map[string]bool{
 func leaving(g *sluice.Grant) string {
 	t, _, _ := strings.Cut(g.File.Type, ";")
 	inline := g.Link.Disposition == sluice.Inline && inlineTypes[strings.TrimSpace(t)]
-	value := attachment(cmp.Or(g.Link.Filename, g.File.Filename))
+	value := attachment(leavingName(g))
 	if inline {
 		return "inline" + strings.TrimPrefix(value, "attachment")
 	}
 	return value
 }
+
+// leavingName is the name under which the file of a grant leaves.
+func leavingName(g *sluice.Grant) string { return cmp.Or(g.Link.Filename, g.File.Filename) }
 
 // attachment is the Content-Disposition (RFC 6266) of a file that is saved:
 // its name made safe, in ASCII for old readers and as it is, RFC 8187.

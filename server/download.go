@@ -1,36 +1,33 @@
 package server
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
-	"html/template"
-	"math"
+	"mime/multipart"
 	"net/http"
+	"net/textproto"
 	"strconv"
 	"strings"
 
 	"sluice"
 )
 
-// maxRanges is how many ranges of a file one request gets; one that asks for
-// more gets all of it, as RFC 9110 section 14.2 allows.
-const maxRanges = 8
-
 // protection is what every answer under /l carries: no
 // browser shall run, keep, frame or index what a stranger uploaded.
-var protection = map[string]string{
-	"Content-Security-Policy":      "sandbox; default-src 'none'; frame-ancestors 'none'",
-	"X-Content-Type-Options":       "nosniff",
-	"Cross-Origin-Resource-Policy": "same-origin",
-	"Cross-Origin-Opener-Policy":   "same-origin",
-	"Referrer-Policy":              "no-referrer",
-	"X-Robots-Tag":                 "noindex, nofollow",
-	"Cache-Control":                "private, no-store",
+var protection = http.Header{
+	"Content-Security-Policy":      {"sandbox; default-src 'none'; frame-ancestors 'none'"},
+	"X-Content-Type-Options":       {"nosniff"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Cross-Origin-Opener-Policy":   {"same-origin"},
+	"Referrer-Policy":              {"no-referrer"},
+	"X-Robots-Tag":                 {"noindex, nofollow"},
+	"Cache-Control":                {"private, no-store"},
 }
 
 func protect(h http.Header) {
 	for name, value := range protection {
-		h.Set(name, value)
+		h[name] = value
 	}
 }
 
@@ -39,85 +36,163 @@ func protect(h http.Header) {
 func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
 	protect(c.header)
-	grant, err := s.svc.Redeem(r.Context(), r.PathValue("token"), c.bearer(r))
+	b, err := c.bearer(w, r)
+	var grant *sluice.Grant
+	if err == nil {
+		grant, err = s.svc.Redeem(r.Context(), r.PathValue("token"), b)
+	}
 	s.metrics.redeemed(err)
-	if err != nil {
+	switch {
+	case err == sluice.ErrAsk:
+		c.ask(w, http.StatusOK, question{From: s.from, Name: shownName(leavingName(grant)), Size: grant.File.Size, Password: grant.Link.Password != "", Counted: grant.Link.MaxDownloads != 0})
+		return
+	case sluice.ReasonOf(err) == sluice.WrongPassword && b.Person:
+		c.ask(w, http.StatusForbidden, question{From: s.from, Password: true, Wrong: true})
+		return
+	case err != nil:
 		c.refuse(w, r, err)
 		return
 	}
-	defer grant.Content.Close()
 	c.link = grant.Link.ID
+	if grant.Cookie != "" {
+		http.SetCookie(w, s.grantCookie(r.PathValue("token"), grant.Cookie))
+	}
+	defer func() { s.svc.Delivered(grant, c.sent) }()
+	if grant.Content != nil {
+		defer grant.Content.Close()
+	}
 	c.deliver(w, r, grant)
 }
 
+// maxAnswer bounds the form of a page that asks, in bytes.
+const maxAnswer = 8 << 10
+
+// grantCookieName is the cookie by which a browser gets parts of a file.
+const grantCookieName = "sluice_grant"
+
+// grantCookie goes to one link only.
+func (s *Server) grantCookie(token, secret string) *http.Cookie {
+	return &http.Cookie{
+		Name: grantCookieName, Value: secret, Path: s.publicPath + "/l/" + token, MaxAge: int(sluice.GrantLasts.Seconds()),
+		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteStrictMode,
+	}
+}
+
 // bearer is whoever presents a link's URL with r. A password comes in
-// X-Link-Password or by Basic authentication (RFC 7617), whose user name says
-// nothing.
-func (c *call) bearer(r *http.Request) sluice.Bearer {
-	password := r.Header.Get("X-Link-Password")
-	if password == "" {
-		_, password, _ = r.BasicAuth()
+// X-Link-Password, by Basic authentication (RFC 7617), whose user name says
+// nothing, or in the form of the page that asks for it.
+func (c *call) bearer(w http.ResponseWriter, r *http.Request) (sluice.Bearer, error) {
+	b := sluice.Bearer{
+		Address: c.server.proxies.client(r), Password: r.Header.Get("X-Link-Password"), Request: c.request(r),
+		Person: strings.Contains(r.Header.Get("Accept"), "text/html"), Answered: r.Method == http.MethodPost,
+		Plan: func(f sluice.File) sluice.Plan { return selectFrom(r, f).plan(r.Method) },
 	}
-	return sluice.Bearer{
-		Address: c.server.proxies.client(r), Password: password, Spends: r.Method == http.MethodGet, Request: c.request(r),
+	if cookie, err := r.Cookie(grantCookieName); err == nil && len(cookie.Value) <= 64 {
+		b.Cookie = cookie.Value
 	}
+	if b.Answered {
+		r.Body = http.MaxBytesReader(w, r.Body, maxAnswer)
+		if err := r.ParseForm(); err != nil {
+			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+				return b, sluice.Errorf(sluice.CodeTooLarge, "the form has more than %d bytes", maxAnswer)
+			}
+			return b, sluice.Errorf(sluice.CodeValidation, "the body is not a form")
+		}
+		b.Password = cmp.Or(b.Password, r.PostForm.Get("password"))
+	}
+	if b.Password == "" {
+		_, b.Password, _ = r.BasicAuth()
+	}
+	b.Answered = b.Answered || b.Password != ""
+	return b, nil
 }
 
 // deliver sends the file of a grant, or the part of it that was asked for.
 func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) {
-	f := g.File
-	describe := map[string]string{
-		"Content-Type":        mediaType(f.Type),
-		"Content-Disposition": leaving(g),
-		"ETag":                `"` + f.SHA256.String() + `"`,
-		"Repr-Digest":         "sha-256=:" + base64.StdEncoding.EncodeToString(f.SHA256[:]) + ":",
-	}
-	for name, value := range describe {
-		c.header.Set(name, value)
-	}
-	d := &delivery{ResponseWriter: w, call: c, rc: http.NewResponseController(w)}
-	http.ServeContent(d, withRange(r), "", f.Created, g.Content)
-
-	if d.refused != 0 {
-		for name := range describe {
-			c.header.Del(name)
+	f, s := g.File, selectFrom(r, g.File)
+	switch s.status {
+	case http.StatusPreconditionFailed:
+		c.refuse(w, r, sluice.Errorf(sluice.CodePreconditionFailed, "the file is not the one that was asked for"))
+		return
+	case http.StatusRequestedRangeNotSatisfiable:
+		if s.absent {
+			c.header["Content-Range"] = []string{"bytes */" + strconv.FormatInt(f.Size, 10)}
 		}
-		c.header.Del("Last-Modified")
-		c.refuse(w, r, refusals[d.refused])
+		c.refuse(w, r, sluice.Errorf(sluice.CodeRange, "no byte of the file lies in the range"))
 		return
 	}
-	if length, _ := strconv.ParseInt(c.header.Get("Content-Length"), 10, 64); r.Method == http.MethodGet && c.sent < length && c.status < 300 {
+	h := c.header
+	h["Content-Disposition"] = []string{leaving(g)}
+	h["Etag"] = []string{fileTag(f)}
+	h["Repr-Digest"] = []string{"sha-256=:" + base64.StdEncoding.EncodeToString(f.SHA256[:]) + ":"}
+	if s.status == http.StatusNotModified {
+		c.begin(w, s.status)
+		return
+	}
+	h["Last-Modified"] = []string{modified(f).Format(http.TimeFormat)}
+	h["Accept-Ranges"] = acceptBytes
+	d := &delivery{to: w, rc: http.NewResponseController(w), stall: c.server.stall}
+	var err error
+	if len(s.parts) == 1 {
+		h["Content-Type"] = []string{mediaType(f.Type)}
+		h["Content-Length"] = []string{strconv.FormatInt(s.parts[0].length, 10)}
+		if s.status == http.StatusPartialContent {
+			h["Content-Range"] = []string{s.parts[0].contentRange(f.Size)}
+		}
+		c.begin(w, s.status)
+		if r.Method != http.MethodHead && s.parts[0].length > 0 {
+			err = d.send(g.Content, s.parts[0])
+		}
+	} else {
+		err = c.deliverParts(w, d, g, s)
+	}
+	c.sent = d.sent
+	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// refusals are the answers of http.ServeContent that are errors.
-var refusals = map[int]error{
-	http.StatusPreconditionFailed:           sluice.Errorf(sluice.CodePreconditionFailed, "the file is not the one that was asked for"),
-	http.StatusRequestedRangeNotSatisfiable: sluice.Errorf(sluice.CodeRange, "no byte of the file lies in the range"),
-	http.StatusInternalServerError:          errors.New("the bytes of the file have no size"),
+var acceptBytes = []string{"bytes"}
+
+func (c *call) begin(w http.ResponseWriter, status int) {
+	c.status = status
+	w.WriteHeader(status)
 }
 
-// withRange drops a Range that RFC 9110 lets a server ignore or demands that it
-// does: for another method than GET, of another unit than bytes, of too many.
-func withRange(r *http.Request) *http.Request {
-	unit, set, _ := strings.Cut(r.Header.Get("Range"), "=")
-	ranges := strings.Split(set, ",")
-	switch {
-	case unit == "":
-	case r.Method != http.MethodGet, !strings.EqualFold(unit, "bytes"), len(ranges) > maxRanges:
-		r.Header.Del("Range")
-	default:
-		for i, spec := range ranges {
-			// The last 0 bytes are no bytes, which http.ServeContent does not
-			// know; a range from beyond every end is none either.
-			if last, isSuffix := strings.CutPrefix(strings.TrimSpace(spec), "-"); isSuffix && last != "" && strings.Trim(last, "0") == "" {
-				ranges[i] = strconv.Itoa(math.MaxInt64) + "-"
-			}
-		}
-		r.Header.Set("Range", "bytes="+strings.Join(ranges, ","))
+// deliverParts sends several ranges as multipart/byteranges (RFC 9110 section 14.6).
+func (c *call) deliverParts(w http.ResponseWriter, d *delivery, g *sluice.Grant, s selection) error {
+	heads := make([]textproto.MIMEHeader, len(s.parts))
+	var frame counter
+	measured := multipart.NewWriter(&frame)
+	for i, p := range s.parts {
+		heads[i] = textproto.MIMEHeader{"Content-Range": {p.contentRange(g.File.Size)}, "Content-Type": {mediaType(g.File.Type)}}
+		_, _ = measured.CreatePart(heads[i]) // a counter takes everything
 	}
-	return r
+	_ = measured.Close()
+	c.header["Content-Type"] = []string{"multipart/byteranges; boundary=" + measured.Boundary()}
+	c.header["Content-Length"] = []string{strconv.FormatInt(int64(frame)+s.length(), 10)}
+	c.begin(w, s.status)
+	out := multipart.NewWriter(w)
+	if err := out.SetBoundary(measured.Boundary()); err != nil {
+		return err
+	}
+	for i, p := range s.parts {
+		if _, err := out.CreatePart(heads[i]); err != nil {
+			return err
+		}
+		if err := d.send(g.Content, p); err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}
+
+// counter counts what is written to it.
+type counter int64
+
+func (n *counter) Write(p []byte) (int, error) {
+	*n += counter(len(p))
+	return len(p), nil
 }
 
 // mediaType gives a stored type as a header may carry it.
@@ -137,35 +212,11 @@ func mediaType(t string) string {
 // else with a problem.
 func (c *call) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	w = c.record(w)
-	protect(c.header) // http.ServeContent takes some of it back
 	c.header.Set("Vary", "Accept")
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		c.fail(w, r, err)
 		return
 	}
 	p := c.problem(r.Context(), err)
-	c.header.Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(p.Status)
-	_ = refusalPage.Execute(w, p)
+	c.showPage(w, p.Status, refusalPage, p)
 }
-
-var refusalPage = template.Must(template.New("refusal").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{{.Title}}</title>
-<h1>{{.Title}}</h1>
-<p>{{if eq .Status 404}}There is no such link. Check that the whole address was copied.
-{{- else if eq .Reason "expired"}}This link has expired.
-{{- else if eq .Reason "revoked"}}This link was ended by its owner.
-{{- else if eq .Reason "file_deleted"}}The file behind this link was deleted.
-{{- else if eq .Reason "exhausted"}}This link has been used as often as it may be.
-{{- else if eq .Reason "wrong_password"}}This link needs its password.
-{{- else if eq .Reason "address_not_allowed"}}This link may not be used from your address.
-{{- else if eq .Status 429}}There were too many wrong passwords. Try again later.
-{{- else if eq .Status 410}}This link is no longer good.
-{{- else}}The file cannot be sent now. Try again later.{{end}}
-{{if or (eq .Status 404) (eq .Status 410) (eq .Reason "address_not_allowed")}}Ask whoever gave you the link for a new one.{{end}}
-<p>Request {{.RequestID}}
-</html>
-`))

@@ -104,6 +104,11 @@ var csvColumns = []struct {
 	{"forwarded_for", ofRequest(func(r *sluice.Request) string { return r.ForwardedFor })},
 	{"user_agent", ofRequest(func(r *sluice.Request) string { return r.UserAgent })},
 	{"referer_host", ofRequest(func(r *sluice.Request) string { return r.RefererHost })},
+	{"delivery_mode", ofDelivery(func(d *sluice.DeliveryPart) string { return string(d.Mode) })},
+	{"delivery_status", ofDelivery(func(d *sluice.DeliveryPart) string { return strconv.Itoa(d.Status) })},
+	{"delivery_bytes", ofSent(func(s *sluice.Sent) string { return strconv.FormatInt(s.Bytes, 10) })},
+	{"delivery_complete", ofSent(func(s *sluice.Sent) string { return strconv.FormatBool(s.Complete) })},
+	{"delivery_ms", ofSent(func(s *sluice.Sent) string { return strconv.FormatInt(s.Duration.Milliseconds(), 10) })},
 	{"redacted", func(e sluice.Entry) string { return cellJSON(e.Redacted, len(e.Redacted)) }},
 	{"entry_id", func(e sluice.Entry) string {
 		if e.Subject == nil {
@@ -135,6 +140,19 @@ func ofFile(of func(*sluice.FilePart) string) func(sluice.Entry) string {
 
 func ofLink(of func(*sluice.LinkPart) string) func(sluice.Entry) string {
 	return part(func(e sluice.Entry) *sluice.LinkPart { return e.Link }, of)
+}
+
+func ofDelivery(of func(*sluice.DeliveryPart) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.DeliveryPart { return e.Delivery }, of)
+}
+
+func ofSent(of func(*sluice.Sent) string) func(sluice.Entry) string {
+	return ofDelivery(func(d *sluice.DeliveryPart) string {
+		if d.Sent == nil {
+			return ""
+		}
+		return of(d.Sent)
+	})
 }
 
 func ofRequest(of func(*sluice.Request) string) func(sluice.Entry) string {

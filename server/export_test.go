@@ -18,6 +18,9 @@ const (
 	AnyKey = anyKey
 )
 
+// PagePolicy is the Content-Security-Policy of the pages that people see.
+var PagePolicy = pagePolicy[0]
+
 // Table gives the table of routes.
 func Table() (rows []Row) {
 	for _, rt := range (&Server{}).routes() {

@@ -189,6 +189,7 @@ var schemaDescriptions = map[string]string{
 	"CreatedFile":        "A stored file, and the link that was minted with it.",
 	"CreatedKey":         "A key and its secret, which is shown once.",
 	"Deleted":            "Tells that an object was ended.",
+	"Delivery":           "How a file leaves. What was sent stands in link.delivered only.",
 	"EntryRef":           "Names an earlier entry, and fields of it.",
 	"LedgerRef":          "What an entry says of the log itself.",
 	"LedgerRotation":     "Proves that the log went on with another key.",

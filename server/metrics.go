@@ -83,6 +83,9 @@ func (m *metrics) redeemed(err error) {
 		return
 	}
 	outcome, refusal := "failed", ""
+	if err == sluice.ErrAsk {
+		outcome = "asked"
+	}
 	var e *sluice.Error
 	if errors.As(err, &e) {
 		switch {

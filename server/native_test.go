@@ -379,13 +379,15 @@ func TestMetrics(t *testing.T) {
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	l := c.mint(t, f.ID, `{"max_downloads":2}`)
 	c.get(t, l.URL).want(t, 200)
-	c.get(t, l.URL, "Range", "bytes=0-1").want(t, 206)
+	c.get(t, l.URL, "Range", "bytes=0-1").want(t, 206) // of the first
+	c.get(t, l.URL).want(t, 200)
 	c.get(t, l.URL).want(t, 410)
 	c.get(t, c.URL+"/l/x").want(t, 404)
 	c.get(t, c.URL+"/nothing").want(t, 404)
 	c.get(t, c.URL+"/v1/files").want(t, 401)
 	p := c.mint(t, f.ID, `{"password":"secret"}`)
 	c.get(t, p.URL).want(t, 403)
+	c.get(t, p.URL, "Accept", "text/html").want(t, 200)
 	c.ask(t, "GET", "/v1/files/"+f.ID, "").want(t, 200)
 	_, reader := c.NewKey(t, c.Ledger(sluice.Test), sluice.AuditRead)
 
@@ -403,14 +405,15 @@ func TestMetrics(t *testing.T) {
 				`sluice_http_request_duration_seconds_count{method="POST",route="/v1/files/{id}/links",status="2xx"} 2`,
 				`sluice_http_request_duration_seconds_count{method="GET",route="/v1/files/{id}",status="2xx"} 1`,
 				`sluice_http_request_duration_seconds_count{method="GET",route="/v1/files",status="4xx"} 1`,
-				`sluice_http_request_duration_seconds_count{method="GET",route="/l/{token}",status="2xx"} 2`,
+				`sluice_http_request_duration_seconds_count{method="GET",route="/l/{token}",status="2xx"} 4`,
 				`sluice_http_request_duration_seconds_count{method="GET",route="/l/{token}",status="4xx"} 3`,
 				`sluice_http_request_duration_seconds_count{method="any",route="unrouted",status="4xx"} 1`,
-				`sluice_redemptions_total{outcome="allowed",refusal=""} 2`,
+				`sluice_redemptions_total{outcome="allowed",refusal=""} 3`,
+				`sluice_redemptions_total{outcome="asked",refusal=""} 1`,
 				`sluice_redemptions_total{outcome="refused",refusal="exhausted"} 1`,
 				`sluice_redemptions_total{outcome="refused",refusal="wrong_password"} 1`,
 				`sluice_redemptions_total{outcome="unknown",refusal=""} 1`,
-				`sluice_sent_bytes_total 7`,
+				`sluice_sent_bytes_total 12`,
 				`go_goroutines `,
 			} {
 				if !strings.Contains(text, line) {
@@ -455,7 +458,7 @@ func TestHugeHeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kept, _ := json.Marshal(all.Data[0]); len(kept) > 8<<10 || len(c.Entries(t, c.Ledger(sluice.Test))) != entries+3 {
+	if kept, _ := json.Marshal(all.Data[0]); len(kept) > 8<<10 || len(c.Entries(t, c.Ledger(sluice.Test))) != entries+4 {
 		t.Errorf("an entry keeps %d bytes", len(kept))
 	}
 }

@@ -112,7 +112,7 @@ func introduce(ref *huma.OpenAPI) {
 // secure says who may ask for a route.
 func secure(op *huma.Operation, rt route) {
 	switch {
-	case rt.operation == "redeem", rt.operation == "redeemNamed":
+	case rt.operation == "redeem", rt.operation == "redeemNamed", rt.operation == "answerLink", rt.operation == "answerLinkNamed":
 		op.Security = []map[string][]string{{}, {passwordScheme: {}}, {basicScheme: {}}}
 	case rt.scope == public:
 		op.Security = []map[string][]string{}

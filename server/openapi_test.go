@@ -286,7 +286,7 @@ func TestDocumentIsWhole(t *testing.T) {
 // security is what an operation of a scope must ask for.
 func security(operation string, scope sluice.Scope) []map[string][]string {
 	switch {
-	case strings.HasPrefix(operation, "redeem"):
+	case strings.HasPrefix(operation, "redeem"), strings.HasPrefix(operation, "answerLink"):
 		return []map[string][]string{{}, {"linkPassword": {}}, {"linkPasswordBasic": {}}}
 	case scope == server.Public:
 		return []map[string][]string{}
@@ -415,6 +415,12 @@ func (c client) exampleBody(t *testing.T, op *operation, media string, o objects
 			}
 		}
 		return string(f.closed()), []string{"Content-Type", f.w.FormDataContentType()}
+	case "application/x-www-form-urlencoded":
+		form := url.Values{}
+		for name, value := range op.RequestBody.Content[media].Example.(map[string]any) {
+			form.Set(name, plainText(t, value))
+		}
+		return form.Encode(), []string{"Content-Type", media}
 	}
 	data, err := json.Marshal(op.RequestBody.Content[media].Example)
 	if err != nil {
@@ -544,7 +550,12 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 	for _, accept := range []string{"*/*", "text/html"} {
 		for _, tail := range []string{"", "/a.txt"} {
 			path := "/l/{token}" + strings.ReplaceAll(tail, "a.txt", "{tail}")
-			refuse("get", path, 403, c.get(t, locked+tail, "Accept", accept))
+			refuse("get", path, 403, c.get(t, locked+tail, "Accept", accept, "X-Link-Password", "wrong"))
+			c.Clock.Advance(time.Minute) // so that it may be guessed again
+			for status, form := range map[int]string{403: "password=wrong", 400: "%", 413: strings.Repeat("x", 9<<10)} {
+				refuse("post", path, status, c.as("").ask(t, "POST", strings.TrimPrefix(locked+tail, c.URL), form, "Accept", accept, "Content-Type", "application/x-www-form-urlencoded"))
+			}
+			c.Clock.Advance(time.Minute)
 			refuse("get", path, 404, c.get(t, c.URL+"/l/none"+tail, "Accept", accept))
 			refuse("get", path, 410, c.get(t, once+tail, "Accept", accept))
 			refuse("get", path, 412, c.get(t, open+tail, "Accept", accept, "If-Match", `"another"`))
@@ -577,7 +588,7 @@ func TestReplaysAreDocumented(t *testing.T) {
 	d := readDocument(t)
 	c := newClient(t)
 	for _, rt := range server.Table() {
-		if rt.Method == "GET" {
+		if rt.Method == "GET" || rt.Scope == server.Public {
 			continue
 		}
 		op, o := d.Paths[rt.Path][strings.ToLower(rt.Method)], c.objects(t)

@@ -320,14 +320,19 @@ func TestAudit(t *testing.T) {
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	l := c.mint(t, f.ID, `{"reason":"case 4711","metadata":{"who":"Müller"}}`)
 	c.get(t, l.URL, "User-Agent", "probe/1", "Referer", "https://mail.example/inbox?secret=1", "X-Forwarded-For", "203.0.113.9, 10.0.0.1", "Range", "bytes=0-1").want(t, 206)
+	c.Entries(t, c.Ledger(sluice.Test)) // waits for what was delivered
 	c.Clock.Advance(time.Hour)
 	refused := c.get(t, l.URL).want(t, 410)
 
 	list := read[api.List[api.AuditEntry]](t, c.ask(t, "GET", "/v1/audit_entries?link_id="+l.ID, "").want(t, 200))
-	if len(list.Data) != 3 {
+	if len(list.Data) != 4 {
 		t.Fatalf("%+v", list)
 	}
-	redeemed := list.Data[1]
+	delivered, redeemed := list.Data[1], list.Data[2]
+	if d := delivered.Delivery; delivered.Action != "link.delivered" || d == nil || d.Mode != "proxy" || d.Status != 206 || *d.Bytes != 2 || !*d.Complete ||
+		*d.DurationMS < 0 || delivered.Request.ID != redeemed.Request.ID || delivered.Link.ID != l.ID || delivered.File.ID != f.ID || delivered.Key.ID != c.Key.ID {
+		t.Errorf("%+v", delivered)
+	}
 	want := api.AuditEntry{
 		ID: redeemed.ID, Object: "audit_entry", Seq: redeemed.Seq, Created: l.Created, Time: "2026-03-04T05:06:07.890123Z",
 		Action: "link.redeemed", Outcome: "allowed", Actor: api.Actor{Type: "bearer", ID: l.ID},
@@ -338,6 +343,7 @@ func TestAudit(t *testing.T) {
 			ID: redeemed.Request.ID, Method: "GET", Route: "/l/{token}", Range: "bytes=0-1", IP: "127.0.0.1",
 			ForwardedFor: "203.0.113.9, 10.0.0.1", UserAgent: "probe/1", RefererHost: "mail.example",
 		},
+		Delivery: &api.Delivery{Mode: "proxy", Status: 206},
 	}
 	if diff := cmp.Diff(want, redeemed); diff != "" {
 		t.Error(diff)
@@ -345,7 +351,7 @@ func TestAudit(t *testing.T) {
 	if e := list.Data[0]; e.Action != "link.refused" || e.Outcome != "refused" || e.Refusal != "expired" || e.Request.ID != refused.header.Get("X-Request-Id") {
 		t.Errorf("%+v", e)
 	}
-	if e := list.Data[2]; e.Action != "link.created" || e.Actor != (api.Actor{Type: "key", ID: c.Key.ID, Name: "test key"}) || e.Request.Route != "/v1/files/{id}/links" {
+	if e := list.Data[3]; e.Action != "link.created" || e.Actor != (api.Actor{Type: "key", ID: c.Key.ID, Name: "test key"}) || e.Request.Route != "/v1/files/{id}/links" {
 		t.Errorf("%+v", e)
 	}
 	one := read[api.AuditEntry](t, c.ask(t, "GET", "/v1/audit_entries/"+redeemed.ID, "").want(t, 200))
@@ -356,8 +362,8 @@ func TestAudit(t *testing.T) {
 	for query, want := range map[string]int{
 		"action=link.redeemed": 1,
 		"outcome=refused":      1,
-		"file_id=" + f.ID:      4,
-		"key_id=" + c.Key.ID:   5,
+		"file_id=" + f.ID:      5,
+		"key_id=" + c.Key.ID:   6,
 		"request_id=" + refused.header.Get("X-Request-Id"): 1,
 		"ids=" + redeemed.ID: 1,
 		fmt.Sprintf("created=%d&action=link.redeemed", l.Created): 1,

@@ -35,15 +35,17 @@ func plainOperation(ref *huma.OpenAPI, rt route) *huma.Operation {
 // byHand describes what the parameters, bodies and answers of plain handlers
 // are, by operation.
 var byHand = map[string]func(*huma.OpenAPI, *huma.Operation){
-	"createFile":  describeUpload,
-	"putFile":     describeUpload,
-	"redeem":      describeDownload,
-	"redeemNamed": describeDownload,
-	"health":      answers("application/json", statusSchema, "It answers"),
-	"ready":       answers("application/json", statusSchema, "Changes can be committed, and bytes stored"),
-	"getMetrics":  answers("text/plain", &huma.Schema{Type: huma.TypeString}, "Metrics"),
-	"getTile":     describeTile,
-	"getDocument": answers("application/json", &huma.Schema{Type: huma.TypeObject, Description: "An OpenAPI 3.1 document"}, "The document"),
+	"createFile":      describeUpload,
+	"putFile":         describeUpload,
+	"redeem":          describeDownload,
+	"redeemNamed":     describeDownload,
+	"answerLink":      describeAnswer,
+	"answerLinkNamed": describeAnswer,
+	"health":          answers("application/json", statusSchema, "It answers"),
+	"ready":           answers("application/json", statusSchema, "Changes can be committed, and bytes stored"),
+	"getMetrics":      answers("text/plain", &huma.Schema{Type: huma.TypeString}, "Metrics"),
+	"getTile":         describeTile,
+	"getDocument":     answers("application/json", &huma.Schema{Type: huma.TypeObject, Description: "An OpenAPI 3.1 document"}, "The document"),
 
 	"showReference": answers("text/html", &huma.Schema{Type: huma.TypeString}, "The page"),
 	"explainError": func(ref *huma.OpenAPI, op *huma.Operation) {
@@ -201,6 +203,17 @@ func uploadParams(alone bool) (params []*huma.Param) {
 		params = append(params, p)
 	}
 	return params
+}
+
+// describeAnswer describes what the form of a page that asks sends.
+func describeAnswer(ref *huma.OpenAPI, op *huma.Operation) {
+	describeDownload(ref, op)
+	password := textSchema()
+	password.Description = "The password, when the link has one"
+	op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/x-www-form-urlencoded": {
+		Schema:  &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"password": password}},
+		Example: map[string]any{"password": "secret"},
+	}}}
 }
 
 // describeDownload describes what the URL of a link answers.

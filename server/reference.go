@@ -388,6 +388,9 @@ func curl(op *huma.Operation, rt route) string {
 	switch {
 	case rt.operation == "putFile":
 		lines[0] = `curl -sS -T report.pdf "$SLUICE_URL` + target + `?purpose=report&filename=report.pdf"`
+	case strings.HasPrefix(rt.operation, "answerLink"):
+		lines[0] = `curl -sS -OJ "$SLUICE_URL` + target + `"`
+		lines = append(lines, `-d password=secret`)
 	case strings.HasPrefix(target, "/l/"):
 		lines[0] = `curl -sS -OJ "$SLUICE_URL` + target + `"`
 	case rt.changes() && op.RequestBody == nil, rt.method == http.MethodPatch, rt.operation == "rotateKey":

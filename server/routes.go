@@ -76,6 +76,8 @@ func (s *Server) routes() []route {
 
 		{"GET", "/l/{token}", public, "redeem", plain(s.redeem)},
 		{"GET", "/l/{token}/{tail...}", public, "redeemNamed", plain(s.redeem)},
+		{"POST", "/l/{token}", public, "answerLink", plain(s.redeem)},
+		{"POST", "/l/{token}/{tail...}", public, "answerLinkNamed", plain(s.redeem)},
 		{"GET", "/healthz", public, "health", plain(s.health)},
 		{"GET", "/readyz", public, "ready", plain(s.ready)},
 		{"GET", "/metrics", sluice.AuditRead, "getMetrics", plain(s.showMetrics)},

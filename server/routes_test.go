@@ -216,8 +216,8 @@ func TestUnrouted(t *testing.T) {
 		{"POST", "/v1/file_links/x", sluice.CodeMethodNotAllowed, "DELETE, GET, HEAD, PATCH"},
 		{"POST", "/v1/files/x/links/y", sluice.CodeMethodNotAllowed, "DELETE, GET, HEAD, PATCH"},
 		{"POST", "/v1/account", sluice.CodeMethodNotAllowed, "GET, HEAD"},
-		{"POST", "/l/token", sluice.CodeMethodNotAllowed, "GET, HEAD"},
-		{"POST", "/l/token/a.pdf", sluice.CodeMethodNotAllowed, "GET, HEAD"},
+		{"PUT", "/l/token", sluice.CodeMethodNotAllowed, "GET, HEAD, POST"},
+		{"DELETE", "/l/token/a.pdf", sluice.CodeMethodNotAllowed, "GET, HEAD, POST"},
 		{"POST", "/healthz", sluice.CodeMethodNotAllowed, "GET, HEAD"},
 	} {
 		r, err := http.NewRequest(test.method, c.URL, nil)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
 	"strings"
 	"sync"
@@ -39,6 +40,9 @@ type Options struct {
 	// Doors are the wire contracts of vendors that are served beside the
 	// native API, on the same service and with the same limits.
 	Doors []compat.Door
+	// From is who files are from, as the pages of links that ask first say it;
+	// "" to say nothing.
+	From string
 }
 
 // Server answers HTTP. It is safe for concurrent use.
@@ -57,6 +61,10 @@ type Server struct {
 	exposition http.Handler // of metrics
 
 	documentation func() documentation
+
+	from       string
+	publicPath string // of the public URL, "" for none
+	secure     bool   // whether the public URL is one of https
 }
 
 // New makes a Server over a service.
@@ -70,7 +78,10 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 	s := &Server{
 		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout,
 		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(), public: map[string]bool{},
-		documentation: sync.OnceValue(newDocumentation),
+		documentation: sync.OnceValue(newDocumentation), from: opts.From,
+	}
+	if public, err := url.Parse(svc.PublicURL()); err == nil {
+		s.publicPath, s.secure = public.EscapedPath(), public.Scheme == "https"
 	}
 	s.exposition = s.Metrics()
 	s.api = newAPI(s)

@@ -137,6 +137,13 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	if e.Handover != "" {
 		out.Ledger = &api.LedgerRef{Key: e.Handover}
 	}
+	if d := e.Delivery; d != nil {
+		out.Delivery = &api.Delivery{Mode: string(d.Mode), Status: d.Status}
+		if d.Sent != nil {
+			ms := d.Sent.Duration.Milliseconds()
+			out.Delivery.Bytes, out.Delivery.Complete, out.Delivery.DurationMS = &d.Sent.Bytes, &d.Sent.Complete, &ms
+		}
+	}
 	if e.Request != nil {
 		r := api.Request(*e.Request)
 		out.Request = &r

@@ -90,6 +90,11 @@ func (s *Service) open(t testing.TB) {
 }
 
 func (s *Service) close(t testing.TB) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := s.Flush(ctx); err != nil {
+		t.Error("what was delivered:", err)
+	}
 	closed(t, s.Blobs)
 	closed(t, s.Store)
 }
@@ -149,8 +154,32 @@ func (s *Service) SetLedgerKeys(secrets ...string) { s.config.LedgerKeys = secre
 // LedgerKeys gives what SetLedgerKeys set last.
 func (s *Service) LedgerKeys() []string { return slices.Clone(s.config.LedgerKeys) }
 
-// Entries gives every entry of a ledger, oldest first.
+// Entries gives every entry of a ledger, oldest first, and waits a while for
+// those of downloads that have just ended.
 func (s *Service) Entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if all = s.entries(t, l); delivered(all) || time.Now().After(deadline) {
+			return all
+		}
+	}
+}
+
+// delivered reports whether the end of every download is among entries.
+func delivered(entries []sluice.Entry) bool {
+	open := map[string]bool{}
+	for _, e := range entries {
+		switch d := e.Delivery; {
+		case e.Action == sluice.LinkDelivered:
+			delete(open, e.Request.ID)
+		case d != nil && e.Request.Method != "HEAD" && (d.Status == 200 || d.Status == 206):
+			open[e.Request.ID] = true
+		}
+	}
+	return len(open) == 0
+}
+
+func (s *Service) entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) {
 	t.Helper()
 	page := sluice.Page{Limit: sluice.MaxPageSize}
 	for {

@@ -55,19 +55,24 @@ func (t *tx) Remember(a sluice.Answer) error {
 	return err
 }
 
-// forgetful is how many answers are forgotten in one go: Updates that arrive
-// meanwhile wait for no more than that.
-const forgetful = 200
-
 // ForgetAnswers implements sluice.Store. What was forgotten before an error
 // stays forgotten, and is counted.
 func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) (int, error) {
+	return s.forget(ctx, "DELETE FROM answer WHERE (key_id, once_key) IN"+
+		" (SELECT key_id, once_key FROM answer WHERE created < $1 ORDER BY created LIMIT $2)", before)
+}
+
+// forgetful is how many rows are forgotten in one go: Updates that arrive
+// meanwhile wait for no more than that.
+const forgetful = 200
+
+// forget deletes rows from before a moment, some at a time.
+func (s *Store) forget(ctx context.Context, query string, before time.Time) (int, error) {
 	forgotten := 0
 	for {
 		var n int64
 		err := s.chore(ctx, func(t *tx) (err error) {
-			n, err = t.exec("DELETE FROM answer WHERE (key_id, once_key) IN (SELECT key_id, once_key FROM answer WHERE created < $1 ORDER BY created LIMIT $2)",
-				ceil(before), forgetful)
+			n, err = t.exec(query, ceil(before), forgetful)
 			return err
 		})
 		if err == nil {

@@ -137,7 +137,21 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []out
 	kept.Go(func() { keep(background, i.service, log) })
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
 	defer func() { stopBackground(); kept.Wait() }()
-	return untilStopped(ctx, srv.HTTPServer(s.Listen), l, log)
+	err = untilStopped(ctx, srv.HTTPServer(s.Listen), l, log)
+	return errors.Join(err, flush(ctx, i.service))
+}
+
+// flushGrace is how long an orderly stop waits for the store to take what was delivered.
+const flushGrace = 10 * time.Second
+
+// flush commits what was delivered. No download is under way any more.
+func flush(ctx context.Context, svc *sluice.Service) error {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushGrace)
+	defer cancel()
+	if err := svc.Flush(grace); err != nil {
+		return fmt.Errorf("what was delivered at last is not in the log: %w", err)
+	}
+	return nil
 }
 
 // serveMetrics serves /metrics on a listener of its own, if there is to be one.

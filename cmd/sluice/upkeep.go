@@ -28,8 +28,8 @@ var chores = []chore{
 		swept, err := svc.Sweep(ctx, svc.Now().Add(-sluice.SweepAge))
 		return swept.Orphans + swept.Unfinished, err
 	}},
-	{"forgetting answers", 10 * time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
-		return svc.ForgetAnswers(ctx)
+	{"forgetting", 10 * time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
+		return svc.Forget(ctx)
 	}},
 	{"key usage", time.Minute, writeUsage},
 }

@@ -134,6 +134,17 @@ CREATE TABLE entry_index (
     PRIMARY KEY (ledger, field, value, first)
 ) WITHOUT ROWID, STRICT;
 
+-- What bearers of links with a number of downloads may ask for again.
+CREATE TABLE open_grant (
+    ledger  INTEGER NOT NULL,
+    link_id TEXT NOT NULL,
+    bearer  BLOB NOT NULL, -- SHA-256 of what they are known by
+    expires INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL,
+    PRIMARY KEY (ledger, link_id, bearer)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX open_grant_by_expiry ON open_grant (expires);
+
 -- What requests with an Idempotency-Key were answered.
 CREATE TABLE answer (
     key_id      TEXT NOT NULL,
@@ -169,6 +180,8 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('linked', 'sqlite_autoindex_linked_1', '10000000 10 10 1'),
     ('linked', 'linked_list', '10000000 1000000 1000000 20000 1 1'),
     ('linked', 'linked_deleted', '10000000 1000000 1000000 20000 1 1'),
+    ('open_grant', 'sqlite_autoindex_open_grant_1', '100000 10000 10 1'),
+    ('open_grant', 'open_grant_by_expiry', '100000 1'),
     ('answer', 'sqlite_autoindex_answer_1', '10000000 1000000 1'),
     ('answer', 'answer_by_age', '10000000 1'),
     ('link', 'sqlite_autoindex_link_1', '10000000 1'),

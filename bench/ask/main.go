@@ -1,0 +1,104 @@
+// Ask sends one request over and over on connections that stay open, as wrk
+// does, also with methods whose answers have no body, which wrk waits for in
+// vain. It prints the line that downloads.lua prints, and fails when an answer
+// has another status than it was told.
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("ask: ")
+	method := flag.String("method", "GET", "method")
+	header := flag.String("header", "", "a header to send, as `Name: value`")
+	status := flag.Int("status", http.StatusOK, "status that every answer must have")
+	connections := flag.Int("connections", 32, "connections")
+	duration := flag.Duration("duration", 5*time.Second, "how long to ask")
+	flag.Parse()
+	request, err := http.NewRequest(*method, flag.Arg(0), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if name, value, ok := strings.Cut(*header, ":"); ok {
+		request.Header.Set(textproto.TrimString(name), textproto.TrimString(value))
+	}
+
+	var wire strings.Builder
+	if err := request.Write(&wire); err != nil {
+		log.Fatal(err)
+	}
+	clients := make([]client, *connections)
+	var all sync.WaitGroup
+	start := time.Now()
+	for i := range clients {
+		all.Go(func() {
+			if err := clients[i].ask(request, wire.String(), *status, start.Add(*duration)); err != nil {
+				log.Fatal(err)
+			}
+		})
+	}
+	all.Wait()
+	report(clients, time.Since(start))
+}
+
+// client is one connection, and what was seen on it.
+type client struct {
+	took  []time.Duration
+	bytes int64
+}
+
+func (c *client) ask(request *http.Request, wire string, status int, until time.Time) error {
+	conn, err := net.Dial("tcp", request.URL.Host)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	for start := time.Now(); start.Before(until); start = time.Now() {
+		if _, err := io.WriteString(conn, wire); err != nil {
+			return err
+		}
+		answer, err := http.ReadResponse(answers, request)
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(io.Discard, answer.Body)
+		if err != nil {
+			return err
+		}
+		if answer.StatusCode != status {
+			return fmt.Errorf("answered with %s", answer.Status)
+		}
+		c.took, c.bytes = append(c.took, time.Since(start)), c.bytes+n
+	}
+	return nil
+}
+
+func report(clients []client, elapsed time.Duration) {
+	var took []time.Duration
+	var bytes int64
+	for _, c := range clients {
+		took, bytes = append(took, c.took...), bytes+c.bytes
+	}
+	if len(took) == 0 {
+		log.Fatal("nothing was answered")
+	}
+	slices.Sort(took)
+	at := func(share float64) float64 {
+		return took[int(share*float64(len(took)-1))].Seconds() * 1000
+	}
+	fmt.Printf("%.0f %.1f %.3f %.3f %d 0\n", float64(len(took))/elapsed.Seconds(), float64(bytes)/1e6/elapsed.Seconds(), at(0.50), at(0.99), len(took))
+}

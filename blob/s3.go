@@ -1,0 +1,304 @@
+package blob
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
+
+	"sluice"
+)
+
+const (
+	// smallSize is how much of r a Put reads before it takes a part's buffer.
+	// Most files are no larger, and never wait for one.
+	smallSize = 256 << 10
+
+	// A part has partSize bytes up to part number hugeAfter, and hugeSize
+	// beyond: S3 takes 10,000 parts, which must hold sluice.MaxFileSize.
+	partSize  = 8 << 20
+	hugeSize  = 128 << 20
+	hugeAfter = 1000
+
+	// partBuffers is how many buffers of partSize all Puts together hold. Of
+	// those of hugeSize there is one.
+	partBuffers = 8
+
+	// sendsPerPut is how many parts of one Put are sent at the same time.
+	sendsPerPut = 2
+)
+
+// Times that bound what a server does not answer.
+const (
+	askTimeout   = 20 * time.Second // one request without bytes, and its retries
+	probeTimeout = 5 * time.Second  // Ready, and what is asked once something has failed
+	stallTimeout = 30 * time.Second // bytes of which none come
+	slowest      = 128 << 10        // bytes a second of what is sent, below which it is given up
+	joining      = 8 << 20          // bytes a second at which a server joins parts
+	writeGrace   = 5 * time.Second  // a request that writes goes on so long after its ctx has ended
+	retryAfter   = 2 * time.Second  // where the server does not say
+
+	attempts   = 4 // of one request, and of one place to read from
+	maxBackoff = 2 * time.Second
+)
+
+// S3 keeps each blob in an object of its own, named by its key after the
+// prefix, in a bucket of an S3-compatible server. Several processes may share
+// one bucket and prefix; other prefixes are never looked at.
+//
+// The server must honour If-None-Match on PutObject and
+// CompleteMultipartUpload, and If-Match and Range on GetObject. It should end
+// unfinished uploads by itself after a week or so: Sweep does so too, where
+// ListMultipartUploads takes a prefix.
+type S3 struct {
+	client    *s3.Client
+	presigner *s3.PresignClient
+	transport *http.Transport
+	bucket    string
+	prefix    string // "" or ending with a slash
+
+	small sync.Pool // of *[smallSize]byte
+	parts slots
+	huge  slots
+
+	// What tests make smaller.
+	partSize, hugeSize, hugeAfter int
+	stall                         time.Duration
+	pageSize                      int32
+}
+
+var (
+	_ sluice.Blobs     = (*S3)(nil)
+	_ sluice.Presigner = (*S3)(nil)
+)
+
+// OpenS3 opens the blobs in a bucket that exists, and sees that the server lets
+// it list them. The caller closes it.
+//
+// Credentials are those that AWS's tools would take: AWS_ACCESS_KEY_ID,
+// AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN of the environment, else the
+// shared config and credentials files, with AWS_PROFILE, roles and all, else
+// what the environment of a container points to. The metadata service of EC2
+// is not asked. Endpoint and region are those of o alone.
+func OpenS3(ctx context.Context, o S3Options) (*S3, error) {
+	return openS3(ctx, o, nil)
+}
+
+// openS3 is OpenS3 with clients that tune, if there is one, has changed.
+func openS3(ctx context.Context, o S3Options, tune func(*s3.Options)) (*S3, error) {
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("S3: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	known, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
+	if err != nil {
+		return nil, fmt.Errorf("S3 credentials: %w", err)
+	}
+	if _, err := known.Credentials.Retrieve(ctx); err != nil {
+		return nil, fmt.Errorf("no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a shared credentials file: %w", err)
+	}
+
+	s := &S3{
+		transport: newTransport(),
+		bucket:    o.Bucket,
+		small:     sync.Pool{New: func() any { return new([smallSize]byte) }},
+		parts:     make(slots, partBuffers),
+		huge:      make(slots, 1),
+		partSize:  partSize,
+		hugeSize:  hugeSize,
+		hugeAfter: hugeAfter,
+		stall:     stallTimeout,
+		pageSize:  1000,
+	}
+	if o.Prefix != "" {
+		s.prefix = o.Prefix + "/"
+	}
+	options := s.clientOptions(o, known.Credentials)
+	if tune != nil {
+		tune(&options)
+	}
+	s.client = s3.New(options, at(o.Endpoint))
+	s.presigner = s3.NewPresignClient(s3.New(options, at(cmp.Or(o.PublicEndpoint, o.Endpoint))))
+
+	_, err = s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &s.prefix, MaxKeys: aws.Int32(1)})
+	if err != nil {
+		s.Close()
+		return nil, openError(o, err)
+	}
+	return s, nil
+}
+
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       60 * time.Second,
+		MaxIdleConnsPerHost:   64,
+		DisableCompression:    true,
+	}
+}
+
+func (s *S3) clientOptions(o S3Options, credentials aws.CredentialsProvider) s3.Options {
+	return s3.Options{
+		Region:       o.Region,
+		Credentials:  credentials,
+		UsePathStyle: o.PathStyle,
+		HTTPClient: &http.Client{
+			Transport:     s.transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+			o.MaxAttempts = attempts
+			o.MaxBackoff = maxBackoff
+		}),
+		// Other vendors' servers know no CRC in trailers.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
+	}
+}
+
+// at directs a client to an endpoint; "" is AWS.
+func at(endpoint string) func(*s3.Options) {
+	return func(o *s3.Options) {
+		if endpoint != "" {
+			o.BaseEndpoint = &endpoint
+		}
+	}
+}
+
+// signed has the server check each body it gets against a SHA-256 in the
+// signed header x-amz-content-sha256. The SDK would leave that out over TLS,
+// which ends where a proxy in front of the server does.
+func signed(o *s3.Options) {
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		sum := &v4.ComputePayloadSHA256{}
+		_, err := stack.Finalize.Swap(sum.ID(), sum)
+		return err
+	})
+}
+
+// Close ends connections that are idle. What Open gave stays readable.
+func (s *S3) Close() error {
+	s.transport.CloseIdleConnections()
+	return nil
+}
+
+func (s *S3) name(key string) *string { return aws.String(s.prefix + key) }
+
+// Remove ends the bytes under key. A key of the wrong form is CodeValidation.
+// In a bucket with versions it hides them, and only a rule of the bucket's
+// lifecycle removes them.
+func (s *S3) Remove(ctx context.Context, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	asked, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	_, err := s.client.DeleteObject(asked, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: s.name(key)})
+	if err != nil && !isMissing(err) {
+		return s3Error(ctx, "remove an object", err)
+	}
+	return nil
+}
+
+// Walk calls fn for every key with the time its Put ended, to the second and
+// by the server's clock. It holds the names of a thousand keys at a time. fn
+// may call the other methods. What is under the prefix and is no blob is passed
+// over.
+func (s *S3) Walk(ctx context.Context, fn func(key string, written time.Time) error) error {
+	in := &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &s.prefix, MaxKeys: &s.pageSize}
+	for {
+		page, err := s.list(ctx, in)
+		if err != nil {
+			return err
+		}
+		for _, object := range page.Contents {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			key, ok := s.key(object.Key)
+			if !ok {
+				continue
+			}
+			if err := fn(key, aws.ToTime(object.LastModified)); err != nil {
+				return err
+			}
+		}
+		if !aws.ToBool(page.IsTruncated) || page.NextContinuationToken == nil {
+			return nil
+		}
+		in.ContinuationToken = page.NextContinuationToken
+	}
+}
+
+func (s *S3) list(ctx context.Context, in *s3.ListObjectsV2Input) (*s3.ListObjectsV2Output, error) {
+	asked, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	page, err := s.client.ListObjectsV2(asked, in)
+	if err != nil {
+		return nil, s3Error(ctx, "list the objects", err)
+	}
+	return page, nil
+}
+
+// key gives the key that an object's name stands for, if it is one of ours.
+func (s *S3) key(name *string) (key string, ok bool) {
+	key, ok = strings.CutPrefix(aws.ToString(name), s.prefix)
+	return key, ok && checkKey(key) == nil
+}
+
+// Ready asks whether the bucket is there, and gives up after five seconds. That
+// the credentials allow writing it does not try.
+func (s *S3) Ready(ctx context.Context) error {
+	asked, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	_, err := s.client.HeadBucket(asked, &s3.HeadBucketInput{Bucket: &s.bucket})
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &sluice.Error{
+		Code: sluice.CodeUnavailable, Detail: "the S3 bucket for the bytes of files cannot be reached",
+		RetryAfter: retryAfter, Err: fmt.Errorf("ask for the bucket: %w", err),
+	}
+}
+
+// Presign gives a URL of the public endpoint that is good for the bytes under
+// key until its lifetime, or the credentials that signed it, has run out. The
+// server is not asked: a key that is missing is so when the URL is fetched. A
+// key of the wrong form is CodeValidation.
+func (s *S3) Presign(ctx context.Context, key string, p sluice.Presigned) (string, error) {
+	if err := checkKey(key); err != nil {
+		return "", err
+	}
+	if p.Lifetime < time.Second || p.Lifetime > sluice.MaxPresigned {
+		return "", errors.New("a presigned URL lives from a second to a week")
+	}
+	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: s.name(key), ResponseCacheControl: aws.String("private, no-store")}
+	if p.Type != "" {
+		in.ResponseContentType = &p.Type
+	}
+	if p.Disposition != "" {
+		in.ResponseContentDisposition = &p.Disposition
+	}
+	r, err := s.presigner.PresignGetObject(ctx, in, s3.WithPresignExpires(p.Lifetime.Truncate(time.Second)))
+	if err != nil {
+		return "", s3Error(ctx, "sign a URL", err)
+	}
+	return r.URL, nil
+}

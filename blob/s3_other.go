@@ -1,0 +1,7 @@
+//go:build !linux
+
+package blob
+
+func newBuffer(size int) ([]byte, error) { return make([]byte, size), nil }
+
+func freeBuffer([]byte) {}

@@ -1,0 +1,108 @@
+package blob
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// Sweep ends the multipart uploads under the prefix that began before a moment
+// and have had no part since. A Put that is still under way and has sent no part
+// since then loses its upload, and fails. MinIO lists no uploads by prefix, and
+// ends them by itself after a day.
+func (s *S3) Sweep(ctx context.Context, before time.Time) (int, error) {
+	stale, err := s.staleUploads(ctx, before)
+	if err != nil {
+		return 0, err
+	}
+	swept := 0
+	for _, u := range stale {
+		ended, err := s.sweepUpload(ctx, u, before)
+		if err != nil {
+			return swept, err
+		}
+		if ended {
+			swept++
+		}
+	}
+	return swept, nil
+}
+
+// staleUploads gives the uploads of ours that began before a moment. It pages
+// by key alone, since not every server takes an upload's id for a marker; of
+// several uploads of one key a page may leave some to the next Sweep.
+func (s *S3) staleUploads(ctx context.Context, before time.Time) (stale []types.MultipartUpload, err error) {
+	in := &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &s.prefix, MaxUploads: &s.pageSize}
+	for {
+		page, err := s.listUploads(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range page.Uploads {
+			if _, ok := s.key(u.Key); ok && u.Initiated != nil && u.Initiated.Before(before) {
+				stale = append(stale, u)
+			}
+		}
+		if !aws.ToBool(page.IsTruncated) || page.NextKeyMarker == nil {
+			return stale, nil
+		}
+		in.KeyMarker = page.NextKeyMarker
+	}
+}
+
+func (s *S3) listUploads(ctx context.Context, in *s3.ListMultipartUploadsInput) (*s3.ListMultipartUploadsOutput, error) {
+	asked, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	page, err := s.client.ListMultipartUploads(asked, in)
+	if err != nil {
+		return nil, s3Error(ctx, "list the unfinished uploads", err)
+	}
+	return page, nil
+}
+
+// sweepUpload ends an upload unless it is over or has had a part since.
+func (s *S3) sweepUpload(ctx context.Context, u types.MultipartUpload, before time.Time) (ended bool, err error) {
+	last, err := s.lastPart(ctx, u)
+	if err != nil && !isOver(err) {
+		return false, s3Error(ctx, "list the parts of an upload", err)
+	}
+	if err != nil || !last.Before(before) {
+		return false, nil
+	}
+	asked, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	_, err = s.client.AbortMultipartUpload(asked, &s3.AbortMultipartUploadInput{Bucket: &s.bucket, Key: u.Key, UploadId: u.UploadId})
+	if err != nil && !isOver(err) {
+		return false, s3Error(ctx, "end an unfinished upload", err)
+	}
+	return err == nil, nil
+}
+
+// isOver reports whether an upload was completed or ended meanwhile.
+func isOver(err error) bool {
+	code, _ := answer(err)
+	return code == "NoSuchUpload"
+}
+
+// lastPart is when the newest part of an upload came, or when it began.
+func (s *S3) lastPart(ctx context.Context, u types.MultipartUpload) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	last := *u.Initiated
+	pages := s3.NewListPartsPaginator(s.client, &s3.ListPartsInput{Bucket: &s.bucket, Key: u.Key, UploadId: u.UploadId})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return last, err
+		}
+		for _, part := range page.Parts {
+			if part.LastModified != nil && part.LastModified.After(last) {
+				last = *part.LastModified
+			}
+		}
+	}
+	return last, nil
+}

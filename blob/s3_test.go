@@ -1,0 +1,923 @@
+package blob
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/metrics"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"sluice"
+)
+
+func TestS3(t *testing.T) {
+	g := sharedGateway(t)
+	testBlobs(t, func(t *testing.T) sluice.Blobs { return openSharedS3(t, g) })
+}
+
+func openSharedS3(t *testing.T, g *gateway, tune ...func(*s3.Options)) *S3 {
+	t.Helper()
+	return mustOpenS3(t, g.options(t), tune...)
+}
+
+// unfinished counts the multipart uploads under a store's prefix.
+func unfinished(t *testing.T, s *S3) int {
+	t.Helper()
+	out, err := s.client.ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &s.prefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(out.Uploads)
+}
+
+// wantIdle checks that no Put holds a buffer and no upload is left.
+func wantIdle(t *testing.T, s *S3) {
+	t.Helper()
+	if n := unfinished(t, s); n != 0 {
+		t.Errorf("%d multipart uploads are left", n)
+	}
+	if len(s.parts) != 0 || len(s.huge) != 0 {
+		t.Errorf("%d and %d buffers are held", len(s.parts), len(s.huge))
+	}
+}
+
+// parts is of how many parts the server says an object was made, 0 for one
+// that came in a single request.
+func parts(t *testing.T, s *S3, key string) int {
+	t.Helper()
+	head, err := s.client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.name(key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if _, after, ok := strings.Cut(strings.Trim(*head.ETag, `"`), "-"); ok {
+		fmt.Sscan(after, &n)
+	}
+	return n
+}
+
+func TestS3Parts(t *testing.T) {
+	s := openSharedS3(t, sharedGateway(t))
+	for size, want := range map[int]int{
+		smallSize: 0, partSize - 1: 0, partSize: 1, partSize + 1: 2, 2 * partSize: 2, 2*partSize + 1: 3, 3*partSize + 5: 4,
+	} {
+		key, p := testKey(size), content(size, size)
+		put(t, s, key, p)
+		wantContent(t, s, key, p)
+		if got := parts(t, s, key); got != want {
+			t.Errorf("%d bytes came in %d parts, want %d", size, got, want)
+		}
+	}
+	wantIdle(t, s)
+}
+
+// TestS3HugeParts goes on in larger parts where a file is larger than most.
+func TestS3HugeParts(t *testing.T) {
+	if most := int64(hugeAfter)*partSize + int64(10_000-hugeAfter)*hugeSize; most < sluice.MaxFileSize {
+		t.Errorf("10,000 parts hold %d bytes, a file may have %d", most, sluice.MaxFileSize)
+	}
+	s := openSharedS3(t, sharedGateway(t))
+	s.partSize, s.hugeSize, s.hugeAfter = 5<<20, 8<<20, 2
+	p := content(1, 2*5<<20+2*8<<20+1)
+	put(t, s, testKey(1), p)
+	wantContent(t, s, testKey(1), p)
+	if got := parts(t, s, testKey(1)); got != 5 {
+		t.Errorf("came in %d parts, want 5", got)
+	}
+	wantIdle(t, s)
+}
+
+// TestS3Memory runs more large Puts than there are buffers.
+func TestS3Memory(t *testing.T) {
+	const puts, size = 10, 3*partSize + 1
+	s := openSharedS3(t, sharedGateway(t))
+	runtime.GC()
+	heap := heapBytes()
+	var most, mostHeap atomic.Int64
+	var all sync.WaitGroup
+	for i := range puts {
+		all.Go(func() {
+			source := io.LimitReader(readerFunc(func(p []byte) (int, error) {
+				raise(&most, int64(len(s.parts)))
+				return len(p), nil
+			}), size)
+			stored, err := s.Put(t.Context(), testKey(i), source)
+			if err != nil || stored.Size != size {
+				t.Errorf("Put: %d bytes, %v", stored.Size, err)
+			}
+			raise(&mostHeap, heapBytes())
+		})
+	}
+	all.Wait()
+	if most.Load() > partBuffers || most.Load() < 2 {
+		t.Errorf("%d buffers at once, want 2 to %d", most.Load(), partBuffers)
+	}
+	if grown := mostHeap.Load() - heap; runtime.GOOS == "linux" && grown > 32<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+	wantIdle(t, s)
+}
+
+func raise(most *atomic.Int64, n int64) {
+	for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+	}
+}
+
+func heapBytes() int64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
+}
+
+// TestS3WaitEnds lets a Put that finds no buffer end with its context.
+func TestS3WaitEnds(t *testing.T) {
+	s := openSharedS3(t, sharedGateway(t))
+	for range partBuffers {
+		s.parts <- struct{}{}
+	}
+	put(t, s, testKey(1), content(1, smallSize-1))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.Put(ctx, testKey(2), bytes.NewReader(content(1, smallSize+1))); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("without a free buffer: %v", err)
+	}
+}
+
+func TestS3BrokenReader(t *testing.T) {
+	s := openSharedS3(t, sharedGateway(t))
+	broken := errors.New("the line is dead")
+	for _, after := range []int{0, partSize / 2, partSize, partSize + 1, 3*partSize + partSize/2} {
+		_, err := s.Put(t.Context(), testKey(1), io.MultiReader(bytes.NewReader(content(1, after)), iotest.ErrReader(broken)))
+		if err != broken {
+			t.Errorf("after %d bytes: %v", after, err)
+		}
+		wantKeys(t, s)
+		wantIdle(t, s)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		failing := readerFunc(func([]byte) (int, error) { panic("reader") })
+		s.Put(t.Context(), testKey(1), io.MultiReader(bytes.NewReader(content(1, partSize+1)), failing))
+	}()
+	wantKeys(t, s)
+	wantIdle(t, s)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	ending := readerFunc(func([]byte) (int, error) { cancel(); return 0, nil })
+	_, err := s.Put(ctx, testKey(1), io.MultiReader(bytes.NewReader(content(1, 2*partSize+1)), ending))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	wantNothing(t, s, testKey(1))
+	wantIdle(t, s)
+}
+
+// TestS3PartsEnd lets the parts under way end before the upload does: one that
+// a server takes after the abort would be left over.
+func TestS3PartsEnd(t *testing.T) {
+	read := make(chan struct{})
+	var ended atomic.Int64
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		if isOperation(r, "UploadPart") {
+			<-read
+			time.Sleep(100 * time.Millisecond)
+			if err := r.Context().Err(); err != nil {
+				t.Errorf("a part under way is broken off: %v", err)
+			}
+			defer ended.Add(1)
+		}
+		if r.Method == http.MethodDelete && ended.Load() != 2 {
+			t.Errorf("the upload is ended when %d parts of 2 are", ended.Load())
+		}
+		return send(r)
+	}))
+	broken := errors.New("the line is dead")
+	breaking := readerFunc(func([]byte) (int, error) { close(read); return 0, broken })
+	_, err := s.Put(t.Context(), testKey(1), io.MultiReader(bytes.NewReader(content(1, 2*partSize+1)), breaking))
+	if err != broken {
+		t.Error(err)
+	}
+	wantNothing(t, s, testKey(1))
+	wantIdle(t, s)
+}
+
+// TestS3SameKey lets one of many uploads of several parts win.
+func TestS3SameKey(t *testing.T) {
+	s := openSharedS3(t, sharedGateway(t))
+	outcomes := make([]error, 16)
+	var all sync.WaitGroup
+	for i := range outcomes {
+		size := partSize + i + 1
+		if i%2 == 0 {
+			size = 1000 + i
+		}
+		all.Go(func() { _, outcomes[i] = s.Put(t.Context(), testKey(1), bytes.NewReader(content(i, size))) })
+	}
+	all.Wait()
+	winner := wantOneWinner(t, outcomes)
+	size := partSize + winner + 1
+	if winner%2 == 0 {
+		size = 1000 + winner
+	}
+	wantContent(t, s, testKey(1), content(winner, size))
+	wantKeys(t, s, testKey(1))
+	wantIdle(t, s)
+
+	_, err := s.Put(t.Context(), testKey(1), bytes.NewReader(content(1, 2*partSize)))
+	wantCode(t, "Put of a taken key in parts", err, sluice.CodeConflict)
+	wantIdle(t, s)
+}
+
+// TestS3AnswerLost breaks the connection before a request arrives, and after it
+// took effect.
+func TestS3AnswerLost(t *testing.T) {
+	g := sharedGateway(t)
+	for name, size := range map[string]int{"PutObject": 1000, "CompleteMultipartUpload": 2*partSize + 1} {
+		for _, applied := range []bool{false, true} {
+			for _, times := range []int{1, attempts} {
+				t.Run(fmt.Sprintf("%s applied %v, %d times", name, applied, times), func(t *testing.T) {
+					var lost atomic.Int64
+					s := openSharedS3(t, g, through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+						if !isOperation(r, name) || lost.Add(1) > int64(times) {
+							return send(r)
+						}
+						if applied {
+							res, err := send(r)
+							if err != nil {
+								return nil, err
+							}
+							res.Body.Close()
+						} else if r.Body != nil {
+							r.Body.Close()
+						}
+						return nil, errors.New("connection reset by peer")
+					}))
+					p := content(1, size)
+					stored, err := s.Put(t.Context(), testKey(1), bytes.NewReader(p))
+					if lost.Load() < int64(times) {
+						t.Fatalf("%d answers were lost", lost.Load())
+					}
+					if !applied && times == attempts {
+						wantCode(t, "Put that never arrived", err, sluice.CodeUnavailable)
+						wantNothing(t, s, testKey(1))
+					} else if err != nil || stored != storedOf(p) {
+						t.Errorf("Put whose answer was lost: %d bytes, %v", stored.Size, err)
+					} else {
+						wantContent(t, s, testKey(1), p)
+					}
+					wantIdle(t, s)
+				})
+			}
+		}
+	}
+}
+
+func isOperation(r *http.Request, name string) bool {
+	q := r.URL.Query()
+	switch name {
+	case "PutObject":
+		return r.Method == http.MethodPut && !q.Has("partNumber")
+	case "UploadPart":
+		return q.Has("partNumber")
+	case "CompleteMultipartUpload":
+		return r.Method == http.MethodPost && q.Has("uploadId")
+	case "GetObject":
+		return r.Method == http.MethodGet && q.Get("x-id") == "GetObject"
+	}
+	return false
+}
+
+// TestS3PartFails ends a Put at the first part that cannot be sent.
+func TestS3PartFails(t *testing.T) {
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		if isOperation(r, "UploadPart") && r.URL.Query().Get("partNumber") == "2" {
+			return nil, errors.New("connection reset by peer")
+		}
+		return send(r)
+	}))
+	read := 0
+	r := io.TeeReader(bytes.NewReader(content(1, 12*partSize)), writerFunc(func(p []byte) (int, error) {
+		read += len(p)
+		return len(p), nil
+	}))
+	_, err := s.Put(t.Context(), testKey(1), iotest.HalfReader(r))
+	wantCode(t, "Put of which a part fails", err, sluice.CodeUnavailable)
+	if read > 8*partSize {
+		t.Errorf("read %d bytes after a part had failed", read)
+	}
+	wantNothing(t, s, testKey(1))
+	wantIdle(t, s)
+}
+
+// TestS3LateRead holds the SDK to what the buffers rely on: nobody reads a body
+// when its request is answered, and the memory no longer there.
+func TestS3LateRead(t *testing.T) {
+	var late []io.Reader
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		if !isOperation(r, "UploadPart") && !isOperation(r, "PutObject") {
+			return send(r)
+		}
+		late = append(late, r.Body)
+		text := strings.NewReader("<Error><Code>AccessDenied</Code></Error>")
+		return &http.Response{StatusCode: 403, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r, Body: io.NopCloser(text)}, nil
+	}))
+	for _, size := range []int{1000, partSize} {
+		if _, err := s.Put(t.Context(), testKey(1), bytes.NewReader(content(1, size))); err == nil {
+			t.Error("Put was taken")
+		}
+	}
+	if len(late) != 2 {
+		t.Fatalf("%d bodies were sent, want 2", len(late))
+	}
+	for _, body := range late {
+		if n, err := body.Read(make([]byte, 10)); n != 0 || err == nil {
+			t.Errorf("a late Read gives %d bytes, %v", n, err)
+		}
+	}
+	wantIdle(t, s)
+}
+
+// TestS3Wire looks at what is sent: bodies are signed, over TLS too, and one
+// that is damaged on its way is refused.
+func TestS3Wire(t *testing.T) {
+	g := sharedGateway(t)
+	signedSum := regexp.MustCompile(`^[0-9a-f]{64}$`)
+	var checked, damaged atomic.Int64
+	o := g.options(t)
+	o.Endpoint = strings.Replace(o.Endpoint, "http:", "https:", 1)
+	s := mustOpenS3(t, o, through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		r = r.Clone(r.Context())
+		r.URL.Scheme = "http" // what is above believes that this is TLS
+		if isOperation(r, "PutObject") || isOperation(r, "UploadPart") {
+			checked.Add(1)
+			if sum := r.Header.Get("X-Amz-Content-Sha256"); !signedSum.MatchString(sum) {
+				t.Errorf("%s: x-amz-content-sha256 is %q", r.URL.Path, sum)
+			}
+			if r.Header.Get("X-Amz-Trailer")+r.Header.Get("X-Amz-Sdk-Checksum-Algorithm") != "" {
+				t.Errorf("%s is sent with a checksum of the SDK's own", r.URL.Path)
+			}
+			if damaged.Load() > 0 {
+				p, err := io.ReadAll(r.Body)
+				if err != nil {
+					return nil, err
+				}
+				p[len(p)/2] ^= 1
+				r.Body = io.NopCloser(bytes.NewReader(p))
+			}
+		}
+		return send(r)
+	}))
+	put(t, s, testKey(1), content(1, 1000))
+	put(t, s, testKey(2), content(1, partSize+1))
+	if checked.Load() != 3 {
+		t.Errorf("%d bodies were sent, want 3", checked.Load())
+	}
+	damaged.Store(1)
+	for _, size := range []int{1000, partSize + 1} {
+		if _, err := s.Put(t.Context(), testKey(3), bytes.NewReader(content(1, size))); err == nil {
+			t.Errorf("a damaged body of %d bytes was taken", size)
+		}
+		_, err := s.Open(t.Context(), testKey(3))
+		wantCode(t, "Open after it", err, sluice.CodeNotFound)
+		wantIdle(t, s)
+	}
+}
+
+// TestS3Gone stops the server in the middle, and starts it again.
+func TestS3Gone(t *testing.T) {
+	g := ownGateway(t)
+	s := openSharedS3(t, g)
+	s.stall = 5 * time.Second
+	p := content(1, 9<<20)
+	put(t, s, testKey(1), p)
+	r := open(t, s, testKey(1))
+	if _, err := io.ReadFull(r, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	finish := startPut(t, s, testKey(2), content(2, 2*partSize))
+	finishSmall := startPut(t, s, testKey(3), content(2, 1000))
+	g.stop()
+
+	unavailable := func(doing string, err error) {
+		t.Helper()
+		wantCode(t, doing, err, sluice.CodeUnavailable)
+		wantNoSecret(t, err)
+		var e *sluice.Error
+		if errors.As(err, &e) && e.RetryAfter == 0 {
+			t.Errorf("%s: no word of when to try again", doing)
+		}
+	}
+	n, err := io.Copy(io.Discard, r)
+	unavailable("Read", err)
+	unavailable("Put in parts", finish())
+	unavailable("Put", finishSmall())
+	_, err = s.Open(t.Context(), testKey(1))
+	unavailable("Open", err)
+	unavailable("Ready", s.Ready(t.Context()))
+	unavailable("Remove", s.Remove(t.Context(), testKey(1)))
+	unavailable("Walk", s.Walk(t.Context(), func(string, time.Time) error { return nil }))
+	_, err = s.Sweep(t.Context(), time.Now())
+	unavailable("Sweep", err)
+
+	g.start(t)
+	if err := s.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	wantKeys(t, s, testKey(1))
+	wantRest(t, r, p[1000+n:]) // the reader that failed goes on
+	put(t, s, testKey(2), p)
+	wantContent(t, s, testKey(2), p)
+	if n, err := s.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
+		t.Errorf("Sweep of the upload that was left: %d, %v", n, err)
+	}
+	wantIdle(t, s)
+}
+
+// TestS3Cut breaks the connection midway through a read, again and again.
+func TestS3Cut(t *testing.T) {
+	g := sharedGateway(t)
+	o := g.options(t)
+	p := content(1, 20<<20)
+	put(t, mustOpenS3(t, o), testKey(1), p)
+
+	var connections atomic.Int64
+	relay := newRelay(t, g.addr, func(n int) (int64, bool) {
+		connections.Add(1)
+		return int64(n+1) * 1_000_003, false
+	})
+	o.Endpoint = "http://" + relay.Addr().String()
+	s := mustOpenS3(t, o)
+	wantContent(t, s, testKey(1), p)
+	if connections.Load() < 4 {
+		t.Errorf("the read took %d connections", connections.Load())
+	}
+	connections.Store(0)
+	r := open(t, s, testKey(1))
+	if _, err := r.Seek(-3_000_000, io.SeekEnd); err != nil {
+		t.Fatal(err)
+	}
+	wantRest(t, r, p[len(p)-3_000_000:])
+}
+
+// TestS3Stall has the first connections hang after some bytes.
+func TestS3Stall(t *testing.T) {
+	g := sharedGateway(t)
+	o := g.options(t)
+	p := content(1, 20<<20)
+	put(t, mustOpenS3(t, o), testKey(1), p)
+
+	relay := newRelay(t, g.addr, func(n int) (int64, bool) {
+		if n < 3 {
+			return 5_000_000, true
+		}
+		return math.MaxInt64, false
+	})
+	o.Endpoint = "http://" + relay.Addr().String()
+	s := mustOpenS3(t, o)
+	s.stall = 300 * time.Millisecond
+	wantContent(t, s, testKey(1), p)
+}
+
+// TestS3Truncated takes a connection that always ends early for what it is.
+func TestS3Truncated(t *testing.T) {
+	g := sharedGateway(t)
+	o := g.options(t)
+	p := content(1, 1<<20)
+	put(t, mustOpenS3(t, o), testKey(1), p)
+
+	var dead atomic.Bool
+	s := mustOpenS3(t, o, through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		res, err := send(r)
+		if err == nil && dead.Load() && isOperation(r, "GetObject") {
+			body := res.Body
+			res.Body = struct {
+				io.Reader
+				io.Closer
+			}{iotest.ErrReader(io.ErrUnexpectedEOF), body}
+		}
+		return res, err
+	}))
+	r := open(t, s, testKey(1))
+	dead.Store(true)
+	if _, err := r.Seek(10, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	_, err := io.ReadAll(r)
+	wantCode(t, "Read of a body that never comes", err, sluice.CodeUnavailable)
+	dead.Store(false)
+	wantRest(t, r, p[10:])
+}
+
+// TestS3Requests counts what reading costs.
+func TestS3Requests(t *testing.T) {
+	var gets, others atomic.Int64
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		if isOperation(r, "GetObject") {
+			gets.Add(1)
+		} else {
+			others.Add(1)
+		}
+		return send(r)
+	}))
+	p := content(1, 1<<20)
+	put(t, s, testKey(1), p)
+	others.Store(0)
+	r := open(t, s, testKey(1))
+	if size, err := r.Seek(0, io.SeekEnd); size != 1<<20 || err != nil {
+		t.Errorf("Seek to the end: %d, %v", size, err)
+	}
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	wantRest(t, r, p)
+	if gets.Load() != 1 || others.Load() != 0 {
+		t.Errorf("a read from start to end took %d GETs and %d other requests", gets.Load(), others.Load())
+	}
+	if _, err := r.Seek(500, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	wantRest(t, r, p[500:])
+	if gets.Load() != 2 || others.Load() != 0 {
+		t.Errorf("after a Seek: %d GETs and %d other requests", gets.Load(), others.Load())
+	}
+}
+
+// TestS3Replaced never mixes two objects, and says what a Remove leaves.
+func TestS3Replaced(t *testing.T) {
+	s := openSharedS3(t, sharedGateway(t))
+	p := content(1, 1<<20)
+	put(t, s, testKey(1), p)
+	r := open(t, s, testKey(1))
+	if err := s.Remove(t.Context(), testKey(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Seek(100, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.Read(make([]byte, 10))
+	wantCode(t, "Read elsewhere after a Remove", err, sluice.CodeNotFound)
+
+	put(t, s, testKey(1), content(2, 1<<20))
+	if n, err := r.Read(make([]byte, 10)); n != 0 || err == nil {
+		t.Errorf("Read of another object's bytes: %d, %v", n, err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Read(make([]byte, 10)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Read after Close: %v", err)
+	}
+}
+
+// TestS3IgnoresRange refuses a server that gives the whole for a part.
+func TestS3IgnoresRange(t *testing.T) {
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		if r.Header.Get("Range") != "" {
+			r = r.Clone(r.Context())
+			r.Header.Del("Range")
+		}
+		return send(r)
+	}))
+	put(t, s, testKey(1), content(1, 1000))
+	r := open(t, s, testKey(1))
+	if _, err := r.Seek(100, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.Read(make([]byte, 10)); n != 0 || err == nil {
+		t.Errorf("Read gives %d bytes, %v", n, err)
+	}
+}
+
+func TestS3ReadingEndsWithContext(t *testing.T) {
+	s := openSharedS3(t, sharedGateway(t))
+	put(t, s, testKey(1), content(1, 9<<20))
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := s.Open(ctx, testKey(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cancel()
+	if _, err := io.ReadAll(r); !errors.Is(err, context.Canceled) {
+		t.Errorf("ReadAll: %v", err)
+	}
+}
+
+func TestS3Walk(t *testing.T) {
+	s := openSharedS3(t, sharedGateway(t))
+	s.pageSize = 7
+	var want []string
+	for i := range 30 {
+		put(t, s, testKey(i), nil)
+		want = append(want, testKey(i))
+	}
+	wantKeys(t, s, want...)
+	if err := s.Walk(t.Context(), func(key string, _ time.Time) error { return s.Remove(t.Context(), key) }); err != nil {
+		t.Fatal(err)
+	}
+	wantKeys(t, s)
+}
+
+// beginUpload leaves an unfinished upload with one part.
+func beginUpload(t *testing.T, s *S3, name string) {
+	t.Helper()
+	out, err := s.client.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &s.bucket, Key: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.client.UploadPart(t.Context(), &s3.UploadPartInput{
+		Bucket: &s.bucket, Key: &name, UploadId: out.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("part"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestS3Sweep(t *testing.T) {
+	var old atomic.Bool
+	initiated := regexp.MustCompile(`<Initiated>[^<]*</Initiated>`)
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		res, err := send(r)
+		if err == nil && old.Load() && r.URL.Query().Has("uploads") {
+			p, _ := io.ReadAll(res.Body)
+			res.Body.Close()
+			p = initiated.ReplaceAll(p, []byte("<Initiated>2020-01-01T00:00:00Z</Initiated>"))
+			res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(p)), int64(len(p))
+			res.Header.Del("Content-Length")
+		}
+		return res, err
+	}))
+	s.pageSize = 2
+	for i := range 5 {
+		beginUpload(t, s, s.prefix+testKey(i))
+	}
+	beginUpload(t, s, s.prefix+"somebody-else")
+	hour := time.Now().Add(-time.Hour)
+	if n, err := s.Sweep(t.Context(), hour); n != 0 || err != nil {
+		t.Errorf("Sweep of an hour ago: %d, %v", n, err)
+	}
+	old.Store(true) // they began long ago, and their last part came now
+	if n, err := s.Sweep(t.Context(), hour); n != 0 || err != nil {
+		t.Errorf("Sweep of uploads that still get parts: %d, %v", n, err)
+	}
+	if n, err := s.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 5 || err != nil {
+		t.Errorf("Sweep: %d, %v", n, err)
+	}
+	if n := unfinished(t, s); n != 1 {
+		t.Errorf("%d uploads are left, want the one that is not ours", n)
+	}
+}
+
+// TestS3Prefix keeps stores in one bucket apart.
+func TestS3Prefix(t *testing.T) {
+	g := sharedGateway(t)
+	o := g.options(t)
+	stores := map[string]*S3{}
+	for _, suffix := range []string{"/a", "/a/b", "/ab", "/a-b"} {
+		o := o
+		o.Prefix += suffix
+		stores[suffix] = mustOpenS3(t, o)
+		put(t, stores[suffix], testKey(1), []byte(suffix))
+		beginUpload(t, stores[suffix], stores[suffix].prefix+testKey(2))
+	}
+	a := stores["/a"]
+	wantKeys(t, a, testKey(1))
+	if n, err := a.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
+		t.Errorf("Sweep: %d, %v", n, err)
+	}
+	for range 2 {
+		if err := a.Remove(t.Context(), testKey(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantKeys(t, a)
+	for suffix, s := range stores {
+		if suffix == "/a" {
+			continue
+		}
+		wantContent(t, s, testKey(1), []byte(suffix))
+		if n := unfinished(t, s); n != 1 {
+			t.Errorf("%s: %d uploads, want the one begun", suffix, n)
+		}
+	}
+}
+
+func TestS3Presign(t *testing.T) {
+	g := sharedGateway(t)
+	o := g.options(t)
+	o.PublicEndpoint = strings.Replace(o.Endpoint, "127.0.0.1", "localhost", 1)
+	s := mustOpenS3(t, o)
+	p := content(1, 100_000)
+	put(t, s, testKey(1), p)
+	presign := func(key string, lifetime time.Duration) (string, error) {
+		return s.Presign(t.Context(), key, sluice.Presigned{
+			Type: "application/pdf", Disposition: `attachment; filename="ä b.pdf"; filename*=UTF-8''%C3%A4%20b.pdf`, Lifetime: lifetime,
+		})
+	}
+	link, err := presign(testKey(1), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(link)
+	if err != nil || !strings.HasPrefix(u.Host, "localhost:") {
+		t.Errorf("the URL leads to %q, %v", u.Host, err)
+	}
+	if strings.Contains(link, testSecret) {
+		t.Error("the URL holds the secret")
+	}
+	res, body := fetch(t, http.MethodGet, link)
+	for name, want := range map[string]string{
+		"Content-Type":        "application/pdf",
+		"Content-Disposition": `attachment; filename="ä b.pdf"; filename*=UTF-8''%C3%A4%20b.pdf`,
+		"Cache-Control":       "private, no-store",
+	} {
+		if got := res.Header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if res.StatusCode != 200 || !bytes.Equal(body, p) {
+		t.Errorf("status %d, %d bytes", res.StatusCode, len(body))
+	}
+	for name, bad := range map[string]string{
+		"another type": strings.Replace(link, "pdf", "exe", 1),
+		"another key":  strings.Replace(link, testKey(1), testKey(2), 1),
+	} {
+		if res, _ := fetch(t, http.MethodGet, bad); res.StatusCode != http.StatusForbidden || bad == link {
+			t.Errorf("%s: status %d", name, res.StatusCode)
+		}
+	}
+	if res, _ := fetch(t, http.MethodDelete, link); res.StatusCode != http.StatusForbidden {
+		t.Errorf("DELETE: status %d", res.StatusCode)
+	}
+
+	short, err := presign(testKey(1), 1500*time.Millisecond)
+	if err != nil || !strings.Contains(short, "X-Amz-Expires=1&") {
+		t.Fatal(short, err)
+	}
+	time.Sleep(2100 * time.Millisecond)
+	if res, _ := fetch(t, http.MethodGet, short); res.StatusCode != http.StatusForbidden {
+		t.Errorf("after its lifetime: status %d", res.StatusCode)
+	}
+	for _, lifetime := range []time.Duration{0, -time.Minute, time.Second - 1, sluice.MaxPresigned + 1} {
+		if link, err := presign(testKey(1), lifetime); err == nil {
+			t.Errorf("a lifetime of %v gives %q", lifetime, link)
+		}
+	}
+	for _, key := range hostileKeys {
+		_, err := presign(key, time.Minute)
+		wantCode(t, fmt.Sprintf("Presign of %.40q", key), err, sluice.CodeValidation)
+	}
+}
+
+func fetch(t *testing.T, method, link string) (*http.Response, []byte) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, body
+}
+
+// TestS3Answers gives each refusal of a server its class.
+func TestS3Answers(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		code   string
+		want   sluice.Code
+		after  time.Duration
+	}{
+		{507, "InsufficientStorage", sluice.CodeStorageFull, 0},
+		{507, "Anything", sluice.CodeStorageFull, 0},
+		{507, "XMinioStorageFull", sluice.CodeStorageFull, 0},
+		{403, "QuotaExceeded", sluice.CodeStorageFull, 0},
+		{400, "XMinioAdminBucketQuotaExceeded", sluice.CodeStorageFull, 0},
+		{503, "SlowDown", sluice.CodeUnavailable, 7 * time.Second},
+		{500, "InternalError", sluice.CodeUnavailable, 7 * time.Second},
+		{502, "", sluice.CodeUnavailable, 7 * time.Second},
+		{429, "TooManyRequests", sluice.CodeUnavailable, 7 * time.Second},
+		{400, "RequestTimeout", sluice.CodeUnavailable, 7 * time.Second},
+		{404, "NoSuchBucket", sluice.CodeUnavailable, 7 * time.Second},
+		{409, "ConditionalRequestConflict", sluice.CodeConflict, 0},
+		{412, "PreconditionFailed", sluice.CodeConflict, 0},
+		{501, "NotImplemented", sluice.CodeInternal, 0},
+		{403, "AccessDenied", sluice.CodeInternal, 0},
+		{403, "SignatureDoesNotMatch", sluice.CodeInternal, 0},
+	} {
+		t.Run(fmt.Sprint(test.status, test.code), func(t *testing.T) {
+			s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+				if !isOperation(r, "PutObject") {
+					return send(r)
+				}
+				text := fmt.Sprintf("<Error><Code>%s</Code><Message>no</Message></Error>", test.code)
+				return &http.Response{
+					StatusCode: test.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+					Header: http.Header{"Retry-After": {"7"}}, Body: io.NopCloser(strings.NewReader(text)),
+				}, nil
+			}))
+			_, err := s.Put(t.Context(), testKey(1), strings.NewReader("x"))
+			wantCode(t, "Put", err, test.want)
+			wantNoSecret(t, err)
+			var e *sluice.Error
+			if errors.As(err, &e) && e.RetryAfter != test.after {
+				t.Errorf("RetryAfter is %v, want %v", e.RetryAfter, test.after)
+			}
+			wantKeys(t, s)
+		})
+	}
+}
+
+// wantNoSecret checks that an error is one line without credentials.
+func wantNoSecret(t *testing.T, err error) {
+	t.Helper()
+	text := fmt.Sprintf("%v %+v", err, err)
+	if strings.Contains(text, testSecret) || strings.Contains(text, testSecret[:12]) || strings.Contains(text, "Signature=") {
+		t.Errorf("an error shows a secret: %s", text)
+	}
+}
+
+func TestS3OpenRefuses(t *testing.T) {
+	g := sharedGateway(t)
+	for name, test := range map[string]struct {
+		change func(*testing.T, *S3Options)
+		want   string
+	}{
+		"nobody listens": {func(_ *testing.T, o *S3Options) { o.Endpoint = "http://127.0.0.1:1" }, "cannot be reached: dial tcp 127.0.0.1:1"},
+		"no bucket":      {func(_ *testing.T, o *S3Options) { o.Bucket = "elsewhere" }, "there is no bucket elsewhere"},
+		"wrong secret": {func(t *testing.T, _ *S3Options) { t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret+"x") },
+			"the credentials are refused for the bucket sluice-test (SignatureDoesNotMatch)"},
+		"unknown access key": {func(t *testing.T, _ *S3Options) { t.Setenv("AWS_ACCESS_KEY_ID", "NOBODY") },
+			"the credentials are refused for the bucket sluice-test ("},
+		"no credentials": {func(t *testing.T, _ *S3Options) { forgetCredentials(t) }, "no S3 credentials: set AWS_ACCESS_KEY_ID"},
+		"half of the credentials": {func(t *testing.T, _ *S3Options) { t.Setenv("AWS_ACCESS_KEY_ID", "") },
+			"no S3 credentials: set AWS_ACCESS_KEY_ID"},
+		"another region":      {func(_ *testing.T, o *S3Options) { o.Region = "us-west-2" }, "is not in the region us-west-2"},
+		"half of the options": {func(_ *testing.T, o *S3Options) { o.Region = "" }, "the region is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setCredentials(t)
+			o := g.options(t)
+			test.change(t, &o)
+			began := time.Now()
+			s, err := OpenS3(t.Context(), o)
+			if s != nil || err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("%v\nwant one line with %q", err, test.want)
+			}
+			wantNoSecret(t, err)
+			if took := time.Since(began); took > 15*time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
+
+// TestS3NoMetadataService sees that nobody asks the machine for credentials.
+func TestS3NoMetadataService(t *testing.T) {
+	g := sharedGateway(t)
+	forgetCredentials(t)
+	var asked atomic.Int64
+	metadata := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer metadata.Close()
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.URL)
+	if _, err := OpenS3(t.Context(), g.options(t)); err == nil || asked.Load() != 0 {
+		t.Errorf("the metadata service was asked %d times; %v", asked.Load(), err)
+	}
+}
+
+// TestS3SharedFile takes credentials from the file where AWS's tools keep them.
+func TestS3SharedFile(t *testing.T) {
+	g := sharedGateway(t)
+	forgetCredentials(t)
+	file := filepath.Join(t.TempDir(), "credentials")
+	writeFile(t, file, "[other]\naws_access_key_id = "+testAccess+"\naws_secret_access_key = "+testSecret+"\n")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	t.Setenv("AWS_PROFILE", "other")
+	s := openSharedS3(t, g)
+	put(t, s, testKey(1), []byte("x"))
+}

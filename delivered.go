@@ -1,0 +1,147 @@
+package sluice
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// deliveries are the downloads that have ended and whose entry is not
+// committed yet. They are written together, a moment later: the entry that let
+// the bytes leave is in the log already.
+type deliveries struct {
+	mu      sync.Mutex
+	room    sync.Cond
+	waiting []*Grant
+	writing bool
+}
+
+const (
+	// deliverAfter is how long a delivery waits for others.
+	deliverAfter = 100 * time.Millisecond
+	// maxDelivered is how many wait at most. Whoever comes then waits too.
+	maxDelivered = 8192
+	// deliveredAtOnce is how many share an Update.
+	deliveredAtOnce = 256
+	// deliverAgain is how long to wait when the store fails.
+	deliverAgain = time.Second
+)
+
+// Delivered records what became of a grant: how many bytes of the file were
+// handed to the connection. It is committed soon, and Flush waits for it. What
+// was granted and not sent may be asked for again.
+func (s *Service) Delivered(g *Grant, sent int64) {
+	if !g.Plan.spends() {
+		return
+	}
+	g.sent = Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: s.Now().Sub(g.began)}
+	d := &s.delivered
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.waiting) >= maxDelivered {
+		d.room.Wait()
+	}
+	d.waiting = append(d.waiting, g)
+	if !d.writing {
+		d.writing = true
+		go s.writeDelivered()
+	}
+}
+
+// Flush waits until all that Delivered was told is committed, or ctx ends. It
+// is for an orderly stop, when no more is to come.
+func (s *Service) Flush(ctx context.Context) error {
+	for {
+		s.delivered.mu.Lock()
+		writing := s.delivered.writing
+		s.delivered.mu.Unlock()
+		if !writing {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// writeDelivered writes what waits until nothing does.
+func (s *Service) writeDelivered() {
+	d := &s.delivered
+	for {
+		d.mu.Lock()
+		if len(d.waiting) == 0 {
+			d.writing = false
+			d.mu.Unlock()
+			return
+		}
+		urgent := d.waiting[0].counts
+		d.mu.Unlock()
+		if !urgent { // whose bytes nobody waits for
+			time.Sleep(deliverAfter)
+		}
+		d.mu.Lock()
+		batch := d.waiting
+		d.waiting = nil
+		d.room.Broadcast()
+		d.mu.Unlock()
+		for ledger, grants := range byLedger(batch) {
+			for len(grants) > 0 {
+				n := min(len(grants), deliveredAtOnce)
+				s.recordDelivered(ledger, grants[:n])
+				grants = grants[n:]
+			}
+		}
+	}
+}
+
+func byLedger(grants []*Grant) map[LedgerID][]*Grant {
+	of := map[LedgerID][]*Grant{}
+	for _, g := range grants {
+		of[g.bearer.Ledger] = append(of[g.bearer.Ledger], g)
+	}
+	return of
+}
+
+// recordDelivered commits deliveries, however long it takes: they are lost
+// only with the process.
+func (s *Service) recordDelivered(ledger LedgerID, grants []*Grant) {
+	for {
+		err := s.store.Update(context.Background(), ledger, func(tx Tx) error {
+			now := s.Now()
+			for _, g := range grants {
+				if err := s.settle(tx, g, now); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			return
+		}
+		s.log.Error("what was delivered cannot be recorded now", "downloads", len(grants), "error", err)
+		time.Sleep(deliverAgain)
+	}
+}
+
+// settle records one delivery, and gives back what was not sent.
+func (s *Service) settle(tx Tx, g *Grant, now time.Time) error {
+	e := s.entry(g.bearer, LinkDelivered, now)
+	e.Request = &Request{ID: g.bearer.Request.ID}
+	e.Key, e.File, e.Link = g.key, filePart(g.File), &LinkPart{ID: g.Link.ID, Expires: g.Link.Expires}
+	e.File.Metadata = nil
+	e.Delivery = &DeliveryPart{Mode: DeliveredByProxy, Status: g.Plan.Status, Sent: &g.sent}
+	if err := tx.Record(e); err != nil || !g.counts || g.sent.Complete {
+		return err
+	}
+	open, err := tx.OpenGrant(g.bearer.Ledger, g.Link.ID, g.bucket)
+	if CodeOf(err) == CodeNotFound { // long over
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	open.Left += g.Plan.Bytes - g.sent.Bytes
+	return tx.SetGrant(open)
+}
