@@ -19,6 +19,7 @@ import (
 	"sluice"
 	"sluice/blob"
 	"sluice/compat"
+	"sluice/compat/digitalriver"
 	"sluice/compat/metorial"
 	"sluice/compat/stripe"
 	"sluice/ledger"
@@ -231,7 +232,7 @@ func NewServer(t testing.TB, adjust ...func(*server.Options)) *Server {
 	s := &Server{URL: "http://" + ts.Listener.Addr().String(), listen: ts}
 	s.Service = newService(t, s.URL)
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
-	s.opts = server.Options{Log: slog.New(slog.NewTextHandler(s.Log, nil)), Rates: map[sluice.Mode]server.Rate{}, Doors: []compat.Door{stripe.Door(), metorial.Door()}}
+	s.opts = server.Options{Log: slog.New(slog.NewTextHandler(s.Log, nil)), Rates: map[sluice.Mode]server.Rate{}, Doors: []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()}}
 	for _, f := range adjust {
 		f(&s.opts)
 	}
