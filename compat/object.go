@@ -28,12 +28,16 @@ func ReadObject(c Call, limit int64, v *sluice.Invalid) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(data) > 0 && !IsJSON(c.Request()) {
+		return nil, sluice.Errorf(sluice.CodeUnsupportedType, "the body is sent as application/json")
+	}
+	return parseObject(data, v)
+}
+
+func parseObject(data []byte, v *sluice.Invalid) (*Object, error) {
 	o := &Object{asked: map[string]bool{}, invalid: v}
 	if len(data) == 0 {
 		return o, nil
-	}
-	if !IsJSON(c.Request()) {
-		return nil, sluice.Errorf(sluice.CodeUnsupportedType, "the body is sent as application/json")
 	}
 	if err := json.Unmarshal(data, &o.members); err != nil || !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return nil, sluice.Errorf(sluice.CodeValidation, "the body is not one JSON object")
