@@ -168,9 +168,9 @@ func (s *Service) sign(ctx context.Context, h ledgerHead, by *ledger.Signer) (Ch
 		return Checkpoint{}, fmt.Errorf("the stored tree of %d entries is not the one that was signed: run sluice audit verify", h.last.Size)
 	}
 	for tree.Size() < h.size {
-		var leaves []SealedEntry
+		var leaves []ledger.Hash
 		err := s.store.View(ctx, func(r Reader) (err error) {
-			leaves, err = r.Leaves(h.id, tree.Size(), int(min(leafBatch, h.size-tree.Size())))
+			leaves, err = r.LeafHashes(h.id, tree.Size(), int(min(leafBatch, h.size-tree.Size())))
 			return err
 		})
 		if err == nil && len(leaves) == 0 {
@@ -179,8 +179,8 @@ func (s *Service) sign(ctx context.Context, h ledgerHead, by *ledger.Signer) (Ch
 		if err != nil {
 			return Checkpoint{}, err
 		}
-		for _, e := range leaves {
-			tree.Append(ledger.LeafHash(e.Leaf))
+		for _, leaf := range leaves {
+			tree.Append(leaf)
 		}
 	}
 	c := Checkpoint{Size: tree.Size(), Root: tree.Root(), Verifier: by.VerifierKey(), Created: s.Now()}

@@ -31,7 +31,7 @@ const (
 // handed to the connection. It is committed soon, and Flush waits for it. What
 // was granted and not sent may be asked for again.
 func (s *Service) Delivered(g *Grant, sent int64) {
-	if !g.Plan.spends() {
+	if !g.Plan.spends() || g.Location != "" { // which is not observed
 		return
 	}
 	g.sent = Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: s.Now().Sub(g.began)}
@@ -131,7 +131,7 @@ func (s *Service) settle(tx Tx, g *Grant, now time.Time) error {
 	e.Request = &Request{ID: g.bearer.Request.ID}
 	e.Key, e.File, e.Link = g.key, filePart(g.File), &LinkPart{ID: g.Link.ID, Expires: g.Link.Expires}
 	e.File.Metadata = nil
-	e.Delivery = &DeliveryPart{Mode: DeliveredByProxy, Status: g.Plan.Status, Sent: &g.sent}
+	e.Delivery = &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status, Sent: &g.sent}
 	if err := tx.Record(e); err != nil || !g.counts || g.sent.Complete {
 		return err
 	}

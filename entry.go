@@ -130,7 +130,8 @@ type DeliveryMode string
 
 // The modes of delivery.
 const (
-	DeliveredByProxy DeliveryMode = "proxy" // Sluice itself
+	DeliveredByProxy    DeliveryMode = "proxy"    // Sluice itself
+	DeliveredByRedirect DeliveryMode = "redirect" // the store of the bytes: whether they were sent is not observed
 )
 
 // Sent is what was observed of bytes on their way: they were handed to the

@@ -22,8 +22,11 @@ type Bearer struct {
 	Cookie string
 	// Plan says what the answer would be of, if the file may leave. It is a pure
 	// function, and may be called more than once.
-	Plan    func(File) Plan
-	Request Request
+	Plan func(File) Plan
+	// Presented says how the file of a grant is to be presented by whoever sends
+	// it in Sluice's place. It is needed where links redirect.
+	Presented func(*Grant) Presigned
+	Request   Request
 }
 
 // Plan is what an answer is to carry of a file.
@@ -31,6 +34,9 @@ type Plan struct {
 	Status int   // of HTTP
 	Bytes  int64 // of the file
 	Part   bool  // ranges were asked for
+	// Redirect is the status when the bytes are somebody else's to send, who
+	// looks at preconditions and ranges then.
+	Redirect int
 	// Bodiless says that no content follows, as with HEAD.
 	Bodiless bool
 }
@@ -41,8 +47,11 @@ type Grant struct {
 	File File
 	Link Link
 	Plan Plan
-	// Content is nil when the plan has no bytes.
+	// Content is nil when the plan has no bytes, or a Location.
 	Content io.ReadSeekCloser
+	// Location is where the bearer gets the bytes, for RedirectLasts; "" when
+	// Sluice sends them.
+	Location string
 	// Cookie is a secret to give to a person's browser for as long as GrantLasts:
 	// with it, parts of the file come without counting again. "" when there is none.
 	Cookie string
@@ -54,6 +63,9 @@ type Grant struct {
 	counts bool
 	sent   Sent
 }
+
+// RedirectLasts is how long the address is good to which a bearer is redirected.
+const RedirectLasts = time.Minute
 
 // GrantLasts is how long a bearer who was counted may ask for parts.
 const GrantLasts = 10 * time.Minute
@@ -99,6 +111,8 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 		return nil, err
 	case g.Plan.Bytes == 0:
 		return g, nil
+	case s.redirect != nil:
+		return g, s.locate(ctx, g, b)
 	}
 	// A file deleted since the decision has no bytes any more.
 	if g.Content, err = s.blobs.Open(ctx, g.File.ID); err != nil {
@@ -111,6 +125,12 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	return g, nil
 }
 
+// locate gives a grant the address of its bytes.
+func (s *Service) locate(ctx context.Context, g *Grant, b Bearer) (err error) {
+	g.Location, err = s.redirect.Presign(ctx, g.File.ID, b.Presented(g))
+	return err
+}
+
 // decide commits the decision on one redemption. A hash takes longer to check
 // than an Update may, so a link with a password is decided in two steps: the
 // first gives errAsksPassword and commits nothing, the second brings the hash
@@ -118,7 +138,7 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bearer, proved PasswordHash) (*Grant, error) {
 	var g *Grant
 	var refusal Refusal
-	err := s.store.Update(ctx, ledger, func(tx Tx) error {
+	err := s.store.Update(Foresee(ctx, id), ledger, func(tx Tx) error {
 		now := s.Now()
 		g = &Grant{bearer: Caller{Ledger: ledger, Actor: Actor{Type: ActorBearer, ID: id}, Request: b.Request.clipped()}, began: now}
 		k, err := g.load(tx, ledger, id)
@@ -148,7 +168,10 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 			}
 		}
 		e := s.linkEntry(g.bearer, LinkRedeemed, now, g.File, g.Link)
-		e.Delivery = &DeliveryPart{Mode: DeliveredByProxy, Status: g.Plan.Status}
+		if s.redirect != nil && g.Plan.Bytes > 0 {
+			g.Plan = Plan{Status: g.Plan.Redirect, Bytes: g.Plan.Bytes, Redirect: g.Plan.Redirect}
+		}
+		e.Delivery = &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
 		if k.ID != "" {
 			g.key = &KeyPart{ID: k.ID, Name: k.Name}
 			e.Key = g.key
@@ -176,6 +199,13 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 		err = refused(refusal)
 	}
 	return g, err
+}
+
+func (p Plan) mode() DeliveryMode {
+	if p.Status == p.Redirect {
+		return DeliveredByRedirect
+	}
+	return DeliveredByProxy
 }
 
 // spends reports whether an answer gives what a download is counted for.

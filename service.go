@@ -31,6 +31,7 @@ type Service struct {
 	signers   signers
 	passwords passwordGuard
 	delivered deliveries
+	redirect  Presigner
 }
 
 // Config is what a Service is made of.
@@ -41,6 +42,9 @@ type Config struct {
 	PublicURL    string       // where links lead: scheme, host, and a path when there is one
 	LedgerKeys   []string     // secrets of checkpoint signers, C2SP signed-note form; the first one signs, older ones only hand over to it
 	LedgerOrigin string       // begins the names of new ledgers; the host of PublicURL when ""
+
+	// Redirect, when it is not nil, has links lead on to where the bytes are.
+	Redirect Presigner
 
 	Purposes        Purposes         // DefaultPurposes() when nil
 	MaxLinkLifetime time.Duration    // for keys without a value of their own; MaxLinkLifetime when 0
@@ -60,6 +64,7 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{
 		store: c.Store, blobs: c.Blobs, keys: slices.Clone(c.SigningKeys),
+		redirect: c.Redirect,
 		purposes: c.Purposes, lifetime: c.MaxLinkLifetime, publicURL: strings.TrimSuffix(c.PublicURL, "/"),
 		now: c.Now, random: c.Random, log: c.Log,
 	}
@@ -96,6 +101,9 @@ func (s *Service) NewRequestID() string { return s.ids.make(PrefixRequest, s.Now
 // PublicURL is where links lead, without a slash at its end.
 func (s *Service) PublicURL() string { return s.publicURL }
 
+// Redirects says whether links lead on to where the bytes are.
+func (s *Service) Redirects() bool { return s.redirect != nil }
+
 // Purposes gives the purposes of this installation, by name.
 func (s *Service) Purposes() []Purpose { return s.purposes.List() }
 
@@ -127,11 +135,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string, r Request) (C
 	if !ok {
 		return Caller{}, Errorf(CodeUnauthenticated, "this is not a Sluice API key")
 	}
-	var key Key
-	err := s.store.View(ctx, func(r Reader) (err error) {
-		key, err = r.KeyByHash(hash)
-		return err
-	})
+	key, err := s.store.KeyByHash(ctx, hash)
 	if CodeOf(err) == CodeNotFound || err == nil && !key.accepts(hash, s.Now()) {
 		return Caller{}, Errorf(CodeUnauthenticated, "no such API key")
 	}

@@ -18,7 +18,25 @@ type First struct {
 // work. In an empty store it makes the first account and a test key; when an
 // earlier Start was killed between the two, the next one goes on. A store that
 // was used with other signing keys is refused: its links would not open here.
-func (s *Service) Start(ctx context.Context) (*First, error) {
+// Processes that start at once on one store do so one after the other.
+func (s *Service) Start(ctx context.Context) (first *First, err error) {
+	for {
+		ran, err := s.store.Exclusive(ctx, "start", func(ctx context.Context) error {
+			first, err = s.start(ctx)
+			return err
+		})
+		if ran || err != nil {
+			return first, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Service) start(ctx context.Context) (*First, error) {
 	if err := s.adopt(ctx); err != nil {
 		return nil, err
 	}

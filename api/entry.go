@@ -82,7 +82,7 @@ type Request struct {
 // Delivery is how a file leaves. What was sent stands in link.delivered only: it
 // is what was handed to the connection, and what of it arrived, only the client knows.
 type Delivery struct {
-	Mode       string `json:"mode" doc:"Who sends the bytes: proxy is Sluice itself; the set is open"`
+	Mode       string `json:"mode" doc:"Who sends the bytes: proxy is Sluice itself, redirect the store of the bytes, whose sending is not observed; the set is open"`
 	Status     int    `json:"status" doc:"HTTP status of the answer"`
 	Bytes      *int64 `json:"bytes,omitempty" doc:"Bytes of the file that were sent"`
 	Complete   *bool  `json:"complete,omitempty" doc:"Whether these are all that the answer was to carry"`

@@ -33,7 +33,7 @@ func (p byteRange) contentRange(size int64) string {
 
 // plan is what the service is told of it.
 func (s selection) plan(method string) sluice.Plan {
-	p := sluice.Plan{Status: s.status, Part: s.ranged, Bodiless: method == http.MethodHead || s.status != http.StatusOK && s.status != http.StatusPartialContent}
+	p := sluice.Plan{Status: s.status, Part: s.ranged, Redirect: http.StatusSeeOther, Bodiless: method == http.MethodHead || s.status != http.StatusOK && s.status != http.StatusPartialContent}
 	if !p.Bodiless {
 		p.Bytes = s.length()
 	}

@@ -58,6 +58,11 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, s.grantCookie(r.PathValue("token"), grant.Cookie))
 	}
 	defer func() { s.svc.Delivered(grant, c.sent) }()
+	if grant.Location != "" {
+		c.header["Location"] = []string{grant.Location}
+		c.begin(w, grant.Plan.Status)
+		return
+	}
 	if grant.Content != nil {
 		defer grant.Content.Close()
 	}
@@ -86,6 +91,9 @@ func (c *call) bearer(w http.ResponseWriter, r *http.Request) (sluice.Bearer, er
 		Address: c.server.proxies.client(r), Password: r.Header.Get("X-Link-Password"), Request: c.request(r),
 		Person: strings.Contains(r.Header.Get("Accept"), "text/html"), Answered: r.Method == http.MethodPost,
 		Plan: func(f sluice.File) sluice.Plan { return selectFrom(r, f).plan(r.Method) },
+		Presented: func(g *sluice.Grant) sluice.Presigned {
+			return sluice.Presigned{Type: mediaType(g.File.Type), Disposition: leaving(g), Lifetime: sluice.RedirectLasts}
+		},
 	}
 	if cookie, err := r.Cookie(grantCookieName); err == nil && len(cookie.Value) <= 64 {
 		b.Cookie = cookie.Value

@@ -95,7 +95,16 @@ func (c *call) observe() {
 	}
 }
 
+// log writes a line of what was answered. Downloads that went well are told of
+// by the audit log, and here only where everything is.
 func (c *call) log(r *http.Request, aborted bool) {
+	level := slog.LevelInfo
+	if c.link != "" && c.status < 400 && !aborted {
+		level = slog.LevelDebug
+	}
+	if !c.server.log.Enabled(r.Context(), level) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("request", c.id),
 		slog.String("method", clean(r.Method)),
@@ -112,7 +121,7 @@ func (c *call) log(r *http.Request, aborted bool) {
 	if aborted {
 		attrs = append(attrs, slog.Bool("aborted", true))
 	}
-	c.server.log.LogAttrs(r.Context(), slog.LevelInfo, "answered", attrs...)
+	c.server.log.LogAttrs(r.Context(), level, "answered", attrs...)
 }
 
 // handle registers the handler of a route. Where the route asks for a key, the

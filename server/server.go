@@ -37,12 +37,12 @@ type Options struct {
 	// TrustedProxies are the networks of proxies whose X-Forwarded-For is
 	// believed; of none when it is empty.
 	TrustedProxies []netip.Prefix
-	// Doors are the wire contracts of vendors that are served beside the
-	// native API, on the same service and with the same limits.
-	Doors []compat.Door
 	// From is who files are from, as the pages of links that ask first say it;
 	// "" to say nothing.
 	From string
+	// Doors are the wire contracts of vendors that are served beside the
+	// native API, on the same service and with the same limits.
+	Doors []compat.Door
 }
 
 // Server answers HTTP. It is safe for concurrent use.

@@ -1,5 +1,6 @@
-// Package sluicetest sets up the real thing for tests: a service on SQLite and
-// a folder, and a server on a loopback port. Only the clock is not real.
+// Package sluicetest sets up the real thing for tests: a service on SQLite or
+// PostgreSQL and a folder, and a server on a loopback port. Only the clock is
+// not real.
 package sluicetest
 
 import (
@@ -27,8 +28,8 @@ import (
 	"sluice/store"
 )
 
-// Service is a service on a new SQLite database and a new folder of bytes,
-// with one account.
+// Service is a service on a new database and a new folder of bytes, with one
+// account.
 type Service struct {
 	*sluice.Service
 	Store   *store.Store
@@ -36,19 +37,27 @@ type Service struct {
 	Clock   *Clock
 	Log     *Log
 	Account sluice.Account
-	Dir     string // of the database and the folder of bytes, blobs
-	config  sluice.Config
+	Dir     string // of the folder of bytes, blobs, and of the database when that is SQLite
+	// Database is the URL of a PostgreSQL database, "" for SQLite.
+	Database string
+	config   sluice.Config
 }
 
 // NewService makes a Service that ends with the test.
 func NewService(t testing.TB) *Service {
 	t.Helper()
-	return newService(t, "http://sluice.test")
+	return NewServiceOn(t, "")
 }
 
-func newService(t testing.TB, publicURL string) *Service {
+// NewServiceOn makes one on an empty PostgreSQL database, given by its URL.
+func NewServiceOn(t testing.TB, database string) *Service {
 	t.Helper()
-	s := &Service{Clock: NewClock(), Log: newLog(t), Dir: t.TempDir()}
+	return newService(t, "http://sluice.test", database)
+}
+
+func newService(t testing.TB, publicURL, database string) *Service {
+	t.Helper()
+	s := &Service{Clock: NewClock(), Log: newLog(t), Dir: t.TempDir(), Database: database}
 	signing, err := sluice.NewSigningKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -78,17 +87,25 @@ func NewLedgerKey(t testing.TB) string {
 func (s *Service) open(t testing.TB) {
 	t.Helper()
 	var err error
-	if s.Store, err = store.OpenSQLite(filepath.Join(s.Dir, "sluice.db"), store.Options{Log: s.config.Log}); err != nil {
+	if s.Store, err = s.openStore(); err != nil {
 		t.Fatal(err)
 	}
 	if s.Blobs, err = blob.OpenDisk(filepath.Join(s.Dir, "blobs")); err != nil {
 		t.Fatal(err)
 	}
 	config := s.config
-	config.Store, config.Blobs = s.Store, s.Blobs
+	config.Store, config.Blobs = s.Store, blob.Cached(s.Blobs)
 	if s.Service, err = sluice.New(config); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (s *Service) openStore() (*store.Store, error) {
+	opts := store.Options{Log: s.config.Log}
+	if s.Database != "" {
+		return store.OpenPostgres(context.Background(), s.Database, opts)
+	}
+	return store.OpenSQLite(filepath.Join(s.Dir, "sluice.db"), opts)
 }
 
 func (s *Service) close(t testing.TB) {
@@ -228,9 +245,15 @@ type Server struct {
 // unless a function that adjusts its options says so.
 func NewServer(t testing.TB, adjust ...func(*server.Options)) *Server {
 	t.Helper()
+	return NewServerOn(t, "", adjust...)
+}
+
+// NewServerOn makes one on an empty PostgreSQL database, given by its URL.
+func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options)) *Server {
+	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
 	s := &Server{URL: "http://" + ts.Listener.Addr().String(), listen: ts}
-	s.Service = newService(t, s.URL)
+	s.Service = newService(t, s.URL, database)
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
 	s.opts = server.Options{Log: slog.New(slog.NewTextHandler(s.Log, nil)), Rates: map[sluice.Mode]server.Rate{}, Doors: []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()}}
 	for _, f := range adjust {

@@ -71,7 +71,7 @@ func (s *Store) forget(ctx context.Context, query string, before time.Time) (int
 	forgotten := 0
 	for {
 		var n int64
-		err := s.chore(ctx, func(t *tx) (err error) {
+		err := s.chore(ctx, noLedger, func(t *tx) (err error) {
 			n, err = t.exec(query, ceil(before), forgetful)
 			return err
 		})

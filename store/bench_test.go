@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"sluice"
 )
 
@@ -18,15 +20,18 @@ import (
 //	go test ./store -run '^$' -bench . -benchtime 20000x
 
 // BenchmarkRedeem redeems links in turn, so that a group holds each but once.
-func BenchmarkRedeem(b *testing.B) { benchRedeem(b, benchLinks) }
+func BenchmarkRedeem(b *testing.B) { benchRedeem(b, benchSQLite, benchLinks) }
+
+// BenchmarkRedeemPostgres does so where every statement is a round trip.
+func BenchmarkRedeemPostgres(b *testing.B) { benchRedeem(b, benchPostgres, benchLinks) }
 
 // BenchmarkRedeemOne redeems one link.
-func BenchmarkRedeemOne(b *testing.B) { benchRedeem(b, 1) }
+func BenchmarkRedeemOne(b *testing.B) { benchRedeem(b, benchSQLite, 1) }
 
-func benchRedeem(b *testing.B, links int64) {
-	bench(b, func(s *Store, n int64) error {
+func benchRedeem(b *testing.B, open benchOpen, links int64) {
+	bench(b, open, func(s *Store, n int64) error {
 		link := fmt.Sprintf("link_%026d", n%links)
-		return s.Update(context.Background(), benchLedger, func(tx sluice.Tx) error {
+		return s.Update(sluice.Foresee(context.Background(), link), benchLedger, func(tx sluice.Tx) error {
 			l, err := tx.Link(benchLedger, link)
 			if err != nil {
 				return err
@@ -47,8 +52,12 @@ func benchRedeem(b *testing.B, links int64) {
 	})
 }
 
-func BenchmarkMint(b *testing.B) {
-	bench(b, func(s *Store, n int64) error {
+func BenchmarkMint(b *testing.B) { benchMint(b, benchSQLite) }
+
+func BenchmarkMintPostgres(b *testing.B) { benchMint(b, benchPostgres) }
+
+func benchMint(b *testing.B, open benchOpen) {
+	bench(b, open, func(s *Store, n int64) error {
 		return s.Update(context.Background(), benchLedger, func(tx sluice.Tx) error {
 			k, err := tx.Key(benchLedger, benchKey)
 			if err != nil {
@@ -74,11 +83,26 @@ const (
 
 var benchLedger = sluice.LedgerID{Account: "acct_00000000000000000000000001", Mode: sluice.Live}
 
-func bench(b *testing.B, update func(*Store, int64) error) {
+// benchOpen opens a new database, of which group Updates share a commit.
+type benchOpen func(b *testing.B, group int) (*Store, error)
+
+func benchSQLite(b *testing.B, group int) (*Store, error) {
+	return openSQLite(filepath.Join(b.TempDir(), "sluice.db"), Options{}, group, time.Second)
+}
+
+func benchPostgres(b *testing.B, group int) (*Store, error) {
+	config, err := pgx.ParseConfig(NewPostgres(b))
+	if err != nil {
+		return nil, err
+	}
+	return openPostgres(context.Background(), config, Options{}.complete(), group)
+}
+
+func bench(b *testing.B, open benchOpen, update func(*Store, int64) error) {
 	for _, group := range []int{1, maxGroup} {
-		for _, callers := range []int{1, 32, 256} {
+		for _, callers := range []int{1, 32, 64, 256} {
 			b.Run(fmt.Sprintf("group=%d/callers=%d", group, callers), func(b *testing.B) {
-				s, err := openSQLite(filepath.Join(b.TempDir(), "sluice.db"), Options{}, group, time.Second)
+				s, err := open(b, group)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -29,7 +29,7 @@ func (s *Store) Signed(ctx context.Context) (all []SignedLedger, err error) {
 // the same note, with the signature of a witness. When several add to one note,
 // each sees what the others have added.
 func (s *Store) Cosign(ctx context.Context, l sluice.LedgerID, size int64, add func(note []byte) ([]byte, error)) error {
-	return s.chore(ctx, func(t *tx) error {
+	return s.chore(ctx, l, func(t *tx) error {
 		id, err := t.ledgerID(l)
 		if err != nil {
 			return err

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,9 +14,10 @@ import (
 )
 
 // Witnesses answer at once: none may take away what another has added.
-func TestCosign(t *testing.T) {
-	ctx := context.Background()
-	s := sluicetest.NewService(t)
+func TestCosign(t *testing.T) { onEach(t, testCosign) }
+
+func testCosign(t *testing.T, database string) {
+	s := sluicetest.NewServiceOn(t, database)
 	l := s.Ledger(sluice.Test)
 	s.NewKey(t, l)
 	s.Checkpoint(t)
@@ -57,7 +57,7 @@ func TestCosign(t *testing.T) {
 
 func newestCheckpoint(t *testing.T, s *sluicetest.Service, l sluice.LedgerID) (c sluice.Checkpoint) {
 	t.Helper()
-	err := s.Store.View(context.Background(), func(r sluice.Reader) (err error) {
+	err := s.Store.View(ctx, func(r sluice.Reader) (err error) {
 		c, err = r.Checkpoint(l, -1)
 		return err
 	})

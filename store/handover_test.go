@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,8 +14,10 @@ import (
 
 // TestHandOver hands a log over to a new key, twice, and follows it from the
 // first key on, over HTTP.
-func TestHandOver(t *testing.T) {
-	s := sluicetest.NewServer(t)
+func TestHandOver(t *testing.T) { onEach(t, testHandOverChain) }
+
+func testHandOverChain(t *testing.T, database string) {
+	s := sluicetest.NewServerOn(t, database)
 	src := httpSource{s.URL, s.Secret}
 	id := s.Ledger(sluice.Test)
 	s.Checkpoint(t)
@@ -138,44 +139,43 @@ func TestHandOverCrash(t *testing.T) {
 				name = step + " was applied"
 			}
 			t.Run(name, func(t *testing.T) {
-				s, err := store.OpenSQLite(filepath.Join(t.TempDir(), "sluice.db"), store.Options{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer s.Close()
-				old, next := sluicetest.NewLedgerKey(t), sluicetest.NewLedgerKey(t)
-				record(t, s, testL, 3)
-				before := serviceOn(t, s, old)
-				checkpoint(t, before)
-				first, _, err := before.LedgerKey(ctx, sluice.Operator(testL))
-				if err != nil {
-					t.Fatal(err)
-				}
-
-				record(t, s, testL, 1)
-				crashing := serviceOn(t, &faulty{s, step, applied}, next, old)
-				if _, err := crashing.Checkpoint(ctx); !errors.Is(err, errCrash) {
-					t.Fatal(err)
-				}
-				after := serviceOn(t, s, next, old)
-				for range 2 {
-					record(t, s, testL, 1)
-					checkpoint(t, after)
-				}
-				_, rotations, err := after.LedgerKey(ctx, sluice.Operator(testL))
-				if err != nil || len(rotations) != 1 {
-					t.Fatalf("%d rotations, %v", len(rotations), err)
-				}
-				verifier, err := ledger.NewVerifier(first, rotations[0].Proof)
-				if err != nil {
-					t.Fatal(err)
-				}
-				report, err := ledger.Verify(ctx, storeSource{s, testL}, verifier)
-				if err != nil || newest(t, s, testL).Verifier != verifier.Key() {
-					t.Errorf("%+v, %v", report, err)
-				}
+				onEach(t, func(t *testing.T, database string) { testHandOverCrash(t, openStore(t, database), step, applied) })
 			})
 		}
+	}
+}
+
+func testHandOverCrash(t *testing.T, s *store.Store, step string, applied bool) {
+	old, next := sluicetest.NewLedgerKey(t), sluicetest.NewLedgerKey(t)
+	record(t, s, testL, 3)
+	before := serviceOn(t, s, old)
+	checkpoint(t, before)
+	first, _, err := before.LedgerKey(ctx, sluice.Operator(testL))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	record(t, s, testL, 1)
+	crashing := serviceOn(t, &faulty{s, step, applied}, next, old)
+	if _, err := crashing.Checkpoint(ctx); !errors.Is(err, errCrash) {
+		t.Fatal(err)
+	}
+	after := serviceOn(t, s, next, old)
+	for range 2 {
+		record(t, s, testL, 1)
+		checkpoint(t, after)
+	}
+	_, rotations, err := after.LedgerKey(ctx, sluice.Operator(testL))
+	if err != nil || len(rotations) != 1 {
+		t.Fatalf("%d rotations, %v", len(rotations), err)
+	}
+	verifier, err := ledger.NewVerifier(first, rotations[0].Proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := ledger.Verify(ctx, storeSource{s, testL}, verifier)
+	if err != nil || newest(t, s, testL).Verifier != verifier.Key() {
+		t.Errorf("%+v, %v", report, err)
 	}
 }
 
@@ -188,8 +188,10 @@ func checkpoint(t testing.TB, s *sluice.Service) {
 
 // TestOldKeyMissing takes the key away that a log was signed with last: that is
 // said, nothing is signed, and everything else goes on.
-func TestOldKeyMissing(t *testing.T) {
-	s := sluicetest.NewServer(t)
+func TestOldKeyMissing(t *testing.T) { onEach(t, testOldKeyMissing) }
+
+func testOldKeyMissing(t *testing.T, database string) {
+	s := sluicetest.NewServerOn(t, database)
 	id := s.Ledger(sluice.Test)
 	s.Checkpoint(t)
 	kept, keys := newest(t, s.Store, id), s.LedgerKeys()

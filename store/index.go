@@ -161,6 +161,7 @@ type entryList struct {
 	filters []any
 	field   string // looked up in the index, "" for none
 	value   string
+	nothing bool // a filter lets nothing through
 }
 
 // Entries are listed in the order of the log. Where a clock went back, an entry
@@ -203,14 +204,23 @@ func (r *reader) entryList(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Pag
 func (q *entryList) filter(f sluice.EntryFilter) {
 	what := about{action: f.Action, outcome: f.Outcome, key: f.KeyID, file: f.FileID, link: f.LinkID, request: f.RequestID}
 	for _, term := range terms {
-		if value := term.of(what); value != "" {
+		switch value := term.of(what); {
+		case value == "":
+		case !isText(value):
+			q.nothing = true
+		default:
 			q.field, q.value = term.field, value
 			q.where += " AND " + term.column + " = " + q.placeholder(value)
 		}
 	}
-	if len(f.IDs) > 0 {
-		q.field = ""
-		q.where += " AND id IN (" + listOf(q, f.IDs) + ")"
+	if len(f.IDs) == 0 {
+		return
+	}
+	q.field = ""
+	if ids := texts(f.IDs); len(ids) > 0 {
+		q.where += " AND id IN (" + listOf(q, ids) + ")"
+	} else {
+		q.nothing = true
 	}
 }
 
@@ -289,6 +299,9 @@ func (q *entryList) cursor(p sluice.Page) error {
 
 // read gives the first rows of the list. Those beyond the index are the newest.
 func (q *entryList) read() (rows []sealed, err error) {
+	if q.nothing {
+		return nil, nil
+	}
 	if q.field == "" {
 		return q.scan(q.span, q.limit)
 	}

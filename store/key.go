@@ -61,6 +61,38 @@ func (r *reader) KeyByHash(hash sluice.Digest) (k sluice.Key, err error) {
 	return k, err
 }
 
+// KeyByHash implements sluice.Store. One statement needs no transaction around
+// it. A connection that was lost since it was used last is replaced.
+func (s *Store) KeyByHash(ctx context.Context, hash sluice.Digest) (k sluice.Key, err error) {
+	leave, err := s.enter()
+	if err != nil {
+		return k, err
+	}
+	defer leave()
+	var c *conn
+	select {
+	case c = <-s.readers:
+	case <-ctx.Done():
+		return k, ctx.Err()
+	}
+	defer func() { s.readers <- c }()
+	for fresh := c == nil; ; fresh = true {
+		if c == nil {
+			if c, err = connect(ctx, s.readDB); err != nil {
+				return k, s.classify(err)
+			}
+		}
+		r := &reader{ctx: ctx, store: s, conn: c}
+		if k, err = r.KeyByHash(hash); r.err == nil {
+			return k, err
+		}
+		c.discard()
+		if c = nil; fresh || ctx.Err() != nil {
+			return k, err
+		}
+	}
+}
+
 func (r *reader) Key(l sluice.LedgerID, id string) (sluice.Key, error) {
 	return once(r, r.seen().keys, l, id, "SELECT "+keyColumns+" FROM key WHERE id = $1 AND ledger = $2", keyFields, func(k *sluice.Key) {
 		k.Ledger, k.Scopes = l, slices.Clone(k.Scopes)
@@ -143,7 +175,7 @@ func (d *optionalDigest) Scan(v any) error {
 // KeysUsed implements sluice.Store. What is unknown or older than what is
 // stored changes nothing.
 func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
-	return s.chore(ctx, func(t *tx) error {
+	return s.chore(ctx, noLedger, func(t *tx) error {
 		for _, id := range slices.Sorted(maps.Keys(used)) { // in one order, so that two processes do not lock each other out
 			if _, err := t.exec("UPDATE key SET used = $2 WHERE id = $1 AND (used IS NULL OR used < $2)", id, micros(used[id])); err != nil {
 				return err

@@ -1,10 +1,14 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
+	"math/bits"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,9 +58,85 @@ func (n *networks) Scan(v any) error {
 const linkByID = "SELECT " + linkColumns + " FROM link WHERE id = $1 AND ledger = $2"
 
 func (r *reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
+	if err := r.withFile(l, id); err != nil {
+		return sluice.Link{}, err
+	}
 	return once(r, r.seen().links, l, id, linkByID, linkFields, func(link *sluice.Link) {
 		link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
 	})
+}
+
+// withFile has the group know a link together with its file, where each would
+// be a round trip: an Update that asks for the one goes on to ask for the other.
+func (r *reader) withFile(l sluice.LedgerID, id string) error {
+	if r.group == nil || r.store.each == nil {
+		return nil
+	}
+	ledger, err := r.ledgerID(l)
+	if err != nil {
+		return err
+	}
+	if _, ok := r.group.links[object{ledger, id}]; ok {
+		return nil
+	}
+	var link sluice.Link
+	var file sluice.File
+	switch err := r.written(append(linkFields(&link), fileFields(&file)...), linkWithFile+" WHERE link.id = $1 AND link.ledger = $2", id, ledger); err {
+	case nil:
+		r.group.links[object{ledger, id}] = link
+		r.group.files[object{ledger, file.ID}] = file
+	case errNotFound: // one of them
+	default:
+		return err
+	}
+	return nil
+}
+
+// foresee has the group know the links, with their files, that its Updates are
+// going to ask for.
+func (w *writer) foresee(ctx context.Context, requests []*request) error {
+	if w.store.each == nil {
+		return nil
+	}
+	links := map[int64][]string{}
+	for _, r := range requests {
+		link, h := sluice.Foreseen(r.ctx), w.group.heads[r.ledger]
+		if link != "" && isText(link) && h != nil && h.id != 0 {
+			links[h.id] = append(links[h.id], link)
+		}
+	}
+	for ledger, ids := range links {
+		type both struct {
+			link sluice.Link
+			file sluice.File
+		}
+		slices.Sort(ids)
+		marks, args := []string{}, []any{ledger}
+		ids = slices.Compact(ids)
+		for i := range 1 << bits.Len(uint(len(ids)-1)) { // the last is repeated, so that few texts are prepared
+			args = append(args, ids[min(i, len(ids)-1)])
+			marks = append(marks, "$"+strconv.Itoa(len(args)))
+		}
+		rows, err := many(&reader{ctx: ctx, store: w.store, conn: w.conn}, func(b *both) []any {
+			return append(linkFields(&b.link), fileFields(&b.file)...)
+		}, linkWithFile+" WHERE link.ledger = $1 AND link.id IN ("+strings.Join(marks, ", ")+")", args...)
+		if err != nil {
+			return err
+		}
+		for _, b := range rows {
+			w.group.links[object{ledger, b.link.ID}] = b.link
+			w.group.files[object{ledger, b.file.ID}] = b.file
+		}
+	}
+	return nil
+}
+
+var linkWithFile = "SELECT " + of("link", linkColumns) + ", " + of("file", fileColumns) +
+	" FROM link JOIN file ON file.id = link.file_id AND file.ledger = link.ledger"
+
+// of names columns with their table.
+func of(table, columns string) string {
+	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
 }
 
 func (r *reader) Links(l sluice.LedgerID, f sluice.LinkFilter, p sluice.Page) (sluice.List[sluice.Link], error) {
@@ -205,12 +285,13 @@ func (r *reader) count(redeemed []redemption) error {
 		}
 		totals[d.link] = total{t.n + 1, d.at}
 	}
-	for _, link := range order {
+	sets := make([][]any, len(order))
+	for i, link := range order {
 		t := totals[link]
-		_, err := r.conn.exec(r.ctx, "UPDATE link SET downloads = downloads + $3, redeemed = $4 WHERE id = $1 AND ledger = $2", link.id, link.ledger, t.n, micros(t.at))
-		if err != nil {
-			return r.fail(err)
-		}
+		sets[i] = []any{link.id, link.ledger, t.n, micros(t.at)}
 	}
-	return nil
+	if len(sets) == 0 {
+		return nil
+	}
+	return r.fail(r.store.execEach(r.ctx, r.conn, "UPDATE link SET downloads = downloads + $3, redeemed = $4 WHERE id = $1 AND ledger = $2", sets))
 }

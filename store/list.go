@@ -55,6 +55,10 @@ func (q *listing) in(column string, values []string) {
 	if len(values) == 0 {
 		return
 	}
+	if values = texts(values); len(values) == 0 {
+		q.where += " AND FALSE"
+		return
+	}
 	marks := make([]string, 1<<bits.Len(uint(len(values)-1)))
 	for i := range marks {
 		marks[i] = q.placeholder(values[min(i, len(values)-1)])

@@ -28,7 +28,8 @@ import (
 var sqliteMigrations embed.FS
 
 var sqliteDialect = dialect{
-	begin: "BEGIN IMMEDIATE", view: "BEGIN", code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub,
+	begin: "BEGIN IMMEDIATE", view: "BEGIN", now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+	code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub, version: sqliteVersion,
 	// The driver looks for the name of each numbered one, among all of them.
 	placeholder: func(int) string { return "?" },
 }
@@ -112,6 +113,19 @@ func sqliteDSN(path string, params ...string) string {
 func sqliteLocked(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
+// sqliteVersion is https://www.sqlite.org/pragma.html#pragma_data_version.
+func sqliteVersion(ctx context.Context, c *conn) (version int64, err error) {
+	rows, err := c.query(ctx, "PRAGMA data_version")
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		err = rows.Scan(&version)
+	}
+	return version, errors.Join(err, rows.Err())
 }
 
 // sqliteScrub moves the log (WAL) into the database and cuts it to nothing: it

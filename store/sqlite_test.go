@@ -129,28 +129,7 @@ func TestSQLiteOpen(t *testing.T) {
 func TestSQLitePlans(t *testing.T) {
 	s, _ := openTemp(t)
 	update(t, s, live, changes)
-	expired := sluice.LinkFilter{Expired: ptr(true), Now: epoch}
-	unexpired := sluice.LinkFilter{Expired: new(bool), Now: epoch}
-	ids := []string{"a", "b", "c"}
-	size, sum, linked := sluice.Range[int64]{GT: ptr(int64(1)), LTE: ptr(int64(2))}, sluice.Digest{}, &sluice.Resource{Type: "t", ID: "i"}
-	span := sluice.TimeRange{GTE: &epoch, LT: ptr(epoch.Add(time.Hour))}
-	for want, listings := range map[string][]listing{
-		"key_list":                {keyListing()},
-		"file_list":               {fileListing(sluice.FileFilter{}), fileListing(sluice.FileFilter{Size: size})},
-		"file_deleted":            {fileListing(sluice.FileFilter{Status: sluice.DeletedFiles}), fileListing(sluice.FileFilter{Status: sluice.DeletedFiles, Purpose: "p"})},
-		"file_by_purpose":         {fileListing(sluice.FileFilter{Purpose: "p"}), fileListing(eachOf(sluice.FileFilter{Purposes: []string{"p", "q"}})[1]), fileListing(sluice.FileFilter{Purpose: "p", Size: size})},
-		"file_by_filename":        {fileListing(sluice.FileFilter{Filename: "f"}), fileListing(sluice.FileFilter{Filename: "f", Purpose: "p"})},
-		"file_by_title":           {fileListing(sluice.FileFilter{Title: "t"}), fileListing(sluice.FileFilter{Title: "t", Type: "y"})},
-		"file_by_type":            {fileListing(sluice.FileFilter{Type: "y"}), fileListing(sluice.FileFilter{Type: "y", Size: size})},
-		"file_by_sha256":          {fileListing(sluice.FileFilter{SHA256: &sum}), fileListing(sluice.FileFilter{SHA256: &sum, Filename: "f"})},
-		"linked_list":             {fileListing(sluice.FileFilter{Linked: linked}), fileListing(sluice.FileFilter{Linked: linked, Purpose: "p"})},
-		"linked_deleted":          {fileListing(sluice.FileFilter{Linked: linked, Status: sluice.DeletedFiles})},
-		"sqlite_autoindex_file_1": {fileListing(sluice.FileFilter{IDs: ids}), fileListing(sluice.FileFilter{IDs: ids, Purpose: "p"})},
-		"link_list":               {linkListing(sluice.LinkFilter{}), linkListing(expired), linkListing(unexpired), linkListing(sluice.LinkFilter{Expires: span}), linkListing(sluice.LinkFilter{Revoked: new(bool)}), linkListing(sluice.LinkFilter{Over: ptr(true), Now: epoch}), linkListing(sluice.LinkFilter{Over: new(bool), Now: epoch})},
-		"link_revoked":            {linkListing(sluice.LinkFilter{Revoked: ptr(true)}), linkListing(sluice.LinkFilter{Revoked: ptr(true), Expires: span})},
-		"link_by_file":            {linkListing(sluice.LinkFilter{FileID: "f"})},
-		"sqlite_autoindex_link_1": {linkListing(sluice.LinkFilter{IDs: ids}), linkListing(sluice.LinkFilter{IDs: ids, FileID: "f"})},
-	} {
+	for want, listings := range plannedLists() {
 		for _, q := range listings {
 			for _, up := range []bool{false, true} {
 				plan := explain(t, s, q.query(up))
@@ -164,7 +143,7 @@ func TestSQLitePlans(t *testing.T) {
 			}
 		}
 	}
-	for _, f := range []sluice.EntryFilter{{}, {Action: "a"}, {FileID: "f", Action: "a"}, {IDs: ids}} {
+	for _, f := range []sluice.EntryFilter{{}, {Action: "a"}, {FileID: "f", Action: "a"}, {IDs: []string{"a", "b", "c"}}} {
 		for _, up := range []bool{false, true} {
 			q := &entryList{up: up}
 			q.filter(f)
@@ -194,6 +173,32 @@ func TestSQLitePlans(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// plannedLists gives lists under every filter, by the index that each is to use.
+func plannedLists() map[string][]listing {
+	expired := sluice.LinkFilter{Expired: ptr(true), Now: epoch}
+	unexpired := sluice.LinkFilter{Expired: new(bool), Now: epoch}
+	ids := []string{"a", "b", "c"}
+	size, sum, linked := sluice.Range[int64]{GT: ptr(int64(1)), LTE: ptr(int64(2))}, sluice.Digest{}, &sluice.Resource{Type: "t", ID: "i"}
+	span := sluice.TimeRange{GTE: &epoch, LT: ptr(epoch.Add(time.Hour))}
+	return map[string][]listing{
+		"key_list":                {keyListing()},
+		"file_list":               {fileListing(sluice.FileFilter{}), fileListing(sluice.FileFilter{Size: size})},
+		"file_deleted":            {fileListing(sluice.FileFilter{Status: sluice.DeletedFiles}), fileListing(sluice.FileFilter{Status: sluice.DeletedFiles, Purpose: "p"})},
+		"file_by_purpose":         {fileListing(sluice.FileFilter{Purpose: "p"}), fileListing(eachOf(sluice.FileFilter{Purposes: []string{"p", "q"}})[1]), fileListing(sluice.FileFilter{Purpose: "p", Size: size})},
+		"file_by_filename":        {fileListing(sluice.FileFilter{Filename: "f"}), fileListing(sluice.FileFilter{Filename: "f", Purpose: "p"})},
+		"file_by_title":           {fileListing(sluice.FileFilter{Title: "t"}), fileListing(sluice.FileFilter{Title: "t", Type: "y"})},
+		"file_by_type":            {fileListing(sluice.FileFilter{Type: "y"}), fileListing(sluice.FileFilter{Type: "y", Size: size})},
+		"file_by_sha256":          {fileListing(sluice.FileFilter{SHA256: &sum}), fileListing(sluice.FileFilter{SHA256: &sum, Filename: "f"})},
+		"linked_list":             {fileListing(sluice.FileFilter{Linked: linked}), fileListing(sluice.FileFilter{Linked: linked, Purpose: "p"})},
+		"linked_deleted":          {fileListing(sluice.FileFilter{Linked: linked, Status: sluice.DeletedFiles})},
+		"sqlite_autoindex_file_1": {fileListing(sluice.FileFilter{IDs: ids}), fileListing(sluice.FileFilter{IDs: ids, Purpose: "p"})},
+		"link_list":               {linkListing(sluice.LinkFilter{}), linkListing(expired), linkListing(unexpired), linkListing(sluice.LinkFilter{Expires: span}), linkListing(sluice.LinkFilter{Revoked: new(bool)}), linkListing(sluice.LinkFilter{Over: ptr(true), Now: epoch}), linkListing(sluice.LinkFilter{Over: new(bool), Now: epoch})},
+		"link_revoked":            {linkListing(sluice.LinkFilter{Revoked: ptr(true)}), linkListing(sluice.LinkFilter{Revoked: ptr(true), Expires: span})},
+		"link_by_file":            {linkListing(sluice.LinkFilter{FileID: "f"})},
+		"sqlite_autoindex_link_1": {linkListing(sluice.LinkFilter{IDs: ids}), linkListing(sluice.LinkFilter{IDs: ids, FileID: "f"})},
+	}
 }
 
 func explain(t *testing.T, s *Store, query string) (plan string) {
@@ -390,7 +395,7 @@ func TestSQLiteGroups(t *testing.T) {
 		wg.Go(func() {
 			l := sluice.LedgerID{Account: fmt.Sprint("acct_", i), Mode: sluice.Live}
 			update(t, s, l, func(given sluice.Tx) error {
-				largest = max(largest, len(given.(*tx).group.heads))
+				largest = max(largest, 1+len(given.(*tx).group.entries))
 				return given.Record(newEntry(l))
 			})
 		})
@@ -409,17 +414,23 @@ const childDatabase = "SLUICE_TEST_DATABASE"
 // again, while this one updates the same database. All that either was told is
 // stored is there, whole, and nothing else half.
 func TestSQLiteKill(t *testing.T) {
+	testKill(t, func(path string) (*Store, error) { return OpenSQLite(path, Options{}) }, func() string {
+		return filepath.Join(t.TempDir(), "sluice.db")
+	})
+}
+
+func testKill(t *testing.T, open func(path string) (*Store, error), create func() string) {
 	if path := os.Getenv(childDatabase); path != "" {
-		writeUntilKilled(path)
+		writeUntilKilled(open(path))
 	}
-	path := filepath.Join(t.TempDir(), "sluice.db")
+	path := create()
 	acknowledged := map[string]bool{}
 	for round := range 3 {
-		s, err := OpenSQLite(path, Options{})
+		s, err := open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		child := exec.Command(os.Args[0], "-test.run=^TestSQLiteKill$")
+		child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 		child.Env = append(os.Environ(), childDatabase+"="+path)
 		child.Stderr = os.Stderr
 		out, err := child.StdoutPipe()
@@ -444,7 +455,7 @@ func TestSQLiteKill(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		checkStored(t, path, acknowledged)
+		checkStored(t, open, path, acknowledged)
 	}
 }
 
@@ -470,9 +481,9 @@ func tryStoreFile(s *Store) (string, error) {
 
 // checkStored finds every file in acknowledged, two entries in a row for each
 // file, and each file that an entry tells of.
-func checkStored(t *testing.T, path string, acknowledged map[string]bool) {
+func checkStored(t *testing.T, open func(path string) (*Store, error), path string, acknowledged map[string]bool) {
 	t.Helper()
-	s, err := OpenSQLite(path, Options{})
+	s, err := open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -507,12 +518,11 @@ func checkStored(t *testing.T, path string, acknowledged map[string]bool) {
 
 // writeUntilKilled stores files from many goroutines, and prints the id of
 // each when its update has returned.
-func writeUntilKilled(path string) {
+func writeUntilKilled(s *Store, err error) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	s, err := OpenSQLite(path, Options{})
 	if err != nil {
 		fail(err)
 	}

@@ -45,10 +45,27 @@ type dialect struct {
 	view  string // begins a read-only snapshot
 	// placeholder stands for the nth argument of a statement with many, from 1.
 	placeholder func(n int) string
+	// version gives a number that changes when another connection has written.
+	// nil: the database has none, and groups know nothing of each other.
+	version func(context.Context, *conn) (int64, error)
 	// code is the class of a driver's error, "" when it has none.
 	code func(error) sluice.Code
 	// locked says whether begin failed because another process has the lock.
 	locked func(error) bool
+	// rowLock ends the query that takes the heads of a group's ledgers, where
+	// begin has not locked them with all else.
+	rowLock string
+	// each runs one statement with many sets of arguments. nil: one after the
+	// other, where that is no round trip.
+	each func(ctx context.Context, c *conn, query string, sets [][]any) error
+	// now is an expression: the microseconds of the database's clock.
+	now string
+	// sound says whether a commit would commit; nil: it would say so itself.
+	sound func(*conn) bool
+	// rerun says whether a group failed by no fault of its own, and may run again.
+	rerun func(error) bool
+	// text says whether the database can keep a text at all; nil: any.
+	text func(string) bool
 	// scrub removes what was erased from wherever the database still has it,
 	// and says whether it could. It waits for nobody. nil: there is nothing to do.
 	scrub func(context.Context, *conn) (done bool, err error)
@@ -66,6 +83,7 @@ type Store struct {
 	queue   chan *request
 	group   int           // how many requests may share a commit
 	wait    time.Duration // for the lock of another process
+	lease   time.Duration // see leaseTime
 	stopped chan struct{} // closed when the writer has ended
 	readers chan *conn    // nil stands for one that is not open
 	ledgers sync.Map      // sluice.LedgerID to int64: the ids of committed ledgers, which never change
@@ -79,7 +97,7 @@ var _ sluice.Store = (*Store)(nil)
 
 func newStore(d dialect, db, readDB *sql.DB, readers, group int, wait time.Duration, opts Options) *Store {
 	s := &Store{
-		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(opts.Random), log: opts.Log, group: group, wait: wait,
+		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(opts.Random), log: opts.Log, group: group, wait: wait, lease: leaseTime,
 		queue: make(chan *request), stopped: make(chan struct{}), readers: make(chan *conn, readers),
 	}
 	for range readers {
@@ -162,14 +180,7 @@ func (s *Store) View(ctx context.Context, fn func(sluice.Reader) error) error {
 		return ctx.Err()
 	}
 	defer func() { s.readers <- c }()
-	if c == nil {
-		if c, err = connect(ctx, s.readDB); err != nil {
-			return s.classify(err)
-		}
-	}
-	if _, err := c.exec(ctx, s.view); err != nil {
-		c.discard()
-		c = nil
+	if c, err = s.start(ctx, c, s.readDB, s.view); err != nil {
 		return s.classify(err)
 	}
 	r := &reader{ctx: ctx, store: s, conn: c}
@@ -182,6 +193,30 @@ func (s *Store) View(ctx context.Context, fn func(sluice.Reader) error) error {
 	}()
 	return fn(r)
 }
+
+// start begins a transaction on c, which may be nil. A connection may have been
+// lost since it was used last, as when the database was restarted: then it
+// begins on a new one. It gives the connection that is left.
+func (s *Store) start(ctx context.Context, c *conn, db *sql.DB, begin string) (*conn, error) {
+	for fresh := c == nil; ; fresh = true {
+		var err error
+		if c == nil {
+			if c, err = connect(ctx, db); err != nil {
+				return nil, err
+			}
+		}
+		if _, err = c.exec(ctx, begin); err == nil || s.locked(err) {
+			return c, err
+		}
+		c.discard()
+		c = nil
+		if fresh || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *Store) reruns(err error) bool { return err != nil && s.rerun != nil && s.rerun(err) }
 
 // classify gives a database's error its code. Errors of a context, and those
 // that no caller could act on, stay as they are.
@@ -221,6 +256,9 @@ type conn struct {
 // connect takes a connection out of db.
 func connect(ctx context.Context, db *sql.DB) (*conn, error) {
 	c, err := db.Conn(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // the driver's own
+		err = fmt.Errorf("%w: %v", driver.ErrBadConn, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -264,6 +302,19 @@ func (c *conn) exec(ctx context.Context, query string, args ...any) (sql.Result,
 		return nil, err
 	}
 	return stmt.ExecContext(ctx, args...)
+}
+
+// execEach runs one statement with many sets of arguments.
+func (s *Store) execEach(ctx context.Context, c *conn, query string, sets [][]any) error {
+	if s.each != nil {
+		return s.each(ctx, c, query, sets)
+	}
+	for _, args := range sets {
+		if _, err := c.exec(ctx, query, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *conn) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {

@@ -21,6 +21,7 @@ import (
 type database struct {
 	open func() (*Store, error)
 	exec func(query string) error // beside every Store
+	far  bool                     // every query is a round trip: long lists are read in fewer
 }
 
 // testStore is the contract of sluice.Store; its numbers are those of the
@@ -41,8 +42,10 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"03 neighbours are untouched", testNeighbours},
 		{"04 seq has no gap", testSeq},
 		{"04 entries stand in the order of decisions", testDecisions},
+		{"04 what another process has changed is known", testTwo},
 		{"05 updates of a ledger do not overlap", testOverlap},
 		{"05 an update reads its own changes", testOwnChanges},
+		{"05 an update that was foreseen reads what is", testForeseen},
 		{"06 a view is a snapshot", testSnapshot},
 		{"06 a view reads what was written before it", testReadYourWrites},
 		{"07 other ledgers do not exist", testLedgers},
@@ -63,6 +66,9 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
 		{"ready", testReady},
+		{"one at a time", testExclusive},
+		{"one of many at a time", testOneOfMany},
+		{"work passes on", testPassOn},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -672,6 +678,38 @@ func testDecisions(t *testing.T, db database) {
 	}
 }
 
+// testTwo has two processes change what the other has read, in turn.
+func testTwo(t *testing.T, db database) {
+	stores := []*Store{openStore(t, db), openStore(t, db)}
+	update(t, stores[0], live, func(tx sluice.Tx) error {
+		return errors.Join(tx.CreateFile(newFile(live, "file_1"), newEntry(live)), tx.CreateKey(newKey(live, "key_1"), newEntry(live)),
+			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)))
+	})
+	for i := range int64(20) {
+		update(t, stores[i%2], live, func(tx sluice.Tx) error {
+			size, err := tx.Size(live)
+			if want := 3 + 4*i; err != nil || size != want {
+				t.Errorf("%d entries, %v, want %d", size, err, want)
+			}
+			l, err := tx.Link(live, "link_1")
+			if err != nil || l.Downloads != i || l.Reason != fmt.Sprint(i) && i > 0 {
+				t.Errorf("round %d: %+v, %v", i, l, err)
+			}
+			f, err := tx.File(live, "file_1")
+			if err != nil || f.Title != fmt.Sprint(i) && i > 0 {
+				t.Errorf("round %d: %+v, %v", i, f, err)
+			}
+			k, err := tx.Key(live, "key_1")
+			if err != nil || k.Name != fmt.Sprint(i) && i > 0 {
+				t.Errorf("round %d: %+v, %v", i, k, err)
+			}
+			l.Reason, f.Title, k.Name = fmt.Sprint(i+1), fmt.Sprint(i+1), fmt.Sprint(i+1)
+			return errors.Join(tx.UpdateLink(l, newEntry(live)), tx.UpdateFile(f, newEntry(live)), tx.UpdateKey(k, newEntry(live)))
+		})
+		update(t, stores[i%2], live, func(tx sluice.Tx) error { return tx.Redeemed("link_1", epoch, newEntry(live)) })
+	}
+}
+
 func testOverlap(t *testing.T, db database) {
 	stores := []*Store{openStore(t, db), openStore(t, db)}
 	var inside atomic.Int64
@@ -750,6 +788,53 @@ func testOwnChanges(t *testing.T, db database) {
 		if got := read(t, s, look); !cmp.Equal(got, want) {
 			t.Errorf("after step %d a view reads\n%+v\nwant\n%+v", i, got, want)
 		}
+	}
+}
+
+// testForeseen says of updates that share a commit what they will ask for,
+// rightly or not, while one of them changes it.
+func testForeseen(t *testing.T, db database) {
+	s := openStore(t, db)
+	update(t, s, live, func(tx sluice.Tx) error {
+		return errors.Join(
+			tx.CreateFile(newFile(live, "file_1"), newEntry(live)),
+			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)), tx.CreateLink(newLink(live, "link_2", "file_none"), newEntry(live)),
+		)
+	})
+	release := busy(t, s)
+	var wg sync.WaitGroup
+	for _, link := range []string{"link_1", "link_1", "link_2", "link_none", "", "link\x00"} {
+		for _, l := range []sluice.LedgerID{live, other, {Account: "\x00"}} {
+			wg.Go(func() {
+				err := s.Update(sluice.Foresee(ctx, link), l, func(tx sluice.Tx) error {
+					f, err1 := tx.File(l, "file_1")
+					found, err2 := tx.Link(l, "link_1")
+					if l != live {
+						wantCode(t, err1, sluice.CodeNotFound)
+						wantCode(t, err2, sluice.CodeNotFound)
+						return nil
+					}
+					if err := errors.Join(err1, err2); err != nil || f.Filename != "a.pdf" || found.Downloads != int64(len(found.Reason)) {
+						t.Errorf("%+v, %+v, %v", f, found, err)
+					}
+					if err := tx.Redeemed("link_1", epoch, newEntry(l)); err != nil {
+						return err
+					}
+					found.Reason += "x"
+					return tx.UpdateLink(found, newEntry(l))
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+	release()
+	wg.Wait()
+	l := read(t, s, func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, "link_1") })
+	if l.Downloads != 6 || l.Reason != "xxxxxx" {
+		t.Errorf("%d downloads, reason %q, want 6 of each", l.Downloads, l.Reason)
 	}
 }
 
@@ -859,6 +944,13 @@ func testLedgers(t *testing.T, db database) {
 		}
 	}
 	k := read(t, s, func(r sluice.Reader) (sluice.Key, error) { return r.KeyByHash(newKey(live, "key_1").Hash) })
+	alone, err := s.KeyByHash(ctx, newKey(live, "key_1").Hash)
+	if err != nil {
+		t.Error(err)
+	}
+	wantEqual(t, alone, k)
+	_, err = s.KeyByHash(ctx, sluice.Digest{9})
+	wantCode(t, err, sluice.CodeNotFound)
 	if k.ID != "key_1" || k.Ledger != live {
 		t.Errorf("by its hash: %s of %s", k.ID, k.Ledger)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 
@@ -52,6 +53,34 @@ func (r *reader) Leaves(l sluice.LedgerID, from int64, limit int) ([]sluice.Seal
 		leaves = append(leaves, row.SealedEntry)
 	}
 	return leaves, nil
+}
+
+// LeafHashes ends where Leaves does.
+func (r *reader) LeafHashes(l sluice.LedgerID, from int64, limit int) (hashes []ledger.Hash, err error) {
+	id, err := r.ledgerID(l)
+	if err == nil {
+		err = r.flush()
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.conn.query(r.ctx, "SELECT seq, leaf FROM entry WHERE ledger = $1 AND seq >= $2 AND seq < $3 ORDER BY seq", id, from, from+int64(limit))
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	defer rows.Close()
+	var leaf sql.RawBytes // hashed where it lies
+	for rows.Next() {
+		var seq int64
+		if err := rows.Scan(&seq, &leaf); err != nil {
+			return nil, r.fail(err)
+		}
+		if seq != from+int64(len(hashes)) {
+			break
+		}
+		hashes = append(hashes, ledger.LeafHash(leaf))
+	}
+	return hashes, r.fail(rows.Err())
 }
 
 func (r *reader) Sealed(l sluice.LedgerID, id string) (seq int64, e sluice.SealedEntry, err error) {
@@ -123,7 +152,7 @@ const tileGroup = 64
 // the newest checkpoint, so that a crash between leaves nothing to undo.
 func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c sluice.Checkpoint) error {
 	for len(tiles) > tileGroup && tiles[tileGroup-1].Width == ledger.TileWidth {
-		err := s.chore(ctx, func(t *tx) error {
+		err := s.chore(ctx, l, func(t *tx) error {
 			id, err := t.signs(l, from, c.Verifier)
 			if err != nil {
 				return err
@@ -135,7 +164,7 @@ func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles
 		}
 		tiles = tiles[tileGroup:]
 	}
-	return s.chore(ctx, func(t *tx) error {
+	return s.chore(ctx, l, func(t *tx) error {
 		id, err := t.signs(l, from, c.Verifier)
 		if err != nil {
 			return err
@@ -195,7 +224,7 @@ func (s *Store) HandOver(ctx context.Context, l sluice.LedgerID, r sluice.Rotati
 	if err != nil {
 		return fmt.Errorf("rotation of %s: %w", l, err)
 	}
-	return s.chore(ctx, func(t *tx) error {
+	return s.chore(ctx, l, func(t *tx) error {
 		id, err := t.ledgerID(l)
 		if err != nil {
 			return err

@@ -40,6 +40,13 @@ func TestTreeSQLite(t *testing.T) {
 	})
 }
 
+func TestTreePostgres(t *testing.T) {
+	testTree(t, func(t testing.TB) opener {
+		url := sluicetest.Postgres(t)
+		return func(t testing.TB) *store.Store { return openStore(t, url) }
+	})
+}
+
 // testTree holds a kind of Store to what it promises of the ledger. database
 // makes an empty database.
 func testTree(t *testing.T, database func(testing.TB) opener) {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sluice"
 	"sluice/ledger"
@@ -34,6 +36,31 @@ func (r *reader) fail(err error) error {
 	return r.err
 }
 
+// keeps says whether the database can keep all texts among some arguments. One
+// that it cannot is found nowhere.
+func (s *Store) keeps(args ...any) bool {
+	if s.text == nil {
+		return true
+	}
+	for _, arg := range args {
+		if text, ok := arg.(string); ok && !s.text(text) {
+			return false
+		}
+	}
+	return true
+}
+
+// isText says whether every database keeps s as text: PostgreSQL keeps no NUL.
+// The root lets in nothing else.
+func isText(s string) bool {
+	return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s)
+}
+
+// texts gives those values that a database may have.
+func texts(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !isText(v) })
+}
+
 // one reads one row, or is CodeNotFound.
 func (r *reader) one(dest []any, query string, args ...any) error {
 	if err := r.flush(); err != nil {
@@ -46,6 +73,9 @@ func (r *reader) one(dest []any, query string, args ...any) error {
 func (r *reader) written(dest []any, query string, args ...any) error {
 	if r.err != nil {
 		return r.err
+	}
+	if !r.store.keeps(args...) {
+		return errNotFound
 	}
 	rows, err := r.conn.query(r.ctx, query, args...)
 	if err != nil {
@@ -63,7 +93,7 @@ func (r *reader) written(dest []any, query string, args ...any) error {
 
 // many reads all rows; fields says where one goes.
 func many[T any](r *reader, fields func(*T) []any, query string, args ...any) (list []T, err error) {
-	if err := r.flush(); err != nil {
+	if err := r.flush(); err != nil || !r.store.keeps(args...) {
 		return nil, err
 	}
 	rows, err := r.conn.query(r.ctx, query, args...)

@@ -1,9 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"math/bits"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +23,7 @@ type request struct {
 	ctx    context.Context
 	ledger sluice.LedgerID
 	fn     func(sluice.Tx) error
-	chore  func(*tx) error // in place of fn: what no ledger tells of
+	chore  func(*tx) error // in place of fn: what no ledger tells of; ledger is what it changes, if any
 
 	state    atomic.Int32
 	done     chan struct{} // closed when the rest is set
@@ -40,9 +45,13 @@ func (s *Store) Update(ctx context.Context, ledger sluice.LedgerID, fn func(slui
 }
 
 // chore commits a write that no ledger tells of, as Update does one that does.
-func (s *Store) chore(ctx context.Context, fn func(*tx) error) error {
-	return s.perform(&request{ctx: ctx, chore: fn})
+// It reads and changes nothing of a ledger but l.
+func (s *Store) chore(ctx context.Context, l sluice.LedgerID, fn func(*tx) error) error {
+	return s.perform(&request{ctx: ctx, ledger: l, chore: fn})
 }
+
+// noLedger is that of a chore whose rows belong to none.
+var noLedger sluice.LedgerID
 
 func (s *Store) perform(r *request) error {
 	leave, err := s.enter()
@@ -145,6 +154,10 @@ type writer struct {
 	// beyond is what lies beyond the indexes of ledgers, as this process knows
 	// it; indexing is what it will be after this group.
 	beyond, indexing map[int64]unindexed
+	// version is what the database said when the last group began, settled that
+	// this group was committed whole and nothing was taken back.
+	version int64
+	settled bool
 	// careful has each Update run behind a savepoint of its own.
 	careful bool
 	// erases tells that the running group erases something, erased that
@@ -153,8 +166,8 @@ type writer struct {
 }
 
 // group is what the requests that share a transaction know of the database,
-// and what they have not written yet. Between groups another process may change
-// the database, so each starts from nothing.
+// and what they have not written yet. What it knows it keeps for the next
+// group, but only where the database tells that nobody else has written since.
 type group struct {
 	heads map[sluice.LedgerID]*head
 	keys  map[object]sluice.Key
@@ -180,10 +193,19 @@ func newGroup() *group {
 	}
 }
 
-// clear has the group start from nothing.
-func (g *group) clear() {
-	clear(g.heads)
-	g.forget()
+// maxKnown is how many objects a group keeps for the next.
+const maxKnown = 4096
+
+// start readies the group for another transaction; know says whether what it
+// knows still holds.
+func (g *group) start(know bool) {
+	if !know || len(g.keys)+len(g.files)+len(g.links)+len(g.heads) > maxKnown {
+		clear(g.heads)
+		g.forget()
+	}
+	for _, h := range g.heads {
+		h.fresh, h.changed = h.fresh[:0], false
+	}
 	clear(g.entries)
 	g.entries, g.redeemed = g.entries[:0], g.redeemed[:0]
 }
@@ -216,18 +238,20 @@ type head struct {
 
 // commit runs a group and commits it. The Updates of a group seldom fail once
 // they have written, so it runs without savepoints first, and when one does, all
-// over again with one for each: contract point 5. When the transaction itself
-// fails, nothing of it is applied, and all that had succeeded get the error.
+// over again with one for each: contract point 5. It runs again, too, when it
+// failed by no fault of its own. When the transaction itself fails, nothing of
+// it is applied, and all that had succeeded get the error.
 func (w *writer) commit(requests []*request) {
 	ctx := context.Background()
 	err := w.attempt(ctx, requests)
-	if err == errAgain {
+	for n := 1; n < attempts && (err == errAgain || w.store.reruns(err)); n++ {
 		w.rollBack(ctx)
-		w.careful = true
+		w.careful = w.careful || err == errAgain
 		err = w.attempt(ctx, requests)
-		w.careful = false
 	}
+	w.careful = false
 	if err == nil {
+		w.settled = true
 		w.learn()
 		w.scrub(ctx)
 		return
@@ -243,6 +267,9 @@ func (w *writer) commit(requests []*request) {
 	}
 }
 
+// attempts is how often a group runs at most.
+const attempts = 4
+
 // maxBeyond is for how many ledgers the writer keeps what it would else read again.
 const maxBeyond = 1024
 
@@ -250,10 +277,16 @@ const maxBeyond = 1024
 var errAgain = errors.New("the group has to run again")
 
 func (w *writer) attempt(ctx context.Context, requests []*request) error {
-	w.group.clear()
 	w.erases = false
 	clear(w.indexing)
 	err := w.begin(ctx)
+	w.group.start(err == nil && w.unchanged(ctx))
+	if err == nil {
+		err = w.lock(ctx, requests)
+	}
+	if err == nil && !w.careful {
+		err = w.foresee(ctx, requests)
+	}
 	for _, r := range requests {
 		if r.ctx.Err() != nil && r.state.CompareAndSwap(waiting, abandoned) {
 			r.err = r.ctx.Err()
@@ -273,24 +306,108 @@ func (w *writer) attempt(ctx context.Context, requests []*request) error {
 // rollBack ends an attempt. A transaction that the database has ended by itself
 // leaves nothing to roll back, and a connection not worth keeping.
 func (w *writer) rollBack(ctx context.Context) {
+	if w.conn == nil {
+		return
+	}
 	if _, err := w.conn.exec(ctx, "ROLLBACK"); err != nil {
 		w.conn.discard()
 		w.conn = nil
 	}
 }
 
-func (w *writer) begin(ctx context.Context) (err error) {
-	if w.conn == nil {
-		if w.conn, err = connect(ctx, w.store.db); err != nil {
-			return w.store.classify(err)
-		}
+// unchanged reports whether the database is as the last group has left it.
+func (w *writer) unchanged(ctx context.Context) bool {
+	if w.store.dialect.version == nil {
+		return false
 	}
+	version, err := w.store.dialect.version(ctx, w.conn)
+	same := err == nil && w.settled && version == w.version
+	w.version, w.settled = version, false
+	return same
+}
+
+func (w *writer) begin(ctx context.Context) (err error) {
 	for deadline := time.Now().Add(w.store.wait); ; {
-		_, err = w.conn.exec(ctx, w.store.begin)
+		before := w.conn
+		w.conn, err = w.store.start(ctx, before, w.store.db, w.store.begin)
+		w.settled = w.settled && w.conn == before // versions are those of one connection
 		if err == nil || !w.store.locked(err) || time.Now().After(deadline) {
 			return w.store.classify(err)
 		}
 	}
+}
+
+// lock takes the heads of a group's ledgers, where begin has not. All groups
+// take them in one order, so that no two wait for each other. A ledger that an
+// Update would be the first of is made: what is not there cannot be locked.
+func (w *writer) lock(ctx context.Context, requests []*request) error {
+	if w.store.rowLock == "" {
+		return nil
+	}
+	var ledgers, first []sluice.LedgerID
+	updated := map[sluice.LedgerID]bool{}
+	for _, r := range requests {
+		l := r.ledger
+		if l == noLedger || !w.store.keeps(l.Account, string(l.Mode)) {
+			continue
+		}
+		if w.group.heads[l] == nil {
+			w.group.heads[l] = &head{}
+			ledgers = append(ledgers, l)
+		}
+		updated[l] = updated[l] || r.chore == nil
+	}
+	if err := w.lockHeads(ctx, ledgers); err != nil {
+		return err
+	}
+	for _, l := range ledgers {
+		if updated[l] && w.group.heads[l].id == 0 {
+			first = append(first, l)
+		}
+	}
+	slices.SortFunc(first, func(a, b sluice.LedgerID) int {
+		return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(string(a.Mode), string(b.Mode)))
+	})
+	for _, l := range first {
+		_, err := w.conn.exec(ctx, "INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, 0, 0, 0, 0) ON CONFLICT (account, mode) DO NOTHING", l.Account, string(l.Mode))
+		if err != nil {
+			return w.store.classify(err)
+		}
+	}
+	return w.lockHeads(ctx, first)
+}
+
+// lockHeads reads the heads of ledgers and locks their rows.
+func (w *writer) lockHeads(ctx context.Context, ledgers []sluice.LedgerID) error {
+	if len(ledgers) == 0 {
+		return nil
+	}
+	type row struct {
+		ledger sluice.LedgerID
+		head   head
+	}
+	// The last is repeated, so that few texts are prepared.
+	names := make([]any, 0, 4*len(ledgers))
+	for i := range 1 << bits.Len(uint(len(ledgers)-1)) {
+		l := ledgers[min(i, len(ledgers)-1)]
+		names = append(names, l.Account, string(l.Mode))
+	}
+	rows, err := many(&reader{ctx: ctx, store: w.store, conn: w.conn}, func(row *row) []any {
+		return append(ledgerFields(&row.ledger), &row.head.id, &row.head.next, &row.head.indexed, &row.head.latest, &row.head.longest)
+	}, "SELECT account, mode, id, next, indexed, latest, longest FROM ledger WHERE (account, mode) IN ("+pairs(len(names)/2)+") ORDER BY account, mode"+w.store.rowLock, names...)
+	for _, row := range rows {
+		*w.group.heads[row.ledger] = row.head
+	}
+	return err
+}
+
+// pairs gives placeholders of n pairs: ($1, $2), ($3, $4).
+func pairs(n int) string {
+	marks := make([]string, n)
+	for i := range marks {
+		marks[i] = fmt.Sprintf("($%d, $%d)", 2*i+1, 2*i+2)
+	}
+	return strings.Join(marks, ", ")
 }
 
 // end writes what the group has gathered, and the heads, and commits.
@@ -316,12 +433,17 @@ func (w *writer) end(ctx context.Context) error {
 			return w.store.classify(err)
 		}
 	}
+	if w.store.sound != nil && !w.store.sound(w.conn) {
+		return w.store.coded(sluice.CodeUnavailable, errUnsound)
+	}
 	_, err := w.conn.exec(ctx, "COMMIT")
 	if err == nil {
 		w.erased = w.erased || w.erases
 	}
 	return w.store.classify(err)
 }
+
+var errUnsound = errors.New("the transaction has failed already: its commit would undo it")
 
 // learn keeps the ids of the ledgers seen, and what lies beyond their indexes,
 // now that they are committed.
@@ -376,6 +498,9 @@ func (w *writer) run(r *request) error {
 		r.err = failure
 	}
 	t.err = errEnded
+	if w.store.reruns(failure) {
+		return failure
+	}
 	if r.err == nil && r.panicked == nil {
 		w.erases = w.erases || t.erased
 		if w.careful {

@@ -109,18 +109,27 @@ const (
 	lastSends = 5 * time.Second
 )
 
-// takeOut takes checkpoints out until ctx ends, and the newest at last. An
-// outlet that is slow or fails holds up nothing but itself: what it missed, it
-// never gets, for the newest checkpoint stands for those before.
+// takeOut takes checkpoints out until ctx ends, and the newest at last. Of the
+// servers on one database, one does. An outlet that is slow or fails holds up
+// nothing but itself: what it missed, it never gets, for the newest checkpoint
+// stands for those before.
 func takeOut(ctx context.Context, s *store.Store, outlets []outlet, log *slog.Logger) {
-	var all sync.WaitGroup
-	for _, o := range outlets {
-		all.Go(func() {
-			progress := outletProgress{outlet: o, store: s, log: log, ledgers: map[sluice.LedgerID]*sent{}}
-			progress.run(ctx)
-		})
+	if len(outlets) == 0 {
+		return
 	}
-	all.Wait()
+	inTurn(ctx, s, "outlets", log, func(turn context.Context) {
+		var all sync.WaitGroup
+		for _, o := range outlets {
+			all.Go(func() {
+				progress := outletProgress{outlet: o, store: s, log: log, ledgers: map[sluice.LedgerID]*sent{}}
+				progress.run(turn)
+				if ctx.Err() != nil { // an orderly stop
+					progress.last(ctx)
+				}
+			})
+		}
+		all.Wait()
+	})
 }
 
 // outletProgress is how far one outlet has come.
@@ -144,15 +153,18 @@ func (o *outletProgress) run(ctx context.Context) {
 	for {
 		o.round(ctx, time.Now())
 		select {
-		case <-tick.C:
-			continue
 		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSends)
-		defer cancel()
-		o.round(last, time.Now().Add(o.pause))
-		return
 	}
+}
+
+// last sends the newest checkpoints without a pause.
+func (o *outletProgress) last(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSends)
+	defer cancel()
+	o.round(ctx, time.Now().Add(o.pause))
 }
 
 // round sends the newest checkpoint of every ledger whose turn has come.

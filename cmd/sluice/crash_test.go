@@ -188,7 +188,7 @@ func (c *crashClients) download(base, path, link string) error {
 func (c *crashClients) sweepAndCompare(t *testing.T, data string) {
 	t.Helper()
 	ctx := context.Background()
-	i, err := openData(data, sluice.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, false)
+	i, err := place{Data: data}.open(t.Context(), sluice.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, false, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,12 +15,48 @@ import (
 	"sluice/store"
 )
 
-// installation is an opened data folder: the records, the bytes, the secrets,
+// place is where an installation has its records, bytes and secrets: a folder,
+// or a database and a bucket that several servers share.
+type place struct {
+	Data        string `help:"Folder for the database, the files and the secrets; ${default} when left out." default:"./sluice-data" placeholder:"DIR"`
+	DatabaseURL string `help:"PostgreSQL database for the records, with --blob-url; a password may stand in PGPASSWORD or ~/.pgpass." placeholder:"URL"`
+	BlobURL     string `help:"S3 bucket for the files, with --database-url: s3://BUCKET/PREFIX?region=…&endpoint=…; credentials as for the AWS command line." placeholder:"URL"`
+	Secrets     string `help:"File of the secrets, the same for all servers of one database; secrets.json in --data when left out." placeholder:"FILE"`
+}
+
+// check refuses a half of what goes together.
+func (p place) check() error {
+	if (p.DatabaseURL == "") != (p.BlobURL == "") {
+		return usageError{errors.New("--database-url and --blob-url go together: servers that share records must share the files, too")}
+	}
+	return nil
+}
+
+func (p place) shared() bool { return p.DatabaseURL != "" }
+
+func (p place) String() string {
+	if p.shared() {
+		return "the database"
+	}
+	return p.Data
+}
+
+func (p place) secretsFile() string {
+	if p.Secrets != "" {
+		return p.Secrets
+	}
+	return filepath.Join(p.Data, secretsName)
+}
+
+// installation is a place that was opened: the records, the bytes, the secrets,
 // and the service over them.
 type installation struct {
 	service *sluice.Service
 	store   *store.Store
-	blobs   *blob.Disk
+	blobs   interface {
+		sluice.Blobs
+		io.Closer
+	}
 }
 
 func (i *installation) close() error { return errors.Join(i.store.Close(), i.blobs.Close()) }
@@ -30,41 +68,106 @@ const (
 	secretsName  = "secrets.json"
 )
 
-// openData opens a data folder for a service configured by c, whose store,
-// blobs and keys it fills in. With create it makes what an empty folder lacks.
-func openData(dir string, c sluice.Config, create bool) (*installation, error) {
-	_, err := os.Stat(filepath.Join(dir, databaseName))
-	fresh := errors.Is(err, fs.ErrNotExist)
-	switch {
-	case err != nil && !fresh:
+// open opens a place for a service configured by c, whose store, blobs and keys
+// it fills in. With create it makes what is missing in a place that is empty.
+// With redirect, links lead on to where the bytes are.
+func (p place) open(ctx context.Context, c sluice.Config, create, redirect bool) (_ *installation, err error) {
+	if err := p.check(); err != nil {
 		return nil, err
-	case fresh && !create:
-		return nil, fmt.Errorf("%s holds no Sluice data; start sluice serve with --data %s first", dir, dir)
-	case fresh:
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
 	}
-	err = loadSecrets(filepath.Join(dir, secretsName), fresh, &c)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; links cannot be checked and the log not signed without it: put back the secrets file this data was made with", err)
+	if err := p.prepare(create); err != nil {
+		return nil, err
+	}
+	i := &installation{}
+	opts := store.Options{Random: rand.Reader, Log: c.Log}
+	if p.shared() {
+		i.store, err = store.OpenPostgres(ctx, p.DatabaseURL, opts)
+	} else {
+		i.store, err = store.OpenSQLite(filepath.Join(p.Data, databaseName), opts)
 	}
 	if err != nil {
 		return nil, err
 	}
-	records, err := store.OpenSQLite(filepath.Join(dir, databaseName), store.Options{Random: rand.Reader, Log: c.Log})
-	if err != nil {
-		return nil, err
+	err = p.secrets(ctx, i.store, create, &c)
+	if err == nil {
+		err = p.openBlobs(ctx, i, &c, redirect)
 	}
-	bytes, err := blob.OpenDisk(filepath.Join(dir, blobsName))
 	if err != nil {
-		return nil, errors.Join(err, records.Close())
+		return nil, errors.Join(err, i.store.Close())
 	}
-	i := &installation{store: records, blobs: bytes}
-	c.Store, c.Blobs = records, bytes
-	i.service, err = sluice.New(c)
-	if err != nil {
+	c.Store = i.store
+	if i.service, err = sluice.New(c); err != nil {
 		return nil, errors.Join(err, i.close())
 	}
 	return i, nil
+}
+
+// prepare makes the folder of a place, or refuses one without data.
+func (p place) prepare(create bool) error {
+	switch {
+	case create && p.shared() && p.Secrets != "":
+		return nil // it needs no folder
+	case create:
+		return os.MkdirAll(p.Data, 0o700)
+	case p.shared():
+		return nil
+	}
+	_, err := os.Stat(filepath.Join(p.Data, databaseName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s holds no Sluice data; start sluice serve with --data %s first", p.Data, p.Data)
+	}
+	return err
+}
+
+// isFresh reports whether nobody has used a database yet.
+func isFresh(ctx context.Context, s *store.Store) (fresh bool, err error) {
+	err = s.View(ctx, func(r sluice.Reader) error {
+		keys, err := r.SigningKeys()
+		fresh = len(keys) == 0
+		return err
+	})
+	return fresh, err
+}
+
+// secrets loads the secrets, and makes them for a place that nobody has used yet.
+func (p place) secrets(ctx context.Context, s *store.Store, create bool, c *sluice.Config) error {
+	fresh, err := isFresh(ctx, s)
+	if err != nil {
+		return err
+	}
+	if fresh && !create {
+		return fmt.Errorf("%s holds no Sluice data; start sluice serve there first", p)
+	}
+	err = loadSecrets(p.secretsFile(), fresh, c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; links cannot be checked and the log not signed without it: put back the secrets file this data was made with", err)
+	}
+	return err
+}
+
+func (p place) openBlobs(ctx context.Context, i *installation, c *sluice.Config, redirect bool) error {
+	if !p.shared() {
+		if redirect {
+			return usageError{errors.New("--delivery redirect needs files in S3: see --blob-url")}
+		}
+		disk, err := blob.OpenDisk(filepath.Join(p.Data, blobsName))
+		if err != nil {
+			return err
+		}
+		i.blobs, c.Blobs = disk, blob.Cached(disk)
+		return nil
+	}
+	o, err := blob.ParseS3URL(p.BlobURL)
+	if err != nil {
+		return usageError{fmt.Errorf("--blob-url: %w", err)}
+	}
+	bucket, err := blob.OpenS3(ctx, o)
+	if err != nil {
+		return err
+	}
+	i.blobs, c.Blobs = bucket, blob.Cached(bucket)
+	if redirect {
+		c.Redirect = bucket
+	}
+	return nil
 }

@@ -22,7 +22,7 @@ type keyCommand struct {
 
 // dataFlags choose what a command that works on the data directly works on.
 type dataFlags struct {
-	Data    string `help:"Folder of the data." default:"./sluice-data" placeholder:"DIR"`
+	place
 	Account string `help:"Account, where there is more than one." placeholder:"ACCT_ID"`
 	JSON    bool   `help:"Print JSON." name:"json"`
 }
@@ -31,7 +31,7 @@ type dataFlags struct {
 func (d *dataFlags) open(ctx context.Context, out *output) (*installation, sluice.Account, error) {
 	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	// No link is printed, so it does not matter where links lead.
-	i, err := openData(d.Data, sluice.Config{PublicURL: "http://localhost", Log: log}, false)
+	i, err := d.place.open(ctx, sluice.Config{PublicURL: "http://localhost", Log: log}, false, false)
 	if err != nil {
 		return nil, sluice.Account{}, err
 	}

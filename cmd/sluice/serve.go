@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -24,8 +26,9 @@ import (
 // serveCommand is the configuration of a server. Every flag has an environment
 // variable: --public-url is SLUICE_PUBLIC_URL.
 type serveCommand struct {
-	Listen          string         `help:"Address to listen on; ${default} when left out." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	Data            string         `help:"Folder for the database, the files and the secrets; ${default} when left out." default:"./sluice-data" placeholder:"DIR"`
+	Listen string `help:"Address to listen on; ${default} when left out." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	place
+	Delivery        string         `help:"Who sends the bytes of a link: ${enum}. A redirect leads to a presigned URL of the bucket, good for a minute; that bytes were sent is not observed." enum:"proxy,redirect" default:"proxy"`
 	PublicURL       string         `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
 	Purposes        string         `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
 	MaxLinkLifetime string         `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
@@ -40,7 +43,15 @@ type serveCommand struct {
 // How long an orderly stop waits for downloads and uploads to end.
 const stopGrace = 30 * time.Second
 
+// gcPercent has the garbage collector wait until the heap, which is small, has
+// grown to five times what is in use: a fifth of the time of a download went
+// into collecting. GOGC says otherwise where it is set.
+const gcPercent = 400
+
 func (s *serveCommand) Run(ctx context.Context, out *output) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	log := s.logger(out)
 	// The port is taken before anything is made, so that a start that fails
 	// for want of it prints no key.
@@ -57,7 +68,7 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	i, err := openData(s.Data, config, true)
+	i, err := s.place.open(ctx, config, true, s.Delivery == "redirect")
 	if err != nil {
 		return err
 	}
@@ -136,7 +147,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []out
 
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
-	kept.Go(func() { keep(background, i.service, log) })
+	kept.Go(func() { keep(background, i.store, i.service, log) })
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
 	defer func() { stopBackground(); kept.Wait() }()
 	err = untilStopped(ctx, srv.HTTPServer(s.Listen), l, log)

@@ -9,7 +9,8 @@ import (
 	"sluice"
 )
 
-// chore is work that a running server does by itself, again and again.
+// chore is work that a running server does by itself, again and again. Of the
+// servers on one database, one does it.
 type chore struct {
 	name  string
 	every time.Duration
@@ -31,8 +32,10 @@ var chores = []chore{
 	{"forgetting", 10 * time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
 		return svc.Forget(ctx)
 	}},
-	{"key usage", time.Minute, writeUsage},
 }
+
+// keyUsage is done by every server: each knows what it was asked itself.
+var keyUsage = chore{"key usage", time.Minute, writeUsage}
 
 func writeUsage(ctx context.Context, svc *sluice.Service) (int, error) {
 	return 0, svc.WriteUsage(ctx)
@@ -40,14 +43,42 @@ func writeUsage(ctx context.Context, svc *sluice.Service) (int, error) {
 
 // keep does the chores until ctx ends, and writes down at last when keys were
 // used. A chore that fails is tried again when its time comes.
-func keep(ctx context.Context, svc *sluice.Service, log *slog.Logger) {
+func keep(ctx context.Context, s sluice.Store, svc *sluice.Service, log *slog.Logger) {
 	var all sync.WaitGroup
-	for _, c := range chores {
-		all.Go(func() { c.repeat(ctx, svc, log) })
-	}
+	all.Go(func() { keyUsage.repeat(ctx, svc, log) })
+	all.Go(func() {
+		inTurn(ctx, s, "chores", log, func(ctx context.Context) {
+			var all sync.WaitGroup
+			for _, c := range chores {
+				all.Go(func() { c.repeat(ctx, svc, log) })
+			}
+			all.Wait()
+		})
+	})
 	all.Wait()
-	last := chore{name: "key usage", do: writeUsage}
-	last.once(context.WithoutCancel(ctx), svc, log)
+	keyUsage.once(context.WithoutCancel(ctx), svc, log)
+}
+
+// turnPause is how long a server waits before it looks again whether the one
+// that does some work still does.
+const turnPause = 2 * time.Second
+
+// inTurn does work that one server at a time does, when it is this one's turn,
+// until ctx ends. The context of work ends, too, when the turn is lost.
+func inTurn(ctx context.Context, s sluice.Store, name string, log *slog.Logger, work func(context.Context)) {
+	for ctx.Err() == nil {
+		_, err := s.Exclusive(ctx, name, func(ctx context.Context) error {
+			work(ctx)
+			return context.Cause(ctx)
+		})
+		if err != nil && ctx.Err() == nil {
+			log.Warn("work is left to another server for now", "work", name, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(turnPause):
+		}
+	}
 }
 
 func (c chore) repeat(ctx context.Context, svc *sluice.Service, log *slog.Logger) {

@@ -1,0 +1,700 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+// NewPostgres makes an empty database and gives its URL; NewPostgresServer
+// makes one on a server of its own, and stops and starts that. They are set by
+// the tests outside of the package: sluicetest imports what is tested here.
+var (
+	NewPostgres       func(testing.TB) string
+	NewPostgresServer func(testing.TB) (url string, stop, start func())
+)
+
+func openPostgresURL(url string) (*Store, error) { return OpenPostgres(ctx, url, Options{}) }
+
+func TestPostgres(t *testing.T) {
+	testStore(t, func(t *testing.T) database {
+		url := NewPostgres(t)
+		return database{
+			open: func() (*Store, error) { return openPostgresURL(url) },
+			exec: func(query string) error { return execPostgres(url, query) },
+			far:  true,
+		}
+	})
+}
+
+func execPostgres(url, query string) error {
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.Exec(query)
+	return err
+}
+
+func openTempPostgres(t *testing.T) (*Store, string) {
+	t.Helper()
+	url := NewPostgres(t)
+	return openAnother(t, url), url
+}
+
+func openAnother(t *testing.T, url string) *Store {
+	t.Helper()
+	s, err := openPostgresURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestPostgresKill(t *testing.T) {
+	testKill(t, openPostgresURL, func() string { return NewPostgres(t) })
+}
+
+// Processes may open an empty database all at once. What keeps one from it is
+// said in one line, without the password.
+func TestPostgresOpen(t *testing.T) {
+	good := NewPostgres(t)
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			s, err := openPostgresURL(good)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := errors.Join(s.Ready(ctx), s.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	migrating(t, good)
+	for _, query := range []string{"CREATE DATABASE latin TEMPLATE template0 ENCODING latin1 LOCALE 'C'", "CREATE ROLE guest LOGIN PASSWORD 'pa55w0rd'"} {
+		if err := execPostgres(good, query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := nobody.Addr().String()
+	nobody.Close()
+	with := func(change func(*url.URL)) string {
+		u, err := url.Parse(good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(u)
+		return u.String()
+	}
+	for name, test := range map[string]struct{ url, want string }{
+		"password": {with(func(u *url.URL) { u.User = url.UserPassword("sluice", "pa55w0rd2") }), "refuses the password of user sluice"},
+		"database": {with(func(u *url.URL) { u.Path = "/none" }), "open database none"},
+		"server":   {"postgres://sluice:pa55w0rd@" + closed + "/sluice", "database sluice of " + closed + ": the server cannot be reached"},
+		"rights":   {with(func(u *url.URL) { u.User = url.UserPassword("guest", "pa55w0rd") }), "user guest lacks a right"},
+		"encoding": {with(func(u *url.URL) { u.Path = "/latin" }), "LATIN1: create it with encoding UTF8"},
+		"no URL":   {"postgres://sluice:pa55w0rd%zz@localhost/sluice", "should look like postgres://"},
+	} {
+		s, err := openPostgresURL(test.url)
+		if err == nil {
+			s.Close()
+			t.Errorf("%s: opened", name)
+			continue
+		}
+		if text := err.Error(); !strings.Contains(text, test.want) || strings.Contains(text, "\n") || strings.Contains(text, "pa55w0rd") {
+			t.Errorf("%s: %q, want one line with %q", name, text, test.want)
+		}
+	}
+}
+
+// migrating has a process wait for another that brings the schema up to date.
+func migrating(t *testing.T, url string) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error)
+	go func() {
+		s, err := openPostgresURL(url)
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Errorf("opened while another process migrates: %v", err)
+		return
+	case <-time.After(200 * time.Millisecond):
+	}
+	db.Close()
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPostgresSessions asks the connections what they promise, of a server that
+// was told to promise less.
+func TestPostgresSessions(t *testing.T) {
+	s := openAnother(t, NewPostgres(t)+"&options=-c%20synchronous_commit%3Doff")
+	show := func(c *conn, name string) (value string) {
+		if err := c.QueryRowContext(ctx, "SHOW "+name).Scan(&value); err != nil {
+			t.Error(err)
+		}
+		return value
+	}
+	update(t, s, live, func(given sluice.Tx) error {
+		for name, want := range map[string]string{"synchronous_commit": "on", "transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "5s", "lock_timeout": "10s"} {
+			if got := show(given.(*tx).conn, name); got != want {
+				t.Errorf("the writer's %s is %s, want %s", name, got, want)
+			}
+		}
+		return given.Record(newEntry(live))
+	})
+	s.View(ctx, func(r sluice.Reader) error {
+		c := r.(*reader).conn
+		if got := show(c, "transaction_isolation"); got != "repeatable read" {
+			t.Errorf("a reader's isolation is %s", got)
+		}
+		if _, err := c.ExecContext(ctx, "UPDATE probe SET n = 0"); err == nil {
+			t.Error("a reader can write")
+		}
+		return nil
+	})
+	// Whatever the database's collation is, texts are ordered by their bytes.
+	rows, err := s.readDB.Query("SELECT table_name || '.' || column_name FROM information_schema.columns" +
+		" WHERE table_schema = 'public' AND table_name <> 'goose_db_version' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var column string
+		if err := rows.Scan(&column); err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("%s has the collation of the database", column)
+	}
+}
+
+// TestPostgresRestart ends the server under load, as a crash would, and starts
+// it again.
+func TestPostgresRestart(t *testing.T) {
+	url, stop, start := NewPostgresServer(t)
+	stores := []*Store{openAnother(t, url), openAnother(t, url)}
+	var acknowledged sync.Map
+	var failed, stored atomic.Int64
+	ended := make(chan struct{})
+	var wg sync.WaitGroup
+	for g := range 16 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+				}
+				id, err := tryStoreFile(stores[g%2])
+				if err != nil {
+					failed.Add(1)
+					wantCode(t, err, sluice.CodeUnavailable)
+					time.Sleep(5 * time.Millisecond)
+					continue
+				}
+				stored.Add(1)
+				acknowledged.Store(id, true)
+			}
+		})
+	}
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("no ", what)
+			}
+		}
+	}
+	until("updates", func() bool { return stored.Load() > 200 })
+	stop()
+	until("failures", func() bool { return failed.Load() > 0 })
+	wantCode(t, stores[0].Ready(ctx), sluice.CodeUnavailable)
+	start()
+	before := stored.Load()
+	until("updates after the restart", func() bool { return stored.Load() > before+200 })
+	close(ended)
+	wg.Wait()
+	for _, s := range stores {
+		if err := s.Ready(ctx); err != nil {
+			t.Error(err)
+		}
+		for range 2 * postgresReaders { // on every connection
+			read(t, s, sluice.Reader.Accounts)
+		}
+	}
+	all := map[string]bool{}
+	acknowledged.Range(func(id, _ any) bool {
+		all[id.(string)] = true
+		return true
+	})
+	if err := errors.Join(stores[0].Close(), stores[1].Close()); err != nil {
+		t.Error(err)
+	}
+	checkStored(t, openPostgresURL, url, all)
+}
+
+// An update whose session the server ends fails, and leaves nothing; the next
+// succeeds. So does a view on a connection that was lost while it was idle.
+func TestPostgresTerminated(t *testing.T) {
+	s, url := openTempPostgres(t)
+	read(t, s, sluice.Reader.Accounts)
+	const others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+	err := s.Update(ctx, live, func(tx sluice.Tx) error {
+		if err := tx.CreateFile(newFile(live, "file_1"), newEntry(live)); err != nil {
+			return err
+		}
+		return execPostgres(url, others)
+	})
+	wantCode(t, err, sluice.CodeUnavailable)
+	wantNothing(t, s)
+	update(t, s, live, changes)
+	if err := execPostgres(url, others); err != nil {
+		t.Fatal(err)
+	}
+	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	if n := len(seqs(t, s, live)); n != 11 {
+		t.Errorf("%d entries, want 11", n)
+	}
+}
+
+// A commit whose answer is lost may have happened: it is no success.
+func TestPostgresLostAnswer(t *testing.T) {
+	direct := NewPostgres(t)
+	p := newProxy(t, direct)
+	s := openAnother(t, p.url)
+	for _, delivered := range []bool{true, false} {
+		id := fmt.Sprint("file_", delivered)
+		err := s.Update(ctx, live, func(tx sluice.Tx) error {
+			err := tx.CreateFile(newFile(live, id), newEntry(live))
+			p.cut(delivered)
+			return err
+		})
+		wantCode(t, err, sluice.CodeUnavailable)
+		p.heal()
+		err = s.View(ctx, func(r sluice.Reader) error {
+			_, err := r.File(live, id)
+			return err
+		})
+		if delivered && err != nil {
+			t.Errorf("a commit that reached the server: %v", err)
+		}
+		if !delivered {
+			wantCode(t, err, sluice.CodeNotFound)
+		}
+		update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	}
+	if n := len(seqs(t, s, live)); n != 3 {
+		t.Errorf("%d entries, want 3", n)
+	}
+}
+
+// proxy stands between a Store and its server.
+type proxy struct {
+	url   string
+	mu    sync.Mutex
+	state int // whole, or:
+}
+
+const (
+	whole      = iota
+	deaf       // the next words of a client break the connection
+	unanswered // the next words of the server do
+)
+
+func newProxy(t *testing.T, direct string) *proxy {
+	t.Helper()
+	u, err := url.Parse(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const socket = ".s.PGSQL.5432"
+	server := filepath.Join(u.Query().Get("host"), socket)
+	dir, err := os.MkdirTemp("", "proxy") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		l.Close()
+		os.RemoveAll(dir)
+	})
+	u.RawQuery = url.Values{"host": {dir}}.Encode()
+	p := &proxy{url: u.String()}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("unix", server)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			go p.carry(server, client, deaf)
+			go p.carry(client, server, unanswered)
+		}
+	}()
+	return p
+}
+
+func (p *proxy) carry(to, from net.Conn, breaks int) {
+	defer to.Close()
+	defer from.Close()
+	data := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(data)
+		p.mu.Lock()
+		broken := p.state == breaks && (breaks == deaf || bytes.HasSuffix(data[:n], []byte("Z\x00\x00\x00\x05I")))
+		p.mu.Unlock()
+		if err != nil || broken {
+			return
+		}
+		if _, err := to.Write(data[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// cut breaks the connection at the next words of the client, or, when its
+// commit is to be delivered, at the answer to that.
+func (p *proxy) cut(delivered bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = deaf
+	if delivered {
+		p.state = unanswered
+	}
+}
+
+func (p *proxy) heal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = whole
+}
+
+// TestPostgresFrozen stops a process in the middle of an update. The others
+// wait for no more than a few seconds, and when it wakes it runs that update
+// again, after theirs.
+func TestPostgresFrozen(t *testing.T) {
+	if url := os.Getenv(childDatabase); url != "" {
+		writeSlowly(url)
+	}
+	s, url := openTempPostgres(t)
+	child := exec.Command(os.Args[0], "-test.run=^TestPostgresFrozen$")
+	child.Env = append(os.Environ(), childDatabase+"="+url)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait()
+	defer child.Process.Kill()
+	lines := bufio.NewScanner(out)
+	said := func(want string) string {
+		t.Helper()
+		for lines.Scan() {
+			if word, rest, _ := strings.Cut(lines.Text(), " "); word == want {
+				return rest
+			}
+		}
+		t.Fatalf("the other process did not say %q", want)
+		return ""
+	}
+	first := said("stored")
+	late := said("inside")
+	child.Process.Signal(syscall.SIGSTOP)
+	began := time.Now()
+	meanwhile := newEntry(live)
+	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(meanwhile) })
+	if took := time.Since(began); took < time.Second || took > frozenWriter+2*time.Second {
+		t.Errorf("a frozen process held up an update for %v", took)
+	}
+	child.Process.Signal(syscall.SIGCONT)
+	if again := said("inside"); again != late {
+		t.Errorf("%s runs after the freeze, want %s again", again, late)
+	}
+	if stored := said("stored"); stored != late {
+		t.Errorf("%s was stored after the freeze, want %s", stored, late)
+	}
+	ids := seqs(t, s, live)
+	at := func(id string) int { return slices.Index(ids, id) }
+	if at(first) < 0 || at(meanwhile.ID) < at(first) || at(late) < at(meanwhile.ID) {
+		t.Errorf("%s, %s and %s stand at %d, %d and %d", first, meanwhile.ID, late, at(first), at(meanwhile.ID), at(late))
+	}
+}
+
+// writeSlowly records entries, and says when it is inside of an update and
+// what came of it.
+func writeSlowly(url string) {
+	s, err := openPostgresURL(url)
+	for err == nil {
+		e := newEntry(live)
+		e.ID = fmt.Sprint("aud_child_", e.ID)
+		failed := s.Update(ctx, live, func(tx sluice.Tx) error {
+			err := tx.Record(e)
+			fmt.Println("inside", e.ID)
+			time.Sleep(200 * time.Millisecond)
+			return err
+		})
+		if failed == nil {
+			fmt.Println("stored", e.ID)
+		} else {
+			err = failed
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// Groups that wait for each other run again.
+func TestPostgresDeadlock(t *testing.T) {
+	first, url := openTempPostgres(t)
+	second := openAnother(t, url)
+	update(t, first, live, func(tx sluice.Tx) error {
+		return errors.Join(tx.CreateKey(newKey(live, "key_1"), newEntry(live)), tx.CreateKey(newKey(live, "key_2"), newEntry(live)))
+	})
+	var meeting sync.WaitGroup
+	meeting.Add(2)
+	var runs atomic.Int64
+	touch := func(s *Store, l sluice.LedgerID, keys ...string) error {
+		met := false
+		return s.Update(ctx, l, func(given sluice.Tx) error {
+			runs.Add(1)
+			for _, key := range keys {
+				if _, err := given.(*tx).exec("UPDATE key SET used = 1 WHERE id = $1", key); err != nil {
+					return err
+				}
+				if !met {
+					met = true
+					meeting.Done()
+					meeting.Wait()
+				}
+			}
+			return given.Record(newEntry(l))
+		})
+	}
+	var wg sync.WaitGroup
+	for i, s := range []*Store{first, second} {
+		wg.Go(func() {
+			l, keys := test, []string{"key_1", "key_2"}
+			if i == 1 {
+				l, keys = other, []string{"key_2", "key_1"}
+			}
+			if err := touch(s, l, keys...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := runs.Load(); n < 3 {
+		t.Errorf("the functions ran %d times: nothing was in the way", n)
+	}
+	if a, b := len(seqs(t, first, test)), len(seqs(t, first, other)); a != 1 || b != 1 {
+		t.Errorf("%d and %d entries, want one each", a, b)
+	}
+}
+
+// PostgreSQL fails a transaction with any statement of it. That is the fault of
+// no neighbour.
+func TestPostgresBrokenGroup(t *testing.T) {
+	s, _ := openTempPostgres(t)
+	for _, changed := range []bool{false, true} {
+		release := busy(t, s)
+		var wg sync.WaitGroup
+		var acknowledged atomic.Int64
+		for i := range 9 {
+			wg.Go(func() {
+				err := s.Update(ctx, live, func(given sluice.Tx) error {
+					if i%3 != 1 {
+						return given.Record(newEntry(live))
+					}
+					if changed {
+						if err := given.Record(newEntry(live)); err != nil {
+							return err
+						}
+					}
+					var n int
+					if err := given.(*tx).one([]any{&n}, "SELECT 1 / downloads FROM (SELECT 0 AS downloads) AS none"); err == nil {
+						t.Error("a division by zero succeeded")
+					}
+					return nil
+				})
+				if err == nil {
+					acknowledged.Add(1)
+				}
+			})
+		}
+		time.Sleep(50 * time.Millisecond)
+		before := int64(len(seqs(t, s, live)))
+		release()
+		wg.Wait()
+		if stored := int64(len(seqs(t, s, live))) - before; stored != acknowledged.Load() {
+			t.Errorf("%d updates were told that they were stored, %d were", acknowledged.Load(), stored)
+		}
+		update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	}
+}
+
+// PostgreSQL answers the commit of a transaction that has failed with no error.
+func TestPostgresUnsound(t *testing.T) {
+	s, _ := openTempPostgres(t)
+	err := s.chore(ctx, noLedger, func(t *tx) error {
+		if _, err := t.exec("INSERT INTO account (id, name, created) VALUES ('acct_1', '', 0)"); err != nil {
+			return err
+		}
+		t.conn.ExecContext(ctx, "SELECT 1 / n FROM probe")
+		return nil
+	})
+	wantCode(t, err, sluice.CodeUnavailable)
+	wantNothing(t, s)
+}
+
+// What PostgreSQL keeps no text for is found nowhere, and harms nobody.
+func TestPostgresTexts(t *testing.T) {
+	s, _ := openTempPostgres(t)
+	e := newEntry(live)
+	e.ID = "aud_first"
+	update(t, s, live, func(tx sluice.Tx) error {
+		return errors.Join(tx.CreateFile(newFile(live, "file_1"), e), tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)))
+	})
+	page := sluice.Page{Limit: 10}
+	for _, text := range []string{"file\x00", "\x00", "file_1\x00", "\xff", "a\xc3\x28"} {
+		look := func(r sluice.Reader) error {
+			_, err := r.File(live, text)
+			wantCode(t, err, sluice.CodeNotFound)
+			_, err = r.Link(sluice.LedgerID{Account: text, Mode: sluice.Live}, "link_1")
+			wantCode(t, err, sluice.CodeNotFound)
+			entries, err4 := r.Entries(live, sluice.EntryFilter{RequestID: text}, page)
+			first, err5 := r.Entries(live, sluice.EntryFilter{IDs: []string{text, "aud_first"}}, page)
+			if err := errors.Join(err4, err5); err != nil || len(entries.Data) != 0 || len(first.Data) != 1 {
+				t.Errorf("%q: %d and %d entries, %v", text, len(entries.Data), len(first.Data), err)
+			}
+			files, err1 := r.Files(live, sluice.FileFilter{Filename: text}, page)
+			some, err2 := r.Files(live, sluice.FileFilter{IDs: []string{"file_1", text}}, page)
+			none, err3 := r.Links(live, sluice.LinkFilter{IDs: []string{text}}, page)
+			if err := errors.Join(err1, err2, err3); err != nil || len(files.Data) != 0 || len(some.Data) != 1 || len(none.Data) != 0 {
+				t.Errorf("%q: %d, %d and %d objects, %v", text, len(files.Data), len(some.Data), len(none.Data), err)
+			}
+			return nil
+		}
+		if err := s.View(ctx, look); err != nil {
+			t.Error(err)
+		}
+		update(t, s, live, func(tx sluice.Tx) error { return errors.Join(look(tx), tx.Record(newEntry(live))) })
+		if err := s.Update(ctx, live, func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, text), newEntry(live)) }); err == nil {
+			t.Errorf("%q was stored", text)
+		}
+		if err := s.Update(ctx, sluice.LedgerID{Account: text, Mode: sluice.Live}, func(tx sluice.Tx) error { return nil }); err != nil {
+			t.Errorf("an update of nothing in ledger %q: %v", text, err)
+		}
+	}
+	if n := len(seqs(t, s, live)); n != 7 {
+		t.Errorf("%d entries, want 7", n)
+	}
+}
+
+// TestPostgresPlans looks at the plan of every list under every filter.
+func TestPostgresPlans(t *testing.T) {
+	_, url := openTempPostgres(t)
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	// Plans are those of a large database: none reads a table, or sorts one.
+	for _, setting := range []string{"enable_seqscan", "enable_sort", "enable_bitmapscan"} {
+		if _, err := db.Exec("SET " + setting + " = off"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want, listings := range plannedLists() {
+		for _, q := range listings {
+			for _, up := range []bool{false, true} {
+				query, few := q.query(up), strings.Contains(want, "autoindex") // by id, which may be sorted
+				plan := explainPostgres(t, db, query, q.args(1, q.within(interval{0, 1_000_000}), 10))
+				if strings.Contains(plan, "Seq Scan") || !few && (!strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Sort")) {
+					t.Errorf("%s\n%s, want the index %s", query, plan, want)
+				}
+			}
+		}
+	}
+	for _, f := range []sluice.EntryFilter{{}, {Action: "a"}, {FileID: "f", Action: "a"}, {IDs: []string{"a", "b"}}} {
+		for _, up := range []bool{false, true} {
+			q := &entryList{up: up}
+			q.filter(f)
+			plan := explainPostgres(t, db, q.scanQuery(), append([]any{1, 0, 1000, 10}, q.filters...))
+			if f.IDs == nil && (!strings.Contains(plan, " using entry_pkey ") || strings.Contains(plan, "Sort")) || strings.Contains(plan, "Seq Scan") {
+				t.Errorf("%s\n%s", q.scanQuery(), plan)
+			}
+			plan = explainPostgres(t, db, q.blocksQuery(), []any{1, "action", "a", 0, 1000, 10})
+			if !strings.Contains(plan, " using entry_index_pkey ") || strings.Contains(plan, "Sort") {
+				t.Errorf("%s\n%s", q.blocksQuery(), plan)
+			}
+		}
+	}
+}
+
+func explainPostgres(t *testing.T, db *sql.DB, query string, args []any) (plan string) {
+	t.Helper()
+	rows, err := db.Query("EXPLAIN (COSTS OFF) "+query, args...)
+	if err != nil {
+		t.Fatal(query, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			t.Fatal(err)
+		}
+		plan += line + "\n"
+	}
+	return plan
+}
