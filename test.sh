@@ -123,4 +123,5 @@ part s3-server go build -C tools/versitygw -o /dev/null github.com/versity/versi
 part fsck go test -count=1 -timeout 3m -run '^TestFsck$' ./store # fills a log too large for the race detector
 part stripe-go in_go compat/clients/stripe-go
 part stripe-node in_node compat/clients/stripe-node test
+part metorial-node in_node compat/clients/metorial-node test
 part tests go test -race -count=1 -timeout 8m ./...

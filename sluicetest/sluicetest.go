@@ -20,6 +20,8 @@ import (
 	"sluice"
 	"sluice/blob"
 	"sluice/compat"
+	"sluice/compat/digitalriver"
+	"sluice/compat/metorial"
 	"sluice/compat/stripe"
 	"sluice/ledger"
 	"sluice/server"
@@ -252,7 +254,10 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options))
 	s := &Server{URL: "http://" + ts.Listener.Addr().String(), listen: ts}
 	s.Service = newService(t, s.URL, database)
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
-	s.opts = server.Options{Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Rates: map[sluice.Mode]server.Rate{}, Doors: []compat.Door{stripe.Door()}}
+	s.opts = server.Options{
+		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Rates: map[sluice.Mode]server.Rate{},
+		Doors: []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()},
+	}
 	for _, f := range adjust {
 		f(&s.opts)
 	}

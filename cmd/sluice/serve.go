@@ -18,6 +18,8 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/compat/digitalriver"
+	"sluice/compat/metorial"
 	"sluice/compat/stripe"
 	"sluice/server"
 )
@@ -143,7 +145,7 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 }
 
 // doors are the vendors' wire contracts that are served beside the native API.
-func doors() []compat.Door { return []compat.Door{stripe.Door()} }
+func doors() []compat.Door { return []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()} }
 
 func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
 	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies, From: s.From, Doors: doors()}
