@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // What docs/audit.md tells an auditor to type works as it stands there, on a
@@ -107,12 +109,15 @@ func TestOperatingDocs(t *testing.T) {
 		t.Fatalf("the document holds %q", blocks)
 	}
 	for _, block := range blocks {
-		sh := exec.Command("timeout", "60", "sh", "-euc", here.Replace(block[1]))
-		sh.Dir = dir
+		// A server that the block began shall not outlive it when it fails.
+		sh := exec.Command("sh", "-euc", "trap 'kill ${server-} 2>/dev/null || :' EXIT\n"+here.Replace(block[1]))
+		sh.Dir, sh.WaitDelay = dir, 10*time.Second
+		stop := time.AfterFunc(time.Minute, func() { sh.Process.Signal(syscall.SIGTERM) })
 		sh.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"), "LINK="+link, "SLUICE_KEY="+p.key)
 		if out, err := sh.CombinedOutput(); err != nil {
 			t.Errorf("%s\n%v\n%s", block[1], err, out)
 		}
+		stop.Stop()
 	}
 	// The rotated secrets are the server's own after a restart.
 	if p.stop() != 0 {
