@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"os"
@@ -109,15 +110,16 @@ func TestOperatingDocs(t *testing.T) {
 		t.Fatalf("the document holds %q", blocks)
 	}
 	for _, block := range blocks {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		// A server that the block began shall not outlive it when it fails.
-		sh := exec.Command("sh", "-euc", "trap 'kill ${server-} 2>/dev/null || :' EXIT\n"+here.Replace(block[1]))
+		sh := exec.CommandContext(ctx, "sh", "-euc", "trap 'kill ${server-} 2>/dev/null || :' EXIT; trap 'exit 1' TERM\n"+here.Replace(block[1]))
+		sh.Cancel = func() error { return sh.Process.Signal(syscall.SIGTERM) }
 		sh.Dir, sh.WaitDelay = dir, 10*time.Second
-		stop := time.AfterFunc(time.Minute, func() { sh.Process.Signal(syscall.SIGTERM) })
 		sh.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"), "LINK="+link, "SLUICE_KEY="+p.key)
 		if out, err := sh.CombinedOutput(); err != nil {
 			t.Errorf("%s\n%v\n%s", block[1], err, out)
 		}
-		stop.Stop()
+		cancel()
 	}
 	// The rotated secrets are the server's own after a restart.
 	if p.stop() != 0 {
