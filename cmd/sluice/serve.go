@@ -40,8 +40,9 @@ type serveCommand struct {
 	anchorFlags
 }
 
-// How long an orderly stop waits for downloads and uploads to end.
-const stopGrace = 30 * time.Second
+// How long an orderly stop waits for downloads and uploads to end; a test
+// waits less.
+var stopGrace = 30 * time.Second
 
 // gcPercent has the garbage collector wait until the heap, which is small, has
 // grown to five times what is in use: a fifth of the time of a download went
