@@ -20,6 +20,8 @@ packages=(
   'python3-requests | python3 -c "import requests"'                      # and in Python
   'chromium        | command -v chromium'                                # links are opened in it
   'postgresql      | command -v initdb || ls /usr/lib/postgresql/*/bin/initdb' # a server of its own for each test process
+  'sqlite3         | command -v sqlite3'                                 # the operator's commands are run,
+  'jq              | command -v jq'                                      # these two among them
   'golang-go       | command -v go || ls "$cache/$toolchain/bin/go"'     # any Go can fetch the one above
 )
 
