@@ -45,3 +45,11 @@ func (s *Service) EditLink(ctx context.Context, c Caller, id string, edit LinkEd
 		return l, tx.UpdateLink(l, s.linkEntry(c, LinkUpdated, now, f, l))
 	})
 }
+
+// EndLink ends a link as RevokeLink does, and gives it as it was, also when it
+// is asked for again with the same Once. It needs links:write.
+func (s *Service) EndLink(ctx context.Context, c Caller, fileID, id string) (Link, error) {
+	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Link, error) {
+		return s.endLink(tx, c, fileID, id, nil, now)
+	})
+}

@@ -59,9 +59,9 @@ type Grant struct {
 	bearer Caller
 	key    *KeyPart
 	began  time.Time
-	bucket Digest // of the open grant that the bytes are taken from, if counted
-	counts bool
+	taken  OpenGrant // what the bytes are taken from, if the link counts
 	sent   Sent
+	entry  string // id of the entry that tells what was sent
 }
 
 // RedirectLasts is how long the address is good to which a bearer is redirected.
@@ -87,9 +87,11 @@ type OpenGrant struct {
 // CodeRateLimited.
 //
 // A person who has to be asked first gets ErrAsk with a Grant that has File and
-// Link only; nothing is decided.
+// Link only; nothing is decided. A wrong password comes with one too: who
+// mistyped it is asked again.
 //
-// The caller closes Grant.Content, and tells Delivered what became of the bytes.
+// The caller closes Grant.Content, and tells Delivered what became of the
+// bytes, once for each Grant. Flush waits for that.
 func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, error) {
 	ledger, id, ok := s.keys.open(token)
 	if !ok {
@@ -103,16 +105,21 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 		}
 	}
 	switch {
-	case err == ErrAsk:
+	case err == ErrAsk, ReasonOf(err) == WrongPassword:
 		return g, err
 	case CodeOf(err) == CodeNotFound:
 		return nil, errNoLink
 	case err != nil:
 		return nil, err
-	case g.Plan.Bytes == 0:
-		return g, nil
-	case s.redirect != nil:
+	}
+	if g.Plan.mode() == DeliveredByRedirect {
 		return g, s.locate(ctx, g, b)
+	}
+	if g.Plan.spends() {
+		s.delivered.underway.Add(1)
+	}
+	if g.Plan.Bytes == 0 {
+		return g, nil
 	}
 	// A file deleted since the decision has no bytes any more.
 	if g.Content, err = s.blobs.Open(ctx, g.File.ID); err != nil {
@@ -146,19 +153,19 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 			return err
 		}
 		g.Plan = b.Plan(g.File)
-		if s.redirect != nil && g.Plan.Bytes > 0 { // where all of the file may be fetched
+		if s.redirect != nil && g.Plan.Bytes > 0 { // whoever has the address has all of the file
 			g.Plan = Plan{Status: g.Plan.Redirect, Bytes: g.File.Size, Redirect: g.Plan.Redirect}
 		}
-		open, err := g.opened(tx, b, now)
+		open, answered, err := g.covered(tx, b, now)
 		if err != nil {
 			return err
 		}
-		free := open.covers(g.Plan)
+		free := open.LinkID != ""
 		refusal = refuse(g.Link, g.File, k, now, b)
 		if refusal == Exhausted && free {
 			refusal = ""
 		}
-		if refusal == "" && !(free && b.Cookie != "") { // whoever has the cookie has answered
+		if refusal == "" && !answered {
 			if b.Person && !b.Answered && g.asks() {
 				return ErrAsk
 			}
@@ -185,15 +192,15 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 		case g.Link.MaxDownloads == 0:
 			return tx.Redeemed(id, now, e)
 		}
-		g.counts, g.bucket = true, open.Bearer
 		if free {
 			open.Left -= g.Plan.Bytes
+			g.taken = open
 			return errors.Join(tx.Record(e), tx.SetGrant(open))
 		}
-		if open, err = s.open(g, b, now); err != nil {
+		if g.taken, err = s.open(g, b, now); err != nil {
 			return err
 		}
-		return errors.Join(tx.Redeemed(id, now, e), tx.SetGrant(open))
+		return errors.Join(tx.Redeemed(id, now, e), tx.SetGrant(g.taken))
 	})
 	if err == nil && refusal != "" {
 		err = refused(refusal)
@@ -216,46 +223,57 @@ func (g *Grant) asks() bool {
 	return g.Plan.spends() && (g.Link.Password != "" || g.Link.MaxDownloads != 0)
 }
 
-// bearerOf names a bearer without keeping who they are: by the cookie they
-// have, else by their address and user agent.
-func bearerOf(link string, b Bearer) Digest {
-	if b.Cookie != "" {
-		return sha256.Sum256([]byte("cookie\x00" + link + "\x00" + b.Cookie))
-	}
+// Bearers are named without keeping who they are: by the cookie they have, or
+// by their address and user agent.
+
+func byCookie(link, cookie string) Digest {
+	return sha256.Sum256([]byte("cookie\x00" + link + "\x00" + cookie))
+}
+
+func byClient(link string, b Bearer) Digest {
 	return sha256.Sum256([]byte("client\x00" + link + "\x00" + b.Address.String() + "\x00" + b.Request.UserAgent))
 }
 
-// opened gives the grant that a bearer has open, or one of nothing.
-func (g *Grant) opened(r Reader, b Bearer, now time.Time) (open OpenGrant, err error) {
+// covered gives the grant by which an answer comes without counting, or one of
+// nothing. Whoever has it by its cookie has answered what the link asks.
+func (g *Grant) covered(r Reader, b Bearer, now time.Time) (open OpenGrant, answered bool, err error) {
 	if g.Link.MaxDownloads == 0 {
-		return OpenGrant{}, nil
+		return OpenGrant{}, false, nil
 	}
-	open, err = r.OpenGrant(g.Link.Ledger, g.Link.ID, bearerOf(g.Link.ID, b))
-	if CodeOf(err) == CodeNotFound || err == nil && !now.Before(open.Expires) {
-		return OpenGrant{}, nil
+	if b.Cookie != "" {
+		open, err = r.OpenGrant(g.Link.Ledger, g.Link.ID, byCookie(g.Link.ID, b.Cookie))
+		if err == nil && open.covers(g.Plan, now) {
+			return open, true, nil
+		}
 	}
-	return open, err
+	if err == nil || CodeOf(err) == CodeNotFound {
+		open, err = r.OpenGrant(g.Link.Ledger, g.Link.ID, byClient(g.Link.ID, b))
+	}
+	if CodeOf(err) == CodeNotFound || err == nil && !open.covers(g.Plan, now) {
+		return OpenGrant{}, false, nil
+	}
+	return open, false, err
 }
 
 // covers reports whether an answer comes without counting: parts do as long as
 // there are bytes left, and what has no bytes does.
-func (o OpenGrant) covers(p Plan) bool {
-	return o.LinkID != "" && (!p.spends() || p.Part && p.Bytes <= o.Left)
+func (o OpenGrant) covers(p Plan, now time.Time) bool {
+	return now.Before(o.Expires) && (!p.spends() || p.Part && p.Bytes <= o.Left)
 }
 
 // open opens a grant with a download that is counted: from it, and from the
 // parts that follow, half as much again as the file's size may be taken.
 func (s *Service) open(g *Grant, b Bearer, now time.Time) (OpenGrant, error) {
-	if b.Cookie = ""; b.Person {
+	bearer := byClient(g.Link.ID, b)
+	if b.Person {
 		var secret [16]byte
 		if _, err := io.ReadFull(s.random, secret[:]); err != nil {
 			return OpenGrant{}, err
 		}
-		b.Cookie = base64.RawURLEncoding.EncodeToString(secret[:])
-		g.Cookie = b.Cookie
+		g.Cookie = base64.RawURLEncoding.EncodeToString(secret[:])
+		bearer = byCookie(g.Link.ID, g.Cookie)
 	}
-	g.bucket = bearerOf(g.Link.ID, b)
-	return OpenGrant{LinkID: g.Link.ID, Bearer: g.bucket, Expires: now.Add(GrantLasts), Left: g.File.Size + g.File.Size/2 - g.Plan.Bytes}, nil
+	return OpenGrant{LinkID: g.Link.ID, Bearer: bearer, Expires: now.Add(GrantLasts), Left: g.File.Size + g.File.Size/2 - g.Plan.Bytes}, nil
 }
 
 func (g *Grant) load(r Reader, ledger LedgerID, id string) (k Key, err error) {
@@ -283,10 +301,10 @@ func refuse(l Link, f File, k Key, now time.Time, b Bearer) Refusal {
 		return KeyRevoked
 	case l.Expired(now):
 		return Expired
-	case l.MaxDownloads != 0 && l.Downloads >= l.MaxDownloads:
-		return Exhausted
 	case !l.allows(b.Address):
 		return AddressNotAllowed
+	case l.MaxDownloads != 0 && l.Downloads >= l.MaxDownloads:
+		return Exhausted // the last, for a grant goes beyond it
 	}
 	return ""
 }

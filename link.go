@@ -397,18 +397,25 @@ func (ch LinkChange) apply(l *Link, now time.Time, longest time.Duration) error 
 // RevokeLink ends a link for good. It needs links:write.
 func (s *Service) RevokeLink(ctx context.Context, c Caller, fileID, id string, want Versions) (Deleted, error) {
 	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
-		l, err := visibleLink(tx, c.Ledger, fileID, id)
-		if err != nil {
-			return Deleted{}, err
-		}
-		if err := want.check(l.Version()); err != nil {
-			return Deleted{}, err
-		}
-		f, err := tx.File(c.Ledger, l.FileID)
-		if err != nil {
-			return Deleted{}, err
-		}
-		l.Revoked, l.Ended, l.Updated = now, Revoked, next(now, l.Updated)
-		return Deleted{ID: id}, tx.UpdateLink(l, s.linkEntry(c, LinkEnded, now, f, l))
+		_, err := s.endLink(tx, c, fileID, id, want, now)
+		return Deleted{ID: id}, err
 	})
+}
+
+// endLink ends a link inside an Update, and gives it as it was.
+func (s *Service) endLink(tx Tx, c Caller, fileID, id string, want Versions, now time.Time) (Link, error) {
+	l, err := visibleLink(tx, c.Ledger, fileID, id)
+	if err != nil {
+		return Link{}, err
+	}
+	if err := want.check(l.Version()); err != nil {
+		return Link{}, err
+	}
+	f, err := tx.File(c.Ledger, l.FileID)
+	if err != nil {
+		return Link{}, err
+	}
+	was := l
+	l.Revoked, l.Ended, l.Updated = now, Revoked, next(now, l.Updated)
+	return was, tx.UpdateLink(l, s.linkEntry(c, LinkEnded, now, f, l))
 }

@@ -335,7 +335,7 @@ type faults struct {
 func TestCluster(t *testing.T) {
 	f := faults{rounds: 1, pause: 800 * time.Millisecond, withoutS3: 2 * time.Second, frozen: 8 * time.Second}
 	if os.Getenv("SLUICE_LONG") != "" {
-		f = faults{rounds: 3, pause: 5 * time.Second, withoutS3: 10 * time.Second, frozen: time.Minute}
+		f = faults{rounds: 2, pause: 5 * time.Second, withoutS3: 10 * time.Second, frozen: time.Minute}
 	}
 	c := startCluster(t, 3)
 	load := newLoad(c)

@@ -149,12 +149,9 @@ func (p params) change(edit *sluice.LinkEdit) {
 func listLinks(c compat.Call) error {
 	p := query(c)
 	span, ex := p.span(), p.expand("links")
-	filter := sluice.LinkFilter{FileID: p.text("file"), Created: p.created(), Expired: p.flag("expired", "expired")}
+	filter := sluice.LinkFilter{FileID: p.text("file"), Created: p.created(), Over: p.flag("expired", "expired")}
 	if err := p.done(); err != nil {
 		return err
-	}
-	if filter.Expired != nil && !*filter.Expired {
-		filter.Revoked = new(bool) // nor those that ended with their file or key
 	}
 	l, err := c.Service().Links(c.Request().Context(), c.Caller(), filter, span.Page())
 	if err != nil {
