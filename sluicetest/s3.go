@@ -4,6 +4,7 @@ package sluicetest
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -51,6 +52,7 @@ const (
 var (
 	sharedS3   = sync.OnceValues(startS3)
 	s3Prefixes atomic.Int64
+	s3Input    io.Closer // of the shell: it ends with this process
 )
 
 // The shell outlives the test process, however that ends, and then ends the
@@ -90,10 +92,11 @@ func startS3() (addr string, err error) {
 	}
 	addr = free.Addr().String()
 	free.Close()
-	cmd := exec.Command("sh", "-c", watchS3, tool, "--port", addr, "--region", s3Region, "--quiet", "--keep-alive", "posix", "--sidecar", "attributes", "buckets")
+	cmd := exec.Command("sh", "-c", watchS3, tool, "--port", addr, "--region", s3Region, "--quiet", "--keep-alive",
+		"posix", "--sidecar", filepath.Join(dir, "attributes"), filepath.Join(dir, "buckets"))
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s3Access, "ROOT_SECRET_KEY="+s3Secret)
-	if _, err := cmd.StdinPipe(); err != nil { // closed when this process ends
+	if s3Input, err = cmd.StdinPipe(); err != nil {
 		return "", err
 	}
 	if err := cmd.Start(); err != nil {

@@ -114,8 +114,8 @@ func (m *Move) openSource(ctx context.Context, path string, opts Options) error 
 // Every other connection to a database with a log (WAL) keeps a lock that is in
 // the way of that, also one that does nothing.
 func (m *Move) lockSource(ctx context.Context, path string) (err error) {
-	m.source, err = sql.Open("sqlite", sqliteDSN(path, "mode=rw", "_busy_timeout=1000", "_query_only=1",
-		"_pragma=locking_mode(EXCLUSIVE)", "_pragma=cache_size(-8192)"))
+	// No other setting goes with it: one that reads the database first would undo it.
+	m.source, err = sql.Open("sqlite", sqliteDSN(path, "mode=rw", "_busy_timeout=1000", "_query_only=1", "_pragma=locking_mode(EXCLUSIVE)"))
 	if err != nil {
 		return err
 	}
