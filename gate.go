@@ -87,7 +87,8 @@ type OpenGrant struct {
 // CodeRateLimited.
 //
 // A person who has to be asked first gets ErrAsk with a Grant that has File and
-// Link only; nothing is decided.
+// Link only; nothing is decided. A wrong password comes with one too: who
+// mistyped it is asked again.
 //
 // The caller closes Grant.Content, and tells Delivered what became of the bytes.
 func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, error) {
@@ -103,7 +104,7 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 		}
 	}
 	switch {
-	case err == ErrAsk:
+	case err == ErrAsk, ReasonOf(err) == WrongPassword:
 		return g, err
 	case CodeOf(err) == CodeNotFound:
 		return nil, errNoLink

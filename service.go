@@ -135,11 +135,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string, r Request) (C
 	if !ok {
 		return Caller{}, Errorf(CodeUnauthenticated, "this is not a Sluice API key")
 	}
-	var key Key
-	err := s.store.View(ctx, func(r Reader) (err error) {
-		key, err = r.KeyByHash(hash)
-		return err
-	})
+	key, err := s.store.KeyByHash(ctx, hash)
 	if CodeOf(err) == CodeNotFound || err == nil && !key.accepts(hash, s.Now()) {
 		return Caller{}, Errorf(CodeUnauthenticated, "no such API key")
 	}

@@ -17,6 +17,7 @@ packages=(
   'curl            | command -v curl'                                    # the lines that serve prints are pasted
   'nodejs          | command -v node'                                    # samples of seeds are run, in JavaScript
   'python3-requests | python3 -c "import requests"'                      # and in Python
+  'chromium        | command -v chromium'                                # links are opened in it
   'postgresql      | command -v initdb || ls /usr/lib/postgresql/*/bin/initdb' # a server of its own for each test process
   'golang-go       | command -v go || ls "$cache/$toolchain/bin/go"'     # any Go can fetch the one above
 )

@@ -31,6 +31,11 @@ func leaving(g *sluice.Grant) string {
 	return value
 }
 
+// played reports whether a browser shows a file by a player.
+func played(f sluice.File) bool {
+	return strings.HasPrefix(f.Type, "audio/") || strings.HasPrefix(f.Type, "video/")
+}
+
 // leavingName is the name under which the file of a grant leaves.
 func leavingName(g *sluice.Grant) string { return cmp.Or(g.Link.Filename, g.File.Filename) }
 

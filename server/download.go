@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"encoding/base64"
-	"errors"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
@@ -25,6 +24,11 @@ var protection = http.Header{
 	"Cache-Control":                {"private, no-store"},
 }
 
+// playerPolicy goes with sound and film that is shown: the player that a
+// browser opens for it fetches the address of the page once more, part by part,
+// and with the cookie of its grant. It runs no script either.
+var playerPolicy = []string{"sandbox allow-same-origin; default-src 'none'; media-src 'self'; frame-ancestors 'none'"}
+
 func protect(h http.Header) {
 	for name, value := range protection {
 		h[name] = value
@@ -44,10 +48,12 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	s.metrics.redeemed(err)
 	switch {
 	case err == sluice.ErrAsk:
-		c.ask(w, http.StatusOK, question{From: s.from, Name: shownName(leavingName(grant)), Size: grant.File.Size, Password: grant.Link.Password != "", Counted: grant.Link.MaxDownloads != 0})
+		c.ask(w, http.StatusOK, s.question(grant))
 		return
 	case sluice.ReasonOf(err) == sluice.WrongPassword && b.Person:
-		c.ask(w, http.StatusForbidden, question{From: s.from, Password: true, Wrong: true})
+		q := s.question(grant)
+		q.Wrong = true
+		c.ask(w, http.StatusForbidden, q)
 		return
 	case err != nil:
 		c.refuse(w, r, err)
@@ -68,9 +74,6 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	}
 	c.deliver(w, r, grant)
 }
-
-// maxAnswer bounds the form of a page that asks, in bytes.
-const maxAnswer = 8 << 10
 
 // grantCookieName is the cookie by which a browser gets parts of a file.
 const grantCookieName = "sluice_grant"
@@ -99,14 +102,11 @@ func (c *call) bearer(w http.ResponseWriter, r *http.Request) (sluice.Bearer, er
 		b.Cookie = cookie.Value
 	}
 	if b.Answered {
-		r.Body = http.MaxBytesReader(w, r.Body, maxAnswer)
-		if err := r.ParseForm(); err != nil {
-			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-				return b, sluice.Errorf(sluice.CodeTooLarge, "the form has more than %d bytes", maxAnswer)
-			}
-			return b, sluice.Errorf(sluice.CodeValidation, "the body is not a form")
+		answer, err := readAnswer(w, r)
+		if err != nil {
+			return b, err
 		}
-		b.Password = cmp.Or(b.Password, r.PostForm.Get("password"))
+		b.Password = cmp.Or(b.Password, answer.Get("password"))
 	}
 	if b.Password == "" {
 		_, b.Password, _ = r.BasicAuth()
@@ -130,7 +130,11 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 		return
 	}
 	h := c.header
-	h["Content-Disposition"] = []string{leaving(g)}
+	disposition := leaving(g)
+	h["Content-Disposition"] = []string{disposition}
+	if played(f) && strings.HasPrefix(disposition, "inline") {
+		h["Content-Security-Policy"] = playerPolicy
+	}
 	h["Etag"] = []string{fileTag(f)}
 	h["Repr-Digest"] = []string{"sha-256=:" + base64.StdEncoding.EncodeToString(f.SHA256[:]) + ":"}
 	if s.status == http.StatusNotModified {

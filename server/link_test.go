@@ -362,6 +362,26 @@ func TestAllowedIPs(t *testing.T) {
 	}
 }
 
+// TestAnswer sends the form of a page that asks to addresses that somebody has
+// added to, as mail does.
+func TestAnswer(t *testing.T) {
+	c := newClient(t)
+	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"password":"secret"}`)
+	answer := func(url, body string) answer {
+		return c.as("").ask(t, "POST", url, body, "Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html")
+	}
+	for _, end := range []string{"", "/a.txt", "?utm_source=mail", "?a;b", "?off=100%", "?password=other"} {
+		if a := answer(l.URL+end, "password=secret").want(t, 200); string(a.body) != "hello" {
+			t.Errorf("%s: %s", end, a.body)
+		}
+	}
+	if a := answer(l.URL+"?password=secret", "password=").want(t, 403); !strings.Contains(string(a.body), "a.txt") || !strings.Contains(string(a.body), "5 bytes") {
+		t.Errorf("the page that asks again does not say for what: %s", a.body)
+	}
+	answer(l.URL, "password=%").want(t, 400)
+	answer(l.URL, "password="+strings.Repeat("x", 9<<10)).want(t, 413)
+}
+
 // TestDisposition holds inline to the types that cannot carry script.
 func TestDisposition(t *testing.T) {
 	c := newClient(t)
@@ -382,8 +402,12 @@ func TestDisposition(t *testing.T) {
 				if got := a.header.Get("Content-Disposition"); got != test.want {
 					t.Errorf("%s: %s, want %s", test.body, got, test.want)
 				}
-				if a.header.Get("X-Content-Type-Options") != "nosniff" || !strings.HasPrefix(a.header.Get("Content-Security-Policy"), "sandbox") {
-					t.Errorf("%v", a.header)
+				policy := guards["Content-Security-Policy"]
+				if played := strings.HasPrefix(mediaType, "audio/") || strings.HasPrefix(mediaType, "video/"); played && strings.HasPrefix(test.want, "inline") {
+					policy = "sandbox allow-same-origin; default-src 'none'; media-src 'self'; frame-ancestors 'none'"
+				}
+				if got := a.header.Get("Content-Security-Policy"); a.header.Get("X-Content-Type-Options") != "nosniff" || got != policy {
+					t.Errorf("%s: %v", test.body, a.header)
 				}
 			}
 		})

@@ -80,6 +80,9 @@ func (c *call) finish(w http.ResponseWriter, r *http.Request) {
 	}
 	c.observe()
 	c.log(r, p != nil)
+	if c.isNoise() {
+		c.server.slowDown()
+	}
 	if p != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -95,7 +98,24 @@ func (c *call) observe() {
 	}
 }
 
+// log writes a line of what was answered. Downloads that went well are told of
+// by the audit log, and here only where everything is.
 func (c *call) log(r *http.Request, aborted bool) {
+	level := slog.LevelInfo
+	if c.link != "" && c.status < 400 && !aborted {
+		level = slog.LevelDebug
+	}
+	if !c.server.log.Enabled(r.Context(), level) {
+		return
+	}
+	unlogged := int64(0)
+	if c.isNoise() {
+		if !c.server.noise.Allow() {
+			c.server.unlogged.Add(1)
+			return
+		}
+		unlogged = c.server.unlogged.Swap(0)
+	}
 	attrs := []slog.Attr{
 		slog.String("request", c.id),
 		slog.String("method", clean(r.Method)),
@@ -112,7 +132,29 @@ func (c *call) log(r *http.Request, aborted bool) {
 	if aborted {
 		attrs = append(attrs, slog.Bool("aborted", true))
 	}
-	c.server.log.LogAttrs(r.Context(), slog.LevelInfo, "answered", attrs...)
+	if unlogged > 0 {
+		attrs = append(attrs, slog.Int64("unlogged", unlogged))
+	}
+	c.server.log.LogAttrs(r.Context(), level, "answered", attrs...)
+}
+
+// slowDown makes strangers wait when they ask for nothing more often than is
+// good for others: a connection that is kept waiting sends no more.
+func (s *Server) slowDown() {
+	turn := s.strangers.Reserve()
+	delay := turn.Delay()
+	if delay > strangersWait {
+		turn.Cancel()
+		delay = strangersWait
+	}
+	time.Sleep(delay)
+}
+
+// isNoise reports whether nobody known asked for nothing there is. Anyone can
+// ask for that without end, so few of these are logged, and all are counted.
+func (c *call) isNoise() bool {
+	return c.caller.Key.ID == "" && c.link == "" &&
+		(c.status == http.StatusNotFound || c.status == http.StatusUnauthorized || c.status == http.StatusMethodNotAllowed)
 }
 
 // handle registers the handler of a route. Where the route asks for a key, the

@@ -3,10 +3,17 @@ package server
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"html/template"
+	"io"
+	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+	"time"
+
+	"sluice"
 )
 
 // The pages under /l that people see. They need no script, load nothing, and
@@ -20,6 +27,11 @@ type question struct {
 	Password bool // is needed
 	Wrong    bool // the one that was given
 	Counted  bool // each download counts
+}
+
+// question is what the link of a grant asks.
+func (s *Server) question(g *sluice.Grant) question {
+	return question{From: s.from, Name: shownName(leavingName(g)), Size: g.File.Size, Password: g.Link.Password != "", Counted: g.Link.MaxDownloads != 0}
 }
 
 // ask shows the page of a link that asks first. Its form sends the answer to
@@ -38,13 +50,45 @@ func (c *call) showPage(w http.ResponseWriter, status int, page *template.Templa
 	_ = page.Execute(w, data)
 }
 
-const pageStyle = `body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem;color:#1a1a1a;background:#fff}
-h1{font-size:1.25rem;overflow-wrap:anywhere}
-input,button{font:inherit;padding:.4rem .7rem}
-input{display:block;width:100%;box-sizing:border-box;margin:.3rem 0 1rem}
-.note{color:#666;font-size:.85rem}
-.wrong{color:#a40000}
-@media(prefers-color-scheme:dark){body{color:#eee;background:#161616}.note{color:#999}.wrong{color:#ff8a80}}`
+// maxAnswer bounds the form of a page that asks, in bytes.
+const maxAnswer = 8 << 10
+
+// readAnswer reads the form that a page that asks sends. The query of the
+// address is what somebody added to a link, and none of it.
+func readAnswer(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
+		return nil, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, sluice.Errorf(sluice.CodeTooLarge, "the form has more than %d bytes", maxAnswer)
+	}
+	if err == nil {
+		var form url.Values
+		if form, err = url.ParseQuery(string(body)); err == nil {
+			// Whoever has answered may take their time: when the deadline of the
+			// body comes, it would end what is sent, too.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+			return form, nil
+		}
+	}
+	return nil, sluice.Errorf(sluice.CodeValidation, "the body is not a form")
+}
+
+const pageStyle = `:root{color-scheme:light dark;--text:#1c1e21;--quiet:#62676d;--back:#f4f5f6;--card:#fff;--line:#d5d8dc;--act:#1f5fbf;--on:#fff;--bad:#a40000}
+@media(prefers-color-scheme:dark){:root{--text:#e8eaed;--quiet:#9aa0a6;--back:#141517;--card:#1e2023;--line:#3c4043;--act:#8ab4f8;--on:#10233f;--bad:#ff8a80}}
+body{font:1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:12vh auto;padding:0 1rem;color:var(--text);background:var(--back)}
+main{padding:1.5rem 1.75rem;background:var(--card);border:1px solid var(--line);border-radius:.6rem}
+h1{font-size:1.25rem;line-height:1.3;margin:0 0 .5rem;overflow-wrap:anywhere}
+p{margin:.5rem 0}
+form{margin-top:1.25rem}
+input,button{font:inherit;display:block;width:100%;box-sizing:border-box;padding:.5rem .7rem;border:1px solid var(--line);border-radius:.35rem}
+input{margin:.3rem 0 1rem}
+button{border-color:var(--act);background:var(--act);color:var(--on);font-weight:600;cursor:pointer}
+button:hover{filter:brightness(1.1)}
+:focus-visible{outline:2px solid var(--act);outline-offset:2px}
+.note{margin-top:1.25rem;color:var(--quiet);font-size:.8rem;overflow-wrap:anywhere}
+.wrong{color:var(--bad)}`
 
 var pagePolicy = func() []string {
 	sum := sha256.Sum256([]byte(pageStyle))
@@ -62,12 +106,14 @@ func pages(name, title, body string) *template.Template {
 <meta name="viewport" content="width=device-width">
 <title>` + title + `</title>
 <style>` + pageStyle + `</style>
-` + body + `</html>
+<main>
+` + body + `</main>
+</html>
 `))
 }
 
-var questionPage = pages("question", `{{or .Name "A protected file"}}`, `<h1>{{or .Name "A protected file"}}</h1>
-<p>{{if .Name}}A file of {{size .Size}}{{if .From}} from {{.From}}{{end}}.{{else if .From}}From {{.From}}.{{end}}
+var questionPage = pages("question", `{{.Name}}`, `<h1>{{.Name}}</h1>
+<p>A file of {{size .Size}}{{if .From}} from {{.From}}{{end}}.
 {{- if .Counted}} It can be downloaded a limited number of times.{{end}}
 {{if .Wrong}}<p class="wrong" role="alert">That was not the password. Try again.
 {{end}}<form method="post">

@@ -8,9 +8,11 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/time/rate"
 
 	"sluice"
 	"sluice/compat"
@@ -25,6 +27,16 @@ const (
 	stallTimeout  = 30 * time.Second // without a byte in a transfer
 	idleTimeout   = 2 * time.Minute  // between requests
 	maxHeader     = 64 << 10         // bytes
+)
+
+// How many answers to nobody known, for nothing there is, are logged; and how
+// many are given before each waits for its turn, and how long at most.
+const (
+	noisePerSecond     = 10
+	noiseAtOnce        = 100
+	strangersPerSecond = 5_000
+	strangersAtOnce    = 1_000
+	strangersWait      = 100 * time.Millisecond
 )
 
 // Options is what a Server may be told beyond its service.
@@ -60,6 +72,10 @@ type Server struct {
 	metrics    *metrics
 	exposition http.Handler // of metrics
 
+	noise     *rate.Limiter // of lines in the log
+	unlogged  atomic.Int64  // of noise, since the last line
+	strangers *rate.Limiter // of answers
+
 	documentation func() documentation
 
 	from       string
@@ -78,7 +94,7 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 	s := &Server{
 		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout,
 		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(), public: map[string]bool{},
-		documentation: sync.OnceValue(newDocumentation), from: opts.From,
+		documentation: sync.OnceValue(newDocumentation), from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
 	if public, err := url.Parse(svc.PublicURL()); err == nil {
 		s.publicPath, s.secure = public.EscapedPath(), public.Scheme == "https"

@@ -61,6 +61,38 @@ func (r *reader) KeyByHash(hash sluice.Digest) (k sluice.Key, err error) {
 	return k, err
 }
 
+// KeyByHash implements sluice.Store. One statement needs no transaction around
+// it. A connection that was lost since it was used last is replaced.
+func (s *Store) KeyByHash(ctx context.Context, hash sluice.Digest) (k sluice.Key, err error) {
+	leave, err := s.enter()
+	if err != nil {
+		return k, err
+	}
+	defer leave()
+	var c *conn
+	select {
+	case c = <-s.readers:
+	case <-ctx.Done():
+		return k, ctx.Err()
+	}
+	defer func() { s.readers <- c }()
+	for fresh := c == nil; ; fresh = true {
+		if c == nil {
+			if c, err = connect(ctx, s.readDB); err != nil {
+				return k, s.classify(err)
+			}
+		}
+		r := &reader{ctx: ctx, store: s, conn: c}
+		if k, err = r.KeyByHash(hash); r.err == nil {
+			return k, err
+		}
+		c.discard()
+		if c = nil; fresh || ctx.Err() != nil {
+			return k, err
+		}
+	}
+}
+
 func (r *reader) Key(l sluice.LedgerID, id string) (sluice.Key, error) {
 	return once(r, r.seen().keys, l, id, "SELECT "+keyColumns+" FROM key WHERE id = $1 AND ledger = $2", keyFields, func(k *sluice.Key) {
 		k.Ledger, k.Scopes = l, slices.Clone(k.Scopes)

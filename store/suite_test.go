@@ -944,6 +944,13 @@ func testLedgers(t *testing.T, db database) {
 		}
 	}
 	k := read(t, s, func(r sluice.Reader) (sluice.Key, error) { return r.KeyByHash(newKey(live, "key_1").Hash) })
+	alone, err := s.KeyByHash(ctx, newKey(live, "key_1").Hash)
+	if err != nil {
+		t.Error(err)
+	}
+	wantEqual(t, alone, k)
+	_, err = s.KeyByHash(ctx, sluice.Digest{9})
+	wantCode(t, err, sluice.CodeNotFound)
 	if k.ID != "key_1" || k.Ledger != live {
 		t.Errorf("by its hash: %s of %s", k.ID, k.Ledger)
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"sluice"
 	"sluice/compat"
@@ -33,6 +34,7 @@ type serveCommand struct {
 	RateLimit       bool           `help:"Limit the rate of requests of each key." default:"true" negatable:""`
 	MetricsListen   string         `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
 	TrustedProxies  []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
+	From            string         `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
 	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	anchorFlags
@@ -97,8 +99,26 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c sluice.Config,
 	if strings.ContainsFunc(s.LedgerOrigin, func(r rune) bool { return r == '+' || unicode.IsSpace(r) }) {
 		return c, usageError{fmt.Errorf("--ledger-origin: %q has a space or a plus sign, which the name of a log may not have", s.LedgerOrigin)}
 	}
+	if err := checkFrom(s.From); err != nil {
+		return c, usageError{err}
+	}
 	c.Purposes, err = loadPurposes(s.Purposes)
 	return c, err
+}
+
+// maxFrom bounds --from, in characters: it stands in one sentence of a page.
+const maxFrom = 100
+
+func checkFrom(name string) error {
+	switch {
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fmt.Errorf("--from: %q is not one line of text", name)
+	case name != "" && strings.TrimSpace(name) == "":
+		return errors.New("--from: a name of spaces says nothing; leave it out")
+	case utf8.RuneCountInString(name) > maxFrom:
+		return fmt.Errorf("--from: a name has at most %d characters, this one has %d", maxFrom, utf8.RuneCountInString(name))
+	}
+	return nil
 }
 
 func (s *serveCommand) logger(out *output) *slog.Logger {
@@ -125,7 +145,7 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 func doors() []compat.Door { return []compat.Door{stripe.Door()} }
 
 func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
-	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies, Doors: doors()}
+	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies, From: s.From, Doors: doors()}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]server.Rate{}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -108,5 +109,46 @@ func TestForeignSecrets(t *testing.T) {
 				t.Errorf("start with %s secrets: %v\n%s", name, err, out)
 			}
 		})
+	}
+}
+
+// The pages of links that ask first say who the file is from.
+func TestFrom(t *testing.T) {
+	p := startServer(t, filepath.Join(t.TempDir(), "data"), "--from", "Example & Söhne")
+	c := &crashClients{key: p.key, http: http.DefaultClient}
+	file, err := c.upload(p.url, []byte("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var link struct{ URL string }
+	if err := c.do("POST", p.url+"/v1/files/"+file+"/links", strings.NewReader(`{"max_downloads":1}`), "application/json", http.StatusOK, &link); err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequest("GET", link.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if page, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(page), "from Example &amp; Söhne.") {
+		t.Errorf("%v: %s", err, page)
+	}
+
+	long := strings.Repeat("ü", 101)
+	said := sluiceRun(t, exitUsage, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--from", long)
+	if said != "sluice: --from: a name has at most 100 characters, this one has 101\n" {
+		t.Errorf("%q", said)
+	}
+	for _, name := range []string{long, "two\nlines", "\u202egnp.exe", "\xff", "  "} {
+		if err := checkFrom(name); err == nil {
+			t.Errorf("%q is accepted", name)
+		}
+	}
+	if err := checkFrom(strings.Repeat("ü", 100)); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,0 +1,38 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+// FuzzForwarded reads what strangers and proxies say of whom they speak for.
+func FuzzForwarded(f *testing.F) {
+	for _, line := range []string{"", "203.0.113.9", "203.0.113.9, 10.1.2.3", "[2001:db8:9::1]:4711", "::ffff:203.0.113.9", "fe80::1%eth0", "unknown", ",,", "10.0.0.1:x", "1.2.3.4:99999", "[", "]", "\x00"} {
+		f.Add(line)
+	}
+	believed := newTrust([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/48")})
+	f.Fuzz(func(t *testing.T, line string) {
+		asked := func(peer string, lines ...string) netip.Addr {
+			return believed.client(&http.Request{RemoteAddr: peer, Header: http.Header{"X-Forwarded-For": lines}})
+		}
+		if got := asked("203.0.113.1:5", line); got != netip.MustParseAddr("203.0.113.1") {
+			t.Fatalf("%q: a stranger is taken for %v", line, got)
+		}
+		for _, peer := range []string{"10.0.0.1:5", "[2001:db8::1]:5", "[::ffff:10.0.0.1]:5"} {
+			got := asked(peer, line)
+			if !got.IsValid() || got.Is4In6() || got.Zone() != "" {
+				t.Fatalf("%q: %v", line, got)
+			}
+			said := strings.ContainsFunc(line, func(r rune) bool { return '0' <= r && r <= '9' || r == ':' })
+			if got != address(peer) && !said {
+				t.Fatalf("%q: %v was never said", line, got)
+			}
+			// What a stranger sent stands before what the proxy adds.
+			if got := asked(peer, line, "198.51.100.7"); got != netip.MustParseAddr("198.51.100.7") {
+				t.Fatalf("%q, 198.51.100.7: %v", line, got)
+			}
+		}
+	})
+}
