@@ -57,6 +57,9 @@ type movedLog struct {
 
 func (m *migrateCommand) Run(ctx context.Context, out *output) error {
 	result, err := m.migrate(ctx, out)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("broken off; run the same command again to go on: %w", ctx.Err())
+	}
 	if err != nil {
 		return err
 	}
