@@ -22,7 +22,7 @@ import (
 // and under CI=true it fails.
 func S3(t testing.TB) string {
 	t.Helper()
-	addr, err := sharedS3()
+	s, err := sharedS3()
 	if err != nil && os.Getenv("CI") != "true" {
 		t.Skipf("versitygw, the S3 server of the tests, does not run (%v): with network, go build -C tools/versitygw fetches it", err)
 	}
@@ -39,7 +39,7 @@ func S3(t testing.TB) string {
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 	t.Setenv("AWS_ACCESS_KEY_ID", s3Access)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", s3Secret)
-	return fmt.Sprintf("s3://%s/%d?region=%s&endpoint=http://%s&path_style=true", s3Bucket, s3Prefixes.Add(1), s3Region, addr)
+	return fmt.Sprintf("s3://%s/%d?region=%s&endpoint=http://%s&path_style=true", s3Bucket, s3Prefixes.Add(1), s3Region, s.addr)
 }
 
 const (
@@ -52,19 +52,23 @@ const (
 var (
 	sharedS3   = sync.OnceValues(startS3)
 	s3Prefixes atomic.Int64
-	s3Input    io.Closer // of the shell: it ends with this process
 )
+
+// s3Server is a server of this test process.
+type s3Server struct {
+	addr  string
+	input io.Closer // its end, as that of this process, ends the server
+}
 
 // The shell outlives the test process, however that ends, and then ends the
 // server and removes its folder.
 const watchS3 = `"$0" "$@" >log 2>&1 & read -r nothing; kill -9 $!; wait $!; rm -rf "$PWD"`
 
-// startS3 starts the server that the module in tools/versitygw pins, and gives
-// its address.
-func startS3() (addr string, err error) {
+// startS3 starts the server that the module in tools/versitygw pins.
+func startS3() (s *s3Server, err error) {
 	dir, err := os.MkdirTemp("", "sluice-s3-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	running := false
 	defer func() {
@@ -74,44 +78,44 @@ func startS3() (addr string, err error) {
 	}()
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sluice").Output()
 	if err != nil {
-		return "", fmt.Errorf("go list: %w", err)
+		return nil, fmt.Errorf("go list: %w", err)
 	}
 	tool := filepath.Join(dir, "versitygw")
 	build := exec.Command("go", "build", "-C", filepath.Join(strings.TrimSpace(string(root)), "tools", "versitygw"), "-o", tool, "github.com/versity/versitygw/cmd/versitygw")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w: %s", err, out)
+		return nil, fmt.Errorf("go build: %w: %s", err, out)
 	}
 	for _, name := range []string{filepath.Join("buckets", s3Bucket), "attributes"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	addr = free.Addr().String()
+	s = &s3Server{addr: free.Addr().String()}
 	free.Close()
-	cmd := exec.Command("sh", "-c", watchS3, tool, "--port", addr, "--region", s3Region, "--quiet", "--keep-alive",
+	cmd := exec.Command("sh", "-c", watchS3, tool, "--port", s.addr, "--region", s3Region, "--quiet", "--keep-alive",
 		"posix", "--sidecar", filepath.Join(dir, "attributes"), filepath.Join(dir, "buckets"))
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s3Access, "ROOT_SECRET_KEY="+s3Secret)
-	if s3Input, err = cmd.StdinPipe(); err != nil {
-		return "", err
+	if s.input, err = cmd.StdinPipe(); err != nil {
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return "", err
+		return nil, err
 	}
 	running = true
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := net.Dial("tcp", addr)
+		conn, err := net.Dial("tcp", s.addr)
 		if err == nil {
 			conn.Close()
-			return addr, nil
+			return s, nil
 		}
 		if time.Now().After(deadline) {
 			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			return "", fmt.Errorf("versitygw does not listen: %s", log)
+			return nil, fmt.Errorf("versitygw does not listen: %s", log)
 		}
 	}
 }
