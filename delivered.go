@@ -3,6 +3,7 @@ package sluice
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,6 +11,9 @@ import (
 // committed yet. They are written together, a moment later: the entry that let
 // the bytes leave is in the log already.
 type deliveries struct {
+	underway atomic.Int64  // granted, and not told of yet
+	hurry    chan struct{} // somebody waits for what is written
+
 	mu      sync.Mutex
 	room    sync.Cond
 	waiting []*Grant
@@ -34,8 +38,14 @@ func (s *Service) Delivered(g *Grant, sent int64) {
 	if !g.Plan.spends() || g.Location != "" { // which is not observed
 		return
 	}
-	g.sent = Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: s.Now().Sub(g.began)}
+	now := s.Now()
+	g.sent = Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: max(0, now.Sub(g.began))} // clocks are set back
+	g.entry = s.ids.make(PrefixEntry, now)
 	d := &s.delivered
+	defer d.underway.Add(-1)
+	if !g.sent.Complete && g.taken.LinkID != "" {
+		defer d.rush()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for len(d.waiting) >= maxDelivered {
@@ -48,16 +58,27 @@ func (s *Service) Delivered(g *Grant, sent int64) {
 	}
 }
 
-// Flush waits until all that Delivered was told is committed, or ctx ends. It
-// is for an orderly stop, when no more is to come.
+// rush has what waits written at once.
+func (d *deliveries) rush() {
+	select {
+	case d.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// Flush waits until Delivered was told of every Grant and all of that is
+// committed, or ctx ends. It is for an orderly stop, when no more is to come.
 func (s *Service) Flush(ctx context.Context) error {
+	d := &s.delivered
 	for {
-		s.delivered.mu.Lock()
-		writing := s.delivered.writing
-		s.delivered.mu.Unlock()
-		if !writing {
+		underway := d.underway.Load() > 0 // before writing, which follows it
+		d.mu.Lock()
+		writing := d.writing
+		d.mu.Unlock()
+		if !underway && !writing {
 			return nil
 		}
+		d.rush()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -76,10 +97,10 @@ func (s *Service) writeDelivered() {
 			d.mu.Unlock()
 			return
 		}
-		urgent := d.waiting[0].counts
 		d.mu.Unlock()
-		if !urgent { // whose bytes nobody waits for
-			time.Sleep(deliverAfter)
+		select {
+		case <-d.hurry:
+		case <-time.After(deliverAfter):
 		}
 		d.mu.Lock()
 		batch := d.waiting
@@ -105,10 +126,16 @@ func byLedger(grants []*Grant) map[LedgerID][]*Grant {
 }
 
 // recordDelivered commits deliveries, however long it takes: they are lost
-// only with the process.
+// only with the process. An Update that failed may have been committed all the
+// same, which the first entry shows.
 func (s *Service) recordDelivered(ledger LedgerID, grants []*Grant) {
-	for {
+	for failed := false; ; failed = true {
 		err := s.store.Update(context.Background(), ledger, func(tx Tx) error {
+			if failed {
+				if _, err := tx.Entry(ledger, grants[0].entry); CodeOf(err) != CodeNotFound {
+					return err
+				}
+			}
 			now := s.Now()
 			for _, g := range grants {
 				if err := s.settle(tx, g, now); err != nil {
@@ -128,16 +155,17 @@ func (s *Service) recordDelivered(ledger LedgerID, grants []*Grant) {
 // settle records one delivery, and gives back what was not sent.
 func (s *Service) settle(tx Tx, g *Grant, now time.Time) error {
 	e := s.entry(g.bearer, LinkDelivered, now)
+	e.ID = g.entry
 	e.Request = &Request{ID: g.bearer.Request.ID}
 	e.Key, e.File, e.Link = g.key, filePart(g.File), &LinkPart{ID: g.Link.ID, Expires: g.Link.Expires}
 	e.File.Metadata = nil
 	e.Delivery = &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status, Sent: &g.sent}
-	if err := tx.Record(e); err != nil || !g.counts || g.sent.Complete {
+	if err := tx.Record(e); err != nil || g.taken.LinkID == "" || g.sent.Complete {
 		return err
 	}
-	open, err := tx.OpenGrant(g.bearer.Ledger, g.Link.ID, g.bucket)
-	if CodeOf(err) == CodeNotFound { // long over
-		return nil
+	open, err := tx.OpenGrant(g.bearer.Ledger, g.Link.ID, g.taken.Bearer)
+	if CodeOf(err) == CodeNotFound || err == nil && !open.Expires.Equal(g.taken.Expires) {
+		return nil // it is over, or another took its place
 	}
 	if err != nil {
 		return err

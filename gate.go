@@ -59,9 +59,9 @@ type Grant struct {
 	bearer Caller
 	key    *KeyPart
 	began  time.Time
-	bucket Digest // of the open grant that the bytes are taken from, if counted
-	counts bool
+	taken  OpenGrant // what the bytes are taken from, if the link counts
 	sent   Sent
+	entry  string // id of the entry that tells what was sent
 }
 
 // RedirectLasts is how long the address is good to which a bearer is redirected.
@@ -90,7 +90,8 @@ type OpenGrant struct {
 // Link only; nothing is decided. A wrong password comes with one too: who
 // mistyped it is asked again.
 //
-// The caller closes Grant.Content, and tells Delivered what became of the bytes.
+// The caller closes Grant.Content, and tells Delivered what became of the
+// bytes, once for each Grant. Flush waits for that.
 func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, error) {
 	ledger, id, ok := s.keys.open(token)
 	if !ok {
@@ -110,10 +111,15 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 		return nil, errNoLink
 	case err != nil:
 		return nil, err
-	case g.Plan.Bytes == 0:
-		return g, nil
-	case s.redirect != nil:
+	}
+	if g.Plan.mode() == DeliveredByRedirect {
 		return g, s.locate(ctx, g, b)
+	}
+	if g.Plan.spends() {
+		s.delivered.underway.Add(1)
+	}
+	if g.Plan.Bytes == 0 {
+		return g, nil
 	}
 	// A file deleted since the decision has no bytes any more.
 	if g.Content, err = s.blobs.Open(ctx, g.File.ID); err != nil {
@@ -147,59 +153,68 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 			return err
 		}
 		g.Plan = b.Plan(g.File)
-		open, err := g.opened(tx, b, now)
+		if s.redirect != nil && g.Plan.Bytes > 0 { // whoever has the address has all of the file
+			g.Plan = Plan{Status: g.Plan.Redirect, Bytes: g.File.Size, Redirect: g.Plan.Redirect}
+		}
+		open, answered, err := g.covered(tx, b, now)
 		if err != nil {
 			return err
 		}
-		free := open.covers(g.Plan)
 		refusal = refuse(g.Link, g.File, k, now, b)
-		if refusal == Exhausted && free {
+		if refusal == Exhausted && open.LinkID != "" {
 			refusal = ""
 		}
-		if refusal == "" && !(free && b.Cookie != "") { // whoever has the cookie has answered
-			if b.Person && !b.Answered && g.asks() {
-				return ErrAsk
-			}
-			switch {
-			case g.Link.Password == "":
-			case proved == "":
-				return errAsksPassword
-			case proved != g.Link.Password:
-				refusal = WrongPassword
+		if refusal == "" && !answered {
+			if refusal, err = g.question(b, proved); err != nil {
+				return err
 			}
 		}
-		e := s.linkEntry(g.bearer, LinkRedeemed, now, g.File, g.Link)
-		if s.redirect != nil && g.Plan.Bytes > 0 {
-			g.Plan = Plan{Status: g.Plan.Redirect, Bytes: g.Plan.Bytes, Redirect: g.Plan.Redirect}
-		}
-		e.Delivery = &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
-		if k.ID != "" {
-			g.key = &KeyPart{ID: k.ID, Name: k.Name}
-			e.Key = g.key
-		}
-		switch {
-		case refusal != "":
-			e.Action, e.Outcome, e.Refusal, e.Delivery = LinkRefused, Refused, refusal, nil
-			return tx.Record(e)
-		case !g.Plan.spends():
-			return tx.Record(e)
-		case g.Link.MaxDownloads == 0:
-			return tx.Redeemed(id, now, e)
-		}
-		g.counts, g.bucket = true, open.Bearer
-		if free {
-			open.Left -= g.Plan.Bytes
-			return errors.Join(tx.Record(e), tx.SetGrant(open))
-		}
-		if open, err = s.open(g, b, now); err != nil {
-			return err
-		}
-		return errors.Join(tx.Redeemed(id, now, e), tx.SetGrant(open))
+		return s.record(tx, g, b, open, refusal)
 	})
 	if err == nil && refusal != "" {
 		err = refused(refusal)
 	}
 	return g, err
+}
+
+// question is what a link asks of those who have not answered yet: ErrAsk and
+// errAsksPassword say that they are to be asked.
+func (g *Grant) question(b Bearer, proved PasswordHash) (Refusal, error) {
+	switch {
+	case b.Person && !b.Answered && g.asks():
+		return "", ErrAsk
+	case g.Link.Password == "":
+		return "", nil
+	case proved == "":
+		return "", errAsksPassword
+	case proved != g.Link.Password:
+		return WrongPassword, nil
+	}
+	return "", nil
+}
+
+// record writes a decision, with what follows from it: one more download, or
+// less that is left of an open grant.
+func (s *Service) record(tx Tx, g *Grant, b Bearer, open OpenGrant, refusal Refusal) (err error) {
+	e := s.linkEntry(g.bearer, LinkRedeemed, g.began, g.File, g.Link)
+	e.Key, e.Delivery = g.key, &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
+	switch {
+	case refusal != "":
+		e.Action, e.Outcome, e.Refusal, e.Delivery = LinkRefused, Refused, refusal, nil
+		return tx.Record(e)
+	case !g.Plan.spends():
+		return tx.Record(e)
+	case g.Link.MaxDownloads == 0:
+		return tx.Redeemed(g.Link.ID, g.began, e)
+	case open.LinkID != "":
+		open.Left -= g.Plan.Bytes
+		g.taken = open
+		return errors.Join(tx.Record(e), tx.SetGrant(open))
+	}
+	if g.taken, err = s.open(g, b, g.began); err != nil {
+		return err
+	}
+	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.taken))
 }
 
 func (p Plan) mode() DeliveryMode {
@@ -217,46 +232,57 @@ func (g *Grant) asks() bool {
 	return g.Plan.spends() && (g.Link.Password != "" || g.Link.MaxDownloads != 0)
 }
 
-// bearerOf names a bearer without keeping who they are: by the cookie they
-// have, else by their address and user agent.
-func bearerOf(link string, b Bearer) Digest {
-	if b.Cookie != "" {
-		return sha256.Sum256([]byte("cookie\x00" + link + "\x00" + b.Cookie))
-	}
+// Bearers are named without keeping who they are: by the cookie they have, or
+// by their address and user agent.
+
+func byCookie(link, cookie string) Digest {
+	return sha256.Sum256([]byte("cookie\x00" + link + "\x00" + cookie))
+}
+
+func byClient(link string, b Bearer) Digest {
 	return sha256.Sum256([]byte("client\x00" + link + "\x00" + b.Address.String() + "\x00" + b.Request.UserAgent))
 }
 
-// opened gives the grant that a bearer has open, or one of nothing.
-func (g *Grant) opened(r Reader, b Bearer, now time.Time) (open OpenGrant, err error) {
+// covered gives the grant by which an answer comes without counting, or one of
+// nothing. Whoever has it by its cookie has answered what the link asks.
+func (g *Grant) covered(r Reader, b Bearer, now time.Time) (open OpenGrant, answered bool, err error) {
 	if g.Link.MaxDownloads == 0 {
-		return OpenGrant{}, nil
+		return OpenGrant{}, false, nil
 	}
-	open, err = r.OpenGrant(g.Link.Ledger, g.Link.ID, bearerOf(g.Link.ID, b))
-	if CodeOf(err) == CodeNotFound || err == nil && !now.Before(open.Expires) {
-		return OpenGrant{}, nil
+	if b.Cookie != "" {
+		open, err = r.OpenGrant(g.Link.Ledger, g.Link.ID, byCookie(g.Link.ID, b.Cookie))
+		if err == nil && open.covers(g.Plan, now) {
+			return open, true, nil
+		}
 	}
-	return open, err
+	if err == nil || CodeOf(err) == CodeNotFound {
+		open, err = r.OpenGrant(g.Link.Ledger, g.Link.ID, byClient(g.Link.ID, b))
+	}
+	if CodeOf(err) == CodeNotFound || err == nil && !open.covers(g.Plan, now) {
+		return OpenGrant{}, false, nil
+	}
+	return open, false, err
 }
 
 // covers reports whether an answer comes without counting: parts do as long as
 // there are bytes left, and what has no bytes does.
-func (o OpenGrant) covers(p Plan) bool {
-	return o.LinkID != "" && (!p.spends() || p.Part && p.Bytes <= o.Left)
+func (o OpenGrant) covers(p Plan, now time.Time) bool {
+	return now.Before(o.Expires) && (!p.spends() || p.Part && p.Bytes <= o.Left)
 }
 
 // open opens a grant with a download that is counted: from it, and from the
 // parts that follow, half as much again as the file's size may be taken.
 func (s *Service) open(g *Grant, b Bearer, now time.Time) (OpenGrant, error) {
-	if b.Cookie = ""; b.Person {
+	bearer := byClient(g.Link.ID, b)
+	if b.Person {
 		var secret [16]byte
 		if _, err := io.ReadFull(s.random, secret[:]); err != nil {
 			return OpenGrant{}, err
 		}
-		b.Cookie = base64.RawURLEncoding.EncodeToString(secret[:])
-		g.Cookie = b.Cookie
+		g.Cookie = base64.RawURLEncoding.EncodeToString(secret[:])
+		bearer = byCookie(g.Link.ID, g.Cookie)
 	}
-	g.bucket = bearerOf(g.Link.ID, b)
-	return OpenGrant{LinkID: g.Link.ID, Bearer: g.bucket, Expires: now.Add(GrantLasts), Left: g.File.Size + g.File.Size/2 - g.Plan.Bytes}, nil
+	return OpenGrant{LinkID: g.Link.ID, Bearer: bearer, Expires: now.Add(GrantLasts), Left: g.File.Size + g.File.Size/2 - g.Plan.Bytes}, nil
 }
 
 func (g *Grant) load(r Reader, ledger LedgerID, id string) (k Key, err error) {
@@ -268,6 +294,9 @@ func (g *Grant) load(r Reader, ledger LedgerID, id string) (k Key, err error) {
 	}
 	if g.Link.KeyID != "" {
 		k, err = r.Key(ledger, g.Link.KeyID)
+	}
+	if err == nil && k.ID != "" {
+		g.key = &KeyPart{ID: k.ID, Name: k.Name}
 	}
 	return k, err
 }
@@ -284,10 +313,10 @@ func refuse(l Link, f File, k Key, now time.Time, b Bearer) Refusal {
 		return KeyRevoked
 	case l.Expired(now):
 		return Expired
-	case l.MaxDownloads != 0 && l.Downloads >= l.MaxDownloads:
-		return Exhausted
 	case !l.allows(b.Address):
 		return AddressNotAllowed
+	case l.MaxDownloads != 0 && l.Downloads >= l.MaxDownloads:
+		return Exhausted // the last, for a grant goes beyond it
 	}
 	return ""
 }

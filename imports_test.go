@@ -29,7 +29,7 @@ var directions = map[string][]string{
 	"console":    {"."},
 	"client":     {".", "api", "ledger"},
 	"anchor":     {"ledger"},
-	"sluicetest": {".", "ledger", "store", "blob", "server", "compat", "compat/stripe"},
+	"sluicetest": {".", "ledger", "store", "blob", "server", "compat", "compat/digitalriver", "compat/metorial", "compat/stripe"},
 	"cmd/sluice": {"*"},
 	"bench/*":    {"*"},
 }

@@ -100,6 +100,10 @@ type LinkChange struct {
 	Metadata     map[string]*string // merged; nil or "" removes a key
 	MaxDownloads *int64             // 0 lifts the limit
 	AllowedIPs   *[]netip.Prefix
+
+	// What contracts of vendors have beyond that:
+	ExpireNow     bool // its time runs out now, and it stays visible as expired; Lifetime and Expires are not looked at
+	ClearMetadata bool // before Metadata is merged
 }
 
 // Version names a state of the link for conditional requests. Downloads do
@@ -368,7 +372,10 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 
 func (ch LinkChange) apply(l *Link, now time.Time, longest time.Duration) error {
 	var v Invalid
-	if ch.Lifetime != nil || ch.Expires != nil {
+	switch {
+	case ch.ExpireNow:
+		l.Expires = next(now, l.Created)
+	case ch.Lifetime != nil || ch.Expires != nil:
 		var expires time.Time
 		if ch.Expires != nil {
 			expires = *ch.Expires
@@ -378,6 +385,9 @@ func (ch LinkChange) apply(l *Link, now time.Time, longest time.Duration) error 
 	if ch.Reason != nil {
 		l.Reason = *ch.Reason
 		validateText(&v, "reason", l.Reason, MaxReasonLen)
+	}
+	if ch.ClearMetadata {
+		l.Metadata = nil
 	}
 	if ch.Metadata != nil {
 		l.Metadata = l.Metadata.merge(ch.Metadata)
@@ -394,21 +404,36 @@ func (ch LinkChange) apply(l *Link, now time.Time, longest time.Duration) error 
 	return v.Err()
 }
 
+// EndLink ends a link as RevokeLink does, and gives it as it was, also when it
+// is asked for again with the same Once. It needs links:write.
+func (s *Service) EndLink(ctx context.Context, c Caller, fileID, id string) (Link, error) {
+	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Link, error) {
+		return s.endLink(tx, c, fileID, id, nil, now)
+	})
+}
+
 // RevokeLink ends a link for good. It needs links:write.
 func (s *Service) RevokeLink(ctx context.Context, c Caller, fileID, id string, want Versions) (Deleted, error) {
 	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
-		l, err := visibleLink(tx, c.Ledger, fileID, id)
-		if err != nil {
-			return Deleted{}, err
-		}
-		if err := want.check(l.Version()); err != nil {
-			return Deleted{}, err
-		}
-		f, err := tx.File(c.Ledger, l.FileID)
-		if err != nil {
-			return Deleted{}, err
-		}
-		l.Revoked, l.Ended, l.Updated = now, Revoked, next(now, l.Updated)
-		return Deleted{ID: id}, tx.UpdateLink(l, s.linkEntry(c, LinkEnded, now, f, l))
+		_, err := s.endLink(tx, c, fileID, id, want, now)
+		return Deleted{ID: id}, err
 	})
+}
+
+// endLink ends a link inside an Update, and gives it as it was.
+func (s *Service) endLink(tx Tx, c Caller, fileID, id string, want Versions, now time.Time) (Link, error) {
+	l, err := visibleLink(tx, c.Ledger, fileID, id)
+	if err != nil {
+		return Link{}, err
+	}
+	if err := want.check(l.Version()); err != nil {
+		return Link{}, err
+	}
+	f, err := tx.File(c.Ledger, l.FileID)
+	if err != nil {
+		return Link{}, err
+	}
+	was := l
+	l.Revoked, l.Ended, l.Updated = now, Revoked, next(now, l.Updated)
+	return was, tx.UpdateLink(l, s.linkEntry(c, LinkEnded, now, f, l))
 }

@@ -101,8 +101,8 @@ func vendorPurposes() (list []Purpose) {
 	pictures := []string{"image/gif", "image/jpeg", "image/png", "image/webp"}
 	for name, title := range map[string]string{
 		// Metorial
-		"user_image":         "Picture of a user",
-		"organization_image": "Picture of an organization",
+		"user_image":         "User image",
+		"organization_image": "Organization image",
 		// Digital River
 		"tax_document_customer_upload": "Tax document of a customer",
 		"customer_invoice":             "Customer invoice",

@@ -88,7 +88,7 @@ func New(c Config) (*Service, error) {
 	}
 	s.signers = signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin}
 	s.ids = newIDs(s.random)
-	s.delivered.room.L = &s.delivered.mu
+	s.delivered.room.L, s.delivered.hurry = &s.delivered.mu, make(chan struct{}, 1)
 	return s, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"log/slog"
 	"net/netip"
 	"path"
 	"strings"
@@ -32,7 +33,11 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	base := sluicetest.NewService(t)
+	return newFixtureOver(t, sluicetest.NewService(t))
+}
+
+func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
+	t.Helper()
 	signing, err := sluice.NewSigningKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -40,9 +45,10 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{T: t, base: base, store: &faultyStore{Store: base.Store}, ledger: base.Ledger(sluice.Test)}
 	f.config = sluice.Config{
 		Store: f.store, Blobs: base.Blobs, SigningKeys: []sluice.SigningKey{signing},
-		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now,
+		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now, Log: slog.New(slog.NewTextHandler(base.Log, nil)),
 	}
 	f.Service = f.withPurposes(nil)
+	t.Cleanup(f.flush)
 	f.caller = f.newCaller(f.ledger)
 	return f
 }

@@ -190,9 +190,11 @@ type Tx interface {
 // FileFilter narrows a list of files; its zero value narrows it to active ones.
 type FileFilter struct {
 	Purpose  string
+	Purposes []string // one of these
 	Filename string
 	Title    string
 	Type     string
+	Types    []string // one of these
 	SHA256   *Digest
 	Size     Range[int64]
 	Linked   *Resource
@@ -218,7 +220,8 @@ type LinkFilter struct {
 	Expires TimeRange
 	Expired *bool     // by Now
 	Revoked *bool     // ended before its time
-	Now     time.Time // with Expired
+	Over    *bool     // expired by Now, or ended before its time
+	Now     time.Time // with Expired and Over
 }
 
 // EntryFilter narrows a list of entries; its zero value narrows nothing.

@@ -15,10 +15,13 @@ packages=(
   'gcc             | command -v cc'                                      # the race detector links C,
   'libc6-dev       | echo "#include <stdlib.h>" | cc -E -'               # with its headers
   'curl            | command -v curl'                                    # the lines that serve prints are pasted
+  'wget            | command -v wget'                                    # downloads are resumed
   'nodejs          | command -v node'                                    # samples of seeds are run, in JavaScript
   'python3-requests | python3 -c "import requests"'                      # and in Python
   'chromium        | command -v chromium'                                # links are opened in it
   'postgresql      | command -v initdb || ls /usr/lib/postgresql/*/bin/initdb' # a server of its own for each test process
+  'sqlite3         | command -v sqlite3'                                 # the operator's commands are run,
+  'jq              | command -v jq'                                      # these two among them
   'golang-go       | command -v go || ls "$cache/$toolchain/bin/go"'     # any Go can fetch the one above
 )
 
@@ -122,4 +125,5 @@ part s3-server go build -C tools/versitygw -o /dev/null github.com/versity/versi
 part fsck go test -count=1 -timeout 3m -run '^TestFsck$' ./store # fills a log too large for the race detector
 part stripe-go in_go compat/clients/stripe-go
 part stripe-node in_node compat/clients/stripe-node test
+part metorial-node in_node compat/clients/metorial-node test
 part tests go test -race -count=1 -timeout 8m ./...

@@ -27,6 +27,7 @@ type Door struct {
 
 	// Head sets the headers of every answer, before anything is known of the
 	// request but its head: the vendor's name for the request id among them.
+	// Nil sets nothing.
 	Head func(h http.Header, r *http.Request, id string)
 
 	// Replayed marks an answer that was given before, for the request whose id

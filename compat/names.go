@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"mime"
 	"path"
 	"slices"
 	"strings"
@@ -38,6 +39,25 @@ var shortTypes = map[string]string{
 	"application/msword": "doc", "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
 	"application/vnd.ms-excel": "xls", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 	"application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+}
+
+// MediaTypes are the media types that files with a short type have. A file of
+// whose short type only its name tells has another one, so it may be missed.
+func MediaTypes(short string) (types []string) {
+	short = strings.ToLower(short)
+	byName := mime.TypeByExtension("." + short)
+	if t, _, _ := strings.Cut(byName, ";"); byName != "" && (shortTypes[t] == "" || shortTypes[t] == short) {
+		types = append(types, byName, t)
+	}
+	for t, s := range shortTypes {
+		if s == short {
+			types = append(types, t, t+"; charset=utf-8")
+		}
+	}
+	if len(types) == 0 {
+		types = []string{short} // which no file has
+	}
+	return types
 }
 
 // ShortType is the type of a file as vendors have it: pdf, csv, png. It is ""

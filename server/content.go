@@ -125,9 +125,9 @@ func parsePlace(digits string) (int64, bool) {
 }
 
 // precondition gives 412 or 304 when r is not to be carried out, in the order
-// of RFC 9110 section 13.2.2, else 0.
+// of RFC 9110 section 13.2.2, else 0. Only GET and HEAD get 304.
 func precondition(r *http.Request, f sluice.File) int {
-	h := r.Header
+	h, reads := r.Header, r.Method == http.MethodGet || r.Method == http.MethodHead
 	if lines := h.Values("If-Match"); len(lines) > 0 {
 		if !tagged(lines, f, false) {
 			return http.StatusPreconditionFailed
@@ -137,9 +137,12 @@ func precondition(r *http.Request, f sluice.File) int {
 	}
 	if lines := h.Values("If-None-Match"); len(lines) > 0 {
 		if tagged(lines, f, true) {
+			if !reads {
+				return http.StatusPreconditionFailed
+			}
 			return http.StatusNotModified
 		}
-	} else if since, ok := date(h, "If-Modified-Since"); ok && !modified(f).After(since) {
+	} else if since, ok := date(h, "If-Modified-Since"); ok && reads && !modified(f).After(since) {
 		return http.StatusNotModified
 	}
 	return 0

@@ -12,6 +12,7 @@ import (
 // may be as slow as it likes, as long as some of this one flows.
 const (
 	fileChunk   = 4 << 20  // to the kernel
+	copiedChunk = 64 << 10 // from what is no file of this machine
 	memoryChunk = 16 << 10 // from memory
 )
 
@@ -36,14 +37,18 @@ func (d *delivery) send(content io.ReadSeeker, p byteRange) error {
 	if at, err := content.Seek(p.from, io.SeekStart); err != nil || at != p.from {
 		return errors.Join(err, io.ErrUnexpectedEOF)
 	}
+	chunk := int64(copiedChunk)
 	file, _ := content.(*os.File)
+	if file != nil {
+		chunk = fileChunk
+	}
 	to, direct := d.to.(io.ReaderFrom)
 	if !direct {
 		to = plainCopy{d.to}
 	}
 	for left := p.length; left > 0; {
 		d.extend()
-		piece := &io.LimitedReader{R: content, N: min(left, fileChunk)}
+		piece := &io.LimitedReader{R: content, N: min(left, chunk)}
 		asked := piece.N
 		n, err := to.ReadFrom(piece)
 		d.sent, left = d.sent+n, left-n
@@ -69,11 +74,17 @@ func (d *delivery) sendBytes(content []byte, p byteRange) error {
 	for content = content[p.from : p.from+p.length]; len(content) > 0; {
 		d.extend()
 		n, err := d.to.Write(content[:min(len(content), memoryChunk)])
-		d.sent += int64(n)
-		if err != nil {
+		d.sent, content = d.sent+int64(n), content[n:]
+		if err == nil && len(content) == 0 { // the connection may not have the end yet
+			err = d.rc.Flush()
+		}
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = nil
+		}
+		if err != nil { // what of this piece went out is not known
+			d.sent -= int64(n)
 			return err
 		}
-		content = content[n:]
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -70,6 +71,10 @@ func isAttrChar(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0
 }
 
+// unescapes is what turns into a control character, a dot or a separator for a
+// program that decodes a name once too often, as wget does.
+var unescapes = regexp.MustCompile(`(?i)%([01][0-9a-f]|2[ef]|3a|5c|7f)`)
+
 // shownName makes a name harmless for whoever saves under it: no control
 // characters, none that reorder what is read, no separators of any system, no
 // dots that hide it, and no more than a file system takes. A long name keeps
@@ -86,6 +91,9 @@ func shownName(name string) string {
 		}
 		return r
 	}, name))
+	if strings.IndexByte(name, '%') >= 0 {
+		name = unescapes.ReplaceAllString(name, "_$1")
+	}
 	if len(name) > maxShownName {
 		ext := ""
 		if i := strings.LastIndexByte(name, '.'); i >= len(name)-16 {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"mime"
+	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -18,6 +19,8 @@ func TestAttachment(t *testing.T) {
 		"../../etc/passwd":          `attachment; filename="_.._etc_passwd"; filename*=UTF-8''_.._etc_passwd`,
 		`C:\autoexec.bat`:           `attachment; filename="C__autoexec.bat"; filename*=UTF-8''C__autoexec.bat`,
 		"100%25.txt":                `attachment; filename="100_25.txt"; filename*=UTF-8''100%2525.txt`,
+		"%2ebashrc":                 `attachment; filename="_2ebashrc"; filename*=UTF-8''_2ebashrc`,
+		"a%2F%5C%0a%20b":            `attachment; filename="a_2F_5C_0a_20b"; filename*=UTF-8''a_2F_5C_0a%2520b`,
 		".htaccess":                 `attachment; filename="htaccess"; filename*=UTF-8''htaccess`,
 		"a.exe. .":                  `attachment; filename="a.exe"; filename*=UTF-8''a.exe`,
 		"a\u2028b\u0085c\x00d\x7fe": `attachment; filename="abcde"; filename*=UTF-8''abcde`,
@@ -52,6 +55,9 @@ func FuzzAttachment(f *testing.F) {
 		shown := params["filename"]
 		if shown != shownName(name) || shown != shownName(shown) || shown == "" || len(shown) > maxShownName || !utf8.ValidString(shown) {
 			t.Fatalf("%q: shown as %q", name, shown)
+		}
+		if decoded, err := url.PathUnescape(shown); err == nil && strings.ContainsAny(decoded, "/\\\r\n\x00") {
+			t.Fatalf("%q: decoded once more it is %q", name, decoded)
 		}
 		if strings.ContainsAny(shown, "/\\:*?<>|\r\n\x00\u202e\u2066\u2028\ufeff") || strings.HasPrefix(shown, ".") {
 			t.Fatalf("%q: shown as %q", name, shown)

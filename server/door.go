@@ -84,7 +84,9 @@ func (s *Server) isPublic(r *http.Request) bool {
 func (d *door) enter(c *call, w http.ResponseWriter, r *http.Request) {
 	c.url = r.URL
 	c.guard(c.header)
-	d.Head(c.header, r, c.id)
+	if d.Head != nil {
+		d.Head(c.header, r, c.id)
+	}
 	if isClean(r) {
 		d.mux.ServeHTTP(w, r)
 	} else {

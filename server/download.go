@@ -144,6 +144,7 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 	h["Last-Modified"] = []string{modified(f).Format(http.TimeFormat)}
 	h["Accept-Ranges"] = acceptBytes
 	d := &delivery{to: w, rc: http.NewResponseController(w), stall: c.server.stall}
+	defer func() { c.sent = d.sent }() // also when content panics
 	var err error
 	if len(s.parts) == 1 {
 		h["Content-Type"] = []string{mediaType(f.Type)}
@@ -158,7 +159,6 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 	} else {
 		err = c.deliverParts(w, d, g, s)
 	}
-	c.sent = d.sent
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}

@@ -57,12 +57,6 @@ func newNamed(t *testing.T, from string) client {
 	return client{s, s.Secret}
 }
 
-// downloads gives how often a link was counted.
-func (c client) downloads(t *testing.T, id string) int64 {
-	t.Helper()
-	return c.link(t, id).Downloads
-}
-
 // TestBrowserAsksForPassword opens a link with a password, as people do who
 // mistype it, with JavaScript and without.
 func TestBrowserAsksForPassword(t *testing.T) {

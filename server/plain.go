@@ -208,6 +208,9 @@ func uploadParams(alone bool) (params []*huma.Param) {
 // describeAnswer describes what the form of a page that asks sends.
 func describeAnswer(ref *huma.OpenAPI, op *huma.Operation) {
 	describeDownload(ref, op)
+	op.Parameters = slices.DeleteFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "header" })
+	delete(op.Responses, "206")
+	delete(op.Responses, "304")
 	password := textSchema()
 	password.Description = "The password, when the link has one"
 	op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/x-www-form-urlencoded": {

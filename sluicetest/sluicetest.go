@@ -20,6 +20,8 @@ import (
 	"sluice"
 	"sluice/blob"
 	"sluice/compat"
+	"sluice/compat/digitalriver"
+	"sluice/compat/metorial"
 	"sluice/compat/stripe"
 	"sluice/ledger"
 	"sluice/server"
@@ -204,10 +206,9 @@ func (s *Service) entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range list.Data {
-			all = append([]sluice.Entry{e}, all...)
-		}
+		all = append(all, list.Data...)
 		if !list.More {
+			slices.Reverse(all)
 			return all
 		}
 		page.After = list.Data[len(list.Data)-1].ID
@@ -253,7 +254,10 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options))
 	s := &Server{URL: "http://" + ts.Listener.Addr().String(), listen: ts}
 	s.Service = newService(t, s.URL, database)
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
-	s.opts = server.Options{Log: slog.New(slog.NewTextHandler(s.Log, nil)), Rates: map[sluice.Mode]server.Rate{}, Doors: []compat.Door{stripe.Door()}}
+	s.opts = server.Options{
+		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Rates: map[sluice.Mode]server.Rate{},
+		Doors: []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()},
+	}
 	for _, f := range adjust {
 		f(&s.opts)
 	}

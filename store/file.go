@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"sluice"
@@ -67,10 +69,42 @@ func (r *reader) File(l sluice.LedgerID, id string) (sluice.File, error) {
 }
 
 func (r *reader) Files(l sluice.LedgerID, f sluice.FileFilter, p sluice.Page) (sluice.List[sluice.File], error) {
-	return list(r, l, fileListing(f), moments(f.Created), p, func(f *sluice.File) []any {
+	var lists []listing
+	for _, one := range eachOf(f) {
+		lists = append(lists, fileListing(one))
+	}
+	return merged(r, l, lists, moments(f.Created), p, func(f *sluice.File) []any {
 		f.Ledger = l
 		return fileFields(f)
-	})
+	}, func(a, b sluice.File) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID)) })
+}
+
+// eachOf gives a filter for each purpose and type that a filter allows, so that
+// each is read by its index.
+func eachOf(f sluice.FileFilter) (each []sluice.FileFilter) {
+	for _, purpose := range oneOf(f.Purpose, f.Purposes) {
+		for _, t := range oneOf(f.Type, f.Types) {
+			one := f
+			one.Purpose, one.Type = purpose, t
+			each = append(each, one)
+		}
+	}
+	return each
+}
+
+// oneOf gives what a value may be: the one, one of the list, or with both the
+// one if the list has it. An empty one and no list allow all.
+func oneOf(one string, list []string) []string {
+	if len(list) == 0 {
+		return []string{one}
+	}
+	var both []string
+	for _, value := range list {
+		if (one == "" || one == value) && value != "" && !slices.Contains(both, value) {
+			both = append(both, value)
+		}
+	}
+	return both
 }
 
 func fileListing(f sluice.FileFilter) listing {

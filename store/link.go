@@ -177,7 +177,7 @@ func linksExpire(f sluice.LinkFilter) interval {
 	if f.Expired != nil && *f.Expired {
 		expires.to = min(expires.to, f.Now.UnixMicro()+1)
 	}
-	if f.Expired != nil && !*f.Expired {
+	if f.Expired != nil && !*f.Expired || f.Over != nil && !*f.Over {
 		expires.from = max(expires.from, f.Now.UnixMicro()+1)
 	}
 	return expires
@@ -194,9 +194,17 @@ func linkListing(f sluice.LinkFilter) listing {
 	default:
 		q.where += " AND ended = ''"
 	}
+	switch {
+	case f.Over == nil:
+	case *f.Over:
+		q.and("(ended <> '' OR expires <=", f.Now.UnixMicro())
+		q.where += ")"
+	default:
+		q.where += " AND ended = ''"
+	}
 	switch expires := linksExpire(f); {
 	case expires == everything:
-	case f.Expires == (sluice.TimeRange{}) && !*f.Expired:
+	case f.Expires == (sluice.TimeRange{}) && (f.Expired == nil || !*f.Expired):
 		q.and("(expires IS NULL OR expires >=", expires.from)
 		q.where += ")"
 	default:

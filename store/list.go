@@ -173,22 +173,48 @@ func (q *listing) cursor(r *reader, ledger int64, p sluice.Page, s *span) error 
 
 // list reads one page; fields says where a row goes.
 func list[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sluice.Page, fields func(*T) []any) (sluice.List[T], error) {
-	if err := pageable(p); err != nil {
-		return sluice.List[T]{}, err
-	}
-	ledger, err := r.ledgerID(l)
-	if err != nil {
-		return sluice.List[T]{}, err
-	}
-	s := q.within(created)
-	if err := q.cursor(r, ledger, p, &s); err != nil {
-		return sluice.List[T]{}, err
-	}
-	rows, err := many(r, fields, q.query(p.Up()), q.args(ledger, s, p.Limit+1)...)
+	rows, err := rowsFrom(r, l, q, created, p, fields)
 	if err != nil {
 		return sluice.List[T]{}, err
 	}
 	return pageFrom(rows, p), nil
+}
+
+// merged reads one page of several lists that have nothing in common, each by
+// its own index: at most that many times the rows of a page.
+func merged[T any](r *reader, l sluice.LedgerID, lists []listing, created interval, p sluice.Page, fields func(*T) []any, newestFirst func(a, b T) int) (sluice.List[T], error) {
+	var all []T
+	for _, q := range lists {
+		rows, err := rowsFrom(r, l, q, created, p, fields)
+		if err != nil {
+			return sluice.List[T]{}, err
+		}
+		all = append(all, rows...)
+	}
+	slices.SortFunc(all, func(a, b T) int {
+		if p.Up() {
+			return newestFirst(b, a)
+		}
+		return newestFirst(a, b)
+	})
+	return pageFrom(all[:min(len(all), p.Limit+1)], p), nil
+}
+
+// rowsFrom reads the rows from a page's cursor on, one more than it holds when
+// there are more.
+func rowsFrom[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sluice.Page, fields func(*T) []any) ([]T, error) {
+	if err := pageable(p); err != nil {
+		return nil, err
+	}
+	ledger, err := r.ledgerID(l)
+	if err != nil {
+		return nil, err
+	}
+	s := q.within(created)
+	if err := q.cursor(r, ledger, p, &s); err != nil {
+		return nil, err
+	}
+	return many(r, fields, q.query(p.Up()), q.args(ledger, s, p.Limit+1)...)
 }
 
 func pageable(p sluice.Page) error {

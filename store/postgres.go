@@ -111,11 +111,20 @@ func openPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options, gro
 		"idle_in_transaction_session_timeout": milliseconds(frozenWriter),
 		"lock_timeout":                        milliseconds(lockWait), "statement_timeout": milliseconds(statementTime),
 	})
-	readDB := patient(config, map[string]string{
+	readDB := patient(readOnly(config), map[string]string{
 		"idle_in_transaction_session_timeout": milliseconds(frozenReader), "statement_timeout": milliseconds(statementTime),
-		"default_transaction_read_only": "on",
 	})
 	return newStore(postgresDialect, db, readDB, postgresReaders, group, 0, opts), nil
+}
+
+// readOnly has connections write nothing, from after they were made: before, a
+// URL with target_session_attrs=read-write would take the server for a standby.
+func readOnly(config *pgx.ConnConfig) *pgx.ConnConfig {
+	c := config.Copy()
+	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		return conn.Exec(ctx, "SET default_transaction_read_only = on").Close()
+	}
+	return c
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }

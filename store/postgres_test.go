@@ -165,6 +165,29 @@ func migrating(t *testing.T, url string) {
 
 // TestPostgresSessions asks the connections what they promise, of a server that
 // was told to promise less.
+// A URL of several hosts asks for the one that can be written to. Readers find
+// it too, and still cannot write.
+func TestPostgresReadWrite(t *testing.T) {
+	u, err := url.Parse(NewPostgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("target_session_attrs", "read-write")
+	u.RawQuery = q.Encode()
+	s, err := openPostgresURL(u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.View(ctx, func(r sluice.Reader) error { _, err := r.SigningKeys(); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.readDB.Exec("UPDATE probe SET n = n + 1"); err == nil {
+		t.Error("a reader has written")
+	}
+}
+
 func TestPostgresSessions(t *testing.T) {
 	s := openAnother(t, NewPostgres(t)+"&options=-c%20synchronous_commit%3Doff")
 	show := func(c *conn, name string) (value string) {

@@ -84,6 +84,8 @@ func fileLists() (lists []listed[sluice.File]) {
 	singles := createdIn(func(f *sluice.FileFilter, r sluice.TimeRange) { f.Created = r })
 	filters := combined([]narrowing[sluice.FileFilter]{
 		{"purpose", func(f *sluice.FileFilter) { f.Purpose = "report" }},
+		{"purposes", func(f *sluice.FileFilter) { f.Purposes = []string{"invoice", "export", "report", "invoice"} }},
+		{"types", func(f *sluice.FileFilter) { f.Types = []string{"image/png", "text/csv"} }},
 		{"filename", func(f *sluice.FileFilter) { f.Filename = "b.pdf" }},
 		{"title", func(f *sluice.FileFilter) { f.Title = "a title" }},
 		{"type", func(f *sluice.FileFilter) { f.Type = "text/plain" }},
@@ -106,7 +108,8 @@ func fileLists() (lists []listed[sluice.File]) {
 			name: "files " + n.name,
 			list: func(r sluice.Reader, p sluice.Page) (sluice.List[sluice.File], error) { return r.Files(live, f, p) },
 			has: func(x sluice.File) bool {
-				return x.Active() == (f.Status == sluice.ActiveFiles) && (f.Purpose == "" || x.Purpose == f.Purpose) && (f.Filename == "" || x.Filename == f.Filename) &&
+				return x.Active() == (f.Status == sluice.ActiveFiles) && (f.Purpose == "" || x.Purpose == f.Purpose) &&
+					(f.Purposes == nil || slices.Contains(f.Purposes, x.Purpose)) && (f.Types == nil || slices.Contains(f.Types, x.Type)) && (f.Filename == "" || x.Filename == f.Filename) &&
 					(f.Title == "" || x.Title == f.Title) && (f.Type == "" || x.Type == f.Type) && (f.SHA256 == nil || x.SHA256 == *f.SHA256) && inSize(f.Size, x.Size) &&
 					(f.Linked == nil || slices.Contains(x.Linked, *f.Linked)) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) && within(f.Created, x.Created)
 			},
@@ -123,6 +126,9 @@ func linkLists() (lists []listed[sluice.Link]) {
 	expired := func(name string, is bool, now time.Time) narrowing[sluice.LinkFilter] {
 		return narrowing[sluice.LinkFilter]{name, func(f *sluice.LinkFilter) { f.Expired, f.Now = &is, now }}
 	}
+	over := func(name string, is bool, now time.Time) narrowing[sluice.LinkFilter] {
+		return narrowing[sluice.LinkFilter]{name, func(f *sluice.LinkFilter) { f.Over, f.Now = &is, now }}
+	}
 	filters := combined([]narrowing[sluice.LinkFilter]{
 		{"file", func(f *sluice.LinkFilter) { f.FileID = "file_1" }},
 		{"ids", func(f *sluice.LinkFilter) { f.IDs = []string{"link_1", "link_19", "link_7", "link_6"} }},
@@ -130,6 +136,10 @@ func linkLists() (lists []listed[sluice.Link]) {
 		expired("not expired", false, after(9)),
 		expired("expired later", true, epoch.Add(10*time.Hour)),
 		expired("not expired later", false, epoch.Add(10*time.Hour)),
+		over("over", true, after(9)),
+		over("not over", false, after(9)),
+		over("over later", true, epoch.Add(10*time.Hour)),
+		over("not over later", false, epoch.Add(10*time.Hour)),
 		{"revoked", func(f *sluice.LinkFilter) { f.Revoked = ptr(true) }},
 		{"not revoked", func(f *sluice.LinkFilter) { f.Revoked = ptr(false) }},
 		{"expires between", func(f *sluice.LinkFilter) { f.Expires = sluice.TimeRange{GT: ptr(after(5)), LTE: ptr(after(11))} }},
@@ -144,6 +154,7 @@ func linkLists() (lists []listed[sluice.Link]) {
 			has: func(x sluice.Link) bool {
 				return x.Ended != sluice.Revoked && (f.FileID == "" || x.FileID == f.FileID) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) &&
 					(f.Expired == nil || *f.Expired == x.Expired(f.Now)) && (f.Revoked == nil || *f.Revoked == !x.Revoked.IsZero()) &&
+					(f.Over == nil || *f.Over == (x.Expired(f.Now) || !x.Revoked.IsZero())) &&
 					(f.Expires == (sluice.TimeRange{}) || !x.Expires.IsZero() && within(f.Expires, x.Expires)) && within(f.Created, x.Created)
 			},
 		})

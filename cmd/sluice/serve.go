@@ -18,6 +18,8 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/compat/digitalriver"
+	"sluice/compat/metorial"
 	"sluice/compat/stripe"
 	"sluice/server"
 )
@@ -40,8 +42,9 @@ type serveCommand struct {
 	anchorFlags
 }
 
-// How long an orderly stop waits for downloads and uploads to end.
-const stopGrace = 30 * time.Second
+// How long an orderly stop waits for downloads and uploads to end; a test
+// waits less.
+var stopGrace = 30 * time.Second
 
 // gcPercent has the garbage collector wait until the heap, which is small, has
 // grown to five times what is in use: a fifth of the time of a download went
@@ -142,7 +145,7 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 }
 
 // doors are the vendors' wire contracts that are served beside the native API.
-func doors() []compat.Door { return []compat.Door{stripe.Door()} }
+func doors() []compat.Door { return []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()} }
 
 func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
 	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies, From: s.From, Doors: doors()}

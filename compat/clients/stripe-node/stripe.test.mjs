@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import Stripe from 'stripe';
-import {client, start} from './server.mjs';
+import {start} from '../server.mjs';
+import {client} from './client.mjs';
 
 const now = () => Math.floor(Date.now() / 1000);
 const endless = ['--no-rate-limit', '--max-link-lifetime', 'none'];

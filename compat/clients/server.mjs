@@ -1,4 +1,4 @@
-// Starts Sluice servers for the tests: the binary is built from this repository,
+// Starts Sluice servers for the tests of clients for Node: the binary is built from this repository,
 // or is the one that SLUICE_BINARY names.
 import {execFileSync, spawn} from 'node:child_process';
 import {mkdtempSync, rmSync} from 'node:fs';
@@ -6,10 +6,9 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
-import Stripe from 'stripe';
 
-const root = fileURLToPath(new URL('../../../', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'sluice-stripe-node-'));
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'sluice-clients-'));
 let binary = process.env.SLUICE_BINARY;
 if (!binary) {
   binary = join(folder, 'sluice');
@@ -38,10 +37,4 @@ export async function start(t, ...flags) {
     execFileSync(binary, ['key', 'create', '--json', '--data', data, '--mode', 'test', '--name', 'test', ...more]),
   ).secret;
   return {url, key, newKey};
-}
-
-// client is Stripe's client with another address, and nothing else changed.
-export function client({url}, key) {
-  const {hostname, port} = new URL(url);
-  return new Stripe(key, {host: hostname, port, protocol: 'http', maxNetworkRetries: 0, telemetry: false});
 }

@@ -1,0 +1,143 @@
+package compat
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"sluice"
+)
+
+// Object is the members of a JSON object (RFC 8259) in the body of a request.
+// Like a Form it is read by asking for what it may hold.
+type Object struct {
+	members map[string]json.RawMessage
+	asked   map[string]bool
+	invalid *sluice.Invalid
+}
+
+// ReadObject reads a body that holds one JSON object, at most limit bytes
+// long; an empty one stands for an object without members. Failures of members
+// are noted in v.
+func ReadObject(c Call, limit int64, v *sluice.Invalid) (*Object, error) {
+	data, err := c.Body(limit)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > 0 && !IsJSON(c.Request()) {
+		return nil, sluice.Errorf(sluice.CodeUnsupportedType, "the body is sent as application/json")
+	}
+	return parseObject(data, v)
+}
+
+func parseObject(data []byte, v *sluice.Invalid) (*Object, error) {
+	o := &Object{asked: map[string]bool{}, invalid: v}
+	if len(data) == 0 {
+		return o, nil
+	}
+	if err := json.Unmarshal(data, &o.members); err != nil || !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+		return nil, sluice.Errorf(sluice.CodeValidation, "the body is not one JSON object")
+	}
+	return o, nil
+}
+
+// IsJSON reports whether a request declares its body as application/json.
+func IsJSON(r *http.Request) bool {
+	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && t == "application/json"
+}
+
+// Text gives a member that is a string, and whether it is there. One that is
+// not a string is noted with the code of Mistyped(want, …).
+func (o *Object) Text(name, want string) (text string, given bool) {
+	o.asked[name] = true
+	raw, given := o.members[name]
+	if !given {
+		return "", false
+	}
+	if kindOf(raw) != "string" || json.Unmarshal(raw, &text) != nil {
+		o.invalid.Add(name, Mistyped(want, kindOf(raw)), "%s is a %s, not %s", name, want, kindOf(raw))
+		return "", false
+	}
+	return text, true
+}
+
+// Pairs gives a member that is a flat map, whose values are strings, or
+// numbers and booleans as they are written.
+func (o *Object) Pairs(name string) map[string]string {
+	o.asked[name] = true
+	raw, given := o.members[name]
+	if !given {
+		return nil
+	}
+	var members map[string]json.RawMessage
+	if kindOf(raw) != "object" || json.Unmarshal(raw, &members) != nil {
+		o.invalid.Add(name, Mistyped("object", kindOf(raw)), "%s is an object, not %s", name, kindOf(raw))
+		return nil
+	}
+	pairs := map[string]string{}
+	for key, value := range members {
+		var text string
+		switch kind := kindOf(value); kind {
+		case "string":
+			if err := json.Unmarshal(value, &text); err != nil {
+				o.invalid.Add(name+"."+clip(key), "invalid", "%s is no string", clip(key))
+			}
+		case "number", "boolean":
+			text = string(value)
+		default:
+			o.invalid.Add(name+"."+clip(key), Mistyped("string", kind), "the value of %s is a string, not %s", clip(key), kind)
+		}
+		pairs[key] = text
+	}
+	return pairs
+}
+
+// Unknown gives the names of the members that nobody asked for, in order.
+func (o *Object) Unknown() (names []string) {
+	for name := range o.members {
+		if !o.asked[name] {
+			names = append(names, clip(name))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Has reports whether there is a member, be it null.
+func (o *Object) Has(name string) bool {
+	_, given := o.members[name]
+	return given
+}
+
+func kindOf(raw json.RawMessage) string {
+	switch {
+	case len(raw) == 0 || raw[0] == 'n':
+		return "null"
+	case raw[0] == '"':
+		return "string"
+	case raw[0] == '{':
+		return "object"
+	case raw[0] == '[':
+		return "array"
+	case raw[0] == 't' || raw[0] == 'f':
+		return "boolean"
+	}
+	return "number"
+}
+
+const mistyped = "type:"
+
+// Mistyped is the code of a failure: a value of another type than it must have.
+func Mistyped(want, got string) string { return fmt.Sprintf("%s%s:%s", mistyped, want, got) }
+
+// IsMistyped takes a code of Mistyped apart.
+func IsMistyped(code string) (want, got string, ok bool) {
+	rest, ok := strings.CutPrefix(code, mistyped)
+	want, got, _ = strings.Cut(rest, ":")
+	return want, got, ok
+}
