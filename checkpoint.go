@@ -321,24 +321,31 @@ func (s *Service) Tile(ctx context.Context, c Caller, t ledger.Tile) (data []byt
 		if err != nil {
 			return err
 		}
-		if t.Level == ledger.EntriesLevel {
-			data, err = bundle(r, c.Ledger, t)
-			return err
-		}
-		tiles, err := r.Tiles(c.Ledger, []ledger.Tile{t})
-		if err == nil {
-			data = tiles[0][:t.Width*ledger.HashSize]
-		}
+		data, err = storedTile(r, c.Ledger, t)
 		return err
 	})
 	return data, err
 }
 
+// storedTile gives a hash tile, or a bundle of entries, at exactly its width.
+func storedTile(r Reader, l LedgerID, t ledger.Tile) ([]byte, error) {
+	if t.Level == ledger.EntriesLevel {
+		return bundle(r, l, t)
+	}
+	tiles, err := r.Tiles(l, []ledger.Tile{t})
+	if err != nil {
+		return nil, err
+	}
+	return tiles[0][:t.Width*ledger.HashSize], nil
+}
+
+var errMissingEntry = errors.New("an entry is missing")
+
 func bundle(r Reader, l LedgerID, t ledger.Tile) (data []byte, err error) {
 	from, to := t.Entries()
 	leaves, err := r.Leaves(l, from, int(to-from))
 	if err == nil && int64(len(leaves)) < to-from {
-		err = fmt.Errorf("entry %d is missing", from+int64(len(leaves)))
+		err = fmt.Errorf("%w: %d", errMissingEntry, from+int64(len(leaves)))
 	}
 	for _, e := range leaves {
 		if err == nil {

@@ -39,14 +39,14 @@ func TestReadFile(t *testing.T) {
 	wantCode(t, err, sluice.CodeNotFound)
 }
 
-// TestEditLink lets the time of a link run out: it is seen as expired, and
+// TestExpireNow lets the time of a link run out: it is seen as expired, and
 // opens nothing.
-func TestEditLink(t *testing.T) {
+func TestExpireNow(t *testing.T) {
 	f := newFixture(t)
 	link, token := f.mintAs(sluice.NewLink{FileID: f.upload("hello").ID, Metadata: sluice.Metadata{"old": "v"}})
 	f.base.Clock.Advance(time.Second)
 	value := "v"
-	got, err := f.EditLink(ctx, f.caller, link.ID, sluice.LinkEdit{LinkChange: sluice.LinkChange{Metadata: map[string]*string{"k": &value}}, ExpireNow: true, ClearMetadata: true})
+	got, err := f.UpdateLink(ctx, f.caller, "", link.ID, nil, sluice.LinkChange{Metadata: map[string]*string{"k": &value}, ExpireNow: true, ClearMetadata: true})
 	if err != nil || !got.Expired(f.Now()) || got.Metadata["k"] != "v" || len(got.Metadata) != 1 {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -55,15 +55,15 @@ func TestEditLink(t *testing.T) {
 	}
 	_, err = f.redeem(token)
 	wantCode(t, err, sluice.CodeGone)
-	_, err = f.EditLink(ctx, f.caller, link.ID, sluice.LinkEdit{ExpireNow: true})
+	_, err = f.UpdateLink(ctx, f.caller, "", link.ID, nil, sluice.LinkChange{ExpireNow: true})
 	wantCode(t, err, sluice.CodeLinkExpired)
-	_, err = f.EditLink(ctx, f.newCaller(f.ledger, sluice.LinksRead), link.ID, sluice.LinkEdit{ExpireNow: true})
+	_, err = f.UpdateLink(ctx, f.newCaller(f.ledger, sluice.LinksRead), "", link.ID, nil, sluice.LinkChange{ExpireNow: true})
 	wantCode(t, err, sluice.CodeForbidden)
 
 	link, _ = f.mint(f.upload("hello"))
 	if _, err := f.RevokeLink(ctx, f.caller, "", link.ID, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.EditLink(ctx, f.caller, link.ID, sluice.LinkEdit{ExpireNow: true})
+	_, err = f.UpdateLink(ctx, f.caller, "", link.ID, nil, sluice.LinkChange{ExpireNow: true})
 	wantCode(t, err, sluice.CodeNotFound)
 }

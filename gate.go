@@ -160,52 +160,61 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 		if err != nil {
 			return err
 		}
-		free := open.LinkID != ""
 		refusal = refuse(g.Link, g.File, k, now, b)
-		if refusal == Exhausted && free {
+		if refusal == Exhausted && open.LinkID != "" {
 			refusal = ""
 		}
 		if refusal == "" && !answered {
-			if b.Person && !b.Answered && g.asks() {
-				return ErrAsk
-			}
-			switch {
-			case g.Link.Password == "":
-			case proved == "":
-				return errAsksPassword
-			case proved != g.Link.Password:
-				refusal = WrongPassword
+			if refusal, err = g.question(b, proved); err != nil {
+				return err
 			}
 		}
-		e := s.linkEntry(g.bearer, LinkRedeemed, now, g.File, g.Link)
-		e.Delivery = &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
-		if k.ID != "" {
-			g.key = &KeyPart{ID: k.ID, Name: k.Name}
-			e.Key = g.key
-		}
-		switch {
-		case refusal != "":
-			e.Action, e.Outcome, e.Refusal, e.Delivery = LinkRefused, Refused, refusal, nil
-			return tx.Record(e)
-		case !g.Plan.spends():
-			return tx.Record(e)
-		case g.Link.MaxDownloads == 0:
-			return tx.Redeemed(id, now, e)
-		}
-		if free {
-			open.Left -= g.Plan.Bytes
-			g.taken = open
-			return errors.Join(tx.Record(e), tx.SetGrant(open))
-		}
-		if g.taken, err = s.open(g, b, now); err != nil {
-			return err
-		}
-		return errors.Join(tx.Redeemed(id, now, e), tx.SetGrant(g.taken))
+		return s.record(tx, g, b, open, refusal)
 	})
 	if err == nil && refusal != "" {
 		err = refused(refusal)
 	}
 	return g, err
+}
+
+// question is what a link asks of those who have not answered yet: ErrAsk and
+// errAsksPassword say that they are to be asked.
+func (g *Grant) question(b Bearer, proved PasswordHash) (Refusal, error) {
+	switch {
+	case b.Person && !b.Answered && g.asks():
+		return "", ErrAsk
+	case g.Link.Password == "":
+		return "", nil
+	case proved == "":
+		return "", errAsksPassword
+	case proved != g.Link.Password:
+		return WrongPassword, nil
+	}
+	return "", nil
+}
+
+// record writes a decision, with what follows from it: one more download, or
+// less that is left of an open grant.
+func (s *Service) record(tx Tx, g *Grant, b Bearer, open OpenGrant, refusal Refusal) (err error) {
+	e := s.linkEntry(g.bearer, LinkRedeemed, g.began, g.File, g.Link)
+	e.Key, e.Delivery = g.key, &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
+	switch {
+	case refusal != "":
+		e.Action, e.Outcome, e.Refusal, e.Delivery = LinkRefused, Refused, refusal, nil
+		return tx.Record(e)
+	case !g.Plan.spends():
+		return tx.Record(e)
+	case g.Link.MaxDownloads == 0:
+		return tx.Redeemed(g.Link.ID, g.began, e)
+	case open.LinkID != "":
+		open.Left -= g.Plan.Bytes
+		g.taken = open
+		return errors.Join(tx.Record(e), tx.SetGrant(open))
+	}
+	if g.taken, err = s.open(g, b, g.began); err != nil {
+		return err
+	}
+	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.taken))
 }
 
 func (p Plan) mode() DeliveryMode {
@@ -285,6 +294,9 @@ func (g *Grant) load(r Reader, ledger LedgerID, id string) (k Key, err error) {
 	}
 	if g.Link.KeyID != "" {
 		k, err = r.Key(ledger, g.Link.KeyID)
+	}
+	if err == nil && k.ID != "" {
+		g.key = &KeyPart{ID: k.ID, Name: k.Name}
 	}
 	return k, err
 }

@@ -100,6 +100,10 @@ type LinkChange struct {
 	Metadata     map[string]*string // merged; nil or "" removes a key
 	MaxDownloads *int64             // 0 lifts the limit
 	AllowedIPs   *[]netip.Prefix
+
+	// What contracts of vendors have beyond that:
+	ExpireNow     bool // its time runs out now, and it stays visible as expired; Lifetime and Expires are not looked at
+	ClearMetadata bool // before Metadata is merged
 }
 
 // Version names a state of the link for conditional requests. Downloads do
@@ -368,7 +372,10 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 
 func (ch LinkChange) apply(l *Link, now time.Time, longest time.Duration) error {
 	var v Invalid
-	if ch.Lifetime != nil || ch.Expires != nil {
+	switch {
+	case ch.ExpireNow:
+		l.Expires = next(now, l.Created)
+	case ch.Lifetime != nil || ch.Expires != nil:
 		var expires time.Time
 		if ch.Expires != nil {
 			expires = *ch.Expires
@@ -378,6 +385,9 @@ func (ch LinkChange) apply(l *Link, now time.Time, longest time.Duration) error 
 	if ch.Reason != nil {
 		l.Reason = *ch.Reason
 		validateText(&v, "reason", l.Reason, MaxReasonLen)
+	}
+	if ch.ClearMetadata {
+		l.Metadata = nil
 	}
 	if ch.Metadata != nil {
 		l.Metadata = l.Metadata.merge(ch.Metadata)
@@ -392,6 +402,14 @@ func (ch LinkChange) apply(l *Link, now time.Time, longest time.Duration) error 
 		validateAllowedIPs(&v, l.AllowedIPs)
 	}
 	return v.Err()
+}
+
+// EndLink ends a link as RevokeLink does, and gives it as it was, also when it
+// is asked for again with the same Once. It needs links:write.
+func (s *Service) EndLink(ctx context.Context, c Caller, fileID, id string) (Link, error) {
+	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Link, error) {
+		return s.endLink(tx, c, fileID, id, nil, now)
+	})
 }
 
 // RevokeLink ends a link for good. It needs links:write.

@@ -71,11 +71,16 @@ func (s *Service) ExportDisclosures(ctx context.Context, c Caller, upTo int64) (
 	if err := s.recordExport(ctx, c, ExportDisclosures); err != nil {
 		return nil, err
 	}
+	return s.disclosures(ctx, c.Ledger, upTo), nil
+}
+
+// disclosures gives those of the first entries of a ledger, in order.
+func (s *Service) disclosures(ctx context.Context, l LedgerID, upTo int64) iter.Seq2[ledger.Disclosure, error] {
 	return func(yield func(ledger.Disclosure, error) bool) {
 		for from := int64(0); from < upTo; {
 			var leaves []SealedEntry
 			err := s.store.View(ctx, func(r Reader) (err error) {
-				leaves, err = r.Leaves(c.Ledger, from, int(min(leafBatch, upTo-from)))
+				leaves, err = r.Leaves(l, from, int(min(leafBatch, upTo-from)))
 				return err
 			})
 			if err != nil {
@@ -99,7 +104,7 @@ func (s *Service) ExportDisclosures(ctx context.Context, c Caller, upTo int64) (
 				from++
 			}
 		}
-	}, nil
+	}
 }
 
 // ExportEntries gives the entries that a filter lets through, newest first, for

@@ -35,10 +35,16 @@ type S3Server struct {
 	input     io.Closer // of cmd: its end ends the server
 }
 
-// S3 starts a server with an empty bucket that ends with the test, and makes
-// the environment the only place with credentials. Where the server cannot be
-// built the test is skipped, and under CI=true it fails.
-func S3(t testing.TB) *S3Server {
+// S3 gives the URL of an empty prefix of a bucket on a server of NewS3Server.
+func S3(t testing.TB) string {
+	t.Helper()
+	return NewS3Server(t).URL("files")
+}
+
+// NewS3Server starts a server with an empty bucket that ends with the test, and
+// makes the environment the only place with credentials. Where the server cannot
+// be built the test is skipped, and under CI=true it fails.
+func NewS3Server(t testing.TB) *S3Server {
 	t.Helper()
 	tool, err := s3Tool()
 	if err != nil && os.Getenv("CI") != "true" {

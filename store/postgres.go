@@ -64,17 +64,28 @@ const postgresReaders = 8
 // OpenPostgres opens a database of a PostgreSQL server, which must be there,
 // given by the URL or the keywords that libpq understands. Any number of
 // processes may share it. A schema newer than this binary knows is refused, and
-// so is a server that does not keep what it commits, or not every text.
+// so is a server that does not keep what it commits, or not every text, and a
+// database that a Move has not finished to fill.
 //
 // It needs sessions of its own: a pooler between it and the server must not
 // hand them to others between two transactions.
 func OpenPostgres(ctx context.Context, url string, opts Options) (*Store, error) {
-	opts = opts.complete()
+	return openURL(ctx, url, opts.complete(), refuseMarked)
+}
+
+// openURL opens a database as OpenPostgres does, unless check, if there
+// is one, refuses it.
+func openURL(ctx context.Context, url string, opts Options, check func(context.Context, *Store) error) (*Store, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil { // which might show the password
 		return nil, errors.New("the URL of the database cannot be read: it should look like postgres://USER:PASSWORD@HOST:5432/DATABASE, with special characters of the password as %XX")
 	}
 	s, err := openPostgres(ctx, config, opts, maxGroup)
+	if err == nil && check != nil {
+		if err = check(ctx, s); err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open database %s of %s: %w", cmp.Or(config.Database, config.User), serverName(config), postgresReason(config, err))
 	}

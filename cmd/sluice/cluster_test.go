@@ -48,7 +48,7 @@ type node struct {
 func startCluster(t *testing.T, servers int) *cluster {
 	t.Helper()
 	proxy := lookNginx(t)
-	c := &cluster{postgres: sluicetest.NewPostgresServer(t), s3: sluicetest.S3(t)}
+	c := &cluster{postgres: sluicetest.NewPostgresServer(t), s3: sluicetest.NewS3Server(t)}
 	c.database = c.postgres.NewDatabase(t)
 	c.url = "http://" + sluicetest.FreeAddress(t)
 	dir := t.TempDir()

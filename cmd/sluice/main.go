@@ -28,6 +28,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server. On an empty data folder it makes an account and a first test key, and prints how to use them."`
 	Key     keyCommand     `cmd:"" help:"Make, list and revoke API keys, also while a server runs."`
 	Audit   auditCommand   `cmd:"" help:"Read, export, check and prove the audit log of a server."`
+	Migrate migrateCommand `cmd:"" help:"Move a one-machine installation to PostgreSQL and S3."`
 	Version versionCommand `cmd:"" help:"Print the version of this binary."`
 }
 

@@ -27,7 +27,7 @@ type redirecting struct {
 
 func startRedirecting(t *testing.T) *redirecting {
 	t.Helper()
-	s3 := sluicetest.S3(t)
+	s3 := sluicetest.NewS3Server(t)
 	public := strings.Replace(s3.Endpoint, "127.0.0.1", "localhost", 1)
 	p := startServer(t, filepath.Join(t.TempDir(), "data"), "--database-url", sluicetest.Postgres(t),
 		"--blob-url", s3.URL("redirected", "public_endpoint", public), "--delivery", "redirect", "--no-rate-limit")

@@ -17,7 +17,7 @@ import (
 // A server that cannot work does not start. It says why in one line, in which
 // there is no secret.
 func TestRefusedStart(t *testing.T) {
-	s3 := sluicetest.S3(t)
+	s3 := sluicetest.NewS3Server(t)
 	empty := sluicetest.Postgres(t)
 	used := sluicetest.Postgres(t)
 	secrets := filepath.Join(t.TempDir(), "secrets.json")

@@ -108,15 +108,15 @@ func updateLink(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	var edit sluice.LinkEdit
-	p.change(&edit)
+	var change sluice.LinkChange
+	p.change(&change)
 	ex := p.expand("file_link")
 	if err := p.done(); err != nil {
 		return err
 	}
 	r := c.Request()
 	id := r.PathValue("id")
-	l, err := c.Service().EditLink(r.Context(), c.Caller(), id, edit)
+	l, err := c.Service().UpdateLink(r.Context(), c.Caller(), "", id, nil, change)
 	if err != nil {
 		return noSuch(err, "file link", id, "id")
 	}
@@ -124,24 +124,24 @@ func updateLink(c compat.Call) error {
 }
 
 // change reads what to change of a link.
-func (p params) change(edit *sluice.LinkEdit) {
+func (p params) change(ch *sluice.LinkChange) {
 	switch text, given := p.Text("expires_at"); {
 	case !given:
 	case text == "now":
-		edit.ExpireNow = true
+		ch.ExpireNow = true
 	case text == "":
 		forever := sluice.Forever
-		edit.Lifetime = &forever
+		ch.Lifetime = &forever
 	default:
 		expires := p.moment("expires_at", text)
-		edit.Expires = &expires
+		ch.Expires = &expires
 	}
 	pairs, given := p.Map("metadata")
-	edit.ClearMetadata = given && pairs == nil
-	if given && !edit.ClearMetadata {
-		edit.Metadata = map[string]*string{}
+	ch.ClearMetadata = given && pairs == nil
+	if given && !ch.ClearMetadata {
+		ch.Metadata = map[string]*string{}
 		for key, value := range pairs {
-			edit.Metadata[key] = &value
+			ch.Metadata[key] = &value
 		}
 	}
 }
