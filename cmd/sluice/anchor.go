@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,13 +12,14 @@ import (
 
 	"sluice"
 	"sluice/anchor"
+	"sluice/blob"
 	"sluice/ledger"
 	"sluice/store"
 )
 
 // anchorFlags say where the checkpoints of a running server go out to.
 type anchorFlags struct {
-	Anchor  []string `help:"Take checkpoints out to file:PATH, which is appended to, or webhook:URL, which gets them by POST; may be repeated." placeholder:"KIND:WHERE"`
+	Anchor  []string `help:"Take checkpoints out to file:PATH, which is appended to, to webhook:URL, which gets them by POST, or to s3://BUCKET/PREFIX?region=…, where each is an object that is never replaced; may be repeated." placeholder:"KIND:WHERE"`
 	Witness []string `help:"Have checkpoints cosigned by a C2SP witness: its verifier key, a space, and its URL; may be repeated." placeholder:"VKEY URL"`
 }
 
@@ -32,9 +33,9 @@ type outlet struct {
 }
 
 // outlets reads --anchor and --witness.
-func (a *anchorFlags) outlets() (all []outlet, err error) {
+func (a *anchorFlags) outlets(ctx context.Context) (all []outlet, err error) {
 	for _, text := range a.Anchor {
-		o, err := anchorOutlet(text)
+		o, err := anchorOutlet(ctx, text)
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--anchor: %w", err)}
 		}
@@ -50,7 +51,7 @@ func (a *anchorFlags) outlets() (all []outlet, err error) {
 	return all, nil
 }
 
-func anchorOutlet(text string) (o outlet, err error) {
+func anchorOutlet(ctx context.Context, text string) (o outlet, err error) {
 	kind, where, _ := strings.Cut(text, ":")
 	o.pause = 10 * time.Second
 	switch {
@@ -72,9 +73,36 @@ func anchorOutlet(text string) (o outlet, err error) {
 		}
 		return o, anchor.CheckURL(where)
 	case kind == "s3":
-		return o, errors.New("this version writes no checkpoints to S3; use file:PATH or webhook:URL")
+		return s3Outlet(ctx, text)
 	}
-	return o, fmt.Errorf("%q is neither file:PATH nor webhook:URL", text)
+	return o, fmt.Errorf("%q is neither file:PATH nor webhook:URL nor s3://BUCKET/PREFIX", text)
+}
+
+// s3Outlet keeps each checkpoint as an object of its own, named by account, mode
+// and size. It replaces none, and fails where another checkpoint of that size is.
+func s3Outlet(ctx context.Context, text string) (o outlet, err error) {
+	options, err := blob.ParseS3URL(text)
+	if err != nil {
+		return o, err
+	}
+	bucket, err := blob.OpenS3(ctx, options)
+	if err != nil {
+		return o, err
+	}
+	send := func(ctx context.Context, _ *store.Store, l sluice.LedgerID, c sluice.Checkpoint, _ int64) error {
+		there, err := bucket.WriteOnce(ctx, fmt.Sprintf("checkpoints/%s/%020d.txt", l, c.Size), c.Note)
+		if err == nil && there != nil && !bytes.Equal(signedText(there), signedText(c.Note)) {
+			err = fmt.Errorf("the bucket has another checkpoint of %d entries than this log", c.Size)
+		}
+		return err
+	}
+	return outlet{"s3", 10 * time.Second, send}, nil
+}
+
+// signedText is what the signatures of a note are of; witnesses may add some.
+func signedText(note []byte) []byte {
+	text, _, _ := bytes.Cut(note, []byte("\n\n"))
+	return text
 }
 
 // witnessOutlet shows checkpoints to a witness and keeps its cosignatures with

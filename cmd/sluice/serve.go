@@ -67,7 +67,7 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	outlets, err := s.outlets()
+	outlets, err := s.outlets(ctx)
 	if err != nil {
 		return err
 	}
