@@ -106,6 +106,10 @@ in_go() { # in_go FOLDER: vet and test a module of its own
   go vet -C "$1" ./... && go test -C "$1" -count=1 -timeout 3m ./...
 }
 
+large() { # what takes minutes under the race detector, and is left out of the tests there
+  go test -count=1 -timeout 5m ./store && go test -count=1 -timeout 3m -run '^(TestGiB|TestFlatMemory)$' ./server ./blob
+}
+
 install_packages
 if ! new_enough; then
   [ -d "$cache/$toolchain" ] || fetch_toolchain
@@ -123,8 +127,8 @@ part build go build ./...
 part lint in_node tools/openapi-lint lint
 part fsck-tool go build -C tools/fsck -o /dev/null github.com/transparency-dev/tessera/cmd/fsck
 part s3-server go build -C tools/versitygw -o /dev/null github.com/versity/versitygw/cmd/versitygw # minutes, the first time
-part fsck go test -count=1 -timeout 3m -run '^TestFsck$' ./store # fills a log too large for the race detector
+part large large
 part stripe-go in_go compat/clients/stripe-go
 part stripe-node in_node compat/clients/stripe-node test
 part metorial-node in_node compat/clients/metorial-node test
-part tests go test -race -count=1 -timeout 8m ./...
+part tests go test -race -short -count=1 -timeout 8m ./...

@@ -112,6 +112,9 @@ func TestMoveMovesEverything(t *testing.T) {
 
 // A move that was broken off goes on, with what the source has become meanwhile.
 func TestMoveAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs without -short")
+	}
 	database := sluicetest.Postgres(t)
 	path, change := movable(t)
 	change(2000)

@@ -51,10 +51,10 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"07 other ledgers do not exist", testLedgers},
 		{"07 duplicates are conflicts", testDuplicates},
 		{"07 what is missing is not found", testMissing},
-		{"08 lists", testLists},
-		{"08 links by their expiry", testExpiry},
-		{"08 lists while rows come and go", testMovingLists},
-		{"08 lists of a long log", testIndexedEntries},
+		{"08 lists", slow(testLists)},
+		{"08 links by their expiry", slow(testExpiry)},
+		{"08 lists while rows come and go", slow(testMovingLists)},
+		{"08 lists of a long log", slow(testIndexedEntries)},
 		{"08 cursors and limits", testCursors},
 		{"09 texts come back byte for byte", testTexts},
 		{"09 moments are microseconds", testMoments},
@@ -74,6 +74,17 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 			t.Parallel()
 			test.run(t, create(t))
 		})
+	}
+}
+
+// slow leaves a test out of the run under the race detector, which takes minutes
+// for it: go test -short. The other run has it.
+func slow(run func(t *testing.T, db database)) func(t *testing.T, db database) {
+	return func(t *testing.T, db database) {
+		if testing.Short() {
+			t.Skip("runs without -short")
+		}
+		run(t, db)
 	}
 }
 

@@ -248,6 +248,9 @@ func fault(t *testing.T, what string, err error, kinds ...ledger.FaultKind) *led
 // TestFlippedBytes flips every byte of everything that is stored of a log, one
 // after the other, and sees each named.
 func TestFlippedBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs without -short")
+	}
 	e := newEvidence(t, "")
 	db := openRaw(t, e.Service)
 	number := ledgerNumber(t, db, e.id)
