@@ -478,11 +478,11 @@ func testMovingLists(t *testing.T, db database) {
 	stop := make(chan bool)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for i := 0; ; i++ {
+		for {
 			select {
 			case <-stop:
 				return
-			default:
+			case <-time.After(10 * time.Millisecond): // so that the lists end
 			}
 			name := fmt.Sprint("moving_", rand.IntN(1<<30))
 			f, l := newFile(live, name), newLink(live, name, "file_1")
