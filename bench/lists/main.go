@@ -225,9 +225,12 @@ func open(ctx context.Context, dir string) (*folder, error) {
 // prepare finds the anchors, and a value for each filter.
 func (f *folder) prepare(r sluice.Reader) (err error) {
 	for kind, list := range f.kinds(r) {
-		if f.anchors[kind], err = findAnchors(list); err != nil {
+		if f.anchors[kind], err = findAnchors(list, kind != "entry"); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
+	}
+	if err := f.middleOfLog(r); err != nil {
+		return err
 	}
 	for _, add := range []func(sluice.Reader) error{f.linkQueries, f.fileQueries, f.entryQueries} {
 		if err := add(r); err != nil {
@@ -276,7 +279,7 @@ const (
 	day  = 24 * time.Hour
 )
 
-func findAnchors(list lister) (a anchors, err error) {
+func findAnchors(list lister, byTime bool) (a anchors, err error) {
 	all := sluice.Page{Limit: sluice.MaxPageSize}
 	newest, err := list(sluice.TimeRange{}, all)
 	if err != nil || len(newest) == 0 {
@@ -285,27 +288,16 @@ func findAnchors(list lister) (a anchors, err error) {
 	a.newest = newest[len(newest)-1].id
 	end := newest[0].made
 
-	// The moment up to which at most a page of objects was made.
-	from, to := end.Add(-2*span), end
-	var oldest []object
-	for to.Sub(from) > time.Millisecond {
-		t := from.Add(to.Sub(from) / 2)
-		some, err := list(sluice.TimeRange{LTE: &t}, all)
-		if err != nil {
-			return a, err
-		}
-		if len(some) == sluice.MaxPageSize {
-			to = t
-		} else {
-			from, oldest = t, some
-		}
-	}
-	if len(oldest) == 0 {
-		return a, errors.New("too many were made at once")
+	oldest, err := list(sluice.TimeRange{}, sluice.Page{Limit: sluice.MaxPageSize, Last: true})
+	if err != nil || len(oldest) == 0 {
+		return a, errors.Join(err, errors.New("there are none"))
 	}
 	a.oldest, a.bottom = oldest[0].id, oldest[len(oldest)-1].id
-	for i := range 50 {
-		t := end.Add(-span/2 + time.Duration(i-25)*day)
+	if !byTime {
+		return a, nil
+	}
+	for i := range middles {
+		t := end.Add(-span/2 + time.Duration(i-middles/2)*day)
 		some, err := list(sluice.TimeRange{LTE: &t}, sluice.Page{Limit: 1})
 		if err != nil || len(some) == 0 {
 			return a, errors.Join(err, errors.New("nothing lies in the middle"))
@@ -313,6 +305,34 @@ func findAnchors(list lister) (a anchors, err error) {
 		a.middle = append(a.middle, some[0].id)
 	}
 	return a, nil
+}
+
+// middles is how many objects stand for the middle of a list.
+const middles = 50
+
+// middleOfLog takes the middle of the entries by their places: bench/fill writes
+// the links of a year in any order, and a log is in the order of its writing.
+func (f *folder) middleOfLog(r sluice.Reader) error {
+	size, err := r.Size(f.ledger)
+	if err != nil {
+		return err
+	}
+	a := f.anchors["entry"]
+	a.middle = nil
+	for i := range int64(middles) {
+		at := size/2 + (i-middles/2)*size/(4*middles)
+		leaves, err := r.Leaves(f.ledger, at, 1)
+		if err != nil || len(leaves) == 0 {
+			return errors.Join(err, fmt.Errorf("entry %d is missing", at))
+		}
+		e, err := leaves[0].Open(at)
+		if err != nil {
+			return err
+		}
+		a.middle = append(a.middle, e.ID)
+	}
+	f.anchors["entry"] = a
+	return nil
 }
 
 func (f *folder) add(kind, name string, read func(sluice.Reader, sluice.Page) (int, error)) {
