@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -20,6 +21,9 @@ const (
 // what is to outlive whoever wrote it, such as checkpoints of a log; Walk, Sweep
 // and Remove know nothing of it, since no key has a slash.
 func (s *S3) WriteOnce(ctx context.Context, name string, text []byte) (there []byte, err error) {
+	if len(text) > maxText {
+		return nil, fmt.Errorf("a text of %d bytes is more than WriteOnce keeps", len(text))
+	}
 	asked, cancel := context.WithTimeout(ctx, textTime)
 	defer cancel()
 	_, err = s.client.PutObject(asked, &s3.PutObjectInput{

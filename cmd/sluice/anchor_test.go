@@ -145,6 +145,9 @@ func TestAnchorInS3(t *testing.T) {
 	if want := string(note("root", "— a b\n").Note); err != nil || string(there) != want {
 		t.Errorf("the bucket has %q, %v, want %q", there, err, want)
 	}
+	if _, err := bucket.WriteOnce(t.Context(), "checkpoints/large.txt", make([]byte, 64<<10+1)); err == nil {
+		t.Error("a text without end is kept")
+	}
 	if err := bucket.Walk(t.Context(), func(key string, _ time.Time) error { t.Errorf("it is a blob: %s", key); return nil }); err != nil {
 		t.Error(err)
 	}
