@@ -233,7 +233,7 @@ type head struct {
 	latest  int64 // time of the entry before next
 	longest int64 // microseconds that a link lived or will; the largest int64 when one has no end
 	changed bool
-	fresh   []about // the entries of this group
+	fresh   []sluice.Terms // of the entries of this group
 }
 
 // commit runs a group and commits it. The Updates of a group seldom fail once
