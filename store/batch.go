@@ -3,10 +3,15 @@ package store
 import (
 	"bytes"
 	"database/sql"
+	"encoding/binary"
+	"hash/crc32"
+	"maps"
 	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/klauspost/compress/s2"
 
 	"sluice"
 	"sluice/ledger"
@@ -17,9 +22,8 @@ import (
 type batch struct {
 	ledger, first int64
 	time          int64  // of the first entry, no earlier than that of any before it
-	leaves        []byte // an entry bundle, see ledger.AppendEntry
-	disclosures   []byte // one line for each leaf
-	entries       int    // while it is made
+	leaves        []byte // an entry bundle, see ledger.AppendEntry; packed
+	disclosures   []byte // one line for each leaf; packed
 }
 
 // A batch takes entries until it is as large as this.
@@ -28,27 +32,73 @@ const (
 	maxBatchBytes = 64 << 10
 )
 
-// batchesOf puts the entries of a group into batches, in the order of each log.
-func batchesOf(entries []recorded) ([]batch, error) {
-	list := make([]batch, 0, 1+len(entries)/maxBatch)
-	last := map[int64]int{} // of each ledger, where in list
+// batchesOf puts entries into batches, in the order of each log.
+func batchesOf(entries []recorded) (list []batch, err error) {
+	byLedger := map[int64][]recorded{}
 	for _, e := range entries {
-		i, begun := last[e.ledger]
-		if !begun || list[i].entries == maxBatch || len(list[i].leaves)+len(list[i].disclosures) > maxBatchBytes {
-			i = len(list)
-			last[e.ledger] = i
-			list = append(list, batch{ledger: e.ledger, first: e.seq, time: e.time})
+		byLedger[e.ledger] = append(byLedger[e.ledger], e)
+	}
+	var leaves, disclosures []byte
+	for _, number := range slices.Sorted(maps.Keys(byLedger)) {
+		for rest := byLedger[number]; len(rest) > 0; {
+			b := batch{ledger: number, first: rest[0].seq, time: rest[0].time}
+			leaves, disclosures = leaves[:0], disclosures[:0]
+			for n := 0; n < maxBatch && len(rest) > 0 && len(leaves)+len(disclosures) < maxBatchBytes; n++ {
+				if leaves, err = ledger.AppendEntry(leaves, rest[0].sealed.Leaf); err != nil {
+					return nil, err
+				}
+				disclosures = append(append(disclosures, rest[0].sealed.Disclosures...), '\n')
+				rest = rest[1:]
+			}
+			b.leaves, b.disclosures = pack(leaves), pack(disclosures)
+			list = append(list, b)
 		}
-		b := &list[i]
-		var err error
-		if b.leaves, err = ledger.AppendEntry(b.leaves, e.sealed.Leaf); err != nil {
-			return nil, err
-		}
-		b.disclosures = append(append(b.disclosures, e.sealed.Disclosures...), '\n')
-		b.entries++
 	}
 	return list, nil
 }
+
+// What is packed begins with a byte that says how.
+const (
+	packedPlain byte = iota // as it is
+	packedS2                // a block of S2, https://github.com/klauspost/compress/tree/master/s2, and its CRC-32C, big-endian
+)
+
+// pack makes data smaller where it can. Entries have much in common.
+func pack(data []byte) []byte {
+	packed := make([]byte, 1+s2.MaxEncodedLen(len(data))+crc32.Size)
+	block := s2.Encode(packed[1:], data)
+	if 1+len(block)+crc32.Size >= len(data) {
+		return append(append(packed[:0], packedPlain), data...)
+	}
+	packed[0] = packedS2
+	return binary.BigEndian.AppendUint32(packed[:1+len(block)], crc32.Checksum(block, castagnoli))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// unpack gives what was packed, and nothing of what is damaged. The block alone
+// would not show that: some bytes of it can be others and mean the same.
+func unpack(packed []byte) []byte {
+	switch {
+	case len(packed) > 1+crc32.Size && packed[0] == packedS2:
+		block, sum := packed[1:len(packed)-crc32.Size], binary.BigEndian.Uint32(packed[len(packed)-crc32.Size:])
+		if n, err := s2.DecodedLen(block); err != nil || n > maxUnpacked || crc32.Checksum(block, castagnoli) != sum {
+			return nil
+		}
+		data, err := s2.Decode(nil, block)
+		if err != nil {
+			return nil
+		}
+		return data
+	case len(packed) > 0 && packed[0] == packedPlain:
+		return packed[1:]
+	}
+	return nil
+}
+
+// maxUnpacked bounds what is unpacked: a batch of the largest leaf and its
+// disclosures behind others that do not fill one.
+const maxUnpacked = maxBatchBytes + 2 + ledger.MaxLeaf + 1<<20
 
 var batchInsert = insertion{"batch", []string{"ledger", "first", "time", "leaves", "disclosures"}}
 
@@ -64,7 +114,7 @@ type sealed struct {
 
 // open gives the entries of a batch. It ends before the first that is not whole.
 func (b *batch) open() (list []sealed) {
-	leaves, disclosures := b.leaves, b.disclosures
+	leaves, disclosures := unpack(b.leaves), unpack(b.disclosures)
 	for {
 		leaf, rest, ok := ledger.CutEntry(leaves)
 		if !ok {

@@ -65,12 +65,13 @@ func (r *reader) LeafHashes(l sluice.LedgerID, from int64, limit int) (hashes []
 		return nil, r.fail(err)
 	}
 	defer rows.Close()
-	var leaves sql.RawBytes // hashed where they lie
+	var packed sql.RawBytes // which is not kept
 	for next := from; rows.Next() && len(hashes) < limit; {
 		var first int64
-		if err := rows.Scan(&first, &leaves); err != nil {
+		if err := rows.Scan(&first, &packed); err != nil {
 			return nil, r.fail(err)
 		}
+		leaves := unpack(packed)
 		for seq := first; len(hashes) < limit; seq++ {
 			leaf, rest, ok := ledger.CutEntry(leaves)
 			if !ok || seq > next {
@@ -262,8 +263,8 @@ func (t *tx) Redact(id string, fields []string, e sluice.Entry) error {
 		return err
 	}
 	b := rows[0]
-	lines := bytes.Split(b.disclosures, []byte("\n"))
+	lines := bytes.Split(unpack(b.disclosures), []byte("\n"))
 	lines[s.seq-b.first] = left
 	t.erased = true
-	return t.change(e, "UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3", bytes.Join(lines, []byte("\n")), t.head.id, b.first)
+	return t.change(e, "UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3", pack(bytes.Join(lines, []byte("\n"))), t.head.id, b.first)
 }

@@ -1,15 +1,16 @@
 -- +goose Up
--- The entries of the log, those that were written together in one row.
+-- The entries of the log, those that were written together in one row. What is
+-- packed begins with a byte: 0, and it is as it is; 1, an S2 block and its CRC-32C.
 CREATE TABLE batch (
     ledger      INTEGER NOT NULL,
     first       INTEGER NOT NULL, -- seq of the first entry; the others follow it
     time        INTEGER NOT NULL, -- of the first entry, no earlier than that of any before it
-    leaves      BLOB NOT NULL, -- an entry bundle, see https://c2sp.org/tlog-tiles
-    disclosures BLOB NOT NULL, -- one line for each entry, JSON
+    leaves      BLOB NOT NULL, -- an entry bundle, see https://c2sp.org/tlog-tiles; packed
+    disclosures BLOB NOT NULL, -- one line for each entry, JSON; packed
     PRIMARY KEY (ledger, first)
 ) STRICT;
 INSERT INTO batch (ledger, first, time, leaves, disclosures)
-    SELECT ledger, seq, time, CAST(unhex(printf('%04x', length(leaf))) || leaf AS BLOB), CAST(disclosures || char(10) AS BLOB)
+    SELECT ledger, seq, time, CAST(x'00' || unhex(printf('%04x', length(leaf))) || leaf AS BLOB), CAST(x'00' || disclosures || char(10) AS BLOB)
     FROM entry ORDER BY ledger, seq;
 
 -- Ids and requests stand in the index by the moment they begin with.
