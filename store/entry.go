@@ -32,12 +32,15 @@ func (t *tx) Record(e sluice.Entry) error {
 
 // flush writes what the group has gathered.
 func (r *reader) flush() error {
-	if r.err != nil || r.group == nil || len(r.group.entries) == 0 && len(r.group.redeemed) == 0 {
+	if r.err != nil || r.group == nil || len(r.group.minted)+len(r.group.entries)+len(r.group.redeemed) == 0 {
 		return r.err
 	}
 	g := r.group
-	entries, redeemed := g.entries, g.redeemed
-	g.entries, g.redeemed, g.mark, g.flushed = entries[:0], redeemed[:0], mark{}, true
+	links, entries, redeemed := g.minted, g.entries, g.redeemed
+	g.minted, g.entries, g.redeemed, g.mark, g.flushed = links[:0], entries[:0], redeemed[:0], mark{}, true
+	if err := insert(r, linkInsert, links, func(args []any, m minted) []any { return m.values(args) }); err != nil {
+		return err
+	}
 	batches, err := batchesOf(entries)
 	if err != nil {
 		return r.fail(err)
