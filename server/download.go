@@ -143,7 +143,7 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 	}
 	h["Last-Modified"] = []string{modified(f).Format(http.TimeFormat)}
 	h["Accept-Ranges"] = acceptBytes
-	d := &delivery{to: w, rc: http.NewResponseController(w), stall: c.server.stall}
+	d := newDelivery(w, r, c.server.stall)
 	defer func() { c.sent = d.sent }() // also when content panics
 	var err error
 	if len(s.parts) == 1 {
