@@ -33,7 +33,14 @@ func ParseID(prefix, id string) (raw [16]byte, ok bool) {
 
 // FormatID is the inverse of ParseID.
 func FormatID(prefix string, raw [16]byte) string {
-	return prefix + strings.ToLower(ulid.ULID(raw).String())
+	var text [ulid.EncodedSize]byte
+	_ = ulid.ULID(raw).MarshalTextTo(text[:]) // which has room
+	for i, c := range text {
+		if c >= 'A' {
+			text[i] = c - 'A' + 'a'
+		}
+	}
+	return prefix + string(text[:])
 }
 
 // ids makes ids from one source of randomness. Those made in one millisecond
