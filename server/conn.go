@@ -44,7 +44,7 @@ func connOf(ctx context.Context) *conn {
 	return c
 }
 
-// hold keeps what is written until ReadFrom is called.
+// hold keeps what is written until ReadFrom gets a bytes.Reader.
 func (c *conn) hold() { c.holds = true }
 
 func (c *conn) Write(p []byte) (int, error) {
@@ -55,18 +55,13 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.TCPConn.Write(p)
 }
 
-// ReadFrom sends what was held and what r has, in one call to the system when
-// that is in memory. What net.TCPConn can send without seeing it, it does. The
-// number is of bytes of r.
+// ReadFrom sends what r has: a bytes.Reader after what was held, in one call to
+// the system, and anything else as net.TCPConn does, which is by sendfile(2)
+// where it can. The number is of bytes of r.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
-	c.holds = false
 	if b, ok := r.(*bytes.Reader); ok {
+		c.holds = false
 		return b.WriteTo(following{c})
-	}
-	if len(c.held) > 0 {
-		if _, err := c.send(nil); err != nil {
-			return 0, err
-		}
 	}
 	return c.TCPConn.ReadFrom(r)
 }

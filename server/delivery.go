@@ -52,13 +52,11 @@ func (d *delivery) send(content io.ReadSeeker, p byteRange) error {
 	if at, err := content.Seek(p.from, io.SeekStart); err != nil || at != p.from {
 		return errors.Join(err, io.ErrUnexpectedEOF)
 	}
-	// The head leaves before net/http takes bytes of the file for it, or with
-	// them where the connection holds it so long.
-	if d.conn != nil {
-		d.conn.hold()
-	}
-	if err := d.flush(); err != nil {
-		return err
+	if _, ok := content.(*bytes.Reader); ok && d.conn != nil {
+		d.conn.hold() // the head, for the bytes
+		if err := d.flush(); err != nil {
+			return err
+		}
 	}
 	for done := int64(0); done < p.length; {
 		n, err := d.piece(content, p.length-done)
@@ -88,13 +86,10 @@ func (d *delivery) piece(content io.Reader, left int64) (n int64, err error) {
 		left = min(left, chunk)
 		n, err = d.to.ReadFrom(&io.LimitedReader{R: content, N: left})
 	}
-	if err != nil {
-		return n, err
+	if flushed := d.flush(); flushed != nil {
+		return 0, flushed // net/http had some of it, and what of that went out is not known
 	}
-	if err = d.flush(); err != nil {
-		return 0, err // what of it went out is not known
-	}
-	if n < left {
+	if err == nil && n < left {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err

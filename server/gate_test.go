@@ -610,19 +610,10 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
-// severed is a connection that is lost after the head of the answer.
-type severed struct {
-	*httptest.ResponseRecorder
-	head bool
-}
+// severed is a connection that is lost before anything is sent.
+type severed struct{ *httptest.ResponseRecorder }
 
-func (w *severed) FlushError() error {
-	if w.head {
-		return os.ErrDeadlineExceeded
-	}
-	w.head = true
-	return nil
-}
+func (severed) FlushError() error { return os.ErrDeadlineExceeded }
 
 // inMemory is blobs that are in memory.
 type inMemory struct{ sluice.Blobs }
@@ -660,7 +651,7 @@ func TestLostBeforeTheEnd(t *testing.T) {
 		if sent := c.delivered(t, a.header.Get("X-Request-Id")); sent.Bytes != int64(size) || !sent.Complete || string(a.body) != content {
 			t.Errorf("%d bytes, the log says %+v", len(a.body), sent)
 		}
-		w := &severed{ResponseRecorder: httptest.NewRecorder()}
+		w := severed{httptest.NewRecorder()}
 		func() {
 			defer func() { _ = recover() }() // http.ErrAbortHandler
 			srv.ServeHTTP(w, httptest.NewRequest("GET", l.URL, nil))
