@@ -198,29 +198,34 @@ const EntryTime = "2006-01-02T15:04:05.000000Z"
 // agent) stand in the leaf as salted commitments. Metadata too large for a
 // leaf stands as its SHA-256.
 func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
-	disclosed := map[string]disclosure{}
-	commit := func(field, value string) (string, error) {
-		if value == "" {
-			return "", nil
-		}
-		var salt ledger.Salt
-		if _, err := io.ReadFull(random, salt[:]); err != nil {
-			return "", err
-		}
-		value = strings.ToValidUTF8(value, "\uFFFD")
-		disclosed[field] = disclosure{Salt: hex.EncodeToString(salt[:]), Value: value}
-		return ledger.Commit(salt, []byte(value)), nil
-	}
+	beside := object{buf: make([]byte, 0, 384)}
+	beside.open("")
 	if e.Request != nil {
 		request := e.Request.clipped()
-		var err error
-		for field, value := range map[string]*string{"/request/ip": &request.IP, "/request/forwarded_for": &request.ForwardedFor, "/request/user_agent": &request.UserAgent} {
-			if *value, err = commit(field, *value); err != nil {
+		e.Request = &request
+		for _, personal := range []struct { // in the order of RFC 8785
+			field string
+			value *string
+		}{
+			{"/request/forwarded_for", &request.ForwardedFor}, {"/request/ip", &request.IP}, {"/request/user_agent", &request.UserAgent},
+		} {
+			if *personal.value == "" {
+				continue
+			}
+			var salt ledger.Salt
+			if _, err := io.ReadFull(random, salt[:]); err != nil {
 				return SealedEntry{}, err
 			}
+			value := strings.ToValidUTF8(*personal.value, "\uFFFD")
+			*personal.value = ledger.Commit(salt, []byte(value))
+			beside.open(personal.field)
+			beside.str("salt", hex.EncodeToString(salt[:]))
+			beside.key("value")
+			beside.buf = ledger.AppendString(beside.buf, value)
+			beside.close()
 		}
-		e.Request = &request
 	}
+	beside.close()
 	leaf := e.leaf(false)
 	if len(leaf) > ledger.MaxLeaf {
 		leaf = e.leaf(true)
@@ -228,8 +233,7 @@ func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
 	if len(leaf) > ledger.MaxLeaf {
 		return SealedEntry{}, fmt.Errorf("entry %s: %d bytes are more than a leaf holds", e.ID, len(leaf))
 	}
-	beside, err := json.Marshal(disclosed)
-	return SealedEntry{Leaf: leaf, Disclosures: beside}, err
+	return SealedEntry{Leaf: leaf, Disclosures: beside.buf}, nil
 }
 
 // leaf writes the entry with the keys of every object in order, as RFC 8785
@@ -461,6 +465,71 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		}
 	}
 	return e, nil
+}
+
+// Terms are what an entry is found by; "" where it does not say.
+type Terms struct {
+	ID, KeyID, FileID, LinkID, RequestID string
+	Action                               Action
+	Outcome                              Outcome
+}
+
+// Terms gives what the entry is found by.
+func (e Entry) Terms() Terms {
+	t := Terms{ID: e.ID, KeyID: e.KeyID(), Action: e.Action, Outcome: e.Outcome}
+	if e.File != nil {
+		t.FileID = e.File.ID
+	}
+	if e.Link != nil {
+		t.LinkID = e.Link.ID
+	}
+	if e.Request != nil {
+		t.RequestID = e.Request.ID
+	}
+	return t
+}
+
+// Terms gives what the entry is found by, and its time, at a tenth of the price
+// of Open. Of a leaf that is damaged it gives what stands before the damage.
+func (s SealedEntry) Terms() (t Terms, at time.Time) {
+	var actor, actorType string
+	hasKey := false
+	for name, value := range ledger.Members(s.Leaf) {
+		switch string(name) {
+		case "action":
+			t.Action = Action(ledger.Text(value))
+		case "actor":
+			actor, actorType = textOf(value, "id"), textOf(value, "type")
+		case "file":
+			t.FileID = textOf(value, "id")
+		case "id":
+			t.ID = ledger.Text(value)
+		case "key":
+			t.KeyID, hasKey = textOf(value, "id"), true
+		case "link":
+			t.LinkID = textOf(value, "id")
+		case "outcome":
+			t.Outcome = Outcome(ledger.Text(value))
+		case "request":
+			t.RequestID = textOf(value, "id")
+		case "time":
+			at, _ = time.Parse(EntryTime, ledger.Text(value))
+		}
+	}
+	if !hasKey && ActorType(actorType) == ActorKey {
+		t.KeyID = actor
+	}
+	return t, at
+}
+
+// textOf gives the text of a member of an object, "" where it has none.
+func textOf(object []byte, member string) string {
+	for name, value := range ledger.Members(object) {
+		if string(name) == member {
+			return ledger.Text(value)
+		}
+	}
+	return ""
 }
 
 // KeyID is the key an entry is found by: the one it concerns, else the one

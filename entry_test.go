@@ -44,6 +44,29 @@ func TestEntryRoundTrip(t *testing.T) {
 	}
 }
 
+// What an entry is found by is the same before it is sealed and after.
+func TestEntryTerms(t *testing.T) {
+	hostile := "a \"quoted\" \\ name\n\u2028 <é> 文件 \U0001F600"
+	whole := sampleEntry(hostile)
+	whole.File.ID, whole.Link.ID, whole.Key.ID, whole.Request.ID, whole.ID = hostile, hostile+"1", hostile+"2", hostile+"3", hostile+"4"
+	bare := Entry{ID: "aud_1", Ledger: whole.Ledger, Time: whole.Time, Action: AccessDenied, Outcome: Refused, Actor: Actor{Type: ActorKey, ID: "key_1"}}
+	operator := bare
+	operator.Actor = Actor{Type: ActorCLI, ID: "key_1"}
+	for _, e := range []Entry{whole, bare, operator} {
+		sealed, err := e.Seal(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, at := sealed.Terms()
+		if diff := cmp.Diff(e.Terms(), got); diff != "" || !at.Equal(e.Time) {
+			t.Errorf("at %s, want %s (-sealed +read):\n%s", at, e.Time, diff)
+		}
+		for n := range sealed.Leaf { // damage is no reason to fail
+			SealedEntry{Leaf: sealed.Leaf[:n]}.Terms()
+		}
+	}
+}
+
 func TestEntryHidesPersonalFields(t *testing.T) {
 	e := sampleEntry("plain")
 	e.Request.UserAgent, e.Request.ForwardedFor = "an-agent", "198.51.100.9"

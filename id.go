@@ -34,10 +34,10 @@ func ParseID(prefix, id string) (raw [16]byte, ok bool) {
 // FormatID is the inverse of ParseID.
 func FormatID(prefix string, raw [16]byte) string {
 	var text [ulid.EncodedSize]byte
-	_ = ulid.ULID(raw).MarshalTextTo(text[:]) // which has room
+	_ = ulid.ULID(raw).MarshalTextTo(text[:]) // fails for want of room only
 	for i, c := range text {
 		if c >= 'A' {
-			text[i] = c - 'A' + 'a'
+			text[i] = c + 'a' - 'A'
 		}
 	}
 	return prefix + string(text[:])

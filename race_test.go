@@ -204,3 +204,43 @@ func testMaxDownloadsOfTwoStores(t *testing.T, f *fixture) {
 		t.Errorf("%v", told)
 	}
 }
+
+// A key is revoked through one store while many authenticate with it through
+// another: nobody is let in who comes after the answer to that.
+func TestNoCallerAfterTheEnd(t *testing.T) { eachDatabase(t, testNoCallerAfterTheEnd) }
+
+func testNoCallerAfterTheEnd(t *testing.T, f *fixture) {
+	other := f.second()
+	var admitted atomic.Int64
+	for range 5 {
+		k, secret := f.base.NewKey(t, f.ledger)
+		var all sync.WaitGroup
+		var ended atomic.Bool
+		for range 8 {
+			all.Go(func() {
+				for {
+					late := ended.Load()
+					switch _, err := f.Authenticate(ctx, secret, sluice.Request{}); {
+					case err == nil && late:
+						t.Error("let in after the end was answered")
+						return
+					case err == nil:
+						admitted.Add(1)
+					default:
+						wantCode(t, err, sluice.CodeUnauthenticated)
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(5 * time.Millisecond)
+		if _, err := other.RevokeKey(ctx, f.caller, k.ID, nil); err != nil {
+			t.Error(err)
+		}
+		ended.Store(true)
+		all.Wait()
+	}
+	if admitted.Load() == 0 {
+		t.Error("nobody was let in at all")
+	}
+}

@@ -28,6 +28,7 @@ type Service struct {
 	ids       *ids
 	log       *slog.Logger
 	used      usage
+	lookups   lookups
 	signers   signers
 	passwords passwordGuard
 	delivered deliveries
@@ -135,7 +136,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string, r Request) (C
 	if !ok {
 		return Caller{}, Errorf(CodeUnauthenticated, "this is not a Sluice API key")
 	}
-	key, err := s.store.KeyByHash(ctx, hash)
+	key, err := s.lookups.find(ctx, hash, s.store.KeyByHash)
 	if CodeOf(err) == CodeNotFound || err == nil && !key.accepts(hash, s.Now()) {
 		return Caller{}, Errorf(CodeUnauthenticated, "no such API key")
 	}

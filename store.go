@@ -25,7 +25,7 @@ import (
 //  6. A View sees one consistent snapshot and cannot write. It reads what
 //     every Update that returned before it began has written.
 //  7. What is missing, or belongs to another ledger, is CodeNotFound; a
-//     duplicate id is CodeConflict.
+//     duplicate id is CodeConflict, but that of an entry, which nothing looks for.
 //  8. Lists run newest first by (created, id), entries in the order of the log, and
 //     page in both directions, stable while rows come and go.
 //  9. Moments are UTC microseconds; texts and metadata come back byte for

@@ -120,7 +120,7 @@ together() {
 # the link and its entry are as large as those of Sluice.
 write_transaction() {
   local leaf disclosures file
-  read -r leaf disclosures < <(psql -AtF ' ' -d sluice -c "SELECT avg(octet_length(leaf))::int, avg(octet_length(disclosures))::int FROM entry WHERE action = 'link.created'")
+  read -r leaf disclosures < <(psql -AtF ' ' -d sluice -c "SELECT sum(octet_length(leaves)) / (SELECT sum(next) FROM ledger), sum(octet_length(disclosures)) / (SELECT sum(next) FROM ledger) FROM batch")
   file=$(head -n 1 "$work/ids/files")
   cat >"$work/mint.sql" <<END
 \\set id random(1, 9000000000000000)
@@ -130,9 +130,8 @@ SELECT id, revoked FROM key WHERE ledger = :ledger;
 SELECT id, size, sha256, filename FROM file WHERE id = '$file';
 INSERT INTO link (ledger, id, file_id, key_id, signing_key, reason, metadata, created, updated, expires, ended, downloads, max_downloads, password, allowed_ips, disposition, filename)
   VALUES (:ledger, 'link_' || lpad(:id::text, 26, '0'), '$file', 'key', 'signing', '', '{"case":"4711"}', :seq, :seq, :seq, '', 0, 0, '', '', 'attachment', '');
-INSERT INTO entry (ledger, seq, id, time, action, outcome, file_id, link_id, key_id, request_id, leaf, disclosures)
-  VALUES (:ledger, :seq, 'aud_' || lpad(:id::text, 26, '0'), :seq, 'link.created', 'allowed', '$file', 'link_' || lpad(:id::text, 26, '0'), 'key', 'req_' || lpad(:id::text, 26, '0'),
-    convert_to(repeat('l', $leaf), 'UTF8'), convert_to(repeat('d', $disclosures), 'UTF8'));
+INSERT INTO batch (ledger, first, time, leaves, disclosures)
+  VALUES (:ledger, :seq, :seq, convert_to(repeat('l', $leaf), 'UTF8'), convert_to(repeat('d', $disclosures), 'UTF8'));
 UPDATE ledger SET next = :seq + 1 WHERE id = :ledger;
 COMMIT;
 END

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"encoding/binary"
+	"iter"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -252,6 +253,34 @@ func smallInteger(token []byte) bool {
 		}
 	}
 	return true
+}
+
+// Members yields the members of an object in a canonical document, such as a
+// leaf: each name and value as it stands there. It ends where the document is
+// not canonical, and has nothing of what is no object.
+func Members(object []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		if len(object) == 0 || object[0] != '{' {
+			return
+		}
+		for i := 0; i < len(object) && (i == 0 || object[i] == ','); {
+			name, from := scanKey(object, i+1)
+			if from < 0 {
+				return
+			}
+			if i = scanValue(object, from, 0); i < 0 || !yield(name[1:len(name)-1], object[from:i]) {
+				return
+			}
+		}
+	}
+}
+
+// Text gives the text of a string in a canonical document, "" for anything else.
+func Text(value []byte) string {
+	if len(value) < 2 || value[0] != '"' {
+		return ""
+	}
+	return unquote(value)
 }
 
 // lookup gives the value at a JSON Pointer (RFC 6901) in a canonical document,

@@ -138,6 +138,19 @@ func AppendEntry(bundle, leaf []byte) ([]byte, error) {
 	return append(bundle, leaf...), nil
 }
 
+// CutEntry gives the first leaf of an entry bundle, and what follows it, as
+// parts of bundle. It is not ok when no whole leaf is left.
+func CutEntry(bundle []byte) (leaf, rest []byte, ok bool) {
+	if len(bundle) < 2 {
+		return nil, bundle, false
+	}
+	n := 2 + int(binary.BigEndian.Uint16(bundle))
+	if n == 2 || n > len(bundle) {
+		return nil, bundle, false
+	}
+	return bundle[2:n:n], bundle[n:], true
+}
+
 // ParseBundle gives the width leaves of a bundle, as parts of data. A bundle
 // that holds fewer, more, or an empty one is an error; the leaves before the
 // damage are given with it.
@@ -150,12 +163,11 @@ func ParseBundle(data []byte, width int) ([][]byte, error) {
 		if len(data) < 2 {
 			return leaves, fmt.Errorf("bundle ends after %d of %d entries", len(leaves), width)
 		}
-		n := 2 + int(binary.BigEndian.Uint16(data))
-		if n == 2 || n > len(data) {
+		leaf, rest, ok := CutEntry(data)
+		if !ok {
 			return leaves, fmt.Errorf("bundle has no whole entry number %d of %d", len(leaves), width)
 		}
-		leaves = append(leaves, data[2:n:n])
-		data = data[n:]
+		leaves, data = append(leaves, leaf), rest
 	}
 	if len(data) > 0 {
 		return leaves, fmt.Errorf("bundle goes on for %d bytes after %d entries", len(data), width)

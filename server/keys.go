@@ -115,8 +115,8 @@ func createdKeyAnswer(c *call, k sluice.CreatedKey, err error) (*object[api.Crea
 	if err != nil {
 		return nil, err
 	}
-	tag, err := c.entityTag(k.Key.Revision(), out)
-	return &object[api.CreatedKey]{200, tag, api.CreatedKey{Key: out, Secret: text(k.Secret)}}, err
+	data, err := c.encode(out)
+	return &object[api.CreatedKey]{200, data.entityTag(k.Key.Revision()), api.CreatedKey{Key: out, Secret: text(k.Secret)}}, err
 }
 
 func scopes(names []string) (list []sluice.Scope) {

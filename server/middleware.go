@@ -33,6 +33,7 @@ type call struct {
 	received  int64         // bytes of an upload
 	url       *url.URL      // on routes that ask for a key
 	header    http.Header   // of the answer
+	encoded   encoded       // the answer, when it had to be known before it went out
 	began     time.Time
 }
 

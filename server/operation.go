@@ -54,7 +54,11 @@ func newAPI(s *Server) huma.API {
 		Formats:       map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat},
 		DefaultFormat: "application/json",
 		Transformers: []huma.Transformer{func(ctx huma.Context, _ string, v any) (any, error) {
-			return callOf(ctx.Context()).downgrade(v)
+			c := callOf(ctx.Context())
+			if c.encoded != nil {
+				return c.encoded, nil
+			}
+			return c.downgrade(v)
 		}},
 	}, adapter{s})
 }
@@ -102,10 +106,12 @@ type object[T any] struct {
 // single answers with an object in the state that version names; with 304 when
 // the caller has it already.
 func single[T any](c *call, version string, v T) (*object[T], error) {
-	tag, err := c.entityTag(version, v)
+	data, err := c.encode(v)
 	if err != nil {
 		return nil, err
 	}
+	c.encoded = data
+	tag := data.entityTag(version)
 	out := &object[T]{Status: http.StatusOK, ETag: tag, Body: v}
 	if c.unchanged(tag) {
 		out.Status = http.StatusNotModified
@@ -237,16 +243,38 @@ func checkContentType(r *http.Request) error {
 	return nil
 }
 
-// jsonFormat reads and writes JSON. Markup is not escaped: no answer is HTML.
+// encoded is a JSON document.
+type encoded []byte
+
+// encode gives an answer as it goes out.
+func (c *call) encode(v any) (encoded, error) {
+	shown, err := c.downgrade(v)
+	if err != nil {
+		return nil, err
+	}
+	return encode(shown)
+}
+
+// encode writes JSON. Markup is not escaped: no answer is HTML.
+func encode(v any) (encoded, error) {
+	if done, ok := v.(encoded); ok {
+		return done, nil
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
+}
+
+// jsonFormat reads and writes JSON.
 var jsonFormat = huma.Format{
 	Marshal: func(w io.Writer, v any) error {
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(v); err != nil {
+		data, err := encode(v)
+		if err != nil {
 			return err
 		}
-		_, _ = w.Write(b.Bytes())
+		_, _ = w.Write(data)
 		return nil
 	},
 	Unmarshal: func(data []byte, v any) error {

@@ -49,12 +49,12 @@ func (s *Server) createFile(w http.ResponseWriter, r *http.Request) {
 		}
 		out.Link = &link
 	}
-	tag, err := c.entityTag(created.File.Version(), file)
+	data, err := c.encode(file)
 	if err != nil {
 		c.fail(w, r, err)
 		return
 	}
-	c.header.Set("ETag", tag)
+	c.header.Set("ETag", data.entityTag(created.File.Version()))
 	c.header.Set("Location", s.svc.PublicURL()+"/v1/files/"+file.ID)
 	c.markReplayed()
 	c.answer(w, http.StatusCreated, "application/json", out)

@@ -4,40 +4,14 @@ import (
 	"sluice"
 )
 
-const entryColumns = "seq, leaf, disclosures"
-
-// sealed is an entry as it is read.
-type sealed struct {
-	seq int64
-	sluice.SealedEntry
-}
-
-func (s *sealed) fields() []any {
-	return []any{(*integer)(&s.seq), &s.Leaf, &s.Disclosures}
-}
-
-func (r *reader) Entry(l sluice.LedgerID, id string) (sluice.Entry, error) {
-	var s sealed
-	ledger, err := r.ledgerID(l)
-	if err == nil {
-		err = r.one(s.fields(), "SELECT "+entryColumns+" FROM entry WHERE id = $1 AND ledger = $2", id, ledger)
-	}
-	if err != nil {
-		return sluice.Entry{}, err
-	}
-	return s.Open(s.seq)
-}
-
 // recorded is an entry that the database does not have yet.
 type recorded struct {
 	ledger, seq, time int64
-	id                string
-	about             about
 	sealed            sluice.SealedEntry
 }
 
 // Record seals an entry and puts it at the head of the ledger. It is written
-// with others of its group: an id that is taken fails the Update, not Record.
+// with others of its group.
 func (t *tx) Record(e sluice.Entry) error {
 	ledger, err := t.own(e.Ledger)
 	if err != nil {
@@ -47,20 +21,10 @@ func (t *tx) Record(e sluice.Entry) error {
 	if err != nil {
 		return t.fail(err)
 	}
-	what := about{action: e.Action, outcome: e.Outcome, key: e.KeyID()}
-	if e.File != nil {
-		what.file = e.File.ID
-	}
-	if e.Link != nil {
-		what.link = e.Link.ID
-	}
-	if e.Request != nil {
-		what.request = e.Request.ID
-	}
 	h := t.head
 	h.latest = max(h.latest, e.Time.UnixMicro())
-	t.group.entries = append(t.group.entries, recorded{ledger, h.next, h.latest, e.ID, what, s})
-	h.fresh = append(h.fresh, what)
+	t.group.entries = append(t.group.entries, recorded{ledger, h.next, h.latest, s})
+	h.fresh = append(h.fresh, e.Terms())
 	h.next++
 	h.changed = true
 	return nil
@@ -68,15 +32,21 @@ func (t *tx) Record(e sluice.Entry) error {
 
 // flush writes what the group has gathered.
 func (r *reader) flush() error {
-	if r.err != nil || r.group == nil || len(r.group.entries) == 0 && len(r.group.redeemed) == 0 {
+	if r.err != nil || r.group == nil || len(r.group.minted)+len(r.group.entries)+len(r.group.redeemed) == 0 {
 		return r.err
 	}
 	g := r.group
-	entries, redeemed := g.entries, g.redeemed
-	g.entries, g.redeemed, g.mark, g.flushed = entries[:0], redeemed[:0], mark{}, true
-	err := insert(r, entryInsert, entries, func(args []any, e recorded) []any {
-		return append(args, e.ledger, e.seq, e.id, e.time, string(e.about.action), string(e.about.outcome), optional(e.about.file),
-			optional(e.about.link), optional(e.about.key), optional(e.about.request), e.sealed.Leaf, e.sealed.Disclosures)
+	links, entries, redeemed := g.minted, g.entries, g.redeemed
+	g.minted, g.entries, g.redeemed, g.mark, g.flushed = links[:0], entries[:0], redeemed[:0], mark{}, true
+	if err := insert(r, linkInsert, links, func(args []any, m minted) []any { return m.values(args) }); err != nil {
+		return err
+	}
+	batches, err := batchesOf(entries)
+	if err != nil {
+		return r.fail(err)
+	}
+	err = insert(r, batchInsert, batches, func(args []any, b batch) []any {
+		return append(args, b.ledger, b.first, b.time, b.leaves, b.disclosures)
 	})
 	if err != nil {
 		return err
@@ -84,6 +54,33 @@ func (r *reader) flush() error {
 	return r.count(redeemed)
 }
 
-var entryInsert = insertion{"entry", []string{
-	"ledger", "seq", "id", "time", "action", "outcome", "file_id", "link_id", "key_id", "request_id", "leaf", "disclosures",
-}}
+func (r *reader) Entry(l sluice.LedgerID, id string) (sluice.Entry, error) {
+	s, err := r.find(l, id)
+	if err != nil {
+		return sluice.Entry{}, err
+	}
+	return s.Open(s.seq)
+}
+
+func (r *reader) Sealed(l sluice.LedgerID, id string) (int64, sluice.SealedEntry, error) {
+	s, err := r.find(l, id)
+	return s.seq, s.SealedEntry, err
+}
+
+// find gives an entry by its id.
+func (r *reader) find(l sluice.LedgerID, id string) (sealed, error) {
+	ledger, err := r.ledgerID(l)
+	if err != nil {
+		return sealed{}, err
+	}
+	q := &entryList{reader: r, ledger: ledger, span: interval{0, everything.to}, limit: 1}
+	q.filter(sluice.EntryFilter{IDs: []string{id}})
+	rows, err := q.read()
+	if err != nil {
+		return sealed{}, err
+	}
+	if len(rows) == 0 {
+		return sealed{}, errNotFound
+	}
+	return rows[0], nil
+}

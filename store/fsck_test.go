@@ -52,7 +52,7 @@ func TestFsck(t *testing.T) {
 
 	db := openRaw(t, s.Service)
 	for name, column := range map[string]struct{ read, write string }{
-		"leaf": {"SELECT leaf FROM entry WHERE seq = 131071 AND ledger = $1", "UPDATE entry SET leaf = $2 WHERE seq = 131071 AND ledger = $1"},
+		"leaf": {"SELECT leaves FROM batch WHERE first <= 131071 AND ledger = $1 ORDER BY first DESC LIMIT 1", "UPDATE batch SET leaves = $2 WHERE ledger = $1 AND first = (SELECT MAX(first) FROM batch WHERE first <= 131071 AND ledger = $1)"},
 		"tile": {"SELECT hashes FROM tile WHERE level = 1 AND idx = 1 AND ledger = $1", "UPDATE tile SET hashes = $2 WHERE level = 1 AND idx = 1 AND ledger = $1"},
 	} {
 		number := ledgerNumber(t, db, l)

@@ -58,12 +58,23 @@ func (n *networks) Scan(v any) error {
 const linkByID = "SELECT " + linkColumns + " FROM link WHERE id = $1 AND ledger = $2"
 
 func (r *reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
+	if err := r.flushLink(id); err != nil {
+		return sluice.Link{}, err
+	}
 	if err := r.withFile(l, id); err != nil {
 		return sluice.Link{}, err
 	}
 	return once(r, r.seen().links, l, id, linkByID, linkFields, func(link *sluice.Link) {
 		link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
 	})
+}
+
+// flushLink writes what the group has gathered, if a link is among it.
+func (r *reader) flushLink(id string) error {
+	if r.group != nil && slices.ContainsFunc(r.group.minted, func(m minted) bool { return m.link.ID == id }) {
+		return r.flush()
+	}
+	return nil
 }
 
 // withFile has the group know a link together with its file, where each would
@@ -213,15 +224,32 @@ func linkListing(f sluice.LinkFilter) listing {
 	return q
 }
 
+// CreateLink gathers links, which are written together: an id that is taken
+// fails the Update, not CreateLink.
 func (t *tx) CreateLink(l sluice.Link, e sluice.Entry) error {
 	ledger, err := t.own(l.Ledger)
+	if err == nil {
+		err = t.Record(e)
+	}
 	if err != nil {
 		return err
 	}
 	t.lasts(l)
-	return t.change(e, "INSERT INTO link (ledger, "+linkColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"+
-		" $15, $16, $17, $18, $19)",
-		ledger, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(), micros(l.Created), micros(l.Updated),
+	t.group.minted = append(t.group.minted, minted{ledger, l})
+	return nil
+}
+
+// minted is a link that the database does not have yet.
+type minted struct {
+	ledger int64
+	link   sluice.Link
+}
+
+var linkInsert = insertion{"link", append([]string{"ledger"}, strings.Split(linkColumns, ", ")...)}
+
+func (m minted) values(args []any) []any {
+	l := m.link
+	return append(args, m.ledger, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(), micros(l.Created), micros(l.Updated),
 		micros(l.Expires), micros(l.Revoked), string(l.Ended), l.Downloads, micros(l.Redeemed),
 		l.MaxDownloads, string(l.Password), networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename)
 }
@@ -255,6 +283,9 @@ type redemption struct {
 }
 
 func (t *tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
+	if err := t.flushLink(id); err != nil {
+		return err
+	}
 	l, err := once(&t.reader, t.group.links, t.ledger, id, linkByID, linkFields, func(*sluice.Link) {})
 	if err == nil {
 		err = t.Record(e)

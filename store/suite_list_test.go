@@ -676,13 +676,11 @@ func testEntries(t *testing.T, db database) {
 	wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.List[sluice.Entry], error) {
 		return r.Entries(live, sluice.EntryFilter{}, sluice.Page{Limit: 100})
 	}).Data, want)
-	rows := read(t, s, func(r sluice.Reader) ([]sealed, error) {
-		return many(r.(*reader), (*sealed).fields, "SELECT "+entryColumns+" FROM entry ORDER BY seq")
-	})
+	rows := read(t, s, func(r sluice.Reader) ([]sluice.SealedEntry, error) { return r.Leaves(live, 0, 100) })
 	salts := map[string]bool{}
 	for i, row := range rows {
-		if row.seq != int64(i) || !ledger.IsCanonical(row.Leaf) || strings.Contains(string(row.Leaf), "203.0.113.7") {
-			t.Errorf("leaf of seq %d: %s", row.seq, row.Leaf)
+		if !ledger.IsCanonical(row.Leaf) || strings.Contains(string(row.Leaf), "203.0.113.7") {
+			t.Errorf("leaf of seq %d: %s", i, row.Leaf)
 		}
 		var disclosed map[string]struct{ Salt, Value string }
 		if err := json.Unmarshal(row.Disclosures, &disclosed); err != nil {

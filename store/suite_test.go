@@ -144,7 +144,7 @@ func wantEqual(t *testing.T, got, want any) {
 func newEntry(l sluice.LedgerID) sluice.Entry {
 	n := serial.Add(1)
 	return sluice.Entry{
-		ID: fmt.Sprintf("aud_%026d", n), Ledger: l, Time: epoch.Add(time.Duration(n) * time.Microsecond),
+		ID: fmt.Sprintf("aud_%010d%016d", n, 0), Ledger: l, Time: epoch.Add(time.Duration(n) * time.Microsecond),
 		Action: "thing.done", Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorCLI, Name: "operator"},
 	}
 }
@@ -404,10 +404,11 @@ func testBegun(t *testing.T, db database) {
 
 func testSwallowed(t *testing.T, db database) {
 	s := openStore(t, db)
-	taken := newEntry(live)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(taken) })
+	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)) })
 	for name, fail := range map[string]func(tx sluice.Tx) error{
-		"the database refuses the entry":  func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, "file_1"), taken) },
+		"the database refuses the object": func(tx sluice.Tx) error {
+			return errors.Join(tx.CreateFile(newFile(live, "file_1"), newEntry(live)), tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)))
+		},
 		"the entry is of another ledger":  func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, "file_1"), newEntry(other)) },
 		"the object is of another ledger": func(tx sluice.Tx) error { return tx.CreateFile(newFile(other, "file_1"), newEntry(live)) },
 		"the entry is too large": func(tx sluice.Tx) error {
@@ -417,8 +418,8 @@ func testSwallowed(t *testing.T, db database) {
 		},
 	} {
 		err := s.Update(ctx, live, func(tx sluice.Tx) error {
-			// An entry is refused when it is written, with those of other Updates.
-			later := name == "the database refuses the entry"
+			// A link is refused when it is written, with those of other Updates.
+			later := name == "the database refuses the object"
 			if err := fail(tx); err == nil && !later {
 				t.Errorf("%s: no error", name)
 			}
@@ -757,6 +758,19 @@ func testOwnChanges(t *testing.T, db database) {
 			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)), tx.CreateLink(newLink(live, "link_2", "file_2"), newEntry(live)),
 		)
 	})
+	made := newLink(live, "link_3", "file_2")
+	read3 := func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, "link_3") }
+	update(t, s, live, func(tx sluice.Tx) error {
+		err1 := tx.CreateLink(made, newEntry(live))
+		before, err2 := read3(tx)
+		wantEqual(t, before, made)
+		err3 := tx.Redeemed("link_3", epoch, newEntry(live))
+		made.Downloads, made.Redeemed = 1, epoch
+		after, err4 := read3(tx)
+		wantEqual(t, after, made)
+		return errors.Join(err1, err2, err3, err4)
+	})
+	wantEqual(t, read(t, s, read3), made)
 	type objects struct {
 		Key          sluice.Key
 		File1, File2 sluice.File
@@ -969,14 +983,10 @@ func testLedgers(t *testing.T, db database) {
 
 func testDuplicates(t *testing.T, db database) {
 	s := openStore(t, db)
-	taken := newEntry(live)
 	update(t, s, live, changes)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(taken) })
 	n := len(seqs(t, s, live))
 	sameHash := newKey(test, "key_2")
 	sameHash.Hash = newKey(live, "key_1").Hash
-	foreign := taken
-	foreign.Ledger = test
 	for name, fn := range map[string]func(tx sluice.Tx) error{
 		"account":     func(tx sluice.Tx) error { return tx.CreateAccount(sluice.Account{ID: "acct_1"}, newEntry(test)) },
 		"signing key": func(tx sluice.Tx) error { return tx.AddSigningKey("0a0b0c0d", epoch, newEntry(test)) },
@@ -984,7 +994,6 @@ func testDuplicates(t *testing.T, db database) {
 		"hash":        func(tx sluice.Tx) error { return tx.CreateKey(sameHash, newEntry(test)) },
 		"file":        func(tx sluice.Tx) error { return tx.CreateFile(newFile(test, "file_1"), newEntry(test)) },
 		"link":        func(tx sluice.Tx) error { return tx.CreateLink(newLink(test, "link_1", "file_1"), newEntry(test)) },
-		"entry":       func(tx sluice.Tx) error { return tx.Record(foreign) },
 	} {
 		err := s.Update(ctx, test, func(tx sluice.Tx) error {
 			if err := tx.Record(newEntry(test)); err != nil {

@@ -190,7 +190,9 @@ type evidence struct {
 
 const evidenceSize = 6 // a key's, and five with a personal field each
 
-func newEvidence(t *testing.T, database string) *evidence {
+// newEvidence makes one, its entries in rows of their own or, with together, two
+// in a row.
+func newEvidence(t *testing.T, database string, together bool) *evidence {
 	t.Helper()
 	s := sluicetest.NewServerOn(t, database)
 	e := &evidence{Server: s, id: s.Ledger(sluice.Test)}
@@ -202,10 +204,20 @@ func newEvidence(t *testing.T, database string) *evidence {
 		t.Fatal(err)
 	}
 	for _, n := range []int{2, 2, 1} {
-		for range n {
-			one := newEntry(e.id)
-			one.Request = &sluice.Request{ID: "req_1", IP: "203.0.113.7"}
-			if err := s.Store.Update(ctx, e.id, func(tx sluice.Tx) error { return tx.Record(one) }); err != nil {
+		one := newEntry(e.id)
+		one.Request = &sluice.Request{ID: "req_1", IP: "203.0.113.7"}
+		updates, each := n, 1
+		if together {
+			updates, each = 1, n
+		}
+		for range updates {
+			err := s.Store.Update(ctx, e.id, func(tx sluice.Tx) (err error) {
+				for range each {
+					err = errors.Join(err, tx.Record(one))
+				}
+				return err
+			})
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -251,7 +263,7 @@ func TestFlippedBytes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs without -short")
 	}
-	e := newEvidence(t, "")
+	e := newEvidence(t, "", true)
 	db := openRaw(t, e.Service)
 	number := ledgerNumber(t, db, e.id)
 	for _, overHTTP := range []bool{false, true} {
@@ -276,20 +288,25 @@ func TestFlippedBytes(t *testing.T) {
 		mustExec(t, db, put, data)
 	}
 
-	for seq := range int64(evidenceSize) {
-		flip("entry", "leaf", fmt.Sprint("seq = ", seq), seq, func(what string, at int) {
-			// Every tenth is looked at from outside too.
-			f := fault(t, what, e.verify(at%10 == 9), ledger.FaultEntry)
-			if f.Seq != seq || f.Last != seq {
+	for first, entries := range map[int64]int64{0: 1, 1: 2, 3: 2, 5: 1} {
+		flip("batch", "leaves", fmt.Sprint("first = ", first), first, func(what string, at int) {
+			f := fault(t, what, e.verify(false), ledger.FaultEntry)
+			if f.Seq < first || f.Seq >= first+entries {
 				t.Errorf("%s: %v", what, f)
 			}
+			// Every tenth is looked at from outside too.
+			if at%10 == 9 {
+				if err := e.verify(true); err == nil || !strings.Contains(err.Error(), "tile/entries/000.p/6") {
+					t.Errorf("%s: from outside: %v", what, err)
+				}
+			}
 		})
-		if seq == 0 {
+		if first == 0 {
 			continue // made by the operator: without personal fields
 		}
-		flip("entry", "disclosures", fmt.Sprint("seq = ", seq), seq, func(what string, at int) {
+		flip("batch", "disclosures", fmt.Sprint("first = ", first), first, func(what string, at int) {
 			f := fault(t, what, e.verify(false), ledger.FaultDisclosure)
-			if f.Seq >= 0 && f.Seq != seq {
+			if f.Seq >= 0 && (f.Seq < first || f.Seq >= first+entries) {
 				t.Errorf("%s: %v", what, f)
 			}
 			if at%10 == 9 && e.verify(true) == nil {
@@ -338,7 +355,7 @@ func TestFlippedBytes(t *testing.T) {
 func TestTamperedRows(t *testing.T) { onEach(t, testTamperedRows) }
 
 func testTamperedRows(t *testing.T, database string) {
-	e := newEvidence(t, database)
+	e := newEvidence(t, database, false)
 	db := openRaw(t, e.Service)
 	number := ledgerNumber(t, db, e.id)
 	for name, test := range map[string]struct {
@@ -347,24 +364,24 @@ func testTamperedRows(t *testing.T, database string) {
 		seq     int64  // -1: none is named
 		outside string // what is seen over HTTP; the same fault when ""
 	}{
-		"an entry is dropped":       {"DELETE FROM entry WHERE ledger = $L AND seq = 3", []ledger.FaultKind{ledger.FaultEntry}, 3, "tile/entries/000.p/6"},
-		"the last entry is dropped": {"DELETE FROM entry WHERE ledger = $L AND seq = 5", []ledger.FaultKind{ledger.FaultEntry}, 5, "tile/entries/000.p/6"},
-		"an entry is dropped and the rest moves up": {"DELETE FROM entry WHERE ledger = $L AND seq = 3; UPDATE entry SET seq = seq - 1 WHERE ledger = $L AND seq > 3",
+		"an entry is dropped":       {"DELETE FROM batch WHERE ledger = $L AND first = 3", []ledger.FaultKind{ledger.FaultEntry}, 3, "tile/entries/000.p/6"},
+		"the last entry is dropped": {"DELETE FROM batch WHERE ledger = $L AND first = 5", []ledger.FaultKind{ledger.FaultEntry}, 5, "tile/entries/000.p/6"},
+		"an entry is dropped and the rest moves up": {"DELETE FROM batch WHERE ledger = $L AND first = 3; UPDATE batch SET first = first - 1 WHERE ledger = $L AND first > 3",
 			[]ledger.FaultKind{ledger.FaultEntry}, 3, "tile/entries/000.p/6"},
-		"an entry is repeated": {"UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE ledger = $L AND seq = 1) WHERE ledger = $L AND seq = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, ""},
-		"two entries change places": {"UPDATE entry SET seq = 99 WHERE ledger = $L AND seq = 1; UPDATE entry SET seq = 1 WHERE ledger = $L AND seq = 4; UPDATE entry SET seq = 4 WHERE ledger = $L AND seq = 99",
+		"an entry is repeated": {"UPDATE batch SET leaves = (SELECT leaves FROM batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, ""},
+		"two entries change places": {"UPDATE batch SET first = 99 WHERE ledger = $L AND first = 1; UPDATE batch SET first = 1 WHERE ledger = $L AND first = 4; UPDATE batch SET first = 4 WHERE ledger = $L AND first = 99",
 			[]ledger.FaultKind{ledger.FaultEntry}, 1, ""},
-		"an entry is cut":                  {"UPDATE entry SET leaf = substr(leaf, 1, 100) WHERE ledger = $L AND seq = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, ""},
-		"an entry is emptied":              {"UPDATE entry SET leaf = substr(leaf, 1, 0) WHERE ledger = $L AND seq = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
+		"an entry is cut":                  {"UPDATE batch SET leaves = substr(leaves, 1, 100) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
+		"an entry is emptied":              {"UPDATE batch SET leaves = substr(leaves, 1, 0) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
 		"a tile is dropped":                {"DELETE FROM tile WHERE ledger = $L", []ledger.FaultKind{ledger.FaultTile}, -1, ""},
 		"a tile is cut":                    {"UPDATE tile SET hashes = substr(hashes, 1, 64) WHERE ledger = $L", []ledger.FaultKind{ledger.FaultTile}, -1, ""},
 		"the newest checkpoint is dropped": {"DELETE FROM checkpoint WHERE ledger = $L AND size = 6", []ledger.FaultKind{ledger.FaultHistory}, 5, ""},
 		"every checkpoint is dropped":      {"DELETE FROM checkpoint WHERE ledger = $L", []ledger.FaultKind{ledger.FaultCheckpoint, ledger.FaultHistory}, -1, "the log has 0 entries"},
 		"an older checkpoint stands for the newest": {"UPDATE checkpoint SET note = (SELECT note FROM checkpoint WHERE ledger = $L AND size = 3) WHERE ledger = $L AND size = 6",
 			[]ledger.FaultKind{ledger.FaultHistory}, 3, ""},
-		"disclosures change places":                 {"UPDATE entry SET disclosures = (SELECT disclosures FROM entry WHERE ledger = $L AND seq = 1) WHERE ledger = $L AND seq = 2", []ledger.FaultKind{ledger.FaultDisclosure}, 2, ""},
-		"disclosures are given to an entry without": {"UPDATE entry SET disclosures = (SELECT disclosures FROM entry WHERE ledger = $L AND seq = 1) WHERE ledger = $L AND seq = 0", []ledger.FaultKind{ledger.FaultDisclosure}, 0, ""},
-		"disclosures are cut":                       {"UPDATE entry SET disclosures = substr(disclosures, 1, 20) WHERE ledger = $L AND seq = 2", []ledger.FaultKind{ledger.FaultDisclosure}, -1, "disclosures"},
+		"disclosures change places":                 {"UPDATE batch SET disclosures = (SELECT disclosures FROM batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultDisclosure}, 2, ""},
+		"disclosures are given to an entry without": {"UPDATE batch SET disclosures = (SELECT disclosures FROM batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 0", []ledger.FaultKind{ledger.FaultDisclosure}, 0, ""},
+		"disclosures are cut":                       {"UPDATE batch SET disclosures = substr(disclosures, 1, 20) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultDisclosure}, -1, "disclosures"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			saved := snapshot(t, db)
@@ -394,9 +411,9 @@ func testTamperedRows(t *testing.T, database string) {
 func TestGap(t *testing.T) { onEach(t, testGap) }
 
 func testGap(t *testing.T, database string) {
-	e := newEvidence(t, database)
+	e := newEvidence(t, database, false)
 	db := openRaw(t, e.Service)
-	mustExec(t, db, "DELETE FROM entry WHERE seq = 3 AND ledger = $1", ledgerNumber(t, db, e.id))
+	mustExec(t, db, "DELETE FROM batch WHERE first = 3 AND ledger = $1", ledgerNumber(t, db, e.id))
 	for from, want := range map[int64]int{0: 3, 2: 1, 3: 0, 4: 2} {
 		if list := leaves(t, e.Store, e.id, from, evidenceSize); len(list) != want {
 			t.Errorf("%d leaves from %d on, want %d", len(list), from, want)
@@ -408,7 +425,7 @@ func testGap(t *testing.T, database string) {
 func snapshot(t *testing.T, db *sql.DB) tables {
 	t.Helper()
 	db.SetMaxOpenConns(1) // which has the copies
-	kept := tables{"entry", "tile", "checkpoint"}
+	kept := tables{"batch", "tile", "checkpoint"}
 	for _, table := range kept {
 		mustExec(t, db, "CREATE TEMP TABLE kept_"+table+" AS SELECT * FROM "+table)
 	}
@@ -430,7 +447,7 @@ func (kept tables) restore(t *testing.T, db *sql.DB) {
 func TestResigned(t *testing.T) { onEach(t, testResigned) }
 
 func testResigned(t *testing.T, database string) {
-	e := newEvidence(t, database)
+	e := newEvidence(t, database, false)
 	db := openRaw(t, e.Service)
 	stranger, err := ledger.NewSigner(sluicetest.NewLedgerKey(t), "sluice.test/"+e.id.String())
 	if err != nil {
@@ -450,7 +467,7 @@ func testResigned(t *testing.T, database string) {
 // TestRestoredBackup puts an older copy of the database in the place of the log,
 // and goes on from there with the rightful key.
 func TestRestoredBackup(t *testing.T) {
-	e := newEvidence(t, "")
+	e := newEvidence(t, "", false)
 	db := openRaw(t, e.Service)
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	mustExec(t, db, "VACUUM INTO $1", backup)

@@ -40,19 +40,15 @@ func (r *reader) Leaves(l sluice.LedgerID, from int64, limit int) ([]sluice.Seal
 	if err != nil {
 		return nil, err
 	}
-	rows, err := many(r, (*sealed).fields, "SELECT "+entryColumns+" FROM entry WHERE ledger = $1 AND seq >= $2 AND seq < $3 ORDER BY seq",
-		id, from, from+int64(limit))
-	if err != nil {
-		return nil, err
-	}
-	leaves := make([]sluice.SealedEntry, 0, len(rows))
-	for i, row := range rows {
-		if row.seq != from+int64(i) {
-			break
+	leaves := make([]sluice.SealedEntry, 0, limit)
+	err = r.scan(id, interval{from, from + int64(limit)}, true, func(s sealed) bool {
+		whole := s.seq == from+int64(len(leaves))
+		if whole {
+			leaves = append(leaves, s.SealedEntry)
 		}
-		leaves = append(leaves, row.SealedEntry)
-	}
-	return leaves, nil
+		return whole
+	})
+	return leaves, err
 }
 
 // LeafHashes ends where Leaves does.
@@ -64,32 +60,29 @@ func (r *reader) LeafHashes(l sluice.LedgerID, from int64, limit int) (hashes []
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.conn.query(r.ctx, "SELECT seq, leaf FROM entry WHERE ledger = $1 AND seq >= $2 AND seq < $3 ORDER BY seq", id, from, from+int64(limit))
+	rows, err := r.conn.query(r.ctx, batchesQuery("first, leaves", true), id, from, from+int64(limit), limit)
 	if err != nil {
 		return nil, r.fail(err)
 	}
 	defer rows.Close()
-	var leaf sql.RawBytes // hashed where it lies
-	for rows.Next() {
-		var seq int64
-		if err := rows.Scan(&seq, &leaf); err != nil {
+	var packed sql.RawBytes // which is not kept
+	for next := from; rows.Next() && len(hashes) < limit; {
+		var first int64
+		if err := rows.Scan(&first, &packed); err != nil {
 			return nil, r.fail(err)
 		}
-		if seq != from+int64(len(hashes)) {
-			break
+		leaves := unpack(packed)
+		for seq := first; len(hashes) < limit; seq++ {
+			leaf, rest, ok := ledger.CutEntry(leaves)
+			if !ok || seq > next {
+				break
+			}
+			if leaves = rest; seq == next {
+				hashes, next = append(hashes, ledger.LeafHash(leaf)), next+1
+			}
 		}
-		hashes = append(hashes, ledger.LeafHash(leaf))
 	}
 	return hashes, r.fail(rows.Err())
-}
-
-func (r *reader) Sealed(l sluice.LedgerID, id string) (seq int64, e sluice.SealedEntry, err error) {
-	var s sealed
-	number, err := r.ledgerID(l)
-	if err == nil {
-		err = r.one(s.fields(), "SELECT "+entryColumns+" FROM entry WHERE id = $1 AND ledger = $2", id, number)
-	}
-	return s.seq, s.SealedEntry, err
 }
 
 func (r *reader) Tiles(l sluice.LedgerID, tiles []ledger.Tile) ([][]byte, error) {
@@ -250,12 +243,12 @@ func (s *Store) HandOver(ctx context.Context, l sluice.LedgerID, r sluice.Rotati
 }
 
 func (t *tx) Redact(id string, fields []string, e sluice.Entry) error {
-	_, sealed, err := t.Sealed(t.ledger, id)
+	s, err := t.find(t.ledger, id)
 	if err != nil {
 		return err
 	}
 	disclosed := map[string]json.RawMessage{}
-	if err := json.Unmarshal(sealed.Disclosures, &disclosed); err != nil {
+	if err := json.Unmarshal(s.Disclosures, &disclosed); err != nil {
 		return t.fail(fmt.Errorf("disclosures of entry %s: %w", id, err))
 	}
 	for _, field := range fields {
@@ -265,6 +258,13 @@ func (t *tx) Redact(id string, fields []string, e sluice.Entry) error {
 	if err != nil {
 		return t.fail(err)
 	}
+	rows, err := t.holding(t.head.id, []int64{s.seq})
+	if err != nil {
+		return err
+	}
+	b := rows[0]
+	lines := bytes.Split(unpack(b.disclosures), []byte("\n"))
+	lines[s.seq-b.first] = left
 	t.erased = true
-	return t.change(e, "UPDATE entry SET disclosures = $1 WHERE id = $2 AND ledger = $3", left, id, t.head.id)
+	return t.change(e, "UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3", pack(bytes.Join(lines, []byte("\n"))), t.head.id, b.first)
 }

@@ -81,7 +81,7 @@ func newEntry(l sluice.LedgerID) sluice.Entry {
 	defer number.Unlock()
 	number.n++
 	return sluice.Entry{
-		ID: fmt.Sprintf("aud_%026d", number.n), Ledger: l, Time: time.UnixMicro(int64(number.n)).UTC(), Action: sluice.LinkRedeemed, Outcome: sluice.Allowed,
+		ID: fmt.Sprintf("aud_%010d%016d", number.n, 0), Ledger: l, Time: time.UnixMicro(int64(number.n)).UTC(), Action: sluice.LinkRedeemed, Outcome: sluice.Allowed,
 		Actor:   sluice.Actor{Type: sluice.ActorBearer},
 		Request: &sluice.Request{ID: "req_1", Method: "GET", Route: "/l/{token}", IP: "203.0.113.7", UserAgent: "curl/8"},
 	}

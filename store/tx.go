@@ -368,11 +368,3 @@ func (m *metadata) parse(s string) bool {
 	}
 	return false
 }
-
-// optional is how a text that may be missing is stored: "" as NULL.
-func optional(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
-}

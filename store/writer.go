@@ -173,7 +173,8 @@ type group struct {
 	keys  map[object]sluice.Key
 	files map[object]sluice.File
 	links map[object]sluice.Link
-	// What every redemption writes is gathered, and written together.
+	// What every redemption and every mint writes is gathered, and written together.
+	minted   []minted
 	entries  []recorded
 	redeemed []redemption
 	mark     mark
@@ -184,7 +185,7 @@ type group struct {
 }
 
 // mark is how much had been gathered when the running Update began.
-type mark struct{ entries, redeemed int }
+type mark struct{ minted, entries, redeemed int }
 
 func newGroup() *group {
 	return &group{
@@ -206,8 +207,9 @@ func (g *group) start(know bool) {
 	for _, h := range g.heads {
 		h.fresh, h.changed = h.fresh[:0], false
 	}
+	clear(g.minted)
 	clear(g.entries)
-	g.entries, g.redeemed = g.entries[:0], g.redeemed[:0]
+	g.minted, g.entries, g.redeemed = g.minted[:0], g.entries[:0], g.redeemed[:0]
 }
 
 // takeBack removes what the running Update has gathered.
@@ -215,7 +217,7 @@ func (g *group) takeBack() {
 	for i := len(g.redeemed) - 1; i >= g.mark.redeemed; i-- {
 		g.links[g.redeemed[i].link] = g.redeemed[i].before
 	}
-	g.entries, g.redeemed = g.entries[:g.mark.entries], g.redeemed[:g.mark.redeemed]
+	g.minted, g.entries, g.redeemed = g.minted[:g.mark.minted], g.entries[:g.mark.entries], g.redeemed[:g.mark.redeemed]
 }
 
 // forget has the objects read again.
@@ -233,7 +235,7 @@ type head struct {
 	latest  int64 // time of the entry before next
 	longest int64 // microseconds that a link lived or will; the largest int64 when one has no end
 	changed bool
-	fresh   []about // the entries of this group
+	fresh   []sluice.Terms // of the entries of this group
 }
 
 // commit runs a group and commits it. The Updates of a group seldom fail once
@@ -488,7 +490,7 @@ func (w *writer) run(r *request) error {
 		}
 	}
 	before := *t.head
-	w.group.mark, w.group.flushed = mark{len(w.group.entries), len(w.group.redeemed)}, false
+	w.group.mark, w.group.flushed = mark{len(w.group.minted), len(w.group.entries), len(w.group.redeemed)}, false
 	r.err = t.call(r)
 	if r.err == nil && w.careful && t.err == nil {
 		t.flush()

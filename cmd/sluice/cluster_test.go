@@ -445,13 +445,8 @@ var wholeLog = regexp.MustCompile(`all ([0-9]+) entries are as signed`)
 // has the real commands export and verify it.
 func (c *cluster) checkExport(t *testing.T) {
 	t.Helper()
-	var entries, next int
-	c.query(t, "SELECT (SELECT count(*) FROM entry WHERE ledger = ledger.id), next FROM ledger WHERE mode = 'test'", func(r *sql.Rows) error {
-		return r.Scan(&entries, &next)
-	})
-	if entries != next {
-		t.Errorf("%d entries, and the next one would be %d", entries, next)
-	}
+	var entries int
+	c.query(t, "SELECT next FROM ledger WHERE mode = 'test'", func(r *sql.Rows) error { return r.Scan(&entries) })
 	dir := filepath.Join(t.TempDir(), "log")
 	deadline := time.Now().Add(20 * time.Second)
 	for {

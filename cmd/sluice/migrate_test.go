@@ -597,11 +597,11 @@ func TestMigrateDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tamper("UPDATE entry SET leaf = CAST(replace(CAST(leaf AS TEXT), 'file.created', 'file.deleted') AS BLOB) WHERE ledger = 1 AND action = 'file.created'")
+	tamper("UPDATE batch SET leaves = CAST(replace(CAST(leaves AS TEXT), 'file.created', 'file.forgery') AS BLOB) WHERE ledger = 1")
 	if code, said := e.move(t, to); code != exitFailed || !strings.Contains(said, "does not hold") || !strings.Contains(said, "not what was signed") {
 		t.Errorf("%d %s", code, said)
 	}
-	tamper("UPDATE entry SET leaf = CAST(replace(CAST(leaf AS TEXT), 'file.deleted', 'file.created') AS BLOB) WHERE ledger = 1 AND action = 'file.created'")
+	tamper("UPDATE batch SET leaves = CAST(replace(CAST(leaves AS TEXT), 'file.forgery', 'file.created') AS BLOB) WHERE ledger = 1")
 	options, err := blob.ParseS3URL(to.blobs)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"testing"
+
+	"github.com/pressly/goose/v3"
+
+	"sluice"
+)
+
+// TestMigrateEntries brings a log up to date that was written with a row for
+// each entry.
+func TestMigrateEntries(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "sluice.db")
+		db, err := sql.Open("sqlite", sqliteDSN(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
+		if err != nil {
+			t.Fatal(err)
+		}
+		testMigrateEntries(t, db, goose.DialectSQLite3, files, 3, func() (*Store, error) { return OpenSQLite(path, Options{}) })
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		url := NewPostgres(t)
+		db, err := sql.Open("pgx", url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := fs.Sub(postgresMigrations, "migrations/postgres")
+		if err != nil {
+			t.Fatal(err)
+		}
+		testMigrateEntries(t, db, goose.DialectPostgres, files, 1, func() (*Store, error) { return OpenPostgres(ctx, url, Options{}) })
+	})
+}
+
+func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, version int64, open func() (*Store, error)) {
+	p, err := goose.NewProvider(d, db, files, goose.WithDisableGlobalRegistry(true))
+	if err == nil {
+		_, err = p.UpTo(ctx, version)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec := func(query string, args ...any) {
+		t.Helper()
+		if _, err := db.Exec(query, args...); err != nil {
+			t.Fatal(query, err)
+		}
+	}
+	const entries, indexed = 40, 30
+	exec("INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, $3, $4, 0, 0)", live.Account, string(live.Mode), entries, indexed)
+	var want []sluice.Entry
+	for seq := range int64(entries) {
+		e := newEntry(live)
+		e.Seq, e.Request = seq, &sluice.Request{ID: fmt.Sprintf("req_%026d", seq), IP: "203.0.113.7", UserAgent: "é\nx"}
+		sealed, err := e.Seal(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec("INSERT INTO entry (ledger, seq, id, time, action, outcome, request_id, leaf, disclosures) VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8)",
+			seq, e.ID, e.Time.UnixMicro(), string(e.Action), string(e.Outcome), e.Request.ID, sealed.Leaf, sealed.Disclosures)
+		for field, value := range map[string]string{"action": string(e.Action), "outcome": string(e.Outcome), "request": e.Request.ID} {
+			if seq < indexed {
+				exec("INSERT INTO entry_index (ledger, field, value, first, seqs) VALUES (1, $1, $2, $3, $4)", field, value, seq, []byte{0})
+			}
+		}
+		want = append([]sluice.Entry{e}, want...)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	more := newEntry(live)
+	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(more) })
+	more.Seq = entries
+	want = append([]sluice.Entry{more}, want...)
+	for name, f := range map[string]sluice.EntryFilter{"all": {}, "action": {Action: "thing.done"}, "outcome": {Outcome: sluice.Allowed}} {
+		got := read(t, s, func(r sluice.Reader) (sluice.List[sluice.Entry], error) {
+			return r.Entries(live, f, sluice.Page{Limit: 100})
+		})
+		t.Run(name, func(t *testing.T) { wantEqual(t, got.Data, want) })
+	}
+	for _, e := range want {
+		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Entry, error) { return r.Entry(live, e.ID) }), e)
+		if e.Request == nil {
+			continue
+		}
+		got := read(t, s, func(r sluice.Reader) (sluice.List[sluice.Entry], error) {
+			return r.Entries(live, sluice.EntryFilter{RequestID: e.Request.ID}, sluice.Page{Limit: 10})
+		})
+		wantEqual(t, got.Data, []sluice.Entry{e})
+	}
+}
