@@ -7,9 +7,9 @@ import (
 	"net"
 )
 
-// Listener has the connections that l accepts send the head of a download in
-// one call to the system with the first bytes of the file. Without it answers
-// are the same; each takes a call more.
+// Listener has the connections that l accepts send a file that is in memory in
+// one call to the system with the head of the answer. It is for the Serve of
+// HTTPServer. Without it answers are the same, and take more calls.
 func Listener(l net.Listener) net.Listener { return listener{l} }
 
 type listener struct{ net.Listener }
@@ -22,8 +22,8 @@ func (l listener) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// conn is a connection that can hold back what is written to it until the
-// bytes come that ReadFrom sends.
+// conn is a connection that can hold back the head of an answer until the bytes
+// come that ReadFrom sends. One goroutine at a time writes to it.
 type conn struct {
 	*net.TCPConn
 	holds bool

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// How much of a file is handed over at a time. Until the next piece a reader
-// may be as slow as it likes, as long as some of this one flows.
+// How much of a file is handed over at a time, unless it is in memory. Until
+// the next piece a reader may be as slow as it likes, as long as some of this
+// one flows.
 const (
-	fileChunk   = 4 << 20  // to the kernel, or from memory
-	copiedChunk = 64 << 10 // from elsewhere
+	fileChunk   = 4 << 20  // to the kernel
+	copiedChunk = 64 << 10 // from what is no file of this machine
 )
 
 // delivery sends the bytes of a file. They go from file to socket by
