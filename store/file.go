@@ -73,7 +73,7 @@ func (r *reader) Files(l sluice.LedgerID, f sluice.FileFilter, p sluice.Page) (s
 	for _, one := range eachOf(f) {
 		lists = append(lists, fileListing(one))
 	}
-	return merged(r, l, lists, moments(f.Created), p, func(f *sluice.File) []any {
+	return merged(r, l, lists, p, func(f *sluice.File) []any {
 		f.Ledger = l
 		return fileFields(f)
 	}, func(a, b sluice.File) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID)) })
@@ -108,7 +108,7 @@ func oneOf(one string, list []string) []string {
 }
 
 func fileListing(f sluice.FileFilter) listing {
-	q := listing{columns: fileColumns, table: "file", ledger: "ledger", at: "created", tie: "id", least: "", place: "SELECT created, id FROM file WHERE id = $1 AND ledger = $2"}
+	q := listing{columns: fileColumns, table: "file", ledger: "ledger", at: "created", tie: "id", created: moments(f.Created), least: "", place: "SELECT created, id FROM file WHERE id = $1 AND ledger = $2"}
 	deleted := "deleted"
 	if f.Linked != nil {
 		q.table, q.ledger, q.at, q.tie, deleted = "linked JOIN file ON file.id = linked.file_id", "file_ledger", "file_created", "file_id", "file_deleted"

@@ -100,14 +100,14 @@ func (r *reader) Key(l sluice.LedgerID, id string) (sluice.Key, error) {
 }
 
 func (r *reader) Keys(l sluice.LedgerID, p sluice.Page) (sluice.List[sluice.Key], error) {
-	return list(r, l, keyListing(), everything, p, func(k *sluice.Key) []any {
+	return list(r, l, keyListing(), p, func(k *sluice.Key) []any {
 		k.Ledger = l
 		return keyFields(k)
 	})
 }
 
 func keyListing() listing {
-	return listing{columns: keyColumns, table: "key", ledger: "ledger", at: "created", tie: "id", least: "", place: "SELECT created, id FROM key WHERE id = $1 AND ledger = $2"}
+	return listing{columns: keyColumns, table: "key", ledger: "ledger", at: "created", tie: "id", created: everything, least: "", place: "SELECT created, id FROM key WHERE id = $1 AND ledger = $2"}
 }
 
 func (t *tx) CreateKey(k sluice.Key, e sluice.Entry) error {

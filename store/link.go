@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -151,35 +152,41 @@ func of(table, columns string) string {
 }
 
 func (r *reader) Links(l sluice.LedgerID, f sluice.LinkFilter, p sluice.Page) (sluice.List[sluice.Link], error) {
-	created, err := r.linksCreated(l, f)
+	longest, err := r.longest(l)
 	if err != nil {
 		return sluice.List[sluice.Link]{}, err
 	}
-	return list(r, l, linkListing(f), created, p, func(link *sluice.Link) []any {
+	return merged(r, l, linkListings(f, longest), p, func(link *sluice.Link) []any {
 		link.Ledger = l
 		return linkFields(link)
-	})
+	}, func(a, b sluice.Link) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID)) })
 }
 
-// linksCreated is when the links of a list may have been made. No index holds
-// those that expire within some time together in the order in which they were
-// made. But a link expires after it was made, and no link of its ledger has
-// lived longer than the longest, so only a part of the list need be looked at:
-// in the worst case the links that were made within that longest lifetime, and
-// all links of a ledger in which one never ends.
-func (r *reader) linksCreated(l sluice.LedgerID, f sluice.LinkFilter) (interval, error) {
-	created, expires := moments(f.Created), linksExpire(f)
+// linkListings gives the lists that a filter is made of. No index holds links
+// that expire within some time together in the order in which they were made.
+// But a link expires after it was made, and none of its ledger has lived longer
+// than the longest, so only a part of the list need be looked at: in the worst
+// case the links that were made within that longest lifetime. Links without an
+// end are no part of that, and have an index of their own.
+func linkListings(f sluice.LinkFilter, longest int64) []listing {
+	expires := linksExpire(f)
+	if expires == everything {
+		return []listing{linkListing(f)}
+	}
+	ending := linkListing(f)
+	ending.between("expires", expires)
 	if expires.to < math.MaxInt64 {
-		created.to = min(created.to, expires.to)
+		ending.created.to = min(ending.created.to, expires.to)
 	}
-	if expires.from == math.MinInt64 {
-		return created, nil
+	if expires.from > math.MinInt64 {
+		ending.created.from = max(ending.created.from, expires.from-longest)
 	}
-	longest, err := r.longest(l)
-	if longest < math.MaxInt64 {
-		created.from = max(created.from, expires.from-longest)
+	if f.Expires != (sluice.TimeRange{}) || f.Expired != nil && *f.Expired {
+		return []listing{ending}
 	}
-	return created, err
+	endless := linkListing(f)
+	endless.where += " AND expires IS NULL"
+	return []listing{ending, endless}
 }
 
 // linksExpire is when the links of a list expire, as far as they do.
@@ -194,8 +201,9 @@ func linksExpire(f sluice.LinkFilter) interval {
 	return expires
 }
 
+// linkListing is the list of a filter, whenever its links expire.
 func linkListing(f sluice.LinkFilter) listing {
-	q := listing{columns: linkColumns, table: "link", ledger: "ledger", at: "created", tie: "id", least: "", place: "SELECT created, id FROM link WHERE id = $1 AND ledger = $2", where: " AND ended <> 'revoked'"}
+	q := listing{columns: linkColumns, table: "link", ledger: "ledger", at: "created", tie: "id", created: moments(f.Created), least: "", place: "SELECT created, id FROM link WHERE id = $1 AND ledger = $2", where: " AND ended <> 'revoked'"}
 	q.equal("file_id", f.FileID)
 	q.in("id", f.IDs)
 	switch {
@@ -212,14 +220,6 @@ func linkListing(f sluice.LinkFilter) listing {
 		q.where += ")"
 	default:
 		q.where += " AND ended = ''"
-	}
-	switch expires := linksExpire(f); {
-	case expires == everything:
-	case f.Expires == (sluice.TimeRange{}) && (f.Expired == nil || !*f.Expired):
-		q.and("(expires IS NULL OR expires >=", expires.from)
-		q.where += ")"
-	default:
-		q.between("expires", expires)
 	}
 	return q
 }
@@ -266,13 +266,11 @@ func (t *tx) UpdateLink(l sluice.Link, e sluice.Entry) error {
 		micros(l.Updated), micros(l.Expires), micros(l.Revoked), string(l.Ended))
 }
 
-// lasts has the ledger know of a link's lifetime.
+// lasts has the ledger know of a link's lifetime, if it ends.
 func (t *tx) lasts(l sluice.Link) {
-	lifetime := int64(math.MaxInt64)
 	if !l.Expires.IsZero() {
-		lifetime = l.Expires.UnixMicro() - l.Created.UnixMicro()
+		t.head.longest = max(t.head.longest, l.Expires.UnixMicro()-l.Created.UnixMicro())
 	}
-	t.head.longest = max(t.head.longest, lifetime)
 }
 
 // redemption is a download that the database does not count yet.

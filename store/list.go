@@ -15,10 +15,11 @@ import (
 // conditions, which are constants with a numbered placeholder at their end.
 type listing struct {
 	columns, table string
-	ledger         string // the column that names the ledger
-	at, tie        string // the columns that order it
-	least          any    // what is below every tie
-	place          string // gives the place of an object by its id and ledger, whatever became of it
+	ledger         string   // the column that names the ledger
+	at, tie        string   // the columns that order it
+	created        interval // what it holds of them
+	least          any      // what is below every tie
+	place          string   // gives the place of an object by its id and ledger, whatever became of it
 	where          string
 	filters        []any
 }
@@ -172,8 +173,8 @@ func (q *listing) cursor(r *reader, ledger int64, p sluice.Page, s *span) error 
 }
 
 // list reads one page; fields says where a row goes.
-func list[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sluice.Page, fields func(*T) []any) (sluice.List[T], error) {
-	rows, err := rowsFrom(r, l, q, created, p, fields)
+func list[T any](r *reader, l sluice.LedgerID, q listing, p sluice.Page, fields func(*T) []any) (sluice.List[T], error) {
+	rows, err := rowsFrom(r, l, q, p, fields)
 	if err != nil {
 		return sluice.List[T]{}, err
 	}
@@ -182,10 +183,10 @@ func list[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sl
 
 // merged reads one page of several lists that have nothing in common, each by
 // its own index: at most that many times the rows of a page.
-func merged[T any](r *reader, l sluice.LedgerID, lists []listing, created interval, p sluice.Page, fields func(*T) []any, newestFirst func(a, b T) int) (sluice.List[T], error) {
+func merged[T any](r *reader, l sluice.LedgerID, lists []listing, p sluice.Page, fields func(*T) []any, newestFirst func(a, b T) int) (sluice.List[T], error) {
 	var all []T
 	for _, q := range lists {
-		rows, err := rowsFrom(r, l, q, created, p, fields)
+		rows, err := rowsFrom(r, l, q, p, fields)
 		if err != nil {
 			return sluice.List[T]{}, err
 		}
@@ -202,7 +203,7 @@ func merged[T any](r *reader, l sluice.LedgerID, lists []listing, created interv
 
 // rowsFrom reads the rows from a page's cursor on, one more than it holds when
 // there are more.
-func rowsFrom[T any](r *reader, l sluice.LedgerID, q listing, created interval, p sluice.Page, fields func(*T) []any) ([]T, error) {
+func rowsFrom[T any](r *reader, l sluice.LedgerID, q listing, p sluice.Page, fields func(*T) []any) ([]T, error) {
 	if err := pageable(p); err != nil {
 		return nil, err
 	}
@@ -210,7 +211,7 @@ func rowsFrom[T any](r *reader, l sluice.LedgerID, q listing, created interval, 
 	if err != nil {
 		return nil, err
 	}
-	s := q.within(created)
+	s := q.within(q.created)
 	if err := q.cursor(r, ledger, p, &s); err != nil {
 		return nil, err
 	}

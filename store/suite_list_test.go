@@ -206,6 +206,11 @@ func testExpiry(t *testing.T, db database) {
 		update(t, s, live, func(tx sluice.Tx) error { return tx.UpdateLink(links[3], newEntry(live)) })
 		check()
 	}
+	// One without an end is no reason to look further back.
+	longest := read(t, s, func(r sluice.Reader) (int64, error) { return r.(*reader).longest(live) })
+	if want := after(25).Sub(links[3].Created).Microseconds(); longest != want {
+		t.Errorf("the longest lifetime is %d µs, want %d", longest, want)
+	}
 }
 
 func entryLists() (lists []listed[sluice.Entry]) {

@@ -148,7 +148,7 @@ func (r *reader) headOf(l sluice.LedgerID) (*head, error) {
 	return h, nil
 }
 
-// longest is the longest lifetime of the links of a ledger.
+// longest is the longest lifetime of the links of a ledger that have an end, in microseconds.
 func (r *reader) longest(l sluice.LedgerID) (longest int64, err error) {
 	if r.group != nil {
 		h, err := r.headOf(l)

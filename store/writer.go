@@ -233,7 +233,7 @@ type head struct {
 	next    int64 // seq of the next entry
 	indexed int64 // seq of the first entry that lies beyond the index
 	latest  int64 // time of the entry before next
-	longest int64 // microseconds that a link lived or will; the largest int64 when one has no end
+	longest int64 // microseconds that a link with an end lived or will
 	changed bool
 	fresh   []sluice.Terms // of the entries of this group
 }
