@@ -7,7 +7,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
+	"sync"
 )
 
 // A token is the secret part of a link's URL. It is derived, not stored:
@@ -32,6 +34,7 @@ const (
 type SigningKey struct {
 	id     [4]byte
 	secret [32]byte
+	macs   *sync.Pool // of hash.Hash under the secret, which takes longer to make than to use
 }
 
 // NewSigningKey makes a key of 32 random bytes.
@@ -54,7 +57,8 @@ func ParseSigningKey(text string) (SigningKey, error) {
 
 func signingKey(secret [32]byte) SigningKey {
 	sum := sha256.Sum256(append([]byte("sluice signing key id\x00"), secret[:]...))
-	return SigningKey{id: [4]byte(sum[:4]), secret: secret}
+	macs := &sync.Pool{New: func() any { return hmac.New(sha256.New, secret[:]) }}
+	return SigningKey{id: [4]byte(sum[:4]), secret: secret, macs: macs}
 }
 
 // ID names the key: 8 hexadecimal digits derived from its secret, which they
@@ -130,12 +134,14 @@ func (r keyring) open(token string) (LedgerID, string, bool) {
 // tag authenticates the fields of a token. They have fixed widths; the domain
 // stands before them with its length.
 func (k SigningKey) tag(fields []byte) []byte {
-	mac := hmac.New(sha256.New, k.secret[:])
-	var n [4]byte
-	for _, part := range [][]byte{[]byte(tokenDomain), fields[0:1], fields[1:2], fields[2:6], fields[6:22], fields[22:38]} {
-		binary.BigEndian.PutUint32(n[:], uint32(len(part)))
-		mac.Write(n[:])
-		mac.Write(part)
+	message := make([]byte, 0, 96)
+	for _, part := range [...][]byte{[]byte(tokenDomain), fields[0:1], fields[1:2], fields[2:6], fields[6:22], fields[22:38]} {
+		message = binary.BigEndian.AppendUint32(message, uint32(len(part)))
+		message = append(message, part...)
 	}
-	return mac.Sum(nil)[:tokenTagLen]
+	mac := k.macs.Get().(hash.Hash)
+	defer k.macs.Put(mac)
+	mac.Reset()
+	mac.Write(message)
+	return mac.Sum(message[:0])[:tokenTagLen]
 }

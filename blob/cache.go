@@ -35,18 +35,24 @@ type cached struct {
 
 // inMemory is content that is in memory as a whole.
 type inMemory struct {
-	*bytes.Reader
+	bytes.Reader
 	content []byte
 }
 
-// Bytes gives all of the content, which must not be changed.
-func (m inMemory) Bytes() []byte { return m.content }
+func newInMemory(content []byte) *inMemory {
+	m := &inMemory{content: content}
+	m.Reset(content)
+	return m
+}
 
-func (inMemory) Close() error { return nil }
+// Bytes gives all of the content, which must not be changed.
+func (m *inMemory) Bytes() []byte { return m.content }
+
+func (*inMemory) Close() error { return nil }
 
 func (c *cached) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	if content, ok := c.find(key); ok {
-		return inMemory{bytes.NewReader(content), content}, nil
+		return newInMemory(content), nil
 	}
 	f, err := c.Blobs.Open(ctx, key)
 	if err != nil {
@@ -65,7 +71,7 @@ func (c *cached) Open(ctx context.Context, key string) (io.ReadSeekCloser, error
 		return nil, err
 	}
 	c.keep(key, content)
-	return inMemory{bytes.NewReader(content), content}, nil
+	return newInMemory(content), nil
 }
 
 func (c *cached) find(key string) (content []byte, ok bool) {

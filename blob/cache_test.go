@@ -35,7 +35,7 @@ func TestCacheHolds(t *testing.T) {
 		if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %d bytes, %v", key, len(got), err)
 		}
-		_, held = f.(inMemory)
+		_, held = f.(*inMemory)
 		return held
 	}
 	small, content := put(0, maxHeld)

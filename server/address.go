@@ -40,6 +40,9 @@ func (t trust) has(a netip.Addr) bool {
 // the zero Addr where the peer has none.
 func (t trust) client(r *http.Request) netip.Addr {
 	at := address(r.RemoteAddr)
+	if !t.has(at) {
+		return at
+	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && t.has(at); i-- {
 		hop := address(strings.TrimSpace(hops[i]))
@@ -53,13 +56,13 @@ func (t trust) client(r *http.Request) netip.Addr {
 
 // address reads an address with or without a port, in its plain form.
 func address(text string) netip.Addr {
+	at, err := netip.ParseAddrPort(text)
+	if err == nil {
+		return at.Addr().Unmap().WithZone("")
+	}
 	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
 	if err != nil {
-		ap, err := netip.ParseAddrPort(text)
-		if err != nil {
-			return netip.Addr{}
-		}
-		a = ap.Addr()
+		return netip.Addr{}
 	}
 	return a.Unmap().WithZone("")
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math"
 	"net/http"
@@ -174,7 +175,11 @@ func inRange(value string, f sluice.File) bool {
 	return err == nil && at.Equal(modified(f))
 }
 
-func fileTag(f sluice.File) string { return `"` + f.SHA256.String() + `"` }
+func fileTag(f sluice.File) string {
+	tag := append(make([]byte, 0, 2+2*len(f.SHA256)), '"')
+	tag = hex.AppendEncode(tag, f.SHA256[:])
+	return string(append(tag, '"'))
+}
 
 // modified is the Last-Modified of a file: its bytes never change.
 func modified(f sluice.File) time.Time { return f.Created.Truncate(time.Second) }

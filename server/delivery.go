@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -8,83 +9,105 @@ import (
 	"time"
 )
 
-// How much of a file is handed over at a time. Until the next piece a reader
-// may be as slow as it likes, as long as some of this one flows.
+// How much of a file is handed over at a time, unless it is in memory. Until
+// the next piece a reader may be as slow as it likes, as long as some of this
+// one flows.
 const (
 	fileChunk   = 4 << 20  // to the kernel
 	copiedChunk = 64 << 10 // from what is no file of this machine
-	memoryChunk = 16 << 10 // from memory
 )
 
 // delivery sends the bytes of a file. They go from file to socket by
 // sendfile(2): the connection's own ReadFrom gets what it can do that with, an
-// *os.File within an io.LimitedReader.
+// *os.File within an io.LimitedReader. What is in memory it gets as it is.
 type delivery struct {
-	to    http.ResponseWriter
+	to    io.ReaderFrom
 	rc    *http.ResponseController
+	conn  *conn // nil when it is not known
 	stall time.Duration
 	sent  int64
+}
+
+func newDelivery(w http.ResponseWriter, r *http.Request, stall time.Duration) *delivery {
+	d := &delivery{rc: http.NewResponseController(w), stall: stall}
+	if to, ok := w.(io.ReaderFrom); ok {
+		d.to, d.conn = to, connOf(r.Context())
+	} else {
+		d.to = plainCopy{w}
+	}
+	return d
 }
 
 // held is content that is in memory as a whole.
 type held interface{ Bytes() []byte }
 
-// send sends one part of content.
+// send sends one part of content, which is not empty.
 func (d *delivery) send(content io.ReadSeeker, p byteRange) error {
 	if h, ok := content.(held); ok {
-		return d.sendBytes(h.Bytes(), p)
+		b := h.Bytes()
+		if p.from+p.length > int64(len(b)) {
+			return io.ErrUnexpectedEOF
+		}
+		content, p.from = bytes.NewReader(b[p.from:p.from+p.length]), 0
 	}
 	if at, err := content.Seek(p.from, io.SeekStart); err != nil || at != p.from {
 		return errors.Join(err, io.ErrUnexpectedEOF)
 	}
-	chunk := int64(copiedChunk)
-	file, _ := content.(*os.File)
-	if file != nil {
-		chunk = fileChunk
-	}
-	to, direct := d.to.(io.ReaderFrom)
-	if !direct {
-		to = plainCopy{d.to}
-	}
-	for left := p.length; left > 0; {
-		d.extend()
-		piece := &io.LimitedReader{R: content, N: min(left, chunk)}
-		asked := piece.N
-		n, err := to.ReadFrom(piece)
-		d.sent, left = d.sent+n, left-n
-		switch {
-		case n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && file != nil:
-			// Slow, but not still. What was read and not sent is read again.
-			if _, err := file.Seek(piece.N-(asked-n), io.SeekCurrent); err != nil {
-				return err
-			}
-		case err != nil:
+	if _, ok := content.(*bytes.Reader); ok && d.conn != nil {
+		d.conn.hold() // the head, for the bytes
+		if err := d.flush(); err != nil {
 			return err
-		case n < asked:
-			return io.ErrUnexpectedEOF
+		}
+	}
+	for done := int64(0); done < p.length; {
+		n, err := d.piece(content, p.length-done)
+		d.sent, done = d.sent+n, done+n
+		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && isHere(content) {
+			// Slow, but not still. What was read and not sent is read again.
+			_, err = content.Seek(p.from+done, io.SeekStart)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (d *delivery) sendBytes(content []byte, p byteRange) error {
-	if p.from+p.length > int64(len(content)) {
-		return io.ErrUnexpectedEOF
+// piece sends the next bytes of content, of which there are left, and counts
+// those that the connection took.
+func (d *delivery) piece(content io.Reader, left int64) (n int64, err error) {
+	_ = d.rc.SetWriteDeadline(time.Now().Add(d.stall))
+	if b, ok := content.(*bytes.Reader); ok {
+		n, err = d.to.ReadFrom(b)
+	} else {
+		chunk := int64(copiedChunk)
+		if isHere(content) {
+			chunk = fileChunk
+		}
+		left = min(left, chunk)
+		n, err = d.to.ReadFrom(&io.LimitedReader{R: content, N: left})
 	}
-	for content = content[p.from : p.from+p.length]; len(content) > 0; {
-		d.extend()
-		n, err := d.to.Write(content[:min(len(content), memoryChunk)])
-		d.sent, content = d.sent+int64(n), content[n:]
-		if err == nil && len(content) == 0 { // the connection may not have the end yet
-			err = d.rc.Flush()
-		}
-		if errors.Is(err, errors.ErrUnsupported) {
-			err = nil
-		}
-		if err != nil { // what of this piece went out is not known
-			d.sent -= int64(n)
-			return err
-		}
+	if flushed := d.flush(); flushed != nil {
+		return 0, flushed // net/http had some of it, and what of that went out is not known
+	}
+	if err == nil && n < left {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// isHere reports whether content can be read again at no price.
+func isHere(content io.Reader) bool {
+	switch content.(type) {
+	case *os.File, *bytes.Reader:
+		return true
+	}
+	return false
+}
+
+func (d *delivery) flush() error {
+	if err := d.rc.Flush(); !errors.Is(err, errors.ErrUnsupported) {
+		return err
 	}
 	return nil
 }
@@ -94,8 +117,4 @@ type plainCopy struct{ w io.Writer }
 
 func (p plainCopy) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{p.w}, r)
-}
-
-func (d *delivery) extend() {
-	_ = d.rc.SetWriteDeadline(time.Now().Add(d.stall))
 }

@@ -45,6 +45,7 @@ func leavingName(g *sluice.Grant) string { return cmp.Or(g.Link.Filename, g.File
 func attachment(filename string) string {
 	name := shownName(filename)
 	var b strings.Builder
+	b.Grow(64 + 4*len(name))
 	b.WriteString(`attachment; filename="`)
 	for _, r := range name {
 		switch {
@@ -82,12 +83,12 @@ var unescapes = regexp.MustCompile(`(?i)%([01][0-9a-f]|2[ef]|3a|5c|7f)`)
 func shownName(name string) string {
 	name = trimName(strings.Map(func(r rune) rune {
 		switch {
-		case r == '\u200c' || r == '\u200d': // join letters and emoji, and harm nobody
+		case strings.ContainsRune(`/\:*?<>|`, r):
+			return '_'
+		case ' ' <= r && r <= '~', r == '\u200c' || r == '\u200d': // those two join letters and emoji, and harm nobody
 			return r
 		case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp):
 			return -1
-		case strings.ContainsRune(`/\:*?<>|`, r):
-			return '_'
 		}
 		return r
 	}, name))

@@ -20,6 +20,7 @@ type door struct {
 }
 
 func newDoor(s *Server, served compat.Door) *door {
+	served.Version = http.CanonicalHeaderKey(served.Version)
 	d := &door{served, "/compat/" + served.Vendor, http.NewServeMux()}
 	for _, rt := range d.Routes {
 		path := d.prefix + rt.Path
@@ -54,7 +55,7 @@ func (s *Server) chooseDoor(r *http.Request) (*door, *http.Request) {
 		}
 	}
 	for _, d := range s.doors {
-		if len(r.Header.Values(d.Version)) > 0 && !s.isPublic(r) {
+		if len(r.Header[d.Version]) > 0 && !s.isPublic(r) {
 			return d, r
 		}
 	}

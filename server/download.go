@@ -129,28 +129,32 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 		c.refuse(w, r, sluice.Errorf(sluice.CodeRange, "no byte of the file lies in the range"))
 		return
 	}
-	h := c.header
+	h, values := c.header, make([]string, 0, 8)
+	set := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
 	disposition := leaving(g)
-	h["Content-Disposition"] = []string{disposition}
+	set("Content-Disposition", disposition)
 	if played(f) && strings.HasPrefix(disposition, "inline") {
 		h["Content-Security-Policy"] = playerPolicy
 	}
-	h["Etag"] = []string{fileTag(f)}
-	h["Repr-Digest"] = []string{"sha-256=:" + base64.StdEncoding.EncodeToString(f.SHA256[:]) + ":"}
+	set("Etag", fileTag(f))
+	set("Repr-Digest", reprDigest(f))
 	if s.status == http.StatusNotModified {
 		c.begin(w, s.status)
 		return
 	}
-	h["Last-Modified"] = []string{modified(f).Format(http.TimeFormat)}
-	h["Accept-Ranges"] = acceptBytes
-	d := &delivery{to: w, rc: http.NewResponseController(w), stall: c.server.stall}
+	set("Last-Modified", modified(f).Format(http.TimeFormat))
+	set("Accept-Ranges", "bytes")
+	d := newDelivery(w, r, c.server.stall)
 	defer func() { c.sent = d.sent }() // also when content panics
 	var err error
 	if len(s.parts) == 1 {
-		h["Content-Type"] = []string{mediaType(f.Type)}
-		h["Content-Length"] = []string{strconv.FormatInt(s.parts[0].length, 10)}
+		set("Content-Type", mediaType(f.Type))
+		set("Content-Length", strconv.FormatInt(s.parts[0].length, 10))
 		if s.status == http.StatusPartialContent {
-			h["Content-Range"] = []string{s.parts[0].contentRange(f.Size)}
+			set("Content-Range", s.parts[0].contentRange(f.Size))
 		}
 		c.begin(w, s.status)
 		if r.Method != http.MethodHead && s.parts[0].length > 0 {
@@ -164,7 +168,12 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 	}
 }
 
-var acceptBytes = []string{"bytes"}
+// reprDigest is the Repr-Digest of a file (RFC 9530).
+func reprDigest(f sluice.File) string {
+	digest := append(make([]byte, 0, 64), "sha-256=:"...)
+	digest = base64.StdEncoding.AppendEncode(digest, f.SHA256[:])
+	return string(append(digest, ':'))
+}
 
 func (c *call) begin(w http.ResponseWriter, status int) {
 	c.status = status

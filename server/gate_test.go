@@ -50,7 +50,7 @@ func newOver(t *testing.T, adjust func(*sluice.Config), stall time.Duration) cli
 	if stall != 0 {
 		srv.SetStall(stall)
 	}
-	ts.Config = srv.HTTPServer("")
+	ts.Config, ts.Listener = srv.HTTPServer(""), server.Listener(ts.Listener)
 	ts.Start()
 	t.Cleanup(func() {
 		ts.Close()
@@ -644,7 +644,7 @@ func TestLostBeforeTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for size, want := range map[int]int64{10: 0, 40_000: 32 << 10} {
+	for _, size := range []int{10, 40_000} {
 		content := strings.Repeat("0", size)
 		l := c.mint(t, c.upload(t, "a.txt", "text/plain", content).ID, "")
 		a := c.get(t, l.URL).want(t, 200)
@@ -656,7 +656,7 @@ func TestLostBeforeTheEnd(t *testing.T) {
 			defer func() { _ = recover() }() // http.ErrAbortHandler
 			srv.ServeHTTP(w, httptest.NewRequest("GET", l.URL, nil))
 		}()
-		if sent := c.delivered(t, w.Header().Get("X-Request-Id")); sent.Bytes != want || sent.Complete {
+		if sent := c.delivered(t, w.Header().Get("X-Request-Id")); sent.Bytes != 0 || sent.Complete {
 			t.Errorf("of %d bytes the log says %+v", size, sent)
 		}
 	}

@@ -48,7 +48,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		server: s, id: s.svc.NewRequestID(), method: r.Method, series: s.metrics.unrouted,
 		asked: r.Header, header: w.Header(), began: time.Now(),
 	}
-	c.header.Set("X-Request-Id", c.id)
+	c.header["X-Request-Id"] = []string{c.id}
 	// A connection keeps the deadline of its last answer.
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(c.began.Add(answerTimeout))
@@ -236,8 +236,10 @@ func (c *call) request(r *http.Request) sluice.Request {
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		q.IP = host
 	}
-	if u, err := url.Parse(r.Referer()); err == nil {
-		q.RefererHost = u.Host
+	if from := r.Referer(); from != "" {
+		if u, err := url.Parse(from); err == nil {
+			q.RefererHost = u.Host
+		}
 	}
 	return q
 }

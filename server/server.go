@@ -123,6 +123,7 @@ func (s *Server) HTTPServer(addr string) *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 }
@@ -160,7 +161,10 @@ func methodsOf(mux *http.ServeMux, r *http.Request) (allowed []string) {
 // isClean reports whether the mux would match the path of r as it stands, and
 // not answer with a redirect of its own.
 func isClean(r *http.Request) bool {
-	p := r.URL.EscapedPath()
+	p := r.URL.Path
+	if r.URL.RawPath != "" { // else what is escaped is no dot and no slash
+		p = r.URL.EscapedPath()
+	}
 	cleaned := path.Clean(p)
 	return strings.HasPrefix(p, "/") && (cleaned == p || cleaned != "/" && cleaned+"/" == p)
 }

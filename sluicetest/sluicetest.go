@@ -272,7 +272,7 @@ func (s *Server) start(t testing.TB) {
 	if s.HTTP, err = server.New(s.Service.Service, s.opts); err != nil {
 		t.Fatal(err)
 	}
-	s.listen.Config = s.HTTP.HTTPServer("")
+	s.listen.Config, s.listen.Listener = s.HTTP.HTTPServer(""), server.Listener(s.listen.Listener)
 	s.listen.Start()
 }
 

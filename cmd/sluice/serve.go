@@ -171,7 +171,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []out
 	kept.Go(func() { keep(background, i.store, i.service, log) })
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
 	defer func() { stopBackground(); kept.Wait() }()
-	err = untilStopped(ctx, srv.HTTPServer(s.Listen), l, log)
+	err = untilStopped(ctx, srv.HTTPServer(s.Listen), server.Listener(l), log)
 	return errors.Join(err, flush(ctx, i.service))
 }
 
