@@ -77,21 +77,22 @@ func pack(data []byte) []byte {
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // unpack gives what was packed, and nothing of what is damaged. The block alone
-// would not show that: some bytes of it can be others and mean the same.
-func unpack(packed []byte) []byte {
+// would not show that: some bytes of it can be others and mean the same. It uses
+// the room of a slice that is no longer needed.
+func unpack(room, packed []byte) []byte {
 	switch {
 	case len(packed) > 1+crc32.Size && packed[0] == packedS2:
 		block, sum := packed[1:len(packed)-crc32.Size], binary.BigEndian.Uint32(packed[len(packed)-crc32.Size:])
 		if n, err := s2.DecodedLen(block); err != nil || n > maxUnpacked || crc32.Checksum(block, castagnoli) != sum {
 			return nil
 		}
-		data, err := s2.Decode(nil, block)
+		data, err := s2.Decode(room[:cap(room)], block)
 		if err != nil {
 			return nil
 		}
 		return data
 	case len(packed) > 0 && packed[0] == packedPlain:
-		return packed[1:]
+		return append(room[:0], packed[1:]...)
 	}
 	return nil
 }
@@ -104,17 +105,27 @@ var batchInsert = insertion{"batch", []string{"ledger", "first", "time", "leaves
 
 const batchColumns = "first, time, leaves, disclosures"
 
-func (b *batch) fields() []any { return []any{&b.first, &b.time, &b.leaves, &b.disclosures} }
-
 // sealed is an entry as it is read.
 type sealed struct {
 	seq int64
 	sluice.SealedEntry
 }
 
-// open gives the entries of a batch. It ends before the first that is not whole.
-func (b *batch) open() (list []sealed) {
-	leaves, disclosures := unpack(b.leaves), unpack(b.disclosures)
+// kept is an entry that outlasts the batch it was read from.
+func (s sealed) kept() sealed {
+	s.Leaf, s.Disclosures = bytes.Clone(s.Leaf), bytes.Clone(s.Disclosures)
+	return s
+}
+
+// opened is a batch as it is read: its leaves and disclosures are not packed.
+type opened struct {
+	first, time         int64
+	leaves, disclosures []byte
+}
+
+// entries gives those of a batch, and ends before the first that is not whole.
+func (b *opened) entries(list []sealed) []sealed {
+	leaves, disclosures := b.leaves, b.disclosures
 	for {
 		leaf, rest, ok := ledger.CutEntry(leaves)
 		if !ok {
@@ -126,14 +137,36 @@ func (b *batch) open() (list []sealed) {
 	}
 }
 
-// batches reads those that reach into a span of places, at most so many of
-// them, from its newest or with up from its oldest on.
-func (r *reader) batches(ledger int64, span interval, up bool, limit int) ([]batch, error) {
-	return many(r, (*batch).fields, batchesQuery(batchColumns, up), ledger, span.from, span.to, limit)
+// eachBatch runs a query of batchColumns, and gives yield the batches with their
+// entries, until it has enough. Nothing of them is good any more when it returns.
+func (r *reader) eachBatch(query string, args []any, yield func(*opened, []sealed) (more bool)) error {
+	if err := r.flush(); err != nil {
+		return err
+	}
+	rows, err := r.conn.query(r.ctx, query, args...)
+	if err != nil {
+		return r.fail(err)
+	}
+	defer rows.Close()
+	var b opened
+	var leaves, disclosures sql.RawBytes
+	var list []sealed
+	for rows.Next() {
+		if err := rows.Scan(&b.first, &b.time, &leaves, &disclosures); err != nil {
+			return r.fail(err)
+		}
+		b.leaves, b.disclosures = unpack(b.leaves, leaves), unpack(b.disclosures, disclosures)
+		list = b.entries(list[:0])
+		if !yield(&b, list) {
+			return nil
+		}
+	}
+	return r.fail(rows.Err())
 }
 
-// batchesQuery asks for batches by ledger, from, to and limit. Batches do not
-// overlap, so that at most one that begins before the span reaches into it.
+// batchesQuery asks for the batches that reach into a span of places, by ledger,
+// from, to and limit, from its newest or with up from its oldest on. Batches do
+// not overlap, so that at most one does that begins before it.
 func batchesQuery(columns string, up bool) string {
 	order := " DESC"
 	if up {
@@ -146,42 +179,43 @@ func batchesQuery(columns string, up bool) string {
 // batchesAtOnce are the batches that are read with one query, at most.
 const batchesAtOnce = 64
 
-// scan gives the entries of a span to yield, until that has enough.
+// scan gives the entries of a span to yield, until that has enough. What yield
+// does not take as kept is gone afterwards.
 func (r *reader) scan(ledger int64, span interval, up bool, yield func(sealed) (more bool)) error {
 	for n := 4; span.from < span.to; n = min(2*n, batchesAtOnce) {
-		rows, err := r.batches(ledger, span, up, n)
-		if err != nil {
-			return err
-		}
-		for _, b := range rows {
-			entries := b.open()
-			if !up {
+		rows, enough := 0, false
+		at := span
+		err := r.eachBatch(batchesQuery(batchColumns, up), []any{ledger, span.from, span.to, n}, func(b *opened, entries []sealed) bool {
+			rows++
+			if up {
+				at.from = max(at.from, b.first+int64(len(entries)))
+			} else {
+				at.to = min(at.to, b.first)
 				slices.Reverse(entries)
 			}
 			for _, e := range entries {
 				if e.seq >= span.from && e.seq < span.to && !yield(e) {
-					return nil
+					enough = true
+					return false
 				}
 			}
-			if up {
-				span.from = max(span.from, b.first+int64(len(entries)))
-			} else {
-				span.to = min(span.to, b.first)
-			}
+			return true
+		})
+		if err != nil || enough || rows < n {
+			return err
 		}
-		if len(rows) < n {
-			return nil
-		}
+		span = at
 	}
 	return nil
 }
 
-// holding gives the batches that hold some places, oldest first.
-func (r *reader) holding(ledger int64, seqs []int64) ([]batch, error) {
+// holding gives yield the batches that hold some places, oldest first, as
+// eachBatch does.
+func (r *reader) holding(ledger int64, seqs []int64, yield func(*opened, []sealed) (more bool)) error {
 	query, args := placesQuery(ledger, seqs)
 	firsts, err := many(r, func(first *sql.Null[int64]) []any { return []any{first} }, query, args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var begin []int64
 	for _, first := range firsts {
@@ -190,11 +224,11 @@ func (r *reader) holding(ledger int64, seqs []int64) ([]batch, error) {
 		}
 	}
 	if len(begin) == 0 {
-		return nil, nil
+		return nil
 	}
 	slices.Sort(begin)
 	query, args = beginningQuery(ledger, slices.Compact(begin))
-	return many(r, (*batch).fields, query, args...)
+	return r.eachBatch(query, args, yield)
 }
 
 // placesQuery asks where the batches begin that hold some places of a ledger.

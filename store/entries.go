@@ -18,11 +18,13 @@ type entryList struct {
 	limit   int
 	want    sluice.Terms // "" where anything goes
 	ids     []string     // one of these, if any
-	field   string       // looked up in the index, "" for none
-	values  []string     // as they stand there: one, or those of ids
+	terms   []term       // of the index, the one that leaves the fewest last; several of ids mean any of them
 	needle  []byte       // that is in the leaf of every entry wanted
 	nothing bool         // a filter lets nothing through
 }
+
+// term is a value of a field, as it stands in the index.
+type term struct{ field, value string }
 
 // Entries are listed in the order of the log. Where a clock went back, an entry
 // counts as created no earlier than the one before it.
@@ -63,13 +65,13 @@ func (r *reader) entryList(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Pag
 
 func (q *entryList) filter(f sluice.EntryFilter) {
 	q.want = sluice.Terms{Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID, RequestID: f.RequestID}
-	for _, term := range terms {
-		switch value := term.of(q.want); {
+	for _, t := range terms {
+		switch value := t.of(q.want); {
 		case value == "":
 		case !isText(value):
 			q.nothing = true
 		default:
-			q.field, q.values, q.needle = term.field, []string{indexed(term.field, value)}, ledger.AppendString(nil, value)
+			q.terms, q.needle = append(q.terms, term{t.field, indexed(t.field, value)}), ledger.AppendString(nil, value)
 		}
 	}
 	if len(f.IDs) == 0 {
@@ -77,28 +79,25 @@ func (q *entryList) filter(f sluice.EntryFilter) {
 	}
 	q.ids = texts(f.IDs)
 	q.nothing = q.nothing || len(q.ids) == 0
-	q.field, q.values, q.needle = "id", nil, nil
+	q.terms, q.needle = nil, nil
 	for _, id := range q.ids {
-		q.values = append(q.values, indexed("id", id))
+		if t := (term{"id", indexed("id", id)}); !slices.Contains(q.terms, t) {
+			q.terms = append(q.terms, t)
+		}
 	}
 	if len(q.ids) == 1 {
 		q.needle = ledger.AppendString(nil, q.ids[0])
 	}
-	slices.Sort(q.values)
-	q.values = slices.Compact(q.values)
 }
 
 // lets reports whether the filters let an entry through.
 func (q *entryList) lets(s sealed) bool {
-	if q.field == "" {
-		return true
-	}
 	if !bytes.Contains(s.Leaf, q.needle) {
 		return false
 	}
 	has, _ := s.Terms()
-	for _, term := range terms {
-		if value := term.of(q.want); value != "" && value != term.of(has) {
+	for _, t := range terms {
+		if value := t.of(q.want); value != "" && value != t.of(has) {
 			return false
 		}
 	}
@@ -127,33 +126,32 @@ func (q *entryList) firstAt(moment int64) (int64, error) {
 	if err == errNotFound {
 		return 0, nil
 	}
-	var earlier *batch // the last before the moment of those that begin at from or before
+	earlier := int64(-1) // where the last before the moment begins, of those that begin at from or before
 	for from := int64(-1); err == nil && from+1 < to; {
 		middle := from + (to-from)/2
-		var b batch
-		switch err = q.one([]any{&b.first, &b.time}, lastBatch("first, time"), q.ledger, middle); {
+		var first, at int64
+		switch err = q.one([]any{&first, &at}, lastBatch("first, time"), q.ledger, middle); {
 		case err != nil:
-		case b.time < moment:
-			from, earlier = middle, &b
+		case at < moment:
+			from, earlier = middle, first
 		default:
-			to = b.first
+			to = first
 		}
 	}
-	if err != nil || earlier == nil {
+	if err != nil || earlier < 0 {
 		return to, err
 	}
-	err = q.one(earlier.fields(), lastBatch(batchColumns), q.ledger, earlier.first)
-	if err != nil {
-		return 0, err
-	}
-	latest := earlier.time
-	for _, s := range earlier.open() {
-		_, at := s.Terms()
-		if latest = max(latest, at.UnixMicro()); latest >= moment {
-			return min(s.seq, to), nil
+	err = q.eachBatch(lastBatch(batchColumns), []any{q.ledger, earlier}, func(b *opened, entries []sealed) bool {
+		latest := b.time
+		for _, s := range entries {
+			_, at := s.Terms()
+			if latest = max(latest, at.UnixMicro()); latest >= moment {
+				to = min(to, s.seq)
+			}
 		}
-	}
-	return to, nil
+		return false
+	})
+	return to, err
 }
 
 // lastBatch asks for the last batch of a ledger that begins no later than at a place.
@@ -187,12 +185,10 @@ func (q *entryList) read() (rows []sealed, err error) {
 		return nil, nil
 	}
 	add := func(s sealed) bool {
-		if q.lets(s) {
-			rows = append(rows, s)
-		}
+		rows = append(rows, s.kept())
 		return len(rows) < q.limit
 	}
-	if q.field == "" {
+	if len(q.terms) == 0 {
 		return rows, q.scan(q.ledger, q.span, q.up, add)
 	}
 	var indexed int64
@@ -205,13 +201,14 @@ func (q *entryList) read() (rows []sealed, err error) {
 	}
 	parts := []func() error{
 		func() error {
-			return q.scan(q.ledger, interval{max(q.span.from, indexed), q.span.to}, q.up, add)
+			return q.scan(q.ledger, interval{max(q.span.from, indexed), q.span.to}, q.up, func(s sealed) bool { return !q.lets(s) || add(s) })
 		},
 		func() error {
 			if q.ids != nil {
 				return q.lookUpIDs(add)
 			}
-			return q.lookUp(q.values[0], add)
+			last := len(q.terms) - 1
+			return q.lookUp(q.terms[last], q.terms[:last], add)
 		},
 	}
 	if q.up {
@@ -225,28 +222,29 @@ func (q *entryList) read() (rows []sealed, err error) {
 	return rows, nil
 }
 
-// lookUp gives to add what the index has under a value, until that has enough.
-// Its rows do not overlap, so that at most one that begins before the span
-// reaches into it.
-func (q *entryList) lookUp(value string, add func(sealed) bool) error {
-	at := q.span
-	var first *int64
-	err := q.one([]any{&first}, "SELECT MAX(first) FROM entry_index WHERE ledger = $1 AND field = $2 AND value = $3 AND first <= $4", q.ledger, q.field, value, at.from)
-	if err != nil {
-		return err
-	}
-	if first != nil {
-		at.from = *first
-	}
-	for n := 4; at.from < at.to; n = min(2*n, sluice.MaxPageSize) {
-		rows, err := many(q.reader, (*posting).fields, postingsQuery(q.up), q.ledger, q.field, value, at.from, at.to, n)
+// lookUp gives to add what the index has of one term and of all others, until
+// that has enough.
+func (q *entryList) lookUp(t term, others []term, add func(sealed) bool) error {
+	at, err := q.reached(t, q.span)
+	for n := int64(4); err == nil && at.from < at.to; n = min(2*n, sluice.MaxPageSize) {
+		rows, err := q.postings(t, at, q.up, n)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		for _, p := range rows {
-			if more, err := q.take(p, add); err != nil || !more {
+		places, err := q.places(rows)
+		if err != nil {
+			return err
+		}
+		for _, other := range others {
+			if places, err = q.among(other, places); err != nil {
 				return err
 			}
+		}
+		if !q.up {
+			slices.Reverse(places)
+		}
+		if more, err := q.take(places, add); err != nil || !more {
+			return err
 		}
 		if last := rows[len(rows)-1]; q.up {
 			at.from = last.first + 1
@@ -254,17 +252,69 @@ func (q *entryList) lookUp(value string, add func(sealed) bool) error {
 			at.to = last.first
 		}
 	}
-	return nil
+	return err
 }
 
-// lookUpIDs does so for ids, each of which stands under a value of its own.
+// reached widens a span to the posting that reaches into it. Those of a term do
+// not overlap, so that at most one does that begins before it.
+func (q *entryList) reached(t term, span interval) (interval, error) {
+	var first *int64
+	err := q.one([]any{&first}, "SELECT MAX(first) FROM entry_index WHERE ledger = $1 AND field = $2 AND value = $3 AND first <= $4", q.ledger, t.field, t.value, span.from)
+	if err == nil && first != nil {
+		span.from = *first
+	}
+	return span, err
+}
+
+func (q *entryList) postings(t term, span interval, up bool, limit int64) ([]posting, error) {
+	return many(q.reader, (*posting).fields, postingsQuery(up), q.ledger, t.field, t.value, span.from, span.to, limit)
+}
+
+// places gives those of postings that lie in the list, in order.
+func (q *entryList) places(rows []posting) (seqs []int64, err error) {
+	for _, p := range rows {
+		some, err := p.unpack()
+		if err != nil {
+			return nil, q.fail(err)
+		}
+		seqs = append(seqs, some...)
+	}
+	seqs = slices.DeleteFunc(seqs, func(seq int64) bool { return seq < q.span.from || seq >= q.span.to })
+	slices.Sort(seqs)
+	return seqs, nil
+}
+
+// worthwhile is how many stretches of the index take as long to read as the
+// batch of one entry, roughly.
+const worthwhile = 8
+
+// among gives those of some places that stand under another term too, or all of
+// them where to look at the entries is cheaper.
+func (q *entryList) among(t term, seqs []int64) ([]int64, error) {
+	if len(seqs) == 0 || (seqs[len(seqs)-1]-seqs[0])/indexStep > worthwhile*int64(len(seqs)) {
+		return seqs, nil
+	}
+	span, err := q.reached(t, interval{seqs[0], seqs[len(seqs)-1] + 1})
+	if err != nil {
+		return nil, err
+	}
+	rows, err := q.postings(t, span, true, span.to-span.from)
+	if err != nil {
+		return nil, err
+	}
+	others, err := q.places(rows)
+	return slices.DeleteFunc(seqs, func(seq int64) bool {
+		_, found := slices.BinarySearch(others, seq)
+		return !found
+	}), err
+}
+
+// lookUpIDs does so for ids, each of which stands under a term of its own.
 func (q *entryList) lookUpIDs(add func(sealed) bool) error {
 	var found []sealed
-	for _, value := range q.values {
-		err := q.lookUp(value, func(s sealed) bool {
-			if q.lets(s) {
-				found = append(found, s)
-			}
+	for _, t := range q.terms {
+		err := q.lookUp(t, nil, func(s sealed) bool {
+			found = append(found, s.kept())
 			return len(found) < len(q.ids)
 		})
 		if err != nil {
@@ -285,43 +335,33 @@ func (q *entryList) lookUpIDs(add func(sealed) bool) error {
 	return nil
 }
 
-// take gives to add the entries at the places of a posting.
-func (q *entryList) take(p posting, add func(sealed) bool) (more bool, err error) {
-	seqs, err := p.unpack()
-	if err != nil {
-		return false, q.fail(err)
-	}
-	seqs = slices.DeleteFunc(seqs, func(seq int64) bool { return seq < q.span.from || seq >= q.span.to })
-	if !q.up {
-		slices.Reverse(seqs)
-	}
+// take gives to add the entries at some places that the filters let through.
+// The places stand in the order of the list.
+func (q *entryList) take(seqs []int64, add func(sealed) bool) (more bool, err error) {
 	for chunk := range slices.Chunk(seqs, batchesAtOnce) {
-		held, err := q.held(chunk)
+		chunk = slices.Sorted(slices.Values(chunk))
+		var held []sealed
+		err := q.holding(q.ledger, chunk, func(_ *opened, entries []sealed) bool {
+			for _, s := range entries {
+				if _, wanted := slices.BinarySearch(chunk, s.seq); wanted && q.lets(s) {
+					held = append(held, s.kept())
+				}
+			}
+			return true
+		})
 		if err != nil {
 			return false, err
 		}
-		for _, seq := range chunk {
-			if s, ok := held[seq]; ok && !add(s) {
+		if !q.up {
+			slices.Reverse(held)
+		}
+		for _, s := range held {
+			if !add(s) {
 				return false, nil
 			}
 		}
 	}
 	return true, nil
-}
-
-// held gives the entries at some places.
-func (q *entryList) held(seqs []int64) (map[int64]sealed, error) {
-	rows, err := q.holding(q.ledger, seqs)
-	if err != nil {
-		return nil, err
-	}
-	entries := make(map[int64]sealed, len(seqs))
-	for _, b := range rows {
-		for _, s := range b.open() {
-			entries[s.seq] = s
-		}
-	}
-	return entries, nil
 }
 
 func (p *posting) fields() []any { return []any{(*integer)(&p.first), &p.seqs} }

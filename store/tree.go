@@ -44,7 +44,7 @@ func (r *reader) Leaves(l sluice.LedgerID, from int64, limit int) ([]sluice.Seal
 	err = r.scan(id, interval{from, from + int64(limit)}, true, func(s sealed) bool {
 		whole := s.seq == from+int64(len(leaves))
 		if whole {
-			leaves = append(leaves, s.SealedEntry)
+			leaves = append(leaves, s.kept().SealedEntry)
 		}
 		return whole
 	})
@@ -65,13 +65,15 @@ func (r *reader) LeafHashes(l sluice.LedgerID, from int64, limit int) (hashes []
 		return nil, r.fail(err)
 	}
 	defer rows.Close()
-	var packed sql.RawBytes // which is not kept
+	var packed sql.RawBytes // which is not kept, as nothing of plain is
+	var plain []byte
 	for next := from; rows.Next() && len(hashes) < limit; {
 		var first int64
 		if err := rows.Scan(&first, &packed); err != nil {
 			return nil, r.fail(err)
 		}
-		leaves := unpack(packed)
+		plain = unpack(plain, packed)
+		leaves := plain
 		for seq := first; len(hashes) < limit; seq++ {
 			leaf, rest, ok := ledger.CutEntry(leaves)
 			if !ok || seq > next {
@@ -258,13 +260,17 @@ func (t *tx) Redact(id string, fields []string, e sluice.Entry) error {
 	if err != nil {
 		return t.fail(err)
 	}
-	rows, err := t.holding(t.head.id, []int64{s.seq})
+	var first int64
+	var disclosures []byte
+	err = t.holding(t.head.id, []int64{s.seq}, func(b *opened, _ []sealed) bool {
+		lines := bytes.Split(b.disclosures, []byte("\n"))
+		lines[s.seq-b.first] = left
+		first, disclosures = b.first, pack(bytes.Join(lines, []byte("\n")))
+		return false
+	})
 	if err != nil {
 		return err
 	}
-	b := rows[0]
-	lines := bytes.Split(unpack(b.disclosures), []byte("\n"))
-	lines[s.seq-b.first] = left
 	t.erased = true
-	return t.change(e, "UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3", pack(bytes.Join(lines, []byte("\n"))), t.head.id, b.first)
+	return t.change(e, "UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3", disclosures, t.head.id, first)
 }
