@@ -165,14 +165,18 @@ func benchLink(n int64, file string, now time.Time) sluice.Link {
 	}
 }
 
+// benchID is an id of which a hundred are made in the 32 milliseconds that its
+// first nine characters tell.
+func benchID(prefix string, n int64) string { return fmt.Sprintf("%s%09d%017d", prefix, n/100, n) }
+
 func benchEntry(n int64, a sluice.Action, now time.Time, f sluice.File, l sluice.Link) sluice.Entry {
 	return sluice.Entry{
-		ID: fmt.Sprintf("aud_%026d", n), Ledger: benchLedger, Time: now, Action: a, Outcome: sluice.Allowed,
+		ID: benchID("aud_", n), Ledger: benchLedger, Time: now, Action: a, Outcome: sluice.Allowed,
 		Actor: sluice.Actor{Type: sluice.ActorBearer, ID: l.ID},
 		File:  &sluice.FilePart{ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(), Purpose: f.Purpose, Metadata: f.Metadata},
 		Link:  &sluice.LinkPart{ID: l.ID, Expires: l.Expires, Reason: l.Reason, Metadata: l.Metadata},
 		Request: &sluice.Request{
-			ID: fmt.Sprintf("req_%026d", n), Method: "GET", Route: "/l/{token}", IP: "203.0.113.7",
+			ID: benchID("req_", n), Method: "GET", Route: "/l/{token}", IP: "203.0.113.7",
 			UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36",
 		},
 	}
