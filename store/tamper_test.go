@@ -419,6 +419,28 @@ func testGap(t *testing.T, database string) {
 			t.Errorf("%d leaves from %d on, want %d", len(list), from, want)
 		}
 	}
+	// Another process, which reads what it indexes, does not stop at that.
+	s, err := reopen(e.Service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	record(t, s, e.id, 300)
+	view(t, s, func(r sluice.Reader) error {
+		list, err := r.Entries(e.id, sluice.EntryFilter{RequestID: "req_1"}, sluice.Page{Limit: 100, Last: true})
+		if err == nil && (len(list.Data) != 100 || list.Data[99].Seq != 1 || list.Data[97].Seq != 4) {
+			t.Errorf("%d entries, the oldest are %d, %d", len(list.Data), list.Data[99].Seq, list.Data[97].Seq)
+		}
+		return err
+	})
+}
+
+// reopen opens the database of a service once more, as another process does.
+func reopen(s *sluicetest.Service) (*store.Store, error) {
+	if s.Database != "" {
+		return store.OpenPostgres(ctx, s.Database, store.Options{})
+	}
+	return store.OpenSQLite(filepath.Join(s.Dir, "sluice.db"), store.Options{})
 }
 
 // snapshot keeps the rows of a log.
