@@ -63,11 +63,12 @@ const (
 	packedS2                // a block of S2, https://github.com/klauspost/compress/tree/master/s2, and its CRC-32C, big-endian
 )
 
-// pack makes data smaller where it can. Entries have much in common.
+// pack makes data smaller where that saves a quarter or more: entries have much
+// in common, but one alone has not, and can be read where it is.
 func pack(data []byte) []byte {
 	packed := make([]byte, 1+s2.MaxEncodedLen(len(data))+crc32.Size)
 	block := s2.Encode(packed[1:], data)
-	if 1+len(block)+crc32.Size >= len(data) {
+	if 1+len(block)+crc32.Size > len(data)*3/4 {
 		return append(append(packed[:0], packedPlain), data...)
 	}
 	packed[0] = packedS2

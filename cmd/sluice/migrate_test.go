@@ -587,6 +587,7 @@ func TestMigrateDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A log that was rewritten before does not pass for a good one afterwards.
+	// Batches of one entry are not packed, and begin with 0.
 	tamper := func(query string) {
 		t.Helper()
 		db, err := sql.Open("sqlite", filepath.Join(e.data, databaseName))
@@ -597,11 +598,11 @@ func TestMigrateDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tamper("UPDATE batch SET leaves = CAST(replace(CAST(leaves AS TEXT), 'file.created', 'file.forgery') AS BLOB) WHERE ledger = 1")
+	tamper("UPDATE batch SET leaves = CAST(replace(CAST(leaves AS TEXT), 'file.created', 'file.forgery') AS BLOB) WHERE ledger = 1 AND substr(leaves, 1, 1) = x'00'")
 	if code, said := e.move(t, to); code != exitFailed || !strings.Contains(said, "does not hold") || !strings.Contains(said, "not what was signed") {
 		t.Errorf("%d %s", code, said)
 	}
-	tamper("UPDATE batch SET leaves = CAST(replace(CAST(leaves AS TEXT), 'file.forgery', 'file.created') AS BLOB) WHERE ledger = 1")
+	tamper("UPDATE batch SET leaves = CAST(replace(CAST(leaves AS TEXT), 'file.forgery', 'file.created') AS BLOB) WHERE ledger = 1 AND substr(leaves, 1, 1) = x'00'")
 	options, err := blob.ParseS3URL(to.blobs)
 	if err != nil {
 		t.Fatal(err)
