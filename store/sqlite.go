@@ -29,7 +29,7 @@ var sqliteMigrations embed.FS
 
 var sqliteDialect = dialect{
 	begin: "BEGIN IMMEDIATE", view: "BEGIN", now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
-	code: sqliteCode, locked: sqliteLocked, scrub: sqliteScrub, version: sqliteVersion,
+	code: sqliteCode, locked: sqliteLocked, version: sqliteVersion,
 	// The driver looks for the name of each numbered one, among all of them.
 	placeholder: func(int) string { return "?" },
 }
@@ -76,7 +76,13 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := newStore(sqliteDialect, db, readDB, runtime.GOMAXPROCS(0), group, wait, opts)
+	m, err := newMover(path)
+	if err != nil {
+		return nil, errors.Join(err, readDB.Close(), db.Close())
+	}
+	d := sqliteDialect
+	d.scrub, d.committed, d.close = m.scrub, m.note, m.close
+	s := newStore(d, db, readDB, runtime.GOMAXPROCS(0), group, wait, opts)
 	// A first look makes the files that even reading needs, while there is room.
 	err = s.View(context.Background(), func(r sluice.Reader) error {
 		_, err := r.SigningKeys()

@@ -2,6 +2,8 @@ package store
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -282,6 +284,30 @@ func TestSQLiteFullDisk(t *testing.T) {
 	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, "file_after"), newEntry(live)) })
 	if n := int64(len(seqs(t, s, live))); n != stored+1 {
 		t.Errorf("%d entries, want %d", n, stored+1)
+	}
+}
+
+// TestSQLiteMover finds in the database itself what was committed to its log,
+// though that is far from full.
+func TestSQLiteMover(t *testing.T) {
+	s, path := openTemp(t)
+	title := rand.Text()
+	update(t, s, live, func(tx sluice.Tx) error {
+		f := newFile(live, "file_1")
+		f.Title = title
+		return tx.CreateFile(f, newEntry(live))
+	})
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(data, []byte(title)) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was moved in ten seconds")
+		}
 	}
 }
 

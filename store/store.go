@@ -68,7 +68,9 @@ type dialect struct {
 	text func(string) bool
 	// scrub removes what was erased from wherever the database still has it,
 	// and says whether it could. It waits for nobody. nil: there is nothing to do.
-	scrub func(context.Context, *conn) (done bool, err error)
+	scrub     func(context.Context, *conn) (done bool, err error)
+	committed func()       // is told of each commit; nil: nobody wants to know
+	close     func() error // ends what belongs to one Store; nil: nothing does
 }
 
 // Store is a sluice.Store. One goroutine writes, see writer.go; Views run
@@ -156,12 +158,16 @@ func (s *Store) Close() error {
 	}
 	s.inflight.Wait()
 	close(s.queue)
+	var err error
+	if s.dialect.close != nil {
+		err = s.dialect.close()
+	}
 	for range cap(s.readers) {
 		if c := <-s.readers; c != nil {
 			c.discard()
 		}
 	}
-	err := s.readDB.Close()
+	err = errors.Join(err, s.readDB.Close())
 	<-s.stopped
 	return errors.Join(err, s.db.Close())
 }

@@ -254,6 +254,9 @@ func (w *writer) commit(requests []*request) {
 	w.careful = false
 	if err == nil {
 		w.settled = true
+		if w.store.committed != nil {
+			w.store.committed()
+		}
 		w.learn()
 		w.scrub(ctx)
 		return
