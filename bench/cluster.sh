@@ -120,7 +120,7 @@ together() {
 # the link and its entry are as large as those of Sluice.
 write_transaction() {
   local leaf disclosures file
-  read -r leaf disclosures < <(psql -AtF ' ' -d sluice -c "SELECT sum(octet_length(leaves)) / (SELECT sum(next) FROM ledger), sum(octet_length(disclosures)) / (SELECT sum(next) FROM ledger) FROM batch")
+  read -r leaf disclosures < <(psql -AtF ' ' -d sluice -c "SELECT (sum(octet_length(leaves)) / n)::int, (sum(octet_length(disclosures)) / n)::int FROM batch, (SELECT sum(next) AS n FROM ledger) AS entries GROUP BY n")
   file=$(head -n 1 "$work/ids/files")
   cat >"$work/mint.sql" <<END
 \\set id random(1, 9000000000000000)
