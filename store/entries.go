@@ -284,14 +284,22 @@ func (q *entryList) places(rows []posting) (seqs []int64, err error) {
 	return seqs, nil
 }
 
-// worthwhile is how many stretches of the index take as long to read as the
-// batch of one entry, roughly.
-const worthwhile = 8
+const (
+	// worthwhile is how many stretches of the index take as long to read as the
+	// batch of one entry, roughly.
+	worthwhile = 8
+	// widest bounds the part of the log whose postings are held in memory.
+	widest = 1 << 20
+)
 
 // among gives those of some places that stand under another term too, or all of
 // them where to look at the entries is cheaper.
 func (q *entryList) among(t term, seqs []int64) ([]int64, error) {
-	if len(seqs) == 0 || (seqs[len(seqs)-1]-seqs[0])/indexStep > worthwhile*int64(len(seqs)) {
+	if len(seqs) == 0 {
+		return seqs, nil
+	}
+	wide := seqs[len(seqs)-1] - seqs[0]
+	if wide > widest || wide/indexStep > worthwhile*int64(len(seqs)) {
 		return seqs, nil
 	}
 	span, err := q.reached(t, interval{seqs[0], seqs[len(seqs)-1] + 1})

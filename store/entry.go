@@ -30,30 +30,6 @@ func (t *tx) Record(e sluice.Entry) error {
 	return nil
 }
 
-// flush writes what the group has gathered.
-func (r *reader) flush() error {
-	if r.err != nil || r.group == nil || len(r.group.minted)+len(r.group.entries)+len(r.group.redeemed) == 0 {
-		return r.err
-	}
-	g := r.group
-	links, entries, redeemed := g.minted, g.entries, g.redeemed
-	g.minted, g.entries, g.redeemed, g.mark, g.flushed = links[:0], entries[:0], redeemed[:0], mark{}, true
-	if err := insert(r, linkInsert, links, func(args []any, m minted) []any { return m.values(args) }); err != nil {
-		return err
-	}
-	batches, err := batchesOf(entries)
-	if err != nil {
-		return r.fail(err)
-	}
-	err = insert(r, batchInsert, batches, func(args []any, b batch) []any {
-		return append(args, b.ledger, b.first, b.time, b.leaves, b.disclosures)
-	})
-	if err != nil {
-		return err
-	}
-	return r.count(redeemed)
-}
-
 func (r *reader) Entry(l sluice.LedgerID, id string) (sluice.Entry, error) {
 	s, err := r.find(l, id)
 	if err != nil {

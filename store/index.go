@@ -46,7 +46,7 @@ func indexed(field, value string) string {
 	return value
 }
 
-// unindexed is what the entries of a ledger from a place on are about.
+// unindexed is what the entries of a ledger from a place on are found by.
 type unindexed struct {
 	from int64
 	list []sluice.Terms

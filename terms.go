@@ -1,0 +1,84 @@
+package sluice
+
+import (
+	"time"
+
+	"sluice/ledger"
+)
+
+// Terms are what an entry is found by; "" where it does not say.
+type Terms struct {
+	ID, KeyID, FileID, LinkID, RequestID string
+	Action                               Action
+	Outcome                              Outcome
+}
+
+// Terms gives what the entry is found by.
+func (e Entry) Terms() Terms {
+	t := Terms{ID: e.ID, KeyID: e.KeyID(), Action: e.Action, Outcome: e.Outcome}
+	if e.File != nil {
+		t.FileID = e.File.ID
+	}
+	if e.Link != nil {
+		t.LinkID = e.Link.ID
+	}
+	if e.Request != nil {
+		t.RequestID = e.Request.ID
+	}
+	return t
+}
+
+// Terms gives what the entry is found by, and its time, at a tenth of the price
+// of Open. Of a leaf that is damaged it gives what stands before the damage.
+func (s SealedEntry) Terms() (t Terms, at time.Time) {
+	var actor, actorType string
+	hasKey := false
+	for name, value := range ledger.Members(s.Leaf) {
+		switch string(name) {
+		case "action":
+			t.Action = Action(ledger.Text(value))
+		case "actor":
+			actor, actorType = textOf(value, "id"), textOf(value, "type")
+		case "file":
+			t.FileID = textOf(value, "id")
+		case "id":
+			t.ID = ledger.Text(value)
+		case "key":
+			t.KeyID, hasKey = textOf(value, "id"), true
+		case "link":
+			t.LinkID = textOf(value, "id")
+		case "outcome":
+			t.Outcome = Outcome(ledger.Text(value))
+		case "request":
+			t.RequestID = textOf(value, "id")
+		case "time":
+			at, _ = time.Parse(EntryTime, ledger.Text(value))
+		}
+	}
+	if !hasKey && ActorType(actorType) == ActorKey {
+		t.KeyID = actor
+	}
+	return t, at
+}
+
+// textOf gives the text of a member of an object, "" where it has none.
+func textOf(object []byte, member string) string {
+	for name, value := range ledger.Members(object) {
+		if string(name) == member {
+			return ledger.Text(value)
+		}
+	}
+	return ""
+}
+
+// KeyID is the key an entry is found by: the one it concerns, else the one
+// that asked.
+func (e Entry) KeyID() string {
+	switch {
+	case e.Key != nil:
+		return e.Key.ID
+	case e.Actor.Type == ActorKey:
+		return e.Actor.ID
+	}
+	return ""
+}
