@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"strings"
 	"testing"
+
+	"sluice/ledger"
 )
 
 // What is packed comes back, and no byte of it can change unseen: what is read
@@ -43,4 +45,31 @@ func TestPack(t *testing.T) {
 			t.Errorf("%v gives %q", damaged, got)
 		}
 	}
+}
+
+// FuzzBatch reads what may lie in a database: damage is no reason to fail, nor
+// to take more memory than a batch has.
+func FuzzBatch(f *testing.F) {
+	two, err := ledger.AppendEntry(nil, []byte(`{"actor":{"id":"key_1","type":"key"},"id":"aud_1"}`))
+	if err == nil {
+		two, err = ledger.AppendEntry(two, []byte(`{"file":{"id":"file_1"},"id":"aud_2"}`))
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(pack(two), pack([]byte("{}\n{}\n")))
+	f.Add(pack(bytes.Repeat(two, 40)), pack(bytes.Repeat([]byte("{}\n"), 80)))
+	f.Add([]byte{packedS2, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0}, []byte{9})
+	f.Fuzz(func(t *testing.T, leaves, disclosures []byte) {
+		b := opened{leaves: unpack(nil, leaves), disclosures: unpack(nil, disclosures)}
+		for i, e := range b.entries(nil) {
+			if e.seq != int64(i) || len(e.Leaf) == 0 || len(e.Leaf) > ledger.MaxLeaf {
+				t.Errorf("entry %d: seq %d, %d bytes", i, e.seq, len(e.Leaf))
+			}
+			e.Terms()
+		}
+		if len(b.leaves) > max(maxUnpacked, len(leaves)) {
+			t.Errorf("%d bytes from %d", len(b.leaves), len(leaves))
+		}
+	})
 }
