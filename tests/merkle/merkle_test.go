@@ -1,19 +1,54 @@
-package ledger
+package merkle
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
+
+	"sluice/ledger"
 )
+
+func numberedLeaf(i int64) ledger.Hash {
+	return ledger.LeafHash(binary.BigEndian.AppendUint64(nil, uint64(i)))
+}
+
+// tiles are the stored hash tiles of a tree. A wide tile begins with every narrower one.
+type tiles map[[2]int64][]byte
+
+func (s tiles) read(want []ledger.Tile) (found [][]byte, err error) {
+	for _, t := range want {
+		data := s[[2]int64{int64(t.Level), t.Index}]
+		if len(data) < t.Width*ledger.HashSize {
+			return nil, fmt.Errorf("tile %s is missing", t.Path())
+		}
+		found = append(found, data)
+	}
+	return found, nil
+}
+
+// grownTree is a tree of numbered leaves, and its root at every size.
+func grownTree(size int64) (tiles, []ledger.Hash) {
+	tree, stored, roots := &ledger.Tree{}, tiles{}, []ledger.Hash{ledger.EmptyRoot()}
+	for i := range size {
+		tree.Append(numberedLeaf(i))
+		roots = append(roots, tree.Root())
+	}
+	for _, t := range tree.Changes() {
+		stored[[2]int64{int64(t.Tile.Level), t.Tile.Index}] = t.Data
+	}
+	return stored, roots
+}
 
 // Roots and proofs are those of an implementation that shares no code with ours.
 func TestAgainstTransparencyDevMerkle(t *testing.T) {
 	const size = 3000
-	stored, roots := grownRows(t, size)
+	stored, roots := grownTree(size)
 	factory := compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
 	theirs := factory.NewEmptyRange(0)
 	for i := range int64(size) {
@@ -34,14 +69,14 @@ func TestAgainstTransparencyDevMerkle(t *testing.T) {
 		to := 1 + random.Int64N(size)
 		index, from := random.Int64N(to), 1+random.Int64N(to)
 		leaf := numberedLeaf(index)
-		hashes, err := ProveInclusion(index, to, stored.read)
+		hashes, err := ledger.ProveInclusion(index, to, stored.read)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(index), uint64(to), leaf[:], plainHashes(hashes), roots[to][:]); err != nil {
 			t.Fatalf("inclusion of %d in %d: %v", index, to, err)
 		}
-		if hashes, err = ProveConsistency(from, to, stored.read); err != nil {
+		if hashes, err = ledger.ProveConsistency(from, to, stored.read); err != nil {
 			t.Fatal(err)
 		}
 		if err := proof.VerifyConsistency(rfc6962.DefaultHasher, uint64(from), uint64(to), plainHashes(hashes), roots[from][:], roots[to][:]); err != nil {
@@ -50,7 +85,7 @@ func TestAgainstTransparencyDevMerkle(t *testing.T) {
 	}
 }
 
-func plainHashes(hashes []Hash) [][]byte {
+func plainHashes(hashes []ledger.Hash) [][]byte {
 	plain := make([][]byte, len(hashes))
 	for i, h := range hashes {
 		plain[i] = h[:]

@@ -1,4 +1,4 @@
-package server_test
+package browser
 
 import (
 	"context"
@@ -349,7 +349,7 @@ func TestBrowserRunsNothing(t *testing.T) {
 
 func picture(t *testing.T) []byte {
 	t.Helper()
-	b, err := os.ReadFile("testdata/dot.png")
+	b, err := os.ReadFile("../../server/testdata/dot.png")
 	if err != nil {
 		t.Fatal(err)
 	}
