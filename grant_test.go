@@ -63,7 +63,7 @@ func (f *fixture) downloads(id string) int64 {
 
 func (f *fixture) flush() {
 	f.Helper()
-	patience, cancel := context.WithTimeout(ctx, 5*time.Second)
+	patience, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if err := f.Flush(patience); err != nil {
 		f.Fatal(err)

@@ -890,7 +890,7 @@ func TestS3OpenRefuses(t *testing.T) {
 				t.Fatalf("%v\nwant one line with %q", err, test.want)
 			}
 			wantNoSecret(t, err)
-			if took := time.Since(began); took > 15*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 		})

@@ -393,7 +393,7 @@ func TestSlowReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const stall = 400 * time.Millisecond
+	const stall = 2 * time.Second
 	srv.SetStall(stall)
 	ts := httptest.NewUnstartedServer(srv)
 	var open atomic.Int32

@@ -54,7 +54,7 @@ func newOver(t *testing.T, adjust func(*sluice.Config), stall time.Duration) cli
 	ts.Start()
 	t.Cleanup(func() {
 		ts.Close()
-		patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		patience, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := svc.Flush(patience); err != nil {
 			t.Error(err)
@@ -292,7 +292,7 @@ func TestCounted(t *testing.T) {
 // delivery waits until what was delivered is told of.
 func (c client) delivery(t testing.TB) {
 	t.Helper()
-	patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	patience, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := c.Flush(patience); err != nil {
 		t.Fatal(err)
@@ -594,7 +594,7 @@ func TestHangUp(t *testing.T) {
 		hangUp(l.URL, "", 0)
 		hangUp(small.URL, "", 0)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) { // what arrived late is still decided
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) { // what arrived late is still decided
 		untold := 0
 		for _, of := range c.told(t) {
 			if of.redeemed != nil && of.delivered == nil {
@@ -674,13 +674,14 @@ func (b slowly) Open(ctx context.Context, key string) (io.ReadSeekCloser, error)
 type slowContent struct{ io.ReadSeekCloser }
 
 func (c slowContent) Read(p []byte) (int, error) {
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(70 * time.Millisecond)
 	return c.ReadSeekCloser.Read(p[:min(len(p), 16<<10)])
 }
 
 // TestSlowBlobs holds bytes that come from elsewhere to no time as a whole.
 func TestSlowBlobs(t *testing.T) {
-	const stall = 200 * time.Millisecond
+	t.Parallel()
+	const stall = 2 * time.Second
 	c := newOver(t, func(config *sluice.Config) { config.Blobs = slowly{config.Blobs} }, stall)
 	content := strings.Repeat("0123456789abcdef", 1<<20/16)
 	l := c.mint(t, c.upload(t, "a.bin", "", content).ID, "")

@@ -201,7 +201,7 @@ func (c client) talk(t *testing.T, sent string, hangUp bool) answer {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(conn, sent); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestStalledUpload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const stall = 500 * time.Millisecond
+	const stall = 3 * time.Second
 	srv.SetStall(stall)
 	ts := httptest.NewServer(srv)
 	defer ts.Close()
@@ -299,7 +299,7 @@ func TestStalledUpload(t *testing.T) {
 		time.Sleep(stall / 10)
 	}
 	slow := time.Since(began)
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -109,7 +109,7 @@ func (s *Service) openStore() (*store.Store, error) {
 }
 
 func (s *Service) close(t testing.TB) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Flush(ctx); err != nil {
 		t.Error("what was delivered:", err)

@@ -261,7 +261,7 @@ func TestPostgresRestart(t *testing.T) {
 	}
 	until := func(what string, done func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("no ", what)
 			}
@@ -475,7 +475,7 @@ func TestPostgresFrozen(t *testing.T) {
 	began := time.Now()
 	meanwhile := newEntry(live)
 	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(meanwhile) })
-	if took := time.Since(began); took < time.Second || took > frozenWriter+2*time.Second {
+	if took := time.Since(began); took < time.Second || took > frozenWriter+time.Minute {
 		t.Errorf("a frozen process held up an update for %v", took)
 	}
 	child.Process.Signal(syscall.SIGCONT)

@@ -297,7 +297,7 @@ func TestSQLiteMover(t *testing.T) {
 		f.Title = title
 		return tx.CreateFile(f, newEntry(live))
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

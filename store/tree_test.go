@@ -533,7 +533,7 @@ func TestErasedBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	record(t, s, testL, 1)
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("a reader held up writers for %s", took)
 	}
 	close(read)

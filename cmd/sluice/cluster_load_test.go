@@ -50,7 +50,7 @@ type heldLink struct {
 func newLoad(c *cluster) *load {
 	return &load{
 		cluster: c, statuses: map[string]int{}, files: map[string][32]byte{}, links: map[string]*heldLink{},
-		http: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32}},
+		http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 32}},
 	}
 }
 

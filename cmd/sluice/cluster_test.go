@@ -305,7 +305,7 @@ func (c *cluster) query(t *testing.T, query string, fn func(*sql.Rows) error) {
 // holder is the server that does the chores, checkpoints among them, but never not.
 func (c *cluster) holder(t *testing.T, not *node) *node {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		var name string
 		c.query(t, "SELECT node FROM lease_holder WHERE lease = 'chores'", func(r *sql.Rows) error { return r.Scan(&name) })
 		for _, n := range c.nodes {
@@ -448,7 +448,7 @@ func (c *cluster) checkExport(t *testing.T) {
 	var entries int
 	c.query(t, "SELECT next FROM ledger WHERE mode = 'test'", func(r *sql.Rows) error { return r.Scan(&entries) })
 	dir := filepath.Join(t.TempDir(), "log")
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		c.sluice(t, "audit", "export", dir)
 		said := c.sluice(t, "audit", "verify", dir, "--vkey", filepath.Join(dir, "key"))

@@ -158,7 +158,7 @@ func TestRedirect(t *testing.T) {
 
 	// Only of the file without bytes is it known that it was sent.
 	got := r.delivered(t)
-	for deadline := time.Now().Add(5 * time.Second); len(got) < 6 && time.Now().Before(deadline); got = r.delivered(t) {
+	for deadline := time.Now().Add(time.Minute); len(got) < 6 && time.Now().Before(deadline); got = r.delivered(t) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	slices.Reverse(got)

@@ -45,7 +45,7 @@ func newChromium(t *testing.T) *chromium {
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(stop)
 	ctx, stopAllocator := chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(stopAllocator)
@@ -84,7 +84,7 @@ func (c *chromium) hear(event any) {
 // in runs an action in the tab.
 func in[T any](t *testing.T, c *chromium, action chromedp.Action[T]) T {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(c.Context, 20*time.Second)
+	ctx, cancel := context.WithTimeout(c.Context, time.Minute)
 	defer cancel()
 	v, err := chromedp.Run(ctx, action)
 	if err != nil {
@@ -118,7 +118,7 @@ func (c *chromium) until(t *testing.T, expression string) {
 	t.Helper()
 	var is bool
 	var err error
-	for deadline := time.Now().Add(15 * time.Second); !is && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !is && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		is, err = chromedp.Run(c.Context, chromedp.Evaluate[bool](expression))
 	}
 	if !is {
@@ -129,7 +129,7 @@ func (c *chromium) until(t *testing.T, expression string) {
 // saved waits for the download of an address, and gives its name and bytes.
 func (c *chromium) saved(t *testing.T, url string) (name, content string) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		c.mu.Lock()
 		i := slices.IndexFunc(c.began, func(e *browser.EventDownloadWillBegin) bool { return e.URL == url && c.done[e.GUID] })
 		var e *browser.EventDownloadWillBegin
@@ -235,7 +235,7 @@ func TestBrowserRunsNothing(t *testing.T) {
 	tab.open(t, b.page("/gif", "text/html", "<script src=/gif.js></script>"))
 	want := []string{"gif", "html-frame", "html-image", "html-onerror", "html-script", "html-style", "svg-foreign", "svg-onload", "svg-script"}
 	var heard []string
-	for deadline := time.Now().Add(10 * time.Second); len(heard) < len(want) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(heard) < len(want) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		heard = distinct(append(heard, b.all()...))
 	}
 	if !slices.Equal(heard, want) {
