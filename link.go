@@ -412,6 +412,19 @@ func (s *Service) EndLink(ctx context.Context, c Caller, fileID, id string) (Lin
 	})
 }
 
+// EndLinks marks the links of keys that were revoked and of files that were
+// deleted, until none is left or ctx ends, and says how many. Nothing that a
+// client sees depends on it: it keeps lists fast.
+func (s *Service) EndLinks(ctx context.Context) (int, error) {
+	for marked := 0; ; {
+		n, more, err := s.store.EndLinks(ctx)
+		marked += n
+		if err != nil || !more || ctx.Err() != nil {
+			return marked, err
+		}
+	}
+}
+
 // RevokeLink ends a link for good. It needs links:write.
 func (s *Service) RevokeLink(ctx context.Context, c Caller, fileID, id string, want Versions) (Deleted, error) {
 	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {

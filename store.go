@@ -31,7 +31,9 @@ import (
 //  9. Moments are UTC microseconds; texts and metadata come back byte for
 //     byte; a hostile string is data.
 //  10. Deleting a file ends its links, and revoking a key ends the links it
-//     minted, in the same Update. Rows stay, so that cursors and the log hold.
+//     minted: every reader sees that from the moment of the Update, whose cost
+//     does not grow with their number. EndLinks marks the rows of links later.
+//     Rows stay, so that cursors and the log hold.
 //  11. Migrations only go forward. A schema newer than the program is refused
 //     when it is opened.
 //
@@ -59,6 +61,10 @@ type Store interface {
 	ForgetGrants(ctx context.Context, before time.Time) (int, error)
 	// ForgetAnswers removes the answers made before a moment, and says how many.
 	ForgetAnswers(ctx context.Context, before time.Time) (int, error)
+	// EndLinks marks some links of revoked keys and deleted files, in short
+	// commits, one for each ledger that has any. It says how many, and whether
+	// more are left. A ledger whose links cannot be marked stops no other.
+	EndLinks(ctx context.Context) (marked int, more bool, err error)
 	// Exclusive runs fn unless anybody else is running what has the same name, in
 	// this process or another, and says whether it ran. A holder that dies or is
 	// frozen loses the right within ten seconds, by the clock of the database;
@@ -156,13 +162,13 @@ type Tx interface {
 	CreateKey(Key, Entry) error
 	// UpdateKey replaces all of a key but what identifies it and Used.
 	UpdateKey(Key, Entry) error
-	// RevokeKey ends a key and every link it minted that is still good.
+	// RevokeKey ends a key and every link it minted that is still good: see point 10.
 	RevokeKey(id string, now time.Time, e Entry) error
 
 	CreateFile(File, Entry) error
 	// UpdateFile replaces Filename, Title, Metadata, Linked, Held and Updated.
 	UpdateFile(File, Entry) error
-	// DeleteFile marks a file as deleted and ends its links.
+	// DeleteFile marks a file as deleted and ends its links: see point 10.
 	DeleteFile(id string, now time.Time, e Entry) error
 
 	// CreateLink stores a link, which expires after it was created if it does.

@@ -212,7 +212,5 @@ func (t *tx) DeleteFile(id string, now time.Time, e sluice.Entry) error {
 	if _, err := t.exec("UPDATE linked SET file_deleted = $2 WHERE file_id = $1", id, micros(now)); err != nil {
 		return err
 	}
-	_, err = t.exec("UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE ledger = $1 AND file_id = $2 AND ended <> 'revoked' AND revoked IS NULL",
-		t.head.id, id, micros(now), string(sluice.FileDeleted))
-	return err
+	return t.endLinks(endingFile, id, now)
 }

@@ -73,6 +73,7 @@ type head struct {
 	indexed int64 // seq of the first entry that lies beyond the index
 	latest  int64 // time of the entry before next
 	longest int64 // microseconds that a link with an end lived or will
+	endings int64 // keys and files that have ended, and whose links are not all marked
 	changed bool
 	fresh   []sluice.Terms // of the entries of this group
 }

@@ -191,12 +191,5 @@ func (t *tx) RevokeKey(id string, now time.Time, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
-	for _, good := range []string{"expires > $3", "expires IS NULL"} {
-		_, err := t.exec("UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE ledger = $1 AND key_id = $2 AND revoked IS NULL AND "+good,
-			t.head.id, id, micros(now), string(sluice.KeyRevoked))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.endLinks(endingKey, id, now)
 }

@@ -65,9 +65,17 @@ func (r *reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
 	if err := r.withFile(l, id); err != nil {
 		return sluice.Link{}, err
 	}
-	return once(r, r.seen().links, l, id, linkByID, linkFields, func(link *sluice.Link) {
+	link, err := once(r, r.seen().links, l, id, linkByID, linkFields, func(link *sluice.Link) {
 		link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
 	})
+	if err != nil {
+		return link, err
+	}
+	pending, err := r.pending(l)
+	if err == nil && pending {
+		err = r.derive(&link)
+	}
+	return link, err
 }
 
 // flushLink writes what the group has gathered, if a link is among it.
@@ -156,10 +164,20 @@ func (r *reader) Links(l sluice.LedgerID, f sluice.LinkFilter, p sluice.Page) (s
 	if err != nil {
 		return sluice.List[sluice.Link]{}, err
 	}
-	return merged(r, l, linkListings(f, longest), p, func(link *sluice.Link) []any {
+	pending, err := r.pending(l)
+	if err != nil {
+		return sluice.List[sluice.Link]{}, err
+	}
+	list, err := merged(r, l, linkListings(f, longest, pending), p, func(link *sluice.Link) []any {
 		link.Ledger = l
 		return linkFields(link)
 	}, func(a, b sluice.Link) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID)) })
+	for i := range list.Data {
+		if err == nil && pending {
+			err = r.derive(&list.Data[i])
+		}
+	}
+	return list, err
 }
 
 // linkListings gives the lists that a filter is made of. No index holds links
@@ -168,12 +186,12 @@ func (r *reader) Links(l sluice.LedgerID, f sluice.LinkFilter, p sluice.Page) (s
 // than the longest, so only a part of the list need be looked at: in the worst
 // case the links that were made within that longest lifetime. Links without an
 // end are no part of that, and have an index of their own.
-func linkListings(f sluice.LinkFilter, longest int64) []listing {
+func linkListings(f sluice.LinkFilter, longest int64, pending bool) []listing {
 	expires := linksExpire(f)
 	if expires == everything {
-		return []listing{linkListing(f)}
+		return []listing{linkListing(f, pending)}
 	}
-	ending := linkListing(f)
+	ending := linkListing(f, pending)
 	ending.between("expires", expires)
 	if expires.to < math.MaxInt64 {
 		ending.created.to = min(ending.created.to, expires.to)
@@ -184,7 +202,7 @@ func linkListings(f sluice.LinkFilter, longest int64) []listing {
 	if f.Expires != (sluice.TimeRange{}) || f.Expired != nil && *f.Expired {
 		return []listing{ending}
 	}
-	endless := linkListing(f)
+	endless := linkListing(f, pending)
 	endless.where += " AND expires IS NULL"
 	return []listing{ending, endless}
 }
@@ -201,25 +219,30 @@ func linksExpire(f sluice.LinkFilter) interval {
 	return expires
 }
 
-// linkListing is the list of a filter, whenever its links expire.
-func linkListing(f sluice.LinkFilter) listing {
+// linkListing is the list of a filter, whenever its links expire. With pending, links count as ended that are not
+// marked yet.
+func linkListing(f sluice.LinkFilter, pending bool) listing {
 	q := listing{columns: linkColumns, table: "link", ledger: "ledger", at: "created", tie: "id", created: moments(f.Created), least: "", place: "SELECT created, id FROM link WHERE id = $1 AND ledger = $2", where: " AND ended <> 'revoked'"}
 	q.equal("file_id", f.FileID)
 	q.in("id", f.IDs)
+	ended, good := "ended <> ''", "ended = ''"
+	if pending {
+		ended, good = "("+ended+" OR "+endsLater+")", "("+good+" AND NOT "+endsLater+")"
+	}
 	switch {
 	case f.Revoked == nil:
 	case *f.Revoked:
-		q.where += " AND ended <> ''"
+		q.where += " AND " + ended
 	default:
-		q.where += " AND ended = ''"
+		q.where += " AND " + good
 	}
 	switch {
 	case f.Over == nil:
 	case *f.Over:
-		q.and("(ended <> '' OR expires <=", f.Now.UnixMicro())
+		q.and("("+ended+" OR expires <=", f.Now.UnixMicro())
 		q.where += ")"
 	default:
-		q.where += " AND ended = ''"
+		q.where += " AND " + good
 	}
 	return q
 }

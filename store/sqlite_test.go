@@ -190,8 +190,9 @@ func plannedLists() map[string][]listing {
 	ids := []string{"a", "b", "c"}
 	size, sum, linked := sluice.Range[int64]{GT: ptr(int64(1)), LTE: ptr(int64(2))}, sluice.Digest{}, &sluice.Resource{Type: "t", ID: "i"}
 	span := sluice.TimeRange{GTE: &epoch, LT: ptr(epoch.Add(time.Hour))}
-	ending := func(f sluice.LinkFilter) listing { return linkListings(f, 1)[0] }
-	endless := func(f sluice.LinkFilter) listing { return linkListings(f, 1)[1] }
+	ending := func(f sluice.LinkFilter) listing { return linkListings(f, 1, false)[0] }
+	endless := func(f sluice.LinkFilter) listing { return linkListings(f, 1, false)[1] }
+	plain := func(f sluice.LinkFilter) listing { return linkListing(f, false) }
 	return map[string][]listing{
 		"key_list":                {keyListing()},
 		"file_list":               {fileListing(sluice.FileFilter{}), fileListing(sluice.FileFilter{Size: size})},
@@ -204,11 +205,11 @@ func plannedLists() map[string][]listing {
 		"linked_list":             {fileListing(sluice.FileFilter{Linked: linked}), fileListing(sluice.FileFilter{Linked: linked, Purpose: "p"})},
 		"linked_deleted":          {fileListing(sluice.FileFilter{Linked: linked, Status: sluice.DeletedFiles})},
 		"sqlite_autoindex_file_1": {fileListing(sluice.FileFilter{IDs: ids}), fileListing(sluice.FileFilter{IDs: ids, Purpose: "p"})},
-		"link_list":               {linkListing(sluice.LinkFilter{}), ending(expired), ending(unexpired), ending(sluice.LinkFilter{Expires: span}), linkListing(sluice.LinkFilter{Revoked: new(bool)}), linkListing(sluice.LinkFilter{Over: ptr(true), Now: epoch}), ending(sluice.LinkFilter{Over: new(bool), Now: epoch})},
+		"link_list":               {plain(sluice.LinkFilter{}), ending(expired), ending(unexpired), ending(sluice.LinkFilter{Expires: span}), plain(sluice.LinkFilter{Revoked: new(bool)}), plain(sluice.LinkFilter{Over: ptr(true), Now: epoch}), ending(sluice.LinkFilter{Over: new(bool), Now: epoch})},
 		"link_endless":            {endless(unexpired), endless(sluice.LinkFilter{Over: new(bool), Now: epoch})},
-		"link_revoked":            {linkListing(sluice.LinkFilter{Revoked: ptr(true)}), ending(sluice.LinkFilter{Revoked: ptr(true), Expires: span})},
-		"link_by_file":            {linkListing(sluice.LinkFilter{FileID: "f"})},
-		"sqlite_autoindex_link_1": {linkListing(sluice.LinkFilter{IDs: ids}), linkListing(sluice.LinkFilter{IDs: ids, FileID: "f"})},
+		"link_revoked":            {plain(sluice.LinkFilter{Revoked: ptr(true)}), ending(sluice.LinkFilter{Revoked: ptr(true), Expires: span})},
+		"link_by_file":            {plain(sluice.LinkFilter{FileID: "f"})},
+		"sqlite_autoindex_link_1": {plain(sluice.LinkFilter{IDs: ids}), plain(sluice.LinkFilter{IDs: ids, FileID: "f"})},
 	}
 }
 

@@ -61,6 +61,7 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"09 entries are sealed and canonical", testEntries},
 		{"10 deleting a file ends its links", testDeleteFile},
 		{"10 revoking a key ends its good links", testRevokeKey},
+		{"10 many links end at once, and are marked later", testManyEnd},
 		{"10 a link is updated and counted", testUpdateLink},
 		{"11 a newer schema is refused", testNewer},
 		{"accounts and signing keys", testAccounts},
@@ -1095,6 +1096,118 @@ func testRevokeKey(t *testing.T, db database) {
 		l.Revoked, l.Updated, l.Ended = now, now, sluice.KeyRevoked
 	}
 	wantLinks(t, s, good, forever, expired, revoked, others)
+}
+
+// testManyEnd ends more links than one Update marks, in two ways that overlap. What a reader sees is the same before
+// the links are marked, while they are, and afterwards.
+func testManyEnd(t *testing.T, db database) {
+	s := openStore(t, db)
+	const each = 700
+	revoked, deleted := epoch.Add(time.Hour), epoch.Add(2*time.Hour)
+	links := map[string]sluice.Link{}
+	update(t, s, live, func(tx sluice.Tx) error {
+		err := errors.Join(tx.CreateKey(newKey(live, "key_1"), newEntry(live)), tx.CreateFile(newFile(live, "file_1"), newEntry(live)),
+			tx.CreateFile(newFile(live, "file_2"), newEntry(live)))
+		for i := range 3 * each {
+			l := newLink(live, fmt.Sprintf("link_%04d", i), "file_1")
+			l.KeyID, l.Created, l.Updated = "key_1", epoch.Add(time.Duration(i)*time.Microsecond), epoch
+			l.Expires = []time.Time{{}, epoch.Add(time.Minute), epoch.Add(90 * time.Minute), epoch.Add(3 * time.Hour)}[i%4]
+			if i%7 == 0 {
+				l.Revoked, l.Ended = epoch, sluice.Revoked
+			}
+			switch i % 3 {
+			case 1:
+				l.KeyID = "key_2"
+			case 2:
+				l.FileID = "file_2"
+			}
+			links[l.ID] = l
+			err = errors.Join(err, tx.CreateLink(l, newEntry(live)))
+		}
+		return err
+	})
+	update(t, s, live, func(tx sluice.Tx) error { return tx.RevokeKey("key_1", revoked, newEntry(live)) })
+	update(t, s, live, func(tx sluice.Tx) error { return tx.DeleteFile("file_1", deleted, newEntry(live)) })
+	for id, l := range links {
+		switch {
+		case !l.Revoked.IsZero():
+		case l.KeyID == "key_1" && !l.Expired(revoked):
+			l.Revoked, l.Updated, l.Ended = revoked, revoked, sluice.KeyRevoked
+		case l.FileID == "file_1":
+			l.Revoked, l.Updated, l.Ended = deleted, deleted, sluice.FileDeleted
+		}
+		links[id] = l
+	}
+	now := epoch.Add(2 * time.Hour)
+	same := func(when string) {
+		t.Helper()
+		for name, filter := range map[string]struct {
+			sluice.LinkFilter
+			holds func(sluice.Link) bool
+		}{
+			"all":      {sluice.LinkFilter{}, func(sluice.Link) bool { return true }},
+			"revoked":  {sluice.LinkFilter{Revoked: ptr(true)}, func(l sluice.Link) bool { return l.Ended != "" }},
+			"good":     {sluice.LinkFilter{Revoked: ptr(false)}, func(l sluice.Link) bool { return l.Ended == "" }},
+			"over":     {sluice.LinkFilter{Over: ptr(true), Now: now}, func(l sluice.Link) bool { return l.Ended != "" || l.Expired(now) }},
+			"not over": {sluice.LinkFilter{Over: ptr(false), Now: now}, func(l sluice.Link) bool { return l.Ended == "" && !l.Expired(now) }},
+			"file":     {sluice.LinkFilter{FileID: "file_1", Revoked: ptr(true)}, func(l sluice.Link) bool { return l.FileID == "file_1" && l.Ended != "" }},
+		} {
+			want := map[string]sluice.Link{}
+			for id, l := range links {
+				if l.Ended != sluice.Revoked && filter.holds(l) {
+					want[id] = l
+				}
+			}
+			got := map[string]sluice.Link{}
+			for page := (sluice.Page{Limit: sluice.MaxPageSize}); ; {
+				list := read(t, s, func(r sluice.Reader) (sluice.List[sluice.Link], error) { return r.Links(live, filter.LinkFilter, page) })
+				for _, l := range list.Data {
+					got[l.ID] = l
+				}
+				if !list.More {
+					break
+				}
+				page.After = list.Data[len(list.Data)-1].ID
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%s, the list of links that are %s (-want +got):\n%.2000s", when, name, diff)
+			}
+		}
+		update(t, s, live, func(tx sluice.Tx) error { // an Update sees it, too
+			for _, id := range []string{"link_0001", "link_0003", "link_0009", "link_2097"} {
+				l, err := tx.Link(live, id)
+				if err != nil {
+					return err
+				}
+				if diff := cmp.Diff(links[id], l); diff != "" {
+					t.Errorf("%s, %s (-want +got):\n%s", when, id, diff)
+				}
+			}
+			return tx.Record(newEntry(live))
+		})
+	}
+	same("before any is marked")
+	commits, total := 0, 0
+	for more := true; more; commits++ {
+		var n int
+		var err error
+		if n, more, err = s.EndLinks(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n > 500 {
+			t.Fatalf("%d links are marked in one commit", n)
+		}
+		if total += n; commits == 1 {
+			same("while some are marked")
+		}
+	}
+	if commits < 3 || total == 0 {
+		t.Errorf("%d links marked in %d commits: none was left to do", total, commits)
+	}
+	same("when all are marked")
+	if n, more, err := s.EndLinks(ctx); n != 0 || more || err != nil {
+		t.Errorf("nothing is left, and EndLinks gives %d, %v, %v", n, more, err)
+	}
 }
 
 func wantLinks(t *testing.T, s sluice.Store, links ...sluice.Link) {

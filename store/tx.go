@@ -140,7 +140,7 @@ func (r *reader) headOf(l sluice.LedgerID) (*head, error) {
 		return h, nil
 	}
 	h := &head{}
-	err := r.written([]any{&h.id, &h.next, &h.indexed, &h.latest, &h.longest}, "SELECT id, next, indexed, latest, longest FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	err := r.written([]any{&h.id, &h.next, &h.indexed, &h.latest, &h.longest, &h.endings}, "SELECT id, next, indexed, latest, longest, endings FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
 	if err != nil && err != errNotFound {
 		return nil, err
 	}

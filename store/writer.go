@@ -169,7 +169,7 @@ type writer struct {
 // they have written, so it runs without savepoints first, and when one does, all
 // over again with one for each: contract point 5. It runs again, too, when it
 // failed by no fault of its own. When the transaction itself fails, nothing of
-// it is applied, and all that had succeeded get the error.
+// it is applied, and all get the error.
 func (w *writer) commit(requests []*request) {
 	ctx := context.Background()
 	err := w.attempt(ctx, requests)
@@ -193,7 +193,8 @@ func (w *writer) commit(requests []*request) {
 		w.conn = nil
 	}
 	for _, r := range requests {
-		if r.err == nil && r.panicked == nil {
+		// Also an Update that has refused something gets the error: what it has seen of its neighbours never happened.
+		if r.panicked == nil && r.state.Load() != abandoned {
 			r.err = err
 		}
 	}
@@ -325,8 +326,8 @@ func (w *writer) lockHeads(ctx context.Context, ledgers []sluice.LedgerID) error
 		names = append(names, l.Account, string(l.Mode))
 	}
 	rows, err := many(&reader{ctx: ctx, store: w.store, conn: w.conn}, func(row *row) []any {
-		return append(ledgerFields(&row.ledger), &row.head.id, &row.head.next, &row.head.indexed, &row.head.latest, &row.head.longest)
-	}, "SELECT account, mode, id, next, indexed, latest, longest FROM ledger WHERE (account, mode) IN ("+pairs(len(names)/2)+") ORDER BY account, mode"+w.store.rowLock, names...)
+		return append(ledgerFields(&row.ledger), &row.head.id, &row.head.next, &row.head.indexed, &row.head.latest, &row.head.longest, &row.head.endings)
+	}, "SELECT account, mode, id, next, indexed, latest, longest, endings FROM ledger WHERE (account, mode) IN ("+pairs(len(names)/2)+") ORDER BY account, mode"+w.store.rowLock, names...)
 	for _, row := range rows {
 		*w.group.heads[row.ledger] = row.head
 	}

@@ -22,6 +22,9 @@ var chores = []chore{
 		_, err := svc.Checkpoint(ctx) // made too often to log each
 		return 0, err
 	}},
+	{"endings", time.Second, func(ctx context.Context, svc *sluice.Service) (int, error) {
+		return svc.EndLinks(ctx)
+	}},
 	{"retention", time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
 		return svc.Retain(ctx)
 	}},
