@@ -202,13 +202,14 @@ func (s *Service) CreateFile(ctx context.Context, c Caller, purpose string, cont
 	if err != nil {
 		return CreatedFile{}, err
 	}
-	var created CreatedFile
 	n, err := describe()
-	if err == nil {
-		created, err = s.recordFile(ctx, c, id, n, stored)
+	if err != nil {
+		s.discard(ctx, c.Ledger, id, nil)
+		return CreatedFile{}, err
 	}
+	created, err := s.recordFile(ctx, c, id, n, stored)
 	if err != nil || created.File.ID != id {
-		s.discard(ctx, c.Ledger, id)
+		s.discard(ctx, c.Ledger, id, err)
 	}
 	return created, err
 }
@@ -293,22 +294,36 @@ func (o *Once) fingerprint(n NewFile, stored Stored) error {
 	return nil
 }
 
-// discard removes bytes that no record came to name. An Update can fail after
-// it was applied, when the answer of a database is lost, so the record is
-// looked for first; where even that fails, Sweep decides later.
-func (s *Service) discard(ctx context.Context, l LedgerID, id string) {
+// discard removes the bytes of an upload that failed. Where it is not known whether the record was committed, because
+// the connection to the database broke, the commit may still come: those bytes are left to Sweep, which looks for the
+// record an hour later. Else the record is looked for in an Update, which waits for every commit on the ledger that is
+// under way.
+func (s *Service) discard(ctx context.Context, l LedgerID, id string, cause error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	err := s.store.View(ctx, func(r Reader) error {
-		_, err := r.File(l, id)
-		return err
-	})
-	if CodeOf(err) == CodeNotFound {
-		err = s.blobs.Remove(ctx, id)
+	err := cause
+	if cause == nil || !mayHaveCommitted(cause) {
+		err = s.store.Update(ctx, l, func(tx Tx) error {
+			_, err := tx.File(l, id)
+			return err
+		})
+		if CodeOf(err) == CodeNotFound {
+			err = s.blobs.Remove(ctx, id)
+		}
 	}
 	if err != nil {
 		s.log.Warn("bytes of a failed upload are left to the sweep", "file", id, "error", err)
 	}
+}
+
+// mayHaveCommitted reports whether an Update that failed with err may have been committed, or be committed later. One
+// whose context ended first was not run.
+func mayHaveCommitted(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	code := CodeOf(err)
+	return code == CodeUnavailable || code == CodeInternal
 }
 
 // sizeLimit is how much content a purpose admits.
