@@ -114,7 +114,10 @@ func openPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options, gro
 	readDB := patient(readOnly(config), map[string]string{
 		"idle_in_transaction_session_timeout": milliseconds(frozenReader), "statement_timeout": milliseconds(statementTime),
 	})
-	return newStore(postgresDialect, db, readDB, postgresReaders, group, 0, opts), nil
+	d := postgresDialect
+	v := newVacuumer(session(config, nil), opts.Log)
+	d.scrub, d.close = v.scrub, v.close
+	return newStore(d, db, readDB, postgresReaders, group, 0, opts), nil
 }
 
 // readOnly has connections write nothing, from after they were made: before, a

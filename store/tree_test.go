@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -544,6 +545,64 @@ func TestErasedBytes(t *testing.T) {
 	}
 	if stored(t, dir, secret) {
 		t.Error("what was redacted is still on the disk")
+	}
+}
+
+// TestErasedBytesPostgres looks for what was redacted in the files of the table. An UPDATE alone leaves it there.
+func TestErasedBytesPostgres(t *testing.T) {
+	url := sluicetest.NewPostgresServer(t).NewDatabase(t)
+	s, err := store.OpenPostgres(ctx, url, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	raw, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	var folder, main string
+	if err := raw.QueryRow("SELECT current_setting('data_directory'), pg_relation_filepath('batch')").Scan(&folder, &main); err != nil {
+		t.Fatal(err)
+	}
+	secret := []byte(rand.Text() + rand.Text())
+	inFile := func() bool { // its pages are written first
+		mustExec(t, raw, "CHECKPOINT")
+		data, err := os.ReadFile(filepath.Join(folder, main))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Contains(data, secret)
+	}
+	e := newEntry(testL)
+	e.Request.UserAgent = string(secret)
+	if err := s.Update(ctx, testL, func(tx sluice.Tx) error { return tx.Record(e) }); err != nil {
+		t.Fatal(err)
+	}
+	if !inFile() {
+		t.Fatal("the value is nowhere before it is erased")
+	}
+	reading, read, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() { // a snapshot from before the redaction
+		defer close(ended)
+		_ = s.View(ctx, func(r sluice.Reader) error {
+			_, err := r.Size(testL)
+			close(reading)
+			<-read
+			return err
+		})
+	}()
+	<-reading
+	err = s.Update(ctx, testL, func(tx sluice.Tx) error { return tx.Redact(e.ID, []string{"/request/user_agent"}, newEntry(testL)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(read)
+	<-ended
+	for deadline := time.Now().Add(time.Minute); inFile(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the value is still in the table's file")
+		}
 	}
 }
 

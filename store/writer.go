@@ -352,6 +352,7 @@ func (w *writer) end(ctx context.Context) error {
 		}
 		return err
 	}
+	var heads [][]any
 	for _, h := range w.group.heads {
 		if !h.changed {
 			continue
@@ -361,7 +362,10 @@ func (w *writer) end(ctx context.Context) error {
 			return err
 		}
 		w.indexing[h.id] = beyond
-		_, err = w.conn.exec(ctx, "UPDATE ledger SET next = $1, indexed = $2, latest = $3, longest = $4 WHERE id = $5", h.next, h.indexed, h.latest, h.longest, h.id)
+		heads = append(heads, []any{h.next, h.indexed, h.latest, h.longest, h.id})
+	}
+	if len(heads) > 0 {
+		err := w.store.execEach(ctx, w.conn, "UPDATE ledger SET next = $1, indexed = $2, latest = $3, longest = $4 WHERE id = $5", heads)
 		if err != nil {
 			return w.store.classify(err)
 		}
