@@ -18,7 +18,7 @@ var docs = map[string]doc{
 		"Fields may stand before or after the file. Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are verified, on the request and on the part. Nothing is kept of an upload that fails."},
 	"putFile":      {"Files", "Upload a file as curl -T does", "The body is the file; purpose and filename are query parameters, as are all other fields of an upload. Every call makes a new file."},
 	"listFiles":    {"Files", "List files", "Active files, newest first; deleted ones with status=deleted."},
-	"getFile":      {"Files", "Get a file", "What is known of a file, also of a deleted one. Its bytes leave through links alone."},
+	"getFile":      {"Files", "Get a file", "What is known of a file, also of a deleted one. No route under /v1 gives its bytes: mint a link."},
 	"updateFile":   {"Files", "Change what is said of a file", "The bytes stay. held=true puts the file under hold: it cannot be deleted until held=false."},
 	"deleteFile":   {"Files", "Delete a file", "Removes the bytes and ends every link; the audit log keeps what the file was. A file that is held, or that its purpose still retains, is not deleted."},
 	"listPurposes": {"Files", "List purposes", "What files may be for, and the rules that follow."},

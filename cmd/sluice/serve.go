@@ -38,6 +38,7 @@ type serveCommand struct {
 	TrustedProxies  []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
 	From            string         `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
 	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
+	Compat          string         `help:"Vendors whose APIs are served beside the native one; none for none." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	anchorFlags
 }
@@ -105,6 +106,9 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c sluice.Config,
 	if err := checkFrom(s.From); err != nil {
 		return c, usageError{err}
 	}
+	if _, err := parseCompat(s.Compat); err != nil {
+		return c, usageError{err}
+	}
 	c.Purposes, err = loadPurposes(s.Purposes)
 	return c, err
 }
@@ -144,11 +148,35 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 	return "http://" + addr.String(), nil
 }
 
-// doors are the vendors' wire contracts that are served beside the native API.
-func doors() []compat.Door { return []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()} }
+// parseCompat reads --compat: the vendors' wire contracts that are served beside
+// the native API, in the order in which a request is matched with them.
+func parseCompat(text string) (doors []compat.Door, err error) {
+	if text = strings.TrimSpace(text); text == "" || text == "none" {
+		return nil, nil
+	}
+	wanted := map[string]bool{}
+	for _, name := range strings.Split(text, ",") {
+		wanted[strings.TrimSpace(name)] = true
+	}
+	var known []string
+	for _, d := range []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()} {
+		if known = append(known, d.Vendor); wanted[d.Vendor] {
+			doors = append(doors, d)
+		}
+		delete(wanted, d.Vendor)
+	}
+	for name := range wanted {
+		return nil, fmt.Errorf("--compat: there is no %q; choose from %s, or none", name, strings.Join(known, ","))
+	}
+	return doors, nil
+}
 
 func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
-	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies, From: s.From, Doors: doors()}
+	doors, err := parseCompat(s.Compat)
+	if err != nil {
+		return err
+	}
+	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies, From: s.From, Doors: doors}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]server.Rate{}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -150,5 +151,38 @@ func TestFrom(t *testing.T) {
 	}
 	if err := checkFrom(strings.Repeat("ü", 100)); err != nil {
 		t.Error(err)
+	}
+}
+
+// --compat chooses which vendors' APIs are served.
+func TestCompat(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags  []string
+		served string
+	}{
+		"default":   {nil, "stripe metorial digitalriver"},
+		"two":       {[]string{"--compat", "digitalriver, stripe"}, "stripe digitalriver"},
+		"none":      {[]string{"--compat", "none"}, ""},
+		"empty":     {[]string{"--compat="}, ""},
+		"last wins": {[]string{"--compat", "none", "--compat", "stripe"}, "stripe"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := startServer(t, filepath.Join(t.TempDir(), "data"), c.flags...)
+			client := &crashClients{key: p.key, http: http.DefaultClient}
+			for vendor, path := range map[string]string{"stripe": "/v1/files", "metorial": "/files", "digitalriver": "/files"} {
+				want := http.StatusNotFound
+				if slices.Contains(strings.Fields(c.served), vendor) {
+					want = http.StatusOK
+				}
+				var answer any
+				if err := client.do("GET", p.url+"/compat/"+vendor+path, nil, "", want, &answer); err != nil {
+					t.Errorf("%s: %v", vendor, err)
+				}
+			}
+		})
+	}
+	said := sluiceRun(t, exitUsage, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--compat", "strype")
+	if said != "sluice: --compat: there is no \"strype\"; choose from stripe,metorial,digitalriver, or none\n" {
+		t.Errorf("%q", said)
 	}
 }

@@ -424,6 +424,12 @@ func TestLinksOfFile(t *testing.T) {
 func TestContents(t *testing.T) {
 	c := newClient(t)
 	id := c.file(t)
+	_, reader := c.NewKey(t, c.Ledger(sluice.Test), sluice.FilesRead, sluice.LinksRead)
+	refused := c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Authorization", "Bearer "+reader)
+	refused.fails(t, 403, invalid, "", "")
+	if !strings.Contains(string(refused.body), "files:content") {
+		t.Errorf("the refusal does not name the scope: %s", refused.body)
+	}
 	before := len(c.Entries(t, c.Ledger(sluice.Test)))
 	a := c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Accept", "text/html")
 	if a.status != 200 || string(a.body) != "hello" || !strings.HasPrefix(a.header.Get("Content-Disposition"), "attachment") ||
