@@ -29,18 +29,34 @@ import (
 type serveCommand struct {
 	Listen string `help:"Address to listen on; ${default} when left out." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	place
-	Delivery        string         `help:"Who sends the bytes of a link: ${enum}. A redirect leads to a presigned URL of the bucket, good for a minute; that bytes were sent is not observed." enum:"proxy,redirect" default:"proxy"`
-	PublicURL       string         `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
-	Purposes        string         `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
-	MaxLinkLifetime string         `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
-	RateLimit       bool           `help:"Limit the rate of requests of each key." default:"true" negatable:""`
-	MetricsListen   string         `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
-	TrustedProxies  []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
-	From            string         `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
-	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
-	Compat          string         `help:"Vendors whose APIs are served beside the native one; none for none." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
-	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	Delivery        string    `help:"Who sends the bytes of a link: ${enum}. A redirect leads to a presigned URL of the bucket, good for a minute; that bytes were sent is not observed." enum:"proxy,redirect" default:"proxy"`
+	PublicURL       string    `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
+	Purposes        string    `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
+	MaxLinkLifetime string    `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
+	RateLimit       bool      `help:"Limit the rate of requests of each key. In the environment, SLUICE_RATE_LIMIT=false is --no-rate-limit." default:"true" negatable:""`
+	MetricsListen   string    `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
+	TrustedProxies  []network `help:"Addresses and networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
+	From            string    `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
+	LedgerOrigin    string    `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
+	Compat          string    `help:"Vendors whose APIs are served beside the native one; none for none." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
+	LogFormat       string    `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	anchorFlags
+}
+
+// network is a network in CIDR notation, or one address.
+type network struct{ netip.Prefix }
+
+// UnmarshalText reads the value of a flag.
+func (n *network) UnmarshalText(text []byte) (err error) {
+	trimmed := strings.TrimSpace(string(text))
+	if addr, failed := netip.ParseAddr(trimmed); failed == nil && addr.Zone() == "" {
+		n.Prefix = netip.PrefixFrom(addr, addr.BitLen())
+		return nil
+	}
+	if n.Prefix, err = netip.ParsePrefix(trimmed); err != nil {
+		return fmt.Errorf("%q is neither an address, such as 10.0.0.1, nor a network, such as 10.0.0.0/8", trimmed)
+	}
+	return nil
 }
 
 // How long an orderly stop waits for downloads and uploads to end; a test
@@ -57,6 +73,9 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	log := s.logger(out)
+	for _, w := range out.warnings {
+		log.Warn(w)
+	}
 	// The port is taken before anything is made, so that a start that fails
 	// for want of it prints no key.
 	listener, err := listen(s.Listen, "--listen")
@@ -83,12 +102,34 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	return errors.Join(err, i.close())
 }
 
+func prefixes(networks []network) (all []netip.Prefix) {
+	for _, n := range networks {
+		all = append(all, n.Prefix)
+	}
+	return all
+}
+
 func listen(address, flag string) (net.Listener, error) {
+	if err := checkAddress(address); err != nil {
+		return nil, usageError{fmt.Errorf("%s: %w", flag, err)}
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose another address with %s", err, flag)
 	}
 	return l, nil
+}
+
+// checkAddress refuses what is no address to listen on, whatever the machine.
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is no address; write HOST:PORT, such as 127.0.0.1:8080", address)
+	}
+	return nil
 }
 
 // config is what the flags say of the service.
@@ -109,7 +150,9 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c sluice.Config,
 	if _, err := parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
-	c.Purposes, err = loadPurposes(s.Purposes)
+	if c.Purposes, err = loadPurposes(s.Purposes); err != nil {
+		err = usageError{fmt.Errorf("--purposes: %w", err)}
+	}
 	return c, err
 }
 
@@ -176,7 +219,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []out
 	if err != nil {
 		return err
 	}
-	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies, From: s.From, Doors: doors}
+	opts := server.Options{Log: log, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: doors}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]server.Rate{}
 	}
