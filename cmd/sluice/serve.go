@@ -233,7 +233,8 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []out
 	}
 	defer stopMetrics()
 	if first != nil {
-		welcome(out.stdout, i.service.PublicURL(), first)
+		lifetime, _ := parseLifetime(s.MaxLinkLifetime) // config has checked it
+		welcome(out.stdout, i.service, lifetime, first)
 	}
 	log.Info("listening", "address", l.Addr().String(), "public_url", i.service.PublicURL(), "version", version())
 

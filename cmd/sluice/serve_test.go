@@ -14,7 +14,61 @@ import (
 
 // What a newcomer sees is what a newcomer pastes.
 func TestWelcomeLinesWork(t *testing.T) {
+	for name, c := range map[string]struct {
+		purposes string
+		flags    []string
+		want     string
+	}{
+		"default":     {"", nil, "purpose=attachment"},
+		"own":         {"{name: closed, linkable: false}, {name: minutes, max_link_lifetime: 10m}", nil, "purpose=minutes"},
+		"typed":       {"{name: invoice, types: [application/pdf]}", []string{"--max-link-lifetime", "20m"}, "type=application/pdf"},
+		"of the file": {"{name: invoice, types: [application/pdf]}, {name: note, types: [text/plain]}", nil, "purpose=note"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			flags := c.flags
+			if c.purposes != "" {
+				file := filepath.Join(t.TempDir(), "purposes.yaml")
+				if err := os.WriteFile(file, []byte("purposes: ["+c.purposes+"]"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				flags = append(flags, "--purposes", file)
+			}
+			p := startServer(t, filepath.Join(t.TempDir(), "data"), flags...)
+			if !strings.Contains(p.printed, c.want) {
+				t.Errorf("no %q in %q", c.want, p.printed)
+			}
+			pasteWelcome(t, p)
+		})
+	}
+}
+
+// Where no purpose allows links, nothing is printed that cannot work.
+func TestWelcomeWithoutLinks(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "purposes.yaml")
+	if err := os.WriteFile(file, []byte("purposes: [{name: closed, linkable: false}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startServer(t, filepath.Join(t.TempDir(), "data"), "--purposes", file)
+	if p.key == "" || !strings.Contains(p.printed, "None of your purposes allows links") || strings.Contains(p.printed, "curl") {
+		t.Errorf("%q", p.printed)
+	}
+}
+
+// A pasted line whose request is refused says so, with the answer.
+func TestWelcomeLinesFail(t *testing.T) {
 	p := startServer(t, filepath.Join(t.TempDir(), "data"))
+	lines := welcomeLines(t, p)
+	lines[0] = "KEY=sk_test_wrong\n"
+	shell := exec.Command("sh", "-u")
+	shell.Dir, shell.Stdin = t.TempDir(), strings.NewReader(strings.Join(lines, ""))
+	out, err := shell.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `The upload failed: {"type":`) || !strings.Contains(string(out), "upload a file first") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func welcomeLines(t *testing.T, p *process) []string {
+	t.Helper()
 	var lines []string
 	for line := range strings.Lines(p.printed) {
 		if pasted, ok := strings.CutPrefix(line, "  "); ok && !strings.HasPrefix(line, "   ") {
@@ -24,6 +78,12 @@ func TestWelcomeLinesWork(t *testing.T) {
 	if len(lines) == 0 {
 		t.Fatalf("nothing to paste in %q", p.printed)
 	}
+	return lines
+}
+
+func pasteWelcome(t *testing.T, p *process) {
+	t.Helper()
+	lines := welcomeLines(t, p)
 	dir := t.TempDir()
 	shell := exec.Command("sh", "-eu")
 	shell.Dir, shell.Stdin = dir, strings.NewReader(strings.Join(lines, ""))
@@ -35,7 +95,7 @@ func TestWelcomeLinesWork(t *testing.T) {
 	if err != nil || string(content) != "Hello" {
 		t.Errorf("downloaded %q, %v", content, err)
 	}
-	for _, want := range []string{"file_", "/l/", "saved hello.txt", "link.created", "first light", "link.redeemed"} {
+	for _, want := range []string{"file_", "/l/", "saved hello.txt", "link.created", `"reason":"first light"`, "link.redeemed"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the pasted lines do not show %q:\n%s", want, out)
 		}
