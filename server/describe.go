@@ -64,7 +64,7 @@ var docs = map[string]doc{
 	"answerLinkNamed": {"Downloads", "Answer a link that asks first, under a name", "What follows the token is for the eye, and ignored."},
 	"health":          {"Operation", "Say that the process answers", "Asks nothing of store or disk."},
 	"ready":           {"Operation", "Say whether changes can be committed and bytes stored", "503 while they cannot."},
-	"getMetrics":      {"Operation", "Get metrics", "In the text format of Prometheus."},
+	"getMetrics":      {"Operation", "Get metrics", "In the text format of Prometheus. They are of the whole process, of all accounts and both modes, so the key must be a live one. A scraper is better served at --metrics-listen."},
 
 	"getDocument":   {"Reference", "Get this document", "OpenAPI 3.1."},
 	"showReference": {"Reference", "Read this document", "As a page for people."},

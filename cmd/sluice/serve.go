@@ -173,9 +173,18 @@ func checkFrom(name string) error {
 
 func (s *serveCommand) logger(out *output) *slog.Logger {
 	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(out.stderr, nil))
+		return slog.New(slog.NewJSONHandler(out.stderr, &slog.HandlerOptions{ReplaceAttr: inMilliseconds}))
 	}
 	return slog.New(slog.NewTextHandler(out.stderr, nil))
+}
+
+// inMilliseconds writes a duration as a number whose name has its unit: slog
+// writes nanoseconds, and says so nowhere.
+func inMilliseconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.Float64(a.Key+"_ms", float64(a.Value.Duration().Microseconds())/1000)
+	}
+	return a
 }
 
 // publicURL is what was configured, or the listener's own address when only

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"io/fs"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What a newcomer sees is what a newcomer pastes.
@@ -244,5 +246,17 @@ func TestCompat(t *testing.T) {
 	said := sluiceRun(t, exitUsage, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--compat", "strype")
 	if said != "sluice: --compat: there is no \"strype\"; choose from stripe,metorial,digitalriver, or none\n" {
 		t.Errorf("%q", said)
+	}
+}
+
+// A duration in the log has a unit, in either form.
+func TestLogUnits(t *testing.T) {
+	for format, want := range map[string]string{"json": `"took_ms":4.095}`, "text": "took=4.095ms"} {
+		var b bytes.Buffer
+		s := serveCommand{LogFormat: format}
+		s.logger(&output{stderr: &b}).Info("answered", "took", 4095*time.Microsecond)
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s, want %s", &b, want)
+		}
 	}
 }

@@ -356,7 +356,8 @@ func TestChoice(t *testing.T) {
 	if log := c.Log.String(); !strings.Contains(log, "route=/compat/stripe/v1/file_links/{id}") {
 		t.Error("the log does not name the route")
 	}
-	metrics := string(c.do(t, "GET", c.URL+"/metrics", "").body)
+	_, operator := c.NewKey(t, c.Ledger(sluice.Live), sluice.KeysAdmin)
+	metrics := string(c.do(t, "GET", c.URL+"/metrics", "", "Authorization", "Bearer "+operator).body)
 	if !strings.Contains(metrics, `sluice_http_request_duration_seconds_count{method="GET",route="/compat/stripe/v1/file_links/{id}",status="2xx"} 2`) {
 		t.Error("the metrics do not count the route")
 	}
