@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice"
 	"sluice/server"
 	"sluice/sluicetest"
 )
@@ -126,4 +127,14 @@ func bodyOf(t *testing.T, res *http.Response) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+// TestPlusInTime tells who left a plus sign as it is, which a query holds for a
+// space, how to write it.
+func TestPlusInTime(t *testing.T) {
+	c := newClient(t)
+	a := c.ask(t, "GET", "/v1/files?created[gte]=2026-01-01T00:00:00+02:00", "").want(t, 400)
+	if p := c.problem(t, a, sluice.CodeValidation); p.Param != "created[gte]" || !strings.Contains(p.Detail, "+ as %2B") {
+		t.Errorf("%+v", p)
+	}
 }

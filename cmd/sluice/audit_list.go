@@ -82,7 +82,7 @@ func parseWhen(text string, now time.Time) (string, error) {
 		return now.Add(-ago).UTC().Format(time.RFC3339), nil
 	}
 	for _, form := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.Parse(form, text); err == nil {
+		if at, err := time.Parse(form, strings.ToUpper(text)); err == nil {
 			return at.UTC().Format(time.RFC3339), nil
 		}
 	}
