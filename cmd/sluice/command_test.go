@@ -218,13 +218,13 @@ func TestNetwork(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.0.0.1": "10.0.0.1/32", " 10.0.0.0/8 ": "10.0.0.0/8", "2001:db8::1": "2001:db8::1/128", "::/0": "::/0",
 	} {
-		var n network
+		var n proxyNetwork
 		if err := n.UnmarshalText([]byte(text)); err != nil || n.String() != want {
 			t.Errorf("%q: %v, %v", text, n, err)
 		}
 	}
 	for _, text := range []string{"", "proxy", "10.0.0.1/33", "fe80::1%eth0", "10.0.0.1:80"} {
-		var n network
+		var n proxyNetwork
 		if err := n.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is accepted as %v", text, n)
 		}

@@ -29,25 +29,25 @@ import (
 type serveCommand struct {
 	Listen string `help:"Address to listen on; ${default} when left out." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	place
-	Delivery        string    `help:"Who sends the bytes of a link: ${enum}. A redirect leads to a presigned URL of the bucket, good for a minute; that bytes were sent is not observed." enum:"proxy,redirect" default:"proxy"`
-	PublicURL       string    `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
-	Purposes        string    `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
-	MaxLinkLifetime string    `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
-	RateLimit       bool      `help:"Limit the rate of requests of each key. In the environment, SLUICE_RATE_LIMIT=false is --no-rate-limit." default:"true" negatable:""`
-	MetricsListen   string    `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
-	TrustedProxies  []network `help:"Addresses and networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
-	From            string    `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
-	LedgerOrigin    string    `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
-	Compat          string    `help:"Vendors whose APIs are served beside the native one; none for none." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
-	LogFormat       string    `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	Delivery        string         `help:"Who sends the bytes of a link: ${enum}. A redirect leads to a presigned URL of the bucket, good for a minute; that bytes were sent is not observed." enum:"proxy,redirect" default:"proxy"`
+	PublicURL       string         `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
+	Purposes        string         `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
+	MaxLinkLifetime string         `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
+	RateLimit       bool           `help:"Limit the rate of requests of each key. In the environment, SLUICE_RATE_LIMIT=false is --no-rate-limit." default:"true" negatable:""`
+	MetricsListen   string         `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
+	TrustedProxies  []proxyNetwork `help:"Addresses and networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
+	From            string         `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
+	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
+	Compat          string         `help:"Vendors whose APIs are served beside the native one; write none to serve no other." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
+	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	anchorFlags
 }
 
-// network is a network in CIDR notation, or one address.
-type network struct{ netip.Prefix }
+// proxyNetwork is a network in CIDR notation, or one address.
+type proxyNetwork struct{ netip.Prefix }
 
 // UnmarshalText reads the value of a flag.
-func (n *network) UnmarshalText(text []byte) (err error) {
+func (n *proxyNetwork) UnmarshalText(text []byte) (err error) {
 	trimmed := strings.TrimSpace(string(text))
 	if addr, failed := netip.ParseAddr(trimmed); failed == nil && addr.Zone() == "" {
 		n.Prefix = netip.PrefixFrom(addr, addr.BitLen())
@@ -102,7 +102,7 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	return errors.Join(err, i.close())
 }
 
-func prefixes(networks []network) (all []netip.Prefix) {
+func prefixes(networks []proxyNetwork) (all []netip.Prefix) {
 	for _, n := range networks {
 		all = append(all, n.Prefix)
 	}
