@@ -6,11 +6,11 @@ import (
 )
 
 // ReadFile gives the bytes of a file to a caller who needs no link for them,
-// for the vendors whose contract has that. It needs files:read. Who read what
-// is committed to the log before ReadFile returns. The Grant has no Link; the
+// for the vendors whose contract has that. It needs files:content: files:read
+// gives no bytes. Who read what is committed to the log before ReadFile returns. The Grant has no Link; the
 // caller closes its Content.
 func (s *Service) ReadFile(ctx context.Context, c Caller, id string) (*Grant, error) {
-	f, err := change(ctx, s, c, FilesRead, func(tx Tx, now time.Time) (File, error) {
+	f, err := change(ctx, s, c, FilesContent, func(tx Tx, now time.Time) (File, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return File{}, err

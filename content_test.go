@@ -28,8 +28,14 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("%q, %v", content, err)
 	}
 
-	_, err = f.ReadFile(ctx, f.newCaller(f.ledger, sluice.LinksRead), file.ID)
+	// To see what is known of a file is not to have its bytes.
+	_, err = f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesRead, sluice.LinksRead, sluice.LinksWrite), file.ID)
 	wantCode(t, err, sluice.CodeForbidden)
+	other, err := f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesContent), file.ID)
+	if err != nil {
+		t.Fatalf("a key with %s: %v", sluice.FilesContent, err)
+	}
+	other.Content.Close()
 	_, err = f.ReadFile(ctx, f.newCaller(f.base.Ledger(sluice.Live)), file.ID)
 	wantCode(t, err, sluice.CodeNotFound)
 	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {

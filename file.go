@@ -136,7 +136,7 @@ func (n *NewFile) validate(v *Invalid, purposes Purposes) (p Purpose) {
 	case n.Purpose == "":
 		v.Add("purpose", "required", "purpose is required; GET /v1/purposes lists them")
 	case !known:
-		v.Add("purpose", "invalid", "there is no purpose %q", clip(n.Purpose, MaxMetadataKeyLen))
+		v.Add("purpose", "invalid", "there is no purpose %q; choose from %s", clip(n.Purpose, MaxMetadataKeyLen), purposes.names())
 	}
 	n.Filename = baseName(n.Filename)
 	validateText(v, "filename", n.Filename, MaxFilenameLen)

@@ -50,17 +50,18 @@ type Scope string
 
 // The scopes.
 const (
-	FilesRead  Scope = "files:read"
-	FilesWrite Scope = "files:write"
-	LinksRead  Scope = "links:read"
-	LinksWrite Scope = "links:write"
-	AuditRead  Scope = "audit:read"
-	KeysAdmin  Scope = "keys:admin"
+	FilesRead    Scope = "files:read"    // what is known of files, without their bytes
+	FilesContent Scope = "files:content" // the bytes of files, without a link
+	FilesWrite   Scope = "files:write"
+	LinksRead    Scope = "links:read"
+	LinksWrite   Scope = "links:write"
+	AuditRead    Scope = "audit:read"
+	KeysAdmin    Scope = "keys:admin"
 )
 
 // AllScopes gives every scope, in the order they are documented.
 func AllScopes() []Scope {
-	return []Scope{FilesRead, FilesWrite, LinksRead, LinksWrite, AuditRead, KeysAdmin}
+	return []Scope{FilesRead, FilesContent, FilesWrite, LinksRead, LinksWrite, AuditRead, KeysAdmin}
 }
 
 // Active reports whether the key is good at a moment.

@@ -35,7 +35,8 @@ type Link struct {
 // Disposition says whether a browser shows a file or saves it (RFC 6266).
 type Disposition string
 
-// The dispositions. Inline holds only for types that cannot carry script.
+// The dispositions. Inline is for the types of InlineTypes; a link that asks for
+// it to a file of another type is refused.
 const (
 	Attachment Disposition = "attachment"
 	Inline     Disposition = "inline"
@@ -270,6 +271,7 @@ func (s *Service) mint(tx Tx, c Caller, f File, p pending, now time.Time) (Link,
 	n := p.new
 	var v Invalid
 	expires := expiry(&v, n.Lifetime, n.Expires, now, now, s.longestLink(c.Key, f))
+	validateInline(&v, n.Disposition, f.Type)
 	if err := v.Err(); err != nil {
 		return Link{}, err
 	}

@@ -70,6 +70,9 @@ func (s Purposes) List() []Purpose {
 	return slices.SortedFunc(maps.Values(s), func(a, b Purpose) int { return strings.Compare(a.Name, b.Name) })
 }
 
+// names lists the purposes for a message.
+func (s Purposes) names() string { return strings.Join(slices.Sorted(maps.Keys(s)), ", ") }
+
 const mib, gib = 1 << 20, 1 << 30
 
 // DefaultPurposes is the set of an installation that configures none: Sluice's

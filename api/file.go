@@ -6,7 +6,8 @@ const (
 	StatusDeleted = "deleted"
 )
 
-// File is a stored object. Its bytes leave through links alone.
+// File is a stored object. Its bytes leave through links, and through the content
+// routes of the vendors' APIs to keys with files:content.
 type File struct {
 	ID              string            `json:"id" doc:"Id of the file"`
 	Object          string            `json:"object" enum:"file" doc:"Always file"`

@@ -11,7 +11,7 @@ type Link struct {
 	RevokedAt      *int64            `json:"revoked_at" doc:"When it was ended before its time"`
 	Reason         *string           `json:"reason" doc:"Why the file leaves"`
 	Metadata       map[string]string `json:"metadata" doc:"Your own notes: texts by key"`
-	Disposition    string            `json:"disposition" enum:"attachment,inline" doc:"Whether a browser saves the file or shows it; only some types are ever shown"`
+	Disposition    string            `json:"disposition" enum:"attachment,inline" doc:"Whether a browser saves the file or shows it"`
 	Filename       *string           `json:"filename" doc:"What the download is called; null for the file's own name"`
 	MaxDownloads   *int64            `json:"max_downloads" doc:"null: no limit"`
 	Downloads      int64             `json:"downloads" doc:"How often it was redeemed"`
@@ -33,7 +33,7 @@ type NewLink struct {
 	MaxDownloads     *int64            `json:"max_downloads,omitempty" minimum:"1" doc:"How often the file may be downloaded"`
 	Password         *string           `json:"password,omitempty" doc:"What a bearer must send too, 4 to 200 characters; kept as a hash"`
 	AllowedIPs       []string          `json:"allowed_ips,omitempty" doc:"Networks (CIDR) or addresses it may be used from, up to 100"`
-	Disposition      string            `json:"disposition,omitempty" enum:"attachment,inline" doc:"Whether a browser saves the file or shows it"`
+	Disposition      string            `json:"disposition,omitempty" enum:"attachment,inline" doc:"Whether a browser saves the file (attachment, the default) or shows it (inline). Only types without script are ever shown: text/plain, PNG, JPEG, GIF, WebP and BMP images, and WAV, Ogg, MP4 and WebM sound and film. For any other, such as application/pdf, inline is refused"`
 	Filename         string            `json:"filename,omitempty" doc:"What the download is called, up to 255 characters"`
 }
 

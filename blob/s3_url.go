@@ -91,6 +91,8 @@ func (o *S3Options) set(name string, values []string) error {
 		return fmt.Errorf("%s is given %d times", name, len(values))
 	case isText && values[0] == "":
 		return fmt.Errorf("%s is empty", name)
+	case isText && name != "region":
+		*text = strings.TrimSuffix(values[0], "/") // an endpoint is a host: the slash says nothing
 	case isText:
 		*text = values[0]
 	case values[0] != "true" && values[0] != "false":

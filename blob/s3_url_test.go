@@ -19,6 +19,9 @@ func TestParseS3URL(t *testing.T) {
 		"s3://files?region=r&endpoint=http%3A%2F%2F127.0.0.1%3A7070&public_endpoint=https://files.example.com&path_style=true": {
 			Bucket: "files", Region: "r", Endpoint: "http://127.0.0.1:7070", PublicEndpoint: "https://files.example.com", PathStyle: true,
 		},
+		"s3://files?region=r&endpoint=https://s3.example.com/&public_endpoint=https://files.example.com/": {
+			Bucket: "files", Region: "r", Endpoint: "https://s3.example.com", PublicEndpoint: "https://files.example.com",
+		},
 		"s3://files?region=r&endpoint=http://[::1]:7070&path_style=true": {
 			Bucket: "files", Region: "r", Endpoint: "http://[::1]:7070", PathStyle: true,
 		},

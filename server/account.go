@@ -42,10 +42,15 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	s.health(w, r)
 }
 
-// showMetrics serves what the server counts to a key that may read the log.
+// showMetrics serves what the server counts to a live key that administers keys:
+// the counts are of the whole process, of all accounts and both modes.
 func (s *Server) showMetrics(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
-	if err := checkQuery(r.URL, nil); err != nil {
+	err := checkQuery(r.URL, nil)
+	if err == nil && !c.caller.Ledger.Mode.Live() {
+		err = sluice.Errorf(sluice.CodeForbidden, "metrics are of all accounts and modes, so only a live key gets them")
+	}
+	if err != nil {
 		c.fail(w, r, err)
 		return
 	}

@@ -18,7 +18,7 @@ var docs = map[string]doc{
 		"Fields may stand before or after the file. Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are verified, on the request and on the part. Nothing is kept of an upload that fails."},
 	"putFile":      {"Files", "Upload a file as curl -T does", "The body is the file; purpose and filename are query parameters, as are all other fields of an upload. Every call makes a new file."},
 	"listFiles":    {"Files", "List files", "Active files, newest first; deleted ones with status=deleted."},
-	"getFile":      {"Files", "Get a file", "What is known of a file, also of a deleted one. Its bytes leave through links alone."},
+	"getFile":      {"Files", "Get a file", "What is known of a file, also of a deleted one. No route under /v1 gives its bytes: mint a link."},
 	"updateFile":   {"Files", "Change what is said of a file", "The bytes stay. held=true puts the file under hold: it cannot be deleted until held=false."},
 	"deleteFile":   {"Files", "Delete a file", "Removes the bytes and ends every link; the audit log keeps what the file was. A file that is held, or that its purpose still retains, is not deleted."},
 	"listPurposes": {"Files", "List purposes", "What files may be for, and the rules that follow."},
@@ -58,13 +58,14 @@ var docs = map[string]doc{
 	"getAccount": {"Keys", "Get the account", "Who am I: the account, the mode, and the key that asks."},
 
 	"redeem": {"Downloads", "Download a file", "Redeems a link. A password is sent as X-Link-Password, or by Basic authentication with any user name. A browser (Accept: text/html) gets a page first when the link has a password or a number of downloads: its button sends a POST. " +
-		"A download that is counted opens ten minutes in which the same client, or a browser with the cookie of the answer, may ask for ranges without being counted again, until one and a half times the size was sent. HEAD, 304, 412 and 416 never count."},
+		"A download that is counted opens ten minutes in which the same client, or a browser with the cookie of the answer, may ask for ranges without being counted again, until one and a half times the size was sent. HEAD, 304, 412 and 416 never count. " +
+		"Whoever does not ask for text/html gets the file at once, so a link preview or a download manager that fetches the URL uses a download up: give a link that may be used once a password as well, or send it where nothing previews links."},
 	"redeemNamed":     {"Downloads", "Download a file under a name", "What follows the token is for the eye, and ignored."},
 	"answerLink":      {"Downloads", "Answer a link that asks first", "What the page of a link with a password or a number of downloads sends. The answer is the file."},
 	"answerLinkNamed": {"Downloads", "Answer a link that asks first, under a name", "What follows the token is for the eye, and ignored."},
 	"health":          {"Operation", "Say that the process answers", "Asks nothing of store or disk."},
 	"ready":           {"Operation", "Say whether changes can be committed and bytes stored", "503 while they cannot."},
-	"getMetrics":      {"Operation", "Get metrics", "In the text format of Prometheus."},
+	"getMetrics":      {"Operation", "Get metrics", "In the text format of Prometheus. They are of the whole process, of all accounts and both modes, so the key must be a live one. A scraper is better served at --metrics-listen."},
 
 	"getDocument":   {"Reference", "Get this document", "OpenAPI 3.1."},
 	"showReference": {"Reference", "Read this document", "As a page for people."},
@@ -77,7 +78,9 @@ const introduction = "Files go in, short-lived links come out, and a log remembe
 	"Every `GET` answers `HEAD` too. Parameters and members that are unknown are refused, and JSON bodies of more than 256 KiB.\n\n" +
 	"A request that changes something and has an `Idempotency-Key` takes effect once: the same request within 24 hours gets the same answer, with `Idempotency-Replayed: true`. " +
 	"Errors are problem documents (RFC 9457): branch on `code`, whose page explains it.\n\n" +
-	"Lists are newest first. Pass `next_cursor` as `starting_after` to go on; a cursor whose object was deleted still works."
+	"In a query, write the `+` of a time zone as `%2B`; a bare one stands for a space. Lists are newest first. Pass `next_cursor` as `starting_after` to go on; a cursor whose object was deleted still works.\n\n" +
+	"The API is for servers. There are no CORS headers, `OPTIONS` answers 405, and files carry `Cross-Origin-Resource-Policy: same-origin`: a script of another origin can neither call the API, " +
+	"which would give away the key, nor read a file. In a page, lead people to the URL of a link; to show a file inside a page of yours, fetch it in your server."
 
 // tags are the groups of operations, in the order of the documentation.
 var tags = []struct{ name, description string }{

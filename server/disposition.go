@@ -13,18 +13,9 @@ import (
 // maxShownName is how much of a name a header carries, in bytes of UTF-8.
 const maxShownName = 240
 
-// inlineTypes are the media types that a browser may show in place: none of
-// them can carry script.
-var inlineTypes = map[string]bool{
-	"text/plain": true, "image/png": true, "image/jpeg": true, "image/gif": true, "image/webp": true, "image/bmp": true,
-	"audio/wav": true, "audio/x-wav": true, "audio/vnd.wave": true, "audio/ogg": true, "video/ogg": true,
-	"audio/mp4": true, "video/mp4": true, "audio/webm": true, "video/webm": true,
-}
-
 // leaving is the Content-Disposition under which the file of a grant leaves.
 func leaving(g *sluice.Grant) string {
-	t, _, _ := strings.Cut(g.File.Type, ";")
-	inline := g.Link.Disposition == sluice.Inline && inlineTypes[strings.TrimSpace(t)]
+	inline := g.Link.Disposition == sluice.Inline && sluice.ShowsInline(g.File.Type)
 	value := attachment(leavingName(g))
 	if inline {
 		return "inline" + strings.TrimPrefix(value, "attachment")

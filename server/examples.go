@@ -93,7 +93,7 @@ func exampleList[T any](path string, one T, id string) api.List[T] {
 var exampleNewLink = api.NewLink{
 	ExpiresInSeconds: ptr(api.Lifetime(900)), Reason: "quarterly report for the bank", Metadata: exampleMetadata,
 	MaxDownloads: ptr(int64(3)), Password: ptr("correct horse"), AllowedIPs: []string{"192.0.2.0/24", "2001:db8::/32"},
-	Disposition: "inline", Filename: "report.txt",
+	Disposition: "attachment", Filename: "report.txt",
 }
 
 var exampleLinkChange = api.LinkChange{

@@ -257,6 +257,9 @@ func TestLinkFilters(t *testing.T) {
 		"expires_at[gt]=1&file_id=" + a.ID:      "20",
 		"expires_at%5Bgt%5D=" + at(10):          "21",
 		"created[gte]=" + rfc(2) + "&limit=100": "32",
+
+		"expires_at[lte]=" + strings.ToLower(rfc(101)):                     "10",
+		"expires_at[lte]=" + strings.Replace(rfc(101), "Z", "%2B00:00", 1): "10",
 	} {
 		t.Run(query, func(t *testing.T) {
 			paths := []string{"/v1/file_links?" + query}
@@ -389,9 +392,13 @@ func TestMetrics(t *testing.T) {
 	c.get(t, p.URL).want(t, 403)
 	c.get(t, p.URL, "Accept", "text/html").want(t, 200)
 	c.ask(t, "GET", "/v1/files/"+f.ID, "").want(t, 200)
-	_, reader := c.NewKey(t, c.Ledger(sluice.Test), sluice.AuditRead)
+	_, operator := c.NewKey(t, c.Ledger(sluice.Live), sluice.KeysAdmin)
+	_, reader := c.NewKey(t, c.Ledger(sluice.Live), sluice.AuditRead)
+	for _, secret := range []string{c.secret, reader} { // of the test mode, and without the scope
+		c.problem(t, c.as(secret).ask(t, "GET", "/metrics", "").want(t, 403), sluice.CodeForbidden)
+	}
 
-	byKey := c.as(reader).ask(t, "GET", "/metrics", "").want(t, 200)
+	byKey := c.as(operator).ask(t, "GET", "/metrics", "").want(t, 200)
 	own := &recorded{header: http.Header{}}
 	r, err := http.NewRequest("GET", "/metrics", nil)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // documentation is the description of the API, as an OpenAPI 3.1 document and
-// as a page for people. It is the same on every server.
+// as a page for people. It is the same on every server, but for the address of the server.
 type documentation struct{ json, page []byte }
 
 // newDocumentation makes the documentation of the table of routes. The document
@@ -27,10 +27,41 @@ func newDocumentation() documentation {
 	if err != nil {
 		panic(err) // it depends on no input
 	}
+	data = formFirst(data, ref.Paths["/v1/files"].Post.RequestBody.Content)
 	var b bytes.Buffer
 	_ = json.Indent(&b, data, "", "  ")
 	b.WriteByte('\n')
 	return documentation{b.Bytes(), referencePage(ref)}
+}
+
+// formFirst writes the form before the raw body among the bodies of an upload:
+// generators of clients take the first.
+func formFirst(data []byte, bodies map[string]*huma.MediaType) []byte {
+	const form, raw = "multipart/form-data", "*/*"
+	member := func(name string) string {
+		body, err := json.Marshal(bodies[name])
+		if err != nil {
+			panic(err) // it depends on no input
+		}
+		return `"` + name + `":` + string(body)
+	}
+	before, after := member(raw)+","+member(form), member(form)+","+member(raw)
+	if len(bodies) != 2 || bytes.Count(data, []byte(before)) != 1 {
+		panic("the bodies of an upload are not a form and raw bytes")
+	}
+	return bytes.Replace(data, []byte(before), []byte(after), 1)
+}
+
+// anyServer is where the document in api/openapi.json says that the API is.
+const anyServer = `"url": "/"`
+
+// document gives the OpenAPI document of this server, which names its public URL.
+func (s *Server) document() []byte {
+	public, err := json.Marshal(s.svc.PublicURL())
+	if err != nil {
+		panic(err) // it is a text
+	}
+	return bytes.Replace(s.documentation().json, []byte(anyServer), append([]byte(`"url": `), public...), 1)
 }
 
 // showDocument serves the OpenAPI document.
@@ -38,7 +69,7 @@ func (s *Server) showDocument(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
 	c.guard(c.header)
 	c.header.Set("Content-Type", "application/json")
-	_, _ = c.record(w).Write(s.documentation().json)
+	_, _ = c.record(w).Write(s.document())
 }
 
 // newReference lets the table of routes describe itself: Huma knows the types

@@ -34,6 +34,16 @@ func TestDocumentIsGolden(t *testing.T) {
 	if got := a.header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type is %q", got)
 	}
+	own := []byte(`"url": "` + c.PublicURL() + `"`)
+	if bytes.Count(a.body, own) != 1 {
+		t.Errorf("the document does not name the server once")
+	}
+	a.body = bytes.Replace(a.body, own, []byte(`"url": "/"`), 1)
+	_, upload, _ := bytes.Cut(a.body, []byte(`"operationId": "createFile"`))
+	form, raw := bytes.Index(upload, []byte(`"multipart/form-data"`)), bytes.Index(upload, []byte(`"*/*"`))
+	if form < 0 || raw < form {
+		t.Errorf("an upload as raw bytes comes before the form")
+	}
 	if *update {
 		if err := os.WriteFile(golden, a.body, 0o644); err != nil {
 			t.Fatal(err)

@@ -50,7 +50,7 @@ func rangeOf[T any](b bounds, v *sluice.Invalid, want string, parse func(string)
 }
 
 func timeRange(b bounds, v *sluice.Invalid) sluice.TimeRange {
-	return rangeOf(b, v, "unix seconds or an RFC 3339 time", moment)
+	return rangeOf(b, v, "unix seconds or an RFC 3339 time, with + as %2B in a URL", moment)
 }
 
 func created(q api.Created, v *sluice.Invalid) sluice.TimeRange {
@@ -89,7 +89,7 @@ func moment(text string) (first, last time.Time, ok bool) {
 		first = time.Unix(n, 0).UTC()
 		return first, first.Add(time.Second - time.Microsecond), n >= 0 && n <= maxUnix
 	}
-	first, err := time.Parse(time.RFC3339, text)
+	first, err := time.Parse(time.RFC3339, strings.ToUpper(text)) // t and z are as good
 	if strings.Contains(text, ".") {
 		return first, first, err == nil
 	}

@@ -149,7 +149,7 @@ var uploadFields = []uploadField{
 	{"link[max_downloads]", "How often the file may be downloaded", integerSchema, false, 3},
 	{"link[password]", "What a bearer must send too", textSchema, false, "correct horse"},
 	{"link[allowed_ips]", "Networks (CIDR) or addresses the link may be used from, separated by commas", textSchema, false, "192.0.2.0/24,2001:db8::/32"},
-	{"link[disposition]", "Whether a browser saves the file or shows it", dispositionSchema, false, "inline"},
+	{"link[disposition]", "Whether a browser saves the file or shows it; inline is refused for types that are never shown, such as application/pdf", dispositionSchema, false, "attachment"},
 	{"link[filename]", "What the download is called", textSchema, false, "report.txt"},
 }
 

@@ -51,7 +51,7 @@ var docPolicy = func() string {
 
 // showReference serves the reference as a page.
 func (s *Server) showReference(w http.ResponseWriter, r *http.Request) {
-	callOf(r.Context()).page(w, s.documentation().page)
+	callOf(r.Context()).page(w, http.StatusOK, s.documentation().page)
 }
 
 // explainError serves the page of a code: the address that problems name as
@@ -61,21 +61,23 @@ func (s *Server) explainError(w http.ResponseWriter, r *http.Request) {
 	about, known := explanations[code]
 	if !known {
 		c.guard(c.header)
-		c.fail(c.record(w), r, sluice.Errorf(sluice.CodeNotFound, "there is no code %q", clean(string(code))))
+		c.miss(c.record(w), r, sluice.Errorf(sluice.CodeNotFound, "there is no code %q", clean(string(code))))
 		return
 	}
-	c.page(w, rendered("error.html", map[string]any{
+	c.page(w, http.StatusOK, rendered("error.html", map[string]any{
 		"Code": code, "Title": problems[code].title, "Status": problems[code].status, "StatusText": http.StatusText(problems[code].status),
 		"Meaning": about.meaning, "When": about.when, "Remedy": about.remedy, "Example": exampleProblem(code),
 	}))
 }
 
-func (c *call) page(w http.ResponseWriter, html []byte) {
+func (c *call) page(w http.ResponseWriter, status int, html []byte) {
 	c.guard(c.header)
 	c.header.Set("Content-Security-Policy", docPolicy)
 	c.header.Set("Referrer-Policy", "no-referrer")
 	c.header.Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = c.record(w).Write(html)
+	w = c.record(w)
+	w.WriteHeader(status)
+	_, _ = w.Write(html)
 }
 
 func rendered(name string, data any) []byte {

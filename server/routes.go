@@ -80,7 +80,7 @@ func (s *Server) routes() []route {
 		{"POST", "/l/{token}/{tail...}", public, "answerLinkNamed", plain(s.redeem)},
 		{"GET", "/healthz", public, "health", plain(s.health)},
 		{"GET", "/readyz", public, "ready", plain(s.ready)},
-		{"GET", "/metrics", sluice.AuditRead, "getMetrics", plain(s.showMetrics)},
+		{"GET", "/metrics", sluice.KeysAdmin, "getMetrics", plain(s.showMetrics)},
 
 		{"GET", "/openapi.json", public, "getDocument", plain(s.showDocument)},
 		{"GET", "/docs", public, "showReference", plain(s.showReference)},

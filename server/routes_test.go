@@ -176,7 +176,13 @@ func TestAuthorisation(t *testing.T) {
 			if rt.Scope == server.AnyKey {
 				scopes = []sluice.Scope{sluice.AuditRead}
 			}
-			_, just := c.NewKey(t, c.Ledger(sluice.Test), scopes...)
+			mode := sluice.Test
+			if rt.Operation == "getMetrics" {
+				mode = sluice.Live
+				_, tester := c.NewKey(t, c.Ledger(sluice.Test), scopes...)
+				c.problem(t, c.as(tester).call(t, rt, o).want(t, 403), sluice.CodeForbidden)
+			}
+			_, just := c.NewKey(t, c.Ledger(mode), scopes...)
 			if a := c.as(just).call(t, rt, o); a.status != 200 && a.status != 201 {
 				t.Errorf("with the scope %s alone: status %d: %s", rt.Scope, a.status, a.body)
 			}
@@ -202,8 +208,8 @@ func TestUnrouted(t *testing.T) {
 		{"GET", "/l/", sluice.CodeNotFound, ""},
 		{"GET", "/openapi.yaml", sluice.CodeNotFound, ""},
 		{"GET", "/schemas/File.json", sluice.CodeNotFound, ""},
-		{"GET", "/docs/", sluice.CodeNotFound, ""},
-		{"GET", "/docs/errors", sluice.CodeNotFound, ""},
+		{"POST", "/docs/", sluice.CodeMethodNotAllowed, "GET, HEAD"},
+		{"POST", "/robots.txt", sluice.CodeMethodNotAllowed, "GET, HEAD"},
 		{"GET", "/docs/errors/nothing", sluice.CodeNotFound, ""},
 		{"GET", "/docs/errors/..", sluice.CodeNotFound, ""},
 		{"POST", "/docs", sluice.CodeMethodNotAllowed, "GET, HEAD"},

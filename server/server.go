@@ -107,6 +107,7 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 			s.public[rt.method+" "+rt.path] = true
 		}
 	}
+	s.browse()
 	s.mux.HandleFunc("/", s.unrouted)
 	for _, d := range opts.Doors {
 		s.doors = append(s.doors, newDoor(s, d))
@@ -136,10 +137,10 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 	c.guard(w.Header())
 	if allowed := s.methods(r); len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		c.fail(w, r, sluice.Errorf(sluice.CodeMethodNotAllowed, "%s is not for this path", clean(r.Method)))
+		c.miss(w, r, sluice.Errorf(sluice.CodeMethodNotAllowed, "%s is not for this path", clean(r.Method)))
 		return
 	}
-	c.fail(w, r, sluice.Errorf(sluice.CodeNotFound, "there is nothing at this path"))
+	c.miss(w, r, sluice.Errorf(sluice.CodeNotFound, "there is nothing at this path"))
 }
 
 // methods gives the methods that the path of r has.

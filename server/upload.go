@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -104,7 +103,8 @@ func (c *call) upload(in *flow, r *http.Request) (upload, error) {
 		return nil, err
 	}
 	declared := r.Header.Get("Content-Type")
-	if t, _, _ := mime.ParseMediaType(declared); strings.HasPrefix(t, "multipart/") {
+	// A malformed form is a form, too: what stands for its parts is no file.
+	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(declared)), "multipart/") {
 		return c.formUpload(in, r, declared)
 	}
 	return c.rawUpload(in, r, declared)

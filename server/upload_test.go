@@ -185,9 +185,17 @@ func TestBadForms(t *testing.T) {
 	if p := c.problem(t, a.want(t, 400), invalid); p.Param != "purpose" || p.Errors[0].Code != "unknown" {
 		t.Errorf("%+v", p)
 	}
-	for _, contentType := range []string{"multipart/form-data", "multipart/mixed; boundary=x", "multipart/form-data; boundary="} {
-		a := c.ask(t, "POST", "/v1/files", "--x--\r\n", "Content-Type", contentType)
-		c.problem(t, a.want(t, 415), sluice.CodeUnsupportedType)
+	for _, contentType := range []string{
+		"multipart/form-data", "multipart/mixed; boundary=x", "multipart/form-data; boundary=", "multipart/form-data, boundary=x",
+		"multipart/form-data boundary=x", "multipart/form-data; boundary=x; boundary=y", " Multipart/Form-Data; boundary=x; charset=a; charset=b",
+	} {
+		for _, path := range []string{"/v1/files", "/v1/files?purpose=generic"} {
+			a := c.ask(t, "POST", path, "--x--\r\n", "Content-Type", contentType)
+			if a.status == 400 && strings.Contains(path, "?") { // a form has no query
+				continue
+			}
+			c.problem(t, a.want(t, 415), sluice.CodeUnsupportedType)
+		}
 	}
 	c.unchanged(t, before, 1)
 }

@@ -55,6 +55,12 @@ func NewServiceOn(t testing.TB, database string) *Service {
 	return newService(t, "http://sluice.test", database)
 }
 
+// NewServiceAt makes one on SQLite whose links lead to a public URL.
+func NewServiceAt(t testing.TB, publicURL string) *Service {
+	t.Helper()
+	return newService(t, publicURL, "")
+}
+
 func newService(t testing.TB, publicURL, database string) *Service {
 	t.Helper()
 	s := &Service{Clock: NewClock(), Log: newLog(t), Dir: t.TempDir(), Database: database}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -28,10 +29,13 @@ type auditCommand struct {
 // serverFlags say which server to ask, and with which key.
 type serverFlags struct {
 	URL string `help:"The server; the one on this machine when left out." default:"http://127.0.0.1:8080" name:"url" placeholder:"URL"`
-	Key string `help:"API key; better given as $$SLUICE_KEY, which other users of the machine do not see." required:"" placeholder:"SECRET"`
+	Key string `help:"API key; better given as $$SLUICE_KEY, which other users of the machine do not see." placeholder:"SECRET"`
 }
 
 func (s *serverFlags) client() (*client.Client, error) {
+	if s.Key == "" {
+		return nil, usageError{errors.New("an API key is needed: set SLUICE_KEY, or give --key")}
+	}
 	c, err := client.New(s.URL, s.Key)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--url: %w", err)}

@@ -42,6 +42,17 @@ func openLogFolder(dir string) (*logFolder, error) {
 	return &logFolder{root, disclosuresName}, err
 }
 
+// holdsExport reports whether the folder has anything that an export has. One that
+// has lost a part is an export that does not hold.
+func (f *logFolder) holdsExport() bool {
+	for _, name := range []string{checkpointName, keyName, tilesName} {
+		if _, err := f.root.Lstat(name); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 func (f *logFolder) open(name string) (*os.File, error) {
 	info, err := f.root.Stat(name)
 	if err == nil && !info.Mode().IsRegular() {

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sluice"
 	"sluice/api"
 	"sluice/client"
 )
@@ -24,11 +25,14 @@ type entryFlags struct {
 	Action    string `help:"Of this action, such as link.redeemed." placeholder:"ACTION"`
 	Outcome   string `help:"Of this outcome: allowed or refused." placeholder:"OUTCOME"`
 	RequestID string `help:"Of this request." placeholder:"REQ_ID"`
-	Since     string `help:"Made at or after: a date, an RFC 3339 time, or how long ago, such as 24h." placeholder:"WHEN"`
+	Since     string `help:"Made at or after: a date, an RFC 3339 time, or how long ago, such as 24h or 30d." placeholder:"WHEN"`
 	Until     string `help:"Made before; in the same forms." placeholder:"WHEN"`
 }
 
 func (f *entryFlags) filter(now time.Time) (filter api.EntryFilter, err error) {
+	if err := f.check(); err != nil {
+		return filter, usageError{err}
+	}
 	filter = api.EntryFilter{FileID: f.FileID, LinkID: f.LinkID, KeyID: f.KeyID, Action: f.Action, Outcome: f.Outcome, RequestID: f.RequestID}
 	if filter.CreatedGTE, err = parseWhen(f.Since, now); err != nil {
 		return filter, usageError{fmt.Errorf("--since: %w", err)}
@@ -39,16 +43,46 @@ func (f *entryFlags) filter(now time.Time) (filter api.EntryFilter, err error) {
 	return filter, nil
 }
 
+// check refuses what no entry can have, which would find nothing without a word.
+func (f *entryFlags) check() error {
+	for _, id := range []struct{ flag, prefix, value string }{
+		{"--file-id", sluice.PrefixFile, f.FileID}, {"--link-id", sluice.PrefixLink, f.LinkID},
+		{"--key-id", sluice.PrefixKey, f.KeyID}, {"--request-id", sluice.PrefixRequest, f.RequestID},
+	} {
+		if id.value == "" {
+			continue
+		}
+		if err := checkID(id.prefix, id.value); err != nil {
+			return fmt.Errorf("%s: %w", id.flag, err)
+		}
+	}
+	if a := sluice.Action(f.Action); a != "" && !slices.Contains(sluice.AllActions(), a) {
+		return fmt.Errorf("--action: there is no action %q; choose from %s", f.Action, joinActions())
+	}
+	if o := sluice.Outcome(f.Outcome); o != "" && o != sluice.Allowed && o != sluice.Refused {
+		return fmt.Errorf("--outcome: %q is neither %s nor %s", f.Outcome, sluice.Allowed, sluice.Refused)
+	}
+	return nil
+}
+
+func joinActions() string {
+	var names []string
+	for _, a := range sluice.AllActions() {
+		names = append(names, string(a))
+	}
+	return strings.Join(names, ", ")
+}
+
 // parseWhen reads a moment for a filter of the API.
 func parseWhen(text string, now time.Time) (string, error) {
 	if text == "" {
 		return "", nil
 	}
-	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
+	if ago, err := parseDuration(text); err == nil && ago > 0 {
 		return now.Add(-ago).UTC().Format(time.RFC3339), nil
 	}
 	for _, form := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.Parse(form, text); err == nil {
+		if at, err := time.Parse(form, strings.ToUpper(text)); err == nil {
 			return at.UTC().Format(time.RFC3339), nil
 		}
 	}

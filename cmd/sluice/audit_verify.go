@@ -142,6 +142,9 @@ func (a *auditVerify) verifyFolder(ctx context.Context, given string) (v verifie
 		return v, err
 	}
 	defer f.root.Close()
+	if !f.holdsExport() {
+		return v, usageError{fmt.Errorf("%s is no exported log: it has no checkpoint, key or tile; sluice audit export makes one", a.Where)}
+	}
 	own, err := f.key()
 	if err != nil {
 		return v, faultOf(faultKey, keyName, err)
@@ -162,7 +165,7 @@ func (a *auditVerify) verifyServer(ctx context.Context, given string) (v verifie
 		return v, err
 	}
 	if a.Key == "" {
-		return v, usageError{errors.New("a server asks for an API key: give --key")}
+		return v, usageError{errors.New("a server asks for an API key: set SLUICE_KEY, or give --key")}
 	}
 	// The checkpoint is read first, so that the rotations reach as far.
 	log := c.Log()

@@ -109,7 +109,7 @@ func (p place) open(ctx context.Context, c sluice.Config, create, redirect bool)
 	}
 	c.Store = i.store
 	if i.service, err = sluice.New(c); err != nil {
-		return nil, errors.Join(err, i.close())
+		return nil, errors.Join(usageError{err}, i.close())
 	}
 	return i, nil
 }

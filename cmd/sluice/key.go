@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -60,17 +61,21 @@ func (d *dataFlags) account(ctx context.Context, svc *sluice.Service) (sluice.Ac
 
 type keyCreate struct {
 	dataFlags
-	Mode            string   `help:"Side of the account: ${enum}." enum:"test,live" required:""`
+	Mode            string   `help:"Mode: test, for trying out, or live. A key sees the files, links and log of its own mode only." enum:"test,live" required:"" placeholder:"test|live"`
 	Name            string   `help:"Who or what will use it." required:""`
-	Scopes          []string `help:"What it may do; all when left out." placeholder:"SCOPE,…"`
-	Expires         string   `help:"How long it is good, such as 2160h; for ever when left out." placeholder:"DURATION"`
+	Scopes          []string `help:"What it may do: ${scopes}; all of it when left out." placeholder:"SCOPE,…"`
+	Expires         string   `help:"How long it is good, such as 90d or 12h; for ever when left out." placeholder:"DURATION"`
 	MaxLinkLifetime string   `help:"Longest lifetime of the links it mints, such as 12h; none for links without end." placeholder:"DURATION"`
 }
 
 func (k *keyCreate) Run(ctx context.Context, out *output) error {
 	n := sluice.NewKey{Name: k.Name}
 	for _, s := range k.Scopes {
-		n.Scopes = append(n.Scopes, sluice.Scope(s))
+		scope := sluice.Scope(strings.TrimSpace(s))
+		if !slices.Contains(sluice.AllScopes(), scope) {
+			return usageError{fmt.Errorf("--scopes: there is no scope %q; choose from %s", s, joinScopes(sluice.AllScopes()))}
+		}
+		n.Scopes = append(n.Scopes, scope)
 	}
 	var err error
 	if n.MaxLinkLifetime, err = parseLifetime(k.MaxLinkLifetime); err != nil {
@@ -101,7 +106,7 @@ func (d *dataFlags) printSecret(out *output, created sluice.CreatedKey) error {
 		printed.Secret = created.Secret
 		return json.NewEncoder(out.stdout).Encode(printed)
 	}
-	_, err := fmt.Fprintf(out.stdout, "%s\n%s\n", created.Key.ID, created.Secret)
+	_, err := fmt.Fprintf(out.stdout, "id: %s\nsecret: %s\n", created.Key.ID, created.Secret)
 	return err
 }
 
@@ -114,9 +119,9 @@ func parseLifetime(text string) (time.Duration, error) {
 	case "none":
 		return sluice.Forever, nil
 	}
-	d, err := time.ParseDuration(text)
+	d, err := parseDuration(strings.TrimSpace(text))
 	if err != nil || d < time.Second {
-		return 0, errors.New("want a duration of a second or more, such as 12h, or none")
+		return 0, errors.New("want a duration of a second or more, such as 12h or 30d, or none")
 	}
 	return d, nil
 }
@@ -208,21 +213,32 @@ func allKeys(ctx context.Context, svc *sluice.Service, a sluice.Account) (keys [
 	return keys, nil
 }
 
-// inEitherMode does something to a key, whichever side of the account it is on.
-func inEitherMode(a sluice.Account, do func(sluice.Caller) error) (err error) {
+// ofKey does something to a key, whichever mode it is of.
+func ofKey(a sluice.Account, id string, do func(sluice.Caller) error) (err error) {
+	if err := checkID(sluice.PrefixKey, id); err != nil {
+		return usageError{err}
+	}
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 		err = do(sluice.Operator(sluice.LedgerID{Account: a.ID, Mode: m}))
 		if sluice.CodeOf(err) != sluice.CodeNotFound {
-			break
+			return err
 		}
 	}
-	return err
+	return sluice.Errorf(sluice.CodeNotFound, "there is no key %s, or it was revoked already; sluice key list shows them", id)
+}
+
+// checkID refuses what cannot be an id of a kind.
+func checkID(prefix, id string) error {
+	if _, ok := sluice.ParseID(prefix, id); !ok {
+		return fmt.Errorf("%q is no id: want %s and 26 letters and digits", id, prefix)
+	}
+	return nil
 }
 
 type keyRotate struct {
 	dataFlags
-	ID      string        `arg:"" help:"The key's id."`
-	Overlap time.Duration `help:"How long the secret before it stays good, at most 168h." default:"0s" placeholder:"DURATION"`
+	ID      string   `arg:"" help:"The key's id."`
+	Overlap duration `help:"How long the secret before it stays good, at most 7d." default:"0s" placeholder:"DURATION"`
 }
 
 func (k *keyRotate) Run(ctx context.Context, out *output) error {
@@ -231,8 +247,8 @@ func (k *keyRotate) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	var rotated sluice.CreatedKey
-	err = inEitherMode(account, func(c sluice.Caller) (err error) {
-		rotated, err = i.service.RotateKey(ctx, c, k.ID, k.Overlap)
+	err = ofKey(account, k.ID, func(c sluice.Caller) (err error) {
+		rotated, err = i.service.RotateKey(ctx, c, k.ID, time.Duration(k.Overlap))
 		return err
 	})
 	if err := errors.Join(err, i.close()); err != nil {
@@ -251,7 +267,7 @@ func (k *keyRevoke) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	err = inEitherMode(account, func(c sluice.Caller) error {
+	err = ofKey(account, k.ID, func(c sluice.Caller) error {
 		_, err := i.service.RevokeKey(ctx, c, k.ID, nil)
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -29,7 +30,7 @@ type commands struct {
 	Key     keyCommand     `cmd:"" help:"Make, list and revoke API keys, also while a server runs."`
 	Audit   auditCommand   `cmd:"" help:"Read, export, check and prove the audit log of a server."`
 	Migrate migrateCommand `cmd:"" help:"Move a one-machine installation to PostgreSQL and S3."`
-	Version versionCommand `cmd:"" help:"Print the version of this binary."`
+	Version versionCommand `cmd:"" help:"Print the version of this binary, as --version and -v do."`
 }
 
 func main() {
@@ -42,26 +43,44 @@ func main() {
 
 // run does what main does with everything that comes from the process given.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if err := dropEmpty(); err != nil {
+		return complain(stderr, err, exitFailed)
+	}
 	var c commands
 	code := -1
+	known := map[string]bool{}
+	out := &output{stdout: stdout, stderr: stderr}
 	parser, err := kong.New(&c,
 		kong.Name("sluice"),
-		kong.Description("Short-lived, single-purpose links to files, and a log of why each file left."),
-		kong.DefaultEnvars("SLUICE"),
+		kong.Description(description),
+		environment(known),
+		kong.Vars{"scopes": strings.ReplaceAll(joinScopes(sluice.AllScopes()), ",", ", ")},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(n int) { code = n }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(&output{stdout: stdout, stderr: stderr}),
+		kong.Bind(out),
 	)
 	if err != nil {
 		return complain(stderr, err, exitFailed)
 	}
-	parsed, err := parser.Parse(args)
-	if code >= 0 { // --help was asked for and has been printed
-		return code
+	out.warnings = unknownVariables(known)
+	args, incomplete := expand(parser.Model.Node, args)
+	if incomplete {
+		parser.Stdout = stderr
 	}
-	if err != nil {
+	parsed, err := parser.Parse(args)
+	switch {
+	case code >= 0 && incomplete:
+		return exitUsage
+	case code >= 0: // --help was asked for and has been printed
+		return code
+	case err != nil:
 		return complain(stderr, fmt.Errorf("%w; see sluice --help", err), exitUsage)
+	}
+	if parsed.Command() != "serve" { // which has a log
+		for _, w := range out.warnings {
+			fmt.Fprintf(stderr, "sluice: warning: %s\n", printable(w))
+		}
 	}
 	if err := parsed.Run(); err != nil {
 		return complain(stderr, err, exitCode(err))
@@ -70,9 +89,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // output is where commands print.
-type output struct{ stdout, stderr io.Writer }
+type output struct {
+	stdout, stderr io.Writer
+	warnings       []string // of what was found wrong before the command began
+}
 
 func complain(stderr io.Writer, err error, code int) int {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = unreachable(failed)
+	}
 	// One line, whatever a server or a folder has put into it.
 	fmt.Fprintf(stderr, "sluice: %s\n", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	return code

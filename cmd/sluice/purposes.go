@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -26,15 +27,17 @@ import (
 //	    linkable: true
 //	    max_link_lifetime: 12h
 type purposesFile struct {
-	Purposes []struct {
-		Name            string   `yaml:"name"`
-		Title           string   `yaml:"title"`
-		Types           []string `yaml:"types"`
-		MaxSize         byteSize `yaml:"max_size"`
-		Retention       duration `yaml:"retention"`
-		Linkable        *bool    `yaml:"linkable"`
-		MaxLinkLifetime duration `yaml:"max_link_lifetime"`
-	} `yaml:"purposes"`
+	Purposes []purposeText `yaml:"purposes"`
+}
+
+type purposeText struct {
+	Name            string   `yaml:"name"`
+	Title           string   `yaml:"title"`
+	Types           []string `yaml:"types"`
+	MaxSize         byteSize `yaml:"max_size"`
+	Retention       duration `yaml:"retention"`
+	Linkable        *bool    `yaml:"linkable"`
+	MaxLinkLifetime duration `yaml:"max_link_lifetime"`
 }
 
 const defaultMaxSize = 50 << 30
@@ -47,12 +50,12 @@ func loadPurposes(path string) (sluice.Purposes, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("purposes: %w", err)
+		return nil, err
 	}
 	defer f.Close()
 	purposes, err := readPurposes(f)
 	if err != nil {
-		return nil, fmt.Errorf("purposes %s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return purposes, nil
 }
@@ -62,7 +65,7 @@ func readPurposes(r io.Reader) (sluice.Purposes, error) {
 	d := yaml.NewDecoder(r)
 	d.KnownFields(true)
 	if err := d.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, plainYAML(err)
 	}
 	var list []sluice.Purpose
 	for _, p := range file.Purposes {
@@ -79,6 +82,35 @@ func readPurposes(r io.Reader) (sluice.Purposes, error) {
 		list = append(list, purpose)
 	}
 	return sluice.NewPurposes(list)
+}
+
+// What the YAML decoder says of Go's types, and what it means to who wrote the file.
+var (
+	unknownMember = regexp.MustCompile(`field (\S+) not found in type main\.purpose(Text|sFile)`)
+	wrongKind     = regexp.MustCompile(`cannot unmarshal !!(\w+)(?: (` + "`[^`]*`" + `))? into (\S+)`)
+)
+
+// plainYAML says what is wrong with a purposes file in the words of the file.
+func plainYAML(err error) error {
+	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  ", "")
+	text = unknownMember.ReplaceAllStringFunc(text, func(found string) string {
+		m := unknownMember.FindStringSubmatch(found)
+		members := "name, title, types, max_size, retention, linkable and max_link_lifetime"
+		if m[2] == "sFile" {
+			return fmt.Sprintf("there is no member %q; the file has one, purposes", m[1])
+		}
+		return fmt.Sprintf("a purpose has no member %q; its members are %s", m[1], members)
+	})
+	text = wrongKind.ReplaceAllStringFunc(text, func(found string) string {
+		m := wrongKind.FindStringSubmatch(found)
+		kind := map[string]string{"bool": "true or false", "*bool": "true or false", "[]string": "a list", "string": "text",
+			"[]main.purposeText": "a list of purposes"}[m[3]]
+		if kind == "" {
+			kind = "a mapping"
+		}
+		return strings.TrimSpace(m[2] + " is not " + kind)
+	})
+	return errors.New(text)
 }
 
 // byteSize is written as bytes, or with KiB, MiB, GiB or TiB.
@@ -109,24 +141,40 @@ type duration time.Duration
 
 var longText = regexp.MustCompile(`^([0-9]{1,5})(d|y)$`)
 
-func (d *duration) UnmarshalYAML(node *yaml.Node) error {
+// parseDuration reads a duration in one of these forms. It is not negative, and
+// in days or years at most 100 years.
+func parseDuration(text string) (time.Duration, error) {
 	day := 24 * time.Hour
-	if m := longText.FindStringSubmatch(node.Value); m != nil {
+	if m := longText.FindStringSubmatch(text); m != nil {
 		n, err := strconv.Atoi(m[1])
 		if err != nil {
-			return err
+			return 0, err
 		}
 		unit := map[string]time.Duration{"d": day, "y": 365 * day}[m[2]]
 		if time.Duration(n) > 100*365*day/unit {
-			return fmt.Errorf("line %d: %s is more than 100y", node.Line, node.Value)
+			return 0, fmt.Errorf("%s is more than 100y", text)
 		}
-		*d = duration(time.Duration(n) * unit)
-		return nil
+		return time.Duration(n) * unit, nil
 	}
-	parsed, err := time.ParseDuration(node.Value)
+	parsed, err := time.ParseDuration(text)
 	if err != nil || parsed < 0 {
-		return fmt.Errorf("line %d: %q is no duration; write 90m, 12h, 30d or 10y", node.Line, node.Value)
+		return 0, fmt.Errorf("%q is no duration; write 90m, 12h, 30d or 10y", text)
+	}
+	return parsed, nil
+}
+
+func (d *duration) UnmarshalYAML(node *yaml.Node) error {
+	parsed, err := parseDuration(node.Value)
+	if err != nil {
+		return fmt.Errorf("line %d: %w", node.Line, err)
 	}
 	*d = duration(parsed)
 	return nil
+}
+
+// UnmarshalText reads the value of a flag.
+func (d *duration) UnmarshalText(text []byte) error {
+	parsed, err := parseDuration(strings.TrimSpace(string(text)))
+	*d = duration(parsed)
+	return err
 }

@@ -43,7 +43,7 @@ func TestReadPurposesRefuses(t *testing.T) {
 		"purposes: []":                          "there are no purposes",
 		"purposes: [{name: Invoice}]":           "a name is",
 		"purposes: [{name: a}, {name: a}]":      "there twice",
-		"purposes: [{name: a, colour: red}]":    "field colour not found",
+		"purposes: [{name: a, colour: red}]":    "line 1: a purpose has no member \"colour\"; its members are name, title, types,",
 		"purposes: [{name: a, max_size: 2TiB}]": "more than 1TiB",
 		"purposes: [{name: a, max_size: -1}]":   "is no size",
 		"purposes: [{name: a, max_size: 99999999999999999999}]": "is no size",
@@ -51,10 +51,13 @@ func TestReadPurposesRefuses(t *testing.T) {
 		"purposes: [{name: a, retention: -1h}]":                 "is no duration",
 		"purposes: [{name: a, max_link_lifetime: often}]":       "is no duration",
 		"purposes: [{name: a, types: [nonsense]}]":              "no media type",
-		"purposes: [{name: a, linkable: perhaps}]":              "cannot unmarshal",
-		"- name: a": "cannot unmarshal",
+		"purposes: [{name: a, linkable: perhaps}]":              "`perhaps` is not true or false",
+		"- name: a":            "is not a mapping",
+		"purpose: [{name: a}]": "there is no member \"purpose\"; the file has one, purposes",
+		"purposes: {name: a}":  "is not a list of purposes",
+		"purposes: [{name: a, types: application/pdf}]": "`applica...` is not a list",
 	} {
-		if _, err := readPurposes(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := readPurposes(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "struct") {
 			t.Errorf("%q: got %v, want an error that says %q", text, err, want)
 		}
 	}

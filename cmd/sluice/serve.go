@@ -33,13 +33,30 @@ type serveCommand struct {
 	PublicURL       string         `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
 	Purposes        string         `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
 	MaxLinkLifetime string         `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
-	RateLimit       bool           `help:"Limit the rate of requests of each key." default:"true" negatable:""`
+	RateLimit       bool           `help:"Limit the rate of requests of each key. In the environment, SLUICE_RATE_LIMIT=false is --no-rate-limit." default:"true" negatable:""`
 	MetricsListen   string         `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
-	TrustedProxies  []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
+	TrustedProxies  []proxyNetwork `help:"Addresses and networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
 	From            string         `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
 	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
+	Compat          string         `help:"Vendors whose APIs are served beside the native one; write none to serve no other." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	anchorFlags
+}
+
+// proxyNetwork is a network in CIDR notation, or one address.
+type proxyNetwork struct{ netip.Prefix }
+
+// UnmarshalText reads the value of a flag.
+func (n *proxyNetwork) UnmarshalText(text []byte) (err error) {
+	trimmed := strings.TrimSpace(string(text))
+	if addr, failed := netip.ParseAddr(trimmed); failed == nil && addr.Zone() == "" {
+		n.Prefix = netip.PrefixFrom(addr, addr.BitLen())
+		return nil
+	}
+	if n.Prefix, err = netip.ParsePrefix(trimmed); err != nil {
+		return fmt.Errorf("%q is neither an address, such as 10.0.0.1, nor a network, such as 10.0.0.0/8", trimmed)
+	}
+	return nil
 }
 
 // How long an orderly stop waits for downloads and uploads to end; a test
@@ -56,6 +73,9 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	log := s.logger(out)
+	for _, w := range out.warnings {
+		log.Warn(w)
+	}
 	// The port is taken before anything is made, so that a start that fails
 	// for want of it prints no key.
 	listener, err := listen(s.Listen, "--listen")
@@ -82,12 +102,34 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	return errors.Join(err, i.close())
 }
 
+func prefixes(networks []proxyNetwork) (all []netip.Prefix) {
+	for _, n := range networks {
+		all = append(all, n.Prefix)
+	}
+	return all
+}
+
 func listen(address, flag string) (net.Listener, error) {
+	if err := checkAddress(address); err != nil {
+		return nil, usageError{fmt.Errorf("%s: %w", flag, err)}
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose another address with %s", err, flag)
 	}
 	return l, nil
+}
+
+// checkAddress refuses what is no address to listen on, whatever the machine.
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is no address; write HOST:PORT, such as 127.0.0.1:8080", address)
+	}
+	return nil
 }
 
 // config is what the flags say of the service.
@@ -105,7 +147,12 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c sluice.Config,
 	if err := checkFrom(s.From); err != nil {
 		return c, usageError{err}
 	}
-	c.Purposes, err = loadPurposes(s.Purposes)
+	if _, err := parseCompat(s.Compat); err != nil {
+		return c, usageError{err}
+	}
+	if c.Purposes, err = loadPurposes(s.Purposes); err != nil {
+		err = usageError{fmt.Errorf("--purposes: %w", err)}
+	}
 	return c, err
 }
 
@@ -126,9 +173,18 @@ func checkFrom(name string) error {
 
 func (s *serveCommand) logger(out *output) *slog.Logger {
 	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(out.stderr, nil))
+		return slog.New(slog.NewJSONHandler(out.stderr, &slog.HandlerOptions{ReplaceAttr: inMilliseconds}))
 	}
 	return slog.New(slog.NewTextHandler(out.stderr, nil))
+}
+
+// inMilliseconds writes a duration as a number whose name has its unit: slog
+// writes nanoseconds, and says so nowhere.
+func inMilliseconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.Float64(a.Key+"_ms", float64(a.Value.Duration().Microseconds())/1000)
+	}
+	return a
 }
 
 // publicURL is what was configured, or the listener's own address when only
@@ -144,11 +200,35 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 	return "http://" + addr.String(), nil
 }
 
-// doors are the vendors' wire contracts that are served beside the native API.
-func doors() []compat.Door { return []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()} }
+// parseCompat reads --compat: the vendors' wire contracts that are served beside
+// the native API, in the order in which a request is matched with them.
+func parseCompat(text string) (doors []compat.Door, err error) {
+	if text = strings.TrimSpace(text); text == "" || text == "none" {
+		return nil, nil
+	}
+	wanted := map[string]bool{}
+	for _, name := range strings.Split(text, ",") {
+		wanted[strings.TrimSpace(name)] = true
+	}
+	var known []string
+	for _, d := range []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()} {
+		if known = append(known, d.Vendor); wanted[d.Vendor] {
+			doors = append(doors, d)
+		}
+		delete(wanted, d.Vendor)
+	}
+	for name := range wanted {
+		return nil, fmt.Errorf("--compat: there is no %q; choose from %s, or none", name, strings.Join(known, ","))
+	}
+	return doors, nil
+}
 
 func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
-	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies, From: s.From, Doors: doors()}
+	doors, err := parseCompat(s.Compat)
+	if err != nil {
+		return err
+	}
+	opts := server.Options{Log: log, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: doors}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]server.Rate{}
 	}
@@ -162,7 +242,8 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []out
 	}
 	defer stopMetrics()
 	if first != nil {
-		welcome(out.stdout, i.service.PublicURL(), first)
+		lifetime, _ := parseLifetime(s.MaxLinkLifetime) // config has checked it
+		welcome(out.stdout, i.service, lifetime, first)
 	}
 	log.Info("listening", "address", l.Addr().String(), "public_url", i.service.PublicURL(), "version", version())
 

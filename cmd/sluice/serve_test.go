@@ -1,19 +1,76 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What a newcomer sees is what a newcomer pastes.
 func TestWelcomeLinesWork(t *testing.T) {
+	for name, c := range map[string]struct {
+		purposes string
+		flags    []string
+		want     string
+	}{
+		"default":     {"", nil, "purpose=attachment"},
+		"own":         {"{name: closed, linkable: false}, {name: minutes, max_link_lifetime: 10m}", nil, "purpose=minutes"},
+		"typed":       {"{name: invoice, types: [application/pdf]}", []string{"--max-link-lifetime", "20m"}, "type=application/pdf"},
+		"of the file": {"{name: invoice, types: [application/pdf]}, {name: note, types: [text/plain]}", nil, "purpose=note"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			flags := c.flags
+			if c.purposes != "" {
+				file := filepath.Join(t.TempDir(), "purposes.yaml")
+				if err := os.WriteFile(file, []byte("purposes: ["+c.purposes+"]"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				flags = append(flags, "--purposes", file)
+			}
+			p := startServer(t, filepath.Join(t.TempDir(), "data"), flags...)
+			if !strings.Contains(p.printed, c.want) {
+				t.Errorf("no %q in %q", c.want, p.printed)
+			}
+			pasteWelcome(t, p)
+		})
+	}
+}
+
+// Where no purpose allows links, nothing is printed that cannot work.
+func TestWelcomeWithoutLinks(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "purposes.yaml")
+	if err := os.WriteFile(file, []byte("purposes: [{name: closed, linkable: false}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startServer(t, filepath.Join(t.TempDir(), "data"), "--purposes", file)
+	if p.key == "" || !strings.Contains(p.printed, "None of your purposes allows links") || strings.Contains(p.printed, "curl") {
+		t.Errorf("%q", p.printed)
+	}
+}
+
+// A pasted line whose request is refused says so, with the answer.
+func TestWelcomeLinesFail(t *testing.T) {
 	p := startServer(t, filepath.Join(t.TempDir(), "data"))
+	lines := welcomeLines(t, p)
+	lines[0] = "KEY=sk_test_wrong\n"
+	shell := exec.Command("sh", "-u")
+	shell.Dir, shell.Stdin = t.TempDir(), strings.NewReader(strings.Join(lines, ""))
+	out, err := shell.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `The upload failed: {"type":`) || !strings.Contains(string(out), "upload a file first") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func welcomeLines(t *testing.T, p *process) []string {
+	t.Helper()
 	var lines []string
 	for line := range strings.Lines(p.printed) {
 		if pasted, ok := strings.CutPrefix(line, "  "); ok && !strings.HasPrefix(line, "   ") {
@@ -23,6 +80,12 @@ func TestWelcomeLinesWork(t *testing.T) {
 	if len(lines) == 0 {
 		t.Fatalf("nothing to paste in %q", p.printed)
 	}
+	return lines
+}
+
+func pasteWelcome(t *testing.T, p *process) {
+	t.Helper()
+	lines := welcomeLines(t, p)
 	dir := t.TempDir()
 	shell := exec.Command("sh", "-eu")
 	shell.Dir, shell.Stdin = dir, strings.NewReader(strings.Join(lines, ""))
@@ -34,7 +97,7 @@ func TestWelcomeLinesWork(t *testing.T) {
 	if err != nil || string(content) != "Hello" {
 		t.Errorf("downloaded %q, %v", content, err)
 	}
-	for _, want := range []string{"file_", "/l/", "saved hello.txt", "link.created", "first light", "link.redeemed"} {
+	for _, want := range []string{"file_", "/l/", "saved hello.txt", "link.created", `"reason":"first light"`, "link.redeemed"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the pasted lines do not show %q:\n%s", want, out)
 		}
@@ -150,5 +213,50 @@ func TestFrom(t *testing.T) {
 	}
 	if err := checkFrom(strings.Repeat("ü", 100)); err != nil {
 		t.Error(err)
+	}
+}
+
+// --compat chooses which vendors' APIs are served.
+func TestCompat(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags  []string
+		served string
+	}{
+		"default":   {nil, "stripe metorial digitalriver"},
+		"two":       {[]string{"--compat", "digitalriver, stripe"}, "stripe digitalriver"},
+		"none":      {[]string{"--compat", "none"}, ""},
+		"empty":     {[]string{"--compat="}, ""},
+		"last wins": {[]string{"--compat", "none", "--compat", "stripe"}, "stripe"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := startServer(t, filepath.Join(t.TempDir(), "data"), c.flags...)
+			client := &crashClients{key: p.key, http: http.DefaultClient}
+			for vendor, path := range map[string]string{"stripe": "/v1/files", "metorial": "/files", "digitalriver": "/files"} {
+				want := http.StatusNotFound
+				if slices.Contains(strings.Fields(c.served), vendor) {
+					want = http.StatusOK
+				}
+				var answer any
+				if err := client.do("GET", p.url+"/compat/"+vendor+path, nil, "", want, &answer); err != nil {
+					t.Errorf("%s: %v", vendor, err)
+				}
+			}
+		})
+	}
+	said := sluiceRun(t, exitUsage, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--compat", "strype")
+	if said != "sluice: --compat: there is no \"strype\"; choose from stripe,metorial,digitalriver, or none\n" {
+		t.Errorf("%q", said)
+	}
+}
+
+// A duration in the log has a unit, in either form.
+func TestLogUnits(t *testing.T) {
+	for format, want := range map[string]string{"json": `"took_ms":4.095}`, "text": "took=4.095ms"} {
+		var b bytes.Buffer
+		s := serveCommand{LogFormat: format}
+		s.logger(&output{stderr: &b}).Info("answered", "took", 4095*time.Microsecond)
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s, want %s", &b, want)
+		}
 	}
 }

@@ -3,28 +3,77 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
+	"time"
 
 	"sluice"
 )
 
 // welcome prints the first key, once, and lines to paste that upload, mint,
-// download, and read the log. The lines need a POSIX shell, curl and sed.
-func welcome(w io.Writer, url string, first *sluice.First) {
-	fmt.Fprintf(w, `Welcome to Sluice at %[1]s
+// download, and read the log. The lines need a POSIX shell, curl and expr. Each
+// says so when it fails.
+func welcome(w io.Writer, svc *sluice.Service, lifetime time.Duration, first *sluice.First) {
+	fmt.Fprintf(w, `Welcome to Sluice at %s
 
-Below is your first test key. It is shown once; only its hash is stored. Paste
-these lines into another terminal. To share a file of your own, write
-file=@report.pdf in the place of file=Hello;filename=hello.txt.
+Below is your first key. It is shown once; only its hash is stored. It is a test
+key: test and live are two modes, each with its own files, links, keys and log.
+For real use make a key with sluice key create --mode live.
+
+`, svc.PublicURL())
+	p, ok := firstPurpose(svc.Purposes())
+	if !ok {
+		fmt.Fprintf(w, "  KEY=%s\n\nNone of your purposes allows links, so no file can be shared yet.\n\n", first.Secret)
+		return
+	}
+	file := "Hello;filename=hello.txt"
+	if len(p.Types) > 0 && !slices.Contains(p.Types, "text/plain") {
+		file += ";type=" + p.Types[0]
+	}
+	fmt.Fprintf(w, `Paste these lines into another terminal. To share a file of your own, write
+file=@report.pdf instead of file=%[4]s.
 
   KEY=%[2]s
   # upload a file
-  FILE=$(curl -sS %[1]s/v1/files -H "Authorization: Bearer $KEY" -F purpose=attachment -F 'file=Hello;filename=hello.txt' | sed 's/.*"id":"\(file_[0-9a-z]*\)".*/\1/'); echo "$FILE"
+  ANSWER=$(curl -sS %[1]s/v1/files -H "Authorization: Bearer $KEY" -F purpose=%[3]s -F 'file=%[4]s'); FILE=$(expr "$ANSWER" : '.*"id":"\(file_[0-9a-z]*\)"') && echo "$FILE" || echo "The upload failed: $ANSWER"
   # mint a link to it, and say why
-  URL=$(curl -sS %[1]s/v1/files/$FILE/links -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' -d '{"expires_in_seconds":3600,"metadata":{"case":"first light"}}' | sed 's/.*"url":"\([^"]*\)".*/\1/'); echo "$URL"
+  ANSWER=$(curl -sS %[1]s/v1/files/${FILE:?upload a file first}/links -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' -d '{"expires_in_seconds":%[5]d,"reason":"first light"}'); URL=$(expr "$ANSWER" : '.*"url":"\([^"]*\)"') && echo "$URL" || echo "No link was made: $ANSWER"
   # download it, without a key
-  curl -sS -OJ "$URL" -w 'saved %%{filename_effective}\n'
+  curl -sS -fOJ "${URL:?mint a link first}" -w 'saved %%{filename_effective}\n'
   # and see who minted the link, why, and each time it was opened
   curl -sS %[1]s/v1/audit_entries -H "Authorization: Bearer $KEY"
 
-`, url, first.Secret)
+`, svc.PublicURL(), first.Secret, p.Name, file, seconds(p, lifetime))
+}
+
+// firstPurpose gives the purpose of the first file: attachment where there is
+// one, else the first by name that allows links, of text if it can be.
+func firstPurpose(all []sluice.Purpose) (first sluice.Purpose, ok bool) {
+	best := 0
+	for _, p := range all {
+		score := 0
+		switch text := len(p.Types) == 0 || slices.Contains(p.Types, "text/plain"); {
+		case !p.Linkable:
+		case text && p.Name == "attachment":
+			score = 3
+		case text:
+			score = 2
+		default:
+			score = 1
+		}
+		if score > best {
+			first, best = p, score
+		}
+	}
+	return first, best > 0
+}
+
+// seconds is how long the first link lives: an hour, or what is allowed.
+func seconds(p sluice.Purpose, most time.Duration) int64 {
+	d := time.Hour
+	for _, limit := range []time.Duration{p.MaxLinkLifetime, most} {
+		if limit > 0 {
+			d = min(d, limit)
+		}
+	}
+	return int64(d / time.Second)
 }

@@ -740,3 +740,18 @@ func TestRateLimit(t *testing.T) {
 		t.Errorf("%v", a.header)
 	}
 }
+
+// TestContentNeedsScope asks for bytes with keys that may see the file.
+func TestContentNeedsScope(t *testing.T) {
+	c := newClient(t)
+	path := "/files/" + c.file(t) + "/content"
+	for want, scopes := range map[int][]sluice.Scope{
+		403: {sluice.FilesRead, sluice.FilesWrite, sluice.LinksRead, sluice.LinksWrite},
+		200: {sluice.FilesRead, sluice.FilesContent},
+	} {
+		_, secret := c.NewKey(t, c.Ledger(sluice.Test), scopes...)
+		if a := c.do(t, "GET", path, "", "Authorization", "Bearer "+secret); a.status != want {
+			t.Errorf("%v: %d %s", scopes, a.status, a.body)
+		}
+	}
+}

@@ -356,7 +356,8 @@ func TestChoice(t *testing.T) {
 	if log := c.Log.String(); !strings.Contains(log, "route=/compat/stripe/v1/file_links/{id}") {
 		t.Error("the log does not name the route")
 	}
-	metrics := string(c.do(t, "GET", c.URL+"/metrics", "").body)
+	_, operator := c.NewKey(t, c.Ledger(sluice.Live), sluice.KeysAdmin)
+	metrics := string(c.do(t, "GET", c.URL+"/metrics", "", "Authorization", "Bearer "+operator).body)
 	if !strings.Contains(metrics, `sluice_http_request_duration_seconds_count{method="GET",route="/compat/stripe/v1/file_links/{id}",status="2xx"} 2`) {
 		t.Error("the metrics do not count the route")
 	}
@@ -424,6 +425,12 @@ func TestLinksOfFile(t *testing.T) {
 func TestContents(t *testing.T) {
 	c := newClient(t)
 	id := c.file(t)
+	_, reader := c.NewKey(t, c.Ledger(sluice.Test), sluice.FilesRead, sluice.LinksRead)
+	refused := c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Authorization", "Bearer "+reader)
+	refused.fails(t, 403, invalid, "", "")
+	if !strings.Contains(string(refused.body), "files:content") {
+		t.Errorf("the refusal does not name the scope: %s", refused.body)
+	}
 	before := len(c.Entries(t, c.Ledger(sluice.Test)))
 	a := c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Accept", "text/html")
 	if a.status != 200 || string(a.body) != "hello" || !strings.HasPrefix(a.header.Get("Content-Disposition"), "attachment") ||

@@ -272,7 +272,7 @@ func TestBrowserRunsNothing(t *testing.T) {
 	} {
 		f := c.upload(t, "a.html", test.kind, content(test.content))
 		for _, disposition := range []string{"inline", "attachment"} {
-			if disposition == "attachment" && !test.inline { // as inline is
+			if disposition == "inline" && !test.inline { // is refused
 				continue
 			}
 			name := fmt.Sprintf("%s as %s, %s", test.content, test.kind, disposition)
@@ -297,7 +297,7 @@ func TestBrowserRunsNothing(t *testing.T) {
 					t.Errorf("%s: ran", name)
 				}
 			}
-			if disposition == "attachment" { // which only says what a tab does
+			if disposition == "attachment" && test.inline { // which only says what a tab does
 				continue
 			}
 			fmt.Fprintf(&embedded[i%2], `<iframe src="%[1]s"></iframe><object data="%[1]s"></object><embed src="%[1]s"><img src="%[1]s"><script src="%[1]s"></script><link rel=stylesheet href="%[1]s"><video src="%[1]s" preload=auto></video>`+"\n", url)
