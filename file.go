@@ -249,7 +249,7 @@ func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile
 			f.Expires = now.Add(p.Retention)
 		}
 		e := s.entry(c, FileCreated, now)
-		e.File = filePart(f)
+		e.File = detailedFile(f, nil)
 		if err := tx.CreateFile(f, e); err != nil || link == nil {
 			return CreatedFile{File: f}, err
 		}
@@ -385,12 +385,13 @@ func (s *Service) UpdateFile(ctx context.Context, c Caller, id string, want Vers
 				action = FileHeld
 			}
 		}
+		was := f
 		if err := ch.apply(&f); err != nil {
 			return File{}, err
 		}
 		f.Updated = next(now, f.Updated)
 		e := s.entry(c, action, now)
-		e.File = filePart(f)
+		e.File = detailedFile(f, &was)
 		return f, tx.UpdateFile(f, e)
 	})
 }
@@ -447,7 +448,7 @@ func (s *Service) DeleteFile(ctx context.Context, c Caller, id string, want Vers
 			return Deleted{}, err
 		}
 		e := s.entry(c, FileEnded, now)
-		e.File = filePart(f)
+		e.File = detailedFile(f, nil)
 		return Deleted{ID: id}, tx.DeleteFile(id, now, e)
 	})
 	if err == nil {

@@ -171,7 +171,7 @@ func (s *Service) CreateKey(ctx context.Context, c Caller, n NewKey) (CreatedKey
 		if err := s.validateKey(c, &k, now); err != nil {
 			return CreatedKey{}, err
 		}
-		return CreatedKey{Key: k, Secret: secret}, tx.CreateKey(k, s.keyEntry(c, KeyCreated, now, k))
+		return CreatedKey{Key: k, Secret: secret}, tx.CreateKey(k, s.keyEntry(c, KeyCreated, now, keyPart(k, nil)))
 	})
 }
 
@@ -244,9 +244,9 @@ func (s *Service) linkLifetime(k Key) time.Duration {
 	return s.lifetime
 }
 
-func (s *Service) keyEntry(c Caller, a Action, now time.Time, k Key) Entry {
+func (s *Service) keyEntry(c Caller, a Action, now time.Time, k *KeyPart) Entry {
 	e := s.entry(c, a, now)
-	e.Key = &KeyPart{ID: k.ID, Name: k.Name}
+	e.Key = k
 	return e
 }
 
@@ -292,6 +292,7 @@ func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versi
 		if err := want.check(k.Revision()); err != nil {
 			return Key{}, err
 		}
+		was := k
 		if ch.Name != nil {
 			k.Name = *ch.Name
 		}
@@ -308,7 +309,7 @@ func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versi
 			return Key{}, err
 		}
 		k.Updated = next(now, k.Updated)
-		return k, tx.UpdateKey(k, s.keyEntry(c, KeyUpdated, now, k))
+		return k, tx.UpdateKey(k, s.keyEntry(c, KeyUpdated, now, keyPart(k, &was)))
 	})
 }
 
@@ -338,7 +339,9 @@ func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap ti
 		}
 		k.OldHash, k.OldExpires = k.Hash, now.Add(overlap)
 		k.Hash, k.Updated = hash, next(now, k.Updated)
-		return CreatedKey{Key: k, Secret: secret}, tx.UpdateKey(k, s.keyEntry(c, KeyRotated, now, k))
+		part := keyPart(k, nil)
+		part.Rights.OldExpires = k.OldExpires
+		return CreatedKey{Key: k, Secret: secret}, tx.UpdateKey(k, s.keyEntry(c, KeyRotated, now, part))
 	})
 }
 
@@ -353,7 +356,7 @@ func (s *Service) RevokeKey(ctx context.Context, c Caller, id string, want Versi
 		if err := want.check(k.Revision()); err != nil {
 			return Deleted{}, err
 		}
-		return Deleted{ID: id}, tx.RevokeKey(id, now, s.keyEntry(c, KeyEnded, now, k))
+		return Deleted{ID: id}, tx.RevokeKey(id, now, s.keyEntry(c, KeyEnded, now, keyPart(k, nil)))
 	})
 }
 

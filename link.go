@@ -279,7 +279,7 @@ func (s *Service) mint(tx Tx, c Caller, f File, p pending, now time.Time) (Link,
 		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
 		Disposition: n.Disposition, Filename: n.Filename,
 	}
-	return l, tx.CreateLink(l, s.linkEntry(c, LinkCreated, now, f, l))
+	return l, tx.CreateLink(l, s.linkChange(c, LinkCreated, now, f, l, nil))
 }
 
 // longestLink is the longest lifetime a key may give a link to a file: the
@@ -295,6 +295,14 @@ func (s *Service) longestLink(k Key, f File) time.Duration {
 func (s *Service) linkEntry(c Caller, a Action, now time.Time, f File, l Link) Entry {
 	e := s.entry(c, a, now)
 	e.File, e.Link = filePart(f), linkPart(l)
+	return e
+}
+
+// linkChange is the entry of a change of a link: it tells the limits of the
+// link and, when was is not nil, what the change replaced.
+func (s *Service) linkChange(c Caller, a Action, now time.Time, f File, l Link, was *Link) Entry {
+	e := s.linkEntry(c, a, now, f, l)
+	e.Link = limitedLink(l, was)
 	return e
 }
 
@@ -362,11 +370,12 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 		if err != nil {
 			return Link{}, err
 		}
+		was := l
 		if err := ch.apply(&l, now, s.longestLink(c.Key, f)); err != nil {
 			return Link{}, err
 		}
 		l.Updated = next(now, l.Updated)
-		return l, tx.UpdateLink(l, s.linkEntry(c, LinkUpdated, now, f, l))
+		return l, tx.UpdateLink(l, s.linkChange(c, LinkUpdated, now, f, l, &was))
 	})
 }
 
@@ -435,5 +444,5 @@ func (s *Service) endLink(tx Tx, c Caller, fileID, id string, want Versions, now
 	}
 	was := l
 	l.Revoked, l.Ended, l.Updated = now, Revoked, next(now, l.Updated)
-	return was, tx.UpdateLink(l, s.linkEntry(c, LinkEnded, now, f, l))
+	return was, tx.UpdateLink(l, s.linkChange(c, LinkEnded, now, f, l, nil))
 }
