@@ -39,6 +39,7 @@ type Entry struct {
 	Delivery *DeliveryPart
 	Refusal  Refusal  // with Refused: the rule that refused
 	Redacted []string // personal fields that have been erased since, as JSON Pointers into the leaf
+	Damaged  []string // personal fields whose stored value is not the one the leaf commits to; they are empty
 }
 
 // Action is what was done. The set is open: a reader skips what it does not know.
@@ -193,14 +194,17 @@ type EntryPart struct {
 	Fields []string // JSON Pointers into its leaf
 }
 
-// Request is what is known of the request that asked. The address is the
-// peer's; what a proxy claims stands apart.
+// Request is what is known of the request that asked. IP is the peer's
+// address, which may be a proxy's, and ForwardedFor what proxies claim.
+// ClientIP is the address that the rules decided on: what a trusted proxy says
+// of whom it speaks for, or else the peer's. It is "" where that is not known.
 type Request struct {
 	ID           string
 	Method       string
 	Route        string // the pattern, never the path: paths hold tokens
 	Range        string
 	IP           string
+	ClientIP     string
 	ForwardedFor string
 	UserAgent    string
 	RefererHost  string
@@ -299,11 +303,11 @@ type disclosure struct {
 // EntryTime is the form of moments in a leaf: UTC, microseconds, RFC 3339.
 const EntryTime = "2006-01-02T15:04:05.000000Z"
 
-// Seal encodes an entry. Personal fields (address, forwarded addresses, user
+// Seal encodes an entry. Personal fields (addresses, forwarded addresses, user
 // agent) stand in the leaf as salted commitments. Where a leaf would be too
 // large, metadata and linked resources stand in it as their SHA-256.
 func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
-	beside := object{buf: make([]byte, 0, 384)}
+	beside := object{buf: make([]byte, 0, 512)}
 	beside.open("")
 	if e.Request != nil {
 		request := e.Request.clipped()
@@ -312,7 +316,7 @@ func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
 			field string
 			value *string
 		}{
-			{"/request/forwarded_for", &request.ForwardedFor}, {"/request/ip", &request.IP}, {"/request/user_agent", &request.UserAgent},
+			{"/request/client_ip", &request.ClientIP}, {"/request/forwarded_for", &request.ForwardedFor}, {"/request/ip", &request.IP}, {"/request/user_agent", &request.UserAgent},
 		} {
 			if *personal.value == "" {
 				continue
@@ -398,6 +402,7 @@ func (e Entry) leaf(digests bool) []byte {
 	w.str("refusal", string(e.Refusal))
 	if r := e.Request; r != nil {
 		w.open("request")
+		w.str("client_ip", r.ClientIP)
 		w.str("forwarded_for", r.ForwardedFor)
 		w.str("id", r.ID)
 		w.str("ip", r.IP)
@@ -604,7 +609,9 @@ func (w *object) before(b Before, digests bool) {
 }
 
 // Open reads what Seal wrote. A personal field whose disclosure was erased is
-// empty and named in Redacted.
+// empty and named in Redacted. One whose disclosure does not open the
+// commitment in the leaf, or stands beside a leaf without one, is empty and
+// named in Damaged.
 func (s SealedEntry) Open(seq int64) (Entry, error) {
 	var in struct {
 		Account, Action, ID, Outcome, Refusal, Time string
@@ -646,6 +653,7 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		}
 		Request *struct {
 			ID, Method, Route, Range, IP string
+			ClientIP                     string `json:"client_ip"`
 			ForwardedFor                 string `json:"forwarded_for"`
 			UserAgent                    string `json:"user_agent"`
 			RefererHost                  string `json:"referer_host"`
@@ -655,9 +663,7 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		return Entry{}, fmt.Errorf("entry %d: %w", seq, err)
 	}
 	disclosed := map[string]disclosure{}
-	if err := json.Unmarshal(s.Disclosures, &disclosed); err != nil {
-		return Entry{}, fmt.Errorf("entry %d: disclosures: %w", seq, err)
-	}
+	unreadable := json.Unmarshal(s.Disclosures, &disclosed) != nil
 	e := Entry{
 		Seq: seq, ID: in.ID, Ledger: LedgerID{Account: in.Account, Mode: Test},
 		Action: Action(in.Action), Outcome: Outcome(in.Outcome), Refusal: Refusal(in.Refusal),
@@ -704,17 +710,30 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 	if r := in.Request; r != nil {
 		reveal := func(field, commitment string) string {
 			d, ok := disclosed[field]
-			if commitment != "" && !ok {
+			switch {
+			case !ok && commitment == "":
+			case !ok && !unreadable:
 				e.Redacted = append(e.Redacted, field)
+			case !d.opens(commitment):
+				e.Damaged = append(e.Damaged, field)
+			default:
+				return d.Value
 			}
-			return d.Value
+			return ""
 		}
 		e.Request = &Request{
 			ID: r.ID, Method: r.Method, Route: r.Route, Range: r.Range, RefererHost: r.RefererHost,
-			IP: reveal("/request/ip", r.IP), ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor), UserAgent: reveal("/request/user_agent", r.UserAgent),
+			IP: reveal("/request/ip", r.IP), ClientIP: reveal("/request/client_ip", r.ClientIP),
+			ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor), UserAgent: reveal("/request/user_agent", r.UserAgent),
 		}
 	}
 	return e, nil
+}
+
+// opens reports whether the disclosure opens a commitment.
+func (d disclosure) opens(commitment string) bool {
+	salt, err := hex.DecodeString(d.Salt)
+	return err == nil && len(salt) == len(ledger.Salt{}) && ledger.Commit(ledger.Salt(salt), []byte(d.Value)) == commitment
 }
 
 // leafTime reads a moment in a leaf.
@@ -745,6 +764,7 @@ func (s *Service) Entry(ctx context.Context, c Caller, id string) (e Entry, err 
 		e, err = r.Entry(c.Ledger, id)
 		return found(err, "audit entry", id)
 	})
+	s.logDamage(c.Ledger, e)
 	return e, err
 }
 
@@ -754,5 +774,16 @@ func (s *Service) Entries(ctx context.Context, c Caller, filter EntryFilter, pag
 		list, err = r.Entries(c.Ledger, filter, page)
 		return err
 	})
+	s.logDamage(c.Ledger, list.Data...)
 	return list, err
+}
+
+// logDamage tells the operator of personal fields that were altered in the
+// database.
+func (s *Service) logDamage(l LedgerID, entries ...Entry) {
+	for _, e := range entries {
+		if len(e.Damaged) > 0 {
+			s.log.Error("stored personal fields are not those the entry commits to", "ledger", l.String(), "entry", e.ID, "fields", e.Damaged)
+		}
+	}
 }

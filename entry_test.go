@@ -34,7 +34,7 @@ func sampleEntry(text string) Entry {
 			Limits: &LinkLimits{MaxDownloads: 3, HasPassword: true, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Disposition: Inline, Filename: text},
 			Before: Before{"max_downloads": json.RawMessage("1"), "reason": ledger.AppendString(nil, text)}},
 		Subject: &EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text, Export: text,
-		Request: &Request{ID: "req_01", Method: "GET", Route: "/l/{token}", Range: "bytes=0-", IP: "192.0.2.7", ForwardedFor: text, UserAgent: text, RefererHost: "example.com"},
+		Request: &Request{ID: "req_01", Method: "GET", Route: "/l/{token}", Range: "bytes=0-", IP: "192.0.2.7", ClientIP: "198.51.100.1", ForwardedFor: text, UserAgent: text, RefererHost: "example.com"},
 		Refusal: Refusal(text),
 	}
 }
@@ -84,7 +84,7 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, personal := range []string{"192.0.2.7", "an-agent", "198.51.100.9"} {
+	for _, personal := range []string{"192.0.2.7", "198.51.100.1", "an-agent", "198.51.100.9"} {
 		if bytes.Contains(sealed.Leaf, []byte(personal)) {
 			t.Errorf("the leaf holds %q", personal)
 		}
@@ -99,7 +99,7 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	slices.Sort(opened.Redacted)
-	if diff := cmp.Diff([]string{"/request/forwarded_for", "/request/ip", "/request/user_agent"}, opened.Redacted); diff != "" {
+	if diff := cmp.Diff([]string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}, opened.Redacted); diff != "" {
 		t.Errorf("redacted fields (-want +got):\n%s", diff)
 	}
 	if opened.Request.IP != "" {
@@ -180,6 +180,48 @@ func TestLargestChangesFit(t *testing.T) {
 	}
 	if got.File.Before["linked_resources_sha256"] == nil || len(got.Link.Limits.AllowedIPs) != MaxAllowedIPs {
 		t.Errorf("%d bytes: %.300s", len(sealed.Leaf), sealed.Leaf)
+	}
+}
+
+// What stands beside a leaf is shown only when it is what the leaf commits to.
+func TestEntryDamagedDisclosures(t *testing.T) {
+	e := sampleEntry("plain")
+	sealed, err := e.Seal(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		old, new string
+		damaged  []string
+	}{
+		"another value": {`"value":"192.0.2.7"`, `"value":"203.0.113.9"`, []string{"/request/ip"}},
+		"another salt":  {`"/request/ip":{"salt":"`, `"/request/ip":{"salt":"00`, []string{"/request/ip"}},
+		"another field": {`"/request/ip":`, `"/request/client_ip":`, []string{"/request/client_ip"}},
+		"unreadable":    {`{`, ``, []string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			altered := SealedEntry{sealed.Leaf, []byte(strings.Replace(string(sealed.Disclosures), test.old, test.new, 1))}
+			got, err := altered.Open(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slices.Sort(got.Damaged)
+			if diff := cmp.Diff(test.damaged, got.Damaged); diff != "" {
+				t.Errorf("damaged (-want +got):\n%s", diff)
+			}
+			if slices.Contains(test.damaged, "/request/ip") && got.Request.IP != "" || slices.Contains(test.damaged, "/request/client_ip") && got.Request.ClientIP != "" {
+				t.Errorf("shown as truth: %+v", got.Request)
+			}
+		})
+	}
+	e.Request.UserAgent = ""
+	bare, err := e.Seal(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := SealedEntry{bare.Leaf, sealed.Disclosures}.Open(0)
+	if err != nil || got.Request.UserAgent != "" || !slices.Contains(got.Damaged, "/request/user_agent") {
+		t.Errorf("a field that the leaf does not have: %+v, %q, %v", got.Request, got.Damaged, err)
 	}
 }
 

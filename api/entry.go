@@ -21,6 +21,7 @@ type AuditEntry struct {
 	Delivery *Delivery  `json:"delivery,omitempty" doc:"How the file leaves, and in link.delivered how it left"`
 	Refusal  string     `json:"refusal,omitempty" doc:"The rule that refused"`
 	Redacted []string   `json:"redacted,omitempty" doc:"Personal members of request that have been erased since"`
+	Damaged  []string   `json:"damaged,omitempty" doc:"Personal members of request whose stored value is not the one that the log commits to; they are left out, and the log does not verify"`
 }
 
 // Actor is who asked.
@@ -101,7 +102,8 @@ type Request struct {
 	Method       string `json:"method,omitempty" doc:"HTTP method"`
 	Route        string `json:"route,omitempty" doc:"The pattern that matched, never the path"`
 	Range        string `json:"range,omitempty" doc:"The Range that was asked for"`
-	IP           string `json:"ip,omitempty" doc:"The peer's address"`
+	IP           string `json:"ip,omitempty" doc:"The peer's address, which may be a proxy's"`
+	ClientIP     string `json:"client_ip,omitempty" doc:"The address that was decided on: that of the client as trusted proxies name it, or else the peer's; absent where it is not known"`
 	ForwardedFor string `json:"forwarded_for,omitempty" doc:"What proxies claim, unchecked"`
 	UserAgent    string `json:"user_agent,omitempty" doc:"User-Agent"`
 	RefererHost  string `json:"referer_host,omitempty" doc:"The host of the Referer"`

@@ -117,6 +117,7 @@ var csvColumns = []struct {
 	{"route", ofRequest(func(r *sluice.Request) string { return r.Route })},
 	{"range", ofRequest(func(r *sluice.Request) string { return r.Range })},
 	{"ip", ofRequest(func(r *sluice.Request) string { return r.IP })},
+	{"client_ip", ofRequest(func(r *sluice.Request) string { return r.ClientIP })},
 	{"forwarded_for", ofRequest(func(r *sluice.Request) string { return r.ForwardedFor })},
 	{"user_agent", ofRequest(func(r *sluice.Request) string { return r.UserAgent })},
 	{"referer_host", ofRequest(func(r *sluice.Request) string { return r.RefererHost })},
@@ -126,6 +127,7 @@ var csvColumns = []struct {
 	{"delivery_complete", ofSent(func(s *sluice.Sent) string { return strconv.FormatBool(s.Complete) })},
 	{"delivery_ms", ofSent(func(s *sluice.Sent) string { return strconv.FormatInt(s.Duration.Milliseconds(), 10) })},
 	{"redacted", func(e sluice.Entry) string { return cellJSON(e.Redacted, len(e.Redacted)) }},
+	{"damaged", func(e sluice.Entry) string { return cellJSON(e.Damaged, len(e.Damaged)) }},
 	{"entry_id", func(e sluice.Entry) string {
 		if e.Subject == nil {
 			return ""

@@ -219,10 +219,10 @@ func clipped(text string, width int) string {
 
 func who(e api.AuditEntry) string {
 	text := cmp.Or(e.Actor.Name, strings.TrimSpace(e.Actor.Type+" "+e.Actor.ID))
-	if e.Request != nil && e.Request.IP != "" {
-		text += " " + e.Request.IP
+	if e.Request == nil {
+		return text
 	}
-	return text
+	return strings.TrimSpace(text + " " + cmp.Or(e.Request.ClientIP, e.Request.IP))
 }
 
 func what(e api.AuditEntry) string {
