@@ -63,6 +63,7 @@ var explanations = map[sluice.Code]explanation{
 		when: []string{
 			"The key lacks the scope that the operation needs. That is recorded in the audit log.",
 			"A key would be granted more than the one that makes it has.",
+			"A key that has more than the one that asks would be changed or rotated. Revoking it is allowed.",
 			"Files of this purpose may not be linked.",
 			"A link needs a password and none or a wrong one came (reason `wrong_password`), or it may not be used from this address (reason `address_not_allowed`).",
 		},
