@@ -285,11 +285,16 @@ func (o *Once) fingerprint(n NewFile, stored Stored) error {
 	if err != nil {
 		return err
 	}
-	h := sha256.New()
-	h.Write(o.Fingerprint[:])
-	h.Write(stored.SHA256[:])
-	h.Write(fields)
-	o.Fingerprint = Digest(h.Sum(nil))
+	begun := o.Fingerprint.digests()
+	whole := make(Fingerprint, len(begun))
+	for i, of := range begun {
+		h := sha256.New()
+		h.Write(of[:])
+		h.Write(stored.SHA256[:])
+		h.Write(fields)
+		whole[i] = Digest(h.Sum(nil))
+	}
+	o.Fingerprint = whole
 	return nil
 }
 
