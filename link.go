@@ -125,8 +125,8 @@ func expiry(v *Invalid, lifetime *time.Duration, expires, minted, now time.Time,
 		return time.Time{}
 	case lifetime != nil:
 		param = "expires_in_seconds"
-		if *lifetime < time.Second || *lifetime >= 100*365*24*time.Hour {
-			v.Add(param, "out_of_range", "expires_in_seconds is at least 1%s", upTo(longest))
+		if *lifetime < time.Second || *lifetime > longestLifetime {
+			v.Add(param, "out_of_range", "expires_in_seconds is 1 to %d", int64(min(longest, longestLifetime)/time.Second))
 			return time.Time{}
 		}
 		expires = now.Add(*lifetime)
@@ -142,12 +142,9 @@ func expiry(v *Invalid, lifetime *time.Duration, expires, minted, now time.Time,
 	return expires
 }
 
-func upTo(longest time.Duration) string {
-	if longest == Forever {
-		return ""
-	}
-	return fmt.Sprintf(" and at most %d", int64(longest/time.Second))
-}
+// longestLifetime is the longest that a link may be asked for in seconds: a
+// hundred years less a second.
+const longestLifetime = 100*365*24*time.Hour - time.Second
 
 // MintLink makes a link to a file. It needs links:write.
 func (s *Service) MintLink(ctx context.Context, c Caller, n NewLink) (Link, error) {

@@ -21,6 +21,7 @@ var explanations = map[sluice.Code]explanation{
 			"A member or parameter is missing, of the wrong type, too long, out of its range, or unknown.",
 			"Two that exclude each other are both there, such as `expires_at` and `expires_in_seconds`.",
 			"The body is not JSON, is not UTF-8, or broke off before it was whole.",
+			"A member of the body is given more than once, or a text holds half of a surrogate pair (RFC 7493).",
 		},
 		remedy: []string{
 			"Read `errors`: it lists everything that was found, each with the parameter, dotted, and a code of its own: `required`, `invalid`, `too_long`, `too_many`, `out_of_range`, `reserved` or `unknown`.",

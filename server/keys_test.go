@@ -157,7 +157,7 @@ func TestBadKeys(t *testing.T) {
 		{"a lifetime of -1", `{"name":"x","max_link_lifetime":-1}`, "max_link_lifetime", "out_of_range"},
 		{"a lifetime of text", `{"name":"x","max_link_lifetime":"1h"}`, "max_link_lifetime", "invalid"},
 		{"a lifetime of 1.5", `{"name":"x","max_link_lifetime":1.5}`, "max_link_lifetime", "invalid"},
-		{"a lifetime no int64 holds", `{"name":"x","max_link_lifetime":9223372036854775808}`, "max_link_lifetime", "invalid"},
+		{"a lifetime no int64 holds", `{"name":"x","max_link_lifetime":9223372036854775808}`, "max_link_lifetime", "out_of_range"},
 		{"a mode", `{"name":"x","livemode":true}`, "livemode", "unknown"},
 		{"a secret", `{"name":"x","secret":"sk_test_x"}`, "secret", "unknown"},
 	} {
