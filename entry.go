@@ -1,12 +1,17 @@
 package sluice
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +39,7 @@ type Entry struct {
 	Delivery *DeliveryPart
 	Refusal  Refusal  // with Refused: the rule that refused
 	Redacted []string // personal fields that have been erased since, as JSON Pointers into the leaf
+	Damaged  []string // personal fields whose stored value is not the one the leaf commits to; they are empty
 }
 
 // Action is what was done. The set is open: a reader skips what it does not know.
@@ -95,8 +101,19 @@ type Actor struct {
 
 // KeyPart is what an entry keeps of a key.
 type KeyPart struct {
-	ID   string
-	Name string
+	ID     string
+	Name   string
+	Rights *KeyRights // nil where the entry does not tell them
+	Before Before     // with KeyUpdated
+}
+
+// KeyRights is what a key may do. Entries that a key was created, updated,
+// rotated or revoked tell it.
+type KeyRights struct {
+	Scopes          []Scope
+	Expires         time.Time     // zero: never
+	MaxLinkLifetime time.Duration // in whole seconds; zero for the server's value, Forever for no limit
+	OldExpires      time.Time     // with KeyRotated: when the secret before it ends
 }
 
 // FilePart is what an entry keeps of a file, also after the file is gone.
@@ -108,6 +125,16 @@ type FilePart struct {
 	SHA256   string
 	Purpose  string
 	Metadata Metadata
+	Details  *FileDetails // nil where the entry does not tell them
+	Before   Before       // with FileUpdated, FileHeld and FileReleased
+}
+
+// FileDetails is what else its owner says of a file. Entries that a file was
+// created, updated, held, released or deleted tell it.
+type FileDetails struct {
+	Title  string
+	Held   bool
+	Linked []Resource
 }
 
 // LinkPart is what an entry keeps of a link.
@@ -116,7 +143,25 @@ type LinkPart struct {
 	Expires  time.Time // zero: never
 	Reason   string
 	Metadata Metadata
+	Limits   *LinkLimits // nil where the entry does not tell them
+	Before   Before      // with LinkUpdated
 }
+
+// LinkLimits is what bounds the use of a link beside its end. Entries that a
+// link was created, updated or revoked tell it.
+type LinkLimits struct {
+	MaxDownloads int64 // 0: no limit
+	HasPassword  bool
+	AllowedIPs   []netip.Prefix // none: any address
+	Disposition  Disposition
+	Filename     string // "": the file's own
+}
+
+// Before holds the members of a part that a change replaced, with the values
+// they had: by their names in the leaf, as canonical JSON. A member that was
+// not set is null. A member that is in Before and no longer in the part was
+// lifted.
+type Before map[string]json.RawMessage
 
 // DeliveryPart is how a file leaves.
 type DeliveryPart struct {
@@ -149,14 +194,17 @@ type EntryPart struct {
 	Fields []string // JSON Pointers into its leaf
 }
 
-// Request is what is known of the request that asked. The address is the
-// peer's; what a proxy claims stands apart.
+// Request is what is known of the request that asked. IP is the peer's
+// address, which may be a proxy's, and ForwardedFor what proxies claim.
+// ClientIP is the address that the rules decided on: what a trusted proxy says
+// of whom it speaks for, or else the peer's. It is "" where that is not known.
 type Request struct {
 	ID           string
 	Method       string
 	Route        string // the pattern, never the path: paths hold tokens
 	Range        string
 	IP           string
+	ClientIP     string
 	ForwardedFor string
 	UserAgent    string
 	RefererHost  string
@@ -178,6 +226,67 @@ func linkPart(l Link) *LinkPart {
 	return &LinkPart{ID: l.ID, Expires: l.Expires, Reason: l.Reason, Metadata: l.Metadata}
 }
 
+// detailedFile tells all that the owner says of a file, and when was is not
+// nil, what a change replaced.
+func detailedFile(f File, was *File) *FilePart {
+	p := filePart(f)
+	p.Details = &FileDetails{Title: f.Title, Held: f.Held, Linked: f.Linked}
+	if was != nil {
+		p.Before = before(*detailedFile(*was, nil), *p)
+	}
+	return p
+}
+
+// limitedLink tells the limits of a link too, and when was is not nil, what a
+// change replaced.
+func limitedLink(l Link, was *Link) *LinkPart {
+	p := linkPart(l)
+	p.Limits = &LinkLimits{
+		MaxDownloads: l.MaxDownloads, HasPassword: l.Password != "", AllowedIPs: l.AllowedIPs,
+		Disposition: cmp.Or(l.Disposition, Attachment), Filename: l.Filename,
+	}
+	if was != nil {
+		p.Before = before(*limitedLink(*was, nil), *p)
+	}
+	return p
+}
+
+// keyPart tells what a key may do, and when was is not nil, what a change
+// replaced.
+func keyPart(k Key, was *Key) *KeyPart {
+	p := &KeyPart{ID: k.ID, Name: k.Name, Rights: &KeyRights{Scopes: k.Scopes, Expires: k.Expires, MaxLinkLifetime: k.MaxLinkLifetime}}
+	if was != nil {
+		p.Before = before(*keyPart(*was, nil), *p)
+	}
+	return p
+}
+
+// before compares two states of a part by their members in the leaf.
+func before(was, is interface{ write(w *object, digests bool) }) Before {
+	members := func(p interface{ write(w *object, digests bool) }) Before {
+		var w object
+		w.open("")
+		p.write(&w, false)
+		w.close()
+		m := Before{}
+		for name, value := range ledger.Members(w.buf) {
+			m[string(name)] = json.RawMessage(value)
+		}
+		return m
+	}
+	old, current := members(was), members(is)
+	for name, value := range old {
+		if bytes.Equal(value, current[name]) {
+			delete(old, name)
+		}
+		delete(current, name)
+	}
+	for name := range current {
+		old[name] = json.RawMessage("null")
+	}
+	return old
+}
+
 // SealedEntry is an entry as it is stored: the leaf, which is what the ledger
 // hashes, and the disclosures beside it, which open the leaf's commitments and
 // can be erased without touching the leaf.
@@ -194,11 +303,11 @@ type disclosure struct {
 // EntryTime is the form of moments in a leaf: UTC, microseconds, RFC 3339.
 const EntryTime = "2006-01-02T15:04:05.000000Z"
 
-// Seal encodes an entry. Personal fields (address, forwarded addresses, user
-// agent) stand in the leaf as salted commitments. Metadata too large for a
-// leaf stands as its SHA-256.
+// Seal encodes an entry. Personal fields (addresses, forwarded addresses, user
+// agent) stand in the leaf as salted commitments. Where a leaf would be too
+// large, metadata and linked resources stand in it as their SHA-256.
 func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
-	beside := object{buf: make([]byte, 0, 384)}
+	beside := object{buf: make([]byte, 0, 512)}
 	beside.open("")
 	if e.Request != nil {
 		request := e.Request.clipped()
@@ -207,7 +316,7 @@ func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
 			field string
 			value *string
 		}{
-			{"/request/forwarded_for", &request.ForwardedFor}, {"/request/ip", &request.IP}, {"/request/user_agent", &request.UserAgent},
+			{"/request/client_ip", &request.ClientIP}, {"/request/forwarded_for", &request.ForwardedFor}, {"/request/ip", &request.IP}, {"/request/user_agent", &request.UserAgent},
 		} {
 			if *personal.value == "" {
 				continue
@@ -237,7 +346,7 @@ func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
 }
 
 // leaf writes the entry with the keys of every object in order, as RFC 8785
-// demands. With digests, metadata stands as its SHA-256.
+// demands. With digests, metadata and linked resources stand as their SHA-256.
 func (e Entry) leaf(digests bool) []byte {
 	w := object{buf: make([]byte, 0, 1024)}
 	w.open("")
@@ -269,20 +378,13 @@ func (e Entry) leaf(digests bool) []byte {
 	w.str("export", e.Export)
 	if f := e.File; f != nil {
 		w.open("file")
-		w.str("filename", f.Filename)
-		w.str("id", f.ID)
-		w.metadata(f.Metadata, digests)
-		w.str("purpose", f.Purpose)
-		w.str("sha256", f.SHA256)
-		w.raw("size", strconv.FormatInt(f.Size, 10))
-		w.str("type", f.Type)
+		f.write(&w, digests)
 		w.close()
 	}
 	w.str("id", e.ID)
 	if k := e.Key; k != nil {
 		w.open("key")
-		w.str("id", k.ID)
-		w.str("name", k.Name)
+		k.write(&w, digests)
 		w.close()
 	}
 	if e.Handover != "" {
@@ -292,12 +394,7 @@ func (e Entry) leaf(digests bool) []byte {
 	}
 	if l := e.Link; l != nil {
 		w.open("link")
-		if !l.Expires.IsZero() {
-			w.str("expires_at", l.Expires.UTC().Format(EntryTime))
-		}
-		w.str("id", l.ID)
-		w.metadata(l.Metadata, digests)
-		w.str("reason", l.Reason)
+		l.write(&w, digests)
 		w.close()
 	}
 	w.raw("livemode", strconv.FormatBool(e.Ledger.Mode.Live()))
@@ -305,6 +402,7 @@ func (e Entry) leaf(digests bool) []byte {
 	w.str("refusal", string(e.Refusal))
 	if r := e.Request; r != nil {
 		w.open("request")
+		w.str("client_ip", r.ClientIP)
 		w.str("forwarded_for", r.ForwardedFor)
 		w.str("id", r.ID)
 		w.str("ip", r.IP)
@@ -319,6 +417,100 @@ func (e Entry) leaf(digests bool) []byte {
 	w.raw("v", "1")
 	w.close()
 	return w.buf
+}
+
+// write writes the members of the part, in order.
+func (k KeyPart) write(w *object, digests bool) {
+	w.before(k.Before, digests)
+	r := k.Rights
+	if r != nil {
+		w.time("expires_at", r.Expires)
+	}
+	w.str("id", k.ID)
+	if r != nil {
+		switch r.MaxLinkLifetime {
+		case 0:
+		case Forever:
+			w.str("max_link_lifetime", endless)
+		default:
+			w.raw("max_link_lifetime", strconv.FormatInt(int64(r.MaxLinkLifetime/time.Second), 10))
+		}
+	}
+	w.str("name", k.Name)
+	if r != nil {
+		w.time("old_secret_expires_at", r.OldExpires)
+		w.strs("scopes", stringsOf(r.Scopes))
+	}
+}
+
+// endless is Forever in a leaf.
+const endless = "none"
+
+// write writes the members of the part, in order.
+func (f FilePart) write(w *object, digests bool) {
+	w.before(f.Before, digests)
+	w.str("filename", f.Filename)
+	d := f.Details
+	if d != nil {
+		w.raw("held", strconv.FormatBool(d.Held))
+	}
+	w.str("id", f.ID)
+	if d != nil && len(d.Linked) > 0 {
+		w.large("linked_resources", appendResources(nil, d.Linked), digests)
+	}
+	w.metadata(f.Metadata, digests)
+	w.str("purpose", f.Purpose)
+	w.str("sha256", f.SHA256)
+	w.raw("size", strconv.FormatInt(f.Size, 10))
+	if d != nil {
+		w.str("title", d.Title)
+	}
+	w.str("type", f.Type)
+}
+
+// write writes the members of the part, in order.
+func (l LinkPart) write(w *object, digests bool) {
+	limits := l.Limits
+	if limits != nil && len(limits.AllowedIPs) > 0 {
+		w.strs("allowed_ips", stringsOf(limits.AllowedIPs))
+	}
+	w.before(l.Before, digests)
+	if limits != nil {
+		w.str("disposition", string(limits.Disposition))
+	}
+	w.time("expires_at", l.Expires)
+	if limits != nil {
+		w.str("filename", limits.Filename)
+		w.raw("has_password", strconv.FormatBool(limits.HasPassword))
+	}
+	w.str("id", l.ID)
+	if limits != nil && limits.MaxDownloads != 0 {
+		w.raw("max_downloads", strconv.FormatInt(limits.MaxDownloads, 10))
+	}
+	w.metadata(l.Metadata, digests)
+	w.str("reason", l.Reason)
+}
+
+func stringsOf[T any](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = fmt.Sprint(v)
+	}
+	return out
+}
+
+func appendResources(dst []byte, list []Resource) []byte {
+	w := object{buf: append(dst, '[')}
+	for i, r := range list {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.open("")
+		w.str("id", r.ID)
+		w.str("type", r.Type)
+		w.close()
+	}
+	return append(w.buf, ']')
 }
 
 // object writes a JSON object member by member; empty strings are left out.
@@ -374,20 +566,52 @@ func (w *object) raw(name, value string) {
 	w.buf = append(w.buf, value...)
 }
 
+// time writes a moment; the zero time is left out.
+func (w *object) time(name string, at time.Time) {
+	if !at.IsZero() {
+		w.str(name, at.UTC().Format(EntryTime))
+	}
+}
+
 func (w *object) metadata(m Metadata, digest bool) {
 	switch {
 	case len(m) == 0:
 	case digest:
-		sum := sha256.Sum256(ledger.AppendStringMap(nil, m))
-		w.str("metadata_sha256", hex.EncodeToString(sum[:]))
+		w.large("metadata", ledger.AppendStringMap(nil, m), true)
 	default:
 		w.key("metadata")
 		w.buf = ledger.AppendStringMap(w.buf, m)
 	}
 }
 
+// large writes a value in canonical JSON, or its SHA-256 under another name.
+func (w *object) large(name string, value []byte, digest bool) {
+	if !digest {
+		w.raw(name, string(value))
+		return
+	}
+	sum := sha256.Sum256(value)
+	w.str(name+"_sha256", hex.EncodeToString(sum[:]))
+}
+
+// before writes what a change replaced. With digests, the members that may be
+// large stand as their SHA-256, as they do beside it.
+func (w *object) before(b Before, digests bool) {
+	if len(b) == 0 {
+		return
+	}
+	w.open("before")
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		set := string(b[name]) != "null"
+		w.large(name, b[name], digests && set && (name == "metadata" || name == "linked_resources"))
+	}
+	w.close()
+}
+
 // Open reads what Seal wrote. A personal field whose disclosure was erased is
-// empty and named in Redacted.
+// empty and named in Redacted. One whose disclosure does not open the
+// commitment in the leaf, or stands beside a leaf without one, is empty and
+// named in Damaged.
 func (s SealedEntry) Open(seq int64) (Entry, error) {
 	var in struct {
 		Account, Action, ID, Outcome, Refusal, Time string
@@ -396,22 +620,40 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		Entry                                       *EntryPart
 		Ledger                                      struct{ Key string }
 		Actor                                       struct{ ID, Name, Type string }
-		Key                                         *KeyPart
-		Delivery                                    *struct {
+		Key                                         *struct {
+			ID, Name         string
+			Before           Before
+			Scopes           []Scope
+			ExpiresAt        leafTime        `json:"expires_at"`
+			OldSecretExpires leafTime        `json:"old_secret_expires_at"`
+			MaxLinkLifetime  json.RawMessage `json:"max_link_lifetime"`
+		}
+		Delivery *struct {
 			Mode       DeliveryMode
 			Status     int
 			Bytes      *int64
 			Complete   bool
 			DurationMS int64 `json:"duration_ms"`
 		}
-		File *FilePart
+		File *struct {
+			FilePart
+			Title  string
+			Held   *bool      // there whenever the details are
+			Linked []Resource `json:"linked_resources"`
+		}
 		Link *struct {
-			ID, Reason string
-			ExpiresAt  string `json:"expires_at"`
-			Metadata   Metadata
+			ID, Reason, Filename string
+			ExpiresAt            leafTime `json:"expires_at"`
+			Metadata             Metadata
+			Before               Before
+			Disposition          Disposition    // there whenever the limits are
+			MaxDownloads         int64          `json:"max_downloads"`
+			HasPassword          bool           `json:"has_password"`
+			AllowedIPs           []netip.Prefix `json:"allowed_ips"`
 		}
 		Request *struct {
 			ID, Method, Route, Range, IP string
+			ClientIP                     string `json:"client_ip"`
 			ForwardedFor                 string `json:"forwarded_for"`
 			UserAgent                    string `json:"user_agent"`
 			RefererHost                  string `json:"referer_host"`
@@ -421,14 +663,12 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		return Entry{}, fmt.Errorf("entry %d: %w", seq, err)
 	}
 	disclosed := map[string]disclosure{}
-	if err := json.Unmarshal(s.Disclosures, &disclosed); err != nil {
-		return Entry{}, fmt.Errorf("entry %d: disclosures: %w", seq, err)
-	}
+	unreadable := json.Unmarshal(s.Disclosures, &disclosed) != nil
 	e := Entry{
 		Seq: seq, ID: in.ID, Ledger: LedgerID{Account: in.Account, Mode: Test},
 		Action: Action(in.Action), Outcome: Outcome(in.Outcome), Refusal: Refusal(in.Refusal),
-		Actor: Actor{Type: ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
-		Key:   in.Key, File: in.File, Subject: in.Entry, Export: in.Export, Handover: in.Ledger.Key,
+		Actor:   Actor{Type: ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
+		Subject: in.Entry, Export: in.Export, Handover: in.Ledger.Key,
 	}
 	if in.Livemode {
 		e.Ledger.Mode = Live
@@ -437,11 +677,27 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 	if e.Time, err = time.Parse(EntryTime, in.Time); err != nil {
 		return Entry{}, fmt.Errorf("entry %d: %w", seq, err)
 	}
-	if l := in.Link; l != nil {
-		e.Link = &LinkPart{ID: l.ID, Reason: l.Reason, Metadata: l.Metadata}
-		if l.ExpiresAt != "" {
-			if e.Link.Expires, err = time.Parse(EntryTime, l.ExpiresAt); err != nil {
+	if k := in.Key; k != nil {
+		e.Key = &KeyPart{ID: k.ID, Name: k.Name, Before: k.Before}
+		if k.Scopes != nil {
+			e.Key.Rights = &KeyRights{Scopes: k.Scopes, Expires: time.Time(k.ExpiresAt), OldExpires: time.Time(k.OldSecretExpires)}
+			if e.Key.Rights.MaxLinkLifetime, err = leafLifetime(k.MaxLinkLifetime); err != nil {
 				return Entry{}, fmt.Errorf("entry %d: %w", seq, err)
+			}
+		}
+	}
+	if f := in.File; f != nil {
+		e.File = &f.FilePart
+		if f.Held != nil {
+			e.File.Details = &FileDetails{Title: f.Title, Held: *f.Held, Linked: f.Linked}
+		}
+	}
+	if l := in.Link; l != nil {
+		e.Link = &LinkPart{ID: l.ID, Expires: time.Time(l.ExpiresAt), Reason: l.Reason, Metadata: l.Metadata, Before: l.Before}
+		if l.Disposition != "" {
+			e.Link.Limits = &LinkLimits{
+				MaxDownloads: l.MaxDownloads, HasPassword: l.HasPassword, AllowedIPs: l.AllowedIPs,
+				Disposition: l.Disposition, Filename: l.Filename,
 			}
 		}
 	}
@@ -454,17 +710,52 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 	if r := in.Request; r != nil {
 		reveal := func(field, commitment string) string {
 			d, ok := disclosed[field]
-			if commitment != "" && !ok {
+			switch {
+			case !ok && commitment == "":
+			case !ok && !unreadable:
 				e.Redacted = append(e.Redacted, field)
+			case !d.opens(commitment):
+				e.Damaged = append(e.Damaged, field)
+			default:
+				return d.Value
 			}
-			return d.Value
+			return ""
 		}
 		e.Request = &Request{
 			ID: r.ID, Method: r.Method, Route: r.Route, Range: r.Range, RefererHost: r.RefererHost,
-			IP: reveal("/request/ip", r.IP), ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor), UserAgent: reveal("/request/user_agent", r.UserAgent),
+			IP: reveal("/request/ip", r.IP), ClientIP: reveal("/request/client_ip", r.ClientIP),
+			ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor), UserAgent: reveal("/request/user_agent", r.UserAgent),
 		}
 	}
 	return e, nil
+}
+
+// opens reports whether the disclosure opens a commitment.
+func (d disclosure) opens(commitment string) bool {
+	salt, err := hex.DecodeString(d.Salt)
+	return err == nil && len(salt) == len(ledger.Salt{}) && ledger.Commit(ledger.Salt(salt), []byte(d.Value)) == commitment
+}
+
+// leafTime reads a moment in a leaf.
+type leafTime time.Time
+
+// UnmarshalJSON reads the form that EntryTime names.
+func (t *leafTime) UnmarshalJSON(data []byte) error {
+	at, err := time.Parse(`"`+EntryTime+`"`, string(data))
+	*t = leafTime(at)
+	return err
+}
+
+// leafLifetime reads a max_link_lifetime of a leaf, where there is one.
+func leafLifetime(text json.RawMessage) (time.Duration, error) {
+	switch string(text) {
+	case "":
+		return 0, nil
+	case `"` + endless + `"`:
+		return Forever, nil
+	}
+	seconds, err := strconv.ParseInt(string(text), 10, 64)
+	return time.Duration(seconds) * time.Second, err
 }
 
 // Entry gives one line of the audit log. It needs audit:read.
@@ -473,6 +764,7 @@ func (s *Service) Entry(ctx context.Context, c Caller, id string) (e Entry, err 
 		e, err = r.Entry(c.Ledger, id)
 		return found(err, "audit entry", id)
 	})
+	s.logDamage(c.Ledger, e)
 	return e, err
 }
 
@@ -482,5 +774,16 @@ func (s *Service) Entries(ctx context.Context, c Caller, filter EntryFilter, pag
 		list, err = r.Entries(c.Ledger, filter, page)
 		return err
 	})
+	s.logDamage(c.Ledger, list.Data...)
 	return list, err
+}
+
+// logDamage tells the operator of personal fields that were altered in the
+// database.
+func (s *Service) logDamage(l LedgerID, entries ...Entry) {
+	for _, e := range entries {
+		if len(e.Damaged) > 0 {
+			s.log.Error("stored personal fields are not those the entry commits to", "ledger", l.String(), "entry", e.ID, "fields", e.Damaged)
+		}
+	}
 }

@@ -3,7 +3,11 @@ package sluice
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -20,11 +24,17 @@ func sampleEntry(text string) Entry {
 	return Entry{
 		Seq: 7, ID: "aud_01", Ledger: LedgerID{Account: "acct_01", Mode: Live}, Time: now,
 		Action: LinkRedeemed, Outcome: Allowed, Actor: Actor{Type: ActorBearer, ID: "link_01", Name: text},
-		Key:     &KeyPart{ID: "key_01", Name: text},
-		File:    &FilePart{ID: "file_01", Filename: text, Size: 1 << 40, Type: "text/plain", SHA256: "00", Purpose: "report", Metadata: Metadata{"b": text, "a": "1", "€": text}},
-		Link:    &LinkPart{ID: "link_01", Expires: now.Add(time.Hour), Reason: text, Metadata: Metadata{"case": text}},
+		Key: &KeyPart{ID: "key_01", Name: text,
+			Rights: &KeyRights{Scopes: []Scope{FilesRead, KeysAdmin}, Expires: now.Add(time.Hour), MaxLinkLifetime: 90 * time.Second, OldExpires: now},
+			Before: Before{"name": ledger.AppendString(nil, text), "expires_at": json.RawMessage("null")}},
+		File: &FilePart{ID: "file_01", Filename: text, Size: 1 << 40, Type: "text/plain", SHA256: "00", Purpose: "report", Metadata: Metadata{"b": text, "a": "1", "€": text},
+			Details: &FileDetails{Title: text, Held: true, Linked: []Resource{{Type: "case", ID: text}}},
+			Before:  Before{"title": ledger.AppendString(nil, text), "metadata": ledger.AppendStringMap(nil, Metadata{"a": text})}},
+		Link: &LinkPart{ID: "link_01", Expires: now.Add(time.Hour), Reason: text, Metadata: Metadata{"case": text},
+			Limits: &LinkLimits{MaxDownloads: 3, HasPassword: true, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Disposition: Inline, Filename: text},
+			Before: Before{"max_downloads": json.RawMessage("1"), "reason": ledger.AppendString(nil, text)}},
 		Subject: &EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text, Export: text,
-		Request: &Request{ID: "req_01", Method: "GET", Route: "/l/{token}", Range: "bytes=0-", IP: "192.0.2.7", ForwardedFor: text, UserAgent: text, RefererHost: "example.com"},
+		Request: &Request{ID: "req_01", Method: "GET", Route: "/l/{token}", Range: "bytes=0-", IP: "192.0.2.7", ClientIP: "198.51.100.1", ForwardedFor: text, UserAgent: text, RefererHost: "example.com"},
 		Refusal: Refusal(text),
 	}
 }
@@ -39,7 +49,7 @@ func TestEntryRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("entry changed (-sealed +opened):\n%s", diff)
 	}
 }
@@ -74,7 +84,7 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, personal := range []string{"192.0.2.7", "an-agent", "198.51.100.9"} {
+	for _, personal := range []string{"192.0.2.7", "198.51.100.1", "an-agent", "198.51.100.9"} {
 		if bytes.Contains(sealed.Leaf, []byte(personal)) {
 			t.Errorf("the leaf holds %q", personal)
 		}
@@ -89,7 +99,7 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	slices.Sort(opened.Redacted)
-	if diff := cmp.Diff([]string{"/request/forwarded_for", "/request/ip", "/request/user_agent"}, opened.Redacted); diff != "" {
+	if diff := cmp.Diff([]string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}, opened.Redacted); diff != "" {
 		t.Errorf("redacted fields (-want +got):\n%s", diff)
 	}
 	if opened.Request.IP != "" {
@@ -116,6 +126,118 @@ func TestEntryTooLargeKeepsDigests(t *testing.T) {
 	}
 }
 
+// The largest change of each object still has a leaf, with a digest in the
+// place of each value that would not fit, before the change as after it.
+func TestLargestChangesFit(t *testing.T) {
+	metadata := func(text string) Metadata {
+		m := Metadata{}
+		for i := range MaxMetadataKeys {
+			m[strings.Repeat("k", 38)+fmt.Sprint(10+i)] = strings.Repeat(text, MaxMetadataValueLen)
+		}
+		return m
+	}
+	linked := func(text string) (list []Resource) {
+		for i := range MaxLinkedResources {
+			list = append(list, Resource{strings.Repeat("t", 40), strings.Repeat(text, MaxResourceIDLen-2) + fmt.Sprint(10+i)})
+		}
+		return list
+	}
+	networks := func(first byte) (list []netip.Prefix) {
+		for i := range MaxAllowedIPs {
+			a := [16]byte{first, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, byte(i)}
+			list = append(list, netip.PrefixFrom(netip.AddrFrom16(a), 128))
+		}
+		return list
+	}
+	file := func(text string) File {
+		return File{ID: "file_01", Filename: strings.Repeat(text, MaxFilenameLen), Title: strings.Repeat(text, MaxTitleLen), Type: strings.Repeat("t", MaxTypeLen),
+			Metadata: metadata(text), Linked: linked(text)}
+	}
+	link := func(text string, at time.Time, first byte) Link {
+		return Link{ID: "link_01", Reason: strings.Repeat(text, MaxReasonLen), Filename: strings.Repeat(text, MaxFilenameLen),
+			Metadata: metadata(text), MaxDownloads: MaxMaxDownloads, AllowedIPs: networks(first), Expires: at}
+	}
+	e := sampleEntry(strings.Repeat("\u0001", 512))
+	e.Subject, e.Handover, e.Export, e.Refusal = nil, "", "", ""
+	e.Actor.Name = strings.Repeat("\u0001", MaxKeyNameLen)
+	e.Key = nil
+	wasFile, wasLink := file("\u0001"), link("\u0001", e.Time, 0x11)
+	e.File, e.Link = detailedFile(file("\u0002"), &wasFile), limitedLink(link("\u0002", e.Time.Add(1), 0x22), &wasLink)
+	sealed, err := e.Seal(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ledger.IsCanonical(sealed.Leaf) {
+		t.Error("the leaf is not canonical")
+	}
+	got, err := sealed.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(ledger.AppendStringMap(nil, wasFile.Metadata))
+	if want := fmt.Sprintf("%q", hex.EncodeToString(sum[:])); string(got.File.Before["metadata_sha256"]) != want || string(got.Link.Before["metadata_sha256"]) != want {
+		t.Errorf("before: %.300s, %.300s", got.File.Before, got.Link.Before)
+	}
+	if got.File.Before["linked_resources_sha256"] == nil || len(got.Link.Limits.AllowedIPs) != MaxAllowedIPs {
+		t.Errorf("%d bytes: %.300s", len(sealed.Leaf), sealed.Leaf)
+	}
+}
+
+// What stands beside a leaf is shown only when it is what the leaf commits to.
+func TestEntryDamagedDisclosures(t *testing.T) {
+	e := sampleEntry("plain")
+	sealed, err := e.Seal(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		old, new string
+		damaged  []string
+	}{
+		"another value": {`"value":"192.0.2.7"`, `"value":"203.0.113.9"`, []string{"/request/ip"}},
+		"another salt":  {`"/request/ip":{"salt":"`, `"/request/ip":{"salt":"00`, []string{"/request/ip"}},
+		"another field": {`"/request/ip":`, `"/request/client_ip":`, []string{"/request/client_ip"}},
+		"unreadable":    {`{`, ``, []string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			altered := SealedEntry{sealed.Leaf, []byte(strings.Replace(string(sealed.Disclosures), test.old, test.new, 1))}
+			got, err := altered.Open(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slices.Sort(got.Damaged)
+			if diff := cmp.Diff(test.damaged, got.Damaged); diff != "" {
+				t.Errorf("damaged (-want +got):\n%s", diff)
+			}
+			if slices.Contains(test.damaged, "/request/ip") && got.Request.IP != "" || slices.Contains(test.damaged, "/request/client_ip") && got.Request.ClientIP != "" {
+				t.Errorf("shown as truth: %+v", got.Request)
+			}
+		})
+	}
+	e.Request.UserAgent = ""
+	bare, err := e.Seal(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := SealedEntry{bare.Leaf, sealed.Disclosures}.Open(0)
+	if err != nil || got.Request.UserAgent != "" || !slices.Contains(got.Damaged, "/request/user_agent") {
+		t.Errorf("a field that the leaf does not have: %+v, %q, %v", got.Request, got.Damaged, err)
+	}
+}
+
+// A leaf from before entries told limits still reads, and tells none.
+func TestEntryWithoutLimits(t *testing.T) {
+	leaf := `{"account":"acct_01","action":"link.updated","actor":{"id":"key_01","type":"key"},"file":{"filename":"a","id":"file_01","purpose":"report","sha256":"00","size":1,"type":"text/plain"},` +
+		`"id":"aud_01","key":{"id":"key_01","name":"n"},"link":{"expires_at":"2026-11-21T19:00:00.123456Z","id":"link_01"},"livemode":true,"outcome":"allowed","time":"2026-11-21T19:00:00.123456Z","v":1}`
+	e, err := SealedEntry{Leaf: []byte(leaf), Disclosures: []byte("{}")}.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Link.Limits != nil || e.File.Details != nil || e.Key.Rights != nil || e.Link.Before != nil || e.Link.Expires.IsZero() {
+		t.Errorf("%+v %+v %+v", e.Link, e.File, e.Key)
+	}
+}
+
 func FuzzEntryLeafIsCanonical(f *testing.F) {
 	f.Add("plain")
 	f.Add("\u2028\u2029<>&\"\\\x00\x1f\x7f\U0001F600\xff")
@@ -139,6 +261,7 @@ func FuzzEntryLeafIsCanonical(f *testing.F) {
 
 func BenchmarkEntrySeal(b *testing.B) {
 	e := sampleEntry("quarterly report")
+	e.Key.Rights, e.Key.Before, e.File.Details, e.File.Before, e.Link.Limits, e.Link.Before = nil, nil, nil, nil, nil, nil // as in a redemption
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := e.Seal(rand.Reader); err != nil {

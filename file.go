@@ -250,7 +250,7 @@ func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile
 			f.Expires = now.Add(p.Retention)
 		}
 		e := s.entry(c, FileCreated, now)
-		e.File = filePart(f)
+		e.File = detailedFile(f, nil)
 		if err := tx.CreateFile(f, e); err != nil || link == nil {
 			return CreatedFile{File: f}, err
 		}
@@ -286,11 +286,16 @@ func (o *Once) fingerprint(n NewFile, stored Stored) error {
 	if err != nil {
 		return err
 	}
-	h := sha256.New()
-	h.Write(o.Fingerprint[:])
-	h.Write(stored.SHA256[:])
-	h.Write(fields)
-	o.Fingerprint = Digest(h.Sum(nil))
+	begun := o.Fingerprint.digests()
+	whole := make(Fingerprint, len(begun))
+	for i, of := range begun {
+		h := sha256.New()
+		h.Write(of[:])
+		h.Write(stored.SHA256[:])
+		h.Write(fields)
+		whole[i] = Digest(h.Sum(nil))
+	}
+	o.Fingerprint = whole
 	return nil
 }
 
@@ -400,12 +405,13 @@ func (s *Service) UpdateFile(ctx context.Context, c Caller, id string, want Vers
 				action = FileHeld
 			}
 		}
+		was := f
 		if err := ch.apply(&f); err != nil {
 			return File{}, err
 		}
 		f.Updated = next(now, f.Updated)
 		e := s.entry(c, action, now)
-		e.File = filePart(f)
+		e.File = detailedFile(f, &was)
 		return f, tx.UpdateFile(f, e)
 	})
 }
@@ -462,7 +468,7 @@ func (s *Service) DeleteFile(ctx context.Context, c Caller, id string, want Vers
 			return Deleted{}, err
 		}
 		e := s.entry(c, FileEnded, now)
-		e.File = filePart(f)
+		e.File = detailedFile(f, nil)
 		return Deleted{ID: id}, tx.DeleteFile(id, now, e)
 	})
 	if err == nil {

@@ -172,7 +172,7 @@ func (s *Service) CreateKey(ctx context.Context, c Caller, n NewKey) (CreatedKey
 		if err := s.validateKey(c, &k, now); err != nil {
 			return CreatedKey{}, err
 		}
-		return CreatedKey{Key: k, Secret: secret}, tx.CreateKey(k, s.keyEntry(c, KeyCreated, now, k))
+		return CreatedKey{Key: k, Secret: secret}, tx.CreateKey(k, s.keyEntry(c, KeyCreated, now, keyPart(k, nil)))
 	})
 }
 
@@ -219,6 +219,19 @@ func (s *Service) validateKey(c Caller, k *Key, now time.Time) error {
 	return s.grantable(c.Key, *k)
 }
 
+// governs answers CodeForbidden when the caller could not have made a key as it
+// is. Otherwise a key could narrow a greater one to its own rights, rotate it,
+// and act under its name.
+func (s *Service) governs(c Caller, k Key) error {
+	if c.Actor.Type != ActorKey {
+		return nil
+	}
+	if err := s.grantable(c.Key, k); err != nil {
+		return Wrap(CodeForbidden, "a key changes only keys that it could have made, and this one has more than it", err)
+	}
+	return nil
+}
+
 // grantable answers CodeForbidden when a key would be more than the one that
 // makes or changes it.
 func (s *Service) grantable(has, k Key) error {
@@ -245,9 +258,9 @@ func (s *Service) linkLifetime(k Key) time.Duration {
 	return s.lifetime
 }
 
-func (s *Service) keyEntry(c Caller, a Action, now time.Time, k Key) Entry {
+func (s *Service) keyEntry(c Caller, a Action, now time.Time, k *KeyPart) Entry {
 	e := s.entry(c, a, now)
-	e.Key = &KeyPart{ID: k.ID, Name: k.Name}
+	e.Key = k
 	return e
 }
 
@@ -282,8 +295,10 @@ func liveKey(r Reader, ledger LedgerID, id string) (Key, error) {
 	return k, found(err, "key", id)
 }
 
-// UpdateKey changes a key that was not revoked. It needs keys:admin. A state
-// other than the wanted revisions is CodePreconditionFailed.
+// UpdateKey changes a key that was not revoked. A key changes only what it
+// could have made itself: one that had more than the caller's key is
+// CodeForbidden, also when the change would take that away. It needs
+// keys:admin. A state other than the wanted revisions is CodePreconditionFailed.
 func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versions, ch KeyChange) (Key, error) {
 	return change(ctx, s, c, KeysAdmin, func(tx Tx, now time.Time) (Key, error) {
 		k, err := liveKey(tx, c.Ledger, id)
@@ -293,6 +308,10 @@ func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versi
 		if err := want.check(k.Revision()); err != nil {
 			return Key{}, err
 		}
+		if err := s.governs(c, k); err != nil {
+			return Key{}, err
+		}
+		was := k
 		if ch.Name != nil {
 			k.Name = *ch.Name
 		}
@@ -309,7 +328,7 @@ func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versi
 			return Key{}, err
 		}
 		k.Updated = next(now, k.Updated)
-		return k, tx.UpdateKey(k, s.keyEntry(c, KeyUpdated, now, k))
+		return k, tx.UpdateKey(k, s.keyEntry(c, KeyUpdated, now, keyPart(k, &was)))
 	})
 }
 
@@ -317,7 +336,8 @@ func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versi
 const MaxOverlap = 7 * 24 * time.Hour
 
 // RotateKey gives a key a new secret. The one before it stays good for the
-// overlap, at most MaxOverlap; any older one ends at once. It needs keys:admin.
+// overlap, at most MaxOverlap; any older one ends at once. As UpdateKey does, it
+// refuses a key that has more than the caller's. It needs keys:admin.
 func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap time.Duration) (CreatedKey, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		var v Invalid
@@ -333,17 +353,22 @@ func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap ti
 		if err != nil {
 			return CreatedKey{}, err
 		}
-		// Who has the new secret has all that the key may do.
+		if err := s.governs(c, k); err != nil {
+			return CreatedKey{}, err
+		}
 		if err := s.validateKey(c, &k, now); err != nil {
 			return CreatedKey{}, err
 		}
 		k.OldHash, k.OldExpires = k.Hash, now.Add(overlap)
 		k.Hash, k.Updated = hash, next(now, k.Updated)
-		return CreatedKey{Key: k, Secret: secret}, tx.UpdateKey(k, s.keyEntry(c, KeyRotated, now, k))
+		part := keyPart(k, nil)
+		part.Rights.OldExpires = k.OldExpires
+		return CreatedKey{Key: k, Secret: secret}, tx.UpdateKey(k, s.keyEntry(c, KeyRotated, now, part))
 	})
 }
 
-// RevokeKey ends a key, and with it every link it minted. It needs keys:admin.
+// RevokeKey ends a key, and with it every link it minted, whatever the key may
+// do: whoever may administer keys may stop one that leaked. It needs keys:admin.
 // A state other than the wanted revisions is CodePreconditionFailed.
 func (s *Service) RevokeKey(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
 	return change(ctx, s, c, KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
@@ -354,7 +379,7 @@ func (s *Service) RevokeKey(ctx context.Context, c Caller, id string, want Versi
 		if err := want.check(k.Revision()); err != nil {
 			return Deleted{}, err
 		}
-		return Deleted{ID: id}, tx.RevokeKey(id, now, s.keyEntry(c, KeyEnded, now, k))
+		return Deleted{ID: id}, tx.RevokeKey(id, now, s.keyEntry(c, KeyEnded, now, keyPart(k, nil)))
 	})
 }
 

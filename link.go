@@ -126,8 +126,8 @@ func expiry(v *Invalid, lifetime *time.Duration, expires, minted, now time.Time,
 		return time.Time{}
 	case lifetime != nil:
 		param = "expires_in_seconds"
-		if *lifetime < time.Second || *lifetime >= 100*365*24*time.Hour {
-			v.Add(param, "out_of_range", "expires_in_seconds is at least 1%s", upTo(longest))
+		if *lifetime < time.Second || *lifetime > longestLifetime {
+			v.Add(param, "out_of_range", "expires_in_seconds is 1 to %d", int64(min(longest, longestLifetime)/time.Second))
 			return time.Time{}
 		}
 		expires = now.Add(*lifetime)
@@ -143,12 +143,9 @@ func expiry(v *Invalid, lifetime *time.Duration, expires, minted, now time.Time,
 	return expires
 }
 
-func upTo(longest time.Duration) string {
-	if longest == Forever {
-		return ""
-	}
-	return fmt.Sprintf(" and at most %d", int64(longest/time.Second))
-}
+// longestLifetime is the longest that a link may be asked for in seconds: a
+// hundred years less a second.
+const longestLifetime = 100*365*24*time.Hour - time.Second
 
 // MintLink makes a link to a file. It needs links:write.
 func (s *Service) MintLink(ctx context.Context, c Caller, n NewLink) (Link, error) {
@@ -281,7 +278,7 @@ func (s *Service) mint(tx Tx, c Caller, f File, p pending, now time.Time) (Link,
 		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
 		Disposition: n.Disposition, Filename: n.Filename,
 	}
-	return l, tx.CreateLink(l, s.linkEntry(c, LinkCreated, now, f, l))
+	return l, tx.CreateLink(l, s.linkChange(c, LinkCreated, now, f, l, nil))
 }
 
 // longestLink is the longest lifetime a key may give a link to a file: the
@@ -297,6 +294,14 @@ func (s *Service) longestLink(k Key, f File) time.Duration {
 func (s *Service) linkEntry(c Caller, a Action, now time.Time, f File, l Link) Entry {
 	e := s.entry(c, a, now)
 	e.File, e.Link = filePart(f), linkPart(l)
+	return e
+}
+
+// linkChange is the entry of a change of a link: it tells the limits of the
+// link and, when was is not nil, what the change replaced.
+func (s *Service) linkChange(c Caller, a Action, now time.Time, f File, l Link, was *Link) Entry {
+	e := s.linkEntry(c, a, now, f, l)
+	e.Link = limitedLink(l, was)
 	return e
 }
 
@@ -364,11 +369,12 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 		if err != nil {
 			return Link{}, err
 		}
+		was := l
 		if err := ch.apply(&l, now, s.longestLink(c.Key, f)); err != nil {
 			return Link{}, err
 		}
 		l.Updated = next(now, l.Updated)
-		return l, tx.UpdateLink(l, s.linkEntry(c, LinkUpdated, now, f, l))
+		return l, tx.UpdateLink(l, s.linkChange(c, LinkUpdated, now, f, l, &was))
 	})
 }
 
@@ -450,5 +456,5 @@ func (s *Service) endLink(tx Tx, c Caller, fileID, id string, want Versions, now
 	}
 	was := l
 	l.Revoked, l.Ended, l.Updated = now, Revoked, next(now, l.Updated)
-	return was, tx.UpdateLink(l, s.linkEntry(c, LinkEnded, now, f, l))
+	return was, tx.UpdateLink(l, s.linkChange(c, LinkEnded, now, f, l, nil))
 }

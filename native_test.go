@@ -1,8 +1,10 @@
 package sluice_test
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -280,7 +282,7 @@ func TestOnce(t *testing.T) {
 	file := f.upload("content")
 	as := func(key, request string) sluice.Caller {
 		c := f.caller
-		c.Once = &sluice.Once{Key: key, Fingerprint: sluice.Digest(sha256.Sum256([]byte(request)))}
+		c.Once = &sluice.Once{Key: key, Fingerprint: sluice.Fingerprint{sha256.Sum256([]byte(request))}}
 		return c
 	}
 	mint := func(c sluice.Caller) (sluice.Link, error) {
@@ -469,5 +471,64 @@ func TestKeyUsage(t *testing.T) {
 	}
 	if !used().Equal(at) {
 		t.Errorf("once written down: last used %v, want %v", used(), at)
+	}
+}
+
+// A request that is sent again is recognized while the signing keys are
+// rotated, on processes that have the old order and the new, and once the old
+// key is gone.
+func TestOnceAcrossSigningKeys(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("content")
+	var old, fresh sluice.SigningKey
+	for _, k := range []*sluice.SigningKey{&old, &fresh} {
+		var err error
+		if *k, err = sluice.NewSigningKey(rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with := func(keys ...sluice.SigningKey) *sluice.Service {
+		s, err := sluice.New(sluice.Config{
+			Store: f.base.Store, Blobs: f.base.Blobs, SigningKeys: keys, LedgerKeys: f.base.LedgerKeys(), LedgerOrigin: "sluice.test",
+			PublicURL: "http://localhost", Now: f.base.Clock.Now,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	mint := func(s *sluice.Service, once, request string) (string, error) {
+		c := f.caller
+		c.Once = &sluice.Once{Key: once, Fingerprint: s.Fingerprint(request)}
+		l, err := s.MintLink(ctx, c, sluice.NewLink{FileID: file.ID})
+		return l.ID, err
+	}
+	upload := func(s *sluice.Service, once, request string) (string, error) {
+		c := f.caller
+		c.Once = &sluice.Once{Key: once, Fingerprint: s.Fingerprint(request)}
+		created, err := s.CreateFile(ctx, c, "generic", strings.NewReader("content"), func() (sluice.NewFile, error) {
+			return sluice.NewFile{Purpose: "generic", Filename: "a"}, nil
+		})
+		return created.File.ID, err
+	}
+	for name, send := range map[string]func(s *sluice.Service, once, request string) (string, error){"link": mint, "file": upload} {
+		for i, steps := range [][][]sluice.SigningKey{
+			{{old}, {old, fresh}, {fresh, old}, {old, fresh}},
+			{{old, fresh}, {fresh, old}},
+			{{fresh, old}, {old, fresh}, {fresh}},
+		} {
+			once := fmt.Sprint(name, i)
+			first, err := send(with(steps[0]...), once, "the request")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j, keys := range steps[1:] {
+				if again, err := send(with(keys...), once, "the request"); err != nil || again != first {
+					t.Errorf("%s, rotation %d, step %d: %q, %v, want %q", name, i, j+1, again, err, first)
+				}
+				_, err := send(with(keys...), once, "another request")
+				wantCode(t, err, sluice.CodeIdempotencyReused)
+			}
+		}
 	}
 }

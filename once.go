@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -15,12 +16,27 @@ import (
 // takes effect once: what the Idempotency-Key header asks for. Its scope is
 // the key that asks.
 type Once struct {
-	Key         string // 1 to MaxOnceKeyLen printable ASCII characters
-	Fingerprint Digest // of everything that makes it this request and no other; see Service.Fingerprint
+	Key         string      // 1 to MaxOnceKeyLen printable ASCII characters
+	Fingerprint Fingerprint // of everything that makes it this request and no other
 
 	// Replayed is the earlier answer when there was one: what the service
 	// returned is that answer, as of Replayed.Created.
 	Replayed *Answer
+}
+
+// Fingerprint is a keyed digest of a request under each signing key, see
+// Service.Fingerprint. The first is stored with the answer, and a request is
+// the same as an earlier one when any of its digests is the stored one: the
+// answer is found while the key that it was stored under is still listed,
+// whichever key signs by then. One without digests stands for a single zero
+// digest.
+type Fingerprint []Digest
+
+func (f Fingerprint) digests() []Digest {
+	if len(f) == 0 {
+		return []Digest{{}}
+	}
+	return f
 }
 
 // MaxOnceKeyLen is the longest idempotency key, in characters.
@@ -56,7 +72,7 @@ func (o *Once) recall(r Reader, c Caller, now time.Time, result any) (answered b
 		return false, err
 	case !now.Before(a.Created.Add(OnceTTL)):
 		return false, nil
-	case a.Fingerprint != o.Fingerprint:
+	case !slices.Contains(o.Fingerprint.digests(), a.Fingerprint):
 		return false, Errorf(CodeIdempotencyReused, "this Idempotency-Key was used with a different request")
 	}
 	o.Replayed = &a
@@ -79,21 +95,24 @@ func (o *Once) remember(tx Tx, c Caller, now time.Time, result any) error {
 
 func (o *Once) answer(c Caller, now time.Time, result json.RawMessage, failure *Error) Answer {
 	return Answer{
-		KeyID: c.Key.ID, OnceKey: o.Key, Fingerprint: o.Fingerprint, RequestID: c.Request.ID,
+		KeyID: c.Key.ID, OnceKey: o.Key, Fingerprint: o.Fingerprint.digests()[0], RequestID: c.Request.ID,
 		Created: now, Result: result, Err: failure,
 	}
 }
 
 // Fingerprint is that of a request made of parts. It is keyed, so that one
 // that is stored tells nothing of a short password among the parts.
-func (s *Service) Fingerprint(parts ...string) Digest {
-	secret := s.keys[len(s.keys)-1].secret // the oldest: a rotation keeps it
-	mac := hmac.New(sha256.New, secret[:])
-	for _, part := range append([]string{"sluice request fingerprint"}, parts...) {
-		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		io.WriteString(mac, part)
+func (s *Service) Fingerprint(parts ...string) Fingerprint {
+	f := make(Fingerprint, len(s.keys))
+	for i, key := range s.keys {
+		mac := hmac.New(sha256.New, key.secret[:])
+		for _, part := range append([]string{"sluice request fingerprint"}, parts...) {
+			mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+			io.WriteString(mac, part)
+		}
+		f[i] = Digest(mac.Sum(nil))
 	}
-	return Digest(mac.Sum(nil))
+	return f
 }
 
 // RememberError remembers that the caller's request failed for a reason that

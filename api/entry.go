@@ -21,6 +21,7 @@ type AuditEntry struct {
 	Delivery *Delivery  `json:"delivery,omitempty" doc:"How the file leaves, and in link.delivered how it left"`
 	Refusal  string     `json:"refusal,omitempty" doc:"The rule that refused"`
 	Redacted []string   `json:"redacted,omitempty" doc:"Personal members of request that have been erased since"`
+	Damaged  []string   `json:"damaged,omitempty" doc:"Personal members of request whose stored value is not the one that the log commits to; they are left out, and the log does not verify"`
 }
 
 // Actor is who asked.
@@ -30,13 +31,27 @@ type Actor struct {
 	Name string `json:"name,omitempty" doc:"Name then"`
 }
 
-// KeyRef is what an entry keeps of a key.
+// Before is what a change replaced: the members beside it that the change
+// changed, with the values they had, null for one that was not set. A member
+// that is in Before and no longer beside it was lifted.
+type Before map[string]any
+
+// KeyRef is what an entry keeps of a key. Entries of key.created, key.updated,
+// key.rotated and key.revoked tell its rights too; those always have scopes.
 type KeyRef struct {
-	ID   string `json:"id" doc:"Id of the key"`
-	Name string `json:"name,omitempty" doc:"Name then"`
+	ID                 string    `json:"id" doc:"Id of the key"`
+	Name               string    `json:"name,omitempty" doc:"Name then"`
+	Scopes             []string  `json:"scopes,omitempty" doc:"What it may do from then on; only in entries of the key's creation, change, rotation and end"`
+	ExpiresAt          *int64    `json:"expires_at,omitempty" doc:"Unix seconds; where scopes are told, its absence means never"`
+	MaxLinkLifetime    *Lifetime `json:"max_link_lifetime,omitempty" doc:"Seconds, or \"none\"; where scopes are told, its absence means the server's value"`
+	OldSecretExpiresAt *int64    `json:"old_secret_expires_at,omitempty" doc:"With key.rotated: when the secret before it ends, in unix seconds"`
+	Before             Before    `json:"before,omitempty" doc:"With key.updated: the members that the change replaced, with the values they had; null for one that was not set"`
 }
 
 // FileRef is what an entry keeps of a file, also after the file is gone.
+// Entries of file.created, file.updated, file.held, file.released and
+// file.deleted tell title, hold and linked resources too; those always have
+// held.
 type FileRef struct {
 	ID       string            `json:"id" doc:"Id of the file"`
 	Filename string            `json:"filename" doc:"Its name then"`
@@ -45,14 +60,28 @@ type FileRef struct {
 	SHA256   string            `json:"sha256" doc:"SHA-256 of the bytes, lower-case hexadecimal"`
 	Purpose  string            `json:"purpose" doc:"What it was for"`
 	Metadata map[string]string `json:"metadata,omitempty" doc:"Its metadata then"`
+
+	Title           string     `json:"title,omitempty" doc:"What people called it; only where held is told"`
+	Held            *bool      `json:"held,omitempty" doc:"Whether it was under hold; only in entries of the file's creation, change, hold, release and deletion"`
+	LinkedResources []Resource `json:"linked_resources,omitempty" doc:"What it belonged to; only where held is told"`
+	Before          Before     `json:"before,omitempty" doc:"With file.updated, file.held and file.released: the members that the change replaced, with the values they had; null for one that was not set"`
 }
 
-// LinkRef is what an entry keeps of a link.
+// LinkRef is what an entry keeps of a link. Entries of link.created,
+// link.updated and link.revoked tell its limits too; those always have
+// has_password.
 type LinkRef struct {
 	ID        string            `json:"id" doc:"Id of the link"`
 	ExpiresAt *int64            `json:"expires_at" doc:"null: never"`
 	Reason    string            `json:"reason,omitempty" doc:"Why the file leaves"`
 	Metadata  map[string]string `json:"metadata,omitempty" doc:"Its metadata then"`
+
+	MaxDownloads *int64   `json:"max_downloads,omitempty" doc:"How often the file may be downloaded; where has_password is told, its absence means no limit"`
+	HasPassword  *bool    `json:"has_password,omitempty" doc:"Whether a bearer must send a password; only in entries of the link's creation, change and end"`
+	AllowedIPs   []string `json:"allowed_ips,omitempty" doc:"Networks (CIDR) it may be used from; where has_password is told, its absence means any"`
+	Disposition  string   `json:"disposition,omitempty" doc:"attachment or inline; only where has_password is told"`
+	Filename     string   `json:"filename,omitempty" doc:"What the download is called; where has_password is told, its absence means the file's own name"`
+	Before       Before   `json:"before,omitempty" doc:"With link.updated: the members that the change replaced, with the values they had; null for one that was not set"`
 }
 
 // EntryRef names an earlier entry, and fields of it.
@@ -73,7 +102,8 @@ type Request struct {
 	Method       string `json:"method,omitempty" doc:"HTTP method"`
 	Route        string `json:"route,omitempty" doc:"The pattern that matched, never the path"`
 	Range        string `json:"range,omitempty" doc:"The Range that was asked for"`
-	IP           string `json:"ip,omitempty" doc:"The peer's address"`
+	IP           string `json:"ip,omitempty" doc:"The peer's address, which may be a proxy's"`
+	ClientIP     string `json:"client_ip,omitempty" doc:"The address that was decided on: that of the client as trusted proxies name it, or else the peer's; absent where it is not known"`
 	ForwardedFor string `json:"forwarded_for,omitempty" doc:"What proxies claim, unchecked"`
 	UserAgent    string `json:"user_agent,omitempty" doc:"User-Agent"`
 	RefererHost  string `json:"referer_host,omitempty" doc:"The host of the Referer"`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -41,6 +42,9 @@ func parseObject(data []byte, v *sluice.Invalid) (*Object, error) {
 	}
 	if err := json.Unmarshal(data, &o.members); err != nil || !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return nil, sluice.Errorf(sluice.CodeValidation, "the body is not one JSON object")
+	}
+	for _, f := range sluice.CheckJSON(data) {
+		v.Add(clip(f.Param), f.Code, "%s", clip(f.Message))
 	}
 	return o, nil
 }
@@ -80,7 +84,8 @@ func (o *Object) Pairs(name string) map[string]string {
 		return nil
 	}
 	pairs := map[string]string{}
-	for key, value := range members {
+	for _, key := range slices.Sorted(maps.Keys(members)) {
+		value := members[key]
 		var text string
 		switch kind := kindOf(value); kind {
 		case "string":

@@ -72,3 +72,14 @@ func TestMediaTypes(t *testing.T) {
 		}
 	}
 }
+
+// What JSON readers take in different ways is refused.
+func TestAmbiguousObject(t *testing.T) {
+	v := &sluice.Invalid{}
+	if _, err := parseObject([]byte(`{"a":"1","a":"2","m":{"k":"x","k":"y"},"s":"\ud800","n":1.0}`), v); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := failures(v), []string{"a invalid", "m.k invalid", "s invalid"}; !slices.Equal(got, want) {
+		t.Errorf("failures %q, want %q", got, want)
+	}
+}

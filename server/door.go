@@ -166,8 +166,7 @@ func (x *exchange) Body(limit int64) ([]byte, error) {
 	}
 	c.whole = true
 	if once := c.caller.Once; once != nil {
-		begun := c.begun()
-		once.Fingerprint = c.server.svc.Fingerprint(string(begun[:]), c.url.RawQuery, string(data))
+		once.Fingerprint = c.fingerprint(c.url.RawQuery, string(data))
 	}
 	if int64(len(data)) > limit {
 		return nil, sluice.Errorf(sluice.CodeTooLarge, "the body is larger than %d bytes", limit)

@@ -21,6 +21,7 @@ var explanations = map[sluice.Code]explanation{
 			"A member or parameter is missing, of the wrong type, too long, out of its range, or unknown.",
 			"Two that exclude each other are both there, such as `expires_at` and `expires_in_seconds`.",
 			"The body is not JSON, is not UTF-8, or broke off before it was whole.",
+			"A member of the body is given more than once, or a text holds half of a surrogate pair (RFC 7493).",
 		},
 		remedy: []string{
 			"Read `errors`: it lists everything that was found, each with the parameter, dotted, and a code of its own: `required`, `invalid`, `too_long`, `too_many`, `out_of_range`, `reserved` or `unknown`.",
@@ -63,6 +64,7 @@ var explanations = map[sluice.Code]explanation{
 		when: []string{
 			"The key lacks the scope that the operation needs. That is recorded in the audit log.",
 			"A key would be granted more than the one that makes it has.",
+			"A key that has more than the one that asks would be changed or rotated. Revoking it is allowed.",
 			"Files of this purpose may not be linked.",
 			"A link needs a password and none or a wrong one came (reason `wrong_password`), or it may not be used from this address (reason `address_not_allowed`).",
 		},

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"sluice"
@@ -80,6 +81,11 @@ var csvColumns = []struct {
 	{"actor_name", func(e sluice.Entry) string { return e.Actor.Name }},
 	{"key_id", ofKey(func(k *sluice.KeyPart) string { return k.ID })},
 	{"key_name", ofKey(func(k *sluice.KeyPart) string { return k.Name })},
+	{"key_scopes", ofRights(func(r *sluice.KeyRights) string { return cellJSON(r.Scopes, len(r.Scopes)) })},
+	{"key_expires_at", ofRights(func(r *sluice.KeyRights) string { return cellTime(r.Expires) })},
+	{"key_max_link_lifetime", ofRights(func(r *sluice.KeyRights) string { return cellLifetime(r.MaxLinkLifetime) })},
+	{"key_old_secret_expires_at", ofRights(func(r *sluice.KeyRights) string { return cellTime(r.OldExpires) })},
+	{"key_before", ofKey(func(k *sluice.KeyPart) string { return cellJSON(k.Before, len(k.Before)) })},
 	{"file_id", ofFile(func(f *sluice.FilePart) string { return f.ID })},
 	{"filename", ofFile(func(f *sluice.FilePart) string { return f.Filename })},
 	{"size", ofFile(func(f *sluice.FilePart) string { return strconv.FormatInt(f.Size, 10) })},
@@ -87,20 +93,31 @@ var csvColumns = []struct {
 	{"sha256", ofFile(func(f *sluice.FilePart) string { return f.SHA256 })},
 	{"purpose", ofFile(func(f *sluice.FilePart) string { return f.Purpose })},
 	{"file_metadata", ofFile(func(f *sluice.FilePart) string { return cellJSON(f.Metadata, len(f.Metadata)) })},
+	{"file_title", ofDetails(func(d *sluice.FileDetails) string { return d.Title })},
+	{"file_held", ofDetails(func(d *sluice.FileDetails) string { return strconv.FormatBool(d.Held) })},
+	{"file_linked_resources", ofDetails(func(d *sluice.FileDetails) string { return cellJSON(resourceRefs(d.Linked), len(d.Linked)) })},
+	{"file_before", ofFile(func(f *sluice.FilePart) string { return cellJSON(f.Before, len(f.Before)) })},
 	{"link_id", ofLink(func(l *sluice.LinkPart) string { return l.ID })},
-	{"link_expires_at", ofLink(func(l *sluice.LinkPart) string {
-		if l.Expires.IsZero() {
-			return ""
-		}
-		return l.Expires.UTC().Format(sluice.EntryTime)
-	})},
+	{"link_expires_at", ofLink(func(l *sluice.LinkPart) string { return cellTime(l.Expires) })},
 	{"reason", ofLink(func(l *sluice.LinkPart) string { return l.Reason })},
 	{"link_metadata", ofLink(func(l *sluice.LinkPart) string { return cellJSON(l.Metadata, len(l.Metadata)) })},
+	{"link_max_downloads", ofLimits(func(m *sluice.LinkLimits) string {
+		if m.MaxDownloads == 0 {
+			return ""
+		}
+		return strconv.FormatInt(m.MaxDownloads, 10)
+	})},
+	{"link_has_password", ofLimits(func(m *sluice.LinkLimits) string { return strconv.FormatBool(m.HasPassword) })},
+	{"link_allowed_ips", ofLimits(func(m *sluice.LinkLimits) string { return cellJSON(m.AllowedIPs, len(m.AllowedIPs)) })},
+	{"link_disposition", ofLimits(func(m *sluice.LinkLimits) string { return string(m.Disposition) })},
+	{"link_filename", ofLimits(func(m *sluice.LinkLimits) string { return m.Filename })},
+	{"link_before", ofLink(func(l *sluice.LinkPart) string { return cellJSON(l.Before, len(l.Before)) })},
 	{"request_id", ofRequest(func(r *sluice.Request) string { return r.ID })},
 	{"method", ofRequest(func(r *sluice.Request) string { return r.Method })},
 	{"route", ofRequest(func(r *sluice.Request) string { return r.Route })},
 	{"range", ofRequest(func(r *sluice.Request) string { return r.Range })},
 	{"ip", ofRequest(func(r *sluice.Request) string { return r.IP })},
+	{"client_ip", ofRequest(func(r *sluice.Request) string { return r.ClientIP })},
 	{"forwarded_for", ofRequest(func(r *sluice.Request) string { return r.ForwardedFor })},
 	{"user_agent", ofRequest(func(r *sluice.Request) string { return r.UserAgent })},
 	{"referer_host", ofRequest(func(r *sluice.Request) string { return r.RefererHost })},
@@ -110,6 +127,7 @@ var csvColumns = []struct {
 	{"delivery_complete", ofSent(func(s *sluice.Sent) string { return strconv.FormatBool(s.Complete) })},
 	{"delivery_ms", ofSent(func(s *sluice.Sent) string { return strconv.FormatInt(s.Duration.Milliseconds(), 10) })},
 	{"redacted", func(e sluice.Entry) string { return cellJSON(e.Redacted, len(e.Redacted)) }},
+	{"damaged", func(e sluice.Entry) string { return cellJSON(e.Damaged, len(e.Damaged)) }},
 	{"entry_id", func(e sluice.Entry) string {
 		if e.Subject == nil {
 			return ""
@@ -142,6 +160,33 @@ func ofLink(of func(*sluice.LinkPart) string) func(sluice.Entry) string {
 	return part(func(e sluice.Entry) *sluice.LinkPart { return e.Link }, of)
 }
 
+func ofRights(of func(*sluice.KeyRights) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.KeyRights {
+		if e.Key == nil {
+			return nil
+		}
+		return e.Key.Rights
+	}, of)
+}
+
+func ofDetails(of func(*sluice.FileDetails) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.FileDetails {
+		if e.File == nil {
+			return nil
+		}
+		return e.File.Details
+	}, of)
+}
+
+func ofLimits(of func(*sluice.LinkLimits) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.LinkLimits {
+		if e.Link == nil {
+			return nil
+		}
+		return e.Link.Limits
+	}, of)
+}
+
 func ofDelivery(of func(*sluice.DeliveryPart) string) func(sluice.Entry) string {
 	return part(func(e sluice.Entry) *sluice.DeliveryPart { return e.Delivery }, of)
 }
@@ -157,6 +202,30 @@ func ofSent(of func(*sluice.Sent) string) func(sluice.Entry) string {
 
 func ofRequest(of func(*sluice.Request) string) func(sluice.Entry) string {
 	return part(func(e sluice.Entry) *sluice.Request { return e.Request }, of)
+}
+
+func cellTime(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(sluice.EntryTime)
+}
+
+func cellLifetime(d time.Duration) string {
+	switch d {
+	case 0:
+		return ""
+	case sluice.Forever:
+		return api.EndlessName
+	}
+	return strconv.FormatInt(int64(d/time.Second), 10)
+}
+
+func resourceRefs(list []sluice.Resource) (out []api.Resource) {
+	for _, r := range list {
+		out = append(out, api.Resource(r))
+	}
+	return out
 }
 
 func cellJSON(v any, n int) string {

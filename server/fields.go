@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -153,7 +154,11 @@ func (f *fields) integer(param, value string) *int64 {
 // setResources takes resources that came as one JSON list.
 func (f *fields) setResources(value string) {
 	var list []map[string]string
-	if err := jsonFormat.Unmarshal([]byte(value), &list); err != nil || list == nil {
+	err := jsonFormat.Unmarshal([]byte(value), &list)
+	if ambiguous("linked_resources", err, &f.invalid) {
+		return
+	}
+	if err != nil || list == nil {
 		f.invalid.Add("linked_resources", "invalid", "linked_resources is not a JSON list of objects with type and id")
 		return
 	}
@@ -169,10 +174,27 @@ func (f *fields) setResources(value string) {
 	}
 }
 
+// ambiguous notes what makes the JSON of a field ambiguous, if that is what err
+// tells.
+func ambiguous(param string, err error, v *sluice.Invalid) bool {
+	var faults jsonFaults
+	if !errors.As(err, &faults) {
+		return false
+	}
+	for _, f := range faults[:min(len(faults), maxComplaints)] {
+		v.Add(param+"."+clean(f.Param), f.Code, "%s.%s", param, clean(f.Message))
+	}
+	return true
+}
+
 // addPairs adds metadata that came as one JSON object.
 func addPairs(m *sluice.Metadata, param, value string, v *sluice.Invalid) {
 	var pairs map[string]*string
-	if err := jsonFormat.Unmarshal([]byte(value), &pairs); err != nil || pairs == nil {
+	err := jsonFormat.Unmarshal([]byte(value), &pairs)
+	if ambiguous(param, err, v) {
+		return
+	}
+	if err != nil || pairs == nil {
 		v.Add(param, "invalid", "%s is not a JSON object of texts", param)
 		return
 	}

@@ -41,13 +41,19 @@ func TestBadInput(t *testing.T) {
 		{"a lifetime of 86401", "POST", links, `{"expires_in_seconds":86401}`, 400, invalid, "expires_in_seconds", "out_of_range"},
 		{"a lifetime past int64", "POST", links, `{"expires_in_seconds":9223372036854775807}`, 400, invalid, "expires_in_seconds", "out_of_range"},
 		{"a lifetime below int64", "POST", links, `{"expires_in_seconds":-9223372036854775808}`, 400, invalid, "expires_in_seconds", "out_of_range"},
-		{"a lifetime no int64 holds", "POST", links, `{"expires_in_seconds":9223372036854775808}`, 400, invalid, "expires_in_seconds", "invalid"},
+		{"a lifetime no int64 holds", "POST", links, `{"expires_in_seconds":9223372036854775808}`, 400, invalid, "expires_in_seconds", "out_of_range"},
 		{"a lifetime of abc", "POST", links, `{"expires_in_seconds":"abc"}`, 400, invalid, "expires_in_seconds", "invalid"},
 		{"a lifetime in quotes", "POST", links, `{"expires_in_seconds":"60"}`, 400, invalid, "expires_in_seconds", "invalid"},
 		{"a lifetime of 1.5", "POST", links, `{"expires_in_seconds":1.5}`, 400, invalid, "expires_in_seconds", "invalid"},
-		{"a lifetime of 1e3", "POST", links, `{"expires_in_seconds":1e3}`, 400, invalid, "expires_in_seconds", "invalid"},
-		{"a lifetime of 1e3 by file_links", "POST", "/v1/file_links", `{"file_id":"` + f.ID + `","expires_in_seconds":1e3}`, 400, invalid, "expires_in_seconds", "invalid"},
-		{"a lifetime of 1e400", "POST", links, `{"expires_in_seconds":1e400}`, 400, invalid, "", ""},
+		{"a lifetime of 1e5", "POST", links, `{"expires_in_seconds":1e5}`, 400, invalid, "expires_in_seconds", "out_of_range"},
+		{"a lifetime of 1e5 by file_links", "POST", "/v1/file_links", `{"file_id":"` + f.ID + `","expires_in_seconds":1e5}`, 400, invalid, "expires_in_seconds", "out_of_range"},
+		{"a lifetime of 1e400", "POST", links, `{"expires_in_seconds":1e400}`, 400, invalid, "expires_in_seconds", "out_of_range"},
+		{"an end of 1e400", "POST", links, `{"expires_at":1e400}`, 400, invalid, "expires_at", "out_of_range"},
+		{"a member twice", "POST", links, `{"max_downloads":1,"max_downloads":1000}`, 400, invalid, "max_downloads", "invalid"},
+		{"a key of metadata twice", "POST", links, `{"metadata":{"a":"1","\u0061":"2"}}`, 400, invalid, "metadata.a", "invalid"},
+		{"half a surrogate pair", "POST", links, `{"reason":"case \ud83d"}`, 400, invalid, "reason", "invalid"},
+		{"half a surrogate pair as metadata", "PATCH", link, `{"metadata":{"n":"\udc00"}}`, 400, invalid, "metadata.n", "invalid"},
+		{"a member twice in metadata of a query", "PUT", "/v1/files?purpose=generic&metadata=%7B%22a%22:%221%22,%22a%22:%222%22%7D", `hello`, 400, invalid, "metadata.a", "invalid"},
 		{"an end in the past", "POST", links, `{"expires_at":1}`, 400, invalid, "expires_at", "out_of_range"},
 		{"an end past the policy", "POST", links, fmt.Sprintf(`{"expires_at":%d}`, c.Clock.Now().Unix()+86402), 400, invalid, "expires_at", "out_of_range"},
 		{"an end past the calendar", "POST", links, `{"expires_at":253402300800}`, 400, invalid, "expires_at", "out_of_range"},
@@ -128,6 +134,50 @@ func TestBadInput(t *testing.T) {
 	c.unchanged(t, before, 0)
 	c.problem(t, c.as(readOnly).ask(t, "POST", links, `{"nonsense":1}`).want(t, 403), sluice.CodeForbidden)
 	c.unchanged(t, before, 1)
+}
+
+// TestIntegers sends integers in every form that JSON has for them.
+func TestIntegers(t *testing.T) {
+	c := newClient(t)
+	f := c.upload(t, "a.txt", "text/plain", "hello")
+	at := c.Clock.Now().Unix() + 3600
+	for _, body := range []string{
+		fmt.Sprintf(`{"expires_at":%d.0,"max_downloads":3}`, at), fmt.Sprintf(`{"expires_at":%d000e-3,"max_downloads":0.3e1}`, at),
+		`{"expires_in_seconds":3600.0,"max_downloads":3.0}`, `{"expires_in_seconds":3.6e3,"max_downloads":3.00}`,
+	} {
+		if l := c.mint(t, f.ID, body); *l.MaxDownloads != 3 || *l.ExpiresAt != at {
+			t.Errorf("%s: %+v", body, l)
+		}
+	}
+}
+
+// TestMessages holds the detail of failures to saying what is wrong.
+func TestMessages(t *testing.T) {
+	c := newClient(t)
+	f := c.upload(t, "a.txt", "text/plain", "hello")
+	forever, err := c.CreateKey(t.Context(), sluice.Operator(c.Ledger(sluice.Test)), sluice.NewKey{Name: "forever", MaxLinkLifetime: sluice.Forever})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string]string{
+		`{"expires_in_seconds":"3600"}`:                 `expires_in_seconds must be a whole number of seconds or "none", not a string`,
+		`{"expires_in_seconds":9223372037}`:             `expires_in_seconds is 1 to 3153599999`,
+		`{"expires_in_seconds":1e30}`:                   `expires_in_seconds is too large a number, or too small`,
+		`{"expires_at":"1795850000"}`:                   `expires_at must be an integer, not a string`,
+		`{"expires_at":1.5}`:                            `expires_at must be an integer, not a fraction`,
+		`{"expires_at":1e400}`:                          `expires_at is too large a number, or too small`,
+		`{"reason":7}`:                                  `reason must be a string, not a number`,
+		`{"allowed_ips":"192.0.2.1"}`:                   `allowed_ips must be an array, not a string`,
+		`{"reason":"a","reason":"b"}`:                   `reason is given more than once`,
+		`{"reason":"\ud83d"}`:                           `reason holds half of a surrogate pair, which is no character`,
+		`{"metadata":{"b":"1","b":"2","a":"\udc00"}}`:   `metadata.a holds half of a surrogate pair, which is no character`,
+		`{"metadata":{"b":"1","b":"2"},"reason":1e400}`: `metadata.b is given more than once`,
+	} {
+		a := c.as(forever.Secret).ask(t, "POST", "/v1/files/"+f.ID+"/links", body).want(t, 400)
+		if p := c.problem(t, a, sluice.CodeValidation); p.Errors[0].Message != want {
+			t.Errorf("%s: %q, want %q", body, p.Errors[0].Message, want)
+		}
+	}
 }
 
 // TestForever lets a key without a bound go as far as the calendar.

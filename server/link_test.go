@@ -354,6 +354,11 @@ func TestAllowedIPs(t *testing.T) {
 			if last.IP != "127.0.0.1" || last.ForwardedFor != strings.Join(test.forwarded, ", ") { // both are recorded
 				t.Errorf("%+v", last)
 			}
+			decided, err := netip.ParseAddr(last.ClientIP)
+			allowed := slices.ContainsFunc(l.AllowedIPs, func(text string) bool { return netip.MustParsePrefix(text).Contains(decided) })
+			if err != nil || allowed != (test.status == 200) {
+				t.Errorf("the entry says that %q was decided on, with status %d", last.ClientIP, test.status)
+			}
 		})
 	}
 	l := direct.mint(t, direct.upload(t, "a.txt", "text/plain", "hello").ID, `{"allowed_ips":["203.0.113.9"]}`)

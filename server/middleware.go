@@ -236,6 +236,9 @@ func (c *call) request(r *http.Request) sluice.Request {
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		q.IP = host
 	}
+	if at := c.server.proxies.client(r); at.IsValid() {
+		q.ClientIP = at.String()
+	}
 	if from := r.Referer(); from != "" {
 		if u, err := url.Parse(from); err == nil {
 			q.RefererHost = u.Host

@@ -27,8 +27,13 @@ func (c *call) identify(r *http.Request) error {
 }
 
 // begun is the fingerprint of a request as far as its method and path go.
-func (c *call) begun() sluice.Digest {
-	return c.server.svc.Fingerprint(c.method, c.prefix()+c.url.EscapedPath())
+func (c *call) begun() sluice.Fingerprint {
+	return c.fingerprint()
+}
+
+// fingerprint is that of method, path and more.
+func (c *call) fingerprint(more ...string) sluice.Fingerprint {
+	return c.server.svc.Fingerprint(append([]string{c.method, c.prefix() + c.url.EscapedPath()}, more...)...)
 }
 
 // onceKey reads the value of an Idempotency-Key: the text as it is or, as

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -281,7 +282,12 @@ var jsonFormat = huma.Format{
 		if !utf8.Valid(data) {
 			return errors.New("the body is not UTF-8")
 		}
-		err := json.Unmarshal(data, v)
+		faults := sluice.CheckJSON(data)
+		plain, tooLarge := sluice.PlainIntegers(data)
+		if faults = append(faults, tooLarge...); len(faults) > 0 {
+			return jsonFaults(faults)
+		}
+		err := json.Unmarshal(plain, v)
 		var mistyped *json.UnmarshalTypeError
 		if errors.As(err, &mistyped) {
 			// Members of an embedded struct bear its name.
@@ -294,8 +300,26 @@ var jsonFormat = huma.Format{
 	},
 }
 
+// jsonFaults is what makes a JSON document ambiguous or unreadable, as an error
+// whose text holds all of it: Huma keeps nothing of an error but its text.
+type jsonFaults []sluice.FieldError
+
+const jsonFaultsMark = "faults: "
+
+func (f jsonFaults) Error() string {
+	list := slices.Clone(f[:min(len(f), maxComplaints)])
+	for i := range list {
+		list[i].Param, list[i].Message = clean(list[i].Param), strings.Replace(list[i].Message, list[i].Param, clean(list[i].Param), 1)
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // they are texts
+	}
+	return jsonFaultsMark + string(text)
+}
+
 // misfit begins the message of a number that JSON knows and a member does not,
-// such as 1.5e300: Huma keeps nothing of an error but its text.
+// such as 1.5: Huma keeps nothing of an error but its text.
 const misfit = "does not fit: "
 
 // maxComplaints bounds how many failures of one request are listed.
@@ -315,7 +339,7 @@ func complaint(status int, errs []error) error {
 	for _, err := range errs {
 		var d *huma.ErrorDetail
 		if errors.As(err, &d) {
-			found = append(found, fieldError(d))
+			found = append(found, fieldErrors(d)...)
 		}
 	}
 	if len(found) == 0 {
@@ -327,6 +351,15 @@ func complaint(status int, errs []error) error {
 		v.Add(f.Param, f.Code, "%s", f.Message)
 	}
 	return v.Err()
+}
+
+// fieldErrors rewrites one of Huma's findings, which may stand for many.
+func fieldErrors(d *huma.ErrorDetail) (list []sluice.FieldError) {
+	text, found := strings.CutPrefix(d.Message, jsonFaultsMark)
+	if !found || json.Unmarshal([]byte(text), &list) != nil {
+		return []sluice.FieldError{fieldError(d)}
+	}
+	return list
 }
 
 // fieldError rewrites one of Huma's findings. The offending value is left out:
@@ -342,11 +375,43 @@ func fieldError(d *huma.ErrorDetail) sluice.FieldError {
 		e.Message = e.Param + " is required"
 	case strings.HasPrefix(d.Message, misfit):
 		e.Param = strings.TrimPrefix(d.Message, misfit)
-		e.Message = e.Param + " is not an integer"
+		e.Message = e.Param + " must be an integer"
+	case strings.HasPrefix(d.Location, "body.") && wanted[d.Message] != "":
+		e.Message = e.Param + " must be " + wanted[d.Message] + ", not " + kindOf(d.Value)
 	case strings.HasPrefix(d.Message, "expected number "): // >= or <=
 		e.Code, e.Message = "out_of_range", e.Param+": "+d.Message
 	case e.Param != "":
 		e.Message = e.Param + ": " + d.Message
 	}
 	return e
+}
+
+// wanted names what Huma expected of a member of a body, by its message.
+var wanted = map[string]string{
+	validation.MsgExpectedMatchExactlyOneSchema: `a whole number of seconds or "` + api.EndlessName + `"`, // api.Lifetime
+	validation.MsgExpectedInteger:               "an integer",
+	validation.MsgExpectedString:                "a string",
+	validation.MsgExpectedBoolean:               "a boolean",
+	validation.MsgExpectedArray:                 "an array",
+	validation.MsgExpectedObject:                "an object",
+}
+
+// kindOf names the kind of a decoded JSON value.
+func kindOf(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "a string"
+	case bool:
+		return "a boolean"
+	case float64:
+		if value != math.Trunc(value) {
+			return "a fraction"
+		}
+		return "a number"
+	case []any:
+		return "an array"
+	}
+	return "an object"
 }

@@ -91,8 +91,8 @@ func (c *call) recognise(said string, err error, in *flow) error {
 		return err
 	}
 	c.whole = true
-	if begun := c.begun(); once.Fingerprint == begun {
-		once.Fingerprint = c.server.svc.Fingerprint("failed", string(begun[:]), said, err.Error())
+	if slices.Equal(once.Fingerprint, c.begun()) {
+		once.Fingerprint = c.fingerprint("failed", said, err.Error())
 	}
 	return err
 }

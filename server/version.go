@@ -74,10 +74,10 @@ func (c *call) later() []version {
 }
 
 // upgradeBody gives a JSON body as the newest version writes it. What is no
-// JSON object is left for validation to refuse.
+// JSON object, or an ambiguous one, is left for validation to refuse.
 func (c *call) upgradeBody(body []byte) []byte {
 	var doc map[string]any
-	if len(c.later()) == 0 || !utf8.Valid(body) || !json.Valid(body) || decodeNumbers(body, &doc) != nil || doc == nil {
+	if len(c.later()) == 0 || !utf8.Valid(body) || !json.Valid(body) || len(sluice.CheckJSON(body)) > 0 || decodeNumbers(body, &doc) != nil || doc == nil {
 		return body
 	}
 	for _, v := range c.later() {

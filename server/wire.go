@@ -101,16 +101,19 @@ func wireKey(_ *call, k sluice.Key) (api.Key, error) {
 		Created: k.Created.Unix(), Updated: k.Updated.Unix(),
 		ExpiresAt: unix(k.Expires), LastUsedAt: unix(k.Used), RevokedAt: unix(k.Revoked), Version: k.Version,
 	}
-	switch k.MaxLinkLifetime {
-	case 0:
-	case sluice.Forever:
-		endless := api.Endless
-		out.MaxLinkLifetime = &endless
-	default:
-		seconds := api.Lifetime(k.MaxLinkLifetime / time.Second)
-		out.MaxLinkLifetime = &seconds
-	}
+	out.MaxLinkLifetime = wireLifetime(k.MaxLinkLifetime)
 	return out, nil
+}
+
+func wireLifetime(d time.Duration) *api.Lifetime {
+	if d == 0 {
+		return nil
+	}
+	out := api.Endless
+	if d != sluice.Forever {
+		out = api.Lifetime(d / time.Second)
+	}
+	return &out
 }
 
 func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
@@ -118,18 +121,16 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 		ID: e.ID, Object: "audit_entry", Seq: e.Seq, Created: e.Time.Unix(), Time: e.Time.UTC().Format(sluice.EntryTime),
 		Action: string(e.Action), Outcome: string(e.Outcome), Livemode: e.Ledger.Mode.Live(),
 		Actor:   api.Actor{Type: string(e.Actor.Type), ID: e.Actor.ID, Name: e.Actor.Name},
-		Refusal: string(e.Refusal), Redacted: e.Redacted, Export: e.Export,
+		Refusal: string(e.Refusal), Redacted: e.Redacted, Damaged: e.Damaged, Export: e.Export,
 	}
 	if k := e.Key; k != nil {
-		out.Key = &api.KeyRef{ID: k.ID, Name: k.Name}
+		out.Key = keyRef(k)
 	}
 	if f := e.File; f != nil {
-		out.File = &api.FileRef{
-			ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256, Purpose: f.Purpose, Metadata: f.Metadata,
-		}
+		out.File = fileRef(f)
 	}
 	if l := e.Link; l != nil {
-		out.Link = &api.LinkRef{ID: l.ID, ExpiresAt: unix(l.Expires), Reason: l.Reason, Metadata: l.Metadata}
+		out.Link = linkRef(l)
 	}
 	if p := e.Subject; p != nil {
 		out.Entry = &api.EntryRef{ID: p.ID, Seq: p.Seq, Fields: p.Fields}
@@ -149,4 +150,54 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 		out.Request = &r
 	}
 	return out, nil
+}
+
+func keyRef(k *sluice.KeyPart) *api.KeyRef {
+	out := &api.KeyRef{ID: k.ID, Name: k.Name, Before: wireBefore(k.Before)}
+	if r := k.Rights; r != nil {
+		out.Scopes, out.ExpiresAt, out.OldSecretExpiresAt = texts(r.Scopes), unix(r.Expires), unix(r.OldExpires)
+		out.MaxLinkLifetime = wireLifetime(r.MaxLinkLifetime)
+	}
+	return out
+}
+
+func fileRef(f *sluice.FilePart) *api.FileRef {
+	out := &api.FileRef{
+		ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256, Purpose: f.Purpose, Metadata: f.Metadata,
+		Before: wireBefore(f.Before),
+	}
+	if d := f.Details; d != nil {
+		out.Title, out.Held = d.Title, &d.Held
+		out.LinkedResources = resourceRefs(d.Linked)
+	}
+	return out
+}
+
+func linkRef(l *sluice.LinkPart) *api.LinkRef {
+	out := &api.LinkRef{ID: l.ID, ExpiresAt: unix(l.Expires), Reason: l.Reason, Metadata: l.Metadata, Before: wireBefore(l.Before)}
+	if m := l.Limits; m != nil {
+		out.HasPassword, out.Disposition, out.Filename = &m.HasPassword, string(m.Disposition), m.Filename
+		if m.MaxDownloads != 0 {
+			out.MaxDownloads = &m.MaxDownloads
+		}
+		for _, network := range m.AllowedIPs {
+			out.AllowedIPs = append(out.AllowedIPs, network.String())
+		}
+	}
+	return out
+}
+
+// wireBefore gives moments in unix seconds, as they are beside it.
+func wireBefore(b sluice.Before) api.Before {
+	if len(b) == 0 {
+		return nil
+	}
+	out := api.Before{}
+	for name, value := range b {
+		out[name] = value
+		if at, err := time.Parse(`"`+sluice.EntryTime+`"`, string(value)); err == nil && name == "expires_at" {
+			out[name] = at.Unix()
+		}
+	}
+	return out
 }

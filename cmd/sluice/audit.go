@@ -165,10 +165,14 @@ type leaf struct {
 	ID     string `json:"id"`
 	Time   string `json:"time"`
 	Action string `json:"action"`
+
+	Whole json.RawMessage `json:"leaf,omitempty"` // all that the entry says
 }
 
 func readLeaf(data []byte) (l leaf) {
-	_ = json.Unmarshal(data, &l) // what is no entry has no id
+	if json.Unmarshal(data, &l) == nil { // what is no entry has no id
+		l.Whole = data
+	}
 	return l
 }
 

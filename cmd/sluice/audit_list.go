@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -219,24 +220,30 @@ func entryPrinter(w io.Writer, asJSON bool) func([]api.AuditEntry) error {
 	return func(entries []api.AuditEntry) error {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		if header && len(entries) > 0 {
-			fmt.Fprintln(table, "TIME\tACTION\tWHO\tWHAT\tWHY\tREFUSAL")
+			fmt.Fprintln(table, "TIME\tACTION\tWHO\tWHAT\tWHY\tREFUSAL\tALLOWS")
 			header = false
 		}
 		for _, e := range entries {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", cell(e.Time), cell(e.Action), cell(who(e)), cell(what(e)), cell(why(e)), cell(cmp.Or(e.Refusal, "-")))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cell(e.Time), cell(e.Action), cell(who(e)), cell(what(e)), cell(why(e)),
+				cell(cmp.Or(e.Refusal, "-")), clipped(allows(e), allowsWidth))
 		}
 		return table.Flush()
 	}
 }
 
-// cellWidth is how many characters a cell of a table shows at most.
-const cellWidth = 64
+// Widths of the cells of a table: how many characters they show at most.
+const (
+	cellWidth   = 64
+	allowsWidth = 512 // the last one, which pushes no other aside
+)
 
 // cell is a text as a table shows it.
-func cell(text string) string {
+func cell(text string) string { return clipped(text, cellWidth) }
+
+func clipped(text string, width int) string {
 	runes := []rune(printable(text))
-	if len(runes) > cellWidth {
-		runes = append(runes[:cellWidth-1], '…')
+	if len(runes) > width {
+		runes = append(runes[:width-1], '…')
 	}
 	if len(runes) == 0 {
 		return "-"
@@ -246,10 +253,10 @@ func cell(text string) string {
 
 func who(e api.AuditEntry) string {
 	text := cmp.Or(e.Actor.Name, strings.TrimSpace(e.Actor.Type+" "+e.Actor.ID))
-	if e.Request != nil && e.Request.IP != "" {
-		text += " " + e.Request.IP
+	if e.Request == nil {
+		return text
 	}
-	return text
+	return strings.TrimSpace(text + " " + cmp.Or(e.Request.ClientIP, e.Request.IP))
 }
 
 func what(e api.AuditEntry) string {
@@ -281,4 +288,57 @@ func why(e api.AuditEntry) string {
 		pairs = append(pairs, k+"="+e.Link.Metadata[k])
 	}
 	return strings.Join(pairs, " ")
+}
+
+// allows says what a link or key allows, in entries that tell it, and of a
+// change what it replaced: "max_downloads 1 -> none".
+func allows(e api.AuditEntry) string {
+	switch {
+	case e.Link != nil && (e.Link.HasPassword != nil || e.Link.Before != nil):
+		return limits(e.Link, e.Link.Before, "disposition", "filename", "expires_at", "max_downloads", "has_password", "allowed_ips")
+	case e.Key != nil && (e.Key.Scopes != nil || e.Key.Before != nil):
+		return limits(e.Key, e.Key.Before, "scopes", "expires_at", "max_link_lifetime", "old_secret_expires_at")
+	case e.File != nil && e.File.Before != nil:
+		return limits(e.File, e.File.Before)
+	}
+	return ""
+}
+
+// limits lists the members that a change replaced, or those that are named
+// where nothing was replaced.
+func limits(part any, before api.Before, names ...string) string {
+	data, err := json.Marshal(part)
+	members := map[string]json.RawMessage{}
+	if err == nil {
+		err = json.Unmarshal(data, &members)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		old, err := json.Marshal(before[name])
+		if err != nil {
+			return err.Error()
+		}
+		list = append(list, fmt.Sprintf("%s %s -> %s", name, shown(name, old), shown(name, members[name])))
+	}
+	for _, name := range names {
+		if value := members[name]; before == nil && value != nil && string(value) != "null" {
+			list = append(list, name+"="+shown(name, value))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// shown is the JSON of a member as a table shows it.
+func shown(name string, value json.RawMessage) string {
+	var seconds int64
+	switch {
+	case len(value) == 0 || string(value) == "null":
+		return "none"
+	case strings.HasSuffix(name, "expires_at") && json.Unmarshal(value, &seconds) == nil:
+		return time.Unix(seconds, 0).UTC().Format(time.RFC3339)
+	}
+	return string(value)
 }

@@ -387,6 +387,9 @@ func (v *verified) print(out *output, where string) error {
 	for _, c := range v.Witnesses {
 		w.add("witness     %s cosigned it at %s", c.Name, c.Time.Format(time.RFC3339))
 	}
+	if v.Entry != nil && w.err == nil {
+		w.err = printJSON(w.w, v.Entry.Whole)
+	}
 	if v.OwnKey {
 		w.add("No --vkey was given, so the key is the one that came with the log: this shows that the log fits together, not whose it is.")
 	}
