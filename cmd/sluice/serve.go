@@ -39,6 +39,8 @@ type serveCommand struct {
 	From            string         `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
 	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	Heads           string         `help:"File in which this process keeps the newest signed head of each log; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
+	AcceptRollback  bool           `help:"Start once on a database that lacks what was signed, as after the restore of an older backup, and record that in the log." env:"-"`
 	anchorFlags
 }
 
@@ -71,13 +73,20 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	heads, err := s.remembered(&config)
+	if err != nil {
+		return err
+	}
 	i, err := s.place.open(ctx, config, true, s.Delivery == "redirect")
 	if err != nil {
 		return err
 	}
 	first, err := i.service.Start(ctx)
+	if errors.Is(err, sluice.ErrRolledBack) {
+		err = fmt.Errorf("%w; put back the database that belongs here, or, if an older one was restored on purpose, start once with --accept-rollback", err)
+	}
 	if err == nil {
-		err = s.serve(ctx, i, outlets, listener, first, log, out)
+		err = s.serve(ctx, i, heads, outlets, listener, first, log, out)
 	}
 	return errors.Join(err, i.close())
 }
@@ -147,7 +156,7 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 // doors are the vendors' wire contracts that are served beside the native API.
 func doors() []compat.Door { return []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()} }
 
-func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
+func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsFile, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
 	opts := server.Options{Log: log, TrustedProxies: s.TrustedProxies, From: s.From, Doors: doors()}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]server.Rate{}
@@ -170,7 +179,8 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []out
 	var kept sync.WaitGroup
 	kept.Go(func() { keep(background, i.store, i.service, log) })
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
-	defer func() { stopBackground(); kept.Wait() }()
+	kept.Go(func() { heads.keep(background, i.service, log) })
+	defer func() { stopBackground(); kept.Wait(); heads.last(log) }()
 	err = untilStopped(ctx, srv.HTTPServer(s.Listen), server.Listener(l), log)
 	return errors.Join(err, flush(ctx, i.service))
 }
