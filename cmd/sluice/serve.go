@@ -181,7 +181,10 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
 	kept.Go(func() { heads.keep(background, i.service, log) })
 	defer func() { stopBackground(); kept.Wait(); heads.last(log) }()
-	err = untilStopped(ctx, srv.HTTPServer(s.Listen), server.Listener(l), log)
+	err = untilStopped(ctx, srv.HTTPServer(s.Listen), server.Listener(l), i.store.Lost(), log)
+	if lost := i.store.Err(); lost != nil {
+		return errors.Join(err, lost) // nothing can be committed any more
+	}
 	return errors.Join(err, flush(ctx, i.service))
 }
 
@@ -220,13 +223,16 @@ func (s *serveCommand) serveMetrics(srv *server.Server, log *slog.Logger) (stop 
 }
 
 // untilStopped serves until ctx ends, and then until what has begun is
-// finished, or stopGrace is over.
-func untilStopped(ctx context.Context, hs *http.Server, l net.Listener, log *slog.Logger) error {
+// finished, or stopGrace is over. When the store is lost, it ends at once.
+func untilStopped(ctx context.Context, hs *http.Server, l net.Listener, lost <-chan struct{}, log *slog.Logger) error {
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(l) }()
 	select {
 	case err := <-failed:
 		return err
+	case <-lost:
+		log.Error("the database file was replaced or removed; stopping at once")
+		return hs.Close()
 	case <-ctx.Done():
 	}
 	log.Info("stopping", "grace", stopGrace.String())
