@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -69,9 +68,9 @@ type Config struct {
 
 // New makes a Service, and refuses a configuration it could not work with.
 func New(c Config) (*Service, error) {
-	u, err := url.Parse(c.PublicURL)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("public URL %q: want http:// or https://, a host, and no query", c.PublicURL)
+	u, err := parsePublicURL(c.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("public URL: %w; it should look like https://files.example.com", err)
 	}
 	if c.Store == nil || c.Blobs == nil || len(c.SigningKeys) == 0 {
 		return nil, errors.New("a service needs a store, blobs and a signing key")
