@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -69,6 +70,7 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	s.warn(config.PublicURL, log)
 	outlets, err := s.outlets(ctx)
 	if err != nil {
 		return err
@@ -151,6 +153,30 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 		return "", usageError{fmt.Errorf("%s can be reached from other machines; say with --public-url where links shall lead", addr)}
 	}
 	return "http://" + addr.String(), nil
+}
+
+// warn tells of flags that make a server believe or show more than was meant.
+func (s *serveCommand) warn(public string, log *slog.Logger) {
+	for _, p := range s.TrustedProxies {
+		bits, small := p.Bits(), 16
+		if p.Addr().Is4In6() {
+			bits -= 96
+		}
+		if p.Addr().Unmap().Is4() {
+			small = 8
+		}
+		if bits < small && !p.Addr().IsPrivate() {
+			log.Warn("--trusted-proxies has a network of strangers: whoever is in it can claim any address, and links that are bound to addresses open for them",
+				"network", p.String())
+		}
+	}
+	u, err := url.Parse(public)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
+		return
+	}
+	if at, err := netip.ParseAddr(u.Hostname()); err != nil || !at.IsLoopback() {
+		log.Warn("--public-url is http: links and API keys pass in the clear; use https, with a proxy in front", "host", u.Host)
+	}
 }
 
 // doors are the vendors' wire contracts that are served beside the native API.
