@@ -10,9 +10,11 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -59,6 +61,8 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	log := s.logger(out)
+	// A log whose reader has gone is no reason to end.
+	signal.Ignore(syscall.SIGPIPE)
 	// The port is taken before anything is made, so that a start that fails
 	// for want of it prints no key.
 	listener, err := listen(s.Listen, "--listen")
@@ -90,7 +94,10 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err == nil {
 		err = s.serve(ctx, i, heads, outlets, listener, first, log, out)
 	}
-	return errors.Join(err, i.close())
+	if err = errors.Join(err, i.close()); err == nil {
+		log.Info("stopped")
+	}
+	return err
 }
 
 func listen(address, flag string) (net.Listener, error) {
