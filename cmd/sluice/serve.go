@@ -214,7 +214,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
 	kept.Go(func() { heads.keep(background, i.service, log) })
 	defer func() { stopBackground(); kept.Wait(); heads.last(log) }()
-	err = untilStopped(ctx, srv.HTTPServer(s.Listen), server.Listener(l), i.store.Lost(), log)
+	err = untilStopped(ctx, srv.HTTPServer(s.Listen), server.LimitedListener(l, connections()), i.store.Lost(), log)
 	if lost := i.store.Err(); lost != nil {
 		return errors.Join(err, lost) // nothing can be committed any more
 	}
@@ -277,3 +277,6 @@ func untilStopped(ctx context.Context, hs *http.Server, l net.Listener, lost <-c
 	}
 	return nil
 }
+
+// maxConnections bounds the connections of a server whatever the system allows.
+const maxConnections = 1 << 20
