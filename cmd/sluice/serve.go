@@ -88,6 +88,9 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	first, err := i.service.Start(ctx)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) { // asked to stop before it served
+		return i.close()
+	}
 	if errors.Is(err, sluice.ErrRolledBack) {
 		err = fmt.Errorf("%w; put back the database that belongs here, or, if an older one was restored on purpose, start once with --accept-rollback", err)
 	}
