@@ -6,6 +6,6 @@ func AllActions() []Action {
 	return []Action{
 		AccountCreated, SigningKeyAdded, KeyCreated, KeyEnded, FileCreated, KeyUpdated, KeyRotated, FileUpdated, FileHeld,
 		FileReleased, FileRetainedOut, FileRead, FileEnded, LinkCreated, LinkUpdated, LinkEnded, LinkRedeemed, LinkRefused,
-		LinkDelivered, AuditExported, AuditRedacted, KeyHandedOver, AccessDenied,
+		LinkDelivered, AuditExported, AuditRedacted, KeyHandedOver, LedgerRolledBack, AccessDenied,
 	}
 }

@@ -148,10 +148,15 @@ func (s *Service) checkpointLedger(ctx context.Context, l LedgerID) error {
 	return s.handOver(ctx, l, old, current.VerifierKey())
 }
 
+// head gives the end of a ledger to sign on from. A log that does not go on
+// from the head that is remembered of it is ErrRolledBack.
 func (s *Service) head(ctx context.Context, l LedgerID) (h ledgerHead, err error) {
+	known := s.heads.Newest(l) // before the View: what the View sees is no older
 	err = s.store.View(ctx, func(r Reader) error {
-		h, err = s.ledgerHead(r, l)
-		return err
+		if h, err = s.ledgerHead(r, l); err != nil {
+			return err
+		}
+		return s.compare(r, known, h)
 	})
 	return h, err
 }
@@ -187,7 +192,10 @@ func (s *Service) sign(ctx context.Context, h ledgerHead, by *ledger.Signer) (Ch
 	if c.Note, err = by.Sign(c.Size, c.Root); err != nil {
 		return Checkpoint{}, err
 	}
-	return c, s.store.Extend(ctx, h.id, h.last.Size, tree.Changes(), c)
+	if err = s.store.Extend(ctx, h.id, h.last.Size, tree.Changes(), c); err == nil {
+		s.heads.Remember(headOf(h.id, c))
+	}
+	return c, err
 }
 
 // tiles reads stored hash tiles, each in a snapshot of its own: a tile that has

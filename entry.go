@@ -34,7 +34,8 @@ type Entry struct {
 	Link     *LinkPart
 	Subject  *EntryPart // the entry this one is about
 	Handover string     // with KeyHandedOver: the verifier key that the log goes on with
-	Export   string     // with AuditExported: what was exported
+	Rollback *RollbackPart
+	Export   string // with AuditExported: what was exported
 	Request  *Request
 	Delivery *DeliveryPart
 	Refusal  Refusal  // with Refused: the rule that refused
@@ -70,6 +71,8 @@ const (
 	AuditRedacted   Action = "audit.redacted"
 	KeyHandedOver   Action = ledger.ActionKeyRotated
 	AccessDenied    Action = "access.denied"
+	// LedgerRolledBack: an operator has accepted a database that lacks what was signed.
+	LedgerRolledBack Action = "ledger.rolled_back"
 )
 
 // Outcome says whether the act was allowed.
@@ -192,6 +195,14 @@ type EntryPart struct {
 	ID     string
 	Seq    int64
 	Fields []string // JSON Pointers into its leaf
+}
+
+// RollbackPart is, with LedgerRolledBack, what a log has lost.
+type RollbackPart struct {
+	Log     string `json:"log"`      // account and mode
+	Size    int64  `json:"size"`     // signed entries when it was accepted
+	WasSize int64  `json:"was_size"` // signed entries before
+	WasRoot string `json:"was_root"` // of the tree over those, base64
 }
 
 // Request is what is known of the request that asked. IP is the peer's
@@ -387,9 +398,15 @@ func (e Entry) leaf(digests bool) []byte {
 		k.write(&w, digests)
 		w.close()
 	}
-	if e.Handover != "" {
+	if e.Handover != "" || e.Rollback != nil {
 		w.open("ledger")
 		w.str("key", e.Handover)
+		if p := e.Rollback; p != nil {
+			w.str("log", p.Log)
+			w.raw("size", strconv.FormatInt(p.Size, 10))
+			w.str("was_root", p.WasRoot)
+			w.raw("was_size", strconv.FormatInt(p.WasSize, 10))
+		}
 		w.close()
 	}
 	if l := e.Link; l != nil {
@@ -618,9 +635,12 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		Livemode                                    bool
 		Export                                      string
 		Entry                                       *EntryPart
-		Ledger                                      struct{ Key string }
-		Actor                                       struct{ ID, Name, Type string }
-		Key                                         *struct {
+		Ledger                                      struct {
+			Key string
+			*RollbackPart
+		}
+		Actor struct{ ID, Name, Type string }
+		Key   *struct {
 			ID, Name         string
 			Before           Before
 			Scopes           []Scope
@@ -668,7 +688,7 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		Seq: seq, ID: in.ID, Ledger: LedgerID{Account: in.Account, Mode: Test},
 		Action: Action(in.Action), Outcome: Outcome(in.Outcome), Refusal: Refusal(in.Refusal),
 		Actor:   Actor{Type: ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
-		Subject: in.Entry, Export: in.Export, Handover: in.Ledger.Key,
+		Subject: in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
 	}
 	if in.Livemode {
 		e.Ledger.Mode = Live

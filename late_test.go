@@ -50,7 +50,7 @@ func TestLateCommit(t *testing.T) {
 	f.Service = f.withPurposes(nil)
 	upload := func() (sluice.CreatedFile, error) {
 		c := f.caller
-		c.Once = &sluice.Once{Key: "upload 1", Fingerprint: sluice.Digest{1}}
+		c.Once = &sluice.Once{Key: "upload 1", Fingerprint: sluice.Fingerprint{{1}}}
 		return f.CreateFile(ctx, c, "generic", strings.NewReader("0123456789"), func() (sluice.NewFile, error) {
 			return sluice.NewFile{Purpose: "generic", Filename: "a.txt"}, nil
 		})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +32,11 @@ type Service struct {
 	passwords passwordGuard
 	delivered deliveries
 	redirect  Presigner
+	heads     Heads
+	anchored  []Head
+	watch     logWatch
+
+	acceptRollback bool
 }
 
 // Config is what a Service is made of.
@@ -43,6 +47,14 @@ type Config struct {
 	PublicURL    string       // where links lead: scheme, host, and a path when there is one
 	LedgerKeys   []string     // secrets of checkpoint signers, C2SP signed-note form; the first one signs, older ones only hand over to it
 	LedgerOrigin string       // begins the names of new ledgers; the host of PublicURL when ""
+
+	// Heads remembers the newest head of each log outside of Store; nil for a
+	// service that forgets them. Anchored are heads that others remember. Start
+	// refuses a Store whose logs do not go on from all of these. With
+	// AcceptRollback it does not: it records which log has lost what.
+	Heads          Heads
+	Anchored       []Head
+	AcceptRollback bool
 
 	// Redirect, when it is not nil, has links lead on to where the bytes are.
 	Redirect Presigner
@@ -56,9 +68,9 @@ type Config struct {
 
 // New makes a Service, and refuses a configuration it could not work with.
 func New(c Config) (*Service, error) {
-	u, err := url.Parse(c.PublicURL)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("public URL %q: want http:// or https://, a host, and no query", c.PublicURL)
+	u, err := parsePublicURL(c.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("public URL: %w; it should look like https://files.example.com", err)
 	}
 	if c.Store == nil || c.Blobs == nil || len(c.SigningKeys) == 0 {
 		return nil, errors.New("a service needs a store, blobs and a signing key")
@@ -68,6 +80,10 @@ func New(c Config) (*Service, error) {
 		redirect: c.Redirect,
 		purposes: c.Purposes, lifetime: c.MaxLinkLifetime, publicURL: strings.TrimSuffix(c.PublicURL, "/"),
 		now: c.Now, random: c.Random, log: c.Log,
+		heads: c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
+	}
+	if s.heads == nil {
+		s.heads = forgetful{}
 	}
 	if s.purposes == nil {
 		s.purposes = DefaultPurposes()
@@ -108,9 +124,10 @@ func (s *Service) Redirects() bool { return s.redirect != nil }
 // Purposes gives the purposes of this installation, by name.
 func (s *Service) Purposes() []Purpose { return s.purposes.List() }
 
-// Ready says whether changes could be committed and bytes stored now.
+// Ready says whether changes could be committed and bytes stored now, and
+// whether the logs are signed on, as WatchLogs saw it last.
 func (s *Service) Ready(ctx context.Context) error {
-	return errors.Join(s.store.Ready(ctx), s.blobs.Ready(ctx))
+	return errors.Join(s.store.Ready(ctx), s.blobs.Ready(ctx), s.watch.ready(s.Now()))
 }
 
 // Caller is who asks the service for something: a key that presented its

@@ -17,7 +17,9 @@ type First struct {
 // Start ties the service to its store, and is called once before any other
 // work. In an empty store it makes the first account and a test key; when an
 // earlier Start was killed between the two, the next one goes on. A store that
-// was used with other signing keys is refused: its links would not open here.
+// was used with other signing keys is refused: its links would not open here. So is
+// one whose logs were signed last with a key that is not there, or do not go on
+// from the heads that are remembered of them.
 // Processes that start at once on one store do so one after the other.
 func (s *Service) Start(ctx context.Context) (first *First, err error) {
 	for {
@@ -37,7 +39,14 @@ func (s *Service) Start(ctx context.Context) (first *First, err error) {
 }
 
 func (s *Service) start(ctx context.Context) (*First, error) {
+	lost, err := s.checkLogs(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.adopt(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.acceptLost(ctx, lost); err != nil {
 		return nil, err
 	}
 	accounts, err := s.Accounts(ctx)

@@ -129,6 +129,8 @@ type Reader interface {
 
 	// Unsigned gives the ledgers that have entries beyond their newest checkpoint.
 	Unsigned() ([]LedgerID, error)
+	// Logs says how far each ledger has come.
+	Logs() ([]LogSize, error)
 	// Size is the number of entries of a ledger.
 	Size(l LedgerID) (int64, error)
 	// Leaves gives up to limit sealed entries from seq on, in order.

@@ -102,3 +102,25 @@ func Texts(r io.Reader) iter.Seq2[[]byte, error] {
 		}
 	}
 }
+
+// Newest gives the last checkpoint of each log, by origin, in the file at path.
+// It does not check signatures. What is no checkpoint is left out, such as one
+// that a crash has left half-written.
+func Newest(path string) (map[string]ledger.Checkpoint, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	newest := map[string]ledger.Checkpoint{}
+	for text, err := range Texts(f) {
+		if err != nil {
+			return nil, err
+		}
+		signed, _, _ := bytes.Cut(text, []byte("\n\n"))
+		if c, err := ledger.ParseCheckpoint(string(signed) + "\n"); err == nil {
+			newest[c.Origin] = c
+		}
+	}
+	return newest, nil
+}

@@ -93,7 +93,11 @@ type EntryRef struct {
 
 // LedgerRef is what an entry says of the log itself.
 type LedgerRef struct {
-	Key string `json:"key" doc:"The verifier key from here on, in the text form of C2SP signed-note"`
+	Key     string `json:"key,omitempty" doc:"With ledger.key_rotated: the verifier key from here on, in the text form of C2SP signed-note"`
+	Log     string `json:"log,omitempty" doc:"With ledger.rolled_back: the account and mode of the log that has lost entries"`
+	Size    *int64 `json:"size,omitempty" doc:"With ledger.rolled_back: the number of signed entries that it has"`
+	WasSize *int64 `json:"was_size,omitempty" doc:"With ledger.rolled_back: the number of signed entries that it had"`
+	WasRoot string `json:"was_root,omitempty" doc:"With ledger.rolled_back: the root of the tree over those, in base64"`
 }
 
 // Request is what an entry keeps of the request that asked.

@@ -423,12 +423,18 @@ func unavailable(cause error) error {
 	return sluice.Wrap(sluice.CodeUnavailable, "the folder for the bytes of files cannot be written to", cause)
 }
 
-// diskError gives an error of the disk its class: CodeStorageFull, or none.
+// diskError gives an error of the disk its class: CodeStorageFull, CodeUnavailable
+// when the process has no descriptor left, or none.
 // Errors of the reader given to Put do not pass through here.
 func diskError(doing string, err error) error {
 	err = fmt.Errorf("%s: %w", doing, err)
 	if isFull(err) {
 		return sluice.Wrap(sluice.CodeStorageFull, "the disk that keeps the bytes of files is full", err)
+	}
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		busy := sluice.Wrap(sluice.CodeUnavailable, "too many files are open; ask again in a moment", err)
+		busy.RetryAfter = time.Second
+		return busy
 	}
 	return err
 }

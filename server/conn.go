@@ -5,31 +5,75 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync"
 )
 
 // Listener has the connections that l accepts send a file that is in memory in
 // one call to the system with the head of the answer. It is for the Serve of
 // HTTPServer. Without it answers are the same, and take more calls.
-func Listener(l net.Listener) net.Listener { return listener{l} }
+func Listener(l net.Listener) net.Listener { return &listener{Listener: l} }
 
-type listener struct{ net.Listener }
+// LimitedListener is a Listener that holds at most so many connections of TCP
+// open at once. Others wait until one is closed.
+func LimitedListener(l net.Listener, most int) net.Listener {
+	return &listener{Listener: l, open: make(chan struct{}, most), closed: make(chan struct{})}
+}
 
-func (l listener) Accept() (net.Conn, error) {
+type listener struct {
+	net.Listener
+	open   chan struct{} // holds one for each connection that is open; nil without a limit
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	if l.open != nil {
+		select {
+		case l.open <- struct{}{}:
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
+	}
 	c, err := l.Listener.Accept()
 	if tcp, ok := c.(*net.TCPConn); ok {
-		c = &conn{TCPConn: tcp}
+		return &conn{TCPConn: tcp, listener: l}, nil
 	}
+	l.release()
 	return c, err
+}
+
+func (l *listener) release() {
+	if l.open != nil {
+		<-l.open
+	}
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() {
+		if l.closed != nil {
+			close(l.closed)
+		}
+	})
+	return l.Listener.Close()
 }
 
 // conn is a connection that can hold back the head of an answer until the bytes
 // come that ReadFrom sends. One goroutine at a time writes to it.
 type conn struct {
 	*net.TCPConn
+	listener *listener
+	released sync.Once
+
 	holds bool
 	held  []byte
 	both  [2][]byte // what is held and what follows, while they are sent
 	out   net.Buffers
+}
+
+// Close closes the connection, which makes room for another.
+func (c *conn) Close() error {
+	c.released.Do(c.listener.release)
+	return c.TCPConn.Close()
 }
 
 type connKey struct{}

@@ -48,6 +48,17 @@ func newMetrics() *metrics {
 	return m
 }
 
+// watch adds how far the signing of the logs is behind.
+func (m *metrics) watch(state func() sluice.LogState) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_unsigned_entries", Help: "Entries of all logs that no checkpoint covers yet.",
+		}, func() float64 { return float64(state().Unsigned) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_unsigned_seconds", Help: "The longest that a log with such entries has got no checkpoint, as far as this process saw.",
+		}, func() float64 { return state().Behind.Seconds() }))
+}
+
 // classes are the classes of status codes; the first is that of a request
 // which was not answered.
 var classes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}

@@ -99,6 +99,7 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 	if public, err := url.Parse(svc.PublicURL()); err == nil {
 		s.publicPath, s.secure = public.EscapedPath(), public.Scheme == "https"
 	}
+	s.metrics.watch(svc.LogState)
 	s.exposition = s.Metrics()
 	s.api = newAPI(s)
 	for _, rt := range s.routes() {

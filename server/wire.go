@@ -138,6 +138,9 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	if e.Handover != "" {
 		out.Ledger = &api.LedgerRef{Key: e.Handover}
 	}
+	if p := e.Rollback; p != nil {
+		out.Ledger = &api.LedgerRef{Log: p.Log, Size: &p.Size, WasSize: &p.WasSize, WasRoot: p.WasRoot}
+	}
 	if d := e.Delivery; d != nil {
 		out.Delivery = &api.Delivery{Mode: string(d.Mode), Status: d.Status}
 		if d.Sent != nil {

@@ -35,7 +35,8 @@ var sqliteDialect = dialect{
 }
 
 // OpenSQLite opens the database in a file, which it makes when there is none,
-// readable by its owner only. Several processes of one machine may share it.
+// readable by its owner only. Several processes of one machine may share it. A
+// file that is replaced or removed meanwhile is noticed: see Lost.
 // A schema newer than this binary knows is refused.
 func OpenSQLite(path string, opts Options) (*Store, error) {
 	return openSQLite(path, opts, maxGroup, 5*time.Second)
@@ -58,7 +59,10 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 	if err != nil {
 		return nil, err
 	}
-	file.Close()
+	opened, err := file.Stat()
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
 
 	if err := migrateSQLite(path, opts.Log); err != nil {
 		return nil, err
@@ -83,6 +87,7 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 	d := sqliteDialect
 	d.scrub, d.committed, d.close = m.scrub, m.note, m.close
 	s := newStore(d, db, readDB, runtime.GOMAXPROCS(0), group, wait, opts)
+	s.file = watchFile(path, opened)
 	// A first look makes the files that even reading needs, while there is room.
 	err = s.View(context.Background(), func(r sluice.Reader) error {
 		_, err := r.SigningKeys()

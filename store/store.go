@@ -90,6 +90,8 @@ type Store struct {
 	readers chan *conn    // nil stands for one that is not open
 	ledgers sync.Map      // sluice.LedgerID to int64: the ids of committed ledgers, which never change
 
+	file *fileWatch // nil: the database is not a file
+
 	mu       sync.RWMutex
 	closed   bool
 	inflight sync.WaitGroup
@@ -143,6 +145,9 @@ func (s *Store) enter() (leave func(), err error) {
 	if s.closed {
 		return nil, s.coded(sluice.CodeUnavailable, errors.New("the store is closed"))
 	}
+	if err := s.Err(); err != nil {
+		return nil, s.coded(sluice.CodeUnavailable, err)
+	}
 	s.inflight.Add(1)
 	return s.inflight.Done, nil
 }
@@ -159,6 +164,9 @@ func (s *Store) Close() error {
 	s.inflight.Wait()
 	close(s.queue)
 	var err error
+	if s.file != nil {
+		s.file.close()
+	}
 	if s.dialect.close != nil {
 		err = s.dialect.close()
 	}

@@ -18,6 +18,14 @@ func (r *reader) Unsigned() ([]sluice.LedgerID, error) {
 	return many(r, ledgerFields, "SELECT account, mode FROM ledger WHERE next > signed")
 }
 
+func logFields(l *sluice.LogSize) []any {
+	return append(ledgerFields(&l.Ledger), (*integer)(&l.Size), (*integer)(&l.Signed))
+}
+
+func (r *reader) Logs() ([]sluice.LogSize, error) {
+	return many(r, logFields, "SELECT account, mode, next, signed FROM ledger ORDER BY id")
+}
+
 func (r *reader) Size(l sluice.LedgerID) (size int64, err error) {
 	if r.group != nil {
 		h, err := r.headOf(l)

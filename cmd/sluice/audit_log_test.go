@@ -722,6 +722,9 @@ func TestRewrittenLog(t *testing.T) {
 			if err := os.CopyFS(forged, os.DirFS(old)); err != nil {
 				t.Fatal(err)
 			}
+			if err := os.Chmod(filepath.Join(forged, secretsName), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			p := startLog(t, forged)
 			makeEntries(t, forged, "forged", c.entries)
 			awaitCheckpoint(t, p, 4+c.entries)

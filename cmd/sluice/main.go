@@ -34,11 +34,30 @@ type commands struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// A second signal ends the program at once.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(untilSignal(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// untilSignal gives a context that ends with the first signal to stop. The
+// second ends the program at once. Under nohup a hangup stays ignored.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		stop = append(stop, syscall.SIGHUP)
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, stop...)
+	go func() {
+		<-signals
+		cancel()
+		// Not left to what the signal did before: a shell that starts a program in
+		// the background has it ignore an interrupt.
+		if second, ok := (<-signals).(syscall.Signal); ok {
+			os.Exit(128 + int(second))
+		}
+		os.Exit(exitFailed)
+	}()
+	return ctx
 }
 
 // run does what main does with everything that comes from the process given.

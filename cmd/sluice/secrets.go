@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"sluice"
 	"sluice/ledger"
@@ -61,6 +63,9 @@ func (s secrets) keys(c *sluice.Config) error {
 // With create it makes them when there is no such file: whole and durable, or
 // not at all.
 func loadSecrets(path string, create bool, c *sluice.Config) error {
+	if err := checkMode(path, c.Log); err != nil {
+		return fmt.Errorf("secrets %s: %w", path, err)
+	}
 	s, err := readSecrets(path)
 	if errors.Is(err, fs.ErrNotExist) && create {
 		s, err = createSecrets(path)
@@ -73,6 +78,22 @@ func loadSecrets(path string, create bool, c *sluice.Config) error {
 	}
 	if err != nil {
 		return fmt.Errorf("secrets %s: %w", path, err)
+	}
+	return nil
+}
+
+// checkMode refuses a file of secrets that any user of this machine can read or
+// change, and warns of one that a group can read. Windows has no such modes.
+func checkMode(path string, log *slog.Logger) error {
+	info, err := os.Stat(path)
+	if err != nil || runtime.GOOS == "windows" {
+		return nil // reading it tells what is wrong
+	}
+	switch mode := info.Mode().Perm(); {
+	case mode&0o027 != 0:
+		return fmt.Errorf("its mode %04o lets others read or change it: chmod 600 it, and think of it as known", mode)
+	case mode&0o040 != 0 && log != nil:
+		log.Warn("a group can read the secrets", "file", path, "mode", fmt.Sprintf("%04o", mode))
 	}
 	return nil
 }

@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -40,6 +43,8 @@ type serveCommand struct {
 	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
 	Compat          string         `help:"Vendors whose APIs are served beside the native one; write none to serve no other." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	Heads           string         `help:"File in which this process keeps the newest signed head of each log; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
+	AcceptRollback  bool           `help:"Start once on a database that lacks what was signed, as after the restore of an older backup, and record that in the log." env:"-"`
 	anchorFlags
 }
 
@@ -76,6 +81,8 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	for _, w := range out.warnings {
 		log.Warn(w)
 	}
+	// A log whose reader has gone is no reason to end.
+	signal.Ignore(syscall.SIGPIPE)
 	// The port is taken before anything is made, so that a start that fails
 	// for want of it prints no key.
 	listener, err := listen(s.Listen, "--listen")
@@ -87,7 +94,12 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	s.warn(config.PublicURL, log)
 	outlets, err := s.outlets(ctx)
+	if err != nil {
+		return err
+	}
+	heads, err := s.remembered(&config)
 	if err != nil {
 		return err
 	}
@@ -96,10 +108,19 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	first, err := i.service.Start(ctx)
-	if err == nil {
-		err = s.serve(ctx, i, outlets, listener, first, log, out)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) { // asked to stop before it served
+		return i.close()
 	}
-	return errors.Join(err, i.close())
+	if errors.Is(err, sluice.ErrRolledBack) {
+		err = fmt.Errorf("%w; put back the database that belongs here, or, if an older one was restored on purpose, start once with --accept-rollback", err)
+	}
+	if err == nil {
+		err = s.serve(ctx, i, heads, outlets, listener, first, log, out)
+	}
+	if err = errors.Join(err, i.close()); err == nil {
+		log.Info("stopped")
+	}
+	return err
 }
 
 func prefixes(networks []proxyNetwork) (all []netip.Prefix) {
@@ -223,7 +244,31 @@ func parseCompat(text string) (doors []compat.Door, err error) {
 	return doors, nil
 }
 
-func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
+// warn tells of flags that make a server believe or show more than was meant.
+func (s *serveCommand) warn(public string, log *slog.Logger) {
+	for _, p := range s.TrustedProxies {
+		bits, small := p.Bits(), 16
+		if p.Addr().Is4In6() {
+			bits -= 96
+		}
+		if p.Addr().Unmap().Is4() {
+			small = 8
+		}
+		if bits < small && !p.Addr().IsPrivate() {
+			log.Warn("--trusted-proxies has a network of strangers: whoever is in it can claim any address, and links that are bound to addresses open for them",
+				"network", p.String())
+		}
+	}
+	u, err := url.Parse(public)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
+		return
+	}
+	if at, err := netip.ParseAddr(u.Hostname()); err != nil || !at.IsLoopback() {
+		log.Warn("--public-url is http: links and API keys pass in the clear; use https, with a proxy in front", "host", u.Host)
+	}
+}
+
+func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsFile, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
 	doors, err := parseCompat(s.Compat)
 	if err != nil {
 		return err
@@ -251,8 +296,12 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, outlets []out
 	var kept sync.WaitGroup
 	kept.Go(func() { keep(background, i.store, i.service, log) })
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
-	defer func() { stopBackground(); kept.Wait() }()
-	err = untilStopped(ctx, srv.HTTPServer(s.Listen), server.Listener(l), log)
+	kept.Go(func() { heads.keep(background, i.service, log) })
+	defer func() { stopBackground(); kept.Wait(); heads.last(log) }()
+	err = untilStopped(ctx, srv.HTTPServer(s.Listen), server.LimitedListener(l, connections()), i.store.Lost(), log)
+	if lost := i.store.Err(); lost != nil {
+		return errors.Join(err, lost) // nothing can be committed any more
+	}
 	return errors.Join(err, flush(ctx, i.service))
 }
 
@@ -291,13 +340,16 @@ func (s *serveCommand) serveMetrics(srv *server.Server, log *slog.Logger) (stop 
 }
 
 // untilStopped serves until ctx ends, and then until what has begun is
-// finished, or stopGrace is over.
-func untilStopped(ctx context.Context, hs *http.Server, l net.Listener, log *slog.Logger) error {
+// finished, or stopGrace is over. When the store is lost, it ends at once.
+func untilStopped(ctx context.Context, hs *http.Server, l net.Listener, lost <-chan struct{}, log *slog.Logger) error {
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(l) }()
 	select {
 	case err := <-failed:
 		return err
+	case <-lost:
+		log.Error("the database file was replaced or removed; stopping at once")
+		return hs.Close()
 	case <-ctx.Done():
 	}
 	log.Info("stopping", "grace", stopGrace.String())
@@ -309,3 +361,6 @@ func untilStopped(ctx context.Context, hs *http.Server, l net.Listener, log *slo
 	}
 	return nil
 }
+
+// maxConnections bounds the connections of a server whatever the system allows.
+const maxConnections = 1 << 20

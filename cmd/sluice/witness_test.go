@@ -195,6 +195,9 @@ func TestWitness(t *testing.T) {
 			if err := os.CopyFS(forged, os.DirFS(old)); err != nil {
 				t.Fatal(err)
 			}
+			if err := os.Chmod(filepath.Join(forged, secretsName), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			path, err := binary()
 			if err != nil {
 				t.Fatal(err)

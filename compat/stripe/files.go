@@ -112,6 +112,7 @@ func getContents(c compat.Call) error {
 func listFiles(c compat.Call) error {
 	p := query(c)
 	span, filter, ex := p.span(), sluice.FileFilter{Created: p.created()}, p.expand("files")
+	p.bound(span, "file", ex["data"])
 	if filter.Purpose = p.text("purpose"); filter.Purpose != "" {
 		p.purpose(c, filter.Purpose)
 	}

@@ -149,6 +149,7 @@ func (p params) change(ch *sluice.LinkChange) {
 func listLinks(c compat.Call) error {
 	p := query(c)
 	span, ex := p.span(), p.expand("links")
+	p.bound(span, "file_link", ex["data"])
 	filter := sluice.LinkFilter{FileID: p.text("file"), Created: p.created(), Over: p.flag("expired", "expired")}
 	if err := p.done(); err != nil {
 		return err

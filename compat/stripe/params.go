@@ -145,6 +145,32 @@ func (p params) expand(of string) expansion {
 	return all
 }
 
+// maxObjects is how many objects a list may hold, those within others included.
+const maxObjects = 2_000
+
+// bound refuses a list of a kind that could hold too many objects.
+func (p params) bound(s compat.Span, of string, ex expansion) {
+	each := objects(of, ex)
+	if most := maxObjects / each; s.Limit > most {
+		p.invalid.Add("limit", "invalid", "with this expand, limit is at most %d", most)
+	}
+}
+
+// objects is how many objects one of a kind holds at most, itself included.
+func objects(of string, ex expansion) int {
+	n := 1
+	for member, kind := range kinds[of].next {
+		inner, expanded := ex[member]
+		switch {
+		case of == "links":
+			return shownLinks * objects(kind, inner)
+		case expanded || !kinds[of].id[member]:
+			n += objects(kind, inner)
+		}
+	}
+	return n
+}
+
 func clip(s string) string {
 	if len(s) > 64 {
 		s = strings.ToValidUTF8(s[:64], "")

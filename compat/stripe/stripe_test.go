@@ -215,6 +215,9 @@ func TestBadInput(t *testing.T) {
 		{"GET /v1/files/" + file + "?expand[]=links", "", 400, "", "expand"},
 		{"GET /v1/files/" + file + "?expand[]=links.data", "", 400, "", "expand"},
 		{"GET /v1/files/" + file + "?expand[]=", "", 400, "", "expand"},
+		{"GET /v1/files?limit=100&expand[]=data.links.data.file", "", 400, "", "limit"},
+		{"GET /v1/files?limit=17&expand[]=data.links.data.file", "", 400, "", "limit"},
+		{"GET /v1/files?expand[]=data.links.data.file&expand[]=data.links.data.file&limit=50", "", 400, "", "limit"},
 		{"GET /v1/files?limit=0", "", 400, "parameter_invalid_integer", "limit"},
 		{"GET /v1/files?limit=101", "", 400, "parameter_invalid_integer", "limit"},
 		{"GET /v1/files?limit=ten", "", 400, "parameter_invalid_integer", "limit"},
@@ -657,4 +660,15 @@ func TestUpdates(t *testing.T) {
 	}
 	c.do(t, "POST", path, "expires_at=1772800000").fails(t, 400, invalid, "", "")
 	c.do(t, "POST", path, "metadata[a]=1").fails(t, 400, invalid, "", "")
+}
+
+// Lists that hold few objects are answered, however they are expanded.
+func TestExpandedListsAreBounded(t *testing.T) {
+	c := newClient(t)
+	for _, path := range []string{
+		"/v1/files?limit=100", "/v1/files?expand[]=data.links.data.file", "/v1/files?limit=16&expand[]=data.links.data.file",
+		"/v1/file_links?limit=100&expand[]=data.file",
+	} {
+		c.do(t, "GET", path, "").ok(t)
+	}
 }

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Secrets that other users of the machine can read or change are refused, and
+// those that a group can read are warned of.
+func TestExposedSecrets(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	startServer(t, data).stop()
+	path := filepath.Join(data, secretsName)
+	for _, mode := range []os.FileMode{0o604, 0o666, 0o602, 0o620, 0o644} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if said := refusedStart(t, data); !strings.Contains(said, "chmod 600") {
+			t.Errorf("with mode %o it says %q", mode, said)
+		}
+	}
+	for mode, warns := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o440: true} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		stderr := filepath.Join(t.TempDir(), "stderr")
+		startServerTo(t, stderr, data).stop()
+		if said, err := os.ReadFile(stderr); err != nil || strings.Contains(string(said), "level=WARN") != warns {
+			t.Errorf("with mode %o it says %s, %v", mode, said, err)
+		}
+	}
+}
+
+// What makes a server believe or show more than was meant is warned of.
+func TestExposedFlags(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags []string
+		warns string
+	}{
+		"everybody a proxy":  {[]string{"--trusted-proxies", "0.0.0.0/0,::/0"}, "trusted-proxies"},
+		"half the world":     {[]string{"--trusted-proxies", "128.0.0.0/1"}, "trusted-proxies"},
+		"IPv4 written as v6": {[]string{"--trusted-proxies", "::ffff:0.0.0.0/96"}, "trusted-proxies"},
+		"links in the clear": {[]string{"--public-url", "http://files.example.com"}, "public-url"},
+		"one proxy":          {[]string{"--trusted-proxies", "127.0.0.1/32,10.0.0.0/8,fd00::/8"}, ""},
+		"this machine":       {[]string{"--public-url", "http://localhost:8080"}, ""},
+		"this address":       {[]string{"--public-url", "http://[::1]:8080"}, ""},
+		"TLS":                {[]string{"--public-url", "https://files.example.com"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stderr := filepath.Join(t.TempDir(), "stderr")
+			p := startServerTo(t, stderr, filepath.Join(t.TempDir(), "data"), c.flags...)
+			if res, err := http.Get(p.url + "/healthz"); err != nil || res.StatusCode != http.StatusOK {
+				t.Errorf("%v, %v", res, err)
+			}
+			p.stop()
+			said, err := os.ReadFile(stderr)
+			if err != nil || strings.Contains(string(said), "level=WARN") != (c.warns != "") || !strings.Contains(string(said), c.warns) {
+				t.Errorf("it says %s, %v", said, err)
+			}
+		})
+	}
+}

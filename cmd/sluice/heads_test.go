@@ -1,0 +1,228 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite"
+)
+
+// signedUp uploads a file, and waits until every entry is under a checkpoint.
+// It gives the number of checkpoints.
+func signedUp(t *testing.T, p *process, key, data string) (checkpoints int) {
+	t.Helper()
+	c := &crashClients{key: key, http: http.DefaultClient}
+	if _, err := c.upload(p.url, []byte("a file")); err != nil {
+		t.Fatal(err)
+	}
+	db := openDatabase(t, data)
+	eventually(t, func() error {
+		var unsigned int
+		err := db.QueryRow("SELECT (SELECT count(*) FROM ledger WHERE next > signed), (SELECT count(*) FROM checkpoint)").Scan(&unsigned, &checkpoints)
+		if err == nil && unsigned > 0 {
+			err = fmt.Errorf("%d logs are not signed", unsigned)
+		}
+		return err
+	})
+	return checkpoints
+}
+
+func openDatabase(t *testing.T, data string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, databaseName)+"?_pragma=busy_timeout(20000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func change(t *testing.T, data string, statements ...string) {
+	t.Helper()
+	db := openDatabase(t, data)
+	for _, statement := range statements {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// cut takes the newest checkpoints and entries of each log out of the
+// database: what whoever can write to it can do without any secret.
+var cut = []string{
+	"DELETE FROM checkpoint WHERE size > (SELECT min(size) FROM checkpoint AS c WHERE c.ledger = checkpoint.ledger)",
+	"DELETE FROM batch WHERE first >= (SELECT max(size) FROM checkpoint AS c WHERE c.ledger = batch.ledger)",
+	"UPDATE ledger SET signed = (SELECT max(size) FROM checkpoint AS c WHERE c.ledger = ledger.id) WHERE signed > 0",
+	"UPDATE ledger SET next = signed WHERE signed > 0",
+}
+
+// refusedStart starts a server that must not start, and gives what it says.
+func refusedStart(t *testing.T, data string, flags ...string) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := newServe(path, data, nil, flags...)
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	eventually(t, func() error {
+		said, err := os.ReadFile(stderr.Name())
+		if err == nil && len(ended) == 0 && !strings.Contains(string(said), "msg=listening") {
+			err = fmt.Errorf("neither refused nor listening")
+		}
+		return err
+	})
+	cmd.Process.Kill()
+	<-ended
+	said, err := os.ReadFile(stderr.Name())
+	if err != nil || cmd.ProcessState.ExitCode() != exitFailed {
+		t.Fatalf("it started, or ended otherwise (%v, %v): %s", cmd.ProcessState, err, said)
+	}
+	return string(said)
+}
+
+// A log that was cut short with SQL alone is not signed on: the heads beside
+// the secrets tell of it. An operator who restored an older database says so.
+func TestCutLogIsRefused(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	anchored := filepath.Join(t.TempDir(), "anchor.txt")
+	p := startServer(t, data, "--anchor", "file:"+anchored)
+	key := p.key
+	for signedUp(t, p, key, data) < 4 {
+	}
+	p.stop()
+	change(t, data, cut...)
+	said := refusedStart(t, data)
+	for _, want := range []string{"--accept-rollback", "secrets.json.heads", "/test"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q does not say %q", said, want)
+		}
+	}
+
+	// Without the heads, the anchor knows.
+	if err := os.Remove(filepath.Join(data, "secrets.json.heads")); err != nil {
+		t.Fatal(err)
+	}
+	if said := refusedStart(t, data, "--anchor", "file:"+anchored); !strings.Contains(said, anchored) {
+		t.Errorf("%q does not name the anchor", said)
+	}
+
+	p = startServer(t, data, "--accept-rollback", "--anchor", "file:"+anchored)
+	c := &crashClients{key: key, http: http.DefaultClient}
+	var list struct {
+		Data []struct {
+			Ledger struct {
+				Size    *int64
+				WasSize *int64 `json:"was_size"`
+				WasRoot string `json:"was_root"`
+			}
+		}
+	}
+	if err := c.do("GET", p.url+"/v1/audit_entries?action=ledger.rolled_back", nil, "", http.StatusOK, &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Data) != 1 || list.Data[0].Ledger.WasSize == nil || *list.Data[0].Ledger.Size >= *list.Data[0].Ledger.WasSize || list.Data[0].Ledger.WasRoot == "" {
+		t.Errorf("the log does not tell what was lost: %+v", list)
+	}
+	signedUp(t, p, key, data)
+	p.stop()
+	p = startServer(t, data) // it has been accepted once and for all
+	signedUp(t, p, key, data)
+	p.stop()
+}
+
+// A log that was rewritten with SQL alone, up to the root of its newest
+// checkpoint, is not signed on either.
+func TestForgedRootIsRefused(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startServer(t, data)
+	signedUp(t, p, p.key, data)
+	p.stop()
+	change(t, data, "UPDATE checkpoint SET root = zeroblob(32)")
+	if said := refusedStart(t, data); !strings.Contains(said, "not what was signed") {
+		t.Errorf("it says %q", said)
+	}
+	if err := os.Remove(filepath.Join(data, "secrets.json.heads")); err != nil {
+		t.Fatal(err)
+	}
+	if said := refusedStart(t, data); !strings.Contains(said, "not what was signed") {
+		t.Errorf("without heads it says %q", said)
+	}
+}
+
+// A kill between a checkpoint and its head does no harm.
+func TestHeadsSurviveKill(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	key := ""
+	for range 5 {
+		p := startServer(t, data)
+		if key == "" {
+			key = p.key
+		}
+		signedUp(t, p, key, data)
+		p.kill()
+	}
+}
+
+// While it runs, too, a server notices that its log was cut: it is not ready,
+// and signs nothing.
+func TestCutLogUnderneath(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startServer(t, data)
+	for signedUp(t, p, p.key, data) < 4 {
+	}
+	change(t, data, cut[0], cut[2])
+	eventually(t, func() error { return notReady(p) })
+}
+
+func notReady(p *process) error {
+	res, err := http.Get(p.url + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusServiceUnavailable {
+		return fmt.Errorf("readyz: %s", res.Status)
+	}
+	return nil
+}
+
+// A ledger key that is not the one that signed a log last is refused: without
+// it nothing would be signed any more.
+func TestForeignLedgerKey(t *testing.T) {
+	data, other := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "other")
+	p := startServer(t, data)
+	signedUp(t, p, p.key, data)
+	p.stop()
+	startServer(t, other).stop()
+	out, err := exec.Command("jq", "-s", "{signing_keys: .[0].signing_keys, ledger_keys: .[1].ledger_keys}",
+		filepath.Join(data, secretsName), filepath.Join(other, secretsName)).Output()
+	if err != nil {
+		t.Skip("jq is not installed")
+	}
+	if err := os.WriteFile(filepath.Join(data, secretsName), out, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := refusedStart(t, data); !strings.Contains(said, "the secrets hold no key that signed") {
+		t.Errorf("it says %q", said)
+	}
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A hangup ends the server as SIGTERM does: transfers end first, and the last
+// line says that it has ended.
+func TestHangupStopsInOrder(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			stderr := filepath.Join(t.TempDir(), "stderr")
+			p := startServerTo(t, stderr, filepath.Join(t.TempDir(), "data"))
+			body, ended := slowUpload(t, p)
+			p.cmd.Process.Signal(sig)
+			eventually(t, func() error { return says(stderr, "msg=stopping") })
+			body.Close()
+			if status := <-ended; status != "201 Created" {
+				t.Errorf("the upload under way: %s", status)
+			}
+			if code := p.ended(t); code != 0 {
+				t.Errorf("it ended with %d", code)
+			}
+			said, err := os.ReadFile(stderr)
+			lines := strings.Split(strings.TrimSpace(string(said)), "\n")
+			if last := lines[len(lines)-1]; err != nil || !strings.Contains(last, "msg=stopped") {
+				t.Errorf("the last line is %q, %v", last, err)
+			}
+		})
+	}
+}
+
+// A second signal ends the server at once, with an upload under way.
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(sig.String(), func(t *testing.T) {
+			stderr := filepath.Join(t.TempDir(), "stderr")
+			p := startServerTo(t, stderr, filepath.Join(t.TempDir(), "data"))
+			slowUpload(t, p)
+			p.cmd.Process.Signal(sig)
+			eventually(t, func() error { return says(stderr, "msg=stopping") })
+			second := time.Now()
+			p.cmd.Process.Signal(sig)
+			p.ended(t)
+			if took := time.Since(second); took > 10*time.Second { // of a grace of thirty
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+// A log whose reader has gone ends nothing.
+func TestLogWithoutReader(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := newServe(path, data, writer)
+	cmd.Stderr = writer
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: cmd}
+	t.Cleanup(p.kill)
+	writer.Close()
+	for lines := bufio.NewScanner(reader); p.url == "" && lines.Scan(); {
+		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+			p.url = "http://" + m[1]
+		}
+	}
+	reader.Close()
+	for range 3 { // each is a line in the log
+		res, err := http.Get(p.url + "/l/unknown")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	}
+	if code := p.stop(); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+}
+
+// Also where the shell that started it in the background has it ignore interrupts.
+func TestSecondInterruptInBackground(t *testing.T) {
+	signal.Ignore(syscall.SIGINT) // which the server inherits
+	stderr := filepath.Join(t.TempDir(), "stderr")
+	p := startServerTo(t, stderr, filepath.Join(t.TempDir(), "data"))
+	signal.Reset(syscall.SIGINT)
+	slowUpload(t, p)
+	p.cmd.Process.Signal(syscall.SIGINT)
+	eventually(t, func() error { return says(stderr, "msg=stopping") })
+	second := time.Now()
+	p.cmd.Process.Signal(syscall.SIGINT)
+	p.ended(t)
+	if took := time.Since(second); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func says(path, text string) error {
+	said, err := os.ReadFile(path)
+	if err == nil && !strings.Contains(string(said), text) {
+		err = fmt.Errorf("it does not say %q: %s", text, said)
+	}
+	return err
+}
+
+// slowUpload begins an upload that ends when its body is closed. The server
+// has begun to read it when slowUpload returns.
+func slowUpload(t *testing.T, p *process) (body io.Closer, ended <-chan string) {
+	t.Helper()
+	begin := "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\ngeneric\r\n--b\r\n" +
+		"Content-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\n" +
+		strings.Repeat("x", 24<<20) // more than the buffers of both sockets hold: it is being read
+	end := "\r\n--b--\r\n"
+	from, to := io.Pipe()
+	r, err := http.NewRequest("POST", p.url+"/v1/files", from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ContentLength = int64(len(begin + end))
+	r.Header.Set("Authorization", "Bearer "+p.key)
+	r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+	status := make(chan string, 1)
+	go func() {
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			status <- err.Error()
+			return
+		}
+		res.Body.Close()
+		status <- res.Status
+	}()
+	io.WriteString(to, begin)
+	t.Cleanup(func() { to.Close() })
+	return closer(func() error {
+		io.WriteString(to, end)
+		return to.Close()
+	}), status
+}
+
+type closer func() error
+
+func (c closer) Close() error { return c() }
