@@ -24,6 +24,8 @@ import (
 //  5. Keys are ids of Sluice's own making, never a user's. A key that is none
 //     is refused before anything is touched. Missing is CodeNotFound; Remove
 //     of what is missing succeeds.
+//  6. A place belongs to at most one installation: to the first that claims
+//     it. The marker of the claim is none of the keys.
 //
 // A full disk is CodeStorageFull; an error of the reader given to Put is
 // returned as it came.
@@ -43,6 +45,15 @@ type Blobs interface {
 	Sweep(ctx context.Context, before time.Time) (int, error)
 	// Ready says whether a Put could succeed now: an error is what to show.
 	Ready(ctx context.Context) error
+
+	// Owner gives the id of the installation that claimed this place, "" when
+	// none did.
+	Owner(ctx context.Context) (id string, err error)
+	// Claim makes an installation the owner of this place, durably. Of several
+	// that claim it at once, one succeeds. A place that another owns is
+	// CodeConflict; the owner may claim it again. An id has 1 to 64 letters and
+	// digits; any other is CodeValidation.
+	Claim(ctx context.Context, id string) error
 }
 
 // Presigner is what Blobs may be besides: bytes that clients fetch from where

@@ -20,6 +20,8 @@ type First struct {
 // was used with other signing keys is refused: its links would not open here. So is
 // one whose logs were signed last with a key that is not there, or do not go on
 // from the heads that are remembered of them.
+// Blobs of another installation are refused, and so are blobs that nobody has
+// claimed where the store knows no file: a sweep would take them all for orphans.
 // Processes that start at once on one store do so one after the other.
 func (s *Service) Start(ctx context.Context) (first *First, err error) {
 	for {
@@ -39,6 +41,9 @@ func (s *Service) Start(ctx context.Context) (first *First, err error) {
 }
 
 func (s *Service) start(ctx context.Context) (*First, error) {
+	if err := s.claimBlobs(ctx); err != nil {
+		return nil, err
+	}
 	lost, err := s.checkLogs(ctx)
 	if err != nil {
 		return nil, err
@@ -54,6 +59,43 @@ func (s *Service) start(ctx context.Context) (*First, error) {
 		return nil, err
 	}
 	return s.firstKey(ctx, accounts[0])
+}
+
+// claimBlobs sees that the blobs and the records are of one installation.
+func (s *Service) claimBlobs(ctx context.Context) error {
+	var id string
+	var files bool
+	err := s.store.View(ctx, func(r Reader) (err error) {
+		if id, err = r.Installation(); err != nil {
+			return err
+		}
+		files, err = r.AnyFile()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	owner, err := s.blobs.Owner(ctx)
+	switch {
+	case err != nil || owner == id:
+		return err
+	case owner != "":
+		return Errorf(CodeConflict, "the stored files belong to installation %s, and this database to installation %s; "+
+			"put back the database of these files from a backup, or choose an empty place for the files", owner, id)
+	}
+	if !files {
+		if err := s.requireNoBlobs(ctx); err != nil {
+			return err
+		}
+	}
+	return s.blobs.Claim(ctx, id)
+}
+
+func (s *Service) requireNoBlobs(ctx context.Context) error {
+	return s.blobs.Walk(ctx, func(key string, _ time.Time) error {
+		return Errorf(CodeConflict, "this database knows no file, and files are stored already (%s is one); "+
+			"put back the database of these files from a backup, or choose an empty place for the files", key)
+	})
 }
 
 // adopt makes the first account where there is none, and notes the signing

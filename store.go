@@ -96,6 +96,9 @@ func Foreseen(ctx context.Context) (link string) {
 type Reader interface {
 	// Accounts gives every account, oldest first.
 	Accounts() ([]Account, error)
+	// Installation gives the random id of the installation whose records these
+	// are. A new database has a new one; a copy of a database has the same.
+	Installation() (string, error)
 	// SigningKeys gives the ids of the signing keys that this database has
 	// been used with, oldest first.
 	SigningKeys() ([]string, error)
@@ -111,6 +114,11 @@ type Reader interface {
 	Files(ledger LedgerID, filter FileFilter, page Page) (List[File], error)
 	// ActiveFile reports whether a file with this id has bytes, in any ledger.
 	ActiveFile(id string) (bool, error)
+	// AnyFile reports whether any ledger has a file, active or deleted.
+	AnyFile() (bool, error)
+	// KnownFiles gives those of up to 500 ids that are files, in any ledger, and
+	// whether each is active. The ids of no file are left out.
+	KnownFiles(ids []string) (active map[string]bool, err error)
 
 	// ExpiredFiles gives up to limit active files of any ledger whose time of
 	// retention has passed and that are not held, longest expired first.

@@ -44,6 +44,8 @@ func testBlobs(t *testing.T, open func(t *testing.T) sluice.Blobs) {
 		{"sweeps no blob and no put under way", testSweepSpares},
 		{"refuses hostile keys", testHostileKeys},
 		{"is ready", testReady},
+		{"is claimed by one installation", testClaim},
+		{"lets one of many claim", testClaims},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
@@ -634,4 +636,54 @@ func testReady(t *testing.T, b sluice.Blobs) {
 		t.Errorf("Ready: %v", err)
 	}
 	wantKeys(t, b, testKey(1))
+}
+
+func testClaim(t *testing.T, b sluice.Blobs) {
+	wantOwner(t, b, "")
+	for _, id := range []string{"", "a b", "../x", strings.Repeat("a", 65), "é"} {
+		wantCode(t, "Claim of "+id, b.Claim(t.Context(), id), sluice.CodeValidation)
+	}
+	wantOwner(t, b, "")
+	put(t, b, testKey(1), content(1, 10))
+	for range 2 {
+		if err := b.Claim(t.Context(), "0123456789abcdef"); err != nil {
+			t.Fatalf("Claim: %v", err)
+		}
+		wantOwner(t, b, "0123456789abcdef")
+	}
+	wantCode(t, "Claim of a place that is another's", b.Claim(t.Context(), "another"), sluice.CodeConflict)
+	wantOwner(t, b, "0123456789abcdef")
+	wantKeys(t, b, testKey(1))
+	if n, err := b.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
+		t.Errorf("Sweep after a Claim: %d, %v", n, err)
+	}
+	wantOwner(t, b, "0123456789abcdef")
+}
+
+func testClaims(t *testing.T, b sluice.Blobs) {
+	var all sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		all.Go(func() { errs[i] = b.Claim(t.Context(), fmt.Sprint("claimant", i)) })
+	}
+	all.Wait()
+	winners := 0
+	for i, err := range errs {
+		if err == nil {
+			winners++
+			wantOwner(t, b, fmt.Sprint("claimant", i))
+			continue
+		}
+		wantCode(t, "a lost Claim", err, sluice.CodeConflict)
+	}
+	if winners != 1 {
+		t.Errorf("%d of many claims succeeded, want 1", winners)
+	}
+}
+
+func wantOwner(t *testing.T, b sluice.Blobs, want string) {
+	t.Helper()
+	if owner, err := b.Owner(t.Context()); owner != want || err != nil {
+		t.Errorf("Owner gives %q, %v, want %q", owner, err, want)
+	}
 }

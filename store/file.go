@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"sluice"
@@ -144,6 +145,41 @@ func (r *reader) ActiveFile(id string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+func (r *reader) AnyFile() (bool, error) {
+	var one int64
+	err := r.one([]any{&one}, "SELECT 1 FROM file LIMIT 1")
+	if err == errNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (r *reader) KnownFiles(ids []string) (map[string]bool, error) {
+	known := make(map[string]bool, len(ids))
+	if ids = texts(ids); len(ids) == 0 {
+		return known, nil
+	}
+	var in strings.Builder
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+		if i > 0 {
+			in.WriteString(", ")
+		}
+		in.WriteString(r.store.placeholder(i + 1))
+	}
+	type row struct {
+		id      string
+		deleted moment
+	}
+	rows, err := many(r, func(f *row) []any { return []any{&f.id, &f.deleted} },
+		"SELECT id, deleted FROM file WHERE id IN ("+in.String()+")", args...)
+	for _, f := range rows {
+		known[f.id] = time.Time(f.deleted).IsZero()
+	}
+	return known, err
 }
 
 func (r *reader) ExpiredFiles(now time.Time, limit int) ([]sluice.File, error) {

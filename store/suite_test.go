@@ -1060,7 +1060,18 @@ func testDeleteFile(t *testing.T, db database) {
 	if !active("file_1") || active("file_3") {
 		t.Error("ActiveFile is wrong about a file that is, or one that is not")
 	}
+	if any := read(t, s, func(r sluice.Reader) (bool, error) { return r.AnyFile() }); !any {
+		t.Error("AnyFile knows of none")
+	}
 	update(t, s, live, func(tx sluice.Tx) error { return tx.DeleteFile("file_1", deleted, newEntry(live)) })
+	known := read(t, s, func(r sluice.Reader) (map[string]bool, error) {
+		return r.KnownFiles([]string{"file_1", "file_2", "file_3", "file\x00"})
+	})
+	wantEqual(t, known, map[string]bool{"file_1": false, "file_2": true})
+	installation := func(r sluice.Reader) (string, error) { return r.Installation() }
+	if id := read(t, s, installation); len(id) != 32 || id != read(t, s, installation) {
+		t.Errorf("the installation has the id %q, want 32 characters, each time the same", id)
+	}
 	if active("file_1") {
 		t.Error("a deleted file is active")
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"sluice"
 	"sluice/blob"
@@ -120,6 +121,9 @@ func (p place) prepare(create bool) error {
 	case create && p.shared() && p.Secrets != "":
 		return nil // it needs no folder
 	case create:
+		if err := p.refuseLost(); err != nil {
+			return err
+		}
 		return os.MkdirAll(p.Data, 0o700)
 	case p.shared():
 		return nil
@@ -129,6 +133,70 @@ func (p place) prepare(create bool) error {
 		return fmt.Errorf("%s holds no Sluice data; start sluice serve with --data %s first", p.Data, p.Data)
 	}
 	return err
+}
+
+// refuseLost refuses a data folder that has lost its database: one with secrets
+// or files in it and no database, or one of 0 bytes. A first start makes the
+// database before anything else, so one that was killed is not refused.
+func (p place) refuseLost() error {
+	if p.shared() {
+		return nil
+	}
+	database := filepath.Join(p.Data, databaseName)
+	info, err := os.Stat(database)
+	if err == nil && info.Size() > 0 {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	found, err := p.remains()
+	if err != nil || found == "" {
+		return err
+	}
+	return fmt.Errorf("%s is missing or empty, and %s is there; put back the database from a backup, "+
+		"or choose an empty folder with --data", database, found)
+}
+
+// remains gives a path in the data folder that only a used installation has,
+// "" when there is none.
+func (p place) remains() (string, error) {
+	secrets := filepath.Join(p.Data, secretsName)
+	if _, err := os.Stat(secrets); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return secrets, err
+	}
+	blobs := filepath.Join(p.Data, blobsName)
+	folders, err := os.ReadDir(blobs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	for _, folder := range folders {
+		path := filepath.Join(blobs, folder.Name())
+		if folder.Name() == blob.MarkerName {
+			return path, nil
+		}
+		if !folder.IsDir() || len(folder.Name()) != 2 { // not one of stored files
+			continue
+		}
+		if file, err := firstName(path); err != nil || file != "" {
+			return filepath.Join(path, file), err
+		}
+	}
+	return "", err
+}
+
+// firstName gives the name of something in a folder, "" when it is empty.
+func firstName(folder string) (string, error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	if err == io.EOF {
+		return "", nil
+	}
+	return strings.Join(names, ""), err
 }
 
 // isFresh reports whether nobody has used a database yet.

@@ -142,6 +142,13 @@ func (v *mover) run(ctx context.Context) (result moved, err error) {
 	if err := v.ownBucket(ctx); err != nil {
 		return result, err
 	}
+	id, err := v.records.Installation(ctx)
+	if err != nil {
+		return result, err
+	}
+	if err := v.to.Claim(ctx, id); err != nil {
+		return result, fmt.Errorf("the bucket to move to: %w", err)
+	}
 	if v.records.Begun() {
 		v.say("going on with what was begun before")
 	}

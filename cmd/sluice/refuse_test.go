@@ -27,7 +27,7 @@ func TestRefusedStart(t *testing.T) {
 		t.Fatalf("the first server exits with %d", code)
 	}
 	newer := sluicetest.Postgres(t)
-	startServer(t, t.TempDir(), "--database-url", newer, "--blob-url", bucket).stop()
+	startServer(t, t.TempDir(), "--database-url", newer, "--blob-url", s3.URL("newer")).stop()
 	execSQL(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)")
 	foreign := filepath.Join(t.TempDir(), "secrets.json")
 	if _, err := createSecrets(foreign); err != nil {

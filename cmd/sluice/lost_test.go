@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sluice/sluicetest"
+)
+
+// usedData gives a data folder with files, on which no server works any more.
+func usedData(t *testing.T) (data string, stored []string) {
+	t.Helper()
+	data = filepath.Join(t.TempDir(), "data")
+	p := startServer(t, data)
+	c := &crashClients{key: p.key, http: http.DefaultClient}
+	for range 3 {
+		if _, err := c.upload(p.url, []byte("content")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.stop()
+	return data, storedFiles(t, data)
+}
+
+func storedFiles(t *testing.T, data string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(data, "blobs", "??", "file_*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no file is stored in %s: %v", data, err)
+	}
+	return files
+}
+
+// refuses starts a server that must not start, and gives the one line it says.
+func refuses(t *testing.T, data string, flags ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...), &stdout, &stderr)
+	said := stderr.String()
+	if code != exitFailed || strings.Count(said, "\n") != 1 || stdout.Len() > 0 {
+		t.Fatalf("exits with %d and says %q and %q, want %d and one line", code, stdout.String(), said, exitFailed)
+	}
+	return said
+}
+
+// A server does not start where the database is gone and the rest is not: it
+// would take every file for an orphan.
+func TestLostDatabase(t *testing.T) {
+	removeDatabase := func(t *testing.T, data string) {
+		files, err := filepath.Glob(filepath.Join(data, databaseName+"*"))
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		for _, f := range files {
+			if err := os.Remove(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, lose := range map[string]func(t *testing.T, data string){
+		"no database": removeDatabase,
+		"a database of 0 bytes": func(t *testing.T, data string) {
+			removeDatabase(t, data)
+			if err := os.WriteFile(filepath.Join(data, databaseName), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"files alone": func(t *testing.T, data string) {
+			removeDatabase(t, data)
+			if err := os.Remove(filepath.Join(data, secretsName)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(filepath.Join(data, blobsName, "installation")); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data, stored := usedData(t)
+			lose(t, data)
+			before, _ := filepath.Glob(filepath.Join(data, "*"))
+			said := refuses(t, data)
+			if want := "put back the database from a backup"; !strings.Contains(said, want) {
+				t.Errorf("says %q, want %q in it", said, want)
+			}
+			if after, _ := filepath.Glob(filepath.Join(data, "*")); len(after) != len(before) {
+				t.Errorf("made something in the folder: %v, there was %v", after, before)
+			}
+			if left := storedFiles(t, data); len(left) != len(stored) {
+				t.Errorf("%d of %d files are left", len(left), len(stored))
+			}
+		})
+	}
+}
+
+// Records and files of two installations do not go together.
+func TestForeignFiles(t *testing.T) {
+	data, _ := usedData(t)
+	marker := filepath.Join(data, blobsName, "installation")
+
+	t.Run("a new database", func(t *testing.T) {
+		other := t.TempDir()
+		if err := os.Symlink(filepath.Join(data, blobsName), filepath.Join(other, blobsName)); err != nil {
+			t.Fatal(err)
+		}
+		if said := refuses(t, other); !strings.Contains(said, "put back the database") {
+			t.Errorf("says %q", said)
+		}
+	})
+	t.Run("a used database", func(t *testing.T) {
+		other, _ := usedData(t)
+		if err := os.RemoveAll(filepath.Join(other, blobsName)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(filepath.Join(data, blobsName), filepath.Join(other, blobsName)); err != nil {
+			t.Fatal(err)
+		}
+		if said := refuses(t, other); !strings.Contains(said, "belong to installation") {
+			t.Errorf("says %q", said)
+		}
+	})
+	t.Run("files without a marker are adopted", func(t *testing.T) {
+		id, err := os.ReadFile(marker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(marker); err != nil {
+			t.Fatal(err)
+		}
+		startServer(t, data).stop()
+		if again, err := os.ReadFile(marker); err != nil || !bytes.Equal(again, id) {
+			t.Errorf("the marker is %q, %v, want %q", again, err, id)
+		}
+	})
+	t.Run("a new database and another's bucket", func(t *testing.T) {
+		bucket := sluicetest.S3(t)
+		flags := func(database string) []string { return []string{"--database-url", database, "--blob-url", bucket} }
+		startServer(t, t.TempDir(), flags(sluicetest.Postgres(t))...).stop()
+		if said := refuses(t, t.TempDir(), flags(sluicetest.Postgres(t))...); !strings.Contains(said, "belong to installation") {
+			t.Errorf("says %q", said)
+		}
+	})
+}
