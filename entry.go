@@ -743,8 +743,8 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		}
 		e.Request = &Request{
 			ID: r.ID, Method: r.Method, Route: r.Route, Range: r.Range, RefererHost: r.RefererHost,
-			IP: reveal("/request/ip", r.IP), ClientIP: reveal("/request/client_ip", r.ClientIP),
-			ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor), UserAgent: reveal("/request/user_agent", r.UserAgent),
+			ClientIP: reveal("/request/client_ip", r.ClientIP), ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor),
+			IP: reveal("/request/ip", r.IP), UserAgent: reveal("/request/user_agent", r.UserAgent), // in order
 		}
 	}
 	return e, nil

@@ -28,7 +28,8 @@ const (
 //
 // It is read by asking for what it may hold; Unknown then tells what nobody
 // asked for. What is wrong with a field is noted in the sluice.Invalid that all
-// forms within one share, under the name it came with.
+// forms within one share, under the name it came with: for the same fields
+// always in the same order, for a repeated request is recognized by that too.
 type Form struct {
 	name    string // of the field this form is the members of; "" for the whole
 	texts   map[string][]string
@@ -183,12 +184,13 @@ func (f *Form) Texts(name string) (list []string) {
 	}
 	list = append(list, m.texts[""]...)
 	numbered := map[int]string{}
-	for key, texts := range m.texts {
+	for _, key := range slices.Sorted(maps.Keys(m.texts)) {
 		if key == "" {
 			continue
 		}
+		texts := m.texts[key]
 		i, err := strconv.Atoi(key)
-		if err != nil || i < 0 || i >= maxFields || len(texts) > 1 {
+		if _, taken := numbered[i]; err != nil || i < 0 || i >= maxFields || len(texts) > 1 || taken {
 			f.invalid.Add(m.full(key), "invalid", "%s is no place in a list", m.full(key))
 			continue
 		}
@@ -197,7 +199,7 @@ func (f *Form) Texts(name string) (list []string) {
 	for _, i := range slices.Sorted(maps.Keys(numbered)) {
 		list = append(list, numbered[i])
 	}
-	for key := range m.members {
+	for _, key := range slices.Sorted(maps.Keys(m.members)) {
 		f.invalid.Add(m.full(key), "invalid", "%s has members; the list holds texts", m.full(key))
 	}
 	return list
@@ -217,13 +219,14 @@ func (f *Form) Map(name string) (pairs map[string]string, given bool) {
 		return nil, f.texts[name] != nil
 	}
 	pairs = map[string]string{}
-	for key, texts := range m.texts {
+	for _, key := range slices.Sorted(maps.Keys(m.texts)) {
+		texts := m.texts[key]
 		if len(texts) > 1 {
 			f.invalid.Add(m.full(key), "invalid", "%s is given more than once", m.full(key))
 		}
 		pairs[key] = texts[0]
 	}
-	for key := range m.members {
+	for _, key := range slices.Sorted(maps.Keys(m.members)) {
 		f.invalid.Add(m.full(key), "invalid", "%s has members; the values of %s are texts", m.full(key), f.full(name))
 	}
 	return pairs, true

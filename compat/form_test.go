@@ -119,6 +119,27 @@ func TestMalformedForm(t *testing.T) {
 	}
 }
 
+// The failures of a form come in the same order each time: the fingerprint of
+// an upload that fails is made of them.
+func TestFailuresInOrder(t *testing.T) {
+	read := func() string {
+		v := &sluice.Invalid{}
+		f := ParseForm("l[x]=1&l[y]=1&l[z]=1&l[a][b]=1&l[c][d]=1&l[7]=1&l[07]=2&m[a]=1&m[a]=2&m[b]=1&m[b]=2&m[c][x]=1&m[d][x]=1&u[1]=1&w=2", v)
+		list := f.Texts("l")
+		f.Map("m")
+		for _, name := range f.Unknown() {
+			v.Add(name, "unknown", "unknown")
+		}
+		return fmt.Sprint(v.Err(), list, failures(v))
+	}
+	first := read()
+	for range 100 {
+		if again := read(); again != first {
+			t.Fatalf("%s\nand then\n%s", first, again)
+		}
+	}
+}
+
 func TestRange(t *testing.T) {
 	second := func(text string) (first, last int, ok bool) {
 		n, err := strconv.Atoi(text)

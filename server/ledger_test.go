@@ -244,7 +244,7 @@ func TestRedactEntry(t *testing.T) {
 		t.Fatalf("%+v", before.Request)
 	}
 	redaction := read[api.Redaction](t, c.ask(t, "POST", "/v1/audit_entries/"+e.ID+"/redact", "").want(t, 200))
-	want := api.Redaction{Object: "audit_redaction", EntryID: e.ID, Seq: e.Seq, Fields: []string{"/request/ip", "/request/user_agent"}, ID: redaction.ID}
+	want := api.Redaction{Object: "audit_redaction", EntryID: e.ID, Seq: e.Seq, Fields: []string{"/request/client_ip", "/request/ip", "/request/user_agent"}, ID: redaction.ID}
 	if diff := cmp.Diff(want, redaction); diff != "" {
 		t.Error(diff)
 	}

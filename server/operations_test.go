@@ -340,7 +340,7 @@ func TestAudit(t *testing.T) {
 		File: &api.FileRef{ID: f.ID, Filename: "a.txt", Size: 5, Type: "text/plain", SHA256: hello, Purpose: "generic"},
 		Link: &api.LinkRef{ID: l.ID, ExpiresAt: l.ExpiresAt, Reason: "case 4711", Metadata: map[string]string{"who": "Müller"}},
 		Request: &api.Request{
-			ID: redeemed.Request.ID, Method: "GET", Route: "/l/{token}", Range: "bytes=0-1", IP: "127.0.0.1",
+			ID: redeemed.Request.ID, Method: "GET", Route: "/l/{token}", Range: "bytes=0-1", IP: "127.0.0.1", ClientIP: "127.0.0.1",
 			ForwardedFor: "203.0.113.9, 10.0.0.1", UserAgent: "probe/1", RefererHost: "mail.example",
 		},
 		Delivery: &api.Delivery{Mode: "proxy", Status: 206},

@@ -552,6 +552,18 @@ func TestIdempotency(t *testing.T) {
 		t.Errorf("%s\n%s %v", one.body, two.body, two.header)
 	}
 	up(strings.Replace(body, "hello", "jello", 1)).fails(t, 400, "idempotency_error", "", "")
+	// One that fails in many ways fails in the same way each time.
+	body, contentType = form("hello", field{"purpose", "selfie"}, field{"file_link_data[create]", "true"},
+		field{"file_link_data[metadata][a][b]", "1"}, field{"file_link_data[metadata][c][d]", "1"}, field{"file_link_data[metadata][e][f]", "1"},
+		field{"expand[x]", "1"}, field{"expand[y]", "1"}, field{"expand[z]", "1"}, field{"file", "a.txt"})
+	bad := func() answer {
+		return c.do(t, "POST", "/v1/files", body, "Content-Type", contentType, "Idempotency-Key", "k5")
+	}
+	for wrong, i := bad(), 0; i < 20; i++ {
+		if again := bad(); again.status != 400 || string(again.body) != string(wrong.body) {
+			t.Fatalf("%s\nand then %s", wrong.body, again.body)
+		}
+	}
 	if keys := c.BlobKeys(t); len(keys) != 2 {
 		t.Errorf("there are the bytes of %q", keys)
 	}
