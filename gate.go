@@ -97,10 +97,13 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	if !ok {
 		return nil, errNoLink
 	}
+	if err := s.deliverable(ctx, ledger); err != nil {
+		return nil, err
+	}
 	g, err := s.decide(ctx, ledger, id, b, "")
 	if err == errAsksPassword {
 		var proved PasswordHash
-		if proved, err = s.provePassword(g.Link, b.Password); err == nil {
+		if proved, err = s.provePassword(ctx, g.Link, b.Password); err == nil {
 			g, err = s.decide(ctx, ledger, id, b, proved)
 		}
 	}
@@ -338,14 +341,21 @@ const wrongPassword PasswordHash = "wrong"
 // provePassword gives the link's own hash for the right password, and
 // wrongPassword for any other. Guessing too fast is CodeRateLimited, and is
 // neither checked nor recorded.
-func (s *Service) provePassword(l Link, password string) (PasswordHash, error) {
+func (s *Service) provePassword(ctx context.Context, l Link, password string) (PasswordHash, error) {
 	if password == "" {
 		return wrongPassword, nil
 	}
 	if !s.passwords.take(l.ID, s.Now()) {
 		return "", &Error{Code: CodeRateLimited, Detail: "too many wrong passwords", RetryAfter: guessEvery}
 	}
-	if len(password) > MaxPasswordLen*utf8.UTFMax || !l.Password.matches(password) {
+	right := false
+	if len(password) <= MaxPasswordLen*utf8.UTFMax {
+		var err error
+		if right, err = l.Password.matches(ctx, password); err != nil {
+			return "", err
+		}
+	}
+	if !right {
 		return wrongPassword, nil
 	}
 	s.passwords.giveBack(l.ID)

@@ -151,7 +151,7 @@ func upTo(longest time.Duration) string {
 
 // MintLink makes a link to a file. It needs links:write.
 func (s *Service) MintLink(ctx context.Context, c Caller, n NewLink) (Link, error) {
-	p, err := s.prepareLink(&n)
+	p, err := s.prepareLink(ctx, &n)
 	if err != nil {
 		return Link{}, err
 	}
@@ -181,7 +181,7 @@ func (s *Service) MintLinks(ctx context.Context, c Caller, fileIDs []string, n N
 	if err := v.Err(); err != nil {
 		return Batch{}, err
 	}
-	p, err := s.prepareLink(&n)
+	p, err := s.prepareLink(ctx, &n)
 	if err != nil {
 		return Batch{}, err
 	}
@@ -213,7 +213,7 @@ type pending struct {
 
 // prepareLink does what must be done outside of an Update: it checks what was
 // asked for and hashes the password. A nil n stands for no link.
-func (s *Service) prepareLink(n *NewLink) (*pending, error) {
+func (s *Service) prepareLink(ctx context.Context, n *NewLink) (*pending, error) {
 	if n == nil {
 		return nil, nil
 	}
@@ -240,7 +240,7 @@ func (s *Service) prepareLink(n *NewLink) (*pending, error) {
 	p := &pending{new: *n}
 	var err error
 	if n.Password != "" {
-		p.password, err = hashPassword(s.random, n.Password)
+		p.password, err = hashPassword(ctx, s.random, n.Password)
 	}
 	return p, err
 }

@@ -1,6 +1,7 @@
 package sluice
 
 import (
+	"context"
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
@@ -46,40 +47,54 @@ func validatePassword(v *Invalid, password string) {
 // argonSlots bounds how many passwords are hashed at once, and with it memory.
 var argonSlots = make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))
 
-func argon(password string, salt []byte) []byte {
-	argonSlots <- struct{}{}
+// argon hashes a password when a slot is free, unless ctx ends first.
+func argon(ctx context.Context, password string, salt []byte) ([]byte, error) {
+	select {
+	case argonSlots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	defer func() { <-argonSlots }()
-	return argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKeyLen)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKeyLen), nil
 }
 
-func hashPassword(random io.Reader, password string) (PasswordHash, error) {
+func hashPassword(ctx context.Context, random io.Reader, password string) (PasswordHash, error) {
 	salt := make([]byte, argonSaltLen)
 	if _, err := io.ReadFull(random, salt); err != nil {
 		return "", err
 	}
+	hash, err := argon(ctx, password, salt)
+	if err != nil {
+		return "", err
+	}
 	b64 := base64.RawStdEncoding.EncodeToString
 	return PasswordHash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
-		argon2.Version, argonMemory, argonTime, argonThreads, b64(salt), b64(argon(password, salt)))), nil
+		argon2.Version, argonMemory, argonTime, argonThreads, b64(salt), b64(hash))), nil
 }
 
-// matches reports whether a password is the one that was hashed.
-func (h PasswordHash) matches(password string) bool {
+// matches reports whether a password is the one that was hashed. The error is
+// that of ctx, when it ended before.
+func (h PasswordHash) matches(ctx context.Context, password string) (bool, error) {
 	var version, memory, passes, threads int
 	var rest string
 	n, err := fmt.Sscanf(string(h), "$argon2id$v=%d$m=%d,t=%d,p=%d$%s", &version, &memory, &passes, &threads, &rest)
 	if err != nil || n != 5 || version != argon2.Version || memory != argonMemory || passes != argonTime || threads != argonThreads {
-		return false
+		return false, nil
 	}
 	const saltText = (argonSaltLen*8 + 5) / 6
 	if len(rest) < saltText+1 {
-		return false
+		return false, nil
 	}
 	salt, err1 := base64.RawStdEncoding.DecodeString(rest[:saltText])
 	want, err2 := base64.RawStdEncoding.DecodeString(rest[saltText+1:])
 	if err1 != nil || err2 != nil || len(want) != argonKeyLen {
-		return false
+		return false, nil
 	}
-	return subtle.ConstantTimeCompare(argon(password, salt), want) == 1
+	hash, err := argon(ctx, password, salt)
+	return err == nil && subtle.ConstantTimeCompare(hash, want) == 1, err
 }
 
 // Guesses at one link's password: a few at once, then one in ten seconds.

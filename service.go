@@ -30,6 +30,7 @@ type Service struct {
 	used      usage
 	lookups   lookups
 	signers   signers
+	signing   signing
 	passwords passwordGuard
 	delivered deliveries
 	redirect  Presigner
@@ -89,7 +90,6 @@ func New(c Config) (*Service, error) {
 	}
 	s.signers = signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin}
 	s.ids = newIDs(s.random)
-	s.delivered.room.L, s.delivered.hurry = &s.delivered.mu, make(chan struct{}, 1)
 	return s, nil
 }
 

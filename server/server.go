@@ -93,7 +93,7 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 	}
 	s := &Server{
 		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout,
-		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(), public: map[string]bool{},
+		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(svc.DeliveriesWaiting), public: map[string]bool{},
 		documentation: sync.OnceValue(newDocumentation), from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
 	if public, err := url.Parse(svc.PublicURL()); err == nil {
