@@ -168,7 +168,7 @@ func (d *deliveries) full(ledger LedgerID) chan struct{} {
 }
 
 // Flush waits until Delivered was told of every Grant and all entries that wait
-// are committed. It is for an orderly stop, when no more is to come. When ctx
+// are committed, also those of refusals that were only counted so far. It is for an orderly stop, when no more is to come. When ctx
 // ends first, the error says what is left, and the writing stops until the next
 // Delivered or Flush. A ledger that cannot be written keeps no other from being
 // flushed.
@@ -176,6 +176,7 @@ func (s *Service) Flush(ctx context.Context) error {
 	d := &s.delivered
 	d.flushing.Add(1)
 	defer d.flushing.Add(-1)
+	s.writeRefusals(true)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

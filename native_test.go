@@ -29,7 +29,7 @@ func TestPassword(t *testing.T) {
 		}
 	}
 	log := f.log(before)
-	if log[0] != "link.refused refused wrong_password" || log[5] != "link.redeemed allowed" {
+	if log[0] != "link.refused refused wrong_password" || log[1] != "link.redeemed allowed" {
 		t.Errorf("the log says %q", log)
 	}
 }

@@ -75,6 +75,7 @@ type Server struct {
 	noise     *rate.Limiter // of lines in the log
 	unlogged  atomic.Int64  // of noise, since the last line
 	strangers *rate.Limiter // of answers
+	readiness readiness
 
 	documentation func() documentation
 
