@@ -435,7 +435,7 @@ type Deleted struct{ ID string }
 // what it was. Deleting a deleted file is CodeNotFound; one that is held, or
 // that its purpose retains for longer, CodeFileHeld. It needs files:write.
 func (s *Service) DeleteFile(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
-	deleted, err := change(ctx, s, c, FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	deleted, err := change(Ending(ctx), s, c, FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err

@@ -414,7 +414,7 @@ func (s *Service) EndLink(ctx context.Context, c Caller, fileID, id string) (Lin
 
 // RevokeLink ends a link for good. It needs links:write.
 func (s *Service) RevokeLink(ctx context.Context, c Caller, fileID, id string, want Versions) (Deleted, error) {
-	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	return change(Ending(ctx), s, c, LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		_, err := s.endLink(tx, c, fileID, id, want, now)
 		return Deleted{ID: id}, err
 	})

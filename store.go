@@ -85,6 +85,15 @@ func Foreseen(ctx context.Context) (link string) {
 	return link
 }
 
+type ending struct{}
+
+// Ending says of an Update that it ends something, such as a key. A Store may
+// let it through where a disk is too full for others.
+func Ending(ctx context.Context) context.Context { return context.WithValue(ctx, ending{}, true) }
+
+// IsEnding reports what Ending was told.
+func IsEnding(ctx context.Context) bool { return ctx.Value(ending{}) != nil }
+
 // Reader reads records. Every method but those that say otherwise sees one
 // ledger only.
 type Reader interface {
