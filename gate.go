@@ -105,7 +105,7 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	g, err := s.decide(ctx, ledger, id, b, "")
 	if err == errAsksPassword {
 		var proved PasswordHash
-		if proved, err = s.provePassword(ctx, g.Link, b.Password); err == nil {
+		if proved, err = s.provePassword(ctx, g.Link, b); err == nil {
 			g, err = s.decide(ctx, ledger, id, b, proved)
 		}
 	}
@@ -372,27 +372,41 @@ func (l Link) allows(from netip.Addr) bool {
 const wrongPassword PasswordHash = "wrong"
 
 // provePassword gives the link's own hash for the right password, and
-// wrongPassword for any other. Guessing too fast is CodeRateLimited, and is
-// neither checked nor recorded.
-func (s *Service) provePassword(ctx context.Context, l Link, password string) (PasswordHash, error) {
-	if password == "" {
+// wrongPassword for any other, which is counted then. Guessing too often is
+// CodeRateLimited, and is neither checked nor recorded.
+func (s *Service) provePassword(ctx context.Context, l Link, b Bearer) (PasswordHash, error) {
+	if b.Password == "" {
 		return wrongPassword, nil
 	}
-	if !s.passwords.take(l.ID, s.Now()) {
-		return "", &Error{Code: CodeRateLimited, Detail: "too many wrong passwords", RetryAfter: guessEvery}
+	from := guesser(l.ID, b.Address)
+	end, err := s.guessing.take(ctx, from)
+	if err != nil {
+		return "", err
+	}
+	defer end()
+	var before time.Duration
+	err = s.store.View(ctx, func(r Reader) error {
+		now := s.Now()
+		address, all, err := guesses(r, l, from, now)
+		before = wait(address, all, now)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if before > 0 {
+		return "", &Error{Code: CodeRateLimited, Detail: "too many wrong passwords", RetryAfter: before}
 	}
 	right := false
-	if len(password) <= MaxPasswordLen*utf8.UTFMax {
-		var err error
-		if right, err = l.Password.matches(ctx, password); err != nil {
+	if len(b.Password) <= MaxPasswordLen*utf8.UTFMax {
+		if right, err = l.Password.matches(ctx, b.Password); err != nil {
 			return "", err
 		}
 	}
-	if !right {
-		return wrongPassword, nil
+	if right {
+		return l.Password, nil
 	}
-	s.passwords.giveBack(l.ID)
-	return l.Password, nil
+	return wrongPassword, s.countGuess(ctx, l, from)
 }
 
 // missingBytes tells a file that was deleted since a decision from one whose

@@ -60,12 +60,15 @@ func TestPasswordGuessesAreLimited(t *testing.T) {
 	}
 	_, err := f.redeemAs(token, sluice.Bearer{Password: "correct horse"})
 	wantCode(t, err, sluice.CodeRateLimited)
+	if content, err := f.redeemAs(token, sluice.Bearer{Address: there, Password: "correct horse"}); content != "content" {
+		t.Errorf("guesses from one address hold up another: %v", err)
+	}
 	if content, err := f.redeemAs(other, sluice.Bearer{Password: "another horse"}); content != "content" {
 		t.Errorf("guesses at one link hold up another: %v", err)
 	}
-	f.base.Clock.Advance(10 * time.Second)
+	f.base.Clock.Advance(10 * time.Minute)
 	if code := guess(); code != sluice.CodeForbidden {
-		t.Errorf("after ten seconds a guess gets %s", code)
+		t.Errorf("after ten minutes a guess gets %s", code)
 	}
 	if code := guess(); code != sluice.CodeRateLimited {
 		t.Errorf("and a second one %s", code)

@@ -32,7 +32,7 @@ type Service struct {
 	signers   signers
 	signing   signing
 	refusals  refusals
-	passwords passwordGuard
+	guessing  guessing
 	delivered deliveries
 	redirect  Presigner
 }

@@ -57,6 +57,8 @@ type Store interface {
 	KeysUsed(ctx context.Context, used map[string]time.Time) error
 	// ForgetGrants removes the open grants that ended before a moment, and says how many.
 	ForgetGrants(ctx context.Context, before time.Time) (int, error)
+	// ForgetGuesses removes the guesses of days that began before a moment, and says how many rows that were.
+	ForgetGuesses(ctx context.Context, before time.Time) (int, error)
 	// ForgetAnswers removes the answers made before a moment, and says how many.
 	ForgetAnswers(ctx context.Context, before time.Time) (int, error)
 	// Exclusive runs fn unless anybody else is running what has the same name, in
@@ -127,6 +129,10 @@ type Reader interface {
 	// OpenGrant gives the grant that a bearer of a link has, also one that has ended.
 	OpenGrant(ledger LedgerID, link string, bearer Digest) (OpenGrant, error)
 
+	// Guesses gives how often a link's password was guessed wrongly from an
+	// address on a day; none at all is no error.
+	Guesses(ledger LedgerID, link string, address Digest, day time.Time) (Guesses, error)
+
 	// Answer gives what was remembered of a request, by key and idempotency key.
 	Answer(keyID, onceKey string) (Answer, error)
 
@@ -185,6 +191,10 @@ type Tx interface {
 	// SetGrant keeps what a bearer of a link may still ask for, in place of what
 	// was kept. The entry of the redemption that it follows from tells of it.
 	SetGrant(OpenGrant) error
+
+	// SetGuesses keeps how often a password was guessed wrongly, in place of what
+	// was kept. The entry of the refusal tells of it.
+	SetGuesses(Guesses) error
 
 	// Redact erases disclosures of an entry: those named, as JSON Pointers.
 	Redact(id string, fields []string, e Entry) error
