@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"sluice/ledger"
@@ -100,9 +101,20 @@ func (s *Service) ledgerHead(r Reader, l LedgerID) (h ledgerHead, err error) {
 // leafBatch is how many leaves are read at a time while a checkpoint is made.
 const leafBatch = 1000
 
+// checkpointPatience is how long Checkpoint waits for the slowest ledger, and
+// checkpointsAtOnce how many ledgers are signed at the same time.
+const (
+	checkpointPatience = 10 * time.Second
+	checkpointsAtOnce  = 4
+)
+
 // Checkpoint makes a checkpoint of every ledger that has entries beyond its
 // newest one, and says how many it made. It never holds up an Update. Several
 // processes may do so at once: what one has signed, the others build on.
+//
+// A ledger that fails or hangs stops no other: one that takes longer than
+// checkpointPatience goes on until ctx ends, while Checkpoint returns and may be
+// called again.
 func (s *Service) Checkpoint(ctx context.Context) (int, error) {
 	var due []LedgerID
 	err := s.store.View(ctx, func(r Reader) (err error) {
@@ -112,18 +124,80 @@ func (s *Service) Checkpoint(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	made := 0
+	results := make(chan error, len(due))
+	slots := make(chan struct{}, checkpointsAtOnce)
+	patience := time.NewTimer(checkpointPatience)
+	defer patience.Stop()
+	made, begun := 0, 0
 	var failed error
-	for _, l := range due {
-		switch err := s.checkpointLedger(ctx, l); {
+	take := func(err error) {
+		switch {
 		case CodeOf(err) == CodeConflict: // another process was faster
 		case err != nil:
-			failed = errors.Join(failed, fmt.Errorf("checkpoint of %s: %w", l, err))
+			failed = errors.Join(failed, err)
 		default:
 			made++
 		}
 	}
+	for _, l := range due {
+		if !s.signing.begin(l) {
+			continue
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-patience.C:
+			s.signing.end(l)
+			return made, errors.Join(failed, errSlowCheckpoints)
+		}
+		begun++
+		go func() {
+			err := s.checkpointLedger(ctx, l)
+			if err != nil {
+				err = fmt.Errorf("checkpoint of %s: %w", l, err)
+			}
+			s.signing.end(l)
+			<-slots
+			results <- err
+		}()
+	}
+	for range begun {
+		select {
+		case err := <-results:
+			take(err)
+		case <-patience.C:
+			return made, errors.Join(failed, errSlowCheckpoints)
+		}
+	}
 	return made, failed
+}
+
+var errSlowCheckpoints = errors.New("some ledgers take long to sign: they go on while the others are signed")
+
+// signing holds the ledgers that a Checkpoint of this process signs now. Its
+// zero value is ready.
+type signing struct {
+	mu      sync.Mutex
+	ledgers map[LedgerID]bool
+}
+
+// begin is false when the ledger is being signed already.
+func (s *signing) begin(l LedgerID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ledgers[l] {
+		return false
+	}
+	if s.ledgers == nil {
+		s.ledgers = map[LedgerID]bool{}
+	}
+	s.ledgers[l] = true
+	return true
+}
+
+func (s *signing) end(l LedgerID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ledgers, l)
 }
 
 // checkpointLedger signs the head of one ledger, with the key that is its own

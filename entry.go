@@ -38,7 +38,10 @@ type Entry struct {
 	Export   string // with AuditExported: what was exported
 	Request  *Request
 	Delivery *DeliveryPart
-	Refusal  Refusal  // with Refused: the rule that refused
+	Refusal  Refusal // with Refused: the rule that refused
+	// Repeats is, with Refused, how often the same was refused for the same
+	// reason since the entry before it without an entry of its own.
+	Repeats  int64
 	Redacted []string // personal fields that have been erased since, as JSON Pointers into the leaf
 	Damaged  []string // personal fields whose stored value is not the one the leaf commits to; they are empty
 }
@@ -417,6 +420,9 @@ func (e Entry) leaf(digests bool) []byte {
 	w.raw("livemode", strconv.FormatBool(e.Ledger.Mode.Live()))
 	w.str("outcome", string(e.Outcome))
 	w.str("refusal", string(e.Refusal))
+	if e.Repeats > 0 {
+		w.raw("repeats", strconv.FormatInt(e.Repeats, 10))
+	}
 	if r := e.Request; r != nil {
 		w.open("request")
 		w.str("client_ip", r.ClientIP)
@@ -633,6 +639,7 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 	var in struct {
 		Account, Action, ID, Outcome, Refusal, Time string
 		Livemode                                    bool
+		Repeats                                     int64
 		Export                                      string
 		Entry                                       *EntryPart
 		Ledger                                      struct {
@@ -686,7 +693,7 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 	unreadable := json.Unmarshal(s.Disclosures, &disclosed) != nil
 	e := Entry{
 		Seq: seq, ID: in.ID, Ledger: LedgerID{Account: in.Account, Mode: Test},
-		Action: Action(in.Action), Outcome: Outcome(in.Outcome), Refusal: Refusal(in.Refusal),
+		Action: Action(in.Action), Outcome: Outcome(in.Outcome), Refusal: Refusal(in.Refusal), Repeats: in.Repeats,
 		Actor:   Actor{Type: ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
 		Subject: in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
 	}

@@ -235,7 +235,7 @@ func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile
 		ID: id, Ledger: c.Ledger, Purpose: p.Name, Filename: n.Filename, Title: n.Title, Type: n.Type,
 		Size: stored.Size, SHA256: stored.SHA256, Metadata: n.Metadata, Linked: n.Linked,
 	}
-	link, err := s.prepareLink(n.Link)
+	link, err := s.prepareLink(ctx, n.Link)
 	if err != nil {
 		return CreatedFile{}, within("link", err)
 	}
@@ -456,7 +456,7 @@ type Deleted struct{ ID string }
 // what it was. Deleting a deleted file is CodeNotFound; one that is held, or
 // that its purpose retains for longer, CodeFileHeld. It needs files:write.
 func (s *Service) DeleteFile(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
-	deleted, err := change(ctx, s, c, FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	deleted, err := change(Ending(ctx), s, c, FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err

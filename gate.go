@@ -62,6 +62,8 @@ type Grant struct {
 	taken  OpenGrant // what the bytes are taken from, if the link counts
 	sent   Sent
 	entry  string // id of the entry that tells what was sent
+
+	repeats int64 // refusals without an entry, which the entry of this one tells of
 }
 
 // RedirectLasts is how long the address is good to which a bearer is redirected.
@@ -97,10 +99,13 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	if !ok {
 		return nil, errNoLink
 	}
+	if err := s.deliverable(ctx, ledger); err != nil {
+		return nil, err
+	}
 	g, err := s.decide(ctx, ledger, id, b, "")
 	if err == errAsksPassword {
 		var proved PasswordHash
-		if proved, err = s.provePassword(g.Link, b.Password); err == nil {
+		if proved, err = s.provePassword(ctx, g.Link, b); err == nil {
 			g, err = s.decide(ctx, ledger, id, b, proved)
 		}
 	}
@@ -145,7 +150,9 @@ func (s *Service) locate(ctx context.Context, g *Grant, b Bearer) (err error) {
 func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bearer, proved PasswordHash) (*Grant, error) {
 	var g *Grant
 	var refusal Refusal
-	err := s.store.Update(Foresee(ctx, id), ledger, func(tx Tx) error {
+	object, refusing, peeks := refusedObject{ledger, id}, refusing{of: &s.refusals}, s.refusals.recent(refusedObject{ledger, id})
+	judge := func(tx Reader) error {
+		refusing.again()
 		now := s.Now()
 		g = &Grant{bearer: Caller{Ledger: ledger, Actor: Actor{Type: ActorBearer, ID: id}, Request: b.Request.clipped()}, began: now}
 		k, err := g.load(tx, ledger, id)
@@ -169,8 +176,33 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 				return err
 			}
 		}
-		return s.record(tx, g, b, open, refusal)
-	})
+		if peeks {
+			if refusal == "" || !s.refusals.repeated(object, refusal, g.bearer, now) {
+				return errUndecided
+			}
+			return nil
+		}
+		if refusal != "" {
+			var write bool
+			if g.repeats, write = refusing.begin(object, refusal, now); !write {
+				return nil
+			}
+		}
+		return s.record(tx.(Tx), g, b, open, refusal)
+	}
+	// What was refused a moment ago is looked at first: it costs no commit when it
+	// is refused again.
+	var err error = errUndecided
+	if peeks {
+		err = s.store.View(ctx, judge)
+		peeks = false
+	}
+	if err == errUndecided {
+		err = s.store.Update(Foresee(ctx, id), ledger, func(tx Tx) error { return judge(tx) })
+		if g != nil {
+			refusing.end(g.bearer, g.began, err)
+		}
+	}
 	if err == nil && refusal != "" {
 		err = refused(refusal)
 	}
@@ -201,6 +233,10 @@ func (s *Service) record(tx Tx, g *Grant, b Bearer, open OpenGrant, refusal Refu
 	switch {
 	case refusal != "":
 		e.Action, e.Outcome, e.Refusal, e.Delivery = LinkRefused, Refused, refusal, nil
+		e.Repeats = g.repeats
+		if e.Request != nil {
+			*e.Request = e.Request.kept()
+		}
 		return tx.Record(e)
 	case !g.Plan.spends():
 		return tx.Record(e)
@@ -336,20 +372,41 @@ func (l Link) allows(from netip.Addr) bool {
 const wrongPassword PasswordHash = "wrong"
 
 // provePassword gives the link's own hash for the right password, and
-// wrongPassword for any other. Guessing too fast is CodeRateLimited, and is
-// neither checked nor recorded.
-func (s *Service) provePassword(l Link, password string) (PasswordHash, error) {
-	if password == "" {
+// wrongPassword for any other, which is counted then. Guessing too often is
+// CodeRateLimited, and is neither checked nor recorded.
+func (s *Service) provePassword(ctx context.Context, l Link, b Bearer) (PasswordHash, error) {
+	if b.Password == "" {
 		return wrongPassword, nil
 	}
-	if !s.passwords.take(l.ID, s.Now()) {
-		return "", &Error{Code: CodeRateLimited, Detail: "too many wrong passwords", RetryAfter: guessEvery}
+	from := guesser(l.ID, b.Address)
+	end, err := s.guessing.take(ctx, from)
+	if err != nil {
+		return "", err
 	}
-	if len(password) > MaxPasswordLen*utf8.UTFMax || !l.Password.matches(password) {
-		return wrongPassword, nil
+	defer end()
+	var before time.Duration
+	err = s.store.View(ctx, func(r Reader) error {
+		now := s.Now()
+		address, all, err := guesses(r, l, from, now)
+		before = wait(address, all, now)
+		return err
+	})
+	if err != nil {
+		return "", err
 	}
-	s.passwords.giveBack(l.ID)
-	return l.Password, nil
+	if before > 0 {
+		return "", &Error{Code: CodeRateLimited, Detail: "too many wrong passwords", RetryAfter: before}
+	}
+	right := false
+	if len(b.Password) <= MaxPasswordLen*utf8.UTFMax {
+		if right, err = l.Password.matches(ctx, b.Password); err != nil {
+			return "", err
+		}
+	}
+	if right {
+		return l.Password, nil
+	}
+	return wrongPassword, s.countGuess(ctx, l, from)
 }
 
 // missingBytes tells a file that was deleted since a decision from one whose
@@ -371,6 +428,9 @@ var errNoLink = Errorf(CodeNotFound, "there is no such link")
 // ErrAsk says that a person has to be asked: for the password, or whether they
 // mean to spend a download. What fetches links to look at them only goes no further.
 var ErrAsk = Errorf(CodeForbidden, "this link asks first")
+
+// errUndecided never leaves decide: what was only looked at has to be decided.
+var errUndecided = Errorf(CodeInternal, "undecided")
 
 // errAsksPassword never leaves Redeem.
 var errAsksPassword = Errorf(CodeForbidden, "the link asks for a password")

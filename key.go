@@ -371,7 +371,7 @@ func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap ti
 // do: whoever may administer keys may stop one that leaked. It needs keys:admin.
 // A state other than the wanted revisions is CodePreconditionFailed.
 func (s *Service) RevokeKey(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
-	return change(ctx, s, c, KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
+	return change(Ending(ctx), s, c, KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err

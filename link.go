@@ -149,7 +149,7 @@ const longestLifetime = 100*365*24*time.Hour - time.Second
 
 // MintLink makes a link to a file. It needs links:write.
 func (s *Service) MintLink(ctx context.Context, c Caller, n NewLink) (Link, error) {
-	p, err := s.prepareLink(&n)
+	p, err := s.prepareLink(ctx, &n)
 	if err != nil {
 		return Link{}, err
 	}
@@ -179,7 +179,7 @@ func (s *Service) MintLinks(ctx context.Context, c Caller, fileIDs []string, n N
 	if err := v.Err(); err != nil {
 		return Batch{}, err
 	}
-	p, err := s.prepareLink(&n)
+	p, err := s.prepareLink(ctx, &n)
 	if err != nil {
 		return Batch{}, err
 	}
@@ -211,7 +211,7 @@ type pending struct {
 
 // prepareLink does what must be done outside of an Update: it checks what was
 // asked for and hashes the password. A nil n stands for no link.
-func (s *Service) prepareLink(n *NewLink) (*pending, error) {
+func (s *Service) prepareLink(ctx context.Context, n *NewLink) (*pending, error) {
 	if n == nil {
 		return nil, nil
 	}
@@ -238,7 +238,7 @@ func (s *Service) prepareLink(n *NewLink) (*pending, error) {
 	p := &pending{new: *n}
 	var err error
 	if n.Password != "" {
-		p.password, err = hashPassword(s.random, n.Password)
+		p.password, err = hashPassword(ctx, s.random, n.Password)
 	}
 	return p, err
 }
@@ -435,7 +435,7 @@ func (s *Service) EndLinks(ctx context.Context) (int, error) {
 
 // RevokeLink ends a link for good. It needs links:write.
 func (s *Service) RevokeLink(ctx context.Context, c Caller, fileID, id string, want Versions) (Deleted, error) {
-	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	return change(Ending(ctx), s, c, LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		_, err := s.endLink(tx, c, fileID, id, want, now)
 		return Deleted{ID: id}, err
 	})

@@ -134,9 +134,10 @@ func (s *Service) RememberError(ctx context.Context, c Caller, failure *Error) e
 	})
 }
 
-// Forget removes answers and open grants whose time has passed, and says how many.
+// Forget removes answers, open grants and guesses whose time has passed, and says how many.
 func (s *Service) Forget(ctx context.Context) (int, error) {
 	answers, err := s.store.ForgetAnswers(ctx, s.Now().Add(-OnceTTL))
 	grants, err2 := s.store.ForgetGrants(ctx, s.Now())
-	return answers + grants, errors.Join(err, err2)
+	guesses, err3 := s.store.ForgetGuesses(ctx, guessDay(s.Now()))
+	return answers + grants + guesses, errors.Join(err, err2, err3)
 }

@@ -29,7 +29,9 @@ type Service struct {
 	used      usage
 	lookups   lookups
 	signers   signers
-	passwords passwordGuard
+	signing   signing
+	refusals  refusals
+	guessing  guessing
 	delivered deliveries
 	redirect  Presigner
 	heads     Heads
@@ -105,7 +107,6 @@ func New(c Config) (*Service, error) {
 	}
 	s.signers = signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin}
 	s.ids = newIDs(s.random)
-	s.delivered.room.L, s.delivered.hurry = &s.delivered.mu, make(chan struct{}, 1)
 	return s, nil
 }
 
@@ -198,16 +199,18 @@ func (s *Service) entry(c Caller, a Action, now time.Time) Entry {
 func change[T any](ctx context.Context, s *Service, c Caller, scope Scope, fn func(tx Tx, now time.Time) (T, error)) (T, error) {
 	var result T
 	var denied error
+	refused := refusing{of: &s.refusals}
 	err := s.store.Update(ctx, c.Ledger, func(tx Tx) (err error) {
 		now := s.Now()
 		denied = nil
+		refused.again()
 		if c.Actor.Type == ActorKey {
 			if err := s.recheck(tx, &c); err != nil {
 				return err
 			}
 			if !c.Key.Grants(scope) {
 				denied = missingScope(scope)
-				return tx.Record(s.denial(c, scope, now))
+				return s.recordDenial(tx, &refused, c, scope, now)
 			}
 		}
 		if answered, err := c.Once.recall(tx, c, now, &result); answered || err != nil {
@@ -218,6 +221,7 @@ func change[T any](ctx context.Context, s *Service, c Caller, scope Scope, fn fu
 		}
 		return c.Once.remember(tx, c, now, result)
 	})
+	refused.end(c, s.Now(), err)
 	if err == nil {
 		err = denied
 	}
@@ -247,16 +251,15 @@ func (s *Service) Allow(ctx context.Context, c Caller, scope Scope) error {
 	if c.Actor.Type != ActorKey || c.Key.Grants(scope) {
 		return nil
 	}
-	err := s.store.Update(ctx, c.Ledger, func(tx Tx) error {
-		return tx.Record(s.denial(c, scope, s.Now()))
-	})
-	return errors.Join(err, missingScope(scope))
+	return errors.Join(s.deny(ctx, c, scope), missingScope(scope))
 }
 
 func (s *Service) denial(c Caller, scope Scope, now time.Time) Entry {
 	e := s.entry(c, AccessDenied, now)
-	e.Outcome = Refused
-	e.Refusal = Refusal("missing_scope:" + string(scope))
+	e.Outcome, e.Refusal = Refused, lacks(scope)
+	if e.Request != nil {
+		*e.Request = e.Request.kept()
+	}
 	return e
 }
 

@@ -59,6 +59,8 @@ type Store interface {
 	KeysUsed(ctx context.Context, used map[string]time.Time) error
 	// ForgetGrants removes the open grants that ended before a moment, and says how many.
 	ForgetGrants(ctx context.Context, before time.Time) (int, error)
+	// ForgetGuesses removes the guesses of days that began before a moment, and says how many rows that were.
+	ForgetGuesses(ctx context.Context, before time.Time) (int, error)
 	// ForgetAnswers removes the answers made before a moment, and says how many.
 	ForgetAnswers(ctx context.Context, before time.Time) (int, error)
 	// EndLinks marks some links of revoked keys and deleted files, in short
@@ -90,6 +92,15 @@ func Foreseen(ctx context.Context) (link string) {
 	link, _ = ctx.Value(foreseenLink{}).(string)
 	return link
 }
+
+type ending struct{}
+
+// Ending says of an Update that it ends something, such as a key. A Store may
+// let it through where a disk is too full for others.
+func Ending(ctx context.Context) context.Context { return context.WithValue(ctx, ending{}, true) }
+
+// IsEnding reports what Ending was told.
+func IsEnding(ctx context.Context) bool { return ctx.Value(ending{}) != nil }
 
 // Reader reads records. Every method but those that say otherwise sees one
 // ledger only.
@@ -131,6 +142,10 @@ type Reader interface {
 
 	// OpenGrant gives the grant that a bearer of a link has, also one that has ended.
 	OpenGrant(ledger LedgerID, link string, bearer Digest) (OpenGrant, error)
+
+	// Guesses gives how often a link's password was guessed wrongly from an
+	// address on a day; none at all is no error.
+	Guesses(ledger LedgerID, link string, address Digest, day time.Time) (Guesses, error)
 
 	// Answer gives what was remembered of a request, by key and idempotency key.
 	Answer(keyID, onceKey string) (Answer, error)
@@ -192,6 +207,10 @@ type Tx interface {
 	// SetGrant keeps what a bearer of a link may still ask for, in place of what
 	// was kept. The entry of the redemption that it follows from tells of it.
 	SetGrant(OpenGrant) error
+
+	// SetGuesses keeps how often a password was guessed wrongly, in place of what
+	// was kept. The entry of the refusal tells of it.
+	SetGuesses(Guesses) error
 
 	// Redact erases disclosures of an entry: those named, as JSON Pointers.
 	Redact(id string, fields []string, e Entry) error

@@ -20,6 +20,7 @@ type AuditEntry struct {
 	Request  *Request   `json:"request,omitempty" doc:"The request that asked"`
 	Delivery *Delivery  `json:"delivery,omitempty" doc:"How the file leaves, and in link.delivered how it left"`
 	Refusal  string     `json:"refusal,omitempty" doc:"The rule that refused"`
+	Repeats  int64      `json:"repeats,omitempty" doc:"How often the same was refused for the same reason since the entry before, without an entry of its own"`
 	Redacted []string   `json:"redacted,omitempty" doc:"Personal members of request that have been erased since"`
 	Damaged  []string   `json:"damaged,omitempty" doc:"Personal members of request whose stored value is not the one that the log commits to; they are left out, and the log does not verify"`
 }

@@ -31,7 +31,7 @@ type NewLink struct {
 	Reason           string            `json:"reason,omitempty" doc:"Why the file leaves, up to 500 characters"`
 	Metadata         map[string]string `json:"metadata,omitempty" doc:"Up to 50 keys of up to 40 characters, with values of up to 500"`
 	MaxDownloads     *int64            `json:"max_downloads,omitempty" minimum:"1" doc:"How often the file may be downloaded"`
-	Password         *string           `json:"password,omitempty" doc:"What a bearer must send too, 4 to 200 characters; kept as a hash"`
+	Password         *string           `json:"password,omitempty" doc:"What a bearer must send too, 8 to 200 characters; kept as a hash"`
 	AllowedIPs       []string          `json:"allowed_ips,omitempty" doc:"Networks (CIDR) or addresses it may be used from, up to 100"`
 	Disposition      string            `json:"disposition,omitempty" enum:"attachment,inline" doc:"Whether a browser saves the file (attachment, the default) or shows it (inline). Only types without script are ever shown: text/plain, PNG, JPEG, GIF, WebP and BMP images, and WAV, Ogg, MP4 and WebM sound and film. For any other, such as application/pdf, inline is refused"`
 	Filename         string            `json:"filename,omitempty" doc:"What the download is called, up to 255 characters"`

@@ -258,7 +258,7 @@ func TestAbuse(t *testing.T) {
 	pathOf := func(file, body string) string {
 		return strings.TrimPrefix(target.mint(t, file, body).URL, real.URL)
 	}
-	url, slow, asking := ts.URL+pathOf(small.ID, ""), pathOf(large.ID, ""), pathOf(small.ID, `{"password":"secret"}`)
+	url, slow, asking := ts.URL+pathOf(small.ID, ""), pathOf(large.ID, ""), pathOf(small.ID, `{"password":"secret horse"}`)
 	token := strings.TrimPrefix(url, ts.URL+"/l/")
 	get := func(path, headers string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n"

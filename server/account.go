@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"sync"
+	"time"
 
 	"sluice"
 	"sluice/api"
@@ -34,12 +36,71 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 // ready says whether changes could be committed and bytes stored.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
-	if err := s.svc.Ready(r.Context()); err != nil {
+	if err := s.readiness.ask(r.Context(), s.svc.Ready); err != nil {
 		c.guard(c.header)
 		c.fail(c.record(w), r, sluice.Wrap(sluice.CodeUnavailable, "the server is not ready", err))
 		return
 	}
 	s.health(w, r)
+}
+
+// readyFor is how long an answer of readiness holds, and readyWait how long the
+// question may take.
+const (
+	readyFor  = time.Second
+	readyWait = 10 * time.Second
+)
+
+// readiness remembers for a moment whether the server was ready. A question
+// costs a commit and a file, and anybody may ask: of those who ask at once, one
+// asks for all. The zero value is ready.
+type readiness struct {
+	mu   sync.Mutex
+	last *readyProbe
+}
+
+// readyProbe is one question.
+type readyProbe struct {
+	done chan struct{} // closed when the rest is set
+	at   time.Time     // when it was answered
+	err  error
+}
+
+// ask gives the answer to the newest question, or puts a new one. It waits no
+// longer than ctx lasts.
+func (r *readiness) ask(ctx context.Context, ready func(context.Context) error) error {
+	p := r.probe(ctx, ready)
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *readiness) probe(ctx context.Context, ready func(context.Context) error) *readyProbe {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last != nil {
+		select {
+		case <-r.last.done:
+			if time.Since(r.last.at) < readyFor {
+				return r.last
+			}
+		default:
+			return r.last
+		}
+	}
+	p := &readyProbe{done: make(chan struct{})}
+	r.last = p
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWait)
+	go func() {
+		defer close(p.done)
+		defer cancel()
+		p.err = ready(ctx)
+		p.at = time.Now()
+	}()
+	return p
 }
 
 // showMetrics serves what the server counts to a live key that administers keys:

@@ -76,6 +76,12 @@ var csvColumns = []struct {
 	{"action", func(e sluice.Entry) string { return string(e.Action) }},
 	{"outcome", func(e sluice.Entry) string { return string(e.Outcome) }},
 	{"refusal", func(e sluice.Entry) string { return string(e.Refusal) }},
+	{"repeats", func(e sluice.Entry) string {
+		if e.Repeats == 0 {
+			return ""
+		}
+		return strconv.FormatInt(e.Repeats, 10)
+	}},
 	{"actor_type", func(e sluice.Entry) string { return string(e.Actor.Type) }},
 	{"actor_id", func(e sluice.Entry) string { return e.Actor.ID }},
 	{"actor_name", func(e sluice.Entry) string { return e.Actor.Name }},

@@ -36,7 +36,7 @@ func TestUploadFields(t *testing.T) {
 		{"purpose", "invoice"}, {"title", "A title"}, {"filename", "given.txt"}, {"metadata[a]", "1"}, {"metadata[b]", ""},
 		{"linked_resources", `[{"type":"order","id":"6735"},{"type":"customer","id":"ü"}]`},
 		{"link[expires_in_seconds]", "60"}, {"link[reason]", "case 4711"}, {"link[metadata][who]", "Müller"}, {"link[disposition]", "inline"}, {"link[filename]", "shown.txt"},
-		{"link[max_downloads]", "3"}, {"link[password]", "secret"}, {"link[allowed_ips]", "10.0.0.0/8, 127.0.0.1,::1"},
+		{"link[max_downloads]", "3"}, {"link[password]", "secret horse"}, {"link[allowed_ips]", "10.0.0.0/8, 127.0.0.1,::1"},
 	}
 	file := part{"file", "hello"}
 	var query []string
@@ -73,7 +73,7 @@ func TestUploadFields(t *testing.T) {
 			if diff := cmp.Diff(wantLink, *got.Link); diff != "" {
 				t.Error(diff)
 			}
-			down := c.get(t, got.Link.URL, "X-Link-Password", "secret").want(t, 200)
+			down := c.get(t, got.Link.URL, "X-Link-Password", "secret horse").want(t, 200)
 			if string(down.body) != "hello" || !strings.HasPrefix(down.header.Get("Content-Disposition"), `inline; filename="shown.txt"`) {
 				t.Errorf("%s %v", down.body, down.header)
 			}

@@ -97,7 +97,7 @@ func (c client) told(t testing.TB) map[string]*told {
 			}
 			of.redeemed = &e
 		case sluice.LinkRefused:
-			of.refused++
+			of.refused += 1 + int(e.Repeats)
 		case sluice.LinkDelivered:
 			if of.redeemed == nil || of.delivered != nil {
 				t.Errorf("request %s was delivered before it was granted, or twice", e.Request.ID)

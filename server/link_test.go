@@ -36,10 +36,10 @@ func TestNewLinkMembers(t *testing.T) {
 		{"max_downloads beyond", `{"max_downloads":1000000001}`, "max_downloads", "out_of_range", nil},
 		{"max_downloads of 0", `{"max_downloads":0}`, "max_downloads", "out_of_range", nil},
 		{"max_downloads of text", `{"max_downloads":"1"}`, "max_downloads", "invalid", nil},
-		{"password", `{"password":"pass"}`, "", "", func(l api.Link) bool { return l.HasPassword }},
+		{"password", `{"password":"password"}`, "", "", func(l api.Link) bool { return l.HasPassword }},
 		{"password of 200 characters", `{"password":"` + strings.Repeat("ü", 200) + `"}`, "", "", func(l api.Link) bool { return l.HasPassword }},
 		{"password of 201", `{"password":"` + strings.Repeat("x", 201) + `"}`, "password", "too_long", nil},
-		{"password of 3", `{"password":"abc"}`, "password", "out_of_range", nil},
+		{"password of 7", `{"password":"abcdefg"}`, "password", "out_of_range", nil},
 		{"an empty password protects nothing", `{"password":""}`, "password", "out_of_range", nil},
 		{"allowed_ips (CIDR)", `{"allowed_ips":["192.0.2.0/24","2001:db8::/32","::ffff:10.0.0.0/104","203.0.113.9"]}`, "", "", func(l api.Link) bool {
 			return slices.Equal(l.AllowedIPs, []string{"192.0.2.0/24", "2001:db8::/32", "10.0.0.0/8", "203.0.113.9/32"})
@@ -371,16 +371,16 @@ func TestAllowedIPs(t *testing.T) {
 // added to, as mail does.
 func TestAnswer(t *testing.T) {
 	c := newClient(t)
-	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"password":"secret"}`)
+	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"password":"secret horse"}`)
 	answer := func(url, body string) answer {
 		return c.as("").ask(t, "POST", url, body, "Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html")
 	}
 	for _, end := range []string{"", "/a.txt", "?utm_source=mail", "?a;b", "?off=100%", "?password=other"} {
-		if a := answer(l.URL+end, "password=secret").want(t, 200); string(a.body) != "hello" {
+		if a := answer(l.URL+end, "password=secret+horse").want(t, 200); string(a.body) != "hello" {
 			t.Errorf("%s: %s", end, a.body)
 		}
 	}
-	if a := answer(l.URL+"?password=secret", "password=").want(t, 403); !strings.Contains(string(a.body), "a.txt") || !strings.Contains(string(a.body), "5 bytes") {
+	if a := answer(l.URL+"?password=secret+horse", "password=").want(t, 403); !strings.Contains(string(a.body), "a.txt") || !strings.Contains(string(a.body), "5 bytes") {
 		t.Errorf("the page that asks again does not say for what: %s", a.body)
 	}
 	answer(l.URL, "password=%").want(t, 400)

@@ -24,7 +24,7 @@ type metrics struct {
 	unrouted    *series
 }
 
-func newMetrics() *metrics {
+func newMetrics(waiting func() int) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -41,7 +41,10 @@ func newMetrics() *metrics {
 			Name: "sluice_uploaded_bytes_total", Help: "Bytes of uploads that came, also of those that failed.",
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.redemptions, m.sent, m.uploaded,
+	deliveries := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "sluice_deliveries_waiting", Help: "Entries of ended downloads that are not committed yet.",
+	}, func() float64 { return float64(waiting()) })
+	m.registry.MustRegister(m.requests, m.redemptions, m.sent, m.uploaded, deliveries,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.allowed = m.redemptions.WithLabelValues(string(sluice.Allowed), "")
 	m.unrouted = m.series("unrouted", "any")

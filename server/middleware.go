@@ -82,7 +82,7 @@ func (c *call) finish(w http.ResponseWriter, r *http.Request) {
 	c.observe()
 	c.log(r, p != nil)
 	if c.isNoise() {
-		c.server.slowDown()
+		c.server.slowDown(r.Context())
 	}
 	if p != nil {
 		panic(http.ErrAbortHandler)
@@ -141,14 +141,19 @@ func (c *call) log(r *http.Request, aborted bool) {
 
 // slowDown makes strangers wait when they ask for nothing more often than is
 // good for others: a connection that is kept waiting sends no more.
-func (s *Server) slowDown() {
+func (s *Server) slowDown(ctx context.Context) {
 	turn := s.strangers.Reserve()
 	delay := turn.Delay()
 	if delay > strangersWait {
 		turn.Cancel()
 		delay = strangersWait
 	}
-	time.Sleep(delay)
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // isNoise reports whether nobody known asked for nothing there is. Anyone can

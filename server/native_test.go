@@ -388,7 +388,7 @@ func TestMetrics(t *testing.T) {
 	c.get(t, c.URL+"/l/x").want(t, 404)
 	c.get(t, c.URL+"/nothing").want(t, 404)
 	c.get(t, c.URL+"/v1/files").want(t, 401)
-	p := c.mint(t, f.ID, `{"password":"secret"}`)
+	p := c.mint(t, f.ID, `{"password":"secret horse"}`)
 	c.get(t, p.URL).want(t, 403)
 	c.get(t, p.URL, "Accept", "text/html").want(t, 200)
 	c.ask(t, "GET", "/v1/files/"+f.ID, "").want(t, 200)

@@ -589,6 +589,9 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 	c.Clock.Advance(2 * time.Hour)
 	refuse("patch", "/v1/file_links/{id}", 409, c.ask(t, "PATCH", "/v1/file_links/"+o.link, `{"reason":"late"}`))
 	refuse("patch", "/v1/files/{id}/links/{link}", 409, c.ask(t, "PATCH", "/v1/files/"+o.file+"/links/"+o.link, `{"reason":"late"}`))
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Store.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -215,7 +215,7 @@ func describeAnswer(ref *huma.OpenAPI, op *huma.Operation) {
 	password.Description = "The password, when the link has one"
 	op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/x-www-form-urlencoded": {
 		Schema:  &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"password": password}},
-		Example: map[string]any{"password": "secret"},
+		Example: map[string]any{"password": "correct horse"},
 	}}}
 }
 

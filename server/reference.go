@@ -392,7 +392,7 @@ func curl(op *huma.Operation, rt route) string {
 		lines[0] = `curl -sS -T report.pdf "$SLUICE_URL` + target + `?purpose=report&filename=report.pdf"`
 	case strings.HasPrefix(rt.operation, "answerLink"):
 		lines[0] = `curl -sS -OJ "$SLUICE_URL` + target + `"`
-		lines = append(lines, `-d password=secret`)
+		lines = append(lines, `-d password=correct+horse`)
 	case strings.HasPrefix(target, "/l/"):
 		lines[0] = `curl -sS -OJ "$SLUICE_URL` + target + `"`
 	case rt.changes() && op.RequestBody == nil, rt.method == http.MethodPatch, rt.operation == "rotateKey":

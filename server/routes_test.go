@@ -290,6 +290,9 @@ func TestHealth(t *testing.T) {
 	}
 	c.ask(t, "GET", "/healthz", "").want(t, 200)
 	a := c.ask(t, "GET", "/readyz", "")
+	for deadline := time.Now().Add(time.Minute); a.status == 200 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		a = c.ask(t, "GET", "/readyz", "") // the answer holds for a second
+	}
 	p := c.problem(t, a.want(t, 503), sluice.CodeUnavailable)
 	if a.header.Get("Retry-After") != "1" || p.RetryAfter != 1 {
 		t.Errorf("Retry-After is %q and retry_after %d", a.header.Get("Retry-After"), p.RetryAfter)

@@ -75,6 +75,7 @@ type Server struct {
 	noise     *rate.Limiter // of lines in the log
 	unlogged  atomic.Int64  // of noise, since the last line
 	strangers *rate.Limiter // of answers
+	readiness readiness
 
 	documentation func() documentation
 
@@ -93,7 +94,7 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 	}
 	s := &Server{
 		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout,
-		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(), public: map[string]bool{},
+		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(svc.DeliveriesWaiting), public: map[string]bool{},
 		documentation: sync.OnceValue(newDocumentation), from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
 	if public, err := url.Parse(svc.PublicURL()); err == nil {

@@ -121,7 +121,7 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 		ID: e.ID, Object: "audit_entry", Seq: e.Seq, Created: e.Time.Unix(), Time: e.Time.UTC().Format(sluice.EntryTime),
 		Action: string(e.Action), Outcome: string(e.Outcome), Livemode: e.Ledger.Mode.Live(),
 		Actor:   api.Actor{Type: string(e.Actor.Type), ID: e.Actor.ID, Name: e.Actor.Name},
-		Refusal: string(e.Refusal), Redacted: e.Redacted, Damaged: e.Damaged, Export: e.Export,
+		Refusal: string(e.Refusal), Repeats: e.Repeats, Redacted: e.Redacted, Damaged: e.Damaged, Export: e.Export,
 	}
 	if k := e.Key; k != nil {
 		out.Key = keyRef(k)

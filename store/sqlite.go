@@ -88,6 +88,9 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 	d.scrub, d.committed, d.close = m.scrub, m.note, m.close
 	s := newStore(d, db, readDB, runtime.GOMAXPROCS(0), group, wait, opts)
 	s.file = watchFile(path, opened)
+	if opts.Reserve != "" {
+		s.reserve = openReserve(opts.Reserve, opts.Log)
+	}
 	// A first look makes the files that even reading needs, while there is room.
 	err = s.View(context.Background(), func(r sluice.Reader) error {
 		_, err := r.SigningKeys()

@@ -27,6 +27,10 @@ import (
 type Options struct {
 	Random io.Reader    // for the salts of entries; crypto/rand when nil
 	Log    *slog.Logger // slog.Default() when nil
+	// Reserve is a file that OpenSQLite keeps on the disk of the database: what it
+	// holds is given up for Updates that end something when the disk is full. None
+	// when "".
+	Reserve string
 }
 
 func (o Options) complete() Options {
@@ -83,6 +87,7 @@ type Store struct {
 	log    *slog.Logger
 
 	queue   chan *request
+	reserve *reserve      // nil: none
 	group   int           // how many requests may share a commit
 	wait    time.Duration // for the lock of another process
 	lease   time.Duration // see leaseTime

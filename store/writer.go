@@ -53,7 +53,7 @@ func (s *Store) chore(ctx context.Context, l sluice.LedgerID, fn func(*tx) error
 // noLedger is that of a chore whose rows belong to none.
 var noLedger sluice.LedgerID
 
-func (s *Store) perform(r *request) error {
+func (s *Store) performOnce(r *request) error {
 	leave, err := s.enter()
 	if err != nil {
 		return err
@@ -84,6 +84,9 @@ func (s *Store) Ready(ctx context.Context) error {
 		return err
 	}
 	defer leave()
+	if s.reserve != nil && !s.reserve.held() {
+		return s.coded(sluice.CodeStorageFull, errReserve)
+	}
 	r := &request{ctx: ctx, chore: probe, done: make(chan struct{})}
 	if err := s.submit(ctx, r); err != nil {
 		return err

@@ -78,6 +78,7 @@ const (
 	databaseName = "sluice.db"
 	blobsName    = "blobs"
 	secretsName  = "secrets.json"
+	reserveName  = "reserve" // space for revoking and deleting on a full disk
 )
 
 // open opens a place for a service configured by c, whose store, blobs and keys
@@ -96,6 +97,7 @@ func (p place) open(ctx context.Context, c sluice.Config, create, redirect bool)
 	if p.shared() {
 		i.store, err = store.OpenPostgres(ctx, p.DatabaseURL, opts)
 	} else {
+		opts.Reserve = filepath.Join(p.Data, reserveName)
 		i.store, err = store.OpenSQLite(filepath.Join(p.Data, databaseName), opts)
 	}
 	if err != nil {

@@ -40,6 +40,12 @@ var chores = []chore{
 // keyUsage is done by every server: each knows what it was asked itself.
 var keyUsage = chore{"key usage", time.Minute, writeUsage}
 
+// refusals is done by every server: each counts what it refused itself.
+var refusals = chore{"refusals", 10 * time.Second, func(_ context.Context, svc *sluice.Service) (int, error) {
+	svc.WriteRefusals()
+	return 0, nil
+}}
+
 func writeUsage(ctx context.Context, svc *sluice.Service) (int, error) {
 	return 0, svc.WriteUsage(ctx)
 }
@@ -49,6 +55,7 @@ func writeUsage(ctx context.Context, svc *sluice.Service) (int, error) {
 func keep(ctx context.Context, s sluice.Store, svc *sluice.Service, log *slog.Logger) {
 	var all sync.WaitGroup
 	all.Go(func() { keyUsage.repeat(ctx, svc, log) })
+	all.Go(func() { refusals.repeat(ctx, svc, log) })
 	all.Go(func() {
 		inTurn(ctx, s, "chores", log, func(ctx context.Context) {
 			var all sync.WaitGroup

@@ -165,7 +165,7 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 			}
 		}},
 		{"address", `{"allowed_ips":["203.0.113.0/24"]}`, 403, "This link may not be used from your address.", nil},
-		{"guessed", `{"password":"secret"}`, 429, "There were too many wrong passwords.", func(_, _, url string) {
+		{"guessed", `{"password":"secret horse"}`, 429, "There were too many wrong passwords.", func(_, _, url string) {
 			for c.get(t, url, "X-Link-Password", "guess").status != 429 {
 			}
 		}},

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+// On a full disk what ends something is committed, everything else waits until
+// there is room, and then the reserve is made again.
+func TestSQLiteReserve(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("mount a small disk: %v", err)
+		}
+		t.Skipf("a full disk is tested by root where it may mount a tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	reserve := filepath.Join(dir, "reserve")
+	s, err := OpenSQLite(filepath.Join(dir, "sluice.db"), Options{Reserve: reserve})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const files = 20
+	for i := range files {
+		update(t, s, live, func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, fmt.Sprint("file_", i)), newEntry(live)) })
+	}
+	filler := filepath.Join(dir, "filler")
+	exec.Command("dd", "if=/dev/zero", "of="+filler, "bs=4k", "status=none").Run() // until nothing is left
+	create := func(i int) error {
+		return s.Update(ctx, live, func(tx sluice.Tx) error {
+			f := newFile(live, fmt.Sprint("more_", i))
+			f.Title = strings.Repeat("x", 20_000)
+			return tx.CreateFile(f, newEntry(live))
+		})
+	}
+	full := false
+	for i := 0; i < 1000 && !full; i++ {
+		full = sluice.CodeOf(create(i)) == sluice.CodeStorageFull
+	}
+	if !full {
+		t.Fatal("the disk was never full")
+	}
+	for i := range files {
+		err := s.Update(sluice.Ending(ctx), live, func(tx sluice.Tx) error {
+			return tx.DeleteFile(fmt.Sprint("file_", i), epoch, newEntry(live))
+		})
+		if err != nil {
+			t.Fatalf("delete on a full disk: %v", err)
+		}
+	}
+	if info, err := os.Stat(reserve); err != nil || info.Size() != 0 {
+		t.Fatalf("the reserve: %v, %v", info, err)
+	}
+	wantCode(t, create(2000), sluice.CodeStorageFull)
+	wantCode(t, s.Ready(ctx), sluice.CodeStorageFull)
+
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); create(3000) != nil; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing can be stored with room again")
+		}
+	}
+	if info, err := os.Stat(reserve); err != nil || info.Size() != reserveSize {
+		t.Errorf("the reserve was not made again: %v, %v", info, err)
+	}
+	if err := s.Ready(ctx); err != nil {
+		t.Error(err)
+	}
+}
