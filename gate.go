@@ -160,7 +160,7 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 		if err != nil {
 			return err
 		}
-		refusal = refuse(g.Link, g.File, k, now, b)
+		refusal = s.refuse(g.Link, g.File, k, now, b)
 		if refusal == Exhausted && open.LinkID != "" {
 			refusal = ""
 		}
@@ -302,8 +302,12 @@ func (g *Grant) load(r Reader, ledger LedgerID, id string) (k Key, err error) {
 }
 
 // refuse is the rule of redemption: the reason why a link is no longer good,
-// or not good for this bearer, or "". The password is decide's.
-func refuse(l Link, f File, k Key, now time.Time, b Bearer) Refusal {
+// or not good for this bearer, or "". The password is decide's. The minting key
+// and the purpose are judged as they are now. A link that the operator minted
+// has no key, and a purpose that is not configured any more has no rules: such
+// links stay good until their own end.
+func (s *Service) refuse(l Link, f File, k Key, now time.Time, b Bearer) Refusal {
+	purpose, configured := s.purposes[f.Purpose]
 	switch {
 	case !l.Revoked.IsZero():
 		return l.Ended
@@ -313,12 +317,23 @@ func refuse(l Link, f File, k Key, now time.Time, b Bearer) Refusal {
 		return KeyRevoked
 	case l.Expired(now):
 		return Expired
+	case k.ID != "" && !k.Active(now):
+		return KeyExpired
+	case k.ID != "" && (!k.Grants(LinksWrite) || l.outlived(s.linkLifetime(k), now)):
+		return KeyRestricted
+	case configured && (!purpose.Linkable || purpose.MaxLinkLifetime != 0 && l.outlived(purpose.MaxLinkLifetime, now)):
+		return PurposeRestricted
 	case !l.allows(b.Address):
 		return AddressNotAllowed
 	case l.MaxDownloads != 0 && l.Downloads >= l.MaxDownloads:
 		return Exhausted // the last, for a grant goes beyond it
 	}
 	return ""
+}
+
+// outlived reports whether a link is as old as a longest lifetime allows, or older.
+func (l Link) outlived(longest time.Duration, now time.Time) bool {
+	return longest != Forever && !now.Before(l.Created.Add(longest))
 }
 
 // allows reports whether a link may be redeemed from an address. An IPv4
@@ -375,8 +390,8 @@ var ErrAsk = Errorf(CodeForbidden, "this link asks first")
 // errAsksPassword never leaves Redeem.
 var errAsksPassword = Errorf(CodeForbidden, "the link asks for a password")
 
-// refused is the error a bearer gets for a refusal: gone for what cannot come
-// back, forbidden for what another bearer could do.
+// refused is the error a bearer gets for a refusal: gone when no bearer can
+// use the link, forbidden when another bearer could.
 func refused(r Refusal) error {
 	e := &Error{Code: CodeGone, Reason: r}
 	switch r {
@@ -390,6 +405,12 @@ func refused(r Refusal) error {
 		e.Detail = "the file behind this link was deleted"
 	case KeyRevoked:
 		e.Detail = "the key that made this link was revoked"
+	case KeyExpired:
+		e.Detail = "the key that made this link has expired"
+	case KeyRestricted:
+		e.Detail = "the key that made this link may no longer make one like it"
+	case PurposeRestricted:
+		e.Detail = "files of this purpose may no longer be linked like this"
 	case WrongPassword:
 		e.Code, e.Detail = CodeForbidden, "this link needs its password: send it as X-Link-Password, or by Basic authentication"
 	case AddressNotAllowed:

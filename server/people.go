@@ -141,6 +141,8 @@ var refusalPage = pages("refusal", `{{.Title}}`, `<h1>{{.Title}}</h1>
 <p>{{if eq .Status 404}}There is no such link. Check that the whole address was copied.
 {{- else if eq .Reason "expired"}}This link has expired.
 {{- else if eq .Reason "revoked"}}This link was ended by its owner.
+{{- else if eq .Reason "key_revoked" "key_expired" "key_restricted"}}Whoever made this link may no longer share the file with it.
+{{- else if eq .Reason "purpose_restricted"}}Files of this kind may no longer be shared like this.
 {{- else if eq .Reason "file_deleted"}}The file behind this link was deleted.
 {{- else if eq .Reason "exhausted"}}This link has been used as often as it may be.
 {{- else if eq .Reason "wrong_password"}}This link needs its password.
