@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"sluice"
@@ -43,9 +42,6 @@ func (c *call) ask(w http.ResponseWriter, status int, q question) {
 func (c *call) showPage(w http.ResponseWriter, status int, page *template.Template, data any) {
 	c.header["Content-Type"] = []string{"text/html; charset=utf-8"}
 	c.header["Content-Security-Policy"] = pagePolicy
-	if c.server.svc.Redirects() { // a browser holds where the form leads on to against the policy, too
-		c.header["Content-Security-Policy"] = redirectingPolicy
-	}
 	w.WriteHeader(status)
 	_ = page.Execute(w, data)
 }
@@ -95,8 +91,6 @@ var pagePolicy = func() []string {
 	style := base64.StdEncoding.EncodeToString(sum[:])
 	return []string{"default-src 'none'; style-src 'sha256-" + style + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
 }()
-
-var redirectingPolicy = []string{strings.Replace(pagePolicy[0], "form-action 'self'", "form-action *", 1)}
 
 // pages has what the pages share.
 func pages(name, title, body string) *template.Template {
