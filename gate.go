@@ -34,6 +34,7 @@ type Plan struct {
 	Status int   // of HTTP
 	Bytes  int64 // of the file
 	Part   bool  // ranges were asked for
+	Later  bool  // and the first byte of the file is in none of them
 	// Redirect is the status when the bytes are somebody else's to send, who
 	// looks at preconditions and ranges then.
 	Redirect int
@@ -210,6 +211,8 @@ func (s *Service) record(tx Tx, g *Grant, b Bearer, open OpenGrant, refusal Refu
 		e.Action, e.Outcome, e.Refusal, e.Delivery = LinkRefused, Refused, refusal, nil
 		return tx.Record(e)
 	case !g.Plan.spends():
+		return tx.Record(e)
+	case g.Link.MaxDownloads == 0 && g.Plan.Later: // more of a download that was counted when it began
 		return tx.Record(e)
 	case g.Link.MaxDownloads == 0:
 		g.counts = true
