@@ -65,17 +65,29 @@ const (
 // Delivered records what became of a grant: how many bytes of the file were
 // handed to the connection. It does not wait: the entry is committed soon, and
 // Flush waits for it. What was granted and not sent may be asked for again.
-func (s *Service) Delivered(g *Grant, sent int64) {
-	if !g.Plan.spends() || g.Location != "" { // which is not observed
+func (s *Service) Delivered(g *Grant, sent int64) { s.conclude(g, sent, false) }
+
+// Failed records, in place of Delivered, that a grant could not be fulfilled
+// because of Sluice itself: its bytes could not be read, or no address could be
+// made for them. The download is given back: it does not count any more.
+func (s *Service) Failed(g *Grant, sent int64) { s.conclude(g, sent, true) }
+
+func (s *Service) conclude(g *Grant, sent int64, failed bool) {
+	if !g.Plan.spends() {
+		return
+	}
+	if g.Location != "" { // what comes of it is not observed
+		s.delivered.underway.Add(-1)
 		return
 	}
 	now := s.Now()
 	g.sent = Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: max(0, now.Sub(g.began))} // clocks are set back
+	g.failed = failed
 	e := lateEntry{id: s.ids.make(PrefixEntry, now), record: func(tx Tx, id string, now time.Time) error {
 		g.entry = id
 		return s.settle(tx, g, now)
 	}}
-	s.recordLate(g.bearer.Ledger, e, !g.sent.Complete && g.taken.LinkID != "")
+	s.recordLate(g.bearer.Ledger, e, failed || !g.sent.Complete && g.taken.LinkID != "")
 	s.delivered.underway.Add(-1)
 }
 
@@ -361,15 +373,21 @@ func (b *deliveryBatch) committed(tx Tx) (bool, error) {
 	return false, nil
 }
 
-// settle records one delivery, and gives back what was not sent.
+// settle records one delivery, and gives back what was not sent: to the grant it
+// was taken from, or the whole download when Sluice failed. All of it is one
+// Update, so what is given back is given back once.
 func (s *Service) settle(tx Tx, g *Grant, now time.Time) error {
 	e := s.entry(g.bearer, LinkDelivered, now)
 	e.ID = g.entry
 	e.Request = &Request{ID: g.bearer.Request.ID}
 	e.Key, e.File, e.Link = g.key, filePart(g.File), &LinkPart{ID: g.Link.ID, Expires: g.Link.Expires}
 	e.File.Metadata = nil
-	e.Delivery = &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status, Sent: &g.sent}
-	if err := tx.Record(e); err != nil || g.taken.LinkID == "" || g.sent.Complete {
+	e.Delivery = &DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status, Returned: g.failed, Sent: &g.sent}
+	record := tx.Record
+	if g.failed && g.counts {
+		record = func(e Entry) error { return tx.Returned(g.Link.ID, e) }
+	}
+	if err := record(e); err != nil || g.taken.LinkID == "" || g.sent.Complete && !g.failed {
 		return err
 	}
 	open, err := tx.OpenGrant(g.bearer.Ledger, g.Link.ID, g.taken.Bearer)
@@ -379,6 +397,13 @@ func (s *Service) settle(tx Tx, g *Grant, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	open.Left += g.Plan.Bytes - g.sent.Bytes
+	switch {
+	case g.failed && g.counts: // the next download is counted, and opens a grant of its own
+		open.Expires, open.Left = now, 0
+	case g.failed:
+		open.Left += g.Plan.cost()
+	default:
+		open.Left += g.Plan.Bytes - g.sent.Bytes
+	}
 	return tx.SetGrant(open)
 }

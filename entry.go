@@ -173,7 +173,9 @@ type Before map[string]json.RawMessage
 type DeliveryPart struct {
 	Mode   DeliveryMode
 	Status int // of the answer, HTTP
-	Sent   *Sent
+	// Returned says that Sluice failed, and that the download does not count.
+	Returned bool
+	Sent     *Sent
 }
 
 // DeliveryMode says who sends the bytes.
@@ -379,6 +381,9 @@ func (e Entry) leaf(digests bool) []byte {
 			w.raw("duration_ms", strconv.FormatInt(d.Sent.Duration.Milliseconds(), 10))
 		}
 		w.str("mode", string(d.Mode))
+		if d.Returned {
+			w.raw("returned", "true")
+		}
 		w.raw("status", strconv.Itoa(d.Status))
 		w.close()
 	}
@@ -660,6 +665,7 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 			Status     int
 			Bytes      *int64
 			Complete   bool
+			Returned   bool
 			DurationMS int64 `json:"duration_ms"`
 		}
 		File *struct {
@@ -729,7 +735,7 @@ func (s SealedEntry) Open(seq int64) (Entry, error) {
 		}
 	}
 	if d := in.Delivery; d != nil {
-		e.Delivery = &DeliveryPart{Mode: d.Mode, Status: d.Status}
+		e.Delivery = &DeliveryPart{Mode: d.Mode, Status: d.Status, Returned: d.Returned}
 		if d.Bytes != nil {
 			e.Delivery.Sent = &Sent{Bytes: *d.Bytes, Complete: d.Complete, Duration: time.Duration(d.DurationMS) * time.Millisecond}
 		}

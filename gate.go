@@ -34,6 +34,7 @@ type Plan struct {
 	Status int   // of HTTP
 	Bytes  int64 // of the file
 	Part   bool  // ranges were asked for
+	Later  bool  // and the first byte of the file is in none of them
 	// Redirect is the status when the bytes are somebody else's to send, who
 	// looks at preconditions and ranges then.
 	Redirect int
@@ -60,6 +61,8 @@ type Grant struct {
 	key    *KeyPart
 	began  time.Time
 	taken  OpenGrant // what the bytes are taken from, if the link counts
+	counts bool      // as one more download
+	failed bool      // on Sluice's side
 	sent   Sent
 	entry  string // id of the entry that tells what was sent
 
@@ -69,7 +72,8 @@ type Grant struct {
 // RedirectLasts is how long the address is good to which a bearer is redirected.
 const RedirectLasts = time.Minute
 
-// GrantLasts is how long a bearer who was counted may ask for parts.
+// GrantLasts is how long a bearer who was counted may ask again, for parts or
+// for the whole, without being counted.
 const GrantLasts = 10 * time.Minute
 
 // OpenGrant is what a bearer of a link with a number of downloads may still ask
@@ -92,8 +96,10 @@ type OpenGrant struct {
 // Link only; nothing is decided. A wrong password comes with one too: who
 // mistyped it is asked again.
 //
-// The caller closes Grant.Content, and tells Delivered what became of the
-// bytes, once for each Grant. Flush waits for that.
+// The caller closes Grant.Content, and tells Delivered or Failed what became of
+// the bytes, once for each Grant. Flush waits for that. When the bytes cannot be
+// opened, or the address of a redirect cannot be made, Redeem gives the download
+// back itself.
 func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, error) {
 	ledger, id, ok := s.keys.open(token)
 	if !ok {
@@ -117,29 +123,31 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	case err != nil:
 		return nil, err
 	}
-	if g.Plan.mode() == DeliveredByRedirect {
-		return g, s.locate(ctx, g, b)
-	}
 	if g.Plan.spends() {
 		s.delivered.underway.Add(1)
 	}
-	if g.Plan.Bytes == 0 {
-		return g, nil
-	}
-	// A file deleted since the decision has no bytes any more.
-	if g.Content, err = s.blobs.Open(ctx, g.File.ID); err != nil {
-		s.Delivered(g, 0)
-		if CodeOf(err) == CodeNotFound {
-			err = s.missingBytes(ctx, g.File, err)
+	if err := s.fetch(ctx, g, b); err != nil {
+		if ctx.Err() != nil { // the bearer went away
+			s.Delivered(g, 0)
+		} else {
+			s.Failed(g, 0)
 		}
 		return nil, err
 	}
 	return g, nil
 }
 
-// locate gives a grant the address of its bytes.
-func (s *Service) locate(ctx context.Context, g *Grant, b Bearer) (err error) {
-	g.Location, err = s.redirect.Presign(ctx, g.File.ID, b.Presented(g))
+// fetch gives a grant its bytes, or the address of them.
+func (s *Service) fetch(ctx context.Context, g *Grant, b Bearer) (err error) {
+	switch {
+	case g.Plan.mode() == DeliveredByRedirect:
+		g.Location, err = s.redirect.Presign(ctx, g.File.ID, b.Presented(g))
+	case g.Plan.Bytes > 0:
+		// A file deleted since the decision has no bytes any more.
+		if g.Content, err = s.blobs.Open(ctx, g.File.ID); CodeOf(err) == CodeNotFound {
+			err = s.missingBytes(ctx, g.File, err)
+		}
+	}
 	return err
 }
 
@@ -160,14 +168,14 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 			return err
 		}
 		g.Plan = b.Plan(g.File)
-		if s.redirect != nil && g.Plan.Bytes > 0 { // whoever has the address has all of the file
+		if s.redirect != nil && g.Plan.Bytes > 0 && !g.Link.limited() { // whoever has the address has all of the file
 			g.Plan = Plan{Status: g.Plan.Redirect, Bytes: g.File.Size, Redirect: g.Plan.Redirect}
 		}
 		open, answered, err := g.covered(tx, b, now)
 		if err != nil {
 			return err
 		}
-		refusal = refuse(g.Link, g.File, k, now, b)
+		refusal = s.refuse(g.Link, g.File, k, now, b)
 		if refusal == Exhausted && open.LinkID != "" {
 			refusal = ""
 		}
@@ -240,16 +248,20 @@ func (s *Service) record(tx Tx, g *Grant, b Bearer, open OpenGrant, refusal Refu
 		return tx.Record(e)
 	case !g.Plan.spends():
 		return tx.Record(e)
+	case g.Link.MaxDownloads == 0 && g.Plan.Later: // more of a download that was counted when it began
+		return tx.Record(e)
 	case g.Link.MaxDownloads == 0:
+		g.counts = true
 		return tx.Redeemed(g.Link.ID, g.began, e)
 	case open.LinkID != "":
-		open.Left -= g.Plan.Bytes
+		open.Left -= g.Plan.cost()
 		g.taken = open
 		return errors.Join(tx.Record(e), tx.SetGrant(open))
 	}
 	if g.taken, err = s.open(g, b, g.began); err != nil {
 		return err
 	}
+	g.counts = true
 	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.taken))
 }
 
@@ -258,6 +270,15 @@ func (p Plan) mode() DeliveryMode {
 		return DeliveredByRedirect
 	}
 	return DeliveredByProxy
+}
+
+// cost is what an answer takes from a grant, in bytes. An empty file costs one,
+// or it could be had without end.
+func (p Plan) cost() int64 {
+	if p.spends() {
+		return max(1, p.Bytes)
+	}
+	return 0
 }
 
 // spends reports whether an answer gives what a download is counted for.
@@ -300,14 +321,15 @@ func (g *Grant) covered(r Reader, b Bearer, now time.Time) (open OpenGrant, answ
 	return open, false, err
 }
 
-// covers reports whether an answer comes without counting: parts do as long as
-// there are bytes left, and what has no bytes does.
+// covers reports whether an answer comes without counting: it does as long as
+// that many bytes are left, and always when it has no bytes.
 func (o OpenGrant) covers(p Plan, now time.Time) bool {
-	return now.Before(o.Expires) && (!p.spends() || p.Part && p.Bytes <= o.Left)
+	return now.Before(o.Expires) && p.cost() <= o.Left
 }
 
-// open opens a grant with a download that is counted: from it, and from the
-// parts that follow, half as much again as the file's size may be taken.
+// open opens a grant with a download that is counted. In all, twice the file's
+// size may be taken from it, so whoever lost a download can have the whole file
+// once more.
 func (s *Service) open(g *Grant, b Bearer, now time.Time) (OpenGrant, error) {
 	bearer := byClient(g.Link.ID, b)
 	if b.Person {
@@ -318,7 +340,7 @@ func (s *Service) open(g *Grant, b Bearer, now time.Time) (OpenGrant, error) {
 		g.Cookie = base64.RawURLEncoding.EncodeToString(secret[:])
 		bearer = byCookie(g.Link.ID, g.Cookie)
 	}
-	return OpenGrant{LinkID: g.Link.ID, Bearer: bearer, Expires: now.Add(GrantLasts), Left: g.File.Size + g.File.Size/2 - g.Plan.Bytes}, nil
+	return OpenGrant{LinkID: g.Link.ID, Bearer: bearer, Expires: now.Add(GrantLasts), Left: 2*max(1, g.File.Size) - g.Plan.cost()}, nil
 }
 
 func (g *Grant) load(r Reader, ledger LedgerID, id string) (k Key, err error) {
@@ -338,8 +360,12 @@ func (g *Grant) load(r Reader, ledger LedgerID, id string) (k Key, err error) {
 }
 
 // refuse is the rule of redemption: the reason why a link is no longer good,
-// or not good for this bearer, or "". The password is decide's.
-func refuse(l Link, f File, k Key, now time.Time, b Bearer) Refusal {
+// or not good for this bearer, or "". The password is decide's. The minting key
+// and the purpose are judged as they are now. A link that the operator minted
+// has no key, and a purpose that is not configured any more has no rules: such
+// links stay good until their own end.
+func (s *Service) refuse(l Link, f File, k Key, now time.Time, b Bearer) Refusal {
+	purpose, configured := s.purposes[f.Purpose]
 	switch {
 	case !l.Revoked.IsZero():
 		return l.Ended
@@ -349,12 +375,30 @@ func refuse(l Link, f File, k Key, now time.Time, b Bearer) Refusal {
 		return KeyRevoked
 	case l.Expired(now):
 		return Expired
+	case k.ID != "" && !k.Active(now):
+		return KeyExpired
+	case k.ID != "" && (!k.Grants(LinksWrite) || l.outlived(s.linkLifetime(k), now)):
+		return KeyRestricted
+	case configured && (!purpose.Linkable || purpose.MaxLinkLifetime != 0 && l.outlived(purpose.MaxLinkLifetime, now)):
+		return PurposeRestricted
 	case !l.allows(b.Address):
 		return AddressNotAllowed
 	case l.MaxDownloads != 0 && l.Downloads >= l.MaxDownloads:
 		return Exhausted // the last, for a grant goes beyond it
 	}
 	return ""
+}
+
+// limited reports whether a link is for some bearers or some downloads only. An
+// address of a store of bytes would be good for anyone, any number of times, so
+// Sluice sends the file itself.
+func (l Link) limited() bool {
+	return l.MaxDownloads != 0 || l.Password != "" || len(l.AllowedIPs) != 0
+}
+
+// outlived reports whether a link is as old as a longest lifetime allows, or older.
+func (l Link) outlived(longest time.Duration, now time.Time) bool {
+	return longest != Forever && !now.Before(l.Created.Add(longest))
 }
 
 // allows reports whether a link may be redeemed from an address. An IPv4
@@ -435,8 +479,8 @@ var errUndecided = Errorf(CodeInternal, "undecided")
 // errAsksPassword never leaves Redeem.
 var errAsksPassword = Errorf(CodeForbidden, "the link asks for a password")
 
-// refused is the error a bearer gets for a refusal: gone for what cannot come
-// back, forbidden for what another bearer could do.
+// refused is the error a bearer gets for a refusal: gone when no bearer can
+// use the link, forbidden when another bearer could.
 func refused(r Refusal) error {
 	e := &Error{Code: CodeGone, Reason: r}
 	switch r {
@@ -450,6 +494,12 @@ func refused(r Refusal) error {
 		e.Detail = "the file behind this link was deleted"
 	case KeyRevoked:
 		e.Detail = "the key that made this link was revoked"
+	case KeyExpired:
+		e.Detail = "the key that made this link has expired"
+	case KeyRestricted:
+		e.Detail = "the key that made this link may no longer make one like it"
+	case PurposeRestricted:
+		e.Detail = "files of this purpose may no longer be linked like this"
 	case WrongPassword:
 		e.Code, e.Detail = CodeForbidden, "this link needs its password: send it as X-Link-Password, or by Basic authentication"
 	case AddressNotAllowed:

@@ -3,9 +3,11 @@ package sluice_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,7 +134,7 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 }
 
 // What is free within a grant, and what spends another download. The file has
-// ten bytes, so a grant is good for fifteen.
+// ten bytes, so a grant is good for twenty.
 func TestGrants(t *testing.T) {
 	f := newFixture(t)
 	client := sluice.Bearer{Address: here, Request: sluice.Request{UserAgent: "curl/8"}}
@@ -150,12 +152,17 @@ func TestGrants(t *testing.T) {
 	}{
 		{"a range opens a grant", []sluice.Bearer{with(client, part(1))}, 0, 1},
 		{"ranges of the same client", []sluice.Bearer{client, with(client, part(3)), with(client, part(2))}, 0, 1},
-		{"exactly to the border", []sluice.Bearer{client, with(client, part(5))}, 0, 1},
-		{"a byte beyond it", []sluice.Bearer{client, with(client, part(6))}, 0, 2},
-		{"beyond it in two", []sluice.Bearer{client, with(client, part(5)), with(client, part(1))}, 0, 2},
-		{"of a first range", []sluice.Bearer{with(client, part(1)), with(client, part(10)), with(client, part(4))}, 0, 1},
-		{"beyond a first range", []sluice.Bearer{with(client, part(1)), with(client, part(10)), with(client, part(5))}, 0, 2},
-		{"all again", []sluice.Bearer{with(client, part(1)), client}, 0, 2},
+		{"exactly to the border", []sluice.Bearer{client, with(client, part(9)), with(client, part(1))}, 0, 1},
+		{"a byte beyond it", []sluice.Bearer{client, with(client, part(9)), with(client, part(2))}, 0, 2},
+		{"beyond it in two", []sluice.Bearer{client, with(client, part(10)), with(client, part(1))}, 0, 2},
+		{"of a first range", []sluice.Bearer{with(client, part(1)), with(client, part(10)), with(client, part(9))}, 0, 1},
+		{"beyond a first range", []sluice.Bearer{with(client, part(1)), with(client, part(10)), with(client, part(10))}, 0, 2},
+		{"all once more", []sluice.Bearer{client, client}, 0, 1},
+		{"all after a part", []sluice.Bearer{with(client, part(1)), client}, 0, 1},
+		{"all twice more", []sluice.Bearer{client, client, client}, 0, 2},
+		{"all once more, and a part", []sluice.Bearer{client, client, with(client, part(1))}, 0, 2},
+		{"all again by another", []sluice.Bearer{client, other}, 0, 2},
+		{"all again ten minutes later", []sluice.Bearer{client, client}, sluice.GrantLasts, 2},
 		{"another address", []sluice.Bearer{client, with(other, part(1))}, 0, 2},
 		{"another user agent", []sluice.Bearer{client, with(agent, part(1))}, 0, 2},
 		{"a moment before ten minutes", []sluice.Bearer{client, with(client, part(1))}, sluice.GrantLasts - time.Microsecond, 1},
@@ -184,6 +191,8 @@ func TestGrants(t *testing.T) {
 		wantReason(t, f.spend(token, with(client, nothing)), "") // within the grant
 		wantReason(t, f.spend(token, with(other, nothing)), sluice.Exhausted)
 		wantReason(t, f.spend(token, with(client, part(5))), "")
+		wantReason(t, f.spend(token, client), sluice.Exhausted)
+		wantReason(t, f.spend(token, with(client, part(5))), "")
 		wantReason(t, f.spend(token, with(client, part(1))), sluice.Exhausted)
 		wantReason(t, f.spend(token, client), sluice.Exhausted)
 		f.base.Clock.Advance(sluice.GrantLasts)
@@ -194,6 +203,7 @@ func TestGrants(t *testing.T) {
 	})
 	t.Run("an empty file", func(t *testing.T) {
 		l, token := f.mintAs(sluice.NewLink{FileID: f.upload("").ID, MaxDownloads: 1})
+		wantReason(t, f.spend(token, client), "")
 		wantReason(t, f.spend(token, client), "")
 		wantReason(t, f.spend(token, client), sluice.Exhausted)
 		if n := f.downloads(l.ID); n != 1 {
@@ -225,7 +235,7 @@ func TestGrantCookie(t *testing.T) {
 	}
 	wantReason(t, f.spend(one, elsewhere(part(1))), "")
 	wantReason(t, f.spend(one, elsewhere(nothing)), "")
-	wantReason(t, f.spend(one, elsewhere(whole)), sluice.Exhausted)
+	wantReason(t, f.spend(one, elsewhere(whole)), sluice.Exhausted) // 9 of 20 bytes are left
 	wantReason(t, f.spend(two, elsewhere(part(1))), sluice.WrongPassword)
 	wantReason(t, f.spend(two, elsewhere(nothing)), sluice.WrongPassword)
 	whose := elsewhere(whole)
@@ -261,14 +271,15 @@ func TestGrantGivesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Delivered(g, 3) // 12 are left
+	f.Delivered(g, 3) // 17 are left
 	f.flush()
 	if g, err = f.grant(token, ranged(7)); err != nil {
 		t.Fatal(err)
 	}
 	f.Delivered(g, 0)
 	f.flush()
-	wantReason(t, f.spend(token, ranged(12)), "")
+	wantReason(t, f.spend(token, client), "")
+	wantReason(t, f.spend(token, ranged(7)), "")
 	if n := f.downloads(l.ID); n != 1 {
 		t.Errorf("%d downloads are counted", n)
 	}
@@ -279,6 +290,7 @@ func TestGrantGivesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	wantReason(t, f.spend(token, client), "")
 	wantReason(t, f.spend(token, client), sluice.Exhausted)
 	no := int64(3)
 	if _, err := f.UpdateLink(ctx, f.caller, "", l.ID, nil, sluice.LinkChange{MaxDownloads: &no}); err != nil {
@@ -288,8 +300,8 @@ func TestGrantGivesBack(t *testing.T) {
 	wantReason(t, f.spend(token, client), "")
 	f.Delivered(first, 0)
 	f.flush()
-	wantReason(t, f.spend(token, ranged(6)), sluice.Exhausted)
-	wantReason(t, f.spend(token, ranged(5)), "")
+	wantReason(t, f.spend(token, ranged(11)), sluice.Exhausted)
+	wantReason(t, f.spend(token, ranged(10)), "")
 }
 
 // lossy loses the answer to so many Updates that were committed.
@@ -342,13 +354,116 @@ func TestDeliveryIsToldOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.set(1, false)
-	f.Delivered(g, 4) // 11 are left
+	f.Delivered(g, 4) // 16 are left
 	f.flush()
 	if got := strings.Join(f.log(before), ", "); got != "link.redeemed allowed, link.delivered allowed" {
 		t.Errorf("the log says %s", got)
 	}
 	wantReason(t, f.spend(token, sluice.Bearer{Address: here, Plan: part(10)}), "")
-	wantReason(t, f.spend(token, sluice.Bearer{Address: here, Plan: part(2)}), sluice.Exhausted)
+	wantReason(t, f.spend(token, sluice.Bearer{Address: here, Plan: part(7)}), sluice.Exhausted)
+	wantReason(t, f.spend(token, sluice.Bearer{Address: here, Plan: part(6)}), "")
+}
+
+// failing is blobs that cannot be opened while down is set.
+type failing struct {
+	sluice.Blobs
+	down bool
+}
+
+func (b *failing) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
+	if b.down {
+		return nil, errors.New("the disk is made to fail")
+	}
+	return b.Blobs.Open(ctx, key)
+}
+
+// A download that Sluice failed to send does not count, and its entry says so,
+// once, also when the answer to the commit is lost.
+func TestFailureGivesTheDownloadBack(t *testing.T) {
+	f, store := newLossy(t)
+	blobs := &failing{Blobs: f.base.Blobs}
+	f.config.Blobs = blobs
+	f.Service = f.withPurposes(nil)
+	file := f.upload("0123456789")
+	for _, lose := range []int{0, 1} {
+		l, token := f.mintAs(sluice.NewLink{FileID: file.ID, MaxDownloads: 2})
+		before := f.logged()
+		wantReason(t, f.spend(token, sluice.Bearer{Address: there}), "")
+		f.flush()
+		blobs.down = true
+		g, err := f.grant(token, sluice.Bearer{Address: here, Person: true, Answered: true})
+		if sluice.CodeOf(err) != sluice.CodeInternal {
+			t.Fatalf("%+v, %v", g, err)
+		}
+		f.flush()
+		blobs.down = false
+		if n := f.downloads(l.ID); n != 1 {
+			t.Errorf("%d downloads are counted after a failure to open", n)
+		}
+		g, err = f.grant(token, sluice.Bearer{Address: here})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.set(lose, false)
+		f.Failed(g, 4)
+		f.flush()
+		if n := f.downloads(l.ID); n != 1 {
+			t.Errorf("%d downloads are counted after a failure to read", n)
+		}
+		entries := f.base.Entries(t, f.ledger)[before:]
+		var returned []int64
+		for _, e := range entries {
+			if e.Action == sluice.LinkDelivered && e.Delivery.Returned {
+				returned = append(returned, e.Delivery.Sent.Bytes)
+			}
+		}
+		if len(entries) != 6 || len(returned) != 2 || returned[0] != 0 || returned[1] != 4 {
+			t.Errorf("%d entries, returned %v: %q", len(entries), returned, f.log(before))
+		}
+		// The failed one leaves no grant behind: what follows is counted.
+		wantReason(t, f.spend(token, sluice.Bearer{Address: here, Plan: part(1)}), "")
+		if n := f.downloads(l.ID); n != 2 {
+			t.Errorf("%d downloads are counted of a part after a failure", n)
+		}
+		// One that took from a grant gives back all that it took.
+		g, err = f.grant(token, sluice.Bearer{Address: here})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Failed(g, 10)
+		f.flush()
+		wantReason(t, f.spend(token, sluice.Bearer{Address: here}), "")
+		wantReason(t, f.spend(token, sluice.Bearer{Address: here, Plan: part(10)}), sluice.Exhausted)
+		wantReason(t, f.spend(token, sluice.Bearer{Address: here, Plan: part(9)}), "")
+	}
+}
+
+// However many ask at once, from a grant comes what it holds and no more.
+func TestGrantIsExactAtOnce(t *testing.T) {
+	f := newFixture(t)
+	l, token := f.mintAs(sluice.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
+	plans := []func(sluice.File) sluice.Plan{whole, part(3), part(1)}
+	var got atomic.Int64
+	var all sync.WaitGroup
+	for i := range 60 {
+		all.Go(func() {
+			g, err := f.Redeem(ctx, token, sluice.Bearer{Address: here, Plan: plans[i%3], Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"}})
+			if err != nil {
+				if sluice.ReasonOf(err) != sluice.Exhausted {
+					t.Error(err)
+				}
+				return
+			}
+			g.Content.Close()
+			got.Add(g.Plan.Bytes)
+			f.Delivered(g, g.Plan.Bytes)
+		})
+	}
+	all.Wait()
+	f.flush()
+	if n := got.Load(); n > 20 || n < 11 || f.downloads(l.ID) != 1 {
+		t.Errorf("%d bytes were taken, and %d downloads counted", n, f.downloads(l.ID))
+	}
 }
 
 // What was delivered while the store was down is told of when it is up again.
@@ -473,14 +588,16 @@ func (a *addresses) Presign(_ context.Context, key string, p sluice.Presigned) (
 }
 
 // Whoever is given the address of a file has all of it, whatever part they
-// asked for: each address counts, and none is told of as delivered.
+// asked for: each address counts, and none is told of as delivered. A link with
+// a number of downloads leads to no address.
 func TestRedirectsCount(t *testing.T) {
 	f := newFixture(t)
 	bucket := &addresses{}
 	f.config.Redirect = bucket
 	f.Service = f.withPurposes(nil)
-	l, token := f.mintAs(sluice.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 2})
-	before := f.logged()
+	file := f.upload("0123456789")
+	_, counted := f.mintAs(sluice.NewLink{FileID: file.ID, MaxDownloads: 1})
+	l, token := f.mint(file)
 	redirected := func(plan sluice.Plan) (*sluice.Grant, error) {
 		plan.Redirect = 303
 		return f.grant(token, sluice.Bearer{
@@ -500,19 +617,30 @@ func TestRedirectsCount(t *testing.T) {
 			t.Fatalf("HEAD: %+v %v", g, err)
 		}
 	}
-	_, err := redirected(one)
-	wantReason(t, err, sluice.Exhausted)
 	if n := f.downloads(l.ID); n != 2 {
 		t.Errorf("%d downloads are counted", n)
 	}
+	token = counted
+	g, err := redirected(one)
+	if err != nil || g.Location != "" || g.Content == nil || g.Plan.Status != 206 {
+		t.Errorf("a link with a number of downloads: %+v %v", g, err)
+	}
+	f.Delivered(g, 1)
+	f.flush()
+	before := f.logged()
 	bucket.down = true
-	_, token = f.mint(f.upload("0123456789"))
+	var failed sluice.Link
+	failed, token = f.mint(f.upload("0123456789"))
 	if _, err := redirected(one); err == nil {
 		t.Error("there is no address, and no error")
 	}
+	f.flush()
+	if n := f.downloads(failed.ID); n != 0 {
+		t.Errorf("%d downloads are counted without an address", n)
+	}
 	f.flush() // nothing is waited for
 	for _, e := range f.base.Entries(t, f.ledger)[before:] {
-		if d := e.Delivery; e.Action == sluice.LinkDelivered || e.Action == sluice.LinkRedeemed && e.Request.Method == "GET" && d.Mode != sluice.DeliveredByRedirect {
+		if d := e.Delivery; e.Action == sluice.LinkDelivered && !d.Returned || e.Action == sluice.LinkRedeemed && e.Request.Method == "GET" && d.Mode != sluice.DeliveredByRedirect {
 			t.Errorf("%s by %+v", e.Action, d)
 		}
 	}

@@ -60,13 +60,19 @@ const (
 type Refusal string
 
 // The refusals. Expired, Revoked, FileDeleted and KeyRevoked are what a link
-// cannot come back from.
+// cannot come back from. KeyExpired, KeyRestricted and PurposeRestricted follow
+// from the minting key and the purpose as they are at the moment of use: when
+// those are widened again, the link works again.
 const (
 	Expired     Refusal = "expired"
 	Exhausted   Refusal = "exhausted"
 	Revoked     Refusal = "revoked"
 	FileDeleted Refusal = "file_deleted"
 	KeyRevoked  Refusal = "key_revoked"
+
+	KeyExpired        Refusal = "key_expired"
+	KeyRestricted     Refusal = "key_restricted"     // it lacks links:write, or its links may not live so long
+	PurposeRestricted Refusal = "purpose_restricted" // it may not be linked, or its links may not live so long
 
 	WrongPassword     Refusal = "wrong_password"
 	AddressNotAllowed Refusal = "address_not_allowed"
@@ -262,8 +268,8 @@ func validateAllowedIPs(v *Invalid, list []netip.Prefix) {
 
 // mint makes a link inside an Update.
 func (s *Service) mint(tx Tx, c Caller, f File, p pending, now time.Time) (Link, error) {
-	if purpose, known := s.purposes[f.Purpose]; known && !purpose.Linkable {
-		return Link{}, Errorf(CodeForbidden, "files of purpose %s may not be linked", f.Purpose)
+	if err := s.linkable(f); err != nil {
+		return Link{}, err
 	}
 	n := p.new
 	var v Invalid
@@ -279,6 +285,18 @@ func (s *Service) mint(tx Tx, c Caller, f File, p pending, now time.Time) (Link,
 		Disposition: n.Disposition, Filename: n.Filename,
 	}
 	return l, tx.CreateLink(l, s.linkChange(c, LinkCreated, now, f, l, nil))
+}
+
+// linkable answers CodeForbidden for a file whose purpose does not allow links,
+// or is not configured any more: nothing new is allowed without rules.
+func (s *Service) linkable(f File) error {
+	switch purpose, configured := s.purposes[f.Purpose]; {
+	case !configured:
+		return Errorf(CodeForbidden, "the purpose %s is not configured on this server, so its files may not be linked", f.Purpose)
+	case !purpose.Linkable:
+		return Errorf(CodeForbidden, "files of purpose %s may not be linked", f.Purpose)
+	}
+	return nil
 }
 
 // longestLink is the longest lifetime a key may give a link to a file: the
@@ -348,7 +366,8 @@ func (s *Service) Links(ctx context.Context, c Caller, filter LinkFilter, page P
 }
 
 // UpdateLink changes a link that has not ended; its URL stays the same. It
-// needs links:write. A link that has ended is CodeLinkExpired or CodeLinkRevoked;
+// needs links:write. A later end is held to what the caller's key, the minting
+// key and the purpose allow. A link that has ended is CodeLinkExpired or CodeLinkRevoked;
 // a state other than the wanted versions is CodePreconditionFailed.
 func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, want Versions, ch LinkChange) (Link, error) {
 	return change(ctx, s, c, LinksWrite, func(tx Tx, now time.Time) (Link, error) {
@@ -369,13 +388,31 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 		if err != nil {
 			return Link{}, err
 		}
+		longest := s.longestLink(c.Key, f)
+		if l.KeyID != "" { // the link dies when it outlives what its own key allows, whoever changes it
+			k, err := tx.Key(c.Ledger, l.KeyID)
+			if err != nil {
+				return Link{}, err
+			}
+			longest = min(longest, s.linkLifetime(k))
+		}
 		was := l
-		if err := ch.apply(&l, now, s.longestLink(c.Key, f)); err != nil {
+		if err := ch.apply(&l, now, longest); err != nil {
 			return Link{}, err
+		}
+		if l.endsAfter(was) {
+			if err := s.linkable(f); err != nil {
+				return Link{}, err
+			}
 		}
 		l.Updated = next(now, l.Updated)
 		return l, tx.UpdateLink(l, s.linkChange(c, LinkUpdated, now, f, l, &was))
 	})
+}
+
+// endsAfter reports whether a link ends later than it did.
+func (l Link) endsAfter(was Link) bool {
+	return !was.Expires.IsZero() && (l.Expires.IsZero() || l.Expires.After(was.Expires))
 }
 
 func (ch LinkChange) apply(l *Link, now time.Time, longest time.Duration) error {

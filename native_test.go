@@ -89,9 +89,9 @@ func TestMaxDownloads(t *testing.T) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	codes := map[sluice.Code]int{}
-	for range 50 {
+	for i := range 50 {
 		all.Go(func() {
-			_, err := f.redeemAs(token, sluice.Bearer{})
+			_, err := f.redeemAs(token, sluice.Bearer{Request: sluice.Request{UserAgent: fmt.Sprint("client ", i)}})
 			mu.Lock()
 			codes[sluice.CodeOf(err)]++
 			mu.Unlock()

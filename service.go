@@ -119,9 +119,6 @@ func (s *Service) NewRequestID() string { return s.ids.make(PrefixRequest, s.Now
 // PublicURL is where links lead, without a slash at its end.
 func (s *Service) PublicURL() string { return s.publicURL }
 
-// Redirects says whether links lead on to where the bytes are.
-func (s *Service) Redirects() bool { return s.redirect != nil }
-
 // Purposes gives the purposes of this installation, by name.
 func (s *Service) Purposes() []Purpose { return s.purposes.List() }
 

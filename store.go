@@ -203,6 +203,8 @@ type Tx interface {
 	UpdateLink(Link, Entry) error
 	// Redeemed counts one download of a link.
 	Redeemed(id string, now time.Time, e Entry) error
+	// Returned takes back one download that Redeemed counted.
+	Returned(id string, e Entry) error
 
 	// SetGrant keeps what a bearer of a link may still ask for, in place of what
 	// was kept. The entry of the redemption that it follows from tells of it.

@@ -119,7 +119,8 @@ type Request struct {
 type Delivery struct {
 	Mode       string `json:"mode" doc:"Who sends the bytes: proxy is Sluice itself, redirect the store of the bytes, whose sending is not observed; the set is open"`
 	Status     int    `json:"status" doc:"HTTP status of the answer"`
-	Bytes      *int64 `json:"bytes,omitempty" doc:"Bytes of the file that were sent"`
-	Complete   *bool  `json:"complete,omitempty" doc:"Whether these are all that the answer was to carry"`
+	Bytes      *int64 `json:"bytes,omitempty" doc:"Bytes of the file that were handed to the operating system's connection. How many of them arrived, only the client knows"`
+	Complete   *bool  `json:"complete,omitempty" doc:"Whether all bytes that the answer was to carry were handed to the operating system's connection. It does not say that they arrived"`
+	Returned   bool   `json:"returned,omitempty" doc:"true: Sluice failed to send the file, and the download was given back, so that it does not count"`
 	DurationMS *int64 `json:"duration_ms,omitempty" doc:"From the decision to the end, in milliseconds"`
 }

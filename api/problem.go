@@ -15,7 +15,7 @@ type Problem struct {
 	RequestID  string       `json:"request_id" doc:"The X-Request-Id of this answer"`
 	Param      string       `json:"param,omitempty" doc:"The first offending parameter, dotted"`
 	Errors     []FieldError `json:"errors,omitempty" doc:"Every failure of validation"`
-	Reason     string       `json:"reason,omitempty" doc:"With gone and forbidden on a link, the rule that refused: expired, revoked, file_deleted, exhausted, key_revoked, wrong_password or address_not_allowed"`
+	Reason     string       `json:"reason,omitempty" doc:"With gone and forbidden on a link, the rule that refused: expired, revoked, file_deleted, exhausted, key_revoked, key_expired, key_restricted, purpose_restricted, wrong_password or address_not_allowed"`
 	RetryAfter int64        `json:"retry_after,omitempty" doc:"Seconds after which trying again may help"`
 }
 

@@ -37,7 +37,9 @@ func (t trust) has(a netip.Addr) bool {
 // client gives the address of whoever asks: the peer's or, as long as the word
 // of trusted proxies goes, the one farthest back in X-Forwarded-For. What
 // stands beyond the first address that is no trusted proxy's is hearsay. It is
-// the zero Addr where the peer has none.
+// the zero Addr, which no allow list has, where the peer has none or a trusted
+// proxy names something that is no address. Empty elements of the list are
+// skipped (RFC 9110 section 5.6.1).
 func (t trust) client(r *http.Request) netip.Addr {
 	at := address(r.RemoteAddr)
 	if !t.has(at) {
@@ -45,11 +47,9 @@ func (t trust) client(r *http.Request) netip.Addr {
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && t.has(at); i-- {
-		hop := address(strings.TrimSpace(hops[i]))
-		if !hop.IsValid() {
-			break
+		if hop := strings.TrimSpace(hops[i]); hop != "" {
+			at = address(hop)
 		}
-		at = hop
 	}
 	return at
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,7 @@ func (s selection) plan(method string) sluice.Plan {
 	p := sluice.Plan{Status: s.status, Part: s.ranged, Redirect: http.StatusSeeOther, Bodiless: method == http.MethodHead || s.status != http.StatusOK && s.status != http.StatusPartialContent}
 	if !p.Bodiless {
 		p.Bytes = s.length()
+		p.Later = s.ranged && !slices.ContainsFunc(s.parts, func(r byteRange) bool { return r.from == 0 })
 	}
 	return p
 }

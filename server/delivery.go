@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -25,11 +26,19 @@ type delivery struct {
 	rc    *http.ResponseController
 	conn  *conn // nil when it is not known
 	stall time.Duration
+	ctx   context.Context // of the request
 	sent  int64
+	// unreadable says that the content ended early or could not be read, in
+	// place of the connection.
+	unreadable bool
 }
 
+// failed reports whether sending failed because of the content. When the client
+// has gone away, what is read of a store fails for that reason.
+func (d *delivery) failed() bool { return d.unreadable && d.ctx.Err() == nil }
+
 func newDelivery(w http.ResponseWriter, r *http.Request, stall time.Duration) *delivery {
-	d := &delivery{rc: http.NewResponseController(w), stall: stall}
+	d := &delivery{rc: http.NewResponseController(w), stall: stall, ctx: r.Context()}
 	if to, ok := w.(io.ReaderFrom); ok {
 		d.to, d.conn = to, connOf(r.Context())
 	} else {
@@ -46,11 +55,16 @@ func (d *delivery) send(content io.ReadSeeker, p byteRange) error {
 	if h, ok := content.(held); ok {
 		b := h.Bytes()
 		if p.from+p.length > int64(len(b)) {
+			d.unreadable = true
 			return io.ErrUnexpectedEOF
 		}
 		content, p.from = bytes.NewReader(b[p.from:p.from+p.length]), 0
 	}
+	if !isHere(content) {
+		content = &watched{content, d}
+	}
 	if at, err := content.Seek(p.from, io.SeekStart); err != nil || at != p.from {
+		d.unreadable = true
 		return errors.Join(err, io.ErrUnexpectedEOF)
 	}
 	if _, ok := content.(*bytes.Reader); ok && d.conn != nil {
@@ -67,10 +81,29 @@ func (d *delivery) send(content io.ReadSeeker, p byteRange) error {
 			_, err = content.Seek(p.from+done, io.SeekStart)
 		}
 		if err != nil {
+			if f, ok := content.(*os.File); ok {
+				// What sendfile(2) failed at it does not say.
+				var b [1]byte
+				n, _ := f.ReadAt(b[:], p.from+done)
+				d.unreadable = n == 0
+			}
 			return err
 		}
 	}
 	return nil
+}
+
+// watched is content that tells a delivery when it cannot be read, also by a panic.
+type watched struct {
+	io.ReadSeeker
+	by *delivery
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.by.unreadable = true
+	n, err := w.ReadSeeker.Read(p)
+	w.by.unreadable = err != nil && err != io.EOF
+	return n, err
 }
 
 // piece sends the next bytes of content, of which there are left, and counts
@@ -91,6 +124,7 @@ func (d *delivery) piece(content io.Reader, left int64) (n int64, err error) {
 		return 0, flushed // net/http had some of it, and what of that went out is not known
 	}
 	if err == nil && n < left {
+		d.unreadable = true
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err

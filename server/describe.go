@@ -58,7 +58,7 @@ var docs = map[string]doc{
 	"getAccount": {"Keys", "Get the account", "Who am I: the account, the mode, and the key that asks."},
 
 	"redeem": {"Downloads", "Download a file", "Redeems a link. A password is sent as X-Link-Password, or by Basic authentication with any user name. A browser (Accept: text/html) gets a page first when the link has a password or a number of downloads: its button sends a POST. " +
-		"A download that is counted opens ten minutes in which the same client, or a browser with the cookie of the answer, may ask for ranges without being counted again, until one and a half times the size was sent. HEAD, 304, 412 and 416 never count. " +
+		"A download that is counted opens ten minutes in which the same client, or a browser with the cookie of the answer, may ask for ranges or for the whole file without being counted again, until twice the size was sent. A download that Sluice itself fails to send is given back and does not count. On a link without a number of downloads, a range without the first byte of the file does not count. HEAD, 304, 412 and 416 never count. " +
 		"Whoever does not ask for text/html gets the file at once, so a link preview or a download manager that fetches the URL uses a download up: give a link that may be used once a password as well, or send it where nothing previews links."},
 	"redeemNamed":     {"Downloads", "Download a file under a name", "What follows the token is for the eye, and ignored."},
 	"answerLink":      {"Downloads", "Answer a link that asks first", "What the page of a link with a password or a number of downloads sends. The answer is the file."},

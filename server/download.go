@@ -63,7 +63,13 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	if grant.Cookie != "" {
 		http.SetCookie(w, s.grantCookie(r.PathValue("token"), grant.Cookie))
 	}
-	defer func() { s.svc.Delivered(grant, c.sent) }()
+	defer func() {
+		if c.failed {
+			s.svc.Failed(grant, c.sent)
+		} else {
+			s.svc.Delivered(grant, c.sent)
+		}
+	}()
 	if grant.Location != "" {
 		c.header["Location"] = []string{grant.Location}
 		c.begin(w, grant.Plan.Status)
@@ -148,7 +154,7 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 	set("Last-Modified", modified(f).Format(http.TimeFormat))
 	set("Accept-Ranges", "bytes")
 	d := newDelivery(w, r, c.server.stall)
-	defer func() { c.sent = d.sent }() // also when content panics
+	defer func() { c.sent, c.failed = d.sent, d.failed() }() // also when content panics
 	var err error
 	if len(s.parts) == 1 {
 		set("Content-Type", mediaType(f.Type))

@@ -132,6 +132,12 @@ var csvColumns = []struct {
 	{"delivery_bytes", ofSent(func(s *sluice.Sent) string { return strconv.FormatInt(s.Bytes, 10) })},
 	{"delivery_complete", ofSent(func(s *sluice.Sent) string { return strconv.FormatBool(s.Complete) })},
 	{"delivery_ms", ofSent(func(s *sluice.Sent) string { return strconv.FormatInt(s.Duration.Milliseconds(), 10) })},
+	{"delivery_returned", ofDelivery(func(d *sluice.DeliveryPart) string {
+		if d.Returned {
+			return "true"
+		}
+		return ""
+	})},
 	{"redacted", func(e sluice.Entry) string { return cellJSON(e.Redacted, len(e.Redacted)) }},
 	{"damaged", func(e sluice.Entry) string { return cellJSON(e.Damaged, len(e.Damaged)) }},
 	{"entry_id", func(e sluice.Entry) string {

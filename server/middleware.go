@@ -30,6 +30,7 @@ type call struct {
 	link      string        // on downloads: the link redeemed
 	status    int           // 0 until the answer has begun
 	sent      int64         // bytes of a download
+	failed    bool          // whether a download broke off because of Sluice
 	received  int64         // bytes of an upload
 	url       *url.URL      // on routes that ask for a key
 	header    http.Header   // of the answer

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"sluice"
@@ -43,9 +42,6 @@ func (c *call) ask(w http.ResponseWriter, status int, q question) {
 func (c *call) showPage(w http.ResponseWriter, status int, page *template.Template, data any) {
 	c.header["Content-Type"] = []string{"text/html; charset=utf-8"}
 	c.header["Content-Security-Policy"] = pagePolicy
-	if c.server.svc.Redirects() { // a browser holds where the form leads on to against the policy, too
-		c.header["Content-Security-Policy"] = redirectingPolicy
-	}
 	w.WriteHeader(status)
 	_ = page.Execute(w, data)
 }
@@ -96,8 +92,6 @@ var pagePolicy = func() []string {
 	return []string{"default-src 'none'; style-src 'sha256-" + style + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
 }()
 
-var redirectingPolicy = []string{strings.Replace(pagePolicy[0], "form-action 'self'", "form-action *", 1)}
-
 // pages has what the pages share.
 func pages(name, title, body string) *template.Template {
 	return template.Must(template.New(name).Funcs(template.FuncMap{"size": sizeFor}).Parse(`<!doctype html>
@@ -141,6 +135,8 @@ var refusalPage = pages("refusal", `{{.Title}}`, `<h1>{{.Title}}</h1>
 <p>{{if eq .Status 404}}There is no such link. Check that the whole address was copied.
 {{- else if eq .Reason "expired"}}This link has expired.
 {{- else if eq .Reason "revoked"}}This link was ended by its owner.
+{{- else if eq .Reason "key_revoked" "key_expired" "key_restricted"}}Whoever made this link may no longer share the file with it.
+{{- else if eq .Reason "purpose_restricted"}}Files of this kind may no longer be shared like this.
 {{- else if eq .Reason "file_deleted"}}The file behind this link was deleted.
 {{- else if eq .Reason "exhausted"}}This link has been used as often as it may be.
 {{- else if eq .Reason "wrong_password"}}This link needs its password.

@@ -142,7 +142,7 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 		out.Ledger = &api.LedgerRef{Log: p.Log, Size: &p.Size, WasSize: &p.WasSize, WasRoot: p.WasRoot}
 	}
 	if d := e.Delivery; d != nil {
-		out.Delivery = &api.Delivery{Mode: string(d.Mode), Status: d.Status}
+		out.Delivery = &api.Delivery{Mode: string(d.Mode), Status: d.Status, Returned: d.Returned}
 		if d.Sent != nil {
 			ms := d.Sent.Duration.Milliseconds()
 			out.Delivery.Bytes, out.Delivery.Complete, out.Delivery.DurationMS = &d.Sent.Bytes, &d.Sent.Complete, &ms

@@ -322,6 +322,10 @@ func (t *tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
 	return nil
 }
 
+func (t *tx) Returned(id string, e sluice.Entry) error {
+	return t.rewrite(e, "UPDATE link SET downloads = CASE WHEN downloads > 0 THEN downloads - 1 ELSE 0 END WHERE id = $1 AND ledger = $2", id, t.head.id)
+}
+
 // count writes the downloads that were gathered, one statement a link.
 func (r *reader) count(redeemed []redemption) error {
 	type total struct {

@@ -1253,6 +1253,28 @@ func testUpdateLink(t *testing.T, db database) {
 		})
 	}
 	wantLinks(t, s, changed)
+	changed.Downloads = 0
+	for i := range 3 { // below none there is nothing
+		update(t, s, live, func(tx sluice.Tx) error {
+			if err := tx.Returned("link_1", newEntry(live)); err != nil {
+				return err
+			}
+			l, err := tx.Link(live, "link_1")
+			if want := max(0, int64(1-i)); l.Downloads != want {
+				t.Errorf("%d downloads after %d were returned, want %d", l.Downloads, 1+i, want)
+			}
+			return err
+		})
+	}
+	wantLinks(t, s, changed)
+	update(t, s, live, func(tx sluice.Tx) error {
+		err := errors.Join(tx.Redeemed("link_1", epoch, newEntry(live)), tx.Returned("link_1", newEntry(live)))
+		l, err2 := tx.Link(live, "link_1")
+		if l.Downloads != 0 {
+			t.Errorf("%d downloads after one was counted and returned", l.Downloads)
+		}
+		return errors.Join(err, err2)
+	})
 }
 
 func testNewer(t *testing.T, db database) {

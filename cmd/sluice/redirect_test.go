@@ -168,46 +168,35 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// Whoever is led to the bytes may fetch all of them, whatever range was asked
-// for: each time counts.
-func TestRedirectCountsRanges(t *testing.T) {
+// A link that is for some downloads or some bearers only leads to no address
+// that is good for anyone: Sluice sends the file.
+func TestRedirectNotOfLimitedLinks(t *testing.T) {
 	r := startRedirecting(t)
-	link := r.link(t, redirectedText, `{"max_downloads":2}`)
-	for range 2 {
-		res, body := r.ask(t, "GET", link, "", "Range", "bytes=0-0")
-		r.wantRedirect(t, res, body)
+	const person, form = "text/html,application/xhtml+xml", "application/x-www-form-urlencoded"
+	sent := func(what string, res *http.Response, body string) {
+		t.Helper()
+		if res.StatusCode != http.StatusOK || body != redirectedText || res.Header.Get("Location") != "" {
+			t.Errorf("%s: %s, %q, Location %q", what, res.Status, body, res.Header.Get("Location"))
+		}
 	}
-	if res, _ := r.ask(t, "GET", link, "", "Range", "bytes=0-0"); res.StatusCode != http.StatusGone {
-		t.Errorf("a third range of a file that may be downloaded twice: %s", res.Status)
-	}
-}
-
-func TestRedirectAfterQuestion(t *testing.T) {
-	r := startRedirecting(t)
-	const person = "text/html,application/xhtml+xml"
-	link := r.link(t, redirectedText, `{"max_downloads":2,"password":"open sesame"}`)
-
-	// A browser is asked, and led on by the answer.
-	res, body := r.ask(t, "GET", link, "", "Accept", person)
-	if res.StatusCode != http.StatusOK || !strings.Contains(body, "<form") || !strings.Contains(res.Header.Get("Content-Security-Policy"), "form-action *") {
+	counted := r.link(t, redirectedText, `{"max_downloads":1}`)
+	res, body := r.ask(t, "GET", counted, "")
+	sent("a number of downloads", res, body)
+	near := r.link(t, redirectedText, `{"allowed_ips":["127.0.0.0/8","::1/128"]}`)
+	res, body = r.ask(t, "GET", near, "")
+	sent("allowed addresses", res, body)
+	guarded := r.link(t, redirectedText, `{"password":"open sesame"}`)
+	res, body = r.ask(t, "GET", guarded, "", "X-Link-Password", "open sesame")
+	sent("a password", res, body)
+	res, body = r.ask(t, "GET", guarded, "", "Accept", person)
+	if res.StatusCode != http.StatusOK || !strings.Contains(body, "<form") || !strings.Contains(res.Header.Get("Content-Security-Policy"), "form-action 'self'") {
 		t.Fatalf("%s %s", res.Status, body)
 	}
-	const form = "application/x-www-form-urlencoded"
-	if res, _ := r.ask(t, "POST", link, "password=wrong", "Accept", person, "Content-Type", form); res.StatusCode != http.StatusForbidden || res.Header.Get("Location") != "" {
-		t.Errorf("a wrong password: %s", res.Status)
-	}
-	res, body = r.ask(t, "POST", link, "password=open+sesame", "Accept", person, "Content-Type", form)
-	r.wantRedirect(t, res, body)
-
-	// Anyone else sends the password along; the second download is the last one.
-	res, body = r.ask(t, "GET", link, "", "X-Link-Password", "open sesame")
-	r.wantRedirect(t, res, body)
-	if res, _ := r.ask(t, "GET", link, "", "X-Link-Password", "open sesame"); res.StatusCode != http.StatusGone || res.Header.Get("Location") != "" {
-		t.Errorf("a third download of two: %s", res.Status)
-	}
-	got := r.delivered(t)
-	slices.Reverse(got)
-	if want := []string{"link.refused ", redirected, redirected, "link.refused "}; !slices.Equal(got, want) {
-		t.Errorf("the log says %q, want %q", got, want)
+	res, body = r.ask(t, "POST", guarded, "password=open+sesame", "Accept", person, "Content-Type", form)
+	sent("the answer of a person", res, body)
+	for _, entry := range r.delivered(t) {
+		if strings.Contains(entry, "redirect") {
+			t.Errorf("the log says %s", entry)
+		}
 	}
 }
