@@ -31,6 +31,7 @@ type Service struct {
 	lookups   lookups
 	signers   signers
 	passwords passwordGuard
+	suspects  suspects
 	delivered deliveries
 	redirect  Presigner
 }
