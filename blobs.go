@@ -37,8 +37,16 @@ type Blobs interface {
 	Open(ctx context.Context, key string) (io.ReadSeekCloser, error)
 	// Remove ends the bytes under key.
 	Remove(ctx context.Context, key string) error
-	// Walk calls fn for every key stored, in no order. Keys that come or go
-	// meanwhile may be missed or named. It ends with fn's first error.
+	// Discard moves the bytes under key to the trash, from where an operator may
+	// bring them back. Then they are as missing as after Remove. To discard what
+	// is missing succeeds.
+	Discard(ctx context.Context, key string) error
+	// EmptyTrash removes what was discarded before a moment, and says how many.
+	EmptyTrash(ctx context.Context, before time.Time) (int, error)
+	// Walk calls fn for every key stored, in no order, with a time that is not
+	// later than the end of its Put but may be as early as its beginning. Keys
+	// that come or go meanwhile may be missed or named. It ends with fn's first
+	// error.
 	Walk(ctx context.Context, fn func(key string, written time.Time) error) error
 	// Sweep removes what unfinished Puts left behind before a moment, and
 	// says how many such leftovers there were.

@@ -396,7 +396,9 @@ func (u *usage) note(key string, now time.Time) {
 	if u.seen == nil {
 		u.seen = map[string]time.Time{}
 	}
-	u.seen[key] = now
+	if now.After(u.seen[key]) {
+		u.seen[key] = now
+	}
 }
 
 // last is the newer of what is stored of a key and what is remembered.
@@ -409,7 +411,8 @@ func (u *usage) last(k Key) time.Time {
 	return k.Used
 }
 
-// WriteUsage writes down when keys were last used. It changes nothing that
+// WriteUsage writes down when keys were last used. What could not be written is
+// written by the next one. It changes nothing that
 // anyone decided, so no entry tells of it.
 func (s *Service) WriteUsage(ctx context.Context) error {
 	s.used.mu.Lock()
@@ -419,5 +422,11 @@ func (s *Service) WriteUsage(ctx context.Context) error {
 	if len(seen) == 0 {
 		return nil
 	}
-	return s.store.KeysUsed(ctx, seen)
+	err := s.store.KeysUsed(ctx, seen)
+	if err != nil { // the next WriteUsage tries again
+		for id, at := range seen {
+			s.used.note(id, at)
+		}
+	}
+	return err
 }

@@ -32,6 +32,7 @@ type Service struct {
 	signing   signing
 	refusals  refusals
 	guessing  guessing
+	suspects  suspects
 	delivered deliveries
 	redirect  Presigner
 	heads     Heads

@@ -413,27 +413,6 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// A sweep removes what no active file names and is old enough, and nothing else.
-func TestSweep(t *testing.T) {
-	f := newFixture(t)
-	kept := f.upload("kept")
-	orphan := "file_01jd3x2m0000000000000000aa"
-	if _, err := f.base.Blobs.Put(ctx, orphan, strings.NewReader("orphan")); err != nil {
-		t.Fatal(err)
-	}
-	swept, err := f.Sweep(ctx, time.Now().Add(-time.Hour))
-	if err != nil || swept != (sluice.Swept{}) {
-		t.Errorf("a sweep of what is an hour old took %+v, %v", swept, err)
-	}
-	swept, err = f.Sweep(ctx, time.Now().Add(time.Second))
-	if err != nil || swept != (sluice.Swept{Orphans: 1}) {
-		t.Errorf("the sweep took %+v, %v", swept, err)
-	}
-	if diff := cmp.Diff([]string{kept.ID}, f.base.BlobKeys(t)); diff != "" {
-		t.Error(diff)
-	}
-}
-
 // The longest lifetime counts from the minting, whatever a change asks for.
 func TestLinkLifetime(t *testing.T) {
 	seconds := func(n int64) *time.Duration { d := time.Duration(n) * time.Second; return &d }

@@ -108,11 +108,21 @@ func (c *cached) add(key string, content []byte) {
 // Remove ends the bytes, also in memory. What another process removes is
 // forgotten in the course of time.
 func (c *cached) Remove(ctx context.Context, key string) error {
+	c.forget(key)
+	return c.Blobs.Remove(ctx, key)
+}
+
+// Discard moves the bytes to the trash, and ends them in memory.
+func (c *cached) Discard(ctx context.Context, key string) error {
+	c.forget(key)
+	return c.Blobs.Discard(ctx, key)
+}
+
+func (c *cached) forget(key string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.drop(c.recent, key)
 	delete(c.before, key)
-	c.mu.Unlock()
-	return c.Blobs.Remove(ctx, key)
 }
 
 func (c *cached) drop(from map[string][]byte, key string) {

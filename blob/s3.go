@@ -208,17 +208,21 @@ func (s *S3) Remove(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
+	return s.removeObject(ctx, s.name(key))
+}
+
+func (s *S3) removeObject(ctx context.Context, name *string) error {
 	asked, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	_, err := s.client.DeleteObject(asked, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: s.name(key)})
+	_, err := s.client.DeleteObject(asked, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: name})
 	if err != nil && !isMissing(err) {
 		return s3Error(ctx, "remove an object", err)
 	}
 	return nil
 }
 
-// Walk calls fn for every key with the time its Put ended, to the second and
-// by the server's clock. It holds the names of a thousand keys at a time. fn
+// Walk calls fn for every key with the time that the server gives its object, to
+// the second: when its Put ended, or on AWS for an upload in parts when it began. It holds the names of a thousand keys at a time. fn
 // may call the other methods. What is under the prefix and is no blob is passed
 // over.
 func (s *S3) Walk(ctx context.Context, fn func(key string, written time.Time) error) error {

@@ -46,6 +46,7 @@ func testBlobs(t *testing.T, open func(t *testing.T) sluice.Blobs) {
 		{"is ready", testReady},
 		{"is claimed by one installation", testClaim},
 		{"lets one of many claim", testClaims},
+		{"keeps a trash", testTrash},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
@@ -622,6 +623,7 @@ func testHostileKeys(t *testing.T, b sluice.Blobs) {
 			t.Errorf("Open of %s failed and gave a reader", name)
 		}
 		wantCode(t, "Remove of "+name, b.Remove(t.Context(), key), sluice.CodeValidation)
+		wantCode(t, "Discard of "+name, b.Discard(t.Context(), key), sluice.CodeValidation)
 	}
 	wantKeys(t, b)
 	for _, prefix := range []string{"a", strings.Repeat("z", 32)} {
@@ -686,4 +688,41 @@ func wantOwner(t *testing.T, b sluice.Blobs, want string) {
 	if owner, err := b.Owner(t.Context()); owner != want || err != nil {
 		t.Errorf("Owner gives %q, %v, want %q", owner, err, want)
 	}
+}
+
+func testTrash(t *testing.T, b sluice.Blobs) {
+	wantEmptied := func(before time.Time, want int) {
+		t.Helper()
+		if n, err := b.EmptyTrash(t.Context(), before); n != want || err != nil {
+			t.Errorf("EmptyTrash: %d, %v, want %d", n, err, want)
+		}
+	}
+	wantEmptied(time.Now().Add(time.Hour), 0)
+	for i := range 3 {
+		put(t, b, testKey(i), content(i, 1000))
+	}
+	for range 2 { // of what is missing, too
+		if err := b.Discard(t.Context(), testKey(1)); err != nil {
+			t.Fatalf("Discard: %v", err)
+		}
+	}
+	_, err := b.Open(t.Context(), testKey(1))
+	wantCode(t, "Open of what was discarded", err, sluice.CodeNotFound)
+	wantKeys(t, b, testKey(0), testKey(2))
+	wantEmptied(time.Now().Add(-time.Hour), 0)
+	if n, err := b.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
+		t.Errorf("Sweep of a place with a trash: %d, %v", n, err)
+	}
+	wantEmptied(time.Now().Add(time.Hour), 1)
+	wantEmptied(time.Now().Add(time.Hour), 0)
+	wantContent(t, b, testKey(0), content(0, 1000))
+
+	put(t, b, testKey(1), content(1, 10)) // brought back, and discarded again
+	for _, key := range []string{testKey(1), testKey(2)} {
+		if err := b.Discard(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantEmptied(time.Now().Add(time.Hour), 2)
+	wantKeys(t, b, testKey(0))
 }

@@ -14,34 +14,36 @@ import (
 type chore struct {
 	name  string
 	every time.Duration
+	after time.Duration // before it is done first
 	do    func(context.Context, *sluice.Service) (done int, err error)
 }
 
 var chores = []chore{
-	{"checkpoints", 250 * time.Millisecond, func(ctx context.Context, svc *sluice.Service) (int, error) {
+	{"checkpoints", 250 * time.Millisecond, 0, func(ctx context.Context, svc *sluice.Service) (int, error) {
 		_, err := svc.Checkpoint(ctx) // made too often to log each
 		return 0, err
 	}},
-	{"endings", time.Second, func(ctx context.Context, svc *sluice.Service) (int, error) {
+	{"endings", time.Second, 0, func(ctx context.Context, svc *sluice.Service) (int, error) {
 		return svc.EndLinks(ctx)
 	}},
-	{"retention", time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
+	{"retention", time.Minute, 0, func(ctx context.Context, svc *sluice.Service) (int, error) {
 		return svc.Retain(ctx)
 	}},
-	{"sweep", 10 * time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
+	// Late, so that whoever started on a wrong database sees it before anything moves.
+	{"sweep", 10 * time.Minute, time.Hour, func(ctx context.Context, svc *sluice.Service) (int, error) {
 		swept, err := svc.Sweep(ctx, svc.Now().Add(-sluice.SweepAge))
-		return swept.Orphans + swept.Unfinished, err
+		return swept.Total(), err
 	}},
-	{"forgetting", 10 * time.Minute, func(ctx context.Context, svc *sluice.Service) (int, error) {
+	{"forgetting", 10 * time.Minute, 0, func(ctx context.Context, svc *sluice.Service) (int, error) {
 		return svc.Forget(ctx)
 	}},
 }
 
 // keyUsage is done by every server: each knows what it was asked itself.
-var keyUsage = chore{"key usage", time.Minute, writeUsage}
+var keyUsage = chore{"key usage", time.Minute, 0, writeUsage}
 
 // refusals is done by every server: each counts what it refused itself.
-var refusals = chore{"refusals", 10 * time.Second, func(_ context.Context, svc *sluice.Service) (int, error) {
+var refusals = chore{"refusals", 10 * time.Second, 0, func(_ context.Context, svc *sluice.Service) (int, error) {
 	svc.WriteRefusals()
 	return 0, nil
 }}
@@ -92,6 +94,11 @@ func inTurn(ctx context.Context, s sluice.Store, name string, log *slog.Logger, 
 }
 
 func (c chore) repeat(ctx context.Context, svc *sluice.Service, log *slog.Logger) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(c.after):
+	}
 	tick := time.NewTicker(c.every)
 	defer tick.Stop()
 	for {
