@@ -108,6 +108,9 @@ func (c *call) bearer(w http.ResponseWriter, r *http.Request) (sluice.Bearer, er
 		b.Cookie = cookie.Value
 	}
 	if b.Answered {
+		if err := ownPage(r); err != nil {
+			return b, err
+		}
 		answer, err := readAnswer(w, r)
 		if err != nil {
 			return b, err
