@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
@@ -57,4 +58,15 @@ func TestAnswersOfOtherSites(t *testing.T) {
 		l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"max_downloads":1}`)
 		c.answerPage(t, l.URL, "", headers...).want(t, 200)
 	}
+}
+
+// TestPasswordInLatin1 sends a password as clients do that write headers in ISO-8859-1.
+func TestPasswordInLatin1(t *testing.T) {
+	c := newClient(t)
+	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"password":"pässwörd"}`)
+	const latin1 = "p\xe4ssw\xf6rd"
+	c.get(t, l.URL, "X-Link-Password", latin1).want(t, 200)
+	c.get(t, l.URL, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(":"+latin1))).want(t, 200)
+	c.get(t, l.URL, "X-Link-Password", "pässwörd").want(t, 200)
+	c.get(t, l.URL, "X-Link-Password", "p\xe4sswurd").want(t, 403)
 }
