@@ -139,7 +139,7 @@ var ownRefusals = map[string][]sluice.Code{
 	"explainError":     {sluice.CodeNotFound},
 }
 
-var answerRefusals = append([]sluice.Code{sluice.CodeTooLarge, sluice.CodeValidation}, downloadRefusals...)
+var answerRefusals = append([]sluice.Code{sluice.CodeTooLarge, sluice.CodeUnsupportedType, sluice.CodeValidation}, downloadRefusals...)
 
 var downloadRefusals = []sluice.Code{
 	sluice.CodeForbidden, sluice.CodeNotFound, sluice.CodeGone, sluice.CodePreconditionFailed, sluice.CodeRange,

@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"sluice"
 )
@@ -108,6 +109,9 @@ func (c *call) bearer(w http.ResponseWriter, r *http.Request) (sluice.Bearer, er
 		b.Cookie = cookie.Value
 	}
 	if b.Answered {
+		if err := ownPage(r); err != nil {
+			return b, err
+		}
 		answer, err := readAnswer(w, r)
 		if err != nil {
 			return b, err
@@ -117,8 +121,22 @@ func (c *call) bearer(w http.ResponseWriter, r *http.Request) (sluice.Bearer, er
 	if b.Password == "" {
 		_, b.Password, _ = r.BasicAuth()
 	}
+	b.Password = asUTF8(b.Password)
 	b.Answered = b.Answered || b.Password != ""
 	return b, nil
+}
+
+// asUTF8 reads what is no UTF-8 as ISO-8859-1, in which some clients send
+// headers. A link's password is UTF-8, so the bytes cannot be one as they are.
+func asUTF8(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
 }
 
 // deliver sends the file of a grant, or the part of it that was asked for.

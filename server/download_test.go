@@ -249,7 +249,7 @@ func TestGone(t *testing.T) {
 		end              func(id string)
 	}{
 		{"revoked", "This link was ended by its owner.", func(id string) { c.ask(t, "DELETE", "/v1/file_links/"+id, "").want(t, 200) }},
-		{"key_revoked", "This link is no longer good.", func(string) {
+		{"key_revoked", "Whoever made this link may no longer share the file with it.", func(string) {
 			if _, err := c.RevokeKey(context.Background(), sluice.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 				t.Fatal(err)
 			}

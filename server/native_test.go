@@ -383,8 +383,8 @@ func TestMetrics(t *testing.T) {
 	l := c.mint(t, f.ID, `{"max_downloads":2}`)
 	c.get(t, l.URL).want(t, 200)
 	c.get(t, l.URL, "Range", "bytes=0-1").want(t, 206) // of the first
-	c.get(t, l.URL).want(t, 200)
-	c.get(t, l.URL).want(t, 410)
+	c.get(t, l.URL, "User-Agent", "another").want(t, 200)
+	c.get(t, l.URL, "User-Agent", "a third").want(t, 410)
 	c.get(t, c.URL+"/l/x").want(t, 404)
 	c.get(t, c.URL+"/nothing").want(t, 404)
 	c.get(t, c.URL+"/v1/files").want(t, 401)

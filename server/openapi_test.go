@@ -571,7 +571,7 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 			}
 			c.Clock.Advance(time.Minute)
 			refuse("get", path, 404, c.get(t, c.URL+"/l/none"+tail, "Accept", accept))
-			refuse("get", path, 410, c.get(t, once+tail, "Accept", accept))
+			refuse("get", path, 410, c.get(t, once+tail, "Accept", accept, "User-Agent", "another"))
 			refuse("get", path, 412, c.get(t, open+tail, "Accept", accept, "If-Match", `"another"`))
 			refuse("get", path, 416, c.get(t, open+tail, "Accept", accept, "Range", "bytes=99-"))
 		}

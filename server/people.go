@@ -46,14 +46,31 @@ func (c *call) showPage(w http.ResponseWriter, status int, page *template.Templa
 	_ = page.Execute(w, data)
 }
 
+// ownPage refuses an answer that a page of another site has a browser send: it
+// would spend a download or a password of whoever sits before it. Where a browser
+// does not send Sec-Fetch-Site, over plain HTTP, the Origin of our own page is
+// null, for the page names no referrer.
+func ownPage(r *http.Request) error {
+	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "null" {
+		return nil
+	}
+	if new(http.CrossOriginProtection).Check(r) != nil {
+		return sluice.Errorf(sluice.CodeForbidden, "this answer came from a page of another site: open the link itself")
+	}
+	return nil
+}
+
 // maxAnswer bounds the form of a page that asks, in bytes.
 const maxAnswer = 8 << 10
 
 // readAnswer reads the form that a page that asks sends. The query of the
 // address is what somebody added to a link, and none of it.
 func readAnswer(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
+	if r.Header.Get("Content-Type") == "" && r.ContentLength == 0 { // an answer without a password
 		return nil, nil
+	}
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
+		return nil, sluice.Errorf(sluice.CodeUnsupportedType, "the answer is a form, application/x-www-form-urlencoded")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
@@ -141,6 +158,7 @@ var refusalPage = pages("refusal", `{{.Title}}`, `<h1>{{.Title}}</h1>
 {{- else if eq .Reason "exhausted"}}This link has been used as often as it may be.
 {{- else if eq .Reason "wrong_password"}}This link needs its password.
 {{- else if eq .Reason "address_not_allowed"}}This link may not be used from your address.
+{{- else if eq .Status 403}}Open the link itself, and use the button on its page.
 {{- else if eq .Status 429}}There were too many wrong passwords. Try again later.
 {{- else if eq .Status 410}}This link is no longer good.
 {{- else}}The file cannot be sent now. Try again later.{{end}}

@@ -127,6 +127,8 @@ func TestBrowserSpendsByButton(t *testing.T) {
 	if n := c.downloads(t, l.ID); n != 1 {
 		t.Errorf("the button spent %d", n)
 	}
+	tab.press(t) // once more, of the same download
+	tab.saved(t, l.URL)
 	tab.press(t)
 	tab.until(t, `document.body.innerText.includes("as often as it may be")`)
 
