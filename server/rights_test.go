@@ -47,7 +47,7 @@ func TestEntriesTellLimits(t *testing.T) {
 	f := c.upload(t, "a.txt", "", "hello")
 	first, then := c.Clock.Now().Unix()+60, c.Clock.Now().Unix()+120
 	with := func(text string, at ...any) string { return fmt.Sprintf(text, at...) }
-	l := c.mint(t, f.ID, with(`{"max_downloads":1,"password":"secret","allowed_ips":["192.0.2.0/24"],"reason":"audit","expires_at":%d}`, first))
+	l := c.mint(t, f.ID, with(`{"max_downloads":1,"password":"secret horse","allowed_ips":["192.0.2.0/24"],"reason":"audit","expires_at":%d}`, first))
 	wantPart(t, c.newest(t, "link"), with(`{"action":"link.created","max_downloads":1,"has_password":true,"allowed_ips":["192.0.2.0/24"],
 		"disposition":"attachment","reason":"audit","expires_at":%d}`, first))
 

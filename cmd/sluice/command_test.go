@@ -36,7 +36,7 @@ func TestMisuse(t *testing.T) {
 		args []string
 		want string
 	}{
-		"public URL":       {serve("--public-url", "files.example.com"), `public URL "files.example.com": want http://`},
+		"public URL":       {serve("--public-url", "files.example.com"), `public URL: want http:// or https://`},
 		"listen":           {serve("--listen", "nonsense"), `--listen: "nonsense" is no address; write HOST:PORT`},
 		"port":             {serve("--listen", "127.0.0.1:99999"), `--listen: "127.0.0.1:99999" is no address`},
 		"metrics listen":   {serve("--metrics-listen", "9090"), `--metrics-listen: "9090" is no address`},

@@ -158,8 +158,8 @@ func TestTwoServersCountTogether(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	want := 0
 	for _, n := range seen {
-		if want++; n >= 0 {
-			want++ // its delivery
+		if n >= 0 {
+			want += 2 // the redemption and its delivery
 		}
 	}
 	eventually(t, func() error { // once all of it is signed
@@ -184,12 +184,14 @@ func TestTwoServersCountTogether(t *testing.T) {
 		t.Errorf("of %d downloads %d are counted, and %d clients were served", limit, downloads, served.Load())
 	}
 	delete(entries, requestOfMinting(entries))
-	if len(entries) != len(seen) {
-		t.Errorf("the log tells of %d requests, and %d were answered", len(entries), len(seen))
+	for id := range entries { // of repeated refusals few are entries
+		if _, answered := seen[id]; !answered {
+			t.Errorf("the log tells of a request that was not sent: %s", id)
+		}
 	}
 	for id, n := range seen {
 		of := entries[id]
-		if n < 0 && (of.refused != 1 || of.redeemed != 0) || n >= 0 && (of.redeemed != 1 || len(of.delivered) != 1 || of.delivered[0].Bytes != n || !of.delivered[0].Complete) {
+		if n < 0 && (of.refused > 1 || of.redeemed != 0) || n >= 0 && (of.redeemed != 1 || len(of.delivered) != 1 || of.delivered[0].Bytes != n || !of.delivered[0].Complete) {
 			t.Errorf("a client got %d bytes, and the log says %+v", n, of)
 		}
 	}
@@ -383,7 +385,7 @@ func TestKillLeavesTheRedemption(t *testing.T) {
 			t.Errorf("the download went on for %d bytes to its end", n)
 		}
 	}
-	if downloads != 5 {
+	if downloads != 3 { // all come from one client, who may ask for the whole twice in ten minutes
 		t.Errorf("%d downloads are counted", downloads)
 	}
 }
