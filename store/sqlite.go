@@ -112,6 +112,11 @@ func migrateSQLite(path string, log *slog.Logger) error {
 	if err == nil {
 		err = migrate(context.Background(), goose.DialectSQLite3, db, files, log)
 	}
+	// SQLite does not always wait for a lock: not for the one that a new database takes to become a WAL, for one.
+	for deadline := time.Now().Add(time.Minute); sqliteLocked(err) && time.Now().Before(deadline); {
+		time.Sleep(20 * time.Millisecond)
+		err = migrate(context.Background(), goose.DialectSQLite3, db, files, log)
+	}
 	return errors.Join(err, db.Close())
 }
 
