@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +43,9 @@ func validatePassword(v *Invalid, password string) {
 		return
 	}
 	validateText(v, "password", password, MaxPasswordLen)
+	if strings.TrimSpace(password) != password { // HTTP takes them off a header
+		v.Add("password", "invalid", "a password does not begin or end with a space")
+	}
 	if len([]rune(password)) < MinPasswordLen {
 		v.Add("password", "out_of_range", "a password has at least %d characters", MinPasswordLen)
 	}

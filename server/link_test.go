@@ -434,3 +434,27 @@ func TestDisposition(t *testing.T) {
 		})
 	}
 }
+
+// TestPageSaysWhatIsLeft looks at what a person is told before they spend a download.
+func TestPageSaysWhatIsLeft(t *testing.T) {
+	c := newClient(t)
+	f := c.upload(t, "a.txt", "text/plain", "hello")
+	l := c.mint(t, f.ID, `{"max_downloads":2}`)
+	until := time.Unix(*l.ExpiresAt, 0).UTC().Format("2 January 2006, 15:04 UTC")
+	for _, left := range []string{"2 are left", "one is left", "none is left"} {
+		page := string(c.get(t, l.URL, "Accept", "text/html", "User-Agent", "a browser").body)
+		if left == "none is left" {
+			if !strings.Contains(page, "as often as it may be") {
+				t.Errorf("the page says %s", page)
+			}
+			break
+		}
+		if !strings.Contains(page, left) || !strings.Contains(page, "good until "+until) {
+			t.Errorf("the page says %s, want %q and %q", page, left, until)
+		}
+		c.get(t, l.URL, "User-Agent", "program "+left).want(t, 200)
+	}
+	for _, password := range []string{" eight characters", "eight characters ", "\u00a0eight characters"} {
+		c.problem(t, c.ask(t, "POST", "/v1/files/"+f.ID+"/links", `{"password":"`+password+`"}`).want(t, 400), sluice.CodeValidation)
+	}
+}

@@ -23,14 +23,23 @@ type question struct {
 	From     string // who the file is from, "" when that is not configured
 	Name     string
 	Size     int64
-	Password bool // is needed
-	Wrong    bool // the one that was given
-	Counted  bool // each download counts
+	Password bool   // is needed
+	Wrong    bool   // the one that was given
+	Counted  bool   // each download counts
+	Left     int64  // downloads, where they count
+	Until    string // when the link ends, "" for never
 }
 
 // question is what the link of a grant asks.
 func (s *Server) question(g *sluice.Grant) question {
-	return question{From: s.from, Name: shownName(leavingName(g)), Size: g.File.Size, Password: g.Link.Password != "", Counted: g.Link.MaxDownloads != 0}
+	q := question{
+		From: s.from, Name: shownName(leavingName(g)), Size: g.File.Size, Password: g.Link.Password != "",
+		Counted: g.Link.MaxDownloads != 0, Left: max(0, g.Link.MaxDownloads-g.Link.Downloads),
+	}
+	if !g.Link.Expires.IsZero() {
+		q.Until = g.Link.Expires.UTC().Format("2 January 2006, 15:04 UTC")
+	}
+	return q
 }
 
 // ask shows the page of a link that asks first. Its form sends the answer to
@@ -125,7 +134,8 @@ func pages(name, title, body string) *template.Template {
 
 var questionPage = pages("question", `{{.Name}}`, `<h1>{{.Name}}</h1>
 <p>A file of {{size .Size}}{{if .From}} from {{.From}}{{end}}.
-{{- if .Counted}} It can be downloaded a limited number of times.{{end}}
+{{- if .Counted}} It can be downloaded a limited number of times: {{if gt .Left 1}}{{.Left}} are left{{else if eq .Left 1}}one is left{{else}}none is left{{end}}.{{end}}
+{{- if .Until}} The link is good until {{.Until}}.{{end}}
 {{if .Wrong}}<p class="wrong" role="alert">That was not the password. Try again.
 {{end}}<form method="post">
 {{if .Password}}<label for="password">Password</label>
