@@ -26,8 +26,12 @@ type delivery struct {
 	rc    *http.ResponseController
 	conn  *conn // nil when it is not known
 	stall time.Duration
-	ctx   context.Context // of the request
-	sent  int64
+	slow  pace
+	// The window that runs began then, with so many bytes sent.
+	window time.Time
+	before int64
+	ctx    context.Context // of the request
+	sent   int64
 	// unreadable says that the content ended early or could not be read, in
 	// place of the connection.
 	unreadable bool
@@ -37,8 +41,15 @@ type delivery struct {
 // has gone away, what is read of a store fails for that reason.
 func (d *delivery) failed() bool { return d.unreadable && d.ctx.Err() == nil }
 
-func newDelivery(w http.ResponseWriter, r *http.Request, stall time.Duration) *delivery {
-	d := &delivery{rc: http.NewResponseController(w), stall: stall, ctx: r.Context()}
+// pace is the least that a reader must take: so many bytes in each window of
+// time. A slower one would hold its connection for days.
+type pace struct {
+	window time.Duration
+	bytes  int64
+}
+
+func newDelivery(w http.ResponseWriter, r *http.Request, stall time.Duration, slow pace) *delivery {
+	d := &delivery{rc: http.NewResponseController(w), stall: stall, slow: slow, window: time.Now(), ctx: r.Context()}
 	if to, ok := w.(io.ReaderFrom); ok {
 		d.to, d.conn = to, connOf(r.Context())
 	} else {
@@ -76,7 +87,7 @@ func (d *delivery) send(content io.ReadSeeker, p byteRange) error {
 	for done := int64(0); done < p.length; {
 		n, err := d.piece(content, p.length-done)
 		d.sent, done = d.sent+n, done+n
-		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && isHere(content) {
+		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && isHere(content) && !d.tooSlow() {
 			// Slow, but not still. What was read and not sent is read again.
 			_, err = content.Seek(p.from+done, io.SeekStart)
 		}
@@ -104,6 +115,18 @@ func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadSeeker.Read(p)
 	w.by.unreadable = err != nil && err != io.EOF
 	return n, err
+}
+
+// tooSlow reports whether the reader has fallen behind the pace. It is asked when a piece took longer than a transfer
+// may stand still.
+func (d *delivery) tooSlow() bool {
+	now := time.Now()
+	if now.Sub(d.window) < d.slow.window {
+		return false
+	}
+	slow := d.sent-d.before < d.slow.bytes
+	d.window, d.before = now, d.sent
+	return slow
 }
 
 // piece sends the next bytes of content, of which there are left, and counts

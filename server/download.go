@@ -171,7 +171,7 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) 
 	}
 	set("Last-Modified", modified(f).Format(http.TimeFormat))
 	set("Accept-Ranges", "bytes")
-	d := newDelivery(w, r, c.server.stall)
+	d := newDelivery(w, r, c.server.stall, c.server.slow)
 	defer func() { c.sent, c.failed = d.sent, d.failed() }() // also when content panics
 	var err error
 	if len(s.parts) == 1 {

@@ -457,6 +457,49 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// TestTooSlowReader cuts off a reader whose bytes flow, but too slowly.
+func TestTooSlowReader(t *testing.T) {
+	svc := sluicetest.NewService(t)
+	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
+	srv, err := server.New(svc.Service, server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.SetStall(500 * time.Millisecond)
+	srv.SetPace(time.Second, 1<<30)
+	ts := httptest.NewUnstartedServer(srv)
+	ts.Config.ConnState = func(conn net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			_ = conn.(*net.TCPConn).SetWriteBuffer(64 << 10)
+		}
+	}
+	ts.Start()
+	defer ts.Close()
+	c := client{&sluicetest.Server{Service: svc, URL: ts.URL}, secret}
+	content := strings.Repeat("0123456789abcdef", 64<<20/16)
+	f := c.upload(t, "a.bin", "", content)
+	path := strings.TrimPrefix(c.mint(t, f.ID, "").URL, "http://sluice.test")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	got := int64(0)
+	for err == nil {
+		var n int64
+		n, err = io.CopyN(io.Discard, conn, 128<<10)
+		got += n
+		time.Sleep(50 * time.Millisecond)
+	}
+	if got >= int64(len(content)) {
+		t.Errorf("a reader that is too slow got all of the file, %d bytes", got)
+	}
+}
+
 // TestAbortedDownload loses bytes in the middle of a file: the connection
 // breaks, and nothing is appended.
 func TestAbortedDownload(t *testing.T) {

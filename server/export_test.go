@@ -32,6 +32,9 @@ func Table() (rows []Row) {
 // SetStall sets how long a transfer may go without a byte.
 func (s *Server) SetStall(d time.Duration) { s.stall = d }
 
+// SetPace has readers take so many bytes in each window.
+func (s *Server) SetPace(window time.Duration, bytes int64) { s.slow = pace{window, bytes} }
+
 // Limiter is a limiter as tests see it.
 type Limiter struct{ *limiter }
 

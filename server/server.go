@@ -25,6 +25,8 @@ const (
 	bodyTimeout   = 30 * time.Second // for a JSON body
 	answerTimeout = time.Minute      // from the head of a request to its answer, transfers aside
 	stallTimeout  = 30 * time.Second // without a byte in a transfer
+	slowWindow    = 10 * time.Minute // in which a download must take slowBytes
+	slowBytes     = 600 << 10        // 1 KiB a second
 	idleTimeout   = 2 * time.Minute  // between requests
 	maxHeader     = 64 << 10         // bytes
 )
@@ -64,6 +66,7 @@ type Server struct {
 	mux        *http.ServeMux
 	api        huma.API
 	stall      time.Duration
+	slow       pace
 	limiter    *limiter
 	proxies    trust
 	versions   []version
@@ -93,7 +96,7 @@ func New(svc *sluice.Service, opts Options) (*Server, error) {
 		opts.Rates = DefaultRates()
 	}
 	s := &Server{
-		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout,
+		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout, slow: pace{slowWindow, slowBytes},
 		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(svc.DeliveriesWaiting), public: map[string]bool{},
 		documentation: sync.OnceValue(newDocumentation), from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
