@@ -122,7 +122,7 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 		return g, nil
 	}
 	// A file deleted since the decision has no bytes any more.
-	if g.Content, err = s.blobs.Open(ctx, g.File.ID); err != nil {
+	if g.Content, err = s.openBytes(ctx, g.File); err != nil {
 		s.Delivered(g, 0)
 		if CodeOf(err) == CodeNotFound {
 			err = s.missingBytes(ctx, g.File, err)
