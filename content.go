@@ -22,7 +22,7 @@ func (s *Service) ReadFile(ctx context.Context, c Caller, id string) (*Grant, er
 	if err != nil {
 		return nil, err
 	}
-	content, err := s.blobs.Open(ctx, f.ID)
+	content, err := s.openBytes(ctx, f)
 	if CodeOf(err) == CodeNotFound { // deleted since, or lost
 		err = s.missingBytes(ctx, f, err)
 	}

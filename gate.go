@@ -144,7 +144,7 @@ func (s *Service) fetch(ctx context.Context, g *Grant, b Bearer) (err error) {
 		g.Location, err = s.redirect.Presign(ctx, g.File.ID, b.Presented(g))
 	case g.Plan.Bytes > 0:
 		// A file deleted since the decision has no bytes any more.
-		if g.Content, err = s.blobs.Open(ctx, g.File.ID); CodeOf(err) == CodeNotFound {
+		if g.Content, err = s.openBytes(ctx, g.File); CodeOf(err) == CodeNotFound {
 			err = s.missingBytes(ctx, g.File, err)
 		}
 	}

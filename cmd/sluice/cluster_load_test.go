@@ -47,6 +47,9 @@ type heldLink struct {
 	requests       []string // of downloads that began, by the id of their answer
 }
 
+// clients numbers those who ask.
+var clients atomic.Int64
+
 func newLoad(c *cluster) *load {
 	return &load{
 		cluster: c, statuses: map[string]int{}, files: map[string][32]byte{}, links: map[string]*heldLink{},
@@ -134,7 +137,7 @@ func (e *refusedError) Error() string { return fmt.Sprintf("status %d: %s", e.st
 // send asks, and gives the answer with its body if it is a success. What is
 // none, and no fault excuses, is noted.
 func (l *load) send(req *http.Request) (res *http.Response, body []byte, err error) {
-	req.Header.Set("User-Agent", "cluster test")
+	req.Header.Set("User-Agent", fmt.Sprint("cluster test ", clients.Add(1))) // each redemption counts: no client asks twice
 	if !strings.HasPrefix(req.URL.Path, "/l/") {
 		req.Header.Set("Authorization", "Bearer "+l.cluster.key)
 	}
