@@ -16,7 +16,6 @@ type oneFails struct {
 	sluice.Store
 	mu      sync.Mutex
 	failing map[sluice.LedgerID]bool
-	lookups error // what Entry answers inside an Update
 }
 
 func (s *oneFails) set(l sluice.LedgerID, failing bool) {
