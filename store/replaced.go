@@ -1,10 +1,13 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -16,16 +19,26 @@ const fileLook = 250 * time.Millisecond
 // What is committed from then on goes to a file that nobody can open again.
 type fileWatch struct {
 	path   string
+	real   string // path, after symbolic links
 	opened os.FileInfo
+	wal    os.FileInfo   // SQLite's log beside it, in use as long as a connection is open
 	lost   chan struct{} // closed when the file is not there any more
 	stop   chan struct{}
 	ended  chan struct{}
 }
 
-func watchFile(path string, opened os.FileInfo) *fileWatch {
+// watchFile watches the file at path, which was opened and has its log by now.
+func watchFile(path string, opened os.FileInfo) (*fileWatch, error) {
 	w := &fileWatch{path: path, opened: opened, lost: make(chan struct{}), stop: make(chan struct{}), ended: make(chan struct{})}
+	var err error
+	if w.real, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, err
+	}
+	if w.wal, err = os.Stat(w.real + "-wal"); err != nil {
+		return nil, err
+	}
 	go w.run()
-	return w
+	return w, nil
 }
 
 func (w *fileWatch) run() {
@@ -55,6 +68,32 @@ func (w *fileWatch) there() bool {
 func (w *fileWatch) close() {
 	close(w.stop)
 	<-w.ended
+}
+
+// complete moves what the log holds into the file that was opened, wherever that is
+// now, if it was replaced or removed. Left alone, SQLite may leave the log in its
+// place, and whoever opens the file that stands there now would read it into that one.
+// c is the last connection of the Store: a new one would open the other file.
+func (w *fileWatch) complete(c *conn, log *slog.Logger) {
+	if w.there() {
+		return
+	}
+	if _, err := sqliteScrub(context.Background(), c); err != nil {
+		log.Error("the database file was replaced or removed, and could not be completed", "database", w.path, "error", err)
+	}
+}
+
+// clear moves the log out of the way when complete could not empty it, such as where
+// another process still reads. No connection of the Store is open any more.
+func (w *fileWatch) clear(log *slog.Logger) error {
+	wal := w.real + "-wal"
+	now, err := os.Stat(wal)
+	if err != nil || now.Size() == 0 || !os.SameFile(now, w.wal) || w.there() {
+		return nil
+	}
+	kept := w.real + "-left-" + time.Now().UTC().Format("20060102T150405Z") + "-wal"
+	log.Error("the database file was replaced or removed: what its log (WAL) still holds is kept", "database", w.path, "kept", kept)
+	return os.Rename(wal, kept)
 }
 
 // Lost is closed when the database file was replaced or removed while it was in

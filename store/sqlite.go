@@ -87,7 +87,6 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 	d := sqliteDialect
 	d.scrub, d.committed, d.close = m.scrub, m.note, m.close
 	s := newStore(d, db, readDB, runtime.GOMAXPROCS(0), group, wait, opts)
-	s.file = watchFile(path, opened)
 	if opts.Reserve != "" {
 		s.reserve = openReserve(opts.Reserve, opts.Log)
 	}
@@ -96,6 +95,9 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 		_, err := r.SigningKeys()
 		return err
 	})
+	if err == nil {
+		s.file, err = watchFile(path, opened)
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 	"time"
 )
@@ -13,6 +14,7 @@ import (
 // SQLite 3.51.3 or later: https://www.sqlite.org/wal.html#walresetbug.
 type mover struct {
 	db      *sql.DB
+	conn    *sql.Conn // opened at once: later, another file may have the name
 	moving  sync.Mutex
 	written chan struct{} // something was committed since
 	stop    chan struct{}
@@ -27,8 +29,11 @@ func newMover(path string) (*mover, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(1)
-	m := &mover{db: db, written: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	m := &mover{db: db, conn: conn, written: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
 	go m.run()
 	return m, nil
 }
@@ -57,7 +62,7 @@ func (m *mover) run() {
 		case <-time.After(moveAfter):
 		}
 		m.moving.Lock()
-		_, _ = m.db.Exec("PRAGMA wal_checkpoint(PASSIVE)")
+		_, _ = m.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)")
 		m.moving.Unlock()
 	}
 }
@@ -72,5 +77,5 @@ func (m *mover) scrub(ctx context.Context, c *conn) (done bool, err error) {
 func (m *mover) close() error {
 	close(m.stop)
 	<-m.ended
-	return m.db.Close()
+	return errors.Join(m.conn.Close(), m.db.Close())
 }

@@ -167,7 +167,6 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.inflight.Wait()
-	close(s.queue)
 	var err error
 	if s.file != nil {
 		s.file.close()
@@ -181,8 +180,13 @@ func (s *Store) Close() error {
 		}
 	}
 	err = errors.Join(err, s.readDB.Close())
+	close(s.queue)
 	<-s.stopped
-	return errors.Join(err, s.db.Close())
+	err = errors.Join(err, s.db.Close())
+	if s.file != nil {
+		err = errors.Join(err, s.file.clear(s.log))
+	}
+	return err
 }
 
 // View runs fn on a snapshot, which is as old as fn's first read.
@@ -220,6 +224,9 @@ func (s *Store) start(ctx context.Context, c *conn, db *sql.DB, begin string) (*
 	for fresh := c == nil; ; fresh = true {
 		var err error
 		if c == nil {
+			if s.file != nil && !s.file.there() { // another file would be opened
+				return nil, driver.ErrBadConn
+			}
 			if c, err = connect(ctx, db); err != nil {
 				return nil, err
 			}

@@ -128,9 +128,13 @@ func (s *Store) write() {
 		}
 		clear(requests)
 	}
-	if w.conn != nil {
-		w.conn.discard()
+	if w.conn == nil {
+		return
 	}
+	if s.file != nil {
+		s.file.complete(w.conn, s.log)
+	}
+	w.conn.discard()
 }
 
 // gather adds the requests that wait now.

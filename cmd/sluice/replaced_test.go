@@ -40,8 +40,7 @@ func TestReplacedDatabaseEndsTheServer(t *testing.T) {
 			if err != nil || !strings.Contains(string(said), "sluice.db was replaced or removed") {
 				t.Errorf("it says %s, %v", said, err)
 			}
-			// Where no database stands in its place, SQLite may leave the log for the file that was moved away.
-			if left, err := os.Stat(filepath.Join(data, databaseName+"-wal")); err == nil && name == "replaced" {
+			if left, err := os.Stat(filepath.Join(data, databaseName+"-wal")); err == nil && left.Size() > 0 {
 				t.Errorf("a log of %d bytes is left, for the next start to read into the other database", left.Size())
 			}
 		})

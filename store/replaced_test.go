@@ -1,0 +1,86 @@
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"sluice"
+)
+
+// What was committed to a file that was moved away is in it once the Store is
+// closed, and its log is not left for the file in its place.
+func TestReplacedFile(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		reader bool // another process reads: the log cannot be moved into the file
+		kept   int  // how many logs are moved out of the way
+	}{{"alone", false, 0}, {"beside a reader", true, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path, moved := filepath.Join(dir, "sluice.db"), filepath.Join(dir, "moved.db")
+			s, err := OpenSQLite(path, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.reader {
+				other, err := OpenSQLite(path, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer other.Close()
+				holds, ended := make(chan bool), make(chan bool)
+				go func() {
+					defer close(ended)
+					other.View(ctx, func(r sluice.Reader) error {
+						_, err := r.SigningKeys()
+						holds <- true
+						<-holds
+						return err
+					})
+				}()
+				<-holds
+				defer func() { holds <- true; <-ended }()
+			}
+			e := newEntry(live)
+			update(t, s, live, func(tx sluice.Tx) error { return tx.Record(e) })
+			if err := os.Rename(path, moved); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, nil, 0o600); err != nil { // stands for a backup
+				t.Fatal(err)
+			}
+			<-s.Lost()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+				t.Errorf("a log of %d bytes is left for the other file", log.Size())
+			}
+			if other, err := os.Stat(path); err != nil || other.Size() > 0 {
+				t.Errorf("the file in its place was touched: %v, %v", other, err)
+			}
+			kept, err := filepath.Glob(filepath.Join(dir, "sluice.db-left-*-wal"))
+			if err != nil || len(kept) != c.kept {
+				t.Fatalf("kept are %q, %v", kept, err)
+			}
+			for _, log := range kept {
+				if err := os.Rename(log, moved+"-wal"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			again, err := OpenSQLite(moved, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer again.Close()
+			err = again.View(ctx, func(r sluice.Reader) error {
+				_, err := r.Entry(live, e.ID)
+				return err
+			})
+			if err != nil {
+				t.Errorf("what was committed is not in the file: %v", err)
+			}
+		})
+	}
+}
