@@ -72,7 +72,7 @@ const (
 	LinkDelivered   Action = "link.delivered"
 	AuditExported   Action = "audit.exported"
 	AuditRedacted   Action = "audit.redacted"
-	KeyHandedOver   Action = ledger.ActionKeyRotated
+	KeyHandedOver   Action = "ledger.key_rotated" // also ledger.ActionKeyRotated
 	AccessDenied    Action = "access.denied"
 	// LedgerRolledBack: an operator has accepted a database that lacks what was signed.
 	LedgerRolledBack Action = "ledger.rolled_back"
@@ -227,7 +227,7 @@ type Request struct {
 }
 
 // clipped holds what a stranger sends to what an entry has room for.
-func (r Request) clipped() Request {
+func clipped(r Request) Request {
 	for _, s := range []*string{&r.Range, &r.ForwardedFor, &r.UserAgent, &r.RefererHost} {
 		*s = clip(*s, 512)
 	}
@@ -248,7 +248,7 @@ func detailedFile(f File, was *File) *FilePart {
 	p := filePart(f)
 	p.Details = &FileDetails{Title: f.Title, Held: f.Held, Linked: f.Linked}
 	if was != nil {
-		p.Before = before(*detailedFile(*was, nil), *p)
+		p.Before = before(writeFile, *detailedFile(*was, nil), *p)
 	}
 	return p
 }
@@ -262,7 +262,7 @@ func limitedLink(l Link, was *Link) *LinkPart {
 		Disposition: cmp.Or(l.Disposition, Attachment), Filename: l.Filename,
 	}
 	if was != nil {
-		p.Before = before(*limitedLink(*was, nil), *p)
+		p.Before = before(writeLink, *limitedLink(*was, nil), *p)
 	}
 	return p
 }
@@ -272,17 +272,17 @@ func limitedLink(l Link, was *Link) *LinkPart {
 func keyPart(k Key, was *Key) *KeyPart {
 	p := &KeyPart{ID: k.ID, Name: k.Name, Rights: &KeyRights{Scopes: k.Scopes, Expires: k.Expires, MaxLinkLifetime: k.MaxLinkLifetime}}
 	if was != nil {
-		p.Before = before(*keyPart(*was, nil), *p)
+		p.Before = before(writeKey, *keyPart(*was, nil), *p)
 	}
 	return p
 }
 
 // before compares two states of a part by their members in the leaf.
-func before(was, is interface{ write(w *object, digests bool) }) Before {
-	members := func(p interface{ write(w *object, digests bool) }) Before {
+func before[P any](write func(w *object, p P, digests bool), was, is P) Before {
+	members := func(p P) Before {
 		var w object
 		w.open("")
-		p.write(&w, false)
+		write(&w, p, false)
 		w.close()
 		m := Before{}
 		for name, value := range ledger.Members(w.buf) {
@@ -322,11 +322,11 @@ const EntryTime = "2006-01-02T15:04:05.000000Z"
 // Seal encodes an entry. Personal fields (addresses, forwarded addresses, user
 // agent) stand in the leaf as salted commitments. Where a leaf would be too
 // large, metadata and linked resources stand in it as their SHA-256.
-func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
+func Seal(e Entry, random io.Reader) (SealedEntry, error) {
 	beside := object{buf: make([]byte, 0, 512)}
 	beside.open("")
 	if e.Request != nil {
-		request := e.Request.clipped()
+		request := clipped(*e.Request)
 		e.Request = &request
 		for _, personal := range []struct { // in the order of RFC 8785
 			field string
@@ -351,9 +351,9 @@ func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
 		}
 	}
 	beside.close()
-	leaf := e.leaf(false)
+	leaf := leafOf(e, false)
 	if len(leaf) > ledger.MaxLeaf {
-		leaf = e.leaf(true)
+		leaf = leafOf(e, true)
 	}
 	if len(leaf) > ledger.MaxLeaf {
 		return SealedEntry{}, fmt.Errorf("entry %s: %d bytes are more than a leaf holds", e.ID, len(leaf))
@@ -363,7 +363,7 @@ func (e Entry) Seal(random io.Reader) (SealedEntry, error) {
 
 // leaf writes the entry with the keys of every object in order, as RFC 8785
 // demands. With digests, metadata and linked resources stand as their SHA-256.
-func (e Entry) leaf(digests bool) []byte {
+func leafOf(e Entry, digests bool) []byte {
 	w := object{buf: make([]byte, 0, 1024)}
 	w.open("")
 	w.str("account", e.Ledger.Account)
@@ -397,13 +397,13 @@ func (e Entry) leaf(digests bool) []byte {
 	w.str("export", e.Export)
 	if f := e.File; f != nil {
 		w.open("file")
-		f.write(&w, digests)
+		writeFile(&w, *f, digests)
 		w.close()
 	}
 	w.str("id", e.ID)
 	if k := e.Key; k != nil {
 		w.open("key")
-		k.write(&w, digests)
+		writeKey(&w, *k, digests)
 		w.close()
 	}
 	if e.Handover != "" || e.Rollback != nil {
@@ -419,7 +419,7 @@ func (e Entry) leaf(digests bool) []byte {
 	}
 	if l := e.Link; l != nil {
 		w.open("link")
-		l.write(&w, digests)
+		writeLink(&w, *l, digests)
 		w.close()
 	}
 	w.raw("livemode", strconv.FormatBool(e.Ledger.Mode.Live()))
@@ -447,8 +447,8 @@ func (e Entry) leaf(digests bool) []byte {
 	return w.buf
 }
 
-// write writes the members of the part, in order.
-func (k KeyPart) write(w *object, digests bool) {
+// writeKey writes the members of the part, in order.
+func writeKey(w *object, k KeyPart, digests bool) {
 	w.before(k.Before, digests)
 	r := k.Rights
 	if r != nil {
@@ -474,8 +474,8 @@ func (k KeyPart) write(w *object, digests bool) {
 // endless is Forever in a leaf.
 const endless = "none"
 
-// write writes the members of the part, in order.
-func (f FilePart) write(w *object, digests bool) {
+// writeFile writes the members of the part, in order.
+func writeFile(w *object, f FilePart, digests bool) {
 	w.before(f.Before, digests)
 	w.str("filename", f.Filename)
 	d := f.Details
@@ -496,8 +496,8 @@ func (f FilePart) write(w *object, digests bool) {
 	w.str("type", f.Type)
 }
 
-// write writes the members of the part, in order.
-func (l LinkPart) write(w *object, digests bool) {
+// writeLink writes the members of the part, in order.
+func writeLink(w *object, l LinkPart, digests bool) {
 	limits := l.Limits
 	if limits != nil && len(limits.AllowedIPs) > 0 {
 		w.strs("allowed_ips", stringsOf(limits.AllowedIPs))

@@ -136,13 +136,13 @@ func (n *NewFile) validate(v *Invalid, purposes Purposes) (p Purpose) {
 	case n.Purpose == "":
 		v.Add("purpose", "required", "purpose is required; GET /v1/purposes lists them")
 	case !known:
-		v.Add("purpose", "invalid", "there is no purpose %q; choose from %s", clip(n.Purpose, MaxMetadataKeyLen), purposes.names())
+		v.Add("purpose", "invalid", "there is no purpose %q; choose from %s", clip(n.Purpose, MaxMetadataKeyLen), purposes.Names())
 	}
 	n.Filename = baseName(n.Filename)
 	validateText(v, "filename", n.Filename, MaxFilenameLen)
 	validateText(v, "title", n.Title, MaxTitleLen)
 	n.Type = mediaType(n.Type, n.Filename)
-	n.Metadata.validate(v)
+	validateMetadata(v, n.Metadata)
 	validateResources(v, n.Linked)
 	return p
 }
@@ -226,7 +226,7 @@ func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile
 	switch {
 	case stored.Size > p.MaxSize:
 		return CreatedFile{}, tooLarge(p.MaxSize)
-	case !p.allows(n.Type):
+	case !p.Allows(n.Type):
 		return CreatedFile{}, &Error{Code: CodeUnsupportedType, Param: "file", Detail: fmt.Sprintf("purpose %s does not allow %s", p.Name, n.Type)}
 	case n.SHA256 != nil && *n.SHA256 != stored.SHA256:
 		return CreatedFile{}, &Error{Code: CodeDigestMismatch, Param: "file", Detail: fmt.Sprintf("the content that arrived has SHA-256 %s", stored.SHA256)}
@@ -427,8 +427,8 @@ func (ch FileChange) apply(f *File) error {
 		validateText(&v, "title", f.Title, MaxTitleLen)
 	}
 	if ch.Metadata != nil {
-		f.Metadata = f.Metadata.merge(ch.Metadata)
-		f.Metadata.validate(&v)
+		f.Metadata = mergeMetadata(f.Metadata, ch.Metadata)
+		validateMetadata(&v, f.Metadata)
 	}
 	if ch.Linked != nil {
 		f.Linked = *ch.Linked
@@ -464,7 +464,7 @@ func (s *Service) DeleteFile(ctx context.Context, c Caller, id string, want Vers
 		if err := want.check(f.Version()); err != nil {
 			return Deleted{}, err
 		}
-		if err := f.deletable(now); err != nil {
+		if err := deletable(f, now); err != nil {
 			return Deleted{}, err
 		}
 		e := s.entry(c, FileEnded, now)
@@ -477,7 +477,7 @@ func (s *Service) DeleteFile(ctx context.Context, c Caller, id string, want Vers
 	return deleted, err
 }
 
-func (f File) deletable(now time.Time) error {
+func deletable(f File, now time.Time) error {
 	switch {
 	case f.Held:
 		return Errorf(CodeFileHeld, "the file is held; release it with held=false first")

@@ -162,13 +162,13 @@ func (s *Service) decide(ctx context.Context, ledger LedgerID, id string, b Bear
 	judge := func(tx Reader) error {
 		refusing.again()
 		now := s.Now()
-		g = &Grant{bearer: Caller{Ledger: ledger, Actor: Actor{Type: ActorBearer, ID: id}, Request: b.Request.clipped()}, began: now}
+		g = &Grant{bearer: Caller{Ledger: ledger, Actor: Actor{Type: ActorBearer, ID: id}, Request: clipped(b.Request)}, began: now}
 		k, err := g.load(tx, ledger, id)
 		if err != nil {
 			return err
 		}
 		g.Plan = b.Plan(g.File)
-		if s.redirect != nil && g.Plan.Bytes > 0 && !g.Link.limited() { // whoever has the address has all of the file
+		if s.redirect != nil && g.Plan.Bytes > 0 && !limited(g.Link) { // whoever has the address has all of the file
 			g.Plan = Plan{Status: g.Plan.Redirect, Bytes: g.File.Size, Redirect: g.Plan.Redirect}
 		}
 		open, answered, err := g.covered(tx, b, now)
@@ -243,7 +243,7 @@ func (s *Service) record(tx Tx, g *Grant, b Bearer, open OpenGrant, refusal Refu
 		e.Action, e.Outcome, e.Refusal, e.Delivery = LinkRefused, Refused, refusal, nil
 		e.Repeats = g.repeats
 		if e.Request != nil {
-			*e.Request = e.Request.kept()
+			*e.Request = kept(*e.Request)
 		}
 		return tx.Record(e)
 	case !g.Plan.spends():
@@ -377,11 +377,11 @@ func (s *Service) refuse(l Link, f File, k Key, now time.Time, b Bearer) Refusal
 		return Expired
 	case k.ID != "" && !k.Active(now):
 		return KeyExpired
-	case k.ID != "" && (!k.Grants(LinksWrite) || l.outlived(s.linkLifetime(k), now)):
+	case k.ID != "" && (!k.Grants(LinksWrite) || outlived(l, s.linkLifetime(k), now)):
 		return KeyRestricted
-	case configured && (!purpose.Linkable || purpose.MaxLinkLifetime != 0 && l.outlived(purpose.MaxLinkLifetime, now)):
+	case configured && (!purpose.Linkable || purpose.MaxLinkLifetime != 0 && outlived(l, purpose.MaxLinkLifetime, now)):
 		return PurposeRestricted
-	case !l.allows(b.Address):
+	case !allows(l, b.Address):
 		return AddressNotAllowed
 	case l.MaxDownloads != 0 && l.Downloads >= l.MaxDownloads:
 		return Exhausted // the last, for a grant goes beyond it
@@ -392,18 +392,18 @@ func (s *Service) refuse(l Link, f File, k Key, now time.Time, b Bearer) Refusal
 // limited reports whether a link is for some bearers or some downloads only. An
 // address of a store of bytes would be good for anyone, any number of times, so
 // Sluice sends the file itself.
-func (l Link) limited() bool {
+func limited(l Link) bool {
 	return l.MaxDownloads != 0 || l.Password != "" || len(l.AllowedIPs) != 0
 }
 
 // outlived reports whether a link is as old as a longest lifetime allows, or older.
-func (l Link) outlived(longest time.Duration, now time.Time) bool {
+func outlived(l Link, longest time.Duration, now time.Time) bool {
 	return longest != Forever && !now.Before(l.Created.Add(longest))
 }
 
 // allows reports whether a link may be redeemed from an address. An IPv4
 // address that came as IPv6 is what it stands for.
-func (l Link) allows(from netip.Addr) bool {
+func allows(l Link, from netip.Addr) bool {
 	for _, p := range l.AllowedIPs {
 		if p.Contains(from.Unmap().WithZone("")) {
 			return true
@@ -443,7 +443,7 @@ func (s *Service) provePassword(ctx context.Context, l Link, b Bearer) (Password
 	}
 	right := false
 	if len(b.Password) <= MaxPasswordLen*utf8.UTFMax {
-		if right, err = l.Password.matches(ctx, b.Password); err != nil {
+		if right, err = matches(ctx, l.Password, b.Password); err != nil {
 			return "", err
 		}
 	}

@@ -70,7 +70,7 @@ func (k Key) Active(now time.Time) bool {
 }
 
 // accepts reports whether a secret with this hash is the key's at a moment.
-func (k Key) accepts(hash Digest, now time.Time) bool {
+func accepts(k Key, hash Digest, now time.Time) bool {
 	return hash == k.Hash || hash == k.OldHash && now.Before(k.OldExpires)
 }
 

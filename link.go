@@ -222,7 +222,7 @@ func (s *Service) prepareLink(ctx context.Context, n *NewLink) (*pending, error)
 		return nil, nil
 	}
 	var v Invalid
-	n.Metadata.validate(&v)
+	validateMetadata(&v, n.Metadata)
 	validateText(&v, "reason", n.Reason, MaxReasonLen)
 	if n.Filename != "" {
 		n.Filename = baseName(n.Filename)
@@ -400,7 +400,7 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 		if err := ch.apply(&l, now, longest); err != nil {
 			return Link{}, err
 		}
-		if l.endsAfter(was) {
+		if endsAfter(l, was) {
 			if err := s.linkable(f); err != nil {
 				return Link{}, err
 			}
@@ -411,7 +411,7 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 }
 
 // endsAfter reports whether a link ends later than it did.
-func (l Link) endsAfter(was Link) bool {
+func endsAfter(l, was Link) bool {
 	return !was.Expires.IsZero() && (l.Expires.IsZero() || l.Expires.After(was.Expires))
 }
 
@@ -435,8 +435,8 @@ func (ch LinkChange) apply(l *Link, now time.Time, longest time.Duration) error 
 		l.Metadata = nil
 	}
 	if ch.Metadata != nil {
-		l.Metadata = l.Metadata.merge(ch.Metadata)
-		l.Metadata.validate(&v)
+		l.Metadata = mergeMetadata(l.Metadata, ch.Metadata)
+		validateMetadata(&v, l.Metadata)
 	}
 	if ch.MaxDownloads != nil {
 		l.MaxDownloads = *ch.MaxDownloads

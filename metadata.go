@@ -22,7 +22,7 @@ const (
 
 var metadataKey = regexp.MustCompile(`^[A-Za-z0-9_.\-]{1,40}$`)
 
-func (m Metadata) validate(v *Invalid) {
+func validateMetadata(v *Invalid, m Metadata) {
 	if len(m) > MaxMetadataKeys {
 		v.Add("metadata", "too_many", "metadata has %d keys; at most %d are kept", len(m), MaxMetadataKeys)
 		return
@@ -40,7 +40,7 @@ func (m Metadata) validate(v *Invalid) {
 }
 
 // merge applies a change to m: a nil value removes its key.
-func (m Metadata) merge(change map[string]*string) Metadata {
+func mergeMetadata(m Metadata, change map[string]*string) Metadata {
 	merged := Metadata{}
 	maps.Copy(merged, m)
 	for key, value := range change {

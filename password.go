@@ -84,7 +84,7 @@ func hashPassword(ctx context.Context, random io.Reader, password string) (Passw
 
 // matches reports whether a password is the one that was hashed. The error is
 // that of ctx, when it ended before.
-func (h PasswordHash) matches(ctx context.Context, password string) (bool, error) {
+func matches(ctx context.Context, h PasswordHash, password string) (bool, error) {
 	var version, memory, passes, threads int
 	var rest string
 	n, err := fmt.Sscanf(string(h), "$argon2id$v=%d$m=%d,t=%d,p=%d$%s", &version, &memory, &passes, &threads, &rest)

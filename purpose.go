@@ -22,7 +22,7 @@ type Purpose struct {
 }
 
 // allows reports whether a file of this purpose may have a media type.
-func (p Purpose) allows(mediaType string) bool {
+func (p Purpose) Allows(mediaType string) bool {
 	t, _, _ := strings.Cut(mediaType, ";")
 	return len(p.Types) == 0 || slices.Contains(p.Types, strings.TrimSpace(t))
 }
@@ -71,7 +71,7 @@ func (s Purposes) List() []Purpose {
 }
 
 // names lists the purposes for a message.
-func (s Purposes) names() string { return strings.Join(slices.Sorted(maps.Keys(s)), ", ") }
+func (s Purposes) Names() string { return strings.Join(slices.Sorted(maps.Keys(s)), ", ") }
 
 const mib, gib = 1 << 20, 1 << 30
 

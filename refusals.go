@@ -80,12 +80,12 @@ func (r *refusals) repeated(o refusedObject, reason Refusal, c Caller, now time.
 
 func (c *refusalCount) add(by Caller) {
 	c.repeats++
-	by.Request, by.Key, by.Once = by.Request.kept(), Key{}, nil
+	by.Request, by.Key, by.Once = kept(by.Request), Key{}, nil
 	c.last = by
 }
 
 // kept clips what is kept of a refused request, and shares no memory with it.
-func (r Request) kept() Request {
+func kept(r Request) Request {
 	for _, s := range []*string{&r.Range, &r.ForwardedFor, &r.UserAgent, &r.RefererHost} {
 		*s = strings.Clone(clip(*s, maxRefusalText))
 	}

@@ -153,7 +153,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string, r Request) (C
 		return Caller{}, Errorf(CodeUnauthenticated, "this is not a Sluice API key")
 	}
 	key, err := s.lookups.find(ctx, hash, s.store.KeyByHash)
-	if CodeOf(err) == CodeNotFound || err == nil && !key.accepts(hash, s.Now()) {
+	if CodeOf(err) == CodeNotFound || err == nil && !accepts(key, hash, s.Now()) {
 		return Caller{}, Errorf(CodeUnauthenticated, "no such API key")
 	}
 	if err != nil {
@@ -167,7 +167,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string, r Request) (C
 		Ledger:  key.Ledger,
 		Actor:   Actor{Type: ActorKey, ID: key.ID, Name: key.Name},
 		Key:     key,
-		Request: r.clipped(),
+		Request: clipped(r),
 	}, nil
 }
 
@@ -256,7 +256,7 @@ func (s *Service) denial(c Caller, scope Scope, now time.Time) Entry {
 	e := s.entry(c, AccessDenied, now)
 	e.Outcome, e.Refusal = Refused, lacks(scope)
 	if e.Request != nil {
-		*e.Request = e.Request.kept()
+		*e.Request = kept(*e.Request)
 	}
 	return e
 }

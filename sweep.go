@@ -253,7 +253,7 @@ func (s *Service) retainOut(ctx context.Context, l LedgerID, id string) (deleted
 		if err != nil {
 			return Deleted{}, err
 		}
-		if err := f.deletable(now); err != nil {
+		if err := deletable(f, now); err != nil {
 			return Deleted{}, err
 		}
 		e := s.entry(system, FileRetainedOut, now)

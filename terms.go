@@ -13,8 +13,8 @@ type Terms struct {
 	Outcome                              Outcome
 }
 
-// Terms gives what the entry is found by.
-func (e Entry) Terms() Terms {
+// TermsOf gives what the entry is found by.
+func TermsOf(e Entry) Terms {
 	t := Terms{ID: e.ID, KeyID: e.KeyID(), Action: e.Action, Outcome: e.Outcome}
 	if e.File != nil {
 		t.FileID = e.File.ID

@@ -17,14 +17,14 @@ func (t *tx) Record(e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
-	s, err := e.Seal(t.store.random)
+	s, err := sluice.Seal(e, t.store.random)
 	if err != nil {
 		return t.fail(err)
 	}
 	h := t.head
 	h.latest = max(h.latest, e.Time.UnixMicro())
 	t.group.entries = append(t.group.entries, recorded{ledger, h.next, h.latest, s})
-	h.fresh = append(h.fresh, e.Terms())
+	h.fresh = append(h.fresh, sluice.TermsOf(e))
 	h.next++
 	h.changed = true
 	return nil

@@ -62,7 +62,7 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 	for seq := range int64(entries) {
 		e := newEntry(live)
 		e.Seq, e.Request = seq, &sluice.Request{ID: fmt.Sprintf("req_%026d", seq), IP: "203.0.113.7", UserAgent: "é\nx"}
-		sealed, err := e.Seal(rand.Reader)
+		sealed, err := sluice.Seal(e, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
