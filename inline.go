@@ -27,6 +27,6 @@ func ShowsInline(mediaType string) bool {
 func validateInline(v *Invalid, d Disposition, mediaType string) {
 	if d == Inline && !ShowsInline(mediaType) {
 		v.Add("disposition", "invalid", "files of type %s are saved, never shown in place; inline is for %s",
-			clip(mediaType, 80), strings.Join(inlineTypes, ", "))
+			clip(mediaType, 80), strings.Join(InlineTypes(), ", "))
 	}
 }
