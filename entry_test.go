@@ -138,7 +138,7 @@ func TestLargestChangesFit(t *testing.T) {
 	}
 	linked := func(text string) (list []Resource) {
 		for i := range MaxLinkedResources {
-			list = append(list, Resource{strings.Repeat("t", 40), strings.Repeat(text, MaxResourceIDLen-2) + fmt.Sprint(10+i)})
+			list = append(list, Resource{Type: strings.Repeat("t", 40), ID: strings.Repeat(text, MaxResourceIDLen-2) + fmt.Sprint(10+i)})
 		}
 		return list
 	}

@@ -18,20 +18,24 @@ import (
 // directions says, for each folder with Go files, which folders of this module its package may import.
 // "." is the root and "*" on the right is everything.
 var directions = map[string][]string{
-	"ledger":     {},
-	"api":        {},
-	".":          {"ledger"},
-	"store":      {".", "ledger"},
-	"blob":       {".", "ledger"},
-	"server":     {".", "api", "ledger", "compat"},
-	"compat":     {"."},
-	"compat/*":   {".", "compat"},
-	"console":    {"."},
-	"client":     {".", "api", "ledger"},
-	"anchor":     {"ledger"},
-	"sluicetest": {".", "ledger", "store", "blob", "server", "compat", "compat/digitalriver", "compat/metorial", "compat/stripe"},
-	"cmd/sluice": {"*"},
-	"bench/*":    {"*"},
+	"ledger":             {},
+	"api":                {},
+	".":                  {"ledger"},
+	"internal/objectid":  {"."},
+	"internal/jsoninput": {"."},
+	"internal/audit":     {".", "ledger"},
+	"internal/service":   {".", "ledger", "internal/audit", "internal/objectid"},
+	"store":              {".", "ledger", "internal/audit", "internal/objectid", "internal/service"},
+	"blob":               {".", "internal/objectid", "internal/service"},
+	"server":             {".", "api", "ledger", "compat", "internal/audit", "internal/jsoninput", "internal/objectid", "internal/service"},
+	"compat":             {".", "internal/jsoninput", "internal/service"},
+	"compat/*":           {".", "compat", "internal/service"},
+	"console":            {"."},
+	"client":             {".", "api", "ledger"},
+	"anchor":             {"ledger"},
+	"sluicetest":         {".", "ledger", "internal/audit", "internal/service", "store", "blob", "server", "compat", "compat/digitalriver", "compat/metorial", "compat/stripe"},
+	"cmd/sluice":         {"*"},
+	"bench/*":            {"*"},
 }
 
 // confined says which folders may import a module or package from outside, in code and in tests.
