@@ -21,12 +21,3 @@ func ShowsInline(mediaType string) bool {
 	essence, _, _ := strings.Cut(mediaType, ";")
 	return slices.Contains(inlineTypes, strings.TrimSpace(essence))
 }
-
-// validateInline refuses a link that would show a file in place whose type is
-// never shown.
-func validateInline(v *Invalid, d Disposition, mediaType string) {
-	if d == Inline && !ShowsInline(mediaType) {
-		v.Add("disposition", "invalid", "files of type %s are saved, never shown in place; inline is for %s",
-			clip(mediaType, 80), strings.Join(InlineTypes(), ", "))
-	}
-}

@@ -1,6 +1,8 @@
 package sluice
 
-import "time"
+import (
+	"time"
+)
 
 // Limits of a page.
 const (

@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"sluice/internal/service"
 	"sync"
-
-	"sluice"
 )
 
 const (
@@ -19,14 +18,14 @@ const (
 // Cached keeps small files that were opened lately in memory, so that they
 // leave again without a call to the disk or to another machine. What is under a
 // key never changes; whether it may leave is decided elsewhere, each time.
-func Cached(b sluice.Blobs) sluice.Blobs {
+func Cached(b service.Blobs) service.Blobs {
 	return &cached{Blobs: b, recent: map[string][]byte{}, before: map[string][]byte{}}
 }
 
 // cached holds two generations of files. When the younger has taken half of
 // the memory, the older is dropped: what is asked for often moves on.
 type cached struct {
-	sluice.Blobs
+	service.Blobs
 
 	mu             sync.Mutex
 	recent, before map[string][]byte

@@ -5,13 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sluice/internal/service"
 	"testing"
 
 	"sluice"
 )
 
 func TestCached(t *testing.T) {
-	testBlobs(t, func(t *testing.T) sluice.Blobs { return Cached(openDisk(t, t.TempDir())) })
+	testBlobs(t, func(t *testing.T) service.Blobs { return Cached(openDisk(t, t.TempDir())) })
 }
 
 // What was opened is in memory, up to a size, and no more of it than there may be.

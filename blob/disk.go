@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sluice/internal/service"
 	"sync"
 	"syscall"
 	"time"
@@ -60,7 +61,7 @@ type Disk struct {
 	sync func(*os.File) error
 }
 
-var _ sluice.Blobs = (*Disk)(nil)
+var _ service.Blobs = (*Disk)(nil)
 
 // OpenDisk opens the blobs in dir, which is created, with the folders above
 // it, if it is not there. The caller closes it.
@@ -114,14 +115,14 @@ func (d *Disk) Close() error { return d.root.Close() }
 // CodeValidation and a taken one CodeConflict, which is known only when all of
 // r is read. ctx is looked at before each Read of r and before the bytes become
 // visible; it does not break a Read that blocks.
-func (d *Disk) Put(ctx context.Context, key string, r io.Reader) (sluice.Stored, error) {
+func (d *Disk) Put(ctx context.Context, key string, r io.Reader) (service.Stored, error) {
 	if err := checkKey(key); err != nil {
-		return sluice.Stored{}, err
+		return service.Stored{}, err
 	}
 	temp := path.Join(tempFolder, rand.Text())
 	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return sluice.Stored{}, diskError("create a temporary file", err)
+		return service.Stored{}, diskError("create a temporary file", err)
 	}
 	// After a success this removes the second of the file's two names. What
 	// cannot be removed now is left to Sweep.
@@ -130,19 +131,19 @@ func (d *Disk) Put(ctx context.Context, key string, r io.Reader) (sluice.Stored,
 
 	stored, err := d.fill(ctx, f, r)
 	if err != nil {
-		return sluice.Stored{}, err
+		return service.Stored{}, err
 	}
 	if err := d.sync(f); err != nil {
-		return sluice.Stored{}, diskError("sync a blob", err)
+		return service.Stored{}, diskError("sync a blob", err)
 	}
 	if err := f.Close(); err != nil {
-		return sluice.Stored{}, diskError("close a blob", err)
+		return service.Stored{}, diskError("close a blob", err)
 	}
 	if err := ctx.Err(); err != nil {
-		return sluice.Stored{}, err
+		return service.Stored{}, err
 	}
 	if err := d.publish(temp, key); err != nil {
-		return sluice.Stored{}, err
+		return service.Stored{}, err
 	}
 	return stored, nil
 }
@@ -151,12 +152,12 @@ func (d *Disk) Put(ctx context.Context, key string, r io.Reader) (sluice.Stored,
 // and the next is read: a Put takes as long as the slower of the two, not as
 // both. Only the writing happens in another goroutine, so that a panic of r
 // unwinds through the caller.
-func (d *Disk) fill(ctx context.Context, f *os.File, r io.Reader) (sluice.Stored, error) {
+func (d *Disk) fill(ctx context.Context, f *os.File, r io.Reader) (service.Stored, error) {
 	chunks := d.chunks.Get().(*[2][chunkSize]byte)
 	defer d.chunks.Put(chunks)
 
 	var (
-		stored   sluice.Stored
+		stored   service.Stored
 		digest   = sha256.New()
 		out      = writer{f: f}
 		writing  sync.WaitGroup

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sluice/internal/service"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -61,7 +62,7 @@ func TestFullDisk(t *testing.T) {
 	for _, size := range []int{2 << 20, 20 << 20} {
 		stored, err := d.Put(t.Context(), testKey(1), bytes.NewReader(content(1, size)))
 		wantCode(t, "Put of more than fits", err, sluice.CodeStorageFull)
-		if !errors.Is(err, syscall.ENOSPC) || stored != (sluice.Stored{}) {
+		if !errors.Is(err, syscall.ENOSPC) || stored != (service.Stored{}) {
 			t.Errorf("Put of more than fits gives %v, %v", stored, err)
 		}
 		wantNames(t, filepath.Join(dir, tempFolder))

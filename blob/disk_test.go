@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,7 +46,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestDisk(t *testing.T) {
-	testBlobs(t, func(t *testing.T) sluice.Blobs { return openDisk(t, t.TempDir()) })
+	testBlobs(t, func(t *testing.T) service.Blobs { return openDisk(t, t.TempDir()) })
 }
 
 func openDisk(t testing.TB, dir string) *Disk {
@@ -249,7 +250,7 @@ func TestSyncFails(t *testing.T) {
 					return f.Sync()
 				}
 				stored, err := d.Put(t.Context(), testKey(1), bytes.NewReader(content(1, 1000)))
-				if !errors.Is(err, want) || stored != (sluice.Stored{}) {
+				if !errors.Is(err, want) || stored != (service.Stored{}) {
 					t.Errorf("Put gives %v, %v", stored, err)
 				}
 				if full := sluice.CodeOf(err) == sluice.CodeStorageFull; full != (want != broken) {
@@ -422,7 +423,7 @@ func TestSweepOfLivePut(t *testing.T) {
 func TestNothingLeft(t *testing.T) {
 	dir := t.TempDir()
 	d := openDisk(t, dir)
-	for _, run := range []func(*testing.T, sluice.Blobs){
+	for _, run := range []func(*testing.T, service.Blobs){
 		testTaken, testSameKey, testBrokenReader, testPanic, testCancelled, testReady,
 	} {
 		for _, key := range walk(t, d) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sluice/internal/service"
 	"strings"
 	"sync"
 	"time"
@@ -81,8 +82,8 @@ type S3 struct {
 }
 
 var (
-	_ sluice.Blobs     = (*S3)(nil)
-	_ sluice.Presigner = (*S3)(nil)
+	_ service.Blobs     = (*S3)(nil)
+	_ service.Presigner = (*S3)(nil)
 )
 
 // OpenS3 opens the blobs in a bucket that exists, and sees that the server lets
@@ -286,11 +287,11 @@ func (s *S3) Ready(ctx context.Context) error {
 // key until its lifetime, or the credentials that signed it, has run out. The
 // server is not asked: a key that is missing is so when the URL is fetched. A
 // key of the wrong form is CodeValidation.
-func (s *S3) Presign(ctx context.Context, key string, p sluice.Presigned) (string, error) {
+func (s *S3) Presign(ctx context.Context, key string, p service.Presigned) (string, error) {
 	if err := checkKey(key); err != nil {
 		return "", err
 	}
-	if p.Lifetime < time.Second || p.Lifetime > sluice.MaxPresigned {
+	if p.Lifetime < time.Second || p.Lifetime > service.MaxPresigned {
 		return "", errors.New("a presigned URL lives from a second to a week")
 	}
 	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: s.name(key), ResponseCacheControl: aws.String("private, no-store")}

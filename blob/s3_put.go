@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sluice/internal/service"
 	"sync"
 	"time"
 
@@ -36,15 +37,15 @@ const putMark = "sluice-put"
 // seconds to end. When the server can no longer be
 // reached, what was begun is left to Sweep; and if it cannot be asked whether
 // the last request took effect either, the Put fails and its bytes may be there.
-func (s *S3) Put(ctx context.Context, key string, r io.Reader) (sluice.Stored, error) {
+func (s *S3) Put(ctx context.Context, key string, r io.Reader) (service.Stored, error) {
 	if err := checkKey(key); err != nil {
-		return sluice.Stored{}, err
+		return service.Stored{}, err
 	}
 	p := &s3Put{s3: s, key: key, mark: rand.Text(), digest: sha256.New()}
 	if err := p.run(ctx, r); err != nil {
-		return sluice.Stored{}, err
+		return service.Stored{}, err
 	}
-	stored := sluice.Stored{Size: p.size}
+	stored := service.Stored{Size: p.size}
 	p.digest.Sum(stored.SHA256[:0])
 	return stored, nil
 }

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/metrics"
+	"sluice/internal/service"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,7 +31,7 @@ import (
 
 func TestS3(t *testing.T) {
 	g := sharedGateway(t)
-	testBlobs(t, func(t *testing.T) sluice.Blobs { return openSharedS3(t, g) })
+	testBlobs(t, func(t *testing.T) service.Blobs { return openSharedS3(t, g) })
 }
 
 func openSharedS3(t *testing.T, g *gateway, tune ...func(*s3.Options)) *S3 {
@@ -728,7 +729,7 @@ func TestS3Presign(t *testing.T) {
 	p := content(1, 100_000)
 	put(t, s, testKey(1), p)
 	presign := func(key string, lifetime time.Duration) (string, error) {
-		return s.Presign(t.Context(), key, sluice.Presigned{
+		return s.Presign(t.Context(), key, service.Presigned{
 			Type: "application/pdf", Disposition: `attachment; filename="ä b.pdf"; filename*=UTF-8''%C3%A4%20b.pdf`, Lifetime: lifetime,
 		})
 	}
@@ -776,7 +777,7 @@ func TestS3Presign(t *testing.T) {
 	if res, _ := fetch(t, http.MethodGet, short); res.StatusCode != http.StatusForbidden {
 		t.Errorf("after its lifetime: status %d", res.StatusCode)
 	}
-	for _, lifetime := range []time.Duration{0, -time.Minute, time.Second - 1, sluice.MaxPresigned + 1} {
+	for _, lifetime := range []time.Duration{0, -time.Minute, time.Second - 1, service.MaxPresigned + 1} {
 		if link, err := presign(testKey(1), lifetime); err == nil {
 			t.Errorf("a lifetime of %v gives %q", lifetime, link)
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"sluice/internal/service"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,10 +22,10 @@ import (
 
 // testBlobs is the contract of sluice.Blobs. open gives an empty store that
 // nobody else uses, and ends it with the test.
-func testBlobs(t *testing.T, open func(t *testing.T) sluice.Blobs) {
+func testBlobs(t *testing.T, open func(t *testing.T) service.Blobs) {
 	for _, test := range []struct {
 		name string
-		run  func(*testing.T, sluice.Blobs)
+		run  func(*testing.T, service.Blobs)
 	}{
 		{"gives back what was put", testRoundTrip},
 		{"takes every reader", testReaders},
@@ -106,11 +107,11 @@ func content(seed, size int) []byte {
 	return p
 }
 
-func storedOf(p []byte) sluice.Stored {
-	return sluice.Stored{Size: int64(len(p)), SHA256: sha256.Sum256(p)}
+func storedOf(p []byte) service.Stored {
+	return service.Stored{Size: int64(len(p)), SHA256: sha256.Sum256(p)}
 }
 
-func put(t *testing.T, b sluice.Blobs, key string, p []byte) {
+func put(t *testing.T, b service.Blobs, key string, p []byte) {
 	t.Helper()
 	stored, err := b.Put(t.Context(), key, bytes.NewReader(p))
 	if err != nil {
@@ -121,7 +122,7 @@ func put(t *testing.T, b sluice.Blobs, key string, p []byte) {
 	}
 }
 
-func open(t *testing.T, b sluice.Blobs, key string) io.ReadSeekCloser {
+func open(t *testing.T, b service.Blobs, key string) io.ReadSeekCloser {
 	t.Helper()
 	r, err := b.Open(t.Context(), key)
 	if err != nil {
@@ -131,7 +132,7 @@ func open(t *testing.T, b sluice.Blobs, key string) io.ReadSeekCloser {
 	return r
 }
 
-func wantContent(t *testing.T, b sluice.Blobs, key string, want []byte) {
+func wantContent(t *testing.T, b service.Blobs, key string, want []byte) {
 	t.Helper()
 	r, err := b.Open(t.Context(), key)
 	if err != nil {
@@ -160,7 +161,7 @@ func wantCode(t *testing.T, doing string, err error, want sluice.Code) {
 }
 
 // walk is all keys in order.
-func walk(t *testing.T, b sluice.Blobs) []string {
+func walk(t *testing.T, b service.Blobs) []string {
 	t.Helper()
 	keys := []string{}
 	err := b.Walk(t.Context(), func(key string, _ time.Time) error {
@@ -174,7 +175,7 @@ func walk(t *testing.T, b sluice.Blobs) []string {
 	return keys
 }
 
-func wantKeys(t *testing.T, b sluice.Blobs, want ...string) {
+func wantKeys(t *testing.T, b service.Blobs, want ...string) {
 	t.Helper()
 	if got := walk(t, b); !slices.Equal(got, want) {
 		t.Errorf("Walk names %q, want %q", got, want)
@@ -183,7 +184,7 @@ func wantKeys(t *testing.T, b sluice.Blobs, want ...string) {
 
 // wantNothing checks that no trace of a failed Put shows and that its key is
 // still free.
-func wantNothing(t *testing.T, b sluice.Blobs, key string) {
+func wantNothing(t *testing.T, b service.Blobs, key string) {
 	t.Helper()
 	_, err := b.Open(t.Context(), key)
 	wantCode(t, "Open after a Put that failed", err, sluice.CodeNotFound)
@@ -193,7 +194,7 @@ func wantNothing(t *testing.T, b sluice.Blobs, key string) {
 	wantContent(t, b, key, p)
 }
 
-func testRoundTrip(t *testing.T, b sluice.Blobs) {
+func testRoundTrip(t *testing.T, b service.Blobs) {
 	for i, size := range []int{
 		0, 1, 4095, 4096, 64 << 10, 256<<10 - 1, 256 << 10, 256<<10 + 1,
 		512<<10 - 1, 512 << 10, 512<<10 + 1, 5 << 20, 9<<20 + 7,
@@ -204,7 +205,7 @@ func testRoundTrip(t *testing.T, b sluice.Blobs) {
 	}
 }
 
-func testReaders(t *testing.T, b sluice.Blobs) {
+func testReaders(t *testing.T, b service.Blobs) {
 	p := content(1, 700_000)
 	for i, wrap := range []func(io.Reader) io.Reader{
 		iotest.OneByteReader,
@@ -236,7 +237,7 @@ func (h *hesitant) Read(p []byte) (int, error) {
 	return h.r.Read(p)
 }
 
-func testRanges(t *testing.T, b sluice.Blobs) {
+func testRanges(t *testing.T, b service.Blobs) {
 	const size = 300_001
 	p := content(1, size)
 	put(t, b, testKey(1), p)
@@ -285,7 +286,7 @@ func compareStep(t *testing.T, got, want io.ReadSeeker, offset int64, whence, re
 	}
 }
 
-func testMissing(t *testing.T, b sluice.Blobs) {
+func testMissing(t *testing.T, b service.Blobs) {
 	wantKeys(t, b)
 	put(t, b, testKey(1), []byte("one"))
 	r, err := b.Open(t.Context(), testKey(2))
@@ -307,12 +308,12 @@ func testMissing(t *testing.T, b sluice.Blobs) {
 	wantNothing(t, b, testKey(1))
 }
 
-func testTaken(t *testing.T, b sluice.Blobs) {
+func testTaken(t *testing.T, b service.Blobs) {
 	for i, first := range [][]byte{content(1, 300_000), {}} {
 		put(t, b, testKey(i), first)
 		stored, err := b.Put(t.Context(), testKey(i), bytes.NewReader(content(2, 400_000)))
 		wantCode(t, "Put of a taken key", err, sluice.CodeConflict)
-		if stored != (sluice.Stored{}) {
+		if stored != (service.Stored{}) {
 			t.Error("Put failed and says that it stored")
 		}
 		wantContent(t, b, testKey(i), first)
@@ -321,7 +322,7 @@ func testTaken(t *testing.T, b sluice.Blobs) {
 
 // testSameKey puts many blobs under one key, with all their readers ending at
 // the same moment.
-func testSameKey(t *testing.T, b sluice.Blobs) {
+func testSameKey(t *testing.T, b service.Blobs) {
 	const puts, rounds = 16, 12
 	for round := range rounds {
 		key := testKey(round)
@@ -371,7 +372,7 @@ func wantOneWinner(t *testing.T, outcomes []error) int {
 	return winner
 }
 
-func testManyKeys(t *testing.T, b sluice.Blobs) {
+func testManyKeys(t *testing.T, b service.Blobs) {
 	const puts = 40
 	var all sync.WaitGroup
 	for i := range puts {
@@ -392,7 +393,7 @@ func testManyKeys(t *testing.T, b sluice.Blobs) {
 	}
 }
 
-func testBrokenReader(t *testing.T, b sluice.Blobs) {
+func testBrokenReader(t *testing.T, b service.Blobs) {
 	n := 0
 	for _, want := range []error{
 		errors.New("the line is dead"),
@@ -408,7 +409,7 @@ func testBrokenReader(t *testing.T, b sluice.Blobs) {
 			if err != want {
 				t.Errorf("after %d bytes: Put gives %v, want the reader's %v", after, err, want)
 			}
-			if stored != (sluice.Stored{}) {
+			if stored != (service.Stored{}) {
 				t.Errorf("after %d bytes: Put failed and says that it stored", after)
 			}
 			wantNothing(t, b, testKey(1))
@@ -424,7 +425,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func testPanic(t *testing.T, b sluice.Blobs) {
+func testPanic(t *testing.T, b service.Blobs) {
 	func() {
 		defer func() {
 			if got := recover(); got != "reader" {
@@ -437,7 +438,7 @@ func testPanic(t *testing.T, b sluice.Blobs) {
 	wantNothing(t, b, testKey(1))
 }
 
-func testCancelled(t *testing.T, b sluice.Blobs) {
+func testCancelled(t *testing.T, b service.Blobs) {
 	p := content(1, 24<<20)
 	for _, after := range []int{0, 1, 256 << 10, 700_000, len(p)} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -473,7 +474,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // startPut begins a Put that has taken p and waits for more. finish lets it
 // end and gives its outcome.
-func startPut(t *testing.T, b sluice.Blobs, key string, p []byte) (finish func() error) {
+func startPut(t *testing.T, b service.Blobs, key string, p []byte) (finish func() error) {
 	t.Helper()
 	r, w := io.Pipe()
 	done := make(chan error, 1)
@@ -491,7 +492,7 @@ func startPut(t *testing.T, b sluice.Blobs, key string, p []byte) (finish func()
 	}
 }
 
-func testHidden(t *testing.T, b sluice.Blobs) {
+func testHidden(t *testing.T, b service.Blobs) {
 	p := content(1, 700_000)
 	finish := startPut(t, b, testKey(1), p)
 	_, err := b.Open(t.Context(), testKey(1))
@@ -504,7 +505,7 @@ func testHidden(t *testing.T, b sluice.Blobs) {
 	wantKeys(t, b, testKey(1))
 }
 
-func testReadAfterRemove(t *testing.T, b sluice.Blobs) {
+func testReadAfterRemove(t *testing.T, b service.Blobs) {
 	p := content(1, 9<<20)
 	put(t, b, testKey(1), p)
 	untouched, begun := open(t, b, testKey(1)), open(t, b, testKey(1))
@@ -518,7 +519,7 @@ func testReadAfterRemove(t *testing.T, b sluice.Blobs) {
 	wantRest(t, untouched, p)
 }
 
-func testWalk(t *testing.T, b sluice.Blobs) {
+func testWalk(t *testing.T, b service.Blobs) {
 	var want []string
 	start := time.Now()
 	for i := range 30 {
@@ -538,7 +539,7 @@ func testWalk(t *testing.T, b sluice.Blobs) {
 	}
 }
 
-func testWalkEnds(t *testing.T, b sluice.Blobs) {
+func testWalkEnds(t *testing.T, b service.Blobs) {
 	for i := range 3 {
 		put(t, b, testKey(i), nil)
 	}
@@ -563,7 +564,7 @@ func testWalkEnds(t *testing.T, b sluice.Blobs) {
 	}
 }
 
-func testWalkRemoves(t *testing.T, b sluice.Blobs) {
+func testWalkRemoves(t *testing.T, b service.Blobs) {
 	remove := func(key string) error { return b.Remove(t.Context(), key) }
 	for i := range 120 {
 		put(t, b, testKey(i), nil)
@@ -591,7 +592,7 @@ func testWalkRemoves(t *testing.T, b sluice.Blobs) {
 	}
 }
 
-func testSweepSpares(t *testing.T, b sluice.Blobs) {
+func testSweepSpares(t *testing.T, b service.Blobs) {
 	p := content(1, 700_000)
 	put(t, b, testKey(1), p)
 	if n, err := b.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
@@ -608,7 +609,7 @@ func testSweepSpares(t *testing.T, b sluice.Blobs) {
 	wantContent(t, b, testKey(2), p)
 }
 
-func testHostileKeys(t *testing.T, b sluice.Blobs) {
+func testHostileKeys(t *testing.T, b service.Blobs) {
 	untouched := readerFunc(func([]byte) (int, error) {
 		t.Error("Put read for a key that is none")
 		return 0, io.EOF
@@ -632,7 +633,7 @@ func testHostileKeys(t *testing.T, b sluice.Blobs) {
 	}
 }
 
-func testReady(t *testing.T, b sluice.Blobs) {
+func testReady(t *testing.T, b service.Blobs) {
 	put(t, b, testKey(1), nil)
 	if err := b.Ready(t.Context()); err != nil {
 		t.Errorf("Ready: %v", err)
@@ -640,7 +641,7 @@ func testReady(t *testing.T, b sluice.Blobs) {
 	wantKeys(t, b, testKey(1))
 }
 
-func testClaim(t *testing.T, b sluice.Blobs) {
+func testClaim(t *testing.T, b service.Blobs) {
 	wantOwner(t, b, "")
 	for _, id := range []string{"", "a b", "../x", strings.Repeat("a", 65), "é"} {
 		wantCode(t, "Claim of "+id, b.Claim(t.Context(), id), sluice.CodeValidation)
@@ -662,7 +663,7 @@ func testClaim(t *testing.T, b sluice.Blobs) {
 	wantOwner(t, b, "0123456789abcdef")
 }
 
-func testClaims(t *testing.T, b sluice.Blobs) {
+func testClaims(t *testing.T, b service.Blobs) {
 	var all sync.WaitGroup
 	errs := make([]error, 8)
 	for i := range errs {
@@ -683,14 +684,14 @@ func testClaims(t *testing.T, b sluice.Blobs) {
 	}
 }
 
-func wantOwner(t *testing.T, b sluice.Blobs, want string) {
+func wantOwner(t *testing.T, b service.Blobs, want string) {
 	t.Helper()
 	if owner, err := b.Owner(t.Context()); owner != want || err != nil {
 		t.Errorf("Owner gives %q, %v, want %q", owner, err, want)
 	}
 }
 
-func testTrash(t *testing.T, b sluice.Blobs) {
+func testTrash(t *testing.T, b service.Blobs) {
 	wantEmptied := func(before time.Time, want int) {
 		t.Helper()
 		if n, err := b.EmptyTrash(t.Context(), before); n != want || err != nil {

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"sluice/internal/service"
 
 	"sluice"
 )
@@ -64,11 +65,11 @@ type Failure struct {
 
 // Call is a request that reached its route.
 type Call interface {
-	Service() *sluice.Service
+	Service() *service.Service
 	// Caller is who asks, to be passed to the Service. Where the request has
 	// an Idempotency-Key, Body or Upload must be called before the Service is
 	// asked for a change: they complete the fingerprint of the request.
-	Caller() sluice.Caller
+	Caller() service.Caller
 	// Request has its path without /compat/{Vendor}; path values are those of
 	// the route's pattern. Its body is for Body and Upload alone.
 	Request() *http.Request
@@ -83,7 +84,7 @@ type Call interface {
 	// The form is bounded as that of the native API is, and of an upload that
 	// fails nothing is kept. For content in another form, such as base64 within
 	// JSON, there are Body and Service.CreateFile.
-	Upload(to Upload) (sluice.CreatedFile, error)
+	Upload(to Upload) (service.CreatedFile, error)
 	// Answer writes a JSON document; nil for an answer without body. Where the
 	// Service gave an answer that it had given before, that is marked. An error
 	// means that nothing was written.
@@ -91,7 +92,7 @@ type Call interface {
 	// Deliver sends the bytes of Service.ReadFile, or the part of them that the
 	// request asks for, and closes them. What is wrong with a Range goes to
 	// Door.Fail from here.
-	Deliver(g *sluice.Grant)
+	Deliver(g *service.Grant)
 }
 
 // MaxBody is the largest body that is not an upload, in bytes.
@@ -111,7 +112,7 @@ type Upload interface {
 	// refuses the upload before its bytes are read.
 	Open(p *Part) (purpose string, content io.Reader, err error)
 	// Describe is called when the form has been read to its end.
-	Describe() (sluice.NewFile, error)
+	Describe() (service.NewFile, error)
 	// Said is all that the fields have said so far, for the fingerprint of an
 	// upload that fails.
 	Said() string

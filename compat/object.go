@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"sluice/internal/jsoninput"
 	"strings"
 
 	"sluice"
@@ -43,7 +44,7 @@ func parseObject(data []byte, v *sluice.Invalid) (*Object, error) {
 	if err := json.Unmarshal(data, &o.members); err != nil || !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return nil, sluice.Errorf(sluice.CodeValidation, "the body is not one JSON object")
 	}
-	for _, f := range sluice.CheckJSON(data) {
+	for _, f := range jsoninput.CheckJSON(data) {
 		v.Add(clip(f.Param), f.Code, "%s", clip(f.Message))
 	}
 	return o, nil

@@ -19,22 +19,23 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/server"
 	"sluice/sluicetest"
 )
 
 // counting counts how often a store is asked for anything.
 type counting struct {
-	sluice.Store
+	service.Store
 	asked atomic.Int64
 }
 
-func (s *counting) Update(ctx context.Context, l sluice.LedgerID, f func(sluice.Tx) error) error {
+func (s *counting) Update(ctx context.Context, l sluice.LedgerID, f func(service.Tx) error) error {
 	s.asked.Add(1)
 	return s.Store.Update(ctx, l, f)
 }
 
-func (s *counting) View(ctx context.Context, f func(sluice.Reader) error) error {
+func (s *counting) View(ctx context.Context, f func(service.Reader) error) error {
 	s.asked.Add(1)
 	return s.Store.View(ctx, f)
 }
@@ -222,13 +223,13 @@ func p99(t *testing.T, url string) time.Duration {
 func TestAbuse(t *testing.T) {
 	real := sluicetest.NewServer(t)
 	c := client{real, real.Secret}
-	signing, err := sluice.NewSigningKey(newNoise())
+	signing, err := service.NewSigningKey(newNoise())
 	if err != nil {
 		t.Fatal(err)
 	}
 	store, stderr := &counting{Store: real.Store}, &sluicetest.Log{}
-	svc, err := sluice.New(sluice.Config{
-		Store: store, Blobs: real.Blobs, SigningKeys: []sluice.SigningKey{signing}, PublicURL: real.PublicURL(), Now: real.Clock.Now,
+	svc, err := service.New(service.Config{
+		Store: store, Blobs: real.Blobs, SigningKeys: []service.SigningKey{signing}, PublicURL: real.PublicURL(), Now: real.Clock.Now,
 		LedgerKeys: real.LedgerKeys(), LedgerOrigin: "sluice.test", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -281,7 +282,7 @@ func TestAbuse(t *testing.T) {
 		limit = 2 * quiet
 	}
 	entries := func() int64 {
-		list, err := real.Service.Service.Entries(t.Context(), sluice.Operator(c.Ledger(sluice.Test)), sluice.EntryFilter{}, sluice.Page{Limit: 1})
+		list, err := real.Service.Service.Entries(t.Context(), service.Operator(c.Ledger(sluice.Test)), service.EntryFilter{}, sluice.Page{Limit: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http/httptest"
 	"net/url"
+	"sluice/internal/service"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func FuzzAnswer(f *testing.F) {
 		if strings.HasPrefix(answer.Get("password"), "of the address") && !strings.Contains(body, "address") {
 			t.Fatalf("%q: the password is that of the address", body)
 		}
-		if len(body) > sluice.MaxPasswordLen {
+		if len(body) > service.MaxPasswordLen {
 			return
 		}
 		answer, err = send(url.Values{"password": {body}}.Encode(), "Application/x-www-form-urlencoded;charset=UTF-8")

@@ -19,6 +19,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 	"sluice/server"
 	"sluice/sluicetest"
 )
@@ -218,12 +219,12 @@ func (c client) state(t testing.TB) (s state) {
 	t.Helper()
 	ctx, all := context.Background(), sluice.Page{Limit: sluice.MaxPageSize}
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
-		operator := sluice.Operator(c.Ledger(m))
-		files, err := c.Files(ctx, operator, sluice.FileFilter{}, all)
+		operator := service.Operator(c.Ledger(m))
+		files, err := c.Files(ctx, operator, service.FileFilter{}, all)
 		if err != nil {
 			t.Fatal(err)
 		}
-		links, err := c.Links(ctx, operator, sluice.LinkFilter{}, all)
+		links, err := c.Links(ctx, operator, service.LinkFilter{}, all)
 		if err != nil {
 			t.Fatal(err)
 		}

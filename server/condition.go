@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
+	"sluice/internal/service"
 	"strings"
 
 	"sluice"
@@ -23,7 +24,7 @@ func (e encoded) entityTag(version string) string {
 
 // wanted is the precondition of a change: the versions in If-Match (RFC 9110
 // section 13.1.1). Weak tags never match.
-func (c *call) wanted() (sluice.Versions, error) {
+func (c *call) wanted() (service.Versions, error) {
 	lines := c.asked.Values("If-Match")
 	if len(lines) == 0 {
 		return nil, nil
@@ -34,7 +35,7 @@ func (c *call) wanted() (sluice.Versions, error) {
 		v.Add("If-Match", "invalid", "If-Match is * or up to %d entity tags in quotes", maxTags)
 		return nil, v.Err()
 	}
-	want := sluice.Versions{}
+	want := service.Versions{}
 	for _, tag := range tags {
 		if tag == "*" {
 			want = append(want, tag)

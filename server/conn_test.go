@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice"
+	"sluice/internal/service"
 	"sluice/server"
 )
 
@@ -117,11 +117,11 @@ func TestSendfileBeyondHead(t *testing.T) {
 func TestStalledReader(t *testing.T) {
 	const size = 24 << 20 // more than sockets hold
 	content := strings.Repeat("0123456789abcdef", size/16)
-	for name, blobs := range map[string]func(sluice.Blobs) sluice.Blobs{
-		"file":   func(b sluice.Blobs) sluice.Blobs { return b },
-		"memory": func(b sluice.Blobs) sluice.Blobs { return inMemory{b} },
+	for name, blobs := range map[string]func(service.Blobs) service.Blobs{
+		"file":   func(b service.Blobs) service.Blobs { return b },
+		"memory": func(b service.Blobs) service.Blobs { return inMemory{b} },
 	} {
-		c := newOver(t, func(config *sluice.Config) { config.Blobs = blobs(config.Blobs) }, 200*time.Millisecond)
+		c := newOver(t, func(config *service.Config) { config.Blobs = blobs(config.Blobs) }, 200*time.Millisecond)
 		conn := c.dial(t)
 		askFor(t, conn, c.mint(t, c.upload(t, "a.bin", "", content).ID, "").URL)
 		head, id := bufio.NewReader(conn), ""
@@ -144,7 +144,7 @@ func TestStalledReader(t *testing.T) {
 
 // late is blobs that are not opened before somebody says so.
 type late struct {
-	sluice.Blobs
+	service.Blobs
 	asked, open chan struct{}
 }
 
@@ -159,7 +159,7 @@ func (b late) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 func TestGoneBeforeTheFirstByte(t *testing.T) {
 	for _, size := range []int{4 << 10, 60 << 10, 1 << 20} {
 		blobs := late{asked: make(chan struct{}), open: make(chan struct{})}
-		c := newOver(t, func(config *sluice.Config) {
+		c := newOver(t, func(config *service.Config) {
 			blobs.Blobs = inMemory{config.Blobs}
 			if size > 64<<10 {
 				blobs.Blobs = config.Blobs

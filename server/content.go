@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"time"
@@ -34,8 +35,8 @@ func (p byteRange) contentRange(size int64) string {
 }
 
 // plan is what the service is told of it.
-func (s selection) plan(method string) sluice.Plan {
-	p := sluice.Plan{Status: s.status, Part: s.ranged, Redirect: http.StatusSeeOther, Bodiless: method == http.MethodHead || s.status != http.StatusOK && s.status != http.StatusPartialContent}
+func (s selection) plan(method string) service.Plan {
+	p := service.Plan{Status: s.status, Part: s.ranged, Redirect: http.StatusSeeOther, Bodiless: method == http.MethodHead || s.status != http.StatusOK && s.status != http.StatusPartialContent}
 	if !p.Bodiless {
 		p.Bytes = s.length()
 		p.Later = s.ranged && !slices.ContainsFunc(s.parts, func(r byteRange) bool { return r.from == 0 })

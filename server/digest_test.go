@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/base64"
+	"sluice/internal/service"
 	"strings"
 	"testing"
 
@@ -101,7 +102,7 @@ func FuzzOnceKey(f *testing.F) {
 		if !ok {
 			return
 		}
-		if key == "" || len(key) > sluice.MaxOnceKeyLen || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		if key == "" || len(key) > service.MaxOnceKeyLen || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("%q is the key %q", value, key)
 		}
 		if again, ok := onceKey(`"` + quote.Replace(key) + `"`); !ok || again != key {

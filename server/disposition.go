@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"regexp"
+	"sluice/internal/service"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,7 +15,7 @@ import (
 const maxShownName = 240
 
 // leaving is the Content-Disposition under which the file of a grant leaves.
-func leaving(g *sluice.Grant) string {
+func leaving(g *service.Grant) string {
 	inline := g.Link.Disposition == sluice.Inline && sluice.ShowsInline(g.File.Type)
 	value := attachment(leavingName(g))
 	if inline {
@@ -29,7 +30,7 @@ func played(f sluice.File) bool {
 }
 
 // leavingName is the name under which the file of a grant leaves.
-func leavingName(g *sluice.Grant) string { return cmp.Or(g.Link.Filename, g.File.Filename) }
+func leavingName(g *service.Grant) string { return cmp.Or(g.Link.Filename, g.File.Filename) }
 
 // attachment is the Content-Disposition (RFC 6266) of a file that is saved:
 // its name made safe, in ASCII for old readers and as it is, RFC 8187.

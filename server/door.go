@@ -10,6 +10,7 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/internal/service"
 )
 
 // door is a vendor's wire contract that is served.
@@ -150,10 +151,10 @@ type exchange struct {
 	r    *http.Request
 }
 
-func (x *exchange) Service() *sluice.Service { return x.call.server.svc }
-func (x *exchange) Caller() sluice.Caller    { return x.call.caller }
-func (x *exchange) Request() *http.Request   { return x.r }
-func (x *exchange) Header() http.Header      { return x.call.header }
+func (x *exchange) Service() *service.Service { return x.call.server.svc }
+func (x *exchange) Caller() service.Caller    { return x.call.caller }
+func (x *exchange) Request() *http.Request    { return x.r }
+func (x *exchange) Header() http.Header       { return x.call.header }
 
 func (x *exchange) Body(limit int64) ([]byte, error) {
 	c := x.call
@@ -174,7 +175,7 @@ func (x *exchange) Body(limit int64) ([]byte, error) {
 	return data, nil
 }
 
-func (x *exchange) Upload(to compat.Upload) (sluice.CreatedFile, error) {
+func (x *exchange) Upload(to compat.Upload) (service.CreatedFile, error) {
 	return x.call.store(x.w, x.r, func(in *flow) (upload, error) {
 		if err := checkEncoding(x.r); err != nil {
 			return nil, err
@@ -202,9 +203,9 @@ func (u *doorForm) open() (purpose string, content io.Reader, err error) {
 	})
 }
 
-func (u *doorForm) describe() (sluice.NewFile, error) {
+func (u *doorForm) describe() (service.NewFile, error) {
 	if err := u.parts.read(); err != nil {
-		return sluice.NewFile{}, err
+		return service.NewFile{}, err
 	}
 	return u.to.Describe()
 }
@@ -227,7 +228,7 @@ func (x *exchange) Answer(status int, v any) error {
 	return nil
 }
 
-func (x *exchange) Deliver(g *sluice.Grant) {
+func (x *exchange) Deliver(g *service.Grant) {
 	defer g.Content.Close()
 	protect(x.call.header)
 	r := x.r.Clone(x.r.Context())

@@ -6,6 +6,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -42,13 +43,13 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
 	protect(c.header)
 	b, err := c.bearer(w, r)
-	var grant *sluice.Grant
+	var grant *service.Grant
 	if err == nil {
 		grant, err = s.svc.Redeem(r.Context(), r.PathValue("token"), b)
 	}
 	s.metrics.redeemed(err)
 	switch {
-	case err == sluice.ErrAsk:
+	case err == service.ErrAsk:
 		c.ask(w, http.StatusOK, s.question(grant))
 		return
 	case sluice.ReasonOf(err) == sluice.WrongPassword && b.Person:
@@ -88,7 +89,7 @@ const grantCookieName = "sluice_grant"
 // grantCookie goes to one link only.
 func (s *Server) grantCookie(token, secret string) *http.Cookie {
 	return &http.Cookie{
-		Name: grantCookieName, Value: secret, Path: s.publicPath + "/l/" + token, MaxAge: int(sluice.GrantLasts.Seconds()),
+		Name: grantCookieName, Value: secret, Path: s.publicPath + "/l/" + token, MaxAge: int(service.GrantLasts.Seconds()),
 		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteStrictMode,
 	}
 }
@@ -96,13 +97,13 @@ func (s *Server) grantCookie(token, secret string) *http.Cookie {
 // bearer is whoever presents a link's URL with r. A password comes in
 // X-Link-Password, by Basic authentication (RFC 7617), whose user name says
 // nothing, or in the form of the page that asks for it.
-func (c *call) bearer(w http.ResponseWriter, r *http.Request) (sluice.Bearer, error) {
-	b := sluice.Bearer{
+func (c *call) bearer(w http.ResponseWriter, r *http.Request) (service.Bearer, error) {
+	b := service.Bearer{
 		Address: c.server.proxies.client(r), Password: r.Header.Get("X-Link-Password"), Request: c.request(r),
 		Person: strings.Contains(r.Header.Get("Accept"), "text/html"), Answered: r.Method == http.MethodPost,
-		Plan: func(f sluice.File) sluice.Plan { return selectFrom(r, f).plan(r.Method) },
-		Presented: func(g *sluice.Grant) sluice.Presigned {
-			return sluice.Presigned{Type: mediaType(g.File.Type), Disposition: leaving(g), Lifetime: sluice.RedirectLasts}
+		Plan: func(f sluice.File) service.Plan { return selectFrom(r, f).plan(r.Method) },
+		Presented: func(g *service.Grant) service.Presigned {
+			return service.Presigned{Type: mediaType(g.File.Type), Disposition: leaving(g), Lifetime: service.RedirectLasts}
 		},
 	}
 	if cookie, err := r.Cookie(grantCookieName); err == nil && len(cookie.Value) <= 64 {
@@ -140,7 +141,7 @@ func asUTF8(s string) string {
 }
 
 // deliver sends the file of a grant, or the part of it that was asked for.
-func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *sluice.Grant) {
+func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *service.Grant) {
 	f, s := g.File, selectFrom(r, g.File)
 	switch s.status {
 	case http.StatusPreconditionFailed:
@@ -205,7 +206,7 @@ func (c *call) begin(w http.ResponseWriter, status int) {
 }
 
 // deliverParts sends several ranges as multipart/byteranges (RFC 9110 section 14.6).
-func (c *call) deliverParts(w http.ResponseWriter, d *delivery, g *sluice.Grant, s selection) error {
+func (c *call) deliverParts(w http.ResponseWriter, d *delivery, g *service.Grant, s selection) error {
 	heads := make([]textproto.MIMEHeader, len(s.parts))
 	var frame counter
 	measured := multipart.NewWriter(&frame)

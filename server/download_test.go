@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/server"
 	"sluice/sluicetest"
 )
@@ -250,7 +251,7 @@ func TestGone(t *testing.T) {
 	}{
 		{"revoked", "This link was ended by its owner.", func(id string) { c.ask(t, "DELETE", "/v1/file_links/"+id, "").want(t, 200) }},
 		{"key_revoked", "Whoever made this link may no longer share the file with it.", func(string) {
-			if _, err := c.RevokeKey(context.Background(), sluice.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
+			if _, err := c.RevokeKey(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -6,6 +6,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 )
 
 func (s *Server) listEntries(ctx context.Context, c *call, in *api.EntryQuery) (*listed[api.AuditEntry], error) {
@@ -22,8 +23,8 @@ func (s *Server) listEntries(ctx context.Context, c *call, in *api.EntryQuery) (
 	return list(c, page, l, func(e sluice.Entry) string { return e.ID }, wireEntry)
 }
 
-func entryFilter(in api.EntryFilter, v *sluice.Invalid) sluice.EntryFilter {
-	return sluice.EntryFilter{
+func entryFilter(in api.EntryFilter, v *sluice.Invalid) service.EntryFilter {
+	return service.EntryFilter{
 		FileID: in.FileID, LinkID: in.LinkID, KeyID: in.KeyID, Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome),
 		RequestID: in.RequestID, IDs: ids(in.IDs, v), Created: created(in.Created, v),
 	}

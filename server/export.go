@@ -14,6 +14,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/audit"
 )
 
 const (
@@ -72,7 +73,7 @@ var csvColumns = []struct {
 }{
 	{"seq", func(e sluice.Entry) string { return strconv.FormatInt(e.Seq, 10) }},
 	{"id", func(e sluice.Entry) string { return e.ID }},
-	{"time", func(e sluice.Entry) string { return e.Time.UTC().Format(sluice.EntryTime) }},
+	{"time", func(e sluice.Entry) string { return e.Time.UTC().Format(audit.EntryTime) }},
 	{"action", func(e sluice.Entry) string { return string(e.Action) }},
 	{"outcome", func(e sluice.Entry) string { return string(e.Outcome) }},
 	{"refusal", func(e sluice.Entry) string { return string(e.Refusal) }},
@@ -220,7 +221,7 @@ func cellTime(at time.Time) string {
 	if at.IsZero() {
 		return ""
 	}
-	return at.UTC().Format(sluice.EntryTime)
+	return at.UTC().Format(audit.EntryTime)
 }
 
 func cellLifetime(d time.Duration) string {

@@ -10,6 +10,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 )
 
 // Limits of the fields of an upload, in bytes.
@@ -220,8 +221,8 @@ func addPair(m *sluice.Metadata, prefix, key, value string, v *sluice.Invalid) {
 }
 
 // file gives all that the fields say, once the last of them was taken.
-func (f *fields) file(mediaType string) (sluice.NewFile, error) {
-	n := sluice.NewFile{
+func (f *fields) file(mediaType string) (service.NewFile, error) {
+	n := service.NewFile{
 		Purpose: f.purpose, Filename: f.filename, Title: f.title, Type: mediaType,
 		Metadata: f.metadata, Linked: resources(f.linked),
 	}

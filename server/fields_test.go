@@ -17,6 +17,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 )
 
 // TestUploadFields says everything that can be said of a file, in every form.
@@ -87,7 +88,7 @@ func TestUploadFields(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	// A link without end, for a key that may.
-	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
+	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
 	got := read[api.CreatedFile](t, c.as(endless).post(t, newForm(part{"purpose", "generic"}, file, part{"link[expires_in_seconds]", "none"})).want(t, 201))
 	if got.Link == nil || got.Link.ExpiresAt != nil {
 		t.Errorf("%+v", got.Link)

@@ -7,17 +7,18 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 )
 
 func (s *Server) listFiles(ctx context.Context, c *call, in *api.FileQuery) (*listed[api.File], error) {
 	var v sluice.Invalid
-	filter := sluice.FileFilter{
+	filter := service.FileFilter{
 		Purpose: in.Purpose, Filename: in.Filename, Title: in.Title, Type: in.Type,
 		SHA256: sha256Of(in.SHA256, &v), Size: sizes(in.Size, &v), Linked: resource(in.LinkedResource, &v),
 		IDs: ids(in.IDs, &v), Created: created(in.Created, &v),
 	}
 	if in.Status == api.StatusDeleted {
-		filter.Status = sluice.DeletedFiles
+		filter.Status = service.DeletedFiles
 	}
 	page := pageOf(in.Page, &v)
 	if err := v.Err(); err != nil {
@@ -69,7 +70,7 @@ func (s *Server) updateFile(ctx context.Context, c *call, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	change := sluice.FileChange{Filename: in.Body.Filename, Title: textChange(in.Body.Title), Metadata: in.Body.Metadata, Held: in.Body.Held}
+	change := service.FileChange{Filename: in.Body.Filename, Title: textChange(in.Body.Title), Metadata: in.Body.Metadata, Held: in.Body.Held}
 	if in.Body.LinkedResources != nil {
 		linked := resources(*in.Body.LinkedResources)
 		change.Linked = &linked
@@ -105,7 +106,7 @@ func fileAnswer(c *call, f sluice.File, err error) (*object[api.File], error) {
 	return single(c, f.Version(), out)
 }
 
-func deletedAnswer(kind string, d sluice.Deleted, err error) (*body[api.Deleted], error) {
+func deletedAnswer(kind string, d service.Deleted, err error) (*body[api.Deleted], error) {
 	return &body[api.Deleted]{api.Deleted{ID: d.ID, Object: kind, Deleted: true}}, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sluice/internal/service"
 	"strings"
 	"time"
 
@@ -90,13 +91,13 @@ func (f *form) untilFile() (io.Reader, error) {
 
 // describe reads the fields that stand after the file, and gives what all of
 // them say, when every digest that was promised holds.
-func (f *form) describe() (sluice.NewFile, error) {
+func (f *form) describe() (service.NewFile, error) {
 	if err := f.read(); err != nil {
-		return sluice.NewFile{}, err
+		return service.NewFile{}, err
 	}
 	if f.promised != nil { // of what follows the form, too
 		if _, err := io.Copy(io.Discard, f.text); err != nil {
-			return sluice.NewFile{}, broken(err)
+			return service.NewFile{}, broken(err)
 		}
 	}
 	n, err := f.file(f.found.Header.Get("Content-Type"))

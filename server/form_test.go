@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"mime/multipart"
+	"sluice/internal/service"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // readForm reads a form as the service would.
-func readForm(body []byte) (n sluice.NewFile, content []byte, err error) {
+func readForm(body []byte) (n service.NewFile, content []byte, err error) {
 	form, err := openForm(bytes.NewReader(body), "multipart/form-data; boundary=cut")
 	if err != nil {
 		return n, nil, err

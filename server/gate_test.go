@@ -21,25 +21,26 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 	"sluice/server"
 	"sluice/sluicetest"
 )
 
 // newOver is a client of a server over what adjust makes of a service's parts.
-func newOver(t *testing.T, adjust func(*sluice.Config), stall time.Duration) client {
+func newOver(t *testing.T, adjust func(*service.Config), stall time.Duration) client {
 	t.Helper()
 	base := sluicetest.NewService(t)
-	signing, err := sluice.NewSigningKey(rand.Reader)
+	signing, err := service.NewSigningKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ts := httptest.NewUnstartedServer(nil)
-	config := sluice.Config{
-		Store: base.Store, Blobs: base.Blobs, SigningKeys: []sluice.SigningKey{signing},
+	config := service.Config{
+		Store: base.Store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{signing},
 		PublicURL: "http://" + ts.Listener.Addr().String(), Now: base.Clock.Now, Log: slog.New(slog.NewTextHandler(base.Log, nil)),
 	}
 	adjust(&config)
-	svc, err := sluice.New(config)
+	svc, err := service.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func (c client) log(t testing.TB) (all []sluice.Entry) {
 	t.Helper()
 	c.delivery(t)
 	for page := (sluice.Page{Limit: sluice.MaxPageSize}); ; {
-		list, err := c.Service.Service.Entries(context.Background(), sluice.Operator(c.Ledger(sluice.Test)), sluice.EntryFilter{}, page)
+		list, err := c.Service.Service.Entries(context.Background(), service.Operator(c.Ledger(sluice.Test)), service.EntryFilter{}, page)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +198,7 @@ func TestCounted(t *testing.T) {
 		}
 		c.as("").ask(t, "HEAD", l.URL, "").want(t, 200)
 		c.as("").ask(t, "HEAD", l.URL, "", "User-Agent", "another").want(t, 410)
-		c.Clock.Advance(sluice.GrantLasts)
+		c.Clock.Advance(service.GrantLasts)
 		c.as("").ask(t, "HEAD", l.URL, "").want(t, 410)
 	})
 	t.Run("a range at first", func(t *testing.T) {
@@ -307,7 +308,7 @@ func TestCounted(t *testing.T) {
 		}
 	})
 	t.Run("over https below a path", func(t *testing.T) {
-		c := newOver(t, func(config *sluice.Config) { config.PublicURL = "https://files.example.com/base/" }, 0)
+		c := newOver(t, func(config *service.Config) { config.PublicURL = "https://files.example.com/base/" }, 0)
 		l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"max_downloads":1}`)
 		path := strings.TrimPrefix(l.URL, "https://files.example.com")
 		cookie := c.cookie(t, c.answerPage(t, c.URL+strings.TrimPrefix(path, "/base"), "").want(t, 200))
@@ -428,11 +429,11 @@ func TestCountedByThousands(t *testing.T) {
 
 // troubled fails the Updates of a store, applied or not.
 type troubled struct {
-	sluice.Store
+	service.Store
 	before, after atomic.Bool
 }
 
-func (s *troubled) Update(ctx context.Context, l sluice.LedgerID, fn func(sluice.Tx) error) error {
+func (s *troubled) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
 	failure := sluice.Wrap(sluice.CodeUnavailable, "the store is made to fail", nil)
 	if s.before.Load() {
 		return failure
@@ -447,7 +448,7 @@ func (s *troubled) Update(ctx context.Context, l sluice.LedgerID, fn func(sluice
 // TestNothingWithoutItsEntry fails the commit of a redemption in both ways.
 func TestNothingWithoutItsEntry(t *testing.T) {
 	var store *troubled
-	c := newOver(t, func(config *sluice.Config) {
+	c := newOver(t, func(config *service.Config) {
 		store = &troubled{Store: config.Store}
 		config.Store = store
 	}, 0)
@@ -490,7 +491,7 @@ func TestNothingWithoutItsEntry(t *testing.T) {
 
 // spoilt is blobs whose content breaks off.
 type spoilt struct {
-	sluice.Blobs
+	service.Blobs
 	after int64
 	panic bool
 }
@@ -527,7 +528,7 @@ func (c *spoiltContent) Read(p []byte) (int, error) {
 // breaks, and the log says how far it went.
 func TestDiskFails(t *testing.T) {
 	blobs := &spoilt{}
-	c := newOver(t, func(config *sluice.Config) {
+	c := newOver(t, func(config *service.Config) {
 		blobs.Blobs = config.Blobs
 		config.Blobs = blobs
 	}, 0)
@@ -657,7 +658,7 @@ type severed struct{ *httptest.ResponseRecorder }
 func (severed) FlushError() error { return os.ErrDeadlineExceeded }
 
 // inMemory is blobs that are in memory.
-type inMemory struct{ sluice.Blobs }
+type inMemory struct{ service.Blobs }
 
 type kept struct {
 	*bytes.Reader
@@ -680,7 +681,7 @@ func (b inMemory) Open(ctx context.Context, key string) (io.ReadSeekCloser, erro
 // TestLostBeforeTheEnd loses the connection while a small file, or its end, is
 // still in the server's buffer.
 func TestLostBeforeTheEnd(t *testing.T) {
-	c := newOver(t, func(config *sluice.Config) { config.Blobs = inMemory{config.Blobs} }, 0)
+	c := newOver(t, func(config *service.Config) { config.Blobs = inMemory{config.Blobs} }, 0)
 	srv, err := server.New(c.Service.Service, server.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -705,7 +706,7 @@ func TestLostBeforeTheEnd(t *testing.T) {
 
 // slowly is content of no file that flows for longer than a transfer may stand
 // still.
-type slowly struct{ sluice.Blobs }
+type slowly struct{ service.Blobs }
 
 func (b slowly) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	content, err := b.Blobs.Open(ctx, key)
@@ -723,7 +724,7 @@ func (c slowContent) Read(p []byte) (int, error) {
 func TestSlowBlobs(t *testing.T) {
 	t.Parallel()
 	const stall = 2 * time.Second
-	c := newOver(t, func(config *sluice.Config) { config.Blobs = slowly{config.Blobs} }, stall)
+	c := newOver(t, func(config *service.Config) { config.Blobs = slowly{config.Blobs} }, stall)
 	content := strings.Repeat("0123456789abcdef", 1<<20/16)
 	l := c.mint(t, c.upload(t, "a.bin", "", content).ID, "")
 	began := time.Now()

@@ -6,11 +6,12 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 )
 
 func (s *Server) createKey(ctx context.Context, c *call, in *struct{ Body api.NewKey }) (*object[api.CreatedKey], error) {
 	var v sluice.Invalid
-	n := sluice.NewKey{
+	n := service.NewKey{
 		Name: in.Body.Name, Scopes: scopes(in.Body.Scopes), Expires: expiry("expires_at", in.Body.ExpiresAt, &v),
 		MaxLinkLifetime: longest(in.Body.MaxLinkLifetime, &v),
 	}
@@ -53,7 +54,7 @@ func (s *Server) updateKey(ctx context.Context, c *call, in *struct {
 		return nil, err
 	}
 	var v sluice.Invalid
-	change := sluice.KeyChange{Name: in.Body.Name}
+	change := service.KeyChange{Name: in.Body.Name}
 	if in.Body.Scopes != nil {
 		list := scopes(*in.Body.Scopes)
 		change.Scopes = &list
@@ -107,7 +108,7 @@ func keyAnswer(c *call, k sluice.Key, err error) (*object[api.Key], error) {
 	return single(c, k.Revision(), out)
 }
 
-func createdKeyAnswer(c *call, k sluice.CreatedKey, err error) (*object[api.CreatedKey], error) {
+func createdKeyAnswer(c *call, k service.CreatedKey, err error) (*object[api.CreatedKey], error) {
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 )
 
 func (c client) makeKey(t testing.TB, body string) api.CreatedKey {
@@ -62,7 +63,7 @@ func TestKeys(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
+		_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
 		got = read[api.Key](t, c.as(endless).ask(t, "PATCH", path, `{"scopes":["files:read"],"max_link_lifetime":"none","expires_at":null}`).want(t, 200))
 		if !slices.Equal(got.Scopes, []string{"files:read"}) || got.MaxLinkLifetime == nil || *got.MaxLinkLifetime != api.Endless || got.ExpiresAt != nil || got.Name != "invoicing" {
 			t.Errorf("%+v", got)
@@ -138,7 +139,7 @@ func TestKeyList(t *testing.T) {
 func TestBadKeys(t *testing.T) {
 	c := newClient(t)
 	now := c.Clock.Now()
-	_, narrow := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{
+	_, narrow := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{
 		Name: "narrow", Scopes: []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead}, Expires: now.Add(time.Hour), MaxLinkLifetime: time.Hour,
 	})
 	for _, test := range []struct {
@@ -209,7 +210,7 @@ func TestBadKeys(t *testing.T) {
 		}
 	})
 	t.Run("none: a key that may mint links without end", func(t *testing.T) {
-		_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
+		_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
 		made := c.as(endless).makeKey(t, `{"name":"child"}`)
 		if made.MaxLinkLifetime == nil || *made.MaxLinkLifetime != api.Endless {
 			t.Fatalf("%+v", made)

@@ -14,6 +14,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/server"
 )
@@ -212,7 +213,7 @@ func TestLedgerRoutes(t *testing.T) {
 		c.problem(t, c.ask(t, "GET", "/v1/ledger/disclosures?size=99999", "").want(t, 400), sluice.CodeValidation)
 		before := len(c.Entries(t, c.Ledger(sluice.Test)))
 		c.ask(t, "HEAD", "/v1/ledger/disclosures", "").want(t, 200)
-		if after := c.Entries(t, c.Ledger(sluice.Test)); len(after) != before+1 || after[before].Export != sluice.ExportDisclosures {
+		if after := c.Entries(t, c.Ledger(sluice.Test)); len(after) != before+1 || after[before].Export != service.ExportDisclosures {
 			t.Errorf("%d entries after %d", len(after), before)
 		}
 	})
@@ -292,7 +293,7 @@ func TestExportEntries(t *testing.T) {
 		exported = append(exported, read[api.AuditEntry](t, answer{body: []byte(line)}))
 	}
 	entries := c.Entries(t, c.Ledger(sluice.Test))
-	if last := entries[len(entries)-1]; last.Action != sluice.AuditExported || last.Export != sluice.ExportEntries {
+	if last := entries[len(entries)-1]; last.Action != sluice.AuditExported || last.Export != service.ExportEntries {
 		t.Errorf("the last entry is %+v", last)
 	}
 	if want := len(hostile) + 120; len(exported) != want {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"sluice/internal/service"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -34,7 +35,7 @@ var limits = map[string]func(*huma.Schema){
 	"Upload.metadata":                 metadataLimits,
 	"Upload.linked_resources":         distinct(sluice.MaxLinkedResources),
 	"Upload.link[reason]":             length(0, sluice.MaxReasonLen),
-	"Upload.link[password]":           length(sluice.MinPasswordLen, sluice.MaxPasswordLen),
+	"Upload.link[password]":           length(service.MinPasswordLen, service.MaxPasswordLen),
 	"Upload.link[filename]":           length(0, sluice.MaxFilenameLen),
 	"Upload.link[metadata]":           metadataLimits,
 	"Upload.link[expires_at]":         between(0, maxUnix),
@@ -54,7 +55,7 @@ var limits = map[string]func(*huma.Schema){
 	"NewLink.reason":             length(0, sluice.MaxReasonLen),
 	"NewLink.metadata":           metadataLimits,
 	"NewLink.max_downloads":      between(1, sluice.MaxMaxDownloads),
-	"NewLink.password":           length(sluice.MinPasswordLen, sluice.MaxPasswordLen),
+	"NewLink.password":           length(service.MinPasswordLen, service.MaxPasswordLen),
 	"NewLink.allowed_ips":        items(0, sluice.MaxAllowedIPs),
 	"NewLink.filename":           length(0, sluice.MaxFilenameLen),
 	"NewLinkBatch.file_ids":      items(1, sluice.MaxBatch),
@@ -83,7 +84,7 @@ var limits = map[string]func(*huma.Schema){
 	"KeyChange.scopes":            scopeLimits,
 	"KeyChange.expires_at":        between(0, maxUnix),
 	"KeyChange.max_link_lifetime": aSecondOrMore,
-	"KeyRotation.overlap_seconds": between(0, int64(sluice.MaxOverlap.Seconds())),
+	"KeyRotation.overlap_seconds": between(0, int64(service.MaxOverlap.Seconds())),
 
 	"Problem.type":       format("uri"),
 	"Problem.doc_url":    format("uri"),

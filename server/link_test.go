@@ -13,6 +13,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 	"sluice/server"
 	"sluice/sluicetest"
 )
@@ -138,7 +139,7 @@ func TestLinkChange(t *testing.T) {
 	for _, body := range []string{`{"max_downloads":0}`, `{"allowed_ips":["x"]}`, `{"allowed_ips":[1]}`, `{"expires_at":null}`, `{"expires_at":1,"expires_in_seconds":60}`, `{"expires_at":null,"expires_in_seconds":60}`, `{"expires_in_seconds":"none"}`, `{"password":"other"}`, `{"disposition":"inline"}`} {
 		c.problem(t, c.ask(t, "PATCH", "/v1/file_links/"+l.ID, body).want(t, 400), sluice.CodeValidation)
 	}
-	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
+	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
 	p := c.problem(t, c.as(endless).ask(t, "PATCH", "/v1/file_links/"+l.ID, `{"expires_at":null,"expires_in_seconds":60}`).want(t, 400), sluice.CodeValidation)
 	if p.Param != "expires_at" {
 		t.Errorf("%+v", p)

@@ -8,6 +8,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 )
 
 func (s *Server) createLink(ctx context.Context, c *call, in *struct{ Body api.NewFileLink }) (*object[api.Link], error) {
@@ -57,8 +58,8 @@ func (s *Server) createLinks(ctx context.Context, c *call, in *struct{ Body api.
 
 // newLink is what a caller asks for. Parameters are named in failures with
 // prefix before them.
-func newLink(prefix string, ask api.NewLink, v *sluice.Invalid) sluice.NewLink {
-	n := sluice.NewLink{
+func newLink(prefix string, ask api.NewLink, v *sluice.Invalid) service.NewLink {
+	n := service.NewLink{
 		Lifetime: lifetime(ask.ExpiresInSeconds), Expires: expiry(prefix+"expires_at", ask.ExpiresAt, v),
 		Reason: ask.Reason, Metadata: ask.Metadata, AllowedIPs: networks(prefix, ask.AllowedIPs, v),
 		Disposition: sluice.Disposition(ask.Disposition), Filename: ask.Filename,
@@ -71,7 +72,7 @@ func newLink(prefix string, ask api.NewLink, v *sluice.Invalid) sluice.NewLink {
 	}
 	if ask.Password != nil {
 		if n.Password = *ask.Password; n.Password == "" {
-			v.Add(prefix+"password", "out_of_range", "a password has at least %d characters", sluice.MinPasswordLen)
+			v.Add(prefix+"password", "out_of_range", "a password has at least %d characters", service.MinPasswordLen)
 		}
 	}
 	return n
@@ -121,8 +122,8 @@ func (s *Server) change(ctx context.Context, c *call, file, id string, ask api.L
 	return linkAnswer(c, l, err, changedLink)
 }
 
-func linkChange(ask api.LinkChange, v *sluice.Invalid) sluice.LinkChange {
-	change := sluice.LinkChange{Lifetime: lifetime(ask.ExpiresInSeconds), Reason: textChange(ask.Reason), Metadata: ask.Metadata}
+func linkChange(ask api.LinkChange, v *sluice.Invalid) service.LinkChange {
+	change := service.LinkChange{Lifetime: lifetime(ask.ExpiresInSeconds), Reason: textChange(ask.Reason), Metadata: ask.Metadata}
 	switch at, set := ask.ExpiresAt.Get(); {
 	case set && ask.ExpiresInSeconds != nil:
 		v.Add("expires_at", "invalid", "give expires_at or expires_in_seconds, not both")
@@ -184,7 +185,7 @@ func (s *Server) listLinksOfFile(ctx context.Context, c *call, in *struct {
 
 func (s *Server) links(ctx context.Context, c *call, file string, q api.LinkQuery) (*listed[api.Link], error) {
 	var v sluice.Invalid
-	filter := sluice.LinkFilter{
+	filter := service.LinkFilter{
 		FileID: file, IDs: ids(q.IDs, &v), Created: created(q.Created, &v), Expires: expires(q.Expires, &v),
 		Expired: choice(q.Expired), Revoked: choice(q.Revoked),
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"sluice/internal/service"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,7 +53,7 @@ func newMetrics(waiting func() int) *metrics {
 }
 
 // watch adds how far the signing of the logs is behind.
-func (m *metrics) watch(state func() sluice.LogState) {
+func (m *metrics) watch(state func() service.LogState) {
 	m.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sluice_unsigned_entries", Help: "Entries of all logs that no checkpoint covers yet.",
@@ -97,7 +98,7 @@ func (m *metrics) redeemed(err error) {
 		return
 	}
 	outcome, refusal := "failed", ""
-	if err == sluice.ErrAsk {
+	if err == service.ErrAsk {
 		outcome = "asked"
 	}
 	var e *sluice.Error

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"sluice/internal/service"
 	"strings"
 	"time"
 
@@ -19,22 +20,22 @@ type call struct {
 	server    *Server
 	id        string
 	method    string
-	route     string        // the pattern's path; never the path itself, which may hold a token
-	operation string        // of the route
-	series    *series       // what is observed of the route
-	door      *door         // that the request came through; nil for the native API
-	asked     http.Header   // of the request
-	caller    sluice.Caller // on routes that ask for a key
-	version   int           // that is spoken with the caller, in server.versions
-	whole     bool          // whether all of the request came, and is in caller.Once.Fingerprint
-	link      string        // on downloads: the link redeemed
-	status    int           // 0 until the answer has begun
-	sent      int64         // bytes of a download
-	failed    bool          // whether a download broke off because of Sluice
-	received  int64         // bytes of an upload
-	url       *url.URL      // on routes that ask for a key
-	header    http.Header   // of the answer
-	encoded   encoded       // the answer, when it had to be known before it went out
+	route     string         // the pattern's path; never the path itself, which may hold a token
+	operation string         // of the route
+	series    *series        // what is observed of the route
+	door      *door          // that the request came through; nil for the native API
+	asked     http.Header    // of the request
+	caller    service.Caller // on routes that ask for a key
+	version   int            // that is spoken with the caller, in server.versions
+	whole     bool           // whether all of the request came, and is in caller.Once.Fingerprint
+	link      string         // on downloads: the link redeemed
+	status    int            // 0 until the answer has begun
+	sent      int64          // bytes of a download
+	failed    bool           // whether a download broke off because of Sluice
+	received  int64          // bytes of an upload
+	url       *url.URL       // on routes that ask for a key
+	header    http.Header    // of the answer
+	encoded   encoded        // the answer, when it had to be known before it went out
 	began     time.Time
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 	"sluice/server"
 )
 
@@ -217,7 +218,7 @@ func TestFileFilters(t *testing.T) {
 // TestLinkFilters lists links by everything that a link can be found by.
 func TestLinkFilters(t *testing.T) {
 	c := newClient(t)
-	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
+	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
 	a, b := c.upload(t, "a.txt", "text/plain", "a"), c.upload(t, "b.txt", "text/plain", "b")
 	var ids []string
 	start := c.Clock.Now().Unix()
@@ -461,7 +462,7 @@ func TestHugeHeader(t *testing.T) {
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	long := strings.Repeat("x", 20<<10)
 	c.get(t, c.mint(t, f.ID, "").URL, "User-Agent", long, "X-Forwarded-For", long, "Referer", "https://"+long, "Range", "bytes=0-"+strings.Repeat("0", 10<<10)).want(t, 206)
-	all, err := c.Service.Service.Entries(context.Background(), sluice.Operator(c.Ledger(sluice.Test)), sluice.EntryFilter{}, sluice.Page{Limit: 1})
+	all, err := c.Service.Service.Entries(context.Background(), service.Operator(c.Ledger(sluice.Test)), service.EntryFilter{}, sluice.Page{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sluice/internal/service"
 	"strings"
 
 	"sluice"
@@ -19,20 +20,20 @@ func (c *call) identify(r *http.Request) error {
 	key, ok := onceKey(values[0])
 	if !ok || len(values) > 1 {
 		var v sluice.Invalid
-		v.Add("Idempotency-Key", "invalid", "Idempotency-Key is one text of 1 to %d printable ASCII characters", sluice.MaxOnceKeyLen)
+		v.Add("Idempotency-Key", "invalid", "Idempotency-Key is one text of 1 to %d printable ASCII characters", service.MaxOnceKeyLen)
 		return v.Err()
 	}
-	c.caller.Once = &sluice.Once{Key: key, Fingerprint: c.begun()}
+	c.caller.Once = &service.Once{Key: key, Fingerprint: c.begun()}
 	return nil
 }
 
 // begun is the fingerprint of a request as far as its method and path go.
-func (c *call) begun() sluice.Fingerprint {
+func (c *call) begun() service.Fingerprint {
 	return c.fingerprint()
 }
 
 // fingerprint is that of method, path and more.
-func (c *call) fingerprint(more ...string) sluice.Fingerprint {
+func (c *call) fingerprint(more ...string) service.Fingerprint {
 	return c.server.svc.Fingerprint(append([]string{c.method, c.prefix() + c.url.EscapedPath()}, more...)...)
 }
 
@@ -52,7 +53,7 @@ func onceKey(value string) (key string, ok bool) {
 			return "", false
 		}
 	}
-	return key, key != "" && len(key) <= sluice.MaxOnceKeyLen
+	return key, key != "" && len(key) <= service.MaxOnceKeyLen
 }
 
 // settle turns a failure into the answer that stands for a request that may
@@ -88,7 +89,7 @@ func stands(e *sluice.Error) bool {
 
 // replayed gives what a request was answered with before, or nil when it is
 // answered for the first time.
-func (c *call) replayed() *sluice.Answer {
+func (c *call) replayed() *service.Answer {
 	if c.caller.Once == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 	"sluice/server"
 )
 
@@ -336,11 +337,11 @@ func TestNotRemembered(t *testing.T) {
 	t.Run("nor a 401", func(t *testing.T) {
 		c := newClient(t)
 		f := c.upload(t, "a.txt", "text/plain", "hello")
-		k, secret := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
+		k, secret := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
 		c.Clock.Advance(time.Minute)
 		c.as(secret).linkWith(t, f.ID, "k").want(t, 401)
 		never := time.Time{}
-		if _, err := c.UpdateKey(t.Context(), sluice.Operator(c.Ledger(sluice.Test)), k.ID, nil, sluice.KeyChange{Expires: &never}); err != nil {
+		if _, err := c.UpdateKey(t.Context(), service.Operator(c.Ledger(sluice.Test)), k.ID, nil, service.KeyChange{Expires: &never}); err != nil {
 			t.Fatal(err)
 		}
 		c.as(secret).linkWith(t, f.ID, "k").want(t, 200)
@@ -394,7 +395,7 @@ func TestNotRemembered(t *testing.T) {
 		}
 		put().want(t, 403)
 		scopes := []sluice.Scope{sluice.FilesWrite}
-		if _, err := c.UpdateKey(t.Context(), sluice.Operator(c.Ledger(sluice.Test)), k.ID, nil, sluice.KeyChange{Scopes: &scopes}); err != nil {
+		if _, err := c.UpdateKey(t.Context(), service.Operator(c.Ledger(sluice.Test)), k.ID, nil, service.KeyChange{Scopes: &scopes}); err != nil {
 			t.Fatal(err)
 		}
 		put().want(t, 201)

@@ -23,6 +23,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/jsoninput"
 )
 
 // maxBody is the largest JSON body, in bytes.
@@ -282,8 +283,8 @@ var jsonFormat = huma.Format{
 		if !utf8.Valid(data) {
 			return errors.New("the body is not UTF-8")
 		}
-		faults := sluice.CheckJSON(data)
-		plain, tooLarge := sluice.PlainIntegers(data)
+		faults := jsoninput.CheckJSON(data)
+		plain, tooLarge := jsoninput.PlainIntegers(data)
 		if faults = append(faults, tooLarge...); len(faults) > 0 {
 			return jsonFaults(faults)
 		}

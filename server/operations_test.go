@@ -13,6 +13,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -135,7 +136,7 @@ func TestLinks(t *testing.T) {
 		if diff := cmp.Diff(want, l); diff != "" {
 			t.Error(diff)
 		}
-		if !strings.HasPrefix(l.URL, c.URL+"/l/") || len(l.URL) != len(c.URL+"/l/")+sluice.TokenLen {
+		if !strings.HasPrefix(l.URL, c.URL+"/l/") || len(l.URL) != len(c.URL+"/l/")+service.TokenLen {
 			t.Errorf("url %q", l.URL)
 		}
 		if got := read[api.Link](t, c.ask(t, "GET", base+"/"+l.ID, "").want(t, 200)); !cmp.Equal(l, got) {

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"sluice/internal/service"
 	"strconv"
 	"time"
 
@@ -31,7 +32,7 @@ type question struct {
 }
 
 // question is what the link of a grant asks.
-func (s *Server) question(g *sluice.Grant) question {
+func (s *Server) question(g *service.Grant) question {
 	q := question{
 		From: s.from, Name: shownName(leavingName(g)), Size: g.File.Size, Password: g.Link.Password != "",
 		Counted: g.Link.MaxDownloads != 0, Left: max(0, g.Link.MaxDownloads-g.Link.Downloads),

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"sluice/internal/audit"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func TestEntriesTellLimits(t *testing.T) {
 
 	report := c.ask(t, "GET", "/v1/audit_entries/export?format=csv&action=link.updated", "").want(t, 200)
 	row := firstRow(t, report.body)
-	if row["link_before"] != with(`{"allowed_ips":["192.0.2.0/24"],"expires_at":%q,"max_downloads":1,"metadata":null}`, time.Unix(first, 0).UTC().Format(sluice.EntryTime)) ||
+	if row["link_before"] != with(`{"allowed_ips":["192.0.2.0/24"],"expires_at":%q,"max_downloads":1,"metadata":null}`, time.Unix(first, 0).UTC().Format(audit.EntryTime)) ||
 		row["link_max_downloads"] != "" || row["link_has_password"] != "true" {
 		t.Errorf("the CSV says %q", row)
 	}

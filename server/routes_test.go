@@ -13,6 +13,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/server"
 	"sluice/sluicetest"
@@ -53,7 +54,7 @@ func (c client) objects(t *testing.T) objects {
 // lastTile is the path of the rightmost tile of the test ledger, below /tile/.
 func (c client) lastTile(t *testing.T) string {
 	t.Helper()
-	newest, err := c.NewestCheckpoint(context.Background(), sluice.Operator(c.Ledger(sluice.Test)))
+	newest, err := c.NewestCheckpoint(context.Background(), service.Operator(c.Ledger(sluice.Test)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,11 +104,11 @@ func TestAuthorisation(t *testing.T) {
 
 	_, unknown := sluicetest.NewService(t).NewKey(t, c.Ledger(sluice.Test))
 	revokedKey, revoked := c.NewKey(t, c.Ledger(sluice.Test))
-	ctx, operator := context.Background(), sluice.Operator(c.Ledger(sluice.Test))
+	ctx, operator := context.Background(), service.Operator(c.Ledger(sluice.Test))
 	if _, err := c.RevokeKey(ctx, operator, revokedKey.ID, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, expired := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
+	_, expired := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
 	c.Clock.Advance(time.Minute)
 
 	for _, rt := range server.Table() {
@@ -241,11 +242,11 @@ func TestUnrouted(t *testing.T) {
 
 // broken is a store whose reads fail.
 type broken struct {
-	sluice.Store
+	service.Store
 	err error
 }
 
-func (s broken) View(context.Context, func(sluice.Reader) error) error { return s.err }
+func (s broken) View(context.Context, func(service.Reader) error) error { return s.err }
 
 // TestInternal shows an error of ours to nobody but the log.
 func TestInternal(t *testing.T) {
@@ -256,8 +257,8 @@ func TestInternal(t *testing.T) {
 		"typed":   sluice.Wrap(sluice.CodeInternal, "the disk smells", errors.New("disk 7 of rack 3 smells")),
 		"unknown": sluice.Errorf("odd", "disk 7 of rack 3 smells"),
 	} {
-		svc, err := sluice.New(sluice.Config{
-			Store: broken{good.Store, cause}, Blobs: good.Blobs, SigningKeys: []sluice.SigningKey{{}}, PublicURL: good.PublicURL(),
+		svc, err := service.New(service.Config{
+			Store: broken{good.Store, cause}, Blobs: good.Blobs, SigningKeys: []service.SigningKey{{}}, PublicURL: good.PublicURL(),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/audit"
 )
 
 // A sentence is one of the pages that the native API grew from, and how it
@@ -162,7 +163,7 @@ func TestCreateFileLinkPage(t *testing.T) {
 			c.Clock.Advance(17 * time.Minute)
 			c.get(t, l.URL).want(t, 200)
 			e := c.audit(t, l.ID)[0]
-			if e.Action != "link.redeemed" || e.Time != c.Clock.Now().Format(sluice.EntryTime) || e.Link.Reason != "409A report for the board" {
+			if e.Action != "link.redeemed" || e.Time != c.Clock.Now().Format(audit.EntryTime) || e.Link.Reason != "409A report for the board" {
 				t.Errorf("%+v", e)
 			}
 		}},

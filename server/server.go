@@ -16,6 +16,7 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/internal/service"
 )
 
 // How long a peer may take. Transfers have no limit as a whole: what ends them
@@ -61,7 +62,7 @@ type Options struct {
 
 // Server answers HTTP. It is safe for concurrent use.
 type Server struct {
-	svc        *sluice.Service
+	svc        *service.Service
 	log        *slog.Logger
 	mux        *http.ServeMux
 	api        huma.API
@@ -88,7 +89,7 @@ type Server struct {
 }
 
 // New makes a Server over a service.
-func New(svc *sluice.Service, opts Options) (*Server, error) {
+func New(svc *service.Service, opts Options) (*Server, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}

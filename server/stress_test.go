@@ -22,6 +22,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 	"sluice/server"
 	"sluice/sluicetest"
 )
@@ -156,8 +157,8 @@ func TestPanic(t *testing.T) {
 	real := sluicetest.NewService(t)
 	_, secret := real.NewKey(t, real.Ledger(sluice.Test))
 	var calls atomic.Int32
-	svc, err := sluice.New(sluice.Config{
-		Store: real.Store, Blobs: real.Blobs, SigningKeys: []sluice.SigningKey{{}}, PublicURL: real.PublicURL(),
+	svc, err := service.New(service.Config{
+		Store: real.Store, Blobs: real.Blobs, SigningKeys: []service.SigningKey{{}}, PublicURL: real.PublicURL(),
 		Now: func() time.Time {
 			if calls.Add(1) == 2 { // the first is for the id of the request
 				panic("the clock stands still: " + secret[:8])

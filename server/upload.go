@@ -13,6 +13,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/service"
 )
 
 // upload is a file on its way in, whatever form it comes in.
@@ -20,7 +21,7 @@ type upload interface {
 	// open reads what stands before the content, and gives the content.
 	open() (purpose string, content io.Reader, err error)
 	// describe reads what follows the content, and gives what is said of it.
-	describe() (sluice.NewFile, error)
+	describe() (service.NewFile, error)
 	// said is all that was said so far.
 	said() string
 }
@@ -60,16 +61,16 @@ func (s *Server) createFile(w http.ResponseWriter, r *http.Request) {
 }
 
 // store gives the service what comes in; begin finds out what form it has.
-func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (upload, error)) (sluice.CreatedFile, error) {
+func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (upload, error)) (service.CreatedFile, error) {
 	in, stop := c.flowing(w, r)
 	defer stop()
 	up, err := begin(in)
 	if err != nil {
-		return sluice.CreatedFile{}, c.recognise("", err, in)
+		return service.CreatedFile{}, c.recognise("", err, in)
 	}
 	purpose, content, err := up.open()
 	if err != nil {
-		return sluice.CreatedFile{}, c.recognise(up.said(), err, in)
+		return service.CreatedFile{}, c.recognise(up.said(), err, in)
 	}
 	// A peer that leaves breaks the body. One that has sent all of it may end
 	// its side of the connection, which cancels the context.
@@ -189,7 +190,7 @@ func (u *rawUpload) open() (string, io.Reader, error) {
 	return u.purpose, u, nil
 }
 
-func (u *rawUpload) describe() (sluice.NewFile, error) {
+func (u *rawUpload) describe() (service.NewFile, error) {
 	n, err := u.file(u.mediaType)
 	n.SHA256 = u.sha256
 	return n, cmp.Or(err, u.promised.check("file"))

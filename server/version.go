@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sluice/internal/jsoninput"
 	"unicode/utf8"
 
 	"sluice"
@@ -77,7 +78,7 @@ func (c *call) later() []version {
 // JSON object, or an ambiguous one, is left for validation to refuse.
 func (c *call) upgradeBody(body []byte) []byte {
 	var doc map[string]any
-	if len(c.later()) == 0 || !utf8.Valid(body) || !json.Valid(body) || len(sluice.CheckJSON(body)) > 0 || decodeNumbers(body, &doc) != nil || doc == nil {
+	if len(c.later()) == 0 || !utf8.Valid(body) || !json.Valid(body) || len(jsoninput.CheckJSON(body)) > 0 || decodeNumbers(body, &doc) != nil || doc == nil {
 		return body
 	}
 	for _, v := range c.later() {

@@ -6,6 +6,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/audit"
 )
 
 func unix(t time.Time) *int64 {
@@ -118,7 +119,7 @@ func wireLifetime(d time.Duration) *api.Lifetime {
 
 func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	out := api.AuditEntry{
-		ID: e.ID, Object: "audit_entry", Seq: e.Seq, Created: e.Time.Unix(), Time: e.Time.UTC().Format(sluice.EntryTime),
+		ID: e.ID, Object: "audit_entry", Seq: e.Seq, Created: e.Time.Unix(), Time: e.Time.UTC().Format(audit.EntryTime),
 		Action: string(e.Action), Outcome: string(e.Outcome), Livemode: e.Ledger.Mode.Live(),
 		Actor:   api.Actor{Type: string(e.Actor.Type), ID: e.Actor.ID, Name: e.Actor.Name},
 		Refusal: string(e.Refusal), Repeats: e.Repeats, Redacted: e.Redacted, Damaged: e.Damaged, Export: e.Export,
@@ -198,7 +199,7 @@ func wireBefore(b sluice.Before) api.Before {
 	out := api.Before{}
 	for name, value := range b {
 		out[name] = value
-		if at, err := time.Parse(`"`+sluice.EntryTime+`"`, string(value)); err == nil && name == "expires_at" {
+		if at, err := time.Parse(`"`+audit.EntryTime+`"`, string(value)); err == nil && name == "expires_at" {
 			out[name] = at.Unix()
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"sluice/compat/digitalriver"
 	"sluice/compat/metorial"
 	"sluice/compat/stripe"
+	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/server"
 	"sluice/store"
@@ -31,7 +32,7 @@ import (
 // Service is a service on a new database and a new folder of bytes, with one
 // account.
 type Service struct {
-	*sluice.Service
+	*service.Service
 	Store   *store.Store
 	Blobs   *blob.Disk
 	Clock   *Clock
@@ -40,7 +41,7 @@ type Service struct {
 	Dir     string // of the folder of bytes, blobs, and of the database when that is SQLite
 	// Database is the URL of a PostgreSQL database, "" for SQLite.
 	Database string
-	config   sluice.Config
+	config   service.Config
 }
 
 // NewService makes a Service that ends with the test.
@@ -64,12 +65,12 @@ func NewServiceAt(t testing.TB, publicURL string) *Service {
 func newService(t testing.TB, publicURL, database string) *Service {
 	t.Helper()
 	s := &Service{Clock: NewClock(), Log: newLog(t), Dir: t.TempDir(), Database: database}
-	signing, err := sluice.NewSigningKey(rand.Reader)
+	signing, err := service.NewSigningKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.config = sluice.Config{
-		SigningKeys: []sluice.SigningKey{signing}, LedgerKeys: []string{NewLedgerKey(t)}, LedgerOrigin: "sluice.test",
+	s.config = service.Config{
+		SigningKeys: []service.SigningKey{signing}, LedgerKeys: []string{NewLedgerKey(t)}, LedgerOrigin: "sluice.test",
 		PublicURL: publicURL, Now: s.Clock.Now,
 		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -101,7 +102,7 @@ func (s *Service) open(t testing.TB) {
 	}
 	config := s.config
 	config.Store, config.Blobs = s.Store, blob.Cached(s.Blobs)
-	if s.Service, err = sluice.New(config); err != nil {
+	if s.Service, err = service.New(config); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -149,13 +150,13 @@ func (s *Service) Ledger(m sluice.Mode) sluice.LedgerID {
 // its secret.
 func (s *Service) NewKey(t testing.TB, l sluice.LedgerID, scopes ...sluice.Scope) (sluice.Key, string) {
 	t.Helper()
-	return s.NewKeyAs(t, l, sluice.NewKey{Name: "test key", Scopes: scopes})
+	return s.NewKeyAs(t, l, service.NewKey{Name: "test key", Scopes: scopes})
 }
 
 // NewKeyAs makes a key as it is asked for, and gives its secret.
-func (s *Service) NewKeyAs(t testing.TB, l sluice.LedgerID, n sluice.NewKey) (sluice.Key, string) {
+func (s *Service) NewKeyAs(t testing.TB, l sluice.LedgerID, n service.NewKey) (sluice.Key, string) {
 	t.Helper()
-	k, err := s.CreateKey(context.Background(), sluice.Operator(l), n)
+	k, err := s.CreateKey(context.Background(), service.Operator(l), n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +209,7 @@ func (s *Service) entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) 
 	t.Helper()
 	page := sluice.Page{Limit: sluice.MaxPageSize}
 	for {
-		list, err := s.Service.Entries(context.Background(), sluice.Operator(l), sluice.EntryFilter{}, page)
+		list, err := s.Service.Entries(context.Background(), service.Operator(l), service.EntryFilter{}, page)
 		if err != nil {
 			t.Fatal(err)
 		}

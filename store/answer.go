@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sluice/internal/service"
 	"time"
 
 	"sluice"
@@ -11,7 +12,7 @@ import (
 
 const answerColumns = "key_id, once_key, fingerprint, request_id, created, result, err"
 
-func answerFields(a *sluice.Answer) []any {
+func answerFields(a *service.Answer) []any {
 	return []any{
 		&a.KeyID, &a.OnceKey, (*digest)(&a.Fingerprint), &a.RequestID, (*moment)(&a.Created), (*[]byte)(&a.Result), failure{&a.Err},
 	}
@@ -32,12 +33,12 @@ func (f failure) Scan(v any) error {
 	}
 }
 
-func (r *reader) Answer(keyID, onceKey string) (a sluice.Answer, err error) {
+func (r *reader) Answer(keyID, onceKey string) (a service.Answer, err error) {
 	err = r.written(answerFields(&a), "SELECT "+answerColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, onceKey)
 	return a, err
 }
 
-func (t *tx) Remember(a sluice.Answer) error {
+func (t *tx) Remember(a service.Answer) error {
 	var result, failed any
 	if a.Result != nil {
 		result = []byte(a.Result)

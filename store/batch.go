@@ -13,7 +13,7 @@ import (
 
 	"github.com/klauspost/compress/s2"
 
-	"sluice"
+	"sluice/internal/audit"
 	"sluice/ledger"
 )
 
@@ -109,7 +109,7 @@ const batchColumns = "first, time, leaves, disclosures"
 // sealed is an entry as it is read.
 type sealed struct {
 	seq int64
-	sluice.SealedEntry
+	audit.SealedEntry
 }
 
 // kept is an entry that outlasts the batch it was read from.
@@ -133,7 +133,7 @@ func (b *opened) entries(list []sealed) []sealed {
 			return list
 		}
 		line, after, _ := bytes.Cut(disclosures, []byte("\n"))
-		list = append(list, sealed{b.first + int64(len(list)), sluice.SealedEntry{Leaf: leaf, Disclosures: line}})
+		list = append(list, sealed{b.first + int64(len(list)), audit.SealedEntry{Leaf: leaf, Disclosures: line}})
 		leaves, disclosures = rest, after
 	}
 }

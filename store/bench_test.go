@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sluice/internal/service"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,7 +32,7 @@ func BenchmarkRedeemOne(b *testing.B) { benchRedeem(b, benchSQLite, 1) }
 func benchRedeem(b *testing.B, open benchOpen, links int64) {
 	bench(b, open, func(s *Store, n int64) error {
 		link := fmt.Sprintf("link_%026d", n%links)
-		return s.Update(sluice.Foresee(context.Background(), link), benchLedger, func(tx sluice.Tx) error {
+		return s.Update(service.Foresee(context.Background(), link), benchLedger, func(tx service.Tx) error {
 			l, err := tx.Link(benchLedger, link)
 			if err != nil {
 				return err
@@ -58,7 +59,7 @@ func BenchmarkMintPostgres(b *testing.B) { benchMint(b, benchPostgres) }
 
 func benchMint(b *testing.B, open benchOpen) {
 	bench(b, open, func(s *Store, n int64) error {
-		return s.Update(context.Background(), benchLedger, func(tx sluice.Tx) error {
+		return s.Update(context.Background(), benchLedger, func(tx service.Tx) error {
 			k, err := tx.Key(benchLedger, benchKey)
 			if err != nil {
 				return err
@@ -133,7 +134,7 @@ func bench(b *testing.B, open benchOpen, update func(*Store, int64) error) {
 // benchFill makes a key, and files with a link each.
 func benchFill(b *testing.B, s *Store) {
 	now := time.Now()
-	err := s.Update(context.Background(), benchLedger, func(tx sluice.Tx) error {
+	err := s.Update(context.Background(), benchLedger, func(tx service.Tx) error {
 		k := sluice.Key{ID: benchKey, Ledger: benchLedger, Name: "billing", Scopes: sluice.AllScopes(), Created: now, Updated: now}
 		if err := tx.CreateKey(k, sluice.Entry{ID: "aud_key", Ledger: benchLedger, Time: now}); err != nil {
 			return err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"sluice/internal/service"
 
 	"sluice"
 )
@@ -18,7 +19,7 @@ func (s *SignedLedger) fields() []any {
 
 // Signed gives the ledgers that have a checkpoint, for those who take them out.
 func (s *Store) Signed(ctx context.Context) (all []SignedLedger, err error) {
-	err = s.View(ctx, func(r sluice.Reader) error {
+	err = s.View(ctx, func(r service.Reader) error {
 		all, err = many(r.(*reader), (*SignedLedger).fields, "SELECT account, mode, signed FROM ledger WHERE signed > 0 ORDER BY id")
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/sluicetest"
 	"sluice/store"
 )
@@ -55,9 +56,9 @@ func testCosign(t *testing.T, database string) {
 	}
 }
 
-func newestCheckpoint(t *testing.T, s *sluicetest.Service, l sluice.LedgerID) (c sluice.Checkpoint) {
+func newestCheckpoint(t *testing.T, s *sluicetest.Service, l sluice.LedgerID) (c service.Checkpoint) {
 	t.Helper()
-	err := s.Store.View(ctx, func(r sluice.Reader) (err error) {
+	err := s.Store.View(ctx, func(r service.Reader) (err error) {
 		c, err = r.Checkpoint(l, -1)
 		return err
 	})

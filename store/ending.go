@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sluice/internal/service"
 	"time"
 
 	"sluice"
@@ -108,7 +109,7 @@ func (t *tx) markOfFile(ledger int64, e *ending, limit int) (int, error) {
 // EndLinks implements sluice.Store.
 func (s *Store) EndLinks(ctx context.Context) (marked int, more bool, err error) {
 	var ledgers []sluice.LedgerID
-	err = s.View(ctx, func(r sluice.Reader) (err error) {
+	err = s.View(ctx, func(r service.Reader) (err error) {
 		ledgers, err = many(r.(*reader), ledgerFields, "SELECT account, mode FROM ledger WHERE endings > 0 ORDER BY id")
 		return err
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sluice/internal/service"
 	"strconv"
 	"testing"
 	"time"
@@ -31,12 +32,12 @@ func benchEnd(b *testing.B, open benchOpen) {
 	}
 	for _, test := range []struct {
 		name string
-		end  func(tx sluice.Tx, now time.Time) error
+		end  func(tx service.Tx, now time.Time) error
 	}{
-		{"file", func(tx sluice.Tx, now time.Time) error {
+		{"file", func(tx service.Tx, now time.Time) error {
 			return tx.DeleteFile("file_"+fmt.Sprintf("%026d", 0), now, benchEntry(-5, sluice.FileEnded, now, sluice.File{}, sluice.Link{}))
 		}},
-		{"key", func(tx sluice.Tx, now time.Time) error {
+		{"key", func(tx service.Tx, now time.Time) error {
 			return tx.RevokeKey(benchKey, now, benchEntry(-6, sluice.KeyEnded, now, sluice.File{}, sluice.Link{}))
 		}},
 	} {
@@ -61,7 +62,7 @@ func fillLinks(b *testing.B, s *Store, links int64) {
 	b.Helper()
 	file := fmt.Sprintf("file_%026d", 0)
 	for from := int64(0); from < links; from += 1000 {
-		err := s.Update(context.Background(), benchLedger, func(tx sluice.Tx) error {
+		err := s.Update(context.Background(), benchLedger, func(tx service.Tx) error {
 			now := time.Now()
 			for i := from; i < min(from+1000, links); i++ {
 				l := benchLink(benchLinks+i, file, now)
@@ -79,7 +80,7 @@ func fillLinks(b *testing.B, s *Store, links int64) {
 	}
 }
 
-func measureEnd(b *testing.B, s *Store, links int64, end func(sluice.Tx, time.Time) error) {
+func measureEnd(b *testing.B, s *Store, links int64, end func(service.Tx, time.Time) error) {
 	b.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	other := sluice.LedgerID{Account: "acct_00000000000000000000000002", Mode: sluice.Live}
@@ -89,7 +90,7 @@ func measureEnd(b *testing.B, s *Store, links int64, end func(sluice.Tx, time.Ti
 		for n := int64(0); ctx.Err() == nil; n++ {
 			began := time.Now()
 			e := sluice.Entry{ID: benchID("aud_", 1<<40+n), Ledger: other, Time: began, Action: sluice.FileRead}
-			if err := s.Update(context.Background(), other, func(tx sluice.Tx) error { return tx.Record(e) }); err != nil {
+			if err := s.Update(context.Background(), other, func(tx service.Tx) error { return tx.Record(e) }); err != nil {
 				b.Error(err)
 				break
 			}
@@ -99,7 +100,7 @@ func measureEnd(b *testing.B, s *Store, links int64, end func(sluice.Tx, time.Ti
 		longest <- most
 	}()
 	began := time.Now()
-	if err := s.Update(ctx, benchLedger, func(tx sluice.Tx) error { return end(tx, began) }); err != nil {
+	if err := s.Update(ctx, benchLedger, func(tx service.Tx) error { return end(tx, began) }); err != nil {
 		b.Fatal(err)
 	}
 	took := time.Since(began)

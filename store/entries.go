@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"sluice"
+	"sluice/internal/audit"
+	"sluice/internal/service"
 	"sluice/ledger"
 )
 
@@ -16,11 +18,11 @@ type entryList struct {
 	span    interval // of places
 	up      bool     // oldest first
 	limit   int
-	want    sluice.Terms // "" where anything goes
-	ids     []string     // one of these, if any
-	terms   []term       // of the index, the one that leaves the fewest last; several of ids mean any of them
-	needle  []byte       // that is in the leaf of every entry wanted
-	nothing bool         // a filter lets nothing through
+	want    audit.Terms // "" where anything goes
+	ids     []string    // one of these, if any
+	terms   []term      // of the index, the one that leaves the fewest last; several of ids mean any of them
+	needle  []byte      // that is in the leaf of every entry wanted
+	nothing bool        // a filter lets nothing through
 }
 
 // term is a value of a field, as it stands in the index.
@@ -28,7 +30,7 @@ type term struct{ field, value string }
 
 // Entries are listed in the order of the log. Where a clock went back, an entry
 // counts as created no earlier than the one before it.
-func (r *reader) Entries(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Page) (sluice.List[sluice.Entry], error) {
+func (r *reader) Entries(l sluice.LedgerID, f service.EntryFilter, p sluice.Page) (sluice.List[sluice.Entry], error) {
 	none := sluice.List[sluice.Entry]{}
 	if err := pageable(p); err != nil {
 		return none, err
@@ -51,7 +53,7 @@ func (r *reader) Entries(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Page)
 	return sluice.List[sluice.Entry]{Data: entries, More: page.More}, nil
 }
 
-func (r *reader) entryList(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Page) (q *entryList, err error) {
+func (r *reader) entryList(l sluice.LedgerID, f service.EntryFilter, p sluice.Page) (q *entryList, err error) {
 	q = &entryList{reader: r, up: p.Up(), limit: p.Limit + 1}
 	q.filter(f)
 	if q.ledger, err = r.ledgerID(l); err != nil {
@@ -63,8 +65,8 @@ func (r *reader) entryList(l sluice.LedgerID, f sluice.EntryFilter, p sluice.Pag
 	return q, q.cursor(l, p)
 }
 
-func (q *entryList) filter(f sluice.EntryFilter) {
-	q.want = sluice.Terms{Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID, RequestID: f.RequestID}
+func (q *entryList) filter(f service.EntryFilter) {
+	q.want = audit.Terms{Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID, RequestID: f.RequestID}
 	for _, t := range terms {
 		switch value := t.of(q.want); {
 		case value == "":

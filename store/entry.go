@@ -2,12 +2,14 @@ package store
 
 import (
 	"sluice"
+	"sluice/internal/audit"
+	"sluice/internal/service"
 )
 
 // recorded is an entry that the database does not have yet.
 type recorded struct {
 	ledger, seq, time int64
-	sealed            sluice.SealedEntry
+	sealed            audit.SealedEntry
 }
 
 // Record seals an entry and puts it at the head of the ledger. It is written
@@ -17,14 +19,14 @@ func (t *tx) Record(e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
-	s, err := sluice.Seal(e, t.store.random)
+	s, err := audit.Seal(e, t.store.random)
 	if err != nil {
 		return t.fail(err)
 	}
 	h := t.head
 	h.latest = max(h.latest, e.Time.UnixMicro())
 	t.group.entries = append(t.group.entries, recorded{ledger, h.next, h.latest, s})
-	h.fresh = append(h.fresh, sluice.TermsOf(e))
+	h.fresh = append(h.fresh, audit.TermsOf(e))
 	h.next++
 	h.changed = true
 	return nil
@@ -38,7 +40,7 @@ func (r *reader) Entry(l sluice.LedgerID, id string) (sluice.Entry, error) {
 	return s.Open(s.seq)
 }
 
-func (r *reader) Sealed(l sluice.LedgerID, id string) (int64, sluice.SealedEntry, error) {
+func (r *reader) Sealed(l sluice.LedgerID, id string) (int64, audit.SealedEntry, error) {
 	s, err := r.find(l, id)
 	return s.seq, s.SealedEntry, err
 }
@@ -50,7 +52,7 @@ func (r *reader) find(l sluice.LedgerID, id string) (sealed, error) {
 		return sealed{}, err
 	}
 	q := &entryList{reader: r, ledger: ledger, span: interval{0, everything.to}, limit: 1}
-	q.filter(sluice.EntryFilter{IDs: []string{id}})
+	q.filter(service.EntryFilter{IDs: []string{id}})
 	rows, err := q.read()
 	if err != nil {
 		return sealed{}, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sluice/internal/service"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ func (r *reader) File(l sluice.LedgerID, id string) (sluice.File, error) {
 	})
 }
 
-func (r *reader) Files(l sluice.LedgerID, f sluice.FileFilter, p sluice.Page) (sluice.List[sluice.File], error) {
+func (r *reader) Files(l sluice.LedgerID, f service.FileFilter, p sluice.Page) (sluice.List[sluice.File], error) {
 	var lists []listing
 	for _, one := range eachOf(f) {
 		lists = append(lists, fileListing(one))
@@ -82,7 +83,7 @@ func (r *reader) Files(l sluice.LedgerID, f sluice.FileFilter, p sluice.Page) (s
 
 // eachOf gives a filter for each purpose and type that a filter allows, so that
 // each is read by its index.
-func eachOf(f sluice.FileFilter) (each []sluice.FileFilter) {
+func eachOf(f service.FileFilter) (each []service.FileFilter) {
 	for _, purpose := range oneOf(f.Purpose, f.Purposes) {
 		for _, t := range oneOf(f.Type, f.Types) {
 			one := f
@@ -108,7 +109,7 @@ func oneOf(one string, list []string) []string {
 	return both
 }
 
-func fileListing(f sluice.FileFilter) listing {
+func fileListing(f service.FileFilter) listing {
 	q := listing{columns: fileColumns, table: "file", ledger: "ledger", at: "created", tie: "id", created: moments(f.Created), least: "", place: "SELECT created, id FROM file WHERE id = $1 AND ledger = $2"}
 	deleted := "deleted"
 	if f.Linked != nil {
@@ -116,7 +117,7 @@ func fileListing(f sluice.FileFilter) listing {
 		q.and("resource_type =", f.Linked.Type)
 		q.and("resource_id =", f.Linked.ID)
 	}
-	if f.Status == sluice.DeletedFiles {
+	if f.Status == service.DeletedFiles {
 		q.where += " AND " + deleted + " IS NOT NULL"
 	} else {
 		q.where += " AND " + deleted + " IS NULL"

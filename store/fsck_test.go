@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/sluicetest"
 )
 
@@ -34,7 +35,7 @@ func TestFsck(t *testing.T) {
 	for _, want := range []int{0, 1, 2, 255, 256, 257, 65_535, 65_536, 65_537, 200_000} {
 		began := time.Now()
 		if want > 0 {
-			view(t, s.Store, func(r sluice.Reader) error {
+			view(t, s.Store, func(r service.Reader) error {
 				n, err := r.Size(l)
 				size = int(n)
 				return err

@@ -2,12 +2,13 @@ package store
 
 import (
 	"context"
+	"sluice/internal/service"
 	"time"
 
 	"sluice"
 )
 
-func (r *reader) OpenGrant(l sluice.LedgerID, link string, bearer sluice.Digest) (g sluice.OpenGrant, err error) {
+func (r *reader) OpenGrant(l sluice.LedgerID, link string, bearer sluice.Digest) (g service.OpenGrant, err error) {
 	ledger, err := r.ledgerID(l)
 	if err == nil {
 		g.LinkID, g.Bearer = link, bearer
@@ -16,7 +17,7 @@ func (r *reader) OpenGrant(l sluice.LedgerID, link string, bearer sluice.Digest)
 	return g, err
 }
 
-func (t *tx) SetGrant(g sluice.OpenGrant) error {
+func (t *tx) SetGrant(g service.OpenGrant) error {
 	_, err := t.exec("INSERT INTO open_grant (ledger, link_id, bearer, expires, bytes) VALUES ($1, $2, $3, $4, $5)"+
 		" ON CONFLICT (ledger, link_id, bearer) DO UPDATE SET expires = excluded.expires, bytes = excluded.bytes",
 		t.head.id, g.LinkID, g.Bearer[:], micros(g.Expires), g.Left)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"sluice"
+	"sluice/internal/audit"
 )
 
 // group is what the requests that share a transaction know of the database,
@@ -75,7 +76,7 @@ type head struct {
 	longest int64 // microseconds that a link with an end lived or will
 	endings int64 // keys and files that have ended, and whose links are not all marked
 	changed bool
-	fresh   []sluice.Terms // of the entries of this group
+	fresh   []audit.Terms // of the entries of this group
 }
 
 // flush writes what the group has gathered.

@@ -2,12 +2,13 @@ package store
 
 import (
 	"context"
+	"sluice/internal/service"
 	"time"
 
 	"sluice"
 )
 
-func (r *reader) Guesses(l sluice.LedgerID, link string, address sluice.Digest, day time.Time) (g sluice.Guesses, err error) {
+func (r *reader) Guesses(l sluice.LedgerID, link string, address sluice.Digest, day time.Time) (g service.Guesses, err error) {
 	ledger, err := r.ledgerID(l)
 	if err == nil {
 		g.LinkID, g.Address, g.Day = link, address, day
@@ -19,7 +20,7 @@ func (r *reader) Guesses(l sluice.LedgerID, link string, address sluice.Digest, 
 	return g, err
 }
 
-func (t *tx) SetGuesses(g sluice.Guesses) error {
+func (t *tx) SetGuesses(g service.Guesses) error {
 	_, err := t.exec("INSERT INTO guess (ledger, link_id, address, day, n, last) VALUES ($1, $2, $3, $4, $5, $6)"+
 		" ON CONFLICT (ledger, link_id, address, day) DO UPDATE SET n = excluded.n, last = excluded.last",
 		t.head.id, g.LinkID, g.Address[:], micros(g.Day), g.N, micros(g.Last))

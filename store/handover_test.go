@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/sluicetest"
 	"sluice/store"
@@ -85,7 +86,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 // proofs gives the rotations of the test ledger as the service has them.
 func proofs(t testing.TB, s *sluicetest.Server) (list [][]byte) {
 	t.Helper()
-	_, rotations, err := s.LedgerKey(ctx, sluice.Operator(s.Ledger(sluice.Test)))
+	_, rotations, err := s.LedgerKey(ctx, service.Operator(s.Ledger(sluice.Test)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func proofs(t testing.TB, s *sluicetest.Server) (list [][]byte) {
 
 // faulty fails one of the steps of a hand-over: before it was applied, or after.
 type faulty struct {
-	sluice.Store
+	service.Store
 	step    string
 	applied bool
 }
@@ -117,15 +118,15 @@ func (f *faulty) at(step string, do func() error) error {
 	return errCrash
 }
 
-func (f *faulty) Update(ctx context.Context, l sluice.LedgerID, fn func(sluice.Tx) error) error {
+func (f *faulty) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
 	return f.at("record", func() error { return f.Store.Update(ctx, l, fn) })
 }
 
-func (f *faulty) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c sluice.Checkpoint) error {
+func (f *faulty) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c service.Checkpoint) error {
 	return f.at("sign", func() error { return f.Store.Extend(ctx, l, from, tiles, c) })
 }
 
-func (f *faulty) HandOver(ctx context.Context, l sluice.LedgerID, r sluice.Rotation) error {
+func (f *faulty) HandOver(ctx context.Context, l sluice.LedgerID, r service.Rotation) error {
 	return f.at("hand over", func() error { return f.Store.HandOver(ctx, l, r) })
 }
 
@@ -150,7 +151,7 @@ func testHandOverCrash(t *testing.T, s *store.Store, step string, applied bool) 
 	record(t, s, testL, 3)
 	before := serviceOn(t, s, old)
 	checkpoint(t, before)
-	first, _, err := before.LedgerKey(ctx, sluice.Operator(testL))
+	first, _, err := before.LedgerKey(ctx, service.Operator(testL))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +166,7 @@ func testHandOverCrash(t *testing.T, s *store.Store, step string, applied bool) 
 		record(t, s, testL, 1)
 		checkpoint(t, after)
 	}
-	_, rotations, err := after.LedgerKey(ctx, sluice.Operator(testL))
+	_, rotations, err := after.LedgerKey(ctx, service.Operator(testL))
 	if err != nil || len(rotations) != 1 {
 		t.Fatalf("%d rotations, %v", len(rotations), err)
 	}
@@ -179,7 +180,7 @@ func testHandOverCrash(t *testing.T, s *store.Store, step string, applied bool) 
 	}
 }
 
-func checkpoint(t testing.TB, s *sluice.Service) {
+func checkpoint(t testing.TB, s *service.Service) {
 	t.Helper()
 	if _, err := s.Checkpoint(ctx); err != nil {
 		t.Fatal(err)

@@ -4,9 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"sluice/internal/service"
 	"time"
-
-	"sluice"
 )
 
 // leaseTime is how long work that is held exclusively stays so after its holder
@@ -51,7 +50,7 @@ func (s *Store) Exclusive(ctx context.Context, name string, fn func(context.Cont
 
 // held says whether somebody holds the lease, without a write.
 func (l *lease) held(ctx context.Context) (held bool, err error) {
-	err = l.store.View(ctx, func(r sluice.Reader) error {
+	err = l.store.View(ctx, func(r service.Reader) error {
 		var one int64
 		err := r.(*reader).one([]any{&one}, "SELECT 1 FROM lease WHERE name = $1 AND until > "+l.store.now, l.name)
 		if err == errNotFound {

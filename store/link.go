@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"time"
@@ -120,7 +121,7 @@ func (w *writer) foresee(ctx context.Context, requests []*request) error {
 	}
 	links := map[int64][]string{}
 	for _, r := range requests {
-		link, h := sluice.Foreseen(r.ctx), w.group.heads[r.ledger]
+		link, h := service.Foreseen(r.ctx), w.group.heads[r.ledger]
 		if link != "" && isText(link) && h != nil && h.id != 0 {
 			links[h.id] = append(links[h.id], link)
 		}
@@ -159,7 +160,7 @@ func of(table, columns string) string {
 	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
 }
 
-func (r *reader) Links(l sluice.LedgerID, f sluice.LinkFilter, p sluice.Page) (sluice.List[sluice.Link], error) {
+func (r *reader) Links(l sluice.LedgerID, f service.LinkFilter, p sluice.Page) (sluice.List[sluice.Link], error) {
 	longest, err := r.longest(l)
 	if err != nil {
 		return sluice.List[sluice.Link]{}, err
@@ -186,7 +187,7 @@ func (r *reader) Links(l sluice.LedgerID, f sluice.LinkFilter, p sluice.Page) (s
 // than the longest, so only a part of the list need be looked at: in the worst
 // case the links that were made within that longest lifetime. Links without an
 // end are no part of that, and have an index of their own.
-func linkListings(f sluice.LinkFilter, longest int64, pending bool) []listing {
+func linkListings(f service.LinkFilter, longest int64, pending bool) []listing {
 	expires := linksExpire(f)
 	if expires == everything {
 		return []listing{linkListing(f, pending)}
@@ -208,7 +209,7 @@ func linkListings(f sluice.LinkFilter, longest int64, pending bool) []listing {
 }
 
 // linksExpire is when the links of a list expire, as far as they do.
-func linksExpire(f sluice.LinkFilter) interval {
+func linksExpire(f service.LinkFilter) interval {
 	expires := moments(f.Expires)
 	if f.Expired != nil && *f.Expired {
 		expires.to = min(expires.to, f.Now.UnixMicro()+1)
@@ -221,7 +222,7 @@ func linksExpire(f sluice.LinkFilter) interval {
 
 // linkListing is the list of a filter, whenever its links expire. With pending, links count as ended that are not
 // marked yet.
-func linkListing(f sluice.LinkFilter, pending bool) listing {
+func linkListing(f service.LinkFilter, pending bool) listing {
 	q := listing{columns: linkColumns, table: "link", ledger: "ledger", at: "created", tie: "id", created: moments(f.Created), least: "", place: "SELECT created, id FROM link WHERE id = $1 AND ledger = $2", where: " AND ended <> 'revoked'"}
 	q.equal("file_id", f.FileID)
 	q.in("id", f.IDs)

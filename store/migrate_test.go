@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"sluice/internal/audit"
+	"sluice/internal/service"
 	"testing"
 
 	"github.com/pressly/goose/v3"
@@ -62,7 +64,7 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 	for seq := range int64(entries) {
 		e := newEntry(live)
 		e.Seq, e.Request = seq, &sluice.Request{ID: fmt.Sprintf("req_%026d", seq), IP: "203.0.113.7", UserAgent: "é\nx"}
-		sealed, err := sluice.Seal(e, rand.Reader)
+		sealed, err := audit.Seal(e, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,22 +87,22 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 	}
 	t.Cleanup(func() { s.Close() })
 	more := newEntry(live)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(more) })
+	update(t, s, live, func(tx service.Tx) error { return tx.Record(more) })
 	more.Seq = entries
 	want = append([]sluice.Entry{more}, want...)
-	for name, f := range map[string]sluice.EntryFilter{"all": {}, "action": {Action: "thing.done"}, "outcome": {Outcome: sluice.Allowed}} {
-		got := read(t, s, func(r sluice.Reader) (sluice.List[sluice.Entry], error) {
+	for name, f := range map[string]service.EntryFilter{"all": {}, "action": {Action: "thing.done"}, "outcome": {Outcome: sluice.Allowed}} {
+		got := read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
 			return r.Entries(live, f, sluice.Page{Limit: 100})
 		})
 		t.Run(name, func(t *testing.T) { wantEqual(t, got.Data, want) })
 	}
 	for _, e := range want {
-		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Entry, error) { return r.Entry(live, e.ID) }), e)
+		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Entry, error) { return r.Entry(live, e.ID) }), e)
 		if e.Request == nil {
 			continue
 		}
-		got := read(t, s, func(r sluice.Reader) (sluice.List[sluice.Entry], error) {
-			return r.Entries(live, sluice.EntryFilter{RequestID: e.Request.ID}, sluice.Page{Limit: 10})
+		got := read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
+			return r.Entries(live, service.EntryFilter{RequestID: e.Request.ID}, sluice.Page{Limit: 10})
 		})
 		wantEqual(t, got.Data, []sluice.Entry{e})
 	}

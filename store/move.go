@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sluice/internal/service"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -218,7 +219,7 @@ func (m *Move) empty(ctx context.Context) error {
 
 // moveMark gives the mark of a database that is being filled, "" where there is none.
 func (s *Store) moveMark(ctx context.Context) (mark string, err error) {
-	err = s.View(ctx, func(r sluice.Reader) error {
+	err = s.View(ctx, func(r service.Reader) error {
 		err := r.(*reader).one([]any{&mark}, "SELECT holder FROM lease WHERE name = $1 AND until = $2", markName, int64(markUntil))
 		if err == errNotFound {
 			return nil

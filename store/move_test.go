@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/sluicetest"
 	"sluice/store"
 )
@@ -37,7 +38,7 @@ func movable(t *testing.T) (path string, change func(entries int)) {
 	}
 	defer s.Close()
 	now := time.Now()
-	err = s.Update(ctx, l, func(tx sluice.Tx) error {
+	err = s.Update(ctx, l, func(tx service.Tx) error {
 		entry := func(id string) sluice.Entry {
 			return sluice.Entry{ID: id, Ledger: l, Time: now, Action: sluice.AccountCreated, Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "test"}}
 		}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sluice/internal/service"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -180,7 +181,7 @@ func TestPostgresReadWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.View(ctx, func(r sluice.Reader) error { _, err := r.SigningKeys(); return err }); err != nil {
+	if err := s.View(ctx, func(r service.Reader) error { _, err := r.SigningKeys(); return err }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.readDB.Exec("UPDATE probe SET n = n + 1"); err == nil {
@@ -196,7 +197,7 @@ func TestPostgresSessions(t *testing.T) {
 		}
 		return value
 	}
-	update(t, s, live, func(given sluice.Tx) error {
+	update(t, s, live, func(given service.Tx) error {
 		for name, want := range map[string]string{"synchronous_commit": "on", "transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "5s", "lock_timeout": "10s"} {
 			if got := show(given.(*tx).conn, name); got != want {
 				t.Errorf("the writer's %s is %s, want %s", name, got, want)
@@ -204,7 +205,7 @@ func TestPostgresSessions(t *testing.T) {
 		}
 		return given.Record(newEntry(live))
 	})
-	s.View(ctx, func(r sluice.Reader) error {
+	s.View(ctx, func(r service.Reader) error {
 		c := r.(*reader).conn
 		if got := show(c, "transaction_isolation"); got != "repeatable read" {
 			t.Errorf("a reader's isolation is %s", got)
@@ -281,7 +282,7 @@ func TestPostgresRestart(t *testing.T) {
 			t.Error(err)
 		}
 		for range 2 * postgresReaders { // on every connection
-			read(t, s, sluice.Reader.Accounts)
+			read(t, s, service.Reader.Accounts)
 		}
 	}
 	all := map[string]bool{}
@@ -299,9 +300,9 @@ func TestPostgresRestart(t *testing.T) {
 // succeeds. So does a view on a connection that was lost while it was idle.
 func TestPostgresTerminated(t *testing.T) {
 	s, url := openTempPostgres(t)
-	read(t, s, sluice.Reader.Accounts)
+	read(t, s, service.Reader.Accounts)
 	const others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-	err := s.Update(ctx, live, func(tx sluice.Tx) error {
+	err := s.Update(ctx, live, func(tx service.Tx) error {
 		if err := tx.CreateFile(newFile(live, "file_1"), newEntry(live)); err != nil {
 			return err
 		}
@@ -313,7 +314,7 @@ func TestPostgresTerminated(t *testing.T) {
 	if err := execPostgres(url, others); err != nil {
 		t.Fatal(err)
 	}
-	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	update(t, s, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
 	if n := len(seqs(t, s, live)); n != 11 {
 		t.Errorf("%d entries, want 11", n)
 	}
@@ -326,14 +327,14 @@ func TestPostgresLostAnswer(t *testing.T) {
 	s := openAnother(t, p.url)
 	for _, delivered := range []bool{true, false} {
 		id := fmt.Sprint("file_", delivered)
-		err := s.Update(ctx, live, func(tx sluice.Tx) error {
+		err := s.Update(ctx, live, func(tx service.Tx) error {
 			err := tx.CreateFile(newFile(live, id), newEntry(live))
 			p.cut(delivered)
 			return err
 		})
 		wantCode(t, err, sluice.CodeUnavailable)
 		p.heal()
-		err = s.View(ctx, func(r sluice.Reader) error {
+		err = s.View(ctx, func(r service.Reader) error {
 			_, err := r.File(live, id)
 			return err
 		})
@@ -343,7 +344,7 @@ func TestPostgresLostAnswer(t *testing.T) {
 		if !delivered {
 			wantCode(t, err, sluice.CodeNotFound)
 		}
-		update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+		update(t, s, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
 	}
 	if n := len(seqs(t, s, live)); n != 3 {
 		t.Errorf("%d entries, want 3", n)
@@ -474,7 +475,7 @@ func TestPostgresFrozen(t *testing.T) {
 	child.Process.Signal(syscall.SIGSTOP)
 	began := time.Now()
 	meanwhile := newEntry(live)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(meanwhile) })
+	update(t, s, live, func(tx service.Tx) error { return tx.Record(meanwhile) })
 	if took := time.Since(began); took < time.Second || took > frozenWriter+time.Minute {
 		t.Errorf("a frozen process held up an update for %v", took)
 	}
@@ -499,7 +500,7 @@ func writeSlowly(url string) {
 	for err == nil {
 		e := newEntry(live)
 		e.ID = fmt.Sprint("aud_child_", e.ID)
-		failed := s.Update(ctx, live, func(tx sluice.Tx) error {
+		failed := s.Update(ctx, live, func(tx service.Tx) error {
 			err := tx.Record(e)
 			fmt.Println("inside", e.ID)
 			time.Sleep(200 * time.Millisecond)
@@ -520,7 +521,7 @@ func writeSlowly(url string) {
 func TestPostgresDeadlock(t *testing.T) {
 	first, url := openTempPostgres(t)
 	second := openAnother(t, url)
-	update(t, first, live, func(tx sluice.Tx) error {
+	update(t, first, live, func(tx service.Tx) error {
 		return errors.Join(tx.CreateKey(newKey(live, "key_1"), newEntry(live)), tx.CreateKey(newKey(live, "key_2"), newEntry(live)))
 	})
 	var meeting sync.WaitGroup
@@ -528,7 +529,7 @@ func TestPostgresDeadlock(t *testing.T) {
 	var runs atomic.Int64
 	touch := func(s *Store, l sluice.LedgerID, keys ...string) error {
 		met := false
-		return s.Update(ctx, l, func(given sluice.Tx) error {
+		return s.Update(ctx, l, func(given service.Tx) error {
 			runs.Add(1)
 			for _, key := range keys {
 				if _, err := given.(*tx).exec("UPDATE key SET used = 1 WHERE id = $1", key); err != nil {
@@ -574,7 +575,7 @@ func TestPostgresBrokenGroup(t *testing.T) {
 		var acknowledged atomic.Int64
 		for i := range 9 {
 			wg.Go(func() {
-				err := s.Update(ctx, live, func(given sluice.Tx) error {
+				err := s.Update(ctx, live, func(given service.Tx) error {
 					if i%3 != 1 {
 						return given.Record(newEntry(live))
 					}
@@ -601,7 +602,7 @@ func TestPostgresBrokenGroup(t *testing.T) {
 		if stored := int64(len(seqs(t, s, live))) - before; stored != acknowledged.Load() {
 			t.Errorf("%d updates were told that they were stored, %d were", acknowledged.Load(), stored)
 		}
-		update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+		update(t, s, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
 	}
 }
 
@@ -624,24 +625,24 @@ func TestPostgresTexts(t *testing.T) {
 	s, _ := openTempPostgres(t)
 	e := newEntry(live)
 	e.ID = "aud_first"
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		return errors.Join(tx.CreateFile(newFile(live, "file_1"), e), tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)))
 	})
 	page := sluice.Page{Limit: 10}
 	for _, text := range []string{"file\x00", "\x00", "file_1\x00", "\xff", "a\xc3\x28"} {
-		look := func(r sluice.Reader) error {
+		look := func(r service.Reader) error {
 			_, err := r.File(live, text)
 			wantCode(t, err, sluice.CodeNotFound)
 			_, err = r.Link(sluice.LedgerID{Account: text, Mode: sluice.Live}, "link_1")
 			wantCode(t, err, sluice.CodeNotFound)
-			entries, err4 := r.Entries(live, sluice.EntryFilter{RequestID: text}, page)
-			first, err5 := r.Entries(live, sluice.EntryFilter{IDs: []string{text, "aud_first"}}, page)
+			entries, err4 := r.Entries(live, service.EntryFilter{RequestID: text}, page)
+			first, err5 := r.Entries(live, service.EntryFilter{IDs: []string{text, "aud_first"}}, page)
 			if err := errors.Join(err4, err5); err != nil || len(entries.Data) != 0 || len(first.Data) != 1 {
 				t.Errorf("%q: %d and %d entries, %v", text, len(entries.Data), len(first.Data), err)
 			}
-			files, err1 := r.Files(live, sluice.FileFilter{Filename: text}, page)
-			some, err2 := r.Files(live, sluice.FileFilter{IDs: []string{"file_1", text}}, page)
-			none, err3 := r.Links(live, sluice.LinkFilter{IDs: []string{text}}, page)
+			files, err1 := r.Files(live, service.FileFilter{Filename: text}, page)
+			some, err2 := r.Files(live, service.FileFilter{IDs: []string{"file_1", text}}, page)
+			none, err3 := r.Links(live, service.LinkFilter{IDs: []string{text}}, page)
 			if err := errors.Join(err1, err2, err3); err != nil || len(files.Data) != 0 || len(some.Data) != 1 || len(none.Data) != 0 {
 				t.Errorf("%q: %d, %d and %d objects, %v", text, len(files.Data), len(some.Data), len(none.Data), err)
 			}
@@ -650,11 +651,11 @@ func TestPostgresTexts(t *testing.T) {
 		if err := s.View(ctx, look); err != nil {
 			t.Error(err)
 		}
-		update(t, s, live, func(tx sluice.Tx) error { return errors.Join(look(tx), tx.Record(newEntry(live))) })
-		if err := s.Update(ctx, live, func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, text), newEntry(live)) }); err == nil {
+		update(t, s, live, func(tx service.Tx) error { return errors.Join(look(tx), tx.Record(newEntry(live))) })
+		if err := s.Update(ctx, live, func(tx service.Tx) error { return tx.CreateFile(newFile(live, text), newEntry(live)) }); err == nil {
 			t.Errorf("%q was stored", text)
 		}
-		if err := s.Update(ctx, sluice.LedgerID{Account: text, Mode: sluice.Live}, func(tx sluice.Tx) error { return nil }); err != nil {
+		if err := s.Update(ctx, sluice.LedgerID{Account: text, Mode: sluice.Live}, func(tx service.Tx) error { return nil }); err != nil {
 			t.Errorf("an update of nothing in ledger %q: %v", text, err)
 		}
 	}

@@ -3,9 +3,8 @@ package store
 import (
 	"os"
 	"path/filepath"
+	"sluice/internal/service"
 	"testing"
-
-	"sluice"
 )
 
 // What was committed to a file that was moved away is in it once the Store is
@@ -32,7 +31,7 @@ func TestReplacedFile(t *testing.T) {
 				holds, ended := make(chan bool), make(chan bool)
 				go func() {
 					defer close(ended)
-					other.View(ctx, func(r sluice.Reader) error {
+					other.View(ctx, func(r service.Reader) error {
 						_, err := r.SigningKeys()
 						holds <- true
 						<-holds
@@ -43,7 +42,7 @@ func TestReplacedFile(t *testing.T) {
 				defer func() { holds <- true; <-ended }()
 			}
 			e := newEntry(live)
-			update(t, s, live, func(tx sluice.Tx) error { return tx.Record(e) })
+			update(t, s, live, func(tx service.Tx) error { return tx.Record(e) })
 			if err := os.Rename(path, moved); err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +73,7 @@ func TestReplacedFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer again.Close()
-			err = again.View(ctx, func(r sluice.Reader) error {
+			err = again.View(ctx, func(r service.Reader) error {
 				_, err := r.Entry(live, e.ID)
 				return err
 			})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sluice/internal/service"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,7 +105,7 @@ func (s *Store) perform(r *request) error {
 	if s.reserve == nil {
 		return s.performOnce(r)
 	}
-	ends := sluice.IsEnding(r.ctx)
+	ends := service.IsEnding(r.ctx)
 	if !ends && !s.reserve.held() {
 		return s.coded(sluice.CodeStorageFull, errReserve)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sluice/internal/service"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,12 +37,12 @@ func TestSQLiteReserve(t *testing.T) {
 	defer s.Close()
 	const files = 20
 	for i := range files {
-		update(t, s, live, func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, fmt.Sprint("file_", i)), newEntry(live)) })
+		update(t, s, live, func(tx service.Tx) error { return tx.CreateFile(newFile(live, fmt.Sprint("file_", i)), newEntry(live)) })
 	}
 	filler := filepath.Join(dir, "filler")
 	exec.Command("dd", "if=/dev/zero", "of="+filler, "bs=4k", "status=none").Run() // until nothing is left
 	create := func(i int) error {
-		return s.Update(ctx, live, func(tx sluice.Tx) error {
+		return s.Update(ctx, live, func(tx service.Tx) error {
 			f := newFile(live, fmt.Sprint("more_", i))
 			f.Title = strings.Repeat("x", 20_000)
 			return tx.CreateFile(f, newEntry(live))
@@ -55,7 +56,7 @@ func TestSQLiteReserve(t *testing.T) {
 		t.Fatal("the disk was never full")
 	}
 	for i := range files {
-		err := s.Update(sluice.Ending(ctx), live, func(tx sluice.Tx) error {
+		err := s.Update(service.Ending(ctx), live, func(tx service.Tx) error {
 			return tx.DeleteFile(fmt.Sprint("file_", i), epoch, newEntry(live))
 		})
 		if err != nil {

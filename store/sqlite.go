@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"syscall"
@@ -91,7 +92,7 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 		s.reserve = openReserve(opts.Reserve, opts.Log)
 	}
 	// A first look makes the files that even reading needs, while there is room.
-	err = s.View(context.Background(), func(r sluice.Reader) error {
+	err = s.View(context.Background(), func(r service.Reader) error {
 		_, err := r.SigningKeys()
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sluice/internal/service"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,7 +61,7 @@ func TestSQLiteDurability(t *testing.T) {
 		}
 		return value
 	}
-	update(t, s, live, func(given sluice.Tx) error {
+	update(t, s, live, func(given service.Tx) error {
 		for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "query_only": "0"} {
 			if got := pragma(given.(*tx).conn, name); got != want {
 				t.Errorf("the writer's %s is %s, want %s", name, got, want)
@@ -68,7 +69,7 @@ func TestSQLiteDurability(t *testing.T) {
 		}
 		return given.Record(newEntry(live))
 	})
-	s.View(ctx, func(r sluice.Reader) error {
+	s.View(ctx, func(r service.Reader) error {
 		c := r.(*reader).conn
 		if got := pragma(c, "query_only"); got != "1" {
 			t.Errorf("a reader's query_only is %s, want 1", got)
@@ -155,7 +156,7 @@ func TestSQLitePlans(t *testing.T) {
 			t.Errorf("%s\n%s, want %s", q.query, plan, want)
 		}
 	}
-	update(t, s, live, func(given sluice.Tx) error {
+	update(t, s, live, func(given service.Tx) error {
 		for query := range given.(*tx).conn.stmts {
 			whole := strings.Contains(query, " FROM account") || strings.Contains(query, " FROM signing_key") || strings.Contains(query, " probe ") || strings.HasPrefix(query, "INSERT")
 			if plan := explain(t, s, query); !whole && strings.Contains(plan, "SCAN") {
@@ -185,31 +186,31 @@ func plannedEntries() []plannedEntry {
 
 // plannedLists gives lists under every filter, by the index that each is to use.
 func plannedLists() map[string][]listing {
-	expired := sluice.LinkFilter{Expired: ptr(true), Now: epoch}
-	unexpired := sluice.LinkFilter{Expired: new(bool), Now: epoch}
+	expired := service.LinkFilter{Expired: ptr(true), Now: epoch}
+	unexpired := service.LinkFilter{Expired: new(bool), Now: epoch}
 	ids := []string{"a", "b", "c"}
 	size, sum, linked := sluice.Range[int64]{GT: ptr(int64(1)), LTE: ptr(int64(2))}, sluice.Digest{}, &sluice.Resource{Type: "t", ID: "i"}
 	span := sluice.TimeRange{GTE: &epoch, LT: ptr(epoch.Add(time.Hour))}
-	ending := func(f sluice.LinkFilter) listing { return linkListings(f, 1, false)[0] }
-	endless := func(f sluice.LinkFilter) listing { return linkListings(f, 1, false)[1] }
-	plain := func(f sluice.LinkFilter) listing { return linkListing(f, false) }
+	ending := func(f service.LinkFilter) listing { return linkListings(f, 1, false)[0] }
+	endless := func(f service.LinkFilter) listing { return linkListings(f, 1, false)[1] }
+	plain := func(f service.LinkFilter) listing { return linkListing(f, false) }
 	return map[string][]listing{
 		"key_list":                {keyListing()},
-		"file_list":               {fileListing(sluice.FileFilter{}), fileListing(sluice.FileFilter{Size: size})},
-		"file_deleted":            {fileListing(sluice.FileFilter{Status: sluice.DeletedFiles}), fileListing(sluice.FileFilter{Status: sluice.DeletedFiles, Purpose: "p"})},
-		"file_by_purpose":         {fileListing(sluice.FileFilter{Purpose: "p"}), fileListing(eachOf(sluice.FileFilter{Purposes: []string{"p", "q"}})[1]), fileListing(sluice.FileFilter{Purpose: "p", Size: size})},
-		"file_by_filename":        {fileListing(sluice.FileFilter{Filename: "f"}), fileListing(sluice.FileFilter{Filename: "f", Purpose: "p"})},
-		"file_by_title":           {fileListing(sluice.FileFilter{Title: "t"}), fileListing(sluice.FileFilter{Title: "t", Type: "y"})},
-		"file_by_type":            {fileListing(sluice.FileFilter{Type: "y"}), fileListing(sluice.FileFilter{Type: "y", Size: size})},
-		"file_by_sha256":          {fileListing(sluice.FileFilter{SHA256: &sum}), fileListing(sluice.FileFilter{SHA256: &sum, Filename: "f"})},
-		"linked_list":             {fileListing(sluice.FileFilter{Linked: linked}), fileListing(sluice.FileFilter{Linked: linked, Purpose: "p"})},
-		"linked_deleted":          {fileListing(sluice.FileFilter{Linked: linked, Status: sluice.DeletedFiles})},
-		"sqlite_autoindex_file_1": {fileListing(sluice.FileFilter{IDs: ids}), fileListing(sluice.FileFilter{IDs: ids, Purpose: "p"})},
-		"link_list":               {plain(sluice.LinkFilter{}), ending(expired), ending(unexpired), ending(sluice.LinkFilter{Expires: span}), plain(sluice.LinkFilter{Revoked: new(bool)}), plain(sluice.LinkFilter{Over: ptr(true), Now: epoch}), ending(sluice.LinkFilter{Over: new(bool), Now: epoch})},
-		"link_endless":            {endless(unexpired), endless(sluice.LinkFilter{Over: new(bool), Now: epoch})},
-		"link_revoked":            {plain(sluice.LinkFilter{Revoked: ptr(true)}), ending(sluice.LinkFilter{Revoked: ptr(true), Expires: span})},
-		"link_by_file":            {plain(sluice.LinkFilter{FileID: "f"})},
-		"sqlite_autoindex_link_1": {plain(sluice.LinkFilter{IDs: ids}), plain(sluice.LinkFilter{IDs: ids, FileID: "f"})},
+		"file_list":               {fileListing(service.FileFilter{}), fileListing(service.FileFilter{Size: size})},
+		"file_deleted":            {fileListing(service.FileFilter{Status: service.DeletedFiles}), fileListing(service.FileFilter{Status: service.DeletedFiles, Purpose: "p"})},
+		"file_by_purpose":         {fileListing(service.FileFilter{Purpose: "p"}), fileListing(eachOf(service.FileFilter{Purposes: []string{"p", "q"}})[1]), fileListing(service.FileFilter{Purpose: "p", Size: size})},
+		"file_by_filename":        {fileListing(service.FileFilter{Filename: "f"}), fileListing(service.FileFilter{Filename: "f", Purpose: "p"})},
+		"file_by_title":           {fileListing(service.FileFilter{Title: "t"}), fileListing(service.FileFilter{Title: "t", Type: "y"})},
+		"file_by_type":            {fileListing(service.FileFilter{Type: "y"}), fileListing(service.FileFilter{Type: "y", Size: size})},
+		"file_by_sha256":          {fileListing(service.FileFilter{SHA256: &sum}), fileListing(service.FileFilter{SHA256: &sum, Filename: "f"})},
+		"linked_list":             {fileListing(service.FileFilter{Linked: linked}), fileListing(service.FileFilter{Linked: linked, Purpose: "p"})},
+		"linked_deleted":          {fileListing(service.FileFilter{Linked: linked, Status: service.DeletedFiles})},
+		"sqlite_autoindex_file_1": {fileListing(service.FileFilter{IDs: ids}), fileListing(service.FileFilter{IDs: ids, Purpose: "p"})},
+		"link_list":               {plain(service.LinkFilter{}), ending(expired), ending(unexpired), ending(service.LinkFilter{Expires: span}), plain(service.LinkFilter{Revoked: new(bool)}), plain(service.LinkFilter{Over: ptr(true), Now: epoch}), ending(service.LinkFilter{Over: new(bool), Now: epoch})},
+		"link_endless":            {endless(unexpired), endless(service.LinkFilter{Over: new(bool), Now: epoch})},
+		"link_revoked":            {plain(service.LinkFilter{Revoked: ptr(true)}), ending(service.LinkFilter{Revoked: ptr(true), Expires: span})},
+		"link_by_file":            {plain(service.LinkFilter{FileID: "f"})},
+		"sqlite_autoindex_link_1": {plain(service.LinkFilter{IDs: ids}), plain(service.LinkFilter{IDs: ids, FileID: "f"})},
 	}
 }
 
@@ -257,7 +258,7 @@ func TestSQLiteFullDisk(t *testing.T) {
 
 	var failed, stored int64
 	for i := range 40 {
-		err := s.Update(ctx, live, func(tx sluice.Tx) error {
+		err := s.Update(ctx, live, func(tx service.Tx) error {
 			f := newFile(live, fmt.Sprint("file_", i))
 			f.Title = strings.Repeat("x", 20_000)
 			return tx.CreateFile(f, newEntry(live))
@@ -282,7 +283,7 @@ func TestSQLiteFullDisk(t *testing.T) {
 	if err := s.Ready(ctx); err != nil {
 		t.Error(err)
 	}
-	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, "file_after"), newEntry(live)) })
+	update(t, s, live, func(tx service.Tx) error { return tx.CreateFile(newFile(live, "file_after"), newEntry(live)) })
 	if n := int64(len(seqs(t, s, live))); n != stored+1 {
 		t.Errorf("%d entries, want %d", n, stored+1)
 	}
@@ -293,7 +294,7 @@ func TestSQLiteFullDisk(t *testing.T) {
 func TestSQLiteMover(t *testing.T) {
 	s, path := openTemp(t)
 	title := rand.Text()
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		f := newFile(live, "file_1")
 		f.Title = title
 		return tx.CreateFile(f, newEntry(live))
@@ -317,7 +318,7 @@ func TestSQLiteMover(t *testing.T) {
 // be told that it was stored. The next connection has room again.
 func TestSQLiteBrokenGroup(t *testing.T) {
 	s, _ := openTemp(t)
-	update(t, s, live, func(given sluice.Tx) error {
+	update(t, s, live, func(given service.Tx) error {
 		var pages int
 		c := given.(*tx).conn
 		if err := c.QueryRowContext(ctx, "PRAGMA page_count").Scan(&pages); err != nil {
@@ -331,7 +332,7 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 	acknowledged := make([]bool, 30)
 	for i := range acknowledged {
 		wg.Go(func() {
-			err := s.Update(ctx, live, func(tx sluice.Tx) error {
+			err := s.Update(ctx, live, func(tx service.Tx) error {
 				f := newFile(live, fmt.Sprint("file_", i))
 				f.Title = strings.Repeat("x", 10_000)
 				return errors.Join(tx.CreateFile(f, newEntry(live)), tx.Record(newEntry(live)))
@@ -346,7 +347,7 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 	wg.Wait()
 	stored := 0
 	for i, ok := range acknowledged {
-		err := s.View(ctx, func(r sluice.Reader) error {
+		err := s.View(ctx, func(r service.Reader) error {
 			_, err := r.File(live, fmt.Sprint("file_", i))
 			return err
 		})
@@ -361,7 +362,7 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 		t.Errorf("%d entries, want %d", n, 2*stored)
 	}
 	for range 3 { // and the store has recovered
-		update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+		update(t, s, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
 	}
 }
 
@@ -384,7 +385,7 @@ func TestSQLiteLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, err := range map[string]error{
-		"Update": s.Update(ctx, live, func(tx sluice.Tx) error {
+		"Update": s.Update(ctx, live, func(tx service.Tx) error {
 			t.Error("an update was run without the lock")
 			return nil
 		}),
@@ -401,8 +402,8 @@ func TestSQLiteLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer patient.Close()
-	update(t, patient, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
-	err = s.Update(ctx, live, func(given sluice.Tx) error {
+	update(t, patient, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
+	err = s.Update(ctx, live, func(given service.Tx) error {
 		if err := given.Record(newEntry(live)); err != nil {
 			return err
 		}
@@ -410,7 +411,7 @@ func TestSQLiteLocked(t *testing.T) {
 		return nil
 	})
 	wantCode(t, err, sluice.CodeUnavailable)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+	update(t, s, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
 	if n := len(seqs(t, s, live)); n != 2 {
 		t.Errorf("%d entries, want 2", n)
 	}
@@ -430,7 +431,7 @@ func TestSQLiteGroups(t *testing.T) {
 	for i := range 9 {
 		wg.Go(func() {
 			l := sluice.LedgerID{Account: fmt.Sprint("acct_", i), Mode: sluice.Live}
-			update(t, s, l, func(given sluice.Tx) error {
+			update(t, s, l, func(given service.Tx) error {
 				largest = max(largest, 1+len(given.(*tx).group.entries))
 				return given.Record(newEntry(l))
 			})
@@ -510,7 +511,7 @@ func tryStoreFile(s *Store) (string, error) {
 	e1.ID, e2.ID = fmt.Sprintf("%s_%d", e1.ID, os.Getpid()), fmt.Sprintf("%s_%d", e2.ID, os.Getpid())
 	f := newFile(live, "file_"+e1.ID)
 	e1.File, e2.File = &sluice.FilePart{ID: f.ID}, &sluice.FilePart{ID: f.ID}
-	return f.ID, s.Update(ctx, live, func(tx sluice.Tx) error {
+	return f.ID, s.Update(ctx, live, func(tx service.Tx) error {
 		return errors.Join(tx.CreateFile(f, e1), tx.Record(e2))
 	})
 }
@@ -528,7 +529,7 @@ func checkStored(t *testing.T, open func(path string) (*Store, error), path stri
 	if len(stored)%2 != 0 || len(acknowledged) < 300 {
 		t.Errorf("%d entries of updates that record two, %d acknowledged", len(stored), len(acknowledged))
 	}
-	err = s.View(ctx, func(r sluice.Reader) error {
+	err = s.View(ctx, func(r service.Reader) error {
 		for id := range acknowledged {
 			if _, err := r.File(live, id); err != nil {
 				t.Errorf("%s was acknowledged: %v", id, err)

@@ -15,6 +15,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"sluice/internal/service"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ type Store struct {
 	inflight sync.WaitGroup
 }
 
-var _ sluice.Store = (*Store)(nil)
+var _ service.Store = (*Store)(nil)
 
 func newStore(d dialect, db, readDB *sql.DB, readers, group int, wait time.Duration, opts Options) *Store {
 	s := &Store{
@@ -190,7 +191,7 @@ func (s *Store) Close() error {
 }
 
 // View runs fn on a snapshot, which is as old as fn's first read.
-func (s *Store) View(ctx context.Context, fn func(sluice.Reader) error) error {
+func (s *Store) View(ctx context.Context, fn func(service.Reader) error) error {
 	leave, err := s.enter()
 	if err != nil {
 		return err

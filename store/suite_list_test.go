@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/audit"
+	"sluice/internal/service"
 	"sluice/ledger"
 )
 
@@ -27,7 +29,7 @@ func after(us int) time.Time { return epoch.Add(time.Duration(us) * time.Microse
 // listed is a list under a filter, and which of the suite's objects belong in it.
 type listed[T any] struct {
 	name string
-	list func(sluice.Reader, sluice.Page) (sluice.List[T], error)
+	list func(service.Reader, sluice.Page) (sluice.List[T], error)
 	has  func(T) bool
 }
 
@@ -81,34 +83,34 @@ func inSize(r sluice.Range[int64], n int64) bool {
 }
 
 func fileLists() (lists []listed[sluice.File]) {
-	singles := createdIn(func(f *sluice.FileFilter, r sluice.TimeRange) { f.Created = r })
-	filters := combined([]narrowing[sluice.FileFilter]{
-		{"purpose", func(f *sluice.FileFilter) { f.Purpose = "report" }},
-		{"purposes", func(f *sluice.FileFilter) { f.Purposes = []string{"invoice", "export", "report", "invoice"} }},
-		{"types", func(f *sluice.FileFilter) { f.Types = []string{"image/png", "text/csv"} }},
-		{"filename", func(f *sluice.FileFilter) { f.Filename = "b.pdf" }},
-		{"title", func(f *sluice.FileFilter) { f.Title = "a title" }},
-		{"type", func(f *sluice.FileFilter) { f.Type = "text/plain" }},
-		{"sha256", func(f *sluice.FileFilter) { f.SHA256 = &sluice.Digest{7} }},
-		{"size", func(f *sluice.FileFilter) { f.Size = sluice.Range[int64]{GT: ptr(int64(2)), LTE: ptr(int64(8))} }},
-		{"size from", func(f *sluice.FileFilter) {
+	singles := createdIn(func(f *service.FileFilter, r sluice.TimeRange) { f.Created = r })
+	filters := combined([]narrowing[service.FileFilter]{
+		{"purpose", func(f *service.FileFilter) { f.Purpose = "report" }},
+		{"purposes", func(f *service.FileFilter) { f.Purposes = []string{"invoice", "export", "report", "invoice"} }},
+		{"types", func(f *service.FileFilter) { f.Types = []string{"image/png", "text/csv"} }},
+		{"filename", func(f *service.FileFilter) { f.Filename = "b.pdf" }},
+		{"title", func(f *service.FileFilter) { f.Title = "a title" }},
+		{"type", func(f *service.FileFilter) { f.Type = "text/plain" }},
+		{"sha256", func(f *service.FileFilter) { f.SHA256 = &sluice.Digest{7} }},
+		{"size", func(f *service.FileFilter) { f.Size = sluice.Range[int64]{GT: ptr(int64(2)), LTE: ptr(int64(8))} }},
+		{"size from", func(f *service.FileFilter) {
 			f.Size = sluice.Range[int64]{GTE: ptr(int64(3)), LT: ptr(int64(math.MaxInt64))}
 		}},
-		{"linked", func(f *sluice.FileFilter) { f.Linked = &sluice.Resource{Type: "order", ID: "1"} }},
-		{"deleted", func(f *sluice.FileFilter) { f.Status = sluice.DeletedFiles }},
-		{"ids", func(f *sluice.FileFilter) {
+		{"linked", func(f *service.FileFilter) { f.Linked = &sluice.Resource{Type: "order", ID: "1"} }},
+		{"deleted", func(f *service.FileFilter) { f.Status = service.DeletedFiles }},
+		{"ids", func(f *service.FileFilter) {
 			f.IDs = []string{"file_1", "file_19", "file_7", "file_7", "file_15", "file_unknown", "file_foreign"}
 		}},
 		singles[0],
 	})
 	for _, n := range append(filters, singles...) {
-		var f sluice.FileFilter
+		var f service.FileFilter
 		n.set(&f)
 		lists = append(lists, listed[sluice.File]{
 			name: "files " + n.name,
-			list: func(r sluice.Reader, p sluice.Page) (sluice.List[sluice.File], error) { return r.Files(live, f, p) },
+			list: func(r service.Reader, p sluice.Page) (sluice.List[sluice.File], error) { return r.Files(live, f, p) },
 			has: func(x sluice.File) bool {
-				return x.Active() == (f.Status == sluice.ActiveFiles) && (f.Purpose == "" || x.Purpose == f.Purpose) &&
+				return x.Active() == (f.Status == service.ActiveFiles) && (f.Purpose == "" || x.Purpose == f.Purpose) &&
 					(f.Purposes == nil || slices.Contains(f.Purposes, x.Purpose)) && (f.Types == nil || slices.Contains(f.Types, x.Type)) && (f.Filename == "" || x.Filename == f.Filename) &&
 					(f.Title == "" || x.Title == f.Title) && (f.Type == "" || x.Type == f.Type) && (f.SHA256 == nil || x.SHA256 == *f.SHA256) && inSize(f.Size, x.Size) &&
 					(f.Linked == nil || slices.Contains(x.Linked, *f.Linked)) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) && within(f.Created, x.Created)
@@ -119,19 +121,19 @@ func fileLists() (lists []listed[sluice.File]) {
 }
 
 func linkLists() (lists []listed[sluice.Link]) {
-	singles := createdIn(func(f *sluice.LinkFilter, r sluice.TimeRange) { f.Created = r })
+	singles := createdIn(func(f *service.LinkFilter, r sluice.TimeRange) { f.Created = r })
 	for name, r := range timeRanges() {
-		singles = append(singles, narrowing[sluice.LinkFilter]{"expires " + name, func(f *sluice.LinkFilter) { f.Expires = r }})
+		singles = append(singles, narrowing[service.LinkFilter]{"expires " + name, func(f *service.LinkFilter) { f.Expires = r }})
 	}
-	expired := func(name string, is bool, now time.Time) narrowing[sluice.LinkFilter] {
-		return narrowing[sluice.LinkFilter]{name, func(f *sluice.LinkFilter) { f.Expired, f.Now = &is, now }}
+	expired := func(name string, is bool, now time.Time) narrowing[service.LinkFilter] {
+		return narrowing[service.LinkFilter]{name, func(f *service.LinkFilter) { f.Expired, f.Now = &is, now }}
 	}
-	over := func(name string, is bool, now time.Time) narrowing[sluice.LinkFilter] {
-		return narrowing[sluice.LinkFilter]{name, func(f *sluice.LinkFilter) { f.Over, f.Now = &is, now }}
+	over := func(name string, is bool, now time.Time) narrowing[service.LinkFilter] {
+		return narrowing[service.LinkFilter]{name, func(f *service.LinkFilter) { f.Over, f.Now = &is, now }}
 	}
-	filters := combined([]narrowing[sluice.LinkFilter]{
-		{"file", func(f *sluice.LinkFilter) { f.FileID = "file_1" }},
-		{"ids", func(f *sluice.LinkFilter) { f.IDs = []string{"link_1", "link_19", "link_7", "link_6"} }},
+	filters := combined([]narrowing[service.LinkFilter]{
+		{"file", func(f *service.LinkFilter) { f.FileID = "file_1" }},
+		{"ids", func(f *service.LinkFilter) { f.IDs = []string{"link_1", "link_19", "link_7", "link_6"} }},
 		expired("expired", true, after(9)),
 		expired("not expired", false, after(9)),
 		expired("expired later", true, epoch.Add(10*time.Hour)),
@@ -140,17 +142,17 @@ func linkLists() (lists []listed[sluice.Link]) {
 		over("not over", false, after(9)),
 		over("over later", true, epoch.Add(10*time.Hour)),
 		over("not over later", false, epoch.Add(10*time.Hour)),
-		{"revoked", func(f *sluice.LinkFilter) { f.Revoked = ptr(true) }},
-		{"not revoked", func(f *sluice.LinkFilter) { f.Revoked = ptr(false) }},
-		{"expires between", func(f *sluice.LinkFilter) { f.Expires = sluice.TimeRange{GT: ptr(after(5)), LTE: ptr(after(11))} }},
+		{"revoked", func(f *service.LinkFilter) { f.Revoked = ptr(true) }},
+		{"not revoked", func(f *service.LinkFilter) { f.Revoked = ptr(false) }},
+		{"expires between", func(f *service.LinkFilter) { f.Expires = sluice.TimeRange{GT: ptr(after(5)), LTE: ptr(after(11))} }},
 		singles[0],
 	})
 	for _, n := range append(filters, singles...) {
-		var f sluice.LinkFilter
+		var f service.LinkFilter
 		n.set(&f)
 		lists = append(lists, listed[sluice.Link]{
 			name: "links " + n.name,
-			list: func(r sluice.Reader, p sluice.Page) (sluice.List[sluice.Link], error) { return r.Links(live, f, p) },
+			list: func(r service.Reader, p sluice.Page) (sluice.List[sluice.Link], error) { return r.Links(live, f, p) },
 			has: func(x sluice.Link) bool {
 				return x.Ended != sluice.Revoked && (f.FileID == "" || x.FileID == f.FileID) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) &&
 					(f.Expired == nil || *f.Expired == x.Expired(f.Now)) && (f.Revoked == nil || *f.Revoked == !x.Revoked.IsZero()) &&
@@ -171,8 +173,8 @@ func testExpiry(t *testing.T, db database) {
 		t.Helper()
 		for from := range 30 {
 			for to := range 30 {
-				f := sluice.LinkFilter{Expires: sluice.TimeRange{GTE: ptr(after(from)), LT: ptr(after(to))}}
-				g := sluice.LinkFilter{Expired: ptr(false), Now: after(from)}
+				f := service.LinkFilter{Expires: sluice.TimeRange{GTE: ptr(after(from)), LT: ptr(after(to))}}
+				g := service.LinkFilter{Expired: ptr(false), Now: after(from)}
 				var want, good []string
 				for _, l := range links {
 					if !l.Expires.IsZero() && within(f.Expires, l.Expires) {
@@ -182,11 +184,11 @@ func testExpiry(t *testing.T, db database) {
 						good = append(good, l.ID)
 					}
 				}
-				got := read(t, s, func(r sluice.Reader) (list sluice.List[sluice.Link], err error) {
+				got := read(t, s, func(r service.Reader) (list sluice.List[sluice.Link], err error) {
 					return r.Links(live, f, sluice.Page{Limit: 100})
 				})
 				wantEqual(t, sorted(idsOf(got.Data, linkID)), sorted(want))
-				got = read(t, s, func(r sluice.Reader) (list sluice.List[sluice.Link], err error) {
+				got = read(t, s, func(r service.Reader) (list sluice.List[sluice.Link], err error) {
 					return r.Links(live, g, sluice.Page{Limit: 100})
 				})
 				wantEqual(t, sorted(idsOf(got.Data, linkID)), sorted(good))
@@ -198,26 +200,28 @@ func testExpiry(t *testing.T, db database) {
 		l.Created = after(i)
 		l.Expires = l.Created.Add(time.Duration(1+i%3) * time.Microsecond)
 		links = append(links, l)
-		update(t, s, live, func(tx sluice.Tx) error { return tx.CreateLink(l, newEntry(live)) })
+		update(t, s, live, func(tx service.Tx) error { return tx.CreateLink(l, newEntry(live)) })
 	}
 	check()
 	for _, expires := range []time.Time{after(25), {}} {
 		links[3].Expires = expires
-		update(t, s, live, func(tx sluice.Tx) error { return tx.UpdateLink(links[3], newEntry(live)) })
+		update(t, s, live, func(tx service.Tx) error { return tx.UpdateLink(links[3], newEntry(live)) })
 		check()
 	}
 	// One without an end is no reason to look further back.
-	longest := read(t, s, func(r sluice.Reader) (int64, error) { return r.(*reader).longest(live) })
+	longest := read(t, s, func(r service.Reader) (int64, error) { return r.(*reader).longest(live) })
 	if want := after(25).Sub(links[3].Created).Microseconds(); longest != want {
 		t.Errorf("the longest lifetime is %d µs, want %d", longest, want)
 	}
 }
 
 func entryLists() (lists []listed[sluice.Entry]) {
-	add := func(name string, f sluice.EntryFilter) {
+	add := func(name string, f service.EntryFilter) {
 		lists = append(lists, listed[sluice.Entry]{
 			name: "entries " + name,
-			list: func(r sluice.Reader, p sluice.Page) (sluice.List[sluice.Entry], error) { return r.Entries(other, f, p) },
+			list: func(r service.Reader, p sluice.Page) (sluice.List[sluice.Entry], error) {
+				return r.Entries(other, f, p)
+			},
 			has: func(x sluice.Entry) bool {
 				return (f.FileID == "" || x.File != nil && x.File.ID == f.FileID) && (f.LinkID == "" || x.Link != nil && x.Link.ID == f.LinkID) &&
 					(f.KeyID == "" || x.KeyID() == f.KeyID) && (f.Action == "" || x.Action == f.Action) && (f.Outcome == "" || x.Outcome == f.Outcome) &&
@@ -225,23 +229,23 @@ func entryLists() (lists []listed[sluice.Entry]) {
 			},
 		})
 	}
-	add("all", sluice.EntryFilter{})
-	add("file", sluice.EntryFilter{FileID: "file_1"})
-	add("link", sluice.EntryFilter{LinkID: "link_1"})
-	add("key", sluice.EntryFilter{KeyID: "key_1"})
-	add("action", sluice.EntryFilter{Action: "b"})
-	add("outcome", sluice.EntryFilter{Outcome: sluice.Refused})
-	add("request", sluice.EntryFilter{RequestID: "req_1"})
-	add("ids", sluice.EntryFilter{IDs: []string{"aud_1", "aud_19", "aud_7"}})
+	add("all", service.EntryFilter{})
+	add("file", service.EntryFilter{FileID: "file_1"})
+	add("link", service.EntryFilter{LinkID: "link_1"})
+	add("key", service.EntryFilter{KeyID: "key_1"})
+	add("action", service.EntryFilter{Action: "b"})
+	add("outcome", service.EntryFilter{Outcome: sluice.Refused})
+	add("request", service.EntryFilter{RequestID: "req_1"})
+	add("ids", service.EntryFilter{IDs: []string{"aud_1", "aud_19", "aud_7"}})
 	for name, r := range timeRanges() {
-		add("created "+name, sluice.EntryFilter{Created: r})
+		add("created "+name, service.EntryFilter{Created: r})
 	}
-	add("everything", sluice.EntryFilter{FileID: "file_1", LinkID: "link_1", KeyID: "key_1", Action: "b", Outcome: sluice.Refused, RequestID: "req_1", IDs: []string{"aud_1", "aud_2"}, Created: timeRanges()["gte"]})
+	add("everything", service.EntryFilter{FileID: "file_1", LinkID: "link_1", KeyID: "key_1", Action: "b", Outcome: sluice.Refused, RequestID: "req_1", IDs: []string{"aud_1", "aud_2"}, Created: timeRanges()["gte"]})
 	return lists
 }
 
 func keyLists() []listed[sluice.Key] {
-	list := func(r sluice.Reader, p sluice.Page) (sluice.List[sluice.Key], error) { return r.Keys(live, p) }
+	list := func(r service.Reader, p sluice.Page) (sluice.List[sluice.Key], error) { return r.Keys(live, p) }
 	return []listed[sluice.Key]{{"keys", list, func(sluice.Key) bool { return true }}}
 }
 
@@ -311,21 +315,21 @@ func newObjects(n int) (o objects) {
 	return o
 }
 
-func (o objects) store(t *testing.T, s sluice.Store) {
+func (o objects) store(t *testing.T, s service.Store) {
 	t.Helper()
-	update(t, s, live, func(tx sluice.Tx) (err error) {
+	update(t, s, live, func(tx service.Tx) (err error) {
 		for i := range o.files {
 			err = errors.Join(err, tx.CreateFile(o.files[i], newEntry(live)), tx.CreateLink(o.links[i], newEntry(live)), tx.CreateKey(o.keys[i], newEntry(live)))
 		}
 		return err
 	})
-	update(t, s, other, func(tx sluice.Tx) (err error) {
+	update(t, s, other, func(tx service.Tx) (err error) {
 		for _, e := range o.entries {
 			err = errors.Join(err, tx.Record(e))
 		}
 		return err
 	})
-	update(t, s, test, func(tx sluice.Tx) error { // seen by no list of live or other
+	update(t, s, test, func(tx service.Tx) error { // seen by no list of live or other
 		return errors.Join(
 			tx.CreateFile(newFile(test, "file_foreign"), newEntry(test)), tx.CreateKey(newKey(test, "key_foreign"), newEntry(test)),
 			tx.CreateLink(newLink(test, "link_foreign", "file_1"), newEntry(test)),
@@ -367,7 +371,7 @@ func testIndexedEntries(t *testing.T, db database) {
 	}
 	for i, n := 0, 0; i < len(all); n++ {
 		size := min([]int{1, 3, 70, 300}[n%4], len(all)-i)
-		update(t, stores[n/3%2], other, func(tx sluice.Tx) (err error) {
+		update(t, stores[n/3%2], other, func(tx service.Tx) (err error) {
 			for _, e := range all[i : i+size] {
 				err = errors.Join(err, tx.Record(e))
 			}
@@ -407,13 +411,13 @@ func testIndexedEntries(t *testing.T, db database) {
 	}
 }
 
-func checkList[T any](t *testing.T, s sluice.Store, c listed[T], all []T, id func(T) string, newer func(a, b T) int) {
+func checkList[T any](t *testing.T, s service.Store, c listed[T], all []T, id func(T) string, newer func(a, b T) int) {
 	t.Helper()
 	belong := slices.SortedFunc(slices.Values(all), newer)
 	belong = slices.DeleteFunc(belong, func(x T) bool { return !c.has(x) })
 	check := func(p sluice.Page, want []T, more bool) {
 		t.Helper()
-		got := read(t, s, func(r sluice.Reader) (sluice.List[T], error) { return c.list(r, p) })
+		got := read(t, s, func(r service.Reader) (sluice.List[T], error) { return c.list(r, p) })
 		if g, w := idsOf(got.Data, id), idsOf(want, id); !slices.Equal(g, w) || got.More != more {
 			t.Errorf("%s, page %+v: %v, more %v\nwant %v, more %v", c.name, p, g, got.More, w, more)
 		}
@@ -443,14 +447,14 @@ func idsOf[T any](list []T, id func(T) string) (ids []string) {
 
 // walk reads a list page by page, none larger than largest, newest first or
 // with up oldest first, and gives it in the order of the walk.
-func walk[T any](t *testing.T, s sluice.Store, c listed[T], id func(T) string, largest int, up bool, from string) (all []T) {
+func walk[T any](t *testing.T, s service.Store, c listed[T], id func(T) string, largest int, up bool, from string) (all []T) {
 	p := sluice.Page{Limit: 1 + rand.IntN(largest), After: from}
 	if up {
 		p.Before, p.After = p.After, ""
 	}
 	for {
 		var list sluice.List[T]
-		err := s.View(ctx, func(r sluice.Reader) (err error) {
+		err := s.View(ctx, func(r service.Reader) (err error) {
 			list, err = c.list(r, p)
 			return err
 		})
@@ -493,10 +497,10 @@ func testMovingLists(t *testing.T, db database) {
 			f, l := newFile(live, name), newLink(live, name, "file_1")
 			f.Created, f.Purpose, l.Created = after(rand.IntN(12)), "report", after(rand.IntN(12))
 			l.Expires = l.Created.Add(time.Duration(rand.IntN(6)+1) * time.Microsecond)
-			update(t, s, live, func(tx sluice.Tx) error {
+			update(t, s, live, func(tx service.Tx) error {
 				return errors.Join(tx.CreateFile(f, newEntry(live)), tx.CreateLink(l, newEntry(live)))
 			})
-			update(t, s, live, func(tx sluice.Tx) error {
+			update(t, s, live, func(tx service.Tx) error {
 				l.Revoked, l.Ended = epoch, sluice.Revoked
 				return errors.Join(tx.DeleteFile(name, epoch, newEntry(live)), tx.UpdateLink(l, newEntry(live)))
 			})
@@ -514,7 +518,7 @@ func testMovingLists(t *testing.T, db database) {
 	wg.Wait()
 }
 
-func checkWalk[T any](t *testing.T, s sluice.Store, c listed[T], all []T, id func(T) string, newer func(a, b T) int) {
+func checkWalk[T any](t *testing.T, s service.Store, c listed[T], all []T, id func(T) string, newer func(a, b T) int) {
 	t.Helper()
 	belong := slices.SortedFunc(slices.Values(all), newer)
 	oldest := belong[len(belong)-1]
@@ -543,18 +547,18 @@ func checkWalk[T any](t *testing.T, s sluice.Store, c listed[T], all []T, id fun
 func testCursors(t *testing.T, db database) {
 	s := openStore(t, db)
 	newObjects(8).store(t, s)
-	lists := map[string]func(r sluice.Reader, p sluice.Page) error{
-		"file": func(r sluice.Reader, p sluice.Page) error {
-			_, err := r.Files(live, sluice.FileFilter{}, p)
+	lists := map[string]func(r service.Reader, p sluice.Page) error{
+		"file": func(r service.Reader, p sluice.Page) error {
+			_, err := r.Files(live, service.FileFilter{}, p)
 			return err
 		},
-		"link": func(r sluice.Reader, p sluice.Page) error {
-			_, err := r.Links(live, sluice.LinkFilter{}, p)
+		"link": func(r service.Reader, p sluice.Page) error {
+			_, err := r.Links(live, service.LinkFilter{}, p)
 			return err
 		},
-		"key": func(r sluice.Reader, p sluice.Page) error { _, err := r.Keys(live, p); return err },
-		"aud": func(r sluice.Reader, p sluice.Page) error {
-			_, err := r.Entries(other, sluice.EntryFilter{}, p)
+		"key": func(r service.Reader, p sluice.Page) error { _, err := r.Keys(live, p); return err },
+		"aud": func(r service.Reader, p sluice.Page) error {
+			_, err := r.Entries(other, service.EntryFilter{}, p)
 			return err
 		},
 	}
@@ -575,7 +579,7 @@ func testCursors(t *testing.T, db database) {
 			{sluice.Page{Limit: 1, Before: prefix + "_foreign"}, "ending_before"},
 			{sluice.Page{Limit: 1, After: prefix + "_1", Before: prefix + "_2"}, "ending_before"},
 		} {
-			err := s.View(ctx, func(r sluice.Reader) error { return list(r, test.page) })
+			err := s.View(ctx, func(r service.Reader) error { return list(r, test.page) })
 			var e *sluice.Error
 			switch {
 			case test.param == "" && err != nil:
@@ -611,26 +615,26 @@ func testTexts(t *testing.T, db database) {
 		link.Metadata = sluice.Metadata{"k": text}
 		e := newEntry(l)
 		e.ID = fmt.Sprint("aud_", text)
-		update(t, s, l, func(tx sluice.Tx) error {
+		update(t, s, l, func(tx service.Tx) error {
 			return errors.Join(tx.CreateAccount(account, newEntry(l)), tx.CreateKey(k, newEntry(l)), tx.CreateFile(f, newEntry(l)), tx.CreateLink(link, newEntry(l)), tx.Record(e))
 		})
 		e.Seq = 4
-		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Key, error) { return r.Key(l, k.ID) }), k)
-		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Key, error) { return r.KeyByHash(k.Hash) }), k)
-		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.File, error) { return r.File(l, f.ID) }), f)
-		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Entry, error) { return r.Entry(l, e.ID) }), e)
+		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Key, error) { return r.Key(l, k.ID) }), k)
+		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Key, error) { return r.KeyByHash(k.Hash) }), k)
+		wantEqual(t, read(t, s, func(r service.Reader) (sluice.File, error) { return r.File(l, f.ID) }), f)
+		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Entry, error) { return r.Entry(l, e.ID) }), e)
 		wantLinks(t, s, link)
 		page := sluice.Page{Limit: 10}
-		files := read(t, s, func(r sluice.Reader) (sluice.List[sluice.File], error) {
-			return r.Files(l, sluice.FileFilter{Purpose: text, IDs: []string{f.ID}}, page)
+		files := read(t, s, func(r service.Reader) (sluice.List[sluice.File], error) {
+			return r.Files(l, service.FileFilter{Purpose: text, IDs: []string{f.ID}}, page)
 		})
-		links := read(t, s, func(r sluice.Reader) (sluice.List[sluice.Link], error) {
-			return r.Links(l, sluice.LinkFilter{FileID: f.ID, IDs: []string{link.ID}}, page)
+		links := read(t, s, func(r service.Reader) (sluice.List[sluice.Link], error) {
+			return r.Links(l, service.LinkFilter{FileID: f.ID, IDs: []string{link.ID}}, page)
 		})
 		wantEqual(t, files.Data, []sluice.File{f})
 		wantEqual(t, links.Data, []sluice.Link{link})
 	}
-	if n := len(read(t, s, sluice.Reader.Accounts)); n != len(hostile) {
+	if n := len(read(t, s, service.Reader.Accounts)); n != len(hostile) {
 		t.Errorf("%d accounts, want %d", n, len(hostile))
 	}
 }
@@ -646,14 +650,14 @@ func testMoments(t *testing.T, db database) {
 		f, l, k := newFile(live, fmt.Sprint("file_", i)), newLink(live, fmt.Sprint("link_", i), "file_1"), newKey(live, fmt.Sprint("key_", i))
 		f.Deleted, l.Expires, l.Revoked, l.Redeemed, k.Expires, k.Revoked = moment, moment, moment, moment, moment, moment
 		k.MaxLinkLifetime = []time.Duration{0, time.Nanosecond, sluice.Forever}[i%3]
-		update(t, s, live, func(tx sluice.Tx) error {
+		update(t, s, live, func(tx service.Tx) error {
 			return errors.Join(tx.CreateFile(f, newEntry(live)), tx.CreateLink(l, newEntry(live)), tx.CreateKey(k, newEntry(live)))
 		})
 		f.Deleted, l.Expires, l.Revoked, l.Redeemed, k.Expires, k.Revoked = want, want, want, want, want, want
-		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.File, error) { return r.File(live, f.ID) }), f)
-		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Key, error) { return r.Key(live, k.ID) }), k)
+		wantEqual(t, read(t, s, func(r service.Reader) (sluice.File, error) { return r.File(live, f.ID) }), f)
+		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Key, error) { return r.Key(live, k.ID) }), k)
 		wantLinks(t, s, l)
-		got := read(t, s, func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, l.ID) })
+		got := read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(live, l.ID) })
 		if got.Expires.Location() != time.UTC || got.Created.Location() != time.UTC {
 			t.Errorf("a moment came back in %v", got.Expires.Location())
 		}
@@ -673,15 +677,15 @@ func testEntries(t *testing.T, db database) {
 			e.Link = &sluice.LinkPart{ID: "link_1", Reason: text, Expires: epoch, Metadata: sluice.Metadata{"k": text}}
 			e.Key, e.Outcome, e.Refusal = &sluice.KeyPart{ID: "key_1", Name: text}, sluice.Refused, sluice.Expired
 		}
-		update(t, s, live, func(tx sluice.Tx) error { return tx.Record(e) })
+		update(t, s, live, func(tx service.Tx) error { return tx.Record(e) })
 		e.Seq = int64(i)
 		want = append([]sluice.Entry{e}, want...)
-		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Entry, error) { return r.Entry(live, e.ID) }), e)
+		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Entry, error) { return r.Entry(live, e.ID) }), e)
 	}
-	wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.List[sluice.Entry], error) {
-		return r.Entries(live, sluice.EntryFilter{}, sluice.Page{Limit: 100})
+	wantEqual(t, read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
+		return r.Entries(live, service.EntryFilter{}, sluice.Page{Limit: 100})
 	}).Data, want)
-	rows := read(t, s, func(r sluice.Reader) ([]sluice.SealedEntry, error) { return r.Leaves(live, 0, 100) })
+	rows := read(t, s, func(r service.Reader) ([]audit.SealedEntry, error) { return r.Leaves(live, 0, 100) })
 	salts := map[string]bool{}
 	for i, row := range rows {
 		if !ledger.IsCanonical(row.Leaf) || strings.Contains(string(row.Leaf), "203.0.113.7") {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/ledger"
 )
 
@@ -108,7 +109,7 @@ func openStore(t *testing.T, db database) *Store {
 	return s
 }
 
-func update(t *testing.T, s sluice.Store, l sluice.LedgerID, fn func(sluice.Tx) error) {
+func update(t *testing.T, s service.Store, l sluice.LedgerID, fn func(service.Tx) error) {
 	t.Helper()
 	if err := s.Update(ctx, l, fn); err != nil {
 		t.Fatal(err)
@@ -116,9 +117,9 @@ func update(t *testing.T, s sluice.Store, l sluice.LedgerID, fn func(sluice.Tx) 
 }
 
 // read gives what a Reader's method gives in a View.
-func read[T any](t *testing.T, s sluice.Store, fn func(sluice.Reader) (T, error)) (v T) {
+func read[T any](t *testing.T, s service.Store, fn func(service.Reader) (T, error)) (v T) {
 	t.Helper()
-	err := s.View(ctx, func(r sluice.Reader) (err error) {
+	err := s.View(ctx, func(r service.Reader) (err error) {
 		v, err = fn(r)
 		return err
 	})
@@ -166,13 +167,13 @@ func newKey(l sluice.LedgerID, id string) sluice.Key {
 
 // seqs checks that the entries of a ledger are numbered 0, 1, 2, … and gives
 // their ids in that order.
-func seqs(t *testing.T, s sluice.Store, l sluice.LedgerID) (ids []string) {
+func seqs(t *testing.T, s service.Store, l sluice.LedgerID) (ids []string) {
 	t.Helper()
 	bySeq := map[int64]string{}
 	page := sluice.Page{Limit: sluice.MaxPageSize}
 	for {
-		list := read(t, s, func(r sluice.Reader) (sluice.List[sluice.Entry], error) {
-			return r.Entries(l, sluice.EntryFilter{}, page)
+		list := read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
+			return r.Entries(l, service.EntryFilter{}, page)
 		})
 		for _, e := range list.Data {
 			bySeq[e.Seq] = e.ID
@@ -193,7 +194,7 @@ func seqs(t *testing.T, s sluice.Store, l sluice.LedgerID) (ids []string) {
 }
 
 // changes makes one of every change, and errors of which each is the first.
-func changes(tx sluice.Tx) error {
+func changes(tx service.Tx) error {
 	return errors.Join(
 		tx.CreateAccount(sluice.Account{ID: "acct_1", Name: "first", Created: epoch}, newEntry(live)),
 		tx.AddSigningKey("0a0b0c0d", epoch, newEntry(live)),
@@ -209,9 +210,9 @@ func changes(tx sluice.Tx) error {
 }
 
 // wantNothing checks that no change of changes was applied.
-func wantNothing(t *testing.T, s sluice.Store) {
+func wantNothing(t *testing.T, s service.Store) {
 	t.Helper()
-	err := s.View(ctx, func(r sluice.Reader) error {
+	err := s.View(ctx, func(r service.Reader) error {
 		accounts, err1 := r.Accounts()
 		keys, err2 := r.SigningKeys()
 		if len(accounts)+len(keys) > 0 || err1 != nil || err2 != nil {
@@ -236,7 +237,7 @@ func wantNothing(t *testing.T, s sluice.Store) {
 func testError(t *testing.T, db database) {
 	s := openStore(t, db)
 	failure := errors.New("failure")
-	err := s.Update(ctx, live, func(tx sluice.Tx) error {
+	err := s.Update(ctx, live, func(tx service.Tx) error {
 		if err := changes(tx); err != nil {
 			return err
 		}
@@ -261,7 +262,7 @@ func testPanic(t *testing.T, db database) {
 					t.Errorf("recovered %v, want %v", got, value)
 				}
 			}()
-			s.Update(ctx, live, func(tx sluice.Tx) error {
+			s.Update(ctx, live, func(tx service.Tx) error {
 				if err := changes(tx); err != nil {
 					t.Error(err)
 				}
@@ -274,11 +275,11 @@ func testPanic(t *testing.T, db database) {
 }
 
 // busy keeps s from beginning anything else until the function it gives is called.
-func busy(t *testing.T, s sluice.Store) (release func()) {
+func busy(t *testing.T, s service.Store) (release func()) {
 	t.Helper()
 	begun, free, done := make(chan bool), make(chan bool), make(chan error)
 	go func() {
-		done <- s.Update(ctx, live, func(sluice.Tx) error {
+		done <- s.Update(ctx, live, func(service.Tx) error {
 			close(begun)
 			<-free
 			return nil
@@ -295,7 +296,7 @@ func busy(t *testing.T, s sluice.Store) (release func()) {
 
 func testCancelled(t *testing.T, db database) {
 	s := openStore(t, db)
-	never := func(sluice.Tx) error {
+	never := func(service.Tx) error {
 		t.Error("a cancelled update was run")
 		return nil
 	}
@@ -304,7 +305,7 @@ func testCancelled(t *testing.T, db database) {
 	if err := s.Update(cancelled, live, never); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
-	if err := s.View(cancelled, func(sluice.Reader) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := s.View(cancelled, func(service.Reader) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("view: got %v, want %v", err, context.Canceled)
 	}
 	release := busy(t, s)
@@ -322,13 +323,13 @@ func testCancelled(t *testing.T, db database) {
 
 // cancelNeighbour ends the context of an update while another, usually of the same
 // group and before it, runs. Which of the two comes first is the machine's choice.
-func cancelNeighbour(t *testing.T, s sluice.Store) {
+func cancelNeighbour(t *testing.T, s service.Store) {
 	release := busy(t, s)
 	stoppable, cancel := context.WithCancel(ctx)
 	defer cancel()
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() {
-		first <- s.Update(ctx, live, func(sluice.Tx) error {
+		first <- s.Update(ctx, live, func(service.Tx) error {
 			cancel()
 			return nil
 		})
@@ -336,7 +337,7 @@ func cancelNeighbour(t *testing.T, s sluice.Store) {
 	time.Sleep(2 * time.Millisecond)
 	ran := false
 	go func() {
-		second <- s.Update(stoppable, live, func(sluice.Tx) error {
+		second <- s.Update(stoppable, live, func(service.Tx) error {
 			if stoppable.Err() != nil {
 				t.Error("a cancelled update was run")
 			}
@@ -361,7 +362,7 @@ func testPrompt(t *testing.T, db database) {
 	release := busy(t, s)
 	began, free, first := make(chan bool), make(chan bool), make(chan error, 1)
 	go func() {
-		first <- s.Update(ctx, live, func(sluice.Tx) error {
+		first <- s.Update(ctx, live, func(service.Tx) error {
 			close(began)
 			<-free
 			return nil
@@ -371,7 +372,7 @@ func testPrompt(t *testing.T, db database) {
 	stoppable, cancel := context.WithCancel(ctx)
 	second := make(chan error, 2)
 	go func() {
-		second <- s.Update(stoppable, live, func(sluice.Tx) error {
+		second <- s.Update(stoppable, live, func(service.Tx) error {
 			t.Error("a cancelled update was run")
 			return nil
 		})
@@ -400,7 +401,7 @@ func testPrompt(t *testing.T, db database) {
 func testBegun(t *testing.T, db database) {
 	s := openStore(t, db)
 	stoppable, cancel := context.WithCancel(ctx)
-	err := s.Update(stoppable, live, func(tx sluice.Tx) error {
+	err := s.Update(stoppable, live, func(tx service.Tx) error {
 		cancel()
 		return changes(tx)
 	})
@@ -414,20 +415,20 @@ func testBegun(t *testing.T, db database) {
 
 func testSwallowed(t *testing.T, db database) {
 	s := openStore(t, db)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)) })
-	for name, fail := range map[string]func(tx sluice.Tx) error{
-		"the database refuses the object": func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error { return tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)) })
+	for name, fail := range map[string]func(tx service.Tx) error{
+		"the database refuses the object": func(tx service.Tx) error {
 			return errors.Join(tx.CreateFile(newFile(live, "file_1"), newEntry(live)), tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)))
 		},
-		"the entry is of another ledger":  func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, "file_1"), newEntry(other)) },
-		"the object is of another ledger": func(tx sluice.Tx) error { return tx.CreateFile(newFile(other, "file_1"), newEntry(live)) },
-		"the entry is too large": func(tx sluice.Tx) error {
+		"the entry is of another ledger":  func(tx service.Tx) error { return tx.CreateFile(newFile(live, "file_1"), newEntry(other)) },
+		"the object is of another ledger": func(tx service.Tx) error { return tx.CreateFile(newFile(other, "file_1"), newEntry(live)) },
+		"the entry is too large": func(tx service.Tx) error {
 			e := newEntry(live)
 			e.Actor.Name = strings.Repeat("x", ledger.MaxLeaf)
 			return tx.CreateFile(newFile(live, "file_1"), e)
 		},
 	} {
-		err := s.Update(ctx, live, func(tx sluice.Tx) error {
+		err := s.Update(ctx, live, func(tx service.Tx) error {
 			// A link is refused when it is written, with those of other Updates.
 			later := name == "the database refuses the object"
 			if err := fail(tx); err == nil && !later {
@@ -441,7 +442,7 @@ func testSwallowed(t *testing.T, db database) {
 		if err == nil {
 			t.Errorf("%s: the update succeeded", name)
 		}
-		err = s.View(ctx, func(r sluice.Reader) error {
+		err = s.View(ctx, func(r service.Reader) error {
 			_, err := r.File(live, "file_1")
 			return err
 		})
@@ -454,16 +455,16 @@ func testSwallowed(t *testing.T, db database) {
 
 func testEnded(t *testing.T, db database) {
 	s := openStore(t, db)
-	var tx sluice.Tx
-	update(t, s, live, func(given sluice.Tx) error {
+	var tx service.Tx
+	update(t, s, live, func(given service.Tx) error {
 		tx = given
 		return nil
 	})
 	if err := tx.Record(newEntry(live)); err == nil {
 		t.Error("an ended transaction records")
 	}
-	var r sluice.Reader
-	s.View(ctx, func(given sluice.Reader) error {
+	var r service.Reader
+	s.View(ctx, func(given service.Reader) error {
 		r = given
 		return nil
 	})
@@ -485,13 +486,13 @@ func testReopen(t *testing.T, db database) {
 	s = openStore(t, db)
 	wantEqual(t, seqs(t, s, live), want)
 	e := newEntry(live)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.Record(e) })
+	update(t, s, live, func(tx service.Tx) error { return tx.Record(e) })
 	wantEqual(t, seqs(t, s, live), append(want, e.ID))
 }
 
 func testNeighbours(t *testing.T, db database) {
 	s := openStore(t, db)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateLink(newLink(live, "link_1", "file_0"), newEntry(live)) })
+	update(t, s, live, func(tx service.Tx) error { return tx.CreateLink(newLink(live, "link_1", "file_0"), newEntry(live)) })
 	release := busy(t, s)
 	const n = 60
 	var downloads [n]int64 // as each saw them
@@ -527,7 +528,7 @@ func testNeighbours(t *testing.T, db database) {
 			if i%5 == 4 {
 				its = stoppable
 			}
-			err = s.Update(its, live, func(tx sluice.Tx) error {
+			err = s.Update(its, live, func(tx service.Tx) error {
 				if err := errors.Join(tx.CreateFile(file, newEntry(live)), tx.Redeemed("link_1", epoch, newEntry(live))); err != nil {
 					return err
 				}
@@ -565,8 +566,8 @@ func testNeighbours(t *testing.T, db database) {
 			t.Errorf("no good update saw %d downloads: they saw %v", i+1, downloads)
 		}
 	}
-	list := read(t, s, func(r sluice.Reader) (sluice.List[sluice.File], error) {
-		return r.Files(live, sluice.FileFilter{}, sluice.Page{Limit: sluice.MaxPageSize})
+	list := read(t, s, func(r service.Reader) (sluice.List[sluice.File], error) {
+		return r.Files(live, service.FileFilter{}, sluice.Page{Limit: sluice.MaxPageSize})
 	})
 	var got []string
 	for _, f := range list.Data {
@@ -576,7 +577,7 @@ func testNeighbours(t *testing.T, db database) {
 	if ids := seqs(t, s, live); len(ids) != 1+2*len(want) {
 		t.Errorf("%d entries, want %d", len(ids), 1+2*len(want))
 	}
-	if l := read(t, s, func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, "link_1") }); l.Downloads != int64(len(want)) {
+	if l := read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(live, "link_1") }); l.Downloads != int64(len(want)) {
 		t.Errorf("%d downloads, want %d", l.Downloads, len(want))
 	}
 }
@@ -593,7 +594,7 @@ func testSeq(t *testing.T, db database) {
 			for range 12 {
 				l := ledgers[rand.IntN(len(ledgers))]
 				n, bad := 1+rand.Int64N(3), rand.IntN(3) == 0
-				err := s.Update(ctx, l, func(tx sluice.Tx) error {
+				err := s.Update(ctx, l, func(tx service.Tx) error {
 					for range n {
 						if err := tx.Record(newEntry(l)); err != nil {
 							return err
@@ -625,7 +626,7 @@ func testSeq(t *testing.T, db database) {
 func testDecisions(t *testing.T, db database) {
 	stores := []*Store{openStore(t, db), openStore(t, db)}
 	const links = 10
-	update(t, stores[0], live, func(tx sluice.Tx) error {
+	update(t, stores[0], live, func(tx service.Tx) error {
 		for i := range links {
 			if err := tx.CreateLink(newLink(live, fmt.Sprint("link_", i), "file_1"), newEntry(live)); err != nil {
 				return err
@@ -638,8 +639,8 @@ func testDecisions(t *testing.T, db database) {
 		e.Action, e.Link = a, &sluice.LinkPart{ID: link}
 		return e
 	}
-	redeem := func(id string) func(tx sluice.Tx) error {
-		return func(tx sluice.Tx) error {
+	redeem := func(id string) func(tx service.Tx) error {
+		return func(tx service.Tx) error {
 			l, err := tx.Link(live, id)
 			if err != nil {
 				return err
@@ -650,8 +651,8 @@ func testDecisions(t *testing.T, db database) {
 			return tx.Redeemed(id, epoch, entryOf(sluice.LinkRedeemed, id))
 		}
 	}
-	revoke := func(id string) func(tx sluice.Tx) error {
-		return func(tx sluice.Tx) error {
+	revoke := func(id string) func(tx service.Tx) error {
+		return func(tx service.Tx) error {
 			l, err := tx.Link(live, id)
 			if err != nil {
 				return err
@@ -678,7 +679,7 @@ func testDecisions(t *testing.T, db database) {
 	ended := map[string]bool{}
 	redeemed := map[string]int64{}
 	for _, id := range seqs(t, stores[0], live) {
-		e := read(t, stores[0], func(r sluice.Reader) (sluice.Entry, error) { return r.Entry(live, id) })
+		e := read(t, stores[0], func(r service.Reader) (sluice.Entry, error) { return r.Entry(live, id) })
 		switch {
 		case e.Action == sluice.LinkEnded:
 			ended[e.Link.ID] = true
@@ -693,7 +694,7 @@ func testDecisions(t *testing.T, db database) {
 	}
 	for i := range links {
 		id := fmt.Sprint("link_", i)
-		l := read(t, stores[1], func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, id) })
+		l := read(t, stores[1], func(r service.Reader) (sluice.Link, error) { return r.Link(live, id) })
 		if !ended[id] || l.Downloads != redeemed[id] {
 			t.Errorf("%s: ended %v, %d downloads, %d entries tell of one", id, ended[id], l.Downloads, redeemed[id])
 		}
@@ -703,12 +704,12 @@ func testDecisions(t *testing.T, db database) {
 // testTwo has two processes change what the other has read, in turn.
 func testTwo(t *testing.T, db database) {
 	stores := []*Store{openStore(t, db), openStore(t, db)}
-	update(t, stores[0], live, func(tx sluice.Tx) error {
+	update(t, stores[0], live, func(tx service.Tx) error {
 		return errors.Join(tx.CreateFile(newFile(live, "file_1"), newEntry(live)), tx.CreateKey(newKey(live, "key_1"), newEntry(live)),
 			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)))
 	})
 	for i := range int64(20) {
-		update(t, stores[i%2], live, func(tx sluice.Tx) error {
+		update(t, stores[i%2], live, func(tx service.Tx) error {
 			size, err := tx.Size(live)
 			if want := 3 + 4*i; err != nil || size != want {
 				t.Errorf("%d entries, %v, want %d", size, err, want)
@@ -728,7 +729,7 @@ func testTwo(t *testing.T, db database) {
 			l.Reason, f.Title, k.Name = fmt.Sprint(i+1), fmt.Sprint(i+1), fmt.Sprint(i+1)
 			return errors.Join(tx.UpdateLink(l, newEntry(live)), tx.UpdateFile(f, newEntry(live)), tx.UpdateKey(k, newEntry(live)))
 		})
-		update(t, stores[i%2], live, func(tx sluice.Tx) error { return tx.Redeemed("link_1", epoch, newEntry(live)) })
+		update(t, stores[i%2], live, func(tx service.Tx) error { return tx.Redeemed("link_1", epoch, newEntry(live)) })
 	}
 }
 
@@ -739,7 +740,7 @@ func testOverlap(t *testing.T, db database) {
 	for g := range 8 {
 		wg.Go(func() {
 			for range 5 {
-				err := stores[g%2].Update(ctx, live, func(tx sluice.Tx) error {
+				err := stores[g%2].Update(ctx, live, func(tx service.Tx) error {
 					if n := inside.Add(1); n != 1 {
 						t.Errorf("%d updates of one ledger at once", n)
 					}
@@ -761,7 +762,7 @@ func testOverlap(t *testing.T, db database) {
 func testOwnChanges(t *testing.T, db database) {
 	stores := []*Store{openStore(t, db), openStore(t, db)}
 	s := stores[0]
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateKey(newKey(live, "key_1"), newEntry(live)),
 			tx.CreateFile(newFile(live, "file_1"), newEntry(live)), tx.CreateFile(newFile(live, "file_2"), newEntry(live)),
@@ -769,8 +770,8 @@ func testOwnChanges(t *testing.T, db database) {
 		)
 	})
 	made := newLink(live, "link_3", "file_2")
-	read3 := func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, "link_3") }
-	update(t, s, live, func(tx sluice.Tx) error {
+	read3 := func(r service.Reader) (sluice.Link, error) { return r.Link(live, "link_3") }
+	update(t, s, live, func(tx service.Tx) error {
 		err1 := tx.CreateLink(made, newEntry(live))
 		before, err2 := read3(tx)
 		wantEqual(t, before, made)
@@ -786,7 +787,7 @@ func testOwnChanges(t *testing.T, db database) {
 		File1, File2 sluice.File
 		Link1, Link2 sluice.Link
 	}
-	look := func(r sluice.Reader) (o objects, err error) {
+	look := func(r service.Reader) (o objects, err error) {
 		var errs [5]error
 		o.Key, errs[0] = r.Key(live, "key_1")
 		o.File1, errs[1] = r.File(live, "file_1")
@@ -799,19 +800,19 @@ func testOwnChanges(t *testing.T, db database) {
 	changed := newLink(live, "link_1", "file_1")
 	changed.Reason = "why"
 	for i, step := range []struct {
-		change func(sluice.Tx) error
+		change func(service.Tx) error
 		want   func()
 	}{
-		{func(tx sluice.Tx) error { return tx.Redeemed("link_1", epoch, newEntry(live)) }, func() { want.Link1.Downloads, want.Link1.Redeemed = 1, epoch }},
-		{func(tx sluice.Tx) error { return tx.UpdateLink(changed, newEntry(live)) }, func() { want.Link1.Reason = "why" }},
-		{func(tx sluice.Tx) error { return tx.DeleteFile("file_1", epoch, newEntry(live)) }, func() {
+		{func(tx service.Tx) error { return tx.Redeemed("link_1", epoch, newEntry(live)) }, func() { want.Link1.Downloads, want.Link1.Redeemed = 1, epoch }},
+		{func(tx service.Tx) error { return tx.UpdateLink(changed, newEntry(live)) }, func() { want.Link1.Reason = "why" }},
+		{func(tx service.Tx) error { return tx.DeleteFile("file_1", epoch, newEntry(live)) }, func() {
 			want.File1.Deleted, want.Link1.Revoked, want.Link1.Ended = epoch, epoch, sluice.FileDeleted
 		}},
-		{func(tx sluice.Tx) error { return tx.RevokeKey("key_1", epoch, newEntry(live)) }, func() {
+		{func(tx service.Tx) error { return tx.RevokeKey("key_1", epoch, newEntry(live)) }, func() {
 			want.Key.Revoked, want.Link2.Revoked, want.Link2.Ended = epoch, epoch, sluice.KeyRevoked
 		}},
 	} {
-		update(t, stores[i%2], live, func(tx sluice.Tx) error {
+		update(t, stores[i%2], live, func(tx service.Tx) error {
 			before, err1 := look(tx)
 			wantEqual(t, before, want)
 			err2 := step.change(tx)
@@ -830,7 +831,7 @@ func testOwnChanges(t *testing.T, db database) {
 // rightly or not, while one of them changes it.
 func testForeseen(t *testing.T, db database) {
 	s := openStore(t, db)
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateFile(newFile(live, "file_1"), newEntry(live)),
 			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)), tx.CreateLink(newLink(live, "link_2", "file_none"), newEntry(live)),
@@ -841,7 +842,7 @@ func testForeseen(t *testing.T, db database) {
 	for _, link := range []string{"link_1", "link_1", "link_2", "link_none", "", "link\x00"} {
 		for _, l := range []sluice.LedgerID{live, other, {Account: "\x00"}} {
 			wg.Go(func() {
-				err := s.Update(sluice.Foresee(ctx, link), l, func(tx sluice.Tx) error {
+				err := s.Update(service.Foresee(ctx, link), l, func(tx service.Tx) error {
 					f, err1 := tx.File(l, "file_1")
 					found, err2 := tx.Link(l, "link_1")
 					if l != live {
@@ -867,7 +868,7 @@ func testForeseen(t *testing.T, db database) {
 	time.Sleep(50 * time.Millisecond)
 	release()
 	wg.Wait()
-	l := read(t, s, func(r sluice.Reader) (sluice.Link, error) { return r.Link(live, "link_1") })
+	l := read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(live, "link_1") })
 	if l.Downloads != 6 || l.Reason != "xxxxxx" {
 		t.Errorf("%d downloads, reason %q, want 6 of each", l.Downloads, l.Reason)
 	}
@@ -875,21 +876,21 @@ func testForeseen(t *testing.T, db database) {
 
 func testSnapshot(t *testing.T, db database) {
 	s, second := openStore(t, db), openStore(t, db)
-	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateFile(newFile(live, "file_1"), newEntry(live)) })
-	look := func(r sluice.Reader) string {
-		files, err1 := r.Files(live, sluice.FileFilter{}, sluice.Page{Limit: 10})
-		entries, err2 := r.Entries(live, sluice.EntryFilter{}, sluice.Page{Limit: 10})
+	update(t, s, live, func(tx service.Tx) error { return tx.CreateFile(newFile(live, "file_1"), newEntry(live)) })
+	look := func(r service.Reader) string {
+		files, err1 := r.Files(live, service.FileFilter{}, sluice.Page{Limit: 10})
+		entries, err2 := r.Entries(live, service.EntryFilter{}, sluice.Page{Limit: 10})
 		_, err3 := r.File(live, "file_2")
 		return fmt.Sprint(len(files.Data), len(entries.Data), sluice.CodeOf(err3), err1, err2)
 	}
 	var before, after string
-	err := s.View(ctx, func(r sluice.Reader) error {
-		if _, ok := r.(sluice.Tx); ok {
+	err := s.View(ctx, func(r service.Reader) error {
+		if _, ok := r.(service.Tx); ok {
 			t.Error("a view can write")
 		}
 		before = look(r)
 		for i, writer := range []*Store{s, second} {
-			update(t, writer, live, func(tx sluice.Tx) error {
+			update(t, writer, live, func(tx service.Tx) error {
 				return tx.CreateFile(newFile(live, fmt.Sprint("file_", 2+i)), newEntry(live))
 			})
 		}
@@ -902,7 +903,7 @@ func testSnapshot(t *testing.T, db database) {
 	if want := fmt.Sprint(1, 1, sluice.CodeNotFound, nil, nil); before != want || after != want {
 		t.Errorf("a view saw %q, later %q, want %q", before, after, want)
 	}
-	s.View(ctx, func(r sluice.Reader) error {
+	s.View(ctx, func(r service.Reader) error {
 		if got, want := look(r), fmt.Sprint(3, 3, "", nil, nil); got != want {
 			t.Errorf("the next view saw %q, want %q", got, want)
 		}
@@ -917,7 +918,7 @@ func testReadYourWrites(t *testing.T, db database) {
 		wg.Go(func() {
 			for i := range 10 {
 				id := fmt.Sprintf("file_%d_%d", g, i)
-				update(t, stores[i%2], live, func(tx sluice.Tx) error {
+				update(t, stores[i%2], live, func(tx service.Tx) error {
 					if err := tx.CreateFile(newFile(live, id), newEntry(live)); err != nil {
 						return err
 					}
@@ -925,7 +926,7 @@ func testReadYourWrites(t *testing.T, db database) {
 					return err
 				})
 				for _, s := range stores {
-					if err := s.View(ctx, func(r sluice.Reader) error {
+					if err := s.View(ctx, func(r service.Reader) error {
 						_, err := r.File(live, id)
 						return err
 					}); err != nil {
@@ -940,7 +941,7 @@ func testReadYourWrites(t *testing.T, db database) {
 
 func testLedgers(t *testing.T, db database) {
 	s := openStore(t, db)
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateKey(newKey(live, "key_1"), newEntry(live)), tx.CreateFile(newFile(live, "file_1"), newEntry(live)),
 			tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)),
@@ -949,7 +950,7 @@ func testLedgers(t *testing.T, db database) {
 	entry := seqs(t, s, live)[0]
 	page := sluice.Page{Limit: 10}
 	for _, l := range []sluice.LedgerID{test, other, {Account: "acct_1"}} {
-		err := s.Update(ctx, l, func(tx sluice.Tx) error {
+		err := s.Update(ctx, l, func(tx service.Tx) error {
 			_, err := tx.Key(l, "key_1")
 			wantCode(t, err, sluice.CodeNotFound)
 			_, err = tx.File(l, "file_1")
@@ -959,9 +960,9 @@ func testLedgers(t *testing.T, db database) {
 			_, err = tx.Entry(l, entry)
 			wantCode(t, err, sluice.CodeNotFound)
 			keys, err1 := tx.Keys(l, page)
-			files, err2 := tx.Files(l, sluice.FileFilter{IDs: []string{"file_1"}}, page)
-			links, err3 := tx.Links(l, sluice.LinkFilter{FileID: "file_1"}, page)
-			entries, err4 := tx.Entries(l, sluice.EntryFilter{}, page)
+			files, err2 := tx.Files(l, service.FileFilter{IDs: []string{"file_1"}}, page)
+			links, err3 := tx.Links(l, service.LinkFilter{FileID: "file_1"}, page)
+			entries, err4 := tx.Entries(l, service.EntryFilter{}, page)
 			if n := len(keys.Data) + len(files.Data) + len(links.Data) + len(entries.Data); n > 0 {
 				t.Errorf("%d objects are visible from %s", n, l)
 			}
@@ -978,7 +979,7 @@ func testLedgers(t *testing.T, db database) {
 			t.Errorf("%d entries in %s", len(ids), l)
 		}
 	}
-	k := read(t, s, func(r sluice.Reader) (sluice.Key, error) { return r.KeyByHash(newKey(live, "key_1").Hash) })
+	k := read(t, s, func(r service.Reader) (sluice.Key, error) { return r.KeyByHash(newKey(live, "key_1").Hash) })
 	alone, err := s.KeyByHash(ctx, newKey(live, "key_1").Hash)
 	if err != nil {
 		t.Error(err)
@@ -997,15 +998,15 @@ func testDuplicates(t *testing.T, db database) {
 	n := len(seqs(t, s, live))
 	sameHash := newKey(test, "key_2")
 	sameHash.Hash = newKey(live, "key_1").Hash
-	for name, fn := range map[string]func(tx sluice.Tx) error{
-		"account":     func(tx sluice.Tx) error { return tx.CreateAccount(sluice.Account{ID: "acct_1"}, newEntry(test)) },
-		"signing key": func(tx sluice.Tx) error { return tx.AddSigningKey("0a0b0c0d", epoch, newEntry(test)) },
-		"key":         func(tx sluice.Tx) error { return tx.CreateKey(newKey(test, "key_1"), newEntry(test)) },
-		"hash":        func(tx sluice.Tx) error { return tx.CreateKey(sameHash, newEntry(test)) },
-		"file":        func(tx sluice.Tx) error { return tx.CreateFile(newFile(test, "file_1"), newEntry(test)) },
-		"link":        func(tx sluice.Tx) error { return tx.CreateLink(newLink(test, "link_1", "file_1"), newEntry(test)) },
+	for name, fn := range map[string]func(tx service.Tx) error{
+		"account":     func(tx service.Tx) error { return tx.CreateAccount(sluice.Account{ID: "acct_1"}, newEntry(test)) },
+		"signing key": func(tx service.Tx) error { return tx.AddSigningKey("0a0b0c0d", epoch, newEntry(test)) },
+		"key":         func(tx service.Tx) error { return tx.CreateKey(newKey(test, "key_1"), newEntry(test)) },
+		"hash":        func(tx service.Tx) error { return tx.CreateKey(sameHash, newEntry(test)) },
+		"file":        func(tx service.Tx) error { return tx.CreateFile(newFile(test, "file_1"), newEntry(test)) },
+		"link":        func(tx service.Tx) error { return tx.CreateLink(newLink(test, "link_1", "file_1"), newEntry(test)) },
 	} {
-		err := s.Update(ctx, test, func(tx sluice.Tx) error {
+		err := s.Update(ctx, test, func(tx service.Tx) error {
 			if err := tx.Record(newEntry(test)); err != nil {
 				return err
 			}
@@ -1025,13 +1026,13 @@ func testDuplicates(t *testing.T, db database) {
 
 func testMissing(t *testing.T, db database) {
 	s := openStore(t, db)
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		if err := errors.Join(tx.CreateKey(newKey(live, "key_1"), newEntry(live)), tx.CreateFile(newFile(live, "file_1"), newEntry(live))); err != nil {
 			return err
 		}
 		return errors.Join(tx.RevokeKey("key_1", epoch, newEntry(live)), tx.DeleteFile("file_1", epoch, newEntry(live)))
 	})
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		wantCode(t, tx.RevokeKey("key_2", epoch, newEntry(live)), sluice.CodeNotFound)
 		wantCode(t, tx.RevokeKey("key_1", epoch, newEntry(live)), sluice.CodeNotFound)
 		wantCode(t, tx.DeleteFile("file_2", epoch, newEntry(live)), sluice.CodeNotFound)
@@ -1056,7 +1057,7 @@ func testDeleteFile(t *testing.T, db database) {
 	good.Expires = time.Time{}
 	revoked.Revoked, revoked.Ended = epoch, sluice.Revoked
 	file := newFile(live, "file_1")
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateFile(file, newEntry(live)), tx.CreateFile(newFile(live, "file_2"), newEntry(live)),
 			tx.CreateLink(good, newEntry(live)), tx.CreateLink(expired, newEntry(live)),
@@ -1064,20 +1065,20 @@ func testDeleteFile(t *testing.T, db database) {
 		)
 	})
 	active := func(id string) bool {
-		return read(t, s, func(r sluice.Reader) (bool, error) { return r.ActiveFile(id) })
+		return read(t, s, func(r service.Reader) (bool, error) { return r.ActiveFile(id) })
 	}
 	if !active("file_1") || active("file_3") {
 		t.Error("ActiveFile is wrong about a file that is, or one that is not")
 	}
-	if any := read(t, s, func(r sluice.Reader) (bool, error) { return r.AnyFile() }); !any {
+	if any := read(t, s, func(r service.Reader) (bool, error) { return r.AnyFile() }); !any {
 		t.Error("AnyFile knows of none")
 	}
-	update(t, s, live, func(tx sluice.Tx) error { return tx.DeleteFile("file_1", deleted, newEntry(live)) })
-	known := read(t, s, func(r sluice.Reader) (map[string]bool, error) {
+	update(t, s, live, func(tx service.Tx) error { return tx.DeleteFile("file_1", deleted, newEntry(live)) })
+	known := read(t, s, func(r service.Reader) (map[string]bool, error) {
 		return r.KnownFiles([]string{"file_1", "file_2", "file_3", "file\x00"})
 	})
 	wantEqual(t, known, map[string]bool{"file_1": false, "file_2": true})
-	installation := func(r sluice.Reader) (string, error) { return r.Installation() }
+	installation := func(r service.Reader) (string, error) { return r.Installation() }
 	if id := read(t, s, installation); len(id) != 32 || id != read(t, s, installation) {
 		t.Errorf("the installation has the id %q, want 32 characters, each time the same", id)
 	}
@@ -1085,7 +1086,7 @@ func testDeleteFile(t *testing.T, db database) {
 		t.Error("a deleted file is active")
 	}
 	file.Deleted, file.Updated = deleted, deleted
-	wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.File, error) { return r.File(live, "file_1") }), file)
+	wantEqual(t, read(t, s, func(r service.Reader) (sluice.File, error) { return r.File(live, "file_1") }), file)
 	for _, l := range []*sluice.Link{&good, &expired} {
 		l.Revoked, l.Updated, l.Ended = deleted, deleted, sluice.FileDeleted
 	}
@@ -1102,16 +1103,16 @@ func testRevokeKey(t *testing.T, db database) {
 	revoked.Revoked, revoked.Ended = epoch, sluice.Revoked
 	others.KeyID, others.Expires = "key_2", time.Time{}
 	key := newKey(live, "key_1")
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateKey(key, newEntry(live)), tx.CreateKey(newKey(live, "key_2"), newEntry(live)),
 			tx.CreateLink(good, newEntry(live)), tx.CreateLink(forever, newEntry(live)), tx.CreateLink(expired, newEntry(live)),
 			tx.CreateLink(revoked, newEntry(live)), tx.CreateLink(others, newEntry(live)),
 		)
 	})
-	update(t, s, live, func(tx sluice.Tx) error { return tx.RevokeKey("key_1", now, newEntry(live)) })
+	update(t, s, live, func(tx service.Tx) error { return tx.RevokeKey("key_1", now, newEntry(live)) })
 	key.Revoked, key.Updated = now, now
-	wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Key, error) { return r.Key(live, "key_1") }), key)
+	wantEqual(t, read(t, s, func(r service.Reader) (sluice.Key, error) { return r.Key(live, "key_1") }), key)
 	for _, l := range []*sluice.Link{&good, &forever} {
 		l.Revoked, l.Updated, l.Ended = now, now, sluice.KeyRevoked
 	}
@@ -1125,7 +1126,7 @@ func testManyEnd(t *testing.T, db database) {
 	const each = 700
 	revoked, deleted := epoch.Add(time.Hour), epoch.Add(2*time.Hour)
 	links := map[string]sluice.Link{}
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		err := errors.Join(tx.CreateKey(newKey(live, "key_1"), newEntry(live)), tx.CreateFile(newFile(live, "file_1"), newEntry(live)),
 			tx.CreateFile(newFile(live, "file_2"), newEntry(live)))
 		for i := range 3 * each {
@@ -1146,8 +1147,8 @@ func testManyEnd(t *testing.T, db database) {
 		}
 		return err
 	})
-	update(t, s, live, func(tx sluice.Tx) error { return tx.RevokeKey("key_1", revoked, newEntry(live)) })
-	update(t, s, live, func(tx sluice.Tx) error { return tx.DeleteFile("file_1", deleted, newEntry(live)) })
+	update(t, s, live, func(tx service.Tx) error { return tx.RevokeKey("key_1", revoked, newEntry(live)) })
+	update(t, s, live, func(tx service.Tx) error { return tx.DeleteFile("file_1", deleted, newEntry(live)) })
 	for id, l := range links {
 		switch {
 		case !l.Revoked.IsZero():
@@ -1162,15 +1163,15 @@ func testManyEnd(t *testing.T, db database) {
 	same := func(when string) {
 		t.Helper()
 		for name, filter := range map[string]struct {
-			sluice.LinkFilter
+			service.LinkFilter
 			holds func(sluice.Link) bool
 		}{
-			"all":      {sluice.LinkFilter{}, func(sluice.Link) bool { return true }},
-			"revoked":  {sluice.LinkFilter{Revoked: ptr(true)}, func(l sluice.Link) bool { return l.Ended != "" }},
-			"good":     {sluice.LinkFilter{Revoked: ptr(false)}, func(l sluice.Link) bool { return l.Ended == "" }},
-			"over":     {sluice.LinkFilter{Over: ptr(true), Now: now}, func(l sluice.Link) bool { return l.Ended != "" || l.Expired(now) }},
-			"not over": {sluice.LinkFilter{Over: ptr(false), Now: now}, func(l sluice.Link) bool { return l.Ended == "" && !l.Expired(now) }},
-			"file":     {sluice.LinkFilter{FileID: "file_1", Revoked: ptr(true)}, func(l sluice.Link) bool { return l.FileID == "file_1" && l.Ended != "" }},
+			"all":      {service.LinkFilter{}, func(sluice.Link) bool { return true }},
+			"revoked":  {service.LinkFilter{Revoked: ptr(true)}, func(l sluice.Link) bool { return l.Ended != "" }},
+			"good":     {service.LinkFilter{Revoked: ptr(false)}, func(l sluice.Link) bool { return l.Ended == "" }},
+			"over":     {service.LinkFilter{Over: ptr(true), Now: now}, func(l sluice.Link) bool { return l.Ended != "" || l.Expired(now) }},
+			"not over": {service.LinkFilter{Over: ptr(false), Now: now}, func(l sluice.Link) bool { return l.Ended == "" && !l.Expired(now) }},
+			"file":     {service.LinkFilter{FileID: "file_1", Revoked: ptr(true)}, func(l sluice.Link) bool { return l.FileID == "file_1" && l.Ended != "" }},
 		} {
 			want := map[string]sluice.Link{}
 			for id, l := range links {
@@ -1180,7 +1181,9 @@ func testManyEnd(t *testing.T, db database) {
 			}
 			got := map[string]sluice.Link{}
 			for page := (sluice.Page{Limit: sluice.MaxPageSize}); ; {
-				list := read(t, s, func(r sluice.Reader) (sluice.List[sluice.Link], error) { return r.Links(live, filter.LinkFilter, page) })
+				list := read(t, s, func(r service.Reader) (sluice.List[sluice.Link], error) {
+					return r.Links(live, filter.LinkFilter, page)
+				})
 				for _, l := range list.Data {
 					got[l.ID] = l
 				}
@@ -1193,7 +1196,7 @@ func testManyEnd(t *testing.T, db database) {
 				t.Fatalf("%s, the list of links that are %s (-want +got):\n%.2000s", when, name, diff)
 			}
 		}
-		update(t, s, live, func(tx sluice.Tx) error { // an Update sees it, too
+		update(t, s, live, func(tx service.Tx) error { // an Update sees it, too
 			for _, id := range []string{"link_0001", "link_0003", "link_0009", "link_2097"} {
 				l, err := tx.Link(live, id)
 				if err != nil {
@@ -1230,27 +1233,27 @@ func testManyEnd(t *testing.T, db database) {
 	}
 }
 
-func wantLinks(t *testing.T, s sluice.Store, links ...sluice.Link) {
+func wantLinks(t *testing.T, s service.Store, links ...sluice.Link) {
 	t.Helper()
 	for _, want := range links {
-		wantEqual(t, read(t, s, func(r sluice.Reader) (sluice.Link, error) { return r.Link(want.Ledger, want.ID) }), want)
+		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(want.Ledger, want.ID) }), want)
 	}
 }
 
 func testUpdateLink(t *testing.T, db database) {
 	s := openStore(t, db)
 	l := newLink(live, "link_1", "file_1")
-	update(t, s, live, func(tx sluice.Tx) error { return tx.CreateLink(l, newEntry(live)) })
+	update(t, s, live, func(tx service.Tx) error { return tx.CreateLink(l, newEntry(live)) })
 	changed := l
 	changed.Reason, changed.Metadata, changed.Expires, changed.Updated = "why", sluice.Metadata{"a": "b"}, time.Time{}, epoch.Add(time.Second)
 	changed.Revoked, changed.Ended = epoch.Add(time.Minute), sluice.Revoked
 	given := changed
 	given.FileID, given.KeyID, given.SigningKey, given.Created, given.Downloads, given.Redeemed = "file_9", "key_9", "9", time.Time{}, 9, epoch
-	update(t, s, live, func(tx sluice.Tx) error { return tx.UpdateLink(given, newEntry(live)) })
+	update(t, s, live, func(tx service.Tx) error { return tx.UpdateLink(given, newEntry(live)) })
 	wantLinks(t, s, changed)
 	changed.Downloads, changed.Redeemed = 2, epoch.Add(3*time.Second)
 	for i := range 2 {
-		update(t, s, live, func(tx sluice.Tx) error {
+		update(t, s, live, func(tx service.Tx) error {
 			if err := tx.Redeemed("link_1", epoch.Add(time.Duration(2+i)*time.Second), newEntry(live)); err != nil {
 				return err
 			}
@@ -1264,7 +1267,7 @@ func testUpdateLink(t *testing.T, db database) {
 	wantLinks(t, s, changed)
 	changed.Downloads = 0
 	for i := range 3 { // below none there is nothing
-		update(t, s, live, func(tx sluice.Tx) error {
+		update(t, s, live, func(tx service.Tx) error {
 			if err := tx.Returned("link_1", newEntry(live)); err != nil {
 				return err
 			}
@@ -1276,7 +1279,7 @@ func testUpdateLink(t *testing.T, db database) {
 		})
 	}
 	wantLinks(t, s, changed)
-	update(t, s, live, func(tx sluice.Tx) error {
+	update(t, s, live, func(tx service.Tx) error {
 		err := errors.Join(tx.Redeemed("link_1", epoch, newEntry(live)), tx.Returned("link_1", newEntry(live)))
 		l, err2 := tx.Link(live, "link_1")
 		if l.Downloads != 0 {
@@ -1309,12 +1312,12 @@ func testAccounts(t *testing.T, db database) {
 	for _, i := range []int{2, 1, 0} {
 		a := accounts[i]
 		l := sluice.LedgerID{Account: a.ID, Mode: sluice.Live}
-		update(t, s, l, func(tx sluice.Tx) error {
+		update(t, s, l, func(tx service.Tx) error {
 			return errors.Join(tx.CreateAccount(a, newEntry(l)), tx.AddSigningKey(a.Name, a.Created, newEntry(l)))
 		})
 	}
-	wantEqual(t, read(t, s, sluice.Reader.Accounts), accounts)
-	wantEqual(t, read(t, s, sluice.Reader.SigningKeys), []string{"b", "c", "a"})
+	wantEqual(t, read(t, s, service.Reader.Accounts), accounts)
+	wantEqual(t, read(t, s, service.Reader.SigningKeys), []string{"b", "c", "a"})
 }
 
 func testClosed(t *testing.T, db database) {
@@ -1323,7 +1326,7 @@ func testClosed(t *testing.T, db database) {
 	results := make(chan error)
 	for range 3 {
 		go func() {
-			results <- s.Update(ctx, live, func(tx sluice.Tx) error { return tx.Record(newEntry(live)) })
+			results <- s.Update(ctx, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
 		}()
 	}
 	time.Sleep(50 * time.Millisecond) // they wait now
@@ -1340,8 +1343,8 @@ func testClosed(t *testing.T, db database) {
 		t.Error(err)
 	}
 	for name, err := range map[string]error{
-		"Update": s.Update(ctx, live, func(sluice.Tx) error { return nil }),
-		"View":   s.View(ctx, func(sluice.Reader) error { return nil }),
+		"Update": s.Update(ctx, live, func(service.Tx) error { return nil }),
+		"View":   s.View(ctx, func(service.Reader) error { return nil }),
 		"Ready":  s.Ready(ctx),
 	} {
 		var e *sluice.Error

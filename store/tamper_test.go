@@ -21,6 +21,8 @@ import (
 
 	"sluice"
 	"sluice/blob"
+	"sluice/internal/audit"
+	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/sluicetest"
 	"sluice/store"
@@ -104,7 +106,7 @@ func missing(err error) error {
 }
 
 func (s storeSource) Checkpoint(ctx context.Context) (note []byte, err error) {
-	err = s.View(ctx, func(r sluice.Reader) error {
+	err = s.View(ctx, func(r service.Reader) error {
 		c, err := r.Checkpoint(s.ledger, -1)
 		note = c.Note
 		return err
@@ -113,7 +115,7 @@ func (s storeSource) Checkpoint(ctx context.Context) (note []byte, err error) {
 }
 
 func (s storeSource) Tile(ctx context.Context, t ledger.Tile) (data []byte, err error) {
-	err = s.View(ctx, func(r sluice.Reader) error {
+	err = s.View(ctx, func(r service.Reader) error {
 		if t.Level != ledger.EntriesLevel {
 			found, err := r.Tiles(s.ledger, []ledger.Tile{t})
 			if err == nil {
@@ -134,8 +136,8 @@ func (s storeSource) Tile(ctx context.Context, t ledger.Tile) (data []byte, err 
 
 func (s storeSource) Disclosures(ctx context.Context) iter.Seq2[ledger.Disclosure, error] {
 	return func(yield func(ledger.Disclosure, error) bool) {
-		var list []sluice.SealedEntry
-		err := s.View(ctx, func(r sluice.Reader) (err error) {
+		var list []audit.SealedEntry
+		err := s.View(ctx, func(r service.Reader) (err error) {
 			list, err = r.Leaves(s.ledger, 0, 1000)
 			return err
 		})
@@ -196,7 +198,7 @@ func newEvidence(t *testing.T, database string, together bool) *evidence {
 	t.Helper()
 	s := sluicetest.NewServerOn(t, database)
 	e := &evidence{Server: s, id: s.Ledger(sluice.Test)}
-	verifier, _, err := s.LedgerKey(ctx, sluice.Operator(e.id))
+	verifier, _, err := s.LedgerKey(ctx, service.Operator(e.id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +213,7 @@ func newEvidence(t *testing.T, database string, together bool) *evidence {
 			updates, each = 1, n
 		}
 		for range updates {
-			err := s.Store.Update(ctx, e.id, func(tx sluice.Tx) (err error) {
+			err := s.Store.Update(ctx, e.id, func(tx service.Tx) (err error) {
 				for range each {
 					err = errors.Join(err, tx.Record(one))
 				}
@@ -325,8 +327,8 @@ func TestFlippedBytes(t *testing.T) {
 			if c.Size == evidenceSize {
 				fault(t, what, e.verify(at%10 == 9), ledger.FaultCheckpoint)
 			}
-			var stored sluice.Checkpoint
-			view(t, e.Store, func(r sluice.Reader) (err error) {
+			var stored service.Checkpoint
+			view(t, e.Store, func(r service.Reader) (err error) {
 				stored, err = r.Checkpoint(e.id, c.Size)
 				return err
 			})
@@ -426,8 +428,8 @@ func testGap(t *testing.T, database string) {
 	}
 	t.Cleanup(func() { s.Close() })
 	record(t, s, e.id, 300)
-	view(t, s, func(r sluice.Reader) error {
-		list, err := r.Entries(e.id, sluice.EntryFilter{RequestID: "req_1"}, sluice.Page{Limit: 100, Last: true})
+	view(t, s, func(r service.Reader) error {
+		list, err := r.Entries(e.id, service.EntryFilter{RequestID: "req_1"}, sluice.Page{Limit: 100, Last: true})
 		if err == nil && (len(list.Data) != 100 || list.Data[99].Seq != 1 || list.Data[97].Seq != 4) {
 			t.Errorf("%d entries, the oldest are %d, %d", len(list.Data), list.Data[99].Seq, list.Data[97].Seq)
 		}
@@ -527,19 +529,19 @@ func TestRestoredBackup(t *testing.T) {
 }
 
 // serviceOn is a service over a store, with the keys that sign its ledgers.
-func serviceOn(t testing.TB, s sluice.Store, keys ...string) *sluice.Service {
+func serviceOn(t testing.TB, s service.Store, keys ...string) *service.Service {
 	t.Helper()
 	bytes, err := blob.OpenDisk(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { bytes.Close() })
-	signing, err := sluice.NewSigningKey(rand.Reader)
+	signing, err := service.NewSigningKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := sluice.New(sluice.Config{
-		Store: s, Blobs: bytes, SigningKeys: []sluice.SigningKey{signing}, PublicURL: "http://sluice.test", LedgerKeys: keys,
+	service, err := service.New(service.Config{
+		Store: s, Blobs: bytes, SigningKeys: []service.SigningKey{signing}, PublicURL: "http://sluice.test", LedgerKeys: keys,
 	})
 	if err != nil {
 		t.Fatal(err)

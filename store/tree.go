@@ -8,6 +8,8 @@ import (
 	"fmt"
 
 	"sluice"
+	"sluice/internal/audit"
+	"sluice/internal/service"
 	"sluice/ledger"
 )
 
@@ -18,11 +20,11 @@ func (r *reader) Unsigned() ([]sluice.LedgerID, error) {
 	return many(r, ledgerFields, "SELECT account, mode FROM ledger WHERE next > signed")
 }
 
-func logFields(l *sluice.LogSize) []any {
+func logFields(l *service.LogSize) []any {
 	return append(ledgerFields(&l.Ledger), (*integer)(&l.Size), (*integer)(&l.Signed))
 }
 
-func (r *reader) Logs() ([]sluice.LogSize, error) {
+func (r *reader) Logs() ([]service.LogSize, error) {
 	return many(r, logFields, "SELECT account, mode, next, signed FROM ledger ORDER BY id")
 }
 
@@ -43,12 +45,12 @@ func (r *reader) Size(l sluice.LedgerID) (size int64, err error) {
 
 // Leaves ends before a seq that is missing: what follows is not told as if it
 // stood in its place.
-func (r *reader) Leaves(l sluice.LedgerID, from int64, limit int) ([]sluice.SealedEntry, error) {
+func (r *reader) Leaves(l sluice.LedgerID, from int64, limit int) ([]audit.SealedEntry, error) {
 	id, err := r.ledgerID(l)
 	if err != nil {
 		return nil, err
 	}
-	leaves := make([]sluice.SealedEntry, 0, limit)
+	leaves := make([]audit.SealedEntry, 0, limit)
 	err = r.scan(id, interval{from, from + int64(limit)}, true, func(s sealed) bool {
 		whole := s.seq == from+int64(len(leaves))
 		if whole {
@@ -118,11 +120,11 @@ func (r *reader) Tiles(l sluice.LedgerID, tiles []ledger.Tile) ([][]byte, error)
 
 const checkpointColumns = "size, root, note, verifier, created"
 
-func checkpointFields(c *sluice.Checkpoint) []any {
+func checkpointFields(c *service.Checkpoint) []any {
 	return []any{(*integer)(&c.Size), (*digest)(&c.Root), &c.Note, &c.Verifier, (*moment)(&c.Created)}
 }
 
-func (r *reader) Checkpoint(l sluice.LedgerID, size int64) (c sluice.Checkpoint, err error) {
+func (r *reader) Checkpoint(l sluice.LedgerID, size int64) (c service.Checkpoint, err error) {
 	id, err := r.ledgerID(l)
 	switch {
 	case err != nil:
@@ -134,11 +136,11 @@ func (r *reader) Checkpoint(l sluice.LedgerID, size int64) (c sluice.Checkpoint,
 	return c, err
 }
 
-func rotationFields(r *sluice.Rotation) []any {
+func rotationFields(r *service.Rotation) []any {
 	return []any{(*integer)(&r.Seq), &r.Verifier, &r.Proof, (*moment)(&r.Created)}
 }
 
-func (r *reader) Rotations(l sluice.LedgerID) ([]sluice.Rotation, error) {
+func (r *reader) Rotations(l sluice.LedgerID) ([]service.Rotation, error) {
 	id, err := r.ledgerID(l)
 	if err != nil {
 		return nil, err
@@ -153,7 +155,7 @@ const tileGroup = 64
 // Extend implements sluice.Store. Full tiles of a long stretch are stored
 // before the rest: they are what they will ever be, and nothing reads beyond
 // the newest checkpoint, so that a crash between leaves nothing to undo.
-func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c sluice.Checkpoint) error {
+func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c service.Checkpoint) error {
 	for len(tiles) > tileGroup && tiles[tileGroup-1].Width == ledger.TileWidth {
 		err := s.chore(ctx, l, func(t *tx) error {
 			id, err := t.signs(l, from, c.Verifier)
@@ -222,7 +224,7 @@ func (t *tx) storeTiles(id int64, tiles []ledger.TileData) error {
 // HandOver implements sluice.Store. A rotation whose checkpoint is not the
 // newest any more is CodeConflict: the key before has signed since, and whoever
 // believed the rotation would not believe that.
-func (s *Store) HandOver(ctx context.Context, l sluice.LedgerID, r sluice.Rotation) error {
+func (s *Store) HandOver(ctx context.Context, l sluice.LedgerID, r service.Rotation) error {
 	proof, err := ledger.ParseProof(r.Proof)
 	if err != nil {
 		return fmt.Errorf("rotation of %s: %w", l, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/sluicetest"
 	"sluice/store"
@@ -18,7 +19,7 @@ var large = flag.Bool("large", false, "run the benchmarks of the tree at 10,000,
 
 // log is a service over a ledger of a given size.
 type log struct {
-	*sluice.Service
+	*service.Service
 	store *store.Store
 	ids   []string
 }
@@ -58,7 +59,7 @@ func BenchmarkLedger(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			l := newLog(b, size)
 			b.Run("checkpoint", l.benchCheckpoint)
-			caller := sluice.Operator(testL)
+			caller := service.Operator(testL)
 			b.Run("inclusion", func(b *testing.B) {
 				distribution(b, func(i int) error {
 					_, err := l.ProveEntry(ctx, caller, l.ids[i*7919%size])
@@ -96,7 +97,7 @@ func (l *log) longestUpdate(b *testing.B, fn func()) (longest time.Duration) {
 		defer close(done)
 		for !stop.Load() {
 			began := time.Now()
-			if err := l.store.Update(ctx, testL, func(tx sluice.Tx) error { return tx.Record(newEntry(testL)) }); err != nil {
+			if err := l.store.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(newEntry(testL)) }); err != nil {
 				b.Error(err)
 			}
 			longest = max(longest, time.Since(began))
@@ -147,13 +148,13 @@ func BenchmarkUnsigned(b *testing.B) {
 		l := sluice.LedgerID{Account: sluice.PrefixAccount + newEntry(testL).ID, Mode: sluice.Test}
 		record(b, s, l, 1)
 		if i > 0 {
-			if err := s.Extend(ctx, l, 0, tiles, sluice.Checkpoint{Size: 1, Note: []byte("note"), Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}); err != nil {
+			if err := s.Extend(ctx, l, 0, tiles, service.Checkpoint{Size: 1, Note: []byte("note"), Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}); err != nil {
 				b.Fatal(err)
 			}
 		}
 	}
 	for b.Loop() {
-		view(b, s, func(r sluice.Reader) error {
+		view(b, s, func(r service.Reader) error {
 			due, err := r.Unsigned()
 			if len(due) != 1 {
 				b.Fatal(due)
@@ -173,7 +174,7 @@ func BenchmarkRecord(b *testing.B) {
 	b.SetParallelism(32)
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
-			if err := s.Update(ctx, testL, func(tx sluice.Tx) error { return tx.Record(newEntry(testL)) }); err != nil {
+			if err := s.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(newEntry(testL)) }); err != nil {
 				b.Error(err)
 			}
 		}

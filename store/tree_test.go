@@ -19,6 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice"
+	"sluice/internal/audit"
+	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/sluicetest"
 	"sluice/store"
@@ -92,7 +94,7 @@ func newEntry(l sluice.LedgerID) sluice.Entry {
 func record(t testing.TB, s *store.Store, l sluice.LedgerID, n int) (ids []string) {
 	t.Helper()
 	for len(ids) < n {
-		err := s.Update(ctx, l, func(tx sluice.Tx) error {
+		err := s.Update(ctx, l, func(tx service.Tx) error {
 			for range min(5000, n-len(ids)) {
 				e := newEntry(l)
 				ids = append(ids, e.ID)
@@ -109,16 +111,16 @@ func record(t testing.TB, s *store.Store, l sluice.LedgerID, n int) (ids []strin
 	return ids
 }
 
-func view(t testing.TB, s *store.Store, fn func(sluice.Reader) error) {
+func view(t testing.TB, s *store.Store, fn func(service.Reader) error) {
 	t.Helper()
 	if err := s.View(ctx, fn); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func leaves(t testing.TB, s *store.Store, l sluice.LedgerID, from int64, limit int) (list []sluice.SealedEntry) {
+func leaves(t testing.TB, s *store.Store, l sluice.LedgerID, from int64, limit int) (list []audit.SealedEntry) {
 	t.Helper()
-	view(t, s, func(r sluice.Reader) (err error) {
+	view(t, s, func(r service.Reader) (err error) {
 		list, err = r.Leaves(l, from, limit)
 		return err
 	})
@@ -137,7 +139,7 @@ func signer(t testing.TB) *ledger.Signer {
 
 // grown gives the tiles and the checkpoint of a ledger of size entries that had
 // from before.
-func grown(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, from, size int64) ([]ledger.TileData, sluice.Checkpoint) {
+func grown(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, from, size int64) ([]ledger.TileData, service.Checkpoint) {
 	t.Helper()
 	tree, err := ledger.OpenTree(0, nil)
 	if err != nil {
@@ -155,14 +157,14 @@ func grown(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, f
 			tree.Append(ledger.LeafHash(e.Leaf))
 		}
 	}
-	c := sluice.Checkpoint{Size: size, Root: tree.Root(), Verifier: by.VerifierKey(), Created: time.UnixMicro(1e15 + size).UTC()}
+	c := service.Checkpoint{Size: size, Root: tree.Root(), Verifier: by.VerifierKey(), Created: time.UnixMicro(1e15 + size).UTC()}
 	if c.Note, err = by.Sign(size, c.Root); err != nil {
 		t.Fatal(err)
 	}
 	return tree.Changes(), c
 }
 
-func extend(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, from, size int64) sluice.Checkpoint {
+func extend(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, from, size int64) service.Checkpoint {
 	t.Helper()
 	tiles, c := grown(t, s, l, by, from, size)
 	if err := s.Extend(ctx, l, from, tiles, c); err != nil {
@@ -171,9 +173,9 @@ func extend(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, 
 	return c
 }
 
-func newest(t testing.TB, s *store.Store, l sluice.LedgerID) (c sluice.Checkpoint) {
+func newest(t testing.TB, s *store.Store, l sluice.LedgerID) (c service.Checkpoint) {
 	t.Helper()
-	view(t, s, func(r sluice.Reader) (err error) {
+	view(t, s, func(r service.Reader) (err error) {
 		c, err = r.Checkpoint(l, -1)
 		return err
 	})
@@ -189,7 +191,7 @@ func isCode(t testing.TB, err error, code sluice.Code) {
 
 func testLeaves(t *testing.T, open opener) {
 	s := open(t)
-	view(t, s, func(r sluice.Reader) error {
+	view(t, s, func(r service.Reader) error {
 		if n, err := r.Size(testL); n != 0 || err != nil {
 			t.Errorf("a ledger without entries has size %d, %v", n, err)
 		}
@@ -199,7 +201,7 @@ func testLeaves(t *testing.T, open opener) {
 	})
 	ids := record(t, s, testL, 7)
 	record(t, s, otherL, 2)
-	view(t, s, func(r sluice.Reader) error {
+	view(t, s, func(r service.Reader) error {
 		if n, err := r.Size(testL); n != 7 || err != nil {
 			t.Errorf("size %d, %v", n, err)
 		}
@@ -220,7 +222,7 @@ func testLeaves(t *testing.T, open opener) {
 		return nil
 	})
 	// An Update sees what it has written.
-	err := s.Update(ctx, testL, func(tx sluice.Tx) error {
+	err := s.Update(ctx, testL, func(tx service.Tx) error {
 		e := newEntry(testL)
 		if err := tx.Record(e); err != nil {
 			return err
@@ -240,8 +242,8 @@ func testLeaves(t *testing.T, open opener) {
 func testExtend(t *testing.T, open opener) {
 	s, by := open(t), signer(t)
 	record(t, s, testL, 600)
-	made := []sluice.Checkpoint{extend(t, s, testL, by, 0, 1), extend(t, s, testL, by, 1, 300), extend(t, s, testL, by, 300, 600)}
-	view(t, s, func(r sluice.Reader) error {
+	made := []service.Checkpoint{extend(t, s, testL, by, 0, 1), extend(t, s, testL, by, 1, 300), extend(t, s, testL, by, 300, 600)}
+	view(t, s, func(r service.Reader) error {
 		for size, want := range map[int64]int{-1: 2, 0: 0, 1: 0, 2: 1, 300: 1, 301: 2, 600: 2} {
 			c, err := r.Checkpoint(testL, size)
 			if err != nil {
@@ -293,7 +295,7 @@ func testExtendRaces(t *testing.T, open opener) {
 	for round := range int64(20) {
 		record(t, stores[round%2], testL, 1)
 		var sides sync.WaitGroup
-		var made [2]sluice.Checkpoint
+		var made [2]service.Checkpoint
 		var errs [2]error
 		for i, s := range stores {
 			var tiles []ledger.TileData
@@ -327,12 +329,12 @@ func testExtendInPieces(t *testing.T, open opener) {
 	for i := range size {
 		tree.Append(ledger.LeafHash(fmt.Append(nil, i)))
 	}
-	tiles, c := tree.Changes(), sluice.Checkpoint{Size: size, Root: tree.Root(), Note: []byte("note"), Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}
+	tiles, c := tree.Changes(), service.Checkpoint{Size: size, Root: tree.Root(), Note: []byte("note"), Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}
 
 	stale := c
 	stale.Size, stale.Note = 1, []byte("stale")
 	isCode(t, s.Extend(ctx, testL, 5, tiles, stale), sluice.CodeConflict)
-	view(t, s, func(r sluice.Reader) error {
+	view(t, s, func(r service.Reader) error {
 		_, err := r.Tiles(testL, []ledger.Tile{{Level: 0, Index: 0, Width: 1}})
 		isCode(t, err, sluice.CodeNotFound)
 		return nil
@@ -340,7 +342,7 @@ func testExtendInPieces(t *testing.T, open opener) {
 	if err := s.Extend(ctx, testL, 0, tiles, c); err != nil {
 		t.Fatal(err)
 	}
-	view(t, s, func(r sluice.Reader) error {
+	view(t, s, func(r service.Reader) error {
 		for _, tile := range tiles {
 			data, err := r.Tiles(testL, []ledger.Tile{tile.Tile})
 			if err != nil || !bytes.Equal(data[0], tile.Data) {
@@ -353,24 +355,24 @@ func testExtendInPieces(t *testing.T, open opener) {
 
 // rotation makes the rotation that the newest checkpoint of a ledger proves to
 // end with its last entry.
-func rotation(t testing.TB, s *store.Store, l sluice.LedgerID, next *ledger.Signer) (r sluice.Rotation) {
+func rotation(t testing.TB, s *store.Store, l sluice.LedgerID, next *ledger.Signer) (r service.Rotation) {
 	t.Helper()
-	view(t, s, func(reader sluice.Reader) error {
+	view(t, s, func(reader service.Reader) error {
 		c, err := reader.Checkpoint(l, -1)
 		if err != nil {
 			return err
 		}
 		p := ledger.Proof{Index: c.Size - 1, Checkpoint: c.Note}
 		p.Hashes, err = ledger.ProveInclusion(p.Index, c.Size, func(want []ledger.Tile) ([][]byte, error) { return reader.Tiles(l, want) })
-		r = sluice.Rotation{Seq: p.Index, Verifier: next.VerifierKey(), Proof: p.Format(), Created: time.UnixMicro(7).UTC()}
+		r = service.Rotation{Seq: p.Index, Verifier: next.VerifierKey(), Proof: p.Format(), Created: time.UnixMicro(7).UTC()}
 		return err
 	})
 	return r
 }
 
-func rotations(t testing.TB, s *store.Store, l sluice.LedgerID) (list []sluice.Rotation) {
+func rotations(t testing.TB, s *store.Store, l sluice.LedgerID) (list []service.Rotation) {
 	t.Helper()
-	view(t, s, func(r sluice.Reader) (err error) {
+	view(t, s, func(r service.Reader) (err error) {
 		list, err = r.Rotations(l)
 		return err
 	})
@@ -386,7 +388,7 @@ func testHandOver(t *testing.T, open opener) {
 		if err := s.HandOver(ctx, testL, first); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]sluice.Rotation{first}, rotations(t, s, testL)); diff != "" {
+		if diff := cmp.Diff([]service.Rotation{first}, rotations(t, s, testL)); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -404,7 +406,7 @@ func testHandOver(t *testing.T, open opener) {
 	if err := s.HandOver(ctx, testL, second); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]sluice.Rotation{first, second}, rotations(t, s, testL)); diff != "" {
+	if diff := cmp.Diff([]service.Rotation{first, second}, rotations(t, s, testL)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -418,7 +420,7 @@ func testHandOverIsLate(t *testing.T, open opener) {
 	late := rotation(t, s, testL, next)
 	extend(t, s, testL, old, 2, 3)
 	isCode(t, s.HandOver(ctx, testL, late), sluice.CodeConflict)
-	if err := s.HandOver(ctx, testL, sluice.Rotation{Verifier: next.VerifierKey(), Proof: []byte("no proof")}); err == nil {
+	if err := s.HandOver(ctx, testL, service.Rotation{Verifier: next.VerifierKey(), Proof: []byte("no proof")}); err == nil {
 		t.Error("a rotation without a proof was stored")
 	}
 	if list := rotations(t, s, testL); len(list) != 0 {
@@ -429,7 +431,7 @@ func testHandOverIsLate(t *testing.T, open opener) {
 func testUnsigned(t *testing.T, open opener) {
 	s, by := open(t), signer(t)
 	unsigned := func() (list []sluice.LedgerID) {
-		view(t, s, func(r sluice.Reader) (err error) {
+		view(t, s, func(r service.Reader) (err error) {
 			list, err = r.Unsigned()
 			return err
 		})
@@ -461,7 +463,7 @@ func testRedact(t *testing.T, open opener) {
 	before := leaves(t, s, testL, 0, 10)
 
 	redact := func(l sluice.LedgerID, id string, fields ...string) error {
-		return s.Update(ctx, l, func(tx sluice.Tx) error {
+		return s.Update(ctx, l, func(tx service.Tx) error {
 			e := newEntry(l)
 			e.Action, e.Subject = sluice.AuditRedacted, &sluice.EntryPart{ID: id, Seq: 1, Fields: fields}
 			return tx.Redact(id, fields, e)
@@ -508,7 +510,7 @@ func TestErasedBytes(t *testing.T) {
 	e.Request.UserAgent = string(secret)
 	e.Request.IP = strings.Repeat(string(secret), 9)                  // one page
 	e.File = &sluice.FilePart{Filename: strings.Repeat("long", 5000)} // the disclosures lie in pages of their own
-	err = s.Update(ctx, testL, func(tx sluice.Tx) error { return tx.Record(e) })
+	err = s.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(e) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -518,7 +520,7 @@ func TestErasedBytes(t *testing.T) {
 	reading, read, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() { // a reader in the way
 		defer close(ended)
-		_ = s.View(ctx, func(r sluice.Reader) error {
+		_ = s.View(ctx, func(r service.Reader) error {
 			_, err := r.Size(testL)
 			close(reading)
 			<-read
@@ -527,7 +529,7 @@ func TestErasedBytes(t *testing.T) {
 	}()
 	<-reading
 	began := time.Now()
-	err = s.Update(ctx, testL, func(tx sluice.Tx) error {
+	err = s.Update(ctx, testL, func(tx service.Tx) error {
 		return tx.Redact(e.ID, []string{"/request/ip", "/request/user_agent"}, newEntry(testL))
 	})
 	if err != nil {
@@ -576,7 +578,7 @@ func TestErasedBytesPostgres(t *testing.T) {
 	}
 	e := newEntry(testL)
 	e.Request.UserAgent = string(secret)
-	if err := s.Update(ctx, testL, func(tx sluice.Tx) error { return tx.Record(e) }); err != nil {
+	if err := s.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(e) }); err != nil {
 		t.Fatal(err)
 	}
 	if !inFile() {
@@ -585,7 +587,7 @@ func TestErasedBytesPostgres(t *testing.T) {
 	reading, read, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() { // a snapshot from before the redaction
 		defer close(ended)
-		_ = s.View(ctx, func(r sluice.Reader) error {
+		_ = s.View(ctx, func(r service.Reader) error {
 			_, err := r.Size(testL)
 			close(reading)
 			<-read
@@ -593,7 +595,7 @@ func TestErasedBytesPostgres(t *testing.T) {
 		})
 	}()
 	<-reading
-	err = s.Update(ctx, testL, func(tx sluice.Tx) error { return tx.Redact(e.ID, []string{"/request/user_agent"}, newEntry(testL)) })
+	err = s.Update(ctx, testL, func(tx service.Tx) error { return tx.Redact(e.ID, []string{"/request/user_agent"}, newEntry(testL)) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/ledger"
 )
 
@@ -24,7 +25,7 @@ type reader struct {
 	err   error
 }
 
-var _ sluice.Reader = (*reader)(nil)
+var _ service.Reader = (*reader)(nil)
 
 var errNotFound = sluice.Errorf(sluice.CodeNotFound, "there is no such object")
 
@@ -210,7 +211,7 @@ type tx struct {
 	erased bool // it took something away for good
 }
 
-var _ sluice.Tx = (*tx)(nil)
+var _ service.Tx = (*tx)(nil)
 
 // exec runs one statement and gives the number of rows it touched.
 func (t *tx) exec(query string, args ...any) (int64, error) {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"sluice/internal/service"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,7 @@ const maxGroup = 256
 type request struct {
 	ctx    context.Context
 	ledger sluice.LedgerID
-	fn     func(sluice.Tx) error
+	fn     func(service.Tx) error
 	chore  func(*tx) error // in place of fn: what no ledger tells of; ledger is what it changes, if any
 
 	state    atomic.Int32
@@ -40,7 +41,7 @@ const (
 
 // Update implements sluice.Store. An Update that has not begun when ctx ends
 // is not run; one that has begun is waited for, whatever ctx does.
-func (s *Store) Update(ctx context.Context, ledger sluice.LedgerID, fn func(sluice.Tx) error) error {
+func (s *Store) Update(ctx context.Context, ledger sluice.LedgerID, fn func(service.Tx) error) error {
 	return s.perform(&request{ctx: ctx, ledger: ledger, fn: fn})
 }
 

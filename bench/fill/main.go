@@ -18,6 +18,8 @@ import (
 
 	"sluice"
 	"sluice/blob"
+	"sluice/internal/objectid"
+	"sluice/internal/service"
 	"sluice/store"
 )
 
@@ -97,15 +99,15 @@ func (f *filler) makeKeys(ctx context.Context, dir string, n int) (secret string
 		return "", err
 	}
 	defer func() { err = errors.Join(err, blobs.Close()) }()
-	unused, err := sluice.NewSigningKey(zeros{}) // a service needs one; this one mints nothing
+	unused, err := service.NewSigningKey(zeros{}) // a service needs one; this one mints nothing
 	if err != nil {
 		return "", err
 	}
-	svc, err := sluice.New(sluice.Config{Store: f.store, Blobs: blobs, SigningKeys: []sluice.SigningKey{unused}, PublicURL: "http://localhost"})
+	svc, err := service.New(service.Config{Store: f.store, Blobs: blobs, SigningKeys: []service.SigningKey{unused}, PublicURL: "http://localhost"})
 	if err != nil {
 		return "", err
 	}
-	err = f.store.View(ctx, func(r sluice.Reader) error {
+	err = f.store.View(ctx, func(r service.Reader) error {
 		accounts, err := r.Accounts()
 		if err != nil {
 			return err
@@ -122,8 +124,8 @@ func (f *filler) makeKeys(ctx context.Context, dir string, n int) (secret string
 		return nil
 	})
 	for i := 0; i < n && err == nil; i++ {
-		var k sluice.CreatedKey
-		if k, err = svc.CreateKey(ctx, sluice.Operator(f.ledger), sluice.NewKey{Name: fmt.Sprintf("bench %d", i)}); i == 0 {
+		var k service.CreatedKey
+		if k, err = svc.CreateKey(ctx, service.Operator(f.ledger), service.NewKey{Name: fmt.Sprintf("bench %d", i)}); i == 0 {
 			secret = k.Secret
 		}
 		f.keys = append(f.keys, k.Key)
@@ -138,7 +140,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // fill makes files and links in the order of time.
 func (f *filler) fill(ctx context.Context) error {
 	for i := 0; i < f.links; i += f.group {
-		err := f.store.Update(ctx, f.ledger, func(tx sluice.Tx) error {
+		err := f.store.Update(ctx, f.ledger, func(tx service.Tx) error {
 			for n := i; n < min(i+f.group, f.links); n++ {
 				at := f.begin.Add(time.Duration(float64(span) * float64(n) / float64(f.links)))
 				for len(f.made) < f.files && len(f.made) <= n*f.files/f.links {
@@ -171,7 +173,7 @@ var types = []string{"application/pdf", "image/png", "image/jpeg", "text/csv", "
 
 // makeFile makes a file: one in ten has a common name and a title, one in ten
 // belongs to a common resource, one in a hundred was deleted.
-func (f *filler) makeFile(tx sluice.Tx, at time.Time) error {
+func (f *filler) makeFile(tx service.Tx, at time.Time) error {
 	n := len(f.made)
 	file := sluice.File{
 		ID: f.id(sluice.PrefixFile, at), Ledger: f.ledger, Purpose: purposes[f.random.IntN(len(purposes))],
@@ -217,7 +219,7 @@ func (f *filler) key() sluice.Key {
 // makeLink makes a link, most often to a file of late, one in five to the first
 // file. Of a hundred, eight were ended by their owner, six with their key, and
 // ten were redeemed; four were used when they had expired.
-func (f *filler) makeLink(tx sluice.Tx, at time.Time, n int) error {
+func (f *filler) makeLink(tx service.Tx, at time.Time, n int) error {
 	k, file := f.key(), f.made[0]
 	if !f.one(5) {
 		back := min(int(f.random.ExpFloat64()*float64(f.files)/100), len(f.made)-1)
@@ -301,7 +303,7 @@ func (f *filler) id(prefix string, at time.Time) string {
 	for i := 6; i < len(raw); i++ {
 		raw[i] = byte(f.random.Uint32())
 	}
-	return sluice.FormatID(prefix, raw)
+	return objectid.Format(prefix, raw)
 }
 
 // sizeOf is how many bytes the files of a folder have.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/store"
 )
 
@@ -166,7 +167,7 @@ func (a anchors) page(at place, n int) sluice.Page {
 type query struct {
 	name string
 	kind string
-	read func(sluice.Reader, sluice.Page) (rows int, err error)
+	read func(service.Reader, sluice.Page) (rows int, err error)
 }
 
 // folder is an open data folder, with queries that fit what is in it.
@@ -196,7 +197,7 @@ func (f *folder) time(ctx context.Context, q query, at place, runs int) (t timin
 		}
 		page := f.anchors[q.kind].page(at, i)
 		start := time.Now()
-		err := f.store.View(ctx, func(r sluice.Reader) (err error) {
+		err := f.store.View(ctx, func(r service.Reader) (err error) {
 			t.rows, err = q.read(r, page)
 			return err
 		})
@@ -222,7 +223,7 @@ func open(ctx context.Context, dir string) (*folder, error) {
 		return nil, err
 	}
 	f := &folder{store: s, anchors: map[string]anchors{}}
-	err = s.View(ctx, func(r sluice.Reader) error {
+	err = s.View(ctx, func(r service.Reader) error {
 		accounts, err := r.Accounts()
 		if err != nil || len(accounts) == 0 {
 			return errors.Join(err, errors.New("no account: fill the folder first"))
@@ -234,7 +235,7 @@ func open(ctx context.Context, dir string) (*folder, error) {
 }
 
 // prepare finds the anchors, and a value for each filter.
-func (f *folder) prepare(r sluice.Reader) (err error) {
+func (f *folder) prepare(r service.Reader) (err error) {
 	for kind, list := range f.kinds(r) {
 		if f.anchors[kind], err = findAnchors(list, kind != "entry"); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
@@ -243,7 +244,7 @@ func (f *folder) prepare(r sluice.Reader) (err error) {
 	if err := f.middleOfLog(r); err != nil {
 		return err
 	}
-	for _, add := range []func(sluice.Reader) error{f.linkQueries, f.fileQueries, f.entryQueries} {
+	for _, add := range []func(service.Reader) error{f.linkQueries, f.fileQueries, f.entryQueries} {
 		if err := add(r); err != nil {
 			return err
 		}
@@ -260,18 +261,18 @@ type object struct {
 // lister gives a page of all objects of a kind within a range.
 type lister func(sluice.TimeRange, sluice.Page) ([]object, error)
 
-func (f *folder) kinds(r sluice.Reader) map[string]lister {
+func (f *folder) kinds(r service.Reader) map[string]lister {
 	return map[string]lister{
 		"link": func(t sluice.TimeRange, p sluice.Page) ([]object, error) {
-			l, err := r.Links(f.ledger, sluice.LinkFilter{Created: t}, p)
+			l, err := r.Links(f.ledger, service.LinkFilter{Created: t}, p)
 			return objects(l, err, func(l sluice.Link) object { return object{l.ID, l.Created} })
 		},
 		"file": func(t sluice.TimeRange, p sluice.Page) ([]object, error) {
-			l, err := r.Files(f.ledger, sluice.FileFilter{Created: t}, p)
+			l, err := r.Files(f.ledger, service.FileFilter{Created: t}, p)
 			return objects(l, err, func(f sluice.File) object { return object{f.ID, f.Created} })
 		},
 		"entry": func(t sluice.TimeRange, p sluice.Page) ([]object, error) {
-			l, err := r.Entries(f.ledger, sluice.EntryFilter{Created: t}, p)
+			l, err := r.Entries(f.ledger, service.EntryFilter{Created: t}, p)
 			return objects(l, err, func(e sluice.Entry) object { return object{e.ID, e.Time} })
 		},
 	}
@@ -323,7 +324,7 @@ const middles = 50
 
 // middleOfLog takes the middle of the entries by their places: bench/fill writes
 // the links of a year in any order, and a log is in the order of its writing.
-func (f *folder) middleOfLog(r sluice.Reader) error {
+func (f *folder) middleOfLog(r service.Reader) error {
 	size, err := r.Size(f.ledger)
 	if err != nil {
 		return err
@@ -346,7 +347,7 @@ func (f *folder) middleOfLog(r sluice.Reader) error {
 	return nil
 }
 
-func (f *folder) add(kind, name string, read func(sluice.Reader, sluice.Page) (int, error)) {
+func (f *folder) add(kind, name string, read func(service.Reader, sluice.Page) (int, error)) {
 	f.queries = append(f.queries, query{name, kind, read})
 }
 
@@ -373,9 +374,9 @@ func ids[T any](list []T, id func(T) string) (ids []string) {
 	return ids
 }
 
-func (f *folder) linkQueries(r sluice.Reader) error {
+func (f *folder) linkQueries(r service.Reader) error {
 	some, err := sample(func(p sluice.Page) (sluice.List[sluice.Link], error) {
-		return r.Links(f.ledger, sluice.LinkFilter{}, p)
+		return r.Links(f.ledger, service.LinkFilter{}, p)
 	}, f.anchors["link"])
 	if err != nil {
 		return err
@@ -384,27 +385,27 @@ func (f *folder) linkQueries(r sluice.Reader) error {
 	yes, no := true, false
 	for _, q := range []struct {
 		name   string
-		filter sluice.LinkFilter
+		filter service.LinkFilter
 	}{
-		{"", sluice.LinkFilter{}},
-		{"file_id, many", sluice.LinkFilter{FileID: common}},
-		{"file_id, few", sluice.LinkFilter{FileID: single}},
-		{"ids, 100", sluice.LinkFilter{IDs: ids(some, func(l sluice.Link) string { return l.ID })}},
-		{"created, half a year", sluice.LinkFilter{Created: middleOf(182)}},
-		{"expired=true", sluice.LinkFilter{Expired: &yes}},
-		{"expired=false", sluice.LinkFilter{Expired: &no}},
-		{"revoked=true", sluice.LinkFilter{Revoked: &yes}},
-		{"revoked=false", sluice.LinkFilter{Revoked: &no}},
-		{"expires_at, half a year", sluice.LinkFilter{Expires: middleOf(182)}},
-		{"expires_at, a week", sluice.LinkFilter{Expires: middleOf(7)}},
-		{"file_id, many, expired=true", sluice.LinkFilter{FileID: common, Expired: &yes}},
-		{"file_id, many, expired=false", sluice.LinkFilter{FileID: common, Expired: &no}},
-		{"file_id, many, revoked=true", sluice.LinkFilter{FileID: common, Revoked: &yes}},
-		{"expired=true, revoked=true", sluice.LinkFilter{Expired: &yes, Revoked: &yes}},
-		{"expired=false, revoked=true", sluice.LinkFilter{Expired: &no, Revoked: &yes}},
-		{"expired=true, created, half a year", sluice.LinkFilter{Expired: &yes, Created: middleOf(182)}},
+		{"", service.LinkFilter{}},
+		{"file_id, many", service.LinkFilter{FileID: common}},
+		{"file_id, few", service.LinkFilter{FileID: single}},
+		{"ids, 100", service.LinkFilter{IDs: ids(some, func(l sluice.Link) string { return l.ID })}},
+		{"created, half a year", service.LinkFilter{Created: middleOf(182)}},
+		{"expired=true", service.LinkFilter{Expired: &yes}},
+		{"expired=false", service.LinkFilter{Expired: &no}},
+		{"revoked=true", service.LinkFilter{Revoked: &yes}},
+		{"revoked=false", service.LinkFilter{Revoked: &no}},
+		{"expires_at, half a year", service.LinkFilter{Expires: middleOf(182)}},
+		{"expires_at, a week", service.LinkFilter{Expires: middleOf(7)}},
+		{"file_id, many, expired=true", service.LinkFilter{FileID: common, Expired: &yes}},
+		{"file_id, many, expired=false", service.LinkFilter{FileID: common, Expired: &no}},
+		{"file_id, many, revoked=true", service.LinkFilter{FileID: common, Revoked: &yes}},
+		{"expired=true, revoked=true", service.LinkFilter{Expired: &yes, Revoked: &yes}},
+		{"expired=false, revoked=true", service.LinkFilter{Expired: &no, Revoked: &yes}},
+		{"expired=true, created, half a year", service.LinkFilter{Expired: &yes, Created: middleOf(182)}},
 	} {
-		f.add("link", "links "+q.name, func(r sluice.Reader, p sluice.Page) (int, error) {
+		f.add("link", "links "+q.name, func(r service.Reader, p sluice.Page) (int, error) {
 			q.filter.Now = time.Now()
 			l, err := r.Links(f.ledger, q.filter, p)
 			return len(l.Data), err
@@ -432,9 +433,9 @@ func commonest(list []string) (common, other string) {
 	return common, other
 }
 
-func (f *folder) fileQueries(r sluice.Reader) error {
+func (f *folder) fileQueries(r service.Reader) error {
 	some, err := sample(func(p sluice.Page) (sluice.List[sluice.File], error) {
-		return r.Files(f.ledger, sluice.FileFilter{}, p)
+		return r.Files(f.ledger, service.FileFilter{}, p)
 	}, f.anchors["file"])
 	if err != nil {
 		return err
@@ -444,27 +445,27 @@ func (f *folder) fileQueries(r sluice.Reader) error {
 	small, large, huge, none := int64(1<<15), int64(1<<15+1<<14), int64(1<<29), int64(1<<40)
 	for _, q := range []struct {
 		name   string
-		filter sluice.FileFilter
+		filter service.FileFilter
 	}{
-		{"", sluice.FileFilter{}},
-		{"status=deleted", sluice.FileFilter{Status: sluice.DeletedFiles}},
-		{"purpose", sluice.FileFilter{Purpose: one.Purpose}},
-		{"ids, 100", sluice.FileFilter{IDs: ids(some, func(f sluice.File) string { return f.ID })}},
-		{"created, half a year", sluice.FileFilter{Created: middleOf(182)}},
-		{"filename, many", sluice.FileFilter{Filename: "invoice.pdf"}},
-		{"filename, one", sluice.FileFilter{Filename: one.Filename}},
-		{"title, many", sluice.FileFilter{Title: "Invoice"}},
-		{"type", sluice.FileFilter{Type: one.Type}},
-		{"sha256", sluice.FileFilter{SHA256: &one.SHA256}},
-		{"size, half of all", sluice.FileFilter{Size: sluice.Range[int64]{GT: &small}}},
-		{"size, one in 60", sluice.FileFilter{Size: sluice.Range[int64]{GTE: &small, LT: &large}}},
-		{"size, one in 30", sluice.FileFilter{Size: sluice.Range[int64]{GTE: &huge}}},
-		{"size, none", sluice.FileFilter{Size: sluice.Range[int64]{GT: &none}}},
-		{"linked_resource, many", sluice.FileFilter{Linked: &sluice.Resource{Type: "tenant", ID: "common"}}},
-		{"linked_resource, one", sluice.FileFilter{Linked: &one.Linked[0]}},
-		{"purpose, type", sluice.FileFilter{Purpose: one.Purpose, Type: one.Type}},
+		{"", service.FileFilter{}},
+		{"status=deleted", service.FileFilter{Status: service.DeletedFiles}},
+		{"purpose", service.FileFilter{Purpose: one.Purpose}},
+		{"ids, 100", service.FileFilter{IDs: ids(some, func(f sluice.File) string { return f.ID })}},
+		{"created, half a year", service.FileFilter{Created: middleOf(182)}},
+		{"filename, many", service.FileFilter{Filename: "invoice.pdf"}},
+		{"filename, one", service.FileFilter{Filename: one.Filename}},
+		{"title, many", service.FileFilter{Title: "Invoice"}},
+		{"type", service.FileFilter{Type: one.Type}},
+		{"sha256", service.FileFilter{SHA256: &one.SHA256}},
+		{"size, half of all", service.FileFilter{Size: sluice.Range[int64]{GT: &small}}},
+		{"size, one in 60", service.FileFilter{Size: sluice.Range[int64]{GTE: &small, LT: &large}}},
+		{"size, one in 30", service.FileFilter{Size: sluice.Range[int64]{GTE: &huge}}},
+		{"size, none", service.FileFilter{Size: sluice.Range[int64]{GT: &none}}},
+		{"linked_resource, many", service.FileFilter{Linked: &sluice.Resource{Type: "tenant", ID: "common"}}},
+		{"linked_resource, one", service.FileFilter{Linked: &one.Linked[0]}},
+		{"purpose, type", service.FileFilter{Purpose: one.Purpose, Type: one.Type}},
 	} {
-		f.add("file", "files "+q.name, func(r sluice.Reader, p sluice.Page) (int, error) {
+		f.add("file", "files "+q.name, func(r service.Reader, p sluice.Page) (int, error) {
 			l, err := r.Files(f.ledger, q.filter, p)
 			return len(l.Data), err
 		})
@@ -472,9 +473,9 @@ func (f *folder) fileQueries(r sluice.Reader) error {
 	return nil
 }
 
-func (f *folder) entryQueries(r sluice.Reader) error {
+func (f *folder) entryQueries(r service.Reader) error {
 	some, err := sample(func(p sluice.Page) (sluice.List[sluice.Entry], error) {
-		return r.Entries(f.ledger, sluice.EntryFilter{Action: sluice.LinkCreated}, p)
+		return r.Entries(f.ledger, service.EntryFilter{Action: sluice.LinkCreated}, p)
 	}, f.anchors["entry"])
 	if err != nil {
 		return err
@@ -483,25 +484,25 @@ func (f *folder) entryQueries(r sluice.Reader) error {
 	common, single := commonest(ids(some, func(e sluice.Entry) string { return e.File.ID }))
 	for _, q := range []struct {
 		name   string
-		filter sluice.EntryFilter
+		filter service.EntryFilter
 	}{
-		{"", sluice.EntryFilter{}},
-		{"file_id, many", sluice.EntryFilter{FileID: common}},
-		{"file_id, few", sluice.EntryFilter{FileID: single}},
-		{"link_id", sluice.EntryFilter{LinkID: one.Link.ID}},
-		{"key_id", sluice.EntryFilter{KeyID: one.KeyID()}},
-		{"action, most", sluice.EntryFilter{Action: sluice.LinkCreated}},
-		{"action, few", sluice.EntryFilter{Action: sluice.FileCreated}},
-		{"action, none", sluice.EntryFilter{Action: sluice.FileHeld}},
-		{"outcome=allowed", sluice.EntryFilter{Outcome: sluice.Allowed}},
-		{"outcome=refused", sluice.EntryFilter{Outcome: sluice.Refused}},
-		{"created, half a year", sluice.EntryFilter{Created: middleOf(182)}},
-		{"ids, 100", sluice.EntryFilter{IDs: ids(some, func(e sluice.Entry) string { return e.ID })}},
-		{"request_id", sluice.EntryFilter{RequestID: one.Request.ID}},
-		{"key_id, outcome=refused", sluice.EntryFilter{KeyID: one.KeyID(), Outcome: sluice.Refused}},
-		{"file_id, many, action few", sluice.EntryFilter{FileID: common, Action: sluice.LinkEnded}},
+		{"", service.EntryFilter{}},
+		{"file_id, many", service.EntryFilter{FileID: common}},
+		{"file_id, few", service.EntryFilter{FileID: single}},
+		{"link_id", service.EntryFilter{LinkID: one.Link.ID}},
+		{"key_id", service.EntryFilter{KeyID: one.KeyID()}},
+		{"action, most", service.EntryFilter{Action: sluice.LinkCreated}},
+		{"action, few", service.EntryFilter{Action: sluice.FileCreated}},
+		{"action, none", service.EntryFilter{Action: sluice.FileHeld}},
+		{"outcome=allowed", service.EntryFilter{Outcome: sluice.Allowed}},
+		{"outcome=refused", service.EntryFilter{Outcome: sluice.Refused}},
+		{"created, half a year", service.EntryFilter{Created: middleOf(182)}},
+		{"ids, 100", service.EntryFilter{IDs: ids(some, func(e sluice.Entry) string { return e.ID })}},
+		{"request_id", service.EntryFilter{RequestID: one.Request.ID}},
+		{"key_id, outcome=refused", service.EntryFilter{KeyID: one.KeyID(), Outcome: sluice.Refused}},
+		{"file_id, many, action few", service.EntryFilter{FileID: common, Action: sluice.LinkEnded}},
 	} {
-		f.add("entry", "audit_entries "+q.name, func(r sluice.Reader, p sluice.Page) (int, error) {
+		f.add("entry", "audit_entries "+q.name, func(r service.Reader, p sluice.Page) (int, error) {
 			l, err := r.Entries(f.ledger, q.filter, p)
 			return len(l.Data), err
 		})

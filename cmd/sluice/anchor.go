@@ -13,6 +13,7 @@ import (
 	"sluice"
 	"sluice/anchor"
 	"sluice/blob"
+	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/store"
 )
@@ -29,7 +30,7 @@ type outlet struct {
 	pause time.Duration // between two checkpoints of one ledger: what they can be rewritten by unseen
 	// send takes out a checkpoint. Known is the size of the one before, 0 where
 	// this process sent none.
-	send func(ctx context.Context, s *store.Store, l sluice.LedgerID, c sluice.Checkpoint, known int64) error
+	send func(ctx context.Context, s *store.Store, l sluice.LedgerID, c service.Checkpoint, known int64) error
 }
 
 // outlets reads --anchor and --witness.
@@ -62,13 +63,13 @@ func anchorOutlet(ctx context.Context, text string) (o outlet, err error) {
 			return o, err
 		}
 		o.name = text
-		o.send = func(_ context.Context, _ *store.Store, _ sluice.LedgerID, c sluice.Checkpoint, _ int64) error {
+		o.send = func(_ context.Context, _ *store.Store, _ sluice.LedgerID, c service.Checkpoint, _ int64) error {
 			return anchor.AppendFile(where, c.Note)
 		}
 		return o, f.Close()
 	case kind == "webhook":
 		o.name = "webhook"
-		o.send = func(ctx context.Context, _ *store.Store, _ sluice.LedgerID, c sluice.Checkpoint, _ int64) error {
+		o.send = func(ctx context.Context, _ *store.Store, _ sluice.LedgerID, c service.Checkpoint, _ int64) error {
 			return anchor.Post(ctx, where, c.Note)
 		}
 		return o, anchor.CheckURL(where)
@@ -89,7 +90,7 @@ func s3Outlet(ctx context.Context, text string) (o outlet, err error) {
 	if err != nil {
 		return o, err
 	}
-	send := func(ctx context.Context, _ *store.Store, l sluice.LedgerID, c sluice.Checkpoint, _ int64) error {
+	send := func(ctx context.Context, _ *store.Store, l sluice.LedgerID, c service.Checkpoint, _ int64) error {
 		there, err := bucket.WriteOnce(ctx, fmt.Sprintf("checkpoints/%s/%020d.txt", l, c.Size), c.Note)
 		if err == nil && there != nil && !bytes.Equal(signedText(there), signedText(c.Note)) {
 			err = fmt.Errorf("the bucket has another checkpoint of %d entries than this log", c.Size)
@@ -108,7 +109,7 @@ func signedText(note []byte) []byte {
 // witnessOutlet shows checkpoints to a witness and keeps its cosignatures with
 // them, so that they are served and exported with them.
 func witnessOutlet(w *anchor.Witness) outlet {
-	send := func(ctx context.Context, s *store.Store, l sluice.LedgerID, c sluice.Checkpoint, known int64) error {
+	send := func(ctx context.Context, s *store.Store, l sluice.LedgerID, c service.Checkpoint, known int64) error {
 		cosignature, err := w.Show(ctx, c.Note, c.Size, known, prover(ctx, s, l))
 		if err != nil {
 			return err
@@ -121,7 +122,7 @@ func witnessOutlet(w *anchor.Witness) outlet {
 // prover proves that a ledger has only grown, from what is stored.
 func prover(ctx context.Context, s *store.Store, l sluice.LedgerID) func(from, to int64) ([]ledger.Hash, error) {
 	return func(from, to int64) (hashes []ledger.Hash, err error) {
-		err = s.View(ctx, func(r sluice.Reader) error {
+		err = s.View(ctx, func(r service.Reader) error {
 			hashes, err = ledger.ProveConsistency(from, to, func(want []ledger.Tile) ([][]byte, error) { return r.Tiles(l, want) })
 			return err
 		})
@@ -214,8 +215,8 @@ func (o *outletProgress) round(ctx context.Context, now time.Time) {
 }
 
 func (o *outletProgress) sendNewest(ctx context.Context, l sluice.LedgerID, state *sent) {
-	var c sluice.Checkpoint
-	err := o.store.View(ctx, func(r sluice.Reader) (err error) {
+	var c service.Checkpoint
+	err := o.store.View(ctx, func(r service.Reader) (err error) {
 		c, err = r.Checkpoint(l, -1)
 		return err
 	})

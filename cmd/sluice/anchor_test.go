@@ -15,6 +15,7 @@ import (
 	"sluice"
 	"sluice/anchor"
 	"sluice/blob"
+	"sluice/internal/service"
 	"sluice/sluicetest"
 )
 
@@ -122,11 +123,11 @@ func TestAnchorInS3(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := sluice.LedgerID{Account: "acct_1", Mode: sluice.Live}
-	note := func(text, signatures string) sluice.Checkpoint {
-		return sluice.Checkpoint{Size: 7, Note: []byte("example.com/acct_1/live\n7\n" + text + "\n\n" + signatures)}
+	note := func(text, signatures string) service.Checkpoint {
+		return service.Checkpoint{Size: 7, Note: []byte("example.com/acct_1/live\n7\n" + text + "\n\n" + signatures)}
 	}
 	for _, c := range []struct {
-		note sluice.Checkpoint
+		note service.Checkpoint
 		good bool
 	}{{note("root", "— a b\n"), true}, {note("root", "— a b\n"), true}, {note("root", "— a b\n— witness c\n"), true}, {note("another", "— a b\n"), false}} {
 		if err := o.send(t.Context(), nil, l, c.note, 0); (err == nil) != c.good {

@@ -25,6 +25,7 @@ import (
 	"sluice"
 	"sluice/anchor"
 	"sluice/client"
+	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/sluicetest"
 )
@@ -43,11 +44,11 @@ func logServer(t *testing.T, n int) *sluicetest.Server {
 
 func growLog(t *testing.T, s *sluicetest.Server, n int) {
 	t.Helper()
-	caller := sluice.Operator(s.Ledger(sluice.Test))
+	caller := service.Operator(s.Ledger(sluice.Test))
 	caller.Request = sluice.Request{IP: "192.0.2.7", UserAgent: "curl/8"}
 	for len(s.Entries(t, s.Ledger(sluice.Test))) < n {
 		for range min(50, n) {
-			if _, err := s.CreateKey(context.Background(), caller, sluice.NewKey{Name: "one more"}); err != nil {
+			if _, err := s.CreateKey(context.Background(), caller, service.NewKey{Name: "one more"}); err != nil {
 				t.Fatal(err)
 			}
 		}

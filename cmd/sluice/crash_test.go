@@ -15,12 +15,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sluice/internal/service"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"sluice"
 )
 
 const crashRounds = 20
@@ -188,7 +187,7 @@ func (c *crashClients) download(base, path, link string) error {
 func (c *crashClients) sweepAndCompare(t *testing.T, data string) {
 	t.Helper()
 	ctx := context.Background()
-	i, err := place{Data: data}.open(t.Context(), sluice.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, false, false)
+	i, err := place{Data: data}.open(t.Context(), service.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, false, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +202,7 @@ func (c *crashClients) sweepAndCompare(t *testing.T, data string) {
 	blobs := map[string]bool{}
 	err = i.blobs.Walk(ctx, func(key string, _ time.Time) error {
 		blobs[key] = true
-		return i.store.View(ctx, func(r sluice.Reader) error {
+		return i.store.View(ctx, func(r service.Reader) error {
 			active, err := r.ActiveFile(key)
 			if err == nil && !active {
 				t.Errorf("orphan %s outlived the sweep", key)

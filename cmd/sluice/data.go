@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"sluice"
 	"sluice/blob"
+	"sluice/internal/service"
 	"sluice/store"
 )
 
@@ -63,10 +63,10 @@ func (p place) secretsFile() string {
 // installation is a place that was opened: the records, the bytes, the secrets,
 // and the service over them.
 type installation struct {
-	service *sluice.Service
+	service *service.Service
 	store   *store.Store
 	blobs   interface {
-		sluice.Blobs
+		service.Blobs
 		io.Closer
 	}
 }
@@ -84,7 +84,7 @@ const (
 // open opens a place for a service configured by c, whose store, blobs and keys
 // it fills in. With create it makes what is missing in a place that is empty.
 // With redirect, links lead on to where the bytes are.
-func (p place) open(ctx context.Context, c sluice.Config, create, redirect bool) (_ *installation, err error) {
+func (p place) open(ctx context.Context, c service.Config, create, redirect bool) (_ *installation, err error) {
 	bucket, err := p.check(redirect)
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (p place) open(ctx context.Context, c sluice.Config, create, redirect bool)
 		return nil, errors.Join(err, i.store.Close())
 	}
 	c.Store = i.store
-	if i.service, err = sluice.New(c); err != nil {
+	if i.service, err = service.New(c); err != nil {
 		return nil, errors.Join(usageError{err}, i.close())
 	}
 	return i, nil
@@ -203,7 +203,7 @@ func firstName(folder string) (string, error) {
 
 // isFresh reports whether nobody has used a database yet.
 func isFresh(ctx context.Context, s *store.Store) (fresh bool, err error) {
-	err = s.View(ctx, func(r sluice.Reader) error {
+	err = s.View(ctx, func(r service.Reader) error {
 		keys, err := r.SigningKeys()
 		fresh = len(keys) == 0
 		return err
@@ -212,7 +212,7 @@ func isFresh(ctx context.Context, s *store.Store) (fresh bool, err error) {
 }
 
 // secrets loads the secrets, and makes them for a place that nobody has used yet.
-func (p place) secrets(ctx context.Context, s *store.Store, create bool, c *sluice.Config) error {
+func (p place) secrets(ctx context.Context, s *store.Store, create bool, c *service.Config) error {
 	fresh, err := isFresh(ctx, s)
 	if err != nil {
 		return err
@@ -227,7 +227,7 @@ func (p place) secrets(ctx context.Context, s *store.Store, create bool, c *slui
 	return err
 }
 
-func (p place) openBlobs(ctx context.Context, i *installation, c *sluice.Config, o blob.S3Options, redirect bool) error {
+func (p place) openBlobs(ctx context.Context, i *installation, c *service.Config, o blob.S3Options, redirect bool) error {
 	if !p.shared() {
 		disk, err := blob.OpenDisk(filepath.Join(p.Data, blobsName))
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,23 +36,23 @@ type told struct {
 func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 	t.Helper()
 	ctx := context.Background()
-	i, err := place{Data: data}.open(ctx, sluice.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, false, false)
+	i, err := place{Data: data}.open(ctx, service.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, false, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer i.close()
 	var accounts []sluice.Account
-	err = i.store.View(ctx, func(r sluice.Reader) (err error) {
+	err = i.store.View(ctx, func(r service.Reader) (err error) {
 		accounts, err = r.Accounts()
 		return err
 	})
 	if err != nil || len(accounts) != 1 {
 		t.Fatal(accounts, err)
 	}
-	operator := sluice.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
+	operator := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
 	all := map[string]told{}
 	for page := (sluice.Page{Limit: sluice.MaxPageSize}); ; {
-		list, err := i.service.Entries(ctx, operator, sluice.EntryFilter{LinkID: link}, page)
+		list, err := i.service.Entries(ctx, operator, service.EntryFilter{LinkID: link}, page)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"sluice"
 	"sluice/anchor"
+	"sluice/internal/service"
 	"sluice/ledger"
 )
 
@@ -25,7 +26,7 @@ type headsFile struct {
 	path string
 
 	mu      sync.Mutex
-	heads   map[sluice.LedgerID]sluice.Head
+	heads   map[sluice.LedgerID]service.Head
 	changed bool
 }
 
@@ -46,7 +47,7 @@ const maxHeads = 64 << 20
 
 // openHeads reads a file of heads. That there is none yet is no error.
 func openHeads(path string) (*headsFile, error) {
-	h := &headsFile{path: path, heads: map[sluice.LedgerID]sluice.Head{}}
+	h := &headsFile{path: path, heads: map[sluice.LedgerID]service.Head{}}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return h, nil
@@ -90,7 +91,7 @@ func (h *headsFile) take(name string, k keptHead) error {
 	if err != nil {
 		return fmt.Errorf("log %s: %w", name, err)
 	}
-	h.heads[l] = sluice.Head{Ledger: l, Size: c.Size, Root: c.Root, Verifier: k.Verifier, Source: h.path}
+	h.heads[l] = service.Head{Ledger: l, Size: c.Size, Root: c.Root, Verifier: k.Verifier, Source: h.path}
 	return nil
 }
 
@@ -108,21 +109,21 @@ func ledgerID(text string) (l sluice.LedgerID, err error) {
 }
 
 // Newest implements sluice.Heads.
-func (h *headsFile) Newest(l sluice.LedgerID) sluice.Head {
+func (h *headsFile) Newest(l sluice.LedgerID) service.Head {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.heads[l]
 }
 
 // All implements sluice.Heads.
-func (h *headsFile) All() map[sluice.LedgerID]sluice.Head {
+func (h *headsFile) All() map[sluice.LedgerID]service.Head {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return maps.Clone(h.heads)
 }
 
 // Remember implements sluice.Heads.
-func (h *headsFile) Remember(head sluice.Head) {
+func (h *headsFile) Remember(head service.Head) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	head.Source = h.path
@@ -169,7 +170,7 @@ const headsEvery = time.Second
 
 // keep looks at the logs and writes the file until ctx ends. It logs a trouble
 // when it begins, and when it is over.
-func (h *headsFile) keep(ctx context.Context, svc *sluice.Service, log *slog.Logger) {
+func (h *headsFile) keep(ctx context.Context, svc *service.Service, log *slog.Logger) {
 	tick := time.NewTicker(headsEvery)
 	defer tick.Stop()
 	watching, writing := trouble{what: "the logs do not go on as they were signed"}, trouble{what: "the newest heads of the logs are not kept"}
@@ -215,7 +216,7 @@ func (t *trouble) tell(log *slog.Logger, err error, args ...any) {
 
 // remembered opens the file of heads, and reads back the newest checkpoint of
 // each log in the files that checkpoints are taken out to.
-func (s *serveCommand) remembered(c *sluice.Config) (*headsFile, error) {
+func (s *serveCommand) remembered(c *service.Config) (*headsFile, error) {
 	path := s.Heads
 	if path == "" {
 		path = s.place.secretsFile() + ".heads"
@@ -236,7 +237,7 @@ func (s *serveCommand) remembered(c *sluice.Config) (*headsFile, error) {
 		}
 		for origin, taken := range newest {
 			if l, err := ledgerID(origin); err == nil {
-				c.Anchored = append(c.Anchored, sluice.Head{Ledger: l, Size: taken.Size, Root: taken.Root, Source: file})
+				c.Anchored = append(c.Anchored, service.Head{Ledger: l, Size: taken.Size, Root: taken.Root, Source: file})
 			}
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sluice/internal/objectid"
+	"sluice/internal/service"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -32,7 +34,7 @@ type dataFlags struct {
 func (d *dataFlags) open(ctx context.Context, out *output) (*installation, sluice.Account, error) {
 	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	// No link is printed, so it does not matter where links lead.
-	i, err := d.place.open(ctx, sluice.Config{PublicURL: "http://localhost", Log: log}, false, false)
+	i, err := d.place.open(ctx, service.Config{PublicURL: "http://localhost", Log: log}, false, false)
 	if err != nil {
 		return nil, sluice.Account{}, err
 	}
@@ -43,7 +45,7 @@ func (d *dataFlags) open(ctx context.Context, out *output) (*installation, sluic
 	return i, a, nil
 }
 
-func (d *dataFlags) account(ctx context.Context, svc *sluice.Service) (sluice.Account, error) {
+func (d *dataFlags) account(ctx context.Context, svc *service.Service) (sluice.Account, error) {
 	accounts, err := svc.Accounts(ctx)
 	if err != nil {
 		return sluice.Account{}, err
@@ -69,7 +71,7 @@ type keyCreate struct {
 }
 
 func (k *keyCreate) Run(ctx context.Context, out *output) error {
-	n := sluice.NewKey{Name: k.Name}
+	n := service.NewKey{Name: k.Name}
 	for _, s := range k.Scopes {
 		scope := sluice.Scope(strings.TrimSpace(s))
 		if !slices.Contains(sluice.AllScopes(), scope) {
@@ -93,14 +95,14 @@ func (k *keyCreate) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	ledger := sluice.LedgerID{Account: account.ID, Mode: sluice.Mode(k.Mode)}
-	created, err := i.service.CreateKey(ctx, sluice.Operator(ledger), n)
+	created, err := i.service.CreateKey(ctx, service.Operator(ledger), n)
 	if err := errors.Join(err, i.close()); err != nil {
 		return err
 	}
 	return k.printSecret(out, created)
 }
 
-func (d *dataFlags) printSecret(out *output, created sluice.CreatedKey) error {
+func (d *dataFlags) printSecret(out *output, created service.CreatedKey) error {
 	if d.JSON {
 		printed := keyJSONOf(created.Key)
 		printed.Secret = created.Secret
@@ -196,11 +198,11 @@ func joinScopes(scopes []sluice.Scope) string {
 }
 
 // allKeys gives the keys of both modes, test first.
-func allKeys(ctx context.Context, svc *sluice.Service, a sluice.Account) (keys []sluice.Key, err error) {
+func allKeys(ctx context.Context, svc *service.Service, a sluice.Account) (keys []sluice.Key, err error) {
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 		page := sluice.Page{Limit: sluice.MaxPageSize}
 		for more := true; more; {
-			list, err := svc.Keys(ctx, sluice.Operator(sluice.LedgerID{Account: a.ID, Mode: m}), page)
+			list, err := svc.Keys(ctx, service.Operator(sluice.LedgerID{Account: a.ID, Mode: m}), page)
 			if err != nil {
 				return nil, err
 			}
@@ -214,12 +216,12 @@ func allKeys(ctx context.Context, svc *sluice.Service, a sluice.Account) (keys [
 }
 
 // ofKey does something to a key, whichever mode it is of.
-func ofKey(a sluice.Account, id string, do func(sluice.Caller) error) (err error) {
+func ofKey(a sluice.Account, id string, do func(service.Caller) error) (err error) {
 	if err := checkID(sluice.PrefixKey, id); err != nil {
 		return usageError{err}
 	}
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
-		err = do(sluice.Operator(sluice.LedgerID{Account: a.ID, Mode: m}))
+		err = do(service.Operator(sluice.LedgerID{Account: a.ID, Mode: m}))
 		if sluice.CodeOf(err) != sluice.CodeNotFound {
 			return err
 		}
@@ -229,7 +231,7 @@ func ofKey(a sluice.Account, id string, do func(sluice.Caller) error) (err error
 
 // checkID refuses what cannot be an id of a kind.
 func checkID(prefix, id string) error {
-	if _, ok := sluice.ParseID(prefix, id); !ok {
+	if _, ok := objectid.Parse(prefix, id); !ok {
 		return fmt.Errorf("%q is no id: want %s and 26 letters and digits", id, prefix)
 	}
 	return nil
@@ -246,8 +248,8 @@ func (k *keyRotate) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	var rotated sluice.CreatedKey
-	err = ofKey(account, k.ID, func(c sluice.Caller) (err error) {
+	var rotated service.CreatedKey
+	err = ofKey(account, k.ID, func(c service.Caller) (err error) {
 		rotated, err = i.service.RotateKey(ctx, c, k.ID, time.Duration(k.Overlap))
 		return err
 	})
@@ -267,7 +269,7 @@ func (k *keyRevoke) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	err = ofKey(account, k.ID, func(c sluice.Caller) error {
+	err = ofKey(account, k.ID, func(c service.Caller) error {
 		_, err := i.service.RevokeKey(ctx, c, k.ID, nil)
 		return err
 	})

@@ -17,6 +17,7 @@ import (
 
 	"sluice"
 	"sluice/blob"
+	"sluice/internal/service"
 	"sluice/store"
 )
 
@@ -90,7 +91,7 @@ func (m *migrateCommand) migrate(ctx context.Context, out *output) (result moved
 	if records.Done() {
 		return moved{Before: true}, nil
 	}
-	config := sluice.Config{PublicURL: "http://localhost", Log: log, Store: records.To()}
+	config := service.Config{PublicURL: "http://localhost", Log: log, Store: records.To()}
 	if err := m.secrets(ctx, records, &config); err != nil {
 		return result, err
 	}
@@ -105,7 +106,7 @@ func (m *migrateCommand) migrate(ctx context.Context, out *output) (result moved
 	}
 	defer to.Close()
 	config.Blobs = to
-	svc, err := sluice.New(config)
+	svc, err := service.New(config)
 	if err != nil {
 		return result, err
 	}
@@ -115,7 +116,7 @@ func (m *migrateCommand) migrate(ctx context.Context, out *output) (result moved
 
 // secrets sees that the secrets are those of the installation: no link would
 // open with others.
-func (m *migrateCommand) secrets(ctx context.Context, records *store.Move, c *sluice.Config) error {
+func (m *migrateCommand) secrets(ctx context.Context, records *store.Move, c *service.Config) error {
 	path := m.place().secretsFile()
 	if err := loadSecrets(path, false, c); err != nil {
 		return err
@@ -124,7 +125,7 @@ func (m *migrateCommand) secrets(ctx context.Context, records *store.Move, c *sl
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(c.SigningKeys, func(k sluice.SigningKey) bool { return slices.Contains(known, k.ID()) }) {
+	if !slices.ContainsFunc(c.SigningKeys, func(k service.SigningKey) bool { return slices.Contains(known, k.ID()) }) {
 		return fmt.Errorf("secrets %s: they are not those that %s was made with", path, m.Data)
 	}
 	return nil
@@ -133,8 +134,8 @@ func (m *migrateCommand) secrets(ctx context.Context, records *store.Move, c *sl
 // mover moves an installation whose parts are open.
 type mover struct {
 	records  *store.Move
-	from, to sluice.Blobs
-	service  *sluice.Service
+	from, to service.Blobs
+	service  *service.Service
 	say      func(format string, args ...any)
 }
 
@@ -242,7 +243,7 @@ func (v *mover) files(ctx context.Context) (files, size int64, err error) {
 // there. When they are not there it brings them; others, which nothing but
 // damage explains, it replaces.
 func (v *mover) file(ctx context.Context, f store.MovedFile) error {
-	want := sluice.Stored{Size: f.Size, SHA256: f.SHA256}
+	want := service.Stored{Size: f.Size, SHA256: f.SHA256}
 	have, err := stored(ctx, v.to, f.ID)
 	switch {
 	case err == nil && have == want:
@@ -269,7 +270,7 @@ func (v *mover) file(ctx context.Context, f store.MovedFile) error {
 
 // bring sends the bytes of a file from the disk, unless they are not what was
 // uploaded.
-func (v *mover) bring(ctx context.Context, id string, want sluice.Stored) error {
+func (v *mover) bring(ctx context.Context, id string, want service.Stored) error {
 	src, err := v.from.Open(ctx, id)
 	if sluice.CodeOf(err) == sluice.CodeNotFound {
 		return errors.New("its bytes are not in the data folder: put them back from a backup, or delete the file, and run this again")
@@ -288,7 +289,7 @@ func (v *mover) bring(ctx context.Context, id string, want sluice.Stored) error 
 }
 
 // stored reads what is under a key.
-func stored(ctx context.Context, blobs sluice.Blobs, key string) (s sluice.Stored, err error) {
+func stored(ctx context.Context, blobs service.Blobs, key string) (s service.Stored, err error) {
 	r, err := blobs.Open(ctx, key)
 	if err != nil {
 		return s, err
@@ -317,7 +318,7 @@ func (v *mover) logs(ctx context.Context) (all []movedLog, err error) {
 				return nil, fmt.Errorf("the log of %s does not hold: %w", l, err)
 			}
 			log := movedLog{Origin: report.Checkpoint.Origin, Size: report.Checkpoint.Size, Root: report.Checkpoint.Root.String()}
-			err = v.records.To().View(ctx, func(r sluice.Reader) (err error) {
+			err = v.records.To().View(ctx, func(r service.Reader) (err error) {
 				log.Entries, err = r.Size(l)
 				return err
 			})

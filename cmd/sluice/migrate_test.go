@@ -26,6 +26,7 @@ import (
 
 	"sluice"
 	"sluice/blob"
+	"sluice/internal/service"
 	"sluice/sluicetest"
 )
 
@@ -70,8 +71,8 @@ func (e *estate) place(to target) place {
 	return place{DatabaseURL: to.database, BlobURL: to.blobs, Secrets: filepath.Join(e.data, secretsName)}
 }
 
-func quiet() sluice.Config {
-	return sluice.Config{PublicURL: "http://localhost", LedgerOrigin: "files.example.com", Log: slog.New(slog.DiscardHandler)}
+func quiet() service.Config {
+	return service.Config{PublicURL: "http://localhost", LedgerOrigin: "files.example.com", Log: slog.New(slog.DiscardHandler)}
 }
 
 func mustOpen(t *testing.T, p place) *installation {
@@ -163,11 +164,11 @@ func (e *estate) useService(t *testing.T, i *installation) {
 	}
 	for _, a := range accounts {
 		for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
-			e.useLedger(t, svc, sluice.Operator(sluice.LedgerID{Account: a.ID, Mode: m}))
+			e.useLedger(t, svc, service.Operator(sluice.LedgerID{Account: a.ID, Mode: m}))
 		}
 	}
-	first := sluice.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
-	redeemed, err := svc.Entries(ctx, first, sluice.EntryFilter{Action: sluice.LinkRedeemed}, sluice.Page{Limit: 1})
+	first := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
+	redeemed, err := svc.Entries(ctx, first, service.EntryFilter{Action: sluice.LinkRedeemed}, sluice.Page{Limit: 1})
 	if err == nil {
 		_, err = svc.RedactEntry(ctx, first, redeemed.Data[0].ID)
 	}
@@ -175,13 +176,13 @@ func (e *estate) useService(t *testing.T, i *installation) {
 		t.Fatal(err)
 	}
 	// Enough entries for the index and several tiles.
-	many := sluice.Operator(sluice.LedgerID{Account: accounts[1].ID, Mode: sluice.Live})
+	many := service.Operator(sluice.LedgerID{Account: accounts[1].ID, Mode: sluice.Live})
 	f := e.file(t, svc, many, []byte("of many links"))
 	var minters sync.WaitGroup
 	for n := range 8 {
 		minters.Go(func() {
 			for range 80 {
-				if _, err := svc.MintLink(ctx, many, sluice.NewLink{FileID: f.ID, Reason: fmt.Sprint("link of ", n)}); err != nil {
+				if _, err := svc.MintLink(ctx, many, service.NewLink{FileID: f.ID, Reason: fmt.Sprint("link of ", n)}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -203,10 +204,10 @@ func (e *estate) useService(t *testing.T, i *installation) {
 	}
 }
 
-func (e *estate) file(t *testing.T, svc *sluice.Service, c sluice.Caller, content []byte) sluice.File {
+func (e *estate) file(t *testing.T, svc *service.Service, c service.Caller, content []byte) sluice.File {
 	t.Helper()
-	created, err := svc.CreateFile(t.Context(), c, "export", bytes.NewReader(content), func() (sluice.NewFile, error) {
-		return sluice.NewFile{
+	created, err := svc.CreateFile(t.Context(), c, "export", bytes.NewReader(content), func() (service.NewFile, error) {
+		return service.NewFile{
 			Purpose: "export", Filename: "a" + strings.ReplaceAll(hostile, "\u0001", ""), Title: "title é",
 			Metadata: sluice.Metadata{"k": "v\\\"\n\t", "k-2": "é\u2028\U0001F600"}, Linked: []sluice.Resource{{Type: "order", ID: "o-1"}, {Type: "order", ID: "ö 2"}},
 		}, nil
@@ -218,7 +219,7 @@ func (e *estate) file(t *testing.T, svc *sluice.Service, c sluice.Caller, conten
 	return created.File
 }
 
-func (e *estate) useLedger(t *testing.T, svc *sluice.Service, c sluice.Caller) {
+func (e *estate) useLedger(t *testing.T, svc *service.Service, c service.Caller) {
 	t.Helper()
 	ctx := t.Context()
 	check := func(err error) {
@@ -232,7 +233,7 @@ func (e *estate) useLedger(t *testing.T, svc *sluice.Service, c sluice.Caller) {
 		check(err)
 		return strings.TrimPrefix(text, "http://localhost")
 	}
-	mint := func(n sluice.NewLink) sluice.Link {
+	mint := func(n service.NewLink) sluice.Link {
 		l, err := svc.MintLink(ctx, c, n)
 		check(err)
 		return l
@@ -245,28 +246,28 @@ func (e *estate) useLedger(t *testing.T, svc *sluice.Service, c sluice.Caller) {
 		content = nil
 	}
 	whole := e.file(t, svc, c, content)
-	e.opens[path(mint(sluice.NewLink{FileID: whole.ID, Reason: "whole", Metadata: sluice.Metadata{"to": hostile}}))] = string(content)
-	revoked := mint(sluice.NewLink{FileID: whole.ID, Reason: "revoked"})
+	e.opens[path(mint(service.NewLink{FileID: whole.ID, Reason: "whole", Metadata: sluice.Metadata{"to": hostile}}))] = string(content)
+	revoked := mint(service.NewLink{FileID: whole.ID, Reason: "revoked"})
 	_, err := svc.RevokeLink(ctx, c, whole.ID, revoked.ID, nil)
 	check(err)
 	soon := time.Second
-	e.gone = append(e.gone, path(revoked), path(mint(sluice.NewLink{FileID: whole.ID, Lifetime: &soon})))
-	e.password = path(mint(sluice.NewLink{FileID: whole.ID, Password: "open sesame"}))
+	e.gone = append(e.gone, path(revoked), path(mint(service.NewLink{FileID: whole.ID, Lifetime: &soon})))
+	e.password = path(mint(service.NewLink{FileID: whole.ID, Password: "open sesame"}))
 
 	deleted := e.file(t, svc, c, []byte("deleted"))
-	e.gone = append(e.gone, path(mint(sluice.NewLink{FileID: deleted.ID})))
+	e.gone = append(e.gone, path(mint(service.NewLink{FileID: deleted.ID})))
 	_, err = svc.DeleteFile(ctx, c, deleted.ID, nil)
 	check(err)
 	held, yes := e.file(t, svc, c, []byte("held")), true
-	_, err = svc.UpdateFile(ctx, c, held.ID, nil, sluice.FileChange{Held: &yes})
+	_, err = svc.UpdateFile(ctx, c, held.ID, nil, service.FileChange{Held: &yes})
 	check(err)
 
-	first, err := svc.CreateKey(ctx, c, sluice.NewKey{Name: "rotated " + hostile, Scopes: []sluice.Scope{sluice.FilesRead}})
+	first, err := svc.CreateKey(ctx, c, service.NewKey{Name: "rotated " + hostile, Scopes: []sluice.Scope{sluice.FilesRead}})
 	check(err)
 	second, err := svc.RotateKey(ctx, c, first.Key.ID, time.Hour)
 	check(err)
 	e.rotated = [2]string{first.Secret, second.Secret}
-	ended, err := svc.CreateKey(ctx, c, sluice.NewKey{Name: "revoked"})
+	ended, err := svc.CreateKey(ctx, c, service.NewKey{Name: "revoked"})
 	check(err)
 	_, err = svc.RevokeKey(ctx, c, ended.Key.ID, nil)
 	check(err)
@@ -299,7 +300,7 @@ func (e *estate) rotateLedgerKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := sluice.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
+	c := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
 	for range 3 {
 		e.file(t, i.service, c, []byte("another"))
 		if _, err := i.service.Checkpoint(t.Context()); err != nil {
@@ -343,8 +344,8 @@ type ledgerDump struct {
 	Links     []sluice.List[sluice.Link]
 	Entries   []sluice.List[sluice.Entry]
 	Minted    []sluice.List[sluice.Entry]
-	Newest    sluice.Checkpoint
-	Rotations []sluice.Rotation
+	Newest    service.Checkpoint
+	Rotations []service.Rotation
 }
 
 func dump(t *testing.T, p place) (all []ledgerDump) {
@@ -358,21 +359,21 @@ func dump(t *testing.T, p place) (all []ledgerDump) {
 	}
 	for _, a := range accounts {
 		for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
-			c := sluice.Operator(sluice.LedgerID{Account: a.ID, Mode: m})
+			c := service.Operator(sluice.LedgerID{Account: a.ID, Mode: m})
 			d := ledgerDump{Ledger: c.Ledger}
 			d.Keys = pages(t, func(k sluice.Key) string { return k.ID }, func(p sluice.Page) (sluice.List[sluice.Key], error) { return svc.Keys(ctx, c, p) })
-			files := func(f sluice.FileFilter) []sluice.List[sluice.File] {
+			files := func(f service.FileFilter) []sluice.List[sluice.File] {
 				return pages(t, func(f sluice.File) string { return f.ID }, func(p sluice.Page) (sluice.List[sluice.File], error) { return svc.Files(ctx, c, f, p) })
 			}
-			d.Files, d.Deleted = files(sluice.FileFilter{}), files(sluice.FileFilter{Status: sluice.DeletedFiles})
-			d.Linked = files(sluice.FileFilter{Linked: &sluice.Resource{Type: "order", ID: "ö 2"}})
+			d.Files, d.Deleted = files(service.FileFilter{}), files(service.FileFilter{Status: service.DeletedFiles})
+			d.Linked = files(service.FileFilter{Linked: &sluice.Resource{Type: "order", ID: "ö 2"}})
 			d.Links = pages(t, func(l sluice.Link) string { return l.ID }, func(p sluice.Page) (sluice.List[sluice.Link], error) {
-				return svc.Links(ctx, c, sluice.LinkFilter{}, p)
+				return svc.Links(ctx, c, service.LinkFilter{}, p)
 			})
-			entries := func(f sluice.EntryFilter) []sluice.List[sluice.Entry] {
+			entries := func(f service.EntryFilter) []sluice.List[sluice.Entry] {
 				return pages(t, func(e sluice.Entry) string { return e.ID }, func(p sluice.Page) (sluice.List[sluice.Entry], error) { return svc.Entries(ctx, c, f, p) })
 			}
-			d.Entries, d.Minted = entries(sluice.EntryFilter{}), entries(sluice.EntryFilter{Action: sluice.LinkCreated})
+			d.Entries, d.Minted = entries(service.EntryFilter{}), entries(service.EntryFilter{Action: sluice.LinkCreated})
 			if d.Newest, err = svc.NewestCheckpoint(ctx, c); err == nil {
 				_, d.Rotations, err = svc.LedgerKey(ctx, c)
 			}

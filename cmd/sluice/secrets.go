@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"sluice"
+	"sluice/internal/service"
 	"sluice/ledger"
 )
 
@@ -25,7 +25,7 @@ type secrets struct {
 
 // newSecrets makes secrets that nobody had before.
 func newSecrets() (s secrets, err error) {
-	link, err := sluice.NewSigningKey(rand.Reader)
+	link, err := service.NewSigningKey(rand.Reader)
 	if err != nil {
 		return s, err
 	}
@@ -36,9 +36,9 @@ func newSecrets() (s secrets, err error) {
 
 // keys reads the secrets into the configuration of a service, which must be
 // able to work with each of them.
-func (s secrets) keys(c *sluice.Config) error {
+func (s secrets) keys(c *service.Config) error {
 	for _, text := range s.SigningKeys {
-		k, err := sluice.ParseSigningKey(text)
+		k, err := service.ParseSigningKey(text)
 		if err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func (s secrets) keys(c *sluice.Config) error {
 // loadSecrets reads the secrets at path into the configuration of a service.
 // With create it makes them when there is no such file: whole and durable, or
 // not at all.
-func loadSecrets(path string, create bool, c *sluice.Config) error {
+func loadSecrets(path string, create bool, c *service.Config) error {
 	if err := checkMode(path, c.Log); err != nil {
 		return fmt.Errorf("secrets %s: %w", path, err)
 	}

@@ -2,10 +2,9 @@ package main
 
 import (
 	"path/filepath"
+	"sluice/internal/service"
 	"sync"
 	"testing"
-
-	"sluice"
 )
 
 // Servers that start at once on an empty database share what the first of
@@ -13,7 +12,7 @@ import (
 func TestSecretsMadeAtOnce(t *testing.T) {
 	for range 20 {
 		path := filepath.Join(t.TempDir(), secretsName)
-		var configs [8]sluice.Config
+		var configs [8]service.Config
 		var all sync.WaitGroup
 		for i := range configs {
 			all.Go(func() {

@@ -24,6 +24,7 @@ import (
 	"sluice/compat/digitalriver"
 	"sluice/compat/metorial"
 	"sluice/compat/stripe"
+	"sluice/internal/service"
 	"sluice/server"
 )
 
@@ -111,7 +112,7 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) { // asked to stop before it served
 		return i.close()
 	}
-	if errors.Is(err, sluice.ErrRolledBack) {
+	if errors.Is(err, service.ErrRolledBack) {
 		err = fmt.Errorf("%w; put back the database that belongs here, or, if an older one was restored on purpose, start once with --accept-rollback", err)
 	}
 	if err == nil {
@@ -154,7 +155,7 @@ func checkAddress(address string) error {
 }
 
 // config is what the flags say of the service.
-func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c sluice.Config, err error) {
+func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config, err error) {
 	c.Log, c.LedgerOrigin = log, s.LedgerOrigin
 	if c.PublicURL, err = s.publicURL(addr); err != nil {
 		return c, err
@@ -268,7 +269,7 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 	}
 }
 
-func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsFile, outlets []outlet, l net.Listener, first *sluice.First, log *slog.Logger, out *output) error {
+func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsFile, outlets []outlet, l net.Listener, first *service.First, log *slog.Logger, out *output) error {
 	doors, err := parseCompat(s.Compat)
 	if err != nil {
 		return err
@@ -309,7 +310,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 const flushGrace = 10 * time.Second
 
 // flush commits what was delivered. No download is under way any more.
-func flush(ctx context.Context, svc *sluice.Service) error {
+func flush(ctx context.Context, svc *service.Service) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushGrace)
 	defer cancel()
 	if err := svc.Flush(grace); err != nil {

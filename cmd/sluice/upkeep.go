@@ -3,10 +3,9 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sluice/internal/service"
 	"sync"
 	"time"
-
-	"sluice"
 )
 
 // chore is work that a running server does by itself, again and again. Of the
@@ -15,26 +14,26 @@ type chore struct {
 	name  string
 	every time.Duration
 	after time.Duration // before it is done first
-	do    func(context.Context, *sluice.Service) (done int, err error)
+	do    func(context.Context, *service.Service) (done int, err error)
 }
 
 var chores = []chore{
-	{"checkpoints", 250 * time.Millisecond, 0, func(ctx context.Context, svc *sluice.Service) (int, error) {
+	{"checkpoints", 250 * time.Millisecond, 0, func(ctx context.Context, svc *service.Service) (int, error) {
 		_, err := svc.Checkpoint(ctx) // made too often to log each
 		return 0, err
 	}},
-	{"endings", time.Second, 0, func(ctx context.Context, svc *sluice.Service) (int, error) {
+	{"endings", time.Second, 0, func(ctx context.Context, svc *service.Service) (int, error) {
 		return svc.EndLinks(ctx)
 	}},
-	{"retention", time.Minute, 0, func(ctx context.Context, svc *sluice.Service) (int, error) {
+	{"retention", time.Minute, 0, func(ctx context.Context, svc *service.Service) (int, error) {
 		return svc.Retain(ctx)
 	}},
 	// Late, so that whoever started on a wrong database sees it before anything moves.
-	{"sweep", 10 * time.Minute, time.Hour, func(ctx context.Context, svc *sluice.Service) (int, error) {
-		swept, err := svc.Sweep(ctx, svc.Now().Add(-sluice.SweepAge))
+	{"sweep", 10 * time.Minute, time.Hour, func(ctx context.Context, svc *service.Service) (int, error) {
+		swept, err := svc.Sweep(ctx, svc.Now().Add(-service.SweepAge))
 		return swept.Total(), err
 	}},
-	{"forgetting", 10 * time.Minute, 0, func(ctx context.Context, svc *sluice.Service) (int, error) {
+	{"forgetting", 10 * time.Minute, 0, func(ctx context.Context, svc *service.Service) (int, error) {
 		return svc.Forget(ctx)
 	}},
 }
@@ -43,18 +42,18 @@ var chores = []chore{
 var keyUsage = chore{"key usage", time.Minute, 0, writeUsage}
 
 // refusals is done by every server: each counts what it refused itself.
-var refusals = chore{"refusals", 10 * time.Second, 0, func(_ context.Context, svc *sluice.Service) (int, error) {
+var refusals = chore{"refusals", 10 * time.Second, 0, func(_ context.Context, svc *service.Service) (int, error) {
 	svc.WriteRefusals()
 	return 0, nil
 }}
 
-func writeUsage(ctx context.Context, svc *sluice.Service) (int, error) {
+func writeUsage(ctx context.Context, svc *service.Service) (int, error) {
 	return 0, svc.WriteUsage(ctx)
 }
 
 // keep does the chores until ctx ends, and writes down at last when keys were
 // used. A chore that fails is tried again when its time comes.
-func keep(ctx context.Context, s sluice.Store, svc *sluice.Service, log *slog.Logger) {
+func keep(ctx context.Context, s service.Store, svc *service.Service, log *slog.Logger) {
 	var all sync.WaitGroup
 	all.Go(func() { keyUsage.repeat(ctx, svc, log) })
 	all.Go(func() { refusals.repeat(ctx, svc, log) })
@@ -77,7 +76,7 @@ const turnPause = 2 * time.Second
 
 // inTurn does work that one server at a time does, when it is this one's turn,
 // until ctx ends. The context of work ends, too, when the turn is lost.
-func inTurn(ctx context.Context, s sluice.Store, name string, log *slog.Logger, work func(context.Context)) {
+func inTurn(ctx context.Context, s service.Store, name string, log *slog.Logger, work func(context.Context)) {
 	for ctx.Err() == nil {
 		_, err := s.Exclusive(ctx, name, func(ctx context.Context) error {
 			work(ctx)
@@ -93,7 +92,7 @@ func inTurn(ctx context.Context, s sluice.Store, name string, log *slog.Logger, 
 	}
 }
 
-func (c chore) repeat(ctx context.Context, svc *sluice.Service, log *slog.Logger) {
+func (c chore) repeat(ctx context.Context, svc *service.Service, log *slog.Logger) {
 	select {
 	case <-ctx.Done():
 		return
@@ -111,7 +110,7 @@ func (c chore) repeat(ctx context.Context, svc *sluice.Service, log *slog.Logger
 	}
 }
 
-func (c chore) once(ctx context.Context, svc *sluice.Service, log *slog.Logger) {
+func (c chore) once(ctx context.Context, svc *service.Service, log *slog.Logger) {
 	done, err := c.do(ctx, svc)
 	switch {
 	case ctx.Err() != nil:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sluice/internal/service"
 	"time"
 
 	"sluice"
@@ -12,7 +13,7 @@ import (
 // welcome prints the first key, once, and lines to paste that upload, mint,
 // download, and read the log. The lines need a POSIX shell, curl and expr. Each
 // says so when it fails.
-func welcome(w io.Writer, svc *sluice.Service, lifetime time.Duration, first *sluice.First) {
+func welcome(w io.Writer, svc *service.Service, lifetime time.Duration, first *service.First) {
 	fmt.Fprintf(w, `Welcome to Sluice at %s
 
 Below is your first key. It is shown once; only its hash is stored. It is a test

@@ -21,6 +21,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/server"
 	"sluice/sluicetest"
 )
@@ -35,7 +36,7 @@ type client struct {
 
 func newClient(t *testing.T, adjust ...func(*server.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
-	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), sluice.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
 	return &client{s, s.URL + "/compat/digitalriver", secret, jsonschema.NewCompiler()}
 }
 

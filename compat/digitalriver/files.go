@@ -11,6 +11,7 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/internal/service"
 )
 
 // file is Digital River's File.
@@ -35,7 +36,7 @@ func wireFile(c compat.Call, f sluice.File) (file, error) {
 	var links sluice.List[sluice.Link]
 	if c.Caller().Key.Grants(sluice.LinksRead) {
 		var err error
-		links, err = c.Service().Links(c.Request().Context(), c.Caller(), sluice.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks})
+		links, err = c.Service().Links(c.Request().Context(), c.Caller(), service.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks})
 		if err != nil {
 			return file{}, err
 		}
@@ -61,7 +62,7 @@ func withLinks(c compat.Call, f sluice.File, links []sluice.Link) (file, error) 
 func listFiles(c compat.Call) error {
 	p := query(c)
 	span := p.span()
-	filter := sluice.FileFilter{
+	filter := service.FileFilter{
 		Created: p.created(), IDs: p.ids(), Filename: p.text("fileName"), Title: p.text("title"), Purposes: purposes,
 		Size: compat.Range(p.Form, "size", "a number of bytes", bytes),
 	}
@@ -157,7 +158,7 @@ func deleteFile(c compat.Call) error {
 }
 
 func createFile(c compat.Call) error {
-	var created sluice.CreatedFile
+	var created service.CreatedFile
 	var err error
 	if compat.IsJSON(c.Request()) {
 		created, err = createEncoded(c)
@@ -185,22 +186,22 @@ func createFile(c compat.Call) error {
 const maxEncoded = 16 << 20
 
 // createEncoded stores a file that stands in a JSON object.
-func createEncoded(c compat.Call) (created sluice.CreatedFile, err error) {
+func createEncoded(c compat.Call) (created service.CreatedFile, err error) {
 	p, o, err := body(c, maxEncoded)
 	if err != nil {
 		return created, err
 	}
-	n := sluice.NewFile{Purpose: p.purpose(p.required(o, "purpose")), Filename: p.required(o, "fileName")}
+	n := service.NewFile{Purpose: p.purpose(p.required(o, "purpose")), Filename: p.required(o, "fileName")}
 	n.Title, _ = o.Text("title", "string")
 	content := p.required(o, "file")
 	if text, given := o.Text("linkExpiresTime", "string"); given {
-		n.Link = &sluice.NewLink{Expires: expiry(p.invalid, "linkExpiresTime", text)}
+		n.Link = &service.NewLink{Expires: expiry(p.invalid, "linkExpiresTime", text)}
 	}
 	if err := p.finished(o); err != nil {
 		return created, err
 	}
 	sniffed := &compat.Sniffer{Content: decode(strings.NewReader(content))}
-	return c.Service().CreateFile(c.Request().Context(), c.Caller(), n.Purpose, sniffed, func() (sluice.NewFile, error) {
+	return c.Service().CreateFile(c.Request().Context(), c.Caller(), n.Purpose, sniffed, func() (service.NewFile, error) {
 		n.Type = sniffed.MediaType("", n.Filename)
 		return n, nil
 	})
@@ -271,9 +272,9 @@ func (u *upload) required(name string) string {
 	return text
 }
 
-func (u *upload) Describe() (sluice.NewFile, error) {
+func (u *upload) Describe() (service.NewFile, error) {
 	p := u.params
-	n := sluice.NewFile{Filename: p.text("fileName"), Purpose: u.required("purpose")}
+	n := service.NewFile{Filename: p.text("fileName"), Purpose: u.required("purpose")}
 	if n.Purpose != "" {
 		p.purpose(n.Purpose)
 	}
@@ -286,7 +287,7 @@ func (u *upload) Describe() (sluice.NewFile, error) {
 	}
 	n.Title, _ = p.Text("title")
 	if text := p.text("linkExpiresTime"); text != "" {
-		n.Link = &sluice.NewLink{Expires: expiry(p.invalid, "linkExpiresTime", text)}
+		n.Link = &service.NewLink{Expires: expiry(p.invalid, "linkExpiresTime", text)}
 	}
 	n.Type = u.content.MediaType(u.part.Type, n.Filename)
 	return n, p.done()

@@ -5,6 +5,7 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/internal/service"
 )
 
 // fileLink is Digital River's FileLink. A link without end, which only other
@@ -48,7 +49,7 @@ func answerLink(c compat.Call, status int, l sluice.Link, at time.Time) error {
 func listLinks(c compat.Call) error {
 	p := query(c)
 	span := p.span()
-	filter := sluice.LinkFilter{Created: p.created(), IDs: p.ids(), FileID: p.text("fileId"), Over: p.flag("expired")}
+	filter := service.LinkFilter{Created: p.created(), IDs: p.ids(), FileID: p.text("fileId"), Over: p.flag("expired")}
 	if err := p.done(); err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ func createLink(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	link := sluice.NewLink{FileID: p.required(o, "fileId")}
+	link := service.NewLink{FileID: p.required(o, "fileId")}
 	if text := p.required(o, "expiresTime"); text != "" {
 		link.Expires = expiry(p.invalid, "expiresTime", text)
 	}
@@ -110,7 +111,7 @@ func updateLink(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	var change sluice.LinkChange
+	var change service.LinkChange
 	if text := p.required(o, "expiresTime"); text != "" {
 		expires := expiry(p.invalid, "expiresTime", text)
 		change.Expires = &expires

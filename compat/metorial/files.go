@@ -6,6 +6,7 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/internal/service"
 )
 
 // file is Metorial's file object. The last three members are what its older
@@ -51,7 +52,7 @@ func wireFile(c compat.Call, f sluice.File) file {
 func listFiles(c compat.Call) error {
 	p := query(c)
 	span := p.span(false)
-	filter := sluice.FileFilter{
+	filter := service.FileFilter{
 		IDs: p.several("id"), Purposes: p.several("purpose"),
 		Created: compat.Range(p.Form, "created_at", "a moment of ISO 8601, such as 2026-01-31T12:00:00.000Z", millisecond),
 	}
@@ -96,7 +97,7 @@ func updateFile(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	var change sluice.FileChange
+	var change service.FileChange
 	if title, given := body.Text("title", "string"); given {
 		change.Title = &title
 	}
@@ -182,8 +183,8 @@ func (u *upload) purpose() string {
 	return name
 }
 
-func (u *upload) Describe() (sluice.NewFile, error) {
-	n := sluice.NewFile{Filename: u.part.Filename, Purpose: u.purpose()}
+func (u *upload) Describe() (service.NewFile, error) {
+	n := service.NewFile{Filename: u.part.Filename, Purpose: u.purpose()}
 	n.Title, _ = u.params.Text("title")
 	n.Type = u.content.MediaType(u.part.Type, n.Filename)
 	return n, u.params.invalid.Err()

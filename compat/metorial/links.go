@@ -5,6 +5,7 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/internal/service"
 )
 
 // fileLink is Metorial's file link object.
@@ -50,7 +51,7 @@ func listLinks(c compat.Call) error {
 	p := query(c)
 	span := p.span(true)
 	r := c.Request()
-	filter := sluice.LinkFilter{FileID: r.PathValue("file")}
+	filter := service.LinkFilter{FileID: r.PathValue("file")}
 	if filter.FileID == "" {
 		filter.FileID, _ = p.Text("file_id")
 	}
@@ -75,7 +76,7 @@ func createLink(c compat.Call) error {
 		return err
 	}
 	r := c.Request()
-	link := sluice.NewLink{FileID: r.PathValue("file")}
+	link := service.NewLink{FileID: r.PathValue("file")}
 	if link.FileID == "" {
 		if link.FileID, _ = body.Text("file_id", "string"); link.FileID == "" && v.Err() == nil {
 			v.Add("file_id", "required", "file_id says which file the link leads to")
@@ -127,7 +128,7 @@ func updateLink(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	change := sluice.LinkChange{Expires: expiresAt(body, &v)}
+	change := service.LinkChange{Expires: expiresAt(body, &v)}
 	if err := v.Err(); err != nil {
 		return err
 	}

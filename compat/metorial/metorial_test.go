@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/server"
 	"sluice/sluicetest"
 )
@@ -26,7 +27,7 @@ type client struct {
 
 func newClient(t *testing.T, adjust ...func(*server.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
-	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), sluice.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
 	return &client{s, s.URL + "/compat/metorial", secret}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/internal/service"
 )
 
 // file is the object of https://docs.stripe.com/api/files/object.
@@ -33,7 +34,7 @@ func wireFile(c compat.Call, f sluice.File, ex expansion) (file, error) {
 		return bareFile(c, f), nil
 	}
 	r := c.Request()
-	links, err := c.Service().Links(r.Context(), c.Caller(), sluice.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks})
+	links, err := c.Service().Links(r.Context(), c.Caller(), service.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks})
 	if err != nil {
 		return file{}, err
 	}
@@ -111,7 +112,7 @@ func getContents(c compat.Call) error {
 
 func listFiles(c compat.Call) error {
 	p := query(c)
-	span, filter, ex := p.span(), sluice.FileFilter{Created: p.created()}, p.expand("files")
+	span, filter, ex := p.span(), service.FileFilter{Created: p.created()}, p.expand("files")
 	p.bound(span, "file", ex["data"])
 	if filter.Purpose = p.text("purpose"); filter.Purpose != "" {
 		p.purpose(c, filter.Purpose)
@@ -196,9 +197,9 @@ func (u *upload) Open(part *compat.Part) (purpose string, content io.Reader, err
 	return purpose, u.content, p.invalid.Err()
 }
 
-func (u *upload) Describe() (sluice.NewFile, error) {
+func (u *upload) Describe() (service.NewFile, error) {
 	p := u.params
-	n := sluice.NewFile{Filename: u.part.Filename, Purpose: p.required("purpose")}
+	n := service.NewFile{Filename: u.part.Filename, Purpose: p.required("purpose")}
 	p.expand("file")
 	if p.Has("file_link_data") {
 		n.Link = u.link()
@@ -208,14 +209,14 @@ func (u *upload) Describe() (sluice.NewFile, error) {
 }
 
 // link is the link to make with the file, if there shall be one.
-func (u *upload) link() *sluice.NewLink {
+func (u *upload) link() *service.NewLink {
 	p := params{u.params.Members("file_link_data"), u.params.invalid}
 	const full = "file_link_data"
 	create := p.flag("create", full+"[create]")
 	if create == nil {
 		p.invalid.Add(full+"[create]", "required", "%s[create] says whether to make a link", full)
 	}
-	link := &sluice.NewLink{Metadata: p.metadata()}
+	link := &service.NewLink{Metadata: p.metadata()}
 	p.expiry(link, full+"[expires_at]")
 	if create == nil || !*create {
 		return nil

@@ -5,6 +5,7 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/internal/service"
 )
 
 // fileLink is the object of https://docs.stripe.com/api/file_links/object.
@@ -60,7 +61,7 @@ func answerLink(c compat.Call, l sluice.Link, at time.Time, ex expansion) error 
 }
 
 // expiry reads when a new link ends: never, unless that is said.
-func (p params) expiry(link *sluice.NewLink, full string) {
+func (p params) expiry(link *service.NewLink, full string) {
 	text, given := p.Text("expires_at")
 	if !given {
 		forever := sluice.Forever
@@ -75,7 +76,7 @@ func createLink(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	link := sluice.NewLink{FileID: p.required("file"), Metadata: p.metadata()}
+	link := service.NewLink{FileID: p.required("file"), Metadata: p.metadata()}
 	p.expiry(&link, "expires_at")
 	ex := p.expand("file_link")
 	if err := p.done(); err != nil {
@@ -108,7 +109,7 @@ func updateLink(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	var change sluice.LinkChange
+	var change service.LinkChange
 	p.change(&change)
 	ex := p.expand("file_link")
 	if err := p.done(); err != nil {
@@ -124,7 +125,7 @@ func updateLink(c compat.Call) error {
 }
 
 // change reads what to change of a link.
-func (p params) change(ch *sluice.LinkChange) {
+func (p params) change(ch *service.LinkChange) {
 	switch text, given := p.Text("expires_at"); {
 	case !given:
 	case text == "now":
@@ -150,7 +151,7 @@ func listLinks(c compat.Call) error {
 	p := query(c)
 	span, ex := p.span(), p.expand("links")
 	p.bound(span, "file_link", ex["data"])
-	filter := sluice.LinkFilter{FileID: p.text("file"), Created: p.created(), Over: p.flag("expired", "expired")}
+	filter := service.LinkFilter{FileID: p.text("file"), Created: p.created(), Over: p.flag("expired", "expired")}
 	if err := p.done(); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"sluice"
 	"sluice/compat"
+	"sluice/internal/service"
 )
 
 const prefix = "/compat/stripe"
@@ -38,7 +39,7 @@ func Door() compat.Door {
 func head(h http.Header, r *http.Request, id string) {
 	h.Set("Request-Id", id)
 	for _, name := range []string{"Stripe-Version", "Idempotency-Key"} {
-		if value := r.Header.Get(name); value != "" && len(value) <= sluice.MaxOnceKeyLen {
+		if value := r.Header.Get(name); value != "" && len(value) <= service.MaxOnceKeyLen {
 			h.Set(name, value)
 		}
 	}

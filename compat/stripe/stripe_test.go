@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/server"
 	"sluice/sluicetest"
 )
@@ -27,7 +28,7 @@ type client struct {
 
 func newClient(t *testing.T, adjust ...func(*server.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
-	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), sluice.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
 	return &client{s, s.URL + "/compat/stripe", secret}
 }
 
@@ -589,9 +590,9 @@ func TestEndedLinks(t *testing.T) {
 	c := newClient(t)
 	good := c.link(t, "")["id"]
 	brief := c.link(t, "&expires_at=1772600777")["id"]
-	key, secret := c.NewKeyAs(t, c.Ledger(sluice.Test), sluice.NewKey{Name: "brief", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	key, secret := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "brief", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
 	orphan := c.do(t, "POST", "/v1/file_links", "file="+c.file(t), "Authorization", "Bearer "+secret).ok(t)["id"].(string)
-	if _, err := c.RevokeKey(t.Context(), sluice.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
+	if _, err := c.RevokeKey(t.Context(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	c.Clock.Advance(time.Minute)

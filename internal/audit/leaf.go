@@ -1,0 +1,292 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"sluice"
+	"sluice/ledger"
+)
+
+// EntryTime is the form of moments in a leaf: UTC, microseconds, RFC 3339.
+const EntryTime = "2006-01-02T15:04:05.000000Z"
+
+// leaf writes the entry with the keys of every object in order, as RFC 8785
+// demands. With digests, metadata and linked resources stand as their SHA-256.
+func leafOf(e sluice.Entry, digests bool) []byte {
+	w := object{buf: make([]byte, 0, 1024)}
+	w.open("")
+	w.str("account", e.Ledger.Account)
+	w.str("action", string(e.Action))
+	w.open("actor")
+	w.str("id", e.Actor.ID)
+	w.str("name", e.Actor.Name)
+	w.str("type", string(e.Actor.Type))
+	w.close()
+	if d := e.Delivery; d != nil {
+		w.open("delivery")
+		if d.Sent != nil {
+			w.raw("bytes", strconv.FormatInt(d.Sent.Bytes, 10))
+			w.raw("complete", strconv.FormatBool(d.Sent.Complete))
+			w.raw("duration_ms", strconv.FormatInt(d.Sent.Duration.Milliseconds(), 10))
+		}
+		w.str("mode", string(d.Mode))
+		if d.Returned {
+			w.raw("returned", "true")
+		}
+		w.raw("status", strconv.Itoa(d.Status))
+		w.close()
+	}
+	if p := e.Subject; p != nil {
+		w.open("entry")
+		w.strs("fields", p.Fields)
+		w.str("id", p.ID)
+		w.raw("seq", strconv.FormatInt(p.Seq, 10))
+		w.close()
+	}
+	w.str("export", e.Export)
+	if f := e.File; f != nil {
+		w.open("file")
+		writeFile(&w, *f, digests)
+		w.close()
+	}
+	w.str("id", e.ID)
+	if k := e.Key; k != nil {
+		w.open("key")
+		writeKey(&w, *k, digests)
+		w.close()
+	}
+	if e.Handover != "" || e.Rollback != nil {
+		w.open("ledger")
+		w.str("key", e.Handover)
+		if p := e.Rollback; p != nil {
+			w.str("log", p.Log)
+			w.raw("size", strconv.FormatInt(p.Size, 10))
+			w.str("was_root", p.WasRoot)
+			w.raw("was_size", strconv.FormatInt(p.WasSize, 10))
+		}
+		w.close()
+	}
+	if l := e.Link; l != nil {
+		w.open("link")
+		writeLink(&w, *l, digests)
+		w.close()
+	}
+	w.raw("livemode", strconv.FormatBool(e.Ledger.Mode.Live()))
+	w.str("outcome", string(e.Outcome))
+	w.str("refusal", string(e.Refusal))
+	if e.Repeats > 0 {
+		w.raw("repeats", strconv.FormatInt(e.Repeats, 10))
+	}
+	if r := e.Request; r != nil {
+		w.open("request")
+		w.str("client_ip", r.ClientIP)
+		w.str("forwarded_for", r.ForwardedFor)
+		w.str("id", r.ID)
+		w.str("ip", r.IP)
+		w.str("method", r.Method)
+		w.str("range", r.Range)
+		w.str("referer_host", r.RefererHost)
+		w.str("route", r.Route)
+		w.str("user_agent", r.UserAgent)
+		w.close()
+	}
+	w.str("time", e.Time.UTC().Format(EntryTime))
+	w.raw("v", "1")
+	w.close()
+	return w.buf
+}
+
+// writeKey writes the members of the part, in order.
+func writeKey(w *object, k sluice.KeyPart, digests bool) {
+	w.before(k.Before, digests)
+	r := k.Rights
+	if r != nil {
+		w.time("expires_at", r.Expires)
+	}
+	w.str("id", k.ID)
+	if r != nil {
+		switch r.MaxLinkLifetime {
+		case 0:
+		case sluice.Forever:
+			w.str("max_link_lifetime", endless)
+		default:
+			w.raw("max_link_lifetime", strconv.FormatInt(int64(r.MaxLinkLifetime/time.Second), 10))
+		}
+	}
+	w.str("name", k.Name)
+	if r != nil {
+		w.time("old_secret_expires_at", r.OldExpires)
+		w.strs("scopes", stringsOf(r.Scopes))
+	}
+}
+
+// endless is Forever in a leaf.
+const endless = "none"
+
+// writeFile writes the members of the part, in order.
+func writeFile(w *object, f sluice.FilePart, digests bool) {
+	w.before(f.Before, digests)
+	w.str("filename", f.Filename)
+	d := f.Details
+	if d != nil {
+		w.raw("held", strconv.FormatBool(d.Held))
+	}
+	w.str("id", f.ID)
+	if d != nil && len(d.Linked) > 0 {
+		w.large("linked_resources", appendResources(nil, d.Linked), digests)
+	}
+	w.metadata(f.Metadata, digests)
+	w.str("purpose", f.Purpose)
+	w.str("sha256", f.SHA256)
+	w.raw("size", strconv.FormatInt(f.Size, 10))
+	if d != nil {
+		w.str("title", d.Title)
+	}
+	w.str("type", f.Type)
+}
+
+// writeLink writes the members of the part, in order.
+func writeLink(w *object, l sluice.LinkPart, digests bool) {
+	limits := l.Limits
+	if limits != nil && len(limits.AllowedIPs) > 0 {
+		w.strs("allowed_ips", stringsOf(limits.AllowedIPs))
+	}
+	w.before(l.Before, digests)
+	if limits != nil {
+		w.str("disposition", string(limits.Disposition))
+	}
+	w.time("expires_at", l.Expires)
+	if limits != nil {
+		w.str("filename", limits.Filename)
+		w.raw("has_password", strconv.FormatBool(limits.HasPassword))
+	}
+	w.str("id", l.ID)
+	if limits != nil && limits.MaxDownloads != 0 {
+		w.raw("max_downloads", strconv.FormatInt(limits.MaxDownloads, 10))
+	}
+	w.metadata(l.Metadata, digests)
+	w.str("reason", l.Reason)
+}
+
+func stringsOf[T any](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = fmt.Sprint(v)
+	}
+	return out
+}
+
+func appendResources(dst []byte, list []sluice.Resource) []byte {
+	w := object{buf: append(dst, '[')}
+	for i, r := range list {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.open("")
+		w.str("id", r.ID)
+		w.str("type", r.Type)
+		w.close()
+	}
+	return append(w.buf, ']')
+}
+
+// object writes a JSON object member by member; empty strings are left out.
+type object struct {
+	buf   []byte
+	comma bool
+}
+
+func (w *object) key(name string) {
+	if w.comma {
+		w.buf = append(w.buf, ',')
+	}
+	w.comma = true
+	w.buf = append(w.buf, '"')
+	w.buf = append(w.buf, name...)
+	w.buf = append(w.buf, '"', ':')
+}
+
+func (w *object) open(name string) {
+	if name != "" {
+		w.key(name)
+	}
+	w.buf = append(w.buf, '{')
+	w.comma = false
+}
+
+func (w *object) close() {
+	w.buf = append(w.buf, '}')
+	w.comma = true
+}
+
+func (w *object) str(name, value string) {
+	if value != "" {
+		w.key(name)
+		w.buf = ledger.AppendString(w.buf, value)
+	}
+}
+
+func (w *object) strs(name string, values []string) {
+	w.key(name)
+	w.buf = append(w.buf, '[')
+	for i, v := range values {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.buf = ledger.AppendString(w.buf, v)
+	}
+	w.buf = append(w.buf, ']')
+}
+
+func (w *object) raw(name, value string) {
+	w.key(name)
+	w.buf = append(w.buf, value...)
+}
+
+// time writes a moment; the zero time is left out.
+func (w *object) time(name string, at time.Time) {
+	if !at.IsZero() {
+		w.str(name, at.UTC().Format(EntryTime))
+	}
+}
+
+func (w *object) metadata(m sluice.Metadata, digest bool) {
+	switch {
+	case len(m) == 0:
+	case digest:
+		w.large("metadata", ledger.AppendStringMap(nil, m), true)
+	default:
+		w.key("metadata")
+		w.buf = ledger.AppendStringMap(w.buf, m)
+	}
+}
+
+// large writes a value in canonical JSON, or its SHA-256 under another name.
+func (w *object) large(name string, value []byte, digest bool) {
+	if !digest {
+		w.raw(name, string(value))
+		return
+	}
+	sum := sha256.Sum256(value)
+	w.str(name+"_sha256", hex.EncodeToString(sum[:]))
+}
+
+// before writes what a change replaced. With digests, the members that may be
+// large stand as their SHA-256, as they do beside it.
+func (w *object) before(b sluice.Before, digests bool) {
+	if len(b) == 0 {
+		return
+	}
+	w.open("before")
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		set := string(b[name]) != "null"
+		w.large(name, b[name], digests && set && (name == "metadata" || name == "linked_resources"))
+	}
+	w.close()
+}

@@ -1,0 +1,79 @@
+package audit
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+
+	"sluice"
+	"sluice/ledger"
+)
+
+func FilePart(f sluice.File) *sluice.FilePart {
+	return &sluice.FilePart{ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(), Purpose: f.Purpose, Metadata: f.Metadata}
+}
+
+func LinkPart(l sluice.Link) *sluice.LinkPart {
+	return &sluice.LinkPart{ID: l.ID, Expires: l.Expires, Reason: l.Reason, Metadata: l.Metadata}
+}
+
+// FileDetails tells all that the owner says of a file, and when was is not
+// nil, what a change replaced.
+func FileDetails(f sluice.File, was *sluice.File) *sluice.FilePart {
+	p := FilePart(f)
+	p.Details = &sluice.FileDetails{Title: f.Title, Held: f.Held, Linked: f.Linked}
+	if was != nil {
+		p.Before = before(writeFile, *FileDetails(*was, nil), *p)
+	}
+	return p
+}
+
+// LinkLimits tells the limits of a link too, and when was is not nil, what a
+// change replaced.
+func LinkLimits(l sluice.Link, was *sluice.Link) *sluice.LinkPart {
+	p := LinkPart(l)
+	p.Limits = &sluice.LinkLimits{
+		MaxDownloads: l.MaxDownloads, HasPassword: l.Password != "", AllowedIPs: l.AllowedIPs,
+		Disposition: cmp.Or(l.Disposition, sluice.Attachment), Filename: l.Filename,
+	}
+	if was != nil {
+		p.Before = before(writeLink, *LinkLimits(*was, nil), *p)
+	}
+	return p
+}
+
+// KeyPart tells what a key may do, and when was is not nil, what a change
+// replaced.
+func KeyPart(k sluice.Key, was *sluice.Key) *sluice.KeyPart {
+	p := &sluice.KeyPart{ID: k.ID, Name: k.Name, Rights: &sluice.KeyRights{Scopes: k.Scopes, Expires: k.Expires, MaxLinkLifetime: k.MaxLinkLifetime}}
+	if was != nil {
+		p.Before = before(writeKey, *KeyPart(*was, nil), *p)
+	}
+	return p
+}
+
+// before compares two states of a part by their members in the leaf.
+func before[P any](write func(w *object, p P, digests bool), was, is P) sluice.Before {
+	members := func(p P) sluice.Before {
+		var w object
+		w.open("")
+		write(&w, p, false)
+		w.close()
+		m := sluice.Before{}
+		for name, value := range ledger.Members(w.buf) {
+			m[string(name)] = json.RawMessage(value)
+		}
+		return m
+	}
+	old, current := members(was), members(is)
+	for name, value := range old {
+		if bytes.Equal(value, current[name]) {
+			delete(old, name)
+		}
+		delete(current, name)
+	}
+	for name := range current {
+		old[name] = json.RawMessage("null")
+	}
+	return old
+}

@@ -1,0 +1,73 @@
+package audit
+
+import (
+	"time"
+
+	"sluice"
+	"sluice/ledger"
+)
+
+// Terms are what an entry is found by; "" where it does not say.
+type Terms struct {
+	ID, KeyID, FileID, LinkID, RequestID string
+	Action                               sluice.Action
+	Outcome                              sluice.Outcome
+}
+
+// TermsOf gives what the entry is found by.
+func TermsOf(e sluice.Entry) Terms {
+	t := Terms{ID: e.ID, KeyID: e.KeyID(), Action: e.Action, Outcome: e.Outcome}
+	if e.File != nil {
+		t.FileID = e.File.ID
+	}
+	if e.Link != nil {
+		t.LinkID = e.Link.ID
+	}
+	if e.Request != nil {
+		t.RequestID = e.Request.ID
+	}
+	return t
+}
+
+// Terms gives what the entry is found by, and its time, at a tenth of the price
+// of Open. Of a leaf that is damaged it gives what stands before the damage.
+func (s SealedEntry) Terms() (t Terms, at time.Time) {
+	var actor, actorType string
+	hasKey := false
+	for name, value := range ledger.Members(s.Leaf) {
+		switch string(name) {
+		case "action":
+			t.Action = sluice.Action(ledger.Text(value))
+		case "actor":
+			actor, actorType = textOf(value, "id"), textOf(value, "type")
+		case "file":
+			t.FileID = textOf(value, "id")
+		case "id":
+			t.ID = ledger.Text(value)
+		case "key":
+			t.KeyID, hasKey = textOf(value, "id"), true
+		case "link":
+			t.LinkID = textOf(value, "id")
+		case "outcome":
+			t.Outcome = sluice.Outcome(ledger.Text(value))
+		case "request":
+			t.RequestID = textOf(value, "id")
+		case "time":
+			at, _ = time.Parse(EntryTime, ledger.Text(value))
+		}
+	}
+	if !hasKey && sluice.ActorType(actorType) == sluice.ActorKey {
+		t.KeyID = actor
+	}
+	return t, at
+}
+
+// textOf gives the text of a member of an object, "" where it has none.
+func textOf(object []byte, member string) string {
+	for name, value := range ledger.Members(object) {
+		if string(name) == member {
+			return ledger.Text(value)
+		}
+	}
+	return ""
+}

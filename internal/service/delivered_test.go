@@ -1,0 +1,261 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"sluice/internal/service"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+// oneFails fails the Updates of some ledgers.
+type oneFails struct {
+	service.Store
+	mu      sync.Mutex
+	failing map[sluice.LedgerID]bool
+}
+
+func (s *oneFails) set(l sluice.LedgerID, failing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing[l] = failing
+}
+
+func (s *oneFails) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
+	s.mu.Lock()
+	failing := s.failing[l]
+	s.mu.Unlock()
+	if failing {
+		return sluice.Wrap(sluice.CodeUnavailable, "the store is made to fail", nil)
+	}
+	return s.Store.Update(ctx, l, fn)
+}
+
+func newOneFails(t *testing.T) (*fixture, *oneFails) {
+	f := newFixture(t)
+	store := &oneFails{Store: f.base.Store, failing: map[sluice.LedgerID]bool{}}
+	f.config.Store = store
+	f.Service = f.withPurposes(nil)
+	return f, store
+}
+
+// in gives a fixture of another ledger of the same service.
+func (f *fixture) in(l sluice.LedgerID) *fixture {
+	other := *f
+	other.ledger, other.caller = l, f.newCaller(l)
+	return &other
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+func (f *fixture) has(action sluice.Action) int {
+	f.Helper()
+	n := 0
+	list, err := f.Entries(ctx, service.Operator(f.ledger), service.EntryFilter{Action: action}, sluice.Page{Limit: 100})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for range list.Data {
+		n++
+	}
+	return n
+}
+
+// A ledger whose deliveries cannot be committed delays only its own: those of
+// other ledgers are committed and flushed, its own when it can be written again.
+func TestFailingLedgerDelaysOnlyItself(t *testing.T) {
+	f, store := newOneFails(t)
+	other := f.in(f.base.Ledger(sluice.Live))
+	_, bad := f.mint(f.upload("0123456789"))
+	_, good := other.mint(other.upload("0123456789"))
+	stuck, err := f.grant(bad, service.Bearer{Address: here})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.set(f.ledger, true)
+	f.Delivered(stuck, 10)
+	eventually(t, "a try that failed", func() bool {
+		return strings.Contains(f.base.Log.String(), "delivery entries not committed; retrying")
+	})
+	for range 3 {
+		if err := other.spend(good, service.Bearer{Address: here}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the deliveries of the other ledger", func() bool { return other.has(sluice.LinkDelivered) == 3 })
+
+	// An orderly stop commits what can be committed, and says what cannot.
+	if err := other.spend(good, service.Bearer{Address: here}); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err = f.Flush(short)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 delivery entries of 1 ledgers") {
+		t.Errorf("a flush of what cannot be written: %v", err)
+	}
+	if n := other.has(sluice.LinkDelivered); n != 4 {
+		t.Errorf("%d deliveries of the other ledger are committed", n)
+	}
+	if n := f.DeliveriesWaiting(); n != 1 {
+		t.Errorf("%d deliveries wait", n)
+	}
+	store.set(f.ledger, false)
+	f.flush()
+	if n := f.has(sluice.LinkDelivered); n != 1 {
+		t.Errorf("%d deliveries of the ledger that failed", n)
+	}
+}
+
+// A ledger with as many deliveries waiting as are kept opens no more links, and
+// the end of a download waits for nothing.
+func TestDeliveriesAreBounded(t *testing.T) {
+	f, store := newOneFails(t)
+	f.BoundDeliveries(3, 100)
+	other := f.in(f.base.Ledger(sluice.Live))
+	_, bad := f.mint(f.upload("0123456789"))
+	_, good := other.mint(other.upload("0123456789"))
+	var grants []*service.Grant
+	for range 5 {
+		g, err := f.grant(bad, service.Bearer{Address: here})
+		if err != nil {
+			t.Fatal(err)
+		}
+		grants = append(grants, g)
+	}
+	store.set(f.ledger, true)
+	for _, g := range grants {
+		f.Delivered(g, 10)
+	}
+	decided := f.has(sluice.LinkRedeemed)
+	_, err := f.grant(bad, service.Bearer{Address: here})
+	wantCode(t, err, sluice.CodeUnavailable)
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := f.Redeem(gone, bad, service.Bearer{Address: here, Plan: whole}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a request that is gone: %v", err)
+	}
+	if n := f.has(sluice.LinkRedeemed); n != decided {
+		t.Errorf("%d redemptions were decided, without room for their deliveries", n-decided)
+	}
+	if err := other.spend(good, service.Bearer{Address: here}); err != nil {
+		t.Errorf("the other ledger: %v", err)
+	}
+	store.set(f.ledger, false)
+	f.flush()
+	if err := f.spend(bad, service.Bearer{Address: here}); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	f.flush()
+	if n := f.has(sluice.LinkDelivered); n != 6 {
+		t.Errorf("%d deliveries", n)
+	}
+}
+
+// noLookups gives Updates whose entries cannot be found by their ids, as when
+// the index is damaged.
+type noLookups struct{ *lossy }
+
+func (s noLookups) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
+	return s.lossy.Update(ctx, l, func(tx service.Tx) error { return fn(blindTx{tx}) })
+}
+
+type blindTx struct{ service.Tx }
+
+func (blindTx) Entry(sluice.LedgerID, string) (sluice.Entry, error) {
+	return sluice.Entry{}, errors.New("the index is damaged")
+}
+
+// A damaged index stops no delivery, and none is told of twice.
+func TestDeliveryBesideADamagedIndex(t *testing.T) {
+	for _, applied := range []bool{true, false} {
+		f, store := newLossy(t)
+		f.config.Store = noLookups{store}
+		f.Service = f.withPurposes(nil)
+		_, token := f.mint(f.upload("0123456789"))
+		g, err := f.grant(token, service.Bearer{Address: here})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if applied {
+			store.set(1, false)
+		} else {
+			store.set(0, true)
+		}
+		f.Delivered(g, 10)
+		eventually(t, "a try that failed", func() bool { return strings.Contains(f.base.Log.String(), "not committed") })
+		store.set(0, false)
+		eventually(t, "the delivery", func() bool { return f.has(sluice.LinkDelivered) == 1 })
+		f.flush()
+		if n := f.has(sluice.LinkDelivered); n != 1 {
+			t.Errorf("applied %v: %d deliveries", applied, n)
+		}
+	}
+}
+
+// hangs has reads of one ledger's head hang until the context ends.
+type hangs struct {
+	service.Store
+	ledger sluice.LedgerID
+}
+
+func (s hangs) View(ctx context.Context, fn func(service.Reader) error) error {
+	return s.Store.View(ctx, func(r service.Reader) error { return fn(hangingReader{r, ctx, s.ledger}) })
+}
+
+type hangingReader struct {
+	service.Reader
+	ctx    context.Context
+	ledger sluice.LedgerID
+}
+
+func (r hangingReader) Size(l sluice.LedgerID) (int64, error) {
+	if l == r.ledger {
+		<-r.ctx.Done()
+		return 0, r.ctx.Err()
+	}
+	return r.Reader.Size(l)
+}
+
+// A ledger that hangs while it is signed stops no other.
+func TestHangingCheckpointStopsNoOther(t *testing.T) {
+	f := newFixture(t)
+	f.upload("0123456789")
+	other := f.in(f.base.Ledger(sluice.Live))
+	other.upload("0123456789")
+	var due []sluice.LedgerID
+	err := f.base.Store.View(ctx, func(r service.Reader) (err error) {
+		due, err = r.Unsigned()
+		return err
+	})
+	if err != nil || len(due) != 2 {
+		t.Fatal(due, err)
+	}
+	f.config.Store = hangs{f.base.Store, due[0]}
+	f.config.LedgerKeys, f.config.LedgerOrigin = f.base.LedgerKeys(), "sluice.test"
+	f.Service = f.withPurposes(nil)
+	work, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f.Checkpoint(work)
+	}()
+	eventually(t, "a checkpoint of the other ledger", func() bool {
+		c, err := f.base.NewestCheckpoint(ctx, service.Operator(due[1]))
+		return err == nil && c.Size > 0
+	})
+	stop()
+	<-ended
+}

@@ -1,0 +1,648 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"sluice/internal/service"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+// part plans an answer with some bytes of a file.
+func part(bytes int64) func(sluice.File) service.Plan {
+	return func(sluice.File) service.Plan { return service.Plan{Status: 206, Bytes: bytes, Part: true} }
+}
+
+// nothing plans the answer to a HEAD.
+func nothing(sluice.File) service.Plan { return service.Plan{Status: 200, Bodiless: true} }
+
+var (
+	here  = netip.MustParseAddr("198.51.100.4")
+	there = netip.MustParseAddr("203.0.113.9")
+)
+
+// grant redeems, and leaves it to the test to say what was delivered.
+func (f *fixture) grant(token string, b service.Bearer) (*service.Grant, error) {
+	f.Helper()
+	if b.Plan == nil {
+		b.Plan = whole
+	}
+	b.Request.ID, b.Request.Method = f.NewRequestID(), "GET"
+	if b.Plan(sluice.File{}).Bodiless {
+		b.Request.Method = "HEAD"
+	}
+	g, err := f.Redeem(ctx, token, b)
+	if err == nil && g.Content != nil {
+		f.Cleanup(func() { g.Content.Close() })
+	}
+	return g, err
+}
+
+// spend redeems and delivers all.
+func (f *fixture) spend(token string, b service.Bearer) error {
+	f.Helper()
+	g, err := f.grant(token, b)
+	if err == nil {
+		f.Delivered(g, g.Plan.Bytes)
+	}
+	return err
+}
+
+func (f *fixture) downloads(id string) int64 {
+	f.Helper()
+	l, err := f.Link(ctx, f.caller, "", id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return l.Downloads
+}
+
+func (f *fixture) flush() {
+	f.Helper()
+	patience, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := f.Flush(patience); err != nil {
+		f.Fatal(err)
+	}
+}
+
+func wantReason(t *testing.T, err error, want sluice.Refusal) {
+	t.Helper()
+	if got := sluice.ReasonOf(err); got != want {
+		t.Errorf("refused as %q (%v), want %q", got, err, want)
+	}
+}
+
+// A grant goes beyond the number of downloads, and beyond no other rule.
+func TestGrantBeyondOtherRules(t *testing.T) {
+	f := newFixture(t)
+	for _, c := range []struct {
+		name string
+		end  func(sluice.Link) error
+		want sluice.Refusal
+	}{
+		{"none", func(sluice.Link) error { return nil }, ""},
+		{"address not allowed", func(l sluice.Link) error {
+			only := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+			_, err := f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{AllowedIPs: &only})
+			return err
+		}, sluice.AddressNotAllowed},
+		{"revoked", func(l sluice.Link) error {
+			_, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil)
+			return err
+		}, sluice.Revoked},
+		{"file deleted", func(l sluice.Link) error {
+			_, err := f.DeleteFile(ctx, f.caller, l.FileID, nil)
+			return err
+		}, sluice.FileDeleted},
+		{"expired", func(l sluice.Link) error {
+			f.base.Clock.Advance(time.Minute)
+			return nil
+		}, sluice.Expired},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			minute := time.Minute
+			l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1, Lifetime: &minute})
+			person := service.Bearer{Address: here, Person: true, Answered: true, Plan: part(2)}
+			g, err := f.grant(token, person)
+			if err != nil || g.Cookie == "" {
+				t.Fatalf("%+v, %v", g, err)
+			}
+			f.Delivered(g, 2)
+			if err := c.end(l); err != nil {
+				t.Fatal(err)
+			}
+			wantReason(t, f.spend(token, service.Bearer{Address: here, Cookie: g.Cookie, Plan: part(2)}), c.want)
+		})
+	}
+	t.Run("elsewhere with the cookie", func(t *testing.T) {
+		_, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}})
+		g, err := f.grant(token, service.Bearer{Address: here, Person: true, Answered: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Delivered(g, 10)
+		wantReason(t, f.spend(token, service.Bearer{Address: there, Cookie: g.Cookie, Plan: part(1)}), sluice.AddressNotAllowed)
+		wantReason(t, f.spend(token, service.Bearer{Address: here, Cookie: g.Cookie, Plan: part(1)}), "")
+	})
+}
+
+// What is free within a grant, and what spends another download. The file has
+// ten bytes, so a grant is good for twenty.
+func TestGrants(t *testing.T) {
+	f := newFixture(t)
+	client := service.Bearer{Address: here, Request: sluice.Request{UserAgent: "curl/8"}}
+	with := func(b service.Bearer, plan func(sluice.File) service.Plan) service.Bearer {
+		b.Plan = plan
+		return b
+	}
+	other, agent := client, client
+	other.Address, agent.Request.UserAgent = there, "wget/1"
+	for _, c := range []struct {
+		name    string
+		bearers []service.Bearer
+		wait    time.Duration // before the last one
+		want    int64
+	}{
+		{"a range opens a grant", []service.Bearer{with(client, part(1))}, 0, 1},
+		{"ranges of the same client", []service.Bearer{client, with(client, part(3)), with(client, part(2))}, 0, 1},
+		{"exactly to the border", []service.Bearer{client, with(client, part(9)), with(client, part(1))}, 0, 1},
+		{"a byte beyond it", []service.Bearer{client, with(client, part(9)), with(client, part(2))}, 0, 2},
+		{"beyond it in two", []service.Bearer{client, with(client, part(10)), with(client, part(1))}, 0, 2},
+		{"of a first range", []service.Bearer{with(client, part(1)), with(client, part(10)), with(client, part(9))}, 0, 1},
+		{"beyond a first range", []service.Bearer{with(client, part(1)), with(client, part(10)), with(client, part(10))}, 0, 2},
+		{"all once more", []service.Bearer{client, client}, 0, 1},
+		{"all after a part", []service.Bearer{with(client, part(1)), client}, 0, 1},
+		{"all twice more", []service.Bearer{client, client, client}, 0, 2},
+		{"all once more, and a part", []service.Bearer{client, client, with(client, part(1))}, 0, 2},
+		{"all again by another", []service.Bearer{client, other}, 0, 2},
+		{"all again ten minutes later", []service.Bearer{client, client}, service.GrantLasts, 2},
+		{"another address", []service.Bearer{client, with(other, part(1))}, 0, 2},
+		{"another user agent", []service.Bearer{client, with(agent, part(1))}, 0, 2},
+		{"a moment before ten minutes", []service.Bearer{client, with(client, part(1))}, service.GrantLasts - time.Microsecond, 1},
+		{"ten minutes later", []service.Bearer{client, with(client, part(1))}, service.GrantLasts, 2},
+		{"what has no content", []service.Bearer{with(client, nothing), with(client, nothing)}, 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 9})
+			for i, b := range c.bearers {
+				if i == len(c.bearers)-1 {
+					f.base.Clock.Advance(c.wait)
+				}
+				if err := f.spend(token, b); err != nil {
+					t.Fatal(err)
+				}
+				f.flush()
+			}
+			if n := f.downloads(l.ID); n != c.want {
+				t.Errorf("%d downloads are counted, want %d", n, c.want)
+			}
+		})
+	}
+	t.Run("exhausted", func(t *testing.T) {
+		l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
+		wantReason(t, f.spend(token, client), "")
+		wantReason(t, f.spend(token, with(client, nothing)), "") // within the grant
+		wantReason(t, f.spend(token, with(other, nothing)), sluice.Exhausted)
+		wantReason(t, f.spend(token, with(client, part(5))), "")
+		wantReason(t, f.spend(token, client), sluice.Exhausted)
+		wantReason(t, f.spend(token, with(client, part(5))), "")
+		wantReason(t, f.spend(token, with(client, part(1))), sluice.Exhausted)
+		wantReason(t, f.spend(token, client), sluice.Exhausted)
+		f.base.Clock.Advance(service.GrantLasts)
+		wantReason(t, f.spend(token, with(client, nothing)), sluice.Exhausted)
+		if n := f.downloads(l.ID); n != 1 {
+			t.Errorf("%d downloads are counted", n)
+		}
+	})
+	t.Run("an empty file", func(t *testing.T) {
+		l, token := f.mintAs(service.NewLink{FileID: f.upload("").ID, MaxDownloads: 1})
+		wantReason(t, f.spend(token, client), "")
+		wantReason(t, f.spend(token, client), "")
+		wantReason(t, f.spend(token, client), sluice.Exhausted)
+		if n := f.downloads(l.ID); n != 1 {
+			t.Errorf("%d downloads are counted", n)
+		}
+	})
+}
+
+// A cookie is worth something on its own link only, and one that is worth
+// nothing takes nothing from the client that sends it.
+func TestGrantCookie(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("0123456789")
+	_, one := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 1, Password: "correct horse"})
+	another, two := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 9, Password: "correct horse"})
+	person := service.Bearer{Address: here, Person: true}
+	_, err := f.grant(one, person)
+	if err != service.ErrAsk {
+		t.Fatal(err)
+	}
+	person.Answered, person.Password = true, "correct horse"
+	g, err := f.grant(one, person)
+	if err != nil || g.Cookie == "" {
+		t.Fatalf("%+v %v", g, err)
+	}
+	f.Delivered(g, 10)
+	elsewhere := func(p func(sluice.File) service.Plan) service.Bearer {
+		return service.Bearer{Address: there, Cookie: g.Cookie, Plan: p}
+	}
+	wantReason(t, f.spend(one, elsewhere(part(1))), "")
+	wantReason(t, f.spend(one, elsewhere(nothing)), "")
+	wantReason(t, f.spend(one, elsewhere(whole)), sluice.Exhausted) // 9 of 20 bytes are left
+	wantReason(t, f.spend(two, elsewhere(part(1))), sluice.WrongPassword)
+	wantReason(t, f.spend(two, elsewhere(nothing)), sluice.WrongPassword)
+	whose := elsewhere(whole)
+	whose.Person = true
+	if _, err := f.grant(two, whose); err != service.ErrAsk {
+		t.Errorf("a cookie of another link: %v", err)
+	}
+
+	// The password is asked for anew of whoever has no cookie, also for parts.
+	client := service.Bearer{Address: here, Password: "correct horse"}
+	wantReason(t, f.spend(two, client), "")
+	client.Password, client.Plan = "", part(1)
+	wantReason(t, f.spend(two, client), sluice.WrongPassword)
+	client.Cookie = "worthless"
+	wantReason(t, f.spend(two, client), sluice.WrongPassword)
+	client.Password = "correct horse"
+	wantReason(t, f.spend(two, client), "")
+	if n := f.downloads(another.ID); n != 1 {
+		t.Errorf("%d downloads are counted of a client with a worthless cookie", n)
+	}
+	if strings.Contains(f.base.Log.String(), g.Cookie) {
+		t.Error("the log of the process has the cookie")
+	}
+}
+
+// What was granted and not sent may be asked for again, of the same grant.
+func TestGrantGivesBack(t *testing.T) {
+	f := newFixture(t)
+	client := service.Bearer{Address: here}
+	ranged := func(n int64) service.Bearer { return service.Bearer{Address: here, Plan: part(n)} }
+	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 2})
+	g, err := f.grant(token, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Delivered(g, 3) // 17 are left
+	f.flush()
+	if g, err = f.grant(token, ranged(7)); err != nil {
+		t.Fatal(err)
+	}
+	f.Delivered(g, 0)
+	f.flush()
+	wantReason(t, f.spend(token, client), "")
+	wantReason(t, f.spend(token, ranged(7)), "")
+	if n := f.downloads(l.ID); n != 1 {
+		t.Errorf("%d downloads are counted", n)
+	}
+
+	// A second grant gets nothing of the first.
+	f.base.Clock.Advance(service.GrantLasts)
+	first, err := f.grant(token, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantReason(t, f.spend(token, client), "")
+	wantReason(t, f.spend(token, client), sluice.Exhausted)
+	no := int64(3)
+	if _, err := f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{MaxDownloads: &no}); err != nil {
+		t.Fatal(err)
+	}
+	f.base.Clock.Advance(time.Second)
+	wantReason(t, f.spend(token, client), "")
+	f.Delivered(first, 0)
+	f.flush()
+	wantReason(t, f.spend(token, ranged(11)), sluice.Exhausted)
+	wantReason(t, f.spend(token, ranged(10)), "")
+}
+
+// lossy loses the answer to so many Updates that were committed.
+type lossy struct {
+	service.Store
+	mu   sync.Mutex
+	lose int
+	down bool
+}
+
+func (s *lossy) set(lose int, down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lose, s.down = lose, down
+}
+
+func (s *lossy) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
+	s.mu.Lock()
+	lost, down := s.lose > 0, s.down
+	if lost {
+		s.lose--
+	}
+	s.mu.Unlock()
+	failure := sluice.Wrap(sluice.CodeUnavailable, "the store is made to fail", nil)
+	if down {
+		return failure
+	}
+	if err := s.Store.Update(ctx, l, fn); err != nil || !lost {
+		return err
+	}
+	return failure
+}
+
+func newLossy(t *testing.T) (*fixture, *lossy) {
+	f := newFixture(t)
+	store := &lossy{Store: f.base.Store}
+	f.config.Store = store
+	f.Service = f.withPurposes(nil)
+	return f, store
+}
+
+// A delivery whose commit came through although its answer was lost is told of
+// once, and gives back once.
+func TestDeliveryIsToldOnce(t *testing.T) {
+	f, store := newLossy(t)
+	_, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
+	before := f.logged()
+	g, err := f.grant(token, service.Bearer{Address: here, Plan: part(10)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.set(1, false)
+	f.Delivered(g, 4) // 16 are left
+	f.flush()
+	if got := strings.Join(f.log(before), ", "); got != "link.redeemed allowed, link.delivered allowed" {
+		t.Errorf("the log says %s", got)
+	}
+	wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(10)}), "")
+	wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(7)}), sluice.Exhausted)
+	wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(6)}), "")
+}
+
+// failing is blobs that cannot be opened while down is set.
+type failing struct {
+	service.Blobs
+	down bool
+}
+
+func (b *failing) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
+	if b.down {
+		return nil, errors.New("the disk is made to fail")
+	}
+	return b.Blobs.Open(ctx, key)
+}
+
+// A download that Sluice failed to send does not count, and its entry says so,
+// once, also when the answer to the commit is lost.
+func TestFailureGivesTheDownloadBack(t *testing.T) {
+	f, store := newLossy(t)
+	blobs := &failing{Blobs: f.base.Blobs}
+	f.config.Blobs = blobs
+	f.Service = f.withPurposes(nil)
+	file := f.upload("0123456789")
+	for _, lose := range []int{0, 1} {
+		l, token := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 2})
+		before := f.logged()
+		wantReason(t, f.spend(token, service.Bearer{Address: there}), "")
+		f.flush()
+		blobs.down = true
+		g, err := f.grant(token, service.Bearer{Address: here, Person: true, Answered: true})
+		if sluice.CodeOf(err) != sluice.CodeInternal {
+			t.Fatalf("%+v, %v", g, err)
+		}
+		f.flush()
+		blobs.down = false
+		if n := f.downloads(l.ID); n != 1 {
+			t.Errorf("%d downloads are counted after a failure to open", n)
+		}
+		g, err = f.grant(token, service.Bearer{Address: here})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.set(lose, false)
+		f.Failed(g, 4)
+		f.flush()
+		if n := f.downloads(l.ID); n != 1 {
+			t.Errorf("%d downloads are counted after a failure to read", n)
+		}
+		entries := f.base.Entries(t, f.ledger)[before:]
+		var returned []int64
+		for _, e := range entries {
+			if e.Action == sluice.LinkDelivered && e.Delivery.Returned {
+				returned = append(returned, e.Delivery.Sent.Bytes)
+			}
+		}
+		if len(entries) != 6 || len(returned) != 2 || returned[0] != 0 || returned[1] != 4 {
+			t.Errorf("%d entries, returned %v: %q", len(entries), returned, f.log(before))
+		}
+		// The failed one leaves no grant behind: what follows is counted.
+		wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(1)}), "")
+		if n := f.downloads(l.ID); n != 2 {
+			t.Errorf("%d downloads are counted of a part after a failure", n)
+		}
+		// One that took from a grant gives back all that it took.
+		g, err = f.grant(token, service.Bearer{Address: here})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Failed(g, 10)
+		f.flush()
+		wantReason(t, f.spend(token, service.Bearer{Address: here}), "")
+		wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(10)}), sluice.Exhausted)
+		wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(9)}), "")
+	}
+}
+
+// However many ask at once, from a grant comes what it holds and no more.
+func TestGrantIsExactAtOnce(t *testing.T) {
+	f := newFixture(t)
+	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
+	plans := []func(sluice.File) service.Plan{whole, part(3), part(1)}
+	var got atomic.Int64
+	var all sync.WaitGroup
+	for i := range 60 {
+		all.Go(func() {
+			g, err := f.Redeem(ctx, token, service.Bearer{Address: here, Plan: plans[i%3], Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"}})
+			if err != nil {
+				if sluice.ReasonOf(err) != sluice.Exhausted {
+					t.Error(err)
+				}
+				return
+			}
+			g.Content.Close()
+			got.Add(g.Plan.Bytes)
+			f.Delivered(g, g.Plan.Bytes)
+		})
+	}
+	all.Wait()
+	f.flush()
+	if n := got.Load(); n > 20 || n < 11 || f.downloads(l.ID) != 1 {
+		t.Errorf("%d bytes were taken, and %d downloads counted", n, f.downloads(l.ID))
+	}
+}
+
+// What was delivered while the store was down is told of when it is up again.
+func TestDeliveryWhileTheStoreIsDown(t *testing.T) {
+	f, store := newLossy(t)
+	_, token := f.mint(f.upload("0123456789"))
+	before := f.logged()
+	g, err := f.grant(token, service.Bearer{Address: here})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.set(0, true)
+	f.Delivered(g, 7)
+	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	if err := f.Flush(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a flush of what cannot be written: %v", err)
+	}
+	store.set(0, false)
+	f.flush()
+	entries := f.base.Entries(t, f.ledger)[before:]
+	if len(entries) != 2 {
+		t.Fatalf("%d entries", len(entries))
+	}
+	if sent := entries[1].Delivery.Sent; sent == nil || sent.Bytes != 7 || sent.Complete || entries[1].Request.ID != entries[0].Request.ID {
+		t.Errorf("%+v", entries[1])
+	}
+}
+
+// A flush waits for who has a grant and has not said what became of it.
+func TestFlushWaitsForGrants(t *testing.T) {
+	f := newFixture(t)
+	_, token := f.mint(f.upload("0123456789"))
+	_, empty := f.mint(f.upload(""))
+	for _, token := range []string{token, empty} {
+		before := f.logged()
+		g, err := f.grant(token, service.Bearer{Address: here})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.spend(token, service.Bearer{Address: here, Plan: nothing}); err != nil {
+			t.Fatal(err)
+		}
+		flushed := make(chan error, 1)
+		go func() { flushed <- f.Flush(ctx) }()
+		select {
+		case err := <-flushed:
+			t.Fatalf("flushed with a grant open: %v", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		f.Delivered(g, g.Plan.Bytes)
+		if err := <-flushed; err != nil {
+			t.Error(err)
+		}
+		if got := f.log(before); len(got) != 3 || got[2] != "link.delivered allowed" {
+			t.Errorf("the log says %q", got)
+		}
+	}
+}
+
+// What a bearer may ask for again does not wait for the downloads of others.
+func TestGivingBackIsNotHeldUp(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("0123456789")
+	_, plain := f.mint(file)
+	_, token := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 1})
+	fastest := time.Hour
+	for range 10 {
+		began := time.Now()
+		if err := f.spend(plain, service.Bearer{Address: there}); err != nil {
+			t.Fatal(err)
+		}
+		g, err := f.grant(token, service.Bearer{Address: here, Plan: part(10)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Delivered(g, 0)
+		for { // part of what was given back
+			g, err := f.grant(token, service.Bearer{Address: here, Plan: part(11)})
+			if err == nil {
+				f.Delivered(g, 0)
+				break
+			}
+			if time.Since(began) > time.Minute {
+				t.Fatalf("nothing is given back: %v", err)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		fastest = min(fastest, time.Since(began))
+		f.flush()
+	}
+	if fastest > 80*time.Millisecond {
+		t.Errorf("the fastest took %v", fastest)
+	}
+}
+
+// A clock that is set back makes no download end before it began.
+func TestDurationIsNotNegative(t *testing.T) {
+	f := newFixture(t)
+	_, token := f.mint(f.upload("0123456789"))
+	g, err := f.grant(token, service.Bearer{Address: here})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.base.Clock.Advance(-time.Hour)
+	f.Delivered(g, 10)
+	f.flush()
+	entries := f.base.Entries(t, f.ledger)
+	if sent := entries[len(entries)-1].Delivery.Sent; sent == nil || sent.Duration != 0 {
+		t.Errorf("%+v", sent)
+	}
+}
+
+// addresses stands for a bucket that signs addresses.
+type addresses struct{ down bool }
+
+func (a *addresses) Presign(_ context.Context, key string, p service.Presigned) (string, error) {
+	if a.down {
+		return "", errors.New("the bucket is made to fail")
+	}
+	return "https://bucket.example.com/" + key, nil
+}
+
+// Whoever is given the address of a file has all of it, whatever part they
+// asked for: each address counts, and none is told of as delivered. A link with
+// a number of downloads leads to no address.
+func TestRedirectsCount(t *testing.T) {
+	f := newFixture(t)
+	bucket := &addresses{}
+	f.config.Redirect = bucket
+	f.Service = f.withPurposes(nil)
+	file := f.upload("0123456789")
+	_, counted := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 1})
+	l, token := f.mint(file)
+	redirected := func(plan service.Plan) (*service.Grant, error) {
+		plan.Redirect = 303
+		return f.grant(token, service.Bearer{
+			Address: here, Plan: func(sluice.File) service.Plan { return plan },
+			Presented: func(*service.Grant) service.Presigned { return service.Presigned{} },
+		})
+	}
+	one := service.Plan{Status: 206, Bytes: 1, Part: true}
+	for range 2 {
+		g, err := redirected(one)
+		if err != nil || g.Location == "" || g.Content != nil || g.Plan.Status != 303 {
+			t.Fatalf("%+v %v", g, err)
+		}
+		f.Delivered(g, 0)
+		g, err = redirected(service.Plan{Status: 200, Bodiless: true})
+		if err != nil || g.Location != "" {
+			t.Fatalf("HEAD: %+v %v", g, err)
+		}
+	}
+	if n := f.downloads(l.ID); n != 2 {
+		t.Errorf("%d downloads are counted", n)
+	}
+	token = counted
+	g, err := redirected(one)
+	if err != nil || g.Location != "" || g.Content == nil || g.Plan.Status != 206 {
+		t.Errorf("a link with a number of downloads: %+v %v", g, err)
+	}
+	f.Delivered(g, 1)
+	f.flush()
+	before := f.logged()
+	bucket.down = true
+	var failed sluice.Link
+	failed, token = f.mint(f.upload("0123456789"))
+	if _, err := redirected(one); err == nil {
+		t.Error("there is no address, and no error")
+	}
+	f.flush()
+	if n := f.downloads(failed.ID); n != 0 {
+		t.Errorf("%d downloads are counted without an address", n)
+	}
+	f.flush() // nothing is waited for
+	for _, e := range f.base.Entries(t, f.ledger)[before:] {
+		if d := e.Delivery; e.Action == sluice.LinkDelivered && !d.Returned || e.Action == sluice.LinkRedeemed && e.Request.Method == "GET" && d.Mode != sluice.DeliveredByRedirect {
+			t.Errorf("%s by %+v", e.Action, d)
+		}
+	}
+}

@@ -1,0 +1,336 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"sluice"
+	"sluice/ledger"
+)
+
+// Head is the signed end of a log, as it is remembered outside of the database.
+type Head struct {
+	Ledger   sluice.LedgerID
+	Size     int64
+	Root     ledger.Hash
+	Verifier string // of the key that signed it; "" where that is not remembered
+	Source   string // what remembers it, to show to people
+}
+
+// Heads remembers the newest head of each log where a writer of the database
+// cannot change it. It is safe for concurrent use.
+//
+// A head is remembered after its checkpoint is durable in the database, so what
+// is remembered was stored. A head that is lost in a crash does no harm: the
+// log is compared with the one before it.
+type Heads interface {
+	// Newest gives the newest head of a log, one of size 0 for none.
+	Newest(sluice.LedgerID) Head
+	// All gives the newest head of each log.
+	All() map[sluice.LedgerID]Head
+	// Remember keeps a head in place of that of the same log. One of size 0
+	// stands for a log without a checkpoint.
+	Remember(Head)
+}
+
+// forgetful is the Heads of a service that was given none.
+type forgetful struct{}
+
+func (forgetful) Newest(sluice.LedgerID) Head { return Head{} }
+
+func (forgetful) All() map[sluice.LedgerID]Head { return nil }
+
+func (forgetful) Remember(Head) {}
+
+// LogSize says how far a log has come.
+type LogSize struct {
+	Ledger sluice.LedgerID
+	Size   int64 // entries
+	Signed int64 // entries under the newest checkpoint; 0 without one
+}
+
+// ErrRolledBack says that the database does not hold what a remembered head was
+// signed over: the log was cut short or rewritten, or this is an older database
+// or another one.
+var ErrRolledBack = errors.New("the log does not go on from what was signed")
+
+// goesOn compares a log with a head that was remembered before r was opened.
+func goesOn(r Reader, known Head, h ledgerHead) error {
+	fault := func(format string, args ...any) error {
+		return fmt.Errorf("log %s: %s remembers %d signed entries, and this database %s: %w",
+			h.id, known.Source, known.Size, fmt.Sprintf(format, args...), ErrRolledBack)
+	}
+	switch {
+	case known.Size == 0:
+		return nil
+	case h.last.Size < known.Size:
+		return fault("has %d", h.last.Size)
+	case h.last.Size == known.Size && h.last.Root != known.Root:
+		return fault("has another log")
+	case h.last.Size == known.Size:
+		return nil
+	}
+	proof, err := ledger.ProveConsistency(known.Size, h.last.Size, func(want []ledger.Tile) ([][]byte, error) { return r.Tiles(h.id, want) })
+	switch {
+	case sluice.CodeOf(err) == sluice.CodeNotFound:
+		return fault("lacks a part of their tree (%v)", err)
+	case err != nil:
+		return err
+	case ledger.CheckConsistency(proof, known.Size, h.last.Size, known.Root, h.last.Root) != nil:
+		return fault("has another log")
+	}
+	return nil
+}
+
+// authentic checks that the newest checkpoint was signed with a key of the
+// secrets, or else with the key that is remembered.
+func (s *Service) authentic(known Head, h ledgerHead) error {
+	if h.last.Size == 0 {
+		return nil
+	}
+	if _, err := s.signers.of(h.last.Verifier, h.origin); err != nil && known.Size > 0 && known.Verifier != h.last.Verifier {
+		return err
+	}
+	v, err := ledger.NewVerifier(h.last.Verifier)
+	if err != nil {
+		return fmt.Errorf("log %s: checkpoint of %d entries: %w", h.id, h.last.Size, err)
+	}
+	c, err := v.Open(h.last.Note)
+	if err == nil && (c.Size != h.last.Size || c.Root != h.last.Root) {
+		err = errors.New("its root or size is not what was signed")
+	}
+	if err != nil {
+		return fmt.Errorf("log %s: checkpoint of %d entries: %w; run sluice audit verify", h.id, h.last.Size, err)
+	}
+	return nil
+}
+
+// compare holds a log to the head that is remembered of it.
+func (s *Service) compare(r Reader, known Head, h ledgerHead) error {
+	if h.last.Size == known.Size && h.last.Root == known.Root && known.Size > 0 {
+		return nil
+	}
+	if err := goesOn(r, known, h); err != nil {
+		return err
+	}
+	return s.authentic(known, h)
+}
+
+func headOf(l sluice.LedgerID, c Checkpoint) Head {
+	return Head{Ledger: l, Size: c.Size, Root: c.Root, Verifier: c.Verifier}
+}
+
+// rolledBack is a log that has lost what a head was signed over.
+type rolledBack struct {
+	known Head
+	now   ledgerHead
+}
+
+// checkLogs compares every log with what is remembered of it, and sees that the
+// secrets hold the key that each goes on with. What is lost is an error, unless
+// the configuration accepts it.
+func (s *Service) checkLogs(ctx context.Context) (lost []rolledBack, err error) {
+	known := s.heads.All()
+	err = s.store.View(ctx, func(r Reader) error {
+		logs, err := r.Logs()
+		if err != nil {
+			return err
+		}
+		remembered := slices.Clone(s.anchored)
+		for _, head := range known {
+			remembered = append(remembered, head)
+		}
+		stored := map[sluice.LedgerID]ledgerHead{}
+		for _, l := range logs {
+			h, err := s.ledgerHead(r, l.Ledger)
+			if err != nil {
+				return err
+			}
+			if stored[l.Ledger] = h; h.last.Size == 0 {
+				continue
+			}
+			if _, err := s.signers.of(h.verifier, h.origin); err != nil {
+				return err
+			}
+			if err := s.authentic(known[l.Ledger], h); err != nil {
+				return err
+			}
+		}
+		for _, head := range remembered {
+			h, ok := stored[head.Ledger]
+			if !ok {
+				h = ledgerHead{id: head.Ledger}
+			}
+			switch err := goesOn(r, head, h); {
+			case errors.Is(err, ErrRolledBack) && s.acceptRollback:
+				lost = append(lost, rolledBack{head, h})
+			case err != nil:
+				return err
+			}
+		}
+		return nil
+	})
+	return lost, err
+}
+
+// acceptLost records that logs have lost what was signed, and remembers what
+// they have now. What two sources remember of one log is recorded once.
+func (s *Service) acceptLost(ctx context.Context, lost []rolledBack) error {
+	longest := map[sluice.LedgerID]rolledBack{}
+	for _, l := range lost {
+		if before, ok := longest[l.known.Ledger]; !ok || before.known.Size < l.known.Size {
+			longest[l.known.Ledger] = l
+		}
+	}
+	accounts, err := s.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	for id, l := range longest {
+		into := id
+		if !slices.ContainsFunc(accounts, func(a sluice.Account) bool { return a.ID == id.Account }) {
+			into = sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Live}
+		}
+		e := s.entry(Caller{Ledger: into, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "start"}}, sluice.LedgerRolledBack, s.Now())
+		e.Rollback = &sluice.RollbackPart{Log: id.String(), Size: l.now.last.Size, WasSize: l.known.Size, WasRoot: l.known.Root.String()}
+		if err := s.store.Update(ctx, into, func(tx Tx) error { return tx.Record(e) }); err != nil {
+			return err
+		}
+		s.heads.Remember(headOf(id, l.now.last))
+		s.log.Warn("an older log was accepted", "ledger", id.String(), "had", l.known.Size, "has", l.now.last.Size, "source", l.known.Source)
+	}
+	return nil
+}
+
+// unsignedTooLong is how long the entries of a log may wait for a checkpoint
+// before the service is not ready.
+const unsignedTooLong = time.Minute
+
+// logWatch is what WatchLogs has seen.
+type logWatch struct {
+	mu       sync.Mutex
+	waiting  map[sluice.LedgerID]waiting
+	unsigned int64
+	fault    error
+}
+
+// waiting is a log with entries that are not signed, and when WatchLogs saw
+// first that it had come no further.
+type waiting struct {
+	signed int64
+	since  time.Time
+}
+
+// WatchLogs looks at how far each log has come, compares those that have grown
+// with what is remembered of them, and remembers them. Every process calls it
+// once a second or so. Ready and LogState say what it saw last.
+func (s *Service) WatchLogs(ctx context.Context) error {
+	known := s.heads.All()
+	var logs []LogSize
+	var grown []Head
+	err := s.store.View(ctx, func(r Reader) (err error) {
+		if logs, err = r.Logs(); err != nil {
+			return err
+		}
+		grown, err = s.grown(r, logs, known)
+		return err
+	})
+	s.watch.note(logs, s.Now(), err)
+	for _, head := range grown {
+		s.heads.Remember(head)
+	}
+	return err
+}
+
+// grown gives the heads of the logs that are not what is remembered of them,
+// and go on from that. The others it tells of in an error.
+func (s *Service) grown(r Reader, logs []LogSize, known map[sluice.LedgerID]Head) (heads []Head, failed error) {
+	missing := maps.Clone(known)
+	for _, l := range logs {
+		delete(missing, l.Ledger)
+		if l.Signed == known[l.Ledger].Size {
+			continue
+		}
+		h, err := s.ledgerHead(r, l.Ledger)
+		if err == nil {
+			err = s.compare(r, known[l.Ledger], h)
+		}
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		heads = append(heads, headOf(l.Ledger, h.last))
+	}
+	for id, head := range missing {
+		failed = errors.Join(failed, goesOn(r, head, ledgerHead{id: id}))
+	}
+	return heads, failed
+}
+
+func (w *logWatch) note(logs []LogSize, now time.Time, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fault = nil
+	if errors.Is(err, ErrRolledBack) || errors.Is(err, ledger.ErrCheckpoint) {
+		w.fault = err
+	}
+	if logs == nil && err != nil { // nothing was seen
+		return
+	}
+	before := w.waiting
+	w.waiting, w.unsigned = map[sluice.LedgerID]waiting{}, 0
+	for _, l := range logs {
+		if l.Size <= l.Signed {
+			continue
+		}
+		w.unsigned += l.Size - l.Signed
+		at := waiting{l.Signed, now}
+		if b, ok := before[l.Ledger]; ok && b.signed == l.Signed {
+			at = b
+		}
+		w.waiting[l.Ledger] = at
+	}
+}
+
+// LogState is how far the signing of the logs is behind.
+type LogState struct {
+	Unsigned int64         // entries of all logs that no checkpoint covers yet
+	Behind   time.Duration // the longest that a log with such entries has got no checkpoint, as far as this process saw
+}
+
+// LogState says what WatchLogs saw last.
+func (s *Service) LogState() LogState {
+	state, _ := s.watch.state(s.Now())
+	return state
+}
+
+func (w *logWatch) state(now time.Time) (state LogState, slowest sluice.LedgerID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	state.Unsigned = w.unsigned
+	for l, at := range w.waiting {
+		if behind := now.Sub(at.since); behind > state.Behind {
+			state.Behind, slowest = behind, l
+		}
+	}
+	return state, slowest
+}
+
+// ready says whether the logs are signed on, as far as WatchLogs saw.
+func (w *logWatch) ready(now time.Time) error {
+	w.mu.Lock()
+	fault := w.fault
+	w.mu.Unlock()
+	if fault != nil {
+		return fault
+	}
+	if state, l := w.state(now); state.Behind > unsignedTooLong {
+		return fmt.Errorf("log %s has had entries without a checkpoint for %s", l, state.Behind.Round(time.Second))
+	}
+	return nil
+}

@@ -1,0 +1,402 @@
+package service
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"sluice"
+	"sluice/internal/audit"
+)
+
+// NewLink is what a caller asks for. Lifetime and Expires exclude each other;
+// with neither, DefaultLinkLifetime holds. A Lifetime of Forever asks for a
+// link without end.
+type NewLink struct {
+	FileID       string
+	Lifetime     *time.Duration
+	Expires      time.Time
+	Reason       string
+	Metadata     sluice.Metadata
+	MaxDownloads int64 // 0: no limit
+	Password     string
+	AllowedIPs   []netip.Prefix
+	Disposition  sluice.Disposition // "": Attachment
+	Filename     string
+}
+
+// LinkChange says what to change of a link; nil leaves a part as it is.
+type LinkChange struct {
+	Lifetime     *time.Duration // from now; Forever for no end
+	Expires      *time.Time
+	Reason       *string
+	Metadata     map[string]*string // merged; nil or "" removes a key
+	MaxDownloads *int64             // 0 lifts the limit
+	AllowedIPs   *[]netip.Prefix
+
+	// What contracts of vendors have beyond that:
+	ExpireNow     bool // its time runs out now, and it stays visible as expired; Lifetime and Expires are not looked at
+	ClearMetadata bool // before Metadata is merged
+}
+
+// expiry gives the moment a link ends that was minted at minted: what was
+// asked for now, held to the longest lifetime that policy allows.
+func expiry(v *sluice.Invalid, lifetime *time.Duration, expires, minted, now time.Time, longest time.Duration) time.Time {
+	param := "expires_at"
+	switch {
+	case lifetime != nil && !expires.IsZero():
+		v.Add(param, "invalid", "give expires_at or expires_in_seconds, not both")
+		return time.Time{}
+	case lifetime != nil && *lifetime == sluice.Forever:
+		if longest != sluice.Forever {
+			v.Add(param, "out_of_range", "this key may not mint links without end; a link lives at most %d seconds", int64(longest/time.Second))
+		}
+		return time.Time{}
+	case lifetime != nil:
+		param = "expires_in_seconds"
+		if *lifetime < time.Second || *lifetime > longestLifetime {
+			v.Add(param, "out_of_range", "expires_in_seconds is 1 to %d", int64(min(longest, longestLifetime)/time.Second))
+			return time.Time{}
+		}
+		expires = now.Add(*lifetime)
+	case expires.IsZero():
+		expires = now.Add(min(sluice.DefaultLinkLifetime, longest))
+	}
+	if !expires.After(now) {
+		v.Add(param, "out_of_range", "%s lies in the past", param)
+	}
+	if longest != sluice.Forever && expires.After(minted.Add(longest)) {
+		v.Add(param, "out_of_range", "a link lives at most %d seconds from its minting", int64(longest/time.Second))
+	}
+	return expires
+}
+
+// longestLifetime is the longest that a link may be asked for in seconds: a
+// hundred years less a second.
+const longestLifetime = 100*365*24*time.Hour - time.Second
+
+// MintLink makes a link to a file. It needs links:write.
+func (s *Service) MintLink(ctx context.Context, c Caller, n NewLink) (sluice.Link, error) {
+	p, err := s.prepareLink(ctx, &n)
+	if err != nil {
+		return sluice.Link{}, err
+	}
+	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+		f, err := activeFile(tx, c.Ledger, n.FileID)
+		if err != nil {
+			return sluice.Link{}, err
+		}
+		return s.mint(tx, c, f, *p, now)
+	})
+}
+
+// Batch is what minting many links at once gives: a link for each file that
+// exists, in the order asked for, and the ids of those that do not.
+type Batch struct {
+	Links  []sluice.Link
+	Absent []string
+}
+
+// MintLinks makes one link for each of 1 to MaxBatch files, all or none. An id
+// that stands twice gets two links. It needs links:write.
+func (s *Service) MintLinks(ctx context.Context, c Caller, fileIDs []string, n NewLink) (Batch, error) {
+	var v sluice.Invalid
+	if len(fileIDs) < 1 || len(fileIDs) > sluice.MaxBatch {
+		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once", len(fileIDs), sluice.MaxBatch)
+	}
+	if err := v.Err(); err != nil {
+		return Batch{}, err
+	}
+	p, err := s.prepareLink(ctx, &n)
+	if err != nil {
+		return Batch{}, err
+	}
+	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (b Batch, err error) {
+		for _, id := range fileIDs {
+			f, err := activeFile(tx, c.Ledger, id)
+			if sluice.CodeOf(err) == sluice.CodeNotFound {
+				b.Absent = append(b.Absent, id)
+				continue
+			}
+			if err != nil {
+				return Batch{}, err
+			}
+			l, err := s.mint(tx, c, f, *p, now)
+			if err != nil {
+				return Batch{}, err
+			}
+			b.Links = append(b.Links, l)
+		}
+		return b, nil
+	})
+}
+
+// pending is a link that was checked as far as it can be without its file.
+type pending struct {
+	new      NewLink
+	password sluice.PasswordHash
+}
+
+// prepareLink does what must be done outside of an Update: it checks what was
+// asked for and hashes the password. A nil n stands for no link.
+func (s *Service) prepareLink(ctx context.Context, n *NewLink) (*pending, error) {
+	if n == nil {
+		return nil, nil
+	}
+	var v sluice.Invalid
+	validateMetadata(&v, n.Metadata)
+	validateText(&v, "reason", n.Reason, sluice.MaxReasonLen)
+	if n.Filename != "" {
+		n.Filename = baseName(n.Filename)
+	}
+	validateText(&v, "filename", n.Filename, sluice.MaxFilenameLen)
+	validateMaxDownloads(&v, n.MaxDownloads)
+	validateAllowedIPs(&v, n.AllowedIPs)
+	switch n.Disposition {
+	case "":
+		n.Disposition = sluice.Attachment
+	case sluice.Attachment, sluice.Inline:
+	default:
+		v.Add("disposition", "invalid", "disposition is attachment or inline")
+	}
+	validatePassword(&v, n.Password)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	p := &pending{new: *n}
+	var err error
+	if n.Password != "" {
+		p.password, err = hashPassword(ctx, s.random, n.Password)
+	}
+	return p, err
+}
+
+// mint makes a link inside an Update.
+func (s *Service) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (sluice.Link, error) {
+	if err := s.linkable(f); err != nil {
+		return sluice.Link{}, err
+	}
+	n := p.new
+	var v sluice.Invalid
+	expires := expiry(&v, n.Lifetime, n.Expires, now, now, s.longestLink(c.Key, f))
+	validateInline(&v, n.Disposition, f.Type)
+	if err := v.Err(); err != nil {
+		return sluice.Link{}, err
+	}
+	l := sluice.Link{
+		ID: s.ids.New(sluice.PrefixLink, now), Ledger: c.Ledger, FileID: f.ID, KeyID: c.Key.ID, SigningKey: s.keys[0].ID(),
+		Reason: n.Reason, Metadata: n.Metadata, Created: now, Updated: now, Expires: expires,
+		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
+		Disposition: n.Disposition, Filename: n.Filename,
+	}
+	return l, tx.CreateLink(l, s.linkChange(c, sluice.LinkCreated, now, f, l, nil))
+}
+
+// linkable answers CodeForbidden for a file whose purpose does not allow links,
+// or is not configured any more: nothing new is allowed without rules.
+func (s *Service) linkable(f sluice.File) error {
+	switch purpose, configured := s.purposes[f.Purpose]; {
+	case !configured:
+		return sluice.Errorf(sluice.CodeForbidden, "the purpose %s is not configured on this server, so its files may not be linked", f.Purpose)
+	case !purpose.Linkable:
+		return sluice.Errorf(sluice.CodeForbidden, "files of purpose %s may not be linked", f.Purpose)
+	}
+	return nil
+}
+
+// longestLink is the longest lifetime a key may give a link to a file: the
+// narrower of key and purpose.
+func (s *Service) longestLink(k sluice.Key, f sluice.File) time.Duration {
+	longest := s.linkLifetime(k)
+	if p := s.purposes[f.Purpose]; p.MaxLinkLifetime != 0 {
+		longest = min(longest, p.MaxLinkLifetime)
+	}
+	return longest
+}
+
+func (s *Service) linkEntry(c Caller, a sluice.Action, now time.Time, f sluice.File, l sluice.Link) sluice.Entry {
+	e := s.entry(c, a, now)
+	e.File, e.Link = audit.FilePart(f), audit.LinkPart(l)
+	return e
+}
+
+// linkChange is the entry of a change of a link: it tells the limits of the
+// link and, when was is not nil, what the change replaced.
+func (s *Service) linkChange(c Caller, a sluice.Action, now time.Time, f sluice.File, l sluice.Link, was *sluice.Link) sluice.Entry {
+	e := s.linkEntry(c, a, now, f, l)
+	e.Link = audit.LinkLimits(l, was)
+	return e
+}
+
+// LinkURL derives the URL of a link. Whoever has it can read the file.
+func (s *Service) LinkURL(l sluice.Link) (string, error) {
+	token, err := s.keys.token(l)
+	return s.publicURL + "/l/" + token, err
+}
+
+// visibleLink gives a link unless its owner has ended it; with fileID, only
+// when it leads to that file.
+func visibleLink(r Reader, ledger sluice.LedgerID, fileID, id string) (sluice.Link, error) {
+	l, err := r.Link(ledger, id)
+	if err == nil && (l.Ended == sluice.Revoked || fileID != "" && l.FileID != fileID) {
+		err = noSuch("link", id)
+	}
+	return l, found(err, "link", id)
+}
+
+// Link gives a link, also an expired one. With fileID it must lead to that
+// file. It needs links:read.
+func (s *Service) Link(ctx context.Context, c Caller, fileID, id string) (l sluice.Link, err error) {
+	err = s.read(ctx, c, sluice.LinksRead, func(r Reader) error {
+		l, err = visibleLink(r, c.Ledger, fileID, id)
+		return err
+	})
+	return l, err
+}
+
+// Links lists links. Those of a file that does not exist are CodeNotFound. It
+// needs links:read.
+func (s *Service) Links(ctx context.Context, c Caller, filter LinkFilter, page sluice.Page) (list sluice.List[sluice.Link], err error) {
+	filter.Now = s.Now()
+	err = s.read(ctx, c, sluice.LinksRead, func(r Reader) error {
+		if filter.FileID != "" {
+			if _, err := r.File(c.Ledger, filter.FileID); err != nil {
+				return found(err, "file", filter.FileID)
+			}
+		}
+		list, err = r.Links(c.Ledger, filter, page)
+		return err
+	})
+	return list, err
+}
+
+// UpdateLink changes a link that has not ended; its URL stays the same. It
+// needs links:write. A later end is held to what the caller's key, the minting
+// key and the purpose allow. A link that has ended is CodeLinkExpired or CodeLinkRevoked;
+// a state other than the wanted versions is CodePreconditionFailed.
+func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, want Versions, ch LinkChange) (sluice.Link, error) {
+	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+		l, err := visibleLink(tx, c.Ledger, fileID, id)
+		if err != nil {
+			return sluice.Link{}, err
+		}
+		if err := want.check(l.Version()); err != nil {
+			return sluice.Link{}, err
+		}
+		switch {
+		case !l.Revoked.IsZero():
+			return sluice.Link{}, sluice.Errorf(sluice.CodeLinkRevoked, "this link was ended (%s) and cannot be changed", l.Ended)
+		case l.Expired(now):
+			return sluice.Link{}, sluice.Errorf(sluice.CodeLinkExpired, "this link has expired and cannot be changed")
+		}
+		f, err := tx.File(c.Ledger, l.FileID)
+		if err != nil {
+			return sluice.Link{}, err
+		}
+		longest := s.longestLink(c.Key, f)
+		if l.KeyID != "" { // the link dies when it outlives what its own key allows, whoever changes it
+			k, err := tx.Key(c.Ledger, l.KeyID)
+			if err != nil {
+				return sluice.Link{}, err
+			}
+			longest = min(longest, s.linkLifetime(k))
+		}
+		was := l
+		if err := ch.apply(&l, now, longest); err != nil {
+			return sluice.Link{}, err
+		}
+		if endsAfter(l, was) {
+			if err := s.linkable(f); err != nil {
+				return sluice.Link{}, err
+			}
+		}
+		l.Updated = next(now, l.Updated)
+		return l, tx.UpdateLink(l, s.linkChange(c, sluice.LinkUpdated, now, f, l, &was))
+	})
+}
+
+// endsAfter reports whether a link ends later than it did.
+func endsAfter(l, was sluice.Link) bool {
+	return !was.Expires.IsZero() && (l.Expires.IsZero() || l.Expires.After(was.Expires))
+}
+
+func (ch LinkChange) apply(l *sluice.Link, now time.Time, longest time.Duration) error {
+	var v sluice.Invalid
+	switch {
+	case ch.ExpireNow:
+		l.Expires = next(now, l.Created)
+	case ch.Lifetime != nil || ch.Expires != nil:
+		var expires time.Time
+		if ch.Expires != nil {
+			expires = *ch.Expires
+		}
+		l.Expires = expiry(&v, ch.Lifetime, expires, l.Created, now, longest)
+	}
+	if ch.Reason != nil {
+		l.Reason = *ch.Reason
+		validateText(&v, "reason", l.Reason, sluice.MaxReasonLen)
+	}
+	if ch.ClearMetadata {
+		l.Metadata = nil
+	}
+	if ch.Metadata != nil {
+		l.Metadata = mergeMetadata(l.Metadata, ch.Metadata)
+		validateMetadata(&v, l.Metadata)
+	}
+	if ch.MaxDownloads != nil {
+		l.MaxDownloads = *ch.MaxDownloads
+		validateMaxDownloads(&v, l.MaxDownloads)
+	}
+	if ch.AllowedIPs != nil {
+		l.AllowedIPs = *ch.AllowedIPs
+		validateAllowedIPs(&v, l.AllowedIPs)
+	}
+	return v.Err()
+}
+
+// EndLink ends a link as RevokeLink does, and gives it as it was, also when it
+// is asked for again with the same Once. It needs links:write.
+func (s *Service) EndLink(ctx context.Context, c Caller, fileID, id string) (sluice.Link, error) {
+	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+		return s.endLink(tx, c, fileID, id, nil, now)
+	})
+}
+
+// EndLinks marks the links of keys that were revoked and of files that were
+// deleted, until none is left or ctx ends, and says how many. Nothing that a
+// client sees depends on it: it keeps lists fast.
+func (s *Service) EndLinks(ctx context.Context) (int, error) {
+	for marked := 0; ; {
+		n, more, err := s.store.EndLinks(ctx)
+		marked += n
+		if err != nil || !more || ctx.Err() != nil {
+			return marked, err
+		}
+	}
+}
+
+// RevokeLink ends a link for good. It needs links:write.
+func (s *Service) RevokeLink(ctx context.Context, c Caller, fileID, id string, want Versions) (Deleted, error) {
+	return change(Ending(ctx), s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
+		_, err := s.endLink(tx, c, fileID, id, want, now)
+		return Deleted{ID: id}, err
+	})
+}
+
+// endLink ends a link inside an Update, and gives it as it was.
+func (s *Service) endLink(tx Tx, c Caller, fileID, id string, want Versions, now time.Time) (sluice.Link, error) {
+	l, err := visibleLink(tx, c.Ledger, fileID, id)
+	if err != nil {
+		return sluice.Link{}, err
+	}
+	if err := want.check(l.Version()); err != nil {
+		return sluice.Link{}, err
+	}
+	f, err := tx.File(c.Ledger, l.FileID)
+	if err != nil {
+		return sluice.Link{}, err
+	}
+	was := l
+	l.Revoked, l.Ended, l.Updated = now, sluice.Revoked, next(now, l.Updated)
+	return was, tx.UpdateLink(l, s.linkChange(c, sluice.LinkEnded, now, f, l, nil))
+}

@@ -1,0 +1,538 @@
+package service_test
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sluice/internal/service"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice"
+)
+
+func TestPassword(t *testing.T) {
+	f := newFixture(t)
+	_, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, Password: "correct horse"})
+	before := f.logged()
+	for _, wrong := range []string{"", "wrong horse", "correct hors", "correct horse ", strings.Repeat("x", 5000)} {
+		_, err := f.redeemAs(token, service.Bearer{Password: wrong})
+		wantCode(t, err, sluice.CodeForbidden)
+	}
+	for range 20 { // the right one is not limited by having been right
+		if content, err := f.redeemAs(token, service.Bearer{Password: "correct horse"}); content != "content" {
+			t.Fatalf("the right password: %q, %v", content, err)
+		}
+	}
+	log := f.log(before)
+	if log[0] != "link.refused refused wrong_password" || log[1] != "link.redeemed allowed" {
+		t.Errorf("the log says %q", log)
+	}
+}
+
+func TestPasswordGuessesAreLimited(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("content")
+	_, token := f.mintAs(service.NewLink{FileID: file.ID, Password: "correct horse"})
+	_, other := f.mintAs(service.NewLink{FileID: file.ID, Password: "another horse"})
+	guess := func() sluice.Code {
+		_, err := f.redeemAs(token, service.Bearer{Password: "guess"})
+		return sluice.CodeOf(err)
+	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	codes := map[sluice.Code]int{}
+	for range 40 { // at once, so that none is checked before the next is counted
+		all.Go(func() {
+			code := guess()
+			mu.Lock()
+			codes[code]++
+			mu.Unlock()
+		})
+	}
+	all.Wait()
+	if diff := cmp.Diff(map[sluice.Code]int{sluice.CodeForbidden: 10, sluice.CodeRateLimited: 30}, codes); diff != "" {
+		t.Errorf("40 guesses at once (-want +got):\n%s", diff)
+	}
+	_, err := f.redeemAs(token, service.Bearer{Password: "correct horse"})
+	wantCode(t, err, sluice.CodeRateLimited)
+	if content, err := f.redeemAs(token, service.Bearer{Address: there, Password: "correct horse"}); content != "content" {
+		t.Errorf("guesses from one address hold up another: %v", err)
+	}
+	if content, err := f.redeemAs(other, service.Bearer{Password: "another horse"}); content != "content" {
+		t.Errorf("guesses at one link hold up another: %v", err)
+	}
+	f.base.Clock.Advance(10 * time.Minute)
+	if code := guess(); code != sluice.CodeForbidden {
+		t.Errorf("after ten minutes a guess gets %s", code)
+	}
+	if code := guess(); code != sluice.CodeRateLimited {
+		t.Errorf("and a second one %s", code)
+	}
+}
+
+func TestMaxDownloads(t *testing.T) {
+	f := newFixture(t)
+	l, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, MaxDownloads: 3})
+	for range 5 { // what asks for no content does not count
+		nothing := func(sluice.File) service.Plan { return service.Plan{Status: 200, Bodiless: true} }
+		if _, err := f.redeemAs(token, service.Bearer{Plan: nothing}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	codes := map[sluice.Code]int{}
+	for i := range 50 {
+		all.Go(func() {
+			_, err := f.redeemAs(token, service.Bearer{Request: sluice.Request{UserAgent: fmt.Sprint("client ", i)}})
+			mu.Lock()
+			codes[sluice.CodeOf(err)]++
+			mu.Unlock()
+		})
+	}
+	all.Wait()
+	if diff := cmp.Diff(map[sluice.Code]int{"": 3, sluice.CodeGone: 47}, codes); diff != "" {
+		t.Errorf("50 downloads at once of a link for 3 (-want +got):\n%s", diff)
+	}
+	if l, err := f.Link(ctx, f.caller, "", l.ID); err != nil || l.Downloads != 3 {
+		t.Errorf("the link counts %d, %v", l.Downloads, err)
+	}
+}
+
+func TestAllowedIPs(t *testing.T) {
+	f := newFixture(t)
+	_, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, AllowedIPs: []netip.Prefix{
+		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32"),
+	}})
+	for address, want := range map[string]sluice.Code{
+		"192.0.2.255": "", "::ffff:192.0.2.1": "", "2001:db8::1": "", "2001:db8::1%eth0": "",
+		"192.0.3.0": sluice.CodeForbidden, "2001:db9::": sluice.CodeForbidden, "::ffff:192.0.3.1": sluice.CodeForbidden,
+	} {
+		_, err := f.redeemAs(token, service.Bearer{Address: netip.MustParseAddr(address)})
+		if got := sluice.CodeOf(err); got != want {
+			t.Errorf("from %s: code %q, want %q", address, got, want)
+		}
+	}
+	_, err := f.redeemAs(token, service.Bearer{})
+	wantCode(t, err, sluice.CodeForbidden)
+}
+
+// A key grants only what it has.
+func TestGranting(t *testing.T) {
+	f := newFixture(t)
+	hour, day := time.Hour, 24*time.Hour
+	boss, err := f.CreateKey(ctx, service.Operator(f.ledger), service.NewKey{
+		Name: "boss", Scopes: []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead}, MaxLinkLifetime: hour, Expires: f.Now().Add(day),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := f.Authenticate(ctx, boss.Secret, sluice.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []struct {
+		name string
+		ask  service.NewKey
+		want sluice.Code
+	}{
+		{"less", service.NewKey{Scopes: []sluice.Scope{sluice.FilesRead}, MaxLinkLifetime: time.Minute, Expires: f.Now().Add(hour)}, ""},
+		{"the same", service.NewKey{}, ""},
+		{"another scope", service.NewKey{Scopes: []sluice.Scope{sluice.FilesWrite}}, sluice.CodeForbidden},
+		{"longer links", service.NewKey{MaxLinkLifetime: hour + time.Second}, sluice.CodeForbidden},
+		{"links without end", service.NewKey{MaxLinkLifetime: sluice.Forever}, sluice.CodeForbidden},
+		{"a longer life", service.NewKey{Expires: f.Now().Add(day + time.Second)}, sluice.CodeForbidden},
+	} {
+		n.ask.Name = n.name
+		made, err := f.CreateKey(ctx, c, n.ask)
+		if got := sluice.CodeOf(err); got != n.want {
+			t.Errorf("%s: code %q (%v), want %q", n.name, got, err, n.want)
+		}
+		if err == nil && (made.Key.Expires.IsZero() || made.Key.MaxLinkLifetime > hour) {
+			t.Errorf("%s: the key lives until %v, its links %v", n.name, made.Key.Expires, made.Key.MaxLinkLifetime)
+		}
+	}
+	more := []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead, sluice.AuditRead}
+	_, err = f.UpdateKey(ctx, c, boss.Key.ID, nil, service.KeyChange{Scopes: &more})
+	wantCode(t, err, sluice.CodeForbidden)
+	// To rotate a key is to have it.
+	_, err = f.RotateKey(ctx, c, f.caller.Key.ID, 0)
+	wantCode(t, err, sluice.CodeForbidden)
+}
+
+func TestRotation(t *testing.T) {
+	f := newFixture(t)
+	key, first := f.base.NewKey(t, f.ledger)
+	operator := service.Operator(f.ledger)
+	good := func(secret string) bool {
+		_, err := f.Authenticate(ctx, secret, sluice.Request{})
+		return err == nil
+	}
+	rotated, err := f.RotateKey(ctx, operator, key.ID, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !good(first) || !good(rotated.Secret) {
+		t.Error("during the overlap both secrets are good")
+	}
+	again, err := f.RotateKey(ctx, operator, key.ID, time.Hour)
+	if err != nil || good(first) || !good(rotated.Secret) || !good(again.Secret) {
+		t.Errorf("the oldest secret of three is still good, or a younger one is not (%v)", err)
+	}
+	f.base.Clock.Advance(time.Hour)
+	if good(rotated.Secret) || !good(again.Secret) {
+		t.Error("after the overlap only the newest secret is good")
+	}
+	if _, err := f.RevokeKey(ctx, operator, key.ID, nil); err != nil || good(again.Secret) {
+		t.Errorf("a revoked key is good (%v)", err)
+	}
+}
+
+func TestHoldAndRetention(t *testing.T) {
+	f := newFixture(t)
+	yes, no := true, false
+	file := f.upload("content")
+	if _, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Held: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.DeleteFile(ctx, f.caller, file.ID, nil)
+	wantCode(t, err, sluice.CodeFileHeld)
+
+	// The same store, under purposes that retain.
+	purposes, err := sluice.NewPurposes([]sluice.Purpose{{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Service = f.withPurposes(purposes)
+	kept := f.upload("kept")
+	held := f.upload("held")
+	if !kept.Expires.Equal(f.Now().Add(time.Hour)) {
+		t.Errorf("it expires at %v", kept.Expires)
+	}
+	_, err = f.DeleteFile(ctx, f.caller, kept.ID, nil)
+	wantCode(t, err, sluice.CodeFileHeld)
+	_, err = f.UpdateFile(ctx, f.caller, held.ID, nil, service.FileChange{Held: &yes})
+	wantCode(t, err, "")
+
+	f.base.Clock.Advance(time.Hour - time.Microsecond)
+	if n, err := f.Retain(ctx); n != 0 || err != nil {
+		t.Errorf("a moment early, %d files are deleted, %v", n, err)
+	}
+	f.base.Clock.Advance(time.Microsecond)
+	before := f.logged()
+	if n, err := f.Retain(ctx); n != 1 || err != nil {
+		t.Errorf("%d files are deleted, %v", n, err)
+	}
+	if diff := cmp.Diff([]string{"file.retained_out allowed"}, f.log(before)); diff != "" {
+		t.Error(diff)
+	}
+	want := slices.Sorted(slices.Values([]string{file.ID, held.ID}))
+	if diff := cmp.Diff(want, f.base.BlobKeys(t)); diff != "" {
+		t.Errorf("bytes (-want +got):\n%s", diff)
+	}
+	_, err = f.UpdateFile(ctx, f.caller, held.ID, nil, service.FileChange{Held: &no})
+	wantCode(t, err, "")
+	if n, err := f.Retain(ctx); n != 1 || err != nil {
+		t.Errorf("once released, %d files are deleted, %v", n, err)
+	}
+}
+
+func TestPreconditions(t *testing.T) {
+	f := newFixture(t)
+	title := "new"
+	file := f.upload("content")
+	changed, err := f.UpdateFile(ctx, f.caller, file.ID, service.Versions{file.Version()}, service.FileChange{Title: &title})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed.Version() == file.Version() {
+		t.Error("a change within the same microsecond keeps the version")
+	}
+	_, err = f.UpdateFile(ctx, f.caller, file.ID, service.Versions{file.Version()}, service.FileChange{Title: &title})
+	wantCode(t, err, sluice.CodePreconditionFailed)
+	_, err = f.DeleteFile(ctx, f.caller, file.ID, service.Versions{file.Version(), "x"})
+	wantCode(t, err, sluice.CodePreconditionFailed)
+	_, err = f.DeleteFile(ctx, f.caller, file.ID, service.Versions{})
+	wantCode(t, err, sluice.CodePreconditionFailed)
+	_, err = f.DeleteFile(ctx, f.caller, file.ID, service.Versions{"x", changed.Version()})
+	wantCode(t, err, "")
+}
+
+func TestDeclaredDigest(t *testing.T) {
+	f := newFixture(t)
+	sum := sluice.Digest(sha256.Sum256([]byte("content")))
+	for content, want := range map[string]sluice.Code{"content": "", "contents": sluice.CodeDigestMismatch} {
+		_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader(content), func() (service.NewFile, error) {
+			return service.NewFile{Purpose: "generic", SHA256: &sum}, nil
+		})
+		wantCode(t, err, want)
+	}
+	if n := len(f.base.BlobKeys(t)); n != 1 {
+		t.Errorf("%d blobs are stored, want 1", n)
+	}
+}
+
+// A request that is sent again takes effect once, whatever came back of it.
+func TestOnce(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("content")
+	as := func(key, request string) service.Caller {
+		c := f.caller
+		c.Once = &service.Once{Key: key, Fingerprint: service.Fingerprint{sha256.Sum256([]byte(request))}}
+		return c
+	}
+	mint := func(c service.Caller) (sluice.Link, error) {
+		return f.MintLink(ctx, c, service.NewLink{FileID: file.ID})
+	}
+	first, err := mint(as("a", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := f.logged()
+	c := as("a", "x")
+	if again, err := mint(c); err != nil || again.ID != first.ID || c.Once.Replayed == nil {
+		t.Errorf("sent again it made %s, %v; replayed %v", again.ID, err, c.Once.Replayed)
+	}
+	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
+		t.Error(diff)
+	}
+	_, err = mint(as("a", "y"))
+	wantCode(t, err, sluice.CodeIdempotencyReused)
+
+	f.store.fail = "after"
+	_, err = mint(as("b", "x"))
+	f.store.fail = ""
+	wantCode(t, err, sluice.CodeUnavailable)
+	before = f.logged()
+	if _, err := mint(as("b", "x")); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
+		t.Errorf("a request whose answer was lost took effect twice: %s", diff)
+	}
+
+	f.base.Clock.Advance(service.OnceTTL - time.Microsecond)
+	if again, err := mint(as("a", "x")); err != nil || again.ID != first.ID {
+		t.Errorf("a moment before it is forgotten: %s, %v", again.ID, err)
+	}
+	f.base.Clock.Advance(time.Microsecond)
+	if again, err := mint(as("a", "x")); err != nil || again.ID == first.ID {
+		t.Errorf("after a day it is not forgotten: %v", err)
+	}
+}
+
+func TestOnceUploads(t *testing.T) {
+	f := newFixture(t)
+	upload := func(content, title string) (service.CreatedFile, error) {
+		c := f.caller
+		c.Once = &service.Once{Key: "upload"}
+		return f.CreateFile(ctx, c, "", strings.NewReader(content), func() (service.NewFile, error) {
+			return service.NewFile{Purpose: "generic", Title: title, Link: &service.NewLink{Reason: "with it"}}, nil
+		})
+	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	files, links := map[string]int{}, map[string]int{}
+	for range 64 {
+		all.Go(func() {
+			created, err := upload("content", "t")
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil || created.Link == nil {
+				t.Errorf("%+v, %v", created, err)
+				return
+			}
+			files[created.File.ID]++
+			links[created.Link.ID]++
+		})
+	}
+	all.Wait()
+	if len(files) != 1 || len(links) != 1 {
+		t.Errorf("64 copies made %d files and %d links", len(files), len(links))
+	}
+	if keys := f.base.BlobKeys(t); len(keys) != 1 {
+		t.Errorf("%d blobs are stored", len(keys))
+	}
+	for _, other := range [][2]string{{"content!", "t"}, {"content", "u"}} {
+		_, err := upload(other[0], other[1])
+		wantCode(t, err, sluice.CodeIdempotencyReused)
+	}
+}
+
+// All of a batch, or nothing.
+func TestBatch(t *testing.T) {
+	f := newFixture(t)
+	a, b := f.upload("a"), f.upload("b")
+	batch, err := f.MintLinks(ctx, f.caller, []string{a.ID, "file_absent", b.ID, a.ID}, service.NewLink{})
+	if err != nil || len(batch.Links) != 3 || batch.Links[1].FileID != b.ID || cmp.Diff([]string{"file_absent"}, batch.Absent) != "" {
+		t.Errorf("%+v, %v", batch, err)
+	}
+	var unlinkable service.CreatedFile
+	unlinkable, err = f.CreateFile(ctx, f.caller, "import", strings.NewReader("c"), func() (service.NewFile, error) {
+		return service.NewFile{Purpose: "import"}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := f.logged()
+	_, err = f.MintLinks(ctx, f.caller, []string{a.ID, unlinkable.File.ID}, service.NewLink{})
+	wantCode(t, err, sluice.CodeForbidden)
+	for _, n := range []int{0, 101} {
+		_, err = f.MintLinks(ctx, f.caller, make([]string, n), service.NewLink{})
+		wantCode(t, err, sluice.CodeValidation)
+	}
+	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Links without end are for keys that may mint them, and never past what the
+// file's purpose allows.
+func TestLinksWithoutEnd(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("content")
+	forever := sluice.Forever
+	_, err := f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID, Lifetime: &forever})
+	wantCode(t, err, sluice.CodeValidation)
+	made, err := f.CreateKey(ctx, service.Operator(f.ledger), service.NewKey{Name: "door", MaxLinkLifetime: sluice.Forever})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.caller, err = f.Authenticate(ctx, made.Secret, sluice.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	l, token := f.mintAs(service.NewLink{FileID: file.ID, Lifetime: &forever})
+	f.base.Clock.Advance(50 * 365 * 24 * time.Hour)
+	if content, err := f.redeem(token); !l.Expires.IsZero() || content != "content" {
+		t.Errorf("fifty years later: %q, %v", content, err)
+	}
+	identity, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("c"), func() (service.NewFile, error) {
+		return service.NewFile{Purpose: "identity_document", Filename: "a.pdf"}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.MintLink(ctx, f.caller, service.NewLink{FileID: identity.File.ID, Lifetime: &forever})
+	wantCode(t, err, sluice.CodeValidation)
+}
+
+func TestValidationNamesAllFailures(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.MintLink(ctx, f.caller, service.NewLink{
+		FileID: "x", Reason: strings.Repeat("r", 501), Metadata: sluice.Metadata{"sluice_x": "1", "bad key": "1", "long": strings.Repeat("é", 501)},
+		MaxDownloads: -1, Password: "abc", Disposition: "sideways", AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
+	})
+	var e *sluice.Error
+	if !errors.As(err, &e) {
+		t.Fatal(err)
+	}
+	var params []string
+	for _, field := range e.Fields {
+		params = append(params, field.Param+" "+field.Code)
+	}
+	want := []string{
+		"metadata.bad key invalid", "metadata.long too_long", "metadata.sluice_x reserved", "reason too_long",
+		"max_downloads out_of_range", "allowed_ips.0 invalid", "disposition invalid", "password out_of_range",
+	}
+	if diff := cmp.Diff(want, params); diff != "" {
+		t.Errorf("failures (-want +got):\n%s", diff)
+	}
+}
+
+// When a key was last used is known at once, and outlives the process.
+func TestKeyUsage(t *testing.T) {
+	f := newFixture(t)
+	key, secret := f.base.NewKey(t, f.ledger)
+	used := func() time.Time {
+		k, err := f.Key(ctx, service.Operator(f.ledger), key.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k.Used
+	}
+	if !used().IsZero() {
+		t.Errorf("a new key was used at %v", used())
+	}
+	f.base.Clock.Advance(time.Minute)
+	if _, err := f.Authenticate(ctx, secret, sluice.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	at := f.Now()
+	f.base.Clock.Advance(time.Minute)
+	if !used().Equal(at) {
+		t.Errorf("last used %v, want %v", used(), at)
+	}
+	if err := f.WriteUsage(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if !used().Equal(at) {
+		t.Errorf("once written down: last used %v, want %v", used(), at)
+	}
+}
+
+// A request that is sent again is recognized while the signing keys are
+// rotated, on processes that have the old order and the new, and once the old
+// key is gone.
+func TestOnceAcrossSigningKeys(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("content")
+	var old, fresh service.SigningKey
+	for _, k := range []*service.SigningKey{&old, &fresh} {
+		var err error
+		if *k, err = service.NewSigningKey(rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with := func(keys ...service.SigningKey) *service.Service {
+		s, err := service.New(service.Config{
+			Store: f.base.Store, Blobs: f.base.Blobs, SigningKeys: keys, LedgerKeys: f.base.LedgerKeys(), LedgerOrigin: "sluice.test",
+			PublicURL: "http://localhost", Now: f.base.Clock.Now,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	mint := func(s *service.Service, once, request string) (string, error) {
+		c := f.caller
+		c.Once = &service.Once{Key: once, Fingerprint: s.Fingerprint(request)}
+		l, err := s.MintLink(ctx, c, service.NewLink{FileID: file.ID})
+		return l.ID, err
+	}
+	upload := func(s *service.Service, once, request string) (string, error) {
+		c := f.caller
+		c.Once = &service.Once{Key: once, Fingerprint: s.Fingerprint(request)}
+		created, err := s.CreateFile(ctx, c, "generic", strings.NewReader("content"), func() (service.NewFile, error) {
+			return service.NewFile{Purpose: "generic", Filename: "a"}, nil
+		})
+		return created.File.ID, err
+	}
+	for name, send := range map[string]func(s *service.Service, once, request string) (string, error){"link": mint, "file": upload} {
+		for i, steps := range [][][]service.SigningKey{
+			{{old}, {old, fresh}, {fresh, old}, {old, fresh}},
+			{{old, fresh}, {fresh, old}},
+			{{fresh, old}, {old, fresh}, {fresh}},
+		} {
+			once := fmt.Sprint(name, i)
+			first, err := send(with(steps[0]...), once, "the request")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j, keys := range steps[1:] {
+				if again, err := send(with(keys...), once, "the request"); err != nil || again != first {
+					t.Errorf("%s, rotation %d, step %d: %q, %v, want %q", name, i, j+1, again, err, first)
+				}
+				_, err := send(with(keys...), once, "another request")
+				wantCode(t, err, sluice.CodeIdempotencyReused)
+			}
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package service
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+
+	"sluice"
+)
+
+// Parameters of argon2id: what OWASP's password storage cheat sheet names as
+// its first choice, 19 MiB and two passes.
+const (
+	argonMemory  = 19 * 1024 // KiB
+	argonTime    = 2
+	argonThreads = 1
+	argonSaltLen = 16
+	argonKeyLen  = 32
+
+	// MinPasswordLen and MaxPasswordLen bound a new link's password, in
+	// characters. Links keep the shorter ones that they were made with.
+	MinPasswordLen = 8
+	MaxPasswordLen = 200
+)
+
+// argonSlots bounds how many passwords are hashed at once, and with it memory.
+var argonSlots = make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))
+
+// argon hashes a password when a slot is free, unless ctx ends first.
+func argon(ctx context.Context, password string, salt []byte) ([]byte, error) {
+	select {
+	case argonSlots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-argonSlots }()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKeyLen), nil
+}
+
+func hashPassword(ctx context.Context, random io.Reader, password string) (sluice.PasswordHash, error) {
+	salt := make([]byte, argonSaltLen)
+	if _, err := io.ReadFull(random, salt); err != nil {
+		return "", err
+	}
+	hash, err := argon(ctx, password, salt)
+	if err != nil {
+		return "", err
+	}
+	b64 := base64.RawStdEncoding.EncodeToString
+	return sluice.PasswordHash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
+		argon2.Version, argonMemory, argonTime, argonThreads, b64(salt), b64(hash))), nil
+}
+
+// matches reports whether a password is the one that was hashed. The error is
+// that of ctx, when it ended before.
+func matches(ctx context.Context, h sluice.PasswordHash, password string) (bool, error) {
+	var version, memory, passes, threads int
+	var rest string
+	n, err := fmt.Sscanf(string(h), "$argon2id$v=%d$m=%d,t=%d,p=%d$%s", &version, &memory, &passes, &threads, &rest)
+	if err != nil || n != 5 || version != argon2.Version || memory != argonMemory || passes != argonTime || threads != argonThreads {
+		return false, nil
+	}
+	const saltText = (argonSaltLen*8 + 5) / 6
+	if len(rest) < saltText+1 {
+		return false, nil
+	}
+	salt, err1 := base64.RawStdEncoding.DecodeString(rest[:saltText])
+	want, err2 := base64.RawStdEncoding.DecodeString(rest[saltText+1:])
+	if err1 != nil || err2 != nil || len(want) != argonKeyLen {
+		return false, nil
+	}
+	hash, err := argon(ctx, password, salt)
+	return err == nil && subtle.ConstantTimeCompare(hash, want) == 1, err
+}
+
+// Wrong guesses at one link's password are counted for a day of UTC, in the
+// database: a restart or another server forgets none.
+const (
+	// guessBurst are at once from one address, guessEvery is between those that
+	// follow, and guessesOfAddress are all of a day.
+	guessBurst       = 10
+	guessEvery       = 10 * time.Minute
+	guessesOfAddress = 30
+	// guessesOfLink are those of a day from all addresses together. Beyond it an
+	// address that has not guessed wrongly on that day has one guess.
+	guessesOfLink = 3000
+)
+
+// Guesses say how often the password of a link was guessed wrongly on a day,
+// from one address or, with a zero Address, from all.
+type Guesses struct {
+	LinkID  string
+	Address sluice.Digest // of the link and the network
+	Day     time.Time
+	N       int64
+	Last    time.Time
+}
+
+func guessDay(now time.Time) time.Time { return now.UTC().Truncate(24 * time.Hour) }
+
+// guesser names where a guess comes from without keeping it: an IPv4 address,
+// or the /64 of an IPv6 address.
+func guesser(link string, from netip.Addr) sluice.Digest {
+	from = from.Unmap().WithZone("")
+	bits := 64
+	if from.Is4() {
+		bits = 32
+	}
+	network, _ := from.Prefix(bits)
+	return sha256.Sum256([]byte("guess\x00" + link + "\x00" + network.String()))
+}
+
+// wait is how long a guess has to wait now; 0 when it may be made.
+func wait(address, all Guesses, now time.Time) time.Duration {
+	rest := address.Day.Add(24 * time.Hour).Sub(now)
+	switch {
+	case address.N >= guessesOfAddress, all.N >= guessesOfLink && address.N > 0:
+		return max(rest, time.Second)
+	case address.N >= guessBurst:
+		return min(max(0, guessEvery-now.Sub(address.Last)), max(rest, time.Second))
+	}
+	return 0
+}
+
+// guesses reads what was guessed wrongly at a link on the day of now.
+func guesses(r Reader, l sluice.Link, from sluice.Digest, now time.Time) (address, all Guesses, err error) {
+	day := guessDay(now)
+	if address, err = r.Guesses(l.Ledger, l.ID, from, day); err == nil {
+		all, err = r.Guesses(l.Ledger, l.ID, sluice.Digest{}, day)
+	}
+	return address, all, err
+}
+
+// countGuess counts a wrong guess, before its guesser learns that it was wrong.
+func (s *Service) countGuess(ctx context.Context, l sluice.Link, from sluice.Digest) error {
+	return s.store.Update(ctx, l.Ledger, func(tx Tx) error {
+		now := s.Now()
+		address, all, err := guesses(tx, l, from, now)
+		if err != nil {
+			return err
+		}
+		for _, g := range []Guesses{address, all} {
+			g.N, g.Last = g.N+1, now
+			if err := tx.SetGuesses(g); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// guessing lets the guesses of one address at one link be checked one after the
+// other, so that each knows of those before, and right ones cost nothing. The
+// zero value is ready.
+type guessing struct {
+	mu    sync.Mutex
+	turns map[sluice.Digest]*guessTurn
+}
+
+type guessTurn struct {
+	free chan struct{} // holds one while nobody has the turn
+	want int           // who have it or wait for it
+}
+
+// take waits for the turn of a guesser, and gives what ends it.
+func (g *guessing) take(ctx context.Context, from sluice.Digest) (end func(), err error) {
+	g.mu.Lock()
+	turn := g.turns[from]
+	if turn == nil {
+		if g.turns == nil {
+			g.turns = map[sluice.Digest]*guessTurn{}
+		}
+		turn = &guessTurn{free: make(chan struct{}, 1)}
+		turn.free <- struct{}{}
+		g.turns[from] = turn
+	}
+	turn.want++
+	g.mu.Unlock()
+	leave := func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if turn.want--; turn.want == 0 {
+			delete(g.turns, from)
+		}
+	}
+	select {
+	case <-turn.free:
+		return func() { turn.free <- struct{}{}; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,59 @@
+package service_test
+
+import (
+	"net/netip"
+	"sluice/internal/service"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+// Guesses are counted over two services on one database, for a day; whoever is
+// elsewhere, or knows the password, is not held up.
+func TestGuessesOfTwoStores(t *testing.T) { eachDatabase(t, testGuessesOfTwoStores) }
+
+func testGuessesOfTwoStores(t *testing.T, f *fixture) {
+	services := []*service.Service{f.Service, f.second()}
+	_, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, Password: "correct horse"})
+	try := func(s *service.Service, from, password string) sluice.Code {
+		return sluice.CodeOf(tryRedeem(s, token, service.Bearer{Address: netip.MustParseAddr(from), Password: password}))
+	}
+	var all sync.WaitGroup
+	for i := range 60 {
+		all.Go(func() {
+			if code := try(services[i%2], "192.0.2.1", "correct horse"); code != "" {
+				t.Errorf("one of 60 right passwords at once: %s", code)
+			}
+		})
+	}
+	all.Wait()
+	checked := func(from string) (n int) {
+		for i := range 24 {
+			if try(services[i%2], from, "wrong horse") == sluice.CodeForbidden {
+				n++
+			}
+		}
+		return n
+	}
+	if n := checked("192.0.2.1"); n != 10 {
+		t.Errorf("%d guesses at once were checked over two services", n)
+	}
+	if n := checked("2001:db8::1") + checked("2001:db8::ffff:2"); n != 10 {
+		t.Errorf("%d guesses at once were checked from one network", n)
+	}
+	if code := try(services[0], "192.0.2.2", "correct horse"); code != "" {
+		t.Errorf("the right password from another address: %s", code)
+	}
+	day := 0
+	for range 40 {
+		f.base.Clock.Advance(10 * time.Minute)
+		if try(services[0], "192.0.2.1", "wrong horse") == sluice.CodeForbidden {
+			day++
+		}
+	}
+	if day > 40-19 && day != 20 { // a day may end in between
+		t.Errorf("%d more guesses were checked on the day", day)
+	}
+}

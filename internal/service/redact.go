@@ -1,0 +1,122 @@
+package service
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"sluice"
+	"sluice/internal/audit"
+	"sluice/ledger"
+)
+
+// RedactEntry erases the personal fields of an entry for good: their values
+// and the salts without which their commitments say nothing. The leaf stays,
+// so every proof still holds. What was erased is an entry of its own. It needs
+// keys:admin. Without a field that could be erased it is CodeNotFound.
+func (s *Service) RedactEntry(ctx context.Context, c Caller, id string) (sluice.Entry, error) {
+	return change(ctx, s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Entry, error) {
+		seq, sealed, err := tx.Sealed(c.Ledger, id)
+		if err != nil {
+			return sluice.Entry{}, found(err, "audit entry", id)
+		}
+		disclosures, err := sealed.Disclosed(seq)
+		if err != nil {
+			return sluice.Entry{}, err
+		}
+		if len(disclosures) == 0 {
+			return sluice.Entry{}, sluice.Errorf(sluice.CodeNotFound, "this entry has no personal field left to erase")
+		}
+		var fields []string
+		for _, d := range disclosures {
+			fields = append(fields, d.Field)
+		}
+		e := s.entry(c, sluice.AuditRedacted, now)
+		e.Subject = &sluice.EntryPart{ID: id, Seq: seq, Fields: fields}
+		return e, tx.Redact(id, fields, e)
+	})
+}
+
+// What an export may be of.
+const (
+	ExportDisclosures = "disclosures"
+	ExportEntries     = "entries"
+)
+
+// ExportDisclosures gives the personal fields of the entries that the newest
+// checkpoint covers, in the order of their seq. That they are exported is an
+// entry, made before the first of them is given. It needs audit:read.
+func (s *Service) ExportDisclosures(ctx context.Context, c Caller, upTo int64) (iter.Seq2[ledger.Disclosure, error], error) {
+	if err := s.recordExport(ctx, c, ExportDisclosures); err != nil {
+		return nil, err
+	}
+	return s.disclosures(ctx, c.Ledger, upTo), nil
+}
+
+// Disclosed gives those of the first entries of a ledger, in order.
+func (s *Service) disclosures(ctx context.Context, l sluice.LedgerID, upTo int64) iter.Seq2[ledger.Disclosure, error] {
+	return func(yield func(ledger.Disclosure, error) bool) {
+		for from := int64(0); from < upTo; {
+			var leaves []audit.SealedEntry
+			err := s.store.View(ctx, func(r Reader) (err error) {
+				leaves, err = r.Leaves(l, from, int(min(leafBatch, upTo-from)))
+				return err
+			})
+			if err != nil {
+				yield(ledger.Disclosure{}, err)
+				return
+			}
+			if len(leaves) == 0 {
+				return
+			}
+			for _, e := range leaves {
+				list, err := e.Disclosed(from)
+				if err != nil {
+					yield(ledger.Disclosure{}, err)
+					return
+				}
+				for _, d := range list {
+					if !yield(d, nil) {
+						return
+					}
+				}
+				from++
+			}
+		}
+	}
+}
+
+// ExportEntries gives the entries that a filter lets through, newest first, for
+// people to read. That they are exported is an entry, made before the first of
+// them is given. It needs audit:read.
+func (s *Service) ExportEntries(ctx context.Context, c Caller, filter EntryFilter) (iter.Seq2[sluice.Entry, error], error) {
+	if err := s.recordExport(ctx, c, ExportEntries); err != nil {
+		return nil, err
+	}
+	return func(yield func(sluice.Entry, error) bool) {
+		page := sluice.Page{Limit: sluice.MaxPageSize}
+		for more := true; more; {
+			list, err := s.Entries(ctx, c, filter, page)
+			if err != nil {
+				yield(sluice.Entry{}, err)
+				return
+			}
+			for _, e := range list.Data {
+				if !yield(e, nil) {
+					return
+				}
+				page.After = e.ID
+			}
+			more = list.More
+		}
+	}, nil
+}
+
+func (s *Service) recordExport(ctx context.Context, c Caller, what string) error {
+	_, err := change(ctx, s, c, sluice.AuditRead, func(tx Tx, now time.Time) (struct{}, error) {
+		e := s.entry(c, sluice.AuditExported, now)
+		e.Export = what
+		return struct{}{}, tx.Record(e)
+	})
+	return err
+}

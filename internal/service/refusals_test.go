@@ -1,0 +1,163 @@
+package service_test
+
+import (
+	"context"
+	"sluice/internal/service"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+// refusedEntries gives the repeats of each entry of a refusal.
+func (f *fixture) refusedEntries(action sluice.Action, reason sluice.Refusal) (repeats []int64) {
+	f.Helper()
+	for _, e := range f.base.Entries(f.T, f.ledger) {
+		if e.Action == action && e.Refusal == reason {
+			repeats = append(repeats, e.Repeats)
+		}
+	}
+	return repeats
+}
+
+func (f *fixture) wantRefused(action sluice.Action, reason sluice.Refusal, want ...int64) {
+	f.Helper()
+	got := f.refusedEntries(action, reason)
+	if len(got) != len(want) {
+		f.Fatalf("the entries of %s %s repeat %v, want %v", action, reason, got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			f.Fatalf("the entries of %s %s repeat %v, want %v", action, reason, got, want)
+		}
+	}
+}
+
+// However often a dead link is asked for, an entry is made at first and then one
+// a minute, which counts the others. The answer stays the same.
+func TestRefusalsAreBounded(t *testing.T) {
+	f := newFixture(t)
+	l, token := f.mint(f.upload("0123456789"))
+	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(n int) {
+		t.Helper()
+		for range n {
+			_, err := f.grant(token, service.Bearer{Address: here})
+			wantCode(t, err, sluice.CodeGone)
+			wantReason(t, err, sluice.Revoked)
+		}
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() { ask(1) })
+	}
+	all.Wait()
+	ask(80)
+	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0)
+	f.base.Clock.Advance(time.Minute)
+	ask(10)
+	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0, 99)
+
+	// What is refused no more is written when its minute is over.
+	f.WriteRefusals()
+	f.flushed()
+	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0, 99)
+	f.base.Clock.Advance(time.Minute)
+	f.WriteRefusals()
+	f.flushed()
+	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0, 99, 8)
+
+	// An orderly stop writes what is counted.
+	ask(3)
+	f.flush()
+	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0, 99, 8, 2)
+	f.flush()
+	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0, 99, 8, 2)
+}
+
+// flushed waits until no entry waits, and does not ask for more.
+func (f *fixture) flushed() {
+	f.Helper()
+	eventually(f.T, "nothing waits", func() bool { return f.DeliveriesWaiting() == 0 })
+}
+
+// Another reason is written at once, and what came between is counted by its own.
+func TestRefusalsOfAnotherReason(t *testing.T) {
+	f := newFixture(t)
+	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, Password: "correct horse"})
+	for range 5 {
+		_, err := f.grant(token, service.Bearer{Address: here})
+		wantReason(t, err, sluice.WrongPassword)
+	}
+	if _, err := f.grant(token, service.Bearer{Address: here, Password: "wrong horse"}); sluice.ReasonOf(err) != sluice.WrongPassword {
+		t.Error(err)
+	}
+	if err := f.spend(token, service.Bearer{Address: here, Password: "correct horse"}); err != nil {
+		t.Errorf("the right password after wrong ones: %v", err)
+	}
+	f.wantRefused(sluice.LinkRefused, sluice.WrongPassword, 0)
+	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.grant(token, service.Bearer{Address: here})
+	wantReason(t, err, sluice.Revoked)
+	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0)
+	f.flush()
+	f.wantRefused(sluice.LinkRefused, sluice.WrongPassword, 0, 4)
+}
+
+// A key without a scope makes an entry at first, then one a minute, of each scope.
+func TestDenialsAreBounded(t *testing.T) {
+	f := newFixture(t)
+	weak := f.newCaller(f.ledger, sluice.FilesRead)
+	for range 10 {
+		wantCode(t, f.Allow(ctx, weak, sluice.KeysAdmin), sluice.CodeForbidden)
+		_, err := f.CreateKey(ctx, weak, service.NewKey{Name: "a key"})
+		wantCode(t, err, sluice.CodeForbidden)
+	}
+	wantCode(t, f.Allow(ctx, weak, sluice.AuditRead), sluice.CodeForbidden)
+	f.wantRefused(sluice.AccessDenied, "missing_scope:keys:admin", 0)
+	f.wantRefused(sluice.AccessDenied, "missing_scope:audit:read", 0)
+	f.flush()
+	f.wantRefused(sluice.AccessDenied, "missing_scope:keys:admin", 0, 18)
+}
+
+// Less is kept of what strangers send when they are refused, and a commit that
+// failed is no refusal that was written.
+func TestRefusalEntry(t *testing.T) {
+	f, store := newOneFails(t)
+	l, token := f.mint(f.upload("0123456789"))
+	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", 5000)
+	b := service.Bearer{Address: here, Request: sluice.Request{UserAgent: long, ForwardedFor: long, Range: long, RefererHost: long}}
+	store.set(f.ledger, true)
+	_, err := f.grant(token, b)
+	wantCode(t, err, sluice.CodeUnavailable)
+	store.set(f.ledger, false)
+	_, err = f.grant(token, b)
+	wantReason(t, err, sluice.Revoked)
+	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0)
+	entries := f.base.Entries(t, f.ledger)
+	r := entries[len(entries)-1].Request
+	for _, text := range []string{r.UserAgent, r.ForwardedFor, r.Range, r.RefererHost} {
+		if len(text) != 256 {
+			t.Errorf("%d bytes are kept", len(text))
+		}
+	}
+	// With the store down, a repeated refusal needs no commit.
+	store.set(f.ledger, true)
+	_, err = f.grant(token, b)
+	wantReason(t, err, sluice.Revoked)
+	store.set(f.ledger, false)
+	short, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := f.Flush(short); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,559 @@
+package service_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice"
+	"sluice/internal/service"
+	"sluice/sluicetest"
+)
+
+var ctx = context.Background()
+
+// fixture is a service with a key, whose store can be told to fail.
+type fixture struct {
+	*service.Service
+	*testing.T
+	base   *sluicetest.Service
+	store  *faultyStore
+	config service.Config
+	ledger sluice.LedgerID
+	caller service.Caller
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	return newFixtureOver(t, sluicetest.NewService(t))
+}
+
+func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
+	t.Helper()
+	signing, err := service.NewSigningKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{T: t, base: base, store: &faultyStore{Store: base.Store}, ledger: base.Ledger(sluice.Test)}
+	f.config = service.Config{
+		Store: f.store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{signing},
+		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now, Log: slog.New(slog.NewTextHandler(base.Log, nil)),
+	}
+	f.Service = f.withPurposes(nil)
+	t.Cleanup(f.flush)
+	f.caller = f.newCaller(f.ledger)
+	return f
+}
+
+// withPurposes gives another service on the same data.
+func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
+	f.Helper()
+	c := f.config
+	c.Purposes = p
+	s, err := service.New(c)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return s
+}
+
+func (f *fixture) newCaller(l sluice.LedgerID, scopes ...sluice.Scope) service.Caller {
+	f.Helper()
+	_, secret := f.base.NewKey(f.T, l, scopes...)
+	c, err := f.Authenticate(ctx, secret, sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return c
+}
+
+func (f *fixture) upload(content string) sluice.File {
+	f.Helper()
+	file, err := f.tryUpload(strings.NewReader(content))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return file
+}
+
+func (f *fixture) tryUpload(content io.Reader) (sluice.File, error) {
+	created, err := f.CreateFile(ctx, f.caller, "generic", content, func() (service.NewFile, error) {
+		return service.NewFile{Purpose: "generic", Filename: "a.txt"}, nil
+	})
+	return created.File, err
+}
+
+func (f *fixture) mint(file sluice.File) (sluice.Link, string) {
+	f.Helper()
+	return f.mintAs(service.NewLink{FileID: file.ID, Reason: "a test"})
+}
+
+func (f *fixture) mintAs(n service.NewLink) (sluice.Link, string) {
+	f.Helper()
+	l, err := f.MintLink(ctx, f.caller, n)
+	if err != nil {
+		f.Fatal(err)
+	}
+	u, err := f.LinkURL(l)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return l, path.Base(u)
+}
+
+func (f *fixture) redeem(token string) (string, error) {
+	return f.redeemAs(token, service.Bearer{Address: netip.MustParseAddr("198.51.100.4")})
+}
+
+func (f *fixture) redeemAs(token string, b service.Bearer) (string, error) {
+	b.Request = sluice.Request{ID: f.NewRequestID(), Method: "GET", Route: "/l/{token}", IP: b.Address.String(), UserAgent: b.Request.UserAgent}
+	if b.Plan == nil {
+		b.Plan = whole
+	}
+	g, err := f.Redeem(ctx, token, b)
+	if err != nil {
+		return "", err
+	}
+	if g.Content == nil {
+		f.Delivered(g, 0)
+		return "", nil
+	}
+	defer g.Content.Close()
+	content, err := io.ReadAll(io.LimitReader(g.Content, g.Plan.Bytes))
+	f.Delivered(g, int64(len(content)))
+	return string(content), err
+}
+
+func whole(file sluice.File) service.Plan { return service.Plan{Status: 200, Bytes: file.Size} }
+
+// log gives "action outcome refusal" of each entry since from.
+func (f *fixture) log(from int) (lines []string) {
+	f.Helper()
+	for _, e := range f.base.Entries(f.T, f.ledger)[from:] {
+		lines = append(lines, strings.TrimSpace(string(e.Action)+" "+string(e.Outcome)+" "+string(e.Refusal)))
+	}
+	return lines
+}
+
+func (f *fixture) logged() int { return len(f.base.Entries(f.T, f.ledger)) }
+
+// faultyStore fails Updates in the two ways there are.
+type faultyStore struct {
+	service.Store
+	fail string // "": not; "before": not applied; "after": applied, and the answer lost
+}
+
+func (s *faultyStore) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
+	lost := sluice.Wrap(sluice.CodeUnavailable, "the store is made to fail", nil)
+	switch s.fail {
+	case "before":
+		return lost
+	case "after":
+		return errors.Join(s.Store.Update(ctx, l, fn), lost)
+	}
+	return s.Store.Update(ctx, l, fn)
+}
+
+func wantCode(t *testing.T, err error, want sluice.Code) {
+	t.Helper()
+	if got := sluice.CodeOf(err); got != want {
+		t.Errorf("got code %q (%v), want %q", got, err, want)
+	}
+}
+
+// Every rule of redemption, each with its entry.
+func TestRedemption(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		end    func(*fixture, sluice.File, sluice.Link) error
+		reason sluice.Refusal
+	}{
+		{"good", nil, ""},
+		{"a moment before it expires", func(f *fixture, _ sluice.File, l sluice.Link) error {
+			f.base.Clock.Advance(time.Hour - time.Microsecond)
+			return nil
+		}, ""},
+		{"expired", func(f *fixture, _ sluice.File, l sluice.Link) error {
+			f.base.Clock.Advance(time.Hour)
+			return nil
+		}, sluice.Expired},
+		{"revoked", func(f *fixture, _ sluice.File, l sluice.Link) error {
+			_, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil)
+			return err
+		}, sluice.Revoked},
+		{"file deleted", func(f *fixture, file sluice.File, _ sluice.Link) error {
+			_, err := f.DeleteFile(ctx, f.caller, file.ID, nil)
+			return err
+		}, sluice.FileDeleted},
+		{"key revoked", func(f *fixture, _ sluice.File, l sluice.Link) error {
+			_, err := f.RevokeKey(ctx, f.caller, f.caller.Key.ID, nil)
+			return err
+		}, sluice.KeyRevoked},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t)
+			file := f.upload("content")
+			l, token := f.mint(file)
+			if c.end != nil {
+				if err := c.end(f, file, l); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := f.logged()
+			content, err := f.redeem(token)
+			if c.reason == "" {
+				if err != nil || content != "content" {
+					t.Errorf("got %q, %v", content, err)
+				}
+				if diff := cmp.Diff([]string{"link.redeemed allowed", "link.delivered allowed"}, f.log(before)); diff != "" {
+					t.Error(diff)
+				}
+				return
+			}
+			wantCode(t, err, sluice.CodeGone)
+			var e *sluice.Error
+			if !errors.As(err, &e) || e.Reason != c.reason {
+				t.Errorf("reason is %v, want %s", err, c.reason)
+			}
+			if diff := cmp.Diff([]string{"link.refused refused " + string(c.reason)}, f.log(before)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// The entry of a redemption says what left, by whose link, why, and to where.
+func TestRedemptionEntry(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("content")
+	l, token := f.mint(file)
+	before := f.logged()
+	if _, err := f.redeem(token); err != nil {
+		t.Fatal(err)
+	}
+	e := f.base.Entries(t, f.ledger)[before]
+	got := []string{e.File.ID, e.File.SHA256, e.Link.ID, e.Link.Reason, e.Key.ID, string(e.Actor.Type), e.Actor.ID, e.Request.Route, e.Request.IP}
+	want := []string{file.ID, file.SHA256.String(), l.ID, "a test", f.caller.Key.ID, "bearer", l.ID, "/l/{token}", "198.51.100.4"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("entry (-want +got):\n%s", diff)
+	}
+	if l, err := f.Link(ctx, f.caller, "", l.ID); err != nil || l.Downloads != 1 || !l.Redeemed.Equal(e.Time) {
+		t.Errorf("the link counts %d downloads, the last at %v (%v)", l.Downloads, l.Redeemed, err)
+	}
+}
+
+// Nothing is sent unless the decision is durable.
+func TestRedemptionFailsClosed(t *testing.T) {
+	for _, fail := range []string{"before", "after"} {
+		t.Run(fail, func(t *testing.T) {
+			f := newFixture(t)
+			_, token := f.mint(f.upload("content"))
+			f.store.fail = fail
+			content, err := f.redeem(token)
+			wantCode(t, err, sluice.CodeUnavailable)
+			if content != "" {
+				t.Errorf("%q was sent", content)
+			}
+		})
+	}
+}
+
+func TestForgedTokensLeaveNoTrace(t *testing.T) {
+	f := newFixture(t)
+	_, token := f.mint(f.upload("content"))
+	before := f.logged()
+	f.store.fail = "before" // any I/O would show
+	for _, forged := range []string{"", "x", token[1:], token + "A", strings.ToUpper(token), strings.Repeat("A", service.TokenLen)} {
+		_, err := f.redeem(forged)
+		wantCode(t, err, sluice.CodeNotFound)
+	}
+	f.store.fail = ""
+	if after := f.logged(); after != before {
+		t.Errorf("forged tokens added %d entries", after-before)
+	}
+}
+
+// A key is held to what it is when the change is made, not to what it was when
+// it was presented.
+func TestKeyRevokedSinceItWasPresented(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("content")
+	if _, err := f.RevokeKey(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := f.logged()
+	_, err := f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID})
+	wantCode(t, err, sluice.CodeUnauthenticated)
+	_, err = f.DeleteFile(ctx, f.caller, file.ID, nil)
+	wantCode(t, err, sluice.CodeUnauthenticated)
+	_, err = f.tryUpload(strings.NewReader("more"))
+	wantCode(t, err, sluice.CodeUnauthenticated)
+	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
+		t.Error(diff)
+	}
+	if keys := f.base.BlobKeys(t); len(keys) != 1 {
+		t.Errorf("bytes are left of a refused upload: %v", keys)
+	}
+}
+
+// A refused scope concerns someone's data, so it is in the log.
+func TestMissingScopeIsRecorded(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("content")
+	reader := f.newCaller(f.ledger, sluice.FilesRead)
+	before := f.logged()
+	_, err := f.MintLink(ctx, reader, service.NewLink{FileID: file.ID})
+	wantCode(t, err, sluice.CodeForbidden)
+	_, err = f.Entries(ctx, reader, service.EntryFilter{}, sluice.Page{Limit: 1})
+	wantCode(t, err, sluice.CodeForbidden)
+	want := []string{"access.denied refused missing_scope:links:write", "access.denied refused missing_scope:audit:read"}
+	if diff := cmp.Diff(want, f.log(before)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Of an upload that fails nothing is kept; of one whose commit came through
+// although its answer was lost, everything is.
+func TestFailedUploadsLeaveNothing(t *testing.T) {
+	f := newFixture(t)
+	before := f.logged()
+	broken := errors.New("the connection broke")
+	for name, try := range map[string]func() error{
+		"content breaks off": func() error {
+			_, err := f.tryUpload(io.MultiReader(strings.NewReader("half"), failingReader{broken}))
+			return err
+		},
+		"description fails": func() error {
+			_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) { return service.NewFile{}, broken })
+			return err
+		},
+		"purpose unknown afterwards": func() error {
+			_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
+				return service.NewFile{Purpose: "nonsense"}, nil
+			})
+			return err
+		},
+		"type not allowed": func() error {
+			_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
+				return service.NewFile{Purpose: "identity_document", Filename: "a.txt"}, nil
+			})
+			return err
+		},
+	} {
+		if err := try(); err == nil {
+			t.Errorf("%s: the upload succeeded", name)
+		}
+		if keys := f.base.BlobKeys(t); len(keys) != 0 {
+			t.Errorf("%s: bytes are left: %v", name, keys)
+		}
+		if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	f.store.fail = "after"
+	_, err := f.tryUpload(strings.NewReader("content"))
+	f.store.fail = ""
+	wantCode(t, err, sluice.CodeUnavailable)
+	list, err := f.Files(ctx, f.caller, service.FileFilter{}, sluice.Page{Limit: 10})
+	if err != nil || len(list.Data) != 1 {
+		t.Fatalf("%d files are recorded, %v", len(list.Data), err)
+	}
+	_, token := f.mint(list.Data[0])
+	if content, err := f.redeem(token); content != "content" {
+		t.Errorf("a recorded file reads %q, %v", content, err)
+	}
+	// Where nobody knows whether a commit will still come, the bytes are left to the sweep.
+	f.store.fail = "before"
+	_, err = f.tryUpload(strings.NewReader("content"))
+	f.store.fail = ""
+	wantCode(t, err, sluice.CodeUnavailable)
+	if keys := f.base.BlobKeys(t); len(keys) != 2 {
+		t.Errorf("stored: %q, want the recorded file, and the one that the sweep decides on", keys)
+	}
+}
+
+type failingReader struct{ err error }
+
+func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
+
+// A purpose bounds what is read, whether it is known before the content or after.
+func TestUploadLimit(t *testing.T) {
+	f := newFixture(t)
+	const limit = 10 << 20 // of logo
+	for _, known := range []string{"logo", ""} {
+		for size, want := range map[int64]sluice.Code{limit: "", limit + 1: sluice.CodeTooLarge} {
+			_, err := f.CreateFile(ctx, f.caller, known, io.LimitReader(zeros{}, size), func() (service.NewFile, error) {
+				return service.NewFile{Purpose: "logo", Filename: "a.png"}, nil
+			})
+			if got := sluice.CodeOf(err); got != want {
+				t.Errorf("purpose known as %q, %d bytes: code %q, want %q", known, size, got, want)
+			}
+		}
+	}
+	if n := len(f.base.BlobKeys(t)); n != 2 {
+		t.Errorf("%d blobs are stored, want the 2 that fit", n)
+	}
+	much := &io.LimitedReader{R: zeros{}, N: 10 * limit}
+	_, err := f.CreateFile(ctx, f.caller, "logo", much, nil)
+	wantCode(t, err, sluice.CodeTooLarge)
+	if read := 10*limit - much.N; read > limit+1 {
+		t.Errorf("%d bytes were read of a file that may have %d", read, limit)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// The longest lifetime counts from the minting, whatever a change asks for.
+func TestLinkLifetime(t *testing.T) {
+	seconds := func(n int64) *time.Duration { d := time.Duration(n) * time.Second; return &d }
+	f := newFixture(t)
+	file := f.upload("content")
+	now := f.Now()
+	for _, c := range []struct {
+		name string
+		ask  service.NewLink
+		want time.Duration // 0: refused
+	}{
+		{"nothing", service.NewLink{}, time.Hour},
+		{"one second", service.NewLink{Lifetime: seconds(1)}, time.Second},
+		{"a day", service.NewLink{Lifetime: seconds(86400)}, 24 * time.Hour},
+		{"a second more", service.NewLink{Lifetime: seconds(86401)}, 0},
+		{"none", service.NewLink{Lifetime: seconds(0)}, 0},
+		{"negative", service.NewLink{Lifetime: seconds(-1)}, 0},
+		{"a moment", service.NewLink{Expires: now.Add(time.Minute)}, time.Minute},
+		{"this moment", service.NewLink{Expires: now}, 0},
+		{"a moment too far", service.NewLink{Expires: now.Add(24*time.Hour + time.Microsecond)}, 0},
+		{"both", service.NewLink{Lifetime: seconds(60), Expires: now.Add(time.Minute)}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.ask.FileID = file.ID
+			l, err := f.MintLink(ctx, f.caller, c.ask)
+			switch {
+			case c.want == 0:
+				wantCode(t, err, sluice.CodeValidation)
+			case err != nil:
+				t.Error(err)
+			case !l.Expires.Equal(now.Add(c.want)):
+				t.Errorf("it expires %v after its minting, want %v", l.Expires.Sub(now), c.want)
+			}
+		})
+	}
+	l, _ := f.mint(file)
+	f.base.Clock.Advance(30 * time.Minute)
+	_, err := f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: seconds(86400)})
+	wantCode(t, err, sluice.CodeValidation)
+	l, err = f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: seconds(86400 - 1800)})
+	if err != nil || !l.Expires.Equal(now.Add(24*time.Hour)) {
+		t.Errorf("extended to %v, %v", l.Expires, err)
+	}
+}
+
+// Every operation that changes something adds its entries, and no other does.
+func TestEveryChangeHasItsEntry(t *testing.T) {
+	f := newFixture(t)
+	var file sluice.File
+	var link sluice.Link
+	var key sluice.Key
+	reason, yes, no := "a better one", true, false
+	operator := service.Operator(f.ledger)
+	for _, step := range []struct {
+		want string
+		do   func() error
+	}{
+		{"file.created allowed", func() (err error) { file, err = f.tryUpload(strings.NewReader("content")); return err }},
+		{"link.created allowed", func() error { link, _ = f.mint(file); return nil }},
+		{"link.updated allowed", func() error {
+			_, err := f.UpdateLink(ctx, f.caller, "", link.ID, nil, service.LinkChange{Reason: &reason})
+			return err
+		}},
+		{"", func() error { _, err := f.File(ctx, f.caller, file.ID); return err }},
+		{"", func() error { _, err := f.Link(ctx, f.caller, "", link.ID); return err }},
+		{"", func() error {
+			_, err := f.Links(ctx, f.caller, service.LinkFilter{}, sluice.Page{Limit: 1})
+			return err
+		}},
+		{"link.revoked allowed", func() error { _, err := f.RevokeLink(ctx, f.caller, "", link.ID, nil); return err }},
+		{"key.created allowed", func() (err error) {
+			created, err := f.CreateKey(ctx, operator, service.NewKey{Name: "another"})
+			key = created.Key
+			return err
+		}},
+		{"key.rotated allowed", func() error { _, err := f.RotateKey(ctx, operator, key.ID, 0); return err }},
+		{"key.updated allowed", func() error {
+			_, err := f.UpdateKey(ctx, operator, key.ID, nil, service.KeyChange{Name: &reason})
+			return err
+		}},
+		{"key.revoked allowed", func() error { _, err := f.RevokeKey(ctx, operator, key.ID, nil); return err }},
+		{"link.created allowed, link.created allowed", func() error {
+			_, err := f.MintLinks(ctx, f.caller, []string{file.ID, "file_absent", file.ID}, service.NewLink{})
+			return err
+		}},
+		{"file.updated allowed", func() error {
+			_, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Title: &reason})
+			return err
+		}},
+		{"file.held allowed", func() error {
+			_, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Held: &yes})
+			return err
+		}},
+		{"file.released allowed", func() error {
+			_, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Held: &no})
+			return err
+		}},
+		{"file.deleted allowed", func() error { _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); return err }},
+	} {
+		before := f.logged()
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.want, err)
+		}
+		if got := strings.Join(f.log(before), ", "); got != step.want {
+			t.Errorf("entries %q, want %q", got, step.want)
+		}
+	}
+}
+
+func TestStart(t *testing.T) {
+	base := sluicetest.NewService(t) // has an account, and no key
+	start := func(keys ...service.SigningKey) (*service.First, error) {
+		s, err := service.New(service.Config{Store: base.Store, Blobs: base.Blobs, SigningKeys: keys, PublicURL: "http://localhost"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Start(ctx)
+	}
+	var keys []service.SigningKey
+	for range 3 {
+		k, err := service.NewSigningKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, k)
+	}
+	first, err := start(keys[0])
+	if err != nil || first == nil || !strings.HasPrefix(first.Secret, "sk_test_") {
+		t.Fatalf("the first start gave %+v, %v", first, err)
+	}
+	if again, err := start(keys[0]); err != nil || again != nil {
+		t.Errorf("the second start gave %+v, %v", again, err)
+	}
+	if _, err := start(keys[1]); err == nil {
+		t.Error("a foreign signing key is accepted")
+	}
+	if _, err := start(keys[1], keys[0]); err != nil {
+		t.Errorf("a rotated signing key: %v", err)
+	}
+	if _, err := start(keys[1]); err != nil {
+		t.Errorf("after a rotation, without the old key: %v", err)
+	}
+}

@@ -1,0 +1,247 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sluice/internal/objectid"
+	"sluice/internal/service"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice"
+)
+
+// putOrphan stores bytes that no record names, under the nth id of a moment.
+func (f *fixture) putOrphan(made time.Time, n int) (id string) {
+	f.Helper()
+	var raw [16]byte
+	for i, ms := 5, made.UnixMilli(); i >= 0; i, ms = i-1, ms>>8 {
+		raw[i] = byte(ms)
+	}
+	raw[14], raw[15] = byte(n>>8), byte(n)
+	id = objectid.Format(sluice.PrefixFile, raw)
+	if _, err := f.base.Blobs.Put(ctx, id, strings.NewReader("orphan")); err != nil {
+		f.Fatal(err)
+	}
+	return id
+}
+
+func (f *fixture) wantSweep(before time.Time, want service.Swept) {
+	f.Helper()
+	if got, err := f.Sweep(ctx, before); err != nil || got != want {
+		f.Errorf("the sweep did %+v, %v, want %+v", got, err, want)
+	}
+}
+
+var longAgo = time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// A sweep moves what no file names to the trash once an earlier sweep has seen
+// it, and nothing else. After a week it is gone.
+func TestSweep(t *testing.T) {
+	f := newFixture(t)
+	kept := f.upload("kept")
+	orphan := f.putOrphan(longAgo, 1)
+	later := time.Now().Add(time.Minute)
+	f.wantSweep(time.Now().Add(-time.Hour), service.Swept{})
+	f.wantSweep(f.Now(), service.Swept{}) // the file system says that they are new
+	f.wantSweep(later, service.Swept{})
+	f.wantSweep(later, service.Swept{Orphans: 1})
+	if diff := cmp.Diff([]string{kept.ID}, f.base.BlobKeys(t)); diff != "" {
+		t.Error(diff)
+	}
+	trash := filepath.Join(f.base.Dir, "blobs", "trash", "*")
+	if found, _ := filepath.Glob(trash); len(found) != 1 || filepath.Base(found[0]) != orphan {
+		t.Errorf("the trash holds %q, want %s", found, orphan)
+	}
+	f.wantSweep(later, service.Swept{})
+	f.base.Clock.Advance(time.Since(f.Now()) + service.TrashAge + time.Minute)
+	f.wantSweep(later, service.Swept{Emptied: 1})
+	if found, _ := filepath.Glob(trash); len(found) != 0 {
+		t.Errorf("the trash still holds %q", found)
+	}
+}
+
+// An orphan stays that no earlier sweep has seen, or whose id or bytes are new.
+func TestSweepSpares(t *testing.T) {
+	f := newFixture(t)
+	f.base.Clock.Advance(time.Since(f.Now()) + time.Hour)
+	young := f.putOrphan(time.Now().Add(2*time.Hour), 1)
+	seen := f.putOrphan(longAgo, 2)
+	before := f.Now().Add(-time.Minute) // after the bytes were written, before the sweep
+	f.wantSweep(before, service.Swept{})
+	f.wantSweep(before, service.Swept{})
+	f.base.Clock.Advance(10 * time.Minute)
+	unseen := f.putOrphan(longAgo, 3)
+	before = f.Now().Add(-time.Minute)
+	f.wantSweep(before, service.Swept{Orphans: 1})
+	if left := f.base.BlobKeys(t); cmp.Diff([]string{unseen, young}, left) != "" {
+		t.Errorf("left are %v, want %s and %s, and %s moved", left, unseen, young, seen)
+	}
+}
+
+// The bytes of a deleted file are removed at once, not moved to the trash.
+func TestSweepDeleted(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("content")
+	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.base.Blobs.Put(ctx, file.ID, strings.NewReader("content")); err != nil {
+		t.Fatal(err)
+	}
+	f.wantSweep(time.Now().Add(time.Minute), service.Swept{Deleted: 1})
+	if found, _ := filepath.Glob(filepath.Join(f.base.Dir, "blobs", "trash", "*")); len(found) != 0 {
+		t.Errorf("the trash holds %q", found)
+	}
+}
+
+// A sweep that would move many files moves none.
+func TestSweepOfMany(t *testing.T) {
+	f := newFixture(t)
+	for n := range 20 {
+		f.putOrphan(longAgo, n)
+	}
+	later := time.Now().Add(time.Minute)
+	f.wantSweep(later, service.Swept{}) // twenty may go
+	last := f.putOrphan(longAgo, 20)
+	for range 2 {
+		swept, err := f.Sweep(ctx, later)
+		if err == nil || !strings.Contains(err.Error(), "21 of 21 stored files are unknown") || swept != (service.Swept{}) {
+			t.Errorf("the sweep did %+v, %v, want an error", swept, err)
+		}
+	}
+	if n := len(f.base.BlobKeys(t)); n != 21 {
+		t.Errorf("%d files are left of 21", n)
+	}
+	if err := f.base.Blobs.Remove(ctx, last); err != nil {
+		t.Fatal(err)
+	}
+	f.wantSweep(later, service.Swept{Orphans: 20})
+}
+
+// during is a Store in which something happens right after a View has ended.
+type during struct {
+	service.Store
+	viewed func()
+	update func(sluice.LedgerID) error
+}
+
+func (d *during) View(ctx context.Context, fn func(service.Reader) error) error {
+	err := d.Store.View(ctx, fn)
+	if d.viewed != nil {
+		d.viewed()
+	}
+	return err
+}
+
+func (d *during) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
+	if d.update != nil {
+		if err := d.update(l); err != nil {
+			return err
+		}
+	}
+	return d.Store.Update(ctx, l, fn)
+}
+
+// over gives another service on the same data, over a store that interferes.
+func (f *fixture) over(d *during) *service.Service {
+	f.Helper()
+	d.Store = f.base.Store
+	c := f.config
+	c.Store = d
+	s, err := service.New(c)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return s
+}
+
+// A record that is committed while a sweep is under way keeps its bytes.
+func TestSweepAsksAgain(t *testing.T) {
+	f := newFixture(t)
+	id := f.putOrphan(longAgo, 1)
+	later := time.Now().Add(time.Minute)
+	d := &during{}
+	s := f.over(d)
+	if _, err := s.Sweep(ctx, later); err != nil {
+		t.Fatal(err)
+	}
+	d.viewed = func() {
+		d.viewed = nil
+		file := f.upload("elsewhere")
+		file.ID = id
+		if err := f.base.Store.Update(ctx, f.ledger, func(tx service.Tx) error {
+			return tx.CreateFile(file, sluice.Entry{
+				ID: "aud_late", Ledger: f.ledger, Time: f.Now(), Action: sluice.FileCreated,
+				Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "test"},
+			})
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	if swept, err := s.Sweep(ctx, later); err != nil || swept != (service.Swept{}) {
+		t.Errorf("the sweep did %+v, %v, want nothing", swept, err)
+	}
+}
+
+// retained gives a fixture with files whose time of retention has passed.
+func retained(t *testing.T, files int) (f *fixture, ids []string) {
+	t.Helper()
+	f = newFixture(t)
+	purposes, err := sluice.NewPurposes([]sluice.Purpose{{Name: "generic", MaxSize: 100, Retention: time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Service = f.withPurposes(purposes)
+	for range files {
+		ids = append(ids, f.upload("content").ID)
+	}
+	f.base.Clock.Advance(2 * time.Hour)
+	return f, ids
+}
+
+// A hold that arrives between the list of expired files and their deletion is
+// respected.
+func TestRetainRespectsALateHold(t *testing.T) {
+	f, ids := retained(t, 1)
+	d := &during{}
+	s := f.over(d)
+	d.viewed = func() {
+		d.viewed = nil
+		held := true
+		if _, err := f.UpdateFile(ctx, f.caller, ids[0], nil, service.FileChange{Held: &held}); err != nil {
+			t.Error(err)
+		}
+	}
+	if n, err := s.Retain(ctx); n != 0 || err != nil {
+		t.Errorf("Retain deleted %d, %v, want none", n, err)
+	}
+	if got, err := f.File(ctx, f.caller, ids[0]); err != nil || !got.Active() {
+		t.Errorf("the held file is gone: %v", err)
+	}
+}
+
+// Files that cannot be deleted keep retention from no other.
+func TestRetainGoesOn(t *testing.T) {
+	f, _ := retained(t, 130)
+	d := &during{}
+	s := f.over(d)
+	damaged := errors.New("this row is damaged")
+	updates := 0
+	d.update = func(sluice.LedgerID) error {
+		if updates++; updates <= 110 { // more than Retain lists at a time
+			return damaged
+		}
+		return nil
+	}
+	if n, err := s.Retain(ctx); n != 20 || !errors.Is(err, damaged) {
+		t.Errorf("Retain deleted %d, %v, want 20 and the error of the others", n, err)
+	}
+	if n, err := s.Retain(ctx); n != 110 || err != nil {
+		t.Errorf("later Retain deleted %d, %v, want 110", n, err)
+	}
+}

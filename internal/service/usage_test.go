@@ -1,0 +1,44 @@
+package service_test
+
+import (
+	"context"
+	"sluice/internal/service"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+// unusable is a Store that cannot note when keys were used.
+type unusable struct {
+	service.Store
+	broken bool
+}
+
+func (u *unusable) KeysUsed(ctx context.Context, used map[string]time.Time) error {
+	if u.broken {
+		return sluice.Errorf(sluice.CodeUnavailable, "the store is made to fail")
+	}
+	return u.Store.KeysUsed(ctx, used)
+}
+
+// The last use of a key outlives a failure to write it down.
+func TestUsageSurvivesAFailedWrite(t *testing.T) {
+	f := newFixture(t)
+	key, secret := f.base.NewKey(t, f.ledger)
+	u := &unusable{Store: f.base.Store, broken: true}
+	f.config.Store = u
+	s := f.withPurposes(nil)
+	if _, err := s.Authenticate(ctx, secret, sluice.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, s.WriteUsage(ctx), sluice.CodeUnavailable)
+	u.broken = false
+	if err := s.WriteUsage(ctx); err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Key(ctx, service.Operator(f.ledger), key.ID)
+	if err != nil || !got.Used.Equal(f.Now()) {
+		t.Errorf("the key was last used at %v, %v, want %v", got.Used, err, f.Now())
+	}
+}

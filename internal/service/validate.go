@@ -1,0 +1,152 @@
+package service
+
+import (
+	"fmt"
+	"maps"
+	"mime"
+	"net/netip"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"sluice"
+	"sluice/internal/audit"
+)
+
+var resourceType = regexp.MustCompile(`^[a-z][a-z0-9_.\-]{0,39}$`)
+
+func validateResources(v *sluice.Invalid, list []sluice.Resource) {
+	if len(list) > sluice.MaxLinkedResources {
+		v.Add("linked_resources", "too_many", "linked_resources has %d elements; at most %d are kept", len(list), sluice.MaxLinkedResources)
+		return
+	}
+	seen := map[sluice.Resource]bool{}
+	for i, r := range list {
+		param := fmt.Sprintf("linked_resources.%d", i)
+		if !resourceType.MatchString(r.Type) {
+			v.Add(param+".type", "invalid", "a resource type is 1 to 40 of a-z 0-9 _ . -, a letter first")
+		}
+		if r.ID == "" {
+			v.Add(param+".id", "required", "a linked resource needs an id")
+		}
+		validateText(v, param+".id", r.ID, sluice.MaxResourceIDLen)
+		if seen[r] {
+			v.Add(param, "invalid", "%s %s is there twice", r.Type, audit.Clip(r.ID, 64))
+		}
+		seen[r] = true
+	}
+}
+
+// baseName takes the last element of a name that may be a path of any system,
+// and gives a nameless file a name. Hostile characters are kept: the name is
+// data, and made safe where it is shown.
+func baseName(name string) string {
+	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
+	if strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '.' }) == "" || name == "/" {
+		return "file"
+	}
+	return name
+}
+
+// mediaType gives the declared type in its canonical form, or when there is
+// none worth having, the one that the name's extension stands for.
+func mediaType(declared, filename string) string {
+	t, params, err := mime.ParseMediaType(declared)
+	if err == nil && t != "application/octet-stream" && strings.Contains(t, "/") {
+		if canonical := mime.FormatMediaType(t, params); canonical != "" && len(canonical) <= sluice.MaxTypeLen {
+			return canonical
+		}
+	}
+	if byName := mime.TypeByExtension(path.Ext(filename)); byName != "" {
+		return byName
+	}
+	return "application/octet-stream"
+}
+
+// validateInline refuses a link that would show a file in place whose type is
+// never shown.
+func validateInline(v *sluice.Invalid, d sluice.Disposition, mediaType string) {
+	if d == sluice.Inline && !sluice.ShowsInline(mediaType) {
+		v.Add("disposition", "invalid", "files of type %s are saved, never shown in place; inline is for %s",
+			audit.Clip(mediaType, 80), strings.Join(sluice.InlineTypes(), ", "))
+	}
+}
+
+func validateMaxDownloads(v *sluice.Invalid, n int64) {
+	if n < 0 || n > sluice.MaxMaxDownloads {
+		v.Add("max_downloads", "out_of_range", "max_downloads is 1 to %d", sluice.MaxMaxDownloads)
+	}
+}
+
+func validateAllowedIPs(v *sluice.Invalid, list []netip.Prefix) {
+	if len(list) > sluice.MaxAllowedIPs {
+		v.Add("allowed_ips", "too_many", "allowed_ips has %d elements; at most %d are kept", len(list), sluice.MaxAllowedIPs)
+	}
+	for i, p := range list {
+		if !p.IsValid() || p.Masked() != p {
+			v.Add(fmt.Sprintf("allowed_ips.%d", i), "invalid", "%s is not a network: bits are set beyond its length", p)
+		}
+	}
+}
+
+var metadataKey = regexp.MustCompile(`^[A-Za-z0-9_.\-]{1,40}$`)
+
+func validateMetadata(v *sluice.Invalid, m sluice.Metadata) {
+	if len(m) > sluice.MaxMetadataKeys {
+		v.Add("metadata", "too_many", "metadata has %d keys; at most %d are kept", len(m), sluice.MaxMetadataKeys)
+		return
+	}
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		param, value := "metadata."+audit.Clip(key, sluice.MaxMetadataKeyLen), m[key]
+		switch {
+		case !metadataKey.MatchString(key):
+			v.Add(param, "invalid", "a metadata key is 1 to %d of A-Z a-z 0-9 _ - .", sluice.MaxMetadataKeyLen)
+		case strings.HasPrefix(key, sluice.ReservedMetadataPrefix):
+			v.Add(param, "reserved", "metadata keys that begin with %s are reserved", sluice.ReservedMetadataPrefix)
+		}
+		validateText(v, param, value, sluice.MaxMetadataValueLen)
+	}
+}
+
+// merge applies a change to m: a nil value removes its key.
+func mergeMetadata(m sluice.Metadata, change map[string]*string) sluice.Metadata {
+	merged := sluice.Metadata{}
+	maps.Copy(merged, m)
+	for key, value := range change {
+		if value == nil || *value == "" {
+			delete(merged, key)
+		} else {
+			merged[key] = *value
+		}
+	}
+	return merged
+}
+
+// validateText holds a string to a length in characters, to valid UTF-8, and
+// to what every store keeps (PostgreSQL keeps no NUL in text).
+func validateText(v *sluice.Invalid, param, s string, max int) {
+	switch {
+	case !utf8.ValidString(s):
+		v.Add(param, "invalid", "%s is not valid UTF-8", param)
+	case strings.ContainsRune(s, 0):
+		v.Add(param, "invalid", "%s holds a NUL character", param)
+	case utf8.RuneCountInString(s) > max:
+		v.Add(param, "too_long", "%s has more than %d characters", param, max)
+	}
+}
+
+func validatePassword(v *sluice.Invalid, password string) {
+	if password == "" {
+		return
+	}
+	validateText(v, "password", password, MaxPasswordLen)
+	if strings.TrimSpace(password) != password { // HTTP takes them off a header
+		v.Add("password", "invalid", "a password does not begin or end with a space")
+	}
+	if len([]rune(password)) < MinPasswordLen {
+		v.Add("password", "out_of_range", "a password has at least %d characters", MinPasswordLen)
+	}
+}
