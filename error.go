@@ -12,7 +12,7 @@ import (
 type Code string
 
 // The codes. Each has one row in the table of the face that shows it; for the
-// native API that is server/problem.go.
+// native API that is internal/httpd/problem.go.
 const (
 	CodeValidation         Code = "validation_failed"      // input outside the contract
 	CodeDigestMismatch     Code = "digest_mismatch"        // declared digest differs from what arrived

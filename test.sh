@@ -127,7 +127,7 @@ in_go() { # in_go FOLDER: vet and test a module of its own
 }
 
 large() { # what takes minutes under the race detector, and is left out of the tests there
-  go test -count=1 -timeout 30m ./store && go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./server ./blob
+  go test -count=1 -timeout 30m ./internal/store && go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./internal/httpd ./internal/blob
 }
 
 # What the fast part leaves out: tests that need an S3 server, build another program, kill processes, or wait.
@@ -156,8 +156,8 @@ part lint in_node tools/openapi-lint lint
 part fsck-tool go build -C tools/fsck -o /dev/null github.com/transparency-dev/tessera/cmd/fsck
 part s3-server go build -C tools/versitygw -o /dev/null github.com/versity/versitygw/cmd/versitygw # minutes, the first time
 part large large
-part stripe-go in_go compat/clients/stripe-go
-part stripe-node in_node compat/clients/stripe-node test
-part metorial-node in_node compat/clients/metorial-node test
+part stripe-go in_go tests/clients/stripe-go
+part stripe-node in_node tests/clients/stripe-node test
+part metorial-node in_node tests/clients/metorial-node test
 part merkle-and-browser in_go tests
 part tests go test -race -short -count=1 -timeout 60m ./...

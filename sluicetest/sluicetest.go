@@ -18,15 +18,15 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/blob"
-	"sluice/compat"
-	"sluice/compat/digitalriver"
-	"sluice/compat/metorial"
-	"sluice/compat/stripe"
+	"sluice/internal/blob"
+	"sluice/internal/httpd"
+	"sluice/internal/httpd/compat"
+	"sluice/internal/httpd/compat/digitalriver"
+	"sluice/internal/httpd/compat/metorial"
+	"sluice/internal/httpd/compat/stripe"
 	"sluice/internal/service"
+	"sluice/internal/store"
 	"sluice/ledger"
-	"sluice/server"
-	"sluice/store"
 )
 
 // Service is a service on a new database and a new folder of bytes, with one
@@ -242,27 +242,27 @@ type Server struct {
 	URL    string     // where it listens; also its public URL
 	Key    sluice.Key // a test key that may do everything
 	Secret string     // of Key
-	HTTP   *server.Server
-	opts   server.Options
+	HTTP   *httpd.Server
+	opts   httpd.Options
 	listen *httptest.Server
 }
 
 // NewServer makes a Server that ends with the test. Rates are not limited,
 // unless a function that adjusts its options says so.
-func NewServer(t testing.TB, adjust ...func(*server.Options)) *Server {
+func NewServer(t testing.TB, adjust ...func(*httpd.Options)) *Server {
 	t.Helper()
 	return NewServerOn(t, "", adjust...)
 }
 
 // NewServerOn makes one on an empty PostgreSQL database, given by its URL.
-func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options)) *Server {
+func NewServerOn(t testing.TB, database string, adjust ...func(*httpd.Options)) *Server {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
 	s := &Server{URL: "http://" + ts.Listener.Addr().String(), listen: ts}
 	s.Service = newService(t, s.URL, database)
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
-	s.opts = server.Options{
-		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Rates: map[sluice.Mode]server.Rate{},
+	s.opts = httpd.Options{
+		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Rates: map[sluice.Mode]httpd.Rate{},
 		Doors: []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()},
 	}
 	for _, f := range adjust {
@@ -276,10 +276,10 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options))
 func (s *Server) start(t testing.TB) {
 	t.Helper()
 	var err error
-	if s.HTTP, err = server.New(s.Service.Service, s.opts); err != nil {
+	if s.HTTP, err = httpd.New(s.Service.Service, s.opts); err != nil {
 		t.Fatal(err)
 	}
-	s.listen.Config, s.listen.Listener = s.HTTP.HTTPServer(""), server.Listener(s.listen.Listener)
+	s.listen.Config, s.listen.Listener = s.HTTP.HTTPServer(""), httpd.Listener(s.listen.Listener)
 	s.listen.Start()
 }
 

@@ -17,10 +17,10 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/blob"
+	"sluice/internal/blob"
 	"sluice/internal/objectid"
 	"sluice/internal/service"
-	"sluice/store"
+	"sluice/internal/store"
 )
 
 // span is the time in which everything was made, up to now.

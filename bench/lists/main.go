@@ -18,7 +18,7 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
-	"sluice/store"
+	"sluice/internal/store"
 )
 
 func main() {

@@ -12,10 +12,10 @@ import (
 
 	"sluice"
 	"sluice/anchor"
-	"sluice/blob"
+	"sluice/internal/blob"
 	"sluice/internal/service"
+	"sluice/internal/store"
 	"sluice/ledger"
-	"sluice/store"
 )
 
 // anchorFlags say where the checkpoints of a running server go out to.

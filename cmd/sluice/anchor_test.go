@@ -14,7 +14,7 @@ import (
 
 	"sluice"
 	"sluice/anchor"
-	"sluice/blob"
+	"sluice/internal/blob"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )

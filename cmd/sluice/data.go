@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"sluice/blob"
+	"sluice/internal/blob"
 	"sluice/internal/service"
-	"sluice/store"
+	"sluice/internal/store"
 )
 
 // place is where an installation has its records, bytes and secrets: a folder,

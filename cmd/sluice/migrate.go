@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/blob"
+	"sluice/internal/blob"
 	"sluice/internal/service"
-	"sluice/store"
+	"sluice/internal/store"
 )
 
 // migrateCommand moves a one-machine installation to PostgreSQL and S3.

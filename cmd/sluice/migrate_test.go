@@ -25,7 +25,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice"
-	"sluice/blob"
+	"sluice/internal/blob"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )

@@ -29,7 +29,7 @@ func TestReadme(t *testing.T) {
 	found := map[string]string{"sk_test_...": p.key}
 	var exports, shown string
 	sh := func(command string) (string, error) {
-		command = strings.ReplaceAll(command, "server/testdata", filepath.Join(root, "server", "testdata"))
+		command = strings.ReplaceAll(command, "@docs/", "@"+filepath.Join(root, "docs")+"/")
 		for _, m := range regexp.MustCompile(`[^ =]*\.\.\.`).FindAllString(command, -1) {
 			command = strings.Replace(command, m, found[m], 1)
 		}

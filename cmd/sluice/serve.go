@@ -20,12 +20,12 @@ import (
 	"unicode/utf8"
 
 	"sluice"
-	"sluice/compat"
-	"sluice/compat/digitalriver"
-	"sluice/compat/metorial"
-	"sluice/compat/stripe"
+	"sluice/internal/httpd"
+	"sluice/internal/httpd/compat"
+	"sluice/internal/httpd/compat/digitalriver"
+	"sluice/internal/httpd/compat/metorial"
+	"sluice/internal/httpd/compat/stripe"
 	"sluice/internal/service"
-	"sluice/server"
 )
 
 // serveCommand is the configuration of a server. Every flag has an environment
@@ -274,11 +274,11 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 	if err != nil {
 		return err
 	}
-	opts := server.Options{Log: log, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: doors}
+	opts := httpd.Options{Log: log, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: doors}
 	if !s.RateLimit {
-		opts.Rates = map[sluice.Mode]server.Rate{}
+		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
-	srv, err := server.New(i.service, opts)
+	srv, err := httpd.New(i.service, opts)
 	if err != nil {
 		return err
 	}
@@ -299,7 +299,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
 	kept.Go(func() { heads.keep(background, i.service, log) })
 	defer func() { stopBackground(); kept.Wait(); heads.last(log) }()
-	err = untilStopped(ctx, srv.HTTPServer(s.Listen), server.LimitedListener(l, connections()), i.store.Lost(), log)
+	err = untilStopped(ctx, srv.HTTPServer(s.Listen), httpd.LimitedListener(l, connections()), i.store.Lost(), log)
 	if lost := i.store.Err(); lost != nil {
 		return errors.Join(err, lost) // nothing can be committed any more
 	}
@@ -320,7 +320,7 @@ func flush(ctx context.Context, svc *service.Service) error {
 }
 
 // serveMetrics serves /metrics on a listener of its own, if there is to be one.
-func (s *serveCommand) serveMetrics(srv *server.Server, log *slog.Logger) (stop func() error, err error) {
+func (s *serveCommand) serveMetrics(srv *httpd.Server, log *slog.Logger) (stop func() error, err error) {
 	if s.MetricsListen == "" {
 		return func() error { return nil }, nil
 	}

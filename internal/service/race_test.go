@@ -10,8 +10,8 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store"
 	"sluice/sluicetest"
-	"sluice/store"
 )
 
 // second is the same service on a Store of its own, as another process has it.

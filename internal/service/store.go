@@ -10,7 +10,7 @@ import (
 )
 
 // Store is the contract for records. SQLite and PostgreSQL pass one suite,
-// store/suite_test.go.
+// internal/store/suite_test.go.
 //
 //  1. An Update is atomic: its changes and its entries appear together or not
 //     at all, on error, panic, cancelled context, and kill.

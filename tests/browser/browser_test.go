@@ -349,7 +349,7 @@ func TestBrowserRunsNothing(t *testing.T) {
 
 func picture(t *testing.T) []byte {
 	t.Helper()
-	b, err := os.ReadFile("../../server/testdata/dot.png")
+	b, err := os.ReadFile("../../internal/httpd/testdata/dot.png")
 	if err != nil {
 		t.Fatal(err)
 	}

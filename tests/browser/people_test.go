@@ -15,7 +15,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"sluice"
-	"sluice/server"
+	"sluice/internal/httpd"
+	"sluice/internal/service"
 )
 
 // scripted switches JavaScript on or off.
@@ -52,7 +53,7 @@ func (c *chromium) shot(t *testing.T, name string) {
 const bodyText = "document.body.innerText"
 
 func newNamed(t *testing.T, from string) client {
-	return newClient(t, func(o *server.Options) { o.From = from })
+	return newClient(t, func(o *httpd.Options) { o.From = from })
 }
 
 // TestBrowserAsksForPassword opens a link with a password, as people do who
@@ -162,7 +163,7 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 		{"file-deleted", "", 410, "The file behind this link was deleted.", func(f, _, _ string) { c.ask(t, "DELETE", "/v1/files/"+f, "").want(t, 200) }},
 		{"exhausted", `{"max_downloads":1}`, 410, "This link has been used as often as it may be.", func(_, _, url string) { c.get(t, url).want(t, 200) }},
 		{"key-revoked", "", 410, "Whoever made this link may no longer share the file with it.", func(_, _, _ string) {
-			if _, err := c.RevokeKey(context.Background(), sluice.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
+			if _, err := c.RevokeKey(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 				t.Fatal(err)
 			}
 		}},

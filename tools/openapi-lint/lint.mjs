@@ -7,7 +7,7 @@ const config = await createConfig({
   extends: ['recommended'],
   rules: {
     // /openapi.json, /docs, /healthz and /readyz ask for nothing, so there is nothing in a request to refuse. That all
-    // other operations say how they refuse is held by TestRefusalsAreDocumented in server/openapi_test.go.
+    // other operations say how they refuse is held by TestRefusalsAreDocumented in internal/httpd/openapi_test.go.
     'operation-4xx-response': 'off',
   },
 });

@@ -1,0 +1,191 @@
+package httpd_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/internal/httpd"
+	"sluice/internal/service"
+)
+
+// dial connects to the server of c as a client that takes in little at a time.
+func (c client) dial(t testing.TB) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	return conn.(*net.TCPConn)
+}
+
+func askFor(t testing.TB, conn net.Conn, url string) {
+	t.Helper()
+	_, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
+	if _, err := fmt.Fprintf(conn, "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOneCall has a small file leave in one piece with the head of the answer,
+// time and again on one connection.
+func TestOneCall(t *testing.T) {
+	c := newClient(t)
+	content := strings.Repeat("0123456789abcdef", 4<<10/16)
+	l := c.mint(t, c.upload(t, "a.bin", "", content).ID, "")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	buffer := make([]byte, 16<<10)
+	for range 20 {
+		askFor(t, conn, l.URL)
+		n, err := conn.Read(buffer)
+		_, body, _ := bytes.Cut(buffer[:n], []byte("\r\n\r\n"))
+		if err != nil || string(body) != content {
+			t.Fatalf("the first read gave %d bytes of the file, %v", len(body), err)
+		}
+	}
+}
+
+// TestSendfileBeyondHead holds a connection to sendfile(2): a copy would take
+// memory for what it copies.
+func TestSendfileBeyondHead(t *testing.T) {
+	listening, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := httpd.Listener(listening)
+	defer l.Close()
+	reader, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const size = 1 << 20
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	buffer, received := make([]byte, 64<<10), make(chan int64, 1)
+	go func() {
+		n := int64(0)
+		for n < size {
+			got, err := reader.Read(buffer)
+			if n += int64(got); err != nil {
+				break
+			}
+		}
+		received <- n
+	}()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n, err := conn.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: file, N: size})
+	runtime.ReadMemStats(&after)
+	if got := <-received; err != nil || n != size || got != size {
+		t.Errorf("%d bytes sent and %d received, %v", n, got, err)
+	}
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > 16<<10 {
+		t.Errorf("%d bytes of memory were taken", taken)
+	}
+}
+
+// TestStalledReader has the log say to the byte what a reader could have that
+// took no more, of a file in memory and of another one.
+func TestStalledReader(t *testing.T) {
+	const size = 24 << 20 // more than sockets hold
+	content := strings.Repeat("0123456789abcdef", size/16)
+	for name, blobs := range map[string]func(service.Blobs) service.Blobs{
+		"file":   func(b service.Blobs) service.Blobs { return b },
+		"memory": func(b service.Blobs) service.Blobs { return inMemory{b} },
+	} {
+		c := newOver(t, func(config *service.Config) { config.Blobs = blobs(config.Blobs) }, 200*time.Millisecond)
+		conn := c.dial(t)
+		askFor(t, conn, c.mint(t, c.upload(t, "a.bin", "", content).ID, "").URL)
+		head, id := bufio.NewReader(conn), ""
+		for line := ""; line != "\r\n"; {
+			var err error
+			if line, err = head.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+			if value, ok := strings.CutPrefix(line, "X-Request-Id: "); ok {
+				id = strings.TrimSpace(value)
+			}
+		}
+		sent := c.delivered(t, id) // when the server has given up
+		body, _ := io.ReadAll(head)
+		if sent.Complete || sent.Bytes != int64(len(body)) || string(body) != content[:len(body)] {
+			t.Errorf("from %s %d bytes of %d came, and the log says %+v", name, len(body), size, sent)
+		}
+	}
+}
+
+// late is blobs that are not opened before somebody says so.
+type late struct {
+	service.Blobs
+	asked, open chan struct{}
+}
+
+func (b late) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
+	b.asked <- struct{}{}
+	<-b.open
+	return b.Blobs.Open(ctx, key)
+}
+
+// TestGoneBeforeTheFirstByte loses the client between the decision and the
+// bytes: the log says that none were sent.
+func TestGoneBeforeTheFirstByte(t *testing.T) {
+	for _, size := range []int{4 << 10, 60 << 10, 1 << 20} {
+		blobs := late{asked: make(chan struct{}), open: make(chan struct{})}
+		c := newOver(t, func(config *service.Config) {
+			blobs.Blobs = inMemory{config.Blobs}
+			if size > 64<<10 {
+				blobs.Blobs = config.Blobs
+			}
+			config.Blobs = blobs
+		}, 0)
+		l := c.mint(t, c.upload(t, "a.bin", "", strings.Repeat("0123456789abcdef", size/16)).ID, "")
+		conn := c.dial(t)
+		askFor(t, conn, l.URL)
+		<-blobs.asked
+		_ = conn.SetLinger(0) // a reset
+		conn.Close()
+		time.Sleep(50 * time.Millisecond) // which arrives
+		blobs.open <- struct{}{}
+		told := 0
+		for _, of := range c.told(t) {
+			if of.delivered == nil {
+				continue
+			}
+			told++
+			if sent := of.delivered.Delivery.Sent; sent.Bytes != 0 || sent.Complete {
+				t.Errorf("of %d bytes the log says %+v", size, sent)
+			}
+		}
+		if told != 1 {
+			t.Errorf("of %d bytes the log tells of %d deliveries", size, told)
+		}
+	}
+}

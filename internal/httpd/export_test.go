@@ -1,0 +1,91 @@
+package httpd
+
+import (
+	"time"
+
+	"sluice"
+)
+
+// Row is a route as tests see it.
+type Row struct {
+	Method, Path, Operation string
+	Scope                   sluice.Scope
+}
+
+// Scopes of routes that ask for none.
+const (
+	Public = public
+	AnyKey = anyKey
+)
+
+// PagePolicy is the Content-Security-Policy of the pages that people see.
+var PagePolicy = pagePolicy[0]
+
+// Table gives the table of routes.
+func Table() (rows []Row) {
+	for _, rt := range (&Server{}).routes() {
+		rows = append(rows, Row{rt.method, rt.path, rt.operation, rt.scope})
+	}
+	return rows
+}
+
+// SetStall sets how long a transfer may go without a byte.
+func (s *Server) SetStall(d time.Duration) { s.stall = d }
+
+// SetPace has readers take so many bytes in each window.
+func (s *Server) SetPace(window time.Duration, bytes int64) { s.slow = pace{window, bytes} }
+
+// Limiter is a limiter as tests see it.
+type Limiter struct{ *limiter }
+
+// MaxCounted is how many keys a limiter counts in one turn.
+const MaxCounted = maxCounted
+
+// NewLimiter makes a limiter.
+func NewLimiter(rates map[sluice.Mode]Rate) Limiter { return Limiter{newLimiter(rates)} }
+
+// Take counts one request.
+func (l Limiter) Take(k sluice.Key, now time.Time) bool {
+	_, ok := l.take(k, now)
+	return ok
+}
+
+// Len is how many keys are held, those of two turns twice.
+func (l Limiter) Len() int { return len(l.this) + len(l.before) }
+
+// Version is a version of the API as tests make it up.
+type Version struct {
+	Name   string
+	Body   func(operation string, body map[string]any)
+	Param  func(operation, name, value string) (string, string)
+	Answer func(kind string, object map[string]any)
+}
+
+// SetVersions replaces the registry of versions, oldest first.
+func (s *Server) SetVersions(all ...Version) {
+	s.versions = nil
+	for _, v := range all {
+		s.versions = append(s.versions, version{v.Name, v.Body, v.Param, v.Answer})
+	}
+}
+
+// Described gives tag, summary and description of an operation.
+func Described(operation string) (tag, summary, description string) {
+	d := docs[operation]
+	return d.tag, d.summary, d.description
+}
+
+// DescribedCount is how many operations are described.
+func DescribedCount() int { return len(docs) }
+
+// Problems gives the status of every code.
+func Problems() map[sluice.Code]int {
+	all := map[sluice.Code]int{}
+	for code, row := range problems {
+		all[code] = row.status
+	}
+	return all
+}
+
+// Codes are the codes of the table of problems.
+func Codes() []string { return codes() }

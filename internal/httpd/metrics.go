@@ -1,0 +1,122 @@
+package httpd
+
+import (
+	"errors"
+	"net/http"
+	"sluice/internal/service"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"sluice"
+)
+
+// metrics are what a server counts. No label holds what a stranger sends, so
+// their number is bounded.
+type metrics struct {
+	registry    *prometheus.Registry
+	requests    *prometheus.HistogramVec // by route, method and class of status
+	redemptions *prometheus.CounterVec   // by outcome and refusal
+	allowed     prometheus.Counter       // the one of redemptions that is hot
+	sent        prometheus.Counter
+	uploaded    prometheus.Counter
+	unrouted    *series
+}
+
+func newMetrics(waiting func() int) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "sluice_http_request_duration_seconds", Help: "Time from the head of a request to the end of its answer.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60},
+		}, []string{"route", "method", "status"}),
+		redemptions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_redemptions_total", Help: "Requests for a link's URL, by outcome and the rule that refused.",
+		}, []string{"outcome", "refusal"}),
+		sent: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_sent_bytes_total", Help: "Bytes of files that left.",
+		}),
+		uploaded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_uploaded_bytes_total", Help: "Bytes of uploads that came, also of those that failed.",
+		}),
+	}
+	deliveries := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "sluice_deliveries_waiting", Help: "Entries of ended downloads that are not committed yet.",
+	}, func() float64 { return float64(waiting()) })
+	m.registry.MustRegister(m.requests, m.redemptions, m.sent, m.uploaded, deliveries,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.allowed = m.redemptions.WithLabelValues(string(sluice.Allowed), "")
+	m.unrouted = m.series("unrouted", "any")
+	return m
+}
+
+// watch adds how far the signing of the logs is behind.
+func (m *metrics) watch(state func() service.LogState) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_unsigned_entries", Help: "Entries of all logs that no checkpoint covers yet.",
+		}, func() float64 { return float64(state().Unsigned) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_unsigned_seconds", Help: "The longest that a log with such entries has got no checkpoint, as far as this process saw.",
+		}, func() float64 { return state().Behind.Seconds() }))
+}
+
+// classes are the classes of status codes; the first is that of a request
+// which was not answered.
+var classes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+// series is what is observed of one route: a histogram for each class of
+// status, looked up when it is first needed.
+type series struct {
+	metrics       *metrics
+	route, method string
+	seen          [len(classes)]atomic.Pointer[prometheus.Observer]
+}
+
+func (m *metrics) series(route, method string) *series {
+	return &series{metrics: m, route: route, method: method}
+}
+
+// observe counts a request that was answered; status is 0 when it was not.
+func (s *series) observe(status int, seconds float64) {
+	class := min(status/100, len(classes)-1)
+	o := s.seen[class].Load()
+	if o == nil {
+		found := s.metrics.requests.WithLabelValues(s.route, s.method, classes[class])
+		o = &found
+		s.seen[class].Store(o)
+	}
+	(*o).Observe(seconds)
+}
+
+// redeemed counts one presentation of a link by how it ended.
+func (m *metrics) redeemed(err error) {
+	if err == nil {
+		m.allowed.Inc()
+		return
+	}
+	outcome, refusal := "failed", ""
+	if err == service.ErrAsk {
+		outcome = "asked"
+	}
+	var e *sluice.Error
+	if errors.As(err, &e) {
+		switch {
+		case e.Reason != "":
+			outcome, refusal = string(sluice.Refused), string(e.Reason)
+		case e.Code == sluice.CodeRateLimited:
+			outcome, refusal = string(sluice.Refused), "too_many_guesses"
+		case e.Code == sluice.CodeNotFound:
+			outcome = "unknown"
+		}
+	}
+	m.redemptions.WithLabelValues(outcome, refusal).Inc()
+}
+
+// Metrics serves what the server counts in the form of Prometheus. It asks for
+// no key: give it a listener of its own.
+func (s *Server) Metrics() http.Handler {
+	return promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})
+}

@@ -1,0 +1,116 @@
+package httpd
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"sluice"
+	"sluice/api"
+)
+
+// problems is the one table from codes to what a caller sees.
+var problems = map[sluice.Code]struct {
+	status int
+	title  string
+}{
+	sluice.CodeValidation:         {400, "The request is outside the contract"},
+	sluice.CodeDigestMismatch:     {400, "The content is not what its digest promised"},
+	sluice.CodeUnauthenticated:    {401, "A good API key is needed"},
+	sluice.CodeForbidden:          {403, "This is not allowed"},
+	sluice.CodeNotFound:           {404, "There is no such thing"},
+	sluice.CodeMethodNotAllowed:   {405, "The path has no such method"},
+	sluice.CodeConflict:           {409, "Something with this name exists already"},
+	sluice.CodeIdempotencyReused:  {409, "The idempotency key belongs to another request"},
+	sluice.CodeLinkExpired:        {409, "The link has expired"},
+	sluice.CodeLinkRevoked:        {409, "The link was ended"},
+	sluice.CodeFileHeld:           {409, "The file is held"},
+	sluice.CodeGone:               {410, "This link is no longer good"},
+	sluice.CodePreconditionFailed: {412, "The precondition does not hold"},
+	sluice.CodeTooLarge:           {413, "This is too large"},
+	sluice.CodeUnsupportedType:    {415, "The media type is not accepted here"},
+	sluice.CodeRange:              {416, "No byte of the range exists"},
+	sluice.CodeRateLimited:        {429, "Too many requests"},
+	sluice.CodeInternal:           {500, "Something went wrong on our side"},
+	sluice.CodeUnavailable:        {503, "This cannot be done now"},
+	sluice.CodeStorageFull:        {507, "The storage is full"},
+}
+
+// failure turns an error into the one that the caller is told of, whatever
+// face it is told on, and sets Retry-After. What must stay hidden goes to the
+// log.
+func (c *call) failure(ctx context.Context, err error) *sluice.Error {
+	found := asError(ctx, err)
+	e := c.settle(ctx, found)
+	if e != found {
+		err = e
+	}
+	row, known := problems[e.Code]
+	if !known {
+		e, row = sluice.Wrap(sluice.CodeInternal, "", e), problems[sluice.CodeInternal]
+	}
+	if row.status >= 500 {
+		c.server.log.Error("request failed", "request", c.id, "route", c.route, "code", string(e.Code), "error", err)
+	}
+	if row.status == http.StatusTooManyRequests || row.status == http.StatusServiceUnavailable {
+		c.header.Set("Retry-After", strconv.FormatInt(retryAfter(e), 10))
+	}
+	return e
+}
+
+func retryAfter(e *sluice.Error) (seconds int64) {
+	return wholeSeconds(cmp.Or(e.RetryAfter, time.Second))
+}
+
+// problem turns an error into what a caller of the native API sees of it, and
+// sets the headers that belong to it.
+func (c *call) problem(ctx context.Context, err error) *api.Problem {
+	e := c.failure(ctx, err)
+	row := problems[e.Code]
+	page := c.server.svc.PublicURL() + "/docs/errors/" + string(e.Code)
+	p := &api.Problem{
+		Type: page, Title: row.title, Status: row.status, Code: string(e.Code), Detail: e.Detail,
+		DocURL: page, RequestID: c.id, Param: e.Param, Reason: string(e.Reason),
+	}
+	if e.Code == sluice.CodeInternal {
+		p.Detail = "the request id leads us to the cause"
+	}
+	for _, f := range e.Fields {
+		p.Errors = append(p.Errors, api.FieldError(f))
+	}
+	if a := c.replayed(); a != nil && a.Err == e {
+		p.RequestID = a.RequestID
+		c.markReplayed()
+	}
+	switch row.status {
+	case http.StatusUnauthorized:
+		c.header.Set("WWW-Authenticate", "Bearer")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		p.RetryAfter = retryAfter(e)
+	}
+	return p
+}
+
+// fail answers with the problem that err is, in the form of the face that was
+// asked.
+func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if c.door != nil {
+		c.failAtDoor(w, r, err)
+		return
+	}
+	p := c.problem(r.Context(), err)
+	c.answer(w, p.Status, api.ProblemType, p)
+}
+
+// answer writes a JSON document. What cannot be written has no reader any more.
+func (c *call) answer(w http.ResponseWriter, status int, mediaType string, v any) {
+	shown, err := c.downgrade(v)
+	if err != nil {
+		panic(err)
+	}
+	w.Header().Set("Content-Type", mediaType)
+	w.WriteHeader(status)
+	_ = jsonFormat.Marshal(w, shown)
+}

@@ -1,0 +1,164 @@
+package httpd
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"sluice"
+)
+
+// Rate is how many requests a key may make; 0 for no limit.
+type Rate struct {
+	PerSecond int
+	PerMinute int
+}
+
+// DefaultRates are the limits of a server that is told none. What runs for
+// real gets room for bursts; a test key that runs away is caught early.
+func DefaultRates() map[sluice.Mode]Rate {
+	return map[sluice.Mode]Rate{
+		sluice.Live: {PerSecond: 100, PerMinute: 1000},
+		sluice.Test: {PerSecond: 25, PerMinute: 500},
+	}
+}
+
+// maxCounted is how many keys are counted in one turn. Beyond it the keys that
+// were seen longest ago start anew.
+const maxCounted = 50_000
+
+// countFor is how long a key is counted at least after its last request: until
+// its buckets are full again.
+const countFor = time.Minute
+
+// limiter counts the requests of each key in token buckets, one for each
+// window. It holds two turns of keys, so its memory is bounded and forgetting
+// costs nothing: a key that was not seen for a turn has full buckets.
+type limiter struct {
+	rates  map[sluice.Mode]Rate
+	policy map[sluice.Mode]string // RateLimit-Policy
+
+	mu           sync.Mutex
+	turned       time.Time
+	this, before map[string][]window
+}
+
+// window is one limit of one key.
+type window struct {
+	name   string
+	bucket *rate.Limiter
+	length time.Duration
+}
+
+func newLimiter(rates map[sluice.Mode]Rate) *limiter {
+	l := &limiter{rates: rates, policy: map[sluice.Mode]string{}, this: map[string][]window{}}
+	for mode, r := range rates {
+		var policies []string
+		for _, w := range r.windows() {
+			policies = append(policies, fmt.Sprintf("%q;q=%d;w=%d", w.name, w.bucket.Burst(), int(w.length.Seconds())))
+		}
+		l.policy[mode] = strings.Join(policies, ", ")
+	}
+	return l
+}
+
+func (r Rate) windows() (list []window) {
+	for _, w := range []struct {
+		name   string
+		quota  int
+		length time.Duration
+	}{{"second", r.PerSecond, time.Second}, {"minute", r.PerMinute, time.Minute}} {
+		if w.quota > 0 {
+			bucket := rate.NewLimiter(rate.Limit(float64(w.quota)/w.length.Seconds()), w.quota)
+			list = append(list, window{w.name, bucket, w.length})
+		}
+	}
+	return list
+}
+
+// allowance is what is left of one window.
+type allowance struct {
+	name          string
+	quota, left   int
+	full, onemore time.Duration // until all is left again, until one is
+}
+
+// take counts one request of a key, and gives what is left in each window. When
+// there is nothing left in one it counts nothing, and ok is false.
+func (l *limiter) take(k sluice.Key, now time.Time) (left []allowance, ok bool) {
+	if l.policy[k.Ledger.Mode] == "" {
+		return nil, true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	windows := l.of(k, now)
+	ok = true
+	for _, w := range windows {
+		ok = ok && w.bucket.TokensAt(now) >= 1
+	}
+	for _, w := range windows {
+		if ok {
+			w.bucket.AllowN(now, 1)
+		}
+		tokens := max(0, w.bucket.TokensAt(now))
+		quota := w.bucket.Burst()
+		after := func(missing float64) time.Duration {
+			return time.Duration(math.Ceil(max(0, missing) / float64(w.bucket.Limit()) * float64(time.Second)))
+		}
+		left = append(left, allowance{w.name, quota, int(tokens), after(float64(quota) - tokens), after(1 - tokens)})
+	}
+	return left, ok
+}
+
+// of gives the windows of a key, which are counted for one more turn.
+func (l *limiter) of(k sluice.Key, now time.Time) []window {
+	if now.Sub(l.turned) >= countFor || len(l.this) >= maxCounted {
+		l.before, l.this, l.turned = l.this, map[string][]window{}, now
+	}
+	windows, seen := l.this[k.ID]
+	if !seen {
+		if windows, seen = l.before[k.ID]; !seen {
+			windows = l.rates[k.Ledger.Mode].windows()
+		}
+		l.this[k.ID] = windows
+	}
+	return windows
+}
+
+// limit counts the request of the caller and says in the answer what is left:
+// RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10) of
+// every window, X-RateLimit of the one with the least left, its reset in unix
+// seconds.
+func (c *call) limit() error {
+	now := c.server.svc.Now()
+	left, ok := c.server.limiter.take(c.caller.Key, now)
+	if len(left) == 0 {
+		return nil
+	}
+	var parts []string
+	least, wait := left[0], time.Duration(0)
+	for _, a := range left {
+		parts = append(parts, fmt.Sprintf("%q;r=%d;t=%d", a.name, a.left, wholeSeconds(a.full)))
+		wait = max(wait, a.onemore)
+		if a.left < least.left {
+			least = a
+		}
+	}
+	c.header.Set("RateLimit-Policy", c.server.limiter.policy[c.caller.Ledger.Mode])
+	c.header.Set("RateLimit", strings.Join(parts, ", "))
+	c.header.Set("X-RateLimit-Limit", strconv.Itoa(least.quota))
+	c.header.Set("X-RateLimit-Remaining", strconv.Itoa(least.left))
+	c.header.Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(least.full+time.Second-1).Unix(), 10))
+	if !ok {
+		return &sluice.Error{Code: sluice.CodeRateLimited, Detail: "this API key has made too many requests", RetryAfter: wait}
+	}
+	return nil
+}
+
+// wholeSeconds rounds up.
+func wholeSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

@@ -1,0 +1,415 @@
+package httpd
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"maps"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"sluice"
+	"sluice/api"
+)
+
+// The documentation for people is rendered from the reference. It needs no
+// script and nothing from another host.
+
+//go:embed docs
+var docFiles embed.FS
+
+var docPages = template.Must(template.New("").Funcs(template.FuncMap{
+	"style": func() template.CSS { return template.CSS(docStyle) },
+	"json":  indented,
+	"prose": prose,
+}).ParseFS(docFiles, "docs/*.html"))
+
+var docStyle = func() string {
+	css, err := docFiles.ReadFile("docs/style.css")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return string(css)
+}()
+
+// docPolicy lets a page of the documentation have its own style, and nothing
+// else (Content Security Policy Level 3).
+var docPolicy = func() string {
+	sum := sha256.Sum256([]byte(docStyle))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}()
+
+// showReference serves the reference as a page.
+func (s *Server) showReference(w http.ResponseWriter, r *http.Request) {
+	callOf(r.Context()).page(w, http.StatusOK, s.documentation().page)
+}
+
+// explainError serves the page of a code: the address that problems name as
+// type.
+func (s *Server) explainError(w http.ResponseWriter, r *http.Request) {
+	c, code := callOf(r.Context()), sluice.Code(r.PathValue("code"))
+	about, known := explanations[code]
+	if !known {
+		c.guard(c.header)
+		c.miss(c.record(w), r, sluice.Errorf(sluice.CodeNotFound, "there is no code %q", clean(string(code))))
+		return
+	}
+	c.page(w, http.StatusOK, rendered("error.html", map[string]any{
+		"Code": code, "Title": problems[code].title, "Status": problems[code].status, "StatusText": http.StatusText(problems[code].status),
+		"Meaning": about.meaning, "When": about.when, "Remedy": about.remedy, "Example": exampleProblem(code),
+	}))
+}
+
+func (c *call) page(w http.ResponseWriter, status int, html []byte) {
+	c.guard(c.header)
+	c.header.Set("Content-Security-Policy", docPolicy)
+	c.header.Set("Referrer-Policy", "no-referrer")
+	c.header.Set("Content-Type", "text/html; charset=utf-8")
+	w = c.record(w)
+	w.WriteHeader(status)
+	_, _ = w.Write(html)
+}
+
+func rendered(name string, data any) []byte {
+	var b bytes.Buffer
+	if err := docPages.ExecuteTemplate(&b, name, data); err != nil {
+		panic(err) // it depends on no input
+	}
+	return b.Bytes()
+}
+
+// prose sets what stands between backticks as code.
+func prose(text string) template.HTML {
+	var b strings.Builder
+	for i, part := range strings.Split(text, "`") {
+		part = template.HTMLEscapeString(part)
+		if i%2 == 1 {
+			part = "<code>" + part + "</code>"
+		}
+		b.WriteString(part)
+	}
+	return template.HTML(b.String())
+}
+
+func indented(v any) (string, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	err := enc.Encode(v)
+	return strings.TrimSpace(b.String()), err
+}
+
+func referencePage(ref *huma.OpenAPI) []byte {
+	data := map[string]any{
+		"Title": ref.Info.Title, "Version": ref.Info.Version, "Introduction": strings.Split(ref.Info.Description, "\n\n"),
+		"Groups": docGroups(ref), "Schemas": docSchemas(ref), "Problems": docProblems(),
+		"Schemes": ref.Components.SecuritySchemes, "ProblemType": docType{Ref: "Problem"},
+	}
+	return rendered("reference.html", data)
+}
+
+// docGroup is a tag with its operations.
+type docGroup struct {
+	Name, Description string
+	Operations        []docOperation
+}
+
+type docOperation struct {
+	*huma.Operation
+	Scope   string // that the key must have
+	Keyed   bool
+	Params  []docParam
+	Bodies  []docBody
+	Answers []docAnswer
+	Refused []docProblem
+	Curl    string
+}
+
+type docParam struct {
+	docMember
+	In string
+}
+
+// docMember is a line of a table: a parameter, or a member of an object.
+type docMember struct {
+	Name, Description, Limits string
+	Type                      docType
+	Required                  bool // for whoever asks
+	Optional                  bool // in an answer
+}
+
+// docType is a type in words, with the name of the schema it ends in.
+type docType struct{ Text, Ref string }
+
+type docBody struct {
+	MediaType string
+	Type      docType
+	Members   []docMember // of what is asked
+	Example   string
+}
+
+type docAnswer struct {
+	Status, Description string
+	Bodies              []docBody
+	Headers             []string
+}
+
+type docProblem struct {
+	Code, Title, Meaning string
+	Status               int
+}
+
+type docSchema struct {
+	Name, Description string
+	Members           []docMember
+	Example           any
+}
+
+// docGroups gives the operations in the order of the tags and, within one, of
+// the table of routes.
+func docGroups(ref *huma.OpenAPI) []docGroup {
+	var groups []docGroup
+	for _, t := range ref.Tags {
+		g := docGroup{Name: t.Name, Description: t.Description}
+		for _, rt := range (&Server{}).routes() {
+			if docs[rt.operation].tag == t.Name {
+				g.Operations = append(g.Operations, describedOperation(ref, rt))
+			}
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+func describedOperation(ref *huma.OpenAPI, rt route) docOperation {
+	op := operationOf(ref, rt)
+	d := docOperation{Operation: op, Keyed: rt.scope != public, Curl: curl(op, rt)}
+	if d.Keyed && rt.scope != anyKey {
+		d.Scope = string(rt.scope)
+	}
+	for _, p := range op.Parameters {
+		d.Params = append(d.Params, docParam{In: p.In, docMember: docMember{
+			Name: p.Name, Description: p.Description, Required: p.Required, Type: typeOf(paramSchema(p)),
+		}})
+		if p.In != "header" {
+			d.Params[len(d.Params)-1].Limits = limitsOf(paramSchema(p))
+		}
+	}
+	if op.RequestBody != nil {
+		d.Bodies = bodiesOf(ref, op.RequestBody.Content)
+		for i, b := range d.Bodies {
+			if s := ref.Components.Schemas.Map()[b.Type.Ref]; s != nil {
+				d.Bodies[i].Members = membersOf(s, true)
+			}
+		}
+	}
+	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
+		answer := op.Responses[status]
+		if n, _ := strconv.Atoi(status); n >= 400 {
+			continue
+		}
+		d.Answers = append(d.Answers, docAnswer{
+			Status: status, Description: answer.Description, Bodies: bodiesOf(ref, answer.Content), Headers: slices.Sorted(maps.Keys(answer.Headers)),
+		})
+	}
+	for _, code := range codesOf(rt) {
+		d.Refused = append(d.Refused, problemOf(code))
+	}
+	slices.SortStableFunc(d.Refused, func(a, b docProblem) int { return a.Status - b.Status })
+	return d
+}
+
+// paramSchema is the schema of a parameter, whether it comes as text or as JSON.
+func paramSchema(p *huma.Param) *huma.Schema {
+	if p.Schema != nil {
+		return p.Schema
+	}
+	return p.Extensions["content"].(map[string]any)["application/json"].(map[string]any)["schema"].(*huma.Schema)
+}
+
+func bodiesOf(ref *huma.OpenAPI, content map[string]*huma.MediaType) (bodies []docBody) {
+	for _, mediaType := range slices.Sorted(maps.Keys(content)) {
+		m := content[mediaType]
+		b := docBody{MediaType: mediaType, Type: typeOf(m.Schema)}
+		example := m.Example
+		if s := ref.Components.Schemas.Map()[b.Type.Ref]; example == nil && s != nil && len(s.Examples) > 0 {
+			example = s.Examples[0]
+		}
+		if example != nil && mediaType == "application/json" {
+			b.Example, _ = indented(example)
+		}
+		bodies = append(bodies, b)
+	}
+	return bodies
+}
+
+func docSchemas(ref *huma.OpenAPI) (list []docSchema) {
+	schemas, asked := ref.Components.Schemas.Map(), asked(ref)
+	for _, name := range slices.Sorted(maps.Keys(schemas)) {
+		s := schemas[name]
+		d := docSchema{Name: name, Description: s.Description, Members: membersOf(s, asked[name])}
+		if len(s.Examples) > 0 {
+			d.Example = s.Examples[0]
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// membersOf are the members of an object, those that a request must have first.
+func membersOf(s *huma.Schema, asked bool) (members []docMember) {
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		m, required := s.Properties[name], slices.Contains(s.Required, name)
+		members = append(members, docMember{
+			Name: name, Description: m.Description, Type: typeOf(m), Limits: limitsOf(m), Required: required && asked, Optional: !required && !asked,
+		})
+	}
+	slices.SortStableFunc(members, func(a, b docMember) int {
+		switch {
+		case a.Required == b.Required:
+			return 0
+		case a.Required:
+			return -1
+		}
+		return 1
+	})
+	return members
+}
+
+func docProblems() (list []docProblem) {
+	for _, code := range codes() {
+		list = append(list, problemOf(sluice.Code(code)))
+	}
+	slices.SortStableFunc(list, func(a, b docProblem) int { return a.Status - b.Status })
+	return list
+}
+
+func problemOf(code sluice.Code) docProblem {
+	return docProblem{Code: string(code), Title: problems[code].title, Meaning: explanations[code].meaning, Status: problems[code].status}
+}
+
+// typeOf says in words what a schema is.
+func typeOf(s *huma.Schema) (t docType) {
+	switch {
+	case s.Ref != "":
+		return docType{Ref: path.Base(s.Ref)}
+	case len(s.OneOf) > 0:
+		return docType{Text: `integer or "` + api.EndlessName + `"` + orNull(s.OneOf[0])}
+	case s.Type == huma.TypeArray:
+		inner := typeOf(s.Items)
+		return docType{Text: "list of " + inner.Text, Ref: inner.Ref}
+	case s.Format == "binary":
+		return docType{Text: "bytes"}
+	case s.Type == huma.TypeObject && s.AdditionalProperties != nil:
+		if values, ok := s.AdditionalProperties.(*huma.Schema); ok {
+			return docType{Text: "texts by key" + orNull(values)}
+		}
+	}
+	return docType{Text: map[string]string{huma.TypeString: "text"}[s.Type] + map[bool]string{true: s.Type}[s.Type != huma.TypeString] + orNull(s)}
+}
+
+func orNull(s *huma.Schema) string {
+	if s.Nullable {
+		return " or null"
+	}
+	return ""
+}
+
+// limitsOf says in words what a value is held to.
+func limitsOf(s *huma.Schema) string {
+	if len(s.OneOf) > 0 {
+		s = s.OneOf[0]
+	}
+	var said []string
+	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	if len(s.Enum) > 0 && len(s.Enum) <= 10 {
+		var values []string
+		for _, v := range s.Enum {
+			values = append(values, fmt.Sprint(v))
+		}
+		say("%s", strings.Join(values, ", "))
+	}
+	if s.MinLength != nil || s.MaxLength != nil {
+		say("%s characters", span(s.MinLength, s.MaxLength))
+	}
+	if s.MinItems != nil || s.MaxItems != nil {
+		say("%s elements", span(s.MinItems, s.MaxItems))
+	}
+	if s.MaxProperties != nil {
+		say("up to %d keys", *s.MaxProperties)
+	}
+	if s.Minimum != nil || s.Maximum != nil {
+		say("%s", span(whole(s.Minimum), whole(s.Maximum)))
+	}
+	if s.Pattern != "" {
+		say("`%s`", s.Pattern)
+	}
+	if s.Default != nil {
+		say("default %v", s.Default)
+	}
+	return strings.Join(said, "; ")
+}
+
+func whole(f *float64) *int {
+	if f == nil {
+		return nil
+	}
+	return ptr(int(*f))
+}
+
+func span(least, most *int) string {
+	switch {
+	case least == nil:
+		return fmt.Sprintf("up to %d", *most)
+	case most == nil:
+		return fmt.Sprintf("%d or more", *least)
+	}
+	return fmt.Sprintf("%d to %d", *least, *most)
+}
+
+// curl is a command that asks for an operation.
+func curl(op *huma.Operation, rt route) string {
+	target := op.Path
+	for _, p := range op.Parameters {
+		if p.In == "path" {
+			target = strings.Replace(target, "{"+p.Name+"}", fmt.Sprint(p.Example), 1)
+		}
+	}
+	lines := []string{`curl -sS "$SLUICE_URL` + target + `"`}
+	switch {
+	case rt.operation == "putFile":
+		lines[0] = `curl -sS -T report.pdf "$SLUICE_URL` + target + `?purpose=report&filename=report.pdf"`
+	case strings.HasPrefix(rt.operation, "answerLink"):
+		lines[0] = `curl -sS -OJ "$SLUICE_URL` + target + `"`
+		lines = append(lines, `-d password=correct+horse`)
+	case strings.HasPrefix(target, "/l/"):
+		lines[0] = `curl -sS -OJ "$SLUICE_URL` + target + `"`
+	case rt.changes() && op.RequestBody == nil, rt.method == http.MethodPatch, rt.operation == "rotateKey":
+		lines[0] = `curl -sS -X ` + rt.method + strings.TrimPrefix(lines[0], "curl -sS")
+	}
+	if rt.scope != public {
+		lines = append(lines, `-H "Authorization: Bearer $SLUICE_KEY"`)
+	}
+	if rt.operation == "createFile" {
+		lines = append(lines, `-F purpose=report -F title="Third quarter" -F file=@report.pdf`)
+	}
+	if op.RequestBody != nil && op.RequestBody.Content["application/json"] != nil {
+		body, err := indented(op.RequestBody.Content["application/json"].Example)
+		if err != nil {
+			panic(err) // it depends on no input
+		}
+		lines = append(lines, `-H "Content-Type: application/json"`, `-d '`+body+`'`)
+	}
+	return strings.Join(lines, " \\\n  ")
+}

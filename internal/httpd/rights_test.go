@@ -1,0 +1,150 @@
+package httpd_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"sluice/internal/audit"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice"
+)
+
+// newest gives a part of the newest entry as the API shows it, without the
+// members that every test would have to repeat.
+func (c *client) newest(t *testing.T, part string) map[string]any {
+	t.Helper()
+	list := object(t, c.ask(t, "GET", "/v1/audit_entries?limit=1", "").want(t, 200))
+	entry := list["data"].([]any)[0].(map[string]any)
+	m, _ := entry[part].(map[string]any)
+	for _, name := range []string{"id", "sha256", "size", "type", "purpose"} {
+		delete(m, name)
+	}
+	if m != nil {
+		m["action"] = entry["action"]
+	}
+	return m
+}
+
+func wantPart(t *testing.T, got map[string]any, want string) {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(want), &m); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(m, got); diff != "" {
+		t.Errorf("entry (-want +got):\n%s", diff)
+	}
+}
+
+// TestEntriesTellLimits checks that the log says what a link allows, and what
+// a change of it lifted.
+func TestEntriesTellLimits(t *testing.T) {
+	c := newClient(t)
+	f := c.upload(t, "a.txt", "", "hello")
+	first, then := c.Clock.Now().Unix()+60, c.Clock.Now().Unix()+120
+	with := func(text string, at ...any) string { return fmt.Sprintf(text, at...) }
+	l := c.mint(t, f.ID, with(`{"max_downloads":1,"password":"secret horse","allowed_ips":["192.0.2.0/24"],"reason":"audit","expires_at":%d}`, first))
+	wantPart(t, c.newest(t, "link"), with(`{"action":"link.created","max_downloads":1,"has_password":true,"allowed_ips":["192.0.2.0/24"],
+		"disposition":"attachment","reason":"audit","expires_at":%d}`, first))
+
+	c.ask(t, "PATCH", "/v1/file_links/"+l.ID, with(`{"max_downloads":null,"allowed_ips":[],"reason":"audit","metadata":{"case":"7"},"expires_at":%d}`, then)).want(t, 200)
+	wantPart(t, c.newest(t, "link"), with(`{"action":"link.updated","has_password":true,"disposition":"attachment","reason":"audit",
+		"metadata":{"case":"7"},"expires_at":%d,
+		"before":{"max_downloads":1,"allowed_ips":["192.0.2.0/24"],"metadata":null,"expires_at":%d}}`, then, first))
+
+	c.ask(t, "DELETE", "/v1/file_links/"+l.ID, "").want(t, 200)
+	wantPart(t, c.newest(t, "link"), with(`{"action":"link.revoked","has_password":true,"disposition":"attachment","reason":"audit",
+		"metadata":{"case":"7"},"expires_at":%d}`, then))
+
+	report := c.ask(t, "GET", "/v1/audit_entries/export?format=csv&action=link.updated", "").want(t, 200)
+	row := firstRow(t, report.body)
+	if row["link_before"] != with(`{"allowed_ips":["192.0.2.0/24"],"expires_at":%q,"max_downloads":1,"metadata":null}`, time.Unix(first, 0).UTC().Format(audit.EntryTime)) ||
+		row["link_max_downloads"] != "" || row["link_has_password"] != "true" {
+		t.Errorf("the CSV says %q", row)
+	}
+}
+
+// TestEntriesTellRights checks that the log says what a key may do, and what a
+// change of it gave.
+func TestEntriesTellRights(t *testing.T) {
+	c := newClient(t)
+	k := c.makeKey(t, `{"name":"robot","scopes":["files:read"],"max_link_lifetime":600}`)
+	wantPart(t, c.newest(t, "key"), `{"action":"key.created","name":"robot","scopes":["files:read"],"max_link_lifetime":600}`)
+
+	c.ask(t, "PATCH", "/v1/keys/"+k.ID, `{"name":"robot","scopes":["keys:admin","files:read"],"max_link_lifetime":null}`).want(t, 200)
+	wantPart(t, c.newest(t, "key"), `{"action":"key.updated","name":"robot","scopes":["files:read","keys:admin"],
+		"before":{"scopes":["files:read"],"max_link_lifetime":600}}`)
+	row := firstRow(t, c.ask(t, "GET", "/v1/audit_entries/export?format=csv&action=key.updated", "").want(t, 200).body)
+	if row["key_scopes"] != `["files:read","keys:admin"]` || row["key_before"] != `{"max_link_lifetime":600,"scopes":["files:read"]}` {
+		t.Errorf("the CSV says %q", row)
+	}
+
+	c.ask(t, "POST", "/v1/keys/"+k.ID+"/rotate", `{"overlap_seconds":60}`).want(t, 200)
+	got := c.newest(t, "key")
+	if want := float64(c.Clock.Now().Add(time.Minute).Unix()); got["old_secret_expires_at"] != want || got["action"] != "key.rotated" {
+		t.Errorf("the rotation says %v, want an end of %v", got, want)
+	}
+
+	c.ask(t, "DELETE", "/v1/keys/"+k.ID, "").want(t, 200)
+	wantPart(t, c.newest(t, "key"), `{"action":"key.revoked","name":"robot","scopes":["files:read","keys:admin"]}`)
+}
+
+// TestEntriesTellDetails checks that a hold does not hide a change of the name
+// in the same request.
+func TestEntriesTellDetails(t *testing.T) {
+	c := newClient(t)
+	f := c.upload(t, "a.txt", "", "hello")
+	c.ask(t, "PATCH", "/v1/files/"+f.ID, `{"held":true,"filename":"other.txt","title":"T","metadata":{"a":"1"},"linked_resources":[{"type":"case","id":"7"}]}`).want(t, 200)
+	got := c.newest(t, "file")
+	wantPart(t, got, `{"action":"file.held","filename":"other.txt","title":"T","held":true,"metadata":{"a":"1"},"linked_resources":[{"type":"case","id":"7"}],
+		"before":{"filename":`+string(mustJSON(t, f.Filename))+`,"title":null,"held":false,"metadata":null,"linked_resources":null}}`)
+	c.ask(t, "PATCH", "/v1/files/"+f.ID, `{"title":"","metadata":{"a":null}}`).want(t, 200)
+	wantPart(t, c.newest(t, "file"), `{"action":"file.updated","filename":"other.txt","held":true,"linked_resources":[{"type":"case","id":"7"}],
+		"before":{"title":"T","metadata":{"a":"1"}}}`)
+	row := firstRow(t, c.ask(t, "GET", "/v1/audit_entries/export?format=csv&action=file.updated", "").want(t, 200).body)
+	if row["file_before"] != `{"metadata":{"a":"1"},"title":"T"}` || row["file_held"] != "true" || row["file_linked_resources"] != `[{"type":"case","id":"7"}]` {
+		t.Errorf("the CSV says %q", row)
+	}
+}
+
+// TestRedemptionsStayLean checks that entries of the hot path do not tell what
+// entries of changes do.
+func TestRedemptionsStayLean(t *testing.T) {
+	c := newClient(t)
+	l := c.mint(t, c.upload(t, "a.txt", "", "hello").ID, `{"max_downloads":3}`)
+	c.get(t, l.URL).want(t, 200)
+	for _, e := range c.Entries(t, c.Ledger(sluice.Test)) {
+		if e.Action == sluice.LinkRedeemed || e.Action == sluice.LinkDelivered {
+			if e.Link.Limits != nil || e.Key.Rights != nil || e.File.Details != nil {
+				t.Errorf("%s tells limits: %+v", e.Action, e)
+			}
+		}
+	}
+}
+
+func firstRow(t *testing.T, report []byte) map[string]string {
+	t.Helper()
+	rows, err := csv.NewReader(strings.NewReader(string(report))).ReadAll()
+	if err != nil || len(rows) < 2 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	row := map[string]string{}
+	for i, name := range rows[0] {
+		row[name] = rows[1][i]
+	}
+	return row
+}
+
+func mustJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

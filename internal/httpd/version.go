@@ -1,0 +1,173 @@
+package httpd
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"sluice/internal/jsoninput"
+	"unicode/utf8"
+
+	"sluice"
+)
+
+// versions is the registry of the versions of the native API, oldest first;
+// the last one is what the code speaks. The next change that could break a
+// client costs one entry here, which says how to speak as before it, and
+// sluice.APIVersion.
+var versions = []version{
+	{name: sluice.APIVersion},
+}
+
+// version is one version of the API, and what it changed of the one before it.
+// A function that is nil changes nothing.
+type version struct {
+	name string // the day it was made, YYYY-MM-DD
+
+	// body turns the JSON body of a request to an operation, written for the
+	// version before, into one of this version.
+	body func(operation string, body map[string]any)
+	// param does so with a query parameter or a field of an upload.
+	param func(operation, name, value string) (string, string)
+	// answer turns an object of an answer, however deep it stands, into one of
+	// the version before. kind is its member object, or "problem".
+	answer func(kind string, object map[string]any)
+}
+
+// speak fixes the version that a request is written in and answered in: that
+// of its Sluice-Version, else that of the key. A key of a version that this
+// server does not know, since a newer one made it, is given the newest.
+func (c *call) speak(r *http.Request) error {
+	all := c.server.versions
+	pinned, ok := findVersion(all, c.caller.Key.Version)
+	if !ok {
+		pinned = len(all) - 1
+	}
+	c.version = pinned
+	values := r.Header.Values("Sluice-Version")
+	if len(values) > 0 {
+		asked, ok := findVersion(all, values[0])
+		if !ok || len(values) > 1 {
+			c.header.Set("Sluice-Version", all[pinned].name)
+			var v sluice.Invalid
+			v.Add("Sluice-Version", "invalid", "there is no version %q of this API; the newest is %s", clean(values[0]), all[len(all)-1].name)
+			return v.Err()
+		}
+		c.version = asked
+	}
+	c.header.Set("Sluice-Version", all[c.version].name)
+	return nil
+}
+
+func findVersion(all []version, name string) (int, bool) {
+	i := slices.IndexFunc(all, func(v version) bool { return v.name == name })
+	return i, i >= 0
+}
+
+// later are the versions after the one that is spoken, oldest first.
+func (c *call) later() []version {
+	if c.caller.Key.ID == "" {
+		return nil
+	}
+	return c.server.versions[c.version+1:]
+}
+
+// upgradeBody gives a JSON body as the newest version writes it. What is no
+// JSON object, or an ambiguous one, is left for validation to refuse.
+func (c *call) upgradeBody(body []byte) []byte {
+	var doc map[string]any
+	if len(c.later()) == 0 || !utf8.Valid(body) || !json.Valid(body) || len(jsoninput.CheckJSON(body)) > 0 || decodeNumbers(body, &doc) != nil || doc == nil {
+		return body
+	}
+	for _, v := range c.later() {
+		if v.body != nil {
+			v.body(c.operation, doc)
+		}
+	}
+	var b bytes.Buffer
+	if err := jsonFormat.Marshal(&b, doc); err != nil {
+		return body
+	}
+	return b.Bytes()
+}
+
+// upgradeParam gives a parameter as the newest version names and writes it.
+func (c *call) upgradeParam(name, value string) (string, string) {
+	for _, v := range c.later() {
+		if v.param != nil {
+			name, value = v.param(c.operation, name, value)
+		}
+	}
+	return name, value
+}
+
+// upgradeQuery does so with every parameter of a query.
+func (c *call) upgradeQuery(u *url.URL) *url.URL {
+	if len(c.later()) == 0 || u.RawQuery == "" {
+		return u
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return u
+	}
+	upgraded := url.Values{}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		for _, value := range query[name] {
+			upgraded.Add(c.upgradeParam(name, value))
+		}
+	}
+	newest := *u
+	newest.RawQuery = upgraded.Encode()
+	return &newest
+}
+
+// downgrade gives an answer as the version that is spoken has it.
+func (c *call) downgrade(answer any) (any, error) {
+	if len(c.later()) == 0 {
+		return answer, nil
+	}
+	data, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
+	}
+	var doc any
+	if err := decodeNumbers(data, &doc); err != nil {
+		return nil, err
+	}
+	for _, v := range slices.Backward(c.later()) {
+		if v.answer != nil {
+			v.each(doc)
+		}
+	}
+	return doc, nil
+}
+
+// each applies answer to every object in doc, innermost first.
+func (v version) each(doc any) {
+	switch doc := doc.(type) {
+	case []any:
+		for _, element := range doc {
+			v.each(element)
+		}
+	case map[string]any:
+		for name, member := range doc {
+			if name != "metadata" { // the caller's own
+				v.each(member)
+			}
+		}
+		if kind, ok := doc["object"].(string); ok {
+			v.answer(kind, doc)
+		} else if _, ok := doc["doc_url"]; ok {
+			v.answer("problem", doc)
+		}
+	}
+}
+
+// decodeNumbers decodes JSON and keeps its numbers as they are written.
+func decodeNumbers(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	return d.Decode(v)
+}
