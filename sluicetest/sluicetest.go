@@ -24,6 +24,7 @@ import (
 	"sluice/internal/httpd/compat/digitalriver"
 	"sluice/internal/httpd/compat/metorial"
 	"sluice/internal/httpd/compat/stripe"
+	"sluice/internal/obs"
 	"sluice/internal/service"
 	"sluice/internal/store"
 	"sluice/ledger"
@@ -275,8 +276,12 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*httpd.Options)) 
 
 func (s *Server) start(t testing.TB) {
 	t.Helper()
+	opts := s.opts
+	if opts.Registry == nil {
+		opts.Registry = obs.New("test").Registry
+	}
 	var err error
-	if s.HTTP, err = httpd.New(s.Service.Service, s.opts); err != nil {
+	if s.HTTP, err = httpd.New(s.Service.Service, opts); err != nil {
 		t.Fatal(err)
 	}
 	s.listen.Config, s.listen.Listener = s.HTTP.HTTPServer(""), httpd.Listener(s.listen.Listener)

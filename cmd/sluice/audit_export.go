@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
-	"sluice/anchor"
 	"sluice/api"
 	"sluice/client"
+	"sluice/internal/follow/anchor"
 	"sluice/ledger"
 )
 

@@ -13,8 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"sluice/anchor"
 	"sluice/client"
+	"sluice/internal/follow/anchor"
 	"sluice/ledger"
 )
 

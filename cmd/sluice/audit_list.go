@@ -173,11 +173,11 @@ func (a *auditTail) Run(ctx context.Context, out *output) error {
 	if err := show(shown); err != nil {
 		return err
 	}
-	return follow(ctx, c, filter, last, a.Every, show)
+	return tail(ctx, c, filter, last, a.Every, show)
 }
 
-// follow shows the entries after one, oldest first, until ctx ends.
-func follow(ctx context.Context, c *client.Client, filter api.EntryFilter, last string, every time.Duration, show func([]api.AuditEntry) error) error {
+// tail shows the entries after one, oldest first, until ctx ends.
+func tail(ctx context.Context, c *client.Client, filter api.EntryFilter, last string, every time.Duration, show func([]api.AuditEntry) error) error {
 	for {
 		list, err := c.Entries(ctx, api.EntryQuery{EntryFilter: filter, Page: api.Page{Limit: pageSize, Before: last}})
 		if ctx.Err() != nil {

@@ -23,8 +23,8 @@ import (
 	"testing"
 
 	"sluice"
-	"sluice/anchor"
 	"sluice/client"
+	"sluice/internal/follow/anchor"
 	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/sluicetest"

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"sluice/anchor"
 	"sluice/client"
+	"sluice/internal/follow/anchor"
 	"sluice/ledger"
 )
 

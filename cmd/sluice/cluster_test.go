@@ -302,19 +302,19 @@ func (c *cluster) query(t *testing.T, query string, fn func(*sql.Rows) error) {
 	}
 }
 
-// holder is the server that does the chores, checkpoints among them, but never not.
+// holder is the server that runs the jobs, checkpoints among them, but never not.
 func (c *cluster) holder(t *testing.T, not *node) *node {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		var name string
-		c.query(t, "SELECT node FROM lease_holder WHERE lease = 'chores'", func(r *sql.Rows) error { return r.Scan(&name) })
+		c.query(t, "SELECT node FROM lease_holder WHERE lease = 'jobs'", func(r *sql.Rows) error { return r.Scan(&name) })
 		for _, n := range c.nodes {
 			if n.name == name && n != not {
 				return n
 			}
 		}
 	}
-	t.Fatal("no server does the chores")
+	t.Fatal("no server runs the jobs")
 	return nil
 }
 
@@ -338,7 +338,7 @@ type faults struct {
 // 1.22), it passed: 2 rounds, 16 clients, 7,314 uploads, 29,489 mints and 5,223
 // revocations answered, 18,820 downloads begun, 117,984 entries that verify
 // accepted; 1,659 requests were refused during faults (502, 503, 504). Every
-// server was ready 2 s after each fault, and the chores passed to another 5 to
+// server was ready 2 s after each fault, and the jobs passed to another 5 to
 // 6 s after their holder froze.
 func TestCluster(t *testing.T) {
 	f := faults{rounds: 1, pause: 800 * time.Millisecond, withoutS3: 2 * time.Second, frozen: 8 * time.Second}
@@ -398,12 +398,12 @@ func (c *cluster) suffer(t *testing.T, f faults, load *load) {
 		time.Sleep(f.withoutS3)
 		c.s3.Start(t)
 	})
-	step("the server with the chores frozen", func() {
+	step("the server with the jobs frozen", func() {
 		frozen := c.holder(t, nil)
 		frozen.signal(t, syscall.SIGSTOP)
 		begun := time.Now()
 		other := c.holder(t, frozen)
-		t.Logf("%s does the chores after %v", other.name, time.Since(begun).Round(time.Millisecond))
+		t.Logf("%s runs the jobs after %v", other.name, time.Since(begun).Round(time.Millisecond))
 		time.Sleep(f.frozen - time.Since(begun))
 		load.awaitProgress(t, "while a server is frozen")
 		frozen.signal(t, syscall.SIGCONT)

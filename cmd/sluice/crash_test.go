@@ -187,7 +187,7 @@ func (c *crashClients) download(base, path, link string) error {
 func (c *crashClients) sweepAndCompare(t *testing.T, data string) {
 	t.Helper()
 	ctx := context.Background()
-	i, err := place{Data: data}.open(t.Context(), service.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, false, false)
+	i, err := place{Data: data}.open(t.Context(), service.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, opening{})
 	if err != nil {
 		t.Fatal(err)
 	}

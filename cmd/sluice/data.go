@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"sluice/internal/blob"
+	"sluice/internal/obs"
 	"sluice/internal/service"
 	"sluice/internal/store"
 )
@@ -81,19 +82,28 @@ const (
 	reserveName  = "reserve" // space for revoking and deleting on a full disk
 )
 
+// opening says how a place is opened.
+type opening struct {
+	create   bool         // make what is missing in a place that is empty
+	redirect bool         // have links lead on to where the bytes are
+	metrics  *obs.Metrics // nil: none
+}
+
 // open opens a place for a service configured by c, whose store, blobs and keys
-// it fills in. With create it makes what is missing in a place that is empty.
-// With redirect, links lead on to where the bytes are.
-func (p place) open(ctx context.Context, c service.Config, create, redirect bool) (_ *installation, err error) {
-	bucket, err := p.check(redirect)
+// it fills in.
+func (p place) open(ctx context.Context, c service.Config, how opening) (_ *installation, err error) {
+	bucket, err := p.check(how.redirect)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.prepare(create); err != nil {
+	if err := p.prepare(how.create); err != nil {
 		return nil, err
 	}
 	i := &installation{}
 	opts := store.Options{Random: rand.Reader, Log: c.Log}
+	if how.metrics != nil {
+		opts.Observer = how.metrics
+	}
 	if p.shared() {
 		i.store, err = store.OpenPostgres(ctx, p.DatabaseURL, opts)
 	} else {
@@ -103,14 +113,18 @@ func (p place) open(ctx context.Context, c service.Config, create, redirect bool
 	if err != nil {
 		return nil, err
 	}
-	err = p.secrets(ctx, i.store, create, &c)
+	err = p.secrets(ctx, i.store, how.create, &c)
 	if err == nil {
-		err = p.openBlobs(ctx, i, &c, bucket, redirect)
+		err = p.openBlobs(ctx, i, &c, bucket, how.redirect)
 	}
 	if err != nil {
 		return nil, errors.Join(err, i.store.Close())
 	}
 	c.Store = i.store
+	if how.metrics != nil {
+		c.Blobs = how.metrics.Blobs(c.Blobs)
+		how.metrics.WatchStore(i.store.Waiting)
+	}
 	if i.service, err = service.New(c); err != nil {
 		return nil, errors.Join(usageError{err}, i.close())
 	}

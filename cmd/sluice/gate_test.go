@@ -36,7 +36,7 @@ type told struct {
 func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 	t.Helper()
 	ctx := context.Background()
-	i, err := place{Data: data}.open(ctx, service.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, false, false)
+	i, err := place{Data: data}.open(ctx, service.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, opening{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"strings"
@@ -14,7 +13,8 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/anchor"
+	"sluice/internal/follow/anchor"
+	"sluice/internal/jobs"
 	"sluice/internal/service"
 	"sluice/ledger"
 )
@@ -168,50 +168,15 @@ func (h *headsFile) write() error {
 // headsEvery is how often the logs are looked at, and the file written at most.
 const headsEvery = time.Second
 
-// keep looks at the logs and writes the file until ctx ends. It logs a trouble
-// when it begins, and when it is over.
-func (h *headsFile) keep(ctx context.Context, svc *service.Service, log *slog.Logger) {
-	tick := time.NewTicker(headsEvery)
-	defer tick.Stop()
-	watching, writing := trouble{what: "the logs do not go on as they were signed"}, trouble{what: "the newest heads of the logs are not kept"}
-	for {
-		if err := svc.WatchLogs(ctx); ctx.Err() == nil {
-			watching.tell(log, err)
+// job looks at the logs and writes the file, also at an orderly stop.
+func (h *headsFile) job(svc *service.Service) jobs.Job {
+	return jobs.Job{Name: "log heads", Every: headsEvery, AtStop: true, Run: func(ctx context.Context) (int, error) {
+		err := svc.WatchLogs(ctx)
+		if failed := h.write(); failed != nil {
+			err = errors.Join(err, fmt.Errorf("the newest heads of the logs are not kept in %s: %w", h.path, failed))
 		}
-		writing.tell(log, h.write(), "file", h.path)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// last writes the file at an orderly stop.
-func (h *headsFile) last(log *slog.Logger) {
-	if err := h.write(); err != nil {
-		log.Error("the newest heads of the logs are not kept", "file", h.path, "error", err)
-	}
-}
-
-// trouble is something that may go wrong again and again, and is logged when
-// what it says changes.
-type trouble struct{ what, said string }
-
-func (t *trouble) tell(log *slog.Logger, err error, args ...any) {
-	said := ""
-	if err != nil {
-		said = err.Error()
-	}
-	switch {
-	case said == t.said:
-		return
-	case err != nil:
-		log.Error(t.what, append(args, "error", err)...)
-	default:
-		log.Info("this is over: "+t.what, args...)
-	}
-	t.said = said
+		return 0, err
+	}}
 }
 
 // remembered opens the file of heads, and reads back the newest checkpoint of

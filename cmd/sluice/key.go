@@ -34,7 +34,7 @@ type dataFlags struct {
 func (d *dataFlags) open(ctx context.Context, out *output) (*installation, sluice.Account, error) {
 	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	// No link is printed, so it does not matter where links lead.
-	i, err := d.place.open(ctx, service.Config{PublicURL: "http://localhost", Log: log}, false, false)
+	i, err := d.place.open(ctx, service.Config{PublicURL: "http://localhost", Log: log}, opening{})
 	if err != nil {
 		return nil, sluice.Account{}, err
 	}

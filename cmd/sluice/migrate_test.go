@@ -77,7 +77,7 @@ func quiet() service.Config {
 
 func mustOpen(t *testing.T, p place) *installation {
 	t.Helper()
-	i, err := p.open(t.Context(), quiet(), false, false)
+	i, err := p.open(t.Context(), quiet(), opening{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -524,7 +524,7 @@ func TestMigrateKilled(t *testing.T) {
 		if cmd.Wait() == nil {
 			break // it was faster
 		}
-		i, err := e.place(to).open(t.Context(), quiet(), true, false)
+		i, err := e.place(to).open(t.Context(), quiet(), opening{create: true})
 		if err != nil && strings.Contains(err.Error(), "run the same sluice migrate again") {
 			interrupted++
 			continue
@@ -581,7 +581,7 @@ func TestMigrateDamage(t *testing.T) {
 			t.Errorf("%s: %d %s", what, code, said)
 		}
 	}
-	if _, err := e.place(to).open(t.Context(), quiet(), true, false); err == nil {
+	if _, err := e.place(to).open(t.Context(), quiet(), opening{create: true}); err == nil {
 		t.Error("a server starts on half of an installation")
 	}
 	if err := os.WriteFile(path, sound, 0o600); err != nil {

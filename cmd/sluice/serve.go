@@ -20,11 +20,14 @@ import (
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/follow"
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/compat"
 	"sluice/internal/httpd/compat/digitalriver"
 	"sluice/internal/httpd/compat/metorial"
 	"sluice/internal/httpd/compat/stripe"
+	"sluice/internal/jobs"
+	"sluice/internal/obs"
 	"sluice/internal/service"
 )
 
@@ -96,7 +99,7 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	s.warn(config.PublicURL, log)
-	outlets, err := s.outlets(ctx)
+	followers, err := s.followers(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,7 +107,8 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	i, err := s.place.open(ctx, config, true, s.Delivery == "redirect")
+	metrics := obs.New(version())
+	i, err := s.place.open(ctx, config, opening{create: true, redirect: s.Delivery == "redirect", metrics: metrics})
 	if err != nil {
 		return err
 	}
@@ -116,7 +120,7 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 		err = fmt.Errorf("%w; put back the database that belongs here, or, if an older one was restored on purpose, start once with --accept-rollback", err)
 	}
 	if err == nil {
-		err = s.serve(ctx, i, heads, outlets, listener, first, log, out)
+		err = s.serve(ctx, i, metrics, heads, followers, listener, first, log, out)
 	}
 	if err = errors.Join(err, i.close()); err == nil {
 		log.Info("stopped")
@@ -269,12 +273,12 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 	}
 }
 
-func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsFile, outlets []outlet, l net.Listener, first *service.First, log *slog.Logger, out *output) error {
+func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.Metrics, heads *headsFile, followers []follow.Follower, l net.Listener, first *service.First, log *slog.Logger, out *output) error {
 	doors, err := parseCompat(s.Compat)
 	if err != nil {
 		return err
 	}
-	opts := httpd.Options{Log: log, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: doors}
+	opts := httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: doors}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
@@ -295,10 +299,12 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
-	kept.Go(func() { keep(background, i.store, i.service, log) })
-	kept.Go(func() { takeOut(background, i.store, outlets, log) })
-	kept.Go(func() { heads.keep(background, i.service, log) })
-	defer func() { stopBackground(); kept.Wait(); heads.last(log) }()
+	scheduler := jobs.Scheduler{Store: i.store, Log: log, Observer: metrics}
+	followed := follow.Runner{Store: i.store, Log: log, Observer: metrics}
+	own := append(jobs.Own(i.service), heads.job(i.service))
+	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service), own) })
+	kept.Go(func() { followed.Run(background, followers) })
+	defer func() { stopBackground(); kept.Wait() }()
 	err = untilStopped(ctx, srv.HTTPServer(s.Listen), httpd.LimitedListener(l, connections()), i.store.Lost(), log)
 	if lost := i.store.Err(); lost != nil {
 		return errors.Join(err, lost) // nothing can be committed any more
@@ -333,7 +339,7 @@ func (s *serveCommand) serveMetrics(srv *httpd.Server, log *slog.Logger) (stop f
 	hs := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("metrics are served no more", "error", err)
+			log.Error("metrics listener stopped", "error", err)
 		}
 	}()
 	log.Info("serving metrics", "address", l.Addr().String())

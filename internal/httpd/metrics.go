@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"sluice"
@@ -25,9 +24,12 @@ type metrics struct {
 	unrouted    *series
 }
 
-func newMetrics(waiting func() int) *metrics {
+func newMetrics(registry *prometheus.Registry, waiting func() int) *metrics {
+	if registry == nil {
+		registry = prometheus.NewRegistry()
+	}
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
+		registry: registry,
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "sluice_http_request_duration_seconds", Help: "Time from the head of a request to the end of its answer.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60},
@@ -45,8 +47,7 @@ func newMetrics(waiting func() int) *metrics {
 	deliveries := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "sluice_deliveries_waiting", Help: "Entries of ended downloads that are not committed yet.",
 	}, func() float64 { return float64(waiting()) })
-	m.registry.MustRegister(m.requests, m.redemptions, m.sent, m.uploaded, deliveries,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.redemptions, m.sent, m.uploaded, deliveries)
 	m.allowed = m.redemptions.WithLabelValues(string(sluice.Allowed), "")
 	m.unrouted = m.series("unrouted", "any")
 	return m

@@ -76,7 +76,7 @@ func (s *Server) showDocument(w http.ResponseWriter, r *http.Request) {
 // of the operations that it mounts, those of plain handlers are described by
 // hand, and what holds for all of them is added here.
 func newReference() *huma.OpenAPI {
-	s := &Server{mux: http.NewServeMux(), metrics: newMetrics(func() int { return 0 })} // is never asked anything
+	s := &Server{mux: http.NewServeMux(), metrics: newMetrics(nil, func() int { return 0 })} // is never asked anything
 	s.api = newAPI(s)
 	ref := s.api.OpenAPI()
 	introduce(ref)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"sluice"
@@ -58,6 +59,8 @@ type Options struct {
 	// Doors are the wire contracts of vendors that are served beside the
 	// native API, on the same service and with the same limits.
 	Doors []compat.Door
+	// Registry takes the metrics; a new one when nil. Metrics serves all that it has.
+	Registry *prometheus.Registry
 }
 
 // Server answers HTTP. It is safe for concurrent use.
@@ -98,7 +101,7 @@ func New(svc *service.Service, opts Options) (*Server, error) {
 	}
 	s := &Server{
 		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout, slow: pace{slowWindow, slowBytes},
-		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(svc.DeliveriesWaiting), public: map[string]bool{},
+		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(opts.Registry, svc.DeliveriesWaiting), public: map[string]bool{},
 		documentation: sync.OnceValue(newDocumentation), from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
 	if public, err := url.Parse(svc.PublicURL()); err == nil {

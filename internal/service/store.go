@@ -69,6 +69,11 @@ type Store interface {
 	// commits, one for each ledger that has any. It says how many, and whether
 	// more are left. A ledger whose links cannot be marked stops no other.
 	EndLinks(ctx context.Context) (marked int, more bool, err error)
+	// Cosign replaces the note of the checkpoint of a size by what add makes of it:
+	// the same note, with the signature of a witness. When several add to one note,
+	// each sees what the others have added. A size that has no checkpoint is
+	// CodeNotFound.
+	Cosign(ctx context.Context, l sluice.LedgerID, size int64, add func(note []byte) ([]byte, error)) error
 	// Exclusive runs fn unless anybody else is running what has the same name, in
 	// this process or another, and says whether it ran. A holder that dies or is
 	// frozen loses the right within ten seconds, by the clock of the database;

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"sluice/internal/service"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -32,6 +33,19 @@ type Options struct {
 	// holds is given up for Updates that end something when the disk is full. None
 	// when "".
 	Reserve string
+	// Observer is told of each commit; nil: nobody is.
+	Observer Observer
+}
+
+// Observer is told of each commit, by the goroutine that writes.
+type Observer interface{ Committed(Commit) }
+
+// Commit is what became of a group of Updates.
+type Commit struct {
+	Updates int
+	Runs    int // how often the group was run
+	Took    time.Duration
+	Err     error
 }
 
 func (o Options) complete() Options {
@@ -88,6 +102,8 @@ type Store struct {
 	log    *slog.Logger
 
 	queue   chan *request
+	waiting atomic.Int64  // requests that wait for the writer
+	observe Observer      // nil: nobody is told of commits
 	reserve *reserve      // nil: none
 	group   int           // how many requests may share a commit
 	wait    time.Duration // for the lock of another process
@@ -107,7 +123,7 @@ var _ service.Store = (*Store)(nil)
 
 func newStore(d dialect, db, readDB *sql.DB, readers, group int, wait time.Duration, opts Options) *Store {
 	s := &Store{
-		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(opts.Random), log: opts.Log, group: group, wait: wait, lease: leaseTime,
+		dialect: d, db: db, readDB: readDB, random: bufio.NewReader(opts.Random), log: opts.Log, observe: opts.Observer, group: group, wait: wait, lease: leaseTime,
 		queue: make(chan *request), stopped: make(chan struct{}), readers: make(chan *conn, readers),
 	}
 	for range readers {
@@ -189,6 +205,9 @@ func (s *Store) Close() error {
 	}
 	return err
 }
+
+// Waiting says how many Updates wait for the writer.
+func (s *Store) Waiting() int64 { return s.waiting.Load() }
 
 // View runs fn on a snapshot, which is as old as fn's first read.
 func (s *Store) View(ctx context.Context, fn func(service.Reader) error) error {

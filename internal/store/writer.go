@@ -106,6 +106,8 @@ func probe(t *tx) error {
 }
 
 func (s *Store) submit(ctx context.Context, r *request) error {
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
 	select {
 	case s.queue <- r:
 		return nil
@@ -179,14 +181,17 @@ type writer struct {
 // failed by no fault of its own. When the transaction itself fails, nothing of
 // it is applied, and all get the error.
 func (w *writer) commit(requests []*request) {
-	ctx := context.Background()
+	ctx, began, runs := context.Background(), time.Now(), 1
 	err := w.attempt(ctx, requests)
-	for n := 1; n < attempts && (err == errAgain || w.store.reruns(err)); n++ {
+	for ; runs < attempts && (err == errAgain || w.store.reruns(err)); runs++ {
 		w.rollBack(ctx)
 		w.careful = w.careful || err == errAgain
 		err = w.attempt(ctx, requests)
 	}
 	w.careful = false
+	if w.store.observe != nil {
+		w.store.observe.Committed(Commit{Updates: len(requests), Runs: runs, Took: time.Since(began), Err: err})
+	}
 	if err == nil {
 		w.settled = true
 		if w.store.committed != nil {

@@ -18,7 +18,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/anchor"
+	"sluice/internal/follow/anchor"
 	"sluice/ledger"
 )
 
