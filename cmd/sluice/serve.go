@@ -43,6 +43,7 @@ type serveCommand struct {
 	From            string         `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
 	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
 	Compat          string         `help:"Vendors whose APIs are served beside the native one; write none to serve no other." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
+	ScrubInterval   string         `help:"How often all stored bytes are read and compared with what was uploaded, an hour or more; 0 for never." default:"30d" placeholder:"DURATION"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	Heads           string         `help:"File in which this process keeps the newest signed head of each log; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
 	AcceptRollback  bool           `help:"Start once on a database that lacks what was signed, as after the restore of an older backup, and record that in the log." env:"-"`
@@ -172,6 +173,9 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	if _, err := parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
+	if _, err := parseScrubInterval(s.ScrubInterval); err != nil {
+		return c, usageError{err}
+	}
 	if c.Purposes, err = loadPurposes(s.Purposes); err != nil {
 		err = usageError{fmt.Errorf("--purposes: %w", err)}
 	}
@@ -295,7 +299,8 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
-	kept.Go(func() { keep(background, i.store, i.service, log) })
+	scrubInterval, _ := parseScrubInterval(s.ScrubInterval) // config has checked it
+	kept.Go(func() { keep(background, i.store, i.service, scrubInterval, log) })
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
 	kept.Go(func() { heads.keep(background, i.service, log) })
 	defer func() { stopBackground(); kept.Wait(); heads.last(log) }()

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sluice/internal/service"
+	"strings"
 	"sync"
 	"time"
 )
@@ -38,6 +40,38 @@ var chores = []chore{
 	}},
 }
 
+// scrub reads the stored bytes at a steady pace. It is done with the chores; of
+// an interval of 0 there is none.
+func scrub(interval time.Duration) []chore {
+	if interval == 0 {
+		return nil
+	}
+	return []chore{{"scrub", time.Minute, 0, func(ctx context.Context, svc *service.Service) (int, error) {
+		return svc.Scrub(ctx, interval)
+	}}}
+}
+
+// minScrubInterval keeps a typing error from reading all files without end.
+const minScrubInterval = time.Hour
+
+// parseScrubInterval reads --scrub-interval.
+func parseScrubInterval(text string) (time.Duration, error) {
+	interval, err := parseDuration(strings.TrimSpace(text))
+	if err == nil && interval != 0 && interval < minScrubInterval {
+		err = fmt.Errorf("%s is less than an hour; write 0 to switch the scrub off", text)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("--scrub-interval: %w", err)
+	}
+	return interval, nil
+}
+
+// scrubState is done by every server: each shows in its metrics how far the scrub
+// has come.
+var scrubState = chore{"scrub state", time.Minute, 0, func(ctx context.Context, svc *service.Service) (int, error) {
+	return 0, svc.WatchScrub(ctx)
+}}
+
 // keyUsage is done by every server: each knows what it was asked itself.
 var keyUsage = chore{"key usage", time.Minute, 0, writeUsage}
 
@@ -53,14 +87,15 @@ func writeUsage(ctx context.Context, svc *service.Service) (int, error) {
 
 // keep does the chores until ctx ends, and writes down at last when keys were
 // used. A chore that fails is tried again when its time comes.
-func keep(ctx context.Context, s service.Store, svc *service.Service, log *slog.Logger) {
+func keep(ctx context.Context, s service.Store, svc *service.Service, scrubInterval time.Duration, log *slog.Logger) {
 	var all sync.WaitGroup
 	all.Go(func() { keyUsage.repeat(ctx, svc, log) })
 	all.Go(func() { refusals.repeat(ctx, svc, log) })
+	all.Go(func() { scrubState.repeat(ctx, svc, log) })
 	all.Go(func() {
 		inTurn(ctx, s, "chores", log, func(ctx context.Context) {
 			var all sync.WaitGroup
-			for _, c := range chores {
+			for _, c := range append(scrub(scrubInterval), chores...) {
 				all.Go(func() { c.repeat(ctx, svc, log) })
 			}
 			all.Wait()
