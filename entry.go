@@ -12,7 +12,7 @@ func AllActions() []Action {
 	return []Action{
 		AccountCreated, SigningKeyAdded, KeyCreated, KeyEnded, FileCreated, KeyUpdated, KeyRotated, FileUpdated, FileHeld,
 		FileReleased, FileRetainedOut, FileRead, FileEnded, LinkCreated, LinkUpdated, LinkEnded, LinkRedeemed, LinkRefused,
-		LinkDelivered, AuditExported, AuditRedacted, KeyHandedOver, LedgerRolledBack, AccessDenied,
+		LinkDelivered, FileDamaged, AuditExported, AuditRedacted, KeyHandedOver, LedgerRolledBack, AccessDenied,
 	}
 }
 
@@ -61,6 +61,7 @@ const (
 	FileRetainedOut Action = "file.retained_out"
 	FileRead        Action = "file.read"
 	FileEnded       Action = "file.deleted"
+	FileDamaged     Action = "file.damaged"
 	LinkCreated     Action = "link.created"
 	LinkUpdated     Action = "link.updated"
 	LinkEnded       Action = "link.revoked"
@@ -130,7 +131,27 @@ type FilePart struct {
 	Metadata Metadata
 	Details  *FileDetails // nil where the entry does not tell them
 	Before   Before       // with FileUpdated, FileHeld and FileReleased
+	Found    *FoundPart   // with FileDamaged
 }
+
+// FoundPart is what was found in place of the bytes that a file should have.
+type FoundPart struct {
+	Problem Damage
+	Size    *int64 // bytes; nil where they could not be counted
+	SHA256  string // of the bytes found, where they have the right size
+}
+
+// Damage says in what way the bytes of a file are not what was uploaded. The set
+// is open.
+type Damage string
+
+// The kinds of damage.
+const (
+	BytesMissing    Damage = "missing"    // nothing is stored
+	BytesUnreadable Damage = "unreadable" // what is stored cannot be read
+	WrongSize       Damage = "size"       // more or fewer bytes are stored
+	WrongDigest     Damage = "sha256"     // as many bytes are stored, and others
+)
 
 // FileDetails is what else its owner says of a file. Entries that a file was
 // created, updated, held, released or deleted tell it.

@@ -16,6 +16,7 @@ type File struct {
 	Type     string // media type as declared, RFC 9110 section 8.3.1
 	Size     int64
 	SHA256   Digest
+	CRC32    *uint32 // IEEE 802.3, as ZIP has it; nil for an older file that the scrub has not read yet
 	Metadata Metadata
 	Linked   []Resource // what the file belongs to, in the caller's own system
 	Held     bool       // under legal hold: it may not be deleted

@@ -66,6 +66,14 @@ type FileRef struct {
 	Held            *bool      `json:"held,omitempty" doc:"Whether it was under hold; only in entries of the file's creation, change, hold, release and deletion"`
 	LinkedResources []Resource `json:"linked_resources,omitempty" doc:"What it belonged to; only where held is told"`
 	Before          Before     `json:"before,omitempty" doc:"With file.updated, file.held and file.released: the members that the change replaced, with the values they had; null for one that was not set"`
+	Found           *Found     `json:"found,omitempty" doc:"With file.damaged: what was found in place of the bytes; size and sha256 beside it say what should be stored"`
+}
+
+// Found is what was found in place of the bytes that a file should have.
+type Found struct {
+	Problem string `json:"problem" doc:"missing: nothing is stored; unreadable: what is stored cannot be read; size: more or fewer bytes are stored; sha256: as many bytes are stored, and others. The set is open"`
+	Size    *int64 `json:"size,omitempty" doc:"Bytes; absent where they could not be counted"`
+	SHA256  string `json:"sha256,omitempty" doc:"SHA-256 of the bytes found, lower-case hexadecimal, where they have the right size"`
 }
 
 // LinkRef is what an entry keeps of a link. Entries of link.created,

@@ -118,6 +118,11 @@ func (s *S3Server) URL(prefix string, parameters ...string) string {
 	return u.String()
 }
 
+// Path is the file in which the server keeps the bytes of an object.
+func (s *S3Server) Path(object string) string {
+	return filepath.Join(s.dir, "buckets", S3Bucket, filepath.FromSlash(object))
+}
+
 // Start starts the server again after Stop, at the same address.
 func (s *S3Server) Start(t testing.TB) {
 	t.Helper()

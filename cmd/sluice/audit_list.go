@@ -275,8 +275,12 @@ func what(e api.AuditEntry) string {
 	return ""
 }
 
-// why is the reason given for a link, or else what its metadata says.
+// why is the reason given for a link, or else what its metadata says. Of a
+// damaged file it is what was found.
 func why(e api.AuditEntry) string {
+	if e.File != nil && e.File.Found != nil {
+		return "found: " + e.File.Found.Problem
+	}
 	if e.Link == nil {
 		return ""
 	}

@@ -246,7 +246,7 @@ func (v *mover) file(ctx context.Context, f store.MovedFile) error {
 	want := service.Stored{Size: f.Size, SHA256: f.SHA256}
 	have, err := stored(ctx, v.to, f.ID)
 	switch {
-	case err == nil && have == want:
+	case err == nil && same(have, want):
 		return nil
 	case err == nil:
 		err = v.to.Remove(ctx, f.ID)
@@ -259,7 +259,7 @@ func (v *mover) file(ctx context.Context, f store.MovedFile) error {
 	if err == nil {
 		have, err = stored(ctx, v.to, f.ID)
 	}
-	if err == nil && have != want {
+	if err == nil && !same(have, want) {
 		err = fmt.Errorf("the bucket gives %d bytes of SHA-256 %s, and %d of %s were sent to it", have.Size, have.SHA256, want.Size, want.SHA256)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -280,13 +280,16 @@ func (v *mover) bring(ctx context.Context, id string, want service.Stored) error
 	}
 	defer src.Close()
 	sent, err := v.to.Put(ctx, id, src)
-	if err != nil || sent == want {
+	if err != nil || same(sent, want) {
 		return err
 	}
 	err = fmt.Errorf("its bytes in the data folder are damaged: %d bytes of SHA-256 %s, where %d of %s were uploaded: put them back from a backup, or delete the file, and run this again",
 		sent.Size, sent.SHA256, want.Size, want.SHA256)
 	return errors.Join(err, v.to.Remove(context.WithoutCancel(ctx), id))
 }
+
+// same compares what every record has: older ones have no CRC-32.
+func same(a, b service.Stored) bool { return a.Size == b.Size && a.SHA256 == b.SHA256 }
 
 // stored reads what is under a key.
 func stored(ctx context.Context, blobs service.Blobs, key string) (s service.Stored, err error) {

@@ -46,6 +46,7 @@ type serveCommand struct {
 	From            string         `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
 	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
 	Compat          string         `help:"Vendors whose APIs are served beside the native one; write none to serve no other." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
+	ScrubInterval   string         `help:"How often all stored bytes are read and compared with what was uploaded, an hour or more; 0 for never." default:"30d" placeholder:"DURATION"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	Heads           string         `help:"File in which this process keeps the newest signed head of each log; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
 	AcceptRollback  bool           `help:"Start once on a database that lacks what was signed, as after the restore of an older backup, and record that in the log." env:"-"`
@@ -176,6 +177,9 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	if _, err := parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
+	if _, err := parseScrubInterval(s.ScrubInterval); err != nil {
+		return c, usageError{err}
+	}
 	if c.Purposes, err = loadPurposes(s.Purposes); err != nil {
 		err = usageError{fmt.Errorf("--purposes: %w", err)}
 	}
@@ -301,8 +305,9 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.
 	var kept sync.WaitGroup
 	scheduler := jobs.Scheduler{Store: i.store, Log: log, Observer: metrics}
 	followed := follow.Runner{Store: i.store, Log: log, Observer: metrics}
+	scrubInterval, _ := parseScrubInterval(s.ScrubInterval) // config has checked it
 	own := append(jobs.Own(i.service), heads.job(i.service))
-	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service), own) })
+	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service, scrubInterval), own) })
 	kept.Go(func() { followed.Run(background, followers) })
 	defer func() { stopBackground(); kept.Wait() }()
 	err = untilStopped(ctx, srv.HTTPServer(s.Listen), httpd.LimitedListener(l, connections()), i.store.Lost(), log)

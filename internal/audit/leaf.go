@@ -133,6 +133,11 @@ const endless = "none"
 func writeFile(w *object, f sluice.FilePart, digests bool) {
 	w.before(f.Before, digests)
 	w.str("filename", f.Filename)
+	if f.Found != nil {
+		w.open("found")
+		writeFound(w, *f.Found)
+		w.close()
+	}
 	d := f.Details
 	if d != nil {
 		w.raw("held", strconv.FormatBool(d.Held))
@@ -149,6 +154,24 @@ func writeFile(w *object, f sluice.FilePart, digests bool) {
 		w.str("title", d.Title)
 	}
 	w.str("type", f.Type)
+}
+
+// writeFound writes the members of the part, in order.
+func writeFound(w *object, f sluice.FoundPart) {
+	w.str("problem", string(f.Problem))
+	w.str("sha256", f.SHA256)
+	if f.Size != nil {
+		w.raw("size", strconv.FormatInt(*f.Size, 10))
+	}
+}
+
+// FoundText is the part in canonical JSON.
+func FoundText(f sluice.FoundPart) string {
+	var w object
+	w.open("")
+	writeFound(&w, f)
+	w.close()
+	return string(w.buf)
 }
 
 // writeLink writes the members of the part, in order.

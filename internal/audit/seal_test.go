@@ -30,6 +30,7 @@ func sampleEntry(text string) sluice.Entry {
 			Before: sluice.Before{"name": ledger.AppendString(nil, text), "expires_at": json.RawMessage("null")}},
 		File: &sluice.FilePart{ID: "file_01", Filename: text, Size: 1 << 40, Type: "text/plain", SHA256: "00", Purpose: "report", Metadata: sluice.Metadata{"b": text, "a": "1", "€": text},
 			Details: &sluice.FileDetails{Title: text, Held: true, Linked: []sluice.Resource{{Type: "case", ID: text}}},
+			Found:   &sluice.FoundPart{Problem: sluice.WrongDigest, Size: &[]int64{1 << 41}[0], SHA256: "01"},
 			Before:  sluice.Before{"title": ledger.AppendString(nil, text), "metadata": ledger.AppendStringMap(nil, sluice.Metadata{"a": text})}},
 		Link: &sluice.LinkPart{ID: "link_01", Expires: now.Add(time.Hour), Reason: text, Metadata: sluice.Metadata{"case": text},
 			Limits: &sluice.LinkLimits{MaxDownloads: 3, HasPassword: true, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Disposition: sluice.Inline, Filename: text},

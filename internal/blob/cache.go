@@ -3,9 +3,12 @@ package blob
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"io"
 	"sluice/internal/service"
 	"sync"
+
+	"sluice"
 )
 
 const (
@@ -16,8 +19,9 @@ const (
 )
 
 // Cached keeps small files that were opened lately in memory, so that they
-// leave again without a call to the disk or to another machine. What is under a
-// key never changes; whether it may leave is decided elsewhere, each time.
+// leave again without a call to the disk or to another machine. Only bytes that
+// were verified are kept. What is under a key never changes; whether it may leave
+// is decided elsewhere, each time.
 func Cached(b service.Blobs) service.Blobs {
 	return &cached{Blobs: b, recent: map[string][]byte{}, before: map[string][]byte{}}
 }
@@ -36,12 +40,28 @@ type cached struct {
 type inMemory struct {
 	bytes.Reader
 	content []byte
+	keep    func() // nil for content that was verified
 }
 
-func newInMemory(content []byte) *inMemory {
-	m := &inMemory{content: content}
+var _ service.Verifier = (*inMemory)(nil)
+
+func newInMemory(content []byte, keep func()) *inMemory {
+	m := &inMemory{content: content, keep: keep}
 	m.Reset(content)
 	return m
+}
+
+// Verify implements sluice.Verifier.
+func (m *inMemory) Verify(want sluice.Digest) bool {
+	if m.keep == nil {
+		return true
+	}
+	if sha256.Sum256(m.content) != want {
+		return false
+	}
+	m.keep()
+	m.keep = nil
+	return true
 }
 
 // Bytes gives all of the content, which must not be changed.
@@ -51,7 +71,7 @@ func (*inMemory) Close() error { return nil }
 
 func (c *cached) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	if content, ok := c.find(key); ok {
-		return newInMemory(content), nil
+		return newInMemory(content, nil), nil
 	}
 	f, err := c.Blobs.Open(ctx, key)
 	if err != nil {
@@ -69,9 +89,18 @@ func (c *cached) Open(ctx context.Context, key string) (io.ReadSeekCloser, error
 	if _, err := io.ReadFull(f, content); err != nil {
 		return nil, err
 	}
-	c.keep(key, content)
-	return newInMemory(content), nil
+	return newInMemory(content, func() { c.keep(key, content) }), nil
 }
+
+func (c *cached) Size(ctx context.Context, key string) (int64, error) {
+	if content, ok := c.find(key); ok {
+		return int64(len(content)), nil
+	}
+	return c.Blobs.Size(ctx, key)
+}
+
+// Uncached implements sluice.Cache.
+func (c *cached) Uncached() service.Blobs { return c.Blobs }
 
 func (c *cached) find(key string) (content []byte, ok bool) {
 	c.mu.Lock()

@@ -3,6 +3,7 @@ package blob
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"sluice/internal/service"
@@ -36,8 +37,11 @@ func TestCacheHolds(t *testing.T) {
 		if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %d bytes, %v", key, len(got), err)
 		}
-		_, held = f.(*inMemory)
-		return held
+		m, held := f.(*inMemory)
+		if _, kept := c.find(key); kept && m.keep != nil {
+			t.Errorf("%s is kept and was not verified", key)
+		}
+		return held && m.Verify(sha256.Sum256(want))
 	}
 	small, content := put(0, maxHeld)
 	large, more := put(1, maxHeld+1)
@@ -71,5 +75,28 @@ func TestCacheHolds(t *testing.T) {
 	}
 	if _, err := c.Open(ctx, small); sluice.CodeOf(err) != sluice.CodeNotFound {
 		t.Errorf("what was removed: %v", err)
+	}
+}
+
+// Bytes without the digest that is wanted are not kept: the next Open reads them again.
+func TestCacheKeepsVerified(t *testing.T) {
+	ctx := context.Background()
+	c := Cached(openDisk(t, t.TempDir())).(*cached)
+	key, content := testKey(1), []byte("content")
+	put(t, c, key, content)
+	for _, want := range []struct {
+		digest sluice.Digest
+		kept   bool
+	}{{sha256.Sum256([]byte("Content")), false}, {sha256.Sum256(content), true}} {
+		f, err := c.Open(ctx, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok := f.(service.Verifier).Verify(want.digest); ok != want.kept {
+			t.Errorf("verified: %v", ok)
+		}
+		if _, kept := c.find(key); kept != want.kept {
+			t.Errorf("kept: %v", kept)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -159,6 +160,7 @@ func (d *Disk) fill(ctx context.Context, f *os.File, r io.Reader) (service.Store
 	var (
 		stored   service.Stored
 		digest   = sha256.New()
+		check    = crc32.NewIEEE()
 		out      = writer{f: f}
 		writing  sync.WaitGroup
 		writeErr error
@@ -177,6 +179,7 @@ func (d *Disk) fill(ctx context.Context, f *os.File, r io.Reader) (service.Store
 		}
 		writing.Go(func() { writeErr = out.write(chunk[:n]) })
 		digest.Write(chunk[:n])
+		check.Write(chunk[:n])
 		stored.Size += int64(n)
 	}
 	writing.Wait()
@@ -184,6 +187,7 @@ func (d *Disk) fill(ctx context.Context, f *os.File, r io.Reader) (service.Store
 		return stored, diskError("write a blob", writeErr)
 	}
 	digest.Sum(stored.SHA256[:0])
+	stored.CRC32 = check.Sum32()
 	return stored, nil
 }
 
@@ -283,12 +287,47 @@ func (d *Disk) Open(_ context.Context, key string) (io.ReadSeekCloser, error) {
 	_, name := place(key)
 	f, err := d.root.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, sluice.Errorf(sluice.CodeNotFound, "no bytes are stored under this key")
+		return nil, sluice.Errorf(sluice.CodeNotFound, noBytes)
 	}
 	if err != nil {
 		return nil, diskError("open a blob", err)
 	}
+	info, err := f.Stat()
+	if err == nil {
+		err = isFile(info)
+	}
+	if err != nil {
+		return nil, errors.Join(diskError("open a blob", err), f.Close())
+	}
 	return f, nil
+}
+
+// isFile refuses a folder, or whatever else somebody put in the place of a file.
+func isFile(info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", info.Name())
+	}
+	return nil
+}
+
+// Size gives the size of the file. A key of the wrong form is CodeValidation, a
+// missing one CodeNotFound.
+func (d *Disk) Size(_ context.Context, key string) (int64, error) {
+	if err := checkKey(key); err != nil {
+		return 0, err
+	}
+	_, name := place(key)
+	info, err := d.root.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, sluice.Errorf(sluice.CodeNotFound, noBytes)
+	}
+	if err == nil {
+		err = isFile(info)
+	}
+	if err != nil {
+		return 0, diskError("look at a blob", err)
+	}
+	return info.Size(), nil
 }
 
 // Remove ends the bytes under key, and returns only when that is durable. Who

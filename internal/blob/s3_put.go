@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"hash/crc32"
 	"io"
 	"sluice/internal/service"
 	"sync"
@@ -41,11 +42,11 @@ func (s *S3) Put(ctx context.Context, key string, r io.Reader) (service.Stored, 
 	if err := checkKey(key); err != nil {
 		return service.Stored{}, err
 	}
-	p := &s3Put{s3: s, key: key, mark: rand.Text(), digest: sha256.New()}
+	p := &s3Put{s3: s, key: key, mark: rand.Text(), digest: sha256.New(), check: crc32.NewIEEE()}
 	if err := p.run(ctx, r); err != nil {
 		return service.Stored{}, err
 	}
-	stored := service.Stored{Size: p.size}
+	stored := service.Stored{Size: p.size, CRC32: p.check.Sum32()}
 	p.digest.Sum(stored.SHA256[:0])
 	return stored, nil
 }
@@ -56,11 +57,13 @@ type s3Put struct {
 	key    string
 	mark   string
 	digest hash.Hash
+	check  hash.Hash32
 	size   int64
 }
 
 func (p *s3Put) count(b []byte) {
 	p.digest.Write(b)
+	p.check.Write(b)
 	p.size += int64(len(b))
 }
 

@@ -40,6 +40,27 @@ func (s *S3) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	return o, nil
 }
 
+// Size asks for the head of the object. A key of the wrong form is
+// CodeValidation, a missing one CodeNotFound.
+func (s *S3) Size(ctx context.Context, key string) (int64, error) {
+	if err := checkKey(key); err != nil {
+		return 0, err
+	}
+	asked, cancel := context.WithTimeout(ctx, s.stall)
+	defer cancel()
+	out, err := s.client.HeadObject(asked, &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.name(key)})
+	if isMissing(err) {
+		return 0, sluice.Errorf(sluice.CodeNotFound, noBytes)
+	}
+	if err == nil && out.ContentLength == nil {
+		err = fmt.Errorf("%w: it names no length", errOtherBytes)
+	}
+	if err != nil {
+		return 0, s3Error(ctx, "look at an object", err)
+	}
+	return *out.ContentLength, nil
+}
+
 // object is an open blob.
 type object struct {
 	s3     *S3

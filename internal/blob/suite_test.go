@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -31,6 +32,7 @@ func testBlobs(t *testing.T, open func(t *testing.T) service.Blobs) {
 		{"takes every reader", testReaders},
 		{"gives ranges", testRanges},
 		{"says what is missing", testMissing},
+		{"tells sizes", testSize},
 		{"refuses a taken key", testTaken},
 		{"lets one of many win", testSameKey},
 		{"takes many at once", testManyKeys},
@@ -108,7 +110,7 @@ func content(seed, size int) []byte {
 }
 
 func storedOf(p []byte) service.Stored {
-	return service.Stored{Size: int64(len(p)), SHA256: sha256.Sum256(p)}
+	return service.Stored{Size: int64(len(p)), SHA256: sha256.Sum256(p), CRC32: crc32.ChecksumIEEE(p)}
 }
 
 func put(t *testing.T, b service.Blobs, key string, p []byte) {
@@ -306,6 +308,31 @@ func testMissing(t *testing.T, b service.Blobs) {
 		wantCode(t, "Open of what was removed", err, sluice.CodeNotFound)
 	}
 	wantNothing(t, b, testKey(1))
+}
+
+func testSize(t *testing.T, b service.Blobs) {
+	ctx := t.Context()
+	for i, size := range []int{0, 1, 70_000} {
+		key := testKey(i)
+		if _, err := b.Size(ctx, key); sluice.CodeOf(err) != sluice.CodeNotFound {
+			t.Errorf("the size of what is missing: %v", err)
+		}
+		put(t, b, key, content(i, size))
+		if got, err := b.Size(ctx, key); err != nil || got != int64(size) {
+			t.Errorf("size %d, %v, want %d", got, err, size)
+		}
+		if err := b.Remove(ctx, key); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Size(ctx, key); sluice.CodeOf(err) != sluice.CodeNotFound {
+			t.Errorf("the size of what was removed: %v", err)
+		}
+	}
+	for _, key := range hostileKeys {
+		if _, err := b.Size(ctx, key); sluice.CodeOf(err) != sluice.CodeValidation {
+			t.Errorf("the size under %.40q: %v", key, err)
+		}
+	}
 }
 
 func testTaken(t *testing.T, b service.Blobs) {

@@ -104,6 +104,12 @@ var csvColumns = []struct {
 	{"file_held", ofDetails(func(d *sluice.FileDetails) string { return strconv.FormatBool(d.Held) })},
 	{"file_linked_resources", ofDetails(func(d *sluice.FileDetails) string { return cellJSON(resourceRefs(d.Linked), len(d.Linked)) })},
 	{"file_before", ofFile(func(f *sluice.FilePart) string { return cellJSON(f.Before, len(f.Before)) })},
+	{"file_found", ofFile(func(f *sluice.FilePart) string {
+		if f.Found == nil {
+			return ""
+		}
+		return cellJSON(fileRef(f).Found, 1)
+	})},
 	{"link_id", ofLink(func(l *sluice.LinkPart) string { return l.ID })},
 	{"link_expires_at", ofLink(func(l *sluice.LinkPart) string { return cellTime(l.Expires) })},
 	{"reason", ofLink(func(l *sluice.LinkPart) string { return l.Reason })},

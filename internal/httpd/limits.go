@@ -200,6 +200,7 @@ var schemaDescriptions = map[string]string{
 	"File":               "A stored file. Its bytes leave through links, and through the content routes of the compatible APIs (Stripe, Digital River) to keys with files:content.",
 	"FileChange":         "Changes what is said of a file; what is left out stays as it is.",
 	"FileRef":            "What an entry keeps of a file, also after the file is gone.",
+	"Found":              "What was found in place of the bytes that a file should have.",
 	"Key":                "An API credential.",
 	"KeyChange":          "Changes a key; what is left out stays as it is.",
 	"KeyRef":             "What an entry keeps of a key.",

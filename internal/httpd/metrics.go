@@ -64,6 +64,28 @@ func (m *metrics) watch(state func() service.LogState) {
 		}, func() float64 { return state().Behind.Seconds() }))
 }
 
+// watchScrub adds how far the scrub has come, and what it found.
+func (m *metrics) watchScrub(state func() service.ScrubState) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_damaged_files", Help: "Active files whose bytes the scrub found missing or changed.",
+		}, func() float64 { return float64(state().Damaged) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_scrub_progress_ratio", Help: "How much of its newest pass the scrub has done, from 0 to 1.",
+		}, func() float64 { return state().Share }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_scrub_completed_timestamp_seconds", Help: "When the newest complete pass of the scrub ended; 0 when there was none.",
+		}, func() float64 {
+			if at := state().Completed; !at.IsZero() {
+				return float64(at.Unix())
+			}
+			return 0
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "sluice_scrub_read_bytes_total", Help: "Bytes that the scrub of this process has read.",
+		}, func() float64 { return float64(state().Read) }))
+}
+
 // classes are the classes of status codes; the first is that of a request
 // which was not answered.
 var classes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}

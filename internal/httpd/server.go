@@ -108,6 +108,7 @@ func New(svc *service.Service, opts Options) (*Server, error) {
 		s.publicPath, s.secure = public.EscapedPath(), public.Scheme == "https"
 	}
 	s.metrics.watch(svc.LogState)
+	s.metrics.watchScrub(svc.ScrubState)
 	s.exposition = s.Metrics()
 	s.api = newAPI(s)
 	for _, rt := range s.routes() {

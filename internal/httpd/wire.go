@@ -170,6 +170,9 @@ func fileRef(f *sluice.FilePart) *api.FileRef {
 		ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256, Purpose: f.Purpose, Metadata: f.Metadata,
 		Before: wireBefore(f.Before),
 	}
+	if p := f.Found; p != nil {
+		out.Found = &api.Found{Problem: string(p.Problem), Size: p.Size, SHA256: p.SHA256}
+	}
 	if d := f.Details; d != nil {
 		out.Title, out.Held = d.Title, &d.Held
 		out.LinkedResources = resourceRefs(d.Linked)

@@ -7,9 +7,10 @@ import (
 	"sluice/internal/service"
 )
 
-// Shared gives the jobs that one server does for all of them.
-func Shared(svc *service.Service) []Job {
-	return []Job{
+// Shared gives the jobs that one server does for all of them. The stored bytes are
+// read once in a scrub interval; of 0, never.
+func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
+	list := []Job{
 		{Name: "checkpoints", Every: 250 * time.Millisecond, Run: func(ctx context.Context) (int, error) {
 			_, err := svc.Checkpoint(ctx) // signed too often to log each
 			return 0, err
@@ -23,6 +24,12 @@ func Shared(svc *service.Service) []Job {
 		}},
 		{Name: "forgetting", Every: 10 * time.Minute, Run: svc.Forget},
 	}
+	if scrubInterval != 0 {
+		list = append(list, Job{Name: "scrub", Every: time.Minute, Run: func(ctx context.Context) (int, error) {
+			return svc.Scrub(ctx, scrubInterval)
+		}})
+	}
+	return list
 }
 
 // Own gives the jobs that every server does: each knows which keys it was asked
@@ -30,6 +37,8 @@ func Shared(svc *service.Service) []Job {
 func Own(svc *service.Service) []Job {
 	return []Job{
 		{Name: "key usage", Every: time.Minute, AtStop: true, Run: func(ctx context.Context) (int, error) { return 0, svc.WriteUsage(ctx) }},
+		// Each server shows in its metrics how far the scrub has come.
+		{Name: "scrub state", Every: time.Minute, Run: func(ctx context.Context) (int, error) { return 0, svc.WatchScrub(ctx) }},
 		{Name: "refusals", Every: 10 * time.Second, Run: func(context.Context) (int, error) {
 			svc.WriteRefusals()
 			return 0, nil

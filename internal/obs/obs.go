@@ -118,6 +118,14 @@ type timed struct {
 	metrics *Metrics
 }
 
+// Uncached implements service.Cache.
+func (t timed) Uncached() service.Blobs {
+	if c, ok := t.Blobs.(service.Cache); ok {
+		return timed{c.Uncached(), t.metrics}
+	}
+	return t
+}
+
 func (t timed) observe(operation string, began time.Time, err error) {
 	if sluice.CodeOf(err) == sluice.CodeNotFound { // an answer, and no failure
 		err = nil

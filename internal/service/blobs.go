@@ -10,8 +10,8 @@ import (
 
 // Blobs is the contract for bytes. Disk and S3 pass one suite, internal/blob/suite_test.go.
 //
-//  1. Put streams in constant memory and returns the size and SHA-256 of what
-//     it stored, not of what it was promised.
+//  1. Put streams in constant memory and returns the size, SHA-256 and CRC-32
+//     of what it stored, not of what it was promised.
 //  2. Put returns only when the bytes are durable. They are visible whole or
 //     not at all.
 //  3. A Put that failed, was cancelled, or whose reader broke off leaves
@@ -35,6 +35,8 @@ type Blobs interface {
 	// Open gives the bytes under key. Reading them may end with ctx. The caller
 	// closes it.
 	Open(ctx context.Context, key string) (io.ReadSeekCloser, error)
+	// Size gives the number of bytes under key, and reads none of them.
+	Size(ctx context.Context, key string) (int64, error)
 	// Remove ends the bytes under key.
 	Remove(ctx context.Context, key string) error
 	// Discard moves the bytes under key to the trash, from where an operator may
@@ -64,6 +66,20 @@ type Blobs interface {
 	Claim(ctx context.Context, id string) error
 }
 
+// Verifier is what Open may give besides: bytes that are in memory as a whole,
+// so that all of them can be checked before the first one leaves.
+type Verifier interface {
+	// Verify reports whether the bytes have a digest. Blobs keep in memory, for
+	// the next Open, only bytes that were verified, and do not hash them again.
+	Verify(want sluice.Digest) bool
+}
+
+// Cache is what Blobs may be besides: one that gives bytes from memory.
+type Cache interface {
+	// Uncached gives the Blobs behind the cache.
+	Uncached() Blobs
+}
+
 // Presigner is what Blobs may be besides: bytes that clients fetch from where
 // they are kept. Disk is none; S3 is one.
 type Presigner interface {
@@ -87,4 +103,5 @@ const MaxPresigned = 7 * 24 * time.Hour
 type Stored struct {
 	Size   int64
 	SHA256 sluice.Digest
+	CRC32  uint32 // IEEE 802.3, as ZIP has it
 }

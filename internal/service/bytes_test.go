@@ -2,9 +2,11 @@ package service_test
 
 import (
 	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"sluice/internal/service"
+	"strings"
 	"testing"
 
 	"sluice"
@@ -31,5 +33,20 @@ func TestDamagedSize(t *testing.T) {
 			_, err = f.grant(token, service.Bearer{Address: here})
 			wantCode(t, err, sluice.CodeInternal)
 		})
+	}
+}
+
+// An upload records the CRC-32 of its bytes.
+func TestUploadChecksum(t *testing.T) {
+	f := newFixture(t)
+	for _, content := range []string{"", "content", strings.Repeat("content", 100_000)} {
+		file := f.upload(content)
+		kept, err := f.File(ctx, f.caller, file.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := crc32.ChecksumIEEE([]byte(content)); kept.CRC32 == nil || *kept.CRC32 != want {
+			t.Errorf("of %d bytes: CRC-32 %v, want %d", len(content), kept.CRC32, want)
+		}
 	}
 }

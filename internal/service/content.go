@@ -26,10 +26,7 @@ func (s *Service) ReadFile(ctx context.Context, c Caller, id string) (*Grant, er
 		return nil, err
 	}
 	content, err := s.openBytes(ctx, f)
-	if sluice.CodeOf(err) == sluice.CodeNotFound { // deleted since, or lost
-		err = s.missingBytes(ctx, f, err)
-	}
-	if sluice.CodeOf(err) == sluice.CodeGone {
+	if sluice.CodeOf(err) == sluice.CodeGone { // deleted since
 		err = noSuch("file", id)
 	}
 	if err != nil {

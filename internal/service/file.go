@@ -132,7 +132,7 @@ func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile
 	}
 	f := sluice.File{
 		ID: id, Ledger: c.Ledger, Purpose: p.Name, Filename: n.Filename, Title: n.Title, Type: n.Type,
-		Size: stored.Size, SHA256: stored.SHA256, Metadata: n.Metadata, Linked: n.Linked,
+		Size: stored.Size, SHA256: stored.SHA256, CRC32: &stored.CRC32, Metadata: n.Metadata, Linked: n.Linked,
 	}
 	link, err := s.prepareLink(ctx, n.Link)
 	if err != nil {

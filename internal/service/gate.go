@@ -144,12 +144,13 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 func (s *Service) fetch(ctx context.Context, g *Grant, b Bearer) (err error) {
 	switch {
 	case g.Plan.mode() == sluice.DeliveredByRedirect:
-		g.Location, err = s.redirect.Presign(ctx, g.File.ID, b.Presented(g))
-	case g.Plan.Bytes > 0:
-		// A file deleted since the decision has no bytes any more.
-		if g.Content, err = s.openBytes(ctx, g.File); sluice.CodeOf(err) == sluice.CodeNotFound {
-			err = s.missingBytes(ctx, g.File, err)
+		if err = s.checkSize(ctx, g.File); err == nil {
+			g.Location, err = s.redirect.Presign(ctx, g.File.ID, b.Presented(g))
 		}
+	case g.Plan.Bytes > 0:
+		g.Content, err = s.openBytes(ctx, g.File)
+	case g.Plan.Bodiless && g.Plan.Status == 200 && g.File.Size > 0: // HEAD fails where GET would
+		err = s.checkSize(ctx, g.File)
 	}
 	return err
 }
@@ -454,19 +455,6 @@ func (s *Service) provePassword(ctx context.Context, l sluice.Link, b Bearer) (s
 		return l.Password, nil
 	}
 	return wrongPassword, s.countGuess(ctx, l, from)
-}
-
-// missingBytes tells a file that was deleted since a decision from one whose
-// bytes were lost.
-func (s *Service) missingBytes(ctx context.Context, f sluice.File, cause error) error {
-	err := s.store.View(ctx, func(r Reader) (err error) {
-		f, err = r.File(f.Ledger, f.ID)
-		return err
-	})
-	if err == nil && !f.Active() {
-		return refused(sluice.FileDeleted)
-	}
-	return sluice.Wrap(sluice.CodeInternal, "", cause)
 }
 
 // errNoLink is the one answer to every token that is not authentic.

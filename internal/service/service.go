@@ -42,6 +42,7 @@ type Service struct {
 	heads     Heads
 	anchored  []Head
 	watch     logWatch
+	scrub     scrubWatch
 
 	acceptRollback bool
 }

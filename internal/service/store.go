@@ -65,6 +65,10 @@ type Store interface {
 	ForgetGuesses(ctx context.Context, before time.Time) (int, error)
 	// ForgetAnswers removes the answers made before a moment, and says how many.
 	ForgetAnswers(ctx context.Context, before time.Time) (int, error)
+	// Scrubbed notes how far the scrub has come, and of files whose bytes it found
+	// as they should be, that they are not damaged, and their CRC-32. It is no
+	// change that anyone decided, so no entry tells of it.
+	Scrubbed(ctx context.Context, p ScrubProgress, whole []WholeFile) error
 	// EndLinks marks some links of revoked keys and deleted files, in short
 	// commits, one for each ledger that has any. It says how many, and whether
 	// more are left. A ledger whose links cannot be marked stops no other.
@@ -138,6 +142,15 @@ type Reader interface {
 	// whether each is active. The ids of no file are left out.
 	KnownFiles(ids []string) (active map[string]bool, err error)
 
+	// FilesAfter gives up to limit active files of any ledger whose ids come after
+	// one, in the order of their ids.
+	FilesAfter(id string, limit int) ([]StoredFile, error)
+	// DamagedFiles is the number of active files of all ledgers that are noted as
+	// damaged.
+	DamagedFiles() (int64, error)
+	// ScrubProgress gives what Scrubbed noted last, zero when it never did.
+	ScrubProgress() (ScrubProgress, error)
+
 	// ExpiredFiles gives up to limit active files of any ledger whose time of
 	// retention has passed and that are not held, longest expired first.
 	ExpiredFiles(now time.Time, limit int) ([]sluice.File, error)
@@ -202,6 +215,10 @@ type Tx interface {
 	UpdateFile(sluice.File, sluice.Entry) error
 	// DeleteFile marks a file as deleted and ends its links: see point 10.
 	DeleteFile(id string, now time.Time, e sluice.Entry) error
+
+	// FileDamaged notes what was found in place of the bytes of a file. A file that
+	// is deleted, or of which the same is noted already, is CodeNotFound.
+	FileDamaged(id, found string, e sluice.Entry) error
 
 	// CreateLink stores a link, which expires after it was created if it does.
 	CreateLink(sluice.Link, sluice.Entry) error

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sluice/internal/service"
 	"strings"
@@ -13,12 +14,13 @@ import (
 	"sluice"
 )
 
-const fileColumns = "id, purpose, filename, title, type, size, sha256, metadata, linked, held, created, updated, expires, deleted"
+const fileColumns = "id, purpose, filename, title, type, size, sha256, metadata, linked, held, created, updated, expires, deleted, crc32"
 
 func fileFields(f *sluice.File) []any {
 	return []any{
 		&f.ID, &f.Purpose, &f.Filename, &f.Title, &f.Type, (*integer)(&f.Size), (*digest)(&f.SHA256), (*metadata)(&f.Metadata),
 		(*resources)(&f.Linked), (*truth)(&f.Held), (*moment)(&f.Created), (*moment)(&f.Updated), (*moment)(&f.Expires), (*moment)(&f.Deleted),
+		checksum{&f.CRC32},
 	}
 }
 
@@ -43,6 +45,30 @@ func (r *resources) Scan(v any) error {
 		return nil
 	}
 	return json.Unmarshal([]byte(s), (*[]sluice.Resource)(r))
+}
+
+// checksum is stored as an integer, NULL while it is not known.
+type checksum struct{ to **uint32 }
+
+func (c checksum) value() any {
+	if *c.to == nil {
+		return nil
+	}
+	return int64(**c.to)
+}
+
+func (c checksum) Scan(v any) error {
+	*c.to = nil
+	if v == nil {
+		return nil
+	}
+	n, ok := v.(int64)
+	if !ok || n < 0 || n > math.MaxUint32 {
+		return fmt.Errorf("a CRC-32 is stored as an integer of 32 bits, not as %v", v)
+	}
+	sum := uint32(n)
+	*c.to = &sum
+	return nil
 }
 
 // truth is stored as 0 or 1.
@@ -199,9 +225,9 @@ func (t *tx) CreateFile(f sluice.File, e sluice.Entry) error {
 	if err != nil {
 		return t.fail(err)
 	}
-	err = t.change(e, "INSERT INTO file (ledger, "+fileColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+	err = t.change(e, "INSERT INTO file (ledger, "+fileColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
 		ledger, f.ID, f.Purpose, f.Filename, f.Title, f.Type, f.Size, f.SHA256[:], metadata(f.Metadata).text(), linked, truth(f.Held).integer(),
-		micros(f.Created), micros(f.Updated), micros(f.Expires), micros(f.Deleted))
+		micros(f.Created), micros(f.Updated), micros(f.Expires), micros(f.Deleted), checksum{&f.CRC32}.value())
 	if err != nil {
 		return err
 	}

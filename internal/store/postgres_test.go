@@ -696,6 +696,14 @@ func TestPostgresPlans(t *testing.T) {
 			t.Errorf("%s\n%s, want the index %s", q.query, plan, want)
 		}
 	}
+	for want, plan := range map[string]string{
+		"file_pkey":    explainPostgres(t, db, filesAfter, []any{"file_1", 10}),
+		"file_damaged": explainPostgres(t, db, damagedFiles, nil),
+	} {
+		if !strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Seq Scan on file") || strings.Contains(plan, "Sort") {
+			t.Errorf("%s, want the index %s", plan, want)
+		}
+	}
 }
 
 func explainPostgres(t *testing.T, db *sql.DB, query string, args []any) (plan string) {

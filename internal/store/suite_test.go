@@ -67,6 +67,7 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"11 a newer schema is refused", testNewer},
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
+		{"the scrub is noted", testScrub},
 		{"ready", testReady},
 		{"one at a time", testExclusive},
 		{"one of many at a time", testOneOfMany},

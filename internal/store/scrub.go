@@ -1,0 +1,64 @@
+package store
+
+import (
+	"context"
+	"sluice/internal/service"
+
+	"sluice"
+)
+
+// FilesAfter implements sluice.Reader. It reads along the primary key.
+func (r *reader) FilesAfter(id string, limit int) ([]service.StoredFile, error) {
+	return many(r, func(f *service.StoredFile) []any {
+		return append(fileFields(&f.File), &f.Found, &f.Ledger.Account, (*string)(&f.Ledger.Mode))
+	}, filesAfter, id, limit)
+}
+
+const (
+	filesAfter = "SELECT " + fileColumns + ", COALESCE(damage, '')," +
+		" (SELECT account FROM ledger WHERE ledger.id = file.ledger), (SELECT mode FROM ledger WHERE ledger.id = file.ledger)" +
+		" FROM file WHERE id > $1 AND deleted IS NULL ORDER BY id LIMIT $2"
+	damagedFiles = "SELECT COUNT(*) FROM file WHERE damage IS NOT NULL AND deleted IS NULL"
+)
+
+func (r *reader) DamagedFiles() (n int64, err error) {
+	err = r.one([]any{&n}, damagedFiles)
+	return n, err
+}
+
+func (r *reader) ScrubProgress() (p service.ScrubProgress, err error) {
+	err = r.one([]any{
+		(*truth)(&p.Running), (*moment)(&p.Began), (*moment)(&p.Completed), &p.After, &p.Files, &p.Bytes, &p.OfFiles, &p.OfBytes,
+	}, "SELECT running, began, completed, after_id, files, bytes, of_files, of_bytes FROM scrub WHERE one = 1")
+	if err == errNotFound {
+		err = nil
+	}
+	return p, err
+}
+
+// FileDamaged implements sluice.Tx.
+func (t *tx) FileDamaged(id, found string, e sluice.Entry) error {
+	return t.rewrite(e, "UPDATE file SET damage = $3"+
+		" WHERE id = $1 AND ledger = $2 AND deleted IS NULL AND (damage IS NULL OR damage <> $3)",
+		id, t.head.id, found)
+}
+
+// Scrubbed implements sluice.Store.
+func (s *Store) Scrubbed(ctx context.Context, p service.ScrubProgress, whole []service.WholeFile) error {
+	return s.chore(ctx, noLedger, func(t *tx) error {
+		for _, f := range whole {
+			if _, err := t.exec("UPDATE file SET crc32 = $2, damage = NULL WHERE id = $1", f.ID, int64(f.CRC32)); err != nil {
+				return err
+			}
+		}
+		if err := t.forget(); err != nil {
+			return err
+		}
+		_, err := t.exec("INSERT INTO scrub (one, running, began, completed, after_id, files, bytes, of_files, of_bytes)"+
+			" VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (one) DO UPDATE SET"+
+			" running = excluded.running, began = excluded.began, completed = excluded.completed, after_id = excluded.after_id, files = excluded.files, bytes = excluded.bytes,"+
+			" of_files = excluded.of_files, of_bytes = excluded.of_bytes",
+			truth(p.Running).integer(), micros(p.Began), micros(p.Completed), p.After, p.Files, p.Bytes, p.OfFiles, p.OfBytes)
+		return err
+	})
+}
