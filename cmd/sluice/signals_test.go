@@ -20,6 +20,7 @@ func TestHangupStopsInOrder(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			stderr := filepath.Join(t.TempDir(), "stderr")
+			notIgnored(t, sig)
 			p := startServerTo(t, stderr, filepath.Join(t.TempDir(), "data"))
 			body, ended := slowUpload(t, p)
 			p.cmd.Process.Signal(sig)
@@ -40,11 +41,20 @@ func TestHangupStopsInOrder(t *testing.T) {
 	}
 }
 
+// notIgnored has servers that t starts not ignore a signal, as they would when
+// the test itself is run by nohup.
+func notIgnored(t *testing.T, sig os.Signal) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, sig)
+	t.Cleanup(func() { signal.Stop(caught) })
+}
+
 // A second signal ends the server at once, with an upload under way.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(sig.String(), func(t *testing.T) {
 			stderr := filepath.Join(t.TempDir(), "stderr")
+			notIgnored(t, sig)
 			p := startServerTo(t, stderr, filepath.Join(t.TempDir(), "data"))
 			slowUpload(t, p)
 			p.cmd.Process.Signal(sig)
