@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"sluice/internal/blob/blobtest"
 	"sluice/internal/service"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 )
 
 func TestCached(t *testing.T) {
-	testBlobs(t, func(t *testing.T) service.Blobs { return Cached(openDisk(t, t.TempDir())) })
+	blobtest.Run(t, func(t *testing.T) service.Blobs { return Cached(openDisk(t, t.TempDir())) })
 }
 
 // What was opened is in memory, up to a size, and no more of it than there may be.
@@ -82,8 +83,8 @@ func TestCacheHolds(t *testing.T) {
 func TestCacheKeepsVerified(t *testing.T) {
 	ctx := context.Background()
 	c := Cached(openDisk(t, t.TempDir())).(*cached)
-	key, content := testKey(1), []byte("content")
-	put(t, c, key, content)
+	key, content := blobtest.Key(1), []byte("content")
+	blobtest.Put(t, c, key, content)
 	for _, want := range []struct {
 		digest sluice.Digest
 		kept   bool

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sluice/internal/blob/blobtest"
 	"sluice/internal/service"
 	"syscall"
 	"testing"
@@ -60,18 +61,18 @@ func TestFullDisk(t *testing.T) {
 	ownMounts(t)
 	d, dir := smallDisk(t, "size=1m")
 	for _, size := range []int{2 << 20, 20 << 20} {
-		stored, err := d.Put(t.Context(), testKey(1), bytes.NewReader(content(1, size)))
-		wantCode(t, "Put of more than fits", err, sluice.CodeStorageFull)
+		stored, err := d.Put(t.Context(), blobtest.Key(1), bytes.NewReader(blobtest.Content(1, size)))
+		blobtest.WantCode(t, "Put of more than fits", err, sluice.CodeStorageFull)
 		if !errors.Is(err, syscall.ENOSPC) || stored != (service.Stored{}) {
 			t.Errorf("Put of more than fits gives %v, %v", stored, err)
 		}
 		wantNames(t, filepath.Join(dir, tempFolder))
-		wantNothing(t, d, testKey(1))
-		if err := d.Remove(t.Context(), testKey(1)); err != nil {
+		blobtest.WantNothing(t, d, blobtest.Key(1))
+		if err := d.Remove(t.Context(), blobtest.Key(1)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wantCode(t, "Ready with less than 1 MiB free", d.Ready(t.Context()), sluice.CodeStorageFull)
+	blobtest.WantCode(t, "Ready with less than 1 MiB free", d.Ready(t.Context()), sluice.CodeStorageFull)
 }
 
 // TestNoFileLeft lets the disk run out of files at each step of a Put.
@@ -82,16 +83,16 @@ func TestNoFileLeft(t *testing.T) {
 		t.Logf("%d inodes", inodes)
 		d, dir := smallDisk(t, fmt.Sprintf("size=1m,nr_inodes=%d", inodes))
 		for i := range 4 {
-			p := content(i, 1000)
-			_, err := d.Put(t.Context(), testKey(i), bytes.NewReader(p))
+			p := blobtest.Content(i, 1000)
+			_, err := d.Put(t.Context(), blobtest.Key(i), bytes.NewReader(p))
 			if err == nil {
-				wantContent(t, d, testKey(i), p)
+				blobtest.WantContent(t, d, blobtest.Key(i), p)
 				continue
 			}
 			refused++
-			wantCode(t, "Put with no file left", err, sluice.CodeStorageFull)
-			_, err = d.Open(t.Context(), testKey(i))
-			wantCode(t, "Open after it", err, sluice.CodeNotFound)
+			blobtest.WantCode(t, "Put with no file left", err, sluice.CodeStorageFull)
+			_, err = d.Open(t.Context(), blobtest.Key(i))
+			blobtest.WantCode(t, "Open after it", err, sluice.CodeNotFound)
 		}
 		wantNames(t, filepath.Join(dir, tempFolder))
 	}
@@ -99,7 +100,7 @@ func TestNoFileLeft(t *testing.T) {
 		t.Error("the disk never ran out of files")
 	}
 	d, _ := smallDisk(t, "size=100m,nr_inodes=2")
-	wantCode(t, "Ready with no file left", d.Ready(t.Context()), sluice.CodeStorageFull)
+	blobtest.WantCode(t, "Ready with no file left", d.Ready(t.Context()), sluice.CodeStorageFull)
 }
 
 func TestReadyReadOnly(t *testing.T) {
@@ -111,8 +112,8 @@ func TestReadyReadOnly(t *testing.T) {
 	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, "Ready on a read-only disk", d.Ready(t.Context()), sluice.CodeUnavailable)
-	_, err := d.Put(t.Context(), testKey(1), bytes.NewReader(nil))
+	blobtest.WantCode(t, "Ready on a read-only disk", d.Ready(t.Context()), sluice.CodeUnavailable)
+	_, err := d.Put(t.Context(), blobtest.Key(1), bytes.NewReader(nil))
 	if !errors.Is(err, syscall.EROFS) {
 		t.Errorf("Put on a read-only disk gives %v", err)
 	}
@@ -126,7 +127,7 @@ func TestWalkWithoutRights(t *testing.T) {
 	}
 	dir := t.TempDir()
 	d := openDisk(t, dir)
-	put(t, d, testKey(12), nil)
+	blobtest.Put(t, d, blobtest.Key(12), nil)
 	err := errors.Join(
 		os.Chmod(dir, 0o755),
 		os.Chmod(filepath.Join(dir, "12"), 0o755),
@@ -144,7 +145,7 @@ func TestWalkWithoutRights(t *testing.T) {
 	if _, err := os.ReadDir(filepath.Join(dir, "lost+found")); err == nil {
 		t.Fatal("the rights are still there")
 	}
-	wantKeys(t, d, testKey(12))
+	blobtest.WantKeys(t, d, blobtest.Key(12))
 }
 
 // TestPowerLoss cuts a real file system off the way a power failure does, with
@@ -155,28 +156,28 @@ func TestPowerLoss(t *testing.T) {
 		dir, lose := journaled(t)
 		d := openDisk(t, dir)
 		for i := range 5 {
-			put(t, d, testKey(i), content(i, size+i))
+			blobtest.Put(t, d, blobtest.Key(i), blobtest.Content(i, size+i))
 		}
 		d.Close()
 		lose()
 		d = openDisk(t, dir)
 		for i := range 5 {
-			wantContent(t, d, testKey(i), content(i, size+i))
+			blobtest.WantContent(t, d, blobtest.Key(i), blobtest.Content(i, size+i))
 		}
 		d.Close()
 	})
 	t.Run("after Remove", func(t *testing.T) {
 		dir, lose := journaled(t)
 		d := openDisk(t, dir)
-		put(t, d, testKey(1), content(1, size))
-		if err := d.Remove(t.Context(), testKey(1)); err != nil {
+		blobtest.Put(t, d, blobtest.Key(1), blobtest.Content(1, size))
+		if err := d.Remove(t.Context(), blobtest.Key(1)); err != nil {
 			t.Fatal(err)
 		}
 		d.Close()
 		lose()
 		d = openDisk(t, dir)
-		_, err := d.Open(t.Context(), testKey(1))
-		wantCode(t, "Open", err, sluice.CodeNotFound)
+		_, err := d.Open(t.Context(), blobtest.Key(1))
+		blobtest.WantCode(t, "Open", err, sluice.CodeNotFound)
 		d.Close()
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"sluice/internal/blob/blobtest"
 	"sluice/internal/service"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestDisk(t *testing.T) {
-	testBlobs(t, func(t *testing.T) service.Blobs { return openDisk(t, t.TempDir()) })
+	blobtest.Run(t, func(t *testing.T) service.Blobs { return openDisk(t, t.TempDir()) })
 }
 
 func openDisk(t testing.TB, dir string) *Disk {
@@ -100,8 +101,8 @@ func TestModes(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0))
 	base := t.TempDir()
 	d := openDisk(t, filepath.Join(base, "made", "with", "parents"))
-	put(t, d, testKey(12), []byte("x"))
-	finish := startPut(t, d, testKey(13), []byte("x"))
+	blobtest.Put(t, d, blobtest.Key(12), []byte("x"))
+	finish := blobtest.StartPut(t, d, blobtest.Key(13), []byte("x"))
 	want := map[string]fs.FileMode{
 		"made":                       fs.ModeDir | 0o700,
 		"made/with":                  fs.ModeDir | 0o700,
@@ -162,31 +163,31 @@ func TestMakeDirSyncs(t *testing.T) {
 }
 
 func TestReopen(t *testing.T) {
-	dir, p := t.TempDir(), content(1, 1000)
-	put(t, openDisk(t, dir), testKey(1), p)
-	wantContent(t, openDisk(t, dir), testKey(1), p)
+	dir, p := t.TempDir(), blobtest.Content(1, 1000)
+	blobtest.Put(t, openDisk(t, dir), blobtest.Key(1), p)
+	blobtest.WantContent(t, openDisk(t, dir), blobtest.Key(1), p)
 }
 
 func TestOpenGivesFile(t *testing.T) {
 	d := openDisk(t, t.TempDir())
-	put(t, d, testKey(1), nil)
-	if _, ok := open(t, d, testKey(1)).(*os.File); !ok {
+	blobtest.Put(t, d, blobtest.Key(1), nil)
+	if _, ok := blobtest.Open(t, d, blobtest.Key(1)).(*os.File); !ok {
 		t.Error("Open gives no *os.File: the system cannot send it by itself")
 	}
 }
 
 func TestSeekAfterRemove(t *testing.T) {
-	d, p := openDisk(t, t.TempDir()), content(1, 1000)
-	put(t, d, testKey(1), p)
-	r := open(t, d, testKey(1))
-	if err := d.Remove(t.Context(), testKey(1)); err != nil {
+	d, p := openDisk(t, t.TempDir()), blobtest.Content(1, 1000)
+	blobtest.Put(t, d, blobtest.Key(1), p)
+	r := blobtest.Open(t, d, blobtest.Key(1))
+	if err := d.Remove(t.Context(), blobtest.Key(1)); err != nil {
 		t.Fatal(err)
 	}
 	for _, at := range []int64{900, 0} {
 		if _, err := r.Seek(at, io.SeekStart); err != nil {
 			t.Fatal(err)
 		}
-		wantRest(t, r, p[at:])
+		blobtest.WantRest(t, r, p[at:])
 	}
 }
 
@@ -216,11 +217,11 @@ func TestSyncs(t *testing.T) {
 		log = nil
 	}
 
-	key = testKey(112)
-	put(t, d, key, []byte("x"))
+	key = blobtest.Key(112)
+	blobtest.Put(t, d, key, []byte("x"))
 	check("the first Put to a folder", "bytes", ".", "12 of what is visible")
-	key = testKey(212)
-	put(t, d, key, []byte("x"))
+	key = blobtest.Key(212)
+	blobtest.Put(t, d, key, []byte("x"))
 	check("the second Put to a folder", "bytes", "12 of what is visible")
 	if err := d.Remove(t.Context(), key); err != nil {
 		t.Fatal(err)
@@ -229,8 +230,8 @@ func TestSyncs(t *testing.T) {
 
 	again := openDisk(t, dir)
 	again.sync = d.sync
-	key = testKey(312)
-	put(t, again, key, []byte("x"))
+	key = blobtest.Key(312)
+	blobtest.Put(t, again, key, []byte("x"))
 	check("the first Put to a folder another process made", "bytes", ".", "12 of what is visible")
 }
 
@@ -249,7 +250,7 @@ func TestSyncFails(t *testing.T) {
 					}
 					return f.Sync()
 				}
-				stored, err := d.Put(t.Context(), testKey(1), bytes.NewReader(content(1, 1000)))
+				stored, err := d.Put(t.Context(), blobtest.Key(1), bytes.NewReader(blobtest.Content(1, 1000)))
 				if !errors.Is(err, want) || stored != (service.Stored{}) {
 					t.Errorf("Put gives %v, %v", stored, err)
 				}
@@ -258,7 +259,7 @@ func TestSyncFails(t *testing.T) {
 				}
 				wantNames(t, filepath.Join(dir, tempFolder))
 				n = 0
-				wantNothing(t, d, testKey(1))
+				blobtest.WantNothing(t, d, blobtest.Key(1))
 				if syncs == 2 && n != 3 {
 					t.Errorf("the next Put syncs %d times: it takes the folder's name for durable", n)
 				}
@@ -268,16 +269,16 @@ func TestSyncFails(t *testing.T) {
 
 	t.Run("remove", func(t *testing.T) {
 		d := openDisk(t, t.TempDir())
-		put(t, d, testKey(1), nil)
+		blobtest.Put(t, d, blobtest.Key(1), nil)
 		d.sync = func(*os.File) error { return broken }
-		if err := d.Remove(t.Context(), testKey(1)); !errors.Is(err, broken) {
+		if err := d.Remove(t.Context(), blobtest.Key(1)); !errors.Is(err, broken) {
 			t.Errorf("Remove gives %v", err)
 		}
 	})
 }
 
 func TestSymlinks(t *testing.T) {
-	key := testKey(12)
+	key := blobtest.Key(12)
 	plant := func(t *testing.T, outside, link string) (dir string) {
 		t.Helper()
 		dir = t.TempDir()
@@ -303,9 +304,9 @@ func TestSymlinks(t *testing.T) {
 		d := openDisk(t, dir)
 		_, err := d.Open(t.Context(), key)
 		failsInside(t, "Open", err)
-		wantKeys(t, d)
+		blobtest.WantKeys(t, d)
 		_, err = d.Put(t.Context(), key, strings.NewReader("x"))
-		wantCode(t, "Put", err, sluice.CodeConflict)
+		blobtest.WantCode(t, "Put", err, sluice.CodeConflict)
 		if err := d.Remove(t.Context(), key); err != nil {
 			t.Error(err)
 		}
@@ -322,9 +323,9 @@ func TestSymlinks(t *testing.T) {
 		_, err := d.Open(t.Context(), key)
 		failsInside(t, "Open", err)
 		failsInside(t, "Remove", d.Remove(t.Context(), key))
-		_, err = d.Put(t.Context(), testKey(112), strings.NewReader("x"))
+		_, err = d.Put(t.Context(), blobtest.Key(112), strings.NewReader("x"))
 		failsInside(t, "Put", err)
-		wantKeys(t, d)
+		blobtest.WantKeys(t, d)
 		wantNames(t, outside, key)
 		wantNames(t, filepath.Join(dir, tempFolder))
 	})
@@ -337,7 +338,7 @@ func TestSymlinks(t *testing.T) {
 		failsInside(t, "Put", err)
 		_, err = d.Sweep(t.Context(), time.Now().Add(time.Hour))
 		failsInside(t, "Sweep", err)
-		wantCode(t, "Ready through a link", d.Ready(t.Context()), sluice.CodeUnavailable)
+		blobtest.WantCode(t, "Ready through a link", d.Ready(t.Context()), sluice.CodeUnavailable)
 		wantNames(t, outside, "file")
 	})
 }
@@ -345,25 +346,25 @@ func TestSymlinks(t *testing.T) {
 func TestWalkPassesOver(t *testing.T) {
 	dir := t.TempDir()
 	d := openDisk(t, dir)
-	put(t, d, testKey(12), nil)
-	for _, folder := range []string{"lost+found", "13", "12/" + testKey(112)} {
+	blobtest.Put(t, d, blobtest.Key(12), nil)
+	for _, folder := range []string{"lost+found", "13", "12/" + blobtest.Key(112)} {
 		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, file := range []string{
-		testKey(13), "tmp/" + testKey(13), "lost+found/" + testKey(13), "12/" + testKey(13),
-		"12/notes.txt", "13/." + testKey(13), "ab",
+		blobtest.Key(13), "tmp/" + blobtest.Key(13), "lost+found/" + blobtest.Key(13), "12/" + blobtest.Key(13),
+		"12/notes.txt", "13/." + blobtest.Key(13), "ab",
 	} {
 		writeFile(t, filepath.Join(dir, file), "")
 	}
-	wantKeys(t, d, testKey(12))
+	blobtest.WantKeys(t, d, blobtest.Key(12))
 }
 
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	d := openDisk(t, dir)
-	put(t, d, testKey(1), nil)
+	blobtest.Put(t, d, blobtest.Key(1), nil)
 	now := time.Now()
 	for name, age := range map[string]time.Duration{"old": 2 * time.Hour, "older": 48 * time.Hour, "young": time.Minute} {
 		file := filepath.Join(dir, tempFolder, name)
@@ -376,7 +377,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("Sweep gives %d, %v, want 2", n, err)
 	}
 	wantNames(t, filepath.Join(dir, tempFolder), "young")
-	wantKeys(t, d, testKey(1))
+	blobtest.WantKeys(t, d, blobtest.Key(1))
 }
 
 // TestSweepsTogether sees that Sweeps, and Puts that end, may take each other's
@@ -409,14 +410,14 @@ func TestSweepsTogether(t *testing.T) {
 // TestSweepOfLivePut sees that a Put whose file was swept says so.
 func TestSweepOfLivePut(t *testing.T) {
 	d := openDisk(t, t.TempDir())
-	finish := startPut(t, d, testKey(1), content(1, 700_000))
+	finish := blobtest.StartPut(t, d, blobtest.Key(1), blobtest.Content(1, 700_000))
 	if n, err := d.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
 		t.Errorf("Sweep gives %d, %v", n, err)
 	}
 	if err := finish(); err == nil {
 		t.Error("Put succeeds without its file")
 	}
-	wantNothing(t, d, testKey(1))
+	blobtest.WantNothing(t, d, blobtest.Key(1))
 }
 
 // TestNothingLeft sees that Puts, whatever their end, leave no temporary file.
@@ -424,9 +425,9 @@ func TestNothingLeft(t *testing.T) {
 	dir := t.TempDir()
 	d := openDisk(t, dir)
 	for _, run := range []func(*testing.T, service.Blobs){
-		testTaken, testSameKey, testBrokenReader, testPanic, testCancelled, testReady,
+		blobtest.Taken, blobtest.SameKey, blobtest.BrokenReader, blobtest.Panic, blobtest.Cancelled, blobtest.Ready,
 	} {
-		for _, key := range walk(t, d) {
+		for _, key := range blobtest.Walk(t, d) {
 			if err := d.Remove(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
@@ -443,10 +444,10 @@ func TestFlatMemory(t *testing.T) {
 	}
 	const size, limit = 1 << 30, 4 << 20
 	d := openDisk(t, t.TempDir())
-	p := content(1, 1<<20)
+	p := blobtest.Content(1, 1<<20)
 	left := size / len(p)
 	r := bytes.NewReader(p)
-	repeat := readerFunc(func(q []byte) (int, error) {
+	repeat := blobtest.ReaderFunc(func(q []byte) (int, error) {
 		if r.Len() == 0 {
 			if left--; left == 0 {
 				return 0, io.EOF
@@ -457,7 +458,7 @@ func TestFlatMemory(t *testing.T) {
 	})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	stored, err := d.Put(t.Context(), testKey(1), repeat)
+	stored, err := d.Put(t.Context(), blobtest.Key(1), repeat)
 	runtime.ReadMemStats(&after)
 	if err != nil || stored.Size != size {
 		t.Fatalf("Put: %d bytes, %v", stored.Size, err)
@@ -477,11 +478,11 @@ func child(dir string) error {
 	}
 	number := os.Getenv(childFirst)
 	if number == "" {
-		stuck := readerFunc(func([]byte) (int, error) {
+		stuck := blobtest.ReaderFunc(func([]byte) (int, error) {
 			fmt.Println("stuck")
 			return os.Stdin.Read(make([]byte, 1))
 		})
-		_, err := d.Put(context.Background(), testKey(1), io.MultiReader(bytes.NewReader(content(1, 1<<20)), stuck))
+		_, err := d.Put(context.Background(), blobtest.Key(1), io.MultiReader(bytes.NewReader(blobtest.Content(1, 1<<20)), stuck))
 		return err
 	}
 	first, err := strconv.Atoi(number)
@@ -489,14 +490,14 @@ func child(dir string) error {
 		return err
 	}
 	for i := first; ; i++ {
-		if _, err := d.Put(context.Background(), testKey(i), bytes.NewReader(childContent(i))); err != nil {
+		if _, err := d.Put(context.Background(), blobtest.Key(i), bytes.NewReader(childContent(i))); err != nil {
 			return err
 		}
 		fmt.Println(i)
 	}
 }
 
-func childContent(n int) []byte { return content(n, n*77_773%900_000) }
+func childContent(n int) []byte { return blobtest.Content(n, n*77_773%900_000) }
 
 // startChild starts a child over dir and gives the lines it prints and what
 // sends it SIGKILL.
@@ -533,9 +534,9 @@ func TestKilledInPut(t *testing.T) {
 	}
 
 	d := openDisk(t, dir)
-	_, err := d.Open(t.Context(), testKey(1))
-	wantCode(t, "Open of what was being put", err, sluice.CodeNotFound)
-	wantKeys(t, d)
+	_, err := d.Open(t.Context(), blobtest.Key(1))
+	blobtest.WantCode(t, "Open of what was being put", err, sluice.CodeNotFound)
+	blobtest.WantKeys(t, d)
 	left := names(t, filepath.Join(dir, tempFolder))
 	if len(left) != 1 {
 		t.Fatalf("the child left %q, want one file", left)
@@ -550,7 +551,7 @@ func TestKilledInPut(t *testing.T) {
 		t.Errorf("Sweep gives %d, %v", n, err)
 	}
 	wantNames(t, filepath.Join(dir, tempFolder))
-	wantNothing(t, d, testKey(1))
+	blobtest.WantNothing(t, d, blobtest.Key(1))
 }
 
 // TestKilledAnywhere kills a child in the middle of a row of Puts. What Put
@@ -569,14 +570,14 @@ func TestKilledAnywhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantContent(t, d, testKey(number), childContent(number))
+			blobtest.WantContent(t, d, blobtest.Key(number), childContent(number))
 			acknowledged++
 		}
 	}
 	if acknowledged < 50 {
 		t.Errorf("the children finished %d Puts: too few to tell", acknowledged)
 	}
-	keys := walk(t, d)
+	keys := blobtest.Walk(t, d)
 	if len(keys) < acknowledged {
 		t.Errorf("%d blobs of %d are there", len(keys), acknowledged)
 	}
@@ -585,7 +586,7 @@ func TestKilledAnywhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantContent(t, d, key, childContent(number))
+		blobtest.WantContent(t, d, key, childContent(number))
 	}
 	if _, err := d.Sweep(t.Context(), time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
@@ -596,10 +597,10 @@ func TestKilledAnywhere(t *testing.T) {
 // FuzzKey checks wellFormed against the pattern it is documented with, and
 // that no key leads out of the folder.
 func FuzzKey(f *testing.F) {
-	for _, key := range hostileKeys {
+	for _, key := range blobtest.HostileKeys {
 		f.Add(key)
 	}
-	f.Add(testKey(1))
+	f.Add(blobtest.Key(1))
 	f.Add("z_" + strings.Repeat("z", 26))
 	pattern := regexp.MustCompile(`^[a-z]{1,32}_[0-9a-z]{26}$`)
 
@@ -609,15 +610,15 @@ func FuzzKey(f *testing.F) {
 		want := pattern.MatchString(key)
 		_, err := d.Put(t.Context(), key, strings.NewReader("x"))
 		if !want {
-			wantCode(t, "Put", err, sluice.CodeValidation)
+			blobtest.WantCode(t, "Put", err, sluice.CodeValidation)
 			_, err = d.Open(t.Context(), key)
-			wantCode(t, "Open", err, sluice.CodeValidation)
-			wantCode(t, "Remove", d.Remove(t.Context(), key), sluice.CodeValidation)
-			wantKeys(t, d)
+			blobtest.WantCode(t, "Open", err, sluice.CodeValidation)
+			blobtest.WantCode(t, "Remove", d.Remove(t.Context(), key), sluice.CodeValidation)
+			blobtest.WantKeys(t, d)
 		} else {
-			wantCode(t, "Put", err, "")
-			wantKeys(t, d, key)
-			wantCode(t, "Remove", d.Remove(t.Context(), key), "")
+			blobtest.WantCode(t, "Put", err, "")
+			blobtest.WantKeys(t, d, key)
+			blobtest.WantCode(t, "Remove", d.Remove(t.Context(), key), "")
 		}
 		wantNames(t, base, "deep")
 		wantNames(t, filepath.Join(base, "deep"), "down")
@@ -628,15 +629,15 @@ func BenchmarkPut(b *testing.B) {
 	for _, size := range []int{1 << 20, 64 << 20} {
 		b.Run(fmt.Sprintf("%dMiB", size>>20), func(b *testing.B) {
 			d := openDisk(b, b.TempDir())
-			p := content(1, size)
+			p := blobtest.Content(1, size)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := d.Put(b.Context(), testKey(1), bytes.NewReader(p)); err != nil {
+				if _, err := d.Put(b.Context(), blobtest.Key(1), bytes.NewReader(p)); err != nil {
 					b.Fatal(err)
 				}
 				b.StopTimer()
-				if err := d.Remove(b.Context(), testKey(1)); err != nil {
+				if err := d.Remove(b.Context(), blobtest.Key(1)); err != nil {
 					b.Fatal(err)
 				}
 				b.StartTimer()

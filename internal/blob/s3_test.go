@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/metrics"
+	"sluice/internal/blob/blobtest"
 	"sluice/internal/service"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ import (
 
 func TestS3(t *testing.T) {
 	g := sharedGateway(t)
-	testBlobs(t, func(t *testing.T) service.Blobs { return openSharedS3(t, g) })
+	blobtest.Run(t, func(t *testing.T) service.Blobs { return openSharedS3(t, g) })
 }
 
 func openSharedS3(t *testing.T, g *gateway, tune ...func(*s3.Options)) *S3 {
@@ -80,9 +81,9 @@ func TestS3Parts(t *testing.T) {
 	for size, want := range map[int]int{
 		smallSize: 0, partSize - 1: 0, partSize: 1, partSize + 1: 2, 2 * partSize: 2, 2*partSize + 1: 3, 3*partSize + 5: 4,
 	} {
-		key, p := testKey(size), content(size, size)
-		put(t, s, key, p)
-		wantContent(t, s, key, p)
+		key, p := blobtest.Key(size), blobtest.Content(size, size)
+		blobtest.Put(t, s, key, p)
+		blobtest.WantContent(t, s, key, p)
 		if got := parts(t, s, key); got != want {
 			t.Errorf("%d bytes came in %d parts, want %d", size, got, want)
 		}
@@ -97,10 +98,10 @@ func TestS3HugeParts(t *testing.T) {
 	}
 	s := openSharedS3(t, sharedGateway(t))
 	s.partSize, s.hugeSize, s.hugeAfter = 5<<20, 8<<20, 2
-	p := content(1, 2*5<<20+2*8<<20+1)
-	put(t, s, testKey(1), p)
-	wantContent(t, s, testKey(1), p)
-	if got := parts(t, s, testKey(1)); got != 5 {
+	p := blobtest.Content(1, 2*5<<20+2*8<<20+1)
+	blobtest.Put(t, s, blobtest.Key(1), p)
+	blobtest.WantContent(t, s, blobtest.Key(1), p)
+	if got := parts(t, s, blobtest.Key(1)); got != 5 {
 		t.Errorf("came in %d parts, want 5", got)
 	}
 	wantIdle(t, s)
@@ -116,11 +117,11 @@ func TestS3Memory(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range puts {
 		all.Go(func() {
-			source := io.LimitReader(readerFunc(func(p []byte) (int, error) {
+			source := io.LimitReader(blobtest.ReaderFunc(func(p []byte) (int, error) {
 				raise(&most, int64(len(s.parts)))
 				return len(p), nil
 			}), size)
-			stored, err := s.Put(t.Context(), testKey(i), source)
+			stored, err := s.Put(t.Context(), blobtest.Key(i), source)
 			if err != nil || stored.Size != size {
 				t.Errorf("Put: %d bytes, %v", stored.Size, err)
 			}
@@ -154,10 +155,10 @@ func TestS3WaitEnds(t *testing.T) {
 	for range partBuffers {
 		s.parts <- struct{}{}
 	}
-	put(t, s, testKey(1), content(1, smallSize-1))
+	blobtest.Put(t, s, blobtest.Key(1), blobtest.Content(1, smallSize-1))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := s.Put(ctx, testKey(2), bytes.NewReader(content(1, smallSize+1))); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Put(ctx, blobtest.Key(2), bytes.NewReader(blobtest.Content(1, smallSize+1))); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("without a free buffer: %v", err)
 	}
 }
@@ -166,28 +167,28 @@ func TestS3BrokenReader(t *testing.T) {
 	s := openSharedS3(t, sharedGateway(t))
 	broken := errors.New("the line is dead")
 	for _, after := range []int{0, partSize / 2, partSize, partSize + 1, 3*partSize + partSize/2} {
-		_, err := s.Put(t.Context(), testKey(1), io.MultiReader(bytes.NewReader(content(1, after)), iotest.ErrReader(broken)))
+		_, err := s.Put(t.Context(), blobtest.Key(1), io.MultiReader(bytes.NewReader(blobtest.Content(1, after)), iotest.ErrReader(broken)))
 		if err != broken {
 			t.Errorf("after %d bytes: %v", after, err)
 		}
-		wantKeys(t, s)
+		blobtest.WantKeys(t, s)
 		wantIdle(t, s)
 	}
 	func() {
 		defer func() { _ = recover() }()
-		failing := readerFunc(func([]byte) (int, error) { panic("reader") })
-		s.Put(t.Context(), testKey(1), io.MultiReader(bytes.NewReader(content(1, partSize+1)), failing))
+		failing := blobtest.ReaderFunc(func([]byte) (int, error) { panic("reader") })
+		s.Put(t.Context(), blobtest.Key(1), io.MultiReader(bytes.NewReader(blobtest.Content(1, partSize+1)), failing))
 	}()
-	wantKeys(t, s)
+	blobtest.WantKeys(t, s)
 	wantIdle(t, s)
 
 	ctx, cancel := context.WithCancel(t.Context())
-	ending := readerFunc(func([]byte) (int, error) { cancel(); return 0, nil })
-	_, err := s.Put(ctx, testKey(1), io.MultiReader(bytes.NewReader(content(1, 2*partSize+1)), ending))
+	ending := blobtest.ReaderFunc(func([]byte) (int, error) { cancel(); return 0, nil })
+	_, err := s.Put(ctx, blobtest.Key(1), io.MultiReader(bytes.NewReader(blobtest.Content(1, 2*partSize+1)), ending))
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	wantNothing(t, s, testKey(1))
+	blobtest.WantNothing(t, s, blobtest.Key(1))
 	wantIdle(t, s)
 }
 
@@ -211,12 +212,12 @@ func TestS3PartsEnd(t *testing.T) {
 		return send(r)
 	}))
 	broken := errors.New("the line is dead")
-	breaking := readerFunc(func([]byte) (int, error) { close(read); return 0, broken })
-	_, err := s.Put(t.Context(), testKey(1), io.MultiReader(bytes.NewReader(content(1, 2*partSize+1)), breaking))
+	breaking := blobtest.ReaderFunc(func([]byte) (int, error) { close(read); return 0, broken })
+	_, err := s.Put(t.Context(), blobtest.Key(1), io.MultiReader(bytes.NewReader(blobtest.Content(1, 2*partSize+1)), breaking))
 	if err != broken {
 		t.Error(err)
 	}
-	wantNothing(t, s, testKey(1))
+	blobtest.WantNothing(t, s, blobtest.Key(1))
 	wantIdle(t, s)
 }
 
@@ -230,20 +231,22 @@ func TestS3SameKey(t *testing.T) {
 		if i%2 == 0 {
 			size = 1000 + i
 		}
-		all.Go(func() { _, outcomes[i] = s.Put(t.Context(), testKey(1), bytes.NewReader(content(i, size))) })
+		all.Go(func() {
+			_, outcomes[i] = s.Put(t.Context(), blobtest.Key(1), bytes.NewReader(blobtest.Content(i, size)))
+		})
 	}
 	all.Wait()
-	winner := wantOneWinner(t, outcomes)
+	winner := blobtest.WantOneWinner(t, outcomes)
 	size := partSize + winner + 1
 	if winner%2 == 0 {
 		size = 1000 + winner
 	}
-	wantContent(t, s, testKey(1), content(winner, size))
-	wantKeys(t, s, testKey(1))
+	blobtest.WantContent(t, s, blobtest.Key(1), blobtest.Content(winner, size))
+	blobtest.WantKeys(t, s, blobtest.Key(1))
 	wantIdle(t, s)
 
-	_, err := s.Put(t.Context(), testKey(1), bytes.NewReader(content(1, 2*partSize)))
-	wantCode(t, "Put of a taken key in parts", err, sluice.CodeConflict)
+	_, err := s.Put(t.Context(), blobtest.Key(1), bytes.NewReader(blobtest.Content(1, 2*partSize)))
+	blobtest.WantCode(t, "Put of a taken key in parts", err, sluice.CodeConflict)
 	wantIdle(t, s)
 }
 
@@ -271,18 +274,18 @@ func TestS3AnswerLost(t *testing.T) {
 						}
 						return nil, errors.New("connection reset by peer")
 					}))
-					p := content(1, size)
-					stored, err := s.Put(t.Context(), testKey(1), bytes.NewReader(p))
+					p := blobtest.Content(1, size)
+					stored, err := s.Put(t.Context(), blobtest.Key(1), bytes.NewReader(p))
 					if lost.Load() < int64(times) {
 						t.Fatalf("%d answers were lost", lost.Load())
 					}
 					if !applied && times == attempts {
-						wantCode(t, "Put that never arrived", err, sluice.CodeUnavailable)
-						wantNothing(t, s, testKey(1))
-					} else if err != nil || stored != storedOf(p) {
+						blobtest.WantCode(t, "Put that never arrived", err, sluice.CodeUnavailable)
+						blobtest.WantNothing(t, s, blobtest.Key(1))
+					} else if err != nil || stored != blobtest.StoredOf(p) {
 						t.Errorf("Put whose answer was lost: %d bytes, %v", stored.Size, err)
 					} else {
-						wantContent(t, s, testKey(1), p)
+						blobtest.WantContent(t, s, blobtest.Key(1), p)
 					}
 					wantIdle(t, s)
 				})
@@ -315,16 +318,16 @@ func TestS3PartFails(t *testing.T) {
 		return send(r)
 	}))
 	read := 0
-	r := io.TeeReader(bytes.NewReader(content(1, 12*partSize)), writerFunc(func(p []byte) (int, error) {
+	r := io.TeeReader(bytes.NewReader(blobtest.Content(1, 12*partSize)), blobtest.WriterFunc(func(p []byte) (int, error) {
 		read += len(p)
 		return len(p), nil
 	}))
-	_, err := s.Put(t.Context(), testKey(1), iotest.HalfReader(r))
-	wantCode(t, "Put of which a part fails", err, sluice.CodeUnavailable)
+	_, err := s.Put(t.Context(), blobtest.Key(1), iotest.HalfReader(r))
+	blobtest.WantCode(t, "Put of which a part fails", err, sluice.CodeUnavailable)
 	if read > 8*partSize {
 		t.Errorf("read %d bytes after a part had failed", read)
 	}
-	wantNothing(t, s, testKey(1))
+	blobtest.WantNothing(t, s, blobtest.Key(1))
 	wantIdle(t, s)
 }
 
@@ -341,7 +344,7 @@ func TestS3LateRead(t *testing.T) {
 		return &http.Response{StatusCode: 403, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r, Body: io.NopCloser(text)}, nil
 	}))
 	for _, size := range []int{1000, partSize} {
-		if _, err := s.Put(t.Context(), testKey(1), bytes.NewReader(content(1, size))); err == nil {
+		if _, err := s.Put(t.Context(), blobtest.Key(1), bytes.NewReader(blobtest.Content(1, size))); err == nil {
 			t.Error("Put was taken")
 		}
 	}
@@ -386,18 +389,18 @@ func TestS3Wire(t *testing.T) {
 		}
 		return send(r)
 	}))
-	put(t, s, testKey(1), content(1, 1000))
-	put(t, s, testKey(2), content(1, partSize+1))
+	blobtest.Put(t, s, blobtest.Key(1), blobtest.Content(1, 1000))
+	blobtest.Put(t, s, blobtest.Key(2), blobtest.Content(1, partSize+1))
 	if checked.Load() != 3 {
 		t.Errorf("%d bodies were sent, want 3", checked.Load())
 	}
 	damaged.Store(1)
 	for _, size := range []int{1000, partSize + 1} {
-		if _, err := s.Put(t.Context(), testKey(3), bytes.NewReader(content(1, size))); err == nil {
+		if _, err := s.Put(t.Context(), blobtest.Key(3), bytes.NewReader(blobtest.Content(1, size))); err == nil {
 			t.Errorf("a damaged body of %d bytes was taken", size)
 		}
-		_, err := s.Open(t.Context(), testKey(3))
-		wantCode(t, "Open after it", err, sluice.CodeNotFound)
+		_, err := s.Open(t.Context(), blobtest.Key(3))
+		blobtest.WantCode(t, "Open after it", err, sluice.CodeNotFound)
 		wantIdle(t, s)
 	}
 }
@@ -407,19 +410,19 @@ func TestS3Gone(t *testing.T) {
 	g := ownGateway(t)
 	s := openSharedS3(t, g)
 	s.stall = 5 * time.Second
-	p := content(1, 9<<20)
-	put(t, s, testKey(1), p)
-	r := open(t, s, testKey(1))
+	p := blobtest.Content(1, 9<<20)
+	blobtest.Put(t, s, blobtest.Key(1), p)
+	r := blobtest.Open(t, s, blobtest.Key(1))
 	if _, err := io.ReadFull(r, make([]byte, 1000)); err != nil {
 		t.Fatal(err)
 	}
-	finish := startPut(t, s, testKey(2), content(2, 2*partSize))
-	finishSmall := startPut(t, s, testKey(3), content(2, 1000))
+	finish := blobtest.StartPut(t, s, blobtest.Key(2), blobtest.Content(2, 2*partSize))
+	finishSmall := blobtest.StartPut(t, s, blobtest.Key(3), blobtest.Content(2, 1000))
 	g.stop()
 
 	unavailable := func(doing string, err error) {
 		t.Helper()
-		wantCode(t, doing, err, sluice.CodeUnavailable)
+		blobtest.WantCode(t, doing, err, sluice.CodeUnavailable)
 		wantNoSecret(t, err)
 		var e *sluice.Error
 		if errors.As(err, &e) && e.RetryAfter == 0 {
@@ -430,10 +433,10 @@ func TestS3Gone(t *testing.T) {
 	unavailable("Read", err)
 	unavailable("Put in parts", finish())
 	unavailable("Put", finishSmall())
-	_, err = s.Open(t.Context(), testKey(1))
+	_, err = s.Open(t.Context(), blobtest.Key(1))
 	unavailable("Open", err)
 	unavailable("Ready", s.Ready(t.Context()))
-	unavailable("Remove", s.Remove(t.Context(), testKey(1)))
+	unavailable("Remove", s.Remove(t.Context(), blobtest.Key(1)))
 	unavailable("Walk", s.Walk(t.Context(), func(string, time.Time) error { return nil }))
 	_, err = s.Sweep(t.Context(), time.Now())
 	unavailable("Sweep", err)
@@ -442,10 +445,10 @@ func TestS3Gone(t *testing.T) {
 	if err := s.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
-	wantKeys(t, s, testKey(1))
-	wantRest(t, r, p[1000+n:]) // the reader that failed goes on
-	put(t, s, testKey(2), p)
-	wantContent(t, s, testKey(2), p)
+	blobtest.WantKeys(t, s, blobtest.Key(1))
+	blobtest.WantRest(t, r, p[1000+n:]) // the reader that failed goes on
+	blobtest.Put(t, s, blobtest.Key(2), p)
+	blobtest.WantContent(t, s, blobtest.Key(2), p)
 	if n, err := s.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
 		t.Errorf("Sweep of the upload that was left: %d, %v", n, err)
 	}
@@ -456,8 +459,8 @@ func TestS3Gone(t *testing.T) {
 func TestS3Cut(t *testing.T) {
 	g := sharedGateway(t)
 	o := g.options(t)
-	p := content(1, 20<<20)
-	put(t, mustOpenS3(t, o), testKey(1), p)
+	p := blobtest.Content(1, 20<<20)
+	blobtest.Put(t, mustOpenS3(t, o), blobtest.Key(1), p)
 
 	var connections atomic.Int64
 	relay := newRelay(t, g.addr, func(n int) (int64, bool) {
@@ -466,24 +469,24 @@ func TestS3Cut(t *testing.T) {
 	})
 	o.Endpoint = "http://" + relay.Addr().String()
 	s := mustOpenS3(t, o)
-	wantContent(t, s, testKey(1), p)
+	blobtest.WantContent(t, s, blobtest.Key(1), p)
 	if connections.Load() < 4 {
 		t.Errorf("the read took %d connections", connections.Load())
 	}
 	connections.Store(0)
-	r := open(t, s, testKey(1))
+	r := blobtest.Open(t, s, blobtest.Key(1))
 	if _, err := r.Seek(-3_000_000, io.SeekEnd); err != nil {
 		t.Fatal(err)
 	}
-	wantRest(t, r, p[len(p)-3_000_000:])
+	blobtest.WantRest(t, r, p[len(p)-3_000_000:])
 }
 
 // TestS3Stall has the first connections hang after some bytes.
 func TestS3Stall(t *testing.T) {
 	g := sharedGateway(t)
 	o := g.options(t)
-	p := content(1, 20<<20)
-	put(t, mustOpenS3(t, o), testKey(1), p)
+	p := blobtest.Content(1, 20<<20)
+	blobtest.Put(t, mustOpenS3(t, o), blobtest.Key(1), p)
 
 	relay := newRelay(t, g.addr, func(n int) (int64, bool) {
 		if n < 3 {
@@ -494,15 +497,15 @@ func TestS3Stall(t *testing.T) {
 	o.Endpoint = "http://" + relay.Addr().String()
 	s := mustOpenS3(t, o)
 	s.stall = 300 * time.Millisecond
-	wantContent(t, s, testKey(1), p)
+	blobtest.WantContent(t, s, blobtest.Key(1), p)
 }
 
 // TestS3Truncated takes a connection that always ends early for what it is.
 func TestS3Truncated(t *testing.T) {
 	g := sharedGateway(t)
 	o := g.options(t)
-	p := content(1, 1<<20)
-	put(t, mustOpenS3(t, o), testKey(1), p)
+	p := blobtest.Content(1, 1<<20)
+	blobtest.Put(t, mustOpenS3(t, o), blobtest.Key(1), p)
 
 	var dead atomic.Bool
 	s := mustOpenS3(t, o, through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
@@ -516,15 +519,15 @@ func TestS3Truncated(t *testing.T) {
 		}
 		return res, err
 	}))
-	r := open(t, s, testKey(1))
+	r := blobtest.Open(t, s, blobtest.Key(1))
 	dead.Store(true)
 	if _, err := r.Seek(10, io.SeekStart); err != nil {
 		t.Fatal(err)
 	}
 	_, err := io.ReadAll(r)
-	wantCode(t, "Read of a body that never comes", err, sluice.CodeUnavailable)
+	blobtest.WantCode(t, "Read of a body that never comes", err, sluice.CodeUnavailable)
 	dead.Store(false)
-	wantRest(t, r, p[10:])
+	blobtest.WantRest(t, r, p[10:])
 }
 
 // TestS3Requests counts what reading costs.
@@ -538,24 +541,24 @@ func TestS3Requests(t *testing.T) {
 		}
 		return send(r)
 	}))
-	p := content(1, 1<<20)
-	put(t, s, testKey(1), p)
+	p := blobtest.Content(1, 1<<20)
+	blobtest.Put(t, s, blobtest.Key(1), p)
 	others.Store(0)
-	r := open(t, s, testKey(1))
+	r := blobtest.Open(t, s, blobtest.Key(1))
 	if size, err := r.Seek(0, io.SeekEnd); size != 1<<20 || err != nil {
 		t.Errorf("Seek to the end: %d, %v", size, err)
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		t.Fatal(err)
 	}
-	wantRest(t, r, p)
+	blobtest.WantRest(t, r, p)
 	if gets.Load() != 1 || others.Load() != 0 {
 		t.Errorf("a read from start to end took %d GETs and %d other requests", gets.Load(), others.Load())
 	}
 	if _, err := r.Seek(500, io.SeekStart); err != nil {
 		t.Fatal(err)
 	}
-	wantRest(t, r, p[500:])
+	blobtest.WantRest(t, r, p[500:])
 	if gets.Load() != 2 || others.Load() != 0 {
 		t.Errorf("after a Seek: %d GETs and %d other requests", gets.Load(), others.Load())
 	}
@@ -564,19 +567,19 @@ func TestS3Requests(t *testing.T) {
 // TestS3Replaced never mixes two objects, and says what a Remove leaves.
 func TestS3Replaced(t *testing.T) {
 	s := openSharedS3(t, sharedGateway(t))
-	p := content(1, 1<<20)
-	put(t, s, testKey(1), p)
-	r := open(t, s, testKey(1))
-	if err := s.Remove(t.Context(), testKey(1)); err != nil {
+	p := blobtest.Content(1, 1<<20)
+	blobtest.Put(t, s, blobtest.Key(1), p)
+	r := blobtest.Open(t, s, blobtest.Key(1))
+	if err := s.Remove(t.Context(), blobtest.Key(1)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Seek(100, io.SeekStart); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Read(make([]byte, 10))
-	wantCode(t, "Read elsewhere after a Remove", err, sluice.CodeNotFound)
+	blobtest.WantCode(t, "Read elsewhere after a Remove", err, sluice.CodeNotFound)
 
-	put(t, s, testKey(1), content(2, 1<<20))
+	blobtest.Put(t, s, blobtest.Key(1), blobtest.Content(2, 1<<20))
 	if n, err := r.Read(make([]byte, 10)); n != 0 || err == nil {
 		t.Errorf("Read of another object's bytes: %d, %v", n, err)
 	}
@@ -597,8 +600,8 @@ func TestS3IgnoresRange(t *testing.T) {
 		}
 		return send(r)
 	}))
-	put(t, s, testKey(1), content(1, 1000))
-	r := open(t, s, testKey(1))
+	blobtest.Put(t, s, blobtest.Key(1), blobtest.Content(1, 1000))
+	r := blobtest.Open(t, s, blobtest.Key(1))
 	if _, err := r.Seek(100, io.SeekStart); err != nil {
 		t.Fatal(err)
 	}
@@ -609,9 +612,9 @@ func TestS3IgnoresRange(t *testing.T) {
 
 func TestS3ReadingEndsWithContext(t *testing.T) {
 	s := openSharedS3(t, sharedGateway(t))
-	put(t, s, testKey(1), content(1, 9<<20))
+	blobtest.Put(t, s, blobtest.Key(1), blobtest.Content(1, 9<<20))
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := s.Open(ctx, testKey(1))
+	r, err := s.Open(ctx, blobtest.Key(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -627,14 +630,14 @@ func TestS3Walk(t *testing.T) {
 	s.pageSize = 7
 	var want []string
 	for i := range 30 {
-		put(t, s, testKey(i), nil)
-		want = append(want, testKey(i))
+		blobtest.Put(t, s, blobtest.Key(i), nil)
+		want = append(want, blobtest.Key(i))
 	}
-	wantKeys(t, s, want...)
+	blobtest.WantKeys(t, s, want...)
 	if err := s.Walk(t.Context(), func(key string, _ time.Time) error { return s.Remove(t.Context(), key) }); err != nil {
 		t.Fatal(err)
 	}
-	wantKeys(t, s)
+	blobtest.WantKeys(t, s)
 }
 
 // beginUpload leaves an unfinished upload with one part.
@@ -668,7 +671,7 @@ func TestS3Sweep(t *testing.T) {
 	}))
 	s.pageSize = 2
 	for i := range 5 {
-		beginUpload(t, s, s.prefix+testKey(i))
+		beginUpload(t, s, s.prefix+blobtest.Key(i))
 	}
 	beginUpload(t, s, s.prefix+"somebody-else")
 	hour := time.Now().Add(-time.Hour)
@@ -696,25 +699,25 @@ func TestS3Prefix(t *testing.T) {
 		o := o
 		o.Prefix += suffix
 		stores[suffix] = mustOpenS3(t, o)
-		put(t, stores[suffix], testKey(1), []byte(suffix))
-		beginUpload(t, stores[suffix], stores[suffix].prefix+testKey(2))
+		blobtest.Put(t, stores[suffix], blobtest.Key(1), []byte(suffix))
+		beginUpload(t, stores[suffix], stores[suffix].prefix+blobtest.Key(2))
 	}
 	a := stores["/a"]
-	wantKeys(t, a, testKey(1))
+	blobtest.WantKeys(t, a, blobtest.Key(1))
 	if n, err := a.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
 		t.Errorf("Sweep: %d, %v", n, err)
 	}
 	for range 2 {
-		if err := a.Remove(t.Context(), testKey(1)); err != nil {
+		if err := a.Remove(t.Context(), blobtest.Key(1)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wantKeys(t, a)
+	blobtest.WantKeys(t, a)
 	for suffix, s := range stores {
 		if suffix == "/a" {
 			continue
 		}
-		wantContent(t, s, testKey(1), []byte(suffix))
+		blobtest.WantContent(t, s, blobtest.Key(1), []byte(suffix))
 		if n := unfinished(t, s); n != 1 {
 			t.Errorf("%s: %d uploads, want the one begun", suffix, n)
 		}
@@ -726,14 +729,14 @@ func TestS3Presign(t *testing.T) {
 	o := g.options(t)
 	o.PublicEndpoint = strings.Replace(o.Endpoint, "127.0.0.1", "localhost", 1)
 	s := mustOpenS3(t, o)
-	p := content(1, 100_000)
-	put(t, s, testKey(1), p)
+	p := blobtest.Content(1, 100_000)
+	blobtest.Put(t, s, blobtest.Key(1), p)
 	presign := func(key string, lifetime time.Duration) (string, error) {
 		return s.Presign(t.Context(), key, service.Presigned{
 			Type: "application/pdf", Disposition: `attachment; filename="ä b.pdf"; filename*=UTF-8''%C3%A4%20b.pdf`, Lifetime: lifetime,
 		})
 	}
-	link, err := presign(testKey(1), time.Minute)
+	link, err := presign(blobtest.Key(1), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -759,7 +762,7 @@ func TestS3Presign(t *testing.T) {
 	}
 	for name, bad := range map[string]string{
 		"another type": strings.Replace(link, "pdf", "exe", 1),
-		"another key":  strings.Replace(link, testKey(1), testKey(2), 1),
+		"another key":  strings.Replace(link, blobtest.Key(1), blobtest.Key(2), 1),
 	} {
 		if res, _ := fetch(t, http.MethodGet, bad); res.StatusCode != http.StatusForbidden || bad == link {
 			t.Errorf("%s: status %d", name, res.StatusCode)
@@ -769,7 +772,7 @@ func TestS3Presign(t *testing.T) {
 		t.Errorf("DELETE: status %d", res.StatusCode)
 	}
 
-	short, err := presign(testKey(1), 1500*time.Millisecond)
+	short, err := presign(blobtest.Key(1), 1500*time.Millisecond)
 	if err != nil || !strings.Contains(short, "X-Amz-Expires=1&") {
 		t.Fatal(short, err)
 	}
@@ -778,13 +781,13 @@ func TestS3Presign(t *testing.T) {
 		t.Errorf("after its lifetime: status %d", res.StatusCode)
 	}
 	for _, lifetime := range []time.Duration{0, -time.Minute, time.Second - 1, service.MaxPresigned + 1} {
-		if link, err := presign(testKey(1), lifetime); err == nil {
+		if link, err := presign(blobtest.Key(1), lifetime); err == nil {
 			t.Errorf("a lifetime of %v gives %q", lifetime, link)
 		}
 	}
-	for _, key := range hostileKeys {
+	for _, key := range blobtest.HostileKeys {
 		_, err := presign(key, time.Minute)
-		wantCode(t, fmt.Sprintf("Presign of %.40q", key), err, sluice.CodeValidation)
+		blobtest.WantCode(t, fmt.Sprintf("Presign of %.40q", key), err, sluice.CodeValidation)
 	}
 }
 
@@ -842,14 +845,14 @@ func TestS3Answers(t *testing.T) {
 					Header: http.Header{"Retry-After": {"7"}}, Body: io.NopCloser(strings.NewReader(text)),
 				}, nil
 			}))
-			_, err := s.Put(t.Context(), testKey(1), strings.NewReader("x"))
-			wantCode(t, "Put", err, test.want)
+			_, err := s.Put(t.Context(), blobtest.Key(1), strings.NewReader("x"))
+			blobtest.WantCode(t, "Put", err, test.want)
 			wantNoSecret(t, err)
 			var e *sluice.Error
 			if errors.As(err, &e) && e.RetryAfter != test.after {
 				t.Errorf("RetryAfter is %v, want %v", e.RetryAfter, test.after)
 			}
-			wantKeys(t, s)
+			blobtest.WantKeys(t, s)
 		})
 	}
 }
@@ -920,5 +923,5 @@ func TestS3SharedFile(t *testing.T) {
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
 	t.Setenv("AWS_PROFILE", "other")
 	s := openSharedS3(t, g)
-	put(t, s, testKey(1), []byte("x"))
+	blobtest.Put(t, s, blobtest.Key(1), []byte("x"))
 }

@@ -8,7 +8,7 @@ import (
 	"sluice"
 )
 
-// Blobs is the contract for bytes. Disk and S3 pass one suite, internal/blob/suite_test.go.
+// Blobs is the contract for bytes. Disk and S3 pass one suite, internal/blob/blobtest.
 //
 //  1. Put streams in constant memory and returns the size, SHA-256 and CRC-32
 //     of what it stored, not of what it was promised.

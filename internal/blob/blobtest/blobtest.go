@@ -1,4 +1,5 @@
-package blob
+// Package blobtest holds a place for bytes to the contract of service.Blobs.
+package blobtest
 
 import (
 	"bytes"
@@ -21,9 +22,9 @@ import (
 	"sluice"
 )
 
-// testBlobs is the contract of sluice.Blobs. open gives an empty store that
+// Run is the contract of service.Blobs. open gives an empty place that
 // nobody else uses, and ends it with the test.
-func testBlobs(t *testing.T, open func(t *testing.T) service.Blobs) {
+func Run(t *testing.T, open func(t *testing.T) service.Blobs) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, service.Blobs)
@@ -33,12 +34,12 @@ func testBlobs(t *testing.T, open func(t *testing.T) service.Blobs) {
 		{"gives ranges", testRanges},
 		{"says what is missing", testMissing},
 		{"tells sizes", testSize},
-		{"refuses a taken key", testTaken},
-		{"lets one of many win", testSameKey},
+		{"refuses a taken key", Taken},
+		{"lets one of many win", SameKey},
 		{"takes many at once", testManyKeys},
-		{"keeps nothing of a broken reader", testBrokenReader},
-		{"keeps nothing of a panic", testPanic},
-		{"keeps nothing of a cancelled put", testCancelled},
+		{"keeps nothing of a broken reader", BrokenReader},
+		{"keeps nothing of a panic", Panic},
+		{"keeps nothing of a cancelled put", Cancelled},
 		{"hides what is not whole", testHidden},
 		{"reads on after a remove", testReadAfterRemove},
 		{"walks", testWalk},
@@ -46,7 +47,7 @@ func testBlobs(t *testing.T, open func(t *testing.T) service.Blobs) {
 		{"lets a walk remove", testWalkRemoves},
 		{"sweeps no blob and no put under way", testSweepSpares},
 		{"refuses hostile keys", testHostileKeys},
-		{"is ready", testReady},
+		{"is ready", Ready},
 		{"is claimed by one installation", testClaim},
 		{"lets one of many claim", testClaims},
 		{"keeps a trash", testTrash},
@@ -55,9 +56,9 @@ func testBlobs(t *testing.T, open func(t *testing.T) service.Blobs) {
 	}
 }
 
-// hostileKeys are no keys. Each differs from one in a way that a path, a URL,
+// HostileKeys are no keys. Each differs from one in a way that a path, a URL,
 // a pattern or a careless check could let through.
-var hostileKeys = []string{
+var HostileKeys = []string{
 	"",
 	".",
 	"..",
@@ -97,11 +98,11 @@ var hostileKeys = []string{
 	strings.Repeat("a", 1<<20) + "_01j9z3k4m5n6p7q8r9s0t1v2w3",
 }
 
-// testKey is the nth key.
-func testKey(n int) string { return fmt.Sprintf("file_%026d", n) }
+// Key is the nth key.
+func Key(n int) string { return fmt.Sprintf("file_%026d", n) }
 
-// content is size bytes that depend on seed.
-func content(seed, size int) []byte {
+// Content is size bytes that depend on seed.
+func Content(seed, size int) []byte {
 	var s [32]byte
 	s[0], s[1], s[2] = byte(seed), byte(seed>>8), byte(seed>>16)
 	p := make([]byte, size)
@@ -109,22 +110,22 @@ func content(seed, size int) []byte {
 	return p
 }
 
-func storedOf(p []byte) service.Stored {
+func StoredOf(p []byte) service.Stored {
 	return service.Stored{Size: int64(len(p)), SHA256: sha256.Sum256(p), CRC32: crc32.ChecksumIEEE(p)}
 }
 
-func put(t *testing.T, b service.Blobs, key string, p []byte) {
+func Put(t *testing.T, b service.Blobs, key string, p []byte) {
 	t.Helper()
 	stored, err := b.Put(t.Context(), key, bytes.NewReader(p))
 	if err != nil {
 		t.Fatalf("Put of %d bytes: %v", len(p), err)
 	}
-	if want := storedOf(p); stored != want {
+	if want := StoredOf(p); stored != want {
 		t.Fatalf("Put says %d bytes, %v, want %d, %v", stored.Size, stored.SHA256, want.Size, want.SHA256)
 	}
 }
 
-func open(t *testing.T, b service.Blobs, key string) io.ReadSeekCloser {
+func Open(t *testing.T, b service.Blobs, key string) io.ReadSeekCloser {
 	t.Helper()
 	r, err := b.Open(t.Context(), key)
 	if err != nil {
@@ -134,17 +135,17 @@ func open(t *testing.T, b service.Blobs, key string) io.ReadSeekCloser {
 	return r
 }
 
-func wantContent(t *testing.T, b service.Blobs, key string, want []byte) {
+func WantContent(t *testing.T, b service.Blobs, key string, want []byte) {
 	t.Helper()
 	r, err := b.Open(t.Context(), key)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
 	defer r.Close()
-	wantRest(t, r, want)
+	WantRest(t, r, want)
 }
 
-func wantRest(t *testing.T, r io.Reader, want []byte) {
+func WantRest(t *testing.T, r io.Reader, want []byte) {
 	t.Helper()
 	got, err := io.ReadAll(r)
 	if err != nil {
@@ -155,15 +156,15 @@ func wantRest(t *testing.T, r io.Reader, want []byte) {
 	}
 }
 
-func wantCode(t *testing.T, doing string, err error, want sluice.Code) {
+func WantCode(t *testing.T, doing string, err error, want sluice.Code) {
 	t.Helper()
 	if got := sluice.CodeOf(err); got != want {
 		t.Errorf("%s: code %q (%v), want %q", doing, got, err, want)
 	}
 }
 
-// walk is all keys in order.
-func walk(t *testing.T, b service.Blobs) []string {
+// Walk is all keys in order.
+func Walk(t *testing.T, b service.Blobs) []string {
 	t.Helper()
 	keys := []string{}
 	err := b.Walk(t.Context(), func(key string, _ time.Time) error {
@@ -177,23 +178,23 @@ func walk(t *testing.T, b service.Blobs) []string {
 	return keys
 }
 
-func wantKeys(t *testing.T, b service.Blobs, want ...string) {
+func WantKeys(t *testing.T, b service.Blobs, want ...string) {
 	t.Helper()
-	if got := walk(t, b); !slices.Equal(got, want) {
+	if got := Walk(t, b); !slices.Equal(got, want) {
 		t.Errorf("Walk names %q, want %q", got, want)
 	}
 }
 
-// wantNothing checks that no trace of a failed Put shows and that its key is
+// WantNothing checks that no trace of a failed Put shows and that its key is
 // still free.
-func wantNothing(t *testing.T, b service.Blobs, key string) {
+func WantNothing(t *testing.T, b service.Blobs, key string) {
 	t.Helper()
 	_, err := b.Open(t.Context(), key)
-	wantCode(t, "Open after a Put that failed", err, sluice.CodeNotFound)
-	wantKeys(t, b)
-	p := content(99, 1000)
-	put(t, b, key, p)
-	wantContent(t, b, key, p)
+	WantCode(t, "Open after a Put that failed", err, sluice.CodeNotFound)
+	WantKeys(t, b)
+	p := Content(99, 1000)
+	Put(t, b, key, p)
+	WantContent(t, b, key, p)
 }
 
 func testRoundTrip(t *testing.T, b service.Blobs) {
@@ -201,14 +202,14 @@ func testRoundTrip(t *testing.T, b service.Blobs) {
 		0, 1, 4095, 4096, 64 << 10, 256<<10 - 1, 256 << 10, 256<<10 + 1,
 		512<<10 - 1, 512 << 10, 512<<10 + 1, 5 << 20, 9<<20 + 7,
 	} {
-		p := content(i, size)
-		put(t, b, testKey(i), p)
-		wantContent(t, b, testKey(i), p)
+		p := Content(i, size)
+		Put(t, b, Key(i), p)
+		WantContent(t, b, Key(i), p)
 	}
 }
 
 func testReaders(t *testing.T, b service.Blobs) {
-	p := content(1, 700_000)
+	p := Content(1, 700_000)
 	for i, wrap := range []func(io.Reader) io.Reader{
 		iotest.OneByteReader,
 		iotest.HalfReader,
@@ -217,11 +218,11 @@ func testReaders(t *testing.T, b service.Blobs) {
 		func(r io.Reader) io.Reader { return &hesitant{r: r} },
 		func(r io.Reader) io.Reader { return io.MultiReader(bytes.NewReader(nil), r) },
 	} {
-		stored, err := b.Put(t.Context(), testKey(i), wrap(bytes.NewReader(p)))
-		if err != nil || stored != storedOf(p) {
+		stored, err := b.Put(t.Context(), Key(i), wrap(bytes.NewReader(p)))
+		if err != nil || stored != StoredOf(p) {
 			t.Fatalf("reader %d: %d bytes, %v", i, stored.Size, err)
 		}
-		wantContent(t, b, testKey(i), p)
+		WantContent(t, b, Key(i), p)
 	}
 }
 
@@ -241,11 +242,11 @@ func (h *hesitant) Read(p []byte) (int, error) {
 
 func testRanges(t *testing.T, b service.Blobs) {
 	const size = 300_001
-	p := content(1, size)
-	put(t, b, testKey(1), p)
-	put(t, b, testKey(2), nil)
-	for key, whole := range map[string][]byte{testKey(1): p, testKey(2): {}} {
-		got, want := open(t, b, key), bytes.NewReader(whole)
+	p := Content(1, size)
+	Put(t, b, Key(1), p)
+	Put(t, b, Key(2), nil)
+	for key, whole := range map[string][]byte{Key(1): p, Key(2): {}} {
+		got, want := Open(t, b, key), bytes.NewReader(whole)
 		for _, step := range []struct {
 			offset int64
 			whence int
@@ -289,35 +290,35 @@ func compareStep(t *testing.T, got, want io.ReadSeeker, offset int64, whence, re
 }
 
 func testMissing(t *testing.T, b service.Blobs) {
-	wantKeys(t, b)
-	put(t, b, testKey(1), []byte("one"))
-	r, err := b.Open(t.Context(), testKey(2))
-	wantCode(t, "Open of what never was", err, sluice.CodeNotFound)
+	WantKeys(t, b)
+	Put(t, b, Key(1), []byte("one"))
+	r, err := b.Open(t.Context(), Key(2))
+	WantCode(t, "Open of what never was", err, sluice.CodeNotFound)
 	if r != nil {
 		t.Error("Open failed and gave a reader")
 	}
-	if err := b.Remove(t.Context(), testKey(2)); err != nil {
+	if err := b.Remove(t.Context(), Key(2)); err != nil {
 		t.Errorf("Remove of what never was: %v", err)
 	}
-	wantContent(t, b, testKey(1), []byte("one"))
+	WantContent(t, b, Key(1), []byte("one"))
 	for range 2 {
-		if err := b.Remove(t.Context(), testKey(1)); err != nil {
+		if err := b.Remove(t.Context(), Key(1)); err != nil {
 			t.Errorf("Remove: %v", err)
 		}
-		_, err = b.Open(t.Context(), testKey(1))
-		wantCode(t, "Open of what was removed", err, sluice.CodeNotFound)
+		_, err = b.Open(t.Context(), Key(1))
+		WantCode(t, "Open of what was removed", err, sluice.CodeNotFound)
 	}
-	wantNothing(t, b, testKey(1))
+	WantNothing(t, b, Key(1))
 }
 
 func testSize(t *testing.T, b service.Blobs) {
 	ctx := t.Context()
 	for i, size := range []int{0, 1, 70_000} {
-		key := testKey(i)
+		key := Key(i)
 		if _, err := b.Size(ctx, key); sluice.CodeOf(err) != sluice.CodeNotFound {
 			t.Errorf("the size of what is missing: %v", err)
 		}
-		put(t, b, key, content(i, size))
+		Put(t, b, key, Content(i, size))
 		if got, err := b.Size(ctx, key); err != nil || got != int64(size) {
 			t.Errorf("size %d, %v, want %d", got, err, size)
 		}
@@ -328,64 +329,64 @@ func testSize(t *testing.T, b service.Blobs) {
 			t.Errorf("the size of what was removed: %v", err)
 		}
 	}
-	for _, key := range hostileKeys {
+	for _, key := range HostileKeys {
 		if _, err := b.Size(ctx, key); sluice.CodeOf(err) != sluice.CodeValidation {
 			t.Errorf("the size under %.40q: %v", key, err)
 		}
 	}
 }
 
-func testTaken(t *testing.T, b service.Blobs) {
-	for i, first := range [][]byte{content(1, 300_000), {}} {
-		put(t, b, testKey(i), first)
-		stored, err := b.Put(t.Context(), testKey(i), bytes.NewReader(content(2, 400_000)))
-		wantCode(t, "Put of a taken key", err, sluice.CodeConflict)
+func Taken(t *testing.T, b service.Blobs) {
+	for i, first := range [][]byte{Content(1, 300_000), {}} {
+		Put(t, b, Key(i), first)
+		stored, err := b.Put(t.Context(), Key(i), bytes.NewReader(Content(2, 400_000)))
+		WantCode(t, "Put of a taken key", err, sluice.CodeConflict)
 		if stored != (service.Stored{}) {
 			t.Error("Put failed and says that it stored")
 		}
-		wantContent(t, b, testKey(i), first)
+		WantContent(t, b, Key(i), first)
 	}
 }
 
-// testSameKey puts many blobs under one key, with all their readers ending at
+// SameKey puts many blobs under one key, with all their readers ending at
 // the same moment.
-func testSameKey(t *testing.T, b service.Blobs) {
+func SameKey(t *testing.T, b service.Blobs) {
 	const puts, rounds = 16, 12
 	for round := range rounds {
-		key := testKey(round)
+		key := Key(round)
 		outcomes := make([]error, puts)
 		var all, read sync.WaitGroup
 		read.Add(puts)
 		for i := range puts {
-			p := content(i, 20_000+i)
-			ending := readerFunc(func([]byte) (int, error) {
+			p := Content(i, 20_000+i)
+			ending := ReaderFunc(func([]byte) (int, error) {
 				read.Done()
 				read.Wait()
 				return 0, io.EOF
 			})
 			all.Go(func() {
 				stored, err := b.Put(t.Context(), key, io.MultiReader(bytes.NewReader(p), ending))
-				if err == nil && stored != storedOf(p) {
+				if err == nil && stored != StoredOf(p) {
 					t.Errorf("Put %d says it stored other bytes", i)
 				}
 				outcomes[i] = err
 			})
 		}
 		all.Wait()
-		winner := wantOneWinner(t, outcomes)
-		wantContent(t, b, key, content(winner, 20_000+winner))
+		winner := WantOneWinner(t, outcomes)
+		WantContent(t, b, key, Content(winner, 20_000+winner))
 	}
-	if got := len(walk(t, b)); got != rounds {
+	if got := len(Walk(t, b)); got != rounds {
 		t.Errorf("Walk names %d keys, want %d", got, rounds)
 	}
 }
 
-func wantOneWinner(t *testing.T, outcomes []error) int {
+func WantOneWinner(t *testing.T, outcomes []error) int {
 	t.Helper()
 	winner := -1
 	for i, err := range outcomes {
 		if err != nil {
-			wantCode(t, "a Put that lost", err, sluice.CodeConflict)
+			WantCode(t, "a Put that lost", err, sluice.CodeConflict)
 			continue
 		}
 		if winner >= 0 {
@@ -404,23 +405,23 @@ func testManyKeys(t *testing.T, b service.Blobs) {
 	var all sync.WaitGroup
 	for i := range puts {
 		all.Go(func() {
-			p := content(i, i*20_000)
-			stored, err := b.Put(t.Context(), testKey(i), bytes.NewReader(p))
-			if err != nil || stored != storedOf(p) {
+			p := Content(i, i*20_000)
+			stored, err := b.Put(t.Context(), Key(i), bytes.NewReader(p))
+			if err != nil || stored != StoredOf(p) {
 				t.Errorf("Put %d: %d bytes, %v", i, stored.Size, err)
 			}
 		})
 	}
 	all.Wait()
 	for i := range puts {
-		wantContent(t, b, testKey(i), content(i, i*20_000))
+		WantContent(t, b, Key(i), Content(i, i*20_000))
 	}
-	if got := len(walk(t, b)); got != puts {
+	if got := len(Walk(t, b)); got != puts {
 		t.Errorf("Walk names %d keys, want %d", got, puts)
 	}
 }
 
-func testBrokenReader(t *testing.T, b service.Blobs) {
+func BrokenReader(t *testing.T, b service.Blobs) {
 	n := 0
 	for _, want := range []error{
 		errors.New("the line is dead"),
@@ -431,42 +432,42 @@ func testBrokenReader(t *testing.T, b service.Blobs) {
 	} {
 		for _, after := range []int{0, 1, 256 << 10, 700_000, 6 << 20} {
 			n++
-			r := io.MultiReader(bytes.NewReader(content(n, after)), iotest.ErrReader(want))
-			stored, err := b.Put(t.Context(), testKey(1), r)
+			r := io.MultiReader(bytes.NewReader(Content(n, after)), iotest.ErrReader(want))
+			stored, err := b.Put(t.Context(), Key(1), r)
 			if err != want {
 				t.Errorf("after %d bytes: Put gives %v, want the reader's %v", after, err, want)
 			}
 			if stored != (service.Stored{}) {
 				t.Errorf("after %d bytes: Put failed and says that it stored", after)
 			}
-			wantNothing(t, b, testKey(1))
-			if err := b.Remove(t.Context(), testKey(1)); err != nil {
+			WantNothing(t, b, Key(1))
+			if err := b.Remove(t.Context(), Key(1)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 }
 
-// readerFunc is a reader that is a function.
-type readerFunc func([]byte) (int, error)
+// ReaderFunc is a reader that is a function.
+type ReaderFunc func([]byte) (int, error)
 
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+func (f ReaderFunc) Read(p []byte) (int, error) { return f(p) }
 
-func testPanic(t *testing.T, b service.Blobs) {
+func Panic(t *testing.T, b service.Blobs) {
 	func() {
 		defer func() {
 			if got := recover(); got != "reader" {
 				t.Errorf("Put panics with %v, want what the reader panicked with", got)
 			}
 		}()
-		failing := readerFunc(func([]byte) (int, error) { panic("reader") })
-		b.Put(t.Context(), testKey(1), io.MultiReader(bytes.NewReader(content(1, 700_000)), failing))
+		failing := ReaderFunc(func([]byte) (int, error) { panic("reader") })
+		b.Put(t.Context(), Key(1), io.MultiReader(bytes.NewReader(Content(1, 700_000)), failing))
 	}()
-	wantNothing(t, b, testKey(1))
+	WantNothing(t, b, Key(1))
 }
 
-func testCancelled(t *testing.T, b service.Blobs) {
-	p := content(1, 24<<20)
+func Cancelled(t *testing.T, b service.Blobs) {
+	p := Content(1, 24<<20)
 	for _, after := range []int{0, 1, 256 << 10, 700_000, len(p)} {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -474,34 +475,34 @@ func testCancelled(t *testing.T, b service.Blobs) {
 			cancel()
 		}
 		read := 0
-		r := io.TeeReader(iotest.DataErrReader(bytes.NewReader(p)), writerFunc(func(p []byte) (int, error) {
+		r := io.TeeReader(iotest.DataErrReader(bytes.NewReader(p)), WriterFunc(func(p []byte) (int, error) {
 			if read += len(p); read >= after {
 				cancel()
 			}
 			return len(p), nil
 		}))
-		_, err := b.Put(ctx, testKey(1), r)
+		_, err := b.Put(ctx, Key(1), r)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled after %d bytes: Put gives %v", after, err)
 		}
 		if read == len(p) && after < len(p) {
 			t.Errorf("cancelled after %d bytes: Put reads all the same", after)
 		}
-		wantNothing(t, b, testKey(1))
-		if err := b.Remove(t.Context(), testKey(1)); err != nil {
+		WantNothing(t, b, Key(1))
+		if err := b.Remove(t.Context(), Key(1)); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// writerFunc is a writer that is a function.
-type writerFunc func([]byte) (int, error)
+// WriterFunc is a writer that is a function.
+type WriterFunc func([]byte) (int, error)
 
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+func (f WriterFunc) Write(p []byte) (int, error) { return f(p) }
 
-// startPut begins a Put that has taken p and waits for more. finish lets it
+// StartPut begins a Put that has taken p and waits for more. finish lets it
 // end and gives its outcome.
-func startPut(t *testing.T, b service.Blobs, key string, p []byte) (finish func() error) {
+func StartPut(t *testing.T, b service.Blobs, key string, p []byte) (finish func() error) {
 	t.Helper()
 	r, w := io.Pipe()
 	done := make(chan error, 1)
@@ -520,40 +521,40 @@ func startPut(t *testing.T, b service.Blobs, key string, p []byte) (finish func(
 }
 
 func testHidden(t *testing.T, b service.Blobs) {
-	p := content(1, 700_000)
-	finish := startPut(t, b, testKey(1), p)
-	_, err := b.Open(t.Context(), testKey(1))
-	wantCode(t, "Open during a Put", err, sluice.CodeNotFound)
-	wantKeys(t, b)
+	p := Content(1, 700_000)
+	finish := StartPut(t, b, Key(1), p)
+	_, err := b.Open(t.Context(), Key(1))
+	WantCode(t, "Open during a Put", err, sluice.CodeNotFound)
+	WantKeys(t, b)
 	if err := finish(); err != nil {
 		t.Fatal(err)
 	}
-	wantContent(t, b, testKey(1), p)
-	wantKeys(t, b, testKey(1))
+	WantContent(t, b, Key(1), p)
+	WantKeys(t, b, Key(1))
 }
 
 func testReadAfterRemove(t *testing.T, b service.Blobs) {
-	p := content(1, 9<<20)
-	put(t, b, testKey(1), p)
-	untouched, begun := open(t, b, testKey(1)), open(t, b, testKey(1))
+	p := Content(1, 9<<20)
+	Put(t, b, Key(1), p)
+	untouched, begun := Open(t, b, Key(1)), Open(t, b, Key(1))
 	if _, err := io.CopyN(io.Discard, begun, 1000); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Remove(t.Context(), testKey(1)); err != nil {
+	if err := b.Remove(t.Context(), Key(1)); err != nil {
 		t.Fatal(err)
 	}
-	wantRest(t, begun, p[1000:])
-	wantRest(t, untouched, p)
+	WantRest(t, begun, p[1000:])
+	WantRest(t, untouched, p)
 }
 
 func testWalk(t *testing.T, b service.Blobs) {
 	var want []string
 	start := time.Now()
 	for i := range 30 {
-		put(t, b, testKey(i*37), content(i, i))
-		want = append(want, testKey(i*37))
+		Put(t, b, Key(i*37), Content(i, i))
+		want = append(want, Key(i*37))
 	}
-	wantKeys(t, b, want...)
+	WantKeys(t, b, want...)
 	const tolerance = 5 * time.Second // clocks of a store tick coarsely, and may be another machine's
 	err := b.Walk(t.Context(), func(key string, written time.Time) error {
 		if written.Before(start.Add(-tolerance)) || written.After(time.Now().Add(tolerance)) {
@@ -568,7 +569,7 @@ func testWalk(t *testing.T, b service.Blobs) {
 
 func testWalkEnds(t *testing.T, b service.Blobs) {
 	for i := range 3 {
-		put(t, b, testKey(i), nil)
+		Put(t, b, Key(i), nil)
 	}
 	want, calls := errors.New("enough"), 0
 	err := b.Walk(t.Context(), func(string, time.Time) error {
@@ -594,17 +595,17 @@ func testWalkEnds(t *testing.T, b service.Blobs) {
 func testWalkRemoves(t *testing.T, b service.Blobs) {
 	remove := func(key string) error { return b.Remove(t.Context(), key) }
 	for i := range 120 {
-		put(t, b, testKey(i), nil)
+		Put(t, b, Key(i), nil)
 	}
 	if err := b.Walk(t.Context(), func(key string, _ time.Time) error { return remove(key) }); err != nil {
 		t.Fatal(err)
 	}
-	wantKeys(t, b)
+	WantKeys(t, b)
 
 	var keys []string
 	for i := range 5 {
-		keys = append(keys, testKey(i*100)) // which Disk keeps together
-		put(t, b, keys[i], nil)
+		keys = append(keys, Key(i*100)) // which Disk keeps together
+		Put(t, b, keys[i], nil)
 	}
 	err := b.Walk(t.Context(), func(string, time.Time) error {
 		for _, key := range keys {
@@ -620,70 +621,70 @@ func testWalkRemoves(t *testing.T, b service.Blobs) {
 }
 
 func testSweepSpares(t *testing.T, b service.Blobs) {
-	p := content(1, 700_000)
-	put(t, b, testKey(1), p)
+	p := Content(1, 700_000)
+	Put(t, b, Key(1), p)
 	if n, err := b.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
 		t.Errorf("Sweep with nothing to do: %d, %v", n, err)
 	}
-	finish := startPut(t, b, testKey(2), p)
+	finish := StartPut(t, b, Key(2), p)
 	if n, err := b.Sweep(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
 		t.Errorf("Sweep of an hour ago during a Put: %d, %v", n, err)
 	}
 	if err := finish(); err != nil {
 		t.Fatal(err)
 	}
-	wantContent(t, b, testKey(1), p)
-	wantContent(t, b, testKey(2), p)
+	WantContent(t, b, Key(1), p)
+	WantContent(t, b, Key(2), p)
 }
 
 func testHostileKeys(t *testing.T, b service.Blobs) {
-	untouched := readerFunc(func([]byte) (int, error) {
+	untouched := ReaderFunc(func([]byte) (int, error) {
 		t.Error("Put read for a key that is none")
 		return 0, io.EOF
 	})
-	for _, key := range hostileKeys {
+	for _, key := range HostileKeys {
 		name := fmt.Sprintf("%.40q", key)
 		_, err := b.Put(t.Context(), key, untouched)
-		wantCode(t, "Put of "+name, err, sluice.CodeValidation)
+		WantCode(t, "Put of "+name, err, sluice.CodeValidation)
 		r, err := b.Open(t.Context(), key)
-		wantCode(t, "Open of "+name, err, sluice.CodeValidation)
+		WantCode(t, "Open of "+name, err, sluice.CodeValidation)
 		if r != nil {
 			t.Errorf("Open of %s failed and gave a reader", name)
 		}
-		wantCode(t, "Remove of "+name, b.Remove(t.Context(), key), sluice.CodeValidation)
-		wantCode(t, "Discard of "+name, b.Discard(t.Context(), key), sluice.CodeValidation)
+		WantCode(t, "Remove of "+name, b.Remove(t.Context(), key), sluice.CodeValidation)
+		WantCode(t, "Discard of "+name, b.Discard(t.Context(), key), sluice.CodeValidation)
 	}
-	wantKeys(t, b)
+	WantKeys(t, b)
 	for _, prefix := range []string{"a", strings.Repeat("z", 32)} {
-		put(t, b, prefix+"_0123456789abcdefghijklmnop", nil)
-		put(t, b, prefix+"_qrstuvwxyz0123456789abcdef", nil)
+		Put(t, b, prefix+"_0123456789abcdefghijklmnop", nil)
+		Put(t, b, prefix+"_qrstuvwxyz0123456789abcdef", nil)
 	}
 }
 
-func testReady(t *testing.T, b service.Blobs) {
-	put(t, b, testKey(1), nil)
+func Ready(t *testing.T, b service.Blobs) {
+	Put(t, b, Key(1), nil)
 	if err := b.Ready(t.Context()); err != nil {
 		t.Errorf("Ready: %v", err)
 	}
-	wantKeys(t, b, testKey(1))
+	WantKeys(t, b, Key(1))
 }
 
 func testClaim(t *testing.T, b service.Blobs) {
 	wantOwner(t, b, "")
 	for _, id := range []string{"", "a b", "../x", strings.Repeat("a", 65), "é"} {
-		wantCode(t, "Claim of "+id, b.Claim(t.Context(), id), sluice.CodeValidation)
+		WantCode(t, "Claim of "+id, b.Claim(t.Context(), id), sluice.CodeValidation)
 	}
 	wantOwner(t, b, "")
-	put(t, b, testKey(1), content(1, 10))
+	Put(t, b, Key(1), Content(1, 10))
 	for range 2 {
 		if err := b.Claim(t.Context(), "0123456789abcdef"); err != nil {
 			t.Fatalf("Claim: %v", err)
 		}
 		wantOwner(t, b, "0123456789abcdef")
 	}
-	wantCode(t, "Claim of a place that is another's", b.Claim(t.Context(), "another"), sluice.CodeConflict)
+	WantCode(t, "Claim of a place that is another's", b.Claim(t.Context(), "another"), sluice.CodeConflict)
 	wantOwner(t, b, "0123456789abcdef")
-	wantKeys(t, b, testKey(1))
+	WantKeys(t, b, Key(1))
 	if n, err := b.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
 		t.Errorf("Sweep after a Claim: %d, %v", n, err)
 	}
@@ -704,7 +705,7 @@ func testClaims(t *testing.T, b service.Blobs) {
 			wantOwner(t, b, fmt.Sprint("claimant", i))
 			continue
 		}
-		wantCode(t, "a lost Claim", err, sluice.CodeConflict)
+		WantCode(t, "a lost Claim", err, sluice.CodeConflict)
 	}
 	if winners != 1 {
 		t.Errorf("%d of many claims succeeded, want 1", winners)
@@ -727,30 +728,30 @@ func testTrash(t *testing.T, b service.Blobs) {
 	}
 	wantEmptied(time.Now().Add(time.Hour), 0)
 	for i := range 3 {
-		put(t, b, testKey(i), content(i, 1000))
+		Put(t, b, Key(i), Content(i, 1000))
 	}
 	for range 2 { // of what is missing, too
-		if err := b.Discard(t.Context(), testKey(1)); err != nil {
+		if err := b.Discard(t.Context(), Key(1)); err != nil {
 			t.Fatalf("Discard: %v", err)
 		}
 	}
-	_, err := b.Open(t.Context(), testKey(1))
-	wantCode(t, "Open of what was discarded", err, sluice.CodeNotFound)
-	wantKeys(t, b, testKey(0), testKey(2))
+	_, err := b.Open(t.Context(), Key(1))
+	WantCode(t, "Open of what was discarded", err, sluice.CodeNotFound)
+	WantKeys(t, b, Key(0), Key(2))
 	wantEmptied(time.Now().Add(-time.Hour), 0)
 	if n, err := b.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
 		t.Errorf("Sweep of a place with a trash: %d, %v", n, err)
 	}
 	wantEmptied(time.Now().Add(time.Hour), 1)
 	wantEmptied(time.Now().Add(time.Hour), 0)
-	wantContent(t, b, testKey(0), content(0, 1000))
+	WantContent(t, b, Key(0), Content(0, 1000))
 
-	put(t, b, testKey(1), content(1, 10)) // brought back, and discarded again
-	for _, key := range []string{testKey(1), testKey(2)} {
+	Put(t, b, Key(1), Content(1, 10)) // brought back, and discarded again
+	for _, key := range []string{Key(1), Key(2)} {
 		if err := b.Discard(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wantEmptied(time.Now().Add(time.Hour), 2)
-	wantKeys(t, b, testKey(0))
+	WantKeys(t, b, Key(0))
 }
