@@ -120,6 +120,23 @@ in_node() { # in_node FOLDER SCRIPT: install what the folder's lock names, and r
   npm --prefix "$1" run --silent "$2"
 }
 
+alerts() { # the rules for Prometheus; the Debian package is unpacked, for installing it would start a server
+  local promtool=promtool
+  if ! command -v promtool >/dev/null; then
+    promtool=$cache/prometheus/usr/bin/promtool
+    if [ ! -x "$promtool" ] && command -v apt-get >/dev/null; then
+      mkdir -p "$cache/prometheus"
+      (cd "$cache/prometheus" && apt-get -qq download prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb) || return
+    fi
+    if [ ! -x "$promtool" ]; then
+      [ "${CI:-}" != true ] || { echo "missing: promtool"; return 1; }
+      echo "test.sh: the alert rules are not tested here, for want of promtool"
+      return
+    fi
+  fi
+  "$promtool" test rules docs/monitoring/alerts_test.yml
+}
+
 # Every timeout leaves room for a machine that is many times slower: it ends what hangs, and measures nothing.
 
 in_go() { # in_go FOLDER: vet and test a module of its own
@@ -150,6 +167,7 @@ if [ "${1:-all}" = fast ]; then
   part fast go test -short -count=1 -timeout 20m -skip "$slow" ./...
   exit
 fi
+part alerts alerts
 part staticcheck go tool staticcheck ./...
 part build go build ./...
 part lint in_node tools/openapi-lint lint

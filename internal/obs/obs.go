@@ -44,10 +44,10 @@ func New(version string) *Metrics {
 	}
 	m := &Metrics{
 		Registry: prometheus.NewRegistry(),
-		jobs:     histogram("sluice_job_duration_seconds", "Time that a run of a background job took.", "job", "result"),
+		jobs:     histogram("sluice_job_duration_seconds", "Time that a run of a background job took.", "name", "result"),
 		jobSuccess: gauge("sluice_job_last_success_timestamp_seconds",
-			"When a background job last succeeded on this server, in Unix time.", "job"),
-		jobFailing: gauge("sluice_job_failing", "1 while the last run of a background job failed.", "job"),
+			"When a background job last succeeded on this server, in Unix time.", "name"),
+		jobFailing: gauge("sluice_job_failing", "1 while the last run of a background job failed.", "name"),
 		sends:      histogram("sluice_follower_send_seconds", "Time that sending to a follower of the logs took.", "follower", "result"),
 		behind:     gauge("sluice_follower_behind_entries", "Entries of all logs that a follower does not have yet.", "follower"),
 		commits:    histogram("sluice_commit_duration_seconds", "Time that a group of updates took, its commit included.", "result"),
