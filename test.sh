@@ -126,7 +126,8 @@ alerts() { # the rules for Prometheus; the Debian package is unpacked, for insta
     promtool=$cache/prometheus/usr/bin/promtool
     if [ ! -x "$promtool" ] && command -v apt-get >/dev/null; then
       mkdir -p "$cache/prometheus"
-      (cd "$cache/prometheus" && apt-get -qq download prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb) || return
+      (cd "$cache/prometheus" && { apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; }; } &&
+        dpkg -x prometheus_*.deb . && rm prometheus_*.deb) 2>/dev/null
     fi
     if [ ! -x "$promtool" ]; then
       [ "${CI:-}" != true ] || { echo "missing: promtool"; return 1; }
