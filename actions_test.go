@@ -1,4 +1,4 @@
-package service_test
+package sluice_test
 
 import (
 	"go/ast"
