@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
+	"sluice"
 	"sluice/blob"
 	"sluice/internal/service"
 	"sluice/store"
@@ -89,6 +91,7 @@ func (p place) open(ctx context.Context, c service.Config, create, redirect bool
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = p.explain(err) }()
 	if err := p.prepare(create); err != nil {
 		return nil, err
 	}
@@ -115,6 +118,14 @@ func (p place) open(ctx context.Context, c service.Config, create, redirect bool
 		return nil, errors.Join(usageError{err}, i.close())
 	}
 	return i, nil
+}
+
+// explain says of an error that comes from a full disk what to do. Other errors stay as they are.
+func (p place) explain(err error) error {
+	if !p.shared() && (sluice.CodeOf(err) == sluice.CodeStorageFull || errors.Is(err, syscall.ENOSPC)) {
+		return fmt.Errorf("the disk of %s is full: make room on it and try again: %w", p, err)
+	}
+	return err
 }
 
 // prepare makes the folder of a place, or refuses one without data.

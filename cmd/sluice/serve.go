@@ -115,6 +115,7 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if errors.Is(err, service.ErrRolledBack) {
 		err = fmt.Errorf("%w; put back the database that belongs here, or, if an older one was restored on purpose, start once with --accept-rollback", err)
 	}
+	err = s.place.explain(err)
 	if err == nil {
 		err = s.serve(ctx, i, heads, outlets, listener, first, log, out)
 	}
@@ -299,7 +300,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
 	kept.Go(func() { heads.keep(background, i.service, log) })
 	defer func() { stopBackground(); kept.Wait(); heads.last(log) }()
-	err = untilStopped(ctx, srv.HTTPServer(s.Listen), server.LimitedListener(l, connections()), i.store.Lost(), log)
+	err = untilStopped(ctx, srv.HTTPServer(s.Listen), srv.LimitedListener(l, connections()), i.store.Lost(), log)
 	if lost := i.store.Err(); lost != nil {
 		return errors.Join(err, lost) // nothing can be committed any more
 	}
