@@ -50,9 +50,9 @@ type KeyRef struct {
 }
 
 // FileRef is what an entry keeps of a file, also after the file is gone.
-// Entries of file.created, file.updated, file.held, file.released and
-// file.deleted tell title, hold and linked resources too; those always have
-// held.
+// Entries of file.created, file.updated, file.held, file.released, file.deleted
+// and file.retained_out tell title, hold and linked resources too; those always
+// have held.
 type FileRef struct {
 	ID       string            `json:"id" doc:"Id of the file"`
 	Filename string            `json:"filename" doc:"Its name then"`

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -220,15 +221,23 @@ func entryPrinter(w io.Writer, asJSON bool) func([]api.AuditEntry) error {
 	return func(entries []api.AuditEntry) error {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		if header && len(entries) > 0 {
-			fmt.Fprintln(table, "TIME\tACTION\tWHO\tWHAT\tWHY\tREFUSAL\tALLOWS")
+			fmt.Fprintln(table, "TIME\tACTION\tWHO\tWHAT\tWHY\tREFUSAL\tREPEATS\tALLOWS")
 			header = false
 		}
 		for _, e := range entries {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cell(e.Time), cell(e.Action), cell(who(e)), cell(what(e)), cell(why(e)),
-				cell(cmp.Or(e.Refusal, "-")), clipped(allows(e), allowsWidth))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cell(e.Time), cell(e.Action), cell(who(e)), cell(what(e)), cell(why(e)),
+				cell(e.Refusal), repeats(e), clipped(allows(e), allowsWidth))
 		}
 		return table.Flush()
 	}
+}
+
+// repeats is how many refusals an entry counts that have none of their own.
+func repeats(e api.AuditEntry) string {
+	if e.Repeats == 0 {
+		return "-"
+	}
+	return strconv.FormatInt(e.Repeats, 10)
 }
 
 // Widths of the cells of a table: how many characters they show at most.

@@ -203,8 +203,8 @@ func (c *crashClients) sweepAndCompare(t *testing.T, data string) {
 	err = i.blobs.Walk(ctx, func(key string, _ time.Time) error {
 		blobs[key] = true
 		return i.store.View(ctx, func(r service.Reader) error {
-			active, err := r.ActiveFile(key)
-			if err == nil && !active {
+			active, err := r.KnownFiles([]string{key})
+			if err == nil && !active[key] {
 				t.Errorf("orphan %s outlived the sweep", key)
 			}
 			return err

@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
+	"sluice"
 	"sluice/internal/blob"
 	"sluice/internal/obs"
 	"sluice/internal/service"
@@ -96,6 +98,7 @@ func (p place) open(ctx context.Context, c service.Config, how opening) (_ *inst
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = p.explain(err) }()
 	if err := p.prepare(how.create); err != nil {
 		return nil, err
 	}
@@ -129,6 +132,14 @@ func (p place) open(ctx context.Context, c service.Config, how opening) (_ *inst
 		return nil, errors.Join(usageError{err}, i.close())
 	}
 	return i, nil
+}
+
+// explain says of an error that comes from a full disk what to do. Other errors stay as they are.
+func (p place) explain(err error) error {
+	if !p.shared() && (sluice.CodeOf(err) == sluice.CodeStorageFull || errors.Is(err, syscall.ENOSPC)) {
+		return fmt.Errorf("the disk of %s is full: make room on it and try again: %w", p, err)
+	}
+	return err
 }
 
 // prepare makes the folder of a place, or refuses one without data.

@@ -106,6 +106,12 @@ var (
 // startServer runs the real binary on a data folder and waits until it answers.
 func startServer(t *testing.T, data string, flags ...string) *process {
 	t.Helper()
+	return startServerBy(t, func(cmd *exec.Cmd) {}, data, flags...)
+}
+
+// startServerBy starts one as startServer does, by a command that is adjusted first.
+func startServerBy(t *testing.T, adjust func(*exec.Cmd), data string, flags ...string) *process {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +122,7 @@ func startServer(t *testing.T, data string, flags ...string) *process {
 	}
 	defer out.Close()
 	cmd := newServe(path, data, out, flags...)
+	adjust(cmd)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -85,7 +85,7 @@ func (m *migrateCommand) migrate(ctx context.Context, out *output) (result moved
 	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	records, err := store.OpenMove(ctx, filepath.Join(m.Data, databaseName), m.ToDatabaseURL, store.Options{Log: log})
 	if err != nil {
-		return result, err
+		return result, p.explain(err)
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
 	if records.Done() {

@@ -120,6 +120,7 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if errors.Is(err, service.ErrRolledBack) {
 		err = fmt.Errorf("%w; put back the database that belongs here, or, if an older one was restored on purpose, start once with --accept-rollback", err)
 	}
+	err = s.place.explain(err)
 	if err == nil {
 		err = s.serve(ctx, i, metrics, heads, followers, listener, first, log, out)
 	}
@@ -310,7 +311,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.
 	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service, scrubInterval), own) })
 	kept.Go(func() { followed.Run(background, followers) })
 	defer func() { stopBackground(); kept.Wait() }()
-	err = untilStopped(ctx, srv.HTTPServer(s.Listen), httpd.LimitedListener(l, connections()), i.store.Lost(), log)
+	err = untilStopped(ctx, srv.HTTPServer(s.Listen), srv.LimitedListener(l, connections()), i.store.Lost(), log)
 	if lost := i.store.Err(); lost != nil {
 		return errors.Join(err, lost) // nothing can be committed any more
 	}

@@ -4,6 +4,7 @@ package blob
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,5 +47,16 @@ func TestDiskWithoutDescriptors(t *testing.T) {
 		t.Error(err)
 	} else {
 		f.Close()
+	}
+}
+
+// A disk that cannot be read or written is no fault of the caller.
+func TestFailingDisk(t *testing.T) {
+	for _, failure := range []error{syscall.EIO, syscall.EROFS} {
+		var e *sluice.Error
+		err := diskError("open a blob", &fs.PathError{Op: "open", Path: "a", Err: failure})
+		if !errors.As(err, &e) || e.Code != sluice.CodeUnavailable || e.RetryAfter == 0 || !errors.Is(err, failure) {
+			t.Errorf("%v: %v", failure, err)
+		}
 	}
 }

@@ -464,7 +464,7 @@ func unavailable(cause error) error {
 }
 
 // diskError gives an error of the disk its class: CodeStorageFull, CodeUnavailable
-// when the process has no descriptor left, or none.
+// when the process has no descriptor left or the disk fails, or none.
 // Errors of the reader given to Put do not pass through here.
 func diskError(doing string, err error) error {
 	err = fmt.Errorf("%s: %w", doing, err)
@@ -472,11 +472,18 @@ func diskError(doing string, err error) error {
 		return sluice.Wrap(sluice.CodeStorageFull, "the disk that keeps the bytes of files is full", err)
 	}
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		busy := sluice.Wrap(sluice.CodeUnavailable, "too many files are open; ask again in a moment", err)
-		busy.RetryAfter = time.Second
-		return busy
+		return later("too many files are open; ask again in a moment", err)
+	}
+	if errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS) {
+		return later("the disk that keeps the bytes of files cannot be used now", err)
 	}
 	return err
+}
+
+func later(detail string, cause error) error {
+	e := sluice.Wrap(sluice.CodeUnavailable, detail, cause)
+	e.RetryAfter = time.Second
+	return e
 }
 
 // isFull reports whether err says that space, files or a quota have run out.

@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Listener has the connections that l accepts send a file that is in memory in
@@ -13,39 +18,104 @@ import (
 // HTTPServer. Without it answers are the same, and take more calls.
 func Listener(l net.Listener) net.Listener { return &listener{Listener: l} }
 
-// LimitedListener is a Listener that holds at most so many connections of TCP
-// open at once. Others wait until one is closed.
-func LimitedListener(l net.Listener, most int) net.Listener {
-	return &listener{Listener: l, open: make(chan struct{}, most), closed: make(chan struct{})}
+// LimitedListener is a Listener that holds at most so many connections of TCP open at once. Others wait until one is
+// closed. One address, or one network of IPv6 of 64 bits, has a quarter of them at most: what it opens beyond is closed
+// at once. A trusted proxy, which speaks for many, has no such share.
+func (s *Server) LimitedListener(l net.Listener, most int) net.Listener {
+	return &listener{
+		Listener: l, open: make(chan struct{}, most), closed: make(chan struct{}),
+		proxies: s.proxies, share: max(most/addressShare, 1), held: map[netip.Prefix]int{}, log: s.log,
+		crowded: rate.Sometimes{Interval: time.Minute},
+	}
 }
+
+// addressShare is the part of all connections that one address may have: one in so many.
+const addressShare = 4
 
 type listener struct {
 	net.Listener
 	open   chan struct{} // holds one for each connection that is open; nil without a limit
 	closed chan struct{}
 	once   sync.Once
+
+	proxies trust
+	share   int // of one address
+	mu      sync.Mutex
+	held    map[netip.Prefix]int // the connections of each address
+	log     *slog.Logger
+	crowded rate.Sometimes // limits the lines about it
 }
 
 func (l *listener) Accept() (net.Conn, error) {
-	if l.open != nil {
-		select {
-		case l.open <- struct{}{}:
-		case <-l.closed:
-			return nil, net.ErrClosed
+	if l.open == nil {
+		c, err := l.Listener.Accept()
+		if tcp, ok := c.(*net.TCPConn); ok {
+			return &conn{TCPConn: tcp, listener: l}, nil
 		}
+		return c, err
 	}
-	c, err := l.Listener.Accept()
-	if tcp, ok := c.(*net.TCPConn); ok {
-		return &conn{TCPConn: tcp, listener: l}, nil
+	select {
+	case l.open <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
 	}
-	l.release()
-	return c, err
+	for {
+		c, err := l.Listener.Accept()
+		tcp, ok := c.(*net.TCPConn)
+		if !ok {
+			<-l.open
+			return c, err
+		}
+		from := l.origin(address(tcp.RemoteAddr().String()))
+		if l.take(from) {
+			return &conn{TCPConn: tcp, listener: l, from: from}, nil
+		}
+		tcp.Close()
+		l.crowded.Do(func() {
+			l.log.Warn("an address holds its share of the connections; those beyond are closed", "share", l.share)
+		})
+	}
 }
 
-func (l *listener) release() {
-	if l.open != nil {
-		<-l.open
+// origin gives what a connection from an address is counted under; the zero Prefix for one that is not counted.
+func (l *listener) origin(at netip.Addr) netip.Prefix {
+	if !at.IsValid() || l.proxies.has(at) {
+		return netip.Prefix{}
 	}
+	bits := at.BitLen()
+	if at.Is6() {
+		bits = 64 // a customer has a network of that size or larger
+	}
+	return netip.PrefixFrom(at, bits).Masked()
+}
+
+// take counts a connection in, unless its address has its share already.
+func (l *listener) take(from netip.Prefix) bool {
+	if !from.IsValid() {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[from] >= l.share {
+		return false
+	}
+	l.held[from]++
+	return true
+}
+
+// release counts a connection out.
+func (l *listener) release(from netip.Prefix) {
+	if l.open == nil {
+		return
+	}
+	if from.IsValid() {
+		l.mu.Lock()
+		if l.held[from]--; l.held[from] == 0 {
+			delete(l.held, from)
+		}
+		l.mu.Unlock()
+	}
+	<-l.open
 }
 
 func (l *listener) Close() error {
@@ -62,6 +132,7 @@ func (l *listener) Close() error {
 type conn struct {
 	*net.TCPConn
 	listener *listener
+	from     netip.Prefix // what the listener counts it under
 	released sync.Once
 
 	holds bool
@@ -72,7 +143,7 @@ type conn struct {
 
 // Close closes the connection, which makes room for another.
 func (c *conn) Close() error {
-	c.released.Do(c.listener.release)
+	c.released.Do(func() { c.listener.release(c.from) })
 	return c.TCPConn.Close()
 }
 

@@ -155,6 +155,10 @@ var csvColumns = []struct {
 	}},
 	{"export", func(e sluice.Entry) string { return e.Export }},
 	{"ledger_key", func(e sluice.Entry) string { return e.Handover }},
+	{"ledger_log", ofRollback(func(r *sluice.RollbackPart) string { return r.Log })},
+	{"ledger_size", ofRollback(func(r *sluice.RollbackPart) string { return strconv.FormatInt(r.Size, 10) })},
+	{"ledger_was_size", ofRollback(func(r *sluice.RollbackPart) string { return strconv.FormatInt(r.WasSize, 10) })},
+	{"ledger_was_root", ofRollback(func(r *sluice.RollbackPart) string { return r.WasRoot })},
 }
 
 // part gives a column of a part of an entry, empty where there is no such part.
@@ -169,6 +173,10 @@ func part[P any](get func(sluice.Entry) *P, of func(*P) string) func(sluice.Entr
 
 func ofKey(of func(*sluice.KeyPart) string) func(sluice.Entry) string {
 	return part(func(e sluice.Entry) *sluice.KeyPart { return e.Key }, of)
+}
+
+func ofRollback(of func(*sluice.RollbackPart) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.RollbackPart { return e.Rollback }, of)
 }
 
 func ofFile(of func(*sluice.FilePart) string) func(sluice.Entry) string {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sluice"
 )
@@ -233,6 +234,14 @@ func TestHoldAndRetention(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"file.retained_out allowed"}, f.log(before)); diff != "" {
 		t.Error(diff)
+	}
+	e := f.base.Entries(t, f.ledger)[before]
+	told := &sluice.FilePart{
+		ID: kept.ID, Filename: kept.Filename, Size: kept.Size, Type: kept.Type, SHA256: kept.SHA256.String(), Purpose: kept.Purpose,
+		Metadata: kept.Metadata, Details: &sluice.FileDetails{Title: kept.Title, Held: kept.Held, Linked: kept.Linked},
+	}
+	if diff := cmp.Diff(told, e.File, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("what the entry tells of the file (-want +got):\n%s", diff)
 	}
 	want := slices.Sorted(slices.Values([]string{file.ID, held.ID}))
 	if diff := cmp.Diff(want, f.base.BlobKeys(t)); diff != "" {

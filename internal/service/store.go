@@ -134,8 +134,6 @@ type Reader interface {
 	// File gives a file, active or deleted.
 	File(ledger sluice.LedgerID, id string) (sluice.File, error)
 	Files(ledger sluice.LedgerID, filter FileFilter, page sluice.Page) (sluice.List[sluice.File], error)
-	// ActiveFile reports whether a file with this id has bytes, in any ledger.
-	ActiveFile(id string) (bool, error)
 	// AnyFile reports whether any ledger has a file, active or deleted.
 	AnyFile() (bool, error)
 	// KnownFiles gives those of up to 500 ids that are files, in any ledger, and

@@ -260,7 +260,7 @@ func (s *Service) retainOut(ctx context.Context, l sluice.LedgerID, id string) (
 			return Deleted{}, err
 		}
 		e := s.entry(system, sluice.FileRetainedOut, now)
-		e.File = audit.FilePart(f)
+		e.File = audit.FileDetails(f, nil)
 		return Deleted{ID: id}, tx.DeleteFile(id, now, e)
 	})
 	switch sluice.CodeOf(err) {

@@ -165,15 +165,6 @@ func fileListing(f service.FileFilter) listing {
 	return q
 }
 
-func (r *reader) ActiveFile(id string) (bool, error) {
-	var one int64
-	err := r.one([]any{&one}, "SELECT 1 FROM file WHERE id = $1 AND deleted IS NULL", id)
-	if err == errNotFound {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 func (r *reader) AnyFile() (bool, error) {
 	var one int64
 	err := r.one([]any{&one}, "SELECT 1 FROM file LIMIT 1")

@@ -71,7 +71,7 @@ func OpenMove(ctx context.Context, path, url string, opts Options) (_ *Move, err
 		}
 	}()
 	if err := m.openSource(ctx, path, opts); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, err)
+		return nil, openError(path, err)
 	}
 	if m.to, err = openURL(ctx, url, opts, nil); err != nil {
 		return nil, err

@@ -262,11 +262,12 @@ func postgresCode(err error) sluice.Code {
 	case "53100": // disk full
 		return sluice.CodeStorageFull
 	case "40001", "40P01", // rerun in vain
-		"25006", // read-only: a standby, or a server that was told so
-		"25P02", // after an error before
-		"25P03", // idle_in_transaction_session_timeout
-		"55P03", // lock_timeout
-		"57014": // statement_timeout
+		"25006",          // read-only: a standby, or a server that was told so
+		"25P02",          // after an error before
+		"25P03",          // idle_in_transaction_session_timeout
+		"55P03",          // lock_timeout
+		"57014",          // statement_timeout
+		"XX001", "XX002": // a page or an index that cannot be read
 		return sluice.CodeUnavailable
 	}
 	switch e.Code[:2] {

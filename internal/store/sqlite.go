@@ -38,7 +38,7 @@ var sqliteDialect = dialect{
 // OpenSQLite opens the database in a file, which it makes when there is none,
 // readable by its owner only. Several processes of one machine may share it. A
 // file that is replaced or removed meanwhile is noticed: see Lost.
-// A schema newer than this binary knows is refused.
+// A schema newer than this binary knows is refused. A full disk is CodeStorageFull.
 func OpenSQLite(path string, opts Options) (*Store, error) {
 	return openSQLite(path, opts, maxGroup, 5*time.Second)
 }
@@ -49,7 +49,7 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 	opts = opts.complete()
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("open database %s: %w", path, err)
+			err = openError(path, err)
 		}
 	}()
 	if path, err = filepath.Abs(path); err != nil {
@@ -103,6 +103,14 @@ func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *St
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// openError says which database could not be opened. A full disk is CodeStorageFull.
+func openError(path string, err error) error {
+	if code := sqliteCode(err); code == sluice.CodeStorageFull && sluice.CodeOf(err) != code {
+		err = sluice.Wrap(code, details[code], err)
+	}
+	return fmt.Errorf("open database %s: %w", path, err)
 }
 
 func migrateSQLite(path string, log *slog.Logger) error {
@@ -184,7 +192,8 @@ func sqliteCode(err error) sluice.Code {
 	case sqlite3.SQLITE_CONSTRAINT:
 		return sluice.CodeConflict
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
-		sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM:
+		sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM,
+		sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB: // a page that cannot be read may be taken for a malformed one
 		return sluice.CodeUnavailable
 	}
 	return ""

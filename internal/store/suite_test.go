@@ -64,6 +64,7 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"10 revoking a key ends its good links", testRevokeKey},
 		{"10 many links end at once, and are marked later", testManyEnd},
 		{"10 a link is updated and counted", testUpdateLink},
+		{"10 guesses are counted by address and day, and forgotten", testGuesses},
 		{"11 a newer schema is refused", testNewer},
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
@@ -1065,26 +1066,20 @@ func testDeleteFile(t *testing.T, db database) {
 			tx.CreateLink(revoked, newEntry(live)), tx.CreateLink(elsewhere, newEntry(live)),
 		)
 	})
-	active := func(id string) bool {
-		return read(t, s, func(r service.Reader) (bool, error) { return r.ActiveFile(id) })
+	known := func() map[string]bool {
+		return read(t, s, func(r service.Reader) (map[string]bool, error) {
+			return r.KnownFiles([]string{"file_1", "file_2", "file_3", "file\x00"})
+		})
 	}
-	if !active("file_1") || active("file_3") {
-		t.Error("ActiveFile is wrong about a file that is, or one that is not")
-	}
+	wantEqual(t, known(), map[string]bool{"file_1": true, "file_2": true})
 	if any := read(t, s, func(r service.Reader) (bool, error) { return r.AnyFile() }); !any {
 		t.Error("AnyFile knows of none")
 	}
 	update(t, s, live, func(tx service.Tx) error { return tx.DeleteFile("file_1", deleted, newEntry(live)) })
-	known := read(t, s, func(r service.Reader) (map[string]bool, error) {
-		return r.KnownFiles([]string{"file_1", "file_2", "file_3", "file\x00"})
-	})
-	wantEqual(t, known, map[string]bool{"file_1": false, "file_2": true})
+	wantEqual(t, known(), map[string]bool{"file_1": false, "file_2": true})
 	installation := func(r service.Reader) (string, error) { return r.Installation() }
 	if id := read(t, s, installation); len(id) != 32 || id != read(t, s, installation) {
 		t.Errorf("the installation has the id %q, want 32 characters, each time the same", id)
-	}
-	if active("file_1") {
-		t.Error("a deleted file is active")
 	}
 	file.Deleted, file.Updated = deleted, deleted
 	wantEqual(t, read(t, s, func(r service.Reader) (sluice.File, error) { return r.File(live, "file_1") }), file)

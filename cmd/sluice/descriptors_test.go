@@ -1,0 +1,66 @@
+//go:build unix
+
+package main
+
+import (
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A stranger with hundreds of silent connections takes the descriptors of no upload and no download, and shuts no
+// other address out.
+func TestSilentConnections(t *testing.T) {
+	p := startServerBy(t, func(cmd *exec.Cmd) {
+		cmd.Args = append([]string{"sh", "-c", `ulimit -n 256 && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+		cmd.Path = "/bin/sh"
+	}, filepath.Join(t.TempDir(), "data"), "--no-rate-limit")
+	server := strings.TrimPrefix(p.url, "http://")
+	other := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext,
+	}}
+	if _, err := other.Get(p.url + "/healthz"); err != nil {
+		t.Skipf("this machine has no address 127.0.0.2: %v", err)
+	}
+	c := &crashClients{key: p.key, http: other, files: map[string][32]byte{}, links: map[string]string{}, started: map[string]int{}}
+	for range 6 { // silent connections end after ten seconds, which may be short on a slow machine
+		silent := hold(t, server, 400)
+		for range 20 {
+			if err := c.session(p.url); err != nil {
+				t.Fatalf("beside silent connections: %v", err)
+			}
+		}
+		held := silent[0].SetReadDeadline(time.Now().Add(time.Millisecond)) == nil
+		if _, err := silent[0].Read(make([]byte, 1)); held && isTimeout(err) {
+			return
+		}
+		for _, s := range silent {
+			s.Close()
+		}
+	}
+	t.Error("the other address waited each time until the silent connections had ended")
+}
+
+func isTimeout(err error) bool {
+	e, ok := err.(net.Error)
+	return ok && e.Timeout()
+}
+
+// hold opens connections to a server that say nothing.
+func hold(t *testing.T, server string, n int) (silent []net.Conn) {
+	t.Helper()
+	for range n {
+		c, err := net.Dial("tcp", server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		silent = append(silent, c)
+	}
+	return silent
+}
