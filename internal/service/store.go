@@ -10,7 +10,7 @@ import (
 )
 
 // Store is the contract for records. SQLite and PostgreSQL pass one suite,
-// internal/store/suite_test.go.
+// internal/store/storetest.
 //
 //  1. An Update is atomic: its changes and its entries appear together or not
 //     at all, on error, panic, cancelled context, and kill.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 	"syscall"
 	"testing"
 
@@ -34,9 +35,11 @@ func TestUnreadableDatabase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "sluice.db")
 			s := open(t, path)
-			k := newKey(live, "key_1")
-			update(t, s, live, func(tx service.Tx) error { return tx.CreateFile(newFile(live, "file_1"), newEntry(live)) })
-			update(t, s, live, func(tx service.Tx) error { return tx.CreateKey(k, newEntry(live)) })
+			k := storetest.NewKey(storetest.LiveLedger, "key_1")
+			storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+				return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), storetest.NewEntry(storetest.LiveLedger))
+			})
+			storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.CreateKey(k, storetest.NewEntry(storetest.LiveLedger)) })
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -48,20 +51,20 @@ func TestUnreadableDatabase(t *testing.T) {
 			}
 			damage(t, path, info.Size())
 
-			wantUnavailable(t, "an upload", s.Update(ctx, live, func(tx service.Tx) error {
-				return tx.CreateFile(newFile(live, "file_2"), newEntry(live))
+			wantUnavailable(t, "an upload", s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
+				return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_2"), storetest.NewEntry(storetest.LiveLedger))
 			}))
-			wantUnavailable(t, "a file", s.View(ctx, func(r service.Reader) error {
-				_, err := r.File(live, "file_1")
+			wantUnavailable(t, "a file", s.View(storetest.Background, func(r service.Reader) error {
+				_, err := r.File(storetest.LiveLedger, "file_1")
 				return err
 			}))
-			wantUnavailable(t, "a list", s.View(ctx, func(r service.Reader) error {
-				_, err := r.Files(live, service.FileFilter{}, sluice.Page{Limit: 10})
+			wantUnavailable(t, "a list", s.View(storetest.Background, func(r service.Reader) error {
+				_, err := r.Files(storetest.LiveLedger, service.FileFilter{}, sluice.Page{Limit: 10})
 				return err
 			}))
-			_, err = s.KeyByHash(ctx, k.Hash)
+			_, err = s.KeyByHash(storetest.Background, k.Hash)
 			wantUnavailable(t, "a key", err)
-			wantUnavailable(t, "readiness", s.Ready(ctx))
+			wantUnavailable(t, "readiness", s.Ready(storetest.Background))
 		})
 	}
 }
@@ -120,9 +123,9 @@ func TestPostgresFaults(t *testing.T) {
 	} {
 		wantUnavailable(t, err.Error(), s.classify(fmt.Errorf("read: %w", err)))
 	}
-	wantCode(t, s.classify(&pgconn.PgError{Code: "53100"}), sluice.CodeStorageFull)
-	wantCode(t, s.classify(&pgconn.PgError{Code: "23505"}), sluice.CodeConflict)
-	wantCode(t, s.classify(&pgconn.PgError{Code: "42601"}), sluice.CodeInternal) // our own SQL
+	storetest.WantCode(t, s.classify(&pgconn.PgError{Code: "53100"}), sluice.CodeStorageFull)
+	storetest.WantCode(t, s.classify(&pgconn.PgError{Code: "23505"}), sluice.CodeConflict)
+	storetest.WantCode(t, s.classify(&pgconn.PgError{Code: "42601"}), sluice.CodeInternal) // our own SQL
 	if err := s.classify(context.Canceled); !errors.Is(err, context.Canceled) || sluice.CodeOf(err) == sluice.CodeUnavailable {
 		t.Errorf("a caller that went away: %v", err)
 	}

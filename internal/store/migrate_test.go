@@ -4,13 +4,13 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"fmt"
+	"github.com/pressly/goose/v3"
 	"io/fs"
 	"path/filepath"
 	"sluice/internal/audit"
 	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 	"testing"
-
-	"github.com/pressly/goose/v3"
 
 	"sluice"
 )
@@ -40,14 +40,14 @@ func TestMigrateEntries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		testMigrateEntries(t, db, goose.DialectPostgres, files, 1, func() (*Store, error) { return OpenPostgres(ctx, url, Options{}) })
+		testMigrateEntries(t, db, goose.DialectPostgres, files, 1, func() (*Store, error) { return OpenPostgres(storetest.Background, url, Options{}) })
 	})
 }
 
 func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, version int64, open func() (*Store, error)) {
 	p, err := goose.NewProvider(d, db, files, goose.WithDisableGlobalRegistry(true))
 	if err == nil {
-		_, err = p.UpTo(ctx, version)
+		_, err = p.UpTo(storetest.Background, version)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -59,10 +59,10 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 		}
 	}
 	const entries, indexed = 40, 30
-	exec("INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, $3, $4, 0, 0)", live.Account, string(live.Mode), entries, indexed)
+	exec("INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, $3, $4, 0, 0)", storetest.LiveLedger.Account, string(storetest.LiveLedger.Mode), entries, indexed)
 	var want []sluice.Entry
 	for seq := range int64(entries) {
-		e := newEntry(live)
+		e := storetest.NewEntry(storetest.LiveLedger)
 		e.Seq, e.Request = seq, &sluice.Request{ID: fmt.Sprintf("req_%026d", seq), IP: "203.0.113.7", UserAgent: "é\nx"}
 		sealed, err := audit.Seal(e, rand.Reader)
 		if err != nil {
@@ -86,24 +86,24 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	more := newEntry(live)
-	update(t, s, live, func(tx service.Tx) error { return tx.Record(more) })
+	more := storetest.NewEntry(storetest.LiveLedger)
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(more) })
 	more.Seq = entries
 	want = append([]sluice.Entry{more}, want...)
 	for name, f := range map[string]service.EntryFilter{"all": {}, "action": {Action: "thing.done"}, "outcome": {Outcome: sluice.Allowed}} {
-		got := read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
-			return r.Entries(live, f, sluice.Page{Limit: 100})
+		got := storetest.Read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
+			return r.Entries(storetest.LiveLedger, f, sluice.Page{Limit: 100})
 		})
-		t.Run(name, func(t *testing.T) { wantEqual(t, got.Data, want) })
+		t.Run(name, func(t *testing.T) { storetest.WantEqual(t, got.Data, want) })
 	}
 	for _, e := range want {
-		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Entry, error) { return r.Entry(live, e.ID) }), e)
+		storetest.WantEqual(t, storetest.Read(t, s, func(r service.Reader) (sluice.Entry, error) { return r.Entry(storetest.LiveLedger, e.ID) }), e)
 		if e.Request == nil {
 			continue
 		}
-		got := read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
-			return r.Entries(live, service.EntryFilter{RequestID: e.Request.ID}, sluice.Page{Limit: 10})
+		got := storetest.Read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
+			return r.Entries(storetest.LiveLedger, service.EntryFilter{RequestID: e.Request.ID}, sluice.Page{Limit: 10})
 		})
-		wantEqual(t, got.Data, []sluice.Entry{e})
+		storetest.WantEqual(t, got.Data, []sluice.Entry{e})
 	}
 }

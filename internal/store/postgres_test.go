@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,15 +32,17 @@ var (
 	NewPostgresServer func(testing.TB) (url string, stop, start func())
 )
 
-func openPostgresURL(url string) (*Store, error) { return OpenPostgres(ctx, url, Options{}) }
+func openPostgresURL(url string) (*Store, error) {
+	return OpenPostgres(storetest.Background, url, Options{})
+}
 
 func TestPostgres(t *testing.T) {
-	testStore(t, func(t *testing.T) database {
+	storetest.Run(t, func(t *testing.T) storetest.Database {
 		url := NewPostgres(t)
-		return database{
-			open: func() (*Store, error) { return openPostgresURL(url) },
-			exec: func(query string) error { return execPostgres(url, query) },
-			far:  true,
+		return storetest.Database{
+			Open: func() (service.Store, error) { return openPostgresURL(url) },
+			Exec: func(query string) error { return execPostgres(url, query) },
+			Far:  true,
 		}
 	})
 }
@@ -86,7 +89,7 @@ func TestPostgresOpen(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if err := errors.Join(s.Ready(ctx), s.Close()); err != nil {
+			if err := errors.Join(s.Ready(storetest.Background), s.Close()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -181,7 +184,7 @@ func TestPostgresReadWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.View(ctx, func(r service.Reader) error { _, err := r.SigningKeys(); return err }); err != nil {
+	if err := s.View(storetest.Background, func(r service.Reader) error { _, err := r.SigningKeys(); return err }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.readDB.Exec("UPDATE probe SET n = n + 1"); err == nil {
@@ -192,25 +195,25 @@ func TestPostgresReadWrite(t *testing.T) {
 func TestPostgresSessions(t *testing.T) {
 	s := openAnother(t, NewPostgres(t)+"&options=-c%20synchronous_commit%3Doff")
 	show := func(c *conn, name string) (value string) {
-		if err := c.QueryRowContext(ctx, "SHOW "+name).Scan(&value); err != nil {
+		if err := c.QueryRowContext(storetest.Background, "SHOW "+name).Scan(&value); err != nil {
 			t.Error(err)
 		}
 		return value
 	}
-	update(t, s, live, func(given service.Tx) error {
+	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
 		for name, want := range map[string]string{"synchronous_commit": "on", "transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "5s", "lock_timeout": "10s"} {
 			if got := show(given.(*tx).conn, name); got != want {
 				t.Errorf("the writer's %s is %s, want %s", name, got, want)
 			}
 		}
-		return given.Record(newEntry(live))
+		return given.Record(storetest.NewEntry(storetest.LiveLedger))
 	})
-	s.View(ctx, func(r service.Reader) error {
+	s.View(storetest.Background, func(r service.Reader) error {
 		c := r.(*reader).conn
 		if got := show(c, "transaction_isolation"); got != "repeatable read" {
 			t.Errorf("a reader's isolation is %s", got)
 		}
-		if _, err := c.ExecContext(ctx, "UPDATE probe SET n = 0"); err == nil {
+		if _, err := c.ExecContext(storetest.Background, "UPDATE probe SET n = 0"); err == nil {
 			t.Error("a reader can write")
 		}
 		return nil
@@ -251,7 +254,7 @@ func TestPostgresRestart(t *testing.T) {
 				id, err := tryStoreFile(stores[g%2])
 				if err != nil {
 					failed.Add(1)
-					wantCode(t, err, sluice.CodeUnavailable)
+					storetest.WantCode(t, err, sluice.CodeUnavailable)
 					time.Sleep(5 * time.Millisecond)
 					continue
 				}
@@ -271,18 +274,18 @@ func TestPostgresRestart(t *testing.T) {
 	until("updates", func() bool { return stored.Load() > 200 })
 	stop()
 	until("failures", func() bool { return failed.Load() > 0 })
-	wantCode(t, stores[0].Ready(ctx), sluice.CodeUnavailable)
+	storetest.WantCode(t, stores[0].Ready(storetest.Background), sluice.CodeUnavailable)
 	start()
 	before := stored.Load()
 	until("updates after the restart", func() bool { return stored.Load() > before+200 })
 	close(ended)
 	wg.Wait()
 	for _, s := range stores {
-		if err := s.Ready(ctx); err != nil {
+		if err := s.Ready(storetest.Background); err != nil {
 			t.Error(err)
 		}
 		for range 2 * postgresReaders { // on every connection
-			read(t, s, service.Reader.Accounts)
+			storetest.Read(t, s, service.Reader.Accounts)
 		}
 	}
 	all := map[string]bool{}
@@ -300,22 +303,22 @@ func TestPostgresRestart(t *testing.T) {
 // succeeds. So does a view on a connection that was lost while it was idle.
 func TestPostgresTerminated(t *testing.T) {
 	s, url := openTempPostgres(t)
-	read(t, s, service.Reader.Accounts)
+	storetest.Read(t, s, service.Reader.Accounts)
 	const others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-	err := s.Update(ctx, live, func(tx service.Tx) error {
-		if err := tx.CreateFile(newFile(live, "file_1"), newEntry(live)); err != nil {
+	err := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
+		if err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), storetest.NewEntry(storetest.LiveLedger)); err != nil {
 			return err
 		}
 		return execPostgres(url, others)
 	})
-	wantCode(t, err, sluice.CodeUnavailable)
-	wantNothing(t, s)
-	update(t, s, live, changes)
+	storetest.WantCode(t, err, sluice.CodeUnavailable)
+	storetest.WantNothing(t, s)
+	storetest.Update(t, s, storetest.LiveLedger, storetest.Changes)
 	if err := execPostgres(url, others); err != nil {
 		t.Fatal(err)
 	}
-	update(t, s, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
-	if n := len(seqs(t, s, live)); n != 11 {
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+	if n := len(storetest.Seqs(t, s, storetest.LiveLedger)); n != 11 {
 		t.Errorf("%d entries, want 11", n)
 	}
 }
@@ -327,26 +330,26 @@ func TestPostgresLostAnswer(t *testing.T) {
 	s := openAnother(t, p.url)
 	for _, delivered := range []bool{true, false} {
 		id := fmt.Sprint("file_", delivered)
-		err := s.Update(ctx, live, func(tx service.Tx) error {
-			err := tx.CreateFile(newFile(live, id), newEntry(live))
+		err := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
+			err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, id), storetest.NewEntry(storetest.LiveLedger))
 			p.cut(delivered)
 			return err
 		})
-		wantCode(t, err, sluice.CodeUnavailable)
+		storetest.WantCode(t, err, sluice.CodeUnavailable)
 		p.heal()
-		err = s.View(ctx, func(r service.Reader) error {
-			_, err := r.File(live, id)
+		err = s.View(storetest.Background, func(r service.Reader) error {
+			_, err := r.File(storetest.LiveLedger, id)
 			return err
 		})
 		if delivered && err != nil {
 			t.Errorf("a commit that reached the server: %v", err)
 		}
 		if !delivered {
-			wantCode(t, err, sluice.CodeNotFound)
+			storetest.WantCode(t, err, sluice.CodeNotFound)
 		}
-		update(t, s, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
 	}
-	if n := len(seqs(t, s, live)); n != 3 {
+	if n := len(storetest.Seqs(t, s, storetest.LiveLedger)); n != 3 {
 		t.Errorf("%d entries, want 3", n)
 	}
 }
@@ -474,8 +477,8 @@ func TestPostgresFrozen(t *testing.T) {
 	late := said("inside")
 	child.Process.Signal(syscall.SIGSTOP)
 	began := time.Now()
-	meanwhile := newEntry(live)
-	update(t, s, live, func(tx service.Tx) error { return tx.Record(meanwhile) })
+	meanwhile := storetest.NewEntry(storetest.LiveLedger)
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(meanwhile) })
 	if took := time.Since(began); took < time.Second || took > frozenWriter+time.Minute {
 		t.Errorf("a frozen process held up an update for %v", took)
 	}
@@ -486,7 +489,7 @@ func TestPostgresFrozen(t *testing.T) {
 	if stored := said("stored"); stored != late {
 		t.Errorf("%s was stored after the freeze, want %s", stored, late)
 	}
-	ids := seqs(t, s, live)
+	ids := storetest.Seqs(t, s, storetest.LiveLedger)
 	at := func(id string) int { return slices.Index(ids, id) }
 	if at(first) < 0 || at(meanwhile.ID) < at(first) || at(late) < at(meanwhile.ID) {
 		t.Errorf("%s, %s and %s stand at %d, %d and %d", first, meanwhile.ID, late, at(first), at(meanwhile.ID), at(late))
@@ -498,9 +501,9 @@ func TestPostgresFrozen(t *testing.T) {
 func writeSlowly(url string) {
 	s, err := openPostgresURL(url)
 	for err == nil {
-		e := newEntry(live)
+		e := storetest.NewEntry(storetest.LiveLedger)
 		e.ID = fmt.Sprint("aud_child_", e.ID)
-		failed := s.Update(ctx, live, func(tx service.Tx) error {
+		failed := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
 			err := tx.Record(e)
 			fmt.Println("inside", e.ID)
 			time.Sleep(200 * time.Millisecond)
@@ -521,15 +524,15 @@ func writeSlowly(url string) {
 func TestPostgresDeadlock(t *testing.T) {
 	first, url := openTempPostgres(t)
 	second := openAnother(t, url)
-	update(t, first, live, func(tx service.Tx) error {
-		return errors.Join(tx.CreateKey(newKey(live, "key_1"), newEntry(live)), tx.CreateKey(newKey(live, "key_2"), newEntry(live)))
+	storetest.Update(t, first, storetest.LiveLedger, func(tx service.Tx) error {
+		return errors.Join(tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_1"), storetest.NewEntry(storetest.LiveLedger)), tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_2"), storetest.NewEntry(storetest.LiveLedger)))
 	})
 	var meeting sync.WaitGroup
 	meeting.Add(2)
 	var runs atomic.Int64
 	touch := func(s *Store, l sluice.LedgerID, keys ...string) error {
 		met := false
-		return s.Update(ctx, l, func(given service.Tx) error {
+		return s.Update(storetest.Background, l, func(given service.Tx) error {
 			runs.Add(1)
 			for _, key := range keys {
 				if _, err := given.(*tx).exec("UPDATE key SET used = 1 WHERE id = $1", key); err != nil {
@@ -541,15 +544,15 @@ func TestPostgresDeadlock(t *testing.T) {
 					meeting.Wait()
 				}
 			}
-			return given.Record(newEntry(l))
+			return given.Record(storetest.NewEntry(l))
 		})
 	}
 	var wg sync.WaitGroup
 	for i, s := range []*Store{first, second} {
 		wg.Go(func() {
-			l, keys := test, []string{"key_1", "key_2"}
+			l, keys := storetest.TestLedger, []string{"key_1", "key_2"}
 			if i == 1 {
-				l, keys = other, []string{"key_2", "key_1"}
+				l, keys = storetest.OtherLedger, []string{"key_2", "key_1"}
 			}
 			if err := touch(s, l, keys...); err != nil {
 				t.Error(err)
@@ -560,7 +563,7 @@ func TestPostgresDeadlock(t *testing.T) {
 	if n := runs.Load(); n < 3 {
 		t.Errorf("the functions ran %d times: nothing was in the way", n)
 	}
-	if a, b := len(seqs(t, first, test)), len(seqs(t, first, other)); a != 1 || b != 1 {
+	if a, b := len(storetest.Seqs(t, first, storetest.TestLedger)), len(storetest.Seqs(t, first, storetest.OtherLedger)); a != 1 || b != 1 {
 		t.Errorf("%d and %d entries, want one each", a, b)
 	}
 }
@@ -570,17 +573,17 @@ func TestPostgresDeadlock(t *testing.T) {
 func TestPostgresBrokenGroup(t *testing.T) {
 	s, _ := openTempPostgres(t)
 	for _, changed := range []bool{false, true} {
-		release := busy(t, s)
+		release := storetest.Busy(t, s)
 		var wg sync.WaitGroup
 		var acknowledged atomic.Int64
 		for i := range 9 {
 			wg.Go(func() {
-				err := s.Update(ctx, live, func(given service.Tx) error {
+				err := s.Update(storetest.Background, storetest.LiveLedger, func(given service.Tx) error {
 					if i%3 != 1 {
-						return given.Record(newEntry(live))
+						return given.Record(storetest.NewEntry(storetest.LiveLedger))
 					}
 					if changed {
-						if err := given.Record(newEntry(live)); err != nil {
+						if err := given.Record(storetest.NewEntry(storetest.LiveLedger)); err != nil {
 							return err
 						}
 					}
@@ -596,70 +599,74 @@ func TestPostgresBrokenGroup(t *testing.T) {
 			})
 		}
 		time.Sleep(50 * time.Millisecond)
-		before := int64(len(seqs(t, s, live)))
+		before := int64(len(storetest.Seqs(t, s, storetest.LiveLedger)))
 		release()
 		wg.Wait()
-		if stored := int64(len(seqs(t, s, live))) - before; stored != acknowledged.Load() {
+		if stored := int64(len(storetest.Seqs(t, s, storetest.LiveLedger))) - before; stored != acknowledged.Load() {
 			t.Errorf("%d updates were told that they were stored, %d were", acknowledged.Load(), stored)
 		}
-		update(t, s, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
 	}
 }
 
 // PostgreSQL answers the commit of a transaction that has failed with no error.
 func TestPostgresUnsound(t *testing.T) {
 	s, _ := openTempPostgres(t)
-	err := s.chore(ctx, noLedger, func(t *tx) error {
+	err := s.chore(storetest.Background, noLedger, func(t *tx) error {
 		if _, err := t.exec("INSERT INTO account (id, name, created) VALUES ('acct_1', '', 0)"); err != nil {
 			return err
 		}
-		t.conn.ExecContext(ctx, "SELECT 1 / n FROM probe")
+		t.conn.ExecContext(storetest.Background, "SELECT 1 / n FROM probe")
 		return nil
 	})
-	wantCode(t, err, sluice.CodeUnavailable)
-	wantNothing(t, s)
+	storetest.WantCode(t, err, sluice.CodeUnavailable)
+	storetest.WantNothing(t, s)
 }
 
 // What PostgreSQL keeps no text for is found nowhere, and harms nobody.
 func TestPostgresTexts(t *testing.T) {
 	s, _ := openTempPostgres(t)
-	e := newEntry(live)
+	e := storetest.NewEntry(storetest.LiveLedger)
 	e.ID = "aud_first"
-	update(t, s, live, func(tx service.Tx) error {
-		return errors.Join(tx.CreateFile(newFile(live, "file_1"), e), tx.CreateLink(newLink(live, "link_1", "file_1"), newEntry(live)))
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+		return errors.Join(tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), e), tx.CreateLink(storetest.NewLink(storetest.LiveLedger, "link_1", "file_1"), storetest.NewEntry(storetest.LiveLedger)))
 	})
 	page := sluice.Page{Limit: 10}
 	for _, text := range []string{"file\x00", "\x00", "file_1\x00", "\xff", "a\xc3\x28"} {
 		look := func(r service.Reader) error {
-			_, err := r.File(live, text)
-			wantCode(t, err, sluice.CodeNotFound)
+			_, err := r.File(storetest.LiveLedger, text)
+			storetest.WantCode(t, err, sluice.CodeNotFound)
 			_, err = r.Link(sluice.LedgerID{Account: text, Mode: sluice.Live}, "link_1")
-			wantCode(t, err, sluice.CodeNotFound)
-			entries, err4 := r.Entries(live, service.EntryFilter{RequestID: text}, page)
-			first, err5 := r.Entries(live, service.EntryFilter{IDs: []string{text, "aud_first"}}, page)
+			storetest.WantCode(t, err, sluice.CodeNotFound)
+			entries, err4 := r.Entries(storetest.LiveLedger, service.EntryFilter{RequestID: text}, page)
+			first, err5 := r.Entries(storetest.LiveLedger, service.EntryFilter{IDs: []string{text, "aud_first"}}, page)
 			if err := errors.Join(err4, err5); err != nil || len(entries.Data) != 0 || len(first.Data) != 1 {
 				t.Errorf("%q: %d and %d entries, %v", text, len(entries.Data), len(first.Data), err)
 			}
-			files, err1 := r.Files(live, service.FileFilter{Filename: text}, page)
-			some, err2 := r.Files(live, service.FileFilter{IDs: []string{"file_1", text}}, page)
-			none, err3 := r.Links(live, service.LinkFilter{IDs: []string{text}}, page)
+			files, err1 := r.Files(storetest.LiveLedger, service.FileFilter{Filename: text}, page)
+			some, err2 := r.Files(storetest.LiveLedger, service.FileFilter{IDs: []string{"file_1", text}}, page)
+			none, err3 := r.Links(storetest.LiveLedger, service.LinkFilter{IDs: []string{text}}, page)
 			if err := errors.Join(err1, err2, err3); err != nil || len(files.Data) != 0 || len(some.Data) != 1 || len(none.Data) != 0 {
 				t.Errorf("%q: %d, %d and %d objects, %v", text, len(files.Data), len(some.Data), len(none.Data), err)
 			}
 			return nil
 		}
-		if err := s.View(ctx, look); err != nil {
+		if err := s.View(storetest.Background, look); err != nil {
 			t.Error(err)
 		}
-		update(t, s, live, func(tx service.Tx) error { return errors.Join(look(tx), tx.Record(newEntry(live))) })
-		if err := s.Update(ctx, live, func(tx service.Tx) error { return tx.CreateFile(newFile(live, text), newEntry(live)) }); err == nil {
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+			return errors.Join(look(tx), tx.Record(storetest.NewEntry(storetest.LiveLedger)))
+		})
+		if err := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
+			return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, text), storetest.NewEntry(storetest.LiveLedger))
+		}); err == nil {
 			t.Errorf("%q was stored", text)
 		}
-		if err := s.Update(ctx, sluice.LedgerID{Account: text, Mode: sluice.Live}, func(tx service.Tx) error { return nil }); err != nil {
+		if err := s.Update(storetest.Background, sluice.LedgerID{Account: text, Mode: sluice.Live}, func(tx service.Tx) error { return nil }); err != nil {
 			t.Errorf("an update of nothing in ledger %q: %v", text, err)
 		}
 	}
-	if n := len(seqs(t, s, live)); n != 7 {
+	if n := len(storetest.Seqs(t, s, storetest.LiveLedger)); n != 7 {
 		t.Errorf("%d entries, want 7", n)
 	}
 }

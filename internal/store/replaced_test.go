@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 	"testing"
 )
 
@@ -31,7 +32,7 @@ func TestReplacedFile(t *testing.T) {
 				holds, ended := make(chan bool), make(chan bool)
 				go func() {
 					defer close(ended)
-					other.View(ctx, func(r service.Reader) error {
+					other.View(storetest.Background, func(r service.Reader) error {
 						_, err := r.SigningKeys()
 						holds <- true
 						<-holds
@@ -41,8 +42,8 @@ func TestReplacedFile(t *testing.T) {
 				<-holds
 				defer func() { holds <- true; <-ended }()
 			}
-			e := newEntry(live)
-			update(t, s, live, func(tx service.Tx) error { return tx.Record(e) })
+			e := storetest.NewEntry(storetest.LiveLedger)
+			storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(e) })
 			if err := os.Rename(path, moved); err != nil {
 				t.Fatal(err)
 			}
@@ -73,8 +74,8 @@ func TestReplacedFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer again.Close()
-			err = again.View(ctx, func(r service.Reader) error {
-				_, err := r.Entry(live, e.ID)
+			err = again.View(storetest.Background, func(r service.Reader) error {
+				_, err := r.Entry(storetest.LiveLedger, e.ID)
 				return err
 			})
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,15 +38,17 @@ func TestSQLiteReserve(t *testing.T) {
 	defer s.Close()
 	const files = 20
 	for i := range files {
-		update(t, s, live, func(tx service.Tx) error { return tx.CreateFile(newFile(live, fmt.Sprint("file_", i)), newEntry(live)) })
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+			return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, fmt.Sprint("file_", i)), storetest.NewEntry(storetest.LiveLedger))
+		})
 	}
 	filler := filepath.Join(dir, "filler")
 	exec.Command("dd", "if=/dev/zero", "of="+filler, "bs=4k", "status=none").Run() // until nothing is left
 	create := func(i int) error {
-		return s.Update(ctx, live, func(tx service.Tx) error {
-			f := newFile(live, fmt.Sprint("more_", i))
+		return s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
+			f := storetest.NewFile(storetest.LiveLedger, fmt.Sprint("more_", i))
 			f.Title = strings.Repeat("x", 20_000)
-			return tx.CreateFile(f, newEntry(live))
+			return tx.CreateFile(f, storetest.NewEntry(storetest.LiveLedger))
 		})
 	}
 	full := false
@@ -56,8 +59,8 @@ func TestSQLiteReserve(t *testing.T) {
 		t.Fatal("the disk was never full")
 	}
 	for i := range files {
-		err := s.Update(service.Ending(ctx), live, func(tx service.Tx) error {
-			return tx.DeleteFile(fmt.Sprint("file_", i), epoch, newEntry(live))
+		err := s.Update(service.Ending(storetest.Background), storetest.LiveLedger, func(tx service.Tx) error {
+			return tx.DeleteFile(fmt.Sprint("file_", i), storetest.Epoch, storetest.NewEntry(storetest.LiveLedger))
 		})
 		if err != nil {
 			t.Fatalf("delete on a full disk: %v", err)
@@ -66,8 +69,8 @@ func TestSQLiteReserve(t *testing.T) {
 	if info, err := os.Stat(reserve); err != nil || info.Size() != 0 {
 		t.Fatalf("the reserve: %v, %v", info, err)
 	}
-	wantCode(t, create(2000), sluice.CodeStorageFull)
-	wantCode(t, s.Ready(ctx), sluice.CodeStorageFull)
+	storetest.WantCode(t, create(2000), sluice.CodeStorageFull)
+	storetest.WantCode(t, s.Ready(storetest.Background), sluice.CodeStorageFull)
 
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
@@ -80,7 +83,7 @@ func TestSQLiteReserve(t *testing.T) {
 	if info, err := os.Stat(reserve); err != nil || info.Size() != reserveSize {
 		t.Errorf("the reserve was not made again: %v, %v", info, err)
 	}
-	if err := s.Ready(ctx); err != nil {
+	if err := s.Ready(storetest.Background); err != nil {
 		t.Error(err)
 	}
 }

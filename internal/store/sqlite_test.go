@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,11 +23,11 @@ import (
 )
 
 func TestSQLite(t *testing.T) {
-	testStore(t, func(t *testing.T) database {
+	storetest.Run(t, func(t *testing.T) storetest.Database {
 		path := filepath.Join(t.TempDir(), "sluice.db")
-		return database{
-			open: func() (*Store, error) { return OpenSQLite(path, Options{}) },
-			exec: func(query string) error { return execSQLite(path, query) },
+		return storetest.Database{
+			Open: func() (service.Store, error) { return OpenSQLite(path, Options{}) },
+			Exec: func(query string) error { return execSQLite(path, query) },
 		}
 	})
 }
@@ -56,25 +57,25 @@ func openTemp(t *testing.T) (*Store, string) {
 func TestSQLiteDurability(t *testing.T) {
 	s, path := openTemp(t)
 	pragma := func(c *conn, name string) (value string) {
-		if err := c.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value); err != nil {
+		if err := c.QueryRowContext(storetest.Background, "PRAGMA "+name).Scan(&value); err != nil {
 			t.Error(err)
 		}
 		return value
 	}
-	update(t, s, live, func(given service.Tx) error {
+	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
 		for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "query_only": "0"} {
 			if got := pragma(given.(*tx).conn, name); got != want {
 				t.Errorf("the writer's %s is %s, want %s", name, got, want)
 			}
 		}
-		return given.Record(newEntry(live))
+		return given.Record(storetest.NewEntry(storetest.LiveLedger))
 	})
-	s.View(ctx, func(r service.Reader) error {
+	s.View(storetest.Background, func(r service.Reader) error {
 		c := r.(*reader).conn
 		if got := pragma(c, "query_only"); got != "1" {
 			t.Errorf("a reader's query_only is %s, want 1", got)
 		}
-		if _, err := c.ExecContext(ctx, "UPDATE probe SET n = 0"); err == nil {
+		if _, err := c.ExecContext(storetest.Background, "UPDATE probe SET n = 0"); err == nil {
 			t.Error("a reader can write")
 		}
 		return nil
@@ -101,7 +102,7 @@ func TestSQLiteOpen(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if err := errors.Join(s.Ready(ctx), s.Close()); err != nil {
+			if err := errors.Join(s.Ready(storetest.Background), s.Close()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -131,7 +132,7 @@ func TestSQLiteOpen(t *testing.T) {
 // every other statement that the store has prepared by then.
 func TestSQLitePlans(t *testing.T) {
 	s, _ := openTemp(t)
-	update(t, s, live, changes)
+	storetest.Update(t, s, storetest.LiveLedger, storetest.Changes)
 	for want, listings := range plannedLists() {
 		for _, q := range listings {
 			for _, up := range []bool{false, true} {
@@ -156,7 +157,7 @@ func TestSQLitePlans(t *testing.T) {
 			t.Errorf("%s\n%s, want %s", q.query, plan, want)
 		}
 	}
-	update(t, s, live, func(given service.Tx) error {
+	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
 		for query := range given.(*tx).conn.stmts {
 			whole := strings.Contains(query, " FROM account") || strings.Contains(query, " FROM signing_key") || strings.Contains(query, " probe ") || strings.HasPrefix(query, "INSERT")
 			if plan := explain(t, s, query); !whole && strings.Contains(plan, "SCAN") {
@@ -186,11 +187,11 @@ func plannedEntries() []plannedEntry {
 
 // plannedLists gives lists under every filter, by the index that each is to use.
 func plannedLists() map[string][]listing {
-	expired := service.LinkFilter{Expired: ptr(true), Now: epoch}
-	unexpired := service.LinkFilter{Expired: new(bool), Now: epoch}
+	expired := service.LinkFilter{Expired: storetest.Ptr(true), Now: storetest.Epoch}
+	unexpired := service.LinkFilter{Expired: new(bool), Now: storetest.Epoch}
 	ids := []string{"a", "b", "c"}
-	size, sum, linked := sluice.Range[int64]{GT: ptr(int64(1)), LTE: ptr(int64(2))}, sluice.Digest{}, &sluice.Resource{Type: "t", ID: "i"}
-	span := sluice.TimeRange{GTE: &epoch, LT: ptr(epoch.Add(time.Hour))}
+	size, sum, linked := sluice.Range[int64]{GT: storetest.Ptr(int64(1)), LTE: storetest.Ptr(int64(2))}, sluice.Digest{}, &sluice.Resource{Type: "t", ID: "i"}
+	span := sluice.TimeRange{GTE: &storetest.Epoch, LT: storetest.Ptr(storetest.Epoch.Add(time.Hour))}
 	ending := func(f service.LinkFilter) listing { return linkListings(f, 1, false)[0] }
 	endless := func(f service.LinkFilter) listing { return linkListings(f, 1, false)[1] }
 	plain := func(f service.LinkFilter) listing { return linkListing(f, false) }
@@ -206,9 +207,9 @@ func plannedLists() map[string][]listing {
 		"linked_list":             {fileListing(service.FileFilter{Linked: linked}), fileListing(service.FileFilter{Linked: linked, Purpose: "p"})},
 		"linked_deleted":          {fileListing(service.FileFilter{Linked: linked, Status: service.DeletedFiles})},
 		"sqlite_autoindex_file_1": {fileListing(service.FileFilter{IDs: ids}), fileListing(service.FileFilter{IDs: ids, Purpose: "p"})},
-		"link_list":               {plain(service.LinkFilter{}), ending(expired), ending(unexpired), ending(service.LinkFilter{Expires: span}), plain(service.LinkFilter{Revoked: new(bool)}), plain(service.LinkFilter{Over: ptr(true), Now: epoch}), ending(service.LinkFilter{Over: new(bool), Now: epoch})},
-		"link_endless":            {endless(unexpired), endless(service.LinkFilter{Over: new(bool), Now: epoch})},
-		"link_revoked":            {plain(service.LinkFilter{Revoked: ptr(true)}), ending(service.LinkFilter{Revoked: ptr(true), Expires: span})},
+		"link_list":               {plain(service.LinkFilter{}), ending(expired), ending(unexpired), ending(service.LinkFilter{Expires: span}), plain(service.LinkFilter{Revoked: new(bool)}), plain(service.LinkFilter{Over: storetest.Ptr(true), Now: storetest.Epoch}), ending(service.LinkFilter{Over: new(bool), Now: storetest.Epoch})},
+		"link_endless":            {endless(unexpired), endless(service.LinkFilter{Over: new(bool), Now: storetest.Epoch})},
+		"link_revoked":            {plain(service.LinkFilter{Revoked: storetest.Ptr(true)}), ending(service.LinkFilter{Revoked: storetest.Ptr(true), Expires: span})},
 		"link_by_file":            {plain(service.LinkFilter{FileID: "f"})},
 		"sqlite_autoindex_link_1": {plain(service.LinkFilter{IDs: ids}), plain(service.LinkFilter{IDs: ids, FileID: "f"})},
 	}
@@ -258,33 +259,35 @@ func TestSQLiteFullDisk(t *testing.T) {
 
 	var failed, stored int64
 	for i := range 40 {
-		err := s.Update(ctx, live, func(tx service.Tx) error {
-			f := newFile(live, fmt.Sprint("file_", i))
+		err := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
+			f := storetest.NewFile(storetest.LiveLedger, fmt.Sprint("file_", i))
 			f.Title = strings.Repeat("x", 20_000)
-			return tx.CreateFile(f, newEntry(live))
+			return tx.CreateFile(f, storetest.NewEntry(storetest.LiveLedger))
 		})
 		if err == nil {
 			stored++
 			continue
 		}
 		failed++
-		wantCode(t, err, sluice.CodeStorageFull)
+		storetest.WantCode(t, err, sluice.CodeStorageFull)
 	}
 	if failed == 0 {
 		t.Fatal("the disk was never full")
 	}
-	wantCode(t, s.Ready(ctx), sluice.CodeStorageFull)
-	if n := int64(len(seqs(t, s, live))); n != stored {
+	storetest.WantCode(t, s.Ready(storetest.Background), sluice.CodeStorageFull)
+	if n := int64(len(storetest.Seqs(t, s, storetest.LiveLedger))); n != stored {
 		t.Errorf("%d entries, want %d", n, stored)
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ready(ctx); err != nil {
+	if err := s.Ready(storetest.Background); err != nil {
 		t.Error(err)
 	}
-	update(t, s, live, func(tx service.Tx) error { return tx.CreateFile(newFile(live, "file_after"), newEntry(live)) })
-	if n := int64(len(seqs(t, s, live))); n != stored+1 {
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+		return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_after"), storetest.NewEntry(storetest.LiveLedger))
+	})
+	if n := int64(len(storetest.Seqs(t, s, storetest.LiveLedger))); n != stored+1 {
 		t.Errorf("%d entries, want %d", n, stored+1)
 	}
 }
@@ -294,10 +297,10 @@ func TestSQLiteFullDisk(t *testing.T) {
 func TestSQLiteMover(t *testing.T) {
 	s, path := openTemp(t)
 	title := rand.Text()
-	update(t, s, live, func(tx service.Tx) error {
-		f := newFile(live, "file_1")
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+		f := storetest.NewFile(storetest.LiveLedger, "file_1")
 		f.Title = title
-		return tx.CreateFile(f, newEntry(live))
+		return tx.CreateFile(f, storetest.NewEntry(storetest.LiveLedger))
 	})
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		data, err := os.ReadFile(path)
@@ -318,27 +321,27 @@ func TestSQLiteMover(t *testing.T) {
 // be told that it was stored. The next connection has room again.
 func TestSQLiteBrokenGroup(t *testing.T) {
 	s, _ := openTemp(t)
-	update(t, s, live, func(given service.Tx) error {
+	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
 		var pages int
 		c := given.(*tx).conn
-		if err := c.QueryRowContext(ctx, "PRAGMA page_count").Scan(&pages); err != nil {
+		if err := c.QueryRowContext(storetest.Background, "PRAGMA page_count").Scan(&pages); err != nil {
 			return err
 		}
-		_, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages+20))
+		_, err := c.ExecContext(storetest.Background, fmt.Sprintf("PRAGMA max_page_count = %d", pages+20))
 		return err
 	})
-	release := busy(t, s)
+	release := storetest.Busy(t, s)
 	var wg sync.WaitGroup
 	acknowledged := make([]bool, 30)
 	for i := range acknowledged {
 		wg.Go(func() {
-			err := s.Update(ctx, live, func(tx service.Tx) error {
-				f := newFile(live, fmt.Sprint("file_", i))
+			err := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
+				f := storetest.NewFile(storetest.LiveLedger, fmt.Sprint("file_", i))
 				f.Title = strings.Repeat("x", 10_000)
-				return errors.Join(tx.CreateFile(f, newEntry(live)), tx.Record(newEntry(live)))
+				return errors.Join(tx.CreateFile(f, storetest.NewEntry(storetest.LiveLedger)), tx.Record(storetest.NewEntry(storetest.LiveLedger)))
 			})
 			if acknowledged[i] = err == nil; !acknowledged[i] {
-				wantCode(t, err, sluice.CodeStorageFull)
+				storetest.WantCode(t, err, sluice.CodeStorageFull)
 			}
 		})
 	}
@@ -347,8 +350,8 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 	wg.Wait()
 	stored := 0
 	for i, ok := range acknowledged {
-		err := s.View(ctx, func(r service.Reader) error {
-			_, err := r.File(live, fmt.Sprint("file_", i))
+		err := s.View(storetest.Background, func(r service.Reader) error {
+			_, err := r.File(storetest.LiveLedger, fmt.Sprint("file_", i))
 			return err
 		})
 		if ok {
@@ -358,11 +361,11 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 			t.Errorf("file_%d: acknowledged %v, but %v", i, ok, err)
 		}
 	}
-	if n := len(seqs(t, s, live)); n != 2*stored {
+	if n := len(storetest.Seqs(t, s, storetest.LiveLedger)); n != 2*stored {
 		t.Errorf("%d entries, want %d", n, 2*stored)
 	}
 	for range 3 { // and the store has recovered
-		update(t, s, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
 	}
 }
 
@@ -385,11 +388,11 @@ func TestSQLiteLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, err := range map[string]error{
-		"Update": s.Update(ctx, live, func(tx service.Tx) error {
+		"Update": s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
 			t.Error("an update was run without the lock")
 			return nil
 		}),
-		"Ready": s.Ready(ctx),
+		"Ready": s.Ready(storetest.Background),
 	} {
 		var e *sluice.Error
 		if !errors.As(err, &e) || e.Code != sluice.CodeUnavailable || e.RetryAfter != time.Second {
@@ -402,17 +405,17 @@ func TestSQLiteLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer patient.Close()
-	update(t, patient, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
-	err = s.Update(ctx, live, func(given service.Tx) error {
-		if err := given.Record(newEntry(live)); err != nil {
+	storetest.Update(t, patient, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+	err = s.Update(storetest.Background, storetest.LiveLedger, func(given service.Tx) error {
+		if err := given.Record(storetest.NewEntry(storetest.LiveLedger)); err != nil {
 			return err
 		}
 		given.(*tx).conn.discard()
 		return nil
 	})
-	wantCode(t, err, sluice.CodeUnavailable)
-	update(t, s, live, func(tx service.Tx) error { return tx.Record(newEntry(live)) })
-	if n := len(seqs(t, s, live)); n != 2 {
+	storetest.WantCode(t, err, sluice.CodeUnavailable)
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+	if n := len(storetest.Seqs(t, s, storetest.LiveLedger)); n != 2 {
 		t.Errorf("%d entries, want 2", n)
 	}
 }
@@ -425,15 +428,15 @@ func TestSQLiteGroups(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	release := busy(t, s)
+	release := storetest.Busy(t, s)
 	var wg sync.WaitGroup
 	var largest int // written by the writer alone
 	for i := range 9 {
 		wg.Go(func() {
 			l := sluice.LedgerID{Account: fmt.Sprint("acct_", i), Mode: sluice.Live}
-			update(t, s, l, func(given service.Tx) error {
+			storetest.Update(t, s, l, func(given service.Tx) error {
 				largest = max(largest, 1+len(given.(*tx).group.entries))
-				return given.Record(newEntry(l))
+				return given.Record(storetest.NewEntry(l))
 			})
 		})
 	}
@@ -507,11 +510,11 @@ func storeFile(t *testing.T, s *Store) string {
 }
 
 func tryStoreFile(s *Store) (string, error) {
-	e1, e2 := newEntry(live), newEntry(live)
+	e1, e2 := storetest.NewEntry(storetest.LiveLedger), storetest.NewEntry(storetest.LiveLedger)
 	e1.ID, e2.ID = fmt.Sprintf("%s_%d", e1.ID, os.Getpid()), fmt.Sprintf("%s_%d", e2.ID, os.Getpid())
-	f := newFile(live, "file_"+e1.ID)
+	f := storetest.NewFile(storetest.LiveLedger, "file_"+e1.ID)
 	e1.File, e2.File = &sluice.FilePart{ID: f.ID}, &sluice.FilePart{ID: f.ID}
-	return f.ID, s.Update(ctx, live, func(tx service.Tx) error {
+	return f.ID, s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
 		return errors.Join(tx.CreateFile(f, e1), tx.Record(e2))
 	})
 }
@@ -525,24 +528,24 @@ func checkStored(t *testing.T, open func(path string) (*Store, error), path stri
 		t.Fatal(err)
 	}
 	defer s.Close()
-	stored := seqs(t, s, live)
+	stored := storetest.Seqs(t, s, storetest.LiveLedger)
 	if len(stored)%2 != 0 || len(acknowledged) < 300 {
 		t.Errorf("%d entries of updates that record two, %d acknowledged", len(stored), len(acknowledged))
 	}
-	err = s.View(ctx, func(r service.Reader) error {
+	err = s.View(storetest.Background, func(r service.Reader) error {
 		for id := range acknowledged {
-			if _, err := r.File(live, id); err != nil {
+			if _, err := r.File(storetest.LiveLedger, id); err != nil {
 				t.Errorf("%s was acknowledged: %v", id, err)
 			}
 		}
 		for i := 0; i+1 < len(stored); i += 2 {
-			first, err1 := r.Entry(live, stored[i])
-			second, err2 := r.Entry(live, stored[i+1])
+			first, err1 := r.Entry(storetest.LiveLedger, stored[i])
+			second, err2 := r.Entry(storetest.LiveLedger, stored[i+1])
 			if err := errors.Join(err1, err2); err != nil || first.File.ID != second.File.ID {
 				t.Errorf("seq %d and %d are not of one update: %v", i, i+1, err)
 				continue
 			}
-			if _, err := r.File(live, first.File.ID); err != nil {
+			if _, err := r.File(storetest.LiveLedger, first.File.ID); err != nil {
 				t.Errorf("seq %d tells of %s: %v", i, first.File.ID, err)
 			}
 		}
@@ -575,4 +578,18 @@ func writeUntilKilled(s *Store, err error) {
 		}()
 	}
 	select {}
+}
+
+// The scrub reads along the primary key and counts damaged files by an index of
+// their own, however many files there are.
+func TestScrubPlans(t *testing.T) {
+	s, _ := openTemp(t)
+	for query, want := range map[string]string{
+		filesAfter:   "SEARCH file USING INDEX sqlite_autoindex_file_1 (id>?)",
+		damagedFiles: "SCAN file USING INDEX file_damaged",
+	} {
+		if plan := explain(t, s, query); !strings.Contains(plan, want) || strings.Contains(plan, "B-TREE") {
+			t.Errorf("%s\n%s, want %s", query, plan, want)
+		}
+	}
 }

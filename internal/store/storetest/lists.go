@@ -1,4 +1,4 @@
-package store
+package storetest
 
 import (
 	"cmp"
@@ -21,10 +21,10 @@ import (
 
 func sorted(ids []string) []string { return slices.Sorted(slices.Values(ids)) }
 
-func ptr[T any](v T) *T { return &v }
+func Ptr[T any](v T) *T { return &v }
 
 // after is a moment some microseconds after the epoch of the suite.
-func after(us int) time.Time { return epoch.Add(time.Duration(us) * time.Microsecond) }
+func after(us int) time.Time { return Epoch.Add(time.Duration(us) * time.Microsecond) }
 
 // listed is a list under a filter, and which of the suite's objects belong in it.
 type listed[T any] struct {
@@ -37,14 +37,14 @@ type listed[T any] struct {
 func timeRanges() map[string]sluice.TimeRange {
 	half := after(4).Add(500 * time.Nanosecond)
 	return map[string]sluice.TimeRange{
-		"gt":       {GT: ptr(after(4))},
-		"gte":      {GTE: ptr(after(4))},
-		"lt":       {LT: ptr(after(7))},
-		"lte":      {LTE: ptr(after(7))},
-		"both":     {GT: ptr(after(2)), GTE: ptr(after(4)), LT: ptr(after(9)), LTE: ptr(after(7))},
-		"fraction": {GT: &half, LTE: ptr(half.Add(3 * time.Microsecond))},
-		"to":       {GTE: &half, LT: ptr(half.Add(3 * time.Microsecond))},
-		"empty":    {GT: ptr(after(7)), LT: ptr(after(4))},
+		"gt":       {GT: Ptr(after(4))},
+		"gte":      {GTE: Ptr(after(4))},
+		"lt":       {LT: Ptr(after(7))},
+		"lte":      {LTE: Ptr(after(7))},
+		"both":     {GT: Ptr(after(2)), GTE: Ptr(after(4)), LT: Ptr(after(9)), LTE: Ptr(after(7))},
+		"fraction": {GT: &half, LTE: Ptr(half.Add(3 * time.Microsecond))},
+		"to":       {GTE: &half, LT: Ptr(half.Add(3 * time.Microsecond))},
+		"empty":    {GT: Ptr(after(7)), LT: Ptr(after(4))},
 	}
 }
 
@@ -92,9 +92,9 @@ func fileLists() (lists []listed[sluice.File]) {
 		{"title", func(f *service.FileFilter) { f.Title = "a title" }},
 		{"type", func(f *service.FileFilter) { f.Type = "text/plain" }},
 		{"sha256", func(f *service.FileFilter) { f.SHA256 = &sluice.Digest{7} }},
-		{"size", func(f *service.FileFilter) { f.Size = sluice.Range[int64]{GT: ptr(int64(2)), LTE: ptr(int64(8))} }},
+		{"size", func(f *service.FileFilter) { f.Size = sluice.Range[int64]{GT: Ptr(int64(2)), LTE: Ptr(int64(8))} }},
 		{"size from", func(f *service.FileFilter) {
-			f.Size = sluice.Range[int64]{GTE: ptr(int64(3)), LT: ptr(int64(math.MaxInt64))}
+			f.Size = sluice.Range[int64]{GTE: Ptr(int64(3)), LT: Ptr(int64(math.MaxInt64))}
 		}},
 		{"linked", func(f *service.FileFilter) { f.Linked = &sluice.Resource{Type: "order", ID: "1"} }},
 		{"deleted", func(f *service.FileFilter) { f.Status = service.DeletedFiles }},
@@ -108,7 +108,9 @@ func fileLists() (lists []listed[sluice.File]) {
 		n.set(&f)
 		lists = append(lists, listed[sluice.File]{
 			name: "files " + n.name,
-			list: func(r service.Reader, p sluice.Page) (sluice.List[sluice.File], error) { return r.Files(live, f, p) },
+			list: func(r service.Reader, p sluice.Page) (sluice.List[sluice.File], error) {
+				return r.Files(LiveLedger, f, p)
+			},
 			has: func(x sluice.File) bool {
 				return x.Active() == (f.Status == service.ActiveFiles) && (f.Purpose == "" || x.Purpose == f.Purpose) &&
 					(f.Purposes == nil || slices.Contains(f.Purposes, x.Purpose)) && (f.Types == nil || slices.Contains(f.Types, x.Type)) && (f.Filename == "" || x.Filename == f.Filename) &&
@@ -136,15 +138,15 @@ func linkLists() (lists []listed[sluice.Link]) {
 		{"ids", func(f *service.LinkFilter) { f.IDs = []string{"link_1", "link_19", "link_7", "link_6"} }},
 		expired("expired", true, after(9)),
 		expired("not expired", false, after(9)),
-		expired("expired later", true, epoch.Add(10*time.Hour)),
-		expired("not expired later", false, epoch.Add(10*time.Hour)),
+		expired("expired later", true, Epoch.Add(10*time.Hour)),
+		expired("not expired later", false, Epoch.Add(10*time.Hour)),
 		over("over", true, after(9)),
 		over("not over", false, after(9)),
-		over("over later", true, epoch.Add(10*time.Hour)),
-		over("not over later", false, epoch.Add(10*time.Hour)),
-		{"revoked", func(f *service.LinkFilter) { f.Revoked = ptr(true) }},
-		{"not revoked", func(f *service.LinkFilter) { f.Revoked = ptr(false) }},
-		{"expires between", func(f *service.LinkFilter) { f.Expires = sluice.TimeRange{GT: ptr(after(5)), LTE: ptr(after(11))} }},
+		over("over later", true, Epoch.Add(10*time.Hour)),
+		over("not over later", false, Epoch.Add(10*time.Hour)),
+		{"revoked", func(f *service.LinkFilter) { f.Revoked = Ptr(true) }},
+		{"not revoked", func(f *service.LinkFilter) { f.Revoked = Ptr(false) }},
+		{"expires between", func(f *service.LinkFilter) { f.Expires = sluice.TimeRange{GT: Ptr(after(5)), LTE: Ptr(after(11))} }},
 		singles[0],
 	})
 	for _, n := range append(filters, singles...) {
@@ -152,7 +154,9 @@ func linkLists() (lists []listed[sluice.Link]) {
 		n.set(&f)
 		lists = append(lists, listed[sluice.Link]{
 			name: "links " + n.name,
-			list: func(r service.Reader, p sluice.Page) (sluice.List[sluice.Link], error) { return r.Links(live, f, p) },
+			list: func(r service.Reader, p sluice.Page) (sluice.List[sluice.Link], error) {
+				return r.Links(LiveLedger, f, p)
+			},
 			has: func(x sluice.Link) bool {
 				return x.Ended != sluice.Revoked && (f.FileID == "" || x.FileID == f.FileID) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) &&
 					(f.Expired == nil || *f.Expired == x.Expired(f.Now)) && (f.Revoked == nil || *f.Revoked == !x.Revoked.IsZero()) &&
@@ -166,15 +170,15 @@ func linkLists() (lists []listed[sluice.Link]) {
 
 // testExpiry lists links by when they expire while the longest lifetime there
 // is grows, by minting and by updating, up to one without end.
-func testExpiry(t *testing.T, db database) {
+func testExpiry(t *testing.T, db Database) {
 	s := openStore(t, db)
 	var links []sluice.Link
 	check := func() {
 		t.Helper()
 		for from := range 30 {
 			for to := range 30 {
-				f := service.LinkFilter{Expires: sluice.TimeRange{GTE: ptr(after(from)), LT: ptr(after(to))}}
-				g := service.LinkFilter{Expired: ptr(false), Now: after(from)}
+				f := service.LinkFilter{Expires: sluice.TimeRange{GTE: Ptr(after(from)), LT: Ptr(after(to))}}
+				g := service.LinkFilter{Expired: Ptr(false), Now: after(from)}
 				var want, good []string
 				for _, l := range links {
 					if !l.Expires.IsZero() && within(f.Expires, l.Expires) {
@@ -184,34 +188,29 @@ func testExpiry(t *testing.T, db database) {
 						good = append(good, l.ID)
 					}
 				}
-				got := read(t, s, func(r service.Reader) (list sluice.List[sluice.Link], err error) {
-					return r.Links(live, f, sluice.Page{Limit: 100})
+				got := Read(t, s, func(r service.Reader) (list sluice.List[sluice.Link], err error) {
+					return r.Links(LiveLedger, f, sluice.Page{Limit: 100})
 				})
-				wantEqual(t, sorted(idsOf(got.Data, linkID)), sorted(want))
-				got = read(t, s, func(r service.Reader) (list sluice.List[sluice.Link], err error) {
-					return r.Links(live, g, sluice.Page{Limit: 100})
+				WantEqual(t, sorted(idsOf(got.Data, linkID)), sorted(want))
+				got = Read(t, s, func(r service.Reader) (list sluice.List[sluice.Link], err error) {
+					return r.Links(LiveLedger, g, sluice.Page{Limit: 100})
 				})
-				wantEqual(t, sorted(idsOf(got.Data, linkID)), sorted(good))
+				WantEqual(t, sorted(idsOf(got.Data, linkID)), sorted(good))
 			}
 		}
 	}
 	for i := range 20 {
-		l := newLink(live, fmt.Sprint("link_", i), "file_1")
+		l := NewLink(LiveLedger, fmt.Sprint("link_", i), "file_1")
 		l.Created = after(i)
 		l.Expires = l.Created.Add(time.Duration(1+i%3) * time.Microsecond)
 		links = append(links, l)
-		update(t, s, live, func(tx service.Tx) error { return tx.CreateLink(l, newEntry(live)) })
+		Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.CreateLink(l, NewEntry(LiveLedger)) })
 	}
 	check()
 	for _, expires := range []time.Time{after(25), {}} {
 		links[3].Expires = expires
-		update(t, s, live, func(tx service.Tx) error { return tx.UpdateLink(links[3], newEntry(live)) })
+		Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.UpdateLink(links[3], NewEntry(LiveLedger)) })
 		check()
-	}
-	// One without an end is no reason to look further back.
-	longest := read(t, s, func(r service.Reader) (int64, error) { return r.(*reader).longest(live) })
-	if want := after(25).Sub(links[3].Created).Microseconds(); longest != want {
-		t.Errorf("the longest lifetime is %d µs, want %d", longest, want)
 	}
 }
 
@@ -220,7 +219,7 @@ func entryLists() (lists []listed[sluice.Entry]) {
 		lists = append(lists, listed[sluice.Entry]{
 			name: "entries " + name,
 			list: func(r service.Reader, p sluice.Page) (sluice.List[sluice.Entry], error) {
-				return r.Entries(other, f, p)
+				return r.Entries(OtherLedger, f, p)
 			},
 			has: func(x sluice.Entry) bool {
 				return (f.FileID == "" || x.File != nil && x.File.ID == f.FileID) && (f.LinkID == "" || x.Link != nil && x.Link.ID == f.LinkID) &&
@@ -245,7 +244,7 @@ func entryLists() (lists []listed[sluice.Entry]) {
 }
 
 func keyLists() []listed[sluice.Key] {
-	list := func(r service.Reader, p sluice.Page) (sluice.List[sluice.Key], error) { return r.Keys(live, p) }
+	list := func(r service.Reader, p sluice.Page) (sluice.List[sluice.Key], error) { return r.Keys(LiveLedger, p) }
 	return []listed[sluice.Key]{{"keys", list, func(sluice.Key) bool { return true }}}
 }
 
@@ -280,7 +279,7 @@ type objects struct {
 func newObjects(n int) (o objects) {
 	moment := func() time.Time { return after(rand.IntN(12)) }
 	for i := range n {
-		f := newFile(live, fmt.Sprint("file_", i))
+		f := NewFile(LiveLedger, fmt.Sprint("file_", i))
 		f.Created, f.Purpose = moment(), []string{"invoice", "report"}[i%2]
 		f.Filename, f.Title, f.Type = []string{"a.pdf", "b.pdf"}[i/2%2], []string{"", "a title"}[i/4%2], []string{"text/plain", "image/png"}[i/3%2]
 		f.Size, f.SHA256 = int64(i%10), sluice.Digest{byte(i % 3 * 7)}
@@ -288,20 +287,20 @@ func newObjects(n int) (o objects) {
 		if i%8 == 7 {
 			f.Deleted = after(20)
 		}
-		l := newLink(live, fmt.Sprint("link_", i), fmt.Sprint("file_", i%3))
+		l := NewLink(LiveLedger, fmt.Sprint("link_", i), fmt.Sprint("file_", i%3))
 		l.Created = moment()
 		l.Expires = l.Created.Add(time.Duration(i%6+1) * time.Microsecond)
 		switch i % 7 {
 		case 0:
 			l.Expires = time.Time{}
 		case 1:
-			l.Expires = epoch.Add(time.Duration(i) * time.Hour) // later than any entry
+			l.Expires = Epoch.Add(time.Duration(i) * time.Hour) // later than any entry
 		case 6:
 			l.Revoked, l.Ended = after(1), []sluice.Refusal{sluice.Revoked, sluice.FileDeleted, sluice.KeyRevoked}[i%3]
 		}
-		k := newKey(live, fmt.Sprint("key_", i))
+		k := NewKey(LiveLedger, fmt.Sprint("key_", i))
 		k.Created = moment()
-		e := newEntry(other)
+		e := NewEntry(OtherLedger)
 		e.Seq, e.ID, e.Time = int64(i), fmt.Sprint("aud_", i), after(i*12/n)
 		e.Action, e.Outcome = []sluice.Action{"a", "b", "c"}[i%3], []sluice.Outcome{sluice.Allowed, sluice.Refused}[i%2]
 		if i%3 == 0 {
@@ -317,22 +316,22 @@ func newObjects(n int) (o objects) {
 
 func (o objects) store(t *testing.T, s service.Store) {
 	t.Helper()
-	update(t, s, live, func(tx service.Tx) (err error) {
+	Update(t, s, LiveLedger, func(tx service.Tx) (err error) {
 		for i := range o.files {
-			err = errors.Join(err, tx.CreateFile(o.files[i], newEntry(live)), tx.CreateLink(o.links[i], newEntry(live)), tx.CreateKey(o.keys[i], newEntry(live)))
+			err = errors.Join(err, tx.CreateFile(o.files[i], NewEntry(LiveLedger)), tx.CreateLink(o.links[i], NewEntry(LiveLedger)), tx.CreateKey(o.keys[i], NewEntry(LiveLedger)))
 		}
 		return err
 	})
-	update(t, s, other, func(tx service.Tx) (err error) {
+	Update(t, s, OtherLedger, func(tx service.Tx) (err error) {
 		for _, e := range o.entries {
 			err = errors.Join(err, tx.Record(e))
 		}
 		return err
 	})
-	update(t, s, test, func(tx service.Tx) error { // seen by no list of live or other
+	Update(t, s, TestLedger, func(tx service.Tx) error { // seen by no list of live or other
 		return errors.Join(
-			tx.CreateFile(newFile(test, "file_foreign"), newEntry(test)), tx.CreateKey(newKey(test, "key_foreign"), newEntry(test)),
-			tx.CreateLink(newLink(test, "link_foreign", "file_1"), newEntry(test)),
+			tx.CreateFile(NewFile(TestLedger, "file_foreign"), NewEntry(TestLedger)), tx.CreateKey(NewKey(TestLedger, "key_foreign"), NewEntry(TestLedger)),
+			tx.CreateLink(NewLink(TestLedger, "link_foreign", "file_1"), NewEntry(TestLedger)),
 		)
 	})
 }
@@ -340,7 +339,7 @@ func (o objects) store(t *testing.T, s service.Store) {
 // testLists compares every list under every filter with what filtering and
 // sorting in memory gives, page by page in both directions, and from every
 // object as a cursor, also one that the list itself leaves out.
-func testLists(t *testing.T, db database) {
+func testLists(t *testing.T, db Database) {
 	s := openStore(t, db)
 	o := newObjects(40)
 	o.store(t, s)
@@ -361,8 +360,8 @@ func testLists(t *testing.T, db database) {
 // testIndexedEntries reads lists of a log so long that most of it is in the
 // index, written in groups of all sizes by two processes in turn, with a clock
 // that goes back now and then.
-func testIndexedEntries(t *testing.T, db database) {
-	stores := []*Store{openStore(t, db), openStore(t, db)}
+func testIndexedEntries(t *testing.T, db Database) {
+	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	all := newObjects(1200).entries
 	for i := range all {
 		if i%7 == 3 {
@@ -371,7 +370,7 @@ func testIndexedEntries(t *testing.T, db database) {
 	}
 	for i, n := 0, 0; i < len(all); n++ {
 		size := min([]int{1, 3, 70, 300}[n%4], len(all)-i)
-		update(t, stores[n/3%2], other, func(tx service.Tx) (err error) {
+		Update(t, stores[n/3%2], OtherLedger, func(tx service.Tx) (err error) {
 			for _, e := range all[i : i+size] {
 				err = errors.Join(err, tx.Record(e))
 			}
@@ -386,7 +385,7 @@ func testIndexedEntries(t *testing.T, db database) {
 		at[e.ID] = placed
 	}
 	largest, cursors := 5, 10
-	if db.far {
+	if db.Far {
 		largest, cursors = 60, 2
 	}
 	for _, c := range entryLists() {
@@ -417,7 +416,7 @@ func checkList[T any](t *testing.T, s service.Store, c listed[T], all []T, id fu
 	belong = slices.DeleteFunc(belong, func(x T) bool { return !c.has(x) })
 	check := func(p sluice.Page, want []T, more bool) {
 		t.Helper()
-		got := read(t, s, func(r service.Reader) (sluice.List[T], error) { return c.list(r, p) })
+		got := Read(t, s, func(r service.Reader) (sluice.List[T], error) { return c.list(r, p) })
 		if g, w := idsOf(got.Data, id), idsOf(want, id); !slices.Equal(g, w) || got.More != more {
 			t.Errorf("%s, page %+v: %v, more %v\nwant %v, more %v", c.name, p, g, got.More, w, more)
 		}
@@ -454,7 +453,7 @@ func walk[T any](t *testing.T, s service.Store, c listed[T], id func(T) string, 
 	}
 	for {
 		var list sluice.List[T]
-		err := s.View(ctx, func(r service.Reader) (err error) {
+		err := s.View(Background, func(r service.Reader) (err error) {
 			list, err = c.list(r, p)
 			return err
 		})
@@ -480,7 +479,7 @@ func walk[T any](t *testing.T, s service.Store, c listed[T], id func(T) string, 
 
 // testMovingLists walks the lists while rows come and go. What is there
 // throughout appears once, and the order is strict.
-func testMovingLists(t *testing.T, db database) {
+func testMovingLists(t *testing.T, db Database) {
 	s := openStore(t, db)
 	o := newObjects(20)
 	o.store(t, s)
@@ -494,15 +493,15 @@ func testMovingLists(t *testing.T, db database) {
 			case <-time.After(10 * time.Millisecond): // so that the lists end
 			}
 			name := fmt.Sprint("moving_", rand.IntN(1<<30))
-			f, l := newFile(live, name), newLink(live, name, "file_1")
+			f, l := NewFile(LiveLedger, name), NewLink(LiveLedger, name, "file_1")
 			f.Created, f.Purpose, l.Created = after(rand.IntN(12)), "report", after(rand.IntN(12))
 			l.Expires = l.Created.Add(time.Duration(rand.IntN(6)+1) * time.Microsecond)
-			update(t, s, live, func(tx service.Tx) error {
-				return errors.Join(tx.CreateFile(f, newEntry(live)), tx.CreateLink(l, newEntry(live)))
+			Update(t, s, LiveLedger, func(tx service.Tx) error {
+				return errors.Join(tx.CreateFile(f, NewEntry(LiveLedger)), tx.CreateLink(l, NewEntry(LiveLedger)))
 			})
-			update(t, s, live, func(tx service.Tx) error {
-				l.Revoked, l.Ended = epoch, sluice.Revoked
-				return errors.Join(tx.DeleteFile(name, epoch, newEntry(live)), tx.UpdateLink(l, newEntry(live)))
+			Update(t, s, LiveLedger, func(tx service.Tx) error {
+				l.Revoked, l.Ended = Epoch, sluice.Revoked
+				return errors.Join(tx.DeleteFile(name, Epoch, NewEntry(LiveLedger)), tx.UpdateLink(l, NewEntry(LiveLedger)))
 			})
 		}
 	})
@@ -544,21 +543,21 @@ func checkWalk[T any](t *testing.T, s service.Store, c listed[T], all []T, id fu
 	}
 }
 
-func testCursors(t *testing.T, db database) {
+func testCursors(t *testing.T, db Database) {
 	s := openStore(t, db)
 	newObjects(8).store(t, s)
 	lists := map[string]func(r service.Reader, p sluice.Page) error{
 		"file": func(r service.Reader, p sluice.Page) error {
-			_, err := r.Files(live, service.FileFilter{}, p)
+			_, err := r.Files(LiveLedger, service.FileFilter{}, p)
 			return err
 		},
 		"link": func(r service.Reader, p sluice.Page) error {
-			_, err := r.Links(live, service.LinkFilter{}, p)
+			_, err := r.Links(LiveLedger, service.LinkFilter{}, p)
 			return err
 		},
-		"key": func(r service.Reader, p sluice.Page) error { _, err := r.Keys(live, p); return err },
+		"key": func(r service.Reader, p sluice.Page) error { _, err := r.Keys(LiveLedger, p); return err },
 		"aud": func(r service.Reader, p sluice.Page) error {
-			_, err := r.Entries(other, service.EntryFilter{}, p)
+			_, err := r.Entries(OtherLedger, service.EntryFilter{}, p)
 			return err
 		},
 	}
@@ -579,7 +578,7 @@ func testCursors(t *testing.T, db database) {
 			{sluice.Page{Limit: 1, Before: prefix + "_foreign"}, "ending_before"},
 			{sluice.Page{Limit: 1, After: prefix + "_1", Before: prefix + "_2"}, "ending_before"},
 		} {
-			err := s.View(ctx, func(r service.Reader) error { return list(r, test.page) })
+			err := s.View(Background, func(r service.Reader) error { return list(r, test.page) })
 			var e *sluice.Error
 			switch {
 			case test.param == "" && err != nil:
@@ -597,12 +596,12 @@ var hostile = []string{
 	"😂𝒳 4 bytes", "e\u0301 é", "\ufeffbom\ufffd\uffff", "</script>&amp;", " surrounded ", strings.Repeat("é", 255), "null", "0", "",
 }
 
-func testTexts(t *testing.T, db database) {
+func testTexts(t *testing.T, db Database) {
 	s := openStore(t, db)
 	for i, text := range hostile {
-		account := sluice.Account{ID: fmt.Sprint("acct_", text), Name: text, Created: epoch}
+		account := sluice.Account{ID: fmt.Sprint("acct_", text), Name: text, Created: Epoch}
 		l := sluice.LedgerID{Account: account.ID, Mode: sluice.Test}
-		k, f, link := newKey(l, fmt.Sprint("key_", text)), newFile(l, fmt.Sprint("file_", text)), newLink(l, fmt.Sprint("link_", text), fmt.Sprint("file_", text))
+		k, f, link := NewKey(l, fmt.Sprint("key_", text)), NewFile(l, fmt.Sprint("file_", text)), NewLink(l, fmt.Sprint("link_", text), fmt.Sprint("file_", text))
 		k.Name, k.Hash = text, sluice.Digest{byte(i)}
 		f.Purpose, f.Filename, f.Title, f.Type = text, text, text, text
 		link.KeyID, link.SigningKey, link.Reason = text, text, text
@@ -613,51 +612,51 @@ func testTexts(t *testing.T, db database) {
 			f.Metadata[fmt.Sprint(j, text)] = value
 		}
 		link.Metadata = sluice.Metadata{"k": text}
-		e := newEntry(l)
+		e := NewEntry(l)
 		e.ID = fmt.Sprint("aud_", text)
-		update(t, s, l, func(tx service.Tx) error {
-			return errors.Join(tx.CreateAccount(account, newEntry(l)), tx.CreateKey(k, newEntry(l)), tx.CreateFile(f, newEntry(l)), tx.CreateLink(link, newEntry(l)), tx.Record(e))
+		Update(t, s, l, func(tx service.Tx) error {
+			return errors.Join(tx.CreateAccount(account, NewEntry(l)), tx.CreateKey(k, NewEntry(l)), tx.CreateFile(f, NewEntry(l)), tx.CreateLink(link, NewEntry(l)), tx.Record(e))
 		})
 		e.Seq = 4
-		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Key, error) { return r.Key(l, k.ID) }), k)
-		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Key, error) { return r.KeyByHash(k.Hash) }), k)
-		wantEqual(t, read(t, s, func(r service.Reader) (sluice.File, error) { return r.File(l, f.ID) }), f)
-		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Entry, error) { return r.Entry(l, e.ID) }), e)
+		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Key, error) { return r.Key(l, k.ID) }), k)
+		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Key, error) { return r.KeyByHash(k.Hash) }), k)
+		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.File, error) { return r.File(l, f.ID) }), f)
+		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Entry, error) { return r.Entry(l, e.ID) }), e)
 		wantLinks(t, s, link)
 		page := sluice.Page{Limit: 10}
-		files := read(t, s, func(r service.Reader) (sluice.List[sluice.File], error) {
+		files := Read(t, s, func(r service.Reader) (sluice.List[sluice.File], error) {
 			return r.Files(l, service.FileFilter{Purpose: text, IDs: []string{f.ID}}, page)
 		})
-		links := read(t, s, func(r service.Reader) (sluice.List[sluice.Link], error) {
+		links := Read(t, s, func(r service.Reader) (sluice.List[sluice.Link], error) {
 			return r.Links(l, service.LinkFilter{FileID: f.ID, IDs: []string{link.ID}}, page)
 		})
-		wantEqual(t, files.Data, []sluice.File{f})
-		wantEqual(t, links.Data, []sluice.Link{link})
+		WantEqual(t, files.Data, []sluice.File{f})
+		WantEqual(t, links.Data, []sluice.Link{link})
 	}
-	if n := len(read(t, s, service.Reader.Accounts)); n != len(hostile) {
+	if n := len(Read(t, s, service.Reader.Accounts)); n != len(hostile) {
 		t.Errorf("%d accounts, want %d", n, len(hostile))
 	}
 }
 
-func testMoments(t *testing.T, db database) {
+func testMoments(t *testing.T, db Database) {
 	s := openStore(t, db)
 	east := time.FixedZone("east", 5*3600+1800)
 	for i, moment := range []time.Time{
-		{}, epoch, epoch.In(east), epoch.Add(999 * time.Nanosecond), time.Unix(0, 0), time.Unix(-1, 1000),
+		{}, Epoch, Epoch.In(east), Epoch.Add(999 * time.Nanosecond), time.Unix(0, 0), time.Unix(-1, 1000),
 		time.Date(1582, 10, 4, 0, 0, 0, 1000, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
 	} {
 		want := moment.UTC().Truncate(time.Microsecond)
-		f, l, k := newFile(live, fmt.Sprint("file_", i)), newLink(live, fmt.Sprint("link_", i), "file_1"), newKey(live, fmt.Sprint("key_", i))
+		f, l, k := NewFile(LiveLedger, fmt.Sprint("file_", i)), NewLink(LiveLedger, fmt.Sprint("link_", i), "file_1"), NewKey(LiveLedger, fmt.Sprint("key_", i))
 		f.Deleted, l.Expires, l.Revoked, l.Redeemed, k.Expires, k.Revoked = moment, moment, moment, moment, moment, moment
 		k.MaxLinkLifetime = []time.Duration{0, time.Nanosecond, sluice.Forever}[i%3]
-		update(t, s, live, func(tx service.Tx) error {
-			return errors.Join(tx.CreateFile(f, newEntry(live)), tx.CreateLink(l, newEntry(live)), tx.CreateKey(k, newEntry(live)))
+		Update(t, s, LiveLedger, func(tx service.Tx) error {
+			return errors.Join(tx.CreateFile(f, NewEntry(LiveLedger)), tx.CreateLink(l, NewEntry(LiveLedger)), tx.CreateKey(k, NewEntry(LiveLedger)))
 		})
 		f.Deleted, l.Expires, l.Revoked, l.Redeemed, k.Expires, k.Revoked = want, want, want, want, want, want
-		wantEqual(t, read(t, s, func(r service.Reader) (sluice.File, error) { return r.File(live, f.ID) }), f)
-		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Key, error) { return r.Key(live, k.ID) }), k)
+		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.File, error) { return r.File(LiveLedger, f.ID) }), f)
+		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Key, error) { return r.Key(LiveLedger, k.ID) }), k)
 		wantLinks(t, s, l)
-		got := read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(live, l.ID) })
+		got := Read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(LiveLedger, l.ID) })
 		if got.Expires.Location() != time.UTC || got.Created.Location() != time.UTC {
 			t.Errorf("a moment came back in %v", got.Expires.Location())
 		}
@@ -665,27 +664,27 @@ func testMoments(t *testing.T, db database) {
 }
 
 // testEntries records entries as the service does, and looks at their leaves.
-func testEntries(t *testing.T, db database) {
+func testEntries(t *testing.T, db Database) {
 	s := openStore(t, db)
 	var want []sluice.Entry
 	for i, text := range hostile {
-		e := newEntry(live)
+		e := NewEntry(LiveLedger)
 		e.Actor = sluice.Actor{Type: sluice.ActorKey, ID: "key_9", Name: text}
 		e.Request = &sluice.Request{ID: fmt.Sprint("req_", i), Method: "GET", Route: "/l/{token}", IP: "203.0.113.7", UserAgent: text, ForwardedFor: text, RefererHost: text}
 		if i%2 == 0 {
 			e.File = &sluice.FilePart{ID: "file_1", Filename: text, Size: 1 << 40, SHA256: "00", Metadata: sluice.Metadata{"k": text}}
-			e.Link = &sluice.LinkPart{ID: "link_1", Reason: text, Expires: epoch, Metadata: sluice.Metadata{"k": text}}
+			e.Link = &sluice.LinkPart{ID: "link_1", Reason: text, Expires: Epoch, Metadata: sluice.Metadata{"k": text}}
 			e.Key, e.Outcome, e.Refusal = &sluice.KeyPart{ID: "key_1", Name: text}, sluice.Refused, sluice.Expired
 		}
-		update(t, s, live, func(tx service.Tx) error { return tx.Record(e) })
+		Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.Record(e) })
 		e.Seq = int64(i)
 		want = append([]sluice.Entry{e}, want...)
-		wantEqual(t, read(t, s, func(r service.Reader) (sluice.Entry, error) { return r.Entry(live, e.ID) }), e)
+		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Entry, error) { return r.Entry(LiveLedger, e.ID) }), e)
 	}
-	wantEqual(t, read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
-		return r.Entries(live, service.EntryFilter{}, sluice.Page{Limit: 100})
+	WantEqual(t, Read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
+		return r.Entries(LiveLedger, service.EntryFilter{}, sluice.Page{Limit: 100})
 	}).Data, want)
-	rows := read(t, s, func(r service.Reader) ([]audit.SealedEntry, error) { return r.Leaves(live, 0, 100) })
+	rows := Read(t, s, func(r service.Reader) ([]audit.SealedEntry, error) { return r.Leaves(LiveLedger, 0, 100) })
 	salts := map[string]bool{}
 	for i, row := range rows {
 		if !ledger.IsCanonical(row.Leaf) || strings.Contains(string(row.Leaf), "203.0.113.7") {
