@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/presentation"
 )
 
 // protection is what every answer under /l carries: no
@@ -103,7 +104,7 @@ func (c *call) bearer(w http.ResponseWriter, r *http.Request) (service.Bearer, e
 		Person: strings.Contains(r.Header.Get("Accept"), "text/html"), Answered: r.Method == http.MethodPost,
 		Plan: func(f sluice.File) service.Plan { return selectFrom(r, f).plan(r.Method) },
 		Presented: func(g *service.Grant) service.Presigned {
-			return service.Presigned{Type: mediaType(g.File.Type), Disposition: leaving(g), Lifetime: service.RedirectLasts}
+			return service.Presigned{Type: presentation.Type(g.File), Disposition: presentation.Disposition(g.Link, g.File), Lifetime: service.RedirectLasts}
 		},
 	}
 	if cookie, err := r.Cookie(grantCookieName); err == nil && len(cookie.Value) <= 64 {
@@ -159,7 +160,7 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *service.Grant)
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	disposition := leaving(g)
+	disposition := presentation.Disposition(g.Link, f)
 	set("Content-Disposition", disposition)
 	if played(f) && strings.HasPrefix(disposition, "inline") {
 		h["Content-Security-Policy"] = playerPolicy
@@ -176,7 +177,7 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *service.Grant)
 	defer func() { c.sent, c.failed = d.sent, d.failed() }() // also when content panics
 	var err error
 	if len(s.parts) == 1 {
-		set("Content-Type", mediaType(f.Type))
+		set("Content-Type", presentation.Type(f))
 		set("Content-Length", strconv.FormatInt(s.parts[0].length, 10))
 		if s.status == http.StatusPartialContent {
 			set("Content-Range", s.parts[0].contentRange(f.Size))
@@ -211,7 +212,7 @@ func (c *call) deliverParts(w http.ResponseWriter, d *delivery, g *service.Grant
 	var frame counter
 	measured := multipart.NewWriter(&frame)
 	for i, p := range s.parts {
-		heads[i] = textproto.MIMEHeader{"Content-Range": {p.contentRange(g.File.Size)}, "Content-Type": {mediaType(g.File.Type)}}
+		heads[i] = textproto.MIMEHeader{"Content-Range": {p.contentRange(g.File.Size)}, "Content-Type": {presentation.Type(g.File)}}
 		_, _ = measured.CreatePart(heads[i]) // a counter takes everything
 	}
 	_ = measured.Close()
@@ -241,17 +242,9 @@ func (n *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// mediaType gives a stored type as a header may carry it.
-func mediaType(t string) string {
-	for i := range len(t) {
-		if t[i] < ' ' || t[i] > '~' {
-			return "application/octet-stream"
-		}
-	}
-	if t == "" || len(t) > sluice.MaxTypeLen {
-		return "application/octet-stream"
-	}
-	return t
+// played reports whether a browser shows a file by a player.
+func played(f sluice.File) bool {
+	return strings.HasPrefix(f.Type, "audio/") || strings.HasPrefix(f.Type, "video/")
 }
 
 // refuse answers a download that is not to be: a browser with a page, anyone

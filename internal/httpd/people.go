@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/presentation"
 )
 
 // The pages under /l that people see. They need no script, load nothing, and
@@ -34,7 +35,7 @@ type question struct {
 // question is what the link of a grant asks.
 func (s *Server) question(g *service.Grant) question {
 	q := question{
-		From: s.from, Name: shownName(leavingName(g)), Size: g.File.Size, Password: g.Link.Password != "",
+		From: s.from, Name: presentation.Name(g.Link, g.File), Size: g.File.Size, Password: g.Link.Password != "",
 		Counted: g.Link.MaxDownloads != 0, Left: max(0, g.Link.MaxDownloads-g.Link.Downloads),
 	}
 	if !g.Link.Expires.IsZero() {
