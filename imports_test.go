@@ -26,7 +26,7 @@ var directions = map[string][]string{
 	"internal/jsoninput":      {"."},
 	"internal/audit":          {".", "ledger"},
 	"internal/presentation":   {"."},
-	"internal/service":        {".", "ledger", "internal/audit", "internal/objectid"},
+	"internal/service":        {".", "ledger", "internal/audit", "internal/objectid", "internal/presentation"},
 	"internal/store":          {".", "ledger", "internal/audit", "internal/objectid", "internal/service"},
 	"internal/blob":           {".", "internal/objectid", "internal/service"},
 	"internal/httpd/compat":   {".", "internal/jsoninput", "internal/service"},

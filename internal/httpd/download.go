@@ -102,10 +102,7 @@ func (c *call) bearer(w http.ResponseWriter, r *http.Request) (service.Bearer, e
 	b := service.Bearer{
 		Address: c.server.proxies.client(r), Password: r.Header.Get("X-Link-Password"), Request: c.request(r),
 		Person: strings.Contains(r.Header.Get("Accept"), "text/html"), Answered: r.Method == http.MethodPost,
-		Plan: func(f sluice.File) service.Plan { return selectFrom(r, f).plan(r.Method) },
-		Presented: func(g *service.Grant) service.Presigned {
-			return service.Presigned{Type: presentation.Type(g.File), Disposition: presentation.Disposition(g.Link, g.File), Lifetime: service.RedirectLasts}
-		},
+		Want: wantOf(r),
 	}
 	if cookie, err := r.Cookie(grantCookieName); err == nil && len(cookie.Value) <= 64 {
 		b.Cookie = cookie.Value
@@ -141,15 +138,15 @@ func asUTF8(s string) string {
 	return string(runes)
 }
 
-// deliver sends the file of a grant, or the part of it that was asked for.
+// deliver sends what the plan of a grant selects of its file.
 func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *service.Grant) {
-	f, s := g.File, selectFrom(r, g.File)
-	switch s.status {
+	f, plan := g.File, g.Plan
+	switch plan.Status {
 	case http.StatusPreconditionFailed:
 		c.refuse(w, r, sluice.Errorf(sluice.CodePreconditionFailed, "the file is not the one that was asked for"))
 		return
 	case http.StatusRequestedRangeNotSatisfiable:
-		if s.absent {
+		if plan.Beyond {
 			c.header["Content-Range"] = []string{"bytes */" + strconv.FormatInt(f.Size, 10)}
 		}
 		c.refuse(w, r, sluice.Errorf(sluice.CodeRange, "no byte of the file lies in the range"))
@@ -167,27 +164,27 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *service.Grant)
 	}
 	set("Etag", fileTag(f))
 	set("Repr-Digest", reprDigest(f))
-	if s.status == http.StatusNotModified {
-		c.begin(w, s.status)
+	if plan.Status == http.StatusNotModified {
+		c.begin(w, plan.Status)
 		return
 	}
-	set("Last-Modified", modified(f).Format(http.TimeFormat))
+	set("Last-Modified", service.Modified(f).Format(http.TimeFormat))
 	set("Accept-Ranges", "bytes")
 	d := newDelivery(w, r, c.server.stall, c.server.slow)
 	defer func() { c.sent, c.failed = d.sent, d.failed() }() // also when content panics
 	var err error
-	if len(s.parts) == 1 {
+	if len(plan.Parts) == 1 {
 		set("Content-Type", presentation.Type(f))
-		set("Content-Length", strconv.FormatInt(s.parts[0].length, 10))
-		if s.status == http.StatusPartialContent {
-			set("Content-Range", s.parts[0].contentRange(f.Size))
+		set("Content-Length", strconv.FormatInt(plan.Parts[0].Length, 10))
+		if plan.Ranged {
+			set("Content-Range", contentRange(plan.Parts[0], f.Size))
 		}
-		c.begin(w, s.status)
-		if r.Method != http.MethodHead && s.parts[0].length > 0 {
-			err = d.send(g.Content, s.parts[0])
+		c.begin(w, plan.Status)
+		if plan.Bytes > 0 {
+			err = d.send(g.Content, plan.Parts[0])
 		}
 	} else {
-		err = c.deliverParts(w, d, g, s)
+		err = c.deliverParts(w, d, g)
 	}
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -207,23 +204,23 @@ func (c *call) begin(w http.ResponseWriter, status int) {
 }
 
 // deliverParts sends several ranges as multipart/byteranges (RFC 9110 section 14.6).
-func (c *call) deliverParts(w http.ResponseWriter, d *delivery, g *service.Grant, s selection) error {
-	heads := make([]textproto.MIMEHeader, len(s.parts))
+func (c *call) deliverParts(w http.ResponseWriter, d *delivery, g *service.Grant) error {
+	heads := make([]textproto.MIMEHeader, len(g.Plan.Parts))
 	var frame counter
 	measured := multipart.NewWriter(&frame)
-	for i, p := range s.parts {
-		heads[i] = textproto.MIMEHeader{"Content-Range": {p.contentRange(g.File.Size)}, "Content-Type": {presentation.Type(g.File)}}
+	for i, p := range g.Plan.Parts {
+		heads[i] = textproto.MIMEHeader{"Content-Range": {contentRange(p, g.File.Size)}, "Content-Type": {presentation.Type(g.File)}}
 		_, _ = measured.CreatePart(heads[i]) // a counter takes everything
 	}
 	_ = measured.Close()
 	c.header["Content-Type"] = []string{"multipart/byteranges; boundary=" + measured.Boundary()}
-	c.header["Content-Length"] = []string{strconv.FormatInt(int64(frame)+s.length(), 10)}
-	c.begin(w, s.status)
+	c.header["Content-Length"] = []string{strconv.FormatInt(int64(frame)+g.Plan.Bytes, 10)}
+	c.begin(w, g.Plan.Status)
 	out := multipart.NewWriter(w)
 	if err := out.SetBoundary(measured.Boundary()); err != nil {
 		return err
 	}
-	for i, p := range s.parts {
+	for i, p := range g.Plan.Parts {
 		if _, err := out.CreatePart(heads[i]); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func TestDamagedSize(t *testing.T) {
 			if err := damage(path); err != nil {
 				t.Fatal(err)
 			}
-			_, err := f.ReadFile(ctx, f.caller, file.ID)
+			_, err := f.ReadFile(ctx, f.caller, file.ID, whole)
 			wantCode(t, err, sluice.CodeInternal)
 			_, err = f.grant(token, service.Bearer{Address: here})
 			wantCode(t, err, sluice.CodeInternal)

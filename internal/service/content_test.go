@@ -14,7 +14,7 @@ import (
 func TestReadFile(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("hello")
-	g, err := f.ReadFile(ctx, f.caller, file.ID)
+	g, err := f.ReadFile(ctx, f.caller, file.ID, whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,19 +30,19 @@ func TestReadFile(t *testing.T) {
 	}
 
 	// To see what is known of a file is not to have its bytes.
-	_, err = f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesRead, sluice.LinksRead, sluice.LinksWrite), file.ID)
+	_, err = f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesRead, sluice.LinksRead, sluice.LinksWrite), file.ID, whole)
 	wantCode(t, err, sluice.CodeForbidden)
-	other, err := f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesContent), file.ID)
+	other, err := f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesContent), file.ID, whole)
 	if err != nil {
 		t.Fatalf("a key with %s: %v", sluice.FilesContent, err)
 	}
 	other.Content.Close()
-	_, err = f.ReadFile(ctx, f.newCaller(f.base.Ledger(sluice.Live)), file.ID)
+	_, err = f.ReadFile(ctx, f.newCaller(f.base.Ledger(sluice.Live)), file.ID, whole)
 	wantCode(t, err, sluice.CodeNotFound)
 	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.ReadFile(ctx, f.caller, file.ID)
+	_, err = f.ReadFile(ctx, f.caller, file.ID, whole)
 	wantCode(t, err, sluice.CodeNotFound)
 }
 

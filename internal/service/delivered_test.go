@@ -144,7 +144,7 @@ func TestDeliveriesAreBounded(t *testing.T) {
 	wantCode(t, err, sluice.CodeUnavailable)
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := f.Redeem(gone, bad, service.Bearer{Address: here, Plan: whole}); !errors.Is(err, context.Canceled) {
+	if _, err := f.Redeem(gone, bad, service.Bearer{Address: here, Want: whole}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a request that is gone: %v", err)
 	}
 	if n := f.has(sluice.LinkRedeemed); n != decided {

@@ -12,6 +12,7 @@ import (
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/presentation"
 )
 
 // Bearer is whoever presents a link's URL, and what they send with it.
@@ -23,26 +24,9 @@ type Bearer struct {
 	Person, Answered bool
 	// Cookie is the one a Grant gave this bearer, "" for none.
 	Cookie string
-	// Plan says what the answer would be of, if the file may leave. It is a pure
-	// function, and may be called more than once.
-	Plan func(sluice.File) Plan
-	// Presented says how the file of a grant is to be presented by whoever sends
-	// it in Sluice's place. It is needed where links redirect.
-	Presented func(*Grant) Presigned
-	Request   sluice.Request
-}
-
-// Plan is what an answer is to carry of a file.
-type Plan struct {
-	Status int   // of HTTP
-	Bytes  int64 // of the file
-	Part   bool  // ranges were asked for
-	Later  bool  // and the first byte of the file is in none of them
-	// Redirect is the status when the bytes are somebody else's to send, who
-	// looks at preconditions and ranges then.
-	Redirect int
-	// Bodiless says that no content follows, as with HEAD.
-	Bodiless bool
+	// Want is what they ask for of the file.
+	Want    Want
+	Request sluice.Request
 }
 
 // Grant is a redemption that was decided, and whose entry is committed: the
@@ -129,7 +113,7 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	if g.Plan.spends() {
 		s.delivered.underway.Add(1)
 	}
-	if err := s.fetch(ctx, g, b); err != nil {
+	if err := s.fetch(ctx, g); err != nil {
 		if ctx.Err() != nil { // the bearer went away
 			s.Delivered(g, 0)
 		} else {
@@ -141,10 +125,10 @@ func (s *Service) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 }
 
 // fetch gives a grant its bytes, or the address of them.
-func (s *Service) fetch(ctx context.Context, g *Grant, b Bearer) (err error) {
+func (s *Service) fetch(ctx context.Context, g *Grant) (err error) {
 	switch {
 	case g.Plan.mode() == sluice.DeliveredByRedirect:
-		g.Location, err = s.redirect.Presign(ctx, g.File.ID, b.Presented(g))
+		g.Location, err = s.redirect.Presign(ctx, g.File.ID, g.presigned())
 	case g.Plan.Bytes > 0:
 		// A file deleted since the decision has no bytes any more.
 		if g.Content, err = s.openBytes(ctx, g.File); sluice.CodeOf(err) == sluice.CodeNotFound {
@@ -152,6 +136,13 @@ func (s *Service) fetch(ctx context.Context, g *Grant, b Bearer) (err error) {
 		}
 	}
 	return err
+}
+
+// presigned says how whoever has the bytes presents the file of a grant.
+func (g *Grant) presigned() Presigned {
+	return Presigned{
+		Type: presentation.Type(g.File), Disposition: presentation.Disposition(g.Link, g.File), Lifetime: RedirectLasts,
+	}
 }
 
 // decide commits the decision on one redemption. A hash takes longer to check
@@ -170,9 +161,9 @@ func (s *Service) decide(ctx context.Context, ledger sluice.LedgerID, id string,
 		if err != nil {
 			return err
 		}
-		g.Plan = b.Plan(g.File)
+		g.Plan = b.Want.Plan(g.File)
 		if s.redirect != nil && g.Plan.Bytes > 0 && !limited(g.Link) { // whoever has the address has all of the file
-			g.Plan = Plan{Status: g.Plan.Redirect, Bytes: g.File.Size, Redirect: g.Plan.Redirect}
+			g.Plan = redirected(g.File)
 		}
 		open, answered, err := g.covered(tx, b, now)
 		if err != nil {
@@ -267,25 +258,6 @@ func (s *Service) record(tx Tx, g *Grant, b Bearer, open OpenGrant, refusal slui
 	g.counts = true
 	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.taken))
 }
-
-func (p Plan) mode() sluice.DeliveryMode {
-	if p.Status == p.Redirect {
-		return sluice.DeliveredByRedirect
-	}
-	return sluice.DeliveredByProxy
-}
-
-// cost is what an answer takes from a grant, in bytes. An empty file costs one,
-// or it could be had without end.
-func (p Plan) cost() int64 {
-	if p.spends() {
-		return max(1, p.Bytes)
-	}
-	return 0
-}
-
-// spends reports whether an answer gives what a download is counted for.
-func (p Plan) spends() bool { return p.Bytes > 0 || p.Status == 200 && !p.Bodiless }
 
 // asks reports whether a person is asked before the link is used.
 func (g *Grant) asks() bool {

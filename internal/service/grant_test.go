@@ -15,13 +15,15 @@ import (
 	"sluice"
 )
 
-// part plans an answer with some bytes of a file.
-func part(bytes int64) func(sluice.File) service.Plan {
-	return func(sluice.File) service.Plan { return service.Plan{Status: 206, Bytes: bytes, Part: true} }
+// part asks for the first bytes of a file.
+func part(bytes int64) service.Want {
+	return service.Want{Ranges: []service.RangeSpec{{First: 0, Last: bytes - 1}}}
 }
 
-// nothing plans the answer to a HEAD.
-func nothing(sluice.File) service.Plan { return service.Plan{Status: 200, Bodiless: true} }
+var (
+	whole   service.Want
+	nothing = service.Want{Method: "HEAD"}
+)
 
 var (
 	here  = netip.MustParseAddr("198.51.100.4")
@@ -31,11 +33,8 @@ var (
 // grant redeems, and leaves it to the test to say what was delivered.
 func (f *fixture) grant(token string, b service.Bearer) (*service.Grant, error) {
 	f.Helper()
-	if b.Plan == nil {
-		b.Plan = whole
-	}
 	b.Request.ID, b.Request.Method = f.NewRequestID(), "GET"
-	if b.Plan(sluice.File{}).Bodiless {
+	if b.Want.Method == "HEAD" {
 		b.Request.Method = "HEAD"
 	}
 	g, err := f.Redeem(ctx, token, b)
@@ -110,7 +109,7 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			minute := time.Minute
 			l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1, Lifetime: &minute})
-			person := service.Bearer{Address: here, Person: true, Answered: true, Plan: part(2)}
+			person := service.Bearer{Address: here, Person: true, Answered: true, Want: part(2)}
 			g, err := f.grant(token, person)
 			if err != nil || g.Cookie == "" {
 				t.Fatalf("%+v, %v", g, err)
@@ -119,7 +118,7 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 			if err := c.end(l); err != nil {
 				t.Fatal(err)
 			}
-			wantReason(t, f.spend(token, service.Bearer{Address: here, Cookie: g.Cookie, Plan: part(2)}), c.want)
+			wantReason(t, f.spend(token, service.Bearer{Address: here, Cookie: g.Cookie, Want: part(2)}), c.want)
 		})
 	}
 	t.Run("elsewhere with the cookie", func(t *testing.T) {
@@ -129,8 +128,8 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Delivered(g, 10)
-		wantReason(t, f.spend(token, service.Bearer{Address: there, Cookie: g.Cookie, Plan: part(1)}), sluice.AddressNotAllowed)
-		wantReason(t, f.spend(token, service.Bearer{Address: here, Cookie: g.Cookie, Plan: part(1)}), "")
+		wantReason(t, f.spend(token, service.Bearer{Address: there, Cookie: g.Cookie, Want: part(1)}), sluice.AddressNotAllowed)
+		wantReason(t, f.spend(token, service.Bearer{Address: here, Cookie: g.Cookie, Want: part(1)}), "")
 	})
 }
 
@@ -139,8 +138,8 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 func TestGrants(t *testing.T) {
 	f := newFixture(t)
 	client := service.Bearer{Address: here, Request: sluice.Request{UserAgent: "curl/8"}}
-	with := func(b service.Bearer, plan func(sluice.File) service.Plan) service.Bearer {
-		b.Plan = plan
+	with := func(b service.Bearer, want service.Want) service.Bearer {
+		b.Want = want
 		return b
 	}
 	other, agent := client, client
@@ -231,8 +230,8 @@ func TestGrantCookie(t *testing.T) {
 		t.Fatalf("%+v %v", g, err)
 	}
 	f.Delivered(g, 10)
-	elsewhere := func(p func(sluice.File) service.Plan) service.Bearer {
-		return service.Bearer{Address: there, Cookie: g.Cookie, Plan: p}
+	elsewhere := func(want service.Want) service.Bearer {
+		return service.Bearer{Address: there, Cookie: g.Cookie, Want: want}
 	}
 	wantReason(t, f.spend(one, elsewhere(part(1))), "")
 	wantReason(t, f.spend(one, elsewhere(nothing)), "")
@@ -248,7 +247,7 @@ func TestGrantCookie(t *testing.T) {
 	// The password is asked for anew of whoever has no cookie, also for parts.
 	client := service.Bearer{Address: here, Password: "correct horse"}
 	wantReason(t, f.spend(two, client), "")
-	client.Password, client.Plan = "", part(1)
+	client.Password, client.Want = "", part(1)
 	wantReason(t, f.spend(two, client), sluice.WrongPassword)
 	client.Cookie = "worthless"
 	wantReason(t, f.spend(two, client), sluice.WrongPassword)
@@ -266,7 +265,7 @@ func TestGrantCookie(t *testing.T) {
 func TestGrantGivesBack(t *testing.T) {
 	f := newFixture(t)
 	client := service.Bearer{Address: here}
-	ranged := func(n int64) service.Bearer { return service.Bearer{Address: here, Plan: part(n)} }
+	ranged := func(n int64) service.Bearer { return service.Bearer{Address: here, Want: part(n)} }
 	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 2})
 	g, err := f.grant(token, client)
 	if err != nil {
@@ -301,8 +300,8 @@ func TestGrantGivesBack(t *testing.T) {
 	wantReason(t, f.spend(token, client), "")
 	f.Delivered(first, 0)
 	f.flush()
-	wantReason(t, f.spend(token, ranged(11)), sluice.Exhausted)
-	wantReason(t, f.spend(token, ranged(10)), "")
+	wantReason(t, f.spend(token, ranged(10)), "") // all that is left
+	wantReason(t, f.spend(token, ranged(1)), sluice.Exhausted)
 }
 
 // lossy loses the answer to so many Updates that were committed.
@@ -350,7 +349,7 @@ func TestDeliveryIsToldOnce(t *testing.T) {
 	f, store := newLossy(t)
 	_, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
 	before := f.logged()
-	g, err := f.grant(token, service.Bearer{Address: here, Plan: part(10)})
+	g, err := f.grant(token, service.Bearer{Address: here, Want: part(10)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,9 +359,9 @@ func TestDeliveryIsToldOnce(t *testing.T) {
 	if got := strings.Join(f.log(before), ", "); got != "link.redeemed allowed, link.delivered allowed" {
 		t.Errorf("the log says %s", got)
 	}
-	wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(10)}), "")
-	wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(7)}), sluice.Exhausted)
-	wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(6)}), "")
+	wantReason(t, f.spend(token, service.Bearer{Address: here, Want: part(10)}), "")
+	wantReason(t, f.spend(token, service.Bearer{Address: here, Want: part(7)}), sluice.Exhausted)
+	wantReason(t, f.spend(token, service.Bearer{Address: here, Want: part(6)}), "")
 }
 
 // failing is blobs that cannot be opened while down is set.
@@ -422,7 +421,7 @@ func TestFailureGivesTheDownloadBack(t *testing.T) {
 			t.Errorf("%d entries, returned %v: %q", len(entries), returned, f.log(before))
 		}
 		// The failed one leaves no grant behind: what follows is counted.
-		wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(1)}), "")
+		wantReason(t, f.spend(token, service.Bearer{Address: here, Want: part(1)}), "")
 		if n := f.downloads(l.ID); n != 2 {
 			t.Errorf("%d downloads are counted of a part after a failure", n)
 		}
@@ -434,8 +433,8 @@ func TestFailureGivesTheDownloadBack(t *testing.T) {
 		f.Failed(g, 10)
 		f.flush()
 		wantReason(t, f.spend(token, service.Bearer{Address: here}), "")
-		wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(10)}), sluice.Exhausted)
-		wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(9)}), "")
+		wantReason(t, f.spend(token, service.Bearer{Address: here, Want: part(10)}), sluice.Exhausted)
+		wantReason(t, f.spend(token, service.Bearer{Address: here, Want: part(9)}), "")
 	}
 }
 
@@ -443,12 +442,12 @@ func TestFailureGivesTheDownloadBack(t *testing.T) {
 func TestGrantIsExactAtOnce(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
-	plans := []func(sluice.File) service.Plan{whole, part(3), part(1)}
+	wants := []service.Want{whole, part(3), part(1)}
 	var got atomic.Int64
 	var all sync.WaitGroup
 	for i := range 60 {
 		all.Go(func() {
-			g, err := f.Redeem(ctx, token, service.Bearer{Address: here, Plan: plans[i%3], Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"}})
+			g, err := f.Redeem(ctx, token, service.Bearer{Address: here, Want: wants[i%3], Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"}})
 			if err != nil {
 				if sluice.ReasonOf(err) != sluice.Exhausted {
 					t.Error(err)
@@ -505,7 +504,7 @@ func TestFlushWaitsForGrants(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.spend(token, service.Bearer{Address: here, Plan: nothing}); err != nil {
+		if err := f.spend(token, service.Bearer{Address: here, Want: nothing}); err != nil {
 			t.Fatal(err)
 		}
 		flushed := make(chan error, 1)
@@ -537,13 +536,14 @@ func TestGivingBackIsNotHeldUp(t *testing.T) {
 		if err := f.spend(plain, service.Bearer{Address: there}); err != nil {
 			t.Fatal(err)
 		}
-		g, err := f.grant(token, service.Bearer{Address: here, Plan: part(10)})
+		g, err := f.grant(token, service.Bearer{Address: here, Want: part(10)})
 		if err != nil {
 			t.Fatal(err)
 		}
+		wantReason(t, f.spend(token, service.Bearer{Address: here, Want: part(1)}), "")
 		f.Delivered(g, 0)
-		for { // part of what was given back
-			g, err := f.grant(token, service.Bearer{Address: here, Plan: part(11)})
+		for { // of 20 bytes 9 are left, until those of g are given back
+			g, err := f.grant(token, service.Bearer{Address: here, Want: part(10)})
 			if err == nil {
 				f.Delivered(g, 0)
 				break
@@ -599,21 +599,17 @@ func TestRedirectsCount(t *testing.T) {
 	file := f.upload("0123456789")
 	_, counted := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 1})
 	l, token := f.mint(file)
-	redirected := func(plan service.Plan) (*service.Grant, error) {
-		plan.Redirect = 303
-		return f.grant(token, service.Bearer{
-			Address: here, Plan: func(sluice.File) service.Plan { return plan },
-			Presented: func(*service.Grant) service.Presigned { return service.Presigned{} },
-		})
+	redirected := func(want service.Want) (*service.Grant, error) {
+		return f.grant(token, service.Bearer{Address: here, Want: want})
 	}
-	one := service.Plan{Status: 206, Bytes: 1, Part: true}
+	one := part(1)
 	for range 2 {
 		g, err := redirected(one)
 		if err != nil || g.Location == "" || g.Content != nil || g.Plan.Status != 303 {
 			t.Fatalf("%+v %v", g, err)
 		}
 		f.Delivered(g, 0)
-		g, err = redirected(service.Plan{Status: 200, Bodiless: true})
+		g, err = redirected(nothing)
 		if err != nil || g.Location != "" {
 			t.Fatalf("HEAD: %+v %v", g, err)
 		}

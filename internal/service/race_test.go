@@ -53,9 +53,6 @@ func eachDatabase(t *testing.T, test func(*testing.T, *fixture)) {
 // tryRedeem redeems a link through a service, and delivers what it was given.
 func tryRedeem(s *service.Service, token string, b service.Bearer) error {
 	b.Request = sluice.Request{ID: s.NewRequestID(), Method: "GET", UserAgent: b.Request.UserAgent}
-	if b.Plan == nil {
-		b.Plan = whole
-	}
 	g, err := s.Redeem(ctx, token, b)
 	if err != nil {
 		return err
@@ -173,12 +170,12 @@ func testMaxDownloadsOfTwoStores(t *testing.T, f *fixture) {
 		all.Go(func() {
 			b := service.Bearer{Request: sluice.Request{UserAgent: string(rune('a' + i))}}
 			if i%2 == 0 {
-				b.Plan = part(4)
+				b.Want = part(4)
 			}
 			err := tryRedeem(services[i%2], token, b)
 			if err == nil {
 				served.Add(1)
-				b.Plan = part(5) // free, also through the other
+				b.Want = part(5) // free, also through the other
 				err = tryRedeem(services[(i+1)%2], token, b)
 			} else {
 				wantReason(t, err, sluice.Exhausted)

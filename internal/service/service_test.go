@@ -116,9 +116,6 @@ func (f *fixture) redeem(token string) (string, error) {
 
 func (f *fixture) redeemAs(token string, b service.Bearer) (string, error) {
 	b.Request = sluice.Request{ID: f.NewRequestID(), Method: "GET", Route: "/l/{token}", IP: b.Address.String(), UserAgent: b.Request.UserAgent}
-	if b.Plan == nil {
-		b.Plan = whole
-	}
 	g, err := f.Redeem(ctx, token, b)
 	if err != nil {
 		return "", err
@@ -132,8 +129,6 @@ func (f *fixture) redeemAs(token string, b service.Bearer) (string, error) {
 	f.Delivered(g, int64(len(content)))
 	return string(content), err
 }
-
-func whole(file sluice.File) service.Plan { return service.Plan{Status: 200, Bytes: file.Size} }
 
 // log gives "action outcome refusal" of each entry since from.
 func (f *fixture) log(from int) (lines []string) {
