@@ -12,6 +12,7 @@ import (
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/password"
 	"sluice/internal/presentation"
 )
 
@@ -418,7 +419,7 @@ func (s *Service) provePassword(ctx context.Context, l sluice.Link, b Bearer) (s
 	}
 	right := false
 	if len(b.Password) <= MaxPasswordLen*utf8.UTFMax {
-		if right, err = matches(ctx, l.Password, b.Password); err != nil {
+		if right, err = password.Matches(ctx, l.Password, b.Password); err != nil {
 			return "", err
 		}
 	}

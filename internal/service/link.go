@@ -7,6 +7,7 @@ import (
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/password"
 )
 
 // NewLink is what a caller asks for. Lifetime and Expires exclude each other;
@@ -166,7 +167,7 @@ func (s *Service) prepareLink(ctx context.Context, n *NewLink) (*pending, error)
 	p := &pending{new: *n}
 	var err error
 	if n.Password != "" {
-		p.password, err = hashPassword(ctx, s.random, n.Password)
+		p.password, err = password.Hash(ctx, s.random, n.Password)
 	}
 	return p, err
 }
