@@ -14,6 +14,7 @@ import (
 	"sluice/internal/audit"
 	"sluice/internal/password"
 	"sluice/internal/presentation"
+	"sluice/internal/refusals"
 )
 
 // Bearer is whoever presents a link's URL, and what they send with it.
@@ -153,9 +154,10 @@ func (g *Grant) presigned() Presigned {
 func (s *Service) decide(ctx context.Context, ledger sluice.LedgerID, id string, b Bearer, proved sluice.PasswordHash) (*Grant, error) {
 	var g *Grant
 	var refusal sluice.Refusal
-	object, refusing, peeks := refusedObject{ledger, id}, refusing{of: &s.refusals}, s.refusals.recent(refusedObject{ledger, id})
+	object, attempt := refusals.Object{Ledger: ledger, ID: id}, s.refusals.Attempt()
+	peeks := s.refusals.Recent(object)
 	judge := func(tx Reader) error {
-		refusing.again()
+		attempt.Again()
 		now := s.Now()
 		g = &Grant{bearer: Caller{Ledger: ledger, Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id}, Request: audit.ClipRequest(b.Request)}, began: now}
 		k, err := g.load(tx, ledger, id)
@@ -180,14 +182,14 @@ func (s *Service) decide(ctx context.Context, ledger sluice.LedgerID, id string,
 			}
 		}
 		if peeks {
-			if refusal == "" || !s.refusals.repeated(object, refusal, g.bearer, now) {
+			if refusal == "" || !s.refusals.Repeated(object, refusal, askedBy(g.bearer), now) {
 				return errUndecided
 			}
 			return nil
 		}
 		if refusal != "" {
 			var write bool
-			if g.repeats, write = refusing.begin(object, refusal, now); !write {
+			if g.repeats, write = attempt.Begin(object, refusal, now); !write {
 				return nil
 			}
 		}
@@ -203,7 +205,7 @@ func (s *Service) decide(ctx context.Context, ledger sluice.LedgerID, id string,
 	if err == errUndecided {
 		err = s.store.Update(Foresee(ctx, id), ledger, func(tx Tx) error { return judge(tx) })
 		if g != nil {
-			refusing.end(g.bearer, g.began, err)
+			attempt.End(askedBy(g.bearer), g.began, err)
 		}
 	}
 	if err == nil && refusal != "" {
@@ -238,7 +240,7 @@ func (s *Service) record(tx Tx, g *Grant, b Bearer, open OpenGrant, refusal slui
 		e.Action, e.Outcome, e.Refusal, e.Delivery = sluice.LinkRefused, sluice.Refused, refusal, nil
 		e.Repeats = g.repeats
 		if e.Request != nil {
-			*e.Request = kept(*e.Request)
+			*e.Request = refusals.Kept(*e.Request)
 		}
 		return tx.Record(e)
 	case !g.Plan.spends():

@@ -14,6 +14,7 @@ import (
 	"sluice"
 	"sluice/internal/audit"
 	"sluice/internal/objectid"
+	"sluice/internal/refusals"
 )
 
 // Service holds the rules. Every face of Sluice calls it, so that
@@ -34,7 +35,7 @@ type Service struct {
 	lookups   lookups
 	signers   signers
 	signing   signing
-	refusals  refusals
+	refusals  refusals.Counts
 	guessing  guessing
 	suspects  suspects
 	delivered deliveries
@@ -201,18 +202,18 @@ func (s *Service) entry(c Caller, a sluice.Action, now time.Time) sluice.Entry {
 func change[T any](ctx context.Context, s *Service, c Caller, scope sluice.Scope, fn func(tx Tx, now time.Time) (T, error)) (T, error) {
 	var result T
 	var denied error
-	refused := refusing{of: &s.refusals}
+	refused := s.refusals.Attempt()
 	err := s.store.Update(ctx, c.Ledger, func(tx Tx) (err error) {
 		now := s.Now()
 		denied = nil
-		refused.again()
+		refused.Again()
 		if c.Actor.Type == sluice.ActorKey {
 			if err := s.recheck(tx, &c); err != nil {
 				return err
 			}
 			if !c.Key.Grants(scope) {
 				denied = missingScope(scope)
-				return s.recordDenial(tx, &refused, c, scope, now)
+				return s.recordDenial(tx, refused, c, scope, now)
 			}
 		}
 		if answered, err := c.Once.recall(tx, c, now, &result); answered || err != nil {
@@ -223,7 +224,7 @@ func change[T any](ctx context.Context, s *Service, c Caller, scope sluice.Scope
 		}
 		return c.Once.remember(tx, c, now, result)
 	})
-	refused.end(c, s.Now(), err)
+	refused.End(askedBy(c), s.Now(), err)
 	if err == nil {
 		err = denied
 	}
@@ -260,7 +261,7 @@ func (s *Service) denial(c Caller, scope sluice.Scope, now time.Time) sluice.Ent
 	e := s.entry(c, sluice.AccessDenied, now)
 	e.Outcome, e.Refusal = sluice.Refused, lacks(scope)
 	if e.Request != nil {
-		*e.Request = kept(*e.Request)
+		*e.Request = refusals.Kept(*e.Request)
 	}
 	return e
 }
