@@ -18,25 +18,25 @@ import (
 // directions says, for each folder with Go files, which folders of this module its package may import.
 // "." is the root and "*" on the right is everything. A folder imports only rooms that stand above it here.
 var directions = map[string][]string{
-	"ledger":                {},
-	"api":                   {},
-	".":                     {},
-	"client":                {".", "api", "ledger"},
-	"internal/objectid":     {},
-	"internal/jsoninput":    {"."},
-	"internal/audit":        {".", "ledger"},
-	"internal/password":     {"."},
-	"internal/presentation": {"."},
-	"internal/refusals":     {".", "internal/audit"},
-	"internal/service": {".", "ledger", "internal/audit", "internal/objectid", "internal/password", "internal/presentation",
-		"internal/refusals"},
+	"ledger":                  {},
+	"api":                     {},
+	".":                       {},
+	"client":                  {".", "api", "ledger"},
+	"internal/objectid":       {},
+	"internal/jsoninput":      {"."},
+	"internal/audit":          {".", "ledger"},
+	"internal/password":       {"."},
+	"internal/presentation":   {"."},
+	"internal/refusals":       {".", "internal/audit"},
+	"internal/service":        {".", "ledger", "internal/audit", "internal/objectid", "internal/password", "internal/refusals"},
+	"internal/gate":           {".", "internal/audit", "internal/password", "internal/presentation", "internal/refusals", "internal/service"},
 	"internal/store":          {".", "ledger", "internal/audit", "internal/objectid", "internal/service"},
 	"internal/blob":           {".", "internal/objectid", "internal/service"},
 	"internal/httpd/compat":   {".", "internal/jsoninput", "internal/service"},
 	"internal/httpd/compat/*": {".", "internal/service", "internal/httpd/compat"},
-	"internal/httpd":          {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/objectid", "internal/presentation", "internal/service", "internal/httpd/compat"},
+	"internal/httpd":          {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/objectid", "internal/presentation", "internal/service", "internal/gate", "internal/httpd/compat"},
 	"anchor":                  {"ledger"},
-	"sluicetest": {".", "ledger", "internal/audit", "internal/service", "internal/store", "internal/blob", "internal/httpd", "internal/httpd/compat",
+	"sluicetest": {".", "ledger", "internal/audit", "internal/service", "internal/gate", "internal/store", "internal/blob", "internal/httpd", "internal/httpd/compat",
 		"internal/httpd/compat/digitalriver", "internal/httpd/compat/metorial", "internal/httpd/compat/stripe"},
 	"cmd/sluice": {"*"},
 	"bench/*":    {"*"},
@@ -51,7 +51,10 @@ var confined = []struct{ prefix, only string }{
 	{"github.com/aws", "internal/blob"},
 }
 
-// TestImports holds every Go file to the two tables above. A test file of the package itself imports what the
+// withoutHTTP are folders whose packages decide, and read no requests.
+var withoutHTTP = []string{".", "ledger", "internal/audit", "internal/refusals", "internal/service", "internal/gate"}
+
+// TestImports holds every Go file to the tables above. A test file of the package itself imports what the
 // package may; an external test package may also import its own package, sluicetest, and what sluicetest may.
 func TestImports(t *testing.T) {
 	gomod, err := os.ReadFile("go.mod")
@@ -116,6 +119,9 @@ func checkFile(t *testing.T, module, name string) {
 		}
 		if first, _, _ := strings.Cut(imported, "/"); dir == "." && !isTest && strings.Contains(first, ".") {
 			t.Errorf("%s imports %s: the root has the standard library alone", name, imported)
+		}
+		if imported == "net/http" && !isTest && slices.Contains(withoutHTTP, dir) {
+			t.Errorf("%s imports %s: %s decides and reads no requests", name, imported, dir)
 		}
 		for _, c := range confined {
 			_, applies := within(c.prefix, imported)

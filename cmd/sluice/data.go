@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"sluice/internal/blob"
+	"sluice/internal/gate"
 	"sluice/internal/service"
 	"sluice/internal/store"
 )
@@ -61,9 +62,10 @@ func (p place) secretsFile() string {
 }
 
 // installation is a place that was opened: the records, the bytes, the secrets,
-// and the service over them.
+// and the service and the gate over them.
 type installation struct {
 	service *service.Service
+	gate    *gate.Gate
 	store   *store.Store
 	blobs   interface {
 		service.Blobs
@@ -93,6 +95,7 @@ func (p place) open(ctx context.Context, c service.Config, create, redirect bool
 		return nil, err
 	}
 	i := &installation{}
+	var presigner service.Presigner
 	opts := store.Options{Random: rand.Reader, Log: c.Log}
 	if p.shared() {
 		i.store, err = store.OpenPostgres(ctx, p.DatabaseURL, opts)
@@ -105,7 +108,7 @@ func (p place) open(ctx context.Context, c service.Config, create, redirect bool
 	}
 	err = p.secrets(ctx, i.store, create, &c)
 	if err == nil {
-		err = p.openBlobs(ctx, i, &c, bucket, redirect)
+		presigner, err = p.openBlobs(ctx, i, &c, bucket)
 	}
 	if err != nil {
 		return nil, errors.Join(err, i.store.Close())
@@ -113,6 +116,13 @@ func (p place) open(ctx context.Context, c service.Config, create, redirect bool
 	c.Store = i.store
 	if i.service, err = service.New(c); err != nil {
 		return nil, errors.Join(usageError{err}, i.close())
+	}
+	if !redirect {
+		presigner = nil
+	}
+	i.gate, err = gate.New(gate.Config{Service: i.service, Store: c.Store, Blobs: c.Blobs, Redirect: presigner, Log: c.Log})
+	if err != nil {
+		return nil, errors.Join(err, i.close())
 	}
 	return i, nil
 }
@@ -227,22 +237,20 @@ func (p place) secrets(ctx context.Context, s *store.Store, create bool, c *serv
 	return err
 }
 
-func (p place) openBlobs(ctx context.Context, i *installation, c *service.Config, o blob.S3Options, redirect bool) error {
+// openBlobs opens the bytes. A bucket is also what makes the addresses to which links may lead on.
+func (p place) openBlobs(ctx context.Context, i *installation, c *service.Config, o blob.S3Options) (service.Presigner, error) {
 	if !p.shared() {
 		disk, err := blob.OpenDisk(filepath.Join(p.Data, blobsName))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		i.blobs, c.Blobs = disk, blob.Cached(disk)
-		return nil
+		return nil, nil
 	}
 	bucket, err := blob.OpenS3(ctx, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	i.blobs, c.Blobs = bucket, blob.Cached(bucket)
-	if redirect {
-		c.Redirect = bucket
-	}
-	return nil
+	return bucket, nil
 }

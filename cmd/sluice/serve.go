@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/gate"
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/compat"
 	"sluice/internal/httpd/compat/digitalriver"
@@ -278,7 +279,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
-	srv, err := httpd.New(i.service, opts)
+	srv, err := httpd.New(i.service, i.gate, opts)
 	if err != nil {
 		return err
 	}
@@ -295,7 +296,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
-	kept.Go(func() { keep(background, i.store, i.service, log) })
+	kept.Go(func() { keep(background, i, log) })
 	kept.Go(func() { takeOut(background, i.store, outlets, log) })
 	kept.Go(func() { heads.keep(background, i.service, log) })
 	defer func() { stopBackground(); kept.Wait(); heads.last(log) }()
@@ -303,17 +304,17 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsF
 	if lost := i.store.Err(); lost != nil {
 		return errors.Join(err, lost) // nothing can be committed any more
 	}
-	return errors.Join(err, flush(ctx, i.service))
+	return errors.Join(err, flush(ctx, i.gate))
 }
 
 // flushGrace is how long an orderly stop waits for the store to take what was delivered.
 const flushGrace = 10 * time.Second
 
 // flush commits what was delivered. No download is under way any more.
-func flush(ctx context.Context, svc *service.Service) error {
+func flush(ctx context.Context, links *gate.Gate) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushGrace)
 	defer cancel()
-	if err := svc.Flush(grace); err != nil {
+	if err := links.Flush(grace); err != nil {
 		return fmt.Errorf("what was delivered at last is not in the log: %w", err)
 	}
 	return nil

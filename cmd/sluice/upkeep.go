@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"log/slog"
-	"sluice/internal/service"
 	"sync"
 	"time"
+
+	"sluice/internal/gate"
+	"sluice/internal/service"
 )
 
 // chore is work that a running server does by itself, again and again. Of the
@@ -42,10 +44,12 @@ var chores = []chore{
 var keyUsage = chore{"key usage", time.Minute, 0, writeUsage}
 
 // refusals is done by every server: each counts what it refused itself.
-var refusals = chore{"refusals", 10 * time.Second, 0, func(_ context.Context, svc *service.Service) (int, error) {
-	svc.WriteRefusals()
-	return 0, nil
-}}
+func refusals(links *gate.Gate) chore {
+	return chore{"refusals", 10 * time.Second, 0, func(context.Context, *service.Service) (int, error) {
+		links.WriteRefusals()
+		return 0, nil
+	}}
+}
 
 func writeUsage(ctx context.Context, svc *service.Service) (int, error) {
 	return 0, svc.WriteUsage(ctx)
@@ -53,12 +57,13 @@ func writeUsage(ctx context.Context, svc *service.Service) (int, error) {
 
 // keep does the chores until ctx ends, and writes down at last when keys were
 // used. A chore that fails is tried again when its time comes.
-func keep(ctx context.Context, s service.Store, svc *service.Service, log *slog.Logger) {
+func keep(ctx context.Context, i *installation, log *slog.Logger) {
+	svc := i.service
 	var all sync.WaitGroup
 	all.Go(func() { keyUsage.repeat(ctx, svc, log) })
-	all.Go(func() { refusals.repeat(ctx, svc, log) })
+	all.Go(func() { refusals(i.gate).repeat(ctx, svc, log) })
 	all.Go(func() {
-		inTurn(ctx, s, "chores", log, func(ctx context.Context) {
+		inTurn(ctx, i.store, "chores", log, func(ctx context.Context) {
 			var all sync.WaitGroup
 			for _, c := range chores {
 				all.Go(func() { c.repeat(ctx, svc, log) })

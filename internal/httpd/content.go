@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/service"
+	"sluice/internal/gate"
 )
 
 // maxRanges is how many ranges of a file one request gets; one that asks for
@@ -18,9 +18,9 @@ import (
 const maxRanges = 8
 
 // wantOf reads what r asks for of a file.
-func wantOf(r *http.Request) service.Want {
+func wantOf(r *http.Request) gate.Want {
 	h := r.Header
-	w := service.Want{
+	w := gate.Want{
 		Method:  r.Method,
 		IfMatch: versionsOf(h.Values("If-Match"), false), IfNoneMatch: versionsOf(h.Values("If-None-Match"), true),
 		IfUnmodifiedSince: date(h.Get("If-Unmodified-Since")), IfModifiedSince: date(h.Get("If-Modified-Since")),
@@ -33,7 +33,7 @@ func wantOf(r *http.Request) service.Want {
 }
 
 // parseRanges reads a Range header. One of another unit, or with too many ranges, asks for nothing.
-func parseRanges(header string) (specs []service.RangeSpec, bad bool) {
+func parseRanges(header string) (specs []gate.RangeSpec, bad bool) {
 	unit, set, found := strings.Cut(header, "=")
 	if !found || !strings.EqualFold(unit, "bytes") || strings.Count(set, ",") >= maxRanges {
 		return nil, false
@@ -52,7 +52,7 @@ func parseRanges(header string) (specs []service.RangeSpec, bad bool) {
 }
 
 // parseRange reads one range-spec.
-func parseRange(text string) (spec service.RangeSpec, ok bool) {
+func parseRange(text string) (spec gate.RangeSpec, ok bool) {
 	first, last, ok := strings.Cut(text, "-")
 	if !ok {
 		return spec, false
@@ -88,11 +88,11 @@ func parsePosition(digits string) (int64, bool) {
 
 // versionsOf reads a condition that lists entity tags; nil when there is none. Weak tags count in a weak comparison
 // only. A list that is malformed names nothing.
-func versionsOf(lines []string, weakly bool) *service.FileVersions {
+func versionsOf(lines []string, weakly bool) *gate.FileVersions {
 	if len(lines) == 0 {
 		return nil
 	}
-	v := &service.FileVersions{}
+	v := &gate.FileVersions{}
 	tags, ok := parseTags(strings.Join(lines, ","))
 	if !ok {
 		return v
@@ -111,14 +111,14 @@ func versionsOf(lines []string, weakly bool) *service.FileVersions {
 }
 
 // versionOf reads If-Range: a strong entity tag or a date. Nil when there is none.
-func versionOf(value string) *service.FileVersion {
+func versionOf(value string) *gate.FileVersion {
 	if value == "" {
 		return nil
 	}
 	if digest, ok := parseFileTag(value); ok {
-		return &service.FileVersion{SHA256: &digest}
+		return &gate.FileVersion{SHA256: &digest}
 	}
-	return &service.FileVersion{Modified: date(value)}
+	return &gate.FileVersion{Modified: date(value)}
 }
 
 // fileTag is the strong entity tag of a file.
@@ -147,6 +147,6 @@ func date(value string) *time.Time {
 	return nil
 }
 
-func contentRange(p service.ByteRange, size int64) string {
+func contentRange(p gate.ByteRange, size int64) string {
 	return fmt.Sprintf("bytes %d-%d/%d", p.From, p.From+p.Length-1, size)
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/service"
+	"sluice/internal/gate"
 )
 
 // FuzzByteRanges asks for ranges of files as strangers may: what is selected
@@ -31,7 +31,7 @@ func FuzzByteRanges(f *testing.F) {
 		s := wantOf(r).Plan(file)
 		switch s.Status {
 		case http.StatusOK:
-			if len(s.Parts) != 1 || s.Parts[0] != (service.ByteRange{From: 0, Length: size}) || s.Ranged {
+			if len(s.Parts) != 1 || s.Parts[0] != (gate.ByteRange{From: 0, Length: size}) || s.Ranged {
 				t.Fatalf("%q of %d: %+v", header, size, s)
 			}
 		case http.StatusPartialContent:

@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"sluice/internal/service"
+	"sluice/internal/gate"
 )
 
 // How much of a file is handed over at a time, unless it is in memory. Until
@@ -64,7 +64,7 @@ func newDelivery(w http.ResponseWriter, r *http.Request, stall time.Duration, sl
 type held interface{ Bytes() []byte }
 
 // send sends one part of content, which is not empty.
-func (d *delivery) send(content io.ReadSeeker, p service.ByteRange) error {
+func (d *delivery) send(content io.ReadSeeker, p gate.ByteRange) error {
 	if h, ok := content.(held); ok {
 		b := h.Bytes()
 		if p.From+p.Length > int64(len(b)) {

@@ -229,7 +229,7 @@ func (x *exchange) Answer(status int, v any) error {
 }
 
 func (x *exchange) Deliver(fileID string) error {
-	g, err := x.call.server.svc.ReadFile(x.r.Context(), x.call.caller, fileID, wantOf(x.r))
+	g, err := x.call.server.gate.ReadFile(x.r.Context(), x.call.caller, fileID, wantOf(x.r))
 	if err != nil {
 		return err
 	}

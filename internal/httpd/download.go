@@ -6,12 +6,12 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
-	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/gate"
 	"sluice/internal/presentation"
 )
 
@@ -44,13 +44,13 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
 	protect(c.header)
 	b, err := c.bearer(w, r)
-	var grant *service.Grant
+	var grant *gate.Grant
 	if err == nil {
-		grant, err = s.svc.Redeem(r.Context(), r.PathValue("token"), b)
+		grant, err = s.gate.Redeem(r.Context(), r.PathValue("token"), b)
 	}
 	s.metrics.redeemed(err)
 	switch {
-	case err == service.ErrAsk:
+	case err == gate.ErrAsk:
 		c.ask(w, http.StatusOK, s.question(grant))
 		return
 	case sluice.ReasonOf(err) == sluice.WrongPassword && b.Person:
@@ -68,9 +68,9 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() {
 		if c.failed {
-			s.svc.Failed(grant, c.sent)
+			s.gate.Failed(grant, c.sent)
 		} else {
-			s.svc.Delivered(grant, c.sent)
+			s.gate.Delivered(grant, c.sent)
 		}
 	}()
 	if grant.Location != "" {
@@ -90,7 +90,7 @@ const grantCookieName = "sluice_grant"
 // grantCookie goes to one link only.
 func (s *Server) grantCookie(token, secret string) *http.Cookie {
 	return &http.Cookie{
-		Name: grantCookieName, Value: secret, Path: s.publicPath + "/l/" + token, MaxAge: int(service.GrantLasts.Seconds()),
+		Name: grantCookieName, Value: secret, Path: s.publicPath + "/l/" + token, MaxAge: int(gate.GrantLasts.Seconds()),
 		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteStrictMode,
 	}
 }
@@ -98,8 +98,8 @@ func (s *Server) grantCookie(token, secret string) *http.Cookie {
 // bearer is whoever presents a link's URL with r. A password comes in
 // X-Link-Password, by Basic authentication (RFC 7617), whose user name says
 // nothing, or in the form of the page that asks for it.
-func (c *call) bearer(w http.ResponseWriter, r *http.Request) (service.Bearer, error) {
-	b := service.Bearer{
+func (c *call) bearer(w http.ResponseWriter, r *http.Request) (gate.Bearer, error) {
+	b := gate.Bearer{
 		Address: c.server.proxies.client(r), Password: r.Header.Get("X-Link-Password"), Request: c.request(r),
 		Person: strings.Contains(r.Header.Get("Accept"), "text/html"), Answered: r.Method == http.MethodPost,
 		Want: wantOf(r),
@@ -139,7 +139,7 @@ func asUTF8(s string) string {
 }
 
 // deliver sends what the plan of a grant selects of its file.
-func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *service.Grant) {
+func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *gate.Grant) {
 	f, plan := g.File, g.Plan
 	switch plan.Status {
 	case http.StatusPreconditionFailed:
@@ -168,7 +168,7 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *service.Grant)
 		c.begin(w, plan.Status)
 		return
 	}
-	set("Last-Modified", service.Modified(f).Format(http.TimeFormat))
+	set("Last-Modified", gate.Modified(f).Format(http.TimeFormat))
 	set("Accept-Ranges", "bytes")
 	d := newDelivery(w, r, c.server.stall, c.server.slow)
 	defer func() { c.sent, c.failed = d.sent, d.failed() }() // also when content panics
@@ -204,7 +204,7 @@ func (c *call) begin(w http.ResponseWriter, status int) {
 }
 
 // deliverParts sends several ranges as multipart/byteranges (RFC 9110 section 14.6).
-func (c *call) deliverParts(w http.ResponseWriter, d *delivery, g *service.Grant) error {
+func (c *call) deliverParts(w http.ResponseWriter, d *delivery, g *gate.Grant) error {
 	heads := make([]textproto.MIMEHeader, len(g.Plan.Parts))
 	var frame counter
 	measured := multipart.NewWriter(&frame)

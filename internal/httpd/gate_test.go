@@ -21,6 +21,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/gate"
 	"sluice/internal/httpd"
 	"sluice/internal/service"
 	"sluice/sluicetest"
@@ -44,7 +45,8 @@ func newOver(t *testing.T, adjust func(*service.Config), stall time.Duration) cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := httpd.New(svc, httpd.Options{Log: config.Log, Rates: map[sluice.Mode]httpd.Rate{}})
+	links := sluicetest.NewGate(t, svc, config)
+	srv, err := httpd.New(svc, links, httpd.Options{Log: config.Log, Rates: map[sluice.Mode]httpd.Rate{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,12 +59,12 @@ func newOver(t *testing.T, adjust func(*service.Config), stall time.Duration) cl
 		ts.Close()
 		patience, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := svc.Flush(patience); err != nil {
+		if err := links.Flush(patience); err != nil {
 			t.Error(err)
 		}
 	})
 	over := *base
-	over.Service = svc
+	over.Service, over.Gate = svc, links
 	_, secret := base.NewKey(t, base.Ledger(sluice.Test))
 	return client{&sluicetest.Server{Service: &over, URL: ts.URL}, secret}
 }
@@ -198,7 +200,7 @@ func TestCounted(t *testing.T) {
 		}
 		c.as("").ask(t, "HEAD", l.URL, "").want(t, 200)
 		c.as("").ask(t, "HEAD", l.URL, "", "User-Agent", "another").want(t, 410)
-		c.Clock.Advance(service.GrantLasts)
+		c.Clock.Advance(gate.GrantLasts)
 		c.as("").ask(t, "HEAD", l.URL, "").want(t, 410)
 	})
 	t.Run("a range at first", func(t *testing.T) {
@@ -682,7 +684,7 @@ func (b inMemory) Open(ctx context.Context, key string) (io.ReadSeekCloser, erro
 // still in the server's buffer.
 func TestLostBeforeTheEnd(t *testing.T) {
 	c := newOver(t, func(config *service.Config) { config.Blobs = inMemory{config.Blobs} }, 0)
-	srv, err := httpd.New(c.Service.Service, httpd.Options{})
+	srv, err := httpd.New(c.Service.Service, c.Gate, httpd.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/service"
+	"sluice/internal/gate"
 )
 
 // chosen is what r gets of f, part after part.
-func chosen(s service.Plan, content []byte) (parts []string) {
+func chosen(s gate.Plan, content []byte) (parts []string) {
 	for _, p := range s.Parts {
 		parts = append(parts, string(content[p.From:p.From+p.Length]))
 	}
@@ -30,7 +30,7 @@ func served(t *testing.T, r *http.Request, f sluice.File, content []byte) (statu
 	w := httptest.NewRecorder()
 	w.Header()["Etag"] = []string{fileTag(f)}
 	w.Header()["Content-Type"] = []string{"a/b"}
-	http.ServeContent(w, r, "", service.Modified(f), bytes.NewReader(content))
+	http.ServeContent(w, r, "", gate.Modified(f), bytes.NewReader(content))
 	kind, params, _ := mime.ParseMediaType(w.Header().Get("Content-Type"))
 	switch {
 	case w.Code != http.StatusOK && w.Code != http.StatusPartialContent:

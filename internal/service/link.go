@@ -240,7 +240,7 @@ func (s *Service) LinkURL(l sluice.Link) (string, error) {
 func visibleLink(r Reader, ledger sluice.LedgerID, fileID, id string) (sluice.Link, error) {
 	l, err := r.Link(ledger, id)
 	if err == nil && (l.Ended == sluice.Revoked || fileID != "" && l.FileID != fileID) {
-		err = noSuch("link", id)
+		err = NoSuch("link", id)
 	}
 	return l, found(err, "link", id)
 }

@@ -36,10 +36,7 @@ type Service struct {
 	signers   signers
 	signing   signing
 	refusals  refusals.Counts
-	guessing  guessing
 	suspects  suspects
-	delivered deliveries
-	redirect  Presigner
 	heads     Heads
 	anchored  []Head
 	watch     logWatch
@@ -64,9 +61,6 @@ type Config struct {
 	Anchored       []Head
 	AcceptRollback bool
 
-	// Redirect, when it is not nil, has links lead on to where the bytes are.
-	Redirect Presigner
-
 	Purposes        sluice.Purposes  // DefaultPurposes() when nil
 	MaxLinkLifetime time.Duration    // for keys without a value of their own; MaxLinkLifetime when 0
 	Now             func() time.Time // time.Now when nil
@@ -85,7 +79,6 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{
 		store: c.Store, blobs: c.Blobs, keys: slices.Clone(c.SigningKeys),
-		redirect: c.Redirect,
 		purposes: c.Purposes, lifetime: c.MaxLinkLifetime, publicURL: strings.TrimSuffix(c.PublicURL, "/"),
 		now: c.Now, random: c.Random, log: c.Log,
 		heads: c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
@@ -270,16 +263,16 @@ func missingScope(scope sluice.Scope) error {
 	return sluice.Errorf(sluice.CodeForbidden, "this API key lacks the scope %s", scope)
 }
 
-// noSuch is what a caller learns of an object that does not exist, or is not
+// NoSuch is what a caller learns of an object that does not exist, or is not
 // theirs to see.
-func noSuch(what, id string) error {
+func NoSuch(what, id string) error {
 	return sluice.Errorf(sluice.CodeNotFound, "no %s %q is visible to this key", what, audit.Clip(id, 64))
 }
 
 // found turns the store's not_found into one that names the object.
 func found(err error, what, id string) error {
 	if sluice.CodeOf(err) == sluice.CodeNotFound {
-		return noSuch(what, id)
+		return NoSuch(what, id)
 	}
 	return err
 }

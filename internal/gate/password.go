@@ -1,4 +1,4 @@
-package service
+package gate
 
 import (
 	"context"
@@ -6,16 +6,53 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/password"
+	"sluice/internal/service"
 )
 
-// MinPasswordLen and MaxPasswordLen bound a new link's password, in
-// characters. Links keep the shorter ones that they were made with.
-const (
-	MinPasswordLen = 8
-	MaxPasswordLen = 200
-)
+// wrongPassword is no hash of anything.
+const wrongPassword sluice.PasswordHash = "wrong"
+
+// provePassword gives the link's own hash for the right password, and
+// wrongPassword for any other, which is counted then. Guessing too often is
+// CodeRateLimited, and is neither checked nor recorded.
+func (gate *Gate) provePassword(ctx context.Context, l sluice.Link, b Bearer) (sluice.PasswordHash, error) {
+	if b.Password == "" {
+		return wrongPassword, nil
+	}
+	from := guesser(l.ID, b.Address)
+	end, err := gate.guessing.take(ctx, from)
+	if err != nil {
+		return "", err
+	}
+	defer end()
+	var before time.Duration
+	err = gate.store.View(ctx, func(r service.Reader) error {
+		now := gate.service.Now()
+		address, all, err := guesses(r, l, from, now)
+		before = wait(address, all, now)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if before > 0 {
+		return "", &sluice.Error{Code: sluice.CodeRateLimited, Detail: "too many wrong passwords", RetryAfter: before}
+	}
+	right := false
+	if len(b.Password) <= service.MaxPasswordLen*utf8.UTFMax {
+		if right, err = password.Matches(ctx, l.Password, b.Password); err != nil {
+			return "", err
+		}
+	}
+	if right {
+		return l.Password, nil
+	}
+	return wrongPassword, gate.countGuess(ctx, l, from)
+}
 
 // Wrong guesses at one link's password are counted for a day of UTC, in the
 // database: a restart or another server forgets none.
@@ -30,18 +67,6 @@ const (
 	guessesOfLink = 3000
 )
 
-// Guesses say how often the password of a link was guessed wrongly on a day,
-// from one address or, with a zero Address, from all.
-type Guesses struct {
-	LinkID  string
-	Address sluice.Digest // of the link and the network
-	Day     time.Time
-	N       int64
-	Last    time.Time
-}
-
-func guessDay(now time.Time) time.Time { return now.UTC().Truncate(24 * time.Hour) }
-
 // guesser names where a guess comes from without keeping it: an IPv4 address,
 // or the /64 of an IPv6 address.
 func guesser(link string, from netip.Addr) sluice.Digest {
@@ -55,7 +80,7 @@ func guesser(link string, from netip.Addr) sluice.Digest {
 }
 
 // wait is how long a guess has to wait now; 0 when it may be made.
-func wait(address, all Guesses, now time.Time) time.Duration {
+func wait(address, all service.Guesses, now time.Time) time.Duration {
 	rest := address.Day.Add(24 * time.Hour).Sub(now)
 	switch {
 	case address.N >= guessesOfAddress, all.N >= guessesOfLink && address.N > 0:
@@ -67,8 +92,8 @@ func wait(address, all Guesses, now time.Time) time.Duration {
 }
 
 // guesses reads what was guessed wrongly at a link on the day of now.
-func guesses(r Reader, l sluice.Link, from sluice.Digest, now time.Time) (address, all Guesses, err error) {
-	day := guessDay(now)
+func guesses(r service.Reader, l sluice.Link, from sluice.Digest, now time.Time) (address, all service.Guesses, err error) {
+	day := service.GuessDay(now)
 	if address, err = r.Guesses(l.Ledger, l.ID, from, day); err == nil {
 		all, err = r.Guesses(l.Ledger, l.ID, sluice.Digest{}, day)
 	}
@@ -76,14 +101,14 @@ func guesses(r Reader, l sluice.Link, from sluice.Digest, now time.Time) (addres
 }
 
 // countGuess counts a wrong guess, before its guesser learns that it was wrong.
-func (s *Service) countGuess(ctx context.Context, l sluice.Link, from sluice.Digest) error {
-	return s.store.Update(ctx, l.Ledger, func(tx Tx) error {
-		now := s.Now()
+func (gate *Gate) countGuess(ctx context.Context, l sluice.Link, from sluice.Digest) error {
+	return gate.update(ctx, l.Ledger, func(tx service.Tx) error {
+		now := gate.service.Now()
 		address, all, err := guesses(tx, l, from, now)
 		if err != nil {
 			return err
 		}
-		for _, g := range []Guesses{address, all} {
+		for _, g := range []service.Guesses{address, all} {
 			g.N, g.Last = g.N+1, now
 			if err := tx.SetGuesses(g); err != nil {
 				return err

@@ -1,4 +1,4 @@
-package service
+package gate
 
 import (
 	"context"
@@ -7,12 +7,13 @@ import (
 	"io"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // openBytes opens the bytes of a file. Bytes of another size than the record
 // says are damaged, and are refused before anything is sent.
-func (s *Service) openBytes(ctx context.Context, f sluice.File) (io.ReadSeekCloser, error) {
-	content, err := s.blobs.Open(ctx, f.ID)
+func (gate *Gate) openBytes(ctx context.Context, f sluice.File) (io.ReadSeekCloser, error) {
+	content, err := gate.blobs.Open(ctx, f.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -27,4 +28,17 @@ func (s *Service) openBytes(ctx context.Context, f sluice.File) (io.ReadSeekClos
 		return nil, sluice.Wrap(sluice.CodeInternal, "", errors.Join(err, content.Close()))
 	}
 	return content, nil
+}
+
+// missingBytes tells a file that was deleted since a decision from one whose
+// bytes were lost.
+func (gate *Gate) missingBytes(ctx context.Context, f sluice.File, cause error) error {
+	err := gate.store.View(ctx, func(r service.Reader) (err error) {
+		f, err = r.File(f.Ledger, f.ID)
+		return err
+	})
+	if err == nil && !f.Active() {
+		return refused(sluice.FileDeleted)
+	}
+	return sluice.Wrap(sluice.CodeInternal, "", cause)
 }

@@ -1,13 +1,13 @@
-package service_test
+package gate_test
 
 import (
 	"errors"
 	"os"
 	"path/filepath"
-	"sluice/internal/service"
 	"testing"
 
 	"sluice"
+	"sluice/internal/gate"
 )
 
 // Bytes of another size than was recorded are refused, by both ways to get them.
@@ -28,7 +28,7 @@ func TestDamagedSize(t *testing.T) {
 			}
 			_, err := f.ReadFile(ctx, f.caller, file.ID, whole)
 			wantCode(t, err, sluice.CodeInternal)
-			_, err = f.grant(token, service.Bearer{Address: here})
+			_, err = f.grant(token, gate.Bearer{Address: here})
 			wantCode(t, err, sluice.CodeInternal)
 		})
 	}
