@@ -14,67 +14,99 @@ import (
 // than an Update may, so a link with a password is decided in two steps: the
 // first gives errAsksPassword and commits nothing, the second brings the hash
 // that was proved, or wrongPassword.
-func (gate *Gate) decide(ctx context.Context, ledger sluice.LedgerID, id string, b Bearer, proved sluice.PasswordHash) (*Grant, error) {
+//
+// What was refused a moment ago is looked at in a View first: it costs no commit
+// when it is refused again.
+func (gate *Gate) decide(
+	ctx context.Context, ledger sluice.LedgerID, id string, b Bearer, proved sluice.PasswordHash,
+) (*Grant, error) {
+	object := refusals.Object{Ledger: ledger, ID: id}
 	var g *Grant
 	var refusal sluice.Refusal
-	object, attempt := refusals.Object{Ledger: ledger, ID: id}, gate.refusals.Attempt()
-	peeks := gate.refusals.Recent(object)
-	judge := func(tx service.Reader) error {
-		attempt.Again()
-		now := gate.service.Now()
-		g = &Grant{bearer: service.Caller{Ledger: ledger, Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id}, Request: audit.ClipRequest(b.Request)}, began: now}
-		k, err := g.load(tx, ledger, id)
-		if err != nil {
-			return err
-		}
-		g.Plan = b.Want.Plan(g.File)
-		if gate.redirect != nil && g.Plan.Bytes > 0 && !limited(g.Link) { // whoever has the address has all of the file
-			g.Plan = redirected(g.File)
-		}
-		open, answered, err := g.covered(tx, b, now)
-		if err != nil {
-			return err
-		}
-		refusal = refuse(gate.limits, g.Link, g.File, k, now, b.Address)
-		if refusal == sluice.Exhausted && open.LinkID != "" {
-			refusal = ""
-		}
-		if refusal == "" && !answered {
-			if refusal, err = g.question(b, proved); err != nil {
+	var err error = errUndecided
+	if gate.refusals.Recent(object) {
+		err = gate.store.View(ctx, func(r service.Reader) (err error) {
+			g = gate.begin(ledger, id, b)
+			if _, refusal, err = gate.judge(r, g, b, proved); err != nil {
 				return err
 			}
-		}
-		if peeks {
-			if refusal == "" || !gate.refusals.Repeated(object, refusal, g.asker(), now) {
+			if refusal == "" || !gate.refusals.Repeated(object, refusal, g.asker(), g.began) {
 				return errUndecided
 			}
 			return nil
-		}
-		if refusal != "" {
-			var write bool
-			if g.repeats, write = attempt.Begin(object, refusal, now); !write {
-				return nil
-			}
-		}
-		return gate.record(tx.(service.Tx), g, b, open, refusal)
-	}
-	// What was refused a moment ago is looked at first: it costs no commit when it
-	// is refused again.
-	var err error = errUndecided
-	if peeks {
-		err = gate.store.View(ctx, judge)
-		peeks = false
+		})
 	}
 	if err == errUndecided {
-		err = gate.update(service.Foresee(ctx, id), ledger, func(tx service.Tx) error { return judge(tx) })
-		if g != nil {
-			attempt.End(g.asker(), g.began, err)
-		}
+		g, refusal, err = gate.commitDecision(ctx, object, b, proved)
 	}
 	if err == nil && refusal != "" {
 		err = refused(refusal)
 	}
 	return g, err
+}
+
+// commitDecision decides in an Update, so that the decision is in the log when it returns.
+func (gate *Gate) commitDecision(
+	ctx context.Context, object refusals.Object, b Bearer, proved sluice.PasswordHash,
+) (g *Grant, refusal sluice.Refusal, err error) {
+	attempt := gate.refusals.Attempt()
+	err = gate.update(service.Foresee(ctx, object.ID), object.Ledger, func(tx service.Tx) error {
+		attempt.Again()
+		g = gate.begin(object.Ledger, object.ID, b)
+		var open service.OpenGrant
+		var err error
+		if open, refusal, err = gate.judge(tx, g, b, proved); err != nil {
+			return err
+		}
+		if refusal != "" {
+			var write bool
+			if g.repeats, write = attempt.Begin(object, refusal, g.began); !write {
+				return nil
+			}
+		}
+		return gate.record(tx, g, b, open, refusal)
+	})
+	if g != nil {
+		attempt.End(g.asker(), g.began, err)
+	}
+	return g, refusal, err
+}
+
+// begin makes a grant of nothing yet.
+func (gate *Gate) begin(ledger sluice.LedgerID, id string, b Bearer) *Grant {
+	return &Grant{
+		bearer: service.Caller{
+			Ledger: ledger, Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id}, Request: audit.ClipRequest(b.Request),
+		},
+		began: gate.service.Now(),
+	}
+}
+
+// judge loads what a grant is of, plans the answer, and gives the reason to refuse it, or "". With open, the answer
+// comes from a grant that the bearer has already.
+func (gate *Gate) judge(
+	r service.Reader, g *Grant, b Bearer, proved sluice.PasswordHash,
+) (open service.OpenGrant, refusal sluice.Refusal, err error) {
+	k, err := g.load(r, g.bearer.Ledger, g.bearer.Actor.ID)
+	if err != nil {
+		return open, "", err
+	}
+	g.Plan = b.Want.Plan(g.File)
+	if gate.redirect != nil && g.Plan.Bytes > 0 && !limited(g.Link) { // whoever has the address has all of the file
+		g.Plan = redirected(g.File)
+	}
+	open, answered, err := g.covered(r, b, g.began)
+	if err != nil {
+		return open, "", err
+	}
+	refusal = refuse(gate.limits, g.Link, g.File, k, g.began, b.Address)
+	if refusal == sluice.Exhausted && open.LinkID != "" {
+		refusal = ""
+	}
+	if refusal == "" && !answered {
+		refusal, err = g.question(b, proved)
+	}
+	return open, refusal, err
 }
 
 // question is what a link asks of those who have not answered yet: ErrAsk and
@@ -95,7 +127,9 @@ func (g *Grant) question(b Bearer, proved sluice.PasswordHash) (sluice.Refusal, 
 
 // record writes a decision, with what follows from it: one more download, or
 // less that is left of an open grant.
-func (gate *Gate) record(tx service.Tx, g *Grant, b Bearer, open service.OpenGrant, refusal sluice.Refusal) (err error) {
+func (gate *Gate) record(
+	tx service.Tx, g *Grant, b Bearer, open service.OpenGrant, refusal sluice.Refusal,
+) (err error) {
 	e := gate.service.NewLinkEntry(g.bearer, sluice.LinkRedeemed, g.began, g.File, g.Link)
 	e.Key, e.Delivery = g.key, &sluice.DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
 	switch {

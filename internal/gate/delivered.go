@@ -27,7 +27,8 @@ func (gate *Gate) conclude(g *Grant, sent int64, failed bool) {
 		return
 	}
 	now := gate.service.Now()
-	g.sent = sluice.Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: max(0, now.Sub(g.began))} // clocks are set back
+	took := max(0, now.Sub(g.began)) // clocks are set back
+	g.sent = sluice.Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: took}
 	g.failed = failed
 	e := lateEntry{id: gate.service.NewEntryID(now), record: func(tx service.Tx, id string, now time.Time) error {
 		g.entry = id

@@ -65,5 +65,6 @@ func (gate *Gate) open(g *Grant, b Bearer, now time.Time) (service.OpenGrant, er
 		g.Cookie = base64.RawURLEncoding.EncodeToString(secret[:])
 		bearer = byCookie(g.Link.ID, g.Cookie)
 	}
-	return service.OpenGrant{LinkID: g.Link.ID, Bearer: bearer, Expires: now.Add(GrantLasts), Left: 2*max(1, g.File.Size) - g.Plan.cost()}, nil
+	left := 2*max(1, g.File.Size) - g.Plan.cost()
+	return service.OpenGrant{LinkID: g.Link.ID, Bearer: bearer, Expires: now.Add(GrantLasts), Left: left}, nil
 }

@@ -92,7 +92,9 @@ func wait(address, all service.Guesses, now time.Time) time.Duration {
 }
 
 // guesses reads what was guessed wrongly at a link on the day of now.
-func guesses(r service.Reader, l sluice.Link, from sluice.Digest, now time.Time) (address, all service.Guesses, err error) {
+func guesses(
+	r service.Reader, l sluice.Link, from sluice.Digest, now time.Time,
+) (address, all service.Guesses, err error) {
 	day := service.GuessDay(now)
 	if address, err = r.Guesses(l.Ledger, l.ID, from, day); err == nil {
 		all, err = r.Guesses(l.Ledger, l.ID, sluice.Digest{}, day)

@@ -126,7 +126,10 @@ func (gate *Gate) deliverable(ctx context.Context, ledger sluice.LedgerID) error
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-patience.C:
-			return &sluice.Error{Code: sluice.CodeUnavailable, Detail: "the ends of earlier downloads cannot be recorded now", RetryAfter: deliverAgainMost}
+			return &sluice.Error{
+				Code: sluice.CodeUnavailable, Detail: "the ends of earlier downloads cannot be recorded now",
+				RetryAfter: deliverAgainMost,
+			}
 		}
 	}
 	return nil
@@ -152,10 +155,10 @@ func (d *deliveries) full(ledger sluice.LedgerID) chan struct{} {
 }
 
 // Flush waits until Delivered was told of every Grant and all entries that wait
-// are committed, also those of refusals that were only counted so far. It is for an orderly stop, when no more is to come. When ctx
-// ends first, the error says what is left, and the writing stops until the next
-// Delivered or Flush. A ledger that cannot be written keeps no other from being
-// flushed.
+// are committed, also those of refusals that were only counted so far. It is for
+// an orderly stop, when no more is to come. When ctx ends first, the error says
+// what is left, and the writing stops until the next Delivered or Flush. A ledger
+// that cannot be written keeps no other from being flushed.
 func (gate *Gate) Flush(ctx context.Context) error {
 	d := &gate.delivered
 	d.flushing.Add(1)
@@ -172,7 +175,8 @@ func (gate *Gate) Flush(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			d.stopWriting()
-			return fmt.Errorf("%d downloads have not ended and %d delivery entries of %d ledgers are not committed: %w", underway, entries, ledgers, ctx.Err())
+			return fmt.Errorf("%d downloads have not ended and %d delivery entries of %d ledgers are not committed: %w",
+				underway, entries, ledgers, ctx.Err())
 		case <-tick.C:
 		}
 	}

@@ -16,9 +16,11 @@ func (gate *Gate) WriteRefusals() { gate.writeRefusals(false) }
 func (gate *Gate) writeRefusals(all bool) {
 	room := func(l sluice.LedgerID) bool { return gate.delivered.full(l) == nil }
 	for _, t := range gate.refusals.Take(gate.service.Now(), all, room) {
-		gate.recordLate(t.Object.Ledger, lateEntry{id: gate.service.NewEntryID(gate.service.Now()), record: func(tx service.Tx, id string, now time.Time) error {
+		id := gate.service.NewEntryID(gate.service.Now())
+		e := lateEntry{id: id, record: func(tx service.Tx, id string, now time.Time) error {
 			return gate.recordTally(tx, id, t, now)
-		}}, all)
+		}}
+		gate.recordLate(t.Object.Ledger, e, all)
 	}
 }
 

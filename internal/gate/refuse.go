@@ -13,7 +13,9 @@ import (
 // and the purpose are judged as they are now. A link that the operator minted
 // has no key, and a purpose that is not configured any more has no rules: such
 // links stay good until their own end.
-func refuse(limits service.LinkLimits, l sluice.Link, f sluice.File, k sluice.Key, now time.Time, from netip.Addr) sluice.Refusal {
+func refuse(
+	limits service.LinkLimits, l sluice.Link, f sluice.File, k sluice.Key, now time.Time, from netip.Addr,
+) sluice.Refusal {
 	purpose, configured := limits.Purposes[f.Purpose]
 	switch {
 	case !l.Revoked.IsZero():
@@ -96,7 +98,8 @@ func refused(r sluice.Refusal) error {
 	case sluice.PurposeRestricted:
 		e.Detail = "files of this purpose may no longer be linked like this"
 	case sluice.WrongPassword:
-		e.Code, e.Detail = sluice.CodeForbidden, "this link needs its password: send it as X-Link-Password, or by Basic authentication"
+		e.Code = sluice.CodeForbidden
+		e.Detail = "this link needs its password: send it as X-Link-Password, or by Basic authentication"
 	case sluice.AddressNotAllowed:
 		e.Code, e.Detail = sluice.CodeForbidden, "this link may not be used from your address"
 	}

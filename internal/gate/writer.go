@@ -20,7 +20,8 @@ func (gate *Gate) writeQueue(ctx context.Context, q *deliveryQueue) {
 			again = deliverAgain
 			continue
 		}
-		gate.log.Error("delivery entries not committed; retrying", "ledger", q.ledger.String(), "count", gate.delivered.waitingIn(q), "error", err)
+		gate.log.Error("delivery entries not committed; retrying",
+			"ledger", q.ledger.String(), "count", gate.delivered.waitingIn(q), "error", err)
 		gate.backOff(ctx, q, again)
 		again = min(2*again, deliverAgainMost)
 	}

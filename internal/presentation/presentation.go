@@ -1,5 +1,5 @@
-// Package presentation says how an uploaded file leaves: under which name, as which type, and whether a browser saves or
-// shows it. Its values are safe in a header, whatever was stored.
+// Package presentation says how an uploaded file leaves: under which name, as which type, and whether a browser saves
+// it or shows it. Its values are safe in a header, whatever was stored.
 package presentation
 
 import (
@@ -62,7 +62,8 @@ func attachment(filename string) string {
 
 // isAttrChar is attr-char of RFC 8187 section 3.2.1.
 func isAttrChar(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		strings.IndexByte("!#$&+-.^_`|~", c) >= 0
 }
 
 // unescapes is what turns into a control character, a dot or a separator for a
