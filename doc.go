@@ -7,7 +7,7 @@
 // Each file of this package holds one noun and what may be done with it:
 // [Account], [Key], [Purpose], [File], [Link], [Entry], [Metadata]. Service is
 // the one funnel through which every change goes: authorise, change, record.
-// The gate, in gate.go, decides redemptions. Records live behind [Store], bytes
+// The gate, in internal/gate, decides redemptions. Records live behind [Store], bytes
 // behind [Blobs]; both are contracts in prose, with a suite each that every
 // implementation passes.
 //

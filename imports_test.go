@@ -25,20 +25,25 @@ var directions = map[string][]string{
 	"internal/objectid":        {},
 	"internal/jsoninput":       {"."},
 	"internal/audit":           {".", "ledger"},
-	"internal/service":         {".", "ledger", "internal/audit", "internal/objectid"},
+	"internal/password":        {"."},
+	"internal/presentation":    {"."},
+	"internal/refusals":        {".", "internal/audit"},
+	"internal/service":         {".", "ledger", "internal/audit", "internal/objectid", "internal/password", "internal/refusals"},
+	"internal/gate":            {".", "internal/audit", "internal/password", "internal/presentation", "internal/refusals", "internal/service"},
 	"internal/store/storetest": {".", "ledger", "internal/audit", "internal/objectid", "internal/service"},
 	"internal/store":           {".", "ledger", "internal/audit", "internal/objectid", "internal/service"},
 	"internal/blob/blobtest":   {".", "internal/objectid", "internal/service"},
 	"internal/blob":            {".", "internal/objectid", "internal/service"},
 	"internal/httpd/compat":    {".", "internal/jsoninput", "internal/service"},
 	"internal/httpd/compat/*":  {".", "internal/service", "internal/httpd/compat"},
-	"internal/httpd":           {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/objectid", "internal/service", "internal/httpd/compat"},
-	"internal/leader":          {"internal/service"},
-	"internal/jobs":            {"internal/leader", "internal/service"},
-	"internal/follow/anchor":   {"ledger"},
-	"internal/follow":          {".", "ledger", "internal/blob", "internal/follow/anchor", "internal/leader", "internal/service"},
-	"internal/obs":             {".", "internal/service", "internal/store"},
-	"sluicetest": {".", "ledger", "internal/audit", "internal/service", "internal/store", "internal/blob", "internal/httpd", "internal/httpd/compat", "internal/obs",
+	"internal/httpd": {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/objectid", "internal/presentation",
+		"internal/service", "internal/gate", "internal/httpd/compat"},
+	"internal/leader":        {"internal/service"},
+	"internal/jobs":          {"internal/gate", "internal/leader", "internal/service"},
+	"internal/follow/anchor": {"ledger"},
+	"internal/follow":        {".", "ledger", "internal/blob", "internal/follow/anchor", "internal/leader", "internal/service"},
+	"internal/obs":           {".", "internal/service", "internal/store"},
+	"sluicetest": {".", "ledger", "internal/audit", "internal/service", "internal/gate", "internal/store", "internal/blob", "internal/httpd", "internal/httpd/compat", "internal/obs",
 		"internal/httpd/compat/digitalriver", "internal/httpd/compat/metorial", "internal/httpd/compat/stripe"},
 	"cmd/sluice": {"*"},
 	"bench/*":    {"*"},
@@ -53,7 +58,10 @@ var confined = []struct{ prefix, only string }{
 	{"github.com/aws", "internal/blob"},
 }
 
-// TestImports holds every Go file to the two tables above. A test file of the package itself imports what the
+// withoutHTTP are folders whose packages decide, and read no requests.
+var withoutHTTP = []string{".", "ledger", "internal/audit", "internal/refusals", "internal/service", "internal/gate"}
+
+// TestImports holds every Go file to the tables above. A test file of the package itself imports what the
 // package may; an external test package may also import its own package, sluicetest, and what sluicetest may.
 func TestImports(t *testing.T) {
 	gomod, err := os.ReadFile("go.mod")
@@ -121,6 +129,9 @@ func checkFile(t *testing.T, module, name string) {
 		}
 		if first, _, _ := strings.Cut(imported, "/"); dir == "." && !isTest && strings.Contains(first, ".") {
 			t.Errorf("%s imports %s: the root has the standard library alone", name, imported)
+		}
+		if imported == "net/http" && !isTest && slices.Contains(withoutHTTP, dir) {
+			t.Errorf("%s imports %s: %s decides and reads no requests", name, imported, dir)
 		}
 		for _, c := range confined {
 			_, applies := within(c.prefix, imported)

@@ -19,6 +19,7 @@ import (
 
 	"sluice"
 	"sluice/internal/blob"
+	"sluice/internal/gate"
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/compat"
 	"sluice/internal/httpd/compat/digitalriver"
@@ -34,6 +35,7 @@ import (
 // account.
 type Service struct {
 	*service.Service
+	*gate.Gate
 	Store   *store.Store
 	Blobs   *blob.Disk
 	Clock   *Clock
@@ -106,6 +108,17 @@ func (s *Service) open(t testing.TB) {
 	if s.Service, err = service.New(config); err != nil {
 		t.Fatal(err)
 	}
+	s.Gate = NewGate(t, s.Service, config)
+}
+
+// NewGate makes the gate for the links of a service that was made with a config.
+func NewGate(t testing.TB, s *service.Service, c service.Config) *gate.Gate {
+	t.Helper()
+	g, err := gate.New(gate.Config{Service: s, Store: c.Store, Blobs: c.Blobs, Random: c.Random, Log: c.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
 }
 
 func (s *Service) openStore() (*store.Store, error) {
@@ -281,7 +294,7 @@ func (s *Server) start(t testing.TB) {
 		opts.Registry = obs.New("test").Registry
 	}
 	var err error
-	if s.HTTP, err = httpd.New(s.Service.Service, opts); err != nil {
+	if s.HTTP, err = httpd.New(s.Service.Service, s.Gate, opts); err != nil {
 		t.Fatal(err)
 	}
 	s.listen.Config, s.listen.Listener = s.HTTP.HTTPServer(""), httpd.Listener(s.listen.Listener)

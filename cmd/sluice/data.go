@@ -14,6 +14,7 @@ import (
 
 	"sluice"
 	"sluice/internal/blob"
+	"sluice/internal/gate"
 	"sluice/internal/obs"
 	"sluice/internal/service"
 	"sluice/internal/store"
@@ -64,9 +65,10 @@ func (p place) secretsFile() string {
 }
 
 // installation is a place that was opened: the records, the bytes, the secrets,
-// and the service over them.
+// and the service and the gate over them.
 type installation struct {
 	service *service.Service
+	gate    *gate.Gate
 	store   *store.Store
 	blobs   interface {
 		service.Blobs
@@ -103,6 +105,7 @@ func (p place) open(ctx context.Context, c service.Config, how opening) (_ *inst
 		return nil, err
 	}
 	i := &installation{}
+	var presigner service.Presigner
 	opts := store.Options{Random: rand.Reader, Log: c.Log}
 	if how.metrics != nil {
 		opts.Observer = how.metrics
@@ -118,7 +121,7 @@ func (p place) open(ctx context.Context, c service.Config, how opening) (_ *inst
 	}
 	err = p.secrets(ctx, i.store, how.create, &c)
 	if err == nil {
-		err = p.openBlobs(ctx, i, &c, bucket, how.redirect)
+		presigner, err = p.openBlobs(ctx, i, &c, bucket)
 	}
 	if err != nil {
 		return nil, errors.Join(err, i.store.Close())
@@ -130,6 +133,13 @@ func (p place) open(ctx context.Context, c service.Config, how opening) (_ *inst
 	}
 	if i.service, err = service.New(c); err != nil {
 		return nil, errors.Join(usageError{err}, i.close())
+	}
+	if !how.redirect {
+		presigner = nil
+	}
+	i.gate, err = gate.New(gate.Config{Service: i.service, Store: c.Store, Blobs: c.Blobs, Redirect: presigner, Log: c.Log})
+	if err != nil {
+		return nil, errors.Join(err, i.close())
 	}
 	return i, nil
 }
@@ -252,22 +262,20 @@ func (p place) secrets(ctx context.Context, s *store.Store, create bool, c *serv
 	return err
 }
 
-func (p place) openBlobs(ctx context.Context, i *installation, c *service.Config, o blob.S3Options, redirect bool) error {
+// openBlobs opens the bytes. A bucket is also what makes the addresses to which links may lead on.
+func (p place) openBlobs(ctx context.Context, i *installation, c *service.Config, o blob.S3Options) (service.Presigner, error) {
 	if !p.shared() {
 		disk, err := blob.OpenDisk(filepath.Join(p.Data, blobsName))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		i.blobs, c.Blobs = disk, blob.Cached(disk)
-		return nil
+		return nil, nil
 	}
 	bucket, err := blob.OpenS3(ctx, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	i.blobs, c.Blobs = bucket, blob.Cached(bucket)
-	if redirect {
-		c.Redirect = bucket
-	}
-	return nil
+	return bucket, nil
 }

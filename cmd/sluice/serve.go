@@ -21,6 +21,7 @@ import (
 
 	"sluice"
 	"sluice/internal/follow"
+	"sluice/internal/gate"
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/compat"
 	"sluice/internal/httpd/compat/digitalriver"
@@ -287,7 +288,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
-	srv, err := httpd.New(i.service, opts)
+	srv, err := httpd.New(i.service, i.gate, opts)
 	if err != nil {
 		return err
 	}
@@ -307,7 +308,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.
 	scheduler := jobs.Scheduler{Store: i.store, Log: log, Observer: metrics}
 	followed := follow.Runner{Store: i.store, Log: log, Observer: metrics}
 	scrubInterval, _ := parseScrubInterval(s.ScrubInterval) // config has checked it
-	own := append(jobs.Own(i.service), heads.job(i.service))
+	own := append(jobs.Own(i.service, i.gate), heads.job(i.service))
 	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service, scrubInterval), own) })
 	kept.Go(func() { followed.Run(background, followers) })
 	defer func() { stopBackground(); kept.Wait() }()
@@ -315,17 +316,17 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.
 	if lost := i.store.Err(); lost != nil {
 		return errors.Join(err, lost) // nothing can be committed any more
 	}
-	return errors.Join(err, flush(ctx, i.service))
+	return errors.Join(err, flush(ctx, i.gate))
 }
 
 // flushGrace is how long an orderly stop waits for the store to take what was delivered.
 const flushGrace = 10 * time.Second
 
 // flush commits what was delivered. No download is under way any more.
-func flush(ctx context.Context, svc *service.Service) error {
+func flush(ctx context.Context, links *gate.Gate) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushGrace)
 	defer cancel()
-	if err := svc.Flush(grace); err != nil {
+	if err := links.Flush(grace); err != nil {
 		return fmt.Errorf("what was delivered at last is not in the log: %w", err)
 	}
 	return nil

@@ -228,14 +228,16 @@ func TestAbuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	store, stderr := &counting{Store: real.Store}, &sluicetest.Log{}
-	svc, err := service.New(service.Config{
+	config := service.Config{
 		Store: store, Blobs: real.Blobs, SigningKeys: []service.SigningKey{signing}, PublicURL: real.PublicURL(), Now: real.Clock.Now,
 		LedgerKeys: real.LedgerKeys(), LedgerOrigin: "sluice.test", Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	svc, err := service.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := httpd.New(svc, httpd.Options{Log: slog.New(slog.NewTextHandler(stderr, nil)), Rates: map[sluice.Mode]httpd.Rate{}})
+	links := sluicetest.NewGate(t, svc, config)
+	srv, err := httpd.New(svc, links, httpd.Options{Log: slog.New(slog.NewTextHandler(stderr, nil)), Rates: map[sluice.Mode]httpd.Rate{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +276,7 @@ func TestAbuse(t *testing.T) {
 	debug.FreeOSMemory()
 	quiet := p99(t, url)
 	t.Logf("quiet: %v", quiet)
-	if err := svc.Flush(t.Context()); err != nil {
+	if err := links.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	limit := max(2*quiet, 10*time.Second)
@@ -339,7 +341,7 @@ func TestAbuse(t *testing.T) {
 					t.Fatal("connections that were closed are held")
 				}
 			}
-			if err := svc.Flush(t.Context()); err != nil {
+			if err := links.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		})

@@ -74,7 +74,7 @@ func TestDocumentationBelowPath(t *testing.T) {
 	front := httptest.NewUnstartedServer(nil)
 	base := "http://" + front.Listener.Addr().String() + "/sub/path"
 	svc := sluicetest.NewServiceAt(t, base)
-	srv, err := httpd.New(svc.Service, httpd.Options{})
+	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/blob"
+	"sluice/internal/gate"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -90,7 +91,7 @@ func TestChangedBit(t *testing.T) {
 			if !loggedError(c, f.ID) {
 				t.Errorf("%s: no error in the log names the file", name)
 			}
-			_, err := c.ReadFile(t.Context(), service.Operator(c.Ledger(sluice.Test)), f.ID)
+			_, err := c.Gate.ReadFile(t.Context(), service.Operator(c.Ledger(sluice.Test)), f.ID, gate.Want{Method: "GET"})
 			if sluice.CodeOf(err) != sluice.CodeInternal {
 				t.Errorf("%s: a key reads changed bytes: %v", name, err)
 			}
@@ -147,10 +148,8 @@ var damages = map[string]func(path string) error{
 // download does not count.
 func TestRedirectOfDamaged(t *testing.T) {
 	s3 := newS3(t)
-	c := newOver(t, func(config *service.Config) {
-		bucket := openS3(t, s3)
-		config.Blobs, config.Redirect = blob.Cached(bucket), bucket
-	}, 0)
+	bucket := openS3(t, s3)
+	c := newRedirecting(t, func(config *service.Config) { config.Blobs = blob.Cached(bucket) }, bucket, 0)
 	for name, damage := range damages {
 		f := c.upload(t, name, "text/plain", strings.Repeat("x", 100_000))
 		l := c.mint(t, f.ID, "")
@@ -158,7 +157,7 @@ func TestRedirectOfDamaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.problem(t, c.get(t, l.URL), sluice.CodeInternal)
-		if err := c.Flush(t.Context()); err != nil {
+		if err := c.Gate.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := c.downloads(t, l.ID); n != 0 {

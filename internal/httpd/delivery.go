@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"sluice/internal/gate"
 )
 
 // How much of a file is handed over at a time, unless it is in memory. Until
@@ -62,19 +64,19 @@ func newDelivery(w http.ResponseWriter, r *http.Request, stall time.Duration, sl
 type held interface{ Bytes() []byte }
 
 // send sends one part of content, which is not empty.
-func (d *delivery) send(content io.ReadSeeker, p byteRange) error {
+func (d *delivery) send(content io.ReadSeeker, p gate.ByteRange) error {
 	if h, ok := content.(held); ok {
 		b := h.Bytes()
-		if p.from+p.length > int64(len(b)) {
+		if p.From+p.Length > int64(len(b)) {
 			d.unreadable = true
 			return io.ErrUnexpectedEOF
 		}
-		content, p.from = bytes.NewReader(b[p.from:p.from+p.length]), 0
+		content, p.From = bytes.NewReader(b[p.From:p.From+p.Length]), 0
 	}
 	if !isHere(content) {
 		content = &watched{content, d}
 	}
-	if at, err := content.Seek(p.from, io.SeekStart); err != nil || at != p.from {
+	if at, err := content.Seek(p.From, io.SeekStart); err != nil || at != p.From {
 		d.unreadable = true
 		return errors.Join(err, io.ErrUnexpectedEOF)
 	}
@@ -84,18 +86,18 @@ func (d *delivery) send(content io.ReadSeeker, p byteRange) error {
 			return err
 		}
 	}
-	for done := int64(0); done < p.length; {
-		n, err := d.piece(content, p.length-done)
+	for done := int64(0); done < p.Length; {
+		n, err := d.piece(content, p.Length-done)
 		d.sent, done = d.sent+n, done+n
 		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && isHere(content) && !d.tooSlow() {
 			// Slow, but not still. What was read and not sent is read again.
-			_, err = content.Seek(p.from+done, io.SeekStart)
+			_, err = content.Seek(p.From+done, io.SeekStart)
 		}
 		if err != nil {
 			if f, ok := content.(*os.File); ok {
 				// What sendfile(2) failed at it does not say.
 				var b [1]byte
-				n, _ := f.ReadAt(b[:], p.from+done)
+				n, _ := f.ReadAt(b[:], p.From+done)
 				d.unreadable = n == 0
 			}
 			return err

@@ -228,10 +228,15 @@ func (x *exchange) Answer(status int, v any) error {
 	return nil
 }
 
-func (x *exchange) Deliver(g *service.Grant) {
+func (x *exchange) Deliver(fileID string) error {
+	g, err := x.call.server.gate.ReadFile(x.r.Context(), x.call.caller, fileID, wantOf(x.r))
+	if err != nil {
+		return err
+	}
 	defer g.Content.Close()
 	protect(x.call.header)
 	r := x.r.Clone(x.r.Context())
 	r.Header.Del("Accept") // a refusal is the door's, and never a page
 	x.call.deliver(x.raw, r, g)
+	return nil
 }

@@ -6,12 +6,13 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
-	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/gate"
+	"sluice/internal/presentation"
 )
 
 // protection is what every answer under /l carries: no
@@ -43,13 +44,13 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
 	protect(c.header)
 	b, err := c.bearer(w, r)
-	var grant *service.Grant
+	var grant *gate.Grant
 	if err == nil {
-		grant, err = s.svc.Redeem(r.Context(), r.PathValue("token"), b)
+		grant, err = s.gate.Redeem(r.Context(), r.PathValue("token"), b)
 	}
 	s.metrics.redeemed(err)
 	switch {
-	case err == service.ErrAsk:
+	case err == gate.ErrAsk:
 		c.ask(w, http.StatusOK, s.question(grant))
 		return
 	case sluice.ReasonOf(err) == sluice.WrongPassword && b.Person:
@@ -67,9 +68,9 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() {
 		if c.failed {
-			s.svc.Failed(grant, c.sent)
+			s.gate.Failed(grant, c.sent)
 		} else {
-			s.svc.Delivered(grant, c.sent)
+			s.gate.Delivered(grant, c.sent)
 		}
 	}()
 	if grant.Location != "" {
@@ -89,7 +90,7 @@ const grantCookieName = "sluice_grant"
 // grantCookie goes to one link only.
 func (s *Server) grantCookie(token, secret string) *http.Cookie {
 	return &http.Cookie{
-		Name: grantCookieName, Value: secret, Path: s.publicPath + "/l/" + token, MaxAge: int(service.GrantLasts.Seconds()),
+		Name: grantCookieName, Value: secret, Path: s.publicPath + "/l/" + token, MaxAge: int(gate.GrantLasts.Seconds()),
 		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteStrictMode,
 	}
 }
@@ -97,14 +98,11 @@ func (s *Server) grantCookie(token, secret string) *http.Cookie {
 // bearer is whoever presents a link's URL with r. A password comes in
 // X-Link-Password, by Basic authentication (RFC 7617), whose user name says
 // nothing, or in the form of the page that asks for it.
-func (c *call) bearer(w http.ResponseWriter, r *http.Request) (service.Bearer, error) {
-	b := service.Bearer{
+func (c *call) bearer(w http.ResponseWriter, r *http.Request) (gate.Bearer, error) {
+	b := gate.Bearer{
 		Address: c.server.proxies.client(r), Password: r.Header.Get("X-Link-Password"), Request: c.request(r),
 		Person: strings.Contains(r.Header.Get("Accept"), "text/html"), Answered: r.Method == http.MethodPost,
-		Plan: func(f sluice.File) service.Plan { return selectFrom(r, f).plan(r.Method) },
-		Presented: func(g *service.Grant) service.Presigned {
-			return service.Presigned{Type: mediaType(g.File.Type), Disposition: leaving(g), Lifetime: service.RedirectLasts}
-		},
+		Want: wantOf(r),
 	}
 	if cookie, err := r.Cookie(grantCookieName); err == nil && len(cookie.Value) <= 64 {
 		b.Cookie = cookie.Value
@@ -140,15 +138,15 @@ func asUTF8(s string) string {
 	return string(runes)
 }
 
-// deliver sends the file of a grant, or the part of it that was asked for.
-func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *service.Grant) {
-	f, s := g.File, selectFrom(r, g.File)
-	switch s.status {
+// deliver sends what the plan of a grant selects of its file.
+func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *gate.Grant) {
+	f, plan := g.File, g.Plan
+	switch plan.Status {
 	case http.StatusPreconditionFailed:
 		c.refuse(w, r, sluice.Errorf(sluice.CodePreconditionFailed, "the file is not the one that was asked for"))
 		return
 	case http.StatusRequestedRangeNotSatisfiable:
-		if s.absent {
+		if plan.Beyond {
 			c.header["Content-Range"] = []string{"bytes */" + strconv.FormatInt(f.Size, 10)}
 		}
 		c.refuse(w, r, sluice.Errorf(sluice.CodeRange, "no byte of the file lies in the range"))
@@ -159,34 +157,34 @@ func (c *call) deliver(w http.ResponseWriter, r *http.Request, g *service.Grant)
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	disposition := leaving(g)
+	disposition := presentation.Disposition(g.Link, f)
 	set("Content-Disposition", disposition)
 	if played(f) && strings.HasPrefix(disposition, "inline") {
 		h["Content-Security-Policy"] = playerPolicy
 	}
 	set("Etag", fileTag(f))
 	set("Repr-Digest", reprDigest(f))
-	if s.status == http.StatusNotModified {
-		c.begin(w, s.status)
+	if plan.Status == http.StatusNotModified {
+		c.begin(w, plan.Status)
 		return
 	}
-	set("Last-Modified", modified(f).Format(http.TimeFormat))
+	set("Last-Modified", gate.Modified(f).Format(http.TimeFormat))
 	set("Accept-Ranges", "bytes")
 	d := newDelivery(w, r, c.server.stall, c.server.slow)
 	defer func() { c.sent, c.failed = d.sent, d.failed() }() // also when content panics
 	var err error
-	if len(s.parts) == 1 {
-		set("Content-Type", mediaType(f.Type))
-		set("Content-Length", strconv.FormatInt(s.parts[0].length, 10))
-		if s.status == http.StatusPartialContent {
-			set("Content-Range", s.parts[0].contentRange(f.Size))
+	if len(plan.Parts) == 1 {
+		set("Content-Type", presentation.Type(f))
+		set("Content-Length", strconv.FormatInt(plan.Parts[0].Length, 10))
+		if plan.Ranged {
+			set("Content-Range", contentRange(plan.Parts[0], f.Size))
 		}
-		c.begin(w, s.status)
-		if r.Method != http.MethodHead && s.parts[0].length > 0 {
-			err = d.send(g.Content, s.parts[0])
+		c.begin(w, plan.Status)
+		if plan.Bytes > 0 {
+			err = d.send(g.Content, plan.Parts[0])
 		}
 	} else {
-		err = c.deliverParts(w, d, g, s)
+		err = c.deliverParts(w, d, g)
 	}
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -206,23 +204,23 @@ func (c *call) begin(w http.ResponseWriter, status int) {
 }
 
 // deliverParts sends several ranges as multipart/byteranges (RFC 9110 section 14.6).
-func (c *call) deliverParts(w http.ResponseWriter, d *delivery, g *service.Grant, s selection) error {
-	heads := make([]textproto.MIMEHeader, len(s.parts))
+func (c *call) deliverParts(w http.ResponseWriter, d *delivery, g *gate.Grant) error {
+	heads := make([]textproto.MIMEHeader, len(g.Plan.Parts))
 	var frame counter
 	measured := multipart.NewWriter(&frame)
-	for i, p := range s.parts {
-		heads[i] = textproto.MIMEHeader{"Content-Range": {p.contentRange(g.File.Size)}, "Content-Type": {mediaType(g.File.Type)}}
+	for i, p := range g.Plan.Parts {
+		heads[i] = textproto.MIMEHeader{"Content-Range": {contentRange(p, g.File.Size)}, "Content-Type": {presentation.Type(g.File)}}
 		_, _ = measured.CreatePart(heads[i]) // a counter takes everything
 	}
 	_ = measured.Close()
 	c.header["Content-Type"] = []string{"multipart/byteranges; boundary=" + measured.Boundary()}
-	c.header["Content-Length"] = []string{strconv.FormatInt(int64(frame)+s.length(), 10)}
-	c.begin(w, s.status)
+	c.header["Content-Length"] = []string{strconv.FormatInt(int64(frame)+g.Plan.Bytes, 10)}
+	c.begin(w, g.Plan.Status)
 	out := multipart.NewWriter(w)
 	if err := out.SetBoundary(measured.Boundary()); err != nil {
 		return err
 	}
-	for i, p := range s.parts {
+	for i, p := range g.Plan.Parts {
 		if _, err := out.CreatePart(heads[i]); err != nil {
 			return err
 		}
@@ -241,17 +239,9 @@ func (n *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// mediaType gives a stored type as a header may carry it.
-func mediaType(t string) string {
-	for i := range len(t) {
-		if t[i] < ' ' || t[i] > '~' {
-			return "application/octet-stream"
-		}
-	}
-	if t == "" || len(t) > sluice.MaxTypeLen {
-		return "application/octet-stream"
-	}
-	return t
+// played reports whether a browser shows a file by a player.
+func played(f sluice.File) bool {
+	return strings.HasPrefix(f.Type, "audio/") || strings.HasPrefix(f.Type, "video/")
 }
 
 // refuse answers a download that is not to be: a browser with a page, anyone

@@ -326,7 +326,7 @@ func TestSendfile(t *testing.T) {
 	content := strings.Repeat("0123456789", 1<<20)
 	f := c.upload(t, "a.bin", "", content)
 	url := c.mint(t, f.ID, "").URL
-	srv, err := httpd.New(c.Service.Service, httpd.Options{})
+	srv, err := httpd.New(c.Service.Service, c.Gate, httpd.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,7 +368,7 @@ func TestDeadlines(t *testing.T) {
 	c := newClient(t)
 	const content = "The quick brown fox jumps over the lazy dog."
 	f := c.upload(t, "a.txt", "text/plain", content)
-	srv, err := httpd.New(c.Service.Service, httpd.Options{})
+	srv, err := httpd.New(c.Service.Service, c.Gate, httpd.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +390,7 @@ func TestDeadlines(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
-	srv, err := httpd.New(svc.Service, httpd.Options{})
+	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -462,7 +462,7 @@ func TestSlowReader(t *testing.T) {
 func TestTooSlowReader(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
-	srv, err := httpd.New(svc.Service, httpd.Options{})
+	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/gate"
 	"sluice/internal/httpd"
 	"sluice/internal/service"
 	"sluice/sluicetest"
@@ -28,6 +29,13 @@ import (
 
 // newOver is a client of a server over what adjust makes of a service's parts.
 func newOver(t *testing.T, adjust func(*service.Config), stall time.Duration) client {
+	t.Helper()
+	return newRedirecting(t, adjust, nil, stall)
+}
+
+// newRedirecting makes one whose links lead on to where the bytes are, if redirect
+// is not nil.
+func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service.Presigner, stall time.Duration) client {
 	t.Helper()
 	base := sluicetest.NewService(t)
 	signing, err := service.NewSigningKey(rand.Reader)
@@ -44,7 +52,11 @@ func newOver(t *testing.T, adjust func(*service.Config), stall time.Duration) cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := httpd.New(svc, httpd.Options{Log: config.Log, Rates: map[sluice.Mode]httpd.Rate{}})
+	links, err := gate.New(gate.Config{Service: svc, Store: config.Store, Blobs: config.Blobs, Redirect: redirect, Log: config.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := httpd.New(svc, links, httpd.Options{Log: config.Log, Rates: map[sluice.Mode]httpd.Rate{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,12 +69,12 @@ func newOver(t *testing.T, adjust func(*service.Config), stall time.Duration) cl
 		ts.Close()
 		patience, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := svc.Flush(patience); err != nil {
+		if err := links.Flush(patience); err != nil {
 			t.Error(err)
 		}
 	})
 	over := *base
-	over.Service = svc
+	over.Service, over.Gate = svc, links
 	_, secret := base.NewKey(t, base.Ledger(sluice.Test))
 	return client{&sluicetest.Server{Service: &over, URL: ts.URL}, secret}
 }
@@ -198,7 +210,7 @@ func TestCounted(t *testing.T) {
 		}
 		c.as("").ask(t, "HEAD", l.URL, "").want(t, 200)
 		c.as("").ask(t, "HEAD", l.URL, "", "User-Agent", "another").want(t, 410)
-		c.Clock.Advance(service.GrantLasts)
+		c.Clock.Advance(gate.GrantLasts)
 		c.as("").ask(t, "HEAD", l.URL, "").want(t, 410)
 	})
 	t.Run("a range at first", func(t *testing.T) {
@@ -682,7 +694,7 @@ func (b inMemory) Open(ctx context.Context, key string) (io.ReadSeekCloser, erro
 // still in the server's buffer.
 func TestLostBeforeTheEnd(t *testing.T) {
 	c := newOver(t, func(config *service.Config) { config.Blobs = inMemory{config.Blobs} }, 0)
-	srv, err := httpd.New(c.Service.Service, httpd.Options{})
+	srv, err := httpd.New(c.Service.Service, c.Gate, httpd.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

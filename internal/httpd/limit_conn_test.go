@@ -16,7 +16,8 @@ func limited(t *testing.T, l net.Listener, most int, proxies ...string) net.List
 	for _, p := range proxies {
 		opts.TrustedProxies = append(opts.TrustedProxies, netip.MustParsePrefix(p))
 	}
-	srv, err := httpd.New(sluicetest.NewService(t).Service, opts)
+	svc := sluicetest.NewService(t)
+	srv, err := httpd.New(svc.Service, svc.Gate, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"sluice"
+	"sluice/internal/gate"
 )
 
 // metrics are what a server counts. No label holds what a stranger sends, so
@@ -121,7 +122,7 @@ func (m *metrics) redeemed(err error) {
 		return
 	}
 	outcome, refusal := "failed", ""
-	if err == service.ErrAsk {
+	if err == gate.ErrAsk {
 		outcome = "asked"
 	}
 	var e *sluice.Error

@@ -9,11 +9,12 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"sluice/internal/service"
 	"strconv"
 	"time"
 
 	"sluice"
+	"sluice/internal/gate"
+	"sluice/internal/presentation"
 )
 
 // The pages under /l that people see. They need no script, load nothing, and
@@ -32,9 +33,9 @@ type question struct {
 }
 
 // question is what the link of a grant asks.
-func (s *Server) question(g *service.Grant) question {
+func (s *Server) question(g *gate.Grant) question {
 	q := question{
-		From: s.from, Name: shownName(leavingName(g)), Size: g.File.Size, Password: g.Link.Password != "",
+		From: s.from, Name: presentation.Name(g.Link, g.File), Size: g.File.Size, Password: g.Link.Password != "",
 		Counted: g.Link.MaxDownloads != 0, Left: max(0, g.Link.MaxDownloads-g.Link.Downloads),
 	}
 	if !g.Link.Expires.IsZero() {

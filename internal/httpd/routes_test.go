@@ -257,14 +257,15 @@ func TestInternal(t *testing.T) {
 		"typed":   sluice.Wrap(sluice.CodeInternal, "the disk smells", errors.New("disk 7 of rack 3 smells")),
 		"unknown": sluice.Errorf("odd", "disk 7 of rack 3 smells"),
 	} {
-		svc, err := service.New(service.Config{
+		config := service.Config{
 			Store: broken{good.Store, cause}, Blobs: good.Blobs, SigningKeys: []service.SigningKey{{}}, PublicURL: good.PublicURL(),
-		})
+		}
+		svc, err := service.New(config)
 		if err != nil {
 			t.Fatal(err)
 		}
 		log := &sluicetest.Log{}
-		srv, err := httpd.New(svc, httpd.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
+		srv, err := httpd.New(svc, sluicetest.NewGate(t, svc, config), httpd.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/gate"
 )
 
 // chosen is what r gets of f, part after part.
-func chosen(s selection, content []byte) (parts []string) {
-	for _, p := range s.parts {
-		parts = append(parts, string(content[p.from:p.from+p.length]))
+func chosen(s gate.Plan, content []byte) (parts []string) {
+	for _, p := range s.Parts {
+		parts = append(parts, string(content[p.From:p.From+p.Length]))
 	}
 	return parts
 }
@@ -29,7 +30,7 @@ func served(t *testing.T, r *http.Request, f sluice.File, content []byte) (statu
 	w := httptest.NewRecorder()
 	w.Header()["Etag"] = []string{fileTag(f)}
 	w.Header()["Content-Type"] = []string{"a/b"}
-	http.ServeContent(w, r, "", modified(f), bytes.NewReader(content))
+	http.ServeContent(w, r, "", gate.Modified(f), bytes.NewReader(content))
 	kind, params, _ := mime.ParseMediaType(w.Header().Get("Content-Type"))
 	switch {
 	case w.Code != http.StatusOK && w.Code != http.StatusPartialContent:
@@ -85,34 +86,33 @@ func FuzzSelection(f *testing.F) {
 				r.Header.Set(name, value)
 			}
 		}
-		s := selectFrom(r, file)
-		p := s.plan(method)
-		for _, part := range s.parts {
-			if part.from < 0 || part.length <= 0 || part.from+part.length > file.Size || part.length > file.Size {
+		s := wantOf(r).Plan(file)
+		for _, part := range s.Parts {
+			if part.From < 0 || part.Length <= 0 || part.From+part.Length > file.Size || part.Length > file.Size {
 				t.Fatalf("%q: the part %+v", ranges, part)
 			}
 		}
-		switch s.status {
+		switch s.Status {
 		case http.StatusOK:
-			if len(s.parts) != 1 || s.length() != file.Size || s.ranged {
+			if len(s.Parts) != 1 || s.Parts[0].Length != file.Size || s.Ranged {
 				t.Fatalf("%+v", s)
 			}
 		case http.StatusPartialContent:
-			if len(s.parts) == 0 || len(s.parts) > maxRanges || s.length() > file.Size || !s.ranged || method != "GET" {
+			if len(s.Parts) == 0 || len(s.Parts) > maxRanges || s.Bytes > file.Size || !s.Ranged || method != "GET" {
 				t.Fatalf("%+v", s)
 			}
 		case http.StatusRequestedRangeNotSatisfiable, http.StatusPreconditionFailed, http.StatusNotModified:
-			if len(s.parts) != 0 || s.status == http.StatusNotModified && method == "POST" {
+			if len(s.Parts) != 0 || s.Status == http.StatusNotModified && method == "POST" {
 				t.Fatalf("%+v", s)
 			}
 		default:
-			t.Fatalf("status %d", s.status)
+			t.Fatalf("status %d", s.Status)
 		}
-		if p.Status != s.status || p.Bytes < 0 || p.Bytes > file.Size || p.Bodiless && p.Bytes != 0 || method == "HEAD" && !p.Bodiless || p.Part != s.ranged {
-			t.Fatalf("%+v of %+v", p, s)
+		if s.Bytes < 0 || s.Bytes > file.Size || s.Bodiless && s.Bytes != 0 || method == "HEAD" && !s.Bodiless {
+			t.Fatalf("%+v", s)
 		}
 		// An empty selection leads to the same one for a file without a byte.
-		if none := selectFrom(r, sluice.File{Created: file.Created}); none.status == http.StatusPartialContent || none.length() != 0 {
+		if none := wantOf(r).Plan(sluice.File{Created: file.Created}); none.Status == http.StatusPartialContent || none.Bytes != 0 {
 			t.Fatalf("of an empty file %+v", none)
 		}
 
@@ -123,8 +123,8 @@ func FuzzSelection(f *testing.F) {
 		if method == "HEAD" && status == http.StatusPartialContent { // Range is defined for GET
 			status = http.StatusOK
 		}
-		if status != s.status {
-			t.Fatalf("%s %v: status %d, http.ServeContent gives %d", method, r.Header, s.status, status)
+		if status != s.Status {
+			t.Fatalf("%s %v: status %d, http.ServeContent gives %d", method, r.Header, s.Status, status)
 		}
 		if got := chosen(s, []byte(content)); method == "GET" && strings.Join(got, "|") != strings.Join(parts, "|") {
 			t.Fatalf("%s %v: %q, http.ServeContent gives %q", method, r.Header, got, parts)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"sluice"
+	"sluice/internal/gate"
 	"sluice/internal/httpd/compat"
 	"sluice/internal/service"
 )
@@ -66,6 +67,7 @@ type Options struct {
 // Server answers HTTP. It is safe for concurrent use.
 type Server struct {
 	svc        *service.Service
+	gate       *gate.Gate
 	log        *slog.Logger
 	mux        *http.ServeMux
 	api        huma.API
@@ -91,8 +93,8 @@ type Server struct {
 	secure     bool   // whether the public URL is one of https
 }
 
-// New makes a Server over a service.
-func New(svc *service.Service, opts Options) (*Server, error) {
+// New makes a Server over a service and the gate of its links.
+func New(svc *service.Service, links *gate.Gate, opts Options) (*Server, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
@@ -100,8 +102,8 @@ func New(svc *service.Service, opts Options) (*Server, error) {
 		opts.Rates = DefaultRates()
 	}
 	s := &Server{
-		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout, slow: pace{slowWindow, slowBytes},
-		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(opts.Registry, svc.DeliveriesWaiting), public: map[string]bool{},
+		svc: svc, gate: links, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout, slow: pace{slowWindow, slowBytes},
+		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(opts.Registry, links.DeliveriesWaiting), public: map[string]bool{},
 		documentation: sync.OnceValue(newDocumentation), from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
 	if public, err := url.Parse(svc.PublicURL()); err == nil {

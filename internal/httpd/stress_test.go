@@ -157,7 +157,7 @@ func TestPanic(t *testing.T) {
 	real := sluicetest.NewService(t)
 	_, secret := real.NewKey(t, real.Ledger(sluice.Test))
 	var calls atomic.Int32
-	svc, err := service.New(service.Config{
+	config := service.Config{
 		Store: real.Store, Blobs: real.Blobs, SigningKeys: []service.SigningKey{{}}, PublicURL: real.PublicURL(),
 		Now: func() time.Time {
 			if calls.Add(1) == 2 { // the first is for the id of the request
@@ -165,11 +165,12 @@ func TestPanic(t *testing.T) {
 			}
 			return real.Clock.Now()
 		},
-	})
+	}
+	svc, err := service.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := httpd.New(svc, httpd.Options{Log: slog.New(slog.NewTextHandler(real.Log, nil))})
+	srv, err := httpd.New(svc, sluicetest.NewGate(t, svc, config), httpd.Options{Log: slog.New(slog.NewTextHandler(real.Log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +192,7 @@ func FuzzTokenPath(f *testing.F) {
 	made := read[api.File](f, c.post(f, fileOf("generic", "a.txt", "text/plain", "hello")).want(f, 201))
 	link := read[api.Link](f, c.ask(f, "POST", "/v1/files/"+made.ID+"/links", "").want(f, 200))
 	token := strings.TrimPrefix(link.URL, s.URL+"/l/")
-	srv, err := httpd.New(s.Service.Service, httpd.Options{Log: slog.New(slog.DiscardHandler)})
+	srv, err := httpd.New(s.Service.Service, s.Gate, httpd.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -280,7 +280,7 @@ func TestTail(t *testing.T) {
 func TestStalledUpload(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
-	srv, err := httpd.New(svc.Service, httpd.Options{})
+	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

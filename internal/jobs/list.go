@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"sluice/internal/gate"
 	"sluice/internal/service"
 )
 
@@ -34,13 +35,13 @@ func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
 
 // Own gives the jobs that every server does: each knows which keys it was asked
 // with, and what it refused.
-func Own(svc *service.Service) []Job {
+func Own(svc *service.Service, links *gate.Gate) []Job {
 	return []Job{
 		{Name: "key usage", Every: time.Minute, AtStop: true, Run: func(ctx context.Context) (int, error) { return 0, svc.WriteUsage(ctx) }},
 		// Each server shows in its metrics how far the scrub has come.
 		{Name: "scrub state", Every: time.Minute, Run: func(ctx context.Context) (int, error) { return 0, svc.WatchScrub(ctx) }},
 		{Name: "refusals", Every: 10 * time.Second, Run: func(context.Context) (int, error) {
-			svc.WriteRefusals()
+			links.WriteRefusals()
 			return 0, nil
 		}},
 	}

@@ -400,7 +400,7 @@ func (s *Service) Tile(ctx context.Context, c Caller, t ledger.Tile) (data []byt
 	err = s.read(ctx, c, sluice.AuditRead, func(r Reader) error {
 		last, err := r.Checkpoint(c.Ledger, -1)
 		if sluice.CodeOf(err) == sluice.CodeNotFound || err == nil && !t.In(last.Size) {
-			return noSuch("tile", t.Path())
+			return NoSuch("tile", t.Path())
 		}
 		if err != nil {
 			return err

@@ -1,50 +1,12 @@
 package service_test
 
 import (
-	"io"
-	"sluice/internal/service"
 	"testing"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
-
-// TestReadFile reads a file with a key: what was decided is in the log before
-// there is a byte.
-func TestReadFile(t *testing.T) {
-	f := newFixture(t)
-	file := f.upload("hello")
-	g, err := f.ReadFile(ctx, f.caller, file.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Content.Close()
-	entries := f.base.Entries(t, f.ledger)
-	last := entries[len(entries)-1]
-	if last.Action != sluice.FileRead || last.Outcome != sluice.Allowed || last.File.ID != file.ID || last.Actor != f.caller.Actor {
-		t.Errorf("the entry is %+v", last)
-	}
-	content, err := io.ReadAll(g.Content)
-	if err != nil || string(content) != "hello" || g.File.ID != file.ID {
-		t.Errorf("%q, %v", content, err)
-	}
-
-	// To see what is known of a file is not to have its bytes.
-	_, err = f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesRead, sluice.LinksRead, sluice.LinksWrite), file.ID)
-	wantCode(t, err, sluice.CodeForbidden)
-	other, err := f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesContent), file.ID)
-	if err != nil {
-		t.Fatalf("a key with %s: %v", sluice.FilesContent, err)
-	}
-	other.Content.Close()
-	_, err = f.ReadFile(ctx, f.newCaller(f.base.Ledger(sluice.Live)), file.ID)
-	wantCode(t, err, sluice.CodeNotFound)
-	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {
-		t.Fatal(err)
-	}
-	_, err = f.ReadFile(ctx, f.caller, file.ID)
-	wantCode(t, err, sluice.CodeNotFound)
-}
 
 // TestExpireNow lets the time of a link run out: it is seen as expired, and
 // opens nothing.

@@ -343,7 +343,7 @@ func (ch FileChange) apply(f *sluice.File) error {
 func activeFile(r Reader, ledger sluice.LedgerID, id string) (sluice.File, error) {
 	f, err := r.File(ledger, id)
 	if err == nil && !f.Active() {
-		err = noSuch("file", id)
+		err = NoSuch("file", id)
 	}
 	return f, found(err, "file", id)
 }

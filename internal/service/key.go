@@ -190,14 +190,8 @@ func (s *Service) grantable(has, k sluice.Key) error {
 	return nil
 }
 
-// linkLifetime is the longest lifetime of links that a key may mint; the
-// server's value stands in for a key without one.
-func (s *Service) linkLifetime(k sluice.Key) time.Duration {
-	if k.MaxLinkLifetime != 0 {
-		return k.MaxLinkLifetime
-	}
-	return s.lifetime
-}
+// linkLifetime is the longest lifetime of links that a key may mint.
+func (s *Service) linkLifetime(k sluice.Key) time.Duration { return s.LinkLimits().Lifetime(k) }
 
 func (s *Service) keyEntry(c Caller, a sluice.Action, now time.Time, k *sluice.KeyPart) sluice.Entry {
 	e := s.entry(c, a, now)
@@ -231,7 +225,7 @@ func (s *Service) Keys(ctx context.Context, c Caller, page sluice.Page) (list sl
 func liveKey(r Reader, ledger sluice.LedgerID, id string) (sluice.Key, error) {
 	k, err := r.Key(ledger, id)
 	if err == nil && !k.Revoked.IsZero() {
-		err = noSuch("key", id)
+		err = NoSuch("key", id)
 	}
 	return k, found(err, "key", id)
 }

@@ -48,7 +48,7 @@ func TestLateCommit(t *testing.T) {
 	f := newFixture(t)
 	store := &late{Store: f.base.Store}
 	f.config.Store = store
-	f.Service = f.withPurposes(nil)
+	f.use(nil)
 	upload := func() (service.CreatedFile, error) {
 		c := f.caller
 		c.Once = &service.Once{Key: "upload 1", Fingerprint: service.Fingerprint{{1}}}

@@ -7,6 +7,7 @@ import (
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/password"
 )
 
 // NewLink is what a caller asks for. Lifetime and Expires exclude each other;
@@ -166,7 +167,7 @@ func (s *Service) prepareLink(ctx context.Context, n *NewLink) (*pending, error)
 	p := &pending{new: *n}
 	var err error
 	if n.Password != "" {
-		p.password, err = hashPassword(ctx, s.random, n.Password)
+		p.password, err = password.Hash(ctx, s.random, n.Password)
 	}
 	return p, err
 }
@@ -239,7 +240,7 @@ func (s *Service) LinkURL(l sluice.Link) (string, error) {
 func visibleLink(r Reader, ledger sluice.LedgerID, fileID, id string) (sluice.Link, error) {
 	l, err := r.Link(ledger, id)
 	if err == nil && (l.Ended == sluice.Revoked || fileID != "" && l.FileID != fileID) {
-		err = noSuch("link", id)
+		err = NoSuch("link", id)
 	}
 	return l, found(err, "link", id)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sluice/internal/service"
 	"strings"
 	"sync"
 	"testing"
@@ -17,114 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sluice"
+	"sluice/internal/service"
 )
-
-func TestPassword(t *testing.T) {
-	f := newFixture(t)
-	_, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, Password: "correct horse"})
-	before := f.logged()
-	for _, wrong := range []string{"", "wrong horse", "correct hors", "correct horse ", strings.Repeat("x", 5000)} {
-		_, err := f.redeemAs(token, service.Bearer{Password: wrong})
-		wantCode(t, err, sluice.CodeForbidden)
-	}
-	for range 20 { // the right one is not limited by having been right
-		if content, err := f.redeemAs(token, service.Bearer{Password: "correct horse"}); content != "content" {
-			t.Fatalf("the right password: %q, %v", content, err)
-		}
-	}
-	log := f.log(before)
-	if log[0] != "link.refused refused wrong_password" || log[1] != "link.redeemed allowed" {
-		t.Errorf("the log says %q", log)
-	}
-}
-
-func TestPasswordGuessesAreLimited(t *testing.T) {
-	f := newFixture(t)
-	file := f.upload("content")
-	_, token := f.mintAs(service.NewLink{FileID: file.ID, Password: "correct horse"})
-	_, other := f.mintAs(service.NewLink{FileID: file.ID, Password: "another horse"})
-	guess := func() sluice.Code {
-		_, err := f.redeemAs(token, service.Bearer{Password: "guess"})
-		return sluice.CodeOf(err)
-	}
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	codes := map[sluice.Code]int{}
-	for range 40 { // at once, so that none is checked before the next is counted
-		all.Go(func() {
-			code := guess()
-			mu.Lock()
-			codes[code]++
-			mu.Unlock()
-		})
-	}
-	all.Wait()
-	if diff := cmp.Diff(map[sluice.Code]int{sluice.CodeForbidden: 10, sluice.CodeRateLimited: 30}, codes); diff != "" {
-		t.Errorf("40 guesses at once (-want +got):\n%s", diff)
-	}
-	_, err := f.redeemAs(token, service.Bearer{Password: "correct horse"})
-	wantCode(t, err, sluice.CodeRateLimited)
-	if content, err := f.redeemAs(token, service.Bearer{Address: there, Password: "correct horse"}); content != "content" {
-		t.Errorf("guesses from one address hold up another: %v", err)
-	}
-	if content, err := f.redeemAs(other, service.Bearer{Password: "another horse"}); content != "content" {
-		t.Errorf("guesses at one link hold up another: %v", err)
-	}
-	f.base.Clock.Advance(10 * time.Minute)
-	if code := guess(); code != sluice.CodeForbidden {
-		t.Errorf("after ten minutes a guess gets %s", code)
-	}
-	if code := guess(); code != sluice.CodeRateLimited {
-		t.Errorf("and a second one %s", code)
-	}
-}
-
-func TestMaxDownloads(t *testing.T) {
-	f := newFixture(t)
-	l, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, MaxDownloads: 3})
-	for range 5 { // what asks for no content does not count
-		nothing := func(sluice.File) service.Plan { return service.Plan{Status: 200, Bodiless: true} }
-		if _, err := f.redeemAs(token, service.Bearer{Plan: nothing}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	codes := map[sluice.Code]int{}
-	for i := range 50 {
-		all.Go(func() {
-			_, err := f.redeemAs(token, service.Bearer{Request: sluice.Request{UserAgent: fmt.Sprint("client ", i)}})
-			mu.Lock()
-			codes[sluice.CodeOf(err)]++
-			mu.Unlock()
-		})
-	}
-	all.Wait()
-	if diff := cmp.Diff(map[sluice.Code]int{"": 3, sluice.CodeGone: 47}, codes); diff != "" {
-		t.Errorf("50 downloads at once of a link for 3 (-want +got):\n%s", diff)
-	}
-	if l, err := f.Link(ctx, f.caller, "", l.ID); err != nil || l.Downloads != 3 {
-		t.Errorf("the link counts %d, %v", l.Downloads, err)
-	}
-}
-
-func TestAllowedIPs(t *testing.T) {
-	f := newFixture(t)
-	_, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, AllowedIPs: []netip.Prefix{
-		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32"),
-	}})
-	for address, want := range map[string]sluice.Code{
-		"192.0.2.255": "", "::ffff:192.0.2.1": "", "2001:db8::1": "", "2001:db8::1%eth0": "",
-		"192.0.3.0": sluice.CodeForbidden, "2001:db9::": sluice.CodeForbidden, "::ffff:192.0.3.1": sluice.CodeForbidden,
-	} {
-		_, err := f.redeemAs(token, service.Bearer{Address: netip.MustParseAddr(address)})
-		if got := sluice.CodeOf(err); got != want {
-			t.Errorf("from %s: code %q, want %q", address, got, want)
-		}
-	}
-	_, err := f.redeemAs(token, service.Bearer{})
-	wantCode(t, err, sluice.CodeForbidden)
-}
 
 // A key grants only what it has.
 func TestGranting(t *testing.T) {
@@ -212,7 +105,7 @@ func TestHoldAndRetention(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Service = f.withPurposes(purposes)
+	f.use(purposes)
 	kept := f.upload("kept")
 	held := f.upload("held")
 	if !kept.Expires.Equal(f.Now().Add(time.Hour)) {

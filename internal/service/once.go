@@ -140,6 +140,6 @@ func (s *Service) RememberError(ctx context.Context, c Caller, failure *sluice.E
 func (s *Service) Forget(ctx context.Context) (int, error) {
 	answers, err := s.store.ForgetAnswers(ctx, s.Now().Add(-OnceTTL))
 	grants, err2 := s.store.ForgetGrants(ctx, s.Now())
-	guesses, err3 := s.store.ForgetGuesses(ctx, guessDay(s.Now()))
+	guesses, err3 := s.store.ForgetGuesses(ctx, GuessDay(s.Now()))
 	return answers + grants + guesses, errors.Join(err, err2, err3)
 }

@@ -1,7 +1,6 @@
 package service_test
 
 import (
-	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -33,12 +32,7 @@ func (f *fixture) second() *service.Service {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Cleanup(func() {
-		if err := s.Flush(ctx); err != nil {
-			f.Error(err)
-		}
-		db.Close()
-	})
+	f.Cleanup(func() { db.Close() })
 	return s
 }
 
@@ -48,162 +42,6 @@ func eachDatabase(t *testing.T, test func(*testing.T, *fixture)) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		test(t, newFixtureOver(t, sluicetest.NewServiceOn(t, sluicetest.Postgres(t))))
 	})
-}
-
-// tryRedeem redeems a link through a service, and delivers what it was given.
-func tryRedeem(s *service.Service, token string, b service.Bearer) error {
-	b.Request = sluice.Request{ID: s.NewRequestID(), Method: "GET", UserAgent: b.Request.UserAgent}
-	if b.Plan == nil {
-		b.Plan = whole
-	}
-	g, err := s.Redeem(ctx, token, b)
-	if err != nil {
-		return err
-	}
-	s.Delivered(g, g.Plan.Bytes)
-	if g.Content != nil {
-		return g.Content.Close()
-	}
-	return nil
-}
-
-// Redemptions and the end of their link come at once, through one store or
-// two: in the log no redemption stands after the end.
-func TestNoRedemptionAfterTheEnd(t *testing.T) { eachDatabase(t, testNoRedemptionAfterTheEnd) }
-
-func testNoRedemptionAfterTheEnd(t *testing.T, f *fixture) {
-	services := []*service.Service{f.Service, f.second()}
-	end := map[sluice.Action]func(*service.Service, service.Caller, sluice.Link) error{
-		sluice.LinkEnded: func(s *service.Service, c service.Caller, l sluice.Link) error {
-			_, err := s.RevokeLink(ctx, c, "", l.ID, nil)
-			return err
-		},
-		sluice.FileEnded: func(s *service.Service, c service.Caller, l sluice.Link) error {
-			_, err := s.DeleteFile(ctx, c, l.FileID, nil)
-			return err
-		},
-		sluice.KeyEnded: func(s *service.Service, c service.Caller, l sluice.Link) error {
-			_, err := s.RevokeKey(ctx, c, l.KeyID, nil)
-			return err
-		},
-	}
-	const rounds, bearers = 5, 6
-	var redeemed, together atomic.Int64
-	for round := range rounds {
-		for action, end := range end {
-			c := f.caller
-			if action == sluice.KeyEnded {
-				c = f.newCaller(f.ledger)
-			}
-			file := f.upload("content")
-			l, err := f.MintLink(ctx, c, service.NewLink{FileID: file.ID, MaxDownloads: int64(round%2) * 1_000_000})
-			if err != nil {
-				t.Fatal(err)
-			}
-			url, err := f.LinkURL(l)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var all sync.WaitGroup
-			var ended atomic.Bool
-			for i := range bearers {
-				all.Go(func() {
-					for n := 0; ; n++ {
-						late := ended.Load()
-						switch err := tryRedeem(services[i%2], filepath.Base(url), service.Bearer{}); {
-						case err == nil && !late:
-							redeemed.Add(1)
-						case err == nil:
-							t.Errorf("%s: redeemed after the end was answered", action)
-							return
-						default:
-							wantCode(t, err, sluice.CodeGone)
-							if !late {
-								together.Add(1)
-							}
-							return
-						}
-					}
-				})
-			}
-			time.Sleep(time.Duration(rand.IntN(8)) * time.Millisecond)
-			if err := end(services[round/2%2], service.Operator(f.ledger), l); err != nil {
-				t.Error(err)
-			}
-			ended.Store(true)
-			all.Wait()
-		}
-	}
-	f.flush()
-	if err := services[1].Flush(ctx); err != nil {
-		t.Fatal(err)
-	}
-	over := map[string]bool{} // ids of links, files and keys
-	for i, e := range f.base.Entries(t, f.ledger) {
-		if e.Seq != int64(i) {
-			t.Fatalf("seq %d is at place %d", e.Seq, i)
-		}
-		switch {
-		case e.Action == sluice.LinkEnded:
-			over[e.Link.ID] = true
-		case e.Action == sluice.FileEnded:
-			over[e.File.ID] = true
-		case e.Action == sluice.KeyEnded:
-			over[e.Key.ID] = true
-		case e.Action == sluice.LinkRedeemed && (over[e.Link.ID] || over[e.File.ID] || over[e.Key.ID]):
-			t.Errorf("entry %d redeems a link that had ended", e.Seq)
-		}
-	}
-	t.Logf("%d redemptions, %d refusals before the end was answered", redeemed.Load(), together.Load())
-	if redeemed.Load() == 0 || len(over) != rounds*len(end) {
-		t.Error("nothing was redeemed or ended, so nothing was tested")
-	}
-}
-
-// Two processes on one database give out no more than a link is good for.
-func TestMaxDownloadsOfTwoStores(t *testing.T) { eachDatabase(t, testMaxDownloadsOfTwoStores) }
-
-func testMaxDownloadsOfTwoStores(t *testing.T, f *fixture) {
-	services := []*service.Service{f.Service, f.second()}
-	const limit, bearers = 60, 300
-	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: limit})
-	var served atomic.Int64
-	var all sync.WaitGroup
-	for i := range bearers {
-		all.Go(func() {
-			b := service.Bearer{Request: sluice.Request{UserAgent: string(rune('a' + i))}}
-			if i%2 == 0 {
-				b.Plan = part(4)
-			}
-			err := tryRedeem(services[i%2], token, b)
-			if err == nil {
-				served.Add(1)
-				b.Plan = part(5) // free, also through the other
-				err = tryRedeem(services[(i+1)%2], token, b)
-			} else {
-				wantReason(t, err, sluice.Exhausted)
-				return
-			}
-			if err != nil {
-				t.Errorf("a part within a grant: %v", err)
-			}
-		})
-	}
-	all.Wait()
-	if n := f.downloads(l.ID); n != limit || served.Load() != limit {
-		t.Errorf("of %d downloads %d are counted, and %d bearers were served", limit, n, served.Load())
-	}
-	f.flush()
-	if err := services[1].Flush(ctx); err != nil {
-		t.Fatal(err)
-	}
-	told := map[sluice.Action]int{}
-	for _, e := range f.base.Entries(t, f.ledger) {
-		told[e.Action] += 1 + int(e.Repeats)
-	}
-	if told[sluice.LinkRedeemed] != 2*limit || told[sluice.LinkDelivered] != 2*limit || told[sluice.LinkRefused] != bearers-limit {
-		t.Errorf("%v", told)
-	}
 }
 
 // A key is revoked through one store while many authenticate with it through

@@ -14,6 +14,7 @@ import (
 	"sluice"
 	"sluice/internal/audit"
 	"sluice/internal/objectid"
+	"sluice/internal/refusals"
 )
 
 // Service holds the rules. Every face of Sluice calls it, so that
@@ -34,11 +35,8 @@ type Service struct {
 	lookups   lookups
 	signers   signers
 	signing   signing
-	refusals  refusals
-	guessing  guessing
+	refusals  refusals.Counts
 	suspects  suspects
-	delivered deliveries
-	redirect  Presigner
 	heads     Heads
 	anchored  []Head
 	watch     logWatch
@@ -64,9 +62,6 @@ type Config struct {
 	Anchored       []Head
 	AcceptRollback bool
 
-	// Redirect, when it is not nil, has links lead on to where the bytes are.
-	Redirect Presigner
-
 	Purposes        sluice.Purposes  // DefaultPurposes() when nil
 	MaxLinkLifetime time.Duration    // for keys without a value of their own; MaxLinkLifetime when 0
 	Now             func() time.Time // time.Now when nil
@@ -85,7 +80,6 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{
 		store: c.Store, blobs: c.Blobs, keys: slices.Clone(c.SigningKeys),
-		redirect: c.Redirect,
 		purposes: c.Purposes, lifetime: c.MaxLinkLifetime, publicURL: strings.TrimSuffix(c.PublicURL, "/"),
 		now: c.Now, random: c.Random, log: c.Log,
 		heads: c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
@@ -202,18 +196,18 @@ func (s *Service) entry(c Caller, a sluice.Action, now time.Time) sluice.Entry {
 func change[T any](ctx context.Context, s *Service, c Caller, scope sluice.Scope, fn func(tx Tx, now time.Time) (T, error)) (T, error) {
 	var result T
 	var denied error
-	refused := refusing{of: &s.refusals}
+	refused := s.refusals.Attempt()
 	err := s.store.Update(ctx, c.Ledger, func(tx Tx) (err error) {
 		now := s.Now()
 		denied = nil
-		refused.again()
+		refused.Again()
 		if c.Actor.Type == sluice.ActorKey {
 			if err := s.recheck(tx, &c); err != nil {
 				return err
 			}
 			if !c.Key.Grants(scope) {
 				denied = missingScope(scope)
-				return s.recordDenial(tx, &refused, c, scope, now)
+				return s.recordDenial(tx, refused, c, scope, now)
 			}
 		}
 		if answered, err := c.Once.recall(tx, c, now, &result); answered || err != nil {
@@ -224,7 +218,7 @@ func change[T any](ctx context.Context, s *Service, c Caller, scope sluice.Scope
 		}
 		return c.Once.remember(tx, c, now, result)
 	})
-	refused.end(c, s.Now(), err)
+	refused.End(askedBy(c), s.Now(), err)
 	if err == nil {
 		err = denied
 	}
@@ -261,7 +255,7 @@ func (s *Service) denial(c Caller, scope sluice.Scope, now time.Time) sluice.Ent
 	e := s.entry(c, sluice.AccessDenied, now)
 	e.Outcome, e.Refusal = sluice.Refused, lacks(scope)
 	if e.Request != nil {
-		*e.Request = kept(*e.Request)
+		*e.Request = refusals.Kept(*e.Request)
 	}
 	return e
 }
@@ -270,16 +264,16 @@ func missingScope(scope sluice.Scope) error {
 	return sluice.Errorf(sluice.CodeForbidden, "this API key lacks the scope %s", scope)
 }
 
-// noSuch is what a caller learns of an object that does not exist, or is not
+// NoSuch is what a caller learns of an object that does not exist, or is not
 // theirs to see.
-func noSuch(what, id string) error {
+func NoSuch(what, id string) error {
 	return sluice.Errorf(sluice.CodeNotFound, "no %s %q is visible to this key", what, audit.Clip(id, 64))
 }
 
 // found turns the store's not_found into one that names the object.
 func found(err error, what, id string) error {
 	if sluice.CodeOf(err) == sluice.CodeNotFound {
-		return noSuch(what, id)
+		return NoSuch(what, id)
 	}
 	return err
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net/netip"
 	"path"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice"
+	"sluice/internal/gate"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -24,6 +24,7 @@ var ctx = context.Background()
 // fixture is a service with a key, whose store can be told to fail.
 type fixture struct {
 	*service.Service
+	*gate.Gate // of the links of Service
 	*testing.T
 	base   *sluicetest.Service
 	store  *faultyStore
@@ -48,10 +49,17 @@ func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 		Store: f.store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{signing},
 		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now, Log: slog.New(slog.NewTextHandler(base.Log, nil)),
 	}
-	f.Service = f.withPurposes(nil)
+	f.use(nil)
 	t.Cleanup(f.flush)
 	f.caller = f.newCaller(f.ledger)
 	return f
+}
+
+// use has the fixture go on with another service on the same data.
+func (f *fixture) use(p sluice.Purposes) {
+	f.Helper()
+	f.Service = f.withPurposes(p)
+	f.Gate = sluicetest.NewGate(f.T, f.Service, f.config)
 }
 
 // withPurposes gives another service on the same data.
@@ -110,22 +118,11 @@ func (f *fixture) mintAs(n service.NewLink) (sluice.Link, string) {
 	return l, path.Base(u)
 }
 
+// redeem reads all of a file through a link.
 func (f *fixture) redeem(token string) (string, error) {
-	return f.redeemAs(token, service.Bearer{Address: netip.MustParseAddr("198.51.100.4")})
-}
-
-func (f *fixture) redeemAs(token string, b service.Bearer) (string, error) {
-	b.Request = sluice.Request{ID: f.NewRequestID(), Method: "GET", Route: "/l/{token}", IP: b.Address.String(), UserAgent: b.Request.UserAgent}
-	if b.Plan == nil {
-		b.Plan = whole
-	}
-	g, err := f.Redeem(ctx, token, b)
+	g, err := f.Redeem(ctx, token, gate.Bearer{Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"}})
 	if err != nil {
 		return "", err
-	}
-	if g.Content == nil {
-		f.Delivered(g, 0)
-		return "", nil
 	}
 	defer g.Content.Close()
 	content, err := io.ReadAll(io.LimitReader(g.Content, g.Plan.Bytes))
@@ -133,7 +130,14 @@ func (f *fixture) redeemAs(token string, b service.Bearer) (string, error) {
 	return string(content), err
 }
 
-func whole(file sluice.File) service.Plan { return service.Plan{Status: 200, Bytes: file.Size} }
+func (f *fixture) flush() {
+	f.Helper()
+	patience, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := f.Flush(patience); err != nil {
+		f.Fatal(err)
+	}
+}
 
 // log gives "action outcome refusal" of each entry since from.
 func (f *fixture) log(from int) (lines []string) {
@@ -170,115 +174,10 @@ func wantCode(t *testing.T, err error, want sluice.Code) {
 	}
 }
 
-// Every rule of redemption, each with its entry.
-func TestRedemption(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		end    func(*fixture, sluice.File, sluice.Link) error
-		reason sluice.Refusal
-	}{
-		{"good", nil, ""},
-		{"a moment before it expires", func(f *fixture, _ sluice.File, l sluice.Link) error {
-			f.base.Clock.Advance(time.Hour - time.Microsecond)
-			return nil
-		}, ""},
-		{"expired", func(f *fixture, _ sluice.File, l sluice.Link) error {
-			f.base.Clock.Advance(time.Hour)
-			return nil
-		}, sluice.Expired},
-		{"revoked", func(f *fixture, _ sluice.File, l sluice.Link) error {
-			_, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil)
-			return err
-		}, sluice.Revoked},
-		{"file deleted", func(f *fixture, file sluice.File, _ sluice.Link) error {
-			_, err := f.DeleteFile(ctx, f.caller, file.ID, nil)
-			return err
-		}, sluice.FileDeleted},
-		{"key revoked", func(f *fixture, _ sluice.File, l sluice.Link) error {
-			_, err := f.RevokeKey(ctx, f.caller, f.caller.Key.ID, nil)
-			return err
-		}, sluice.KeyRevoked},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			f := newFixture(t)
-			file := f.upload("content")
-			l, token := f.mint(file)
-			if c.end != nil {
-				if err := c.end(f, file, l); err != nil {
-					t.Fatal(err)
-				}
-			}
-			before := f.logged()
-			content, err := f.redeem(token)
-			if c.reason == "" {
-				if err != nil || content != "content" {
-					t.Errorf("got %q, %v", content, err)
-				}
-				if diff := cmp.Diff([]string{"link.redeemed allowed", "link.delivered allowed"}, f.log(before)); diff != "" {
-					t.Error(diff)
-				}
-				return
-			}
-			wantCode(t, err, sluice.CodeGone)
-			var e *sluice.Error
-			if !errors.As(err, &e) || e.Reason != c.reason {
-				t.Errorf("reason is %v, want %s", err, c.reason)
-			}
-			if diff := cmp.Diff([]string{"link.refused refused " + string(c.reason)}, f.log(before)); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
-// The entry of a redemption says what left, by whose link, why, and to where.
-func TestRedemptionEntry(t *testing.T) {
-	f := newFixture(t)
-	file := f.upload("content")
-	l, token := f.mint(file)
-	before := f.logged()
-	if _, err := f.redeem(token); err != nil {
-		t.Fatal(err)
-	}
-	e := f.base.Entries(t, f.ledger)[before]
-	got := []string{e.File.ID, e.File.SHA256, e.Link.ID, e.Link.Reason, e.Key.ID, string(e.Actor.Type), e.Actor.ID, e.Request.Route, e.Request.IP}
-	want := []string{file.ID, file.SHA256.String(), l.ID, "a test", f.caller.Key.ID, "bearer", l.ID, "/l/{token}", "198.51.100.4"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("entry (-want +got):\n%s", diff)
-	}
-	if l, err := f.Link(ctx, f.caller, "", l.ID); err != nil || l.Downloads != 1 || !l.Redeemed.Equal(e.Time) {
-		t.Errorf("the link counts %d downloads, the last at %v (%v)", l.Downloads, l.Redeemed, err)
-	}
-}
-
-// Nothing is sent unless the decision is durable.
-func TestRedemptionFailsClosed(t *testing.T) {
-	for _, fail := range []string{"before", "after"} {
-		t.Run(fail, func(t *testing.T) {
-			f := newFixture(t)
-			_, token := f.mint(f.upload("content"))
-			f.store.fail = fail
-			content, err := f.redeem(token)
-			wantCode(t, err, sluice.CodeUnavailable)
-			if content != "" {
-				t.Errorf("%q was sent", content)
-			}
-		})
-	}
-}
-
-func TestForgedTokensLeaveNoTrace(t *testing.T) {
-	f := newFixture(t)
-	_, token := f.mint(f.upload("content"))
-	before := f.logged()
-	f.store.fail = "before" // any I/O would show
-	for _, forged := range []string{"", "x", token[1:], token + "A", strings.ToUpper(token), strings.Repeat("A", service.TokenLen)} {
-		_, err := f.redeem(forged)
-		wantCode(t, err, sluice.CodeNotFound)
-	}
-	f.store.fail = ""
-	if after := f.logged(); after != before {
-		t.Errorf("forged tokens added %d entries", after-before)
+func wantReason(t *testing.T, err error, want sluice.Refusal) {
+	t.Helper()
+	if got := sluice.ReasonOf(err); got != want {
+		t.Errorf("refused as %q (%v), want %q", got, err, want)
 	}
 }
 

@@ -294,3 +294,25 @@ type EntryFilter struct {
 	IDs       []string
 	Created   sluice.TimeRange
 }
+
+// OpenGrant is what a bearer of a link with a number of downloads may still ask
+// for without being counted again.
+type OpenGrant struct {
+	LinkID  string
+	Bearer  sluice.Digest // of their cookie, or of their address and user agent
+	Expires time.Time
+	Left    int64 // bytes
+}
+
+// Guesses say how often the password of a link was guessed wrongly on a day,
+// from one address or, with a zero Address, from all.
+type Guesses struct {
+	LinkID  string
+	Address sluice.Digest // of the link and the network
+	Day     time.Time
+	N       int64
+	Last    time.Time
+}
+
+// GuessDay is the day on which a guess is counted.
+func GuessDay(now time.Time) time.Time { return now.UTC().Truncate(24 * time.Hour) }

@@ -196,7 +196,7 @@ func retained(t *testing.T, files int) (f *fixture, ids []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Service = f.withPurposes(purposes)
+	f.use(purposes)
 	for range files {
 		ids = append(ids, f.upload("content").ID)
 	}

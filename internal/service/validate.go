@@ -138,6 +138,13 @@ func validateText(v *sluice.Invalid, param, s string, max int) {
 	}
 }
 
+// MinPasswordLen and MaxPasswordLen bound a new link's password, in
+// characters. Links keep the shorter ones that they were made with.
+const (
+	MinPasswordLen = 8
+	MaxPasswordLen = 200
+)
+
 func validatePassword(v *sluice.Invalid, password string) {
 	if password == "" {
 		return

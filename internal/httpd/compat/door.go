@@ -89,10 +89,10 @@ type Call interface {
 	// Service gave an answer that it had given before, that is marked. An error
 	// means that nothing was written.
 	Answer(status int, v any) error
-	// Deliver sends the bytes of Service.ReadFile, or the part of them that the
-	// request asks for, and closes them. What is wrong with a Range goes to
-	// Door.Fail from here.
-	Deliver(g *service.Grant)
+	// Deliver sends the bytes of a file, or the part of them that the request
+	// asks for, to a caller with files:content. An error means that nothing was
+	// written. What is wrong with a Range goes to Door.Fail from here.
+	Deliver(fileID string) error
 }
 
 // MaxBody is the largest body that is not an upload, in bytes.

@@ -134,11 +134,9 @@ func getContent(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	g, err := c.Service().ReadFile(c.Request().Context(), c.Caller(), f.ID)
-	if err != nil {
+	if err := c.Deliver(f.ID); err != nil {
 		return noSuch(err, "file")
 	}
-	c.Deliver(g)
 	return nil
 }
 

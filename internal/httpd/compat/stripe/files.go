@@ -100,13 +100,10 @@ func getContents(c compat.Call) error {
 	if err := query(c).done(); err != nil {
 		return err
 	}
-	r := c.Request()
-	id := r.PathValue("id")
-	g, err := c.Service().ReadFile(r.Context(), c.Caller(), id)
-	if err != nil {
+	id := c.Request().PathValue("id")
+	if err := c.Deliver(id); err != nil {
 		return noSuch(err, "file", id, "id")
 	}
-	c.Deliver(g)
 	return nil
 }
 

@@ -1,15 +1,15 @@
-package service_test
+package gate_test
 
 import (
 	"errors"
 	"hash/crc32"
 	"os"
 	"path/filepath"
-	"sluice/internal/service"
 	"strings"
 	"testing"
 
 	"sluice"
+	"sluice/internal/gate"
 )
 
 // Bytes of another size than was recorded are refused, by both ways to get them.
@@ -28,9 +28,9 @@ func TestDamagedSize(t *testing.T) {
 			if err := damage(path); err != nil {
 				t.Fatal(err)
 			}
-			_, err := f.ReadFile(ctx, f.caller, file.ID)
+			_, err := f.ReadFile(ctx, f.caller, file.ID, whole)
 			wantCode(t, err, sluice.CodeInternal)
-			_, err = f.grant(token, service.Bearer{Address: here})
+			_, err = f.grant(token, gate.Bearer{Address: here})
 			wantCode(t, err, sluice.CodeInternal)
 		})
 	}

@@ -1,15 +1,16 @@
-package service_test
+package gate_test
 
 import (
 	"context"
 	"errors"
-	"sluice/internal/service"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"sluice"
+	"sluice/internal/gate"
+	"sluice/internal/service"
 )
 
 // oneFails fails the Updates of some ledgers.
@@ -39,7 +40,7 @@ func newOneFails(t *testing.T) (*fixture, *oneFails) {
 	f := newFixture(t)
 	store := &oneFails{Store: f.base.Store, failing: map[sluice.LedgerID]bool{}}
 	f.config.Store = store
-	f.Service = f.withPurposes(nil)
+	f.use(nil)
 	return f, store
 }
 
@@ -80,7 +81,7 @@ func TestFailingLedgerDelaysOnlyItself(t *testing.T) {
 	other := f.in(f.base.Ledger(sluice.Live))
 	_, bad := f.mint(f.upload("0123456789"))
 	_, good := other.mint(other.upload("0123456789"))
-	stuck, err := f.grant(bad, service.Bearer{Address: here})
+	stuck, err := f.grant(bad, gate.Bearer{Address: here})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,14 +91,14 @@ func TestFailingLedgerDelaysOnlyItself(t *testing.T) {
 		return strings.Contains(f.base.Log.String(), "delivery entries not committed; retrying")
 	})
 	for range 3 {
-		if err := other.spend(good, service.Bearer{Address: here}); err != nil {
+		if err := other.spend(good, gate.Bearer{Address: here}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	eventually(t, "the deliveries of the other ledger", func() bool { return other.has(sluice.LinkDelivered) == 3 })
 
 	// An orderly stop commits what can be committed, and says what cannot.
-	if err := other.spend(good, service.Bearer{Address: here}); err != nil {
+	if err := other.spend(good, gate.Bearer{Address: here}); err != nil {
 		t.Fatal(err)
 	}
 	short, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -127,9 +128,9 @@ func TestDeliveriesAreBounded(t *testing.T) {
 	other := f.in(f.base.Ledger(sluice.Live))
 	_, bad := f.mint(f.upload("0123456789"))
 	_, good := other.mint(other.upload("0123456789"))
-	var grants []*service.Grant
+	var grants []*gate.Grant
 	for range 5 {
-		g, err := f.grant(bad, service.Bearer{Address: here})
+		g, err := f.grant(bad, gate.Bearer{Address: here})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,22 +141,22 @@ func TestDeliveriesAreBounded(t *testing.T) {
 		f.Delivered(g, 10)
 	}
 	decided := f.has(sluice.LinkRedeemed)
-	_, err := f.grant(bad, service.Bearer{Address: here})
+	_, err := f.grant(bad, gate.Bearer{Address: here})
 	wantCode(t, err, sluice.CodeUnavailable)
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := f.Redeem(gone, bad, service.Bearer{Address: here, Plan: whole}); !errors.Is(err, context.Canceled) {
+	if _, err := f.Redeem(gone, bad, gate.Bearer{Address: here, Want: whole}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a request that is gone: %v", err)
 	}
 	if n := f.has(sluice.LinkRedeemed); n != decided {
 		t.Errorf("%d redemptions were decided, without room for their deliveries", n-decided)
 	}
-	if err := other.spend(good, service.Bearer{Address: here}); err != nil {
+	if err := other.spend(good, gate.Bearer{Address: here}); err != nil {
 		t.Errorf("the other ledger: %v", err)
 	}
 	store.set(f.ledger, false)
 	f.flush()
-	if err := f.spend(bad, service.Bearer{Address: here}); err != nil {
+	if err := f.spend(bad, gate.Bearer{Address: here}); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
 	f.flush()
@@ -183,9 +184,9 @@ func TestDeliveryBesideADamagedIndex(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		f, store := newLossy(t)
 		f.config.Store = noLookups{store}
-		f.Service = f.withPurposes(nil)
+		f.use(nil)
 		_, token := f.mint(f.upload("0123456789"))
-		g, err := f.grant(token, service.Bearer{Address: here})
+		g, err := f.grant(token, gate.Bearer{Address: here})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,59 +204,4 @@ func TestDeliveryBesideADamagedIndex(t *testing.T) {
 			t.Errorf("applied %v: %d deliveries", applied, n)
 		}
 	}
-}
-
-// hangs has reads of one ledger's head hang until the context ends.
-type hangs struct {
-	service.Store
-	ledger sluice.LedgerID
-}
-
-func (s hangs) View(ctx context.Context, fn func(service.Reader) error) error {
-	return s.Store.View(ctx, func(r service.Reader) error { return fn(hangingReader{r, ctx, s.ledger}) })
-}
-
-type hangingReader struct {
-	service.Reader
-	ctx    context.Context
-	ledger sluice.LedgerID
-}
-
-func (r hangingReader) Size(l sluice.LedgerID) (int64, error) {
-	if l == r.ledger {
-		<-r.ctx.Done()
-		return 0, r.ctx.Err()
-	}
-	return r.Reader.Size(l)
-}
-
-// A ledger that hangs while it is signed stops no other.
-func TestHangingCheckpointStopsNoOther(t *testing.T) {
-	f := newFixture(t)
-	f.upload("0123456789")
-	other := f.in(f.base.Ledger(sluice.Live))
-	other.upload("0123456789")
-	var due []sluice.LedgerID
-	err := f.base.Store.View(ctx, func(r service.Reader) (err error) {
-		due, err = r.Unsigned()
-		return err
-	})
-	if err != nil || len(due) != 2 {
-		t.Fatal(due, err)
-	}
-	f.config.Store = hangs{f.base.Store, due[0]}
-	f.config.LedgerKeys, f.config.LedgerOrigin = f.base.LedgerKeys(), "sluice.test"
-	f.Service = f.withPurposes(nil)
-	work, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		f.Checkpoint(work)
-	}()
-	eventually(t, "a checkpoint of the other ledger", func() bool {
-		c, err := f.base.NewestCheckpoint(ctx, service.Operator(due[1]))
-		return err == nil && c.Size > 0
-	})
-	stop()
-	<-ended
 }

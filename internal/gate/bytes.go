@@ -1,4 +1,4 @@
-package service
+package gate
 
 import (
 	"context"
@@ -7,15 +7,16 @@ import (
 	"io"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // openBytes opens the bytes of a file. Bytes of another size than the record
 // says are damaged, and are refused before anything is sent. So are bytes of
 // another digest, where they are in memory as a whole.
-func (s *Service) openBytes(ctx context.Context, f sluice.File) (io.ReadSeekCloser, error) {
-	content, err := s.blobs.Open(ctx, f.ID)
+func (gate *Gate) openBytes(ctx context.Context, f sluice.File) (io.ReadSeekCloser, error) {
+	content, err := gate.blobs.Open(ctx, f.ID)
 	if err != nil {
-		return nil, s.unreadable(ctx, f, err)
+		return nil, gate.unreadable(ctx, f, err)
 	}
 	size, err := content.Seek(0, io.SeekEnd)
 	if err == nil {
@@ -24,7 +25,7 @@ func (s *Service) openBytes(ctx context.Context, f sluice.File) (io.ReadSeekClos
 	if err == nil {
 		err = sameSize(f, size)
 	}
-	if v, ok := content.(Verifier); ok && err == nil && !v.Verify(f.SHA256) {
+	if v, ok := content.(service.Verifier); ok && err == nil && !v.Verify(f.SHA256) {
 		err = fmt.Errorf("file %s is damaged: the stored bytes do not have its SHA-256", f.ID)
 	}
 	if err != nil {
@@ -35,10 +36,10 @@ func (s *Service) openBytes(ctx context.Context, f sluice.File) (io.ReadSeekClos
 
 // checkSize fails as openBytes does where bytes are missing or of another size.
 // It reads none of them.
-func (s *Service) checkSize(ctx context.Context, f sluice.File) error {
-	size, err := s.blobs.Size(ctx, f.ID)
+func (gate *Gate) checkSize(ctx context.Context, f sluice.File) error {
+	size, err := gate.blobs.Size(ctx, f.ID)
 	if err != nil {
-		return s.unreadable(ctx, f, err)
+		return gate.unreadable(ctx, f, err)
 	}
 	if err := sameSize(f, size); err != nil {
 		return sluice.Wrap(sluice.CodeInternal, "", err)
@@ -55,11 +56,11 @@ func sameSize(f sluice.File, size int64) error {
 
 // unreadable tells a file that was deleted since a decision from one whose bytes
 // were lost.
-func (s *Service) unreadable(ctx context.Context, f sluice.File, cause error) error {
+func (gate *Gate) unreadable(ctx context.Context, f sluice.File, cause error) error {
 	if sluice.CodeOf(cause) != sluice.CodeNotFound {
 		return cause
 	}
-	err := s.store.View(ctx, func(r Reader) (err error) {
+	err := gate.store.View(ctx, func(r service.Reader) (err error) {
 		f, err = r.File(f.Ledger, f.ID)
 		return err
 	})

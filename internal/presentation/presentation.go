@@ -1,9 +1,10 @@
-package httpd
+// Package presentation says how an uploaded file leaves: under which name, as which type, and whether a browser saves
+// it or shows it. Its values are safe in a header, whatever was stored.
+package presentation
 
 import (
 	"cmp"
 	"regexp"
-	"sluice/internal/service"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,23 +15,23 @@ import (
 // maxShownName is how much of a name a header carries, in bytes of UTF-8.
 const maxShownName = 240
 
-// leaving is the Content-Disposition under which the file of a grant leaves.
-func leaving(g *service.Grant) string {
-	inline := g.Link.Disposition == sluice.Inline && sluice.ShowsInline(g.File.Type)
-	value := attachment(leavingName(g))
+// Disposition is the Content-Disposition with which a file leaves through a link. The zero link stands for none.
+func Disposition(l sluice.Link, f sluice.File) string {
+	inline := l.Disposition == sluice.Inline && sluice.ShowsInline(f.Type)
+	value := attachment(filename(l, f))
 	if inline {
 		return "inline" + strings.TrimPrefix(value, "attachment")
 	}
 	return value
 }
 
-// played reports whether a browser shows a file by a player.
-func played(f sluice.File) bool {
-	return strings.HasPrefix(f.Type, "audio/") || strings.HasPrefix(f.Type, "video/")
-}
+// Name is the name that a person is shown for a file behind a link.
+func Name(l sluice.Link, f sluice.File) string { return shownName(filename(l, f)) }
 
-// leavingName is the name under which the file of a grant leaves.
-func leavingName(g *service.Grant) string { return cmp.Or(g.Link.Filename, g.File.Filename) }
+func filename(l sluice.Link, f sluice.File) string { return cmp.Or(l.Filename, f.Filename) }
+
+// Type is the Content-Type of a file. A stored type that no header may carry gives application/octet-stream.
+func Type(f sluice.File) string { return mediaType(f.Type) }
 
 // attachment is the Content-Disposition (RFC 6266) of a file that is saved:
 // its name made safe, in ASCII for old readers and as it is, RFC 8187.
@@ -61,7 +62,8 @@ func attachment(filename string) string {
 
 // isAttrChar is attr-char of RFC 8187 section 3.2.1.
 func isAttrChar(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		strings.IndexByte("!#$&+-.^_`|~", c) >= 0
 }
 
 // unescapes is what turns into a control character, a dot or a separator for a
@@ -104,4 +106,17 @@ func shownName(name string) string {
 // file or are dropped when it is saved.
 func trimName(name string) string {
 	return strings.TrimFunc(name, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
+}
+
+// mediaType gives a stored type as a header may carry it.
+func mediaType(t string) string {
+	for i := range len(t) {
+		if t[i] < ' ' || t[i] > '~' {
+			return "application/octet-stream"
+		}
+	}
+	if t == "" || len(t) > sluice.MaxTypeLen {
+		return "application/octet-stream"
+	}
+	return t
 }

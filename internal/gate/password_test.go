@@ -1,13 +1,14 @@
-package service_test
+package gate_test
 
 import (
 	"net/netip"
-	"sluice/internal/service"
 	"sync"
 	"testing"
 	"time"
 
 	"sluice"
+	"sluice/internal/gate"
+	"sluice/internal/service"
 )
 
 // Guesses are counted over two services on one database, for a day; whoever is
@@ -15,10 +16,10 @@ import (
 func TestGuessesOfTwoStores(t *testing.T) { eachDatabase(t, testGuessesOfTwoStores) }
 
 func testGuessesOfTwoStores(t *testing.T, f *fixture) {
-	services := []*service.Service{f.Service, f.second()}
+	services := []*fixture{f, f.second()}
 	_, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, Password: "correct horse"})
-	try := func(s *service.Service, from, password string) sluice.Code {
-		return sluice.CodeOf(tryRedeem(s, token, service.Bearer{Address: netip.MustParseAddr(from), Password: password}))
+	try := func(s *fixture, from, password string) sluice.Code {
+		return sluice.CodeOf(tryRedeem(s, token, gate.Bearer{Address: netip.MustParseAddr(from), Password: password}))
 	}
 	var all sync.WaitGroup
 	for i := range 60 {

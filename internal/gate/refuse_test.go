@@ -1,17 +1,19 @@
-package service
+package gate
 
 import (
 	"net/netip"
-	"sluice"
 	"testing"
 	"time"
+
+	"sluice"
+	"sluice/internal/service"
 )
 
 // Each rule refuses by itself, also where the store has ended the link for the
 // same cause already.
 func TestRefuse(t *testing.T) {
 	now := time.Date(2026, 11, 21, 19, 0, 0, 0, time.UTC)
-	s := &Service{lifetime: 24 * time.Hour, purposes: sluice.Purposes{
+	limits := service.LinkLimits{MaxLifetime: 24 * time.Hour, Purposes: sluice.Purposes{
 		"open": {Linkable: true}, "closed": {}, "brief": {Linkable: true, MaxLinkLifetime: time.Minute},
 	}}
 	minter := func(lifetime time.Duration) sluice.Key {
@@ -52,7 +54,7 @@ func TestRefuse(t *testing.T) {
 		{"purpose without a lifetime", minuteOld, sluice.File{Purpose: "open"}, sluice.Key{}, ""},
 		{"purpose that is not configured", minuteOld, sluice.File{Purpose: "gone"}, sluice.Key{}, ""},
 	} {
-		if got := s.refuse(c.link, c.file, c.key, now, Bearer{Address: netip.MustParseAddr("::ffff:192.0.2.7")}); got != c.want {
+		if got := refuse(limits, c.link, c.file, c.key, now, netip.MustParseAddr("::ffff:192.0.2.7")); got != c.want {
 			t.Errorf("%s: refused as %q, want %q", c.name, got, c.want)
 		}
 	}

@@ -1,11 +1,10 @@
-package service_test
+package gate_test
 
 import (
 	"context"
 	"errors"
 	"io"
 	"net/netip"
-	"sluice/internal/service"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,72 +12,9 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/gate"
+	"sluice/internal/service"
 )
-
-// part plans an answer with some bytes of a file.
-func part(bytes int64) func(sluice.File) service.Plan {
-	return func(sluice.File) service.Plan { return service.Plan{Status: 206, Bytes: bytes, Part: true} }
-}
-
-// nothing plans the answer to a HEAD.
-func nothing(sluice.File) service.Plan { return service.Plan{Status: 200, Bodiless: true} }
-
-var (
-	here  = netip.MustParseAddr("198.51.100.4")
-	there = netip.MustParseAddr("203.0.113.9")
-)
-
-// grant redeems, and leaves it to the test to say what was delivered.
-func (f *fixture) grant(token string, b service.Bearer) (*service.Grant, error) {
-	f.Helper()
-	if b.Plan == nil {
-		b.Plan = whole
-	}
-	b.Request.ID, b.Request.Method = f.NewRequestID(), "GET"
-	if b.Plan(sluice.File{}).Bodiless {
-		b.Request.Method = "HEAD"
-	}
-	g, err := f.Redeem(ctx, token, b)
-	if err == nil && g.Content != nil {
-		f.Cleanup(func() { g.Content.Close() })
-	}
-	return g, err
-}
-
-// spend redeems and delivers all.
-func (f *fixture) spend(token string, b service.Bearer) error {
-	f.Helper()
-	g, err := f.grant(token, b)
-	if err == nil {
-		f.Delivered(g, g.Plan.Bytes)
-	}
-	return err
-}
-
-func (f *fixture) downloads(id string) int64 {
-	f.Helper()
-	l, err := f.Link(ctx, f.caller, "", id)
-	if err != nil {
-		f.Fatal(err)
-	}
-	return l.Downloads
-}
-
-func (f *fixture) flush() {
-	f.Helper()
-	patience, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	if err := f.Flush(patience); err != nil {
-		f.Fatal(err)
-	}
-}
-
-func wantReason(t *testing.T, err error, want sluice.Refusal) {
-	t.Helper()
-	if got := sluice.ReasonOf(err); got != want {
-		t.Errorf("refused as %q (%v), want %q", got, err, want)
-	}
-}
 
 // A grant goes beyond the number of downloads, and beyond no other rule.
 func TestGrantBeyondOtherRules(t *testing.T) {
@@ -110,7 +46,7 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			minute := time.Minute
 			l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1, Lifetime: &minute})
-			person := service.Bearer{Address: here, Person: true, Answered: true, Plan: part(2)}
+			person := gate.Bearer{Address: here, Person: true, Answered: true, Want: part(2)}
 			g, err := f.grant(token, person)
 			if err != nil || g.Cookie == "" {
 				t.Fatalf("%+v, %v", g, err)
@@ -119,18 +55,18 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 			if err := c.end(l); err != nil {
 				t.Fatal(err)
 			}
-			wantReason(t, f.spend(token, service.Bearer{Address: here, Cookie: g.Cookie, Plan: part(2)}), c.want)
+			wantReason(t, f.spend(token, gate.Bearer{Address: here, Cookie: g.Cookie, Want: part(2)}), c.want)
 		})
 	}
 	t.Run("elsewhere with the cookie", func(t *testing.T) {
 		_, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}})
-		g, err := f.grant(token, service.Bearer{Address: here, Person: true, Answered: true})
+		g, err := f.grant(token, gate.Bearer{Address: here, Person: true, Answered: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Delivered(g, 10)
-		wantReason(t, f.spend(token, service.Bearer{Address: there, Cookie: g.Cookie, Plan: part(1)}), sluice.AddressNotAllowed)
-		wantReason(t, f.spend(token, service.Bearer{Address: here, Cookie: g.Cookie, Plan: part(1)}), "")
+		wantReason(t, f.spend(token, gate.Bearer{Address: there, Cookie: g.Cookie, Want: part(1)}), sluice.AddressNotAllowed)
+		wantReason(t, f.spend(token, gate.Bearer{Address: here, Cookie: g.Cookie, Want: part(1)}), "")
 	})
 }
 
@@ -138,37 +74,37 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 // ten bytes, so a grant is good for twenty.
 func TestGrants(t *testing.T) {
 	f := newFixture(t)
-	client := service.Bearer{Address: here, Request: sluice.Request{UserAgent: "curl/8"}}
-	with := func(b service.Bearer, plan func(sluice.File) service.Plan) service.Bearer {
-		b.Plan = plan
+	client := gate.Bearer{Address: here, Request: sluice.Request{UserAgent: "curl/8"}}
+	with := func(b gate.Bearer, want gate.Want) gate.Bearer {
+		b.Want = want
 		return b
 	}
 	other, agent := client, client
 	other.Address, agent.Request.UserAgent = there, "wget/1"
 	for _, c := range []struct {
 		name    string
-		bearers []service.Bearer
+		bearers []gate.Bearer
 		wait    time.Duration // before the last one
 		want    int64
 	}{
-		{"a range opens a grant", []service.Bearer{with(client, part(1))}, 0, 1},
-		{"ranges of the same client", []service.Bearer{client, with(client, part(3)), with(client, part(2))}, 0, 1},
-		{"exactly to the border", []service.Bearer{client, with(client, part(9)), with(client, part(1))}, 0, 1},
-		{"a byte beyond it", []service.Bearer{client, with(client, part(9)), with(client, part(2))}, 0, 2},
-		{"beyond it in two", []service.Bearer{client, with(client, part(10)), with(client, part(1))}, 0, 2},
-		{"of a first range", []service.Bearer{with(client, part(1)), with(client, part(10)), with(client, part(9))}, 0, 1},
-		{"beyond a first range", []service.Bearer{with(client, part(1)), with(client, part(10)), with(client, part(10))}, 0, 2},
-		{"all once more", []service.Bearer{client, client}, 0, 1},
-		{"all after a part", []service.Bearer{with(client, part(1)), client}, 0, 1},
-		{"all twice more", []service.Bearer{client, client, client}, 0, 2},
-		{"all once more, and a part", []service.Bearer{client, client, with(client, part(1))}, 0, 2},
-		{"all again by another", []service.Bearer{client, other}, 0, 2},
-		{"all again ten minutes later", []service.Bearer{client, client}, service.GrantLasts, 2},
-		{"another address", []service.Bearer{client, with(other, part(1))}, 0, 2},
-		{"another user agent", []service.Bearer{client, with(agent, part(1))}, 0, 2},
-		{"a moment before ten minutes", []service.Bearer{client, with(client, part(1))}, service.GrantLasts - time.Microsecond, 1},
-		{"ten minutes later", []service.Bearer{client, with(client, part(1))}, service.GrantLasts, 2},
-		{"what has no content", []service.Bearer{with(client, nothing), with(client, nothing)}, 0, 0},
+		{"a range opens a grant", []gate.Bearer{with(client, part(1))}, 0, 1},
+		{"ranges of the same client", []gate.Bearer{client, with(client, part(3)), with(client, part(2))}, 0, 1},
+		{"exactly to the border", []gate.Bearer{client, with(client, part(9)), with(client, part(1))}, 0, 1},
+		{"a byte beyond it", []gate.Bearer{client, with(client, part(9)), with(client, part(2))}, 0, 2},
+		{"beyond it in two", []gate.Bearer{client, with(client, part(10)), with(client, part(1))}, 0, 2},
+		{"of a first range", []gate.Bearer{with(client, part(1)), with(client, part(10)), with(client, part(9))}, 0, 1},
+		{"beyond a first range", []gate.Bearer{with(client, part(1)), with(client, part(10)), with(client, part(10))}, 0, 2},
+		{"all once more", []gate.Bearer{client, client}, 0, 1},
+		{"all after a part", []gate.Bearer{with(client, part(1)), client}, 0, 1},
+		{"all twice more", []gate.Bearer{client, client, client}, 0, 2},
+		{"all once more, and a part", []gate.Bearer{client, client, with(client, part(1))}, 0, 2},
+		{"all again by another", []gate.Bearer{client, other}, 0, 2},
+		{"all again ten minutes later", []gate.Bearer{client, client}, gate.GrantLasts, 2},
+		{"another address", []gate.Bearer{client, with(other, part(1))}, 0, 2},
+		{"another user agent", []gate.Bearer{client, with(agent, part(1))}, 0, 2},
+		{"a moment before ten minutes", []gate.Bearer{client, with(client, part(1))}, gate.GrantLasts - time.Microsecond, 1},
+		{"ten minutes later", []gate.Bearer{client, with(client, part(1))}, gate.GrantLasts, 2},
+		{"what has no content", []gate.Bearer{with(client, nothing), with(client, nothing)}, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 9})
@@ -196,7 +132,7 @@ func TestGrants(t *testing.T) {
 		wantReason(t, f.spend(token, with(client, part(5))), "")
 		wantReason(t, f.spend(token, with(client, part(1))), sluice.Exhausted)
 		wantReason(t, f.spend(token, client), sluice.Exhausted)
-		f.base.Clock.Advance(service.GrantLasts)
+		f.base.Clock.Advance(gate.GrantLasts)
 		wantReason(t, f.spend(token, with(client, nothing)), sluice.Exhausted)
 		if n := f.downloads(l.ID); n != 1 {
 			t.Errorf("%d downloads are counted", n)
@@ -220,9 +156,9 @@ func TestGrantCookie(t *testing.T) {
 	file := f.upload("0123456789")
 	_, one := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 1, Password: "correct horse"})
 	another, two := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 9, Password: "correct horse"})
-	person := service.Bearer{Address: here, Person: true}
+	person := gate.Bearer{Address: here, Person: true}
 	_, err := f.grant(one, person)
-	if err != service.ErrAsk {
+	if err != gate.ErrAsk {
 		t.Fatal(err)
 	}
 	person.Answered, person.Password = true, "correct horse"
@@ -231,8 +167,8 @@ func TestGrantCookie(t *testing.T) {
 		t.Fatalf("%+v %v", g, err)
 	}
 	f.Delivered(g, 10)
-	elsewhere := func(p func(sluice.File) service.Plan) service.Bearer {
-		return service.Bearer{Address: there, Cookie: g.Cookie, Plan: p}
+	elsewhere := func(want gate.Want) gate.Bearer {
+		return gate.Bearer{Address: there, Cookie: g.Cookie, Want: want}
 	}
 	wantReason(t, f.spend(one, elsewhere(part(1))), "")
 	wantReason(t, f.spend(one, elsewhere(nothing)), "")
@@ -241,14 +177,14 @@ func TestGrantCookie(t *testing.T) {
 	wantReason(t, f.spend(two, elsewhere(nothing)), sluice.WrongPassword)
 	whose := elsewhere(whole)
 	whose.Person = true
-	if _, err := f.grant(two, whose); err != service.ErrAsk {
+	if _, err := f.grant(two, whose); err != gate.ErrAsk {
 		t.Errorf("a cookie of another link: %v", err)
 	}
 
 	// The password is asked for anew of whoever has no cookie, also for parts.
-	client := service.Bearer{Address: here, Password: "correct horse"}
+	client := gate.Bearer{Address: here, Password: "correct horse"}
 	wantReason(t, f.spend(two, client), "")
-	client.Password, client.Plan = "", part(1)
+	client.Password, client.Want = "", part(1)
 	wantReason(t, f.spend(two, client), sluice.WrongPassword)
 	client.Cookie = "worthless"
 	wantReason(t, f.spend(two, client), sluice.WrongPassword)
@@ -265,8 +201,8 @@ func TestGrantCookie(t *testing.T) {
 // What was granted and not sent may be asked for again, of the same grant.
 func TestGrantGivesBack(t *testing.T) {
 	f := newFixture(t)
-	client := service.Bearer{Address: here}
-	ranged := func(n int64) service.Bearer { return service.Bearer{Address: here, Plan: part(n)} }
+	client := gate.Bearer{Address: here}
+	ranged := func(n int64) gate.Bearer { return gate.Bearer{Address: here, Want: part(n)} }
 	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 2})
 	g, err := f.grant(token, client)
 	if err != nil {
@@ -286,7 +222,7 @@ func TestGrantGivesBack(t *testing.T) {
 	}
 
 	// A second grant gets nothing of the first.
-	f.base.Clock.Advance(service.GrantLasts)
+	f.base.Clock.Advance(gate.GrantLasts)
 	first, err := f.grant(token, client)
 	if err != nil {
 		t.Fatal(err)
@@ -301,8 +237,8 @@ func TestGrantGivesBack(t *testing.T) {
 	wantReason(t, f.spend(token, client), "")
 	f.Delivered(first, 0)
 	f.flush()
-	wantReason(t, f.spend(token, ranged(11)), sluice.Exhausted)
-	wantReason(t, f.spend(token, ranged(10)), "")
+	wantReason(t, f.spend(token, ranged(10)), "") // all that is left
+	wantReason(t, f.spend(token, ranged(1)), sluice.Exhausted)
 }
 
 // lossy loses the answer to so many Updates that were committed.
@@ -340,7 +276,7 @@ func newLossy(t *testing.T) (*fixture, *lossy) {
 	f := newFixture(t)
 	store := &lossy{Store: f.base.Store}
 	f.config.Store = store
-	f.Service = f.withPurposes(nil)
+	f.use(nil)
 	return f, store
 }
 
@@ -350,7 +286,7 @@ func TestDeliveryIsToldOnce(t *testing.T) {
 	f, store := newLossy(t)
 	_, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
 	before := f.logged()
-	g, err := f.grant(token, service.Bearer{Address: here, Plan: part(10)})
+	g, err := f.grant(token, gate.Bearer{Address: here, Want: part(10)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,9 +296,9 @@ func TestDeliveryIsToldOnce(t *testing.T) {
 	if got := strings.Join(f.log(before), ", "); got != "link.redeemed allowed, link.delivered allowed" {
 		t.Errorf("the log says %s", got)
 	}
-	wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(10)}), "")
-	wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(7)}), sluice.Exhausted)
-	wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(6)}), "")
+	wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(10)}), "")
+	wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(7)}), sluice.Exhausted)
+	wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(6)}), "")
 }
 
 // failing is blobs that cannot be opened while down is set.
@@ -384,15 +320,15 @@ func TestFailureGivesTheDownloadBack(t *testing.T) {
 	f, store := newLossy(t)
 	blobs := &failing{Blobs: f.base.Blobs}
 	f.config.Blobs = blobs
-	f.Service = f.withPurposes(nil)
+	f.use(nil)
 	file := f.upload("0123456789")
 	for _, lose := range []int{0, 1} {
 		l, token := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 2})
 		before := f.logged()
-		wantReason(t, f.spend(token, service.Bearer{Address: there}), "")
+		wantReason(t, f.spend(token, gate.Bearer{Address: there}), "")
 		f.flush()
 		blobs.down = true
-		g, err := f.grant(token, service.Bearer{Address: here, Person: true, Answered: true})
+		g, err := f.grant(token, gate.Bearer{Address: here, Person: true, Answered: true})
 		if sluice.CodeOf(err) != sluice.CodeInternal {
 			t.Fatalf("%+v, %v", g, err)
 		}
@@ -401,7 +337,7 @@ func TestFailureGivesTheDownloadBack(t *testing.T) {
 		if n := f.downloads(l.ID); n != 1 {
 			t.Errorf("%d downloads are counted after a failure to open", n)
 		}
-		g, err = f.grant(token, service.Bearer{Address: here})
+		g, err = f.grant(token, gate.Bearer{Address: here})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -422,20 +358,20 @@ func TestFailureGivesTheDownloadBack(t *testing.T) {
 			t.Errorf("%d entries, returned %v: %q", len(entries), returned, f.log(before))
 		}
 		// The failed one leaves no grant behind: what follows is counted.
-		wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(1)}), "")
+		wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(1)}), "")
 		if n := f.downloads(l.ID); n != 2 {
 			t.Errorf("%d downloads are counted of a part after a failure", n)
 		}
 		// One that took from a grant gives back all that it took.
-		g, err = f.grant(token, service.Bearer{Address: here})
+		g, err = f.grant(token, gate.Bearer{Address: here})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Failed(g, 10)
 		f.flush()
-		wantReason(t, f.spend(token, service.Bearer{Address: here}), "")
-		wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(10)}), sluice.Exhausted)
-		wantReason(t, f.spend(token, service.Bearer{Address: here, Plan: part(9)}), "")
+		wantReason(t, f.spend(token, gate.Bearer{Address: here}), "")
+		wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(10)}), sluice.Exhausted)
+		wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(9)}), "")
 	}
 }
 
@@ -443,12 +379,12 @@ func TestFailureGivesTheDownloadBack(t *testing.T) {
 func TestGrantIsExactAtOnce(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
-	plans := []func(sluice.File) service.Plan{whole, part(3), part(1)}
+	wants := []gate.Want{whole, part(3), part(1)}
 	var got atomic.Int64
 	var all sync.WaitGroup
 	for i := range 60 {
 		all.Go(func() {
-			g, err := f.Redeem(ctx, token, service.Bearer{Address: here, Plan: plans[i%3], Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"}})
+			g, err := f.Redeem(ctx, token, gate.Bearer{Address: here, Want: wants[i%3], Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"}})
 			if err != nil {
 				if sluice.ReasonOf(err) != sluice.Exhausted {
 					t.Error(err)
@@ -472,7 +408,7 @@ func TestDeliveryWhileTheStoreIsDown(t *testing.T) {
 	f, store := newLossy(t)
 	_, token := f.mint(f.upload("0123456789"))
 	before := f.logged()
-	g, err := f.grant(token, service.Bearer{Address: here})
+	g, err := f.grant(token, gate.Bearer{Address: here})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -501,11 +437,11 @@ func TestFlushWaitsForGrants(t *testing.T) {
 	_, empty := f.mint(f.upload(""))
 	for _, token := range []string{token, empty} {
 		before := f.logged()
-		g, err := f.grant(token, service.Bearer{Address: here})
+		g, err := f.grant(token, gate.Bearer{Address: here})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.spend(token, service.Bearer{Address: here, Plan: nothing}); err != nil {
+		if err := f.spend(token, gate.Bearer{Address: here, Want: nothing}); err != nil {
 			t.Fatal(err)
 		}
 		flushed := make(chan error, 1)
@@ -534,16 +470,17 @@ func TestGivingBackIsNotHeldUp(t *testing.T) {
 	fastest := time.Hour
 	for range 10 {
 		began := time.Now()
-		if err := f.spend(plain, service.Bearer{Address: there}); err != nil {
+		if err := f.spend(plain, gate.Bearer{Address: there}); err != nil {
 			t.Fatal(err)
 		}
-		g, err := f.grant(token, service.Bearer{Address: here, Plan: part(10)})
+		g, err := f.grant(token, gate.Bearer{Address: here, Want: part(10)})
 		if err != nil {
 			t.Fatal(err)
 		}
+		wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(1)}), "")
 		f.Delivered(g, 0)
-		for { // part of what was given back
-			g, err := f.grant(token, service.Bearer{Address: here, Plan: part(11)})
+		for { // of 20 bytes 9 are left, until those of g are given back
+			g, err := f.grant(token, gate.Bearer{Address: here, Want: part(10)})
 			if err == nil {
 				f.Delivered(g, 0)
 				break
@@ -565,7 +502,7 @@ func TestGivingBackIsNotHeldUp(t *testing.T) {
 func TestDurationIsNotNegative(t *testing.T) {
 	f := newFixture(t)
 	_, token := f.mint(f.upload("0123456789"))
-	g, err := f.grant(token, service.Bearer{Address: here})
+	g, err := f.grant(token, gate.Bearer{Address: here})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -594,26 +531,22 @@ func (a *addresses) Presign(_ context.Context, key string, p service.Presigned) 
 func TestRedirectsCount(t *testing.T) {
 	f := newFixture(t)
 	bucket := &addresses{}
-	f.config.Redirect = bucket
-	f.Service = f.withPurposes(nil)
+	f.bucket = bucket
+	f.use(nil)
 	file := f.upload("0123456789")
 	_, counted := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 1})
 	l, token := f.mint(file)
-	redirected := func(plan service.Plan) (*service.Grant, error) {
-		plan.Redirect = 303
-		return f.grant(token, service.Bearer{
-			Address: here, Plan: func(sluice.File) service.Plan { return plan },
-			Presented: func(*service.Grant) service.Presigned { return service.Presigned{} },
-		})
+	redirected := func(want gate.Want) (*gate.Grant, error) {
+		return f.grant(token, gate.Bearer{Address: here, Want: want})
 	}
-	one := service.Plan{Status: 206, Bytes: 1, Part: true}
+	one := part(1)
 	for range 2 {
 		g, err := redirected(one)
 		if err != nil || g.Location == "" || g.Content != nil || g.Plan.Status != 303 {
 			t.Fatalf("%+v %v", g, err)
 		}
 		f.Delivered(g, 0)
-		g, err = redirected(service.Plan{Status: 200, Bodiless: true})
+		g, err = redirected(nothing)
 		if err != nil || g.Location != "" {
 			t.Fatalf("HEAD: %+v %v", g, err)
 		}

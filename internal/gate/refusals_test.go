@@ -1,14 +1,15 @@
-package service_test
+package gate_test
 
 import (
 	"context"
-	"sluice/internal/service"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"sluice"
+	"sluice/internal/gate"
+	"sluice/internal/service"
 )
 
 // refusedEntries gives the repeats of each entry of a refusal.
@@ -46,7 +47,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	ask := func(n int) {
 		t.Helper()
 		for range n {
-			_, err := f.grant(token, service.Bearer{Address: here})
+			_, err := f.grant(token, gate.Bearer{Address: here})
 			wantCode(t, err, sluice.CodeGone)
 			wantReason(t, err, sluice.Revoked)
 		}
@@ -90,20 +91,20 @@ func TestRefusalsOfAnotherReason(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, Password: "correct horse"})
 	for range 5 {
-		_, err := f.grant(token, service.Bearer{Address: here})
+		_, err := f.grant(token, gate.Bearer{Address: here})
 		wantReason(t, err, sluice.WrongPassword)
 	}
-	if _, err := f.grant(token, service.Bearer{Address: here, Password: "wrong horse"}); sluice.ReasonOf(err) != sluice.WrongPassword {
+	if _, err := f.grant(token, gate.Bearer{Address: here, Password: "wrong horse"}); sluice.ReasonOf(err) != sluice.WrongPassword {
 		t.Error(err)
 	}
-	if err := f.spend(token, service.Bearer{Address: here, Password: "correct horse"}); err != nil {
+	if err := f.spend(token, gate.Bearer{Address: here, Password: "correct horse"}); err != nil {
 		t.Errorf("the right password after wrong ones: %v", err)
 	}
 	f.wantRefused(sluice.LinkRefused, sluice.WrongPassword, 0)
 	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err := f.grant(token, service.Bearer{Address: here})
+	_, err := f.grant(token, gate.Bearer{Address: here})
 	wantReason(t, err, sluice.Revoked)
 	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0)
 	f.flush()
@@ -135,7 +136,7 @@ func TestRefusalEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := strings.Repeat("x", 5000)
-	b := service.Bearer{Address: here, Request: sluice.Request{UserAgent: long, ForwardedFor: long, Range: long, RefererHost: long}}
+	b := gate.Bearer{Address: here, Request: sluice.Request{UserAgent: long, ForwardedFor: long, Range: long, RefererHost: long}}
 	store.set(f.ledger, true)
 	_, err := f.grant(token, b)
 	wantCode(t, err, sluice.CodeUnavailable)

@@ -1,4 +1,4 @@
-package httpd
+package presentation
 
 import (
 	"mime"

@@ -1,0 +1,186 @@
+package gate
+
+import (
+	"context"
+	"errors"
+
+	"sluice"
+	"sluice/internal/audit"
+	"sluice/internal/refusals"
+	"sluice/internal/service"
+)
+
+// decide commits the decision on one redemption. A hash takes longer to check
+// than an Update may, so a link with a password is decided in two steps: the
+// first gives errAsksPassword and commits nothing, the second brings the hash
+// that was proved, or wrongPassword.
+//
+// What was refused a moment ago is looked at in a View first: it costs no commit
+// when it is refused again.
+func (gate *Gate) decide(
+	ctx context.Context, ledger sluice.LedgerID, id string, b Bearer, proved sluice.PasswordHash,
+) (*Grant, error) {
+	object := refusals.Object{Ledger: ledger, ID: id}
+	var g *Grant
+	var refusal sluice.Refusal
+	var err error = errUndecided
+	if gate.refusals.Recent(object) {
+		err = gate.store.View(ctx, func(r service.Reader) (err error) {
+			g = gate.begin(ledger, id, b)
+			if _, refusal, err = gate.judge(r, g, b, proved); err != nil {
+				return err
+			}
+			if refusal == "" || !gate.refusals.Repeated(object, refusal, g.asker(), g.began) {
+				return errUndecided
+			}
+			return nil
+		})
+	}
+	if err == errUndecided {
+		g, refusal, err = gate.commitDecision(ctx, object, b, proved)
+	}
+	if err == nil && refusal != "" {
+		err = refused(refusal)
+	}
+	return g, err
+}
+
+// commitDecision decides in an Update, so that the decision is in the log when it returns.
+func (gate *Gate) commitDecision(
+	ctx context.Context, object refusals.Object, b Bearer, proved sluice.PasswordHash,
+) (g *Grant, refusal sluice.Refusal, err error) {
+	attempt := gate.refusals.Attempt()
+	err = gate.update(service.Foresee(ctx, object.ID), object.Ledger, func(tx service.Tx) error {
+		attempt.Again()
+		g = gate.begin(object.Ledger, object.ID, b)
+		var open service.OpenGrant
+		var err error
+		if open, refusal, err = gate.judge(tx, g, b, proved); err != nil {
+			return err
+		}
+		if refusal != "" {
+			var write bool
+			if g.repeats, write = attempt.Begin(object, refusal, g.began); !write {
+				return nil
+			}
+		}
+		return gate.record(tx, g, b, open, refusal)
+	})
+	if g != nil {
+		attempt.End(g.asker(), g.began, err)
+	}
+	return g, refusal, err
+}
+
+// begin makes a grant of nothing yet.
+func (gate *Gate) begin(ledger sluice.LedgerID, id string, b Bearer) *Grant {
+	return &Grant{
+		bearer: service.Caller{
+			Ledger: ledger, Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id}, Request: audit.ClipRequest(b.Request),
+		},
+		began: gate.service.Now(),
+	}
+}
+
+// judge loads what a grant is of, plans the answer, and gives the reason to refuse it, or "". With open, the answer
+// comes from a grant that the bearer has already.
+func (gate *Gate) judge(
+	r service.Reader, g *Grant, b Bearer, proved sluice.PasswordHash,
+) (open service.OpenGrant, refusal sluice.Refusal, err error) {
+	k, err := g.load(r, g.bearer.Ledger, g.bearer.Actor.ID)
+	if err != nil {
+		return open, "", err
+	}
+	g.Plan = b.Want.Plan(g.File)
+	if gate.redirect != nil && g.Plan.Bytes > 0 && !limited(g.Link) { // whoever has the address has all of the file
+		g.Plan = redirected(g.File)
+	}
+	open, answered, err := g.covered(r, b, g.began)
+	if err != nil {
+		return open, "", err
+	}
+	refusal = refuse(gate.limits, g.Link, g.File, k, g.began, b.Address)
+	if refusal == sluice.Exhausted && open.LinkID != "" {
+		refusal = ""
+	}
+	if refusal == "" && !answered {
+		refusal, err = g.question(b, proved)
+	}
+	return open, refusal, err
+}
+
+// question is what a link asks of those who have not answered yet: ErrAsk and
+// errAsksPassword say that they are to be asked.
+func (g *Grant) question(b Bearer, proved sluice.PasswordHash) (sluice.Refusal, error) {
+	switch {
+	case b.Person && !b.Answered && g.asks():
+		return "", ErrAsk
+	case g.Link.Password == "":
+		return "", nil
+	case proved == "":
+		return "", errAsksPassword
+	case proved != g.Link.Password:
+		return sluice.WrongPassword, nil
+	}
+	return "", nil
+}
+
+// record writes a decision, with what follows from it: one more download, or
+// less that is left of an open grant.
+func (gate *Gate) record(
+	tx service.Tx, g *Grant, b Bearer, open service.OpenGrant, refusal sluice.Refusal,
+) (err error) {
+	e := gate.service.NewLinkEntry(g.bearer, sluice.LinkRedeemed, g.began, g.File, g.Link)
+	e.Key, e.Delivery = g.key, &sluice.DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
+	switch {
+	case refusal != "":
+		e.Action, e.Outcome, e.Refusal, e.Delivery = sluice.LinkRefused, sluice.Refused, refusal, nil
+		e.Repeats = g.repeats
+		if e.Request != nil {
+			*e.Request = refusals.Kept(*e.Request)
+		}
+		return tx.Record(e)
+	case !g.Plan.spends():
+		return tx.Record(e)
+	case g.Link.MaxDownloads == 0 && g.Plan.Later: // more of a download that was counted when it began
+		return tx.Record(e)
+	case g.Link.MaxDownloads == 0:
+		g.counts = true
+		return tx.Redeemed(g.Link.ID, g.began, e)
+	case open.LinkID != "":
+		open.Left -= g.Plan.cost()
+		g.taken = open
+		return errors.Join(tx.Record(e), tx.SetGrant(open))
+	}
+	if g.taken, err = gate.open(g, b, g.began); err != nil {
+		return err
+	}
+	g.counts = true
+	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.taken))
+}
+
+// asker is who is counted when the link is refused.
+func (g *Grant) asker() refusals.Caller {
+	return refusals.Caller{Actor: g.bearer.Actor, Request: g.bearer.Request}
+}
+
+// asks reports whether a person is asked before the link is used.
+func (g *Grant) asks() bool {
+	return g.Plan.spends() && (g.Link.Password != "" || g.Link.MaxDownloads != 0)
+}
+
+func (g *Grant) load(r service.Reader, ledger sluice.LedgerID, id string) (k sluice.Key, err error) {
+	if g.Link, err = r.Link(ledger, id); err != nil {
+		return sluice.Key{}, err
+	}
+	if g.File, err = r.File(ledger, g.Link.FileID); err != nil {
+		return sluice.Key{}, err
+	}
+	if g.Link.KeyID != "" {
+		k, err = r.Key(ledger, g.Link.KeyID)
+	}
+	if err == nil && k.ID != "" {
+		g.key = &sluice.KeyPart{ID: k.ID, Name: k.Name}
+	}
+	return k, err
+}

@@ -1,0 +1,42 @@
+package gate
+
+import (
+	"time"
+
+	"sluice"
+	"sluice/internal/refusals"
+	"sluice/internal/service"
+)
+
+// WriteRefusals writes to the log what was refused since the entries before,
+// where a minute has passed since. Those entries are committed soon, like those
+// of Delivered.
+func (gate *Gate) WriteRefusals() { gate.writeRefusals(false) }
+
+func (gate *Gate) writeRefusals(all bool) {
+	room := func(l sluice.LedgerID) bool { return gate.delivered.full(l) == nil }
+	for _, t := range gate.refusals.Take(gate.service.Now(), all, room) {
+		id := gate.service.NewEntryID(gate.service.Now())
+		e := lateEntry{id: id, record: func(tx service.Tx, id string, now time.Time) error {
+			return gate.recordTally(tx, id, t, now)
+		}}
+		gate.recordLate(t.Object.Ledger, e, all)
+	}
+}
+
+// recordTally records refusals that have no entry yet: the newest of them, and
+// how many there were besides.
+func (gate *Gate) recordTally(tx service.Tx, id string, t refusals.Tally, now time.Time) error {
+	c := service.Caller{Ledger: t.Object.Ledger, Actor: t.Caller.Actor, Request: t.Caller.Request}
+	e := gate.service.NewEntry(c, sluice.AccessDenied, now)
+	if c.Actor.Type == sluice.ActorBearer {
+		g := Grant{bearer: c}
+		if _, err := g.load(tx, t.Object.Ledger, t.Object.ID); err != nil {
+			return err
+		}
+		e = gate.service.NewLinkEntry(c, sluice.LinkRefused, now, g.File, g.Link)
+		e.Key = g.key
+	}
+	e.ID, e.Outcome, e.Refusal, e.Repeats = id, sluice.Refused, t.Reason, t.Refused-1
+	return tx.Record(e)
+}

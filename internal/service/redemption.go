@@ -1,0 +1,65 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"sluice"
+	"sluice/internal/audit"
+	"sluice/internal/refusals"
+)
+
+// What redeeming a link, in package gate, needs of the rules that made it.
+
+// OpenToken gives ledger and id of the link that a token stands for. It is false for a token that none of the
+// service's signing keys made.
+func (s *Service) OpenToken(token string) (l sluice.LedgerID, link string, ok bool) {
+	return s.keys.open(token)
+}
+
+// LinkLimits are the limits of links that the operator has configured.
+type LinkLimits struct {
+	Purposes    sluice.Purposes
+	MaxLifetime time.Duration // for keys without a value of their own
+}
+
+// Lifetime is the longest lifetime of links that a key may mint.
+func (l LinkLimits) Lifetime(k sluice.Key) time.Duration {
+	if k.MaxLinkLifetime != 0 {
+		return k.MaxLinkLifetime
+	}
+	return l.MaxLifetime
+}
+
+// LinkLimits gives the limits of links.
+func (s *Service) LinkLimits() LinkLimits { return LinkLimits{s.purposes, s.lifetime} }
+
+// Refusals are the counts of what was refused, of keys and of links.
+func (s *Service) Refusals() *refusals.Counts { return &s.refusals }
+
+// NewEntryID makes an id for an entry.
+func (s *Service) NewEntryID(now time.Time) string { return s.ids.New(sluice.PrefixEntry, now) }
+
+// NewEntry begins an entry of what a caller does.
+func (s *Service) NewEntry(c Caller, a sluice.Action, now time.Time) sluice.Entry {
+	return s.entry(c, a, now)
+}
+
+// NewLinkEntry begins an entry of what a caller does with a link.
+func (s *Service) NewLinkEntry(c Caller, a sluice.Action, now time.Time, f sluice.File, l sluice.Link) sluice.Entry {
+	return s.linkEntry(c, a, now, f, l)
+}
+
+// RecordRead decides whether a caller may have the bytes of a file, and commits that to the log before it returns. It
+// needs files:content.
+func (s *Service) RecordRead(ctx context.Context, c Caller, id string) (sluice.File, error) {
+	return change(ctx, s, c, sluice.FilesContent, func(tx Tx, now time.Time) (sluice.File, error) {
+		f, err := activeFile(tx, c.Ledger, id)
+		if err != nil {
+			return sluice.File{}, err
+		}
+		e := s.entry(c, sluice.FileRead, now)
+		e.File = audit.FilePart(f)
+		return f, tx.Record(e)
+	})
+}
