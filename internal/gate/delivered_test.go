@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,4 +205,37 @@ func TestDeliveryBesideADamagedIndex(t *testing.T) {
 			t.Errorf("applied %v: %d deliveries", applied, n)
 		}
 	}
+}
+
+// An entry that cannot be recorded holds up no other of its ledger, and each new
+// try costs as much as the first.
+func TestEntryThatCannotBeRecorded(t *testing.T) {
+	f := newFixture(t)
+	var mended atomic.Bool
+	f.Gate.RecordLate(f.ledger, "aud_bad", func(service.Tx, string, time.Time) error {
+		if !mended.Load() {
+			return errors.New("no")
+		}
+		return nil
+	})
+	_, token := f.mint(f.upload("0123456789"))
+	for n := range 5 {
+		g, err := f.grant(token, gate.Bearer{Address: here})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Content.Close()
+		f.Delivered(g, 10)
+		eventually(t, "the delivery is committed", func() bool { return f.has(sluice.LinkDelivered) == n+1 })
+	}
+	eventually(t, "only the bad entry waits", func() bool { return f.DeliveriesWaiting() == 1 })
+	if n := f.Gate.UncertainTries(f.ledger); n != 0 {
+		t.Errorf("%d places are looked at for a batch of which nothing was committed", n)
+	}
+	patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := f.Flush(patience); err == nil {
+		t.Error("Flush says nothing of the entry that is left")
+	}
+	mended.Store(true)
 }

@@ -20,18 +20,18 @@ func (gate *Gate) writeRefusals(all bool) {
 		e := lateEntry{id: id, record: func(tx service.Tx, id string, now time.Time) error {
 			return gate.recordTally(tx, id, t, now)
 		}}
-		gate.recordLate(t.Object.Ledger, e, all)
+		gate.recordLate(t.Ledger, e, all)
 	}
 }
 
 // recordTally records refusals that have no entry yet: the newest of them, and
 // how many there were besides.
 func (gate *Gate) recordTally(tx service.Tx, id string, t refusals.Tally, now time.Time) error {
-	c := service.Caller{Ledger: t.Object.Ledger, Actor: t.Caller.Actor, Request: t.Caller.Request}
+	c := service.Caller{Ledger: t.Ledger, Actor: t.Caller.Actor, Request: t.Caller.Request}
 	e := gate.service.NewEntry(c, sluice.AccessDenied, now)
 	if c.Actor.Type == sluice.ActorBearer {
 		g := Grant{bearer: c}
-		if _, err := g.load(tx, t.Object.Ledger, t.Object.ID); err != nil {
+		if _, err := g.load(tx, t.Ledger, c.Actor.ID); err != nil {
 			return err
 		}
 		e = gate.service.NewLinkEntry(c, sluice.LinkRefused, now, g.File, g.Link)

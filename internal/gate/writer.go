@@ -22,6 +22,9 @@ func (gate *Gate) writeQueue(ctx context.Context, q *deliveryQueue) {
 		}
 		gate.log.Error("delivery entries not committed; retrying",
 			"ledger", q.ledger.String(), "count", gate.delivered.waitingIn(q), "error", err)
+		if failed, ok := err.(*recordError); ok {
+			gate.delivered.setAside(q, failed.at)
+		}
 		gate.backOff(ctx, q, again)
 		again = min(2*again, deliverAgainMost)
 	}
@@ -32,7 +35,7 @@ func (gate *Gate) writeQueue(ctx context.Context, q *deliveryQueue) {
 type deliveryBatch struct {
 	ledger  sluice.LedgerID
 	entries []lateEntry
-	tried   []int64 // where in the ledger earlier tries put the first entry
+	tried   []int64 // where in the ledger tries that may have been committed put the first entry
 }
 
 // gather waits a moment for company and takes the next batch, unless there is
@@ -113,32 +116,65 @@ func (d *deliveries) waitingIn(q *deliveryQueue) int {
 	return len(q.waiting)
 }
 
+// recordError says that an entry of a batch cannot be recorded. Nothing of the
+// batch was committed.
+type recordError struct {
+	at  int // place of the entry in the batch
+	err error
+}
+
+func (e *recordError) Error() string { return e.err.Error() }
+func (e *recordError) Unwrap() error { return e.err }
+
+// setAside has the entries of a batch before one that cannot be recorded committed
+// without it. When there are none, that entry goes to the end of its queue, so that
+// it holds up no other.
+func (d *deliveries) setAside(q *deliveryQueue, at int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if at > 0 {
+		q.batch.entries = q.batch.entries[:at]
+		return
+	}
+	q.waiting = append(slices.Delete(q.waiting, 0, 1), q.batch.entries[0])
+	q.batch = deliveryBatch{}
+}
+
 // commit commits a batch. An Update that failed may have been committed all the
 // same: then the first entry stands where that Update put it. It is looked for
 // there, and not by its id, so that a damaged index is not in the way.
 func (gate *Gate) commit(ctx context.Context, b *deliveryBatch) error {
 	ctx, cancel := context.WithTimeout(ctx, deliverTime)
 	defer cancel()
-	return gate.update(ctx, b.ledger, func(tx service.Tx) error {
+	var place int64
+	var failed *recordError
+	ran := false
+	err := gate.update(ctx, b.ledger, func(tx service.Tx) (err error) {
+		ran, failed = false, nil
 		committed, err := b.committed(tx)
 		if err != nil || committed {
 			return err
 		}
-		place, err := tx.Size(b.ledger)
-		if err != nil {
+		if place, err = tx.Size(b.ledger); err != nil {
 			return err
 		}
-		if !slices.Contains(b.tried, place) {
-			b.tried = append(b.tried, place)
-		}
 		now := gate.service.Now()
-		for _, e := range b.entries {
+		for i, e := range b.entries {
 			if err := e.record(tx, e.id, now); err != nil {
-				return err
+				failed = &recordError{i, err}
+				return failed
 			}
 		}
+		ran = true
 		return nil
 	})
+	switch {
+	case err != nil && failed != nil:
+		return failed
+	case err != nil && ran && !slices.Contains(b.tried, place): // it may have been committed
+		b.tried = append(b.tried, place)
+	}
+	return err
 }
 
 // committed reports whether an earlier try was committed.

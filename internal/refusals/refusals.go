@@ -15,9 +15,13 @@ import (
 // written to the log at most. Those between are counted.
 const every = time.Minute
 
-// maxCounts is how many objects and reasons are counted at once. Beyond it
-// each refusal is written: whoever gets there holds as many links.
-const maxCounts = 8192
+// maxCounts and maxLedgerCounts are how many objects and reasons are counted at
+// once, in all and of one ledger. Those of a ledger beyond are counted together,
+// by their reason: its log grows no faster, and other ledgers are not concerned.
+const (
+	maxCounts       = 8192
+	maxLedgerCounts = 1024
+)
 
 // maxText is how much an entry of a refusal keeps of each text that the
 // client chose, in bytes.
@@ -27,7 +31,8 @@ const maxText = 256
 type Counts struct {
 	mu      sync.Mutex
 	objects map[Object]map[sluice.Refusal]*history
-	size    int // counts in all
+	ledgers map[sluice.LedgerID]int // counts of each, but for those of the rest
+	size    int                     // of all ledgers
 	swept   time.Time
 }
 
@@ -62,11 +67,48 @@ type Attempt struct {
 // Attempt begins to count one request.
 func (r *Counts) Attempt() *Attempt { return &Attempt{of: r} }
 
-// Recent reports whether an object was refused within the last minute.
+// Recent reports whether an object was refused within the last minute. Of one that
+// is not counted by itself it may say so for another.
 func (r *Counts) Recent(o Object) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.objects[o]) > 0
+	return len(r.objects[o]) > 0 || len(r.objects[rest(o)]) > 0
+}
+
+// rest stands for the objects of a ledger that are not counted by themselves.
+func rest(o Object) Object { return Object{Ledger: o.Ledger} }
+
+// find gives what is known of an object and reason, nil for nothing. The caller
+// holds the lock.
+func (r *Counts) find(o Object, reason sluice.Refusal) *history {
+	if h := r.objects[o][reason]; h != nil || !r.full(o.Ledger) {
+		return h
+	}
+	return r.objects[rest(o)][reason]
+}
+
+func (r *Counts) full(l sluice.LedgerID) bool {
+	return r.size >= maxCounts || r.ledgers[l] >= maxLedgerCounts
+}
+
+// add begins to count an object and reason, or the rest of its ledger.
+func (r *Counts) add(o Object, reason sluice.Refusal) *history {
+	if r.full(o.Ledger) {
+		o = rest(o)
+	}
+	if r.objects == nil {
+		r.objects, r.ledgers = map[Object]map[sluice.Refusal]*history{}, map[sluice.LedgerID]int{}
+	}
+	if r.objects[o] == nil {
+		r.objects[o] = map[sluice.Refusal]*history{}
+	}
+	h := &history{}
+	r.objects[o][reason] = h
+	if o.ID != "" {
+		r.ledgers[o.Ledger]++
+		r.size++
+	}
+	return h
 }
 
 // within reports whether a refusal now is to be counted only. A clock that was
@@ -80,7 +122,7 @@ func (c *history) within(now time.Time) bool {
 func (r *Counts) Repeated(o Object, reason sluice.Refusal, c Caller, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	count := r.objects[o][reason]
+	count := r.find(o, reason)
 	if count == nil || count.by != nil || !count.within(now) {
 		return false
 	}
@@ -108,24 +150,13 @@ func (f *Attempt) Begin(o Object, reason sluice.Refusal, now time.Time) (repeats
 	r := f.of
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	count := r.objects[o][reason]
+	if r.full(o.Ledger) {
+		r.sweep(now)
+	}
+	count := r.find(o, reason)
 	switch {
 	case count == nil:
-		if r.size >= maxCounts {
-			r.sweep(now)
-		}
-		if r.size >= maxCounts {
-			return 0, true
-		}
-		count = &history{}
-		if r.objects == nil {
-			r.objects = map[Object]map[sluice.Refusal]*history{}
-		}
-		if r.objects[o] == nil {
-			r.objects[o] = map[sluice.Refusal]*history{}
-		}
-		r.objects[o][reason] = count
-		r.size++
+		count = r.add(o, reason)
 	case count.by != nil || count.within(now):
 		f.count = count
 		return 0, false
@@ -180,7 +211,7 @@ func (r *Counts) sweep(now time.Time) {
 		for reason, count := range counts {
 			if count.by == nil && count.repeats == 0 && !count.within(now) {
 				delete(counts, reason)
-				r.size--
+				r.forget(o)
 			}
 		}
 		if len(counts) == 0 {
@@ -189,11 +220,21 @@ func (r *Counts) sweep(now time.Time) {
 	}
 }
 
+func (r *Counts) forget(o Object) {
+	if o.ID == "" {
+		return
+	}
+	r.size--
+	if r.ledgers[o.Ledger]--; r.ledgers[o.Ledger] == 0 {
+		delete(r.ledgers, o.Ledger)
+	}
+}
+
 // Tally is a number of refusals without an entry.
 type Tally struct {
-	Object  Object
+	Ledger  sluice.LedgerID
 	Reason  sluice.Refusal
-	Caller  Caller // of the newest
+	Caller  Caller // of the newest; its actor is the link or key that was refused
 	Refused int64
 }
 
@@ -208,7 +249,7 @@ func (r *Counts) Take(now time.Time, all bool, room func(sluice.LedgerID) bool) 
 			if count.repeats == 0 || count.by != nil || count.within(now) && !all || !room(o.Ledger) {
 				continue
 			}
-			tallies = append(tallies, Tally{o, reason, count.last, count.repeats})
+			tallies = append(tallies, Tally{o.Ledger, reason, count.last, count.repeats})
 			count.repeats, count.wrote = 0, now
 		}
 	}
