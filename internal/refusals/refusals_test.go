@@ -1,0 +1,119 @@
+package refusals
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+var (
+	ledger = sluice.LedgerID{Account: "acct_1", Mode: sluice.Live}
+	link   = Object{Ledger: ledger, ID: "link_1"}
+	bearer = Caller{Actor: sluice.Actor{Type: sluice.ActorBearer, ID: link.ID}}
+	start  = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+)
+
+// refuse counts one refusal whose Update ends with err.
+func refuse(r *Counts, o Object, reason sluice.Refusal, now time.Time, err error) (repeats int64, write bool) {
+	a := r.Attempt()
+	repeats, write = a.Begin(o, reason, now)
+	a.End(bearer, now, err)
+	return repeats, write
+}
+
+func TestOneEntryAMinute(t *testing.T) {
+	var r Counts
+	for _, c := range []struct {
+		name    string
+		reason  sluice.Refusal
+		after   time.Duration
+		err     error
+		repeats int64
+		write   bool
+	}{
+		{"the commit of the first fails", sluice.Expired, 0, errors.New("the store is down"), 0, true},
+		{"the first", sluice.Expired, 0, nil, 0, true},
+		{"the second", sluice.Expired, time.Second, nil, 0, false},
+		{"another reason", sluice.Revoked, time.Second, nil, 0, true},
+		{"a moment before the minute is over", sluice.Expired, time.Minute - 1, nil, 0, false},
+		{"a minute later, and the commit fails", sluice.Expired, time.Minute, errors.New("the store is down"), 2, true},
+		{"a minute later", sluice.Expired, time.Minute, nil, 2, true},
+		{"the clock is set back", sluice.Expired, 30 * time.Second, nil, 0, true},
+	} {
+		repeats, write := refuse(&r, link, c.reason, start.Add(c.after), c.err)
+		if repeats != c.repeats || write != c.write {
+			t.Errorf("%s: repeats %d and written %v, want %d and %v", c.name, repeats, write, c.repeats, c.write)
+		}
+	}
+}
+
+// An Update that runs its function again decides again, and a refusal that is being written is written once.
+func TestAgain(t *testing.T) {
+	var r Counts
+	first, second := r.Attempt(), r.Attempt()
+	if _, write := first.Begin(link, sluice.Expired, start); !write {
+		t.Fatal("the first is not written")
+	}
+	if _, write := second.Begin(link, sluice.Expired, start); write {
+		t.Error("two entries are made at once")
+	}
+	second.End(bearer, start, nil)
+	first.Again()
+	if repeats, write := first.Begin(link, sluice.Expired, start); !write || repeats != 1 {
+		t.Errorf("when the Update of the first runs again: repeats %d and written %v", repeats, write)
+	}
+	first.End(bearer, start, nil)
+	if !r.Recent(link) || !r.Repeated(link, sluice.Expired, bearer, start.Add(time.Second)) {
+		t.Error("a third is not counted")
+	}
+	if r.Repeated(link, sluice.Revoked, bearer, start) || r.Recent(Object{Ledger: ledger, ID: "link_2"}) {
+		t.Error("what was not refused is known")
+	}
+	tallies := r.Take(start.Add(time.Minute), false, func(sluice.LedgerID) bool { return true })
+	if len(tallies) != 1 || tallies[0].Object != link || tallies[0].Reason != sluice.Expired || tallies[0].Refused != 1 {
+		t.Errorf("%+v", tallies)
+	}
+}
+
+func TestTake(t *testing.T) {
+	var r Counts
+	long := Caller{Actor: bearer.Actor, Request: sluice.Request{UserAgent: strings.Repeat("x", 5000)}}
+	refuse(&r, link, sluice.Expired, start, nil)
+	r.Repeated(link, sluice.Expired, long, start)
+	room := func(sluice.LedgerID) bool { return true }
+	if got := r.Take(start.Add(time.Second), false, room); len(got) != 0 {
+		t.Errorf("within the minute: %+v", got)
+	}
+	if got := r.Take(start.Add(time.Minute), false, func(sluice.LedgerID) bool { return false }); len(got) != 0 {
+		t.Errorf("without room: %+v", got)
+	}
+	got := r.Take(start.Add(time.Second), true, room)
+	if len(got) != 1 || got[0].Refused != 1 || len(got[0].Caller.Request.UserAgent) != maxText {
+		t.Errorf("all: %+v", got)
+	}
+	if got := r.Take(start.Add(time.Hour), true, room); len(got) != 0 {
+		t.Errorf("taken twice: %+v", got)
+	}
+}
+
+// Beyond the bound each refusal is written, until a minute has passed since the others.
+func TestBound(t *testing.T) {
+	var r Counts
+	for i := range maxCounts {
+		refuse(&r, Object{Ledger: ledger, ID: fmt.Sprint(i)}, sluice.Expired, start, nil)
+	}
+	for range 2 {
+		if _, write := refuse(&r, link, sluice.Expired, start, nil); !write {
+			t.Error("a refusal beyond the bound is not written")
+		}
+	}
+	later := start.Add(time.Minute)
+	refuse(&r, link, sluice.Expired, later, nil)
+	if _, write := refuse(&r, link, sluice.Expired, later, nil); write || r.size != 1 {
+		t.Errorf("a minute later %d are counted, and a repeated one is written: %v", r.size, write)
+	}
+}
