@@ -1,79 +1,100 @@
-package refusals_test
+package refusals
 
 import (
-	"fmt"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"sluice"
-	"sluice/internal/refusals"
 )
 
 var (
-	crowded = sluice.LedgerID{Account: "acct_1", Mode: sluice.Test}
-	quiet   = sluice.LedgerID{Account: "acct_2", Mode: sluice.Live}
+	ledger = sluice.LedgerID{Account: "acct_1", Mode: sluice.Live}
+	link   = Object{Ledger: ledger, ID: "link_1"}
+	bearer = Caller{Actor: sluice.Actor{Type: sluice.ActorBearer, ID: link.ID}}
+	start  = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 )
 
-// refuse refuses an object once, and says whether an entry was made of it and how
-// many others that tells of.
-func refuse(c *refusals.Counts, l sluice.LedgerID, id string, now time.Time) (repeats int64, wrote bool) {
-	o := refusals.Object{Ledger: l, ID: id}
-	by := refusals.Caller{Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id}}
-	if c.Recent(o) && c.Repeated(o, sluice.Revoked, by, now) {
-		return 0, false
-	}
-	a := c.Attempt()
-	repeats, wrote = a.Begin(o, sluice.Revoked, now)
-	a.End(by, now, nil)
-	return repeats, wrote
+// refuse counts one refusal whose Update ends with err.
+func refuse(r *Counts, o Object, reason sluice.Refusal, now time.Time, err error) (repeats int64, write bool) {
+	a := r.Attempt()
+	repeats, write = a.Begin(o, reason, now)
+	a.End(bearer, now, err)
+	return repeats, write
 }
 
-// Whoever has thousands of links refused at once makes the log grow no faster
-// than a thousand links do, and counts of other ledgers are as they were. No
-// refusal is lost from the sum.
-func TestCrowdedLedger(t *testing.T) {
-	const links, limit = 20_000, 1100
-	var c refusals.Counts
-	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	entries, told := 0, int64(0)
-	count := func(repeats int64, wrote bool) {
-		if told += repeats; wrote {
-			entries++
-			told++
+func TestOneEntryAMinute(t *testing.T) {
+	var r Counts
+	for _, c := range []struct {
+		name    string
+		reason  sluice.Refusal
+		after   time.Duration
+		err     error
+		repeats int64
+		write   bool
+	}{
+		{"the commit of the first fails", sluice.Expired, 0, errors.New("the store is down"), 0, true},
+		{"the first", sluice.Expired, 0, nil, 0, true},
+		{"the second", sluice.Expired, time.Second, nil, 0, false},
+		{"another reason", sluice.Revoked, time.Second, nil, 0, true},
+		{"a moment before the minute is over", sluice.Expired, time.Minute - 1, nil, 0, false},
+		{"a minute later, and the commit fails", sluice.Expired, time.Minute, errors.New("the store is down"), 2, true},
+		{"a minute later", sluice.Expired, time.Minute, nil, 2, true},
+		{"the clock is set back", sluice.Expired, 30 * time.Second, nil, 0, true},
+	} {
+		repeats, write := refuse(&r, link, c.reason, start.Add(c.after), c.err)
+		if repeats != c.repeats || write != c.write {
+			t.Errorf("%s: repeats %d and written %v, want %d and %v", c.name, repeats, write, c.repeats, c.write)
 		}
 	}
-	for i := range links {
-		count(refuse(&c, crowded, fmt.Sprint("link_", i), now))
+}
+
+// An Update that runs its function again decides again, and a refusal that is being written is written once.
+func TestAgain(t *testing.T) {
+	var r Counts
+	first, second := r.Attempt(), r.Attempt()
+	if _, write := first.Begin(link, sluice.Expired, start); !write {
+		t.Fatal("the first is not written")
 	}
-	if entries > limit {
-		t.Errorf("%d links refused once made %d entries", links, entries)
+	if _, write := second.Begin(link, sluice.Expired, start); write {
+		t.Error("two entries are made at once")
 	}
-	if _, wrote := refuse(&c, quiet, "link_a", now); !wrote {
-		t.Error("the first refusal of another ledger made no entry")
+	second.End(bearer, start, nil)
+	first.Again()
+	if repeats, write := first.Begin(link, sluice.Expired, start); !write || repeats != 1 {
+		t.Errorf("when the Update of the first runs again: repeats %d and written %v", repeats, write)
 	}
-	if _, wrote := refuse(&c, quiet, "link_a", now); wrote {
-		t.Error("the second refusal of another ledger made an entry")
+	first.End(bearer, start, nil)
+	if !r.Recent(link) || !r.Repeated(link, sluice.Expired, bearer, start.Add(time.Second)) {
+		t.Error("a third is not counted")
 	}
-	if _, wrote := refuse(&c, quiet, "link_b", now); !wrote {
-		t.Error("the first refusal of another link made no entry")
+	if r.Repeated(link, sluice.Revoked, bearer, start) || r.Recent(Object{Ledger: ledger, ID: "link_2"}) {
+		t.Error("what was not refused is known")
 	}
-	now = now.Add(time.Minute)
-	for _, tally := range c.Take(now, false, func(sluice.LedgerID) bool { return true }) {
-		if tally.Ledger == crowded {
-			if tally.Caller.Actor.ID != fmt.Sprint("link_", links-1) {
-				t.Errorf("the tally names %s", tally.Caller.Actor.ID)
-			}
-			told += tally.Refused
-		}
+	tallies := r.Take(start.Add(time.Minute), false, func(sluice.LedgerID) bool { return true })
+	if len(tallies) != 1 || tallies[0].Ledger != link.Ledger || tallies[0].Reason != sluice.Expired || tallies[0].Refused != 1 {
+		t.Errorf("%+v", tallies)
 	}
-	if told != links {
-		t.Errorf("%d refusals, and the log tells of %d", links, told)
+}
+
+func TestTake(t *testing.T) {
+	var r Counts
+	long := Caller{Actor: bearer.Actor, Request: sluice.Request{UserAgent: strings.Repeat("x", 5000)}}
+	refuse(&r, link, sluice.Expired, start, nil)
+	r.Repeated(link, sluice.Expired, long, start)
+	room := func(sluice.LedgerID) bool { return true }
+	if got := r.Take(start.Add(time.Second), false, room); len(got) != 0 {
+		t.Errorf("within the minute: %+v", got)
 	}
-	// What was not refused for a minute is forgotten, and counted by itself again.
-	now = now.Add(2 * time.Minute)
-	for _, id := range []string{"link_new", "link_0"} {
-		if _, wrote := refuse(&c, crowded, id, now); !wrote {
-			t.Errorf("the first refusal of %s after minutes made no entry", id)
-		}
+	if got := r.Take(start.Add(time.Minute), false, func(sluice.LedgerID) bool { return false }); len(got) != 0 {
+		t.Errorf("without room: %+v", got)
+	}
+	got := r.Take(start.Add(time.Second), true, room)
+	if len(got) != 1 || got[0].Refused != 1 || len(got[0].Caller.Request.UserAgent) != maxText {
+		t.Errorf("all: %+v", got)
+	}
+	if got := r.Take(start.Add(time.Hour), true, room); len(got) != 0 {
+		t.Errorf("taken twice: %+v", got)
 	}
 }
