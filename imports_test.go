@@ -30,7 +30,9 @@ var directions = map[string][]string{
 	"internal/blob":           {".", "internal/objectid", "internal/service"},
 	"internal/httpd/compat":   {".", "internal/jsoninput", "internal/service"},
 	"internal/httpd/compat/*": {".", "internal/service", "internal/httpd/compat"},
-	"internal/httpd":          {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/objectid", "internal/service", "internal/httpd/compat"},
+	"internal/httpd/contract": {"api"},
+	"internal/httpd":          {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/objectid", "internal/service", "internal/httpd/compat", "internal/httpd/contract"},
+	"internal/httpd/apidoc":   {".", "api", "internal/service", "internal/httpd", "internal/httpd/contract"}, // the server serves what it made, and does not import it
 	"anchor":                  {"ledger"},
 	"sluicetest": {".", "ledger", "internal/audit", "internal/service", "internal/store", "internal/blob", "internal/httpd", "internal/httpd/compat",
 		"internal/httpd/compat/digitalriver", "internal/httpd/compat/metorial", "internal/httpd/compat/stripe"},

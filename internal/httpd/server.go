@@ -7,11 +7,9 @@ import (
 	"net/url"
 	"path"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/time/rate"
 
 	"sluice"
@@ -65,7 +63,6 @@ type Server struct {
 	svc        *service.Service
 	log        *slog.Logger
 	mux        *http.ServeMux
-	api        huma.API
 	stall      time.Duration
 	slow       pace
 	limiter    *limiter
@@ -80,8 +77,6 @@ type Server struct {
 	unlogged  atomic.Int64  // of noise, since the last line
 	strangers *rate.Limiter // of answers
 	readiness readiness
-
-	documentation func() documentation
 
 	from       string
 	publicPath string // of the public URL, "" for none
@@ -99,17 +94,16 @@ func New(svc *service.Service, opts Options) (*Server, error) {
 	s := &Server{
 		svc: svc, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout, slow: pace{slowWindow, slowBytes},
 		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(svc.DeliveriesWaiting), public: map[string]bool{},
-		documentation: sync.OnceValue(newDocumentation), from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
+		from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
 	if public, err := url.Parse(svc.PublicURL()); err == nil {
 		s.publicPath, s.secure = public.EscapedPath(), public.Scheme == "https"
 	}
 	s.metrics.watch(svc.LogState)
 	s.exposition = s.Metrics()
-	s.api = newAPI(s)
 	for _, rt := range s.routes() {
-		rt.mount(s, rt)
-		if rt.scope == public {
+		s.handle(rt)
+		if rt.scope == Public {
 			s.public[rt.method+" "+rt.path] = true
 		}
 	}

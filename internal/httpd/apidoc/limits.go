@@ -1,17 +1,16 @@
-package httpd
+package apidoc
 
 import (
-	"sluice/internal/service"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"sluice"
+	"sluice/internal/httpd"
+	"sluice/internal/service"
 )
 
 // limits says, for the documentation, what the rules hold members of schemas
 // to: the rules themselves are in package sluice.
-var limits = map[string]func(*huma.Schema){
+var limits = map[string]func(*schema){
 	"File.id":               idOf(sluice.PrefixFile),
 	"File.sha256":           pattern("^[0-9a-f]{64}$"),
 	"File.title":            length(0, sluice.MaxTitleLen),
@@ -38,7 +37,7 @@ var limits = map[string]func(*huma.Schema){
 	"Upload.link[password]":           length(service.MinPasswordLen, service.MaxPasswordLen),
 	"Upload.link[filename]":           length(0, sluice.MaxFilenameLen),
 	"Upload.link[metadata]":           metadataLimits,
-	"Upload.link[expires_at]":         between(0, maxUnix),
+	"Upload.link[expires_at]":         between(0, httpd.MaxUnix),
 	"Upload.link[expires_in_seconds]": aSecondOrMore,
 	"Upload.link[max_downloads]":      between(1, sluice.MaxMaxDownloads),
 
@@ -51,7 +50,7 @@ var limits = map[string]func(*huma.Schema){
 	"LinkRef.id":       idOf(sluice.PrefixLink),
 
 	"NewLink.expires_in_seconds": aSecondOrMore,
-	"NewLink.expires_at":         between(0, maxUnix),
+	"NewLink.expires_at":         between(0, httpd.MaxUnix),
 	"NewLink.reason":             length(0, sluice.MaxReasonLen),
 	"NewLink.metadata":           metadataLimits,
 	"NewLink.max_downloads":      between(1, sluice.MaxMaxDownloads),
@@ -61,7 +60,7 @@ var limits = map[string]func(*huma.Schema){
 	"NewLinkBatch.file_ids":      items(1, sluice.MaxBatch),
 
 	"LinkChange.expires_in_seconds": aSecondOrMore,
-	"LinkChange.expires_at":         between(0, maxUnix),
+	"LinkChange.expires_at":         between(0, httpd.MaxUnix),
 	"LinkChange.reason":             length(0, sluice.MaxReasonLen),
 	"LinkChange.metadata":           metadataChangeLimits,
 	"LinkChange.max_downloads":      between(1, sluice.MaxMaxDownloads),
@@ -78,11 +77,11 @@ var limits = map[string]func(*huma.Schema){
 	"KeyRef.id":                   idOf(sluice.PrefixKey),
 	"NewKey.name":                 length(1, sluice.MaxKeyNameLen),
 	"NewKey.scopes":               scopeLimits,
-	"NewKey.expires_at":           between(0, maxUnix),
+	"NewKey.expires_at":           between(0, httpd.MaxUnix),
 	"NewKey.max_link_lifetime":    aSecondOrMore,
 	"KeyChange.name":              length(1, sluice.MaxKeyNameLen),
 	"KeyChange.scopes":            scopeLimits,
-	"KeyChange.expires_at":        between(0, maxUnix),
+	"KeyChange.expires_at":        between(0, httpd.MaxUnix),
 	"KeyChange.max_link_lifetime": aSecondOrMore,
 	"KeyRotation.overlap_seconds": between(0, int64(service.MaxOverlap.Seconds())),
 
@@ -105,8 +104,8 @@ var paramPatterns = map[string]string{
 	"Idempotency-Key": "^[ -~]{1,255}$",
 }
 
-func length(least, most int) func(*huma.Schema) {
-	return func(s *huma.Schema) {
+func length(least, most int) func(*schema) {
+	return func(s *schema) {
 		s.MaxLength = &most
 		if least > 0 {
 			s.MinLength = &least
@@ -114,8 +113,8 @@ func length(least, most int) func(*huma.Schema) {
 	}
 }
 
-func items(least, most int) func(*huma.Schema) {
-	return func(s *huma.Schema) {
+func items(least, most int) func(*schema) {
+	return func(s *schema) {
 		s.MaxItems = &most
 		if least > 0 {
 			s.MinItems = &least
@@ -123,52 +122,49 @@ func items(least, most int) func(*huma.Schema) {
 	}
 }
 
-func distinct(most int) func(*huma.Schema) {
-	return func(s *huma.Schema) { s.MaxItems, s.UniqueItems = &most, true }
+func distinct(most int) func(*schema) {
+	return func(s *schema) { s.MaxItems, s.UniqueItems = &most, true }
 }
 
-func between(least, most int64) func(*huma.Schema) {
-	return func(s *huma.Schema) {
+func between(least, most int64) func(*schema) {
+	return func(s *schema) {
 		low, high := float64(least), float64(most)
 		s.Minimum, s.Maximum = &low, &high
 	}
 }
 
-func atLeast(least float64) func(*huma.Schema) {
-	return func(s *huma.Schema) { s.Minimum = &least }
+func atLeast(least float64) func(*schema) {
+	return func(s *schema) { s.Minimum = &least }
 }
 
-func pattern(re string) func(*huma.Schema) { return func(s *huma.Schema) { s.Pattern = re } }
+func pattern(re string) func(*schema) { return func(s *schema) { s.Pattern = re } }
 
-func format(name string) func(*huma.Schema) { return func(s *huma.Schema) { s.Format = name } }
+func format(name string) func(*schema) { return func(s *schema) { s.Format = name } }
 
 // idOf is an id: a prefix, and a ULID in lower case.
-func idOf(prefix string) func(*huma.Schema) {
+func idOf(prefix string) func(*schema) {
 	return pattern("^" + prefix + "[0-7][0-9a-hjkmnp-tv-z]{25}$")
 }
 
 // aSecondOrMore bounds the number among the forms of a lifetime.
-func aSecondOrMore(s *huma.Schema) { atLeast(1)(s.OneOf[0]) }
+func aSecondOrMore(s *schema) { atLeast(1)(s.OneOf[0]) }
 
-func metadataLimits(s *huma.Schema) {
+func metadataLimits(s *schema) {
 	most := sluice.MaxMetadataKeys
 	s.MaxProperties = &most
-	s.Extensions = map[string]any{"propertyNames": map[string]any{
-		"pattern": "^[A-Za-z0-9_.-]{1,40}$",
-		"not":     map[string]any{"pattern": "^sluice_"},
-	}}
+	s.PropertyNames = &schema{Pattern: "^[A-Za-z0-9_.-]{1,40}$", Not: &schema{Pattern: "^sluice_"}}
 	metadataChangeLimits(s)
 }
 
 // metadataChangeLimits bound what is merged: it is the outcome that may have so
 // many keys.
-func metadataChangeLimits(s *huma.Schema) {
-	if values, ok := s.AdditionalProperties.(*huma.Schema); ok {
+func metadataChangeLimits(s *schema) {
+	if values, ok := s.AdditionalProperties.(*schema); ok {
 		length(0, sluice.MaxMetadataValueLen)(values)
 	}
 }
 
-func scopeLimits(s *huma.Schema) {
+func scopeLimits(s *schema) {
 	least := 1
 	s.MinItems = &least
 	for _, scope := range sluice.AllScopes() {
@@ -176,8 +172,8 @@ func scopeLimits(s *huma.Schema) {
 	}
 }
 
-func codeLimits(s *huma.Schema) {
-	for _, code := range codes() {
+func codeLimits(s *schema) {
+	for _, code := range httpd.Codes() {
 		s.Enum = append(s.Enum, string(code))
 	}
 }
@@ -225,12 +221,12 @@ var schemaDescriptions = map[string]string{
 }
 
 // pathParam describes a parameter of a route's path.
-func pathParam(rt route, name string) string {
+func pathParam(rt httpd.Route, name string) string {
 	switch {
-	case name == "link", name == "id" && strings.HasPrefix(rt.path, "/v1/file_links/"):
+	case name == "link", name == "id" && strings.HasPrefix(rt.Path, "/v1/file_links/"):
 		return "Id of the link"
 	case name == "id":
-		kind := strings.Split(rt.path, "/")[2]
+		kind := strings.Split(rt.Path, "/")[2]
 		return "Id of the " + map[string]string{"files": "file", "keys": "key", "audit_entries": "entry"}[kind]
 	}
 	return ""
