@@ -1,6 +1,7 @@
 package apidoc
 
 import (
+	"cmp"
 	"strings"
 
 	"sluice"
@@ -8,87 +9,87 @@ import (
 	"sluice/internal/service"
 )
 
-// limits says, for the documentation, what the rules hold members of schemas
-// to: the rules themselves are in package sluice.
-var limits = map[string]func(*schema){
-	"File.id":               idOf(sluice.PrefixFile),
-	"File.sha256":           pattern("^[0-9a-f]{64}$"),
-	"File.title":            length(0, sluice.MaxTitleLen),
-	"File.filename":         length(0, sluice.MaxFilenameLen),
-	"File.type":             length(0, sluice.MaxTypeLen),
-	"File.metadata":         metadataLimits,
-	"File.linked_resources": items(0, sluice.MaxLinkedResources),
-	"FileRef.id":            idOf(sluice.PrefixFile),
-	"FileRef.sha256":        pattern("^[0-9a-f]{64}$"),
-	"Purpose.name":          pattern("^[a-z][a-z0-9_]{0,39}$"),
+// limits are what the rules hold members of schemas to, as schemas that name nothing else. The rules themselves are in
+// the packages sluice and service.
+var limits = map[string]*schema{
+	"File.id":               {Pattern: idPattern(sluice.PrefixFile)},
+	"File.sha256":           {Pattern: "^[0-9a-f]{64}$"},
+	"File.title":            {MaxLength: ptr(sluice.MaxTitleLen)},
+	"File.filename":         {MaxLength: ptr(sluice.MaxFilenameLen)},
+	"File.type":             {MaxLength: ptr(sluice.MaxTypeLen)},
+	"File.metadata":         texts,
+	"File.linked_resources": {MaxItems: ptr(sluice.MaxLinkedResources)},
+	"FileRef.id":            {Pattern: idPattern(sluice.PrefixFile)},
+	"FileRef.sha256":        {Pattern: "^[0-9a-f]{64}$"},
+	"Purpose.name":          {Pattern: "^[a-z][a-z0-9_]{0,39}$"},
 
-	"FileChange.filename":         length(0, sluice.MaxFilenameLen),
-	"FileChange.title":            length(0, sluice.MaxTitleLen),
-	"FileChange.metadata":         metadataChangeLimits,
-	"FileChange.linked_resources": distinct(sluice.MaxLinkedResources),
-	"Resource.type":               pattern("^[a-z][a-z0-9_.-]{0,39}$"),
-	"Resource.id":                 length(1, sluice.MaxResourceIDLen),
+	"FileChange.filename":         {MaxLength: ptr(sluice.MaxFilenameLen)},
+	"FileChange.title":            {MaxLength: ptr(sluice.MaxTitleLen)},
+	"FileChange.metadata":         changedTexts,
+	"FileChange.linked_resources": {MaxItems: ptr(sluice.MaxLinkedResources), UniqueItems: true},
+	"Resource.type":               {Pattern: "^[a-z][a-z0-9_.-]{0,39}$"},
+	"Resource.id":                 {MinLength: ptr(1), MaxLength: ptr(sluice.MaxResourceIDLen)},
 
-	"Upload.filename":                 length(0, sluice.MaxFilenameLen),
-	"Upload.title":                    length(0, sluice.MaxTitleLen),
-	"Upload.metadata":                 metadataLimits,
-	"Upload.linked_resources":         distinct(sluice.MaxLinkedResources),
-	"Upload.link[reason]":             length(0, sluice.MaxReasonLen),
-	"Upload.link[password]":           length(service.MinPasswordLen, service.MaxPasswordLen),
-	"Upload.link[filename]":           length(0, sluice.MaxFilenameLen),
-	"Upload.link[metadata]":           metadataLimits,
-	"Upload.link[expires_at]":         between(0, httpd.MaxUnix),
+	"Upload.filename":                 {MaxLength: ptr(sluice.MaxFilenameLen)},
+	"Upload.title":                    {MaxLength: ptr(sluice.MaxTitleLen)},
+	"Upload.metadata":                 texts,
+	"Upload.linked_resources":         {MaxItems: ptr(sluice.MaxLinkedResources), UniqueItems: true},
+	"Upload.link[reason]":             {MaxLength: ptr(sluice.MaxReasonLen)},
+	"Upload.link[password]":           {MinLength: ptr(service.MinPasswordLen), MaxLength: ptr(service.MaxPasswordLen)},
+	"Upload.link[filename]":           {MaxLength: ptr(sluice.MaxFilenameLen)},
+	"Upload.link[metadata]":           texts,
+	"Upload.link[expires_at]":         moment,
 	"Upload.link[expires_in_seconds]": aSecondOrMore,
-	"Upload.link[max_downloads]":      between(1, sluice.MaxMaxDownloads),
+	"Upload.link[max_downloads]":      {Minimum: ptr(1.0), Maximum: ptr(float64(sluice.MaxMaxDownloads))},
 
-	"Link.id":          idOf(sluice.PrefixLink),
-	"Link.file_id":     idOf(sluice.PrefixFile),
-	"Link.url":         format("uri"),
-	"Link.metadata":    metadataLimits,
-	"Link.reason":      length(0, sluice.MaxReasonLen),
-	"Link.allowed_ips": items(0, sluice.MaxAllowedIPs),
-	"LinkRef.id":       idOf(sluice.PrefixLink),
+	"Link.id":          {Pattern: idPattern(sluice.PrefixLink)},
+	"Link.file_id":     {Pattern: idPattern(sluice.PrefixFile)},
+	"Link.url":         {Format: "uri"},
+	"Link.metadata":    texts,
+	"Link.reason":      {MaxLength: ptr(sluice.MaxReasonLen)},
+	"Link.allowed_ips": {MaxItems: ptr(sluice.MaxAllowedIPs)},
+	"LinkRef.id":       {Pattern: idPattern(sluice.PrefixLink)},
 
 	"NewLink.expires_in_seconds": aSecondOrMore,
-	"NewLink.expires_at":         between(0, httpd.MaxUnix),
-	"NewLink.reason":             length(0, sluice.MaxReasonLen),
-	"NewLink.metadata":           metadataLimits,
-	"NewLink.max_downloads":      between(1, sluice.MaxMaxDownloads),
-	"NewLink.password":           length(service.MinPasswordLen, service.MaxPasswordLen),
-	"NewLink.allowed_ips":        items(0, sluice.MaxAllowedIPs),
-	"NewLink.filename":           length(0, sluice.MaxFilenameLen),
-	"NewLinkBatch.file_ids":      items(1, sluice.MaxBatch),
+	"NewLink.expires_at":         moment,
+	"NewLink.reason":             {MaxLength: ptr(sluice.MaxReasonLen)},
+	"NewLink.metadata":           texts,
+	"NewLink.max_downloads":      {Minimum: ptr(1.0), Maximum: ptr(float64(sluice.MaxMaxDownloads))},
+	"NewLink.password":           {MinLength: ptr(service.MinPasswordLen), MaxLength: ptr(service.MaxPasswordLen)},
+	"NewLink.allowed_ips":        {MaxItems: ptr(sluice.MaxAllowedIPs)},
+	"NewLink.filename":           {MaxLength: ptr(sluice.MaxFilenameLen)},
+	"NewLinkBatch.file_ids":      {MinItems: ptr(1), MaxItems: ptr(sluice.MaxBatch)},
 
 	"LinkChange.expires_in_seconds": aSecondOrMore,
-	"LinkChange.expires_at":         between(0, httpd.MaxUnix),
-	"LinkChange.reason":             length(0, sluice.MaxReasonLen),
-	"LinkChange.metadata":           metadataChangeLimits,
-	"LinkChange.max_downloads":      between(1, sluice.MaxMaxDownloads),
-	"LinkChange.allowed_ips":        items(0, sluice.MaxAllowedIPs),
+	"LinkChange.expires_at":         moment,
+	"LinkChange.reason":             {MaxLength: ptr(sluice.MaxReasonLen)},
+	"LinkChange.metadata":           changedTexts,
+	"LinkChange.max_downloads":      {Minimum: ptr(1.0), Maximum: ptr(float64(sluice.MaxMaxDownloads))},
+	"LinkChange.allowed_ips":        {MaxItems: ptr(sluice.MaxAllowedIPs)},
 
-	"AuditEntry.id":   idOf(sluice.PrefixEntry),
-	"AuditEntry.seq":  atLeast(0),
-	"AuditEntry.time": format("date-time"),
+	"AuditEntry.id":   {Pattern: idPattern(sluice.PrefixEntry)},
+	"AuditEntry.seq":  {Minimum: ptr(0.0)},
+	"AuditEntry.time": {Format: "date-time"},
 
-	"Account.id":                  idOf(sluice.PrefixAccount),
-	"Key.id":                      idOf(sluice.PrefixKey),
-	"Key.name":                    length(1, sluice.MaxKeyNameLen),
+	"Account.id":                  {Pattern: idPattern(sluice.PrefixAccount)},
+	"Key.id":                      {Pattern: idPattern(sluice.PrefixKey)},
+	"Key.name":                    {MinLength: ptr(1), MaxLength: ptr(sluice.MaxKeyNameLen)},
 	"Key.max_link_lifetime":       aSecondOrMore,
-	"KeyRef.id":                   idOf(sluice.PrefixKey),
-	"NewKey.name":                 length(1, sluice.MaxKeyNameLen),
-	"NewKey.scopes":               scopeLimits,
-	"NewKey.expires_at":           between(0, httpd.MaxUnix),
+	"KeyRef.id":                   {Pattern: idPattern(sluice.PrefixKey)},
+	"NewKey.name":                 {MinLength: ptr(1), MaxLength: ptr(sluice.MaxKeyNameLen)},
+	"NewKey.scopes":               scopes,
+	"NewKey.expires_at":           moment,
 	"NewKey.max_link_lifetime":    aSecondOrMore,
-	"KeyChange.name":              length(1, sluice.MaxKeyNameLen),
-	"KeyChange.scopes":            scopeLimits,
-	"KeyChange.expires_at":        between(0, httpd.MaxUnix),
+	"KeyChange.name":              {MinLength: ptr(1), MaxLength: ptr(sluice.MaxKeyNameLen)},
+	"KeyChange.scopes":            scopes,
+	"KeyChange.expires_at":        moment,
 	"KeyChange.max_link_lifetime": aSecondOrMore,
-	"KeyRotation.overlap_seconds": between(0, int64(service.MaxOverlap.Seconds())),
+	"KeyRotation.overlap_seconds": {Minimum: ptr(0.0), Maximum: ptr(service.MaxOverlap.Seconds())},
 
-	"Problem.type":       format("uri"),
-	"Problem.doc_url":    format("uri"),
-	"Problem.code":       codeLimits,
-	"Problem.request_id": idOf(sluice.PrefixRequest),
+	"Problem.type":       {Format: "uri"},
+	"Problem.doc_url":    {Format: "uri"},
+	"Problem.code":       codes,
+	"Problem.request_id": {Pattern: idPattern(sluice.PrefixRequest)},
 }
 
 // bases are the schemas whose members another one has too.
@@ -104,77 +105,50 @@ var paramPatterns = map[string]string{
 	"Idempotency-Key": "^[ -~]{1,255}$",
 }
 
-func length(least, most int) func(*schema) {
-	return func(s *schema) {
-		s.MaxLength = &most
-		if least > 0 {
-			s.MinLength = &least
-		}
+// Limits of several members.
+var (
+	moment        = &schema{Minimum: ptr(0.0), Maximum: ptr(float64(httpd.MaxUnix))}
+	aSecondOrMore = &schema{OneOf: []*schema{{Minimum: ptr(1.0)}}} // the number among the forms of a lifetime
+	scopes        = &schema{MinItems: ptr(1), Items: &schema{Enum: enum(sluice.AllScopes())}}
+	codes         = &schema{Enum: enum(httpd.Codes())}
+
+	// Of what is merged, it is the outcome that may have so many keys.
+	changedTexts = &schema{AdditionalProperties: &schema{MaxLength: ptr(sluice.MaxMetadataValueLen)}}
+	texts        = &schema{
+		AdditionalProperties: changedTexts.AdditionalProperties, MaxProperties: ptr(sluice.MaxMetadataKeys),
+		PropertyNames: &schema{Pattern: "^[A-Za-z0-9_.-]{1,40}$", Not: &schema{Pattern: "^sluice_"}},
 	}
-}
+)
 
-func items(least, most int) func(*schema) {
-	return func(s *schema) {
-		s.MaxItems = &most
-		if least > 0 {
-			s.MinItems = &least
-		}
+// idPattern is that of an id: a prefix, and a ULID in lower case.
+func idPattern(prefix string) string { return "^" + prefix + "[0-7][0-9a-hjkmnp-tv-z]{25}$" }
+
+func enum[S ~string](values []S) (list []any) {
+	for _, value := range values {
+		list = append(list, string(value))
 	}
+	return list
 }
 
-func distinct(most int) func(*schema) {
-	return func(s *schema) { s.MaxItems, s.UniqueItems = &most, true }
-}
-
-func between(least, most int64) func(*schema) {
-	return func(s *schema) {
-		low, high := float64(least), float64(most)
-		s.Minimum, s.Maximum = &low, &high
+// holdTo adds limits to a schema.
+func (s *schema) holdTo(l *schema) {
+	s.Pattern, s.Format, s.UniqueItems = cmp.Or(l.Pattern, s.Pattern), cmp.Or(l.Format, s.Format), l.UniqueItems
+	s.MinLength, s.MaxLength = cmp.Or(l.MinLength, s.MinLength), cmp.Or(l.MaxLength, s.MaxLength)
+	s.MinItems, s.MaxItems = cmp.Or(l.MinItems, s.MinItems), cmp.Or(l.MaxItems, s.MaxItems)
+	s.Minimum, s.Maximum = cmp.Or(l.Minimum, s.Minimum), cmp.Or(l.Maximum, s.Maximum)
+	s.MaxProperties, s.PropertyNames = cmp.Or(l.MaxProperties, s.MaxProperties), cmp.Or(l.PropertyNames, s.PropertyNames)
+	if l.Enum != nil {
+		s.Enum = l.Enum
 	}
-}
-
-func atLeast(least float64) func(*schema) {
-	return func(s *schema) { s.Minimum = &least }
-}
-
-func pattern(re string) func(*schema) { return func(s *schema) { s.Pattern = re } }
-
-func format(name string) func(*schema) { return func(s *schema) { s.Format = name } }
-
-// idOf is an id: a prefix, and a ULID in lower case.
-func idOf(prefix string) func(*schema) {
-	return pattern("^" + prefix + "[0-7][0-9a-hjkmnp-tv-z]{25}$")
-}
-
-// aSecondOrMore bounds the number among the forms of a lifetime.
-func aSecondOrMore(s *schema) { atLeast(1)(s.OneOf[0]) }
-
-func metadataLimits(s *schema) {
-	most := sluice.MaxMetadataKeys
-	s.MaxProperties = &most
-	s.PropertyNames = &schema{Pattern: "^[A-Za-z0-9_.-]{1,40}$", Not: &schema{Pattern: "^sluice_"}}
-	metadataChangeLimits(s)
-}
-
-// metadataChangeLimits bound what is merged: it is the outcome that may have so
-// many keys.
-func metadataChangeLimits(s *schema) {
-	if values, ok := s.AdditionalProperties.(*schema); ok {
-		length(0, sluice.MaxMetadataValueLen)(values)
+	if l.Items != nil {
+		s.Items.holdTo(l.Items)
 	}
-}
-
-func scopeLimits(s *schema) {
-	least := 1
-	s.MinItems = &least
-	for _, scope := range sluice.AllScopes() {
-		s.Items.Enum = append(s.Items.Enum, string(scope))
+	if l.OneOf != nil {
+		s.OneOf[0].holdTo(l.OneOf[0])
 	}
-}
-
-func codeLimits(s *schema) {
-	for _, code := range httpd.Codes() {
-		s.Enum = append(s.Enum, string(code))
+	values, isMap := s.AdditionalProperties.(*schema)
+	if limit, limits := l.AdditionalProperties.(*schema); limits && isMap {
+		values.holdTo(limit)
 	}
 }
 

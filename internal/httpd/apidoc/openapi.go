@@ -2,6 +2,7 @@ package apidoc
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -81,10 +82,14 @@ func newOperation(ref *document, rt httpd.Route) *operation {
 	if rt.Scope != httpd.Public {
 		op.Parameters = headerParams(rt)
 	}
-	if describe, plain := byHand[rt.Operation]; plain {
-		describe(ref, op)
-	} else {
+	describe := byHand[rt.Operation]
+	switch {
+	case rt.Input != nil:
 		describeTypes(ref, op, rt)
+	case describe != nil:
+		describe(ref, op)
+	default:
+		panic(fmt.Sprintf("what the operation %s takes and gives is not described", rt.Operation))
 	}
 	return op
 }
@@ -413,10 +418,8 @@ func describeSchemas(schemas map[string]*schema, asked map[string]bool) {
 			s.AdditionalProperties = nil
 		}
 		for member, m := range s.Properties {
-			if limit := limits[base+"."+member]; limit != nil {
-				limit(m)
-			} else if limit := limits[name+"."+member]; limit != nil {
-				limit(m)
+			if limit := cmp.Or(limits[base+"."+member], limits[name+"."+member]); limit != nil {
+				m.holdTo(limit)
 			}
 		}
 	}

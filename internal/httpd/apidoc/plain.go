@@ -29,8 +29,7 @@ var byHand = map[string]func(*document, *operation){
 	"showReference": answers("text/html", &schema{Type: typeString}, "The page"),
 	"explainError": func(ref *document, op *operation) {
 		answers("text/html", &schema{Type: typeString}, "The page")(ref, op)
-		code := &schema{Type: typeString}
-		codeLimits(code)
+		code := &schema{Type: typeString, Enum: codes.Enum}
 		op.Parameters = []*param{{Name: "code", In: "path", Required: true, Description: "The code of a problem", Schema: code}}
 	},
 }
@@ -165,7 +164,7 @@ func uploadParams(alone bool) (params []*param) {
 		p := &param{Name: f.name, In: "query", Description: f.description, Required: alone && f.name == "purpose", Example: f.example}
 		s := f.schema()
 		if limit := limits["Upload."+f.name]; limit != nil {
-			limit(s)
+			s.holdTo(limit)
 		}
 		if f.json {
 			p.Content = map[string]*mediaType{"application/json": {Schema: s, Example: f.example}}
