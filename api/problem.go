@@ -33,9 +33,3 @@ func (p *Problem) Error() string {
 	}
 	return p.Code + ": " + p.Detail
 }
-
-// GetStatus is the HTTP status the problem is answered with.
-func (p *Problem) GetStatus() int { return p.Status }
-
-// ContentType is the media type of the problem, whatever the answer's would have been.
-func (p *Problem) ContentType(string) string { return ProblemType }

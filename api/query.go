@@ -39,7 +39,7 @@ type Size struct {
 
 // IDs names the objects to list, at most MaxIDs.
 type IDs struct {
-	IDs []string `query:"ids,explode" doc:"Ids of up to 100 objects, repeated or separated by commas"`
+	IDs []string `query:"ids" doc:"Ids of up to 100 objects, repeated or separated by commas"`
 }
 
 // MaxIDs is how many objects one list may ask for by id.

@@ -107,7 +107,7 @@ func (r *readiness) probe(ctx context.Context, ready func(context.Context) error
 // the counts are of the whole process, of all accounts and both modes.
 func (s *Server) showMetrics(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
-	err := checkQuery(r.URL, nil)
+	err := refuseQuery(r.URL)
 	if err == nil && !c.caller.Ledger.Mode.Live() {
 		err = sluice.Errorf(sluice.CodeForbidden, "metrics are of all accounts and modes, so only a live key gets them")
 	}

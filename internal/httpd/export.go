@@ -1,7 +1,6 @@
 package httpd
 
 import (
-	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -25,7 +24,7 @@ const (
 func (s *Server) exportEntries(ctx context.Context, c *call, in *struct {
 	api.EntryFilter
 	Format string `query:"format" enum:"ndjson,csv" default:"ndjson" doc:"ndjson has one audit_entry a line"`
-}) (*bytesOut, error) {
+}) (bytesOut, error) {
 	var v sluice.Invalid
 	filter := entryFilter(in.EntryFilter, &v)
 	if err := v.Err(); err != nil {
@@ -50,15 +49,11 @@ func (c *call) writeNDJSON(w io.Writer, entries iter.Seq2[sluice.Entry, error]) 
 		if err != nil {
 			return err
 		}
-		shown, err := c.downgrade(out)
+		line, err := c.encode(out) // ends in a newline
 		if err != nil {
 			return err
 		}
-		var line bytes.Buffer // ends in a newline
-		if err := jsonFormat.Marshal(&line, shown); err != nil {
-			return err
-		}
-		if _, err := w.Write(line.Bytes()); err != nil {
+		if _, err := w.Write(line); err != nil {
 			return err
 		}
 	}

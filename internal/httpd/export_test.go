@@ -12,12 +12,6 @@ type Row struct {
 	Scope                   sluice.Scope
 }
 
-// Scopes of routes that ask for none.
-const (
-	Public = public
-	AnyKey = anyKey
-)
-
 // PagePolicy is the Content-Security-Policy of the pages that people see.
 var PagePolicy = pagePolicy[0]
 
@@ -69,15 +63,6 @@ func (s *Server) SetVersions(all ...Version) {
 	}
 }
 
-// Described gives tag, summary and description of an operation.
-func Described(operation string) (tag, summary, description string) {
-	d := docs[operation]
-	return d.tag, d.summary, d.description
-}
-
-// DescribedCount is how many operations are described.
-func DescribedCount() int { return len(docs) }
-
 // Problems gives the status of every code.
 func Problems() map[sluice.Code]int {
 	all := map[sluice.Code]int{}
@@ -86,6 +71,3 @@ func Problems() map[sluice.Code]int {
 	}
 	return all
 }
-
-// Codes are the codes of the table of problems.
-func Codes() []string { return codes() }

@@ -155,7 +155,7 @@ func (f *fields) integer(param, value string) *int64 {
 // setResources takes resources that came as one JSON list.
 func (f *fields) setResources(value string) {
 	var list []map[string]string
-	err := jsonFormat.Unmarshal([]byte(value), &list)
+	err := decodeJSON([]byte(value), &list)
 	if ambiguous("linked_resources", err, &f.invalid) {
 		return
 	}
@@ -178,11 +178,11 @@ func (f *fields) setResources(value string) {
 // ambiguous notes what makes the JSON of a field ambiguous, if that is what err
 // tells.
 func ambiguous(param string, err error, v *sluice.Invalid) bool {
-	var faults jsonFaults
-	if !errors.As(err, &faults) {
+	faults, ok := errors.AsType[ambiguousJSON](err)
+	if !ok {
 		return false
 	}
-	for _, f := range faults[:min(len(faults), maxComplaints)] {
+	for _, f := range faults[:min(len(faults), maxFaults)] {
 		v.Add(param+"."+clean(f.Param), f.Code, "%s.%s", param, clean(f.Message))
 	}
 	return true
@@ -191,7 +191,7 @@ func ambiguous(param string, err error, v *sluice.Invalid) bool {
 // addPairs adds metadata that came as one JSON object.
 func addPairs(m *sluice.Metadata, param, value string, v *sluice.Invalid) {
 	var pairs map[string]*string
-	err := jsonFormat.Unmarshal([]byte(value), &pairs)
+	err := decodeJSON([]byte(value), &pairs)
 	if ambiguous(param, err, v) {
 		return
 	}

@@ -117,7 +117,7 @@ func createdKeyAnswer(c *call, k service.CreatedKey, err error) (*object[api.Cre
 		return nil, err
 	}
 	data, err := c.encode(out)
-	return &object[api.CreatedKey]{200, data.entityTag(k.Key.Revision()), api.CreatedKey{Key: out, Secret: text(k.Secret)}}, err
+	return &object[api.CreatedKey]{ETag: data.entityTag(k.Key.Revision()), Body: api.CreatedKey{Key: out, Secret: text(k.Secret)}}, err
 }
 
 func scopes(names []string) (list []sluice.Scope) {

@@ -10,7 +10,7 @@ import (
 	"sluice/ledger"
 )
 
-func (s *Server) getCheckpoint(ctx context.Context, c *call, _ *struct{}) (*bytesOut, error) {
+func (s *Server) getCheckpoint(ctx context.Context, c *call, _ *struct{}) (bytesOut, error) {
 	newest, err := s.svc.NewestCheckpoint(ctx, c.caller)
 	return document(plainText, newest.Note), err
 }
@@ -19,7 +19,7 @@ func (s *Server) getCheckpoint(ctx context.Context, c *call, _ *struct{}) (*byte
 // it; nobody else may.
 func (s *Server) getTile(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
-	err := checkQuery(r.URL, nil)
+	err := refuseQuery(r.URL)
 	var t ledger.Tile
 	if err == nil {
 		if t, err = ledger.ParseTilePath("tile/" + r.PathValue("tile")); err != nil {
@@ -41,7 +41,7 @@ func (s *Server) getTile(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(data)
 }
 
-func (s *Server) getLedgerKey(ctx context.Context, c *call, _ *struct{}) (*bytesOut, error) {
+func (s *Server) getLedgerKey(ctx context.Context, c *call, _ *struct{}) (bytesOut, error) {
 	verifier, _, err := s.svc.LedgerKey(ctx, c.caller)
 	return document(plainText, []byte(verifier+"\n")), err
 }
@@ -62,7 +62,7 @@ func (s *Server) listRotations(ctx context.Context, c *call, _ *struct{}) (*body
 
 func (s *Server) proveEntry(ctx context.Context, c *call, in *struct {
 	Entry string `query:"entry" required:"true" doc:"Id of an audit entry"`
-}) (*bytesOut, error) {
+}) (bytesOut, error) {
 	proof, err := s.svc.ProveEntry(ctx, c.caller, in.Entry)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (s *Server) proveEntry(ctx context.Context, c *call, in *struct {
 func (s *Server) proveConsistency(ctx context.Context, c *call, in *struct {
 	From int64 `query:"from" required:"true" minimum:"0" doc:"Number of entries that are known"`
 	To   int64 `query:"to" minimum:"1" doc:"Size of a checkpoint; the newest when left out"`
-}) (*bytesOut, error) {
+}) (bytesOut, error) {
 	to := in.To
 	if to == 0 {
 		to = -1
@@ -87,7 +87,7 @@ func (s *Server) proveConsistency(ctx context.Context, c *call, in *struct {
 
 func (s *Server) exportDisclosures(ctx context.Context, c *call, in *struct {
 	Size int64 `query:"size" minimum:"1" doc:"Size of the checkpoint they shall belong to; the newest when left out"`
-}) (*bytesOut, error) {
+}) (bytesOut, error) {
 	newest, err := s.svc.NewestCheckpoint(ctx, c.caller)
 	if err != nil {
 		return nil, err

@@ -227,7 +227,7 @@ func expiry(param string, secs *int64, v *sluice.Invalid) time.Time {
 	if secs == nil {
 		return time.Time{}
 	}
-	if *secs < 0 || *secs > maxUnix {
+	if *secs < 0 || *secs > MaxUnix {
 		v.Add(param, "out_of_range", "%s lies before 1970 or beyond the year 9999", param)
 	}
 	return time.Unix(*secs, 0).UTC()

@@ -35,7 +35,6 @@ type call struct {
 	received  int64          // bytes of an upload
 	url       *url.URL       // on routes that ask for a key
 	header    http.Header    // of the answer
-	encoded   encoded        // the answer, when it had to be known before it went out
 	began     time.Time
 }
 
@@ -165,26 +164,25 @@ func (c *call) isNoise() bool {
 		(c.status == http.StatusNotFound || c.status == http.StatusUnauthorized || c.status == http.StatusMethodNotAllowed)
 }
 
-// handle registers the handler of a route. Where the route asks for a key, the
-// handler is reached only by a caller who has the route's scope. With json, the
-// body of a request is a JSON document.
-func (s *Server) handle(rt route, json bool, h func(http.ResponseWriter, *http.Request)) {
+// handle registers a route. Where it asks for a key, its endpoint is reached only by a caller who has the route's
+// scope.
+func (s *Server) handle(rt route) {
 	series := s.metrics.series(rt.path, rt.method)
 	s.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
 		c.route, c.operation, c.series = rt.path, rt.operation, series
-		if rt.scope == public {
-			h(w, r)
+		if rt.scope == Public {
+			rt.endpoint.serve(w, r)
 			return
 		}
 		c.url = r.URL
 		w = c.record(w)
 		c.guard(c.header)
-		if err := c.admit(r, rt.scope, json); err != nil {
+		if err := c.admit(r, rt.scope, rt.endpoint.json); err != nil {
 			c.fail(w, r, err)
 			return
 		}
-		h(w, r)
+		rt.endpoint.serve(w, r)
 	})
 }
 
@@ -210,7 +208,7 @@ func (c *call) admit(r *http.Request, scope sluice.Scope, json bool) error {
 			return err
 		}
 	}
-	if scope == anyKey {
+	if scope == AnyKey {
 		return nil
 	}
 	return c.server.svc.Allow(r.Context(), c.caller, scope)

@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -78,8 +79,8 @@ func choice(text string) *bool {
 	return &chosen
 }
 
-// maxUnix is the last second of the year 9999, beyond which RFC 3339 does not reach.
-const maxUnix = 253402300799
+// MaxUnix is the last second of the year 9999, beyond which RFC 3339 does not reach.
+const MaxUnix = 253402300799
 
 // moment reads unix seconds or an RFC 3339 time. A text without a fraction
 // stands for its whole second, as created does in an answer; first and last
@@ -87,7 +88,7 @@ const maxUnix = 253402300799
 func moment(text string) (first, last time.Time, ok bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		first = time.Unix(n, 0).UTC()
-		return first, first.Add(time.Second - time.Microsecond), n >= 0 && n <= maxUnix
+		return first, first.Add(time.Second - time.Microsecond), n >= 0 && n <= MaxUnix
 	}
 	first, err := time.Parse(time.RFC3339, strings.ToUpper(text)) // t and z are as good
 	if strings.Contains(text, ".") {
@@ -106,10 +107,17 @@ func ids(q api.IDs, v *sluice.Invalid) (ids []string) {
 	return ids
 }
 
-// listed is the output of a list.
+// listed is the answer of a list.
 type listed[T any] struct {
-	Link string `header:"Link" doc:"rel=next and rel=prev, RFC 8288"`
+	Link string
 	Body api.List[T]
+}
+
+func (l *listed[T]) write(c *call, w http.ResponseWriter, _ *http.Request) {
+	if l.Link != "" {
+		w.Header().Set("Link", l.Link)
+	}
+	c.answer(w, http.StatusOK, "application/json", l.Body)
 }
 
 // list answers with one page of a list, and says where the pages beside it are.

@@ -3,7 +3,9 @@ package httpd
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,6 +39,14 @@ var problems = map[sluice.Code]struct {
 	sluice.CodeUnavailable:        {503, "This cannot be done now"},
 	sluice.CodeStorageFull:        {507, "The storage is full"},
 }
+
+// ProblemOf gives the status and the title of a code.
+func ProblemOf(code sluice.Code) (status int, title string) {
+	return problems[code].status, problems[code].title
+}
+
+// Codes are the codes of problems, in order.
+func Codes() []string { return texts(slices.Sorted(maps.Keys(problems))) }
 
 // failure turns an error into the one that the caller is told of, whatever
 // face it is told on, and sets Retry-After. What must stay hidden goes to the
@@ -104,13 +114,18 @@ func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
 	c.answer(w, p.Status, api.ProblemType, p)
 }
 
-// answer writes a JSON document. What cannot be written has no reader any more.
+// answer writes a JSON document.
 func (c *call) answer(w http.ResponseWriter, status int, mediaType string, v any) {
-	shown, err := c.downgrade(v)
+	data, err := c.encode(v)
 	if err != nil {
 		panic(err)
 	}
+	send(w, status, mediaType, data)
+}
+
+// send writes an answer. What cannot be written has no reader any more.
+func send(w http.ResponseWriter, status int, mediaType string, data []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
-	_ = jsonFormat.Marshal(w, shown)
+	_, _ = w.Write(data)
 }

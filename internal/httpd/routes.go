@@ -1,7 +1,7 @@
 package httpd
 
 import (
-	"net/http"
+	"reflect"
 
 	"sluice"
 )
@@ -9,23 +9,30 @@ import (
 // route is one row of the table of routes.
 type route struct {
 	method, path string
-	scope        sluice.Scope // what the key must have; or public, or anyKey
-	operation    string       // its name, which docs describes
-	mount        mount
+	scope        sluice.Scope // what the key must have; or Public, or AnyKey
+	operation    string       // its name
+	endpoint     endpoint
 }
 
 // Scopes of routes that ask for none.
 const (
-	public sluice.Scope = "public" // no key
-	anyKey sluice.Scope = "any"    // any key that is good
+	Public sluice.Scope = "public" // no key
+	AnyKey sluice.Scope = "any"    // any key that is good
 )
 
-// mount registers a route with its server.
-type mount func(*Server, route)
+// Route is a row of the table of routes, as its documentation needs it.
+type Route struct {
+	Method, Path, Operation string
+	Scope                   sluice.Scope // or Public, or AnyKey
+	Input, Output           reflect.Type // nil where a handler reads or writes bytes itself
+}
 
-// plain mounts a handler that reads and writes bytes itself.
-func plain(h http.HandlerFunc) mount {
-	return func(s *Server, rt route) { s.handle(rt, false, h) }
+// Routes gives the table of routes.
+func Routes() (list []Route) {
+	for _, rt := range (&Server{}).routes() {
+		list = append(list, Route{rt.method, rt.path, rt.operation, rt.scope, rt.endpoint.input, rt.endpoint.output})
+	}
+	return list
 }
 
 // routes is the table of everything that can be asked of a server. A GET
@@ -38,7 +45,7 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/files/{id}", sluice.FilesRead, "getFile", typed(s.getFile)},
 		{"PATCH", "/v1/files/{id}", sluice.FilesWrite, "updateFile", typed(s.updateFile)},
 		{"DELETE", "/v1/files/{id}", sluice.FilesWrite, "deleteFile", typed(s.deleteFile)},
-		{"GET", "/v1/purposes", anyKey, "listPurposes", typed(s.listPurposes)},
+		{"GET", "/v1/purposes", AnyKey, "listPurposes", typed(s.listPurposes)},
 
 		{"POST", "/v1/files/{id}/links", sluice.LinksWrite, "createLinkOfFile", typed(s.createLinkOfFile)},
 		{"GET", "/v1/files/{id}/links", sluice.LinksRead, "listLinksOfFile", typed(s.listLinksOfFile)},
@@ -72,18 +79,18 @@ func (s *Server) routes() []route {
 		{"PATCH", "/v1/keys/{id}", sluice.KeysAdmin, "updateKey", typed(s.updateKey)},
 		{"POST", "/v1/keys/{id}/rotate", sluice.KeysAdmin, "rotateKey", typed(s.rotateKey)},
 		{"DELETE", "/v1/keys/{id}", sluice.KeysAdmin, "deleteKey", typed(s.deleteKey)},
-		{"GET", "/v1/account", anyKey, "getAccount", typed(s.getAccount)},
+		{"GET", "/v1/account", AnyKey, "getAccount", typed(s.getAccount)},
 
-		{"GET", "/l/{token}", public, "redeem", plain(s.redeem)},
-		{"GET", "/l/{token}/{tail...}", public, "redeemNamed", plain(s.redeem)},
-		{"POST", "/l/{token}", public, "answerLink", plain(s.redeem)},
-		{"POST", "/l/{token}/{tail...}", public, "answerLinkNamed", plain(s.redeem)},
-		{"GET", "/healthz", public, "health", plain(s.health)},
-		{"GET", "/readyz", public, "ready", plain(s.ready)},
+		{"GET", "/l/{token}", Public, "redeem", plain(s.redeem)},
+		{"GET", "/l/{token}/{tail...}", Public, "redeemNamed", plain(s.redeem)},
+		{"POST", "/l/{token}", Public, "answerLink", plain(s.redeem)},
+		{"POST", "/l/{token}/{tail...}", Public, "answerLinkNamed", plain(s.redeem)},
+		{"GET", "/healthz", Public, "health", plain(s.health)},
+		{"GET", "/readyz", Public, "ready", plain(s.ready)},
 		{"GET", "/metrics", sluice.KeysAdmin, "getMetrics", plain(s.showMetrics)},
 
-		{"GET", "/openapi.json", public, "getDocument", plain(s.showDocument)},
-		{"GET", "/docs", public, "showReference", plain(s.showReference)},
-		{"GET", "/docs/errors/{code}", public, "explainError", plain(s.explainError)},
+		{"GET", "/openapi.json", Public, "getDocument", plain(s.showDocument)},
+		{"GET", "/docs", Public, "showReference", plain(s.showReference)},
+		{"GET", "/docs/errors/{code}", Public, "explainError", plain(s.explainError)},
 	}
 }

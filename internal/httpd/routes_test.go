@@ -300,18 +300,3 @@ func TestHealth(t *testing.T) {
 		t.Errorf("Retry-After is %q and retry_after %d", a.header.Get("Retry-After"), p.RetryAfter)
 	}
 }
-
-// TestDescriptions holds every operation to being described.
-func TestDescriptions(t *testing.T) {
-	var operations []string
-	for _, rt := range httpd.Table() {
-		if tag, summary, description := httpd.Described(rt.Operation); tag == "" || summary == "" || description == "" {
-			t.Errorf("%s has the tag %q, the summary %q and the description %q", rt.Operation, tag, summary, description)
-		}
-		operations = append(operations, rt.Operation)
-	}
-	slices.Sort(operations)
-	if distinct := slices.Compact(operations); len(distinct) != len(httpd.Table()) || len(distinct) != httpd.DescribedCount() {
-		t.Errorf("%d routes, %d operations, %d descriptions", len(httpd.Table()), len(distinct), httpd.DescribedCount())
-	}
-}

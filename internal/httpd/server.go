@@ -7,11 +7,9 @@ import (
 	"net/url"
 	"path"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
@@ -70,7 +68,6 @@ type Server struct {
 	gate       *gate.Gate
 	log        *slog.Logger
 	mux        *http.ServeMux
-	api        huma.API
 	stall      time.Duration
 	slow       pace
 	limiter    *limiter
@@ -85,8 +82,6 @@ type Server struct {
 	unlogged  atomic.Int64  // of noise, since the last line
 	strangers *rate.Limiter // of answers
 	readiness readiness
-
-	documentation func() documentation
 
 	from       string
 	publicPath string // of the public URL, "" for none
@@ -104,7 +99,7 @@ func New(svc *service.Service, links *gate.Gate, opts Options) (*Server, error) 
 	s := &Server{
 		svc: svc, gate: links, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout, slow: pace{slowWindow, slowBytes},
 		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(opts.Registry, links.DeliveriesWaiting), public: map[string]bool{},
-		documentation: sync.OnceValue(newDocumentation), from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
+		from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
 	if public, err := url.Parse(svc.PublicURL()); err == nil {
 		s.publicPath, s.secure = public.EscapedPath(), public.Scheme == "https"
@@ -112,10 +107,9 @@ func New(svc *service.Service, links *gate.Gate, opts Options) (*Server, error) 
 	s.metrics.watch(svc.LogState)
 	s.metrics.watchScrub(svc.ScrubState)
 	s.exposition = s.Metrics()
-	s.api = newAPI(s)
 	for _, rt := range s.routes() {
-		rt.mount(s, rt)
-		if rt.scope == public {
+		s.handle(rt)
+		if rt.scope == Public {
 			s.public[rt.method+" "+rt.path] = true
 		}
 	}

@@ -5,35 +5,26 @@ import (
 	"io"
 	"net/http"
 	"time"
-
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
-// bytesOut is the output of an operation that answers with something else than
-// JSON.
-type bytesOut struct {
-	ContentType string `header:"Content-Type"`
-	Body        func(huma.Context)
-}
+// bytesOut is the answer of an operation that answers with something else than JSON.
+type bytesOut func(c *call, w http.ResponseWriter, r *http.Request)
+
+func (out bytesOut) write(c *call, w http.ResponseWriter, r *http.Request) { out(c, w, r) }
 
 const plainText = "text/plain; charset=utf-8"
 
 // document answers with bytes that are all there.
-func document(contentType string, data []byte) *bytesOut {
-	return &bytesOut{contentType, func(ctx huma.Context) {
-		ctx.SetStatus(http.StatusOK)
-		_, _ = ctx.BodyWriter().Write(data)
-	}}
+func document(contentType string, data []byte) bytesOut {
+	return func(_ *call, w http.ResponseWriter, _ *http.Request) { send(w, http.StatusOK, contentType, data) }
 }
 
 // streamed answers with what write writes, however long that takes while bytes
 // flow. When it fails before anything was sent, the answer is a problem;
 // after that, the connection breaks, so that no part is taken for the whole.
-func streamed(contentType string, write func(io.Writer) error) *bytesOut {
-	return &bytesOut{contentType, func(ctx huma.Context) {
-		r, w := humago.Unwrap(ctx)
-		c := callOf(r.Context())
+func streamed(contentType string, write func(io.Writer) error) bytesOut {
+	return func(c *call, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", contentType)
 		if r.Method == http.MethodHead {
 			w.WriteHeader(http.StatusOK)
 			return
@@ -49,7 +40,7 @@ func streamed(contentType string, write func(io.Writer) error) *bytesOut {
 			c.server.log.Error("an answer broke off", "request", c.id, "route", c.route, "error", err)
 			panic(http.ErrAbortHandler)
 		}
-	}}
+	}
 }
 
 // patient is a writer whose reader may be as slow as it likes while bytes flow.

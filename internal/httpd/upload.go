@@ -115,7 +115,7 @@ func (c *call) upload(in *flow, r *http.Request) (upload, error) {
 type formUpload struct{ *form }
 
 func (c *call) formUpload(in io.Reader, r *http.Request, declared string) (upload, error) {
-	if err := checkQuery(r.URL, nil); err != nil {
+	if err := refuseQuery(r.URL); err != nil {
 		return nil, err
 	}
 	var v sluice.Invalid

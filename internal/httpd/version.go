@@ -86,11 +86,11 @@ func (c *call) upgradeBody(body []byte) []byte {
 			v.body(c.operation, doc)
 		}
 	}
-	var b bytes.Buffer
-	if err := jsonFormat.Marshal(&b, doc); err != nil {
+	upgraded, err := encode(doc)
+	if err != nil {
 		return body
 	}
-	return b.Bytes()
+	return upgraded
 }
 
 // upgradeParam gives a parameter as the newest version names and writes it.

@@ -1,40 +1,19 @@
-package httpd
+package apidoc
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-
+	"sluice"
 	"sluice/api"
 )
 
-// plainOperation describes the operation of a handler that reads and writes
-// bytes itself.
-func plainOperation(ref *huma.OpenAPI, rt route) *huma.Operation {
-	about := docs[rt.operation]
-	op := &huma.Operation{
-		OperationID: rt.operation, Method: rt.method, Path: rt.documented(),
-		Tags: []string{about.tag}, Summary: about.summary, Description: about.description,
-	}
-	if rt.scope != public {
-		op.Parameters = headerParams(rt)
-	}
-	describe, known := byHand[rt.operation]
-	if !known {
-		panic(fmt.Sprintf("the operation %s is not described", rt.operation))
-	}
-	describe(ref, op)
-	return op
-}
-
 // byHand describes what the parameters, bodies and answers of plain handlers
 // are, by operation.
-var byHand = map[string]func(*huma.OpenAPI, *huma.Operation){
+var byHand = map[string]func(*document, *operation){
 	"createFile":      describeUpload,
 	"putFile":         describeUpload,
 	"redeem":          describeDownload,
@@ -43,64 +22,63 @@ var byHand = map[string]func(*huma.OpenAPI, *huma.Operation){
 	"answerLinkNamed": describeAnswer,
 	"health":          answers("application/json", statusSchema, "It answers"),
 	"ready":           answers("application/json", statusSchema, "Changes can be committed, and bytes stored"),
-	"getMetrics":      answers("text/plain", &huma.Schema{Type: huma.TypeString}, "Metrics"),
+	"getMetrics":      answers("text/plain", &schema{Type: typeString}, "Metrics"),
 	"getTile":         describeTile,
-	"getDocument":     answers("application/json", &huma.Schema{Type: huma.TypeObject, Description: "An OpenAPI 3.1 document"}, "The document"),
+	"getDocument":     answers("application/json", &schema{Type: typeObject, Description: "An OpenAPI 3.1 document"}, "The document"),
 
-	"showReference": answers("text/html", &huma.Schema{Type: huma.TypeString}, "The page"),
-	"explainError": func(ref *huma.OpenAPI, op *huma.Operation) {
-		answers("text/html", &huma.Schema{Type: huma.TypeString}, "The page")(ref, op)
-		code := &huma.Schema{Type: huma.TypeString}
-		codeLimits(code)
-		op.Parameters = []*huma.Param{{Name: "code", In: "path", Required: true, Description: "The code of a problem", Schema: code}}
+	"showReference": answers("text/html", &schema{Type: typeString}, "The page"),
+	"explainError": func(ref *document, op *operation) {
+		answers("text/html", &schema{Type: typeString}, "The page")(ref, op)
+		code := &schema{Type: typeString, Enum: codes.Enum}
+		op.Parameters = []*param{{Name: "code", In: "path", Required: true, Description: "The code of a problem", Schema: code}}
 	},
 }
 
 // describeTile describes a tile, whose path has as many steps as its place needs.
-func describeTile(ref *huma.OpenAPI, op *huma.Operation) {
+func describeTile(ref *document, op *operation) {
 	answers("application/octet-stream", bytesOf("Hashes of 32 bytes each, or entries behind their length in two bytes"), "The tile")(ref, op)
-	op.Parameters = append([]*huma.Param{{
+	op.Parameters = append([]*param{{
 		Name: "tile", In: "path", Required: true, Schema: textSchema(), Example: exampleTile,
 		Description: "Level and place, as C2SP tlog-tiles writes them: 0/000, 0/x001/234, entries/000.p/7",
 	}}, op.Parameters...)
 }
 
-var statusSchema = &huma.Schema{
-	Type: huma.TypeObject, Required: []string{"status"},
-	Properties: map[string]*huma.Schema{"status": {Type: huma.TypeString, Enum: []any{"ok"}, Description: "Always ok"}},
+var statusSchema = &schema{
+	Type: typeObject, Required: []string{"status"},
+	Properties: map[string]*schema{"status": {Type: typeString, Enum: []any{"ok"}, Description: "Always ok"}},
 }
 
 // answers describes an operation that takes nothing and gives one thing.
-func answers(mediaType string, schema *huma.Schema, description string) func(*huma.OpenAPI, *huma.Operation) {
-	return func(_ *huma.OpenAPI, op *huma.Operation) {
-		op.Responses = map[string]*huma.Response{"200": {
-			Description: description, Content: map[string]*huma.MediaType{mediaType: {Schema: schema}},
+func answers(media string, content *schema, description string) func(*document, *operation) {
+	return func(_ *document, op *operation) {
+		op.Responses = map[string]*response{"200": {
+			Description: description, Content: map[string]*mediaType{media: {Schema: content}},
 		}}
 	}
 }
 
 // A file as it goes over the wire, whatever its type.
-func bytesOf(description string) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeString, Format: "binary", Description: description}
+func bytesOf(description string) *schema {
+	return &schema{Type: typeString, Format: "binary", ContentMediaType: "application/octet-stream", Description: description}
 }
 
 // describeUpload describes the two forms of an upload: a form, and a raw body
 // with the fields of a form in the query.
-func describeUpload(ref *huma.OpenAPI, op *huma.Operation) {
-	raw := &huma.MediaType{Schema: bytesOf("The file; its media type is the Content-Type"), Example: exampleContent}
-	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"*/*": raw}}
+func describeUpload(ref *document, op *operation) {
+	raw := &mediaType{Schema: bytesOf("The file; its media type is the Content-Type"), Example: exampleContent}
+	op.RequestBody = &requestBody{Required: true, Content: map[string]*mediaType{"*/*": raw}}
 	if op.Method == http.MethodPost {
-		ref.Components.Schemas.Map()["Upload"] = uploadSchema(ref)
-		op.RequestBody.Content["multipart/form-data"] = &huma.MediaType{
-			Schema: &huma.Schema{Ref: schemaPrefix + "Upload"}, Example: uploadExample(),
+		ref.Components.Schemas["Upload"] = uploadSchema(ref)
+		op.RequestBody.Content["multipart/form-data"] = &mediaType{
+			Schema: &schema{Ref: schemaPrefix + "Upload"}, Example: uploadExample(),
 		}
 	}
 	op.Parameters = append(op.Parameters, uploadParams(op.Method == http.MethodPut)...)
-	op.Responses = map[string]*huma.Response{"201": {
+	op.Responses = map[string]*response{"201": {
 		Description: "The file, and the link that was asked for with it",
 		Headers:     headerRefs("ETag", "Location"),
-		Content: map[string]*huma.MediaType{
-			"application/json": {Schema: ref.Components.Schemas.Schema(reflect.TypeFor[api.CreatedFile](), true, "")},
+		Content: map[string]*mediaType{
+			"application/json": {Schema: ref.schemaOf(reflect.TypeFor[api.CreatedFile]())},
 		},
 	}}
 }
@@ -108,30 +86,30 @@ func describeUpload(ref *huma.OpenAPI, op *huma.Operation) {
 // uploadField is one field of an upload, in a form or in a query.
 type uploadField struct {
 	name, description string
-	schema            func() *huma.Schema
+	schema            func() *schema
 	json              bool // whether it comes as JSON
 	example           any
 }
 
-func textSchema() *huma.Schema { return &huma.Schema{Type: huma.TypeString} }
+func textSchema() *schema { return &schema{Type: typeString} }
 
-func integerSchema() *huma.Schema { return &huma.Schema{Type: huma.TypeInteger, Format: "int64"} }
+func integerSchema() *schema { return &schema{Type: typeInteger, Format: "int64"} }
 
-func textsSchema() *huma.Schema {
-	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: textSchema()}
+func textsSchema() *schema {
+	return &schema{Type: typeObject, AdditionalProperties: textSchema()}
 }
 
-func resourcesSchema() *huma.Schema {
-	return &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Ref: schemaPrefix + "Resource"}}
+func resourcesSchema() *schema {
+	return &schema{Type: typeArray, Items: &schema{Ref: schemaPrefix + "Resource"}}
 }
 
-func dispositionSchema() *huma.Schema {
-	return &huma.Schema{Type: huma.TypeString, Enum: []any{"attachment", "inline"}}
+func dispositionSchema() *schema {
+	return &schema{Type: typeString, Enum: []any{"attachment", "inline"}}
 }
 
 // givenLifetime is a lifetime where there is no null.
-func givenLifetime() *huma.Schema {
-	s := lifetimeSchema{}.Schema(nil)
+func givenLifetime() *schema {
+	s := lifetime()
 	s.OneOf[0].Nullable = false
 	return s
 }
@@ -153,14 +131,14 @@ var uploadFields = []uploadField{
 	{"link[filename]", "What the download is called", textSchema, false, "report.txt"},
 }
 
-func uploadSchema(ref *huma.OpenAPI) *huma.Schema {
-	ref.Components.Schemas.Schema(reflect.TypeFor[api.Resource](), true, "")
-	s := &huma.Schema{
-		Type: huma.TypeObject, Required: []string{"file", "purpose"}, AdditionalProperties: false,
-		Properties: map[string]*huma.Schema{"file": bytesOf("The file: its media type is that of the part, and its name unless filename says another")},
-		Extensions: map[string]any{"patternProperties": map[string]any{
-			`^(link\[metadata\]|metadata)\[[A-Za-z0-9_.-]{1,40}\]$`: map[string]any{"type": "string", "maxLength": 500},
-		}},
+func uploadSchema(ref *document) *schema {
+	ref.schemaOf(reflect.TypeFor[api.Resource]())
+	s := &schema{
+		Type: typeObject, Required: []string{"file", "purpose"}, AdditionalProperties: false,
+		Properties: map[string]*schema{"file": bytesOf("The file: its media type is that of the part, and its name unless filename says another")},
+		PatternProperties: map[string]*schema{
+			`^(link\[metadata\]|metadata)\[[A-Za-z0-9_.-]{1,40}\]$`: {Type: typeString, MaxLength: ptr(sluice.MaxMetadataValueLen)},
+		},
 	}
 	for _, f := range uploadFields {
 		member := f.schema()
@@ -181,15 +159,15 @@ func uploadExample() map[string]any {
 }
 
 // uploadParams are the fields of an upload whose body is the file.
-func uploadParams(alone bool) (params []*huma.Param) {
+func uploadParams(alone bool) (params []*param) {
 	for _, f := range uploadFields {
-		p := &huma.Param{Name: f.name, In: "query", Description: f.description, Required: alone && f.name == "purpose", Example: f.example}
+		p := &param{Name: f.name, In: "query", Description: f.description, Required: alone && f.name == "purpose", Example: f.example}
 		s := f.schema()
 		if limit := limits["Upload."+f.name]; limit != nil {
-			limit(s)
+			s.holdTo(limit)
 		}
 		if f.json {
-			p.Extensions = map[string]any{"content": map[string]any{"application/json": map[string]any{"schema": s, "example": f.example}}}
+			p.Content = map[string]*mediaType{"application/json": {Schema: s, Example: f.example}}
 			p.Example = nil
 		} else {
 			p.Schema = s
@@ -206,23 +184,23 @@ func uploadParams(alone bool) (params []*huma.Param) {
 }
 
 // describeAnswer describes what the form of a page that asks sends.
-func describeAnswer(ref *huma.OpenAPI, op *huma.Operation) {
+func describeAnswer(ref *document, op *operation) {
 	describeDownload(ref, op)
-	op.Parameters = slices.DeleteFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "header" })
+	op.Parameters = slices.DeleteFunc(op.Parameters, func(p *param) bool { return p.In == "header" })
 	delete(op.Responses, "206")
 	delete(op.Responses, "304")
 	password := textSchema()
 	password.Description = "The password, when the link has one"
-	op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/x-www-form-urlencoded": {
-		Schema:  &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"password": password}},
+	op.RequestBody = &requestBody{Content: map[string]*mediaType{"application/x-www-form-urlencoded": {
+		Schema:  &schema{Type: typeObject, Properties: map[string]*schema{"password": password}},
 		Example: map[string]any{"password": "correct horse"},
 	}}}
 }
 
 // describeDownload describes what the URL of a link answers.
-func describeDownload(_ *huma.OpenAPI, op *huma.Operation) {
+func describeDownload(_ *document, op *operation) {
 	param := func(in, name, description string) {
-		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: in, Required: in == "path", Description: description, Schema: textSchema()})
+		op.Parameters = append(op.Parameters, &param{Name: name, In: in, Required: in == "path", Description: description, Schema: textSchema()})
 	}
 	param("path", "token", "What the URL of a link holds")
 	if strings.HasSuffix(op.Path, "{tail}") {
@@ -237,21 +215,11 @@ func describeDownload(_ *huma.OpenAPI, op *huma.Operation) {
 	about := headerRefs("Accept-Ranges", "Content-Disposition", "ETag", "Repr-Digest", "Last-Modified")
 	partly := maps.Clone(about)
 	partly["Content-Range"] = headerRefs("Content-Range")["Content-Range"]
-	op.Responses = map[string]*huma.Response{
-		"200": {Description: "The file", Headers: about, Content: map[string]*huma.MediaType{"*/*": {Schema: bytesOf("")}}},
-		"206": {Description: "The ranges that were asked for", Headers: partly, Content: map[string]*huma.MediaType{
+	op.Responses = map[string]*response{
+		"200": {Description: "The file", Headers: about, Content: map[string]*mediaType{"*/*": {Schema: bytesOf("")}}},
+		"206": {Description: "The ranges that were asked for", Headers: partly, Content: map[string]*mediaType{
 			"*/*": {Schema: bytesOf("")}, "multipart/byteranges": {Schema: bytesOf("")},
 		}},
 		"304": {Description: "The caller has the file as it is", Headers: headerRefs("Content-Disposition", "ETag", "Repr-Digest")},
 	}
-}
-
-// codes are the codes of problems, in order.
-func codes() []string {
-	var names []string
-	for code := range problems {
-		names = append(names, string(code))
-	}
-	slices.Sort(names)
-	return names
 }

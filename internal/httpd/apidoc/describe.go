@@ -1,18 +1,17 @@
-package httpd
+package apidoc
 
 import (
 	"net/http"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"sluice"
+	"sluice/internal/httpd"
 )
 
-// doc is what the documentation says of an operation.
-type doc struct{ tag, summary, description string }
+// description is what the documentation says of an operation.
+type description struct{ tag, summary, description string }
 
-// docs describes every operation of the table of routes.
-var docs = map[string]doc{
+// descriptions describes every operation of the table of routes.
+var descriptions = map[string]description{
 	"createFile": {"Files", "Upload a file", "Takes multipart/form-data with the parts file and purpose, and optionally title, filename, metadata (a JSON object, or metadata[key]), " +
 		"linked_resources (a JSON list of {type, id}) and link[…] to mint a link in the same call; or, with any other Content-Type, the file as the body and all else as query parameters. " +
 		"Fields may stand before or after the file. Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are verified, on the request and on the part. Nothing is kept of an upload that fails."},
@@ -83,15 +82,15 @@ const introduction = "Files go in, short-lived links come out, and a log remembe
 	"which would give away the key, nor read a file. In a page, lead people to the URL of a link; to show a file inside a page of yours, fetch it in your server."
 
 // tags are the groups of operations, in the order of the documentation.
-var tags = []struct{ name, description string }{
-	{"Files", "What is stored, and what is said of it."},
-	{"Links", "Time-limited rights to read one file. The URL of a link is a secret."},
-	{"Audit", "The log of what was done and refused."},
-	{"Ledger", "The same log for whoever trusts nobody: its tree, checkpoints and proofs (RFC 6962, C2SP tlog-tiles)."},
-	{"Keys", "Who may ask, and for what."},
-	{"Downloads", "Where the URLs of links lead. No key is asked for."},
-	{"Operation", "For whoever runs the server."},
-	{"Reference", "This document."},
+var tags = []tag{
+	{Name: "Files", Description: "What is stored, and what is said of it."},
+	{Name: "Links", Description: "Time-limited rights to read one file. The URL of a link is a secret."},
+	{Name: "Audit", Description: "The log of what was done and refused."},
+	{Name: "Ledger", Description: "The same log for whoever trusts nobody: its tree, checkpoints and proofs (RFC 6962, C2SP tlog-tiles)."},
+	{Name: "Keys", Description: "Who may ask, and for what."},
+	{Name: "Downloads", Description: "Where the URLs of links lead. No key is asked for."},
+	{Name: "Operation", Description: "For whoever runs the server."},
+	{Name: "Reference", Description: "This document."},
 }
 
 // headers are the headers of answers; those that are always there where an
@@ -101,24 +100,24 @@ var headers = []struct {
 	always                  bool
 	example                 any
 }{
-	{"X-Request-Id", huma.TypeString, "Names the request in logs, problems and audit entries", true, exampleRequest},
-	{"Sluice-Version", huma.TypeString, "The version of the API that is spoken", false, sluice.APIVersion},
-	{"RateLimit-Policy", huma.TypeString, "What a key may ask in each window, where that is limited (draft-ietf-httpapi-ratelimit-headers)", false, `"second";q=25;w=1, "minute";q=500;w=60`},
-	{"RateLimit", huma.TypeString, "What is left of each window", false, `"second";r=24;t=1, "minute";r=499;t=1`},
-	{"X-RateLimit-Limit", huma.TypeInteger, "The limit of the window with the least left", false, 25},
-	{"X-RateLimit-Remaining", huma.TypeInteger, "What is left of it", false, 24},
-	{"X-RateLimit-Reset", huma.TypeInteger, "When all of it is left again, in unix seconds", false, exampleTime},
-	{"Idempotency-Replayed", huma.TypeString, "true when the request was answered before, and this is that answer", false, "true"},
-	{"ETag", huma.TypeString, "The state of the object, for If-Match and If-None-Match; of a download, its content", true, exampleETag},
-	{"Link", huma.TypeString, "rel=next and rel=prev: the pages beside this one, where there are any (RFC 8288)", false, `</v1/files?limit=10&starting_after=` + exampleFileID + `>; rel="next"`},
-	{"Location", huma.TypeString, "Where the file is to be had", true, "https://files.example.com/v1/files/" + exampleFileID},
-	{"Retry-After", huma.TypeInteger, "Seconds after which trying again may help", true, 1},
-	{"WWW-Authenticate", huma.TypeString, "Always Bearer", true, "Bearer"},
-	{"Accept-Ranges", huma.TypeString, "Always bytes", true, "bytes"},
-	{"Content-Range", huma.TypeString, "Which bytes these are, when one range was asked for; where there are none, how many the file has", false, "bytes 0-99/2048"},
-	{"Content-Disposition", huma.TypeString, "Whether a browser saves the file, and its name (RFC 6266)", true, `attachment; filename="report.pdf"`},
-	{"Repr-Digest", huma.TypeString, "SHA-256 of the whole file (RFC 9530)", true, exampleDigest},
-	{"Last-Modified", huma.TypeString, "When the file was stored", true, "Wed, 04 Mar 2026 05:06:07 GMT"},
+	{"X-Request-Id", typeString, "Names the request in logs, problems and audit entries", true, exampleRequest},
+	{"Sluice-Version", typeString, "The version of the API that is spoken", false, sluice.APIVersion},
+	{"RateLimit-Policy", typeString, "What a key may ask in each window, where that is limited (draft-ietf-httpapi-ratelimit-headers)", false, `"second";q=25;w=1, "minute";q=500;w=60`},
+	{"RateLimit", typeString, "What is left of each window", false, `"second";r=24;t=1, "minute";r=499;t=1`},
+	{"X-RateLimit-Limit", typeInteger, "The limit of the window with the least left", false, 25},
+	{"X-RateLimit-Remaining", typeInteger, "What is left of it", false, 24},
+	{"X-RateLimit-Reset", typeInteger, "When all of it is left again, in unix seconds", false, exampleTime},
+	{"Idempotency-Replayed", typeString, "true when the request was answered before, and this is that answer", false, "true"},
+	{"ETag", typeString, "The state of the object, for If-Match and If-None-Match; of a download, its content", true, exampleETag},
+	{"Link", typeString, "rel=next and rel=prev: the pages beside this one, where there are any (RFC 8288)", false, `</v1/files?limit=10&starting_after=` + exampleFileID + `>; rel="next"`},
+	{"Location", typeString, "Where the file is to be had", true, "https://files.example.com/v1/files/" + exampleFileID},
+	{"Retry-After", typeInteger, "Seconds after which trying again may help", true, 1},
+	{"WWW-Authenticate", typeString, "Always Bearer", true, "Bearer"},
+	{"Accept-Ranges", typeString, "Always bytes", true, "bytes"},
+	{"Content-Range", typeString, "Which bytes these are, when one range was asked for; where there are none, how many the file has", false, "bytes 0-99/2048"},
+	{"Content-Disposition", typeString, "Whether a browser saves the file, and its name (RFC 6266)", true, `attachment; filename="report.pdf"`},
+	{"Repr-Digest", typeString, "SHA-256 of the whole file (RFC 9530)", true, exampleDigest},
+	{"Last-Modified", typeString, "When the file was stored", true, "Wed, 04 Mar 2026 05:06:07 GMT"},
 }
 
 // ownRefusals are the codes of single routes, beside those that follow from
@@ -156,38 +155,24 @@ var mediaTypes = map[string][]string{
 	"proveConsistency":   {"text/plain"},
 }
 
-// textResponses describes the answer of an operation that is not JSON, and is
-// nil for the others.
-func textResponses(operation string) map[string]*huma.Response {
-	types := mediaTypes[operation]
-	if types == nil {
-		return nil
-	}
-	content := map[string]*huma.MediaType{}
-	for _, t := range types {
-		content[t] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
-	}
-	return map[string]*huma.Response{"200": {Content: content}}
-}
-
 // headerParams are the headers that the requests of a route may have, for the
 // documentation.
-func headerParams(rt route) (params []*huma.Param) {
+func headerParams(rt httpd.Route) (params []*param) {
 	text := func(name, description string) {
-		params = append(params, &huma.Param{Name: name, In: "header", Description: description, Schema: &huma.Schema{Type: huma.TypeString}})
+		params = append(params, &param{Name: name, In: "header", Description: description, Schema: &schema{Type: typeString}})
 	}
 	text("Sluice-Version", "The version of the API to speak, YYYY-MM-DD; that of the key when left out")
-	if rt.changes() {
+	if changes(rt) {
 		text("Idempotency-Key", "1 to 255 printable ASCII characters: the request takes effect once, however often it is sent within 24 hours")
 	}
-	if rt.brings() {
+	if brings(rt) {
 		text("Content-Digest", "Digests of the body (RFC 9530), by sha-256 or sha-512: anything else that arrives is refused")
 		text("Repr-Digest", "As Content-Digest")
 	}
 	switch {
-	case rt.method == http.MethodGet && isOne(rt):
+	case rt.Method == http.MethodGet && isOne(rt):
 		text("If-None-Match", "Entity tags: answer 304 when the object has one of them")
-	case rt.method == http.MethodPatch || rt.method == http.MethodDelete:
+	case rt.Method == http.MethodPatch || rt.Method == http.MethodDelete:
 		text("If-Match", "Entity tags: answer 412 and change nothing unless the object has one of them")
 	}
 	return params

@@ -1,13 +1,12 @@
-package httpd
+package apidoc
 
 import (
 	"path"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"sluice"
 	"sluice/api"
+	"sluice/internal/httpd"
 )
 
 // What the examples of the documentation speak of.
@@ -118,12 +117,12 @@ var exampleBodies = map[string]any{
 }
 
 // exampleParam is the example of a parameter of a route.
-func exampleParam(rt route, p *huma.Param) any {
+func exampleParam(rt httpd.Route, p *param) any {
 	switch {
-	case rt.operation == "exportDisclosures" && p.Name == "size":
+	case rt.Operation == "exportDisclosures" && p.Name == "size":
 		return 1
 	case p.Name == "id":
-		return exampleIDs[strings.Split(rt.path, "/")[2]]
+		return exampleIDs[strings.Split(rt.Path, "/")[2]]
 	case p.Name == "starting_after", p.Name == "ending_before":
 		return listedID(rt)
 	case p.Name == "ids":
@@ -139,7 +138,7 @@ var exampleIDs = map[string]string{
 }
 
 // listedID is the id of an object that a list may hold.
-func listedID(rt route) string { return exampleIDs[path.Base(rt.path)] }
+func listedID(rt httpd.Route) string { return exampleIDs[path.Base(rt.Path)] }
 
 var exampleParams = map[string]any{
 	"link": exampleLinkID, "file_id": exampleFileID, "link_id": exampleLinkID, "key_id": exampleKeyID, "request_id": exampleRequest,
@@ -164,6 +163,6 @@ var exampleParams = map[string]any{
 func exampleProblem(code sluice.Code) api.Problem {
 	p := explanations[code].example
 	p.Type = exampleURL + "/docs/errors/" + string(code)
-	p.DocURL, p.Title, p.Status, p.Code, p.RequestID = p.Type, problems[code].title, problems[code].status, string(code), exampleRequest
+	p.DocURL, p.Title, p.Status, p.Code, p.RequestID = p.Type, titleOf(code), statusOf(code), string(code), exampleRequest
 	return p
 }

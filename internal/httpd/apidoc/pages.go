@@ -1,10 +1,8 @@
-package httpd
+package apidoc
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -15,74 +13,47 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"sluice"
 	"sluice/api"
+	"sluice/internal/httpd"
 )
 
-// The documentation for people is rendered from the reference. It needs no
-// script and nothing from another host.
+// The documentation for people is rendered from the document. It needs no script and nothing from another host.
 
-//go:embed docs
-var docFiles embed.FS
+//go:embed templates
+var templateFiles embed.FS
 
-var docPages = template.Must(template.New("").Funcs(template.FuncMap{
-	"style": func() template.CSS { return template.CSS(docStyle) },
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"style": httpd.PageStyle,
 	"json":  indented,
 	"prose": prose,
-}).ParseFS(docFiles, "docs/*.html"))
+}).ParseFS(templateFiles, "templates/*.html"))
 
-var docStyle = func() string {
-	css, err := docFiles.ReadFile("docs/style.css")
-	if err != nil {
-		panic(err) // it is embedded
+// Pages makes the pages of the documentation, by their names below internal/httpd/docs/generated.
+func Pages() map[string][]byte {
+	pages := map[string][]byte{"reference.html": referencePage(newDocument())}
+	for code, about := range explanations {
+		pages["errors/"+string(code)+".html"] = rendered("error.html", map[string]any{
+			"Code": code, "Title": titleOf(code), "Status": statusOf(code), "StatusText": http.StatusText(statusOf(code)),
+			"Meaning": about.meaning, "When": about.when, "Remedy": about.remedy, "Example": exampleProblem(code),
+		})
 	}
-	return string(css)
-}()
-
-// docPolicy lets a page of the documentation have its own style, and nothing
-// else (Content Security Policy Level 3).
-var docPolicy = func() string {
-	sum := sha256.Sum256([]byte(docStyle))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-}()
-
-// showReference serves the reference as a page.
-func (s *Server) showReference(w http.ResponseWriter, r *http.Request) {
-	callOf(r.Context()).page(w, http.StatusOK, s.documentation().page)
+	return pages
 }
 
-// explainError serves the page of a code: the address that problems name as
-// type.
-func (s *Server) explainError(w http.ResponseWriter, r *http.Request) {
-	c, code := callOf(r.Context()), sluice.Code(r.PathValue("code"))
-	about, known := explanations[code]
-	if !known {
-		c.guard(c.header)
-		c.miss(c.record(w), r, sluice.Errorf(sluice.CodeNotFound, "there is no code %q", clean(string(code))))
-		return
-	}
-	c.page(w, http.StatusOK, rendered("error.html", map[string]any{
-		"Code": code, "Title": problems[code].title, "Status": problems[code].status, "StatusText": http.StatusText(problems[code].status),
-		"Meaning": about.meaning, "When": about.when, "Remedy": about.remedy, "Example": exampleProblem(code),
-	}))
+func statusOf(code sluice.Code) int {
+	status, _ := httpd.ProblemOf(code)
+	return status
 }
 
-func (c *call) page(w http.ResponseWriter, status int, html []byte) {
-	c.guard(c.header)
-	c.header.Set("Content-Security-Policy", docPolicy)
-	c.header.Set("Referrer-Policy", "no-referrer")
-	c.header.Set("Content-Type", "text/html; charset=utf-8")
-	w = c.record(w)
-	w.WriteHeader(status)
-	_, _ = w.Write(html)
+func titleOf(code sluice.Code) string {
+	_, title := httpd.ProblemOf(code)
+	return title
 }
 
 func rendered(name string, data any) []byte {
 	var b bytes.Buffer
-	if err := docPages.ExecuteTemplate(&b, name, data); err != nil {
+	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
 		panic(err) // it depends on no input
 	}
 	return b.Bytes()
@@ -110,7 +81,7 @@ func indented(v any) (string, error) {
 	return strings.TrimSpace(b.String()), err
 }
 
-func referencePage(ref *huma.OpenAPI) []byte {
+func referencePage(ref *document) []byte {
 	data := map[string]any{
 		"Title": ref.Info.Title, "Version": ref.Info.Version, "Introduction": strings.Split(ref.Info.Description, "\n\n"),
 		"Groups": docGroups(ref), "Schemas": docSchemas(ref), "Problems": docProblems(),
@@ -126,7 +97,7 @@ type docGroup struct {
 }
 
 type docOperation struct {
-	*huma.Operation
+	*operation
 	Scope   string // that the key must have
 	Keyed   bool
 	Params  []docParam
@@ -178,12 +149,12 @@ type docSchema struct {
 
 // docGroups gives the operations in the order of the tags and, within one, of
 // the table of routes.
-func docGroups(ref *huma.OpenAPI) []docGroup {
+func docGroups(ref *document) []docGroup {
 	var groups []docGroup
 	for _, t := range ref.Tags {
 		g := docGroup{Name: t.Name, Description: t.Description}
-		for _, rt := range (&Server{}).routes() {
-			if docs[rt.operation].tag == t.Name {
+		for _, rt := range httpd.Routes() {
+			if descriptions[rt.Operation].tag == t.Name {
 				g.Operations = append(g.Operations, describedOperation(ref, rt))
 			}
 		}
@@ -192,11 +163,11 @@ func docGroups(ref *huma.OpenAPI) []docGroup {
 	return groups
 }
 
-func describedOperation(ref *huma.OpenAPI, rt route) docOperation {
-	op := operationOf(ref, rt)
-	d := docOperation{Operation: op, Keyed: rt.scope != public, Curl: curl(op, rt)}
-	if d.Keyed && rt.scope != anyKey {
-		d.Scope = string(rt.scope)
+func describedOperation(ref *document, rt httpd.Route) docOperation {
+	op := *ref.Paths[documented(rt)].of(rt.Method)
+	d := docOperation{operation: op, Keyed: rt.Scope != httpd.Public, Curl: curl(op, rt)}
+	if d.Keyed && rt.Scope != httpd.AnyKey {
+		d.Scope = string(rt.Scope)
 	}
 	for _, p := range op.Parameters {
 		d.Params = append(d.Params, docParam{In: p.In, docMember: docMember{
@@ -209,7 +180,7 @@ func describedOperation(ref *huma.OpenAPI, rt route) docOperation {
 	if op.RequestBody != nil {
 		d.Bodies = bodiesOf(ref, op.RequestBody.Content)
 		for i, b := range d.Bodies {
-			if s := ref.Components.Schemas.Map()[b.Type.Ref]; s != nil {
+			if s := ref.Components.Schemas[b.Type.Ref]; s != nil {
 				d.Bodies[i].Members = membersOf(s, true)
 			}
 		}
@@ -231,19 +202,19 @@ func describedOperation(ref *huma.OpenAPI, rt route) docOperation {
 }
 
 // paramSchema is the schema of a parameter, whether it comes as text or as JSON.
-func paramSchema(p *huma.Param) *huma.Schema {
+func paramSchema(p *param) *schema {
 	if p.Schema != nil {
 		return p.Schema
 	}
-	return p.Extensions["content"].(map[string]any)["application/json"].(map[string]any)["schema"].(*huma.Schema)
+	return p.Content["application/json"].Schema
 }
 
-func bodiesOf(ref *huma.OpenAPI, content map[string]*huma.MediaType) (bodies []docBody) {
+func bodiesOf(ref *document, content map[string]*mediaType) (bodies []docBody) {
 	for _, mediaType := range slices.Sorted(maps.Keys(content)) {
 		m := content[mediaType]
 		b := docBody{MediaType: mediaType, Type: typeOf(m.Schema)}
 		example := m.Example
-		if s := ref.Components.Schemas.Map()[b.Type.Ref]; example == nil && s != nil && len(s.Examples) > 0 {
+		if s := ref.Components.Schemas[b.Type.Ref]; example == nil && s != nil && len(s.Examples) > 0 {
 			example = s.Examples[0]
 		}
 		if example != nil && mediaType == "application/json" {
@@ -254,8 +225,8 @@ func bodiesOf(ref *huma.OpenAPI, content map[string]*huma.MediaType) (bodies []d
 	return bodies
 }
 
-func docSchemas(ref *huma.OpenAPI) (list []docSchema) {
-	schemas, asked := ref.Components.Schemas.Map(), asked(ref)
+func docSchemas(ref *document) (list []docSchema) {
+	schemas, asked := ref.Components.Schemas, asked(ref)
 	for _, name := range slices.Sorted(maps.Keys(schemas)) {
 		s := schemas[name]
 		d := docSchema{Name: name, Description: s.Description, Members: membersOf(s, asked[name])}
@@ -268,7 +239,7 @@ func docSchemas(ref *huma.OpenAPI) (list []docSchema) {
 }
 
 // membersOf are the members of an object, those that a request must have first.
-func membersOf(s *huma.Schema, asked bool) (members []docMember) {
+func membersOf(s *schema, asked bool) (members []docMember) {
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		m, required := s.Properties[name], slices.Contains(s.Required, name)
 		members = append(members, docMember{
@@ -288,7 +259,7 @@ func membersOf(s *huma.Schema, asked bool) (members []docMember) {
 }
 
 func docProblems() (list []docProblem) {
-	for _, code := range codes() {
+	for _, code := range httpd.Codes() {
 		list = append(list, problemOf(sluice.Code(code)))
 	}
 	slices.SortStableFunc(list, func(a, b docProblem) int { return a.Status - b.Status })
@@ -296,30 +267,30 @@ func docProblems() (list []docProblem) {
 }
 
 func problemOf(code sluice.Code) docProblem {
-	return docProblem{Code: string(code), Title: problems[code].title, Meaning: explanations[code].meaning, Status: problems[code].status}
+	return docProblem{Code: string(code), Title: titleOf(code), Meaning: explanations[code].meaning, Status: statusOf(code)}
 }
 
 // typeOf says in words what a schema is.
-func typeOf(s *huma.Schema) (t docType) {
+func typeOf(s *schema) (t docType) {
 	switch {
 	case s.Ref != "":
 		return docType{Ref: path.Base(s.Ref)}
 	case len(s.OneOf) > 0:
 		return docType{Text: `integer or "` + api.EndlessName + `"` + orNull(s.OneOf[0])}
-	case s.Type == huma.TypeArray:
+	case s.Type == typeArray:
 		inner := typeOf(s.Items)
 		return docType{Text: "list of " + inner.Text, Ref: inner.Ref}
 	case s.Format == "binary":
 		return docType{Text: "bytes"}
-	case s.Type == huma.TypeObject && s.AdditionalProperties != nil:
-		if values, ok := s.AdditionalProperties.(*huma.Schema); ok {
+	case s.Type == typeObject && s.AdditionalProperties != nil:
+		if values, ok := s.AdditionalProperties.(*schema); ok {
 			return docType{Text: "texts by key" + orNull(values)}
 		}
 	}
-	return docType{Text: map[string]string{huma.TypeString: "text"}[s.Type] + map[bool]string{true: s.Type}[s.Type != huma.TypeString] + orNull(s)}
+	return docType{Text: map[string]string{typeString: "text"}[s.Type] + map[bool]string{true: s.Type}[s.Type != typeString] + orNull(s)}
 }
 
-func orNull(s *huma.Schema) string {
+func orNull(s *schema) string {
 	if s.Nullable {
 		return " or null"
 	}
@@ -327,7 +298,7 @@ func orNull(s *huma.Schema) string {
 }
 
 // limitsOf says in words what a value is held to.
-func limitsOf(s *huma.Schema) string {
+func limitsOf(s *schema) string {
 	if len(s.OneOf) > 0 {
 		s = s.OneOf[0]
 	}
@@ -379,7 +350,7 @@ func span(least, most *int) string {
 }
 
 // curl is a command that asks for an operation.
-func curl(op *huma.Operation, rt route) string {
+func curl(op *operation, rt httpd.Route) string {
 	target := op.Path
 	for _, p := range op.Parameters {
 		if p.In == "path" {
@@ -388,20 +359,20 @@ func curl(op *huma.Operation, rt route) string {
 	}
 	lines := []string{`curl -sS "$SLUICE_URL` + target + `"`}
 	switch {
-	case rt.operation == "putFile":
+	case rt.Operation == "putFile":
 		lines[0] = `curl -sS -T report.pdf "$SLUICE_URL` + target + `?purpose=report&filename=report.pdf"`
-	case strings.HasPrefix(rt.operation, "answerLink"):
+	case strings.HasPrefix(rt.Operation, "answerLink"):
 		lines[0] = `curl -sS -OJ "$SLUICE_URL` + target + `"`
 		lines = append(lines, `-d password=correct+horse`)
 	case strings.HasPrefix(target, "/l/"):
 		lines[0] = `curl -sS -OJ "$SLUICE_URL` + target + `"`
-	case rt.changes() && op.RequestBody == nil, rt.method == http.MethodPatch, rt.operation == "rotateKey":
-		lines[0] = `curl -sS -X ` + rt.method + strings.TrimPrefix(lines[0], "curl -sS")
+	case changes(rt) && op.RequestBody == nil, rt.Method == http.MethodPatch, rt.Operation == "rotateKey":
+		lines[0] = `curl -sS -X ` + rt.Method + strings.TrimPrefix(lines[0], "curl -sS")
 	}
-	if rt.scope != public {
+	if rt.Scope != httpd.Public {
 		lines = append(lines, `-H "Authorization: Bearer $SLUICE_KEY"`)
 	}
-	if rt.operation == "createFile" {
+	if rt.Operation == "createFile" {
 		lines = append(lines, `-F purpose=report -F title="Third quarter" -F file=@report.pdf`)
 	}
 	if op.RequestBody != nil && op.RequestBody.Content["application/json"] != nil {

@@ -1,0 +1,208 @@
+package apidoc
+
+import (
+	"cmp"
+	"strings"
+
+	"sluice"
+	"sluice/internal/httpd"
+	"sluice/internal/service"
+)
+
+// limits are what the rules hold members of schemas to, as schemas that name nothing else. The rules themselves are in
+// the packages sluice and service.
+var limits = map[string]*schema{
+	"File.id":               {Pattern: idPattern(sluice.PrefixFile)},
+	"File.sha256":           {Pattern: "^[0-9a-f]{64}$"},
+	"File.title":            {MaxLength: ptr(sluice.MaxTitleLen)},
+	"File.filename":         {MaxLength: ptr(sluice.MaxFilenameLen)},
+	"File.type":             {MaxLength: ptr(sluice.MaxTypeLen)},
+	"File.metadata":         texts,
+	"File.linked_resources": {MaxItems: ptr(sluice.MaxLinkedResources)},
+	"FileRef.id":            {Pattern: idPattern(sluice.PrefixFile)},
+	"FileRef.sha256":        {Pattern: "^[0-9a-f]{64}$"},
+	"Purpose.name":          {Pattern: "^[a-z][a-z0-9_]{0,39}$"},
+
+	"FileChange.filename":         {MaxLength: ptr(sluice.MaxFilenameLen)},
+	"FileChange.title":            {MaxLength: ptr(sluice.MaxTitleLen)},
+	"FileChange.metadata":         changedTexts,
+	"FileChange.linked_resources": {MaxItems: ptr(sluice.MaxLinkedResources), UniqueItems: true},
+	"Resource.type":               {Pattern: "^[a-z][a-z0-9_.-]{0,39}$"},
+	"Resource.id":                 {MinLength: ptr(1), MaxLength: ptr(sluice.MaxResourceIDLen)},
+
+	"Upload.filename":                 {MaxLength: ptr(sluice.MaxFilenameLen)},
+	"Upload.title":                    {MaxLength: ptr(sluice.MaxTitleLen)},
+	"Upload.metadata":                 texts,
+	"Upload.linked_resources":         {MaxItems: ptr(sluice.MaxLinkedResources), UniqueItems: true},
+	"Upload.link[reason]":             {MaxLength: ptr(sluice.MaxReasonLen)},
+	"Upload.link[password]":           {MinLength: ptr(service.MinPasswordLen), MaxLength: ptr(service.MaxPasswordLen)},
+	"Upload.link[filename]":           {MaxLength: ptr(sluice.MaxFilenameLen)},
+	"Upload.link[metadata]":           texts,
+	"Upload.link[expires_at]":         moment,
+	"Upload.link[expires_in_seconds]": aSecondOrMore,
+	"Upload.link[max_downloads]":      {Minimum: ptr(1.0), Maximum: ptr(float64(sluice.MaxMaxDownloads))},
+
+	"Link.id":          {Pattern: idPattern(sluice.PrefixLink)},
+	"Link.file_id":     {Pattern: idPattern(sluice.PrefixFile)},
+	"Link.url":         {Format: "uri"},
+	"Link.metadata":    texts,
+	"Link.reason":      {MaxLength: ptr(sluice.MaxReasonLen)},
+	"Link.allowed_ips": {MaxItems: ptr(sluice.MaxAllowedIPs)},
+	"LinkRef.id":       {Pattern: idPattern(sluice.PrefixLink)},
+
+	"NewLink.expires_in_seconds": aSecondOrMore,
+	"NewLink.expires_at":         moment,
+	"NewLink.reason":             {MaxLength: ptr(sluice.MaxReasonLen)},
+	"NewLink.metadata":           texts,
+	"NewLink.max_downloads":      {Minimum: ptr(1.0), Maximum: ptr(float64(sluice.MaxMaxDownloads))},
+	"NewLink.password":           {MinLength: ptr(service.MinPasswordLen), MaxLength: ptr(service.MaxPasswordLen)},
+	"NewLink.allowed_ips":        {MaxItems: ptr(sluice.MaxAllowedIPs)},
+	"NewLink.filename":           {MaxLength: ptr(sluice.MaxFilenameLen)},
+	"NewLinkBatch.file_ids":      {MinItems: ptr(1), MaxItems: ptr(sluice.MaxBatch)},
+
+	"LinkChange.expires_in_seconds": aSecondOrMore,
+	"LinkChange.expires_at":         moment,
+	"LinkChange.reason":             {MaxLength: ptr(sluice.MaxReasonLen)},
+	"LinkChange.metadata":           changedTexts,
+	"LinkChange.max_downloads":      {Minimum: ptr(1.0), Maximum: ptr(float64(sluice.MaxMaxDownloads))},
+	"LinkChange.allowed_ips":        {MaxItems: ptr(sluice.MaxAllowedIPs)},
+
+	"AuditEntry.id":   {Pattern: idPattern(sluice.PrefixEntry)},
+	"AuditEntry.seq":  {Minimum: ptr(0.0)},
+	"AuditEntry.time": {Format: "date-time"},
+
+	"Account.id":                  {Pattern: idPattern(sluice.PrefixAccount)},
+	"Key.id":                      {Pattern: idPattern(sluice.PrefixKey)},
+	"Key.name":                    {MinLength: ptr(1), MaxLength: ptr(sluice.MaxKeyNameLen)},
+	"Key.max_link_lifetime":       aSecondOrMore,
+	"KeyRef.id":                   {Pattern: idPattern(sluice.PrefixKey)},
+	"NewKey.name":                 {MinLength: ptr(1), MaxLength: ptr(sluice.MaxKeyNameLen)},
+	"NewKey.scopes":               scopes,
+	"NewKey.expires_at":           moment,
+	"NewKey.max_link_lifetime":    aSecondOrMore,
+	"KeyChange.name":              {MinLength: ptr(1), MaxLength: ptr(sluice.MaxKeyNameLen)},
+	"KeyChange.scopes":            scopes,
+	"KeyChange.expires_at":        moment,
+	"KeyChange.max_link_lifetime": aSecondOrMore,
+	"KeyRotation.overlap_seconds": {Minimum: ptr(0.0), Maximum: ptr(service.MaxOverlap.Seconds())},
+
+	"Problem.type":       {Format: "uri"},
+	"Problem.doc_url":    {Format: "uri"},
+	"Problem.code":       codes,
+	"Problem.request_id": {Pattern: idPattern(sluice.PrefixRequest)},
+}
+
+// bases are the schemas whose members another one has too.
+var bases = map[string]string{
+	"CreatedFile": "File", "CreatedKey": "Key", "NewFileLink": "NewLink", "NewLinkBatch": "NewLink",
+}
+
+// paramPatterns are the forms of parameters.
+var paramPatterns = map[string]string{
+	"sha256":          "^[0-9A-Fa-f]{64}$",
+	"linked_resource": "^[^:]+:.+$",
+	"Sluice-Version":  "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+	"Idempotency-Key": "^[ -~]{1,255}$",
+}
+
+// Limits of several members.
+var (
+	moment        = &schema{Minimum: ptr(0.0), Maximum: ptr(float64(httpd.MaxUnix))}
+	aSecondOrMore = &schema{OneOf: []*schema{{Minimum: ptr(1.0)}}} // the number among the forms of a lifetime
+	scopes        = &schema{MinItems: ptr(1), Items: &schema{Enum: enum(sluice.AllScopes())}}
+	codes         = &schema{Enum: enum(httpd.Codes())}
+
+	// Of what is merged, it is the outcome that may have so many keys.
+	changedTexts = &schema{AdditionalProperties: &schema{MaxLength: ptr(sluice.MaxMetadataValueLen)}}
+	texts        = &schema{
+		AdditionalProperties: changedTexts.AdditionalProperties, MaxProperties: ptr(sluice.MaxMetadataKeys),
+		PropertyNames: &schema{Pattern: "^[A-Za-z0-9_.-]{1,40}$", Not: &schema{Pattern: "^sluice_"}},
+	}
+)
+
+// idPattern is that of an id: a prefix, and a ULID in lower case.
+func idPattern(prefix string) string { return "^" + prefix + "[0-7][0-9a-hjkmnp-tv-z]{25}$" }
+
+func enum[S ~string](values []S) (list []any) {
+	for _, value := range values {
+		list = append(list, string(value))
+	}
+	return list
+}
+
+// holdTo adds limits to a schema.
+func (s *schema) holdTo(l *schema) {
+	s.Pattern, s.Format, s.UniqueItems = cmp.Or(l.Pattern, s.Pattern), cmp.Or(l.Format, s.Format), l.UniqueItems
+	s.MinLength, s.MaxLength = cmp.Or(l.MinLength, s.MinLength), cmp.Or(l.MaxLength, s.MaxLength)
+	s.MinItems, s.MaxItems = cmp.Or(l.MinItems, s.MinItems), cmp.Or(l.MaxItems, s.MaxItems)
+	s.Minimum, s.Maximum = cmp.Or(l.Minimum, s.Minimum), cmp.Or(l.Maximum, s.Maximum)
+	s.MaxProperties, s.PropertyNames = cmp.Or(l.MaxProperties, s.MaxProperties), cmp.Or(l.PropertyNames, s.PropertyNames)
+	if l.Enum != nil {
+		s.Enum = l.Enum
+	}
+	if l.Items != nil {
+		s.Items.holdTo(l.Items)
+	}
+	if l.OneOf != nil {
+		s.OneOf[0].holdTo(l.OneOf[0])
+	}
+	values, isMap := s.AdditionalProperties.(*schema)
+	if limit, limits := l.AdditionalProperties.(*schema); limits && isMap {
+		values.holdTo(limit)
+	}
+}
+
+// schemaDescriptions says what each schema is.
+var schemaDescriptions = map[string]string{
+	"Account":            "Who a key is, and where it works.",
+	"Actor":              "Who asked.",
+	"AuditEntry":         "One line of the audit log.",
+	"CreatedFile":        "A stored file, and the link that was minted with it.",
+	"CreatedKey":         "A key and its secret, which is shown once.",
+	"Deleted":            "Tells that an object was ended.",
+	"Delivery":           "How a file leaves. What was sent stands in link.delivered only.",
+	"Found":              "What was found in place of the bytes that a file should have.",
+	"EntryRef":           "Names an earlier entry, and fields of it.",
+	"LedgerRef":          "What an entry says of the log itself.",
+	"LedgerRotation":     "Proves that the log went on with another key.",
+	"ListLedgerRotation": "All changes of the key.",
+	"Redaction":          "Tells that personal fields of an entry were erased.",
+	"FieldError":         "One failure of validation.",
+	"File":               "A stored file. Its bytes leave through links, and through the content routes of the compatible APIs (Stripe, Digital River) to keys with files:content.",
+	"FileChange":         "Changes what is said of a file; what is left out stays as it is.",
+	"FileRef":            "What an entry keeps of a file, also after the file is gone.",
+	"Key":                "An API credential.",
+	"KeyChange":          "Changes a key; what is left out stays as it is.",
+	"KeyRef":             "What an entry keeps of a key.",
+	"KeyRotation":        "Asks for a new secret.",
+	"Link":               "A time-limited right to read one file.",
+	"LinkBatch":          "What a batch made: a link for each file that exists.",
+	"LinkChange":         "Changes a link; what is left out stays as it is. expires_in_seconds and expires_at exclude each other.",
+	"LinkRef":            "What an entry keeps of a link.",
+	"ListAuditEntry":     "One page of audit entries.",
+	"ListFile":           "One page of files.",
+	"ListKey":            "One page of keys.",
+	"ListLink":           "One page of links.",
+	"ListPurpose":        "All purposes.",
+	"NewFileLink":        "Asks for a link to the file it names. expires_in_seconds and expires_at exclude each other; with neither, the link lives for an hour.",
+	"NewKey":             "Asks for a key. It grants at most what the key that asks has itself.",
+	"NewLink":            "Asks for a link. expires_in_seconds and expires_at exclude each other; with neither, the link lives for an hour.",
+	"NewLinkBatch":       "Asks for one link of a kind to each of many files.",
+	"Problem":            "An error (RFC 9457). Branch on code.",
+	"Purpose":            "What a file is for, and the rules that follow.",
+	"Request":            "What an entry keeps of the request that asked.",
+	"Resource":           "Names an object of your own system.",
+	"Upload":             "A file, and what is said of it. Parts may stand in any order. metadata and link[metadata] may also come as one part for each key: metadata[key], link[metadata][key].",
+}
+
+// pathParam describes a parameter of a route's path.
+func pathParam(rt httpd.Route, name string) string {
+	switch {
+	case name == "link", name == "id" && strings.HasPrefix(rt.Path, "/v1/file_links/"):
+		return "Id of the link"
+	case name == "id":
+		kind := strings.Split(rt.Path, "/")[2]
+		return "Id of the " + map[string]string{"files": "file", "keys": "key", "audit_entries": "entry"}[kind]
+	}
+	return ""
+}
