@@ -106,8 +106,12 @@ func (t *tx) markOfFile(ledger int64, e *ending, limit int) (int, error) {
 	return len(places), err
 }
 
-// EndLinks implements sluice.Store.
+// EndLinks implements sluice.Store. While the reserve of a full disk is released it marks none: that would use the space
+// for new rows of an index, and readers derive what the links are.
 func (s *Store) EndLinks(ctx context.Context) (marked int, more bool, err error) {
+	if s.reserve != nil && !s.reserve.ensure() {
+		return 0, false, nil
+	}
 	var ledgers []sluice.LedgerID
 	err = s.View(ctx, func(r service.Reader) (err error) {
 		ledgers, err = many(r.(*reader), ledgerFields, "SELECT account, mode FROM ledger WHERE endings > 0 ORDER BY id")

@@ -28,9 +28,8 @@ import (
 type Options struct {
 	Random io.Reader    // for the salts of entries; crypto/rand when nil
 	Log    *slog.Logger // slog.Default() when nil
-	// Reserve is a file that OpenSQLite keeps on the disk of the database: what it
-	// holds is given up for Updates that end something when the disk is full. None
-	// when "".
+	// Reserve is a file that OpenSQLite keeps on the disk of the database. Its space
+	// is released for Updates that end something when the disk is full. None when "".
 	Reserve string
 }
 
