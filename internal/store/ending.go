@@ -180,7 +180,8 @@ func (r *reader) pending(l sluice.LedgerID) (bool, error) {
 	return n > 0, err
 }
 
-// derive gives a link as it is once the endings of its ledger are worked off.
+// derive gives a link as it will read once pending endings are applied. Nothing is gathered for their table, so what a
+// group has gathered is not written for it.
 func (r *reader) derive(l *sluice.Link) error {
 	if !l.Revoked.IsZero() {
 		return nil
@@ -189,15 +190,20 @@ func (r *reader) derive(l *sluice.Link) error {
 	if err != nil {
 		return err
 	}
-	endings, err := many(r, func(e *ending) []any { return []any{(*string)(&e.kind), &e.at} },
-		"SELECT kind, ended_at FROM ending WHERE ledger = $1 AND (kind = 'file' AND object = $2 OR kind = 'key' AND object = $3) ORDER BY ended_at",
-		ledger, l.FileID, l.KeyID)
-	for _, e := range endings {
+	expires := int64(math.MaxInt64)
+	if !l.Expires.IsZero() {
+		expires = l.Expires.UnixMicro()
+	}
+	var e ending
+	err = r.written([]any{(*string)(&e.kind), &e.at}, "SELECT kind, ended_at FROM ending WHERE ledger = $1"+
+		" AND (kind = 'file' AND object = $2 OR kind = 'key' AND object = $3 AND ended_at < $4) ORDER BY ended_at, kind LIMIT 1",
+		ledger, l.FileID, l.KeyID, expires)
+	if err == errNotFound {
+		return nil
+	}
+	if err == nil {
 		at := time.UnixMicro(e.at).UTC()
-		if e.kind == endingFile || !l.Expired(at) {
-			l.Revoked, l.Updated, l.Ended = at, at, e.reason()
-			break
-		}
+		l.Revoked, l.Updated, l.Ended = at, at, e.reason()
 	}
 	return err
 }

@@ -64,6 +64,7 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"10 revoking a key ends its good links", testRevokeKey},
 		{"10 many links end at once, and are marked later", testManyEnd},
 		{"10 a link is updated and counted", testUpdateLink},
+		{"10 redemptions share batches while links are not marked", testPendingBatches},
 		{"11 a newer schema is refused", testNewer},
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
@@ -1230,6 +1231,57 @@ func testManyEnd(t *testing.T, db database) {
 	same("when all are marked")
 	if n, more, err := s.EndLinks(ctx); n != 0 || more || err != nil {
 		t.Errorf("nothing is left, and EndLinks gives %d, %v, %v", n, more, err)
+	}
+}
+
+// testPendingBatches redeems links while those of a deleted file are not marked. Redemptions that share a commit share a
+// row of the log, as at other times.
+func testPendingBatches(t *testing.T, db database) {
+	s := openStore(t, db)
+	const callers, each = 32, 10
+	update(t, s, live, func(tx service.Tx) error {
+		for _, id := range []string{"file_1", "file_2"} {
+			if err := tx.CreateFile(newFile(live, id), newEntry(live)); err != nil {
+				return err
+			}
+			for i := range 2 * endedAtOnce {
+				if err := tx.CreateLink(newLink(live, fmt.Sprintf("link_%s_%d", id, i), id), newEntry(live)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	update(t, s, live, func(tx service.Tx) error { return tx.DeleteFile("file_1", epoch, newEntry(live)) })
+	batches := func() (n int64) {
+		return read(t, s, func(r service.Reader) (n int64, err error) {
+			err = r.(*reader).one([]any{&n}, "SELECT COUNT(*) FROM batch")
+			return n, err
+		})
+	}
+	before := batches()
+	var wg sync.WaitGroup
+	for caller := range callers {
+		wg.Go(func() {
+			id := fmt.Sprintf("link_file_2_%d", caller)
+			for range each {
+				err := s.Update(service.Foresee(ctx, id), live, func(tx service.Tx) error {
+					l, err := tx.Link(live, id)
+					if err != nil || !l.Revoked.IsZero() {
+						return errors.Join(err, fmt.Errorf("link %s was revoked at %s", id, l.Revoked))
+					}
+					return tx.Redeemed(id, epoch, newEntry(live))
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if rows := batches() - before; rows > callers*each/2 {
+		t.Errorf("%d redemptions made %d rows of the log", callers*each, rows)
 	}
 }
 
