@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sluice/internal/service"
 	"time"
 
@@ -20,7 +21,7 @@ type ending struct {
 	kind         endingKind
 	object       string
 	at           int64 // microseconds
-	afterCreated int64 // of a file: links up to this place are marked
+	afterCreated int64 // links up to this place are marked; of a key, it is when they expire
 	afterID      string
 }
 
@@ -65,24 +66,36 @@ func (t *tx) endLinks(kind endingKind, object string, at time.Time) error {
 	return err
 }
 
-// mark marks up to limit links of an ending, and says how many. Fewer than limit means that none is left.
+// mark marks up to limit links of an ending, from where the last call ended, and says how many. Fewer than limit means
+// that none is left.
 func (t *tx) mark(ledger int64, e *ending, limit int) (int, error) {
 	if e.kind == endingFile {
 		return t.markOfFile(ledger, e, limit)
 	}
-	marked := 0
-	for _, live := range []string{"expires > $3 ORDER BY expires", "expires IS NULL"} { // one that had expired stays so
-		n, err := t.exec("UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE id IN"+
-			" (SELECT id FROM link WHERE ledger = $1 AND key_id = $2 AND revoked IS NULL AND "+live+" LIMIT $5)",
-			ledger, e.object, e.at, string(e.reason()), limit-marked)
-		if err != nil {
-			return marked, err
-		}
-		if marked += int(n); marked == limit {
-			break
-		}
+	return t.markOfKey(ledger, e, limit)
+}
+
+// markOfKey marks links in the order in which they expire, and then those that do not expire. A link that had expired
+// stays so. While an old snapshot is open, PostgreSQL's index still has the links that are marked already, so the next
+// call begins with the last of them.
+func (t *tx) markOfKey(ledger int64, e *ending, limit int) (int, error) {
+	const links = "UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE id IN" +
+		" (SELECT id FROM link WHERE ledger = $1 AND key_id = $2 AND revoked IS NULL"
+	t.wrote = true
+	expires, err := many(&t.reader, func(expires *int64) []any { return []any{expires} },
+		links+" AND expires > $3 AND expires >= $6 ORDER BY expires LIMIT $5) RETURNING expires",
+		ledger, e.object, e.at, string(e.reason()), limit, e.afterCreated)
+	if err != nil {
+		return 0, err
 	}
-	return marked, nil
+	if len(expires) > 0 {
+		e.afterCreated = slices.Max(expires)
+	}
+	if len(expires) == limit {
+		return limit, nil
+	}
+	n, err := t.exec(links+" AND expires IS NULL LIMIT $5)", ledger, e.object, e.at, string(e.reason()), limit-len(expires))
+	return len(expires) + int(n), err
 }
 
 // markOfFile marks links in the order of their index, from where the last call ended: it does not pass over marked

@@ -6,7 +6,7 @@ CREATE TABLE ending (
     kind          TEXT NOT NULL, -- 'key' or 'file'
     object        TEXT NOT NULL, -- its id
     ended_at      INTEGER NOT NULL,
-    after_created INTEGER NOT NULL, -- of a file: links up to this one are marked
+    after_created INTEGER NOT NULL, -- links up to this one are marked; of a key, it is when they expire
     after_id      TEXT NOT NULL,
     PRIMARY KEY (ledger, kind, object)
 ) WITHOUT ROWID;
