@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"sluice/internal/service"
 	"testing"
+
+	"sluice"
 )
 
 // What was committed to a file that was moved away is in it once the Store is
@@ -82,4 +84,38 @@ func TestReplacedFile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReplacedFileKeys asks for a key right after the file was replaced by another database: that one's keys open nothing.
+func TestReplacedFileKeys(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sluice.db")
+	s, err := OpenSQLite(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	other, err := OpenSQLite(filepath.Join(dir, "other.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := newKey(live, "key_foreign")
+	update(t, other, live, func(tx service.Tx) error { return tx.CreateKey(foreign, newEntry(live)) })
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range cap(s.readers) { // so that the next reader opens a connection
+		if c := <-s.readers; c != nil {
+			c.discard()
+		}
+		s.readers <- nil
+	}
+	if err := os.Rename(filepath.Join(dir, "other.db"), path); err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.KeyByHash(ctx, foreign.Hash)
+	if k.ID != "" {
+		t.Errorf("key %s of another database was found", k.ID)
+	}
+	wantCode(t, err, sluice.CodeUnavailable)
 }

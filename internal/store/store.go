@@ -224,10 +224,7 @@ func (s *Store) start(ctx context.Context, c *conn, db *sql.DB, begin string) (*
 	for fresh := c == nil; ; fresh = true {
 		var err error
 		if c == nil {
-			if s.file != nil && !s.file.there() { // another file would be opened
-				return nil, driver.ErrBadConn
-			}
-			if c, err = connect(ctx, db); err != nil {
+			if c, err = s.connect(ctx, db); err != nil {
 				return nil, err
 			}
 		}
@@ -277,6 +274,14 @@ func (s *Store) coded(code sluice.Code, err error) error {
 type conn struct {
 	*sql.Conn
 	stmts map[string]*sql.Stmt
+}
+
+// connect takes a connection out of db, unless it would open another file than the one that the Store has opened.
+func (s *Store) connect(ctx context.Context, db *sql.DB) (*conn, error) {
+	if s.file != nil && !s.file.there() {
+		return nil, driver.ErrBadConn
+	}
+	return connect(ctx, db)
 }
 
 // connect takes a connection out of db.
