@@ -176,7 +176,10 @@ func (s *Store) endSome(ctx context.Context, l sluice.LedgerID) (marked int, mor
 		more = h.endings > 0
 		return nil
 	})
-	return marked, more, err
+	if err != nil { // nothing was committed
+		return 0, false, err
+	}
+	return marked, more, nil
 }
 
 // pending reports whether a ledger has endings whose links are not all marked.

@@ -64,6 +64,7 @@ func testStore(t *testing.T, create func(t *testing.T) database) {
 		{"10 revoking a key ends its good links", testRevokeKey},
 		{"10 many links end at once, and are marked later", testManyEnd},
 		{"10 a link is updated and counted", testUpdateLink},
+		{"10 links that a failed commit marked do not count", testEndLinksFails},
 		{"10 redemptions share batches while links are not marked", testPendingBatches},
 		{"11 a newer schema is refused", testNewer},
 		{"accounts and signing keys", testAccounts},
@@ -1282,6 +1283,28 @@ func testPendingBatches(t *testing.T, db database) {
 	wg.Wait()
 	if rows := batches() - before; rows > callers*each/2 {
 		t.Errorf("%d redemptions made %d rows of the log", callers*each, rows)
+	}
+}
+
+// testEndLinksFails has a commit fail that would have marked links. None of them counts as marked.
+func testEndLinksFails(t *testing.T, db database) {
+	s := openStore(t, db)
+	update(t, s, live, func(tx service.Tx) error {
+		err := tx.CreateFile(newFile(live, "file_1"), newEntry(live))
+		for i := range 2 * endedAtOnce {
+			err = errors.Join(err, tx.CreateLink(newLink(live, fmt.Sprint("link_", i), "file_1"), newEntry(live)))
+		}
+		return err
+	})
+	update(t, s, live, func(tx service.Tx) error { return tx.DeleteFile("file_1", epoch, newEntry(live)) })
+	sound := s.sound
+	s.sound = func(*conn) bool { return false }
+	if n, more, err := s.EndLinks(ctx); n != 0 || more || err == nil {
+		t.Errorf("a commit that fails: %d marked, more %v, %v", n, more, err)
+	}
+	s.sound = sound
+	if n, more, err := s.EndLinks(ctx); n != endedAtOnce || more || err != nil {
+		t.Errorf("the next commit: %d marked, more %v, %v", n, more, err)
 	}
 }
 
