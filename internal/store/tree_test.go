@@ -516,7 +516,7 @@ func TestErasedBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !stored(t, dir, secret) {
+	if !stored(t, dir, secret[:26]) && !stored(t, dir, secret[26:]) { // one may be split between two pages
 		t.Fatal("the value is nowhere before it is erased")
 	}
 	read, ended := openSnapshot(t, s) // a reader in the way
@@ -537,7 +537,7 @@ func TestErasedBytes(t *testing.T) {
 	if err := s.Ready(ctx); err != nil { // the group after which it is removed has ended
 		t.Fatal(err)
 	}
-	if stored(t, dir, secret) {
+	if stored(t, dir, secret[:26]) || stored(t, dir, secret[26:]) {
 		t.Error("what was redacted is still on the disk")
 	}
 }
