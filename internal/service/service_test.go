@@ -150,10 +150,10 @@ func (f *fixture) log(from int) (lines []string) {
 
 func (f *fixture) logged() int { return len(f.base.Entries(f.T, f.ledger)) }
 
-// faultyStore fails Updates in the two ways there are.
+// faultyStore fails Updates in the two ways there are, or as one does on a full disk.
 type faultyStore struct {
 	service.Store
-	fail string // "": not; "before": not applied; "after": applied, and the answer lost
+	fail string // "": not; "before": not applied; "after": applied, and the answer lost; "full": those that end nothing
 }
 
 func (s *faultyStore) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
@@ -163,6 +163,10 @@ func (s *faultyStore) Update(ctx context.Context, l sluice.LedgerID, fn func(ser
 		return lost
 	case "after":
 		return errors.Join(s.Store.Update(ctx, l, fn), lost)
+	case "full":
+		if !service.IsEnding(ctx) {
+			return sluice.Wrap(sluice.CodeStorageFull, "the store is made to be full", nil)
+		}
 	}
 	return s.Store.Update(ctx, l, fn)
 }

@@ -101,14 +101,23 @@ func (s *Service) requireNoBlobs(ctx context.Context) error {
 }
 
 // adopt makes the first account where there is none, and notes the signing
-// keys that the store does not know yet.
+// keys that the store does not know yet. Where there is nothing to add it writes
+// nothing: a server must start on a full disk, too.
 func (s *Service) adopt(ctx context.Context) error {
 	first, err := s.newAccount("default")
 	if err != nil {
 		return err
 	}
-	accounts, err := s.Accounts(ctx)
-	if err != nil {
+	var accounts []sluice.Account
+	var unknown []SigningKey
+	err = s.store.View(ctx, func(r Reader) (err error) {
+		if accounts, err = r.Accounts(); err != nil {
+			return err
+		}
+		unknown, err = s.unknownKeys(r)
+		return err
+	})
+	if err != nil || len(accounts) > 0 && len(unknown) == 0 {
 		return err
 	}
 	if len(accounts) > 0 {
@@ -127,16 +136,26 @@ func (s *Service) adopt(ctx context.Context) error {
 				return err
 			}
 		}
-		known, err := tx.SigningKeys()
+		unknown, err := s.unknownKeys(tx)
 		if err != nil {
 			return err
 		}
-		isKnown := func(k SigningKey) bool { return slices.Contains(known, k.ID()) }
-		if len(known) > 0 && !slices.ContainsFunc(s.keys, isKnown) {
-			return fmt.Errorf("this database was made with other signing keys than those of the secrets file (it knows %v); use the secrets file that belongs to it", known)
-		}
-		return s.addSigningKeys(tx, starter, slices.DeleteFunc(slices.Clone(s.keys), isKnown), now)
+		return s.addSigningKeys(tx, starter, unknown, now)
 	})
+}
+
+// unknownKeys gives the signing keys that the store does not know. A store that
+// knows others, and none of these, is an error.
+func (s *Service) unknownKeys(r Reader) ([]SigningKey, error) {
+	known, err := r.SigningKeys()
+	if err != nil {
+		return nil, err
+	}
+	isKnown := func(k SigningKey) bool { return slices.Contains(known, k.ID()) }
+	if len(known) > 0 && !slices.ContainsFunc(s.keys, isKnown) {
+		return nil, fmt.Errorf("this database was made with other signing keys than those of the secrets file (it knows %v); use the secrets file that belongs to it", known)
+	}
+	return slices.DeleteFunc(slices.Clone(s.keys), isKnown), nil
 }
 
 func (s *Service) addSigningKeys(tx Tx, c Caller, keys []SigningKey, now time.Time) error {

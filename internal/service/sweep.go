@@ -177,6 +177,7 @@ func idTime(id string) time.Time {
 
 // moveToTrash moves orphans to the trash that no ledger knows now. It asks inside
 // Updates: a commit that is still on its way to a ledger ends before they begin.
+// They write nothing, so a full disk does not stop them.
 func (s *Service) moveToTrash(ctx context.Context, ids []string) (moved int, err error) {
 	accounts, err := s.Accounts(ctx)
 	if err != nil {
@@ -185,7 +186,7 @@ func (s *Service) moveToTrash(ctx context.Context, ids []string) (moved int, err
 	for _, a := range accounts {
 		for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 			var known map[string]bool
-			err := s.store.Update(ctx, sluice.LedgerID{Account: a.ID, Mode: m}, func(tx Tx) (err error) {
+			err := s.store.Update(Ending(ctx), sluice.LedgerID{Account: a.ID, Mode: m}, func(tx Tx) (err error) {
 				known, err = tx.KnownFiles(ids)
 				return err
 			})
@@ -251,7 +252,7 @@ func (s *Service) Retain(ctx context.Context) (retained int, err error) {
 // retainOut deletes one file if, inside the Update, its time is still up.
 func (s *Service) retainOut(ctx context.Context, l sluice.LedgerID, id string) (deleted bool, err error) {
 	system := Caller{Ledger: l, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "retention"}}
-	_, err = change(ctx, s, system, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	_, err = change(Ending(ctx), s, system, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, l, id)
 		if err != nil {
 			return Deleted{}, err

@@ -225,6 +225,22 @@ func TestRetainRespectsALateHold(t *testing.T) {
 	}
 }
 
+// On a full disk, retention and the sweep go on: they make room.
+func TestRetainOnAFullDisk(t *testing.T) {
+	f, _ := retained(t, 2)
+	f.putOrphan(longAgo, 1)
+	later := time.Now().Add(time.Minute)
+	f.wantSweep(later, service.Swept{})
+	f.store.fail = "full"
+	if _, err := f.tryUpload(strings.NewReader("more")); sluice.CodeOf(err) != sluice.CodeStorageFull {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	if n, err := f.Retain(ctx); n != 2 || err != nil {
+		t.Errorf("Retain deleted %d, %v, want 2", n, err)
+	}
+	f.wantSweep(later, service.Swept{Orphans: 1})
+}
+
 // Files that cannot be deleted keep retention from no other.
 func TestRetainGoesOn(t *testing.T) {
 	f, _ := retained(t, 130)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sluice/internal/service"
 	"time"
 
@@ -20,7 +21,7 @@ type ending struct {
 	kind         endingKind
 	object       string
 	at           int64 // microseconds
-	afterCreated int64 // of a file: links up to this place are marked
+	afterCreated int64 // links up to this place are marked; of a key, it is when they expire
 	afterID      string
 }
 
@@ -65,24 +66,36 @@ func (t *tx) endLinks(kind endingKind, object string, at time.Time) error {
 	return err
 }
 
-// mark marks up to limit links of an ending, and says how many. Fewer than limit means that none is left.
+// mark marks up to limit links of an ending, from where the last call ended, and says how many. Fewer than limit means
+// that none is left.
 func (t *tx) mark(ledger int64, e *ending, limit int) (int, error) {
 	if e.kind == endingFile {
 		return t.markOfFile(ledger, e, limit)
 	}
-	marked := 0
-	for _, live := range []string{"expires > $3 ORDER BY expires", "expires IS NULL"} { // one that had expired stays so
-		n, err := t.exec("UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE id IN"+
-			" (SELECT id FROM link WHERE ledger = $1 AND key_id = $2 AND revoked IS NULL AND "+live+" LIMIT $5)",
-			ledger, e.object, e.at, string(e.reason()), limit-marked)
-		if err != nil {
-			return marked, err
-		}
-		if marked += int(n); marked == limit {
-			break
-		}
+	return t.markOfKey(ledger, e, limit)
+}
+
+// markOfKey marks links in the order in which they expire, and then those that do not expire. A link that had expired
+// stays so. While an old snapshot is open, PostgreSQL's index still has the links that are marked already, so the next
+// call begins with the last of them.
+func (t *tx) markOfKey(ledger int64, e *ending, limit int) (int, error) {
+	const links = "UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE id IN" +
+		" (SELECT id FROM link WHERE ledger = $1 AND key_id = $2 AND revoked IS NULL"
+	t.wrote = true
+	expires, err := many(&t.reader, func(expires *int64) []any { return []any{expires} },
+		links+" AND expires > $3 AND expires >= $6 ORDER BY expires LIMIT $5) RETURNING expires",
+		ledger, e.object, e.at, string(e.reason()), limit, e.afterCreated)
+	if err != nil {
+		return 0, err
 	}
-	return marked, nil
+	if len(expires) > 0 {
+		e.afterCreated = slices.Max(expires)
+	}
+	if len(expires) == limit {
+		return limit, nil
+	}
+	n, err := t.exec(links+" AND expires IS NULL LIMIT $5)", ledger, e.object, e.at, string(e.reason()), limit-len(expires))
+	return len(expires) + int(n), err
 }
 
 // markOfFile marks links in the order of their index, from where the last call ended: it does not pass over marked
@@ -106,8 +119,12 @@ func (t *tx) markOfFile(ledger int64, e *ending, limit int) (int, error) {
 	return len(places), err
 }
 
-// EndLinks implements sluice.Store.
+// EndLinks implements sluice.Store. While the reserve of a full disk is released it marks none: that would use the space
+// for new rows of an index, and readers derive what the links are.
 func (s *Store) EndLinks(ctx context.Context) (marked int, more bool, err error) {
+	if s.reserve != nil && !s.reserve.ensure() {
+		return 0, false, nil
+	}
 	var ledgers []sluice.LedgerID
 	err = s.View(ctx, func(r service.Reader) (err error) {
 		ledgers, err = many(r.(*reader), ledgerFields, "SELECT account, mode FROM ledger WHERE endings > 0 ORDER BY id")
@@ -159,7 +176,10 @@ func (s *Store) endSome(ctx context.Context, l sluice.LedgerID) (marked int, mor
 		more = h.endings > 0
 		return nil
 	})
-	return marked, more, err
+	if err != nil { // nothing was committed
+		return 0, false, err
+	}
+	return marked, more, nil
 }
 
 // pending reports whether a ledger has endings whose links are not all marked.
@@ -176,7 +196,8 @@ func (r *reader) pending(l sluice.LedgerID) (bool, error) {
 	return n > 0, err
 }
 
-// derive gives a link as it is once the endings of its ledger are worked off.
+// derive gives a link as it will read once pending endings are applied. Nothing is gathered for their table, so what a
+// group has gathered is not written for it.
 func (r *reader) derive(l *sluice.Link) error {
 	if !l.Revoked.IsZero() {
 		return nil
@@ -185,15 +206,20 @@ func (r *reader) derive(l *sluice.Link) error {
 	if err != nil {
 		return err
 	}
-	endings, err := many(r, func(e *ending) []any { return []any{(*string)(&e.kind), &e.at} },
-		"SELECT kind, ended_at FROM ending WHERE ledger = $1 AND (kind = 'file' AND object = $2 OR kind = 'key' AND object = $3) ORDER BY ended_at",
-		ledger, l.FileID, l.KeyID)
-	for _, e := range endings {
+	expires := int64(math.MaxInt64)
+	if !l.Expires.IsZero() {
+		expires = l.Expires.UnixMicro()
+	}
+	var e ending
+	err = r.written([]any{(*string)(&e.kind), &e.at}, "SELECT kind, ended_at FROM ending WHERE ledger = $1"+
+		" AND (kind = 'file' AND object = $2 OR kind = 'key' AND object = $3 AND ended_at < $4) ORDER BY ended_at, kind LIMIT 1",
+		ledger, l.FileID, l.KeyID, expires)
+	if err == errNotFound {
+		return nil
+	}
+	if err == nil {
 		at := time.UnixMicro(e.at).UTC()
-		if e.kind == endingFile || !l.Expired(at) {
-			l.Revoked, l.Updated, l.Ended = at, at, e.reason()
-			break
-		}
+		l.Revoked, l.Updated, l.Ended = at, at, e.reason()
 	}
 	return err
 }

@@ -78,7 +78,7 @@ func (s *Store) KeyByHash(ctx context.Context, hash sluice.Digest) (k sluice.Key
 	defer func() { s.readers <- c }()
 	for fresh := c == nil; ; fresh = true {
 		if c == nil {
-			if c, err = connect(ctx, s.readDB); err != nil {
+			if c, err = s.connect(ctx, s.readDB); err != nil {
 				return k, s.classify(err)
 			}
 		}

@@ -115,7 +115,7 @@ func openPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options, gro
 		"idle_in_transaction_session_timeout": milliseconds(frozenReader), "statement_timeout": milliseconds(statementTime),
 	})
 	d := postgresDialect
-	v := newVacuumer(session(config, nil), opts.Log)
+	v := newVacuumer(config, opts.Log)
 	d.scrub, d.close = v.scrub, v.close
 	return newStore(d, db, readDB, postgresReaders, group, 0, opts), nil
 }

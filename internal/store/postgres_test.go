@@ -729,3 +729,55 @@ func explainPostgres(t *testing.T, db *sql.DB, query string, args []any) (plan s
 	}
 	return plan
 }
+
+// TestPostgresEndsInOnePass marks the links of a revoked key while an old snapshot is open. PostgreSQL cannot remove the
+// index entries of marked links then, so a commit must not start at the first of them again.
+func TestPostgresEndsInOnePass(t *testing.T) {
+	url := NewPostgres(t)
+	s := openAnother(t, url)
+	const links = 10 * endedPerCommit
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+		err := tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_1"), storetest.NewEntry(storetest.LiveLedger))
+		for i := range links {
+			l := storetest.NewLink(storetest.LiveLedger, fmt.Sprintf("link_%04d", i), "file_1")
+			l.KeyID, l.Expires = "key_1", storetest.Epoch.Add(time.Hour+time.Duration(i)*time.Second)
+			err = errors.Join(err, tx.CreateLink(l, storetest.NewEntry(storetest.LiveLedger)))
+		}
+		return err
+	})
+	release := inTransaction(t, url, "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1")
+	defer release()
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+		return tx.RevokeKey("key_1", storetest.Epoch, storetest.NewEntry(storetest.LiveLedger))
+	})
+	marked := endedAtOnce
+	for more := true; more; {
+		var n int
+		var err error
+		if n, more, err = s.EndLinks(storetest.Background); err != nil {
+			t.Fatal(err)
+		}
+		marked += n
+	}
+	if marked != links {
+		t.Errorf("%d of %d links were marked", marked, links)
+	}
+	if err := s.Close(); err != nil { // its connections report what they have read
+		t.Fatal(err)
+	}
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var read int64
+	waitFor(t, "the index was never read", func() bool {
+		if err := db.QueryRow("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'link_by_key'").Scan(&read); err != nil {
+			t.Fatal(err)
+		}
+		return read >= links-endedPerCommit
+	})
+	if read > 2*links {
+		t.Errorf("%d entries of the index were read to mark %d links", read, links)
+	}
+}

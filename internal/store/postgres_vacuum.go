@@ -5,17 +5,23 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// vacuumer removes what was redacted from PostgreSQL's table of entries. An UPDATE leaves the old version of a row in
-// the table's file until VACUUM, and autovacuum may not visit a large table for months. It works beside the writer,
-// on a connection of its own. VACUUM keeps a version that an open snapshot may still read, so it runs again until
-// every snapshot from before the redaction has ended.
+// vacuumer removes redacted values from PostgreSQL's table of entries. An UPDATE leaves the old version of a row, and
+// autovacuum may not visit a large table for months. VACUUM makes the space of old versions free, but does not overwrite
+// it: docs/audit.md says what to run where the bytes themselves must go. The vacuumer works beside the writer, on a
+// connection of its own. VACUUM keeps a version that an older transaction may still read, so it runs again until all
+// transactions from before the redaction have ended.
 type vacuumer struct {
 	db     *sql.DB
 	log    *slog.Logger
 	erased chan struct{} // something was redacted
+	warned atomic.Pointer[pgconn.Notice]
 	ctx    context.Context
 	stop   context.CancelFunc
 	ended  chan struct{}
@@ -27,8 +33,11 @@ const (
 	vacuumLast  = 5 * time.Minute
 )
 
-func newVacuumer(db *sql.DB, log *slog.Logger) *vacuumer {
-	v := &vacuumer{db: db, log: log, erased: make(chan struct{}, 1), ended: make(chan struct{})}
+func newVacuumer(config *pgx.ConnConfig, log *slog.Logger) *vacuumer {
+	v := &vacuumer{log: log, erased: make(chan struct{}, 1), ended: make(chan struct{})}
+	c := config.Copy()
+	c.OnNotice = v.notice
+	v.db = session(c, nil)
 	v.ctx, v.stop = context.WithCancel(context.Background())
 	go v.run()
 	return v
@@ -63,6 +72,8 @@ func (v *vacuumer) run() {
 				return
 			}
 			if gone {
+				v.log.Info("removed redacted values from the table of entries; their bytes may remain in its free space," +
+					" see Redaction in docs/audit.md")
 				break
 			}
 			if err != nil {
@@ -77,25 +88,45 @@ func (v *vacuumer) run() {
 	}
 }
 
-// vacuum runs VACUUM once, and reports whether no snapshot that it had to spare is from before now.
+// notice keeps a warning of the server.
+func (v *vacuumer) notice(_ *pgconn.PgConn, n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" {
+		v.warned.Store(n)
+	}
+}
+
+// olderTransactions asks whether anything makes VACUUM keep row versions that were replaced before a transaction id: a
+// snapshot, a transaction that has written, a prepared one, or a standby that reports its snapshots through a
+// replication slot. A slot's catalog_xmin concerns the system's own tables only.
+const olderTransactions = "SELECT EXISTS (SELECT 1 FROM (" +
+	"SELECT backend_xmin FROM pg_stat_activity WHERE pid <> pg_backend_pid()" +
+	" UNION ALL SELECT backend_xid FROM pg_stat_activity WHERE pid <> pg_backend_pid()" +
+	" UNION ALL SELECT transaction FROM pg_prepared_xacts" +
+	" UNION ALL SELECT xmin FROM pg_replication_slots" +
+	") AS held (xid) WHERE xid IS NOT NULL AND age(xid) > age($1::text::xid))"
+
+// vacuum runs VACUUM once, and reports whether it could remove all row versions that were replaced before. A warning of
+// VACUUM is an error: PostgreSQL warns when it skips a table that belongs to another role.
 func (v *vacuumer) vacuum() (gone bool, err error) {
 	c, err := v.db.Conn(v.ctx)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("VACUUM: %w", err)
 	}
 	defer c.Close()
 	var now string
 	if err := c.QueryRowContext(v.ctx, "SELECT pg_current_xact_id()::xid::text").Scan(&now); err != nil {
 		return false, fmt.Errorf("VACUUM: %w", err)
 	}
-	const older = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_xmin IS NOT NULL" +
-		" AND age(backend_xmin) > age($1::text::xid))"
 	var spared bool
-	if err := c.QueryRowContext(v.ctx, older, now).Scan(&spared); err != nil {
+	if err := c.QueryRowContext(v.ctx, olderTransactions, now).Scan(&spared); err != nil {
 		return false, fmt.Errorf("VACUUM: %w", err)
 	}
+	v.warned.Store(nil)
 	if _, err := c.ExecContext(v.ctx, "VACUUM batch"); err != nil {
 		return false, err
+	}
+	if w := v.warned.Load(); w != nil {
+		return false, fmt.Errorf("VACUUM: %s", w.Message)
 	}
 	return !spared, nil
 }

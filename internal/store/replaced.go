@@ -58,8 +58,8 @@ func (w *fileWatch) run() {
 	}
 }
 
-// there says whether the path leads to the file that was opened. What cannot be
-// told now, such as for want of permission, is taken for yes.
+// there reports whether the path leads to the file that was opened. If stat fails for another reason, such as
+// permissions, assume it is unchanged.
 func (w *fileWatch) there() bool {
 	now, err := os.Stat(w.path)
 	return err == nil && os.SameFile(now, w.opened) || err != nil && !errors.Is(err, fs.ErrNotExist)

@@ -6,6 +6,8 @@ import (
 	"sluice/internal/service"
 	"sluice/internal/store/storetest"
 	"testing"
+
+	"sluice"
 )
 
 // What was committed to a file that was moved away is in it once the Store is
@@ -83,4 +85,38 @@ func TestReplacedFile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReplacedFileKeys asks for a key right after the file was replaced by another database: that one's keys open nothing.
+func TestReplacedFileKeys(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sluice.db")
+	s, err := OpenSQLite(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	other, err := OpenSQLite(filepath.Join(dir, "other.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := storetest.NewKey(storetest.LiveLedger, "key_foreign")
+	storetest.Update(t, other, storetest.LiveLedger, func(tx service.Tx) error { return tx.CreateKey(foreign, storetest.NewEntry(storetest.LiveLedger)) })
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range cap(s.readers) { // so that the next reader opens a connection
+		if c := <-s.readers; c != nil {
+			c.discard()
+		}
+		s.readers <- nil
+	}
+	if err := os.Rename(filepath.Join(dir, "other.db"), path); err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.KeyByHash(storetest.Background, foreign.Hash)
+	if k.ID != "" {
+		t.Errorf("key %s of another database was found", k.ID)
+	}
+	storetest.WantCode(t, err, sluice.CodeUnavailable)
 }

@@ -3,9 +3,12 @@ package store
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sluice/internal/service"
 	"sync"
 	"sync/atomic"
@@ -18,100 +21,129 @@ import (
 // hundreds of Updates that end something.
 const reserveSize = 16 << 20
 
-// reserveAgain is how often a reserve that was given up is tried to be made again.
+// reserveLook is how often a process looks whether another has released the reserve.
+const reserveLook = time.Second
+
+// reserveAgain is how often a process tries to make a reserve that was released.
 const reserveAgain = 5 * time.Second
 
-// reserve is a file that holds space on the disk of a database. When the disk is
-// full it is given up once, for the Updates that end something. All others are
-// CodeStorageFull until there is room to make it again.
+// reserve is a file that holds space on the disk of a database, for all processes that have the database open. When the
+// disk is full, one of them releases the space, for requests that end something and for the store's own. All others are
+// CodeStorageFull until there is room to make the reserve again.
 type reserve struct {
 	path string
 	log  *slog.Logger
 
-	given atomic.Bool // given up, or never made
-	mu    sync.Mutex
-	tried time.Time // when it was tried to be made last
+	released atomic.Bool // or never made, as far as this process knows
+	mu       sync.Mutex
+	looked   time.Time // when the file was looked at last
+	tried    time.Time // when this process tried last to make it
 }
 
-// openReserve makes a reserve, unless there is one. Without room for it, it is
-// taken for one that was given up.
+// openReserve makes a reserve, unless there is one. Without room for it, the reserve counts as released.
 func openReserve(path string, log *slog.Logger) *reserve {
 	r := &reserve{path: path, log: log}
-	if info, err := os.Stat(path); err != nil || info.Size() < reserveSize {
-		r.given.Store(true)
-		r.held()
-	}
+	r.ensure()
 	return r
 }
 
-// held reports whether there is a reserve, and tries now and then to make one
-// that was given up. It waits for no other that tries.
-func (r *reserve) held() bool {
-	if !r.given.Load() {
-		return true
-	}
+// ensure reports whether there is a reserve. It makes one where there is room. It does not wait for another goroutine
+// that does so.
+func (r *reserve) ensure() bool {
 	if !r.mu.TryLock() {
-		return false
+		return !r.released.Load()
 	}
 	defer r.mu.Unlock()
-	if time.Since(r.tried) < reserveAgain {
+	now := time.Now()
+	if now.Sub(r.looked) >= reserveLook {
+		r.looked = now
+		r.released.Store(!r.whole())
+	}
+	if !r.released.Load() {
+		return true
+	}
+	if now.Sub(r.tried) < reserveAgain {
 		return false
 	}
-	r.tried = time.Now()
+	r.tried = now
 	if err := r.fill(); err != nil {
-		r.log.Warn("no room for the reserve on the disk: only revoking and deleting work", "file", r.path, "error", err)
+		r.log.Warn(textReserve, "reserve", r.path, "error", err)
 		return false
 	}
-	r.given.Store(false)
+	r.released.Store(false)
 	return true
 }
 
-// fill makes the file, where there is room for twice as much. Its bytes are
-// random, so that no file system packs them.
-func (r *reserve) fill() (err error) {
-	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+// whole reports whether the file holds its space. If stat fails for another reason than a missing file, assume it is
+// unchanged.
+func (r *reserve) whole() bool {
+	info, err := os.Stat(r.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return !r.released.Load()
+	}
+	return err == nil && info.Size() >= reserveSize
+}
+
+// fill makes the file where there is room for twice as much: with less, the disk would soon be full again. Its bytes are
+// random, so that no file system compresses them. They are appended, so that the file has no hole where another process
+// releases it meanwhile.
+func (r *reserve) fill() error {
+	free, err := freeSpace(filepath.Dir(r.path))
 	if err != nil {
 		return err
 	}
-	_, err = io.CopyN(f, rand.Reader, 2*reserveSize)
+	if free < 2*reserveSize {
+		return fmt.Errorf("%d MiB are free", free>>20)
+	}
+	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		_, err = io.CopyN(f, rand.Reader, max(0, reserveSize-info.Size()))
+	}
 	if err == nil {
 		err = f.Sync()
 	}
-	size := int64(reserveSize)
 	if err != nil {
-		size = 0
+		err = errors.Join(err, f.Truncate(0))
 	}
-	return errors.Join(err, f.Truncate(size), f.Close())
+	return errors.Join(err, f.Close())
 }
 
-// giveUp frees the space of a reserve.
-func (r *reserve) giveUp() {
+// release frees the space of the reserve.
+func (r *reserve) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.given.Swap(true) {
-		r.log.Error("the disk is full: the reserve is given up for revoking and deleting", "file", r.path)
+	if !r.released.Swap(true) {
+		r.log.Error("disk full: the reserve is released for revocations and deletions", "reserve", r.path)
 	}
-	r.tried = time.Now()
+	r.looked = time.Now()
+	r.tried = r.looked
 	if err := os.Truncate(r.path, 0); err != nil {
-		r.log.Error("the reserve on the disk cannot be given up", "file", r.path, "error", err)
+		r.log.Error("the reserve cannot be released", "reserve", r.path, "error", err)
 	}
 }
 
-var errReserve = errors.New("the disk is full: only revoking and deleting work until there is room")
+var (
+	textReserve = fmt.Sprintf("disk full: only revocations and deletions are accepted until %d MiB are free", 2*reserveSize>>20)
+	errReserve  = sluice.Errorf(sluice.CodeStorageFull, "%s", textReserve)
+)
 
-// perform runs a request. What ends something may use the reserve; nothing else
-// runs while that is given up.
+// perform runs a request. Requests that end something, and chores, may use the reserve. Without chores the jobs of a
+// server would stop, and some of them make room. All other requests are refused while the reserve is released.
 func (s *Store) perform(r *request) error {
 	if s.reserve == nil {
 		return s.performOnce(r)
 	}
-	ends := service.IsEnding(r.ctx)
-	if !ends && !s.reserve.held() {
-		return s.coded(sluice.CodeStorageFull, errReserve)
+	mayUse := r.chore != nil || service.IsEnding(r.ctx)
+	if !mayUse && !s.reserve.ensure() {
+		return errReserve
 	}
 	err := s.performOnce(r)
-	if ends && sluice.CodeOf(err) == sluice.CodeStorageFull {
-		s.reserve.giveUp()
+	if mayUse && sluice.CodeOf(err) == sluice.CodeStorageFull {
+		s.reserve.release()
 		err = s.performOnce(&request{ctx: r.ctx, ledger: r.ledger, fn: r.fn, chore: r.chore})
 	}
 	return err

@@ -168,6 +168,26 @@ func TestSQLitePlans(t *testing.T) {
 	})
 }
 
+// TestSQLiteSchema wants every table to be STRICT, and every index of a table that grows to have statistics for the
+// planner.
+func TestSQLiteSchema(t *testing.T) {
+	s, _ := openTemp(t)
+	for _, test := range []struct{ want, query string }{
+		{"tables are not STRICT", "SELECT name FROM pragma_table_list WHERE schema = 'main' AND NOT strict" +
+			" AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'"},
+		{"indexes have no row in sqlite_stat1", "SELECT i.name FROM sqlite_schema m, pragma_index_list(m.name) i WHERE m.type = 'table'" +
+			" AND NOT EXISTS (SELECT 1 FROM sqlite_stat1 WHERE tbl = m.name AND idx = i.name)" +
+			" AND m.name NOT IN ('account', 'signing_key', 'ledger', 'lease', 'rotation', 'checkpoint', 'tile', 'goose_db_version')"},
+	} {
+		names := storetest.Read(t, s, func(r service.Reader) ([]string, error) {
+			return many(r.(*reader), func(name *string) []any { return []any{name} }, test.query)
+		})
+		if len(names) > 0 {
+			t.Errorf("these %s: %q", test.want, names)
+		}
+	}
+}
+
 // plannedEntry is a query that reads the log.
 type plannedEntry struct {
 	from, query string

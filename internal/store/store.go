@@ -29,9 +29,8 @@ import (
 type Options struct {
 	Random io.Reader    // for the salts of entries; crypto/rand when nil
 	Log    *slog.Logger // slog.Default() when nil
-	// Reserve is a file that OpenSQLite keeps on the disk of the database: what it
-	// holds is given up for Updates that end something when the disk is full. None
-	// when "".
+	// Reserve is a file that OpenSQLite keeps on the disk of the database. Its space
+	// is released for Updates that end something when the disk is full. None when "".
 	Reserve string
 	// Observer is told of each commit; nil: nobody is.
 	Observer Observer
@@ -244,10 +243,7 @@ func (s *Store) start(ctx context.Context, c *conn, db *sql.DB, begin string) (*
 	for fresh := c == nil; ; fresh = true {
 		var err error
 		if c == nil {
-			if s.file != nil && !s.file.there() { // another file would be opened
-				return nil, driver.ErrBadConn
-			}
-			if c, err = connect(ctx, db); err != nil {
+			if c, err = s.connect(ctx, db); err != nil {
 				return nil, err
 			}
 		}
@@ -297,6 +293,14 @@ func (s *Store) coded(code sluice.Code, err error) error {
 type conn struct {
 	*sql.Conn
 	stmts map[string]*sql.Stmt
+}
+
+// connect takes a connection out of db, unless it would open another file than the one that the Store has opened.
+func (s *Store) connect(ctx context.Context, db *sql.DB) (*conn, error) {
+	if s.file != nil && !s.file.there() {
+		return nil, driver.ErrBadConn
+	}
+	return connect(ctx, db)
 }
 
 // connect takes a connection out of db.

@@ -85,8 +85,8 @@ func (s *Store) Ready(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	if s.reserve != nil && !s.reserve.held() {
-		return s.coded(sluice.CodeStorageFull, errReserve)
+	if s.reserve != nil && !s.reserve.ensure() {
+		return errReserve
 	}
 	r := &request{ctx: ctx, chore: probe, done: make(chan struct{})}
 	if err := s.submit(ctx, r); err != nil {

@@ -6,7 +6,7 @@ CREATE TABLE ending (
     kind          TEXT COLLATE "C" NOT NULL, -- 'key' or 'file'
     object        TEXT COLLATE "C" NOT NULL, -- its id
     ended_at      BIGINT NOT NULL,
-    after_created BIGINT NOT NULL, -- of a file: links up to this one are marked
+    after_created BIGINT NOT NULL, -- links up to this one are marked; of a key, it is when they expire
     after_id      TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (ledger, kind, object)
 );
