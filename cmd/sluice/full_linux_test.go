@@ -1,22 +1,28 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// TestStartOnAFullDisk starts a server where too little is free for its reserve, and ends something over HTTP. The
-// reserve is released, or was never made, as where an older version ran before.
+// TestStartOnAFullDisk starts a server where too little is free for its reserve, and ends something over HTTP and from
+// the command line. The reserve is released, or was never made, as where an older version ran before, or all that is left.
 func TestStartOnAFullDisk(t *testing.T) {
-	for name, lose := range map[string]func(string) error{
-		"released":   func(path string) error { return os.Truncate(path, 0) },
-		"never made": os.Remove,
+	for name, test := range map[string]struct {
+		lose func(string) error
+		free int64
+	}{
+		"released":   {func(path string) error { return os.Truncate(path, 0) }, 16 << 20},
+		"never made": {os.Remove, 16 << 20},
+		"whole":      {func(string) error { return nil }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := smallDisk(t)
@@ -28,10 +34,10 @@ func TestStartOnAFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.stop()
-			if err := lose(filepath.Join(data, reserveName)); err != nil {
+			if err := test.lose(filepath.Join(data, reserveName)); err != nil {
 				t.Fatal(err)
 			}
-			fillDisk(t, filepath.Join(dir, "filler"), 16<<20)
+			fillDisk(t, filepath.Join(dir, "filler"), test.free)
 
 			p = startServer(t, data)
 			if _, err := c.upload(p.url, []byte("more")); err == nil || !strings.Contains(err.Error(), "507") {
@@ -40,6 +46,14 @@ func TestStartOnAFullDisk(t *testing.T) {
 			var deleted struct{ Deleted bool }
 			if err := c.do("DELETE", p.url+"/v1/files/"+file, nil, "", http.StatusOK, &deleted); err != nil || !deleted.Deleted {
 				t.Errorf("delete a file: %+v, %v", deleted, err)
+			}
+			var listed, said bytes.Buffer
+			if code := run(t.Context(), []string{"key", "list", "--data", data}, &listed, &said); code != 0 {
+				t.Fatalf("key list exits with %d: %s", code, &said)
+			}
+			id := regexp.MustCompile(`key_\w+`).FindString(listed.String())
+			if code := run(t.Context(), []string{"key", "revoke", "--data", data, id}, &listed, &said); code != 0 {
+				t.Errorf("key revoke exits with %d: %s", code, &said)
 			}
 			if code := p.stop(); code != 0 {
 				t.Errorf("the server exits with %d", code)

@@ -43,15 +43,22 @@ func OpenSQLite(path string, opts Options) (*Store, error) {
 	return openSQLite(path, opts, maxGroup, 5*time.Second)
 }
 
-// openSQLite has group requests share a commit, and waits for another
-// process's lock as long as wait says.
-func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *Store, err error) {
+// openSQLite has group requests share a commit, and waits for another process's lock as long as wait says. Even to open
+// a database takes some space, which the reserve of a full disk has.
+func openSQLite(path string, opts Options, group int, wait time.Duration) (*Store, error) {
 	opts = opts.complete()
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("open database %s: %w", path, err)
-		}
-	}()
+	s, err := openSQLiteFile(path, opts, group, wait)
+	if err != nil && opts.Reserve != "" && sqliteCode(err) == sluice.CodeStorageFull {
+		(&reserve{path: opts.Reserve, log: opts.Log}).release()
+		s, err = openSQLiteFile(path, opts, group, wait)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func openSQLiteFile(path string, opts Options, group int, wait time.Duration) (_ *Store, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
