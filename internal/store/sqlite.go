@@ -43,15 +43,24 @@ func OpenSQLite(path string, opts Options) (*Store, error) {
 	return openSQLite(path, opts, maxGroup, 5*time.Second)
 }
 
-// openSQLite has group requests share a commit, and waits for another
-// process's lock as long as wait says.
-func openSQLite(path string, opts Options, group int, wait time.Duration) (_ *Store, err error) {
+// openSQLite has group requests share a commit, and waits for another process's lock as long as wait says. Even to open
+// a database takes some space, which the reserve of a full disk has.
+func openSQLite(path string, opts Options, group int, wait time.Duration) (*Store, error) {
 	opts = opts.complete()
-	defer func() {
-		if err != nil {
-			err = openError(path, err)
+	s, err := openSQLiteFile(path, opts, group, wait)
+	if err != nil && opts.Reserve != "" && sqliteCode(err) == sluice.CodeStorageFull {
+		if info, absent := os.Stat(opts.Reserve); absent == nil && info.Size() > 0 {
+			(&reserve{path: opts.Reserve, log: opts.Log}).release()
+			s, err = openSQLiteFile(path, opts, group, wait)
 		}
-	}()
+	}
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	return s, nil
+}
+
+func openSQLiteFile(path string, opts Options, group int, wait time.Duration) (_ *Store, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
