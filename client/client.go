@@ -65,12 +65,15 @@ func New(baseURL, key string, options ...Option) (*Client, error) {
 	if err != nil || !isHTTP(base) || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
 		return nil, errors.New("the server's URL is not one such as https://files.example.com, without user name and query")
 	}
-	if !isPrintable(key) {
+	if !isPrintable(key, '!') {
 		return nil, errors.New("the API key holds a space, a line break or another character that no key has")
 	}
 	c := &Client{base: base, key: key, agent: DefaultUserAgent, retries: DefaultRetries, times: defaultTimes}
 	for _, option := range options {
 		option(c)
+	}
+	if !isPrintable(c.agent, ' ') {
+		return nil, errors.New("the user agent is not printable ASCII characters")
 	}
 	if c.retries < 0 {
 		return nil, fmt.Errorf("%d retries: zero is the least", c.retries)
@@ -96,7 +99,6 @@ func newTransport() *http.Transport {
 		DialContext:            (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    10 * time.Second,
-		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConns:           100,
 		MaxIdleConnsPerHost:    16,
@@ -108,9 +110,10 @@ func isHTTP(u *url.URL) bool {
 	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
 }
 
-func isPrintable(text string) bool {
+// isPrintable reports whether a text has ASCII characters alone, from one on to the last that is printable.
+func isPrintable(text string, first byte) bool {
 	for i := range len(text) {
-		if text[i] <= ' ' || text[i] > '~' {
+		if text[i] < first || text[i] > '~' {
 			return false
 		}
 	}

@@ -145,4 +145,7 @@ func TestNewRefusesWhatIsNoServer(t *testing.T) {
 	if _, err := client.New("https://h", "k", client.WithRetries(-1)); err == nil {
 		t.Error("-1 retries are taken")
 	}
+	if _, err := client.New("https://h", "k", client.WithUserAgent("a\nb")); err == nil {
+		t.Error("a user agent of two lines is taken")
+	}
 }

@@ -201,7 +201,7 @@ func (d *download) request(ctx context.Context, at *url.URL) (*http.Request, err
 	req.Header.Set("Accept", "*/*")
 	req.Header.Set("Accept-Encoding", "identity") // else ranges would be those of a compressed file
 	if d.o.Password != "" && at.Scheme == d.link.Scheme && at.Host == d.link.Host {
-		req.Header.Set("X-Link-Password", d.o.Password)
+		req.SetBasicAuth("", d.o.Password) // unlike a header, it carries every character
 	}
 	if d.got > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(d.got, 10)+"-")

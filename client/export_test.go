@@ -6,7 +6,6 @@ import "time"
 const (
 	MaxDocument  = maxDocument
 	MaxProblem   = maxProblem
-	MaxUnasked   = maxUnasked
 	MaxRedirects = maxRedirects
 	GoodPart     = goodPart
 )

@@ -17,6 +17,9 @@ import (
 // ChangeOption sets something about one call that changes something.
 type ChangeOption func(*request)
 
+// maxName is the longest Idempotency-Key, in bytes.
+const maxName = 255
+
 // IdempotencyKey names a change: 1 to 255 printable ASCII characters. Within a day the server answers a repetition
 // of the same call with the same name as it did the first time, and carries it out once. A program that may be
 // started again after a crash gives a name that it can give again; other programs leave this option out, and the
@@ -40,6 +43,9 @@ func change(method, path string, body any, options []ChangeOption) (*request, er
 	}
 	if r.name == "" {
 		r.name = rand.Text()
+	}
+	if !isPrintable(r.name, ' ') || len(r.name) > maxName {
+		return nil, fmt.Errorf("the idempotency key is not 1 to %d printable ASCII characters", maxName)
 	}
 	if body == nil {
 		return r, nil

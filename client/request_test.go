@@ -210,6 +210,12 @@ func TestRepeatedChangesMakeOneObject(t *testing.T) {
 	if count[sluice.LinkCreated] != 2 || count[sluice.KeyCreated] != 2 || count["file.deleted"] != 1 {
 		t.Errorf("%v with %s", count, minted.ID)
 	}
+	for _, name := range []string{"a\nb", "é", strings.Repeat("a", 256)} {
+		c := serve(t, func(http.ResponseWriter, *http.Request) { t.Errorf("asked with the name %q", name) })
+		if _, err := c.CreateKey(ctx, api.NewKey{Name: "none"}, client.IdempotencyKey(name)); err == nil {
+			t.Errorf("the name %q is taken", name)
+		}
+	}
 	// A name of the caller's own holds from one client to the next.
 	var ids []string
 	for range 2 {

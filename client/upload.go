@@ -124,9 +124,8 @@ func (u *upload) final(err error) error {
 	return err
 }
 
-// maxUnasked is the longest upload that is sent without waiting for the server to agree to it (100 Continue).
-const maxUnasked = 1 << 20
-
+// attempt sends the file once. It does not ask the server with Expect: 100-continue first: a server of net/http that
+// then refuses in the middle of the body resets the connection, and its answer is lost.
 func (u *upload) attempt(ctx context.Context) (created api.CreatedFile, err error) {
 	dog := watch(ctx, u.c.times.answer)
 	defer dog.end()
@@ -146,9 +145,6 @@ func (u *upload) attempt(ctx context.Context) (created api.CreatedFile, err erro
 	req.Header.Set("Content-Type", u.form.contentType)
 	if u.length >= 0 {
 		req.ContentLength = int64(len(u.form.head)) + u.length + int64(len(u.form.tail))
-	}
-	if u.length < 0 || u.length > maxUnasked {
-		req.Header.Set("Expect", "100-continue")
 	}
 	data, err := u.exchange(req)
 	source.done.Store(true)
