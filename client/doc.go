@@ -12,8 +12,9 @@
 //	if errors.As(err, &e) && e.Code == sluice.CodeNotFound { … }
 //
 // An answer that does not follow the API is [ErrProtocol], content with another digest than the one promised is
-// [ErrDigest], and content over the caller's limit is [ErrTooLarge]. Any other error comes from the connection or
-// from the caller's own reader or writer. No error text holds the key, a password or the URL of a link.
+// [ErrDigest], and content over the caller's limit is [ErrTooLarge]. A connection that fails is a *url.Error that
+// names the server. Any other error comes from the caller's own reader, writer or file. No error text holds the key, a
+// password or the URL of a link.
 //
 // # Retries
 //

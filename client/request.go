@@ -98,9 +98,8 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// broken is what a failure of the connection comes to.
+// broken is what a failure of the connection comes to. It names the server alone: the URL of a link is a secret.
 func broken(req *http.Request, err error) error {
-	// The text of a url.Error holds the URL, and that of a link is a secret.
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
@@ -111,7 +110,8 @@ func broken(req *http.Request, err error) error {
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	}
-	return &connectionError{fmt.Errorf("%s %s: %w", req.Method, req.URL.Host, err)}
+	server := url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host}
+	return &connectionError{&url.Error{Op: req.Method, URL: server.String(), Err: err}}
 }
 
 // connectionError is a connection that could not be made or broke.
