@@ -13,8 +13,8 @@
 //
 // An answer that does not follow the API is [ErrProtocol], content with another digest than the one promised is
 // [ErrDigest], and content over the caller's limit is [ErrTooLarge]. A connection that fails is a *url.Error that
-// names the server. Any other error comes from the caller's own reader, writer or file. No error text holds the key, a
-// password or the URL of a link.
+// names the server; its Timeout is true when nothing came for too long. Any other error comes from the caller's own
+// reader, writer or file. No error text holds the key, a password or the URL of a link.
 //
 // # Retries
 //

@@ -70,7 +70,7 @@ func refusal(res *http.Response) error {
 	}
 	if err != nil || p.Code == "" {
 		p = api.Problem{Code: string(codeOf(res.StatusCode))}
-		p.Detail = fmt.Sprintf("%s answered %s, and no problem of Sluice", res.Request.URL.Host, status(res.StatusCode))
+		p.Detail = fmt.Sprintf("%s answered %s without an error document of Sluice", res.Request.URL.Host, status(res.StatusCode))
 	}
 	e := &Error{
 		Code: sluice.Code(p.Code), Status: res.StatusCode, Detail: p.Detail, Param: p.Param,

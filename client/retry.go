@@ -71,7 +71,14 @@ func (c *Client) backoff(retried int) time.Duration {
 }
 
 // errStalled is what a watchdog ends an attempt with.
-var errStalled = errors.New("nothing came for too long")
+var errStalled error = timeout{}
+
+// timeout is a timeout to whoever asks a net.Error or a url.Error.
+type timeout struct{}
+
+func (timeout) Error() string   { return "timed out waiting for data" }
+func (timeout) Timeout() bool   { return true }
+func (timeout) Temporary() bool { return true }
 
 // watchdog ends an attempt in which nothing moves for too long.
 type watchdog struct {
