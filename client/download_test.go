@@ -286,6 +286,32 @@ func TestDownloadRefusesWhatIsNotTheFile(t *testing.T) {
 	}
 }
 
+// What can be refused by the head of the answer is refused before the caller's writer gets a byte.
+func TestDownloadIsRefusedBeforeItsFirstByte(t *testing.T) {
+	for _, c := range []struct {
+		name, digest string
+		options      client.DownloadOptions
+		want         error
+	}{
+		{"nothing promised", "", client.DownloadOptions{}, client.ErrDigest},
+		{"other digest than the caller's", digestOf([]byte("content")),
+			client.DownloadOptions{SHA256: sha(nil)}, client.ErrDigest},
+		{"too large", digestOf([]byte("content")), client.DownloadOptions{MaxSize: 6}, client.ErrTooLarge},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cl := serve(t, func(w http.ResponseWriter, _ *request) {
+				w.Header().Set("Repr-Digest", c.digest)
+				io.WriteString(w, "content")
+			})
+			var out bytes.Buffer
+			_, err := cl.Download(context.Background(), serverOf(cl)+"/l/x", &out, c.options)
+			if !errors.Is(err, c.want) || out.Len() > 0 {
+				t.Errorf("%v after %d bytes", err, out.Len())
+			}
+		})
+	}
+}
+
 func TestRefusedDownloads(t *testing.T) {
 	ctx := context.Background()
 	s := sluicetest.NewServer(t)

@@ -70,7 +70,8 @@ func refusal(res *http.Response) error {
 	}
 	if err != nil || p.Code == "" {
 		p = api.Problem{Code: string(codeOf(res.StatusCode))}
-		p.Detail = fmt.Sprintf("%s answered %s without an error document of Sluice", res.Request.URL.Host, status(res.StatusCode))
+		server := res.Request.URL.Host
+		p.Detail = fmt.Sprintf("%s answered %s without an error document of Sluice", server, status(res.StatusCode))
 	}
 	e := &Error{
 		Code: sluice.Code(p.Code), Status: res.StatusCode, Detail: p.Detail, Param: p.Param,

@@ -307,17 +307,30 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
+// tornFile is content that could go back, and fails in the middle.
+type tornFile struct {
+	io.Seeker
+	io.Reader
+}
+
 func TestUploadOfContentThatFails(t *testing.T) {
-	s := sluicetest.NewServer(t)
-	proxy := newCutter(t, s.URL, func(int) (up, down int64) { return whole, whole })
 	torn := errors.New("the tape is torn")
-	content := io.MultiReader(bytes.NewReader(someBytes(1<<20)), readerFunc(func([]byte) (int, error) { return 0, torn }))
-	c := newClient(t, proxy.url, s.Secret)
-	if _, err := c.Upload(context.Background(), content, client.NewFile{Purpose: "report"}); !errors.Is(err, torn) {
-		t.Errorf("got %v", err)
-	}
-	if n, list := proxy.count.Load(), files(t, newClient(t, s.URL, s.Secret)); n != 1 || len(list) != 0 {
-		t.Errorf("%d connections, %d files", n, len(list))
+	for _, seekable := range []bool{false, true} {
+		s := sluicetest.NewServer(t)
+		proxy := newCutter(t, s.URL, func(int) (up, down int64) { return whole, whole })
+		data := bytes.NewReader(someBytes(2 << 20))
+		fails := readerFunc(func([]byte) (int, error) { return 0, torn })
+		content := io.MultiReader(io.LimitReader(data, 1<<20), fails)
+		if seekable {
+			content = tornFile{data, content}
+		}
+		c := newClient(t, proxy.url, s.Secret)
+		if _, err := c.Upload(context.Background(), content, client.NewFile{Purpose: "report"}); !errors.Is(err, torn) {
+			t.Errorf("seekable %v: %v", seekable, err)
+		}
+		if n, list := proxy.count.Load(), files(t, newClient(t, s.URL, s.Secret)); n != 1 || len(list) != 0 {
+			t.Errorf("seekable %v: %d connections, %d files", seekable, n, len(list))
+		}
 	}
 }
 
