@@ -429,7 +429,7 @@ func TestDownloadThatStandsStillGoesOn(t *testing.T) {
 	}
 	c := serve(t, s.ServeHTTP)
 	t.Cleanup(func() { close(released) })
-	c.SetStall(100 * time.Millisecond)
+	c.SetStall(500 * time.Millisecond)
 	got, err := c.Download(context.Background(), serverOf(c)+"/l/x", io.Discard, client.DownloadOptions{})
 	if err != nil || got.Size != 100_000 || s.asked.Load() < 2 {
 		t.Errorf("%+v, %v after %d requests", got, err, s.asked.Load())

@@ -335,7 +335,7 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 		io.WriteString(w, `{"object": "file"}`)
 	})
 	t.Cleanup(func() { close(release) })
-	c.SetAnswer(200 * time.Millisecond)
+	c.SetAnswer(time.Second)
 	if _, err := c.File(context.Background(), "file_1"); err != nil || asked.Load() < 2 {
 		t.Errorf("%v after %d requests", err, asked.Load())
 	}
