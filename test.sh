@@ -179,4 +179,5 @@ part stripe-go in_go tests/clients/stripe-go
 part stripe-node in_node tests/clients/stripe-node test
 part metorial-node in_node tests/clients/metorial-node test
 part merkle-and-browser in_go tests
+part rehome in_go tools/rehome # builds the product once more, under another path
 part tests go test -race -short -count=1 -timeout 60m ./...

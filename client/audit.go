@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"io"
+	"iter"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -11,42 +13,63 @@ import (
 	"sluice/ledger"
 )
 
-// Entries gives one page of the audit log, newest first.
-func (c *Client) Entries(ctx context.Context, q api.EntryQuery) (api.List[api.AuditEntry], error) {
-	query := filterValues(q.EntryFilter)
-	if q.Limit > 0 {
-		query.Set("limit", strconv.Itoa(q.Limit))
+const entriesPath = "/v1/audit_entries"
+
+// Entry gives one entry of the audit log.
+func (c *Client) Entry(ctx context.Context, id string) (api.AuditEntry, error) {
+	path, err := at(entriesPath, id)
+	if err != nil {
+		return api.AuditEntry{}, err
 	}
-	set(query, "starting_after", q.After)
-	set(query, "ending_before", q.Before)
-	return getJSON[api.List[api.AuditEntry]](ctx, c, "/v1/audit_entries", query)
+	return get[api.AuditEntry](ctx, c, "audit_entry", path, nil)
 }
 
-// ExportEntries streams every entry that a filter lets through, newest first:
-// as "ndjson", an api.AuditEntry a line, or as "csv" for people. That it was
-// asked for is an entry of its own. The caller closes the stream; one that
-// breaks off ends in an error other than io.EOF.
+// Entries gives the audit entries that a query lets through, newest first, over all pages. With query.Before it gives
+// those that are newer, oldest first. It ends with the first error. query.Limit is the size of a page, 1 to 100; zero
+// is 100.
+func (c *Client) Entries(ctx context.Context, query api.EntryQuery) iter.Seq2[api.AuditEntry, error] {
+	return all(query.Page, func(p api.Page) (api.List[api.AuditEntry], error) {
+		query.Page = p
+		return c.EntryPage(ctx, query)
+	}, func(e api.AuditEntry) string { return e.ID })
+}
+
+// EntryPage gives one page of audit entries, newest first: 1 to 100 of them, 10 when query.Limit is zero.
+func (c *Client) EntryPage(ctx context.Context, query api.EntryQuery) (api.List[api.AuditEntry], error) {
+	return page[api.AuditEntry](ctx, c, entriesPath, query)
+}
+
+// ExportEntries streams every entry that a filter lets through, newest first: as "ndjson", an api.AuditEntry a line,
+// or as "csv" for people. The export is an entry of its own. The caller closes the stream. One that breaks off ends
+// in an error other than io.EOF; it is not resumed.
 func (c *Client) ExportEntries(ctx context.Context, f api.EntryFilter, format string) (io.ReadCloser, error) {
-	query := filterValues(f)
+	query := values(f)
 	query.Set("format", format)
-	return c.get(ctx, "/v1/audit_entries/export", query)
+	return c.stream(ctx, entriesPath+"/export", query)
 }
 
-// RedactEntry erases the personal fields of an entry for good.
-func (c *Client) RedactEntry(ctx context.Context, id string) (api.Redaction, error) {
-	return postJSON[api.Redaction](ctx, c, "/v1/audit_entries/"+url.PathEscape(id)+"/redact")
+// RedactEntry erases the personal fields of an entry for good. Proofs of the entry still hold.
+func (c *Client) RedactEntry(ctx context.Context, id string, options ...ChangeOption) (api.Redaction, error) {
+	path, err := at(entriesPath, id, "redact")
+	if err != nil {
+		return api.Redaction{}, err
+	}
+	return send[api.Redaction](ctx, c, "audit_redaction", http.MethodPost, path, nil, options)
 }
 
-// LedgerKey gives the newest verifier key of the ledger, as the server tells it.
+// maxKey is the longest verifier key that is read, in bytes.
+const maxKey = 4 << 10
+
+// LedgerKey gives the newest verifier key of the ledger, as the server tells it. A verifier compares it with one that
+// it has from elsewhere.
 func (c *Client) LedgerKey(ctx context.Context) (string, error) {
-	data, err := c.read(ctx, "/v1/ledger/key", nil, 4<<10)
+	data, err := c.read(ctx, "/v1/ledger/key", nil, maxKey)
 	return strings.TrimSuffix(string(data), "\n"), err
 }
 
-// Rotations gives the proofs by which the ledger was handed from key to key,
-// oldest first.
+// Rotations gives the proofs by which the ledger was handed from key to key, oldest first.
 func (c *Client) Rotations(ctx context.Context) ([]api.LedgerRotation, error) {
-	list, err := getJSON[api.List[api.LedgerRotation]](ctx, c, "/v1/ledger/rotations", nil)
+	list, err := get[api.List[api.LedgerRotation]](ctx, c, "list", "/v1/ledger/rotations", nil)
 	return list.Data, err
 }
 
@@ -55,15 +78,13 @@ func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
 	return c.read(ctx, "/v1/ledger/checkpoint", nil, ledger.MaxCheckpoint)
 }
 
-// ProveEntry gives the proof that an entry is in the ledger: the text of a
-// ledger.Proof.
+// ProveEntry gives the proof that an entry is in the ledger: the text of a ledger.Proof.
 func (c *Client) ProveEntry(ctx context.Context, id string) ([]byte, error) {
 	return c.read(ctx, "/v1/ledger/proof/inclusion", url.Values{"entry": {id}}, ledger.MaxProof)
 }
 
-// ProveConsistency gives the proof that the ledger has only grown since it had
-// from entries, up to the checkpoint of size to: the text of a
-// ledger.Consistency.
+// ProveConsistency gives the proof that the ledger has only grown since it had from entries, up to the checkpoint of
+// size to: the text of a ledger.Consistency.
 func (c *Client) ProveConsistency(ctx context.Context, from, to int64) ([]byte, error) {
 	query := url.Values{"from": {strconv.FormatInt(from, 10)}, "to": {strconv.FormatInt(to, 10)}}
 	return c.read(ctx, "/v1/ledger/proof/consistency", query, ledger.MaxProof)
@@ -74,35 +95,14 @@ func (c *Client) Tile(ctx context.Context, t ledger.Tile) ([]byte, error) {
 	return c.read(ctx, "/v1/ledger/"+t.Path(), nil, int64(t.MaxBytes()))
 }
 
-// Disclosures streams the disclosures of the first size entries as NDJSON, in
-// order, a line of ledger.ParseDisclosure each. That they were asked for is an
-// entry of its own. The caller closes the stream; one that breaks off ends in
-// an error other than io.EOF.
+// Disclosures streams the disclosures of the first size entries as NDJSON, in order, a line of ledger.ParseDisclosure
+// each. The export is an entry of its own. The caller closes the stream. One that breaks off ends in an error other
+// than io.EOF; it is not resumed.
 func (c *Client) Disclosures(ctx context.Context, size int64) (io.ReadCloser, error) {
-	return c.get(ctx, "/v1/ledger/disclosures", url.Values{"size": {strconv.FormatInt(size, 10)}})
+	return c.stream(ctx, "/v1/ledger/disclosures", url.Values{"size": {strconv.FormatInt(size, 10)}})
 }
 
-func filterValues(f api.EntryFilter) url.Values {
-	query := url.Values{}
-	for _, id := range f.IDs.IDs {
-		query.Add("ids", id)
-	}
-	set(query, "created", f.Created.Created)
-	set(query, "created[gt]", f.CreatedGT)
-	set(query, "created[gte]", f.CreatedGTE)
-	set(query, "created[lt]", f.CreatedLT)
-	set(query, "created[lte]", f.CreatedLTE)
-	set(query, "file_id", f.FileID)
-	set(query, "link_id", f.LinkID)
-	set(query, "key_id", f.KeyID)
-	set(query, "action", f.Action)
-	set(query, "outcome", f.Outcome)
-	set(query, "request_id", f.RequestID)
-	return query
-}
-
-func set(query url.Values, name, value string) {
-	if value != "" {
-		query.Set(name, value)
-	}
+// read asks for a text of at most so many bytes.
+func (c *Client) read(ctx context.Context, path string, query url.Values, most int64) ([]byte, error) {
+	return c.fetch(ctx, &request{method: http.MethodGet, path: path, query: query}, most)
 }

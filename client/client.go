@@ -1,186 +1,121 @@
-// Package client speaks the native HTTP API to a running server. What the
-// server refuses is a *sluice.Error with the code that it gave.
 package client
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
+	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"sluice"
-	"sluice/api"
 )
 
-// Client asks one server with one key. It is safe for concurrent use.
+// Client calls one server with one key.
 type Client struct {
-	base *url.URL
-	key  string
-	http *http.Client
+	base    *url.URL
+	key     string
+	http    *http.Client
+	agent   string
+	retries int
+	times   times
 }
 
-// New makes a client of the server at an http or https URL. It never follows
-// a redirect: the key goes to that server and nowhere else.
-func New(base, key string) (*Client, error) {
-	u, err := url.Parse(base)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%q is not the URL of a server, such as https://files.example.com", base)
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = time.Minute
-	return &Client{base: u, key: key, http: &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+// times are the limits of waiting.
+type times struct {
+	firstPause time.Duration // before the first retry; each further one is twice as long
+	maxPause   time.Duration // longest pause without a Retry-After
+	maxAfter   time.Duration // longest Retry-After that is waited for
+	answer     time.Duration // longest time from a request to the end of a short answer
+	stall      time.Duration // longest time without a byte in an upload, a download or an export
+	commit     time.Duration // longest time from the last byte of an upload to its answer
 }
 
-// A GET that the server cannot answer now, and says when to ask again, is
-// asked again, this often and after at most so long.
+var defaultTimes = times{
+	firstPause: 250 * time.Millisecond, maxPause: 10 * time.Second, maxAfter: time.Minute,
+	answer: 90 * time.Second, stall: time.Minute, commit: 5 * time.Minute,
+}
+
+// Defaults of the options.
 const (
-	maxTries = 8
-	maxPause = time.Minute
+	DefaultRetries   = 4
+	DefaultUserAgent = "sluice-client/" + sluice.APIVersion
 )
 
-// get asks for something and gives the answer's body, to be closed. The path
-// is escaped already.
-func (c *Client) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
-	for try := 1; ; try++ {
-		res, err := c.send(ctx, http.MethodGet, path, query)
-		if err != nil {
-			return nil, err
+// Option sets something about a Client.
+type Option func(*Client)
+
+// WithHTTPClient sends requests with a copy of h. Its CheckRedirect is not used: the API's redirects are never
+// followed. A Timeout of h bounds each attempt as a whole, uploads and downloads too.
+func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h } }
+
+// WithRetries sets how often a call is sent again at most, [DefaultRetries] when this option is left out. Zero turns
+// retries off. A download that receives a mebibyte more before it breaks starts counting anew.
+func WithRetries(n int) Option { return func(c *Client) { c.retries = n } }
+
+// WithUserAgent sets the User-Agent of every request, [DefaultUserAgent] when this option is left out. It must not
+// change during a download of a link with a number of downloads: the server recognises by it who resumes.
+func WithUserAgent(name string) Option { return func(c *Client) { c.agent = name } }
+
+// New makes a Client of the server at an http or https URL such as https://files.example.com. The URL may have a
+// path; it has no user name, query or fragment. The key is the secret of an API key. It may be empty for a Client
+// that only downloads links. New sends nothing: a wrong key shows at the first call.
+func New(baseURL, key string, options ...Option) (*Client, error) {
+	base, err := url.Parse(baseURL)
+	if err != nil || !isHTTP(base) || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+		return nil, errors.New("the server's URL is not one such as https://files.example.com, without user name and query")
+	}
+	if !isPrintable(key, '!') {
+		return nil, errors.New("the API key holds a space, a line break or another character that no key has")
+	}
+	c := &Client{base: base, key: key, agent: DefaultUserAgent, retries: DefaultRetries, times: defaultTimes}
+	for _, option := range options {
+		option(c)
+	}
+	if !isPrintable(c.agent, ' ') {
+		return nil, errors.New("the user agent is not printable ASCII characters")
+	}
+	if c.retries < 0 {
+		return nil, fmt.Errorf("%d retries: zero is the least", c.retries)
+	}
+	plain := http.Client{Transport: newTransport()}
+	if c.http != nil {
+		plain = *c.http
+	}
+	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.http = &plain
+	return c, nil
+}
+
+// String names the server. It leaves the key out.
+func (c *Client) String() string { return "Sluice at " + c.base.String() }
+
+// GoString is String, so that %#v does not show the key.
+func (c *Client) GoString() string { return c.String() }
+
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    10 * time.Second,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConns:           100,
+		MaxIdleConnsPerHost:    16,
+		MaxResponseHeaderBytes: 256 << 10,
+	}
+}
+
+func isHTTP(u *url.URL) bool {
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
+}
+
+// isPrintable reports whether a text has ASCII characters alone, from one on to the last that is printable.
+func isPrintable(text string, first byte) bool {
+	for i := range len(text) {
+		if text[i] < first || text[i] > '~' {
+			return false
 		}
-		if res.StatusCode == http.StatusOK {
-			return res.Body, nil
-		}
-		err = problem(res)
-		pause, again := retryAfter(res)
-		if !again || try == maxTries {
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(pause):
-		}
 	}
-}
-
-func (c *Client) send(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
-	u := c.base.JoinPath(path)
-	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+c.key)
-	return c.http.Do(req)
-}
-
-// retryAfter says whether, and when, a GET that was answered so is worth
-// another try: when the server is busy or counts requests, and says how long.
-func retryAfter(res *http.Response) (time.Duration, bool) {
-	busy := res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusTooManyRequests
-	seconds, err := strconv.Atoi(res.Header.Get("Retry-After"))
-	if !busy || err != nil || seconds < 0 {
-		return 0, false
-	}
-	return min(time.Duration(seconds)*time.Second, maxPause), true
-}
-
-// maxDocument is the longest JSON document that is read, in bytes: a page of a
-// hundred entries is a twentieth of it.
-const maxDocument = 64 << 20
-
-// read asks for a whole answer of at most so many bytes.
-func (c *Client) read(ctx context.Context, path string, query url.Values, most int64) ([]byte, error) {
-	body, err := c.get(ctx, path, query)
-	if err != nil {
-		return nil, err
-	}
-	return readAll(body, most)
-}
-
-func readAll(body io.ReadCloser, most int64) ([]byte, error) {
-	defer body.Close()
-	data, err := io.ReadAll(io.LimitReader(body, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("the server's answer is longer than %d bytes", most)
-	}
-	return data, err
-}
-
-func getJSON[T any](ctx context.Context, c *Client, path string, query url.Values) (out T, err error) {
-	data, err := c.read(ctx, path, query, maxDocument)
-	if err == nil {
-		err = decode(data, &out)
-	}
-	return out, err
-}
-
-func decode(data []byte, v any) error {
-	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("the server's answer: %w", err)
-	}
-	return nil
-}
-
-// postJSON asks once for a change.
-func postJSON[T any](ctx context.Context, c *Client, path string) (out T, err error) {
-	res, err := c.send(ctx, http.MethodPost, path, nil)
-	if err != nil {
-		return out, err
-	}
-	if res.StatusCode != http.StatusOK {
-		return out, problem(res)
-	}
-	data, err := readAll(res.Body, maxDocument)
-	if err == nil {
-		err = decode(data, &out)
-	}
-	return out, err
-}
-
-// problem gives the error that an answer tells of, and closes it.
-func problem(res *http.Response) error {
-	data, err := readAll(res.Body, maxDocument)
-	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	var p api.Problem
-	if err == nil && kind == api.ProblemType {
-		err = json.Unmarshal(data, &p)
-	}
-	if err != nil || p.Code == "" {
-		return &sluice.Error{Code: codeOf(res.StatusCode), Detail: fmt.Sprintf("%s answered %s, and no problem of Sluice", res.Request.URL.Host, res.Status)}
-	}
-	e := &sluice.Error{
-		Code: sluice.Code(p.Code), Param: p.Param, Detail: p.Detail, Reason: sluice.Refusal(p.Reason),
-		RetryAfter: time.Duration(p.RetryAfter) * time.Second,
-	}
-	for _, f := range p.Errors {
-		e.Fields = append(e.Fields, sluice.FieldError(f))
-	}
-	if e.Code == sluice.CodeInternal {
-		e.Err = errors.New(p.RequestID)
-	}
-	return e
-}
-
-// codeOf is what is made of a status without a problem, such as a proxy's.
-func codeOf(status int) sluice.Code {
-	switch status {
-	case http.StatusUnauthorized:
-		return sluice.CodeUnauthenticated
-	case http.StatusForbidden:
-		return sluice.CodeForbidden
-	case http.StatusNotFound:
-		return sluice.CodeNotFound
-	case http.StatusServiceUnavailable:
-		return sluice.CodeUnavailable
-	}
-	return sluice.CodeInternal
+	return true
 }

@@ -8,32 +8,36 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"sluice"
-	"sluice/api"
 	"sluice/client"
 	"sluice/ledger"
 	"sluice/sluicetest"
 )
 
-func newClient(t *testing.T, url, key string) *client.Client {
+// newClient makes a client that does not wait long.
+func newClient(t *testing.T, url, key string, options ...client.Option) *client.Client {
 	t.Helper()
-	c, err := client.New(url, key)
+	c, err := client.New(url, key, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.SetPauses(time.Millisecond, time.Minute)
 	return c
 }
 
 // serve runs a server that is none of ours.
-func serve(t *testing.T, h http.HandlerFunc) *client.Client {
+func serve(t *testing.T, h http.HandlerFunc, options ...client.Option) *client.Client {
 	t.Helper()
 	ts := httptest.NewServer(h)
 	t.Cleanup(ts.Close)
-	return newClient(t, ts.URL, "sk_test_x")
+	return newClient(t, ts.URL, "sk_test_x", options...)
 }
+
+// serverOf is the URL of a client's server.
+func serverOf(c *client.Client) string { return strings.TrimPrefix(c.String(), "Sluice at ") }
 
 func TestLogVerifies(t *testing.T) {
 	ctx := context.Background()
@@ -71,113 +75,6 @@ func TestMissingTileDoesNotExist(t *testing.T) {
 	}
 }
 
-func TestProblems(t *testing.T) {
-	ctx := context.Background()
-	s := sluicetest.NewServer(t)
-	_, reader := s.NewKey(t, s.Ledger(sluice.Test), sluice.AuditRead)
-	_, other := s.NewKey(t, s.Ledger(sluice.Test), sluice.FilesRead)
-	const none = "aud_01jd3x2m0000000000000000aa"
-	for _, c := range []struct {
-		name, key string
-		ask       func(*client.Client) error
-		want      sluice.Code
-	}{
-		{"stranger", "sk_test_nobody", func(c *client.Client) error { _, err := c.Checkpoint(ctx); return err }, sluice.CodeUnauthenticated},
-		{"no scope", other, func(c *client.Client) error { _, err := c.Checkpoint(ctx); return err }, sluice.CodeForbidden},
-		{"nothing", reader, func(c *client.Client) error { _, err := c.ProveEntry(ctx, none); return err }, sluice.CodeNotFound},
-		{"redact without scope", reader, func(c *client.Client) error { _, err := c.RedactEntry(ctx, none); return err }, sluice.CodeForbidden},
-		{"redact nothing", s.Secret, func(c *client.Client) error { _, err := c.RedactEntry(ctx, none); return err }, sluice.CodeNotFound},
-		{"hostile id", s.Secret, func(c *client.Client) error { _, err := c.RedactEntry(ctx, "../../v1/files"); return err }, sluice.CodeNotFound},
-		{"filter", reader, func(c *client.Client) error {
-			_, err := c.Entries(ctx, api.EntryQuery{EntryFilter: api.EntryFilter{Created: api.Created{CreatedGT: "soon"}}})
-			return err
-		}, sluice.CodeValidation},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			err := c.ask(newClient(t, s.URL, c.key))
-			var e *sluice.Error
-			if !errors.As(err, &e) || e.Code != c.want || e.Detail == "" {
-				t.Errorf("got %v, want %s with a detail", err, c.want)
-			}
-			if c.want == sluice.CodeValidation && (len(e.Fields) != 1 || e.Fields[0].Param != "created[gt]") {
-				t.Errorf("fields %+v", e.Fields)
-			}
-		})
-	}
-}
-
-func TestAnswersOfOthers(t *testing.T) {
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, "<h1>Bad gateway</h1>", http.StatusBadGateway)
-	})
-	_, err := c.Checkpoint(context.Background())
-	if sluice.CodeOf(err) != sluice.CodeInternal || !strings.Contains(err.Error(), "502 Bad Gateway") {
-		t.Errorf("got %v", err)
-	}
-}
-
-// The key goes to the server it is for and to no other.
-func TestRedirectIsNotFollowed(t *testing.T) {
-	var asked atomic.Bool
-	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
-	t.Cleanup(other.Close)
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) })
-	if _, err := c.Checkpoint(context.Background()); err == nil || asked.Load() {
-		t.Errorf("got %v, followed: %v", err, asked.Load())
-	}
-}
-
-func TestBusyServerIsAskedAgain(t *testing.T) {
-	for _, c := range []struct {
-		name       string
-		status     int
-		retryAfter string
-		post       bool
-		want       int32 // requests
-	}{
-		{"unavailable", 503, "0", false, 2},
-		{"counting", 429, "0", false, 2},
-		{"no time given", 503, "", false, 1},
-		{"broken", 500, "0", false, 1},
-		{"change", 503, "0", true, 1},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var asked atomic.Int32
-			cl := serve(t, func(w http.ResponseWriter, r *http.Request) {
-				if asked.Add(1) == 1 {
-					if c.retryAfter != "" {
-						w.Header().Set("Retry-After", c.retryAfter)
-					}
-					w.WriteHeader(c.status)
-					return
-				}
-				io.WriteString(w, "{}")
-			})
-			var err error
-			if c.post {
-				_, err = cl.RedactEntry(context.Background(), "aud_1")
-			} else {
-				_, err = cl.Checkpoint(context.Background())
-			}
-			if got := asked.Load(); got != c.want || (err == nil) != (c.want == 2) {
-				t.Errorf("asked %d times, %v", got, err)
-			}
-		})
-	}
-}
-
-func TestServerThatIsAlwaysBusy(t *testing.T) {
-	var asked atomic.Int32
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
-		w.Header().Set("Retry-After", "0")
-		w.WriteHeader(http.StatusServiceUnavailable)
-	})
-	if _, err := c.Checkpoint(context.Background()); sluice.CodeOf(err) != sluice.CodeUnavailable || asked.Load() > 20 {
-		t.Errorf("asked %d times, %v", asked.Load(), err)
-	}
-}
-
 func TestBrokenStreamIsNoEnd(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "part")
@@ -191,19 +88,6 @@ func TestBrokenStreamIsNoEnd(t *testing.T) {
 	defer body.Close()
 	if got, err := io.ReadAll(body); err == nil {
 		t.Errorf("%q ends as if it were whole", got)
-	}
-}
-
-func TestEndlessAnswerIsRefused(t *testing.T) {
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		for {
-			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
-				return
-			}
-		}
-	})
-	if _, err := c.Checkpoint(context.Background()); err == nil {
-		t.Error("an endless checkpoint is taken")
 	}
 }
 
@@ -245,9 +129,23 @@ func TestReadDisclosures(t *testing.T) {
 }
 
 func TestNewRefusesWhatIsNoServer(t *testing.T) {
-	for _, url := range []string{"", "files.example.com", "file:///etc", "http://", "https://h/?a=b"} {
-		if _, err := client.New(url, "k"); err == nil {
-			t.Errorf("%q is taken", url)
+	for _, url := range []string{
+		"", "files.example.com", "file:///etc", "http://", "http://:80", "https://h/?a=b", "https://h/#a",
+		"https://user:secret@h", "https://secret@h:x",
+	} {
+		if _, err := client.New(url, "k"); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v", url, err)
 		}
+	}
+	for _, key := range []string{"sk_test_secret\n", " sk_test_secret", "sk_test_sécret"} {
+		if _, err := client.New("https://h", key); err == nil || strings.Contains(err.Error(), "sk_test") {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+	if _, err := client.New("https://h", "k", client.WithRetries(-1)); err == nil {
+		t.Error("-1 retries are taken")
+	}
+	if _, err := client.New("https://h", "k", client.WithUserAgent("a\nb")); err == nil {
+		t.Error("a user agent of two lines is taken")
 	}
 }

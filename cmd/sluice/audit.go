@@ -38,7 +38,7 @@ func (s *serverFlags) client() (*client.Client, error) {
 	}
 	c, err := client.New(s.URL, s.Key)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--url: %w", err)}
+		return nil, usageError{err}
 	}
 	return c, nil
 }

@@ -119,7 +119,7 @@ func (a *auditLs) Run(ctx context.Context, out *output) error {
 		if a.N > 0 {
 			q.Limit = min(left, pageSize)
 		}
-		list, err := c.Entries(ctx, q)
+		list, err := c.EntryPage(ctx, q)
 		if err == nil {
 			err = show(list.Data)
 		}
@@ -154,11 +154,11 @@ func (a *auditTail) Run(ctx context.Context, out *output) error {
 	show := entryPrinter(out.stdout, a.JSON)
 	// Where no entry fits the filter yet, those that follow are counted from
 	// the newest of all. It is asked for first, so that none is missed.
-	newest, err := c.Entries(ctx, api.EntryQuery{Page: api.Page{Limit: 1}})
+	newest, err := c.EntryPage(ctx, api.EntryQuery{Page: api.Page{Limit: 1}})
 	if err != nil {
 		return err
 	}
-	begin, err := c.Entries(ctx, api.EntryQuery{EntryFilter: filter, Page: api.Page{Limit: max(a.N, 1)}})
+	begin, err := c.EntryPage(ctx, api.EntryQuery{EntryFilter: filter, Page: api.Page{Limit: max(a.N, 1)}})
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (a *auditTail) Run(ctx context.Context, out *output) error {
 // tail shows the entries after one, oldest first, until ctx ends.
 func tail(ctx context.Context, c *client.Client, filter api.EntryFilter, last string, every time.Duration, show func([]api.AuditEntry) error) error {
 	for {
-		list, err := c.Entries(ctx, api.EntryQuery{EntryFilter: filter, Page: api.Page{Limit: pageSize, Before: last}})
+		list, err := c.EntryPage(ctx, api.EntryQuery{EntryFilter: filter, Page: api.Page{Limit: pageSize, Before: last}})
 		if ctx.Err() != nil {
 			return nil // asked to stop
 		}
