@@ -36,7 +36,7 @@ type Service struct {
 	signing   signing
 	refusals  refusals
 	guessing  guessing
-	suspects  suspects
+	orphans   orphanSightings
 	delivered deliveries
 	redirect  Presigner
 	heads     Heads
