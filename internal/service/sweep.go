@@ -251,7 +251,7 @@ func (s *Service) Retain(ctx context.Context) (retained int, err error) {
 // retainOut deletes one file if, inside the Update, its time is still up.
 func (s *Service) retainOut(ctx context.Context, l sluice.LedgerID, id string) (deleted bool, err error) {
 	system := Caller{Ledger: l, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "retention"}}
-	_, err = change(ctx, s, system, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	_, err = change(Ending(ctx), s, system, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, l, id)
 		if err != nil {
 			return Deleted{}, err
