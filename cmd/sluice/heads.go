@@ -221,6 +221,9 @@ func (s *serveCommand) remembered(c *service.Config) (*headsFile, error) {
 	if path == "" {
 		path = s.place.secretsFile() + ".heads"
 	}
+	if err := removeLeft(path); err != nil {
+		c.Log.Warn("old temporary files were not removed", "beside", path, "error", err)
+	}
 	heads, err := openHeads(path)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite"
 )
@@ -180,6 +181,37 @@ func TestHeadsSurviveKill(t *testing.T) {
 		}
 		signedUp(t, p, key, data)
 		p.kill()
+	}
+}
+
+// What a kill left of a write of the heads goes with a later start, and nothing else does.
+func TestLeftHeadsAreRemoved(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	startServer(t, data).stop()
+	long := time.Now().Add(-time.Hour)
+	left := map[string]bool{ // and whether it stays
+		".secrets.json.heads.123": false, ".secrets.json.heads.4567890": false,
+		".secrets.json.heads.": true, ".secrets.json.heads.1b": true, ".secrets.json.bak.1": true, "secrets.json.heads.1": true,
+	}
+	for name := range left {
+		path := filepath.Join(data, name)
+		if err := os.WriteFile(path, []byte("part"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	young := filepath.Join(data, ".secrets.json.heads.99") // another process may be writing it
+	if err := os.WriteFile(young, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	left[filepath.Base(young)] = true
+	startServer(t, data).stop()
+	for name, stays := range left {
+		if _, err := os.Stat(filepath.Join(data, name)); (err == nil) != stays {
+			t.Errorf("%s: %v, want it to stay: %t", name, err, stays)
+		}
 	}
 }
 
