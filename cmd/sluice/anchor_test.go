@@ -23,7 +23,7 @@ import (
 func eventually(t *testing.T, ask func() error) {
 	t.Helper()
 	var err error
-	for range 300 {
+	for range 1200 { // a minute
 		if err = ask(); err == nil {
 			return
 		}
