@@ -47,6 +47,8 @@ type serveCommand struct {
 	Heads           string         `help:"File in which this process keeps the newest signed head of each log; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
 	AcceptRollback  bool           `help:"Start once on a database that lacks what was signed, as after the restore of an older backup, and record that in the log." env:"-"`
 	anchorFlags
+
+	doors []compat.Door // that Compat names, once config has read it
 }
 
 // proxyNetwork is a network in CIDR notation, or one address.
@@ -169,7 +171,7 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	if err := checkFrom(s.From); err != nil {
 		return c, usageError{err}
 	}
-	if _, err := parseCompat(s.Compat); err != nil {
+	if s.doors, err = parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
 	if c.Purposes, err = loadPurposes(s.Purposes); err != nil {
@@ -270,11 +272,7 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 }
 
 func (s *serveCommand) serve(ctx context.Context, i *installation, heads *headsFile, outlets []outlet, l net.Listener, first *service.First, log *slog.Logger, out *output) error {
-	doors, err := parseCompat(s.Compat)
-	if err != nil {
-		return err
-	}
-	opts := httpd.Options{Log: log, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: doors}
+	opts := httpd.Options{Log: log, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: s.doors}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
