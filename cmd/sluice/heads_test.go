@@ -113,7 +113,7 @@ func TestCutLogIsRefused(t *testing.T) {
 	p.stop()
 	change(t, data, cut...)
 	said := refusedStart(t, data)
-	for _, want := range []string{"--accept-rollback", "secrets.json.heads", "/test"} {
+	for _, want := range []string{"does not extend its last signed checkpoint", "--accept-rollback", "secrets.json.heads", "/test"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q does not say %q", said, want)
 		}
@@ -149,6 +149,20 @@ func TestCutLogIsRefused(t *testing.T) {
 	p = startServer(t, data) // it has been accepted once and for all
 	signedUp(t, p, key, data)
 	p.stop()
+}
+
+// A damaged file of heads is no file without heads.
+func TestDamagedHeads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "heads")
+	for _, text := range []string{"", "{", `{"logs":{"acct_1/test":{}}}`, `{"logs":{"nothing":{}}}`} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want := "it records the last signed checkpoint; restore it, or delete it only if you know why it is damaged"
+		if _, err := openHeads(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want an error that says %q", text, err, want)
+		}
+	}
 }
 
 // A log that was rewritten with SQL alone, up to the root of its newest

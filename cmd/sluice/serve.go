@@ -45,7 +45,7 @@ type serveCommand struct {
 	Compat          string         `help:"Vendors whose APIs are served beside the native one; write none to serve no other." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	Heads           string         `help:"File in which this process keeps the newest signed head of each log; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
-	AcceptRollback  bool           `help:"Start once on a database that lacks what was signed, as after the restore of an older backup, and record that in the log." env:"-"`
+	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint (after restoring a backup), and record that." env:"-"`
 	anchorFlags
 
 	doors []compat.Door // that Compat names, once config has read it
@@ -258,7 +258,7 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 			small = 8
 		}
 		if bits < small && !p.Addr().IsPrivate() {
-			log.Warn("--trusted-proxies has a network of strangers: whoever is in it can claim any address, and links that are bound to addresses open for them",
+			log.Warn("--trusted-proxies includes public addresses: anyone there can forge a client address and pass allowed_ips",
 				"network", p.String())
 		}
 	}
@@ -312,7 +312,7 @@ func flush(ctx context.Context, svc *service.Service) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushGrace)
 	defer cancel()
 	if err := svc.Flush(grace); err != nil {
-		return fmt.Errorf("what was delivered at last is not in the log: %w", err)
+		return fmt.Errorf("the last deliveries could not be recorded: %w", err)
 	}
 	return nil
 }

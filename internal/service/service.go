@@ -90,7 +90,7 @@ func New(c Config) (*Service, error) {
 		heads: c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
 	}
 	if s.heads == nil {
-		s.heads = forgetful{}
+		s.heads = noHeads{}
 	}
 	if s.purposes == nil {
 		s.purposes = sluice.DefaultPurposes()
