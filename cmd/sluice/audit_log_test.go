@@ -523,12 +523,19 @@ func TestOlderFiles(t *testing.T) {
 	if err := anchor.AppendFile(mixed, mine); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{mixed, "file:" + mixed} {
-		out, _ := audit(t, s, 0, "verify", dir, "--vkey", vkey, "--anchor", name)
-		if !strings.Contains(out, "holds 2 older checkpoints of "+mixed) || !strings.Contains(out, "1 are of other logs; 1 are broken off") {
-			t.Errorf("prints %s", out)
+	holds := func(name, want string) {
+		t.Helper()
+		if out, _ := audit(t, s, 0, "verify", dir, "--vkey", vkey, "--anchor", name); !strings.Contains(out, want+"\n") {
+			t.Errorf("prints %s, want %s", out, want)
 		}
 	}
+	size := entryCount(t, dir)
+	const two, one = "holds 2 older checkpoints of %s, the newest of %d entries; %s", "holds 1 older checkpoint of %s, of %d entries"
+	holds(mixed, fmt.Sprintf(two, mixed, size, "1 is of another log; 1 is broken off"))
+	holds("file:"+mixed, fmt.Sprintf(two, mixed, size, "1 is of another log; 1 is broken off"))
+	tamper(t, filepath.Dir(mixed), filepath.Base(mixed), func(b []byte) []byte { return append(b, "x\n---\n"+string(theirs)...) })
+	holds(mixed, fmt.Sprintf(two, mixed, size, "2 are of other logs; 2 are broken off"))
+	holds(filepath.Join(dir, checkpointName), fmt.Sprintf(one, filepath.Join(dir, checkpointName), size))
 	if _, stderr := audit(t, s, exitFailed, "verify", dir, "--vkey", vkey, "--since", none); !strings.Contains(stderr, "it holds no checkpoint of") {
 		t.Errorf("says %q", stderr)
 	}
