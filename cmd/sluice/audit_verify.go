@@ -145,6 +145,11 @@ func (a *auditVerify) verifyFolder(ctx context.Context, given string) (v verifie
 	if !f.holdsExport() {
 		return v, usageError{fmt.Errorf("%s is no exported log: it has no checkpoint, key or tile; sluice audit export makes one", a.Where)}
 	}
+	return a.verifyExport(ctx, f, given)
+}
+
+// verifyExport checks an exported log with the key that was given, or else with its own.
+func (a *auditVerify) verifyExport(ctx context.Context, f *logFolder, given string) (v verified, err error) {
 	own, err := f.key()
 	if err != nil {
 		return v, faultOf(faultKey, keyName, err)
@@ -153,10 +158,7 @@ func (a *auditVerify) verifyFolder(ctx context.Context, given string) (v verifie
 	if err != nil {
 		return v, faultOf(faultRotations, rotationsName, err)
 	}
-	if v, err = a.verifyLog(ctx, f, given, own, rotations); err != nil {
-		return v, err
-	}
-	return v, nil
+	return a.verifyLog(ctx, f, given, own, rotations)
 }
 
 func (a *auditVerify) verifyServer(ctx context.Context, given string) (v verified, err error) {
