@@ -99,7 +99,9 @@ func exportTree(ctx context.Context, c *client.Client, dir string, p *progress) 
 	defer f.root.Close()
 	defer p.end()
 	e := exporter{ctx: ctx, c: c, folder: f, progress: p}
-	for _, step := range []func() error{e.checkOlder, e.begin, e.compare, e.keepKeys, e.fetchTiles, e.fetchDisclosures, e.check, e.commit, e.tidy} {
+	for _, step := range []func() error{
+		e.checkOlder, e.begin, e.compare, e.keepKeys, e.fetchTiles, e.fetchDisclosures, e.check, e.commit, e.tidy,
+	} {
 		if err := step(); err != nil {
 			return done, err
 		}

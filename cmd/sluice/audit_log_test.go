@@ -474,7 +474,9 @@ func TestExportIntoATamperedCopy(t *testing.T) {
 		}{
 			{"entries", fmt.Sprintf("tile/entries/000.p/%d", size), flip(60), "entry fault: entry 0 "},
 			{"hashes", fmt.Sprintf("tile/0/000.p/%d", size), flip(40), "tile fault: tile/0/000.p/"},
-			{"disclosures", disclosuresName, func(b []byte) []byte { return bytes.Replace(b, []byte("192.0.2.7"), []byte("192.0.2.8"), 1) }, "disclosure fault: "},
+			{"disclosures", disclosuresName, func(b []byte) []byte {
+				return bytes.Replace(b, []byte("192.0.2.7"), []byte("192.0.2.8"), 1)
+			}, "disclosure fault: "},
 			{"rotations", rotationsName, func([]byte) []byte { return []byte("nothing\n") }, "rotations fault: "},
 		} {
 			t.Run(fmt.Sprintf("%s, grown %t", c.name, grown), func(t *testing.T) {
@@ -482,7 +484,8 @@ func TestExportIntoATamperedCopy(t *testing.T) {
 				tamper(t, dir, c.file, c.change)
 				before := readFolder(t, dir)
 				_, stderr := audit(t, s, exitFailed, "export", dir)
-				if !strings.Contains(stderr, "does not hold: "+c.says) || !strings.Contains(stderr, "keep it as it is, and export into another folder") {
+				if !strings.Contains(stderr, "does not hold: "+c.says) ||
+					!strings.Contains(stderr, "keep it as it is, and export into another folder") {
 					t.Errorf("says %q, want %q", stderr, c.says)
 				}
 				if diff := cmp.Diff(before, readFolder(t, dir)); diff != "" {
@@ -573,10 +576,13 @@ func TestOlderFiles(t *testing.T) {
 		}
 	}
 	size := entryCount(t, dir)
-	const two, one = "holds 2 older checkpoints of %s, the newest of %d entries; %s", "holds 1 older checkpoint of %s, of %d entries"
+	const two = "holds 2 older checkpoints of %s, the newest of %d entries; %s"
+	const one = "holds 1 older checkpoint of %s, of %d entries"
 	holds(mixed, fmt.Sprintf(two, mixed, size, "1 is of another log; 1 is broken off"))
 	holds("file:"+mixed, fmt.Sprintf(two, mixed, size, "1 is of another log; 1 is broken off"))
-	tamper(t, filepath.Dir(mixed), filepath.Base(mixed), func(b []byte) []byte { return append(b, "x\n---\n"+string(theirs)...) })
+	tamper(t, filepath.Dir(mixed), filepath.Base(mixed), func(b []byte) []byte {
+		return append(b, "x\n---\n"+string(theirs)...)
+	})
 	holds(mixed, fmt.Sprintf(two, mixed, size, "2 are of other logs; 2 are broken off"))
 	holds(filepath.Join(dir, checkpointName), fmt.Sprintf(one, filepath.Join(dir, checkpointName), size))
 	if _, stderr := audit(t, s, exitFailed, "verify", dir, "--vkey", vkey, "--since", none); !strings.Contains(stderr, "it holds no checkpoint of") {

@@ -397,7 +397,8 @@ func (v *verified) print(out *output, where string) error {
 		w.add("%s: entry %d of the log is %s, %s, %s", where, v.Entry.Seq, v.Entry.ID, v.Entry.Action, v.Entry.Time)
 	} else {
 		w.add("%s: %s as signed, and %s", where,
-			counted(v.Size, "1 entry is", "all %d entries are"), counted(v.Disclosures, "1 disclosure opens", "%d disclosures open"))
+			counted(v.Size, "1 entry is", "all %d entries are"),
+			counted(v.Disclosures, "1 disclosure opens", "%d disclosures open"))
 	}
 	w.add("log         %s", v.Origin)
 	w.add("checkpoint  %s, root %s", counted(v.Size, "1 entry", "%d entries"), v.Root)

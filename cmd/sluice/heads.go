@@ -65,7 +65,8 @@ func openHeads(path string) (*headsFile, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("heads %s: %w; it records the last signed checkpoint; restore it, or delete it only if you know why it is damaged", path, err)
+		return nil, fmt.Errorf("heads %s: %w; it records the last signed checkpoint; "+
+			"restore it, or delete it only if you know why it is damaged", path, err)
 	}
 	return h, nil
 }

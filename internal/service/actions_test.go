@@ -11,7 +11,7 @@ import (
 
 // TestAllActions compares the list with the constants of type Action.
 func TestAllActions(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "entry.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../entry.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,8 @@ func (s *Service) grantable(has, k sluice.Key) error {
 		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and its own links live at most %s", s.linkLifetime(has))
 	}
 	if !has.Expires.IsZero() && (k.Expires.IsZero() || k.Expires.After(has.Expires)) {
-		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and the calling key itself expires at %s", has.Expires.Format(time.RFC3339))
+		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and the calling key itself expires at %s",
+			has.Expires.Format(time.RFC3339))
 	}
 	return nil
 }
