@@ -84,10 +84,10 @@ type exported struct {
 }
 
 // exportTree writes the log of a server into a folder as anyone can check it.
-// In a folder that holds an older export it adds what is new, once the server
-// has proved that the log has only grown since. What it writes is checked
-// before the new checkpoint takes the place of the old: a folder holds one of
-// the two with all that belongs to it, whenever this is killed.
+// In a folder that holds an older export it adds what is new, once that export
+// was seen to hold and the server has proved that the log has only grown since.
+// What it writes is checked before the new checkpoint takes the place of the old:
+// a folder holds one of the two with all that belongs to it, whenever this is killed.
 func exportTree(ctx context.Context, c *client.Client, dir string, p *progress) (done exported, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return done, err
@@ -99,7 +99,9 @@ func exportTree(ctx context.Context, c *client.Client, dir string, p *progress) 
 	defer f.root.Close()
 	defer p.end()
 	e := exporter{ctx: ctx, c: c, folder: f, progress: p}
-	for _, step := range []func() error{e.begin, e.compare, e.fetchTiles, e.fetchDisclosures, e.check, e.commit, e.tidy} {
+	for _, step := range []func() error{
+		e.checkOlder, e.begin, e.compare, e.keepKeys, e.fetchTiles, e.fetchDisclosures, e.check, e.commit, e.tidy,
+	} {
 		if err := step(); err != nil {
 			return done, err
 		}
@@ -117,17 +119,33 @@ type exporter struct {
 	signed []byte            // the server's checkpoint
 	newest ledger.Checkpoint // what it says
 	keys   *ledger.Verifier
+	vkey   string            // that the folder is to have, "" where it has one
+	passed []byte            // the rotations that it is to have
 	older  ledger.Checkpoint // of the folder, or of no entries
 	update bool              // whether there is an older one
+	added  []string          // tiles that this run has written
 	report ledger.Report
+}
+
+// checkOlder checks the export that the folder holds. A part that was changed is
+// not replaced: it may be what shows who changed it.
+func (e *exporter) checkOlder() (err error) {
+	if e.update, err = e.folder.isExport(); err != nil || !e.update {
+		return err
+	}
+	e.progress.show("checking the copy", 0, 0)
+	_, err = (&auditVerify{}).verifyExport(e.ctx, e.folder, "")
+	var fault *ledger.Fault
+	if errors.As(err, &fault) {
+		return fmt.Errorf("the copy in %s does not hold: %s fault: %w; keep it as it is, and export into another folder",
+			e.folder.root.Name(), fault.Kind, err)
+	}
+	return err
 }
 
 // begin reads the server's checkpoint, and the keys to check it with: those of
 // the folder, where it has one.
 func (e *exporter) begin() (err error) {
-	if e.update, err = e.folder.isExport(); err != nil {
-		return err
-	}
 	// The rotations are read last: they reach as far as the checkpoint at least.
 	if e.signed, err = e.c.Checkpoint(e.ctx); err != nil {
 		return err
@@ -145,10 +163,9 @@ func (e *exporter) begin() (err error) {
 		return err
 	}
 	var texts [][]byte
-	var file []byte
 	for _, r := range rotations {
 		texts = append(texts, []byte(r.Proof))
-		file = anchor.AppendText(file, []byte(r.Proof))
+		e.passed = anchor.AppendText(e.passed, []byte(r.Proof))
 	}
 	claim, err := claimed(e.signed)
 	if err == nil {
@@ -162,15 +179,21 @@ func (e *exporter) begin() (err error) {
 		return fmt.Errorf("%w; it was handed over to a new key and may have no checkpoint under it yet: try again when it has more entries", err)
 	case err != nil && !fresh:
 		return fmt.Errorf("the server's log is not the one in this folder: %w", err)
-	case err != nil:
-		return err
 	}
 	if fresh {
-		if err := e.folder.put(keyName, []byte(vkey+"\n")); err != nil {
+		e.vkey = vkey
+	}
+	return err
+}
+
+// keepKeys writes the key, where the folder has none, and the rotations.
+func (e *exporter) keepKeys() error {
+	if e.vkey != "" {
+		if err := e.folder.put(keyName, []byte(e.vkey+"\n")); err != nil {
 			return err
 		}
 	}
-	return e.folder.put(rotationsName, file)
+	return e.folder.put(rotationsName, e.passed)
 }
 
 // isExport says whether the folder holds an export with a checkpoint. One that
@@ -245,6 +268,7 @@ func (e *exporter) fetchTiles() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", t.Path(), err)
 		}
+		e.added = append(e.added, t.Path())
 		if err := e.folder.put(t.Path(), data); err != nil {
 			return err
 		}
@@ -279,7 +303,8 @@ func (e *exporter) fetchDisclosures() error {
 	})
 }
 
-// check verifies the log as it will be.
+// check verifies the log as it will be. Where it does not hold, the tiles of
+// this run go, so that the next one fetches them again.
 func (e *exporter) check() (err error) {
 	e.progress.show("checking", 0, 0)
 	staged := &logFolder{e.folder.root, disclosuresName + newSuffix}
@@ -288,6 +313,12 @@ func (e *exporter) check() (err error) {
 		older = append(older, e.older)
 	}
 	e.report, err = ledger.Verify(e.ctx, fixedLog{staged, e.signed}, e.keys, older...)
+	var fault *ledger.Fault
+	if errors.As(err, &fault) {
+		for _, name := range e.added {
+			err = errors.Join(err, e.folder.root.Remove(name))
+		}
+	}
 	return err
 }
 

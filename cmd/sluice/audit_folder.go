@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"sluice/client"
 	"sluice/internal/follow/anchor"
@@ -200,7 +201,7 @@ func replaceFile(name string, data []byte) error {
 }
 
 func streamFile(name string, from io.Reader) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	f, err := os.CreateTemp(filepath.Dir(name), temporary(name)+"*")
 	if err != nil {
 		return err
 	}
@@ -217,4 +218,35 @@ func streamFile(name string, from io.Reader) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// temporary is how the name of a file begins that is to replace another; digits
+// follow.
+func temporary(name string) string { return "." + filepath.Base(name) + "." }
+
+// leftAfter is how old a temporary file is when no process writes it any more.
+const leftAfter = time.Minute
+
+// removeLeft removes the temporary files that replaceFile left beside a file
+// when its process was killed. A process that still writes one tries again.
+func removeLeft(name string) error {
+	dir := filepath.Dir(name)
+	names, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, n := range names {
+		digits, ok := strings.CutPrefix(n.Name(), temporary(name))
+		if !ok || digits == "" || strings.Trim(digits, "0123456789") != "" {
+			continue
+		}
+		info, statErr := n.Info()
+		if statErr != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < leftAfter {
+			continue
+		}
+		if removeErr := os.Remove(filepath.Join(dir, n.Name())); !errors.Is(removeErr, fs.ErrNotExist) {
+			err = errors.Join(err, removeErr)
+		}
+	}
+	return err
 }

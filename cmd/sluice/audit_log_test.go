@@ -22,6 +22,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sluice"
 	"sluice/client"
 	"sluice/internal/follow/anchor"
@@ -448,8 +450,52 @@ func TestExportChecks(t *testing.T) {
 			if entriesIn(dir) > 0 {
 				audit(t, s, 0, "verify", dir)
 			}
+			audit(t, s, 0, "export", dir) // nothing of what did not hold is left
+			audit(t, s, 0, "verify", dir)
 		}
 	}
+}
+
+// A copy that was tampered with is not repaired in silence: it stays as it is,
+// and whoever exports into it is told, also where the server would replace what
+// was changed.
+func TestExportIntoATamperedCopy(t *testing.T) {
+	s := logServer(t, 20)
+	whole := exportLog(t, s)
+	size := entryCount(t, whole)
+	for _, grown := range []bool{false, true} {
+		if grown {
+			growLog(t, s, 30)
+		}
+		for _, c := range []struct {
+			name, file string
+			change     func([]byte) []byte
+			says       string
+		}{
+			{"entries", fmt.Sprintf("tile/entries/000.p/%d", size), flip(60), "entry fault: entry 0 "},
+			{"hashes", fmt.Sprintf("tile/0/000.p/%d", size), flip(40), "tile fault: tile/0/000.p/"},
+			{"disclosures", disclosuresName, func(b []byte) []byte {
+				return bytes.Replace(b, []byte("192.0.2.7"), []byte("192.0.2.8"), 1)
+			}, "disclosure fault: "},
+			{"rotations", rotationsName, func([]byte) []byte { return []byte("nothing\n") }, "rotations fault: "},
+		} {
+			t.Run(fmt.Sprintf("%s, grown %t", c.name, grown), func(t *testing.T) {
+				dir := copyFolder(t, whole)
+				tamper(t, dir, c.file, c.change)
+				before := readFolder(t, dir)
+				_, stderr := audit(t, s, exitFailed, "export", dir)
+				if !strings.Contains(stderr, "does not hold: "+c.says) ||
+					!strings.Contains(stderr, "keep it as it is, and export into another folder") {
+					t.Errorf("says %q, want %q", stderr, c.says)
+				}
+				if diff := cmp.Diff(before, readFolder(t, dir)); diff != "" {
+					t.Errorf("the folder has changed:\n%s", diff)
+				}
+			})
+		}
+	}
+	audit(t, s, 0, "export", whole)
+	audit(t, s, 0, "verify", whole)
 }
 
 // spoil passes requests on to a server and changes its answers.
@@ -523,12 +569,22 @@ func TestOlderFiles(t *testing.T) {
 	if err := anchor.AppendFile(mixed, mine); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{mixed, "file:" + mixed} {
-		out, _ := audit(t, s, 0, "verify", dir, "--vkey", vkey, "--anchor", name)
-		if !strings.Contains(out, "holds 2 older checkpoints of "+mixed) || !strings.Contains(out, "1 are of other logs; 1 are broken off") {
-			t.Errorf("prints %s", out)
+	holds := func(name, want string) {
+		t.Helper()
+		if out, _ := audit(t, s, 0, "verify", dir, "--vkey", vkey, "--anchor", name); !strings.Contains(out, want+"\n") {
+			t.Errorf("prints %s, want %s", out, want)
 		}
 	}
+	size := entryCount(t, dir)
+	const two = "holds 2 older checkpoints of %s, the newest of %d entries; %s"
+	const one = "holds 1 older checkpoint of %s, of %d entries"
+	holds(mixed, fmt.Sprintf(two, mixed, size, "1 is of another log; 1 is broken off"))
+	holds("file:"+mixed, fmt.Sprintf(two, mixed, size, "1 is of another log; 1 is broken off"))
+	tamper(t, filepath.Dir(mixed), filepath.Base(mixed), func(b []byte) []byte {
+		return append(b, "x\n---\n"+string(theirs)...)
+	})
+	holds(mixed, fmt.Sprintf(two, mixed, size, "2 are of other logs; 2 are broken off"))
+	holds(filepath.Join(dir, checkpointName), fmt.Sprintf(one, filepath.Join(dir, checkpointName), size))
 	if _, stderr := audit(t, s, exitFailed, "verify", dir, "--vkey", vkey, "--since", none); !strings.Contains(stderr, "it holds no checkpoint of") {
 		t.Errorf("says %q", stderr)
 	}

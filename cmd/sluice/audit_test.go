@@ -68,7 +68,7 @@ func safeForTerminal(ts *testscript.TestScript, neg bool, args []string) {
 func untilFile(ts *testscript.TestScript, _ bool, args []string) {
 	pattern := regexp.MustCompile(args[1])
 	var text []byte
-	for range 400 {
+	for range 2400 { // a minute
 		text, _ = os.ReadFile(ts.MkAbs(args[0])) // none is there at first
 		if pattern.Match(text) {
 			return

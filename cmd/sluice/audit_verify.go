@@ -145,6 +145,11 @@ func (a *auditVerify) verifyFolder(ctx context.Context, given string) (v verifie
 	if !f.holdsExport() {
 		return v, usageError{fmt.Errorf("%s is no exported log: it has no checkpoint, key or tile; sluice audit export makes one", a.Where)}
 	}
+	return a.verifyExport(ctx, f, given)
+}
+
+// verifyExport checks an exported log with the key that was given, or else with its own.
+func (a *auditVerify) verifyExport(ctx context.Context, f *logFolder, given string) (v verified, err error) {
 	own, err := f.key()
 	if err != nil {
 		return v, faultOf(faultKey, keyName, err)
@@ -153,10 +158,7 @@ func (a *auditVerify) verifyFolder(ctx context.Context, given string) (v verifie
 	if err != nil {
 		return v, faultOf(faultRotations, rotationsName, err)
 	}
-	if v, err = a.verifyLog(ctx, f, given, own, rotations); err != nil {
-		return v, err
-	}
-	return v, nil
+	return a.verifyLog(ctx, f, given, own, rotations)
 }
 
 func (a *auditVerify) verifyServer(ctx context.Context, given string) (v verified, err error) {
@@ -363,26 +365,46 @@ func (a *auditVerify) verifyProof(given string) (v verified, err error) {
 	return v, err
 }
 
+// text says what a file of older checkpoints holds.
+func (o olderJSON) text() string {
+	newest := "the newest of "
+	if o.Checkpoints == 1 {
+		newest = "of "
+	}
+	text := "holds " + counted(o.Checkpoints, "1 older checkpoint", "%d older checkpoints") +
+		" of " + o.File + ", " + newest + counted(o.Newest, "1 entry", "%d entries")
+	if o.Others > 0 {
+		text += "; " + counted(o.Others, "1 is of another log", "%d are of other logs")
+	}
+	if o.Broken > 0 {
+		text += "; " + counted(o.Broken, "1 is broken off", "%d are broken off")
+	}
+	return text
+}
+
+// counted says how many, in the words for one or in those for any other number.
+func counted[N int | int64](n N, one, others string) string {
+	if n == 1 {
+		return one
+	}
+	return fmt.Sprintf(others, n)
+}
+
 // print tells what holds, and what that does not show.
 func (v *verified) print(out *output, where string) error {
 	w := &lines{w: out.stdout}
 	if v.Entry != nil {
 		w.add("%s: entry %d of the log is %s, %s, %s", where, v.Entry.Seq, v.Entry.ID, v.Entry.Action, v.Entry.Time)
 	} else {
-		w.add("%s: all %d entries are as signed, and %d disclosures open", where, v.Size, v.Disclosures)
+		w.add("%s: %s as signed, and %s", where,
+			counted(v.Size, "1 entry is", "all %d entries are"),
+			counted(v.Disclosures, "1 disclosure opens", "%d disclosures open"))
 	}
 	w.add("log         %s", v.Origin)
-	w.add("checkpoint  %d entries, root %s", v.Size, v.Root)
+	w.add("checkpoint  %s, root %s", counted(v.Size, "1 entry", "%d entries"), v.Root)
 	w.add("key         %s", v.VKey)
 	for _, o := range v.Older {
-		text := fmt.Sprintf("holds %d older checkpoints of %s, the newest of %d entries", o.Checkpoints, o.File, o.Newest)
-		if o.Others > 0 {
-			text += fmt.Sprintf("; %d are of other logs", o.Others)
-		}
-		if o.Broken > 0 {
-			text += fmt.Sprintf("; %d are broken off", o.Broken)
-		}
-		w.add("history     %s", text)
+		w.add("history     %s", o.text())
 	}
 	for _, c := range v.Witnesses {
 		w.add("witness     %s cosigned it at %s", c.Name, c.Time.Format(time.RFC3339))

@@ -167,7 +167,7 @@ func (p place) prepare(create bool) error {
 	}
 	_, err := os.Stat(filepath.Join(p.Data, databaseName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s holds no Sluice data; start sluice serve with --data %s first", p.Data, p.Data)
+		return fmt.Errorf("%s holds no Sluice data; name the data folder of the server with --data", p.Data)
 	}
 	return err
 }
@@ -253,7 +253,7 @@ func (p place) secrets(ctx context.Context, s *store.Store, create bool, c *serv
 		return err
 	}
 	if fresh && !create {
-		return fmt.Errorf("%s holds no Sluice data; start sluice serve there first", p)
+		return fmt.Errorf("%s holds no Sluice data; name the data folder or the database of the server", p)
 	}
 	err = loadSecrets(p.secretsFile(), fresh, c)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -18,7 +18,7 @@ func TestExposedSecrets(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if said := refusedStart(t, data); !strings.Contains(said, "chmod 600") {
+		if said := refusedStart(t, data); !strings.Contains(said, "run chmod 600, and rotate the secrets") {
 			t.Errorf("with mode %o it says %q", mode, said)
 		}
 	}
@@ -40,9 +40,9 @@ func TestExposedFlags(t *testing.T) {
 		flags []string
 		warns string
 	}{
-		"everybody a proxy":  {[]string{"--trusted-proxies", "0.0.0.0/0,::/0"}, "trusted-proxies"},
-		"half the world":     {[]string{"--trusted-proxies", "128.0.0.0/1"}, "trusted-proxies"},
-		"IPv4 written as v6": {[]string{"--trusted-proxies", "::ffff:0.0.0.0/96"}, "trusted-proxies"},
+		"everybody a proxy":  {[]string{"--trusted-proxies", "0.0.0.0/0,::/0"}, "trusted-proxies includes public addresses"},
+		"half the world":     {[]string{"--trusted-proxies", "128.0.0.0/1"}, "trusted-proxies includes public addresses"},
+		"IPv4 written as v6": {[]string{"--trusted-proxies", "::ffff:0.0.0.0/96"}, "trusted-proxies includes public addresses"},
 		"links in the clear": {[]string{"--public-url", "http://files.example.com"}, "public-url"},
 		"one proxy":          {[]string{"--trusted-proxies", "127.0.0.1/32,10.0.0.0/8,fd00::/8"}, ""},
 		"this machine":       {[]string{"--public-url", "http://localhost:8080"}, ""},

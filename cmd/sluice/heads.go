@@ -65,7 +65,8 @@ func openHeads(path string) (*headsFile, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("heads %s: %w; it says what was signed last: put back the file, or remove it if you know what became of it", path, err)
+		return nil, fmt.Errorf("heads %s: %w; it records the last signed checkpoint; "+
+			"restore it, or delete it only if you know why it is damaged", path, err)
 	}
 	return h, nil
 }
@@ -185,6 +186,9 @@ func (s *serveCommand) remembered(c *service.Config) (*headsFile, error) {
 	path := s.Heads
 	if path == "" {
 		path = s.place.secretsFile() + ".heads"
+	}
+	if err := removeLeft(path); err != nil {
+		c.Log.Warn("old temporary files were not removed", "beside", path, "error", err)
 	}
 	heads, err := openHeads(path)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite"
 )
@@ -112,7 +113,7 @@ func TestCutLogIsRefused(t *testing.T) {
 	p.stop()
 	change(t, data, cut...)
 	said := refusedStart(t, data)
-	for _, want := range []string{"--accept-rollback", "secrets.json.heads", "/test"} {
+	for _, want := range []string{"does not extend its last signed checkpoint", "--accept-rollback", "secrets.json.heads", "/test"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q does not say %q", said, want)
 		}
@@ -150,6 +151,20 @@ func TestCutLogIsRefused(t *testing.T) {
 	p.stop()
 }
 
+// A damaged file of heads is no file without heads.
+func TestDamagedHeads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "heads")
+	for _, text := range []string{"", "{", `{"logs":{"acct_1/test":{}}}`, `{"logs":{"nothing":{}}}`} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want := "it records the last signed checkpoint; restore it, or delete it only if you know why it is damaged"
+		if _, err := openHeads(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want an error that says %q", text, err, want)
+		}
+	}
+}
+
 // A log that was rewritten with SQL alone, up to the root of its newest
 // checkpoint, is not signed on either.
 func TestForgedRootIsRefused(t *testing.T) {
@@ -180,6 +195,37 @@ func TestHeadsSurviveKill(t *testing.T) {
 		}
 		signedUp(t, p, key, data)
 		p.kill()
+	}
+}
+
+// What a kill left of a write of the heads goes with a later start, and nothing else does.
+func TestLeftHeadsAreRemoved(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	startServer(t, data).stop()
+	long := time.Now().Add(-time.Hour)
+	left := map[string]bool{ // and whether it stays
+		".secrets.json.heads.123": false, ".secrets.json.heads.4567890": false,
+		".secrets.json.heads.": true, ".secrets.json.heads.1b": true, ".secrets.json.bak.1": true, "secrets.json.heads.1": true,
+	}
+	for name := range left {
+		path := filepath.Join(data, name)
+		if err := os.WriteFile(path, []byte("part"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	young := filepath.Join(data, ".secrets.json.heads.99") // another process may be writing it
+	if err := os.WriteFile(young, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	left[filepath.Base(young)] = true
+	startServer(t, data).stop()
+	for name, stays := range left {
+		if _, err := os.Stat(filepath.Join(data, name)); (err == nil) != stays {
+			t.Errorf("%s: %v, want it to stay: %t", name, err, stays)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -119,8 +121,11 @@ func TestForeignFiles(t *testing.T) {
 		if err := os.Symlink(filepath.Join(data, blobsName), filepath.Join(other, blobsName)); err != nil {
 			t.Fatal(err)
 		}
-		if said := refuses(t, other); !strings.Contains(said, "belong to installation") {
-			t.Errorf("says %q", said)
+		said := refuses(t, other)
+		for _, want := range []string{"belong to installation", `the marker "installation" beside them`, "remove the marker"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("says %q, want %q in it", said, want)
+			}
 		}
 	})
 	t.Run("files without a marker are adopted", func(t *testing.T) {
@@ -144,4 +149,60 @@ func TestForeignFiles(t *testing.T) {
 			t.Errorf("says %q", said)
 		}
 	})
+}
+
+// downgrade takes out of a database what the newest migrations made: so is a
+// copy from before an upgrade.
+var downgrade = []string{
+	"DROP TABLE installation",
+	"DROP TABLE ending",
+	"DROP INDEX ledger_with_endings",
+	"ALTER TABLE ledger DROP COLUMN endings",
+	"DROP TABLE guess",
+	"DELETE FROM goose_db_version WHERE version_id > 5",
+}
+
+// A copy of the database from before an upgrade is put back after it: the files
+// are still those of its installation.
+func TestBackupFromBeforeUpgrade(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := startServer(t, data)
+	key := p.key
+	signedUp(t, p, key, data)
+	p.stop()
+	stored := storedFiles(t, data)
+	database, marker := filepath.Join(data, databaseName), filepath.Join(data, blobsName, "installation")
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	change(t, data, downgrade...)
+	change(t, data, "VACUUM INTO '"+backup+"'")
+	for _, later := range []string{marker, filepath.Join(data, secretsName+".heads")} {
+		if err := os.Remove(later); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	p = startServer(t, data)
+	signedUp(t, p, key, data)
+	p.stop()
+	owner, err := os.ReadFile(marker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(database + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(backup, database); err != nil {
+		t.Fatal(err)
+	}
+	p = startServer(t, data, "--accept-rollback")
+	signedUp(t, p, key, data)
+	p.stop()
+	if again, err := os.ReadFile(marker); err != nil || !bytes.Equal(again, owner) {
+		t.Errorf("the marker is %q, %v, want %q", again, err, owner)
+	}
+	if left := storedFiles(t, data); len(left) != len(stored)+2 {
+		t.Errorf("%d files are stored, want %d", len(left), len(stored)+2)
+	}
 }

@@ -451,7 +451,7 @@ func (e *estate) works(t *testing.T, to target) {
 		t.Fatal(err)
 	}
 	awaitCheckpoint(t, p, entries.Data[0].Seq+1)
-	if said := sluiceRun(t, 0, "audit", "verify", p.url, "--since", e.since, "--vkey", e.vkey); !strings.Contains(said, "holds 1 older checkpoints") {
+	if said := sluiceRun(t, 0, "audit", "verify", p.url, "--since", e.since, "--vkey", e.vkey); !strings.Contains(said, "holds 1 older checkpoint of ") {
 		t.Error(said)
 	}
 	p.stop()

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,17 +29,95 @@ import (
 //	    linkable: true
 //	    max_link_lifetime: 12h
 type purposesFile struct {
-	Purposes []purposeText `yaml:"purposes"`
+	Purposes list[purposeText] `yaml:"purposes"`
 }
 
 type purposeText struct {
-	Name            string   `yaml:"name"`
-	Title           string   `yaml:"title"`
-	Types           []string `yaml:"types"`
-	MaxSize         byteSize `yaml:"max_size"`
-	Retention       duration `yaml:"retention"`
-	Linkable        *bool    `yaml:"linkable"`
-	MaxLinkLifetime duration `yaml:"max_link_lifetime"`
+	Name            text       `yaml:"name"`
+	Title           text       `yaml:"title"`
+	Types           list[text] `yaml:"types"`
+	MaxSize         byteSize   `yaml:"max_size"`
+	Retention       duration   `yaml:"retention"`
+	Linkable        *yesNo     `yaml:"linkable"`
+	MaxLinkLifetime duration   `yaml:"max_link_lifetime"`
+}
+
+func (f *purposesFile) UnmarshalYAML(node *yaml.Node) error {
+	type members purposesFile // without this method
+	unknown, line, err := decodeMembers(node, (*members)(f), "purposes")
+	if unknown != "" {
+		return fmt.Errorf("line %d: there is no member %q; the file has one, purposes", line, unknown)
+	}
+	return err
+}
+
+func (p *purposeText) UnmarshalYAML(node *yaml.Node) error {
+	type members purposeText // without this method
+	known := []string{"name", "title", "types", "max_size", "retention", "linkable", "max_link_lifetime"}
+	unknown, line, err := decodeMembers(node, (*members)(p), known...)
+	if unknown != "" {
+		last := len(known) - 1
+		return fmt.Errorf("line %d: a purpose has no member %q; its members are %s and %s",
+			line, unknown, strings.Join(known[:last], ", "), known[last])
+	}
+	return err
+}
+
+// decodeMembers reads a mapping with these members into a struct. It gives the
+// name and the line of a member that is none of them.
+func decodeMembers(node *yaml.Node, into any, known ...string) (unknown string, line int, err error) {
+	if node.Kind != yaml.MappingNode {
+		return "", 0, wrongKind(node, "a mapping")
+	}
+	var all map[string]yaml.Node // merged members are there, too
+	if err := node.Decode(&all); err != nil {
+		return "", 0, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !slices.Contains(known, name) {
+			return name, all[name].Line, nil
+		}
+	}
+	return "", 0, node.Decode(into)
+}
+
+// wrongKind says that something else stands where a kind is wanted.
+func wrongKind(node *yaml.Node, wanted string) error {
+	switch node.Kind {
+	case yaml.ScalarNode:
+		return fmt.Errorf("line %d: %.40q is not %s", node.Line, node.Value, wanted)
+	case yaml.SequenceNode:
+		return fmt.Errorf("line %d: a list stands where %s belongs", node.Line, wanted)
+	}
+	return fmt.Errorf("line %d: a mapping stands where %s belongs", node.Line, wanted)
+}
+
+// text, yesNo and list are read as YAML has them, with errors in its words.
+type (
+	text        string
+	yesNo       bool
+	list[T any] []T
+)
+
+func (t *text) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind != yaml.ScalarNode {
+		return wrongKind(node, "text")
+	}
+	return node.Decode((*string)(t))
+}
+
+func (b *yesNo) UnmarshalYAML(node *yaml.Node) error {
+	if node.Decode((*bool)(b)) != nil {
+		return wrongKind(node, "true or false")
+	}
+	return nil
+}
+
+func (l *list[T]) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind != yaml.SequenceNode {
+		return wrongKind(node, "a list")
+	}
+	return node.Decode((*[]T)(l))
 }
 
 const defaultMaxSize = 50 << 30
@@ -62,55 +142,32 @@ func loadPurposes(path string) (sluice.Purposes, error) {
 
 func readPurposes(r io.Reader) (sluice.Purposes, error) {
 	var file purposesFile
-	d := yaml.NewDecoder(r)
-	d.KnownFields(true)
-	if err := d.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
-		return nil, plainYAML(err)
+	err := yaml.NewDecoder(r).Decode(&file)
+	var faults *yaml.TypeError
+	switch {
+	case errors.As(err, &faults):
+		return nil, errors.New(strings.Join(faults.Errors, "; "))
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, err
 	}
-	var list []sluice.Purpose
+	var purposes []sluice.Purpose
 	for _, p := range file.Purposes {
 		purpose := sluice.Purpose{
-			Name: p.Name, Title: p.Title, Types: p.Types, MaxSize: int64(p.MaxSize), Retention: time.Duration(p.Retention),
-			Linkable: p.Linkable == nil || *p.Linkable, MaxLinkLifetime: time.Duration(p.MaxLinkLifetime),
+			Name: string(p.Name), Title: string(p.Title), MaxSize: int64(p.MaxSize), Retention: time.Duration(p.Retention),
+			Linkable: p.Linkable == nil || bool(*p.Linkable), MaxLinkLifetime: time.Duration(p.MaxLinkLifetime),
+		}
+		for _, t := range p.Types {
+			purpose.Types = append(purpose.Types, string(t))
 		}
 		if purpose.Title == "" {
-			purpose.Title = p.Name
+			purpose.Title = purpose.Name
 		}
 		if purpose.MaxSize == 0 {
 			purpose.MaxSize = defaultMaxSize
 		}
-		list = append(list, purpose)
+		purposes = append(purposes, purpose)
 	}
-	return sluice.NewPurposes(list)
-}
-
-// What the YAML decoder says of Go's types, and what it means to who wrote the file.
-var (
-	unknownMember = regexp.MustCompile(`field (\S+) not found in type main\.purpose(Text|sFile)`)
-	wrongKind     = regexp.MustCompile(`cannot unmarshal !!(\w+)(?: (` + "`[^`]*`" + `))? into (\S+)`)
-)
-
-// plainYAML says what is wrong with a purposes file in the words of the file.
-func plainYAML(err error) error {
-	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  ", "")
-	text = unknownMember.ReplaceAllStringFunc(text, func(found string) string {
-		m := unknownMember.FindStringSubmatch(found)
-		members := "name, title, types, max_size, retention, linkable and max_link_lifetime"
-		if m[2] == "sFile" {
-			return fmt.Sprintf("there is no member %q; the file has one, purposes", m[1])
-		}
-		return fmt.Sprintf("a purpose has no member %q; its members are %s", m[1], members)
-	})
-	text = wrongKind.ReplaceAllStringFunc(text, func(found string) string {
-		m := wrongKind.FindStringSubmatch(found)
-		kind := map[string]string{"bool": "true or false", "*bool": "true or false", "[]string": "a list", "string": "text",
-			"[]main.purposeText": "a list of purposes"}[m[3]]
-		if kind == "" {
-			kind = "a mapping"
-		}
-		return strings.TrimSpace(m[2] + " is not " + kind)
-	})
-	return errors.New(text)
+	return sluice.NewPurposes(purposes)
 }
 
 // byteSize is written as bytes, or with KiB, MiB, GiB or TiB.

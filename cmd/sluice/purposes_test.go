@@ -20,9 +20,13 @@ purposes:
     retention: 10y
     linkable: true
     max_link_lifetime: 12h
-  - name: scratch
+  - &scratch
+    name: scratch
+    title: ~
     retention: 30d
     linkable: false
+  - <<: *scratch
+    name: other
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +35,7 @@ purposes:
 	want := sluice.Purposes{
 		"invoice": {Name: "invoice", Title: "Invoice", Types: []string{"application/pdf"}, MaxSize: 100 << 20, Retention: 3650 * day, Linkable: true, MaxLinkLifetime: 12 * time.Hour},
 		"scratch": {Name: "scratch", Title: "scratch", MaxSize: 50 << 30, Retention: 30 * day},
+		"other":   {Name: "other", Title: "other", MaxSize: 50 << 30, Retention: 30 * day},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("purposes (-want +got):\n%s", diff)
@@ -51,13 +56,20 @@ func TestReadPurposesRefuses(t *testing.T) {
 		"purposes: [{name: a, retention: -1h}]":                 "is no duration",
 		"purposes: [{name: a, max_link_lifetime: often}]":       "is no duration",
 		"purposes: [{name: a, types: [nonsense]}]":              "no media type",
-		"purposes: [{name: a, linkable: perhaps}]":              "`perhaps` is not true or false",
-		"- name: a":            "is not a mapping",
+		"purposes: [{name: a, linkable: perhaps}]":              "line 1: \"perhaps\" is not true or false",
+		"- name: a":            "line 1: a list stands where a mapping belongs",
 		"purpose: [{name: a}]": "there is no member \"purpose\"; the file has one, purposes",
-		"purposes: {name: a}":  "is not a list of purposes",
-		"purposes: [{name: a, types: application/pdf}]": "`applica...` is not a list",
+		"purposes: {name: a}":  "line 1: a mapping stands where a list belongs",
+		"purposes: [a]":        "line 1: \"a\" is not a mapping",
+		"purposes: [{name: a, types: application/pdf}]":               "line 1: \"application/pdf\" is not a list",
+		"purposes: [{name: {a: b}}]":                                  "line 1: a mapping stands where text belongs",
+		"purposes: [{name: a, name: b}]":                              "line 1: mapping key \"name\" already defined at line 1",
+		"purposes:\n- &a {name: a, colour: red}\n- {<<: *a, name: b}": "line 2: a purpose has no member \"colour\"",
+		"purposes:\n- name: a\n  <<: {colour: red}":                   "line 3: a purpose has no member \"colour\"",
+		"purposes:\n- name: a\n  title: A\n  colour: red":             "line 4: a purpose has no member \"colour\"",
+		"purposes: [": "yaml: line 1: did not find expected node content",
 	} {
-		if _, err := readPurposes(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "struct") {
+		if _, err := readPurposes(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) || strings.ContainsAny(err.Error(), "\n`") {
 			t.Errorf("%q: got %v, want an error that says %q", text, err, want)
 		}
 	}

@@ -91,7 +91,8 @@ func checkMode(path string, log *slog.Logger) error {
 	}
 	switch mode := info.Mode().Perm(); {
 	case mode&0o027 != 0:
-		return fmt.Errorf("its mode %04o lets others read or change it: chmod 600 it, and think of it as known", mode)
+		return fmt.Errorf("its mode %04o lets others read or change it; "+
+			"run chmod 600, and rotate the secrets: assume they were read", mode)
 	case mode&0o040 != 0 && log != nil:
 		log.Warn("a group can read the secrets", "file", path, "mode", fmt.Sprintf("%04o", mode))
 	}

@@ -50,8 +50,10 @@ type serveCommand struct {
 	ScrubInterval   string         `help:"How often all stored bytes are read and compared with what was uploaded, an hour or more; 0 for never." default:"30d" placeholder:"DURATION"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	Heads           string         `help:"File in which this process keeps the newest signed head of each log; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
-	AcceptRollback  bool           `help:"Start once on a database that lacks what was signed, as after the restore of an older backup, and record that in the log." env:"-"`
+	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint (after restoring a backup), and record that." env:"-"`
 	anchorFlags
+
+	doors []compat.Door // that Compat names, once config has read it
 }
 
 // proxyNetwork is a network in CIDR notation, or one address.
@@ -176,7 +178,7 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	if err := checkFrom(s.From); err != nil {
 		return c, usageError{err}
 	}
-	if _, err := parseCompat(s.Compat); err != nil {
+	if s.doors, err = parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
 	if _, err := parseScrubInterval(s.ScrubInterval); err != nil {
@@ -266,7 +268,7 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 			small = 8
 		}
 		if bits < small && !p.Addr().IsPrivate() {
-			log.Warn("--trusted-proxies has a network of strangers: whoever is in it can claim any address, and links that are bound to addresses open for them",
+			log.Warn("--trusted-proxies includes public addresses: anyone there can forge a client address and pass allowed_ips",
 				"network", p.String())
 		}
 	}
@@ -280,11 +282,7 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 }
 
 func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.Metrics, heads *headsFile, followers []follow.Follower, l net.Listener, first *service.First, log *slog.Logger, out *output) error {
-	doors, err := parseCompat(s.Compat)
-	if err != nil {
-		return err
-	}
-	opts := httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: doors}
+	opts := httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: s.doors}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
@@ -327,7 +325,7 @@ func flush(ctx context.Context, links *gate.Gate) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushGrace)
 	defer cancel()
 	if err := links.Flush(grace); err != nil {
-		return fmt.Errorf("what was delivered at last is not in the log: %w", err)
+		return fmt.Errorf("the last deliveries could not be recorded: %w", err)
 	}
 	return nil
 }

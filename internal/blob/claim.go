@@ -14,12 +14,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 const (
 	// MarkerName names the file, or the object below the prefix, that holds the
 	// id of the installation whose blobs are beside it.
-	MarkerName = "installation"
+	MarkerName = service.MarkerName
 
 	maxInstallation = 64 // length of an id
 )

@@ -12,7 +12,9 @@ import (
 	"sluice"
 )
 
-// Without a descriptor left, bytes are neither missing nor lost: ask again.
+// Without a descriptor left, bytes are neither missing nor lost: ask again. The
+// limit is that of the whole process, so no test of this package may run in
+// parallel with this one.
 func TestDiskWithoutDescriptors(t *testing.T) {
 	d, err := OpenDisk(t.TempDir())
 	if err != nil {

@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -9,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Sweep ends the multipart uploads under the prefix that began before a moment
-// and have had no part since. A Put that is still under way and has sent no part
+// Sweep ends the multipart uploads under the prefix, copies to the trash among
+// them, that began before a moment and have had no part since. A Put that is still under way and has sent no part
 // since then loses its upload, and fails. MinIO lists no uploads by prefix, and
 // ends them by itself after a day.
 func (s *S3) Sweep(ctx context.Context, before time.Time) (int, error) {
@@ -42,7 +43,7 @@ func (s *S3) staleUploads(ctx context.Context, before time.Time) (stale []types.
 			return nil, err
 		}
 		for _, u := range page.Uploads {
-			if _, ok := s.key(u.Key); ok && u.Initiated != nil && u.Initiated.Before(before) {
+			if s.isUpload(u.Key) && u.Initiated != nil && u.Initiated.Before(before) {
 				stale = append(stale, u)
 			}
 		}
@@ -51,6 +52,12 @@ func (s *S3) staleUploads(ctx context.Context, before time.Time) (stale []types.
 		}
 		in.KeyMarker = page.NextKeyMarker
 	}
+}
+
+// isUpload reports whether Put or Discard makes objects of this name.
+func (s *S3) isUpload(name *string) bool {
+	rest, ok := strings.CutPrefix(aws.ToString(name), s.prefix)
+	return ok && checkKey(strings.TrimPrefix(rest, trashFolder+"/")) == nil
 }
 
 func (s *S3) listUploads(ctx context.Context, in *s3.ListMultipartUploadsInput) (*s3.ListMultipartUploadsOutput, error) {

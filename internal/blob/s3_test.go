@@ -673,7 +673,10 @@ func TestS3Sweep(t *testing.T) {
 	for i := range 5 {
 		beginUpload(t, s, s.prefix+blobtest.Key(i))
 	}
-	beginUpload(t, s, s.prefix+"somebody-else")
+	for _, of := range []string{"somebody-else", "trash/somebody-else", "elsewhere/" + blobtest.Key(9)} {
+		beginUpload(t, s, s.prefix+of)
+	}
+	beginUpload(t, s, s.prefix+"trash/"+blobtest.Key(5)) // a copy to the trash, killed
 	hour := time.Now().Add(-time.Hour)
 	if n, err := s.Sweep(t.Context(), hour); n != 0 || err != nil {
 		t.Errorf("Sweep of an hour ago: %d, %v", n, err)
@@ -682,11 +685,11 @@ func TestS3Sweep(t *testing.T) {
 	if n, err := s.Sweep(t.Context(), hour); n != 0 || err != nil {
 		t.Errorf("Sweep of uploads that still get parts: %d, %v", n, err)
 	}
-	if n, err := s.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 5 || err != nil {
-		t.Errorf("Sweep: %d, %v", n, err)
+	if n, err := s.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 6 || err != nil {
+		t.Errorf("Sweep: %d, %v, want 6", n, err)
 	}
-	if n := unfinished(t, s); n != 1 {
-		t.Errorf("%d uploads are left, want the one that is not ours", n)
+	if n := unfinished(t, s); n != 3 {
+		t.Errorf("%d uploads are left, want the 3 that are not ours", n)
 	}
 }
 

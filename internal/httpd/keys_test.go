@@ -178,19 +178,23 @@ func TestBadKeys(t *testing.T) {
 	for _, body := range []string{`{"overlap_seconds":-1}`, `{"overlap_seconds":604801}`, `{"overlap_seconds":9223372036854775807}`, `{"overlap_seconds":"1"}`, `{"overlap":1}`} {
 		c.problem(t, c.ask(t, "POST", "/v1/keys/"+k.ID+"/rotate", body).want(t, 400), sluice.CodeValidation)
 	}
-	for name, test := range map[string]struct{ method, path, body string }{
-		"a scope":           {"POST", "/v1/keys", `{"name":"x","scopes":["files:write"]}`},
-		"a longer lifetime": {"POST", "/v1/keys", `{"name":"x","max_link_lifetime":3601}`},
-		"links without end": {"POST", "/v1/keys", `{"name":"x","max_link_lifetime":"none"}`},
-		"more time":         {"POST", "/v1/keys", fmt.Sprintf(`{"name":"x","expires_at":%d}`, now.Unix()+7200)},
-		"another's change":  {"PATCH", "/v1/keys/" + k.ID, `{"name":"mine"}`},
+	const only = "a key can change only keys with no more rights than its own"
+	for name, test := range map[string]struct{ method, path, body, says string }{
+		"a scope":           {"POST", "/v1/keys", `{"name":"x","scopes":["files:write"]}`, "a key grants only what it has"},
+		"a longer lifetime": {"POST", "/v1/keys", `{"name":"x","max_link_lifetime":3601}`, "its own links live at most"},
+		"links without end": {"POST", "/v1/keys", `{"name":"x","max_link_lifetime":"none"}`, "its own links live at most"},
+		"more time":         {"POST", "/v1/keys", fmt.Sprintf(`{"name":"x","expires_at":%d}`, now.Unix()+7200), "the calling key itself expires at"},
+		"another's change":  {"PATCH", "/v1/keys/" + k.ID, `{"name":"mine"}`, only},
 		"another's demotion": {"PATCH", "/v1/keys/" + k.ID,
-			fmt.Sprintf(`{"scopes":["files:read","keys:admin"],"expires_at":%d,"max_link_lifetime":3600}`, now.Unix()+3600)},
-		"another's secret": {"POST", "/v1/keys/" + k.ID + "/rotate", ``},
+			fmt.Sprintf(`{"scopes":["files:read","keys:admin"],"expires_at":%d,"max_link_lifetime":3600}`, now.Unix()+3600), only},
+		"another's secret": {"POST", "/v1/keys/" + k.ID + "/rotate", ``, only},
 	} {
 		t.Run("a key may only grant what it has: "+name, func(t *testing.T) {
 			before := c.state(t)
-			c.problem(t, c.as(narrow).ask(t, test.method, test.path, test.body).want(t, 403), sluice.CodeForbidden)
+			p := c.problem(t, c.as(narrow).ask(t, test.method, test.path, test.body).want(t, 403), sluice.CodeForbidden)
+			if !strings.Contains(p.Detail, test.says) {
+				t.Errorf("it says %q, want %q", p.Detail, test.says)
+			}
 			c.unchanged(t, before, 0)
 		})
 	}

@@ -4,13 +4,15 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sluice/internal/httpd"
 	"sluice/sluicetest"
 )
 
-func limited(t *testing.T, l net.Listener, most int, proxies ...string) net.Listener {
+// proxied makes a server that trusts proxies.
+func proxied(t *testing.T, proxies ...string) *httpd.Server {
 	t.Helper()
 	var opts httpd.Options
 	for _, p := range proxies {
@@ -21,7 +23,7 @@ func limited(t *testing.T, l net.Listener, most int, proxies ...string) net.List
 	if err != nil {
 		t.Fatal(err)
 	}
-	return srv.LimitedListener(l, most)
+	return srv
 }
 
 // One address has a quarter of the connections. What it opens beyond is closed, and others get theirs.
@@ -30,7 +32,7 @@ func TestLimitedListenerShare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := limited(t, tcp, 8, "127.0.0.3/32")
+	l := proxied(t, "127.0.0.3/32").LimitedListener(tcp, 8)
 	defer l.Close()
 	accepted := make(chan net.Conn, 20)
 	go func() {
@@ -88,6 +90,38 @@ func TestLimitedListenerShare(t *testing.T) {
 	closed("127.0.0.1")
 }
 
+// queue is a listener of connections that have come already.
+type queue struct {
+	net.Listener
+	conns chan net.Conn
+}
+
+func (q queue) Accept() (net.Conn, error) {
+	c, ok := <-q.conns
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+// dialled gives the servers' ends of n connections.
+func dialled(t *testing.T, l net.Listener, n int) (conns []net.Conn) {
+	t.Helper()
+	for range n {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if c, err = l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		conns = append(conns, c)
+	}
+	return conns
+}
+
 // A listener with a limit lets the next connection in when one is closed, and
 // can be closed while it is full.
 func TestLimitedListener(t *testing.T) {
@@ -95,45 +129,50 @@ func TestLimitedListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := limited(t, tcp, 2, "127.0.0.0/8")
-	accepted := make(chan net.Conn, 4)
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				ended <- err
-				return
+	const all = 5
+	conns := dialled(t, tcp, all)
+	srv := proxied(t, "127.0.0.0/8") // whose connections have no share of their own
+	synctest.Test(t, func(t *testing.T) {
+		q := queue{tcp, make(chan net.Conn, all)}
+		for _, c := range conns {
+			q.conns <- c
+		}
+		l := srv.LimitedListener(q, 2)
+		accepted := make(chan net.Conn, all)
+		ended := make(chan error, 1)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					ended <- err
+					return
+				}
+				accepted <- c
 			}
-			accepted <- c
+		}()
+		defer func() { // also where it fails
+			close(q.conns)
+			for len(accepted) > 0 {
+				(<-accepted).Close()
+			}
+			l.Close()
+		}()
+		// Wait returns when the goroutine above can go no further.
+		synctest.Wait()
+		if n := len(accepted); n != 2 {
+			t.Fatalf("%d connections are held, want 2", n)
 		}
-	}()
-	for range 4 {
-		c, err := net.Dial("tcp", tcp.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+		first := <-accepted
+		first.Close()
+		first.Close() // makes room once
+		synctest.Wait()
+		if n := len(accepted); n != 2 {
+			t.Fatalf("%d connections are held after one of 2 was closed, want 2", n)
 		}
-		defer c.Close()
-	}
-	first := <-accepted
-	defer (<-accepted).Close()
-	select {
-	case <-accepted:
-		t.Fatal("a third connection is held")
-	case <-time.After(50 * time.Millisecond):
-	}
-	first.Close()
-	first.Close() // makes room once
-	defer (<-accepted).Close()
-	select {
-	case <-accepted:
-		t.Fatal("two more are held where one was closed")
-	case <-time.After(50 * time.Millisecond):
-	}
-	l.Close()
-	select {
-	case <-ended:
-	case <-time.After(time.Minute):
-		t.Fatal("a full listener cannot be closed")
-	}
+		l.Close()
+		synctest.Wait()
+		if len(ended) != 1 {
+			t.Error("a full listener cannot be closed")
+		}
+	})
 }

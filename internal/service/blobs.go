@@ -56,8 +56,8 @@ type Blobs interface {
 	// Ready says whether a Put could succeed now: an error is what to show.
 	Ready(ctx context.Context) error
 
-	// Owner gives the id of the installation that claimed this place, "" when
-	// none did.
+	// Owner gives the id of the installation that claimed this place, from the
+	// marker named MarkerName, "" when none did.
 	Owner(ctx context.Context) (id string, err error)
 	// Claim makes an installation the owner of this place, durably. Of several
 	// that claim it at once, one succeeds. A place that another owns is
@@ -65,6 +65,10 @@ type Blobs interface {
 	// digits; any other is CodeValidation.
 	Claim(ctx context.Context, id string) error
 }
+
+// MarkerName names the marker of the owner of a place for blobs: a file in their
+// folder, or an object below their prefix.
+const MarkerName = "installation"
 
 // Verifier is what Open may give besides: bytes that are in memory as a whole,
 // so that all of them can be checked before the first one leaves.

@@ -38,14 +38,14 @@ type Heads interface {
 	Remember(Head)
 }
 
-// forgetful is the Heads of a service that was given none.
-type forgetful struct{}
+// noHeads is the Heads of a service that was given none.
+type noHeads struct{}
 
-func (forgetful) Newest(sluice.LedgerID) Head { return Head{} }
+func (noHeads) Newest(sluice.LedgerID) Head { return Head{} }
 
-func (forgetful) All() map[sluice.LedgerID]Head { return nil }
+func (noHeads) All() map[sluice.LedgerID]Head { return nil }
 
-func (forgetful) Remember(Head) {}
+func (noHeads) Remember(Head) {}
 
 // LogSize says how far a log has come.
 type LogSize struct {
@@ -57,10 +57,10 @@ type LogSize struct {
 // ErrRolledBack says that the database does not hold what a remembered head was
 // signed over: the log was cut short or rewritten, or this is an older database
 // or another one.
-var ErrRolledBack = errors.New("the log does not go on from what was signed")
+var ErrRolledBack = errors.New("the log does not extend its last signed checkpoint")
 
-// goesOn compares a log with a head that was remembered before r was opened.
-func goesOn(r Reader, known Head, h ledgerHead) error {
+// checkExtends compares a log with a head that was remembered before r was opened.
+func checkExtends(r Reader, known Head, h ledgerHead) error {
 	fault := func(format string, args ...any) error {
 		return fmt.Errorf("log %s: %s remembers %d signed entries, and this database %s: %w",
 			h.id, known.Source, known.Size, fmt.Sprintf(format, args...), ErrRolledBack)
@@ -115,7 +115,7 @@ func (s *Service) compare(r Reader, known Head, h ledgerHead) error {
 	if h.last.Size == known.Size && h.last.Root == known.Root && known.Size > 0 {
 		return nil
 	}
-	if err := goesOn(r, known, h); err != nil {
+	if err := checkExtends(r, known, h); err != nil {
 		return err
 	}
 	return s.authentic(known, h)
@@ -166,7 +166,7 @@ func (s *Service) checkLogs(ctx context.Context) (lost []rolledBack, err error) 
 			if !ok {
 				h = ledgerHead{id: head.Ledger}
 			}
-			switch err := goesOn(r, head, h); {
+			switch err := checkExtends(r, head, h); {
 			case errors.Is(err, ErrRolledBack) && s.acceptRollback:
 				lost = append(lost, rolledBack{head, h})
 			case err != nil:
@@ -267,7 +267,7 @@ func (s *Service) grown(r Reader, logs []LogSize, known map[sluice.LedgerID]Head
 		heads = append(heads, headOf(l.Ledger, h.last))
 	}
 	for id, head := range missing {
-		failed = errors.Join(failed, goesOn(r, head, ledgerHead{id: id}))
+		failed = errors.Join(failed, checkExtends(r, head, ledgerHead{id: id}))
 	}
 	return heads, failed
 }

@@ -168,7 +168,7 @@ func (s *Service) governs(c Caller, k sluice.Key) error {
 		return nil
 	}
 	if err := s.grantable(c.Key, k); err != nil {
-		return sluice.Wrap(sluice.CodeForbidden, "a key changes only keys that it could have made, and this one has more than it", err)
+		return sluice.Wrap(sluice.CodeForbidden, "a key can change only keys with no more rights than its own", err)
 	}
 	return nil
 }
@@ -185,7 +185,8 @@ func (s *Service) grantable(has, k sluice.Key) error {
 		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and its own links live at most %s", s.linkLifetime(has))
 	}
 	if !has.Expires.IsZero() && (k.Expires.IsZero() || k.Expires.After(has.Expires)) {
-		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and it ends itself at %s", has.Expires.Format(time.RFC3339))
+		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and the calling key itself expires at %s",
+			has.Expires.Format(time.RFC3339))
 	}
 	return nil
 }

@@ -276,6 +276,9 @@ func (s *Service) Links(ctx context.Context, c Caller, filter LinkFilter, page s
 // key and the purpose allow. A link that has ended is CodeLinkExpired or CodeLinkRevoked;
 // a state other than the wanted versions is CodePreconditionFailed.
 func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, want Versions, ch LinkChange) (sluice.Link, error) {
+	if ch.ExpireNow {
+		ctx = Ending(ctx)
+	}
 	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
 		l, err := visibleLink(tx, c.Ledger, fileID, id)
 		if err != nil {
@@ -358,7 +361,7 @@ func (ch LinkChange) apply(l *sluice.Link, now time.Time, longest time.Duration)
 // EndLink ends a link as RevokeLink does, and gives it as it was, also when it
 // is asked for again with the same Once. It needs links:write.
 func (s *Service) EndLink(ctx context.Context, c Caller, fileID, id string) (sluice.Link, error) {
-	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+	return change(Ending(ctx), s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
 		return s.endLink(tx, c, fileID, id, nil, now)
 	})
 }

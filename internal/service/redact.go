@@ -25,7 +25,7 @@ func (s *Service) RedactEntry(ctx context.Context, c Caller, id string) (sluice.
 			return sluice.Entry{}, err
 		}
 		if len(disclosures) == 0 {
-			return sluice.Entry{}, sluice.Errorf(sluice.CodeNotFound, "this entry has no personal field left to erase")
+			return sluice.Entry{}, sluice.Errorf(sluice.CodeNotFound, "this entry has no personal field to erase")
 		}
 		var fields []string
 		for _, d := range disclosures {

@@ -36,7 +36,7 @@ type Service struct {
 	signers   signers
 	signing   signing
 	refusals  refusals.Counts
-	suspects  suspects
+	orphans   orphanSightings
 	heads     Heads
 	anchored  []Head
 	watch     logWatch
@@ -85,7 +85,7 @@ func New(c Config) (*Service, error) {
 		heads: c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
 	}
 	if s.heads == nil {
-		s.heads = forgetful{}
+		s.heads = noHeads{}
 	}
 	if s.purposes == nil {
 		s.purposes = sluice.DefaultPurposes()

@@ -82,8 +82,10 @@ func (s *Service) claimBlobs(ctx context.Context) error {
 	case err != nil || owner == id:
 		return err
 	case owner != "":
-		return sluice.Errorf(sluice.CodeConflict, "the stored files belong to installation %s, and this database to installation %s; "+
-			"put back the database of these files from a backup, or choose an empty place for the files", owner, id)
+		return sluice.Errorf(sluice.CodeConflict, "the stored files belong to installation %s, "+
+			"as the marker %q beside them says, and this database belongs to installation %s; "+
+			"start with the database of these files, or choose an empty place for the files; "+
+			"only if the files do belong to this database, remove the marker and start again", owner, MarkerName, id)
 	}
 	if !files {
 		if err := s.requireNoBlobs(ctx); err != nil {
@@ -95,7 +97,8 @@ func (s *Service) claimBlobs(ctx context.Context) error {
 
 func (s *Service) requireNoBlobs(ctx context.Context) error {
 	return s.blobs.Walk(ctx, func(key string, _ time.Time) error {
-		return sluice.Errorf(sluice.CodeConflict, "this database knows no file, and files are stored already (%s is one); "+
+		return sluice.Errorf(sluice.CodeConflict, "the database has no files, "+
+			"but the blob store is not empty (%s is stored); "+
 			"put back the database of these files from a backup, or choose an empty place for the files", key)
 	})
 }

@@ -106,8 +106,8 @@ func Foreseen(ctx context.Context) (link string) {
 
 type ending struct{}
 
-// Ending says of an Update that it ends something, such as a key. A Store may
-// let it through where a disk is too full for others.
+// Ending marks an Update as a revocation or deletion. A Store may let it through
+// where a disk is too full for others.
 func Ending(ctx context.Context) context.Context { return context.WithValue(ctx, ending{}, true) }
 
 // IsEnding reports what Ending was told.
@@ -118,8 +118,9 @@ func IsEnding(ctx context.Context) bool { return ctx.Value(ending{}) != nil }
 type Reader interface {
 	// Accounts gives every account, oldest first.
 	Accounts() ([]sluice.Account, error)
-	// Installation gives the random id of the installation whose records these
-	// are. A new database has a new one; a copy of a database has the same.
+	// Installation gives the id of the installation whose records these are. A
+	// new database has a new random one; a copy of a database has the same, also
+	// one that was made before there were such ids.
 	Installation() (string, error)
 	// SigningKeys gives the ids of the signing keys that this database has
 	// been used with, oldest first.

@@ -44,16 +44,16 @@ const (
 	sweepMost = 100_000 // ids of each kind that a sweep keeps in memory; the others wait for the next one
 )
 
-// suspects are the orphans that the last sweep found, and when a sweep of this
-// process saw each first.
-type suspects struct {
+// orphanSightings are the orphans that the last sweep found, and when a sweep of
+// this process saw each first.
+type orphanSightings struct {
 	mu   sync.Mutex
 	seen map[string]time.Time
 }
 
 // due notes the orphans that a sweep found, and gives those that a sweep had
 // found before a moment.
-func (s *suspects) due(found []string, now, before time.Time) (due []string) {
+func (s *orphanSightings) due(found []string, now, before time.Time) (due []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen := make(map[string]time.Time, len(found))
@@ -75,8 +75,8 @@ func (s *suspects) due(found []string, now, before time.Time) (due []string) {
 // left between bytes and record. They must be older than a moment, by their own
 // time and by that of their id, and an earlier Sweep of this Service must have
 // found them before that moment. A Sweep that finds suspiciously many moves none
-// and fails. Sweep also removes the bytes of deleted files whose removal failed,
-// and what has been in the trash for TrashAge.
+// and fails. Before that, Sweep removes the bytes of deleted files whose removal
+// failed, and what has been in the trash for TrashAge.
 func (s *Service) Sweep(ctx context.Context, before time.Time) (swept Swept, err error) {
 	if swept.Unfinished, err = s.blobs.Sweep(ctx, before); err != nil {
 		return swept, err
@@ -84,23 +84,23 @@ func (s *Service) Sweep(ctx context.Context, before time.Time) (swept Swept, err
 	if swept.Emptied, err = s.blobs.EmptyTrash(ctx, s.Now().Add(-TrashAge)); err != nil {
 		return swept, err
 	}
-	f := nameless{ctx: ctx, service: s, before: before}
+	f := orphanScan{ctx: ctx, service: s, before: before}
 	if err = s.blobs.Walk(ctx, f.look); err == nil {
 		err = f.ask()
 	}
 	if err != nil {
 		return swept, err
 	}
-	due := s.suspects.due(f.unknown, s.Now(), before)
-	if f.orphans > maxOrphans && f.orphans*orphanShare > f.stored {
-		return swept, fmt.Errorf("%d of %d stored files are unknown to the database, such as %s: nothing was moved, "+
-			"since the database may be an old or a wrong one", f.orphans, f.stored, f.unknown[0])
-	}
 	for _, id := range f.deleted {
 		if err := s.blobs.Remove(ctx, id); err != nil {
 			return swept, err
 		}
 		swept.Deleted++
+	}
+	due := s.orphans.due(f.unknown, s.Now(), before)
+	if f.orphans > maxOrphans && f.orphans*orphanShare > f.stored {
+		return swept, fmt.Errorf("%d of %d stored files are unknown to the database, such as %s: nothing was moved, "+
+			"since the database may be an old or a wrong one", f.orphans, f.stored, f.unknown[0])
 	}
 	for page := range slices.Chunk(due, sweepPage) {
 		moved, err := s.moveToTrash(ctx, page)
@@ -112,8 +112,8 @@ func (s *Service) Sweep(ctx context.Context, before time.Time) (swept Swept, err
 	return swept, nil
 }
 
-// nameless finds the stored bytes that no active file names.
-type nameless struct {
+// orphanScan finds the stored bytes that no active file names.
+type orphanScan struct {
 	ctx     context.Context
 	service *Service
 	before  time.Time
@@ -126,7 +126,7 @@ type nameless struct {
 }
 
 // look takes the next key that is stored.
-func (n *nameless) look(key string, written time.Time) error {
+func (n *orphanScan) look(key string, written time.Time) error {
 	n.stored++
 	if !written.Before(n.before) || !idTime(key).Before(n.before) {
 		return nil
@@ -138,7 +138,7 @@ func (n *nameless) look(key string, written time.Time) error {
 }
 
 // ask asks the store about the keys of a page.
-func (n *nameless) ask() error {
+func (n *orphanScan) ask() error {
 	if len(n.page) == 0 {
 		return nil
 	}

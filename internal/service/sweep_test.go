@@ -99,6 +99,30 @@ func TestSweepDeleted(t *testing.T) {
 	}
 }
 
+// The bytes of deleted files go also when there are too many orphans to move any.
+func TestSweepDeletedBesideManyOrphans(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("content")
+	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.base.Blobs.Put(ctx, file.ID, strings.NewReader("content")); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 21 {
+		f.putOrphan(longAgo, n)
+	}
+	later := time.Now().Add(time.Minute)
+	for _, want := range []service.Swept{{Deleted: 1}, {}} {
+		if swept, err := f.Sweep(ctx, later); err == nil || swept != want {
+			t.Errorf("the sweep did %+v, %v, want %+v and an error", swept, err, want)
+		}
+	}
+	if n := len(f.base.BlobKeys(t)); n != 21 {
+		t.Errorf("%d files are stored, want the %d orphans", n, 21)
+	}
+}
+
 // A sweep that would move many files moves none.
 func TestSweepOfMany(t *testing.T) {
 	f := newFixture(t)

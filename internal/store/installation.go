@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Installation implements sluice.Reader. The migration that makes the table
+// Installation implements service.Reader. The migration that makes the table
 // makes the id.
 func (r *reader) Installation() (id string, err error) {
 	err = r.one([]any{&id}, "SELECT id FROM installation")

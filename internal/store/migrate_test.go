@@ -3,14 +3,18 @@ package store
 import (
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"github.com/pressly/goose/v3"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"sluice/internal/audit"
+	"sluice/internal/objectid"
 	"sluice/internal/service"
 	"sluice/internal/store/storetest"
 	"testing"
+	"time"
 
 	"sluice"
 )
@@ -106,4 +110,93 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 		})
 		storetest.WantEqual(t, got.Data, []sluice.Entry{e})
 	}
+}
+
+// TestMigrateInstallation brings two copies of an old database up to date: the
+// id of the installation is the same in both, as their files are. Two new
+// databases have two ids.
+func TestMigrateInstallation(t *testing.T) {
+	sqliteFiles, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	postgresFiles, err := fs.Sub(postgresMigrations, "migrations/postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("SQLite", func(t *testing.T) {
+		for _, version := range []int64{3, 5} {
+			testMigrateInstallation(t, func(accounts ...sluice.Account) string {
+				path := filepath.Join(t.TempDir(), "sluice.db")
+				db, err := sql.Open("sqlite", sqliteDSN(path))
+				if err != nil {
+					t.Fatal(err)
+				}
+				oldAccounts(t, db, goose.DialectSQLite3, sqliteFiles, version, accounts)
+				return installationOf(t, func() (*Store, error) { return OpenSQLite(path, Options{}) })
+			})
+		}
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		for _, version := range []int64{1, 3} {
+			testMigrateInstallation(t, func(accounts ...sluice.Account) string {
+				url := NewPostgres(t)
+				db, err := sql.Open("pgx", url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				oldAccounts(t, db, goose.DialectPostgres, postgresFiles, version, accounts)
+				return installationOf(t, func() (*Store, error) { return OpenPostgres(storetest.Background, url, Options{}) })
+			})
+		}
+	})
+}
+
+func testMigrateInstallation(t *testing.T, upgraded func(...sluice.Account) string) {
+	t.Helper()
+	account := func(raw byte, created time.Time) sluice.Account {
+		return sluice.Account{ID: objectid.Format(sluice.PrefixAccount, [16]byte{15: raw}), Name: "an account", Created: created}
+	}
+	first, second := account(2, storetest.Epoch), account(1, storetest.Epoch.Add(time.Hour))
+	ours := upgraded(first)
+	if letters := regexp.MustCompile(`^[0-9a-z]{1,64}$`); !letters.MatchString(ours) {
+		t.Errorf("the id %q is none that files can be marked with", ours)
+	}
+	if again := upgraded(second, first); again != ours {
+		t.Errorf("a later copy has the id %q, want that of the first: %q", again, ours)
+	}
+	if other := upgraded(second); other == ours {
+		t.Errorf("the database of another account has the same id %q", other)
+	}
+	if one, two := upgraded(), upgraded(); one == two {
+		t.Errorf("two new databases have the same id %q", one)
+	}
+}
+
+// oldAccounts makes a database of an older version that knows some accounts.
+func oldAccounts(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, version int64, accounts []sluice.Account) {
+	t.Helper()
+	p, err := goose.NewProvider(d, db, files, goose.WithDisableGlobalRegistry(true))
+	if err == nil {
+		_, err = p.UpTo(storetest.Background, version)
+	}
+	for _, a := range accounts {
+		if err == nil {
+			_, err = db.Exec("INSERT INTO account (id, name, created) VALUES ($1, $2, $3)", a.ID, a.Name, a.Created.UnixMicro())
+		}
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// installationOf opens a database, which brings it up to date, and gives its id.
+func installationOf(t *testing.T, open func() (*Store, error)) string {
+	t.Helper()
+	s, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	return storetest.Read(t, s, func(r service.Reader) (string, error) { return r.Installation() })
 }

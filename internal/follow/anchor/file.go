@@ -106,6 +106,10 @@ func Texts(r io.Reader) iter.Seq2[[]byte, error] {
 // Newest gives the last checkpoint of each log, by origin, in the file at path.
 // It does not check signatures. What is no checkpoint is left out, such as one
 // that a crash has left half-written.
+//
+// It reads the whole file, about a second for each million checkpoints. Its end
+// alone would not do: a log that was idle for long has its last checkpoint far
+// up, and a log that the database has lost is known from this file only.
 func Newest(path string) (map[string]ledger.Checkpoint, error) {
 	f, err := os.Open(path)
 	if err != nil {

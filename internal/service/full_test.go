@@ -1,0 +1,66 @@
+package service_test
+
+import (
+	"context"
+	"sluice/internal/service"
+	"testing"
+	"time"
+
+	"sluice"
+)
+
+// fullStore is a Store whose disk is full: it lets through only what ends something.
+type fullStore struct{ service.Store }
+
+func (s fullStore) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
+	if !service.IsEnding(ctx) {
+		return sluice.Errorf(sluice.CodeStorageFull, "the disk is full")
+	}
+	return s.Store.Update(ctx, l, fn)
+}
+
+// On a full disk everything that ends a link, a key or a file works.
+func TestEndingOnAFullDisk(t *testing.T) {
+	f := newFixture(t)
+	purposes, err := sluice.NewPurposes([]sluice.Purpose{{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Service = f.withPurposes(purposes)
+	file, key := f.upload("content"), f.newCaller(f.ledger).Key
+	link := func() string {
+		l, err := f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.ID
+	}
+	revoked, ended, expired := link(), link(), link()
+
+	c := f.config
+	c.Store, c.Purposes = fullStore{f.base.Store}, purposes
+	full, err := service.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := full.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID}); sluice.CodeOf(err) != sluice.CodeStorageFull {
+		t.Errorf("a link is minted on a full disk: %v", err)
+	}
+	for name, end := range map[string]func() error{
+		"RevokeLink": func() error { _, err := full.RevokeLink(ctx, f.caller, file.ID, revoked, nil); return err },
+		"EndLink":    func() error { _, err := full.EndLink(ctx, f.caller, file.ID, ended); return err },
+		"ExpireNow": func() error {
+			_, err := full.UpdateLink(ctx, f.caller, file.ID, expired, nil, service.LinkChange{ExpireNow: true})
+			return err
+		},
+		"RevokeKey": func() error { _, err := full.RevokeKey(ctx, f.caller, key.ID, nil); return err },
+	} {
+		if err := end(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	f.base.Clock.Advance(2 * time.Hour)
+	if n, err := full.Retain(ctx); n != 1 || err != nil {
+		t.Errorf("Retain deleted %d, %v, want 1", n, err)
+	}
+}
