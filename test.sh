@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks everything: formatting, vet, staticcheck, build, the OpenAPI document, and the tests under the race detector.
+# Checks everything: formatting, vet, staticcheck, known vulnerabilities, build, the OpenAPI document, and the tests under
+# the race detector.
 # As root on Debian or Ubuntu it installs what is missing; anywhere else it names it and stops.
 #
 #   ./test.sh         everything; what continuous integration runs
@@ -151,6 +152,8 @@ if [ "${1:-all}" = fast ]; then
   exit
 fi
 part staticcheck go tool staticcheck ./...
+part govulncheck-test tools/govulncheck/check_test.sh
+part govulncheck tools/govulncheck/check.sh
 part build go build ./...
 part lint in_node tools/openapi-lint lint
 part fsck-tool go build -C tools/fsck -o /dev/null github.com/transparency-dev/tessera/cmd/fsck
