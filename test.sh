@@ -84,12 +84,21 @@ fetch_toolchain() {
   rm -rf "$cache/tmp"
 }
 
+times=()
+
 part() { # part NAME COMMAND...
   local name=$1 start=$SECONDS
   shift
   echo "test.sh: $name"
   "$@" || { echo "test.sh: $name failed after $((SECONDS - start)) s" >&2; exit 1; }
   echo "test.sh: $name took $((SECONDS - start)) s"
+  times+=("$name" $((SECONDS - start)))
+}
+
+finish() { # finish WHAT: how long each part took, and one line of success
+  echo
+  printf '%-20s %5d s\n' "${times[@]}"
+  echo "test.sh: $1 passed in $SECONDS s"
 }
 
 small() { # no file of a megabyte or more belongs in the repository
@@ -149,6 +158,7 @@ part gofmt formatted
 part vet go vet ./...
 if [ "${1:-all}" = fast ]; then
   part fast go test -short -count=1 -timeout 20m -skip "$slow" ./...
+  finish 'the fast part'
   exit
 fi
 part staticcheck go tool staticcheck ./...
@@ -164,3 +174,4 @@ part stripe-node in_node compat/clients/stripe-node test
 part metorial-node in_node compat/clients/metorial-node test
 part merkle-and-browser in_go tests
 part tests go test -race -short -count=1 -timeout 60m ./...
+finish everything
