@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks everything: formatting, vet, staticcheck, build, the OpenAPI document, and the tests under the race detector.
+# Checks everything: formatting, vet, staticcheck, known vulnerabilities, build, the OpenAPI document, and the tests under
+# the race detector.
 # As root on Debian or Ubuntu it installs what is missing; anywhere else it names it and stops.
 #
 #   ./test.sh         everything; what continuous integration runs
@@ -83,12 +84,21 @@ fetch_toolchain() {
   rm -rf "$cache/tmp"
 }
 
+times=()
+
 part() { # part NAME COMMAND...
   local name=$1 start=$SECONDS
   shift
   echo "test.sh: $name"
   "$@" || { echo "test.sh: $name failed after $((SECONDS - start)) s" >&2; exit 1; }
   echo "test.sh: $name took $((SECONDS - start)) s"
+  times+=("$name" $((SECONDS - start)))
+}
+
+finish() { # finish WHAT: how long each part took, and one line of success
+  echo
+  printf '%-20s %5d s\n' "${times[@]}"
+  echo "test.sh: $1 passed in $SECONDS s"
 }
 
 small() { # no file of a megabyte or more belongs in the repository
@@ -166,10 +176,13 @@ part gofmt formatted
 part vet go vet ./...
 if [ "${1:-all}" = fast ]; then
   part fast go test -short -count=1 -timeout 20m -skip "$slow" ./...
+  finish 'the fast part'
   exit
 fi
 part alerts alerts
 part staticcheck go tool staticcheck ./...
+part govulncheck-test tools/govulncheck/check_test.sh
+part govulncheck tools/govulncheck/check.sh
 part build go build ./...
 part lint in_node tools/openapi-lint lint
 part fsck-tool go build -C tools/fsck -o /dev/null github.com/transparency-dev/tessera/cmd/fsck
@@ -181,3 +194,4 @@ part metorial-node in_node tests/clients/metorial-node test
 part merkle-and-browser in_go tests
 part rehome in_go tools/rehome # builds the product once more, under another path
 part tests go test -race -short -count=1 -timeout 60m ./...
+finish everything
