@@ -69,7 +69,8 @@ func TestAuditDocs(t *testing.T) {
 		}
 		typed = strings.Replace(typed, "go run github.com/transparency-dev/tessera/cmd/fsck@v1.0.4", tool, 1)
 		if strings.HasSuffix(typed, "audit tail") {
-			typed = "timeout --preserve-status -s INT 1 " + typed
+			// In the foreground: timeout would send the signal twice, and a second one ends the command at once.
+			typed = "timeout --foreground --preserve-status -s INT 1 " + typed
 		}
 		sh := exec.Command("sh", "-euc", kept+typed)
 		sh.Dir = dir
