@@ -58,6 +58,9 @@ func hrefs(page string) (all []string) {
 func TestReference(t *testing.T) {
 	c := newClient(t)
 	page := c.page(t, c.URL+"/docs")
+	if strings.Index(page, "<h1>") > strings.Index(page, "<nav") {
+		t.Error("a narrow screen shows the contents before the page says what it is of")
+	}
 	d := readDocument(t)
 	for _, rt := range httpd.Table() {
 		op := d.Paths[strings.ReplaceAll(rt.Path, "...}", "}")][strings.ToLower(rt.Method)]

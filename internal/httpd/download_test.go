@@ -249,14 +249,14 @@ func TestGone(t *testing.T) {
 		reason, sentence string
 		end              func(id string)
 	}{
-		{"revoked", "This link was ended by its owner.", func(id string) { c.ask(t, "DELETE", "/v1/file_links/"+id, "").want(t, 200) }},
+		{"revoked", "<h1>This link was revoked</h1>", func(id string) { c.ask(t, "DELETE", "/v1/file_links/"+id, "").want(t, 200) }},
 		{"key_revoked", "Whoever made this link may no longer share the file with it.", func(string) {
 			if _, err := c.RevokeKey(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"file_deleted", "The file behind this link was deleted.", func(string) { c.ask(t, "DELETE", "/v1/files/"+f.ID, "").want(t, 200) }},
-		{"expired", "This link has expired.", func(string) { c.Clock.Advance(time.Hour) }},
+		{"expired", "<h1>This link has expired</h1>", func(string) { c.Clock.Advance(time.Hour) }},
 	} {
 		file, minter := f, c
 		if test.reason == "expired" {

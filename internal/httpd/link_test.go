@@ -234,7 +234,7 @@ func TestPassword(t *testing.T) {
 			if got := a.header.Get("Content-Security-Policy"); got == "" || a.header.Get("ETag") != "" {
 				t.Errorf("%v", a.header)
 			}
-			status, says := 403, "was not the password"
+			status, says := 403, "Wrong password. Try again."
 			if name == "none" || name == "a key" {
 				status, says = 200, "<button>"
 			}
@@ -280,7 +280,7 @@ func TestPassword(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 		page := c.get(t, l.URL, "Accept", "text/html").want(t, 410)
-		if !strings.Contains(string(page.body), "as often as it may be") {
+		if !strings.Contains(string(page.body), "no downloads left") {
 			t.Errorf("%s", page.body)
 		}
 	})
@@ -440,17 +440,17 @@ func TestDisposition(t *testing.T) {
 func TestPageSaysWhatIsLeft(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
-	l := c.mint(t, f.ID, `{"max_downloads":2}`)
+	l := c.mint(t, f.ID, `{"max_downloads":3}`)
 	until := time.Unix(*l.ExpiresAt, 0).UTC().Format("2 January 2006, 15:04 UTC")
-	for _, left := range []string{"2 are left", "one is left", "none is left"} {
+	for _, left := range []string{"3 downloads left.", "2 downloads left.", "1 download left.", "no downloads left"} {
 		page := string(c.get(t, l.URL, "Accept", "text/html", "User-Agent", "a browser").body)
-		if left == "none is left" {
-			if !strings.Contains(page, "as often as it may be") {
+		if left == "no downloads left" {
+			if !strings.Contains(page, left) {
 				t.Errorf("the page says %s", page)
 			}
 			break
 		}
-		if !strings.Contains(page, left) || !strings.Contains(page, "good until "+until) {
+		if !strings.Contains(page, left) || !strings.Contains(page, "The link expires on "+until+".") {
 			t.Errorf("the page says %s, want %q and %q", page, left, until)
 		}
 		c.get(t, l.URL, "User-Agent", "program "+left).want(t, 200)

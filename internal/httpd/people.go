@@ -136,9 +136,11 @@ func pages(name, title, body string) *template.Template {
 
 var questionPage = pages("question", `{{.Name}}`, `<h1>{{.Name}}</h1>
 <p>A file of {{size .Size}}{{if .From}} from {{.From}}{{end}}.
-{{- if .Counted}} It can be downloaded a limited number of times: {{if gt .Left 1}}{{.Left}} are left{{else if eq .Left 1}}one is left{{else}}none is left{{end}}.{{end}}
-{{- if .Until}} The link is good until {{.Until}}.{{end}}
-{{if .Wrong}}<p class="wrong" role="alert">That was not the password. Try again.
+{{if or .Counted .Until}}<p>
+{{- if .Counted}}{{if gt .Left 0}}{{.Left}}{{else}}No{{end}} download{{if ne .Left 1}}s{{end}} left.{{end}}
+{{if .Until}}The link expires on {{.Until}}.{{end}}
+{{end}}{{if .Password}}<p>The sender gave you a password for this file.
+{{end}}{{if .Wrong}}<p class="wrong" role="alert">Wrong password. Try again.
 {{end}}<form method="post">
 {{if .Password}}<label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="off" required autofocus>
@@ -160,20 +162,22 @@ func sizeFor(n int64) string {
 	return strconv.FormatFloat(value, 'f', 1, 64) + " " + unit
 }
 
-var refusalPage = pages("refusal", `{{.Title}}`, `<h1>{{.Title}}</h1>
+// refusalTitle says in short why a link does not open.
+const refusalTitle = `{{if eq .Reason "expired"}}This link has expired{{else if eq .Reason "revoked"}}This link was revoked{{else}}{{.Title}}{{end}}`
+
+var refusalPage = pages("refusal", refusalTitle, `<h1>`+refusalTitle+`</h1>
 <p>{{if eq .Status 404}}There is no such link. Check that the whole address was copied.
-{{- else if eq .Reason "expired"}}This link has expired.
-{{- else if eq .Reason "revoked"}}This link was ended by its owner.
+{{- else if eq .Reason "expired" "revoked"}}
 {{- else if eq .Reason "key_revoked" "key_expired" "key_restricted"}}Whoever made this link may no longer share the file with it.
 {{- else if eq .Reason "purpose_restricted"}}Files of this kind may no longer be shared like this.
 {{- else if eq .Reason "file_deleted"}}The file behind this link was deleted.
-{{- else if eq .Reason "exhausted"}}This link has been used as often as it may be.
+{{- else if eq .Reason "exhausted"}}This link has no downloads left.
 {{- else if eq .Reason "wrong_password"}}This link needs its password.
 {{- else if eq .Reason "address_not_allowed"}}This link may not be used from your address.
 {{- else if eq .Status 403}}Open the link itself, and use the button on its page.
 {{- else if eq .Status 429}}There were too many wrong passwords. Try again later.
 {{- else if eq .Status 410}}This link is no longer good.
 {{- else}}The file cannot be sent now. Try again later.{{end}}
-{{if or (eq .Status 404) (eq .Status 410) (eq .Reason "address_not_allowed")}}Ask whoever gave you the link for a new one.{{end}}
+{{if or (eq .Status 404) (eq .Status 410) (eq .Reason "address_not_allowed")}}Ask the sender for a new link.{{end}}
 <p class="note">Request {{.RequestID}}
 `)

@@ -69,7 +69,7 @@ func TestBrowserAsksForPassword(t *testing.T) {
 		if !tab.open(t, url) {
 			t.Fatal("no page")
 		}
-		for _, want := range []string{"Übersicht _2026_.csv", "1.6 MB", "from Example <Bank> & Sons.", "Password", "Download"} {
+		for _, want := range []string{"Übersicht _2026_.csv", "1.6 MB", "from Example <Bank> & Sons.", "The sender gave you a password for this file.", "The link expires on ", "Password", "Download"} {
 			if text := ask[string](t, tab, bodyText); !strings.Contains(text, want) {
 				t.Errorf("the page does not say %q:\n%s", want, text)
 			}
@@ -81,7 +81,7 @@ func TestBrowserAsksForPassword(t *testing.T) {
 		in(t, tab, chromedp.SendKeys(chromedp.CSS("#password"), "wrong one"))
 		tab.press(t)
 		tab.until(t, `document.querySelector(".wrong") != null`)
-		for _, want := range []string{"That was not the password. Try again.", "Übersicht _2026_.csv", "1.6 MB"} {
+		for _, want := range []string{"Wrong password. Try again.", "Übersicht _2026_.csv", "1.6 MB"} {
 			if text := ask[string](t, tab, bodyText); !strings.Contains(text, want) {
 				t.Errorf("after a wrong password the page does not say %q:\n%s", want, text)
 			}
@@ -113,7 +113,7 @@ func TestBrowserSpendsByButton(t *testing.T) {
 	}
 	c.as("").ask(t, "HEAD", l.URL, "", "Accept", "*/*").want(t, 200)
 	for range 3 {
-		if !tab.open(t, l.URL) || !strings.Contains(ask[string](t, tab, bodyText), "limited number of times") {
+		if !tab.open(t, l.URL) || !strings.Contains(ask[string](t, tab, bodyText), "1 download left.") {
 			t.Fatal("no page")
 		}
 	}
@@ -131,7 +131,7 @@ func TestBrowserSpendsByButton(t *testing.T) {
 	tab.press(t) // once more, of the same download
 	tab.saved(t, l.URL)
 	tab.press(t)
-	tab.until(t, `document.body.innerText.includes("as often as it may be")`)
+	tab.until(t, `document.body.innerText.includes("no downloads left")`)
 
 	other := c.mint(t, f.ID, `{"max_downloads":2}`)
 	c.get(t, other.URL, "Accept", "*/*").want(t, 200)
@@ -158,10 +158,10 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 		says       string
 		end        func(f, l, url string)
 	}{
-		{"revoked", "", 410, "This link was ended by its owner.", func(_, l, _ string) { c.ask(t, "DELETE", "/v1/file_links/"+l, "").want(t, 200) }},
-		{"expired", "", 410, "This link has expired.", func(_, _, _ string) { c.Clock.Advance(2 * time.Hour) }},
+		{"revoked", "", 410, "This link was revoked", func(_, l, _ string) { c.ask(t, "DELETE", "/v1/file_links/"+l, "").want(t, 200) }},
+		{"expired", "", 410, "This link has expired", func(_, _, _ string) { c.Clock.Advance(2 * time.Hour) }},
 		{"file-deleted", "", 410, "The file behind this link was deleted.", func(f, _, _ string) { c.ask(t, "DELETE", "/v1/files/"+f, "").want(t, 200) }},
-		{"exhausted", `{"max_downloads":1}`, 410, "This link has been used as often as it may be.", func(_, _, url string) { c.get(t, url).want(t, 200) }},
+		{"exhausted", `{"max_downloads":1}`, 410, "This link has no downloads left.", func(_, _, url string) { c.get(t, url).want(t, 200) }},
 		{"key-revoked", "", 410, "Whoever made this link may no longer share the file with it.", func(_, _, _ string) {
 			if _, err := c.RevokeKey(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 				t.Fatal(err)
