@@ -15,11 +15,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sluice/internal/service"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"sluice/internal/service"
 )
 
 const crashRounds = 20

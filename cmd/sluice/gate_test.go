@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
-	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // told is what a log has of one request to a link.

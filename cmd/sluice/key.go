@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sluice/internal/objectid"
-	"sluice/internal/service"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"sluice"
+	"sluice/internal/objectid"
+	"sluice/internal/service"
 )
 
 type keyCommand struct {

@@ -2,9 +2,10 @@ package main
 
 import (
 	"path/filepath"
-	"sluice/internal/service"
 	"sync"
 	"testing"
+
+	"sluice/internal/service"
 )
 
 // Servers that start at once on an empty database share what the first of

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sluice/internal/service"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // welcome prints the first key, once, and lines to paste that upload, mint,

@@ -5,10 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
-	"sluice/internal/service"
 	"sync"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 const (

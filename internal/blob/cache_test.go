@@ -6,11 +6,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"sluice/internal/blob/blobtest"
-	"sluice/internal/service"
 	"testing"
 
 	"sluice"
+	"sluice/internal/blob/blobtest"
+	"sluice/internal/service"
 )
 
 func TestCached(t *testing.T) {

@@ -13,12 +13,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"sluice/internal/service"
 	"sync"
 	"syscall"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 const (

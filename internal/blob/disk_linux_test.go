@@ -8,13 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"sluice/internal/blob/blobtest"
-	"sluice/internal/service"
 	"syscall"
 	"testing"
 	"unsafe"
 
 	"sluice"
+	"sluice/internal/blob/blobtest"
+	"sluice/internal/service"
 )
 
 // ownMounts gives the test a mount namespace of its own, which ends with it.

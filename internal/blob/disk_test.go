@@ -14,8 +14,6 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
-	"sluice/internal/blob/blobtest"
-	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +23,8 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/blob/blobtest"
+	"sluice/internal/service"
 )
 
 // A child is this test binary, started again to be killed.

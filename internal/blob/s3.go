@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sluice/internal/service"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 const (

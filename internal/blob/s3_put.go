@@ -10,7 +10,6 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
-	"sluice/internal/service"
 	"sync"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // putMark is the metadata that holds a random text of each Put, by which one

@@ -15,8 +15,6 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/metrics"
-	"sluice/internal/blob/blobtest"
-	"sluice/internal/service"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +26,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"sluice"
+	"sluice/internal/blob/blobtest"
+	"sluice/internal/service"
 )
 
 func TestS3(t *testing.T) {

@@ -3,12 +3,12 @@ package httpd
 import (
 	"net/http/httptest"
 	"net/url"
-	"sluice/internal/service"
 	"strings"
 	"testing"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // timed is an answer on a connection whose read deadline is noted.

@@ -5,10 +5,10 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
-	"sluice/internal/service"
 	"strings"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // maxTags is how many entity tags one condition may list.

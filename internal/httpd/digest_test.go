@@ -3,11 +3,11 @@ package httpd
 import (
 	"bytes"
 	"encoding/base64"
-	"sluice/internal/service"
 	"strings"
 	"testing"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 func TestParseDigests(t *testing.T) {

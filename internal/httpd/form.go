@@ -10,11 +10,11 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"sluice/internal/service"
 	"strings"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // Limits of a form (RFC 7578). All bytes but the file's count against one

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"io"
 	"mime/multipart"
-	"sluice/internal/service"
 	"strings"
 	"testing"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // readForm reads a form as the service would.

@@ -3,7 +3,6 @@ package httpd
 import (
 	"errors"
 	"net/http"
-	"sluice/internal/service"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +10,7 @@ import (
 
 	"sluice"
 	"sluice/internal/gate"
+	"sluice/internal/service"
 )
 
 // metrics are what a server counts. No label holds what a stranger sends, so

@@ -8,11 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"sluice/internal/service"
 	"strings"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // call is what is known of one request while it is answered.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sluice/internal/service"
 	"strings"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // identify notes the Idempotency-Key of a request that changes something. Its

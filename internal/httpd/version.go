@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sluice/internal/jsoninput"
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/jsoninput"
 )
 
 // versions is the registry of the versions of the native API, oldest first;

@@ -2,9 +2,10 @@ package jsoninput_test
 
 import (
 	"encoding/json"
-	"sluice/internal/jsoninput"
 	"strings"
 	"testing"
+
+	"sluice/internal/jsoninput"
 )
 
 func TestCheckJSON(t *testing.T) {

@@ -2,11 +2,11 @@ package service_test
 
 import (
 	"context"
-	"sluice/internal/service"
 	"testing"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // fullStore is a Store whose disk is full: it lets through only what ends something.

@@ -2,12 +2,12 @@ package service_test
 
 import (
 	"context"
-	"sluice/internal/service"
 	"strings"
 	"sync"
 	"testing"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // late is a store whose connection breaks in the middle of a commit: the caller is told that it failed, and the commit

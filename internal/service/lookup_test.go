@@ -3,9 +3,10 @@ package service
 import (
 	"context"
 	"errors"
-	"sluice"
 	"testing"
 	"testing/synctest"
+
+	"sluice"
 )
 
 // foundKey is what one lookup came to.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"sluice/internal/objectid"
-	"sluice/internal/service"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice"
+	"sluice/internal/objectid"
+	"sluice/internal/service"
 )
 
 // putOrphan stores bytes that no record names, under the nth id of a moment.

@@ -3,11 +3,12 @@ package service
 import (
 	"bytes"
 	"crypto/rand"
-	"sluice"
-	"sluice/internal/objectid"
 	"strings"
 	"testing"
 	"time"
+
+	"sluice"
+	"sluice/internal/objectid"
 )
 
 func newTestLink(t testing.TB, ring keyring) (sluice.Link, string) {

@@ -2,11 +2,11 @@ package service_test
 
 import (
 	"context"
-	"sluice/internal/service"
 	"testing"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // unusable is a Store that cannot note when keys were used.

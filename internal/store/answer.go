@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sluice/internal/service"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 const answerColumns = "key_id, once_key, fingerprint, request_id, created, result, err"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"sluice/internal/service"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // The shapes of Update that must be fast, by how many callers wait at once and

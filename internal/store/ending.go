@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sluice/internal/service"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // Revoking a key or deleting a file ends its links, of which there may be millions. The Update that does so marks a

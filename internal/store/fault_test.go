@@ -11,14 +11,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sluice/internal/service"
-	"sluice/internal/store/storetest"
 	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sluice"
+	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 )
 
 // A database file that can no longer be read is no fault of the caller: every call says that it cannot be used now.

@@ -7,11 +7,11 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"sluice/internal/service"
 	"strings"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 const fileColumns = "id, purpose, filename, title, type, size, sha256, metadata, linked, held, created, updated, expires, deleted, crc32"

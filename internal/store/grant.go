@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
-	"sluice/internal/service"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 func (r *reader) OpenGrant(l sluice.LedgerID, link string, bearer sluice.Digest) (g service.OpenGrant, err error) {

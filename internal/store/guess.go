@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
-	"sluice/internal/service"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 func (r *reader) Guesses(l sluice.LedgerID, link string, address sluice.Digest, day time.Time) (g service.Guesses, err error) {

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"sluice/internal/audit"
 	"strings"
+
+	"sluice/internal/audit"
 )
 
 // Entries are found by their terms in the table entry_index. A row of

@@ -4,8 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"sluice/internal/service"
 	"time"
+
+	"sluice/internal/service"
 )
 
 // leaseTime is how long work that is held exclusively stays so after its holder

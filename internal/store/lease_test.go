@@ -3,11 +3,12 @@ package store
 import (
 	"context"
 	"path/filepath"
-	"sluice/internal/store/storetest"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sluice/internal/store/storetest"
 )
 
 // Work passes on when its holder cannot renew the lease, on every database.

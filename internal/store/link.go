@@ -9,12 +9,12 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
-	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 const linkColumns = "id, file_id, key_id, signing_key, reason, metadata, created, updated, expires, revoked, ended, downloads, redeemed, max_downloads, password, allowed_ips, disposition, filename"

@@ -5,18 +5,19 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"github.com/pressly/goose/v3"
 	"io/fs"
 	"path/filepath"
 	"regexp"
+	"testing"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"sluice"
 	"sluice/internal/audit"
 	"sluice/internal/objectid"
 	"sluice/internal/service"
 	"sluice/internal/store/storetest"
-	"testing"
-	"time"
-
-	"sluice"
 )
 
 // TestMigrateEntries brings a log up to date that was written with a row for

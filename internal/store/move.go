@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sluice/internal/service"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // Move moves the records of an installation from SQLite to PostgreSQL. While it

@@ -12,8 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"sluice/internal/service"
-	"sluice/internal/store/storetest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +20,8 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 )
 
 // NewPostgres makes an empty database and gives its URL; NewPostgresServer

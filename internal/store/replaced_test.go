@@ -3,11 +3,11 @@ package store
 import (
 	"os"
 	"path/filepath"
-	"sluice/internal/service"
-	"sluice/internal/store/storetest"
 	"testing"
 
 	"sluice"
+	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 )
 
 // What was committed to a file that was moved away is in it once the Store is

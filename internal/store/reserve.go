@@ -9,12 +9,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sluice/internal/service"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // reserveSize is what a reserve holds on the disk, in bytes: enough for

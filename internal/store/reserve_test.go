@@ -7,14 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sluice/internal/service"
-	"sluice/internal/store/storetest"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 )
 
 // TestSQLiteReserve fills a disk: what ends something is committed, everything else is refused until there is room, and

@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
-	"sluice/internal/service"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // FilesAfter implements sluice.Reader. It reads along the primary key.

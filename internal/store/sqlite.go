@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sluice/internal/service"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,6 +22,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 //go:embed migrations/sqlite/*.sql

@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sluice/internal/service"
-	"sluice/internal/store/storetest"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +18,8 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
+	"sluice/internal/store/storetest"
 )
 
 func TestSQLite(t *testing.T) {

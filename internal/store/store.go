@@ -15,7 +15,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"sluice/internal/service"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // Options are what a Store may be given; the zero value is ready.

@@ -8,12 +8,12 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
-	"sluice/internal/service"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // maxGroup bounds how many Updates share a commit.

@@ -11,7 +11,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
-	"sluice/internal/service"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // Run is the contract of service.Blobs. open gives an empty place that

@@ -12,9 +12,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"sluice/internal/service"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // Door is one vendor's wire contract. It is found in two ways: at

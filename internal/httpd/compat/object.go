@@ -8,10 +8,10 @@ import (
 	"mime"
 	"net/http"
 	"slices"
-	"sluice/internal/jsoninput"
 	"strings"
 
 	"sluice"
+	"sluice/internal/jsoninput"
 )
 
 // Object is the members of a JSON object (RFC 8259) in the body of a request.

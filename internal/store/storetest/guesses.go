@@ -2,11 +2,11 @@ package storetest
 
 import (
 	"errors"
-	"sluice/internal/service"
 	"testing"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // testGuesses counts wrong passwords as the root does, from two stores on one database.

@@ -3,11 +3,12 @@ package storetest
 import (
 	"context"
 	"errors"
-	"sluice/internal/service"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sluice/internal/service"
 )
 
 func testExclusive(t *testing.T, db Database) {

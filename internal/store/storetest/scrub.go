@@ -2,11 +2,11 @@ package storetest
 
 import (
 	"fmt"
-	"sluice/internal/service"
 	"testing"
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // testScrub notes what the scrub has found, and how far it has come.
