@@ -1,3 +1,5 @@
+// Package audit turns an entry of the log into its leaf and back: canonical JSON (RFC 8785), in
+// which personal fields stand as salted commitments.
 package audit
 
 import (

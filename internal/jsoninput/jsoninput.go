@@ -1,3 +1,5 @@
+// Package jsoninput finds what JSON input may not hold although encoding/json takes it, such as
+// members that are there twice, and writes integers in one form.
 package jsoninput
 
 import (

@@ -1,3 +1,4 @@
+// Package objectid makes and reads ids: a prefix that names the kind of object, and a ULID.
 package objectid
 
 import (

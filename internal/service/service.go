@@ -1,3 +1,6 @@
+// Package service has the rules of everything that is managed: accounts, keys, files, links, and
+// the log. Every change goes through one funnel, which authorises, changes and records in one
+// commit. It also says what it needs of a database ([Store]) and of a place for bytes ([Blobs]).
 package service
 
 import (

@@ -2,7 +2,6 @@ package apidoc
 
 import (
 	"encoding/json"
-	"strings"
 )
 
 // The parts of an OpenAPI 3.1 document that ours has. Members are in the order of their names, as they are in the
@@ -177,9 +176,4 @@ func (s *schema) MarshalJSON() ([]byte, error) {
 		shown.Types = s.Type
 	}
 	return json.Marshal(shown)
-}
-
-// named gives the schema of components that another one refers to, nil where it refers to none.
-func (d *document) named(s *schema) *schema {
-	return d.Components.Schemas[strings.TrimPrefix(s.Ref, schemaPrefix)]
 }

@@ -1,0 +1,63 @@
+package sluice_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestArchitecture finds every file and folder that docs/architecture.md names,
+// and in each file the functions and types that it is to hold.
+func TestArchitecture(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	isPath := regexp.MustCompile(`^[a-z_]+(/[a-z_]+)*(\.go|\.json)?$`)
+	name := regexp.MustCompile(`^(Want\.)?[A-Za-z]+$`)
+	rows := 0
+	for line := range strings.Lines(string(page)) {
+		if !strings.HasPrefix(line, "| ") || !strings.HasSuffix(strings.TrimSpace(line), "|") || strings.Contains(line, "| question |") {
+			continue
+		}
+		rows++
+		var names []string // that the next file has
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(line, -1) {
+			text := m[1]
+			if !strings.Contains(text, "/") && !strings.HasSuffix(text, ".go") && name.MatchString(text) && !isFolder(text) {
+				names = append(names, text)
+				continue
+			}
+			if !isPath.MatchString(text) {
+				continue
+			}
+			if _, err := os.Stat(text); err != nil {
+				t.Errorf("%q names %s: %v", strings.TrimSpace(line), text, err)
+				continue
+			}
+			if strings.HasSuffix(text, ".go") {
+				source, err := os.ReadFile(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range names {
+					_, n, _ = strings.Cut("."+n, ".")
+					n = n[strings.LastIndex(n, ".")+1:]
+					if !regexp.MustCompile(`(?m)^(func( \([^)]*\))?|type) ` + n + `\b`).Match(source) {
+						t.Errorf("%s has no %s", text, n)
+					}
+				}
+			}
+			names = nil
+		}
+	}
+	if rows < 30 {
+		t.Errorf("%d rows say where a rule lives", rows)
+	}
+}
+
+func isFolder(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
+}
