@@ -14,7 +14,7 @@ type Code string
 // The codes. Each has one row in the table of the face that shows it; for the
 // native API that is internal/httpd/problem.go.
 const (
-	CodeValidation         Code = "validation_failed"      // input outside the contract
+	CodeValidation         Code = "validation_failed"      // invalid input
 	CodeDigestMismatch     Code = "digest_mismatch"        // declared digest differs from what arrived
 	CodeUnauthenticated    Code = "unauthenticated"        // no key, or one that is not good
 	CodeForbidden          Code = "forbidden"              // the key lacks the scope

@@ -6,6 +6,6 @@ type Account struct {
 	ID       string `json:"id" doc:"Id of the account"`
 	Name     string `json:"name" doc:"Name of the account"`
 	Created  int64  `json:"created" doc:"When it was made, in unix seconds"`
-	Livemode bool   `json:"livemode" doc:"The side of the account that the key works on"`
+	Livemode bool   `json:"livemode" doc:"Mode of the key: true for live, false for test"`
 	Key      Key    `json:"key" doc:"The key that asked"`
 }

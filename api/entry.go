@@ -9,7 +9,7 @@ type AuditEntry struct {
 	Time     string     `json:"time" doc:"RFC 3339, UTC, microseconds"`
 	Action   string     `json:"action" doc:"What was done, such as link.redeemed; the set is open"`
 	Outcome  string     `json:"outcome" enum:"allowed,refused" doc:"Whether it was allowed"`
-	Livemode bool       `json:"livemode" doc:"Whether it concerns the live side of the account"`
+	Livemode bool       `json:"livemode" doc:"Mode: true for live, false for test"`
 	Actor    Actor      `json:"actor" doc:"Who asked"`
 	Key      *KeyRef    `json:"key,omitempty" doc:"The key this concerns: the one changed, or the one that minted the link"`
 	File     *FileRef   `json:"file,omitempty" doc:"The file this concerns, as it was"`

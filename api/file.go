@@ -24,7 +24,7 @@ type File struct {
 	Updated         int64             `json:"updated" doc:"When it was last changed by its owner, in unix seconds"`
 	ExpiresAt       *int64            `json:"expires_at" doc:"When its purpose's retention deletes it; null: never"`
 	Held            bool              `json:"held" doc:"Whether it is under hold and may not be deleted"`
-	Livemode        bool              `json:"livemode" doc:"Whether it belongs to the live side of the account"`
+	Livemode        bool              `json:"livemode" doc:"Mode: true for live, false for test"`
 }
 
 // Resource names an object of the caller's own system.
@@ -39,7 +39,7 @@ type CreatedFile struct {
 	Link *Link `json:"link,omitempty" doc:"There when a link was asked for"`
 }
 
-// FileChange changes what is said of a file; what is left out stays as it is.
+// FileChange updates a file's details; members that are left out stay as they are.
 type FileChange struct {
 	Filename        *string            `json:"filename,omitempty" doc:"What a download of it is called"`
 	Title           Optional[string]   `json:"title,omitzero" doc:"What people call it; null or an empty text removes it"`

@@ -6,7 +6,7 @@ type Key struct {
 	Object          string    `json:"object" enum:"key" doc:"Always key"`
 	Name            string    `json:"name" doc:"Who uses it"`
 	Scopes          []string  `json:"scopes" nullable:"false" doc:"What it may do"`
-	Livemode        bool      `json:"livemode" doc:"Whether it works on the live side of the account"`
+	Livemode        bool      `json:"livemode" doc:"Mode: true for live, false for test"`
 	Created         int64     `json:"created" doc:"When it was made, in unix seconds"`
 	Updated         int64     `json:"updated" doc:"When it was last changed by its owner, in unix seconds"`
 	ExpiresAt       *int64    `json:"expires_at" doc:"null: never"`

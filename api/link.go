@@ -20,7 +20,7 @@ type Link struct {
 	AllowedIPs     []string          `json:"allowed_ips" nullable:"false" doc:"Networks (CIDR) it may be used from; empty for any"`
 	Created        int64             `json:"created" doc:"When it was made, in unix seconds"`
 	Updated        int64             `json:"updated" doc:"When it was last changed by its owner, in unix seconds"`
-	Livemode       bool              `json:"livemode" doc:"Whether it belongs to the live side of the account"`
+	Livemode       bool              `json:"livemode" doc:"Mode: true for live, false for test"`
 }
 
 // NewLink asks for a link. ExpiresInSeconds and ExpiresAt exclude each other;

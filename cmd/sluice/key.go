@@ -66,7 +66,7 @@ type keyCreate struct {
 	Mode            string   `help:"Mode: test, for trying out, or live. A key sees the files, links and log of its own mode only." enum:"test,live" required:"" placeholder:"test|live"`
 	Name            string   `help:"Who or what will use it." required:""`
 	Scopes          []string `help:"What it may do: ${scopes}; all of it when left out." placeholder:"SCOPE,…"`
-	Expires         string   `help:"How long it is good, such as 90d or 12h; for ever when left out." placeholder:"DURATION"`
+	Expires         string   `help:"Lifetime, such as 90d or 12h; none when left out." placeholder:"DURATION"`
 	MaxLinkLifetime string   `help:"Longest lifetime of the links it mints, such as 12h; none for links without end." placeholder:"DURATION"`
 }
 

@@ -16,7 +16,7 @@ type explanation struct {
 // explanations has a page for every code of problems.
 var explanations = map[sluice.Code]explanation{
 	sluice.CodeValidation: {
-		meaning: "The body, the query, a header or the metadata of the request is outside the contract.",
+		meaning: "The body, the query, a header or the metadata of the request is invalid.",
 		when: []string{
 			"A member or parameter is missing, of the wrong type, too long, out of its range, or unknown.",
 			"Two that exclude each other are both there, such as `expires_at` and `expires_in_seconds`.",
@@ -75,7 +75,7 @@ var explanations = map[sluice.Code]explanation{
 		example: api.Problem{Detail: "this API key lacks the scope links:write"},
 	},
 	sluice.CodeNotFound: {
-		meaning: "There is no such thing, or not for this key.",
+		meaning: "The object does not exist, or is not visible to this key.",
 		when: []string{
 			"The id is mistyped, or the object never existed.",
 			"It belongs to another account, or to the other mode: a test key does not see what is live.",

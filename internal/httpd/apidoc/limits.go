@@ -169,7 +169,7 @@ var schemaDescriptions = map[string]string{
 	"Redaction":          "Tells that personal fields of an entry were erased.",
 	"FieldError":         "One failure of validation.",
 	"File":               "A stored file. Its bytes leave through links, and through the content routes of the compatible APIs (Stripe, Digital River) to keys with files:content.",
-	"FileChange":         "Changes what is said of a file; what is left out stays as it is.",
+	"FileChange":         "Updates a file's details; members that are left out stay as they are.",
 	"FileRef":            "What an entry keeps of a file, also after the file is gone.",
 	"Key":                "An API credential.",
 	"KeyChange":          "Changes a key; what is left out stays as it is.",
