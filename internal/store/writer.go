@@ -216,8 +216,8 @@ func (w *writer) commit(requests []*request) {
 // attempts is how often a group runs at most.
 const attempts = 4
 
-// maxBeyond is for how many ledgers the writer keeps what it would else read again.
-const maxBeyond = 1024
+// maxKeptTails limits how many ledgers keep their unindexed tail in memory.
+const maxKeptTails = 1024
 
 // errAgain says that an Update failed which had written without a savepoint.
 var errAgain = errors.New("the group has to run again")
@@ -398,7 +398,7 @@ var errUnsound = errors.New("the transaction has failed already: its commit woul
 // learn keeps the ids of the ledgers seen, and what lies beyond their indexes,
 // now that they are committed.
 func (w *writer) learn() {
-	if len(w.beyond) > maxBeyond {
+	if len(w.beyond) > maxKeptTails {
 		clear(w.beyond)
 	}
 	maps.Copy(w.beyond, w.indexing)
