@@ -20,7 +20,32 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sluice": main})
+	testscript.Main(tidy{m}, map[string]func(){"sluice": main})
+}
+
+// tidy removes the programs that tests built, when all tests have run.
+type tidy struct{ *testing.M }
+
+func (m tidy) Run() int {
+	code := m.M.Run()
+	for _, dir := range built.dirs {
+		os.RemoveAll(dir)
+	}
+	return code
+}
+
+// built are the folders of programs that tests built.
+var built struct {
+	mu   sync.Mutex
+	dirs []string
+}
+
+func buildFolder() (string, error) {
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	dir, err := os.MkdirTemp("", "sluice-test-")
+	built.dirs = append(built.dirs, dir)
+	return dir, err
 }
 
 // What a user types, and what it answers.
@@ -80,7 +105,7 @@ func answers(url string) error {
 
 // binary builds the real program, once for all tests.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "sluice-test-")
+	dir, err := buildFolder()
 	if err != nil {
 		return "", err
 	}

@@ -26,7 +26,7 @@ import (
 
 // litewitness builds a witness that others wrote, from the module that pins it.
 var litewitness = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "sluice-test-")
+	dir, err := buildFolder()
 	if err != nil {
 		return "", err
 	}
