@@ -17,3 +17,5 @@ CREATE TABLE scrub (
     of_files  INTEGER NOT NULL,
     of_bytes  INTEGER NOT NULL
 ) STRICT;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('file', 'file_damaged', '10 1');
+ANALYZE sqlite_schema;
