@@ -159,6 +159,10 @@ var downgrade = []string{
 	"DROP INDEX ledger_with_endings",
 	"ALTER TABLE ledger DROP COLUMN endings",
 	"DROP TABLE guess",
+	"DROP INDEX file_damaged",
+	"ALTER TABLE file DROP COLUMN damage",
+	"ALTER TABLE file DROP COLUMN crc32",
+	"DROP TABLE scrub",
 	"DELETE FROM goose_db_version WHERE version_id > 5",
 }
 
