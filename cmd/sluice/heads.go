@@ -20,7 +20,7 @@ import (
 )
 
 // headsFile keeps the newest signed head of each log beside the secrets, where
-// a writer of the database cannot change it. It implements sluice.Heads. What
+// a writer of the database cannot change it. It implements service.Heads. What
 // it was told reaches the file with the next write.
 type headsFile struct {
 	path string
@@ -109,21 +109,21 @@ func ledgerID(text string) (l sluice.LedgerID, err error) {
 	return l, nil
 }
 
-// Newest implements sluice.Heads.
+// Newest implements service.Heads.
 func (h *headsFile) Newest(l sluice.LedgerID) service.Head {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.heads[l]
 }
 
-// All implements sluice.Heads.
+// All implements service.Heads.
 func (h *headsFile) All() map[sluice.LedgerID]service.Head {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return maps.Clone(h.heads)
 }
 
-// Remember implements sluice.Heads.
+// Remember implements service.Heads.
 func (h *headsFile) Remember(head service.Head) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

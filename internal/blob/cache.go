@@ -51,7 +51,7 @@ func newInMemory(content []byte, keep func()) *inMemory {
 	return m
 }
 
-// Verify implements sluice.Verifier.
+// Verify implements service.Verifier.
 func (m *inMemory) Verify(want sluice.Digest) bool {
 	if m.keep == nil {
 		return true
@@ -99,7 +99,7 @@ func (c *cached) Size(ctx context.Context, key string) (int64, error) {
 	return c.Blobs.Size(ctx, key)
 }
 
-// Uncached implements sluice.Cache.
+// Uncached implements service.Cache.
 func (c *cached) Uncached() service.Blobs { return c.Blobs }
 
 func (c *cached) find(key string) (content []byte, ok bool) {

@@ -1,4 +1,4 @@
-// Package blob keeps the bytes of files: the implementations of sluice.Blobs.
+// Package blob keeps the bytes of files: the implementations of service.Blobs.
 package blob
 
 import (
@@ -111,7 +111,7 @@ func makeDir(dir string, sync func(*os.File) error) error {
 // Close ends the use of the folder. What Open gave stays readable.
 func (d *Disk) Close() error { return d.root.Close() }
 
-// Put stores all of r under key as sluice.Blobs promises, in two chunks of
+// Put stores all of r under key as service.Blobs promises, in two chunks of
 // 256 KiB and whatever the system caches. A key of the wrong form is
 // CodeValidation and a taken one CodeConflict, which is known only when all of
 // r is read. ctx is looked at before each Read of r and before the bytes become

@@ -25,7 +25,7 @@ import (
 // whose answer was lost knows its own object.
 const putMark = "sluice-put"
 
-// Put stores all of r under key as sluice.Blobs promises: what fits in one part
+// Put stores all of r under key as service.Blobs promises: what fits in one part
 // by a single request, more by a multipart upload of which two parts are under
 // way at a time. A part has 8 MiB; from 8,000 MiB of a file on, 128 MiB. All Puts
 // together hold eight buffers for parts of 8 MiB and one of 128; a Put of more

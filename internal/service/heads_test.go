@@ -13,7 +13,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// memory is a sluice.Heads that lives as long as the test.
+// memory is a service.Heads that lives as long as the test.
 type memory struct {
 	mu    sync.Mutex
 	heads map[sluice.LedgerID]service.Head

@@ -56,7 +56,7 @@ func (t *tx) Remember(a service.Answer) error {
 	return err
 }
 
-// ForgetAnswers implements sluice.Store. What was forgotten before an error
+// ForgetAnswers implements service.Store. What was forgotten before an error
 // stays forgotten, and is counted.
 func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) (int, error) {
 	return s.forget(ctx, "DELETE FROM answer WHERE (key_id, once_key) IN"+

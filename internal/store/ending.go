@@ -119,7 +119,7 @@ func (t *tx) markOfFile(ledger int64, e *ending, limit int) (int, error) {
 	return len(places), err
 }
 
-// EndLinks implements sluice.Store. While the reserve of a full disk is released it marks none: that would use the space
+// EndLinks implements service.Store. While the reserve of a full disk is released it marks none: that would use the space
 // for new rows of an index, and readers derive what the links are.
 func (s *Store) EndLinks(ctx context.Context) (marked int, more bool, err error) {
 	if s.reserve != nil && !s.reserve.ensure() {

@@ -257,7 +257,7 @@ func (t *tx) UpdateFile(f sluice.File, e sluice.Entry) error {
 	return t.link(f.ID, f.Linked)
 }
 
-// DeleteFile implements sluice.Tx. A file that is deleted already is CodeNotFound.
+// DeleteFile implements service.Tx. A file that is deleted already is CodeNotFound.
 func (t *tx) DeleteFile(id string, now time.Time, e sluice.Entry) error {
 	err := t.rewrite(e, "UPDATE file SET deleted = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND deleted IS NULL", id, t.head.id, micros(now))
 	if err != nil {

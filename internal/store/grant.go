@@ -24,7 +24,7 @@ func (t *tx) SetGrant(g service.OpenGrant) error {
 	return err
 }
 
-// ForgetGrants implements sluice.Store. What was forgotten before an error
+// ForgetGrants implements service.Store. What was forgotten before an error
 // stays forgotten, and is counted.
 func (s *Store) ForgetGrants(ctx context.Context, before time.Time) (int, error) {
 	return s.forget(ctx, "DELETE FROM open_grant WHERE (ledger, link_id, bearer) IN"+

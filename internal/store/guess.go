@@ -27,7 +27,7 @@ func (t *tx) SetGuesses(g service.Guesses) error {
 	return err
 }
 
-// ForgetGuesses implements sluice.Store. What was forgotten before an error
+// ForgetGuesses implements service.Store. What was forgotten before an error
 // stays forgotten, and is counted.
 func (s *Store) ForgetGuesses(ctx context.Context, before time.Time) (int, error) {
 	return s.forget(ctx, "DELETE FROM guess WHERE (ledger, link_id, address, day) IN"+

@@ -47,7 +47,7 @@ func (s *scopes) Scan(v any) error {
 	return nil
 }
 
-// KeyByHash implements sluice.Reader. A current secret comes before an old one.
+// KeyByHash implements service.Reader. A current secret comes before an old one.
 func (r *reader) KeyByHash(hash sluice.Digest) (k sluice.Key, err error) {
 	for _, column := range []string{"hash", "old_hash"} {
 		k = sluice.Key{}
@@ -61,7 +61,7 @@ func (r *reader) KeyByHash(hash sluice.Digest) (k sluice.Key, err error) {
 	return k, err
 }
 
-// KeyByHash implements sluice.Store. One statement needs no transaction around
+// KeyByHash implements service.Store. One statement needs no transaction around
 // it. A connection that was lost since it was used last is replaced.
 func (s *Store) KeyByHash(ctx context.Context, hash sluice.Digest) (k sluice.Key, err error) {
 	leave, err := s.enter()
@@ -172,7 +172,7 @@ func (d *optionalDigest) Scan(v any) error {
 	return (*digest)(d).Scan(v)
 }
 
-// KeysUsed implements sluice.Store. What is unknown or older than what is
+// KeysUsed implements service.Store. What is unknown or older than what is
 // stored changes nothing.
 func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
 	return s.chore(ctx, noLedger, func(t *tx) error {
@@ -185,7 +185,7 @@ func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
 	})
 }
 
-// RevokeKey implements sluice.Tx. A key that is revoked already is CodeNotFound.
+// RevokeKey implements service.Tx. A key that is revoked already is CodeNotFound.
 func (t *tx) RevokeKey(id string, now time.Time, e sluice.Entry) error {
 	err := t.rewrite(e, "UPDATE key SET revoked = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND revoked IS NULL", id, t.head.id, micros(now))
 	if err != nil {

@@ -23,7 +23,7 @@ type lease struct {
 	end          time.Time // not after the database takes it for ended
 }
 
-// Exclusive implements sluice.Store.
+// Exclusive implements service.Store.
 func (s *Store) Exclusive(ctx context.Context, name string, fn func(context.Context) error) (ran bool, err error) {
 	l := &lease{store: s, name: name, holder: rand.Text()}
 	if held, err := l.held(ctx); held || err != nil {

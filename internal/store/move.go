@@ -39,7 +39,7 @@ type Move struct {
 // transaction.
 const moveBatch = 500
 
-// The mark is the lease under which a server starts (see sluice.Service.Start),
+// The mark is the lease under which a server starts (see service.Service.Start),
 // without an end: one that had opened the database before it was marked waits.
 const (
 	markName  = "start"

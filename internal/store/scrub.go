@@ -7,7 +7,7 @@ import (
 	"sluice/internal/service"
 )
 
-// FilesAfter implements sluice.Reader. It reads along the primary key.
+// FilesAfter implements service.Reader. It reads along the primary key.
 func (r *reader) FilesAfter(id string, limit int) ([]service.StoredFile, error) {
 	return many(r, func(f *service.StoredFile) []any {
 		return append(fileFields(&f.File), &f.Found, &f.Ledger.Account, (*string)(&f.Ledger.Mode))
@@ -36,14 +36,14 @@ func (r *reader) ScrubProgress() (p service.ScrubProgress, err error) {
 	return p, err
 }
 
-// FileDamaged implements sluice.Tx.
+// FileDamaged implements service.Tx.
 func (t *tx) FileDamaged(id, found string, e sluice.Entry) error {
 	return t.rewrite(e, "UPDATE file SET damage = $3"+
 		" WHERE id = $1 AND ledger = $2 AND deleted IS NULL AND (damage IS NULL OR damage <> $3)",
 		id, t.head.id, found)
 }
 
-// Scrubbed implements sluice.Store.
+// Scrubbed implements service.Store.
 func (s *Store) Scrubbed(ctx context.Context, p service.ScrubProgress, whole []service.WholeFile) error {
 	return s.chore(ctx, noLedger, func(t *tx) error {
 		for _, f := range whole {

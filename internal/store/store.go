@@ -1,4 +1,4 @@
-// Package store keeps records in a database: sluice.Store on database/sql.
+// Package store keeps records in a database: service.Store on database/sql.
 //
 // The SQL is written once, beside the struct it fills, and runs on every
 // database; what is particular to one is in its dialect.
@@ -91,7 +91,7 @@ type dialect struct {
 	close     func() error // ends what belongs to one Store; nil: nothing does
 }
 
-// Store is a sluice.Store. One goroutine writes, see writer.go; Views run
+// Store is a service.Store. One goroutine writes, see writer.go; Views run
 // beside it on connections of their own.
 type Store struct {
 	dialect

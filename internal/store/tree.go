@@ -152,7 +152,7 @@ func (r *reader) Rotations(l sluice.LedgerID) ([]service.Rotation, error) {
 // meanwhile wait for no more than that, half a megabyte.
 const tileGroup = 64
 
-// Extend implements sluice.Store. Full tiles of a long stretch are stored
+// Extend implements service.Store. Full tiles of a long stretch are stored
 // before the rest: they are what they will ever be, and nothing reads beyond
 // the newest checkpoint, so that a crash between leaves nothing to undo.
 func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c service.Checkpoint) error {
@@ -221,7 +221,7 @@ func (t *tx) storeTiles(id int64, tiles []ledger.TileData) error {
 	return nil
 }
 
-// HandOver implements sluice.Store. A rotation whose checkpoint is not the
+// HandOver implements service.Store. A rotation whose checkpoint is not the
 // newest any more is CodeConflict: the key before has signed since, and whoever
 // believed the rotation would not believe that.
 func (s *Store) HandOver(ctx context.Context, l sluice.LedgerID, r service.Rotation) error {

@@ -39,7 +39,7 @@ const (
 	abandoned
 )
 
-// Update implements sluice.Store. An Update that has not begun when ctx ends
+// Update implements service.Store. An Update that has not begun when ctx ends
 // is not run; one that has begun is waited for, whatever ctx does.
 func (s *Store) Update(ctx context.Context, ledger sluice.LedgerID, fn func(service.Tx) error) error {
 	return s.perform(&request{ctx: ctx, ledger: ledger, fn: fn})
