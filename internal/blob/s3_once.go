@@ -12,37 +12,63 @@ import (
 
 const (
 	// maxText is the largest text that WriteOnce keeps, in bytes.
-	maxText  = 64 << 10
-	textTime = 30 * time.Second // for one of its requests
+	maxText   = 64 << 10
+	textTime  = 30 * time.Second      // for all of its requests
+	textPause = 20 * time.Millisecond // before its second try; later ones wait longer
 )
 
 // WriteOnce keeps a text of up to 64 KiB under a name below the prefix, where it
 // replaces nothing: when the name is taken, it gives what is there. It is for
 // what is to outlive whoever wrote it, such as checkpoints of a log; Walk, Sweep
 // and Remove know nothing of it, since no key has a slash.
+//
+// A server may refuse a write because of another that it has not finished: the
+// name is taken, and nothing can be read yet. WriteOnce then tries again until
+// one of the two is there, for 30 seconds at most.
 func (s *S3) WriteOnce(ctx context.Context, name string, text []byte) (there []byte, err error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("a text of %d bytes is more than WriteOnce keeps", len(text))
 	}
 	asked, cancel := context.WithTimeout(ctx, textTime)
 	defer cancel()
-	_, err = s.client.PutObject(asked, &s3.PutObjectInput{
-		Bucket: &s.bucket, Key: s.name(name), IfNoneMatch: aws.String("*"), ContentType: aws.String("text/plain; charset=utf-8"),
-		Body: newBody(text), ContentLength: aws.Int64(int64(len(text))),
+	for pause := textPause; ; pause = min(2*pause, time.Second) {
+		err = s.writeText(asked, name, text)
+		if err == nil {
+			return nil, nil
+		}
+		if !isTaken(err) {
+			return nil, s3Error(ctx, "write a text", err)
+		}
+		there, err = s.readText(asked, name)
+		if err == nil {
+			return there, nil
+		}
+		if !isMissing(err) {
+			return nil, s3Error(ctx, "read a text", err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-asked.Done():
+			err = fmt.Errorf("another write of %s is not finished: %w", name, asked.Err())
+			return nil, s3Error(ctx, "write a text", err)
+		}
+	}
+}
+
+func (s *S3) writeText(ctx context.Context, name string, text []byte) error {
+	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &s.bucket, Key: s.name(name), IfNoneMatch: aws.String("*"),
+		ContentType: aws.String("text/plain; charset=utf-8"),
+		Body:        newBody(text), ContentLength: aws.Int64(int64(len(text))),
 	}, signed)
-	if err == nil {
-		return nil, nil
-	}
-	if !isTaken(err) {
-		return nil, s3Error(ctx, "write a text", err)
-	}
-	out, err := s.client.GetObject(asked, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.name(name)})
+	return err
+}
+
+func (s *S3) readText(ctx context.Context, name string) ([]byte, error) {
+	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.name(name)})
 	if err != nil {
-		return nil, s3Error(ctx, "read a text", err)
+		return nil, err
 	}
 	defer out.Body.Close()
-	if there, err = io.ReadAll(io.LimitReader(out.Body, maxText)); err != nil {
-		return nil, s3Error(ctx, "read a text", err)
-	}
-	return there, nil
+	return io.ReadAll(io.LimitReader(out.Body, maxText))
 }

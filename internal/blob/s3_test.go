@@ -860,6 +860,48 @@ func TestS3Answers(t *testing.T) {
 	}
 }
 
+// TestWriteOnceBesideAnother refuses the first writes because of another write
+// that cannot be read yet, as a server does that is still busy with it.
+func TestWriteOnceBesideAnother(t *testing.T) {
+	for _, test := range []struct {
+		name, code string
+		status     int
+		succeeds   bool // the other write
+	}{
+		{"that succeeds", "PreconditionFailed", 412, true},
+		{"that fails", "ConditionalRequestConflict", 409, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			writes := 0
+			var s *S3
+			s = openSharedS3(t, sharedGateway(t), through(
+				func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+					if !isOperation(r, "PutObject") {
+						return send(r)
+					}
+					if writes++; writes > 2 {
+						return send(r)
+					}
+					if writes == 2 && test.succeeds {
+						writes++
+						if there, err := s.WriteOnce(t.Context(), "a/text", []byte("theirs")); there != nil || err != nil {
+							t.Errorf("the other WriteOnce gives %q, %v", there, err)
+						}
+					}
+					text := fmt.Sprintf("<Error><Code>%s</Code><Message>no</Message></Error>", test.code)
+					return &http.Response{
+						StatusCode: test.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+						Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text)),
+					}, nil
+				}))
+			there, err := s.WriteOnce(t.Context(), "a/text", []byte("ours"))
+			if err != nil || test.succeeds != (string(there) == "theirs") {
+				t.Errorf("WriteOnce gives %q, %v", there, err)
+			}
+		})
+	}
+}
+
 // wantNoSecret checks that an error is one line without credentials.
 func wantNoSecret(t *testing.T, err error) {
 	t.Helper()
