@@ -10,22 +10,11 @@ import (
 	"testing"
 )
 
-// updaters are the files outside internal/store that call Store.Update: the places where a change begins. A change
-// that a caller asks for goes through one of the first two. Each of the others says what else it needs an Update for.
+// updaters are the only files outside internal/store that call Store.Update. Every change begins in one of them.
 var updaters = map[string]string{
-	"internal/service/service.go": "the funnel of all changes",
-	"internal/gate/gate.go":       "decisions on links, and what follows from them",
-
-	"internal/service/account.go":    "the operator makes an account",
-	"internal/service/start.go":      "the first account, and signing keys",
-	"internal/service/heads.go":      "what a rollback has lost",
-	"internal/service/checkpoint.go": "the log goes on with another key",
-	"internal/service/denials.go":    "a key may not read something",
-	"internal/service/once.go":       "the answer to a request that failed",
-	"internal/service/file.go":       "waits for commits under way, before the bytes of a failed upload are removed",
-	"internal/service/scrub.go":      "a file is damaged",
-	"internal/service/sweep.go":      "waits for commits under way, before orphans are moved to the trash",
-	"bench/fill/main.go":             "data to measure with",
+	"internal/service/core.go": "the funnel of the service",
+	"internal/gate/gate.go":    "decisions on links, and the entries that follow from them",
+	"bench/fill/main.go":       "data for benchmarks",
 }
 
 // TestUpdaters holds calls of Store.Update to the list above.

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"time"
 
 	"sluice"
 )
@@ -13,7 +14,7 @@ func (s *Service) CreateAccount(ctx context.Context, name string) (sluice.Accoun
 		return a, err
 	}
 	live := sluice.LedgerID{Account: a.ID, Mode: sluice.Live}
-	err = s.store.Update(ctx, live, func(tx Tx) error {
+	err = s.changeBySystem(ctx, Operator(live), func(tx Tx, _ time.Time) error {
 		return tx.CreateAccount(a, s.entry(Operator(live), sluice.AccountCreated, a.Created))
 	})
 	return a, err
@@ -25,7 +26,7 @@ func (s *Service) newAccount(name string) (sluice.Account, error) {
 		v.Add("name", "required", "an account needs a name")
 	}
 	validateText(&v, "name", name, sluice.MaxKeyNameLen)
-	now := s.Now()
+	now := s.now()
 	return sluice.Account{ID: s.ids.New(sluice.PrefixAccount, now), Name: name, Created: now}, v.Err()
 }
 

@@ -264,7 +264,7 @@ func (s *Service) sign(ctx context.Context, h ledgerHead, by *ledger.Signer) (Ch
 			tree.Append(leaf)
 		}
 	}
-	c := Checkpoint{Size: tree.Size(), Root: tree.Root(), Verifier: by.VerifierKey(), Created: s.Now()}
+	c := Checkpoint{Size: tree.Size(), Root: tree.Root(), Verifier: by.VerifierKey(), Created: s.now()}
 	if c.Note, err = by.Sign(c.Size, c.Root); err != nil {
 		return Checkpoint{}, err
 	}
@@ -293,10 +293,10 @@ func (s *Service) handOver(ctx context.Context, l sluice.LedgerID, old *ledger.S
 	if err := s.neverSigned(ctx, l, next); err != nil {
 		return err
 	}
-	system := Caller{Ledger: l, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "ledger"}}
-	e := s.entry(system, sluice.KeyHandedOver, s.Now())
+	by := system(l, "ledger")
+	e := s.entry(by, sluice.KeyHandedOver, s.now())
 	e.Handover = next
-	if err := s.store.Update(ctx, l, func(tx Tx) error { return tx.Record(e) }); err != nil {
+	if err := s.changeBySystem(ctx, by, func(tx Tx, _ time.Time) error { return tx.Record(e) }); err != nil {
 		return err
 	}
 	h, err := s.head(ctx, l)
@@ -312,7 +312,7 @@ func (s *Service) handOver(ctx context.Context, l sluice.LedgerID, old *ledger.S
 		return err
 	}
 	proof.Extra = sealed.Leaf
-	return s.store.HandOver(ctx, l, Rotation{Seq: seq, Verifier: next, Proof: proof.Format(), Created: s.Now()})
+	return s.store.HandOver(ctx, l, Rotation{Seq: seq, Verifier: next, Proof: proof.Format(), Created: s.now()})
 }
 
 // neverSigned refuses a key that the log was handed over from: whoever follows

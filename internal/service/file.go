@@ -89,14 +89,14 @@ type CreatedFile struct {
 // declared one CodeDigestMismatch; errors of content and describe come back as
 // they are. The fingerprint of c.Once is made here, of fields and content.
 func (s *Service) CreateFile(ctx context.Context, c Caller, purpose string, content io.Reader, describe func() (NewFile, error)) (CreatedFile, error) {
-	if err := s.Allow(ctx, c, sluice.FilesWrite); err != nil {
+	if err := s.allow(ctx, c, sluice.FilesWrite); err != nil {
 		return CreatedFile{}, err
 	}
 	limit, err := s.sizeLimit(purpose)
 	if err != nil {
 		return CreatedFile{}, err
 	}
-	id := s.ids.New(sluice.PrefixFile, s.Now())
+	id := s.ids.New(sluice.PrefixFile, s.now())
 	stored, err := s.blobs.Put(ctx, id, &sizeLimited{r: content, left: limit, limit: limit})
 	if err != nil {
 		return CreatedFile{}, err
@@ -139,11 +139,11 @@ func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile
 		return CreatedFile{}, within("link", err)
 	}
 	if link != nil {
-		if err := s.Allow(ctx, c, sluice.LinksWrite); err != nil {
+		if err := s.allow(ctx, c, sluice.LinksWrite); err != nil {
 			return CreatedFile{}, err
 		}
 	}
-	return change(ctx, s, c, sluice.FilesWrite, func(tx Tx, now time.Time) (CreatedFile, error) {
+	return change(ctx, s.core, c, sluice.FilesWrite, func(tx Tx, now time.Time) (CreatedFile, error) {
 		f.Created, f.Updated = now, now
 		if p.Retention != 0 {
 			f.Expires = now.Add(p.Retention)
@@ -207,7 +207,7 @@ func (s *Service) discard(ctx context.Context, l sluice.LedgerID, id string, cau
 	defer cancel()
 	err := cause
 	if cause == nil || !mayHaveCommitted(cause) {
-		err = s.store.Update(ctx, l, func(tx Tx) error {
+		err = s.readAfterCommits(ctx, l, func(tx Reader) error {
 			_, err := tx.File(l, id)
 			return err
 		})
@@ -290,7 +290,7 @@ func (s *Service) Files(ctx context.Context, c Caller, filter FileFilter, page s
 // UpdateFile changes what is said of a file; its bytes stay. It needs
 // files:write. A state other than the wanted versions is CodePreconditionFailed.
 func (s *Service) UpdateFile(ctx context.Context, c Caller, id string, want Versions, ch FileChange) (sluice.File, error) {
-	return change(ctx, s, c, sluice.FilesWrite, func(tx Tx, now time.Time) (sluice.File, error) {
+	return change(ctx, s.core, c, sluice.FilesWrite, func(tx Tx, now time.Time) (sluice.File, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return sluice.File{}, err
@@ -355,7 +355,7 @@ type Deleted struct{ ID string }
 // what it was. Deleting a deleted file is CodeNotFound; one that is held, or
 // that its purpose retains for longer, CodeFileHeld. It needs files:write.
 func (s *Service) DeleteFile(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
-	deleted, err := change(Ending(ctx), s, c, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	deleted, err := change(Ending(ctx), s.core, c, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err

@@ -196,9 +196,10 @@ func (s *Service) acceptLost(ctx context.Context, lost []rolledBack) error {
 		if !slices.ContainsFunc(accounts, func(a sluice.Account) bool { return a.ID == id.Account }) {
 			into = sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Live}
 		}
-		e := s.entry(Caller{Ledger: into, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "start"}}, sluice.LedgerRolledBack, s.Now())
+		by := system(into, "start")
+		e := s.entry(by, sluice.LedgerRolledBack, s.now())
 		e.Rollback = &sluice.RollbackPart{Log: id.String(), Size: l.now.last.Size, WasSize: l.known.Size, WasRoot: l.known.Root.String()}
-		if err := s.store.Update(ctx, into, func(tx Tx) error { return tx.Record(e) }); err != nil {
+		if err := s.changeBySystem(ctx, by, func(tx Tx, _ time.Time) error { return tx.Record(e) }); err != nil {
 			return err
 		}
 		s.heads.Remember(headOf(id, l.now.last))
@@ -240,7 +241,7 @@ func (s *Service) WatchLogs(ctx context.Context) error {
 		grown, err = s.grown(r, logs, known)
 		return err
 	})
-	s.watch.note(logs, s.Now(), err)
+	s.watch.note(logs, s.now(), err)
 	for _, head := range grown {
 		s.heads.Remember(head)
 	}
@@ -305,7 +306,7 @@ type LogState struct {
 
 // LogState says what WatchLogs saw last.
 func (s *Service) LogState() LogState {
-	state, _ := s.watch.state(s.Now())
+	state, _ := s.watch.state(s.now())
 	return state
 }
 

@@ -96,7 +96,7 @@ func (s *Service) CreateKey(ctx context.Context, c Caller, n NewKey) (CreatedKey
 	if err != nil {
 		return CreatedKey{}, err
 	}
-	return change(ctx, s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
 		k := sluice.Key{
 			ID: s.ids.New(sluice.PrefixKey, now), Ledger: c.Ledger, Name: n.Name, Hash: hash, Scopes: n.Scopes,
 			Created: now, Updated: now, Expires: n.Expires, MaxLinkLifetime: n.MaxLinkLifetime, Version: sluice.APIVersion,
@@ -236,7 +236,7 @@ func liveKey(r Reader, ledger sluice.LedgerID, id string) (sluice.Key, error) {
 // CodeForbidden, also when the change would take that away. It needs
 // keys:admin. A state other than the wanted revisions is CodePreconditionFailed.
 func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versions, ch KeyChange) (sluice.Key, error) {
-	return change(ctx, s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Key, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Key, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return sluice.Key{}, err
@@ -284,7 +284,7 @@ func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap ti
 	if err != nil {
 		return CreatedKey{}, err
 	}
-	return change(ctx, s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return CreatedKey{}, err
@@ -307,7 +307,7 @@ func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap ti
 // do: whoever may administer keys may stop one that leaked. It needs keys:admin.
 // A state other than the wanted revisions is CodePreconditionFailed.
 func (s *Service) RevokeKey(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
-	return change(Ending(ctx), s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
+	return change(Ending(ctx), s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err

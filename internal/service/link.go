@@ -82,7 +82,7 @@ func (s *Service) MintLink(ctx context.Context, c Caller, n NewLink) (sluice.Lin
 	if err != nil {
 		return sluice.Link{}, err
 	}
-	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
 		f, err := activeFile(tx, c.Ledger, n.FileID)
 		if err != nil {
 			return sluice.Link{}, err
@@ -112,7 +112,7 @@ func (s *Service) MintLinks(ctx context.Context, c Caller, fileIDs []string, n N
 	if err != nil {
 		return Batch{}, err
 	}
-	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (b Batch, err error) {
+	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (b Batch, err error) {
 		for _, id := range fileIDs {
 			f, err := activeFile(tx, c.Ledger, id)
 			if sluice.CodeOf(err) == sluice.CodeNotFound {
@@ -258,7 +258,7 @@ func (s *Service) Link(ctx context.Context, c Caller, fileID, id string) (l slui
 // Links lists links. Those of a file that does not exist are CodeNotFound. It
 // needs links:read.
 func (s *Service) Links(ctx context.Context, c Caller, filter LinkFilter, page sluice.Page) (list sluice.List[sluice.Link], err error) {
-	filter.Now = s.Now()
+	filter.Now = s.now()
 	err = s.read(ctx, c, sluice.LinksRead, func(r Reader) error {
 		if filter.FileID != "" {
 			if _, err := r.File(c.Ledger, filter.FileID); err != nil {
@@ -279,7 +279,7 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 	if ch.ExpireNow {
 		ctx = Ending(ctx)
 	}
-	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
 		l, err := visibleLink(tx, c.Ledger, fileID, id)
 		if err != nil {
 			return sluice.Link{}, err
@@ -361,7 +361,7 @@ func (ch LinkChange) apply(l *sluice.Link, now time.Time, longest time.Duration)
 // EndLink ends a link as RevokeLink does, and gives it as it was, also when it
 // is asked for again with the same Once. It needs links:write.
 func (s *Service) EndLink(ctx context.Context, c Caller, fileID, id string) (sluice.Link, error) {
-	return change(Ending(ctx), s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+	return change(Ending(ctx), s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
 		return s.endLink(tx, c, fileID, id, nil, now)
 	})
 }
@@ -381,7 +381,7 @@ func (s *Service) EndLinks(ctx context.Context) (int, error) {
 
 // RevokeLink ends a link for good. It needs links:write.
 func (s *Service) RevokeLink(ctx context.Context, c Caller, fileID, id string, want Versions) (Deleted, error) {
-	return change(Ending(ctx), s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	return change(Ending(ctx), s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		_, err := s.endLink(tx, c, fileID, id, want, now)
 		return Deleted{ID: id}, err
 	})

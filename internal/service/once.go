@@ -122,24 +122,13 @@ func (s *Service) Fingerprint(parts ...string) Fingerprint {
 // stands and is noted in c.Once; if a different request was, the failure is
 // CodeIdempotencyReused.
 func (s *Service) RememberError(ctx context.Context, c Caller, failure *sluice.Error) error {
-	return s.store.Update(ctx, c.Ledger, func(tx Tx) error {
-		now := s.Now()
-		var ignored json.RawMessage
-		answered, err := c.Once.recall(tx, c, now, &ignored)
-		if answered {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return tx.Remember(c.Once.answer(c, now, nil, failure))
-	})
+	return s.rememberError(ctx, c, failure)
 }
 
 // Forget removes answers, open grants and guesses whose time has passed, and says how many.
 func (s *Service) Forget(ctx context.Context) (int, error) {
-	answers, err := s.store.ForgetAnswers(ctx, s.Now().Add(-OnceTTL))
-	grants, err2 := s.store.ForgetGrants(ctx, s.Now())
-	guesses, err3 := s.store.ForgetGuesses(ctx, GuessDay(s.Now()))
+	answers, err := s.store.ForgetAnswers(ctx, s.now().Add(-OnceTTL))
+	grants, err2 := s.store.ForgetGrants(ctx, s.now())
+	guesses, err3 := s.store.ForgetGuesses(ctx, GuessDay(s.now()))
 	return answers + grants + guesses, errors.Join(err, err2, err3)
 }

@@ -15,7 +15,7 @@ import (
 // so every proof still holds. What was erased is an entry of its own. It needs
 // keys:admin. Without a field that could be erased it is CodeNotFound.
 func (s *Service) RedactEntry(ctx context.Context, c Caller, id string) (sluice.Entry, error) {
-	return change(ctx, s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Entry, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Entry, error) {
 		seq, sealed, err := tx.Sealed(c.Ledger, id)
 		if err != nil {
 			return sluice.Entry{}, found(err, "audit entry", id)
@@ -113,7 +113,7 @@ func (s *Service) ExportEntries(ctx context.Context, c Caller, filter EntryFilte
 }
 
 func (s *Service) recordExport(ctx context.Context, c Caller, what string) error {
-	_, err := change(ctx, s, c, sluice.AuditRead, func(tx Tx, now time.Time) (struct{}, error) {
+	_, err := change(ctx, s.core, c, sluice.AuditRead, func(tx Tx, now time.Time) (struct{}, error) {
 		e := s.entry(c, sluice.AuditExported, now)
 		e.Export = what
 		return struct{}{}, tx.Record(e)

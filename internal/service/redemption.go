@@ -35,7 +35,7 @@ func (l LinkLimits) Lifetime(k sluice.Key) time.Duration {
 func (s *Service) LinkLimits() LinkLimits { return LinkLimits{s.purposes, s.lifetime} }
 
 // Refusals are the counts of what was refused, of keys and of links.
-func (s *Service) Refusals() *refusals.Counts { return &s.refusals }
+func (s *Service) Refusals() *refusals.Counts { return s.refusals }
 
 // NewEntryID makes an id for an entry.
 func (s *Service) NewEntryID(now time.Time) string { return s.ids.New(sluice.PrefixEntry, now) }
@@ -53,7 +53,7 @@ func (s *Service) NewLinkEntry(c Caller, a sluice.Action, now time.Time, f sluic
 // RecordRead decides whether a caller may have the bytes of a file, and commits that to the log before it returns. It
 // needs files:content.
 func (s *Service) RecordRead(ctx context.Context, c Caller, id string) (sluice.File, error) {
-	return change(ctx, s, c, sluice.FilesContent, func(tx Tx, now time.Time) (sluice.File, error) {
+	return change(ctx, s.core, c, sluice.FilesContent, func(tx Tx, now time.Time) (sluice.File, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return sluice.File{}, err

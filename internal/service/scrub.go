@@ -171,7 +171,7 @@ func (s *Service) Scrub(ctx context.Context, interval time.Duration) (read int, 
 		run.progress, err = r.ScrubProgress()
 		return err
 	})
-	if err != nil || !run.progress.due(s.Now(), interval) {
+	if err != nil || !run.progress.due(s.now(), interval) {
 		return 0, err
 	}
 	if !run.progress.Running {
@@ -203,7 +203,7 @@ type scrubRun struct {
 
 // begin counts what a new pass has to read.
 func (r *scrubRun) begin(ctx context.Context) error {
-	p := ScrubProgress{Running: true, Began: r.service.Now(), Completed: r.progress.Completed}
+	p := ScrubProgress{Running: true, Began: r.service.now(), Completed: r.progress.Completed}
 	for after := ""; ; {
 		page, err := r.page(ctx, after)
 		if err != nil {
@@ -239,7 +239,7 @@ func (r *scrubRun) all(ctx context.Context) error {
 			return err
 		}
 		if len(page) == 0 {
-			r.progress.Running, r.progress.Completed = false, r.service.Now()
+			r.progress.Running, r.progress.Completed = false, r.service.now()
 			return r.save(ctx)
 		}
 		for _, f := range page {
@@ -279,7 +279,7 @@ func (r *scrubRun) stop(ctx context.Context) error {
 
 // file reads one file, and notes what it found.
 func (r *scrubRun) file(ctx context.Context, f StoredFile) error {
-	if f.Created.After(r.progress.Began) && !f.Created.After(r.service.Now()) {
+	if f.Created.After(r.progress.Began) && !f.Created.After(r.service.now()) {
 		return nil // its bytes were hashed when it came, after the pass began
 	}
 	found, sum, err := r.inspect(ctx, f.File)
@@ -376,7 +376,7 @@ func (p *paced) Read(b []byte) (int, error) {
 }
 
 func (r *scrubRun) wait(ctx context.Context, cost int64) error {
-	return r.pace.pay(ctx, cost, r.progress.speed(r.service.Now(), r.interval))
+	return r.pace.pay(ctx, cost, r.progress.speed(r.service.now(), r.interval))
 }
 
 // damaged records damage that is not recorded yet. A file that was deleted
@@ -386,9 +386,9 @@ func (r *scrubRun) damaged(ctx context.Context, f sluice.File, found sluice.Foun
 	if err := r.placeIsOurs(ctx); err != nil {
 		return err
 	}
-	system := Caller{Ledger: f.Ledger, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "scrub"}}
-	err := s.store.Update(ctx, f.Ledger, func(tx Tx) error {
-		e := s.entry(system, sluice.FileDamaged, s.Now())
+	by := system(f.Ledger, "scrub")
+	err := s.changeBySystem(ctx, by, func(tx Tx, now time.Time) error {
+		e := s.entry(by, sluice.FileDamaged, now)
 		e.File = audit.FilePart(f)
 		e.File.Found = &found
 		return tx.FileDamaged(f.ID, audit.FoundText(found), e)

@@ -126,12 +126,8 @@ func (s *Service) adopt(ctx context.Context) error {
 	if len(accounts) > 0 {
 		first = accounts[0]
 	}
-	starter := Caller{
-		Ledger: sluice.LedgerID{Account: first.ID, Mode: sluice.Live},
-		Actor:  sluice.Actor{Type: sluice.ActorSystem, Name: "start"},
-	}
-	return s.store.Update(ctx, starter.Ledger, func(tx Tx) error {
-		now := s.Now()
+	starter := system(sluice.LedgerID{Account: first.ID, Mode: sluice.Live}, "start")
+	return s.changeBySystem(ctx, starter, func(tx Tx, now time.Time) error {
 		if accounts, err := tx.Accounts(); err != nil {
 			return err
 		} else if len(accounts) == 0 {

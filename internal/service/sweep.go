@@ -81,7 +81,7 @@ func (s *Service) Sweep(ctx context.Context, before time.Time) (swept Swept, err
 	if swept.Unfinished, err = s.blobs.Sweep(ctx, before); err != nil {
 		return swept, err
 	}
-	if swept.Emptied, err = s.blobs.EmptyTrash(ctx, s.Now().Add(-TrashAge)); err != nil {
+	if swept.Emptied, err = s.blobs.EmptyTrash(ctx, s.now().Add(-TrashAge)); err != nil {
 		return swept, err
 	}
 	f := orphanScan{ctx: ctx, service: s, before: before}
@@ -97,7 +97,7 @@ func (s *Service) Sweep(ctx context.Context, before time.Time) (swept Swept, err
 		}
 		swept.Deleted++
 	}
-	due := s.orphans.due(f.unknown, s.Now(), before)
+	due := s.orphans.due(f.unknown, s.now(), before)
 	if f.orphans > maxOrphans && f.orphans*orphanShare > f.stored {
 		return swept, fmt.Errorf("%d of %d stored files are unknown to the database, such as %s: nothing was moved, "+
 			"since the database may be an old or a wrong one", f.orphans, f.stored, f.unknown[0])
@@ -186,7 +186,7 @@ func (s *Service) moveToTrash(ctx context.Context, ids []string) (moved int, err
 	for _, a := range accounts {
 		for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 			var known map[string]bool
-			err := s.store.Update(Ending(ctx), sluice.LedgerID{Account: a.ID, Mode: m}, func(tx Tx) (err error) {
+			err := s.readAfterCommits(Ending(ctx), sluice.LedgerID{Account: a.ID, Mode: m}, func(tx Reader) (err error) {
 				known, err = tx.KnownFiles(ids)
 				return err
 			})
@@ -222,7 +222,7 @@ func (s *Service) Retain(ctx context.Context) (retained int, err error) {
 	for len(failed) < retainFailed {
 		var due []sluice.File
 		err := s.store.View(ctx, func(r Reader) (err error) {
-			due, err = r.ExpiredFiles(s.Now(), retainBatch+len(failed))
+			due, err = r.ExpiredFiles(s.now(), retainBatch+len(failed))
 			return err
 		})
 		due = slices.DeleteFunc(due, func(f sluice.File) bool { return failed[f.ID] })
@@ -251,8 +251,8 @@ func (s *Service) Retain(ctx context.Context) (retained int, err error) {
 
 // retainOut deletes one file if, inside the Update, its time is still up.
 func (s *Service) retainOut(ctx context.Context, l sluice.LedgerID, id string) (deleted bool, err error) {
-	system := Caller{Ledger: l, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "retention"}}
-	_, err = change(Ending(ctx), s, system, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	by := system(l, "retention")
+	_, err = change(Ending(ctx), s.core, by, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, l, id)
 		if err != nil {
 			return Deleted{}, err
@@ -260,7 +260,7 @@ func (s *Service) retainOut(ctx context.Context, l sluice.LedgerID, id string) (
 		if err := deletable(f, now); err != nil {
 			return Deleted{}, err
 		}
-		e := s.entry(system, sluice.FileRetainedOut, now)
+		e := s.entry(by, sluice.FileRetainedOut, now)
 		e.File = audit.FileDetails(f, nil)
 		return Deleted{ID: id}, tx.DeleteFile(id, now, e)
 	})
