@@ -148,7 +148,7 @@ func closed(t testing.TB, c interface{ Close() error }) {
 // NewAccount makes one more account.
 func (s *Service) NewAccount(t testing.TB, name string) sluice.Account {
 	t.Helper()
-	a, err := s.CreateAccount(context.Background(), name)
+	a, err := s.Accounts.Create(context.Background(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func (s *Service) NewKey(t testing.TB, l sluice.LedgerID, scopes ...sluice.Scope
 // NewKeyAs makes a key as it is asked for, and gives its secret.
 func (s *Service) NewKeyAs(t testing.TB, l sluice.LedgerID, n service.NewKey) (sluice.Key, string) {
 	t.Helper()
-	k, err := s.CreateKey(context.Background(), service.Operator(l), n)
+	k, err := s.Keys.Create(context.Background(), service.Operator(l), n)
 	if err != nil {
 		t.Fatal(err)
 	}

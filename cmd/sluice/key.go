@@ -46,7 +46,7 @@ func (d *dataFlags) open(ctx context.Context, out *output) (*installation, sluic
 }
 
 func (d *dataFlags) account(ctx context.Context, svc *service.Service) (sluice.Account, error) {
-	accounts, err := svc.Accounts(ctx)
+	accounts, err := svc.Accounts.List(ctx)
 	if err != nil {
 		return sluice.Account{}, err
 	}
@@ -95,7 +95,7 @@ func (k *keyCreate) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	ledger := sluice.LedgerID{Account: account.ID, Mode: sluice.Mode(k.Mode)}
-	created, err := i.service.CreateKey(ctx, service.Operator(ledger), n)
+	created, err := i.service.Keys.Create(ctx, service.Operator(ledger), n)
 	if err := errors.Join(err, i.close()); err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func allKeys(ctx context.Context, svc *service.Service, a sluice.Account) (keys 
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 		page := sluice.Page{Limit: sluice.MaxPageSize}
 		for more := true; more; {
-			list, err := svc.Keys(ctx, service.Operator(sluice.LedgerID{Account: a.ID, Mode: m}), page)
+			list, err := svc.Keys.List(ctx, service.Operator(sluice.LedgerID{Account: a.ID, Mode: m}), page)
 			if err != nil {
 				return nil, err
 			}
@@ -250,7 +250,7 @@ func (k *keyRotate) Run(ctx context.Context, out *output) error {
 	}
 	var rotated service.CreatedKey
 	err = ofKey(account, k.ID, func(c service.Caller) (err error) {
-		rotated, err = i.service.RotateKey(ctx, c, k.ID, time.Duration(k.Overlap))
+		rotated, err = i.service.Keys.Rotate(ctx, c, k.ID, time.Duration(k.Overlap))
 		return err
 	})
 	if err := errors.Join(err, i.close()); err != nil {
@@ -270,7 +270,7 @@ func (k *keyRevoke) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	err = ofKey(account, k.ID, func(c service.Caller) error {
-		_, err := i.service.RevokeKey(ctx, c, k.ID, nil)
+		_, err := i.service.Keys.Revoke(ctx, c, k.ID, nil)
 		return err
 	})
 	if err := errors.Join(err, i.close()); err != nil {

@@ -306,7 +306,7 @@ func stored(ctx context.Context, blobs service.Blobs, key string) (s service.Sto
 
 // logs rebuilds every log from the records that arrived.
 func (v *mover) logs(ctx context.Context) (all []movedLog, err error) {
-	accounts, err := v.service.Accounts(ctx)
+	accounts, err := v.service.Accounts.List(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -155,10 +155,10 @@ func (e *estate) useServer(t *testing.T, base string) {
 func (e *estate) useService(t *testing.T, i *installation) {
 	t.Helper()
 	ctx, svc := t.Context(), i.service
-	if _, err := svc.CreateAccount(ctx, "second "+hostile); err != nil {
+	if _, err := svc.Accounts.Create(ctx, "second "+hostile); err != nil {
 		t.Fatal(err)
 	}
-	accounts, err := svc.Accounts(ctx)
+	accounts, err := svc.Accounts.List(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,14 +262,14 @@ func (e *estate) useLedger(t *testing.T, svc *service.Service, c service.Caller)
 	_, err = svc.UpdateFile(ctx, c, held.ID, nil, service.FileChange{Held: &yes})
 	check(err)
 
-	first, err := svc.CreateKey(ctx, c, service.NewKey{Name: "rotated " + hostile, Scopes: []sluice.Scope{sluice.FilesRead}})
+	first, err := svc.Keys.Create(ctx, c, service.NewKey{Name: "rotated " + hostile, Scopes: []sluice.Scope{sluice.FilesRead}})
 	check(err)
-	second, err := svc.RotateKey(ctx, c, first.Key.ID, time.Hour)
+	second, err := svc.Keys.Rotate(ctx, c, first.Key.ID, time.Hour)
 	check(err)
 	e.rotated = [2]string{first.Secret, second.Secret}
-	ended, err := svc.CreateKey(ctx, c, service.NewKey{Name: "revoked"})
+	ended, err := svc.Keys.Create(ctx, c, service.NewKey{Name: "revoked"})
 	check(err)
-	_, err = svc.RevokeKey(ctx, c, ended.Key.ID, nil)
+	_, err = svc.Keys.Revoke(ctx, c, ended.Key.ID, nil)
 	check(err)
 	e.revoked = ended.Secret
 }
@@ -296,7 +296,7 @@ func (e *estate) rotateLedgerKey(t *testing.T) {
 	}
 	i := mustOpen(t, place{Data: e.data})
 	defer i.close()
-	accounts, err := i.service.Accounts(t.Context())
+	accounts, err := i.service.Accounts.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +353,7 @@ func dump(t *testing.T, p place) (all []ledgerDump) {
 	i := mustOpen(t, p)
 	defer i.close()
 	ctx, svc := t.Context(), i.service
-	accounts, err := svc.Accounts(ctx)
+	accounts, err := svc.Accounts.List(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +361,7 @@ func dump(t *testing.T, p place) (all []ledgerDump) {
 		for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 			c := service.Operator(sluice.LedgerID{Account: a.ID, Mode: m})
 			d := ledgerDump{Ledger: c.Ledger}
-			d.Keys = pages(t, func(k sluice.Key) string { return k.ID }, func(p sluice.Page) (sluice.List[sluice.Key], error) { return svc.Keys(ctx, c, p) })
+			d.Keys = pages(t, func(k sluice.Key) string { return k.ID }, func(p sluice.Page) (sluice.List[sluice.Key], error) { return svc.Keys.List(ctx, c, p) })
 			files := func(f service.FileFilter) []sluice.List[sluice.File] {
 				return pages(t, func(f sluice.File) string { return f.ID }, func(p sluice.Page) (sluice.List[sluice.File], error) { return svc.Files(ctx, c, f, p) })
 			}

@@ -41,7 +41,7 @@ func TestRedemption(t *testing.T) {
 			return err
 		}, sluice.FileDeleted},
 		{"key revoked", func(f *fixture, _ sluice.File, l sluice.Link) error {
-			_, err := f.RevokeKey(ctx, f.caller, f.caller.Key.ID, nil)
+			_, err := f.Keys.Revoke(ctx, f.caller, f.caller.Key.ID, nil)
 			return err
 		}, sluice.KeyRevoked},
 	} {
@@ -261,7 +261,7 @@ func TestLinkFollowsItsKey(t *testing.T) {
 					soon := f.base.Clock.Now().Add(time.Second)
 					ch.Expires = &soon
 				}
-				if _, err := f.UpdateKey(ctx, service.Operator(f.ledger), id, nil, ch); err != nil {
+				if _, err := f.Keys.Update(ctx, service.Operator(f.ledger), id, nil, ch); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -302,7 +302,7 @@ func TestEndlessLinkOfNarrowedKey(t *testing.T) {
 	admin := service.Operator(f.ledger)
 	setLifetime := func(d time.Duration) {
 		t.Helper()
-		if _, err := f.UpdateKey(ctx, admin, f.caller.Key.ID, nil, service.KeyChange{MaxLinkLifetime: &d}); err != nil {
+		if _, err := f.Keys.Update(ctx, admin, f.caller.Key.ID, nil, service.KeyChange{MaxLinkLifetime: &d}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -43,7 +43,7 @@ func testNoRedemptionAfterTheEnd(t *testing.T, f *fixture) {
 			return err
 		},
 		sluice.KeyEnded: func(s *fixture, c service.Caller, l sluice.Link) error {
-			_, err := s.RevokeKey(ctx, c, l.KeyID, nil)
+			_, err := s.Keys.Revoke(ctx, c, l.KeyID, nil)
 			return err
 		},
 	}

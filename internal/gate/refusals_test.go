@@ -117,7 +117,7 @@ func TestDenialsAreBounded(t *testing.T) {
 	weak := f.newCaller(f.ledger, sluice.FilesRead)
 	for range 10 {
 		wantCode(t, f.Allow(ctx, weak, sluice.KeysAdmin), sluice.CodeForbidden)
-		_, err := f.CreateKey(ctx, weak, service.NewKey{Name: "a key"})
+		_, err := f.Keys.Create(ctx, weak, service.NewKey{Name: "a key"})
 		wantCode(t, err, sluice.CodeForbidden)
 	}
 	wantCode(t, f.Allow(ctx, weak, sluice.AuditRead), sluice.CodeForbidden)

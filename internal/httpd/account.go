@@ -12,7 +12,7 @@ import (
 )
 
 func (s *Server) getAccount(ctx context.Context, c *call, _ *struct{}) (*body[api.Account], error) {
-	all, err := s.svc.Accounts(ctx)
+	all, err := s.svc.Accounts.List(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -228,7 +228,7 @@ func (c client) state(t testing.TB) (s state) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := c.Keys(ctx, operator, all)
+		keys, err := c.Keys.List(ctx, operator, all)
 		if err != nil {
 			t.Fatal(err)
 		}

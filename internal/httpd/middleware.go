@@ -228,7 +228,7 @@ func (c *call) authenticate(r *http.Request) (err error) {
 	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") {
 		return sluice.Errorf(sluice.CodeUnauthenticated, "the Authorization header is not one Bearer key")
 	}
-	c.caller, err = c.server.svc.Authenticate(r.Context(), strings.Trim(secret, " "), c.request(r))
+	c.caller, err = c.server.svc.Keys.Authenticate(r.Context(), strings.Trim(secret, " "), c.request(r))
 	return err
 }
 

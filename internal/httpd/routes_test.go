@@ -105,7 +105,7 @@ func TestAuthorisation(t *testing.T) {
 	_, unknown := sluicetest.NewService(t).NewKey(t, c.Ledger(sluice.Test))
 	revokedKey, revoked := c.NewKey(t, c.Ledger(sluice.Test))
 	ctx, operator := context.Background(), service.Operator(c.Ledger(sluice.Test))
-	if _, err := c.RevokeKey(ctx, operator, revokedKey.ID, nil); err != nil {
+	if _, err := c.Keys.Revoke(ctx, operator, revokedKey.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	_, expired := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})

@@ -37,7 +37,7 @@ func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
 // with, and what it refused.
 func Own(svc *service.Service, links *gate.Gate) []Job {
 	return []Job{
-		{Name: "key usage", Every: time.Minute, AtStop: true, Run: func(ctx context.Context) (int, error) { return 0, svc.WriteUsage(ctx) }},
+		{Name: "key usage", Every: time.Minute, AtStop: true, Run: func(ctx context.Context) (int, error) { return 0, svc.Keys.WriteUsage(ctx) }},
 		// Each server shows in its metrics how far the scrub has come.
 		{Name: "scrub state", Every: time.Minute, Run: func(ctx context.Context) (int, error) { return 0, svc.WatchScrub(ctx) }},
 		{Name: "refusals", Every: 10 * time.Second, Run: func(context.Context) (int, error) {

@@ -7,9 +7,12 @@ import (
 	"sluice"
 )
 
-// CreateAccount makes an account. The first entry of its live ledger tells of it.
-func (s *Service) CreateAccount(ctx context.Context, name string) (sluice.Account, error) {
-	a, err := s.newAccount(name)
+// Accounts makes and lists accounts, for the operator.
+type Accounts struct{ *core }
+
+// Create makes an account. The first entry of the account's live ledger records it.
+func (s *Accounts) Create(ctx context.Context, name string) (sluice.Account, error) {
+	a, err := s.prepare(name)
 	if err != nil {
 		return a, err
 	}
@@ -20,7 +23,8 @@ func (s *Service) CreateAccount(ctx context.Context, name string) (sluice.Accoun
 	return a, err
 }
 
-func (s *Service) newAccount(name string) (sluice.Account, error) {
+// prepare makes an account that is not stored yet.
+func (s *Accounts) prepare(name string) (sluice.Account, error) {
 	var v sluice.Invalid
 	if name == "" {
 		v.Add("name", "required", "an account needs a name")
@@ -30,8 +34,8 @@ func (s *Service) newAccount(name string) (sluice.Account, error) {
 	return sluice.Account{ID: s.ids.New(sluice.PrefixAccount, now), Name: name, Created: now}, v.Err()
 }
 
-// Accounts lists every account, oldest first.
-func (s *Service) Accounts(ctx context.Context) (list []sluice.Account, err error) {
+// List gives all accounts, oldest first.
+func (s *Accounts) List(ctx context.Context) (list []sluice.Account, err error) {
 	err = s.store.View(ctx, func(r Reader) error {
 		list, err = r.Accounts()
 		return err

@@ -53,7 +53,7 @@ func TestEndingOnAFullDisk(t *testing.T) {
 			_, err := full.UpdateLink(ctx, f.caller, file.ID, expired, nil, service.LinkChange{ExpireNow: true})
 			return err
 		},
-		"RevokeKey": func() error { _, err := full.RevokeKey(ctx, f.caller, key.ID, nil); return err },
+		"RevokeKey": func() error { _, err := full.Keys.Revoke(ctx, f.caller, key.ID, nil); return err },
 	} {
 		if err := end(); err != nil {
 			t.Errorf("%s: %v", name, err)

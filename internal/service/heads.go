@@ -187,7 +187,7 @@ func (s *Service) acceptLost(ctx context.Context, lost []rolledBack) error {
 			longest[l.known.Ledger] = l
 		}
 	}
-	accounts, err := s.Accounts(ctx)
+	accounts, err := s.Accounts.List(ctx)
 	if err != nil {
 		return err
 	}

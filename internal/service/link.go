@@ -208,7 +208,7 @@ func (s *Service) linkable(f sluice.File) error {
 // longestLink is the longest lifetime a key may give a link to a file: the
 // narrower of key and purpose.
 func (s *Service) longestLink(k sluice.Key, f sluice.File) time.Duration {
-	longest := s.linkLifetime(k)
+	longest := s.LinkLimits().Lifetime(k)
 	if p := s.purposes[f.Purpose]; p.MaxLinkLifetime != 0 {
 		longest = min(longest, p.MaxLinkLifetime)
 	}
@@ -303,7 +303,7 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 			if err != nil {
 				return sluice.Link{}, err
 			}
-			longest = min(longest, s.linkLifetime(k))
+			longest = min(longest, s.LinkLimits().Lifetime(k))
 		}
 		was := l
 		if err := ch.apply(&l, now, longest); err != nil {

@@ -23,13 +23,13 @@ import (
 func TestGranting(t *testing.T) {
 	f := newFixture(t)
 	hour, day := time.Hour, 24*time.Hour
-	boss, err := f.CreateKey(ctx, service.Operator(f.ledger), service.NewKey{
+	boss, err := f.Keys.Create(ctx, service.Operator(f.ledger), service.NewKey{
 		Name: "boss", Scopes: []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead}, MaxLinkLifetime: hour, Expires: f.Now().Add(day),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := f.Authenticate(ctx, boss.Secret, sluice.Request{})
+	c, err := f.Keys.Authenticate(ctx, boss.Secret, sluice.Request{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestGranting(t *testing.T) {
 		{"a longer life", service.NewKey{Expires: f.Now().Add(day + time.Second)}, sluice.CodeForbidden},
 	} {
 		n.ask.Name = n.name
-		made, err := f.CreateKey(ctx, c, n.ask)
+		made, err := f.Keys.Create(ctx, c, n.ask)
 		if got := sluice.CodeOf(err); got != n.want {
 			t.Errorf("%s: code %q (%v), want %q", n.name, got, err, n.want)
 		}
@@ -55,10 +55,10 @@ func TestGranting(t *testing.T) {
 		}
 	}
 	more := []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead, sluice.AuditRead}
-	_, err = f.UpdateKey(ctx, c, boss.Key.ID, nil, service.KeyChange{Scopes: &more})
+	_, err = f.Keys.Update(ctx, c, boss.Key.ID, nil, service.KeyChange{Scopes: &more})
 	wantCode(t, err, sluice.CodeForbidden)
 	// To rotate a key is to have it.
-	_, err = f.RotateKey(ctx, c, f.caller.Key.ID, 0)
+	_, err = f.Keys.Rotate(ctx, c, f.caller.Key.ID, 0)
 	wantCode(t, err, sluice.CodeForbidden)
 }
 
@@ -67,17 +67,17 @@ func TestRotation(t *testing.T) {
 	key, first := f.base.NewKey(t, f.ledger)
 	operator := service.Operator(f.ledger)
 	good := func(secret string) bool {
-		_, err := f.Authenticate(ctx, secret, sluice.Request{})
+		_, err := f.Keys.Authenticate(ctx, secret, sluice.Request{})
 		return err == nil
 	}
-	rotated, err := f.RotateKey(ctx, operator, key.ID, time.Hour)
+	rotated, err := f.Keys.Rotate(ctx, operator, key.ID, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !good(first) || !good(rotated.Secret) {
 		t.Error("during the overlap both secrets are good")
 	}
-	again, err := f.RotateKey(ctx, operator, key.ID, time.Hour)
+	again, err := f.Keys.Rotate(ctx, operator, key.ID, time.Hour)
 	if err != nil || good(first) || !good(rotated.Secret) || !good(again.Secret) {
 		t.Errorf("the oldest secret of three is still good, or a younger one is not (%v)", err)
 	}
@@ -85,7 +85,7 @@ func TestRotation(t *testing.T) {
 	if good(rotated.Secret) || !good(again.Secret) {
 		t.Error("after the overlap only the newest secret is good")
 	}
-	if _, err := f.RevokeKey(ctx, operator, key.ID, nil); err != nil || good(again.Secret) {
+	if _, err := f.Keys.Revoke(ctx, operator, key.ID, nil); err != nil || good(again.Secret) {
 		t.Errorf("a revoked key is good (%v)", err)
 	}
 }
@@ -304,11 +304,11 @@ func TestLinksWithoutEnd(t *testing.T) {
 	forever := sluice.Forever
 	_, err := f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID, Lifetime: &forever})
 	wantCode(t, err, sluice.CodeValidation)
-	made, err := f.CreateKey(ctx, service.Operator(f.ledger), service.NewKey{Name: "door", MaxLinkLifetime: sluice.Forever})
+	made, err := f.Keys.Create(ctx, service.Operator(f.ledger), service.NewKey{Name: "door", MaxLinkLifetime: sluice.Forever})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.caller, err = f.Authenticate(ctx, made.Secret, sluice.Request{}); err != nil {
+	if f.caller, err = f.Keys.Authenticate(ctx, made.Secret, sluice.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	l, token := f.mintAs(service.NewLink{FileID: file.ID, Lifetime: &forever})
@@ -354,7 +354,7 @@ func TestKeyUsage(t *testing.T) {
 	f := newFixture(t)
 	key, secret := f.base.NewKey(t, f.ledger)
 	used := func() time.Time {
-		k, err := f.Key(ctx, service.Operator(f.ledger), key.ID)
+		k, err := f.Keys.Get(ctx, service.Operator(f.ledger), key.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -364,7 +364,7 @@ func TestKeyUsage(t *testing.T) {
 		t.Errorf("a new key was used at %v", used())
 	}
 	f.base.Clock.Advance(time.Minute)
-	if _, err := f.Authenticate(ctx, secret, sluice.Request{}); err != nil {
+	if _, err := f.Keys.Authenticate(ctx, secret, sluice.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	at := f.Now()
@@ -372,7 +372,7 @@ func TestKeyUsage(t *testing.T) {
 	if !used().Equal(at) {
 		t.Errorf("last used %v, want %v", used(), at)
 	}
-	if err := f.WriteUsage(ctx); err != nil {
+	if err := f.Keys.WriteUsage(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if !used().Equal(at) {

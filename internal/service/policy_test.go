@@ -14,7 +14,7 @@ func TestExtensionIsHeldToTheMintingKey(t *testing.T) {
 	f := newFixture(t)
 	hour, day, minute := time.Hour, 23*time.Hour, time.Minute
 	l, _ := f.mint(f.upload("0123456789"))
-	if _, err := f.UpdateKey(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil, service.KeyChange{MaxLinkLifetime: &hour}); err != nil {
+	if _, err := f.Keys.Update(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil, service.KeyChange{MaxLinkLifetime: &hour}); err != nil {
 		t.Fatal(err)
 	}
 	another := f.newCaller(f.ledger)

@@ -59,7 +59,7 @@ func testNoCallerAfterTheEnd(t *testing.T, f *fixture) {
 			all.Go(func() {
 				for {
 					late := ended.Load()
-					switch _, err := f.Authenticate(ctx, secret, sluice.Request{}); {
+					switch _, err := f.Keys.Authenticate(ctx, secret, sluice.Request{}); {
 					case err == nil && late:
 						t.Error("let in after the end was answered")
 						return
@@ -73,7 +73,7 @@ func testNoCallerAfterTheEnd(t *testing.T, f *fixture) {
 			})
 		}
 		time.Sleep(5 * time.Millisecond)
-		if _, err := other.RevokeKey(ctx, f.caller, k.ID, nil); err != nil {
+		if _, err := other.Keys.Revoke(ctx, f.caller, k.ID, nil); err != nil {
 			t.Error(err)
 		}
 		ended.Store(true)

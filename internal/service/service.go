@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/audit"
 	"sluice/internal/objectid"
 	"sluice/internal/refusals"
 )
@@ -24,14 +23,15 @@ import (
 // safe for concurrent use.
 type Service struct {
 	*core
+	Accounts *Accounts
+	Keys     *Keys
+
 	blobs     Blobs
 	keys      keyring
 	purposes  sluice.Purposes
 	lifetime  time.Duration
 	publicURL string
 	random    io.Reader
-	used      usage
-	lookups   lookups
 	signers   signers
 	signing   signing
 	orphans   orphanSightings
@@ -99,8 +99,12 @@ func New(c Config) (*Service, error) {
 	funnel := &core{
 		store: c.Store, clock: c.Now, ids: objectid.NewSource(c.Random), log: c.Log, refusals: &refusals.Counts{},
 	}
+	limits := LinkLimits{Purposes: c.Purposes, MaxLifetime: c.MaxLinkLifetime}
 	return &Service{
-		core:  funnel,
+		core:     funnel,
+		Accounts: &Accounts{funnel},
+		Keys:     &Keys{core: funnel, random: c.Random, limits: limits},
+
 		blobs: c.Blobs, keys: slices.Clone(c.SigningKeys),
 		purposes: c.Purposes, lifetime: c.MaxLinkLifetime, publicURL: strings.TrimSuffix(c.PublicURL, "/"),
 		random:  c.Random,
@@ -145,29 +149,4 @@ type Caller struct {
 // Operator is the caller for commands that work on the data directly. It may do everything in one ledger.
 func Operator(l sluice.LedgerID) Caller {
 	return Caller{Ledger: l, Actor: sluice.Actor{Type: sluice.ActorCLI, Name: "operator"}}
-}
-
-// Authenticate returns the caller for the secret of a key. A malformed secret is refused without a query.
-func (s *Service) Authenticate(ctx context.Context, secret string, r sluice.Request) (Caller, error) {
-	hash, ok := hashKeySecret(secret)
-	if !ok {
-		return Caller{}, sluice.Errorf(sluice.CodeUnauthenticated, "this is not a Sluice API key")
-	}
-	key, err := s.lookups.find(ctx, hash, s.store.KeyByHash)
-	if sluice.CodeOf(err) == sluice.CodeNotFound || err == nil && !accepts(key, hash, s.now()) {
-		return Caller{}, sluice.Errorf(sluice.CodeUnauthenticated, "no such API key")
-	}
-	if err != nil {
-		return Caller{}, err
-	}
-	if err := s.active(key); err != nil {
-		return Caller{}, err
-	}
-	s.used.note(key.ID, s.now())
-	return Caller{
-		Ledger:  key.Ledger,
-		Actor:   sluice.Actor{Type: sluice.ActorKey, ID: key.ID, Name: key.Name},
-		Key:     key,
-		Request: audit.ClipRequest(r),
-	}, nil
 }

@@ -77,7 +77,7 @@ func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
 func (f *fixture) newCaller(l sluice.LedgerID, scopes ...sluice.Scope) service.Caller {
 	f.Helper()
 	_, secret := f.base.NewKey(f.T, l, scopes...)
-	c, err := f.Authenticate(ctx, secret, sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"})
+	c, err := f.Keys.Authenticate(ctx, secret, sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func wantReason(t *testing.T, err error, want sluice.Refusal) {
 func TestKeyRevokedSinceItWasPresented(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
-	if _, err := f.RevokeKey(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil); err != nil {
+	if _, err := f.Keys.Revoke(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	before := f.logged()
@@ -388,16 +388,16 @@ func TestEveryChangeHasItsEntry(t *testing.T) {
 		}},
 		{"link.revoked allowed", func() error { _, err := f.RevokeLink(ctx, f.caller, "", link.ID, nil); return err }},
 		{"key.created allowed", func() (err error) {
-			created, err := f.CreateKey(ctx, operator, service.NewKey{Name: "another"})
+			created, err := f.Keys.Create(ctx, operator, service.NewKey{Name: "another"})
 			key = created.Key
 			return err
 		}},
-		{"key.rotated allowed", func() error { _, err := f.RotateKey(ctx, operator, key.ID, 0); return err }},
+		{"key.rotated allowed", func() error { _, err := f.Keys.Rotate(ctx, operator, key.ID, 0); return err }},
 		{"key.updated allowed", func() error {
-			_, err := f.UpdateKey(ctx, operator, key.ID, nil, service.KeyChange{Name: &reason})
+			_, err := f.Keys.Update(ctx, operator, key.ID, nil, service.KeyChange{Name: &reason})
 			return err
 		}},
-		{"key.revoked allowed", func() error { _, err := f.RevokeKey(ctx, operator, key.ID, nil); return err }},
+		{"key.revoked allowed", func() error { _, err := f.Keys.Revoke(ctx, operator, key.ID, nil); return err }},
 		{"link.created allowed, link.created allowed", func() error {
 			_, err := f.MintLinks(ctx, f.caller, []string{file.ID, "file_absent", file.ID}, service.NewLink{})
 			return err

@@ -56,7 +56,7 @@ func (s *Service) start(ctx context.Context) (*First, error) {
 	if err := s.acceptLost(ctx, lost); err != nil {
 		return nil, err
 	}
-	accounts, err := s.Accounts(ctx)
+	accounts, err := s.Accounts.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (s *Service) requireNoBlobs(ctx context.Context) error {
 // keys that the store does not know yet. Where there is nothing to add it writes
 // nothing: a server must start on a full disk, too.
 func (s *Service) adopt(ctx context.Context) error {
-	first, err := s.newAccount("default")
+	first, err := s.Accounts.prepare("default")
 	if err != nil {
 		return err
 	}
@@ -171,11 +171,11 @@ func (s *Service) addSigningKeys(tx Tx, c Caller, keys []SigningKey, now time.Ti
 // firstKey makes a test key for an account that has no key at all.
 func (s *Service) firstKey(ctx context.Context, a sluice.Account) (*First, error) {
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
-		list, err := s.Keys(ctx, Operator(sluice.LedgerID{Account: a.ID, Mode: m}), sluice.Page{Limit: 1})
+		list, err := s.Keys.List(ctx, Operator(sluice.LedgerID{Account: a.ID, Mode: m}), sluice.Page{Limit: 1})
 		if err != nil || len(list.Data) > 0 {
 			return nil, err
 		}
 	}
-	k, err := s.CreateKey(ctx, Operator(sluice.LedgerID{Account: a.ID, Mode: sluice.Test}), NewKey{Name: "first test key"})
+	k, err := s.Keys.Create(ctx, Operator(sluice.LedgerID{Account: a.ID, Mode: sluice.Test}), NewKey{Name: "first test key"})
 	return &First{Account: a, Key: k.Key, Secret: k.Secret}, err
 }

@@ -179,7 +179,7 @@ func idTime(id string) time.Time {
 // Updates: a commit that is still on its way to a ledger ends before they begin.
 // They write nothing, so a full disk does not stop them.
 func (s *Service) moveToTrash(ctx context.Context, ids []string) (moved int, err error) {
-	accounts, err := s.Accounts(ctx)
+	accounts, err := s.Accounts.List(ctx)
 	if err != nil {
 		return 0, err
 	}

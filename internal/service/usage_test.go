@@ -29,15 +29,15 @@ func TestUsageSurvivesAFailedWrite(t *testing.T) {
 	u := &unusable{Store: f.base.Store, broken: true}
 	f.config.Store = u
 	s := f.withPurposes(nil)
-	if _, err := s.Authenticate(ctx, secret, sluice.Request{}); err != nil {
+	if _, err := s.Keys.Authenticate(ctx, secret, sluice.Request{}); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, s.WriteUsage(ctx), sluice.CodeUnavailable)
+	wantCode(t, s.Keys.WriteUsage(ctx), sluice.CodeUnavailable)
 	u.broken = false
-	if err := s.WriteUsage(ctx); err != nil {
+	if err := s.Keys.WriteUsage(ctx); err != nil {
 		t.Fatal(err)
 	}
-	got, err := f.Key(ctx, service.Operator(f.ledger), key.ID)
+	got, err := f.Keys.Get(ctx, service.Operator(f.ledger), key.ID)
 	if err != nil || !got.Used.Equal(f.Now()) {
 		t.Errorf("the key was last used at %v, %v, want %v", got.Used, err, f.Now())
 	}
