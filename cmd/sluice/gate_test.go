@@ -76,7 +76,7 @@ func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 			break
 		}
 	}
-	l, err := i.service.Link(ctx, operator, "", link)
+	l, err := i.service.Links.Get(ctx, operator, "", link)
 	if err != nil {
 		t.Fatal(err)
 	}

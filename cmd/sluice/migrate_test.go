@@ -182,7 +182,7 @@ func (e *estate) useService(t *testing.T, i *installation) {
 	for n := range 8 {
 		minters.Go(func() {
 			for range 80 {
-				if _, err := svc.MintLink(ctx, many, service.NewLink{FileID: f.ID, Reason: fmt.Sprint("link of ", n)}); err != nil {
+				if _, err := svc.Links.Mint(ctx, many, service.NewLink{FileID: f.ID, Reason: fmt.Sprint("link of ", n)}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -206,7 +206,7 @@ func (e *estate) useService(t *testing.T, i *installation) {
 
 func (e *estate) file(t *testing.T, svc *service.Service, c service.Caller, content []byte) sluice.File {
 	t.Helper()
-	created, err := svc.CreateFile(t.Context(), c, "export", bytes.NewReader(content), func() (service.NewFile, error) {
+	created, err := svc.Files.Create(t.Context(), c, "export", bytes.NewReader(content), func() (service.NewFile, error) {
 		return service.NewFile{
 			Purpose: "export", Filename: "a" + strings.ReplaceAll(hostile, "\u0001", ""), Title: "title é",
 			Metadata: sluice.Metadata{"k": "v\\\"\n\t", "k-2": "é\u2028\U0001F600"}, Linked: []sluice.Resource{{Type: "order", ID: "o-1"}, {Type: "order", ID: "ö 2"}},
@@ -229,12 +229,12 @@ func (e *estate) useLedger(t *testing.T, svc *service.Service, c service.Caller)
 		}
 	}
 	path := func(l sluice.Link) string {
-		text, err := svc.LinkURL(l)
+		text, err := svc.Links.URL(l)
 		check(err)
 		return strings.TrimPrefix(text, "http://localhost")
 	}
 	mint := func(n service.NewLink) sluice.Link {
-		l, err := svc.MintLink(ctx, c, n)
+		l, err := svc.Links.Mint(ctx, c, n)
 		check(err)
 		return l
 	}
@@ -248,7 +248,7 @@ func (e *estate) useLedger(t *testing.T, svc *service.Service, c service.Caller)
 	whole := e.file(t, svc, c, content)
 	e.opens[path(mint(service.NewLink{FileID: whole.ID, Reason: "whole", Metadata: sluice.Metadata{"to": hostile}}))] = string(content)
 	revoked := mint(service.NewLink{FileID: whole.ID, Reason: "revoked"})
-	_, err := svc.RevokeLink(ctx, c, whole.ID, revoked.ID, nil)
+	_, err := svc.Links.Revoke(ctx, c, whole.ID, revoked.ID, nil)
 	check(err)
 	soon := time.Second
 	e.gone = append(e.gone, path(revoked), path(mint(service.NewLink{FileID: whole.ID, Lifetime: &soon})))
@@ -256,10 +256,10 @@ func (e *estate) useLedger(t *testing.T, svc *service.Service, c service.Caller)
 
 	deleted := e.file(t, svc, c, []byte("deleted"))
 	e.gone = append(e.gone, path(mint(service.NewLink{FileID: deleted.ID})))
-	_, err = svc.DeleteFile(ctx, c, deleted.ID, nil)
+	_, err = svc.Files.Delete(ctx, c, deleted.ID, nil)
 	check(err)
 	held, yes := e.file(t, svc, c, []byte("held")), true
-	_, err = svc.UpdateFile(ctx, c, held.ID, nil, service.FileChange{Held: &yes})
+	_, err = svc.Files.Update(ctx, c, held.ID, nil, service.FileChange{Held: &yes})
 	check(err)
 
 	first, err := svc.Keys.Create(ctx, c, service.NewKey{Name: "rotated " + hostile, Scopes: []sluice.Scope{sluice.FilesRead}})
@@ -363,12 +363,12 @@ func dump(t *testing.T, p place) (all []ledgerDump) {
 			d := ledgerDump{Ledger: c.Ledger}
 			d.Keys = pages(t, func(k sluice.Key) string { return k.ID }, func(p sluice.Page) (sluice.List[sluice.Key], error) { return svc.Keys.List(ctx, c, p) })
 			files := func(f service.FileFilter) []sluice.List[sluice.File] {
-				return pages(t, func(f sluice.File) string { return f.ID }, func(p sluice.Page) (sluice.List[sluice.File], error) { return svc.Files(ctx, c, f, p) })
+				return pages(t, func(f sluice.File) string { return f.ID }, func(p sluice.Page) (sluice.List[sluice.File], error) { return svc.Files.List(ctx, c, f, p) })
 			}
 			d.Files, d.Deleted = files(service.FileFilter{}), files(service.FileFilter{Status: service.DeletedFiles})
 			d.Linked = files(service.FileFilter{Linked: &sluice.Resource{Type: "order", ID: "ö 2"}})
 			d.Links = pages(t, func(l sluice.Link) string { return l.ID }, func(p sluice.Page) (sluice.List[sluice.Link], error) {
-				return svc.Links(ctx, c, service.LinkFilter{}, p)
+				return svc.Links.List(ctx, c, service.LinkFilter{}, p)
 			})
 			entries := func(f service.EntryFilter) []sluice.List[sluice.Entry] {
 				return pages(t, func(e sluice.Entry) string { return e.ID }, func(p sluice.Page) (sluice.List[sluice.Entry], error) { return svc.Entries(ctx, c, f, p) })

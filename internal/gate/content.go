@@ -13,7 +13,7 @@ import (
 // The Grant has no Link; the caller closes its Content, which is all of the file
 // whatever the Plan says.
 func (gate *Gate) ReadFile(ctx context.Context, c service.Caller, id string, want Want) (*Grant, error) {
-	f, err := gate.service.RecordRead(ctx, c, id)
+	f, err := gate.service.Files.RecordRead(ctx, c, id)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (f *fixture) wantRefused(action sluice.Action, reason sluice.Refusal, want 
 func TestRefusalsAreBounded(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mint(f.upload("0123456789"))
-	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
+	if _, err := f.Links.Revoke(ctx, f.caller, "", l.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	ask := func(n int) {
@@ -101,7 +101,7 @@ func TestRefusalsOfAnotherReason(t *testing.T) {
 		t.Errorf("the right password after wrong ones: %v", err)
 	}
 	f.wantRefused(sluice.LinkRefused, sluice.WrongPassword, 0)
-	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
+	if _, err := f.Links.Revoke(ctx, f.caller, "", l.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	_, err := f.grant(token, gate.Bearer{Address: here})
@@ -132,7 +132,7 @@ func TestDenialsAreBounded(t *testing.T) {
 func TestRefusalEntry(t *testing.T) {
 	f, store := newOneFails(t)
 	l, token := f.mint(f.upload("0123456789"))
-	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
+	if _, err := f.Links.Revoke(ctx, f.caller, "", l.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	long := strings.Repeat("x", 5000)

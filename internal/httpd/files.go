@@ -24,7 +24,7 @@ func (s *Server) listFiles(ctx context.Context, c *call, in *api.FileQuery) (*li
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	l, err := s.svc.Files(ctx, c.caller, filter, page)
+	l, err := s.svc.Files.List(ctx, c.caller, filter, page)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func resource(text string, v *sluice.Invalid) *sluice.Resource {
 func (s *Server) getFile(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
 }) (*object[api.File], error) {
-	f, err := s.svc.File(ctx, c.caller, in.ID)
+	f, err := s.svc.Files.Get(ctx, c.caller, in.ID)
 	return fileAnswer(c, f, err)
 }
 
@@ -75,7 +75,7 @@ func (s *Server) updateFile(ctx context.Context, c *call, in *struct {
 		linked := resources(*in.Body.LinkedResources)
 		change.Linked = &linked
 	}
-	f, err := s.svc.UpdateFile(ctx, c.caller, in.ID, want, change)
+	f, err := s.svc.Files.Update(ctx, c.caller, in.ID, want, change)
 	return fileAnswer(c, f, err)
 }
 
@@ -86,7 +86,7 @@ func (s *Server) deleteFile(ctx context.Context, c *call, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.svc.DeleteFile(ctx, c.caller, in.ID, want)
+	d, err := s.svc.Files.Delete(ctx, c.caller, in.ID, want)
 	return deletedAnswer("file", d, err)
 }
 

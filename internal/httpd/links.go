@@ -33,7 +33,7 @@ func (s *Server) mint(ctx context.Context, c *call, file string, ask api.NewLink
 		return nil, err
 	}
 	n.FileID = file
-	l, err := s.svc.MintLink(ctx, c.caller, n)
+	l, err := s.svc.Links.Mint(ctx, c.caller, n)
 	return linkAnswer(c, l, err, changedLink)
 }
 
@@ -43,7 +43,7 @@ func (s *Server) createLinks(ctx context.Context, c *call, in *struct{ Body api.
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	b, err := s.svc.MintLinks(ctx, c.caller, in.Body.FileIDs, n)
+	b, err := s.svc.Links.MintBatch(ctx, c.caller, in.Body.FileIDs, n)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func newLink(prefix string, ask api.NewLink, v *sluice.Invalid) service.NewLink 
 func (s *Server) getLink(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
 }) (*object[api.Link], error) {
-	l, err := s.svc.Link(ctx, c.caller, "", in.ID)
+	l, err := s.svc.Links.Get(ctx, c.caller, "", in.ID)
 	return linkAnswer(c, l, err, wireLink)
 }
 
@@ -89,7 +89,7 @@ func (s *Server) getLinkOfFile(ctx context.Context, c *call, in *struct {
 	File string `path:"id"`
 	ID   string `path:"link"`
 }) (*object[api.Link], error) {
-	l, err := s.svc.Link(ctx, c.caller, in.File, in.ID)
+	l, err := s.svc.Links.Get(ctx, c.caller, in.File, in.ID)
 	return linkAnswer(c, l, err, wireLink)
 }
 
@@ -118,7 +118,7 @@ func (s *Server) change(ctx context.Context, c *call, file, id string, ask api.L
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	l, err := s.svc.UpdateLink(ctx, c.caller, file, id, want, change)
+	l, err := s.svc.Links.Update(ctx, c.caller, file, id, want, change)
 	return linkAnswer(c, l, err, changedLink)
 }
 
@@ -165,7 +165,7 @@ func (s *Server) revoke(ctx context.Context, c *call, file, id string) (*body[ap
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.svc.RevokeLink(ctx, c.caller, file, id, want)
+	d, err := s.svc.Links.Revoke(ctx, c.caller, file, id, want)
 	return deletedAnswer("file_link", d, err)
 }
 
@@ -193,7 +193,7 @@ func (s *Server) links(ctx context.Context, c *call, file string, q api.LinkQuer
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	l, err := s.svc.Links(ctx, c.caller, filter, page)
+	l, err := s.svc.Links.List(ctx, c.caller, filter, page)
 	if err != nil {
 		return nil, err
 	}

@@ -74,7 +74,7 @@ func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (
 	}
 	// A peer that leaves breaks the body. One that has sent all of it may end
 	// its side of the connection, which cancels the context.
-	created, err := c.server.svc.CreateFile(context.WithoutCancel(r.Context()), c.caller, purpose, content, up.describe)
+	created, err := c.server.svc.Files.Create(context.WithoutCancel(r.Context()), c.caller, purpose, content, up.describe)
 	if err != nil {
 		return created, c.recognise(up.said(), err, in)
 	}

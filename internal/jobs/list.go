@@ -16,14 +16,14 @@ func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
 			_, err := svc.Checkpoint(ctx) // signed too often to log each
 			return 0, err
 		}},
-		{Name: "endings", Every: time.Second, Run: svc.EndLinks},
-		{Name: "retention", Every: time.Minute, Run: svc.Retain},
+		{Name: "endings", Every: time.Second, Run: svc.Housekeeping.MarkEndedLinks},
+		{Name: "retention", Every: time.Minute, Run: svc.Retention.Run},
 		// An operator who started on the wrong database has an hour to notice before anything moves.
 		{Name: "sweep", Every: 10 * time.Minute, After: time.Hour, Run: func(ctx context.Context) (int, error) {
 			swept, err := svc.Sweep(ctx, svc.Now().Add(-service.SweepAge))
 			return swept.Total(), err
 		}},
-		{Name: "forgetting", Every: 10 * time.Minute, Run: svc.Forget},
+		{Name: "forgetting", Every: 10 * time.Minute, Run: svc.Housekeeping.RemoveExpired},
 	}
 	if scrubInterval != 0 {
 		list = append(list, Job{Name: "scrub", Every: time.Minute, Run: func(ctx context.Context) (int, error) {

@@ -29,7 +29,7 @@ func TestEndingOnAFullDisk(t *testing.T) {
 	f.Service = f.withPurposes(purposes)
 	file, key := f.upload("content"), f.newCaller(f.ledger).Key
 	link := func() string {
-		l, err := f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID})
+		l, err := f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,14 +43,14 @@ func TestEndingOnAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := full.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID}); sluice.CodeOf(err) != sluice.CodeStorageFull {
+	if _, err := full.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID}); sluice.CodeOf(err) != sluice.CodeStorageFull {
 		t.Errorf("a link is minted on a full disk: %v", err)
 	}
 	for name, end := range map[string]func() error{
-		"RevokeLink": func() error { _, err := full.RevokeLink(ctx, f.caller, file.ID, revoked, nil); return err },
-		"EndLink":    func() error { _, err := full.EndLink(ctx, f.caller, file.ID, ended); return err },
+		"RevokeLink": func() error { _, err := full.Links.Revoke(ctx, f.caller, file.ID, revoked, nil); return err },
+		"EndLink":    func() error { _, err := full.Links.End(ctx, f.caller, file.ID, ended); return err },
 		"ExpireNow": func() error {
-			_, err := full.UpdateLink(ctx, f.caller, file.ID, expired, nil, service.LinkChange{ExpireNow: true})
+			_, err := full.Links.Update(ctx, f.caller, file.ID, expired, nil, service.LinkChange{ExpireNow: true})
 			return err
 		},
 		"RevokeKey": func() error { _, err := full.Keys.Revoke(ctx, f.caller, key.ID, nil); return err },
@@ -60,7 +60,7 @@ func TestEndingOnAFullDisk(t *testing.T) {
 		}
 	}
 	f.base.Clock.Advance(2 * time.Hour)
-	if n, err := full.Retain(ctx); n != 1 || err != nil {
+	if n, err := full.Retention.Run(ctx); n != 1 || err != nil {
 		t.Errorf("Retain deleted %d, %v, want 1", n, err)
 	}
 }

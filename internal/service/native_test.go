@@ -94,10 +94,10 @@ func TestHoldAndRetention(t *testing.T) {
 	f := newFixture(t)
 	yes, no := true, false
 	file := f.upload("content")
-	if _, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Held: &yes}); err != nil {
+	if _, err := f.Files.Update(ctx, f.caller, file.ID, nil, service.FileChange{Held: &yes}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := f.DeleteFile(ctx, f.caller, file.ID, nil)
+	_, err := f.Files.Delete(ctx, f.caller, file.ID, nil)
 	wantCode(t, err, sluice.CodeFileHeld)
 
 	// The same store, under purposes that retain.
@@ -111,18 +111,18 @@ func TestHoldAndRetention(t *testing.T) {
 	if !kept.Expires.Equal(f.Now().Add(time.Hour)) {
 		t.Errorf("it expires at %v", kept.Expires)
 	}
-	_, err = f.DeleteFile(ctx, f.caller, kept.ID, nil)
+	_, err = f.Files.Delete(ctx, f.caller, kept.ID, nil)
 	wantCode(t, err, sluice.CodeFileHeld)
-	_, err = f.UpdateFile(ctx, f.caller, held.ID, nil, service.FileChange{Held: &yes})
+	_, err = f.Files.Update(ctx, f.caller, held.ID, nil, service.FileChange{Held: &yes})
 	wantCode(t, err, "")
 
 	f.base.Clock.Advance(time.Hour - time.Microsecond)
-	if n, err := f.Retain(ctx); n != 0 || err != nil {
+	if n, err := f.Retention.Run(ctx); n != 0 || err != nil {
 		t.Errorf("a moment early, %d files are deleted, %v", n, err)
 	}
 	f.base.Clock.Advance(time.Microsecond)
 	before := f.logged()
-	if n, err := f.Retain(ctx); n != 1 || err != nil {
+	if n, err := f.Retention.Run(ctx); n != 1 || err != nil {
 		t.Errorf("%d files are deleted, %v", n, err)
 	}
 	if diff := cmp.Diff([]string{"file.retained_out allowed"}, f.log(before)); diff != "" {
@@ -140,9 +140,9 @@ func TestHoldAndRetention(t *testing.T) {
 	if diff := cmp.Diff(want, f.base.BlobKeys(t)); diff != "" {
 		t.Errorf("bytes (-want +got):\n%s", diff)
 	}
-	_, err = f.UpdateFile(ctx, f.caller, held.ID, nil, service.FileChange{Held: &no})
+	_, err = f.Files.Update(ctx, f.caller, held.ID, nil, service.FileChange{Held: &no})
 	wantCode(t, err, "")
-	if n, err := f.Retain(ctx); n != 1 || err != nil {
+	if n, err := f.Retention.Run(ctx); n != 1 || err != nil {
 		t.Errorf("once released, %d files are deleted, %v", n, err)
 	}
 }
@@ -151,20 +151,20 @@ func TestPreconditions(t *testing.T) {
 	f := newFixture(t)
 	title := "new"
 	file := f.upload("content")
-	changed, err := f.UpdateFile(ctx, f.caller, file.ID, service.Versions{file.Version()}, service.FileChange{Title: &title})
+	changed, err := f.Files.Update(ctx, f.caller, file.ID, service.Versions{file.Version()}, service.FileChange{Title: &title})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if changed.Version() == file.Version() {
 		t.Error("a change within the same microsecond keeps the version")
 	}
-	_, err = f.UpdateFile(ctx, f.caller, file.ID, service.Versions{file.Version()}, service.FileChange{Title: &title})
+	_, err = f.Files.Update(ctx, f.caller, file.ID, service.Versions{file.Version()}, service.FileChange{Title: &title})
 	wantCode(t, err, sluice.CodePreconditionFailed)
-	_, err = f.DeleteFile(ctx, f.caller, file.ID, service.Versions{file.Version(), "x"})
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Versions{file.Version(), "x"})
 	wantCode(t, err, sluice.CodePreconditionFailed)
-	_, err = f.DeleteFile(ctx, f.caller, file.ID, service.Versions{})
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Versions{})
 	wantCode(t, err, sluice.CodePreconditionFailed)
-	_, err = f.DeleteFile(ctx, f.caller, file.ID, service.Versions{"x", changed.Version()})
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Versions{"x", changed.Version()})
 	wantCode(t, err, "")
 }
 
@@ -172,7 +172,7 @@ func TestDeclaredDigest(t *testing.T) {
 	f := newFixture(t)
 	sum := sluice.Digest(sha256.Sum256([]byte("content")))
 	for content, want := range map[string]sluice.Code{"content": "", "contents": sluice.CodeDigestMismatch} {
-		_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader(content), func() (service.NewFile, error) {
+		_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader(content), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", SHA256: &sum}, nil
 		})
 		wantCode(t, err, want)
@@ -192,7 +192,7 @@ func TestOnce(t *testing.T) {
 		return c
 	}
 	mint := func(c service.Caller) (sluice.Link, error) {
-		return f.MintLink(ctx, c, service.NewLink{FileID: file.ID})
+		return f.Links.Mint(ctx, c, service.NewLink{FileID: file.ID})
 	}
 	first, err := mint(as("a", "x"))
 	if err != nil {
@@ -236,7 +236,7 @@ func TestOnceUploads(t *testing.T) {
 	upload := func(content, title string) (service.CreatedFile, error) {
 		c := f.caller
 		c.Once = &service.Once{Key: "upload"}
-		return f.CreateFile(ctx, c, "", strings.NewReader(content), func() (service.NewFile, error) {
+		return f.Files.Create(ctx, c, "", strings.NewReader(content), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Title: title, Link: &service.NewLink{Reason: "with it"}}, nil
 		})
 	}
@@ -273,22 +273,22 @@ func TestOnceUploads(t *testing.T) {
 func TestBatch(t *testing.T) {
 	f := newFixture(t)
 	a, b := f.upload("a"), f.upload("b")
-	batch, err := f.MintLinks(ctx, f.caller, []string{a.ID, "file_absent", b.ID, a.ID}, service.NewLink{})
+	batch, err := f.Links.MintBatch(ctx, f.caller, []string{a.ID, "file_absent", b.ID, a.ID}, service.NewLink{})
 	if err != nil || len(batch.Links) != 3 || batch.Links[1].FileID != b.ID || cmp.Diff([]string{"file_absent"}, batch.Absent) != "" {
 		t.Errorf("%+v, %v", batch, err)
 	}
 	var unlinkable service.CreatedFile
-	unlinkable, err = f.CreateFile(ctx, f.caller, "import", strings.NewReader("c"), func() (service.NewFile, error) {
+	unlinkable, err = f.Files.Create(ctx, f.caller, "import", strings.NewReader("c"), func() (service.NewFile, error) {
 		return service.NewFile{Purpose: "import"}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := f.logged()
-	_, err = f.MintLinks(ctx, f.caller, []string{a.ID, unlinkable.File.ID}, service.NewLink{})
+	_, err = f.Links.MintBatch(ctx, f.caller, []string{a.ID, unlinkable.File.ID}, service.NewLink{})
 	wantCode(t, err, sluice.CodeForbidden)
 	for _, n := range []int{0, 101} {
-		_, err = f.MintLinks(ctx, f.caller, make([]string, n), service.NewLink{})
+		_, err = f.Links.MintBatch(ctx, f.caller, make([]string, n), service.NewLink{})
 		wantCode(t, err, sluice.CodeValidation)
 	}
 	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
@@ -302,7 +302,7 @@ func TestLinksWithoutEnd(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
 	forever := sluice.Forever
-	_, err := f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID, Lifetime: &forever})
+	_, err := f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID, Lifetime: &forever})
 	wantCode(t, err, sluice.CodeValidation)
 	made, err := f.Keys.Create(ctx, service.Operator(f.ledger), service.NewKey{Name: "door", MaxLinkLifetime: sluice.Forever})
 	if err != nil {
@@ -316,19 +316,19 @@ func TestLinksWithoutEnd(t *testing.T) {
 	if content, err := f.redeem(token); !l.Expires.IsZero() || content != "content" {
 		t.Errorf("fifty years later: %q, %v", content, err)
 	}
-	identity, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("c"), func() (service.NewFile, error) {
+	identity, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("c"), func() (service.NewFile, error) {
 		return service.NewFile{Purpose: "identity_document", Filename: "a.pdf"}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.MintLink(ctx, f.caller, service.NewLink{FileID: identity.File.ID, Lifetime: &forever})
+	_, err = f.Links.Mint(ctx, f.caller, service.NewLink{FileID: identity.File.ID, Lifetime: &forever})
 	wantCode(t, err, sluice.CodeValidation)
 }
 
 func TestValidationNamesAllFailures(t *testing.T) {
 	f := newFixture(t)
-	_, err := f.MintLink(ctx, f.caller, service.NewLink{
+	_, err := f.Links.Mint(ctx, f.caller, service.NewLink{
 		FileID: "x", Reason: strings.Repeat("r", 501), Metadata: sluice.Metadata{"sluice_x": "1", "bad key": "1", "long": strings.Repeat("é", 501)},
 		MaxDownloads: -1, Password: "abc", Disposition: "sideways", AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
 	})
@@ -406,13 +406,13 @@ func TestOnceAcrossSigningKeys(t *testing.T) {
 	mint := func(s *service.Service, once, request string) (string, error) {
 		c := f.caller
 		c.Once = &service.Once{Key: once, Fingerprint: s.Fingerprint(request)}
-		l, err := s.MintLink(ctx, c, service.NewLink{FileID: file.ID})
+		l, err := s.Links.Mint(ctx, c, service.NewLink{FileID: file.ID})
 		return l.ID, err
 	}
 	upload := func(s *service.Service, once, request string) (string, error) {
 		c := f.caller
 		c.Once = &service.Once{Key: once, Fingerprint: s.Fingerprint(request)}
-		created, err := s.CreateFile(ctx, c, "generic", strings.NewReader("content"), func() (service.NewFile, error) {
+		created, err := s.Files.Create(ctx, c, "generic", strings.NewReader("content"), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Filename: "a"}, nil
 		})
 		return created.File.ID, err

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"io"
 	"slices"
 	"time"
@@ -123,12 +122,4 @@ func (s *Service) Fingerprint(parts ...string) Fingerprint {
 // CodeIdempotencyReused.
 func (s *Service) RememberError(ctx context.Context, c Caller, failure *sluice.Error) error {
 	return s.rememberError(ctx, c, failure)
-}
-
-// Forget removes answers, open grants and guesses whose time has passed, and says how many.
-func (s *Service) Forget(ctx context.Context) (int, error) {
-	answers, err := s.store.ForgetAnswers(ctx, s.now().Add(-OnceTTL))
-	grants, err2 := s.store.ForgetGrants(ctx, s.now())
-	guesses, err3 := s.store.ForgetGuesses(ctx, GuessDay(s.now()))
-	return answers + grants + guesses, errors.Join(err, err2, err3)
 }

@@ -18,10 +18,10 @@ func TestExtensionIsHeldToTheMintingKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	another := f.newCaller(f.ledger)
-	if _, err := f.UpdateLink(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &day}); sluice.CodeOf(err) != sluice.CodeValidation {
+	if _, err := f.Links.Update(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &day}); sluice.CodeOf(err) != sluice.CodeValidation {
 		t.Errorf("longer than the minting key may: %v", err)
 	}
-	if _, err := f.UpdateLink(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &minute}); err != nil {
+	if _, err := f.Links.Update(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &minute}); err != nil {
 		t.Error(err)
 	}
 }
@@ -61,13 +61,13 @@ func TestPurposeThatIsGone(t *testing.T) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
-			_, err = f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID})
+			_, err = f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID})
 			forbidden("mint", err)
-			_, err = f.MintLinks(ctx, f.caller, []string{file.ID}, service.NewLink{})
+			_, err = f.Links.MintBatch(ctx, f.caller, []string{file.ID}, service.NewLink{})
 			forbidden("batch", err)
-			_, err = f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &later})
+			_, err = f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &later})
 			forbidden("extension", err)
-			if _, err := f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &sooner}); err != nil {
+			if _, err := f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &sooner}); err != nil {
 				t.Errorf("an earlier end: %v", err)
 			}
 			sooner /= 2

@@ -146,7 +146,7 @@ func TestScrubFindsDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			held := true
-			if _, err := s.UpdateFile(ctx, s.caller, f.ID, nil, service.FileChange{Held: &held}); err != nil {
+			if _, err := s.Files.Update(ctx, s.caller, f.ID, nil, service.FileChange{Held: &held}); err != nil {
 				t.Fatal(err)
 			}
 			if n := s.pass(); n != 2 {
@@ -229,7 +229,7 @@ func TestScrubSparesDeleted(t *testing.T) {
 	early, late := s.upload("deleted before it is opened"), s.upload("deleted while it is read")
 	b := s.watch()
 	remove := func(f sluice.File) {
-		if _, err := s.DeleteFile(ctx, s.caller, f.ID, nil); err != nil && sluice.CodeOf(err) != sluice.CodeNotFound {
+		if _, err := s.Files.Delete(ctx, s.caller, f.ID, nil); err != nil && sluice.CodeOf(err) != sluice.CodeNotFound {
 			t.Error(err)
 		}
 	}
@@ -467,7 +467,7 @@ func TestScrubFillsChecksums(t *testing.T) {
 	s.write(damaged, "Damaged")
 	s.pass()
 	for i, f := range files {
-		kept, err := s.File(ctx, s.caller, f.ID)
+		kept, err := s.Files.Get(ctx, s.caller, f.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -478,7 +478,7 @@ func TestScrubFillsChecksums(t *testing.T) {
 			t.Errorf("file %d has another version", i)
 		}
 	}
-	if kept, err := s.File(ctx, s.caller, damaged.ID); err != nil || kept.CRC32 != nil {
+	if kept, err := s.Files.Get(ctx, s.caller, damaged.ID); err != nil || kept.CRC32 != nil {
 		t.Errorf("the damaged file has CRC-32 %v, %v", kept.CRC32, err)
 	}
 }

@@ -25,20 +25,21 @@ type Service struct {
 	*core
 	Accounts *Accounts
 	Keys     *Keys
+	Files    *Files
+	Links    *Links
 
-	blobs     Blobs
-	keys      keyring
-	purposes  sluice.Purposes
-	lifetime  time.Duration
-	publicURL string
-	random    io.Reader
-	signers   signers
-	signing   signing
-	orphans   orphanSightings
-	heads     Heads
-	anchored  []Head
-	watch     logWatch
-	scrub     scrubWatch
+	Retention    *Retention
+	Housekeeping *Housekeeping
+
+	blobs    Blobs
+	keys     keyring
+	signers  signers
+	signing  signing
+	orphans  orphanSightings
+	heads    Heads
+	anchored []Head
+	watch    logWatch
+	scrub    scrubWatch
 
 	acceptRollback bool
 }
@@ -99,15 +100,23 @@ func New(c Config) (*Service, error) {
 	funnel := &core{
 		store: c.Store, clock: c.Now, ids: objectid.NewSource(c.Random), log: c.Log, refusals: &refusals.Counts{},
 	}
+	keys := keyring(slices.Clone(c.SigningKeys))
 	limits := LinkLimits{Purposes: c.Purposes, MaxLifetime: c.MaxLinkLifetime}
+	links := &Links{
+		core: funnel, keys: keys, limits: limits, publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random,
+	}
+	files := &Files{core: funnel, blobs: c.Blobs, purposes: c.Purposes, links: links}
 	return &Service{
 		core:     funnel,
 		Accounts: &Accounts{funnel},
 		Keys:     &Keys{core: funnel, random: c.Random, limits: limits},
+		Files:    files,
+		Links:    links,
 
-		blobs: c.Blobs, keys: slices.Clone(c.SigningKeys),
-		purposes: c.Purposes, lifetime: c.MaxLinkLifetime, publicURL: strings.TrimSuffix(c.PublicURL, "/"),
-		random:  c.Random,
+		Retention:    &Retention{core: funnel, files: files},
+		Housekeeping: &Housekeeping{funnel},
+
+		blobs: c.Blobs, keys: keys,
 		signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},
 		heads:   c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
 	}, nil
@@ -120,10 +129,10 @@ func (s *Service) Now() time.Time { return s.now() }
 func (s *Service) NewRequestID() string { return s.ids.New(sluice.PrefixRequest, s.now()) }
 
 // PublicURL is the base URL of links, without a trailing slash.
-func (s *Service) PublicURL() string { return s.publicURL }
+func (s *Service) PublicURL() string { return s.Links.publicURL }
 
 // Purposes lists the purposes of this installation, sorted by name.
-func (s *Service) Purposes() []sluice.Purpose { return s.purposes.List() }
+func (s *Service) Purposes() []sluice.Purpose { return s.Files.purposes.List() }
 
 // Ready reports whether changes can be committed and bytes stored now, and whether WatchLogs last saw that the logs are
 // being signed.

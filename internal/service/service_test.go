@@ -94,7 +94,7 @@ func (f *fixture) upload(content string) sluice.File {
 }
 
 func (f *fixture) tryUpload(content io.Reader) (sluice.File, error) {
-	created, err := f.CreateFile(ctx, f.caller, "generic", content, func() (service.NewFile, error) {
+	created, err := f.Files.Create(ctx, f.caller, "generic", content, func() (service.NewFile, error) {
 		return service.NewFile{Purpose: "generic", Filename: "a.txt"}, nil
 	})
 	return created.File, err
@@ -107,11 +107,11 @@ func (f *fixture) mint(file sluice.File) (sluice.Link, string) {
 
 func (f *fixture) mintAs(n service.NewLink) (sluice.Link, string) {
 	f.Helper()
-	l, err := f.MintLink(ctx, f.caller, n)
+	l, err := f.Links.Mint(ctx, f.caller, n)
 	if err != nil {
 		f.Fatal(err)
 	}
-	u, err := f.LinkURL(l)
+	u, err := f.Links.URL(l)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -194,9 +194,9 @@ func TestKeyRevokedSinceItWasPresented(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := f.logged()
-	_, err := f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID})
+	_, err := f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID})
 	wantCode(t, err, sluice.CodeUnauthenticated)
-	_, err = f.DeleteFile(ctx, f.caller, file.ID, nil)
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, nil)
 	wantCode(t, err, sluice.CodeUnauthenticated)
 	_, err = f.tryUpload(strings.NewReader("more"))
 	wantCode(t, err, sluice.CodeUnauthenticated)
@@ -214,7 +214,7 @@ func TestMissingScopeIsRecorded(t *testing.T) {
 	file := f.upload("content")
 	reader := f.newCaller(f.ledger, sluice.FilesRead)
 	before := f.logged()
-	_, err := f.MintLink(ctx, reader, service.NewLink{FileID: file.ID})
+	_, err := f.Links.Mint(ctx, reader, service.NewLink{FileID: file.ID})
 	wantCode(t, err, sluice.CodeForbidden)
 	_, err = f.Entries(ctx, reader, service.EntryFilter{}, sluice.Page{Limit: 1})
 	wantCode(t, err, sluice.CodeForbidden)
@@ -236,17 +236,17 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 			return err
 		},
 		"description fails": func() error {
-			_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) { return service.NewFile{}, broken })
+			_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) { return service.NewFile{}, broken })
 			return err
 		},
 		"purpose unknown afterwards": func() error {
-			_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
+			_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
 				return service.NewFile{Purpose: "nonsense"}, nil
 			})
 			return err
 		},
 		"type not allowed": func() error {
-			_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
+			_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
 				return service.NewFile{Purpose: "identity_document", Filename: "a.txt"}, nil
 			})
 			return err
@@ -266,7 +266,7 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 	_, err := f.tryUpload(strings.NewReader("content"))
 	f.store.fail = ""
 	wantCode(t, err, sluice.CodeUnavailable)
-	list, err := f.Files(ctx, f.caller, service.FileFilter{}, sluice.Page{Limit: 10})
+	list, err := f.Files.List(ctx, f.caller, service.FileFilter{}, sluice.Page{Limit: 10})
 	if err != nil || len(list.Data) != 1 {
 		t.Fatalf("%d files are recorded, %v", len(list.Data), err)
 	}
@@ -294,7 +294,7 @@ func TestUploadLimit(t *testing.T) {
 	const limit = 10 << 20 // of logo
 	for _, known := range []string{"logo", ""} {
 		for size, want := range map[int64]sluice.Code{limit: "", limit + 1: sluice.CodeTooLarge} {
-			_, err := f.CreateFile(ctx, f.caller, known, io.LimitReader(zeros{}, size), func() (service.NewFile, error) {
+			_, err := f.Files.Create(ctx, f.caller, known, io.LimitReader(zeros{}, size), func() (service.NewFile, error) {
 				return service.NewFile{Purpose: "logo", Filename: "a.png"}, nil
 			})
 			if got := sluice.CodeOf(err); got != want {
@@ -306,7 +306,7 @@ func TestUploadLimit(t *testing.T) {
 		t.Errorf("%d blobs are stored, want the 2 that fit", n)
 	}
 	much := &io.LimitedReader{R: zeros{}, N: 10 * limit}
-	_, err := f.CreateFile(ctx, f.caller, "logo", much, nil)
+	_, err := f.Files.Create(ctx, f.caller, "logo", much, nil)
 	wantCode(t, err, sluice.CodeTooLarge)
 	if read := 10*limit - much.N; read > limit+1 {
 		t.Errorf("%d bytes were read of a file that may have %d", read, limit)
@@ -341,7 +341,7 @@ func TestLinkLifetime(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.ask.FileID = file.ID
-			l, err := f.MintLink(ctx, f.caller, c.ask)
+			l, err := f.Links.Mint(ctx, f.caller, c.ask)
 			switch {
 			case c.want == 0:
 				wantCode(t, err, sluice.CodeValidation)
@@ -354,9 +354,9 @@ func TestLinkLifetime(t *testing.T) {
 	}
 	l, _ := f.mint(file)
 	f.base.Clock.Advance(30 * time.Minute)
-	_, err := f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: seconds(86400)})
+	_, err := f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: seconds(86400)})
 	wantCode(t, err, sluice.CodeValidation)
-	l, err = f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: seconds(86400 - 1800)})
+	l, err = f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: seconds(86400 - 1800)})
 	if err != nil || !l.Expires.Equal(now.Add(24*time.Hour)) {
 		t.Errorf("extended to %v, %v", l.Expires, err)
 	}
@@ -377,16 +377,16 @@ func TestEveryChangeHasItsEntry(t *testing.T) {
 		{"file.created allowed", func() (err error) { file, err = f.tryUpload(strings.NewReader("content")); return err }},
 		{"link.created allowed", func() error { link, _ = f.mint(file); return nil }},
 		{"link.updated allowed", func() error {
-			_, err := f.UpdateLink(ctx, f.caller, "", link.ID, nil, service.LinkChange{Reason: &reason})
+			_, err := f.Links.Update(ctx, f.caller, "", link.ID, nil, service.LinkChange{Reason: &reason})
 			return err
 		}},
-		{"", func() error { _, err := f.File(ctx, f.caller, file.ID); return err }},
-		{"", func() error { _, err := f.Link(ctx, f.caller, "", link.ID); return err }},
+		{"", func() error { _, err := f.Files.Get(ctx, f.caller, file.ID); return err }},
+		{"", func() error { _, err := f.Links.Get(ctx, f.caller, "", link.ID); return err }},
 		{"", func() error {
-			_, err := f.Links(ctx, f.caller, service.LinkFilter{}, sluice.Page{Limit: 1})
+			_, err := f.Links.List(ctx, f.caller, service.LinkFilter{}, sluice.Page{Limit: 1})
 			return err
 		}},
-		{"link.revoked allowed", func() error { _, err := f.RevokeLink(ctx, f.caller, "", link.ID, nil); return err }},
+		{"link.revoked allowed", func() error { _, err := f.Links.Revoke(ctx, f.caller, "", link.ID, nil); return err }},
 		{"key.created allowed", func() (err error) {
 			created, err := f.Keys.Create(ctx, operator, service.NewKey{Name: "another"})
 			key = created.Key
@@ -399,22 +399,22 @@ func TestEveryChangeHasItsEntry(t *testing.T) {
 		}},
 		{"key.revoked allowed", func() error { _, err := f.Keys.Revoke(ctx, operator, key.ID, nil); return err }},
 		{"link.created allowed, link.created allowed", func() error {
-			_, err := f.MintLinks(ctx, f.caller, []string{file.ID, "file_absent", file.ID}, service.NewLink{})
+			_, err := f.Links.MintBatch(ctx, f.caller, []string{file.ID, "file_absent", file.ID}, service.NewLink{})
 			return err
 		}},
 		{"file.updated allowed", func() error {
-			_, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Title: &reason})
+			_, err := f.Files.Update(ctx, f.caller, file.ID, nil, service.FileChange{Title: &reason})
 			return err
 		}},
 		{"file.held allowed", func() error {
-			_, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Held: &yes})
+			_, err := f.Files.Update(ctx, f.caller, file.ID, nil, service.FileChange{Held: &yes})
 			return err
 		}},
 		{"file.released allowed", func() error {
-			_, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Held: &no})
+			_, err := f.Files.Update(ctx, f.caller, file.ID, nil, service.FileChange{Held: &no})
 			return err
 		}},
-		{"file.deleted allowed", func() error { _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); return err }},
+		{"file.deleted allowed", func() error { _, err := f.Files.Delete(ctx, f.caller, file.ID, nil); return err }},
 	} {
 		before := f.logged()
 		if err := step.do(); err != nil {

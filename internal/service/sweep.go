@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"sluice"
-	"sluice/internal/audit"
 )
 
 // Swept says what a sweep did.
@@ -204,72 +202,4 @@ func (s *Service) moveToTrash(ctx context.Context, ids []string) (moved int, err
 		moved++
 	}
 	return moved, nil
-}
-
-const (
-	retainBatch  = 100
-	retainFailed = 1000 // files that may fail before a Retain gives up
-	retainErrors = 10   // errors that it gives
-)
-
-// Retain deletes the files whose purpose keeps them no longer, each with an
-// entry of its own, and says how many. Held files stay until they are released.
-// A file that cannot be deleted holds up no other: Retain goes on and gives the
-// errors together.
-func (s *Service) Retain(ctx context.Context) (retained int, err error) {
-	failed := map[string]bool{}
-	var errs []error
-	for len(failed) < retainFailed {
-		var due []sluice.File
-		err := s.store.View(ctx, func(r Reader) (err error) {
-			due, err = r.ExpiredFiles(s.now(), retainBatch+len(failed))
-			return err
-		})
-		due = slices.DeleteFunc(due, func(f sluice.File) bool { return failed[f.ID] })
-		if err != nil || len(due) == 0 {
-			return retained, errors.Join(append(errs, err)...)
-		}
-		for _, f := range due {
-			deleted, err := s.retainOut(ctx, f.Ledger, f.ID)
-			if ctx.Err() != nil {
-				return retained, err
-			}
-			if deleted {
-				retained++
-			}
-			if err == nil {
-				continue
-			}
-			failed[f.ID] = true
-			if len(errs) < retainErrors {
-				errs = append(errs, fmt.Errorf("file %s: %w", f.ID, err))
-			}
-		}
-	}
-	return retained, errors.Join(append(errs, fmt.Errorf("%d files could not be deleted", len(failed)))...)
-}
-
-// retainOut deletes one file if, inside the Update, its time is still up.
-func (s *Service) retainOut(ctx context.Context, l sluice.LedgerID, id string) (deleted bool, err error) {
-	by := system(l, "retention")
-	_, err = change(Ending(ctx), s.core, by, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
-		f, err := activeFile(tx, l, id)
-		if err != nil {
-			return Deleted{}, err
-		}
-		if err := deletable(f, now); err != nil {
-			return Deleted{}, err
-		}
-		e := s.entry(by, sluice.FileRetainedOut, now)
-		e.File = audit.FileDetails(f, nil)
-		return Deleted{ID: id}, tx.DeleteFile(id, now, e)
-	})
-	switch sluice.CodeOf(err) {
-	case "":
-		s.removeBytes(ctx, id)
-		return true, nil
-	case sluice.CodeNotFound, sluice.CodeFileHeld: // it was deleted or held meanwhile
-		return false, nil
-	}
-	return false, err
 }

@@ -87,7 +87,7 @@ func TestSweepSpares(t *testing.T) {
 func TestSweepDeleted(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
-	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {
+	if _, err := f.Files.Delete(ctx, f.caller, file.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.base.Blobs.Put(ctx, file.ID, strings.NewReader("content")); err != nil {
@@ -103,7 +103,7 @@ func TestSweepDeleted(t *testing.T) {
 func TestSweepDeletedBesideManyOrphans(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
-	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {
+	if _, err := f.Files.Delete(ctx, f.caller, file.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.base.Blobs.Put(ctx, file.ID, strings.NewReader("content")); err != nil {
@@ -237,14 +237,14 @@ func TestRetainRespectsALateHold(t *testing.T) {
 	d.viewed = func() {
 		d.viewed = nil
 		held := true
-		if _, err := f.UpdateFile(ctx, f.caller, ids[0], nil, service.FileChange{Held: &held}); err != nil {
+		if _, err := f.Files.Update(ctx, f.caller, ids[0], nil, service.FileChange{Held: &held}); err != nil {
 			t.Error(err)
 		}
 	}
-	if n, err := s.Retain(ctx); n != 0 || err != nil {
+	if n, err := s.Retention.Run(ctx); n != 0 || err != nil {
 		t.Errorf("Retain deleted %d, %v, want none", n, err)
 	}
-	if got, err := f.File(ctx, f.caller, ids[0]); err != nil || !got.Active() {
+	if got, err := f.Files.Get(ctx, f.caller, ids[0]); err != nil || !got.Active() {
 		t.Errorf("the held file is gone: %v", err)
 	}
 }
@@ -259,7 +259,7 @@ func TestRetainOnAFullDisk(t *testing.T) {
 	if _, err := f.tryUpload(strings.NewReader("more")); sluice.CodeOf(err) != sluice.CodeStorageFull {
 		t.Fatalf("the disk is not full: %v", err)
 	}
-	if n, err := f.Retain(ctx); n != 2 || err != nil {
+	if n, err := f.Retention.Run(ctx); n != 2 || err != nil {
 		t.Errorf("Retain deleted %d, %v, want 2", n, err)
 	}
 	f.wantSweep(later, service.Swept{Orphans: 1})
@@ -278,10 +278,10 @@ func TestRetainGoesOn(t *testing.T) {
 		}
 		return nil
 	}
-	if n, err := s.Retain(ctx); n != 20 || !errors.Is(err, damaged) {
+	if n, err := s.Retention.Run(ctx); n != 20 || !errors.Is(err, damaged) {
 		t.Errorf("Retain deleted %d, %v, want 20 and the error of the others", n, err)
 	}
-	if n, err := s.Retain(ctx); n != 110 || err != nil {
+	if n, err := s.Retention.Run(ctx); n != 110 || err != nil {
 		t.Errorf("later Retain deleted %d, %v, want 110", n, err)
 	}
 }

@@ -24,7 +24,7 @@ type fileLink struct {
 // wireLink gives a link as it was or is at a moment. A link that was ended
 // before its time, with its file or its key, has expired.
 func wireLink(c compat.Call, l sluice.Link, at time.Time) (fileLink, error) {
-	u, err := c.Service().LinkURL(l)
+	u, err := c.Service().Links.URL(l)
 	if err != nil {
 		return fileLink{}, err
 	}
@@ -54,7 +54,7 @@ func listLinks(c compat.Call) error {
 		return err
 	}
 	now := c.Service().Now()
-	l, err := c.Service().Links(c.Request().Context(), c.Caller(), filter, span.Page())
+	l, err := c.Service().Links.List(c.Request().Context(), c.Caller(), filter, span.Page())
 	if err != nil {
 		return noFile(cursor(err))
 	}
@@ -86,7 +86,7 @@ func createLink(c compat.Call) error {
 	if err := p.finished(o); err != nil {
 		return err
 	}
-	l, err := c.Service().MintLink(c.Request().Context(), c.Caller(), link)
+	l, err := c.Service().Links.Mint(c.Request().Context(), c.Caller(), link)
 	if err != nil {
 		return noFile(err)
 	}
@@ -99,7 +99,7 @@ func getLink(c compat.Call) error {
 	}
 	r := c.Request()
 	now := c.Service().Now()
-	l, err := c.Service().Link(r.Context(), c.Caller(), "", r.PathValue("id"))
+	l, err := c.Service().Links.Get(r.Context(), c.Caller(), "", r.PathValue("id"))
 	if err != nil {
 		return noSuch(err, "file link")
 	}
@@ -120,7 +120,7 @@ func updateLink(c compat.Call) error {
 		return err
 	}
 	r := c.Request()
-	l, err := c.Service().UpdateLink(r.Context(), c.Caller(), "", r.PathValue("id"), nil, change)
+	l, err := c.Service().Links.Update(r.Context(), c.Caller(), "", r.PathValue("id"), nil, change)
 	if err != nil {
 		return noSuch(err, "file link")
 	}
@@ -132,7 +132,7 @@ func deleteLink(c compat.Call) error {
 		return err
 	}
 	r := c.Request()
-	if _, err := c.Service().RevokeLink(r.Context(), c.Caller(), "", r.PathValue("id"), nil); err != nil {
+	if _, err := c.Service().Links.Revoke(r.Context(), c.Caller(), "", r.PathValue("id"), nil); err != nil {
 		return noSuch(err, "file link")
 	}
 	return c.Answer(204, nil)

@@ -34,7 +34,7 @@ func wireFile(c compat.Call, f sluice.File, ex expansion) (file, error) {
 		return bareFile(c, f), nil
 	}
 	r := c.Request()
-	links, err := c.Service().Links(r.Context(), c.Caller(), service.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks})
+	links, err := c.Service().Links.List(r.Context(), c.Caller(), service.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks})
 	if err != nil {
 		return file{}, err
 	}
@@ -82,7 +82,7 @@ func getFile(c compat.Call) error {
 	}
 	r := c.Request()
 	id := r.PathValue("id")
-	f, err := c.Service().File(r.Context(), c.Caller(), id)
+	f, err := c.Service().Files.Get(r.Context(), c.Caller(), id)
 	if err == nil && !f.Active() {
 		err = sluice.Errorf(sluice.CodeNotFound, "")
 	}
@@ -117,7 +117,7 @@ func listFiles(c compat.Call) error {
 	if err := p.done(); err != nil {
 		return err
 	}
-	l, err := c.Service().Files(c.Request().Context(), c.Caller(), filter, span.Page())
+	l, err := c.Service().Files.List(c.Request().Context(), c.Caller(), filter, span.Page())
 	if err != nil {
 		return noCursor(err, "file", span)
 	}

@@ -24,7 +24,7 @@ type fileLink struct {
 // wireLink gives a link as it was or is at a moment. A link that was ended
 // before its time, with its file or its key, has expired.
 func wireLink(c compat.Call, l sluice.Link, at time.Time, ex expansion) (fileLink, error) {
-	u, err := c.Service().LinkURL(l)
+	u, err := c.Service().Links.URL(l)
 	if err != nil {
 		return fileLink{}, err
 	}
@@ -40,7 +40,7 @@ func wireLink(c compat.Call, l sluice.Link, at time.Time, ex expansion) (fileLin
 		out.ExpiresAt = &expires
 	}
 	if inner, expand := ex["file"]; expand {
-		f, err := c.Service().File(c.Request().Context(), c.Caller(), l.FileID)
+		f, err := c.Service().Files.Get(c.Request().Context(), c.Caller(), l.FileID)
 		if err != nil {
 			return fileLink{}, err
 		}
@@ -82,7 +82,7 @@ func createLink(c compat.Call) error {
 	if err := p.done(); err != nil {
 		return err
 	}
-	l, err := c.Service().MintLink(c.Request().Context(), c.Caller(), link)
+	l, err := c.Service().Links.Mint(c.Request().Context(), c.Caller(), link)
 	if err != nil {
 		return noSuch(err, "file", link.FileID, "file")
 	}
@@ -97,7 +97,7 @@ func getLink(c compat.Call) error {
 	}
 	r := c.Request()
 	id := r.PathValue("id")
-	l, err := c.Service().Link(r.Context(), c.Caller(), "", id)
+	l, err := c.Service().Links.Get(r.Context(), c.Caller(), "", id)
 	if err != nil {
 		return noSuch(err, "file link", id, "id")
 	}
@@ -117,7 +117,7 @@ func updateLink(c compat.Call) error {
 	}
 	r := c.Request()
 	id := r.PathValue("id")
-	l, err := c.Service().UpdateLink(r.Context(), c.Caller(), "", id, nil, change)
+	l, err := c.Service().Links.Update(r.Context(), c.Caller(), "", id, nil, change)
 	if err != nil {
 		return noSuch(err, "file link", id, "id")
 	}
@@ -155,7 +155,7 @@ func listLinks(c compat.Call) error {
 	if err := p.done(); err != nil {
 		return err
 	}
-	l, err := c.Service().Links(c.Request().Context(), c.Caller(), filter, span.Page())
+	l, err := c.Service().Links.List(c.Request().Context(), c.Caller(), filter, span.Page())
 	if err != nil {
 		return noSuch(noCursor(err, "file link", span), "file", filter.FileID, "file")
 	}
