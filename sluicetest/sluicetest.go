@@ -223,7 +223,7 @@ func (s *Service) entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) 
 	t.Helper()
 	page := sluice.Page{Limit: sluice.MaxPageSize}
 	for {
-		list, err := s.Service.Entries(context.Background(), service.Operator(l), service.EntryFilter{}, page)
+		list, err := s.Service.Entries.List(context.Background(), service.Operator(l), service.EntryFilter{}, page)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -168,9 +168,9 @@ func (e *estate) useService(t *testing.T, i *installation) {
 		}
 	}
 	first := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
-	redeemed, err := svc.Entries(ctx, first, service.EntryFilter{Action: sluice.LinkRedeemed}, sluice.Page{Limit: 1})
+	redeemed, err := svc.Entries.List(ctx, first, service.EntryFilter{Action: sluice.LinkRedeemed}, sluice.Page{Limit: 1})
 	if err == nil {
-		_, err = svc.RedactEntry(ctx, first, redeemed.Data[0].ID)
+		_, err = svc.Entries.Redact(ctx, first, redeemed.Data[0].ID)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -371,7 +371,7 @@ func dump(t *testing.T, p place) (all []ledgerDump) {
 				return svc.Links.List(ctx, c, service.LinkFilter{}, p)
 			})
 			entries := func(f service.EntryFilter) []sluice.List[sluice.Entry] {
-				return pages(t, func(e sluice.Entry) string { return e.ID }, func(p sluice.Page) (sluice.List[sluice.Entry], error) { return svc.Entries(ctx, c, f, p) })
+				return pages(t, func(e sluice.Entry) string { return e.ID }, func(p sluice.Page) (sluice.List[sluice.Entry], error) { return svc.Entries.List(ctx, c, f, p) })
 			}
 			d.Entries, d.Minted = entries(service.EntryFilter{}), entries(service.EntryFilter{Action: sluice.LinkCreated})
 			if d.Newest, err = svc.NewestCheckpoint(ctx, c); err == nil {

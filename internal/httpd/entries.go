@@ -16,7 +16,7 @@ func (s *Server) listEntries(ctx context.Context, c *call, in *api.EntryQuery) (
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	l, err := s.svc.Entries(ctx, c.caller, filter, page)
+	l, err := s.svc.Entries.List(ctx, c.caller, filter, page)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func entryFilter(in api.EntryFilter, v *sluice.Invalid) service.EntryFilter {
 func (s *Server) getEntry(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
 }) (*object[api.AuditEntry], error) {
-	e, err := s.svc.Entry(ctx, c.caller, in.ID)
+	e, err := s.svc.Entries.Get(ctx, c.caller, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s *Server) getEntry(ctx context.Context, c *call, in *struct {
 func (s *Server) redactEntry(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
 }) (*body[api.Redaction], error) {
-	e, err := s.svc.RedactEntry(ctx, c.caller, in.ID)
+	e, err := s.svc.Entries.Redact(ctx, c.caller, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func (s *Server) exportEntries(ctx context.Context, c *call, in *struct {
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	entries, err := s.svc.ExportEntries(ctx, c.caller, filter)
+	entries, err := s.svc.Entries.Export(ctx, c.caller, filter)
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func (s *Server) exportDisclosures(ctx context.Context, c *call, in *struct {
 	if in.Size > 0 {
 		size = in.Size
 	}
-	disclosures, err := s.svc.ExportDisclosures(ctx, c.caller, size)
+	disclosures, err := s.svc.Entries.ExportDisclosures(ctx, c.caller, size)
 	if err != nil {
 		return nil, err
 	}

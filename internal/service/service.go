@@ -27,6 +27,7 @@ type Service struct {
 	Keys     *Keys
 	Files    *Files
 	Links    *Links
+	Entries  *Entries
 
 	Retention    *Retention
 	Housekeeping *Housekeeping
@@ -112,6 +113,7 @@ func New(c Config) (*Service, error) {
 		Keys:     &Keys{core: funnel, random: c.Random, limits: limits},
 		Files:    files,
 		Links:    links,
+		Entries:  &Entries{funnel},
 
 		Retention:    &Retention{core: funnel, files: files},
 		Housekeeping: &Housekeeping{funnel},

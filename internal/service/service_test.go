@@ -216,7 +216,7 @@ func TestMissingScopeIsRecorded(t *testing.T) {
 	before := f.logged()
 	_, err := f.Links.Mint(ctx, reader, service.NewLink{FileID: file.ID})
 	wantCode(t, err, sluice.CodeForbidden)
-	_, err = f.Entries(ctx, reader, service.EntryFilter{}, sluice.Page{Limit: 1})
+	_, err = f.Entries.List(ctx, reader, service.EntryFilter{}, sluice.Page{Limit: 1})
 	wantCode(t, err, sluice.CodeForbidden)
 	want := []string{"access.denied refused missing_scope:links:write", "access.denied refused missing_scope:audit:read"}
 	if diff := cmp.Diff(want, f.log(before)); diff != "" {
