@@ -180,7 +180,7 @@ func (s *Service) NewKeyAs(t testing.TB, l sluice.LedgerID, n service.NewKey) (s
 // Checkpoint makes the checkpoints that are due, and gives how many those were.
 func (s *Service) Checkpoint(t testing.TB) int {
 	t.Helper()
-	made, err := s.Service.Checkpoint(context.Background())
+	made, err := s.Service.Ledgers.Checkpoint(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

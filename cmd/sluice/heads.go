@@ -172,7 +172,7 @@ const headsEvery = time.Second
 // job looks at the logs and writes the file, also at an orderly stop.
 func (h *headsFile) job(svc *service.Service) jobs.Job {
 	return jobs.Job{Name: "log heads", Every: headsEvery, AtStop: true, Run: func(ctx context.Context) (int, error) {
-		err := svc.WatchLogs(ctx)
+		err := svc.Ledgers.Watch(ctx)
 		if failed := h.write(); failed != nil {
 			err = errors.Join(err, fmt.Errorf("the newest heads of the logs are not kept in %s: %w", h.path, failed))
 		}

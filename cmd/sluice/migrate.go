@@ -313,7 +313,7 @@ func (v *mover) logs(ctx context.Context) (all []movedLog, err error) {
 	for _, a := range accounts {
 		for _, mode := range []sluice.Mode{sluice.Test, sluice.Live} {
 			l := sluice.LedgerID{Account: a.ID, Mode: mode}
-			report, err := v.service.VerifyLedger(ctx, l)
+			report, err := v.service.Ledgers.Verify(ctx, l)
 			if sluice.CodeOf(err) == sluice.CodeNotFound {
 				continue // nothing was signed yet
 			}

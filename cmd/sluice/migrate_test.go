@@ -189,13 +189,13 @@ func (e *estate) useService(t *testing.T, i *installation) {
 		})
 	}
 	minters.Wait()
-	if _, err := svc.Checkpoint(ctx); err != nil {
+	if _, err := svc.Ledgers.Checkpoint(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if e.vkey, _, err = svc.LedgerKey(ctx, first); err != nil {
+	if e.vkey, _, err = svc.Ledgers.Key(ctx, first); err != nil {
 		t.Fatal(err)
 	}
-	newest, err := svc.NewestCheckpoint(ctx, first)
+	newest, err := svc.Ledgers.NewestCheckpoint(ctx, first)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,12 +303,12 @@ func (e *estate) rotateLedgerKey(t *testing.T) {
 	c := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
 	for range 3 {
 		e.file(t, i.service, c, []byte("another"))
-		if _, err := i.service.Checkpoint(t.Context()); err != nil {
+		if _, err := i.service.Ledgers.Checkpoint(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	e.file(t, i.service, c, []byte("last"))
-	if _, rotations, err := i.service.LedgerKey(t.Context(), c); err != nil || len(rotations) != 1 {
+	if _, rotations, err := i.service.Ledgers.Key(t.Context(), c); err != nil || len(rotations) != 1 {
 		t.Fatalf("%d rotations, %v", len(rotations), err)
 	}
 }
@@ -374,8 +374,8 @@ func dump(t *testing.T, p place) (all []ledgerDump) {
 				return pages(t, func(e sluice.Entry) string { return e.ID }, func(p sluice.Page) (sluice.List[sluice.Entry], error) { return svc.Entries.List(ctx, c, f, p) })
 			}
 			d.Entries, d.Minted = entries(service.EntryFilter{}), entries(service.EntryFilter{Action: sluice.LinkCreated})
-			if d.Newest, err = svc.NewestCheckpoint(ctx, c); err == nil {
-				_, d.Rotations, err = svc.LedgerKey(ctx, c)
+			if d.Newest, err = svc.Ledgers.NewestCheckpoint(ctx, c); err == nil {
+				_, d.Rotations, err = svc.Ledgers.Key(ctx, c)
 			}
 			if err != nil {
 				t.Fatal(err)

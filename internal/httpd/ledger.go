@@ -11,7 +11,7 @@ import (
 )
 
 func (s *Server) getCheckpoint(ctx context.Context, c *call, _ *struct{}) (bytesOut, error) {
-	newest, err := s.svc.NewestCheckpoint(ctx, c.caller)
+	newest, err := s.svc.Ledgers.NewestCheckpoint(ctx, c.caller)
 	return document(plainText, newest.Note), err
 }
 
@@ -28,7 +28,7 @@ func (s *Server) getTile(w http.ResponseWriter, r *http.Request) {
 	}
 	var data []byte
 	if err == nil {
-		data, err = s.svc.Tile(r.Context(), c.caller, t)
+		data, err = s.svc.Ledgers.Tile(r.Context(), c.caller, t)
 	}
 	if err != nil {
 		c.fail(w, r, err)
@@ -42,12 +42,12 @@ func (s *Server) getTile(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) getLedgerKey(ctx context.Context, c *call, _ *struct{}) (bytesOut, error) {
-	verifier, _, err := s.svc.LedgerKey(ctx, c.caller)
+	verifier, _, err := s.svc.Ledgers.Key(ctx, c.caller)
 	return document(plainText, []byte(verifier+"\n")), err
 }
 
 func (s *Server) listRotations(ctx context.Context, c *call, _ *struct{}) (*body[api.List[api.LedgerRotation]], error) {
-	_, rotations, err := s.svc.LedgerKey(ctx, c.caller)
+	_, rotations, err := s.svc.Ledgers.Key(ctx, c.caller)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *Server) listRotations(ctx context.Context, c *call, _ *struct{}) (*body
 func (s *Server) proveEntry(ctx context.Context, c *call, in *struct {
 	Entry string `query:"entry" required:"true" doc:"Id of an audit entry"`
 }) (bytesOut, error) {
-	proof, err := s.svc.ProveEntry(ctx, c.caller, in.Entry)
+	proof, err := s.svc.Ledgers.ProveEntry(ctx, c.caller, in.Entry)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *Server) proveConsistency(ctx context.Context, c *call, in *struct {
 	if to == 0 {
 		to = -1
 	}
-	proof, err := s.svc.ProveConsistency(ctx, c.caller, in.From, to)
+	proof, err := s.svc.Ledgers.ProveConsistency(ctx, c.caller, in.From, to)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (s *Server) proveConsistency(ctx context.Context, c *call, in *struct {
 func (s *Server) exportDisclosures(ctx context.Context, c *call, in *struct {
 	Size int64 `query:"size" minimum:"1" doc:"Size of the checkpoint they shall belong to; the newest when left out"`
 }) (bytesOut, error) {
-	newest, err := s.svc.NewestCheckpoint(ctx, c.caller)
+	newest, err := s.svc.Ledgers.NewestCheckpoint(ctx, c.caller)
 	if err != nil {
 		return nil, err
 	}

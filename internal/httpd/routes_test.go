@@ -54,7 +54,7 @@ func (c client) objects(t *testing.T) objects {
 // lastTile is the path of the rightmost tile of the test ledger, below /tile/.
 func (c client) lastTile(t *testing.T) string {
 	t.Helper()
-	newest, err := c.NewestCheckpoint(context.Background(), service.Operator(c.Ledger(sluice.Test)))
+	newest, err := c.Ledgers.NewestCheckpoint(context.Background(), service.Operator(c.Ledger(sluice.Test)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func New(svc *service.Service, links *gate.Gate, opts Options) (*Server, error) 
 	if public, err := url.Parse(svc.PublicURL()); err == nil {
 		s.publicPath, s.secure = public.EscapedPath(), public.Scheme == "https"
 	}
-	s.metrics.watch(svc.LogState)
+	s.metrics.watch(svc.Ledgers.State)
 	s.metrics.watchScrub(svc.ScrubState)
 	s.exposition = s.Metrics()
 	for _, rt := range s.routes() {

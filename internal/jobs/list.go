@@ -13,7 +13,7 @@ import (
 func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
 	list := []Job{
 		{Name: "checkpoints", Every: 250 * time.Millisecond, Run: func(ctx context.Context) (int, error) {
-			_, err := svc.Checkpoint(ctx) // signed too often to log each
+			_, err := svc.Ledgers.Checkpoint(ctx) // signed too often to log each
 			return 0, err
 		}},
 		{Name: "endings", Every: time.Second, Run: svc.Housekeeping.MarkEndedLinks},

@@ -55,10 +55,10 @@ func TestHangingCheckpointStopsNoOther(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		f.Checkpoint(work)
+		f.Ledgers.Checkpoint(work)
 	}()
 	eventually(t, "a checkpoint of the other ledger", func() bool {
-		c, err := f.base.NewestCheckpoint(ctx, service.Operator(due[1]))
+		c, err := f.base.Ledgers.NewestCheckpoint(ctx, service.Operator(due[1]))
 		return err == nil && c.Size > 0
 	})
 	stop()

@@ -65,12 +65,12 @@ func TestHeadsAreHeldTo(t *testing.T) {
 	l := f.caller.Ledger
 	grow := func() {
 		f.upload("more")
-		if _, err := other.Checkpoint(ctx); err != nil {
+		if _, err := other.Ledgers.Checkpoint(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
 	grow()
-	if err := s.WatchLogs(ctx); err != nil {
+	if err := s.Ledgers.Watch(ctx); err != nil {
 		t.Fatal(err)
 	}
 	first := heads.Newest(l)
@@ -79,7 +79,7 @@ func TestHeadsAreHeldTo(t *testing.T) {
 	}
 	grow()
 	f.upload("unsigned")
-	if _, err := s.Checkpoint(ctx); err != nil {
+	if _, err := s.Ledgers.Checkpoint(ctx); err != nil {
 		t.Fatalf("another process has signed meanwhile: %v", err)
 	}
 	signed := heads.Newest(l)
@@ -97,13 +97,13 @@ func TestHeadsAreHeldTo(t *testing.T) {
 			wrong := &memory{heads: map[sluice.LedgerID]service.Head{head.Ledger: head}}
 			s := remembering(t, base, key, wrong)
 			f.upload("to be signed")
-			if _, err := s.Checkpoint(ctx); !errors.Is(err, service.ErrRolledBack) && head.Ledger == l {
+			if _, err := s.Ledgers.Checkpoint(ctx); !errors.Is(err, service.ErrRolledBack) && head.Ledger == l {
 				t.Errorf("signing: %v", err)
 			}
 			if name == "another root" { // which takes signing or a start to see
 				grow()
 			}
-			if err := s.WatchLogs(ctx); !errors.Is(err, service.ErrRolledBack) {
+			if err := s.Ledgers.Watch(ctx); !errors.Is(err, service.ErrRolledBack) {
 				t.Errorf("watching: %v", err)
 			}
 			if err := s.Ready(ctx); !errors.Is(err, service.ErrRolledBack) {
@@ -124,7 +124,7 @@ func TestUnsignedTooLong(t *testing.T) {
 	base := sluicetest.NewService(t)
 	f := newFixtureOver(t, base)
 	key := sluicetest.NewLedgerKey(t)
-	if _, err := remembering(t, base, key, nil).Checkpoint(ctx); err != nil {
+	if _, err := remembering(t, base, key, nil).Ledgers.Checkpoint(ctx); err != nil {
 		t.Fatal(err)
 	}
 	s := remembering(t, base, sluicetest.NewLedgerKey(t), nil) // it cannot sign on
@@ -132,17 +132,17 @@ func TestUnsignedTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.upload("unsigned")
-	if _, err := s.Checkpoint(ctx); err == nil {
+	if _, err := s.Ledgers.Checkpoint(ctx); err == nil {
 		t.Fatal("it signs with a key that is not the log's")
 	}
 	if _, err := s.Start(ctx); err == nil || !strings.Contains(err.Error(), "no key that signed") {
 		t.Errorf("start: %v", err)
 	}
 	look := func() service.LogState {
-		if err := s.WatchLogs(ctx); err != nil {
+		if err := s.Ledgers.Watch(ctx); err != nil {
 			t.Fatal(err)
 		}
-		return s.LogState()
+		return s.Ledgers.State()
 	}
 	look()
 	base.Clock.Advance(59 * time.Second)
@@ -153,7 +153,7 @@ func TestUnsignedTooLong(t *testing.T) {
 	if look(); s.Ready(ctx) == nil {
 		t.Error("after a minute it is ready")
 	}
-	if _, err := remembering(t, base, key, nil).Checkpoint(ctx); err != nil {
+	if _, err := remembering(t, base, key, nil).Ledgers.Checkpoint(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if state := look(); state != (service.LogState{}) || s.Ready(ctx) != nil {

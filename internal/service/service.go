@@ -28,21 +28,15 @@ type Service struct {
 	Files    *Files
 	Links    *Links
 	Entries  *Entries
+	Ledgers  *Ledgers
 
 	Retention    *Retention
 	Housekeeping *Housekeeping
 
-	blobs    Blobs
-	keys     keyring
-	signers  signers
-	signing  signing
-	orphans  orphanSightings
-	heads    Heads
-	anchored []Head
-	watch    logWatch
-	scrub    scrubWatch
-
-	acceptRollback bool
+	blobs   Blobs
+	keys    keyring
+	orphans orphanSightings
+	scrub   scrubWatch
 }
 
 // Config configures a Service.
@@ -107,20 +101,24 @@ func New(c Config) (*Service, error) {
 		core: funnel, keys: keys, limits: limits, publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random,
 	}
 	files := &Files{core: funnel, blobs: c.Blobs, purposes: c.Purposes, links: links}
+	accounts := &Accounts{funnel}
 	return &Service{
 		core:     funnel,
-		Accounts: &Accounts{funnel},
+		Accounts: accounts,
 		Keys:     &Keys{core: funnel, random: c.Random, limits: limits},
 		Files:    files,
 		Links:    links,
 		Entries:  &Entries{funnel},
+		Ledgers: &Ledgers{
+			core: funnel, accounts: accounts,
+			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},
+			heads:   c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
+		},
 
 		Retention:    &Retention{core: funnel, files: files},
 		Housekeeping: &Housekeeping{funnel},
 
 		blobs: c.Blobs, keys: keys,
-		signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},
-		heads:   c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
 	}, nil
 }
 
@@ -136,10 +134,10 @@ func (s *Service) PublicURL() string { return s.Links.publicURL }
 // Purposes lists the purposes of this installation, sorted by name.
 func (s *Service) Purposes() []sluice.Purpose { return s.Files.purposes.List() }
 
-// Ready reports whether changes can be committed and bytes stored now, and whether WatchLogs last saw that the logs are
+// Ready reports whether changes can be committed and bytes stored now, and whether Ledgers.Watch last saw that the logs are
 // being signed.
 func (s *Service) Ready(ctx context.Context) error {
-	return errors.Join(s.store.Ready(ctx), s.blobs.Ready(ctx), s.watch.ready(s.now()))
+	return errors.Join(s.store.Ready(ctx), s.blobs.Ready(ctx), s.Ledgers.watch.ready(s.now()))
 }
 
 // Allow fails with CodeForbidden if the caller lacks a scope, and records the refusal. Use it to refuse work before it

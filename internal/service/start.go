@@ -46,14 +46,14 @@ func (s *Service) start(ctx context.Context) (*First, error) {
 	if err := s.claimBlobs(ctx); err != nil {
 		return nil, err
 	}
-	lost, err := s.checkLogs(ctx)
+	lost, err := s.Ledgers.checkLogs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.adopt(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.acceptLost(ctx, lost); err != nil {
+	if err := s.Ledgers.acceptLost(ctx, lost); err != nil {
 		return nil, err
 	}
 	accounts, err := s.Accounts.List(ctx)
