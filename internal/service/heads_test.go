@@ -88,7 +88,7 @@ func TestHeadsAreHeldTo(t *testing.T) {
 	}
 
 	for name, head := range map[string]service.Head{
-		"longer":             {Ledger: l, Size: signed.Size + 1, Root: signed.Root, Verifier: signed.Verifier},
+		"longer":             {Ledger: l, Size: signed.Size + 1000, Root: signed.Root, Verifier: signed.Verifier},
 		"another root":       {Ledger: l, Size: signed.Size, Root: first.Root, Verifier: signed.Verifier},
 		"another root below": {Ledger: l, Size: first.Size, Root: signed.Root, Verifier: signed.Verifier},
 		"another log":        {Ledger: sluice.LedgerID{Account: "acct_gone", Mode: sluice.Live}, Size: 1, Root: first.Root, Verifier: signed.Verifier},
