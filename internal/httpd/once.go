@@ -34,7 +34,7 @@ func (c *call) begun() service.Fingerprint {
 
 // fingerprint is that of method, path and more.
 func (c *call) fingerprint(more ...string) service.Fingerprint {
-	return c.server.svc.Fingerprint(append([]string{c.method, c.prefix() + c.url.EscapedPath()}, more...)...)
+	return c.server.svc.Idempotency.Fingerprint(append([]string{c.method, c.prefix() + c.url.EscapedPath()}, more...)...)
 }
 
 // onceKey reads the value of an Idempotency-Key: the text as it is or, as
@@ -65,7 +65,7 @@ func (c *call) settle(ctx context.Context, e *sluice.Error) *sluice.Error {
 		return e
 	}
 	if once.Replayed == nil {
-		if err := c.server.svc.RememberError(ctx, c.caller, e); err != nil {
+		if err := c.server.svc.Idempotency.StoreError(ctx, c.caller, e); err != nil {
 			return asError(ctx, err)
 		}
 	}

@@ -100,7 +100,7 @@ func (c *call) receive(r *http.Request) error {
 	}
 	c.whole = true
 	if once := c.caller.Once; once != nil {
-		once.Fingerprint = c.server.svc.Fingerprint(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, string(data))
+		once.Fingerprint = c.server.svc.Idempotency.Fingerprint(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, string(data))
 	}
 	switch {
 	case len(data) > maxBody:

@@ -105,7 +105,7 @@ func New(svc *service.Service, links *gate.Gate, opts Options) (*Server, error) 
 		s.publicPath, s.secure = public.EscapedPath(), public.Scheme == "https"
 	}
 	s.metrics.watch(svc.Ledgers.State)
-	s.metrics.watchScrub(svc.ScrubState)
+	s.metrics.watchScrub(svc.Scrub.State)
 	s.exposition = s.Metrics()
 	for _, rt := range s.routes() {
 		s.handle(rt)

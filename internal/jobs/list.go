@@ -20,14 +20,14 @@ func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
 		{Name: "retention", Every: time.Minute, Run: svc.Retention.Run},
 		// An operator who started on the wrong database has an hour to notice before anything moves.
 		{Name: "sweep", Every: 10 * time.Minute, After: time.Hour, Run: func(ctx context.Context) (int, error) {
-			swept, err := svc.Sweep(ctx, svc.Now().Add(-service.SweepAge))
+			swept, err := svc.Sweep.Run(ctx, svc.Now().Add(-service.SweepAge))
 			return swept.Total(), err
 		}},
 		{Name: "forgetting", Every: 10 * time.Minute, Run: svc.Housekeeping.RemoveExpired},
 	}
 	if scrubInterval != 0 {
 		list = append(list, Job{Name: "scrub", Every: time.Minute, Run: func(ctx context.Context) (int, error) {
-			return svc.Scrub(ctx, scrubInterval)
+			return svc.Scrub.Run(ctx, scrubInterval)
 		}})
 	}
 	return list
@@ -39,7 +39,7 @@ func Own(svc *service.Service, links *gate.Gate) []Job {
 	return []Job{
 		{Name: "key usage", Every: time.Minute, AtStop: true, Run: func(ctx context.Context) (int, error) { return 0, svc.Keys.WriteUsage(ctx) }},
 		// Each server shows in its metrics how far the scrub has come.
-		{Name: "scrub state", Every: time.Minute, Run: func(ctx context.Context) (int, error) { return 0, svc.WatchScrub(ctx) }},
+		{Name: "scrub state", Every: time.Minute, Run: func(ctx context.Context) (int, error) { return 0, svc.Scrub.Watch(ctx) }},
 		{Name: "refusals", Every: 10 * time.Second, Run: func(context.Context) (int, error) {
 			links.WriteRefusals()
 			return 0, nil

@@ -6,13 +6,16 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sluice/internal/service"
 )
 
 // A sweep runs first an hour after the start, so that a start on the wrong
 // database moves nothing before somebody can see it. Every other job runs at once.
 func TestFirstRuns(t *testing.T) {
-	list := append(Shared(nil, 30*24*time.Hour), Own(nil, nil)...)
-	if n, none := len(list), len(Shared(nil, 0))+len(Own(nil, nil)); n != none+1 {
+	var svc service.Service // no job does its work here
+	list := append(Shared(&svc, 30*24*time.Hour), Own(&svc, nil)...)
+	if n, none := len(list), len(Shared(&svc, 0))+len(Own(&svc, nil)); n != none+1 {
 		t.Errorf("%d jobs, and %d without a scrub", n, none)
 	}
 	for _, j := range list {

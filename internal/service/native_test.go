@@ -405,13 +405,13 @@ func TestOnceAcrossSigningKeys(t *testing.T) {
 	}
 	mint := func(s *service.Service, once, request string) (string, error) {
 		c := f.caller
-		c.Once = &service.Once{Key: once, Fingerprint: s.Fingerprint(request)}
+		c.Once = &service.Once{Key: once, Fingerprint: s.Idempotency.Fingerprint(request)}
 		l, err := s.Links.Mint(ctx, c, service.NewLink{FileID: file.ID})
 		return l.ID, err
 	}
 	upload := func(s *service.Service, once, request string) (string, error) {
 		c := f.caller
-		c.Once = &service.Once{Key: once, Fingerprint: s.Fingerprint(request)}
+		c.Once = &service.Once{Key: once, Fingerprint: s.Idempotency.Fingerprint(request)}
 		created, err := s.Files.Create(ctx, c, "generic", strings.NewReader("content"), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Filename: "a"}, nil
 		})

@@ -13,24 +13,26 @@ import (
 	"sluice"
 )
 
-// Once identifies a request that a client may send more than once, and that
-// takes effect once: what the Idempotency-Key header asks for. Its scope is
-// the key that asks.
+// Idempotency makes a request that is sent several times take effect once.
+type Idempotency struct {
+	*core
+	keys keyring
+}
+
+// Once identifies a request that a client may send several times, and that takes effect once, as the Idempotency-Key
+// header asks for. Its scope is the API key.
 type Once struct {
 	Key         string      // 1 to MaxOnceKeyLen printable ASCII characters
-	Fingerprint Fingerprint // of everything that makes it this request and no other
+	Fingerprint Fingerprint // of the request
 
-	// Replayed is the earlier answer when there was one: what the service
-	// returned is that answer, as of Replayed.Created.
+	// Replayed is set by the service if it returned a stored response.
 	Replayed *Answer
 }
 
-// Fingerprint is a keyed digest of a request under each signing key, see
-// Service.Fingerprint. The first is stored with the answer, and a request is
-// the same as an earlier one when any of its digests is the stored one: the
-// answer is found while the key that it was stored under is still listed,
-// whichever key signs by then. One without digests stands for a single zero
-// digest.
+// Fingerprint has a keyed digest of a request for each signing key, see Idempotency.Fingerprint. The first digest is
+// stored with the response. A request repeats an earlier one if any of its digests is the stored one, so a response is
+// found as long as its signing key is configured, even if another key signs now. An empty Fingerprint is the same as a
+// single zero digest.
 type Fingerprint []sluice.Digest
 
 func (f Fingerprint) digests() []sluice.Digest {
@@ -43,23 +45,22 @@ func (f Fingerprint) digests() []sluice.Digest {
 // MaxOnceKeyLen is the longest idempotency key, in characters.
 const MaxOnceKeyLen = 255
 
-// OnceTTL is how long an answer is remembered.
+// OnceTTL is how long a response is stored.
 const OnceTTL = 24 * time.Hour
 
-// Answer is what is remembered of a request: what the service returned, as
-// JSON, or the error. No secret is in it: a link's URL is derived again, a
-// key's secret is not repeated.
+// Answer is the stored response to a request: the result as JSON, or the error. It has no secret. The URL of a link is
+// derived again; the secret of a key is not repeated.
 type Answer struct {
 	KeyID       string
 	OnceKey     string
 	Fingerprint sluice.Digest
 	RequestID   string
 	Created     time.Time
-	Result      json.RawMessage // null when Err is set
+	Result      json.RawMessage // null if Err is set
 	Err         *sluice.Error
 }
 
-// recall gives the remembered answer of a request, if there is one.
+// recall decodes the stored response to a request into result. It reports whether there is one.
 func (o *Once) recall(r Reader, c Caller, now time.Time, result any) (answered bool, err error) {
 	if o == nil {
 		return false, nil
@@ -101,9 +102,9 @@ func (o *Once) answer(c Caller, now time.Time, result json.RawMessage, failure *
 	}
 }
 
-// Fingerprint is that of a request made of parts. It is keyed, so that one
-// that is stored tells nothing of a short password among the parts.
-func (s *Service) Fingerprint(parts ...string) Fingerprint {
+// Fingerprint returns the fingerprint of a request that consists of parts. The digests are keyed, so that a stored one
+// does not reveal a short password in a part.
+func (s *Idempotency) Fingerprint(parts ...string) Fingerprint {
 	f := make(Fingerprint, len(s.keys))
 	for i, key := range s.keys {
 		mac := hmac.New(sha256.New, key.secret[:])
@@ -116,10 +117,9 @@ func (s *Service) Fingerprint(parts ...string) Fingerprint {
 	return f
 }
 
-// RememberError remembers that the caller's request failed for a reason that
-// lies in the request. If another copy of it was answered before, that answer
-// stands and is noted in c.Once; if a different request was, the failure is
-// CodeIdempotencyReused.
-func (s *Service) RememberError(ctx context.Context, c Caller, failure *sluice.Error) error {
+// StoreError stores the error of a request that cannot succeed, as its response. If there is a stored response to the
+// same request already, that response stands, and c.Once tells of it. If the stored response is to another request, the
+// error is CodeIdempotencyReused.
+func (s *Idempotency) StoreError(ctx context.Context, c Caller, failure *sluice.Error) error {
 	return s.rememberError(ctx, c, failure)
 }

@@ -58,7 +58,7 @@ func (s scrubbed) path(f sluice.File) string {
 func (s scrubbed) pass() (read int) {
 	s.Helper()
 	s.base.Clock.Advance(service.ScrubInterval)
-	read, err := s.Scrub(ctx, service.ScrubInterval)
+	read, err := s.Scrub.Run(ctx, service.ScrubInterval)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -94,10 +94,10 @@ func (s scrubbed) wantDamage(want ...string) {
 
 func (s scrubbed) wantDamaged(want int64) {
 	s.Helper()
-	if err := s.WatchScrub(ctx); err != nil {
+	if err := s.Scrub.Watch(ctx); err != nil {
 		s.Fatal(err)
 	}
-	if state := s.ScrubState(); state.Damaged != want || state.Share != 1 || !state.Completed.Equal(s.Now()) || state.Read == 0 {
+	if state := s.Scrub.State(); state.Damaged != want || state.Share != 1 || !state.Completed.Equal(s.Now()) || state.Read == 0 {
 		s.Errorf("the state is %+v, want %d damaged files", state, want)
 	}
 }
@@ -288,7 +288,7 @@ func TestScrubGoesOn(t *testing.T) {
 				}
 				return sluice.Errorf(sluice.CodeUnavailable, "the store is made to fail")
 			}
-			if n, err := s.Scrub(work, service.ScrubInterval); n != 3 || err == nil {
+			if n, err := s.Scrub.Run(work, service.ScrubInterval); n != 3 || err == nil {
 				t.Errorf("%d files, %v", n, err)
 			}
 			s.wantDamage(files[1].ID + " size 1")
@@ -301,7 +301,7 @@ func TestScrubGoesOn(t *testing.T) {
 			if stop == "killed" {
 				want = 6
 			}
-			if n, err := s.Scrub(ctx, service.ScrubInterval); n != want || err != nil {
+			if n, err := s.Scrub.Run(ctx, service.ScrubInterval); n != want || err != nil {
 				t.Errorf("%d files, %v", n, err)
 			}
 			if want == 3 && (len(opened) != 3 || opened[0] != files[3].ID) {
@@ -326,12 +326,12 @@ func TestScrubPassesUnavailable(t *testing.T) {
 	}
 	s.write(next, "less")
 	for range 4 {
-		if n, err := s.Scrub(ctx, service.ScrubInterval); n != 0 || sluice.CodeOf(err) != sluice.CodeUnavailable {
+		if n, err := s.Scrub.Run(ctx, service.ScrubInterval); n != 0 || sluice.CodeOf(err) != sluice.CodeUnavailable {
 			t.Errorf("%d files, %v", n, err)
 		}
 		s.wantDamage()
 	}
-	if n, err := s.Scrub(ctx, service.ScrubInterval); n != 2 || err != nil {
+	if n, err := s.Scrub.Run(ctx, service.ScrubInterval); n != 2 || err != nil {
 		t.Errorf("%d files, %v", n, err)
 	}
 	if got := s.damage(); len(got) != 2 || got[0] != f.ID+" unreadable -" {
@@ -362,19 +362,19 @@ func TestScrubRecordsOnce(t *testing.T) {
 	want := f.ID + " sha256 7 47bd"
 	for _, applied := range []bool{false, true} {
 		s.config.Store = forgetful{s.store, applied}
-		if _, err := s.withPurposes(nil).Scrub(ctx, service.ScrubInterval); err == nil {
+		if _, err := s.withPurposes(nil).Scrub.Run(ctx, service.ScrubInterval); err == nil {
 			t.Error("nothing failed")
 		}
 	}
 	s.config.Store = s.store
 	for _, fail := range []string{"after", "before"} {
 		s.store.fail = fail
-		if _, err := s.Scrub(ctx, service.ScrubInterval); err == nil {
+		if _, err := s.Scrub.Run(ctx, service.ScrubInterval); err == nil {
 			t.Errorf("%s: nothing failed", fail)
 		}
 		s.store.fail = ""
 	}
-	if _, err := s.Scrub(ctx, service.ScrubInterval); err != nil {
+	if _, err := s.Scrub.Run(ctx, service.ScrubInterval); err != nil {
 		t.Error(err)
 	}
 	s.wantDamage(want)
@@ -397,12 +397,12 @@ func TestScrubOfAnotherPlace(t *testing.T) {
 			}
 		}
 		s.config.Blobs = empty
-		if _, err := s.withPurposes(nil).Scrub(ctx, service.ScrubInterval); err == nil || !strings.Contains(err.Error(), "no damage was recorded") {
+		if _, err := s.withPurposes(nil).Scrub.Run(ctx, service.ScrubInterval); err == nil || !strings.Contains(err.Error(), "no damage was recorded") {
 			t.Errorf("%q: %v", owner, err)
 		}
 	}
 	s.wantDamage()
-	if n, err := s.Scrub(ctx, service.ScrubInterval); n != 1 || err != nil {
+	if n, err := s.Scrub.Run(ctx, service.ScrubInterval); n != 1 || err != nil {
 		t.Errorf("%s: %d files of %s, %v", f.ID, n, blobs, err)
 	}
 	s.wantDamage()
@@ -423,15 +423,15 @@ func TestScrubIsDue(t *testing.T) {
 		{29 * day, 0}, {day, 1},
 	} {
 		s.base.Clock.Advance(c.advance)
-		if n, err := s.Scrub(ctx, service.ScrubInterval); n != c.read || err != nil {
+		if n, err := s.Scrub.Run(ctx, service.ScrubInterval); n != c.read || err != nil {
 			t.Errorf("step %d: %d files, %v, want %d", i, n, err, c.read)
 		}
 	}
-	if n, err := s.Scrub(ctx, time.Hour); n != 0 || err != nil {
+	if n, err := s.Scrub.Run(ctx, time.Hour); n != 0 || err != nil {
 		t.Errorf("%d files, %v", n, err)
 	}
 	s.base.Clock.Advance(time.Hour)
-	if n, err := s.Scrub(ctx, time.Hour); n != 1 || err != nil {
+	if n, err := s.Scrub.Run(ctx, time.Hour); n != 1 || err != nil {
 		t.Errorf("%d files, %v", n, err)
 	}
 }

@@ -30,13 +30,16 @@ type Service struct {
 	Entries  *Entries
 	Ledgers  *Ledgers
 
+	Idempotency *Idempotency
+
+	// What servers do by themselves, besides Keys.WriteUsage, Ledgers.Checkpoint and Ledgers.Watch.
 	Retention    *Retention
+	Sweep        *Sweep
+	Scrub        *Scrub
 	Housekeeping *Housekeeping
 
-	blobs   Blobs
-	keys    keyring
-	orphans orphanSightings
-	scrub   scrubWatch
+	blobs Blobs
+	keys  keyring
 }
 
 // Config configures a Service.
@@ -115,7 +118,11 @@ func New(c Config) (*Service, error) {
 			heads:   c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
 		},
 
+		Idempotency: &Idempotency{core: funnel, keys: keys},
+
 		Retention:    &Retention{core: funnel, files: files},
+		Sweep:        &Sweep{core: funnel, blobs: c.Blobs, accounts: accounts},
+		Scrub:        &Scrub{core: funnel, blobs: c.Blobs},
 		Housekeeping: &Housekeeping{funnel},
 
 		blobs: c.Blobs, keys: keys,

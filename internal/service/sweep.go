@@ -13,44 +13,49 @@ import (
 	"sluice"
 )
 
-// Swept says what a sweep did.
+// Sweep removes bytes that no file needs. An orphan, bytes without a record, goes to the trash first.
+type Sweep struct {
+	*core
+	blobs    Blobs
+	accounts *Accounts
+	orphans  orphanSightings
+}
+
+// Swept counts what a sweep did.
 type Swept struct {
-	Orphans    int // bytes that no file names, moved to the trash
-	Deleted    int // bytes of deleted files, removed
-	Unfinished int // what broken uploads left behind, removed
+	Orphans    int // orphans moved to the trash
+	Deleted    int // removed bytes of deleted files
+	Unfinished int // removed leftovers of uploads that broke off
 	Emptied    int // orphans removed from the trash for good
 }
 
-// Total is the number of all that a sweep moved or removed.
+// Total is the number of everything that a sweep moved or removed.
 func (s Swept) Total() int { return s.Orphans + s.Deleted + s.Unfinished + s.Emptied }
 
 const (
-	// SweepAge is how old bytes without a record are before a running server
-	// takes them for orphans, and how long it then waits before it moves them.
+	// SweepAge is how old bytes without a record must be for a running server to consider them orphans, and how long it
+	// then waits before it moves them to the trash.
 	SweepAge = time.Hour
 
 	// TrashAge is how long orphans stay in the trash.
 	TrashAge = 7 * 24 * time.Hour
 
-	// A sweep that finds more than maxOrphans orphans, and more than one in
-	// orphanShare of what is stored, moves none: the database is more likely to be
-	// wrong than the files.
+	// A sweep that finds more than maxOrphans orphans, and more than one orphan in orphanShare stored files, moves none:
+	// the database is more likely to be wrong than the files.
 	maxOrphans  = 20
 	orphanShare = 20
 
-	sweepPage = 500     // ids that the store is asked about at a time
-	sweepMost = 100_000 // ids of each kind that a sweep keeps in memory; the others wait for the next one
+	sweepPage = 500     // ids in one query
+	sweepMost = 100_000 // ids of each kind that a sweep keeps in memory; the next sweep finds the others
 )
 
-// orphanSightings are the orphans that the last sweep found, and when a sweep of
-// this process saw each first.
+// orphanSightings are the orphans that the last sweep found, and when a sweep of this process first saw each of them.
 type orphanSightings struct {
 	mu   sync.Mutex
 	seen map[string]time.Time
 }
 
-// due notes the orphans that a sweep found, and gives those that a sweep had
-// found before a moment.
+// due notes the orphans that a sweep found, and returns those that were first seen before a moment.
 func (s *orphanSightings) due(found []string, now, before time.Time) (due []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,20 +74,18 @@ func (s *orphanSightings) due(found []string, now, before time.Time) (due []stri
 	return due
 }
 
-// Sweep moves to the trash the bytes that no file names: those that a crash
-// left between bytes and record. They must be older than a moment, by their own
-// time and by that of their id, and an earlier Sweep of this Service must have
-// found them before that moment. A Sweep that finds suspiciously many moves none
-// and fails. Before that, Sweep removes the bytes of deleted files whose removal
-// failed, and what has been in the trash for TrashAge.
-func (s *Service) Sweep(ctx context.Context, before time.Time) (swept Swept, err error) {
+// Run moves orphans to the trash: bytes that a crash left without a record. Both the bytes and their id must be older
+// than a moment, and an earlier Run of this process must have found them before that moment. A Run that finds
+// suspiciously many orphans moves none and fails. Before that, Run removes the bytes of deleted files whose removal
+// failed, leftovers of broken uploads, and what has been in the trash for TrashAge.
+func (s *Sweep) Run(ctx context.Context, before time.Time) (swept Swept, err error) {
 	if swept.Unfinished, err = s.blobs.Sweep(ctx, before); err != nil {
 		return swept, err
 	}
 	if swept.Emptied, err = s.blobs.EmptyTrash(ctx, s.now().Add(-TrashAge)); err != nil {
 		return swept, err
 	}
-	f := orphanScan{ctx: ctx, service: s, before: before}
+	f := orphanScan{ctx: ctx, store: s.store, before: before}
 	if err = s.blobs.Walk(ctx, f.look); err == nil {
 		err = f.ask()
 	}
@@ -110,20 +113,20 @@ func (s *Service) Sweep(ctx context.Context, before time.Time) (swept Swept, err
 	return swept, nil
 }
 
-// orphanScan finds the stored bytes that no active file names.
+// orphanScan finds stored bytes that belong to no active file.
 type orphanScan struct {
-	ctx     context.Context
-	service *Service
-	before  time.Time
+	ctx    context.Context
+	store  Store
+	before time.Time
 
-	stored  int      // all bytes, by number
-	orphans int      // those old enough that no file names
-	unknown []string // the first sweepMost of the orphans
-	deleted []string // the first sweepMost of those that deleted files name
+	stored  int      // number of keys that are stored
+	orphans int      // number of orphans that are old enough
+	unknown []string // the first sweepMost of these orphans
+	deleted []string // the first sweepMost keys of deleted files
 	page    []string
 }
 
-// look takes the next key that is stored.
+// look adds a stored key to the page, and asks about the page when it is full.
 func (n *orphanScan) look(key string, written time.Time) error {
 	n.stored++
 	if !written.Before(n.before) || !idTime(key).Before(n.before) {
@@ -135,13 +138,13 @@ func (n *orphanScan) look(key string, written time.Time) error {
 	return n.ask()
 }
 
-// ask asks the store about the keys of a page.
+// ask looks up the keys of the page in the store.
 func (n *orphanScan) ask() error {
 	if len(n.page) == 0 {
 		return nil
 	}
 	var known map[string]bool
-	err := n.service.store.View(n.ctx, func(r Reader) (err error) {
+	err := n.store.View(n.ctx, func(r Reader) (err error) {
 		known, err = r.KnownFiles(n.page)
 		return err
 	})
@@ -163,7 +166,7 @@ func (n *orphanScan) ask() error {
 	return nil
 }
 
-// idTime is when an id was made, zero for one that does not tell.
+// idTime is when an id was made, or zero if the id has no time.
 func idTime(id string) time.Time {
 	_, text, _ := strings.Cut(id, "_")
 	u, err := ulid.ParseStrict(strings.ToUpper(text))
@@ -173,11 +176,10 @@ func idTime(id string) time.Time {
 	return ulid.Time(u.Time())
 }
 
-// moveToTrash moves orphans to the trash that no ledger knows now. It asks inside
-// Updates: a commit that is still on its way to a ledger ends before they begin.
-// They write nothing, so a full disk does not stop them.
-func (s *Service) moveToTrash(ctx context.Context, ids []string) (moved int, err error) {
-	accounts, err := s.Accounts.List(ctx)
+// moveToTrash moves orphans to the trash, except those that a ledger knows by now. It asks each ledger after all commits
+// that are under way.
+func (s *Sweep) moveToTrash(ctx context.Context, ids []string) (moved int, err error) {
+	accounts, err := s.accounts.List(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -32,7 +32,7 @@ func (f *fixture) putOrphan(made time.Time, n int) (id string) {
 
 func (f *fixture) wantSweep(before time.Time, want service.Swept) {
 	f.Helper()
-	if got, err := f.Sweep(ctx, before); err != nil || got != want {
+	if got, err := f.Sweep.Run(ctx, before); err != nil || got != want {
 		f.Errorf("the sweep did %+v, %v, want %+v", got, err, want)
 	}
 }
@@ -114,7 +114,7 @@ func TestSweepDeletedBesideManyOrphans(t *testing.T) {
 	}
 	later := time.Now().Add(time.Minute)
 	for _, want := range []service.Swept{{Deleted: 1}, {}} {
-		if swept, err := f.Sweep(ctx, later); err == nil || swept != want {
+		if swept, err := f.Sweep.Run(ctx, later); err == nil || swept != want {
 			t.Errorf("the sweep did %+v, %v, want %+v and an error", swept, err, want)
 		}
 	}
@@ -133,7 +133,7 @@ func TestSweepOfMany(t *testing.T) {
 	f.wantSweep(later, service.Swept{}) // twenty may go
 	last := f.putOrphan(longAgo, 20)
 	for range 2 {
-		swept, err := f.Sweep(ctx, later)
+		swept, err := f.Sweep.Run(ctx, later)
 		if err == nil || !strings.Contains(err.Error(), "21 of 21 stored files are unknown") || swept != (service.Swept{}) {
 			t.Errorf("the sweep did %+v, %v, want an error", swept, err)
 		}
@@ -191,7 +191,7 @@ func TestSweepAsksAgain(t *testing.T) {
 	later := time.Now().Add(time.Minute)
 	d := &during{}
 	s := f.over(d)
-	if _, err := s.Sweep(ctx, later); err != nil {
+	if _, err := s.Sweep.Run(ctx, later); err != nil {
 		t.Fatal(err)
 	}
 	d.viewed = func() {
@@ -207,7 +207,7 @@ func TestSweepAsksAgain(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if swept, err := s.Sweep(ctx, later); err != nil || swept != (service.Swept{}) {
+	if swept, err := s.Sweep.Run(ctx, later); err != nil || swept != (service.Swept{}) {
 		t.Errorf("the sweep did %+v, %v, want nothing", swept, err)
 	}
 }
