@@ -24,7 +24,7 @@ func (e encoded) entityTag(version string) string {
 
 // wanted is the precondition of a change: the versions in If-Match (RFC 9110
 // section 13.1.1). Weak tags never match.
-func (c *call) wanted() (service.Versions, error) {
+func (c *call) wanted() (service.Precondition, error) {
 	lines := c.asked.Values("If-Match")
 	if len(lines) == 0 {
 		return nil, nil
@@ -35,7 +35,7 @@ func (c *call) wanted() (service.Versions, error) {
 		v.Add("If-Match", "invalid", "If-Match is * or up to %d entity tags in quotes", maxTags)
 		return nil, v.Err()
 	}
-	want := service.Versions{}
+	want := service.Precondition{}
 	for _, tag := range tags {
 		if tag == "*" {
 			want = append(want, tag)

@@ -102,7 +102,7 @@ func FuzzOnceKey(f *testing.F) {
 		if !ok {
 			return
 		}
-		if key == "" || len(key) > service.MaxOnceKeyLen || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		if key == "" || len(key) > service.MaxIdempotencyKeyLen || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("%q is the key %q", value, key)
 		}
 		if again, ok := onceKey(`"` + quote.Replace(key) + `"`); !ok || again != key {

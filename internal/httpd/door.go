@@ -166,7 +166,7 @@ func (x *exchange) Body(limit int64) ([]byte, error) {
 		return nil, sluice.Wrap(sluice.CodeValidation, "the body broke off", err)
 	}
 	c.whole = true
-	if once := c.caller.Once; once != nil {
+	if once := c.caller.IdempotencyKey; once != nil {
 		once.Fingerprint = c.fingerprint(c.url.RawQuery, string(data))
 	}
 	if int64(len(data)) > limit {

@@ -20,10 +20,10 @@ func (c *call) identify(r *http.Request) error {
 	key, ok := onceKey(values[0])
 	if !ok || len(values) > 1 {
 		var v sluice.Invalid
-		v.Add("Idempotency-Key", "invalid", "Idempotency-Key is one text of 1 to %d printable ASCII characters", service.MaxOnceKeyLen)
+		v.Add("Idempotency-Key", "invalid", "Idempotency-Key is one text of 1 to %d printable ASCII characters", service.MaxIdempotencyKeyLen)
 		return v.Err()
 	}
-	c.caller.Once = &service.Once{Key: key, Fingerprint: c.begun()}
+	c.caller.IdempotencyKey = &service.IdempotencyKey{Value: key, Fingerprint: c.begun()}
 	return nil
 }
 
@@ -53,14 +53,14 @@ func onceKey(value string) (key string, ok bool) {
 			return "", false
 		}
 	}
-	return key, key != "" && len(key) <= service.MaxOnceKeyLen
+	return key, key != "" && len(key) <= service.MaxIdempotencyKeyLen
 }
 
 // settle turns a failure into the answer that stands for a request that may
 // come again: it is remembered, or gives way to what the request was answered
 // with before. A request of which not all came is none that could come again.
 func (c *call) settle(ctx context.Context, e *sluice.Error) *sluice.Error {
-	once := c.caller.Once
+	once := c.caller.IdempotencyKey
 	if once == nil || !c.whole || !stands(e) {
 		return e
 	}
@@ -89,11 +89,11 @@ func stands(e *sluice.Error) bool {
 
 // replayed gives what a request was answered with before, or nil when it is
 // answered for the first time.
-func (c *call) replayed() *service.Answer {
-	if c.caller.Once == nil {
+func (c *call) replayed() *service.StoredResponse {
+	if c.caller.IdempotencyKey == nil {
 		return nil
 	}
-	return c.caller.Once.Replayed
+	return c.caller.IdempotencyKey.Replayed
 }
 
 // markReplayed tells of an answer that it was given before.

@@ -91,7 +91,7 @@ func single[T any](c *call, version string, v T) (*object[T], error) {
 func (c *call) receive(r *http.Request) error {
 	var v sluice.Invalid
 	digests := promised(r.Header, &v)
-	if c.caller.Once == nil && len(c.later()) == 0 && digests == nil && v.Err() == nil {
+	if c.caller.IdempotencyKey == nil && len(c.later()) == 0 && digests == nil && v.Err() == nil {
 		return nil
 	}
 	data, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
@@ -99,7 +99,7 @@ func (c *call) receive(r *http.Request) error {
 		return sluice.Wrap(sluice.CodeValidation, "the body broke off", err)
 	}
 	c.whole = true
-	if once := c.caller.Once; once != nil {
+	if once := c.caller.IdempotencyKey; once != nil {
 		once.Fingerprint = c.server.svc.Idempotency.Fingerprint(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, string(data))
 	}
 	switch {

@@ -87,7 +87,7 @@ func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (
 // failed, for that is all that its answer depends on. Of one that broke off
 // nothing is known.
 func (c *call) recognise(said string, err error, in *flow) error {
-	once := c.caller.Once
+	once := c.caller.IdempotencyKey
 	if once == nil || in.broke {
 		return err
 	}

@@ -48,13 +48,13 @@ func change[T any](
 				return s.recordDenial(tx, refused, c, scope, now)
 			}
 		}
-		if answered, err := c.Once.recall(tx, c, now, &result); answered || err != nil {
+		if replayed, err := c.IdempotencyKey.replay(tx, c, now, &result); replayed || err != nil {
 			return err
 		}
 		if result, err = fn(tx, now); err != nil {
 			return err
 		}
-		return c.Once.remember(tx, c, now, result)
+		return c.IdempotencyKey.store(tx, c, now, result)
 	})
 	refused.End(askedBy(c), s.now(), err)
 	if err == nil {
@@ -71,19 +71,19 @@ func (s *core) changeBySystem(ctx context.Context, c Caller, fn func(tx Tx, now 
 	return err
 }
 
-// rememberError stores the error of a request that failed before it reached change.
-func (s *core) rememberError(ctx context.Context, c Caller, failure *sluice.Error) error {
+// storeError stores the error of a request that failed before it reached change.
+func (s *core) storeError(ctx context.Context, c Caller, failure *sluice.Error) error {
 	return s.store.Update(ctx, c.Ledger, func(tx Tx) error {
 		now := s.now()
 		var ignored json.RawMessage
-		answered, err := c.Once.recall(tx, c, now, &ignored)
-		if answered {
+		replayed, err := c.IdempotencyKey.replay(tx, c, now, &ignored)
+		if replayed {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		return tx.Remember(c.Once.answer(c, now, nil, failure))
+		return tx.StoreResponse(c.IdempotencyKey.response(c, now, nil, failure))
 	})
 }
 

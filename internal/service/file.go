@@ -43,26 +43,6 @@ type FileChange struct {
 	Held     *bool
 }
 
-// Versions is a precondition: the version of the object must be one of these. "*" matches every version. Nil is no
-// precondition.
-type Versions []string
-
-func (want Versions) check(version string) error {
-	if want == nil || slices.Contains(want, version) || slices.Contains(want, "*") {
-		return nil
-	}
-	return sluice.Errorf(sluice.CodePreconditionFailed, "the object was changed meanwhile; get it again and decide anew")
-}
-
-// next is the time of a change: now, or a microsecond after the previous change if that is later, so that every version
-// has a time of its own.
-func next(now, updated time.Time) time.Time {
-	if now.After(updated) {
-		return now
-	}
-	return updated.Add(time.Microsecond)
-}
-
 func (n *NewFile) validate(v *sluice.Invalid, purposes sluice.Purposes) (p sluice.Purpose) {
 	p, known := purposes[n.Purpose]
 	switch {
@@ -93,7 +73,7 @@ type CreatedFile struct {
 // size is that of purpose; if purpose is "", it is the largest limit of any purpose. Content over the limit is
 // CodeTooLarge, a type that the purpose does not allow is CodeUnsupportedType, a digest other than the declared one is
 // CodeDigestMismatch. Errors of content and describe are returned unchanged. Create adds the fields and the content to
-// the fingerprint of c.Once.
+// the fingerprint of c.IdempotencyKey.
 func (s *Files) Create(ctx context.Context, c Caller, purpose string, content io.Reader, describe func() (NewFile, error)) (CreatedFile, error) {
 	if err := s.allow(ctx, c, sluice.FilesWrite); err != nil {
 		return CreatedFile{}, err
@@ -120,7 +100,7 @@ func (s *Files) Create(ctx context.Context, c Caller, purpose string, content io
 }
 
 func (s *Files) record(ctx context.Context, c Caller, id string, n NewFile, stored Stored) (CreatedFile, error) {
-	if err := c.Once.fingerprint(n, stored); err != nil {
+	if err := c.IdempotencyKey.addUpload(n, stored); err != nil {
 		return CreatedFile{}, err
 	}
 	var v sluice.Invalid
@@ -179,10 +159,10 @@ func within(param string, err error) error {
 	return &inner
 }
 
-// fingerprint adds the fields and the content of an upload to the fingerprint of its request. It does not depend on the
+// addUpload adds the fields and the content of an upload to the fingerprint of its request. It does not depend on the
 // encoding of the upload, or on whether a digest was declared.
-func (o *Once) fingerprint(n NewFile, stored Stored) error {
-	if o == nil {
+func (k *IdempotencyKey) addUpload(n NewFile, stored Stored) error {
+	if k == nil {
 		return nil
 	}
 	n.SHA256 = nil
@@ -190,7 +170,7 @@ func (o *Once) fingerprint(n NewFile, stored Stored) error {
 	if err != nil {
 		return err
 	}
-	begun := o.Fingerprint.digests()
+	begun := k.Fingerprint.digests()
 	whole := make(Fingerprint, len(begun))
 	for i, of := range begun {
 		h := sha256.New()
@@ -199,7 +179,7 @@ func (o *Once) fingerprint(n NewFile, stored Stored) error {
 		h.Write(fields)
 		whole[i] = sluice.Digest(h.Sum(nil))
 	}
-	o.Fingerprint = whole
+	k.Fingerprint = whole
 	return nil
 }
 
@@ -292,7 +272,9 @@ func (s *Files) List(ctx context.Context, c Caller, filter FileFilter, page slui
 
 // Update changes the details of a file. Its bytes stay the same. A file of another version than wanted is
 // CodePreconditionFailed. It needs files:write.
-func (s *Files) Update(ctx context.Context, c Caller, id string, want Versions, ch FileChange) (sluice.File, error) {
+func (s *Files) Update(
+	ctx context.Context, c Caller, id string, want Precondition, ch FileChange,
+) (sluice.File, error) {
 	return change(ctx, s.core, c, sluice.FilesWrite, func(tx Tx, now time.Time) (sluice.File, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
@@ -357,7 +339,7 @@ type Deleted struct{ ID string }
 // Delete ends a file and its links, and removes its bytes. The log keeps its details. A file that is deleted already is
 // CodeNotFound; a file that is held or within its retention period is CodeFileHeld. A file of another version than
 // wanted is CodePreconditionFailed. It needs files:write.
-func (s *Files) Delete(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
+func (s *Files) Delete(ctx context.Context, c Caller, id string, want Precondition) (Deleted, error) {
 	deleted, err := change(Ending(ctx), s.core, c, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {

@@ -24,8 +24,8 @@ func (s *Housekeeping) MarkEndedLinks(ctx context.Context) (int, error) {
 // RemoveExpired removes stored responses, open grants and wrong guesses that have expired. It returns how many rows it
 // removed.
 func (s *Housekeeping) RemoveExpired(ctx context.Context) (int, error) {
-	answers, err := s.store.ForgetAnswers(ctx, s.now().Add(-OnceTTL))
+	responses, err := s.store.ForgetResponses(ctx, s.now().Add(-StoredResponseTTL))
 	grants, err2 := s.store.ForgetGrants(ctx, s.now())
 	guesses, err3 := s.store.ForgetGuesses(ctx, GuessDay(s.now()))
-	return answers + grants + guesses, errors.Join(err, err2, err3)
+	return responses + grants + guesses, errors.Join(err, err2, err3)
 }

@@ -260,7 +260,7 @@ func liveKey(r Reader, ledger sluice.LedgerID, id string) (sluice.Key, error) {
 // Update changes a key that is not revoked. A key that has more rights than the caller's is CodeForbidden, even if the
 // change would remove those rights. It needs keys:admin. A key of another revision than wanted is
 // CodePreconditionFailed.
-func (s *Keys) Update(ctx context.Context, c Caller, id string, want Versions, ch KeyChange) (sluice.Key, error) {
+func (s *Keys) Update(ctx context.Context, c Caller, id string, want Precondition, ch KeyChange) (sluice.Key, error) {
 	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Key, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
@@ -330,7 +330,7 @@ func (s *Keys) Rotate(ctx context.Context, c Caller, id string, overlap time.Dur
 // Revoke ends a key and all links that it minted. The key may have more rights than the caller's, so that every
 // administrator of keys can stop a key that leaked. It needs keys:admin. A key of another revision than wanted is
 // CodePreconditionFailed.
-func (s *Keys) Revoke(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
+func (s *Keys) Revoke(ctx context.Context, c Caller, id string, want Precondition) (Deleted, error) {
 	return change(Ending(ctx), s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {

@@ -51,7 +51,7 @@ func TestLateCommit(t *testing.T) {
 	f.use(nil)
 	upload := func() (service.CreatedFile, error) {
 		c := f.caller
-		c.Once = &service.Once{Key: "upload 1", Fingerprint: service.Fingerprint{{1}}}
+		c.IdempotencyKey = &service.IdempotencyKey{Value: "upload 1", Fingerprint: service.Fingerprint{{1}}}
 		return f.Files.Create(ctx, c, "generic", strings.NewReader("0123456789"), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Filename: "a.txt"}, nil
 		})

@@ -278,7 +278,9 @@ func (s *Links) List(ctx context.Context, c Caller, filter LinkFilter, page slui
 // Update changes a link that has not ended. Its URL stays the same. A new expiry must be within the limits of the
 // caller's key, the minting key and the purpose. A link that has ended is CodeLinkExpired or CodeLinkRevoked. A link of
 // another version than wanted is CodePreconditionFailed. It needs links:write.
-func (s *Links) Update(ctx context.Context, c Caller, fileID, id string, want Versions, ch LinkChange) (sluice.Link, error) {
+func (s *Links) Update(
+	ctx context.Context, c Caller, fileID, id string, want Precondition, ch LinkChange,
+) (sluice.Link, error) {
 	if ch.ExpireNow {
 		ctx = Ending(ctx)
 	}
@@ -370,7 +372,7 @@ func (s *Links) End(ctx context.Context, c Caller, fileID, id string) (sluice.Li
 }
 
 // Revoke ends a link for good. A link of another version than wanted is CodePreconditionFailed. It needs links:write.
-func (s *Links) Revoke(ctx context.Context, c Caller, fileID, id string, want Versions) (Deleted, error) {
+func (s *Links) Revoke(ctx context.Context, c Caller, fileID, id string, want Precondition) (Deleted, error) {
 	return change(Ending(ctx), s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		_, err := s.end(tx, c, fileID, id, want, now)
 		return Deleted{ID: id}, err
@@ -378,7 +380,7 @@ func (s *Links) Revoke(ctx context.Context, c Caller, fileID, id string, want Ve
 }
 
 // end ends a link, inside an Update, and returns the link as it was before.
-func (s *Links) end(tx Tx, c Caller, fileID, id string, want Versions, now time.Time) (sluice.Link, error) {
+func (s *Links) end(tx Tx, c Caller, fileID, id string, want Precondition, now time.Time) (sluice.Link, error) {
 	l, err := visibleLink(tx, c.Ledger, fileID, id)
 	if err != nil {
 		return sluice.Link{}, err

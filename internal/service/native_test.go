@@ -151,20 +151,20 @@ func TestPreconditions(t *testing.T) {
 	f := newFixture(t)
 	title := "new"
 	file := f.upload("content")
-	changed, err := f.Files.Update(ctx, f.caller, file.ID, service.Versions{file.Version()}, service.FileChange{Title: &title})
+	changed, err := f.Files.Update(ctx, f.caller, file.ID, service.Precondition{file.Version()}, service.FileChange{Title: &title})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if changed.Version() == file.Version() {
 		t.Error("a change within the same microsecond keeps the version")
 	}
-	_, err = f.Files.Update(ctx, f.caller, file.ID, service.Versions{file.Version()}, service.FileChange{Title: &title})
+	_, err = f.Files.Update(ctx, f.caller, file.ID, service.Precondition{file.Version()}, service.FileChange{Title: &title})
 	wantCode(t, err, sluice.CodePreconditionFailed)
-	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Versions{file.Version(), "x"})
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Precondition{file.Version(), "x"})
 	wantCode(t, err, sluice.CodePreconditionFailed)
-	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Versions{})
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Precondition{})
 	wantCode(t, err, sluice.CodePreconditionFailed)
-	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Versions{"x", changed.Version()})
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Precondition{"x", changed.Version()})
 	wantCode(t, err, "")
 }
 
@@ -188,7 +188,7 @@ func TestOnce(t *testing.T) {
 	file := f.upload("content")
 	as := func(key, request string) service.Caller {
 		c := f.caller
-		c.Once = &service.Once{Key: key, Fingerprint: service.Fingerprint{sha256.Sum256([]byte(request))}}
+		c.IdempotencyKey = &service.IdempotencyKey{Value: key, Fingerprint: service.Fingerprint{sha256.Sum256([]byte(request))}}
 		return c
 	}
 	mint := func(c service.Caller) (sluice.Link, error) {
@@ -200,8 +200,8 @@ func TestOnce(t *testing.T) {
 	}
 	before := f.logged()
 	c := as("a", "x")
-	if again, err := mint(c); err != nil || again.ID != first.ID || c.Once.Replayed == nil {
-		t.Errorf("sent again it made %s, %v; replayed %v", again.ID, err, c.Once.Replayed)
+	if again, err := mint(c); err != nil || again.ID != first.ID || c.IdempotencyKey.Replayed == nil {
+		t.Errorf("sent again it made %s, %v; replayed %v", again.ID, err, c.IdempotencyKey.Replayed)
 	}
 	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
 		t.Error(diff)
@@ -221,7 +221,7 @@ func TestOnce(t *testing.T) {
 		t.Errorf("a request whose answer was lost took effect twice: %s", diff)
 	}
 
-	f.base.Clock.Advance(service.OnceTTL - time.Microsecond)
+	f.base.Clock.Advance(service.StoredResponseTTL - time.Microsecond)
 	if again, err := mint(as("a", "x")); err != nil || again.ID != first.ID {
 		t.Errorf("a moment before it is forgotten: %s, %v", again.ID, err)
 	}
@@ -235,7 +235,7 @@ func TestOnceUploads(t *testing.T) {
 	f := newFixture(t)
 	upload := func(content, title string) (service.CreatedFile, error) {
 		c := f.caller
-		c.Once = &service.Once{Key: "upload"}
+		c.IdempotencyKey = &service.IdempotencyKey{Value: "upload"}
 		return f.Files.Create(ctx, c, "", strings.NewReader(content), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Title: title, Link: &service.NewLink{Reason: "with it"}}, nil
 		})
@@ -405,13 +405,13 @@ func TestOnceAcrossSigningKeys(t *testing.T) {
 	}
 	mint := func(s *service.Service, once, request string) (string, error) {
 		c := f.caller
-		c.Once = &service.Once{Key: once, Fingerprint: s.Idempotency.Fingerprint(request)}
+		c.IdempotencyKey = &service.IdempotencyKey{Value: once, Fingerprint: s.Idempotency.Fingerprint(request)}
 		l, err := s.Links.Mint(ctx, c, service.NewLink{FileID: file.ID})
 		return l.ID, err
 	}
 	upload := func(s *service.Service, once, request string) (string, error) {
 		c := f.caller
-		c.Once = &service.Once{Key: once, Fingerprint: s.Idempotency.Fingerprint(request)}
+		c.IdempotencyKey = &service.IdempotencyKey{Value: once, Fingerprint: s.Idempotency.Fingerprint(request)}
 		created, err := s.Files.Create(ctx, c, "generic", strings.NewReader("content"), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Filename: "a"}, nil
 		})

@@ -159,7 +159,8 @@ type Caller struct {
 	Actor   sluice.Actor
 	Key     sluice.Key // if Actor.Type is ActorKey
 	Request sluice.Request
-	Once    *Once // nil if the request has no idempotency key
+	// IdempotencyKey is nil if the request has none. The service sets its Replayed.
+	IdempotencyKey *IdempotencyKey
 }
 
 // Operator is the caller for commands that work on the data directly. It may do everything in one ledger.

@@ -12,9 +12,9 @@ import (
 
 const answerColumns = "key_id, once_key, fingerprint, request_id, created, result, err"
 
-func answerFields(a *service.Answer) []any {
+func answerFields(a *service.StoredResponse) []any {
 	return []any{
-		&a.KeyID, &a.OnceKey, (*digest)(&a.Fingerprint), &a.RequestID, (*moment)(&a.Created), (*[]byte)(&a.Result), failure{&a.Err},
+		&a.KeyID, &a.IdempotencyKey, (*digest)(&a.Fingerprint), &a.RequestID, (*moment)(&a.Created), (*[]byte)(&a.Result), failure{&a.Err},
 	}
 }
 
@@ -33,12 +33,12 @@ func (f failure) Scan(v any) error {
 	}
 }
 
-func (r *reader) Answer(keyID, onceKey string) (a service.Answer, err error) {
-	err = r.written(answerFields(&a), "SELECT "+answerColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, onceKey)
+func (r *reader) StoredResponse(keyID, idempotencyKey string) (a service.StoredResponse, err error) {
+	err = r.written(answerFields(&a), "SELECT "+answerColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, idempotencyKey)
 	return a, err
 }
 
-func (t *tx) Remember(a service.Answer) error {
+func (t *tx) StoreResponse(a service.StoredResponse) error {
 	var result, failed any
 	if a.Result != nil {
 		result = []byte(a.Result)
@@ -52,13 +52,13 @@ func (t *tx) Remember(a service.Answer) error {
 	}
 	_, err := t.exec("INSERT INTO answer ("+answerColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_id, once_key) DO UPDATE"+
 		" SET fingerprint = excluded.fingerprint, request_id = excluded.request_id, created = excluded.created, result = excluded.result, err = excluded.err",
-		a.KeyID, a.OnceKey, a.Fingerprint[:], a.RequestID, micros(a.Created), result, failed)
+		a.KeyID, a.IdempotencyKey, a.Fingerprint[:], a.RequestID, micros(a.Created), result, failed)
 	return err
 }
 
-// ForgetAnswers implements service.Store. What was forgotten before an error
+// ForgetResponses implements service.Store. What was forgotten before an error
 // stays forgotten, and is counted.
-func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) (int, error) {
+func (s *Store) ForgetResponses(ctx context.Context, before time.Time) (int, error) {
 	return s.forget(ctx, "DELETE FROM answer WHERE (key_id, once_key) IN"+
 		" (SELECT key_id, once_key FROM answer WHERE created < $1 ORDER BY created LIMIT $2)", before)
 }

@@ -121,7 +121,7 @@ func (w *writer) foresee(ctx context.Context, requests []*request) error {
 	}
 	links := map[int64][]string{}
 	for _, r := range requests {
-		link, h := service.Foreseen(r.ctx), w.group.heads[r.ledger]
+		link, h := service.Prefetched(r.ctx), w.group.heads[r.ledger]
 		if link != "" && isText(link) && h != nil && h.id != 0 {
 			links[h.id] = append(links[h.id], link)
 		}
