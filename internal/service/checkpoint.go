@@ -57,8 +57,8 @@ const (
 // Checkpoint makes a checkpoint of every ledger that has entries beyond its newest checkpoint, and returns how many it
 // made. It does not delay Updates. Several processes may call it at the same time.
 //
-// A ledger that fails or hangs does not stop the others. After checkpointPatience Checkpoint returns, while slow ledgers
-// go on until ctx ends, and may be called again.
+// A ledger that fails or hangs does not stop the others. After checkpointPatience Checkpoint returns, while slow
+// ledgers go on until ctx ends, and may be called again.
 func (s *Ledgers) Checkpoint(ctx context.Context) (int, error) {
 	var due []sluice.LedgerID
 	err := s.store.View(ctx, func(r Reader) (err error) {
@@ -143,8 +143,8 @@ func (s *signing) end(l sluice.LedgerID) {
 	delete(s.ledgers, l)
 }
 
-// checkpointLedger signs the head of a ledger with the current key of the ledger. If the installation signs with a newer
-// key, it hands the ledger over to that key instead.
+// checkpointLedger signs the head of a ledger with the current key of the ledger. If the installation signs with a
+// newer key, it hands the ledger over to that key instead.
 func (s *Ledgers) checkpointLedger(ctx context.Context, l sluice.LedgerID) error {
 	h, err := s.head(ctx, l)
 	if err != nil {
@@ -215,7 +215,8 @@ func (s *Ledgers) sign(ctx context.Context, h ledgerHead, by *ledger.Signer) (Ch
 	return c, err
 }
 
-// tiles reads hash tiles, in a snapshot for each call. A tile may have grown since: then it begins with the same hashes.
+// tiles reads hash tiles, in a snapshot for each call. A tile may have grown since: then it begins with the same
+// hashes.
 func (s *Ledgers) tiles(ctx context.Context, l sluice.LedgerID) ledger.TileReader {
 	return func(want []ledger.Tile) (found [][]byte, err error) {
 		err = s.store.View(ctx, func(r Reader) error {
@@ -226,8 +227,8 @@ func (s *Ledgers) tiles(ctx context.Context, l sluice.LedgerID) ledger.TileReade
 	}
 }
 
-// handOver records that a ledger is handed over to another key, signs that entry with the old key, and stores the proof.
-// If the process is killed in between, the next call records the entry again and goes on from there.
+// handOver records that a ledger is handed over to another key, signs that entry with the old key, and stores the
+// proof. If the process is killed in between, the next call records the entry again and goes on from there.
 func (s *Ledgers) handOver(ctx context.Context, l sluice.LedgerID, old *ledger.Signer, next string) error {
 	if err := s.neverSigned(ctx, l, next); err != nil {
 		return err
@@ -254,8 +255,8 @@ func (s *Ledgers) handOver(ctx context.Context, l sluice.LedgerID, old *ledger.S
 	return s.store.HandOver(ctx, l, Rotation{Seq: seq, Verifier: next, Proof: proof.Format(), Created: s.now()})
 }
 
-// neverSigned fails if the ledger was signed with a key before. Clients that follow the rotations take new signatures by
-// an old key for forgeries.
+// neverSigned fails if the ledger was signed with a key before. Clients that follow the rotations take new signatures
+// by an old key for forgeries.
 func (s *Ledgers) neverSigned(ctx context.Context, l sluice.LedgerID, verifier string) error {
 	return s.store.View(ctx, func(r Reader) error {
 		first, err := r.Checkpoint(l, 0)

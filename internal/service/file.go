@@ -49,7 +49,8 @@ func (n *NewFile) validate(v *sluice.Invalid, purposes sluice.Purposes) (p sluic
 	case n.Purpose == "":
 		v.Add("purpose", "required", "purpose is required; GET /v1/purposes lists them")
 	case !known:
-		v.Add("purpose", "invalid", "there is no purpose %q; choose from %s", audit.Clip(n.Purpose, sluice.MaxMetadataKeyLen), purposes.Names())
+		v.Add("purpose", "invalid", "there is no purpose %q; choose from %s",
+			audit.Clip(n.Purpose, sluice.MaxMetadataKeyLen), purposes.Names())
 	}
 	n.Filename = baseName(n.Filename)
 	validateText(v, "filename", n.Filename, sluice.MaxFilenameLen)
@@ -262,7 +263,9 @@ func (s *Files) Get(ctx context.Context, c Caller, id string) (f sluice.File, er
 }
 
 // List returns files, by default active ones. It needs files:read.
-func (s *Files) List(ctx context.Context, c Caller, filter FileFilter, page sluice.Page) (list sluice.List[sluice.File], err error) {
+func (s *Files) List(
+	ctx context.Context, c Caller, filter FileFilter, page sluice.Page,
+) (list sluice.List[sluice.File], err error) {
 	err = s.read(ctx, c, sluice.FilesRead, func(r Reader) error {
 		list, err = r.Files(c.Ledger, filter, page)
 		return err
@@ -366,7 +369,8 @@ func deletable(f sluice.File, now time.Time) error {
 	case f.Held:
 		return sluice.Errorf(sluice.CodeFileHeld, "the file is held; release it with held=false first")
 	case now.Before(f.Expires):
-		return sluice.Errorf(sluice.CodeFileHeld, "files of purpose %s are retained; this one until %s", f.Purpose, f.Expires.Format(time.RFC3339))
+		return sluice.Errorf(sluice.CodeFileHeld, "files of purpose %s are retained; this one until %s",
+			f.Purpose, f.Expires.Format(time.RFC3339))
 	}
 	return nil
 }

@@ -52,8 +52,8 @@ type LogSize struct {
 	Signed int64 // entries that the newest checkpoint covers; 0 without one
 }
 
-// ErrRolledBack means that the database lacks entries that a remembered head covers. The log was cut short or rewritten,
-// or this is an older database or another one.
+// ErrRolledBack means that the database lacks entries that a remembered head covers. The log was cut short or
+// rewritten, or this is an older database or another one.
 var ErrRolledBack = errors.New("the log does not extend its last signed checkpoint")
 
 // checkExtends checks that a log extends a head that was remembered before r was opened.
@@ -224,8 +224,8 @@ type waiting struct {
 	since  time.Time
 }
 
-// Watch reads the size of each log. It checks that logs with a new checkpoint extend their remembered heads, and remembers
-// the new heads. Every process calls it about once a second. Service.Ready and State report what it saw last.
+// Watch reads the size of each log. It checks that logs with a new checkpoint extend their remembered heads, and
+// remembers the new heads. Every process calls it about once a second. Service.Ready and State report what it saw last.
 func (s *Ledgers) Watch(ctx context.Context) error {
 	known := s.heads.All()
 	var logs []LogSize

@@ -122,8 +122,8 @@ func (s *Idempotency) Fingerprint(parts ...string) Fingerprint {
 }
 
 // StoreError stores the error of a request that cannot succeed, as its response. If there is a stored response to the
-// same request already, that response stands, and c.IdempotencyKey.Replayed is set. If the stored response is to another request, the
-// error is CodeIdempotencyReused.
+// same request already, that response stands, and c.IdempotencyKey.Replayed is set. If the stored response is to
+// another request, the error is CodeIdempotencyReused.
 func (s *Idempotency) StoreError(ctx context.Context, c Caller, failure *sluice.Error) error {
 	return s.storeError(ctx, c, failure)
 }

@@ -131,7 +131,8 @@ func (s *Keys) Create(ctx context.Context, c Caller, n NewKey) (CreatedKey, erro
 	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
 		k := sluice.Key{
 			ID: s.ids.New(sluice.PrefixKey, now), Ledger: c.Ledger, Name: n.Name, Hash: hash, Scopes: n.Scopes,
-			Created: now, Updated: now, Expires: n.Expires, MaxLinkLifetime: n.MaxLinkLifetime, Version: sluice.APIVersion,
+			Created: now, Updated: now, Expires: n.Expires, MaxLinkLifetime: n.MaxLinkLifetime,
+			Version: sluice.APIVersion,
 		}
 		if len(k.Scopes) == 0 {
 			k.Scopes = c.scopes()
@@ -145,7 +146,8 @@ func (s *Keys) Create(ctx context.Context, c Caller, n NewKey) (CreatedKey, erro
 		if err := s.validate(c, &k, now); err != nil {
 			return CreatedKey{}, err
 		}
-		return CreatedKey{Key: k, Secret: secret}, tx.CreateKey(k, s.keyEntry(c, sluice.KeyCreated, now, audit.KeyPart(k, nil)))
+		e := s.keyEntry(c, sluice.KeyCreated, now, audit.KeyPart(k, nil))
+		return CreatedKey{Key: k, Secret: secret}, tx.CreateKey(k, e)
 	})
 }
 
@@ -211,11 +213,12 @@ func (s *Keys) grantable(has, k sluice.Key) error {
 		}
 	}
 	if s.limits.Lifetime(k) > s.limits.Lifetime(has) {
-		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and its own links live at most %s", s.limits.Lifetime(has))
+		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and its own links live at most %s",
+			s.limits.Lifetime(has))
 	}
 	if !has.Expires.IsZero() && (k.Expires.IsZero() || k.Expires.After(has.Expires)) {
-		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and the calling key itself expires at %s",
-			has.Expires.Format(time.RFC3339))
+		return sluice.Errorf(sluice.CodeForbidden,
+			"a key grants only what it has, and the calling key itself expires at %s", has.Expires.Format(time.RFC3339))
 	}
 	return nil
 }

@@ -100,8 +100,8 @@ func (s *Ledgers) Key(ctx context.Context, c Caller) (verifier string, rotations
 	return signer.VerifierKey(), nil, nil
 }
 
-// NewestCheckpoint returns the newest checkpoint of the caller's ledger. For a ledger without a checkpoint it signs one of
-// no entries. It needs audit:read.
+// NewestCheckpoint returns the newest checkpoint of the caller's ledger. For a ledger without a checkpoint it signs one
+// of no entries. It needs audit:read.
 func (s *Ledgers) NewestCheckpoint(ctx context.Context, c Caller) (Checkpoint, error) {
 	var h ledgerHead
 	err := s.read(ctx, c, sluice.AuditRead, func(r Reader) (err error) {
@@ -180,8 +180,8 @@ func (s *Ledgers) ProveEntry(ctx context.Context, c Caller, id string) (ledger.P
 	return proof, err
 }
 
-// ProveConsistency returns a proof that the caller's ledger has only grown since it had from entries. The proof leads to
-// the checkpoint of size to, which must exist, or to the newest one if to is negative. It needs audit:read.
+// ProveConsistency returns a proof that the caller's ledger has only grown since it had from entries. The proof leads
+// to the checkpoint of size to, which must exist, or to the newest one if to is negative. It needs audit:read.
 func (s *Ledgers) ProveConsistency(ctx context.Context, c Caller, from, to int64) (p ledger.Consistency, err error) {
 	err = s.read(ctx, c, sluice.AuditRead, func(r Reader) error {
 		last, err := r.Checkpoint(c.Ledger, to)

@@ -51,7 +51,9 @@ type LinkChange struct {
 
 // expiry returns the time when a link that was minted at minted expires. It checks what the caller asks for now against
 // the longest lifetime that is allowed.
-func expiry(v *sluice.Invalid, lifetime *time.Duration, expires, minted, now time.Time, longest time.Duration) time.Time {
+func expiry(
+	v *sluice.Invalid, lifetime *time.Duration, expires, minted, now time.Time, longest time.Duration,
+) time.Time {
 	param := "expires_at"
 	switch {
 	case lifetime != nil && !expires.IsZero():
@@ -59,13 +61,15 @@ func expiry(v *sluice.Invalid, lifetime *time.Duration, expires, minted, now tim
 		return time.Time{}
 	case lifetime != nil && *lifetime == sluice.Forever:
 		if longest != sluice.Forever {
-			v.Add(param, "out_of_range", "this key may not mint links without end; a link lives at most %d seconds", int64(longest/time.Second))
+			v.Add(param, "out_of_range", "this key may not mint links without end; a link lives at most %d seconds",
+				int64(longest/time.Second))
 		}
 		return time.Time{}
 	case lifetime != nil:
 		param = "expires_in_seconds"
 		if *lifetime < time.Second || *lifetime > longestLifetime {
-			v.Add(param, "out_of_range", "expires_in_seconds is 1 to %d", int64(min(longest, longestLifetime)/time.Second))
+			v.Add(param, "out_of_range", "expires_in_seconds is 1 to %d",
+				int64(min(longest, longestLifetime)/time.Second))
 			return time.Time{}
 		}
 		expires = now.Add(*lifetime)
@@ -111,7 +115,8 @@ type Batch struct {
 func (s *Links) MintBatch(ctx context.Context, c Caller, fileIDs []string, n NewLink) (Batch, error) {
 	var v sluice.Invalid
 	if len(fileIDs) < 1 || len(fileIDs) > sluice.MaxBatch {
-		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once", len(fileIDs), sluice.MaxBatch)
+		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once",
+			len(fileIDs), sluice.MaxBatch)
 	}
 	if err := v.Err(); err != nil {
 		return Batch{}, err
@@ -193,8 +198,9 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 		return sluice.Link{}, err
 	}
 	l := sluice.Link{
-		ID: s.ids.New(sluice.PrefixLink, now), Ledger: c.Ledger, FileID: f.ID, KeyID: c.Key.ID, SigningKey: s.keys[0].ID(),
-		Reason: n.Reason, Metadata: n.Metadata, Created: now, Updated: now, Expires: expires,
+		ID: s.ids.New(sluice.PrefixLink, now), Ledger: c.Ledger, FileID: f.ID, KeyID: c.Key.ID,
+		SigningKey: s.keys[0].ID(),
+		Reason:     n.Reason, Metadata: n.Metadata, Created: now, Updated: now, Expires: expires,
 		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
 		Disposition: n.Disposition, Filename: n.Filename,
 	}
@@ -205,7 +211,8 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 func (s *Links) linkable(f sluice.File) error {
 	switch purpose, configured := s.limits.Purposes[f.Purpose]; {
 	case !configured:
-		return sluice.Errorf(sluice.CodeForbidden, "the purpose %s is not configured on this server, so its files may not be linked", f.Purpose)
+		return sluice.Errorf(sluice.CodeForbidden,
+			"the purpose %s is not configured on this server, so its files may not be linked", f.Purpose)
 	case !purpose.Linkable:
 		return sluice.Errorf(sluice.CodeForbidden, "files of purpose %s may not be linked", f.Purpose)
 	}
@@ -230,7 +237,9 @@ func (s *Links) linkEntry(c Caller, a sluice.Action, now time.Time, f sluice.Fil
 
 // linkChange is the entry of a change of a link. It has the limits of the link and, if was is not nil, the values that
 // the change replaced.
-func (s *Links) linkChange(c Caller, a sluice.Action, now time.Time, f sluice.File, l sluice.Link, was *sluice.Link) sluice.Entry {
+func (s *Links) linkChange(
+	c Caller, a sluice.Action, now time.Time, f sluice.File, l sluice.Link, was *sluice.Link,
+) sluice.Entry {
 	e := s.linkEntry(c, a, now, f, l)
 	e.Link = audit.LinkLimits(l, was)
 	return e
@@ -251,7 +260,8 @@ func visibleLink(r Reader, ledger sluice.LedgerID, fileID, id string) (sluice.Li
 	return l, found(err, "link", id)
 }
 
-// Get returns a link, whether or not it has expired. With a fileID the link must lead to that file. It needs links:read.
+// Get returns a link, whether or not it has expired. With a fileID the link must lead to that file. It needs
+// links:read.
 func (s *Links) Get(ctx context.Context, c Caller, fileID, id string) (l sluice.Link, err error) {
 	err = s.read(ctx, c, sluice.LinksRead, func(r Reader) error {
 		l, err = visibleLink(r, c.Ledger, fileID, id)
@@ -261,7 +271,9 @@ func (s *Links) Get(ctx context.Context, c Caller, fileID, id string) (l sluice.
 }
 
 // List returns links. A filter by a file that does not exist is CodeNotFound. It needs links:read.
-func (s *Links) List(ctx context.Context, c Caller, filter LinkFilter, page sluice.Page) (list sluice.List[sluice.Link], err error) {
+func (s *Links) List(
+	ctx context.Context, c Caller, filter LinkFilter, page sluice.Page,
+) (list sluice.List[sluice.Link], err error) {
 	filter.Now = s.now()
 	err = s.read(ctx, c, sluice.LinksRead, func(r Reader) error {
 		if filter.FileID != "" {
@@ -294,7 +306,8 @@ func (s *Links) Update(
 		}
 		switch {
 		case !l.Revoked.IsZero():
-			return sluice.Link{}, sluice.Errorf(sluice.CodeLinkRevoked, "this link was ended (%s) and cannot be changed", l.Ended)
+			return sluice.Link{}, sluice.Errorf(sluice.CodeLinkRevoked,
+				"this link was ended (%s) and cannot be changed", l.Ended)
 		case l.Expired(now):
 			return sluice.Link{}, sluice.Errorf(sluice.CodeLinkExpired, "this link has expired and cannot be changed")
 		}

@@ -15,7 +15,8 @@ func (want Precondition) check(version string) error {
 	if want == nil || slices.Contains(want, version) || slices.Contains(want, "*") {
 		return nil
 	}
-	return sluice.Errorf(sluice.CodePreconditionFailed, "the object was changed meanwhile; get it again and decide anew")
+	return sluice.Errorf(sluice.CodePreconditionFailed,
+		"the object was changed meanwhile; get it again and decide anew")
 }
 
 // next is the time of a change: now, or a microsecond after the previous change if that is later, so that every version

@@ -61,8 +61,8 @@ const (
 	// The scrub saves its progress after scrubSave, or after scrubWhole files whose record changes.
 	scrubSave  = 10 * time.Second
 	scrubWhole = 50
-	// scrubTries is the number of consecutive calls of Run that fail at a file that is unavailable, while the others are
-	// available, before the file is considered unreadable.
+	// scrubTries is the number of consecutive calls of Run that fail at a file that is unavailable, while the others
+	// are available, before the file is considered unreadable.
 	scrubTries = 5
 	// scrubSlack limits how much lost time the scrub may make up.
 	scrubSlack = 2 * time.Second
@@ -153,9 +153,9 @@ func (s *Scrub) countRead(n int64) {
 }
 
 // Run reads the bytes of all active files and compares them with the records, in constant memory, at a pace at which a
-// pass takes an interval. It continues where an earlier Run of any process stopped, and returns when the pass or ctx has
-// ended. Before the next pass is due it does nothing. It returns the number of files that it has read. One of several
-// processes should call it; two do no harm.
+// pass takes an interval. It continues where an earlier Run of any process stopped, and returns when the pass or ctx
+// has ended. Before the next pass is due it does nothing. It returns the number of files that it has read. One of
+// several processes should call it; two do no harm.
 //
 // Bytes that are missing or damaged are noted and recorded as FileDamaged, once for as long as the damage is the same.
 // If the files cannot be reached at all, Run fails and notes nothing.
@@ -394,13 +394,14 @@ func (r *scrubRun) damaged(ctx context.Context, f sluice.File, found sluice.Foun
 		return nil
 	}
 	if err == nil {
-		s.log.Error("a stored file is damaged", "file", f.ID, "ledger", f.Ledger.String(), "problem", string(found.Problem))
+		s.log.Error("a stored file is damaged",
+			"file", f.ID, "ledger", f.Ledger.String(), "problem", string(found.Problem))
 	}
 	return err
 }
 
-// placeIsOurs fails if the bytes are looked for in the wrong place, such as a folder on which nothing is mounted. Then no
-// file is missing.
+// placeIsOurs fails if the bytes are looked for in the wrong place, such as a folder on which nothing is mounted. Then
+// no file is missing.
 func (r *scrubRun) placeIsOurs(ctx context.Context) error {
 	var id string
 	err := r.scrub.store.View(ctx, func(reader Reader) (err error) {
@@ -412,7 +413,8 @@ func (r *scrubRun) placeIsOurs(ctx context.Context) error {
 	}
 	owner, err := r.stored.Owner(ctx)
 	if err == nil && owner != id {
-		err = fmt.Errorf("the files belong to installation %q, and the database to %q: no damage was recorded", owner, id)
+		err = fmt.Errorf("the files belong to installation %q, and the database to %q: no damage was recorded",
+			owner, id)
 	}
 	return err
 }

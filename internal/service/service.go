@@ -48,7 +48,7 @@ type Config struct {
 	Blobs        Blobs
 	SigningKeys  []SigningKey // the first one signs, all are accepted
 	PublicURL    string       // base URL of links: scheme, host, and optionally a path
-	LedgerKeys   []string     // secrets of checkpoint signers, C2SP signed-note form; the first signs, others hand over to it
+	LedgerKeys   []string     // secrets of checkpoint signers, C2SP signed-note form; the others hand over to the first
 	LedgerOrigin string       // prefix of the names of new ledgers; the host of PublicURL if ""
 
 	// Heads remembers the newest head of each log outside of Store; nil remembers none. Anchored are heads that others
@@ -141,8 +141,8 @@ func (s *Service) PublicURL() string { return s.Links.publicURL }
 // Purposes lists the purposes of this installation, sorted by name.
 func (s *Service) Purposes() []sluice.Purpose { return s.Files.purposes.List() }
 
-// Ready reports whether changes can be committed and bytes stored now, and whether Ledgers.Watch last saw that the logs are
-// being signed.
+// Ready reports whether changes can be committed and bytes stored now, and whether Ledgers.Watch last saw that the logs
+// are being signed.
 func (s *Service) Ready(ctx context.Context) error {
 	return errors.Join(s.store.Ready(ctx), s.blobs.Ready(ctx), s.Ledgers.watch.ready(s.now()))
 }

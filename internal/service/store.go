@@ -19,8 +19,8 @@ import (
 //     head of the ledger first, so the order of entries is the order of decisions.
 //  5. The function given to Update may run again after a serialization failure. It never runs concurrently with another
 //     one of its ledger. It uses only its Tx, does no other I/O, and does not wait.
-//  6. A View sees one consistent snapshot and cannot write. It sees the changes of every Update that returned before the
-//     View began.
+//  6. A View sees one consistent snapshot and cannot write. It sees the changes of every Update that returned before
+//     the View began.
 //  7. A record that is missing, or that belongs to another ledger, is CodeNotFound. A duplicate id is CodeConflict,
 //     except that of an entry: nothing checks it.
 //  8. Lists are ordered newest first by (created, id), entries in the order of the log. They page in both directions,
@@ -276,8 +276,8 @@ type OpenGrant struct {
 	Left    int64 // bytes
 }
 
-// Guesses counts how often the password of a link was guessed wrongly on a day, from one network or, with a zero Address,
-// from all networks.
+// Guesses counts how often the password of a link was guessed wrongly on a day, from one network or, with a zero
+// Address, from all networks.
 type Guesses struct {
 	LinkID  string
 	Address sluice.Digest // of the link and the network

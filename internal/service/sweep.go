@@ -40,8 +40,8 @@ const (
 	// TrashAge is how long orphans stay in the trash.
 	TrashAge = 7 * 24 * time.Hour
 
-	// A sweep that finds more than maxOrphans orphans, and more than one orphan in orphanShare stored files, moves none:
-	// the database is more likely to be wrong than the files.
+	// A sweep that finds more than maxOrphans orphans, and more than one orphan in orphanShare stored files, moves
+	// none: the database is more likely to be wrong than the files.
 	maxOrphans  = 20
 	orphanShare = 20
 
@@ -176,8 +176,8 @@ func idTime(id string) time.Time {
 	return ulid.Time(u.Time())
 }
 
-// moveToTrash moves orphans to the trash, except those that a ledger knows by now. It asks each ledger after all commits
-// that are under way.
+// moveToTrash moves orphans to the trash, except those that a ledger knows by now. It asks each ledger after all
+// commits that are under way.
 func (s *Sweep) moveToTrash(ctx context.Context, ids []string) (moved int, err error) {
 	accounts, err := s.accounts.List(ctx)
 	if err != nil {
@@ -186,8 +186,9 @@ func (s *Sweep) moveToTrash(ctx context.Context, ids []string) (moved int, err e
 	for _, a := range accounts {
 		for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 			var known map[string]bool
-			err := s.readAfterCommits(Ending(ctx), sluice.LedgerID{Account: a.ID, Mode: m}, func(tx Reader) (err error) {
-				known, err = tx.KnownFiles(ids)
+			ledger := sluice.LedgerID{Account: a.ID, Mode: m}
+			err := s.readAfterCommits(Ending(ctx), ledger, func(r Reader) (err error) {
+				known, err = r.KnownFiles(ids)
 				return err
 			})
 			if err != nil {
