@@ -16,7 +16,7 @@ import (
 //     not at all.
 //  3. A Put that failed, was cancelled, or whose reader broke off leaves
 //     nothing that can be opened. Bytes land before the record that names
-//     them; what a crash leaves between the two is an orphan that Service.Sweep
+//     them; what a crash leaves between the two is an orphan that Sweep
 //     removes.
 //  4. Open gives any range of the bytes and is undisturbed by a Remove that
 //     comes after it, but that S3, when it must ask again for another range or

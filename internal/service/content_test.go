@@ -8,8 +8,7 @@ import (
 	"sluice/internal/service"
 )
 
-// TestExpireNow lets the time of a link run out: it is seen as expired, and
-// opens nothing.
+// TestExpireNow lets a link expire. It is visible as expired, and cannot be redeemed.
 func TestExpireNow(t *testing.T) {
 	f := newFixture(t)
 	link, token := f.mintAs(service.NewLink{FileID: f.upload("hello").ID, Metadata: sluice.Metadata{"old": "v"}})

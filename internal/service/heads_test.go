@@ -13,7 +13,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// memory is a service.Heads that lives as long as the test.
+// memory is a service.Heads in memory.
 type memory struct {
 	mu    sync.Mutex
 	heads map[sluice.LedgerID]service.Head
@@ -37,7 +37,7 @@ func (m *memory) Remember(h service.Head) {
 	m.heads[h.Ledger] = h
 }
 
-// remembering is a service over the records of another, with other heads and keys.
+// remembering returns a service on the records of another one, with heads and ledger keys of its own.
 func remembering(t *testing.T, base *sluicetest.Service, ledgerKey string, heads service.Heads) *service.Service {
 	t.Helper()
 	key, err := service.NewSigningKey(strings.NewReader(strings.Repeat("k", 64)))
@@ -54,8 +54,8 @@ func remembering(t *testing.T, base *sluicetest.Service, ledgerKey string, heads
 	return s
 }
 
-// A log is signed on only where it holds what is remembered of it: also when it
-// has grown beyond, and when it was signed by another process meanwhile.
+// TestHeadsAreHeldTo signs a log that extends its remembered head, also after another process has signed it, and
+// refuses to sign a log that does not.
 func TestHeadsAreHeldTo(t *testing.T) {
 	base := sluicetest.NewService(t)
 	f := newFixtureOver(t, base)
@@ -113,13 +113,13 @@ func TestHeadsAreHeldTo(t *testing.T) {
 				t.Errorf("start: %v", err)
 			}
 			if wrong.Newest(head.Ledger) != head {
-				t.Error("what was remembered is forgotten")
+				t.Error("the remembered head was replaced")
 			}
 		})
 	}
 }
 
-// Entries that wait for a checkpoint too long make the service unready.
+// TestUnsignedTooLong makes the service unready when entries wait too long for a checkpoint.
 func TestUnsignedTooLong(t *testing.T) {
 	base := sluicetest.NewService(t)
 	f := newFixtureOver(t, base)
@@ -157,6 +157,6 @@ func TestUnsignedTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	if state := look(); state != (service.LogState{}) || s.Ready(ctx) != nil {
-		t.Errorf("once it is signed: %+v, %v", state, s.Ready(ctx))
+		t.Errorf("after signing: %+v, %v", state, s.Ready(ctx))
 	}
 }

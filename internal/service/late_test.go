@@ -10,8 +10,8 @@ import (
 	"sluice/internal/service"
 )
 
-// late is a store whose connection breaks in the middle of a commit: the caller is told that it failed, and the commit
-// happens when the test says so.
+// late is a Store whose connection breaks in the middle of a commit. The caller gets an error, and the commit happens
+// later, in release.
 type late struct {
 	service.Store
 	mu    sync.Mutex

@@ -19,7 +19,7 @@ import (
 	"sluice/internal/service"
 )
 
-// A key grants only what it has.
+// A key grants at most its own rights.
 func TestGranting(t *testing.T) {
 	f := newFixture(t)
 	hour, day := time.Hour, 24*time.Hour
@@ -57,7 +57,7 @@ func TestGranting(t *testing.T) {
 	more := []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead, sluice.AuditRead}
 	_, err = f.Keys.Update(ctx, c, boss.Key.ID, nil, service.KeyChange{Scopes: &more})
 	wantCode(t, err, sluice.CodeForbidden)
-	// To rotate a key is to have it.
+	// A key must not rotate a more powerful key: it would get the new secret.
 	_, err = f.Keys.Rotate(ctx, c, f.caller.Key.ID, 0)
 	wantCode(t, err, sluice.CodeForbidden)
 }
@@ -75,18 +75,18 @@ func TestRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !good(first) || !good(rotated.Secret) {
-		t.Error("during the overlap both secrets are good")
+		t.Error("during the overlap a secret is refused")
 	}
 	again, err := f.Keys.Rotate(ctx, operator, key.ID, time.Hour)
 	if err != nil || good(first) || !good(rotated.Secret) || !good(again.Secret) {
-		t.Errorf("the oldest secret of three is still good, or a younger one is not (%v)", err)
+		t.Errorf("the oldest of three secrets is accepted, or a newer one is refused (%v)", err)
 	}
 	f.base.Clock.Advance(time.Hour)
 	if good(rotated.Secret) || !good(again.Secret) {
-		t.Error("after the overlap only the newest secret is good")
+		t.Error("after the overlap the old secret is accepted, or the new one is refused")
 	}
 	if _, err := f.Keys.Revoke(ctx, operator, key.ID, nil); err != nil || good(again.Secret) {
-		t.Errorf("a revoked key is good (%v)", err)
+		t.Errorf("a revoked key is accepted (%v)", err)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestHoldAndRetention(t *testing.T) {
 	_, err := f.Files.Delete(ctx, f.caller, file.ID, nil)
 	wantCode(t, err, sluice.CodeFileHeld)
 
-	// The same store, under purposes that retain.
+	// The same store with purposes that have a retention period.
 	purposes, err := sluice.NewPurposes([]sluice.Purpose{{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}})
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestHoldAndRetention(t *testing.T) {
 		Metadata: kept.Metadata, Details: &sluice.FileDetails{Title: kept.Title, Held: kept.Held, Linked: kept.Linked},
 	}
 	if diff := cmp.Diff(told, e.File, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("what the entry tells of the file (-want +got):\n%s", diff)
+		t.Errorf("the file in the entry (-want +got):\n%s", diff)
 	}
 	want := slices.Sorted(slices.Values([]string{file.ID, held.ID}))
 	if diff := cmp.Diff(want, f.base.BlobKeys(t)); diff != "" {
@@ -143,7 +143,7 @@ func TestHoldAndRetention(t *testing.T) {
 	_, err = f.Files.Update(ctx, f.caller, held.ID, nil, service.FileChange{Held: &no})
 	wantCode(t, err, "")
 	if n, err := f.Retention.Run(ctx); n != 1 || err != nil {
-		t.Errorf("once released, %d files are deleted, %v", n, err)
+		t.Errorf("after the release, %d files are deleted, %v", n, err)
 	}
 }
 
@@ -182,8 +182,8 @@ func TestDeclaredDigest(t *testing.T) {
 	}
 }
 
-// A request that is sent again takes effect once, whatever came back of it.
-func TestOnce(t *testing.T) {
+// TestIdempotencyKey repeats requests that succeeded, that failed, and whose response was lost.
+func TestIdempotencyKey(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
 	as := func(key, request string) service.Caller {
@@ -201,7 +201,7 @@ func TestOnce(t *testing.T) {
 	before := f.logged()
 	c := as("a", "x")
 	if again, err := mint(c); err != nil || again.ID != first.ID || c.IdempotencyKey.Replayed == nil {
-		t.Errorf("sent again it made %s, %v; replayed %v", again.ID, err, c.IdempotencyKey.Replayed)
+		t.Errorf("the repeated request made %s, %v; replayed %v", again.ID, err, c.IdempotencyKey.Replayed)
 	}
 	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
 		t.Error(diff)
@@ -218,20 +218,20 @@ func TestOnce(t *testing.T) {
 		t.Error(err)
 	}
 	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
-		t.Errorf("a request whose answer was lost took effect twice: %s", diff)
+		t.Errorf("a request whose response was lost took effect twice: %s", diff)
 	}
 
 	f.base.Clock.Advance(service.StoredResponseTTL - time.Microsecond)
 	if again, err := mint(as("a", "x")); err != nil || again.ID != first.ID {
-		t.Errorf("a moment before it is forgotten: %s, %v", again.ID, err)
+		t.Errorf("a moment before the stored response expires: %s, %v", again.ID, err)
 	}
 	f.base.Clock.Advance(time.Microsecond)
 	if again, err := mint(as("a", "x")); err != nil || again.ID == first.ID {
-		t.Errorf("after a day it is not forgotten: %v", err)
+		t.Errorf("after a day the response is still stored: %v", err)
 	}
 }
 
-func TestOnceUploads(t *testing.T) {
+func TestIdempotencyKeyOfUploads(t *testing.T) {
 	f := newFixture(t)
 	upload := func(content, title string) (service.CreatedFile, error) {
 		c := f.caller
@@ -269,7 +269,7 @@ func TestOnceUploads(t *testing.T) {
 	}
 }
 
-// All of a batch, or nothing.
+// TestBatch mints all links of a batch, or none.
 func TestBatch(t *testing.T) {
 	f := newFixture(t)
 	a, b := f.upload("a"), f.upload("b")
@@ -296,8 +296,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// Links without end are for keys that may mint them, and never past what the
-// file's purpose allows.
+// TestLinksWithoutEnd mints links that do not expire. The key must allow it, and the purpose of the file.
 func TestLinksWithoutEnd(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
@@ -349,7 +348,7 @@ func TestValidationNamesAllFailures(t *testing.T) {
 	}
 }
 
-// When a key was last used is known at once, and outlives the process.
+// TestKeyUsage reads when a key was last used, at once and after it was stored.
 func TestKeyUsage(t *testing.T) {
 	f := newFixture(t)
 	key, secret := f.base.NewKey(t, f.ledger)
@@ -376,14 +375,13 @@ func TestKeyUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !used().Equal(at) {
-		t.Errorf("once written down: last used %v, want %v", used(), at)
+		t.Errorf("after it was stored: last used %v, want %v", used(), at)
 	}
 }
 
-// A request that is sent again is recognized while the signing keys are
-// rotated, on processes that have the old order and the new, and once the old
-// key is gone.
-func TestOnceAcrossSigningKeys(t *testing.T) {
+// TestIdempotencyKeyAcrossSigningKeys repeats requests while the signing keys are rotated: to processes with the old
+// order and the new order of keys, and after the old key was removed.
+func TestIdempotencyKeyAcrossSigningKeys(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
 	var old, fresh service.SigningKey
@@ -403,36 +401,36 @@ func TestOnceAcrossSigningKeys(t *testing.T) {
 		}
 		return s
 	}
-	mint := func(s *service.Service, once, request string) (string, error) {
+	mint := func(s *service.Service, idempotencyKey, request string) (string, error) {
 		c := f.caller
-		c.IdempotencyKey = &service.IdempotencyKey{Value: once, Fingerprint: s.Idempotency.Fingerprint(request)}
+		c.IdempotencyKey = &service.IdempotencyKey{Value: idempotencyKey, Fingerprint: s.Idempotency.Fingerprint(request)}
 		l, err := s.Links.Mint(ctx, c, service.NewLink{FileID: file.ID})
 		return l.ID, err
 	}
-	upload := func(s *service.Service, once, request string) (string, error) {
+	upload := func(s *service.Service, idempotencyKey, request string) (string, error) {
 		c := f.caller
-		c.IdempotencyKey = &service.IdempotencyKey{Value: once, Fingerprint: s.Idempotency.Fingerprint(request)}
+		c.IdempotencyKey = &service.IdempotencyKey{Value: idempotencyKey, Fingerprint: s.Idempotency.Fingerprint(request)}
 		created, err := s.Files.Create(ctx, c, "generic", strings.NewReader("content"), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Filename: "a"}, nil
 		})
 		return created.File.ID, err
 	}
-	for name, send := range map[string]func(s *service.Service, once, request string) (string, error){"link": mint, "file": upload} {
+	for name, send := range map[string]func(s *service.Service, idempotencyKey, request string) (string, error){"link": mint, "file": upload} {
 		for i, steps := range [][][]service.SigningKey{
 			{{old}, {old, fresh}, {fresh, old}, {old, fresh}},
 			{{old, fresh}, {fresh, old}},
 			{{fresh, old}, {old, fresh}, {fresh}},
 		} {
-			once := fmt.Sprint(name, i)
-			first, err := send(with(steps[0]...), once, "the request")
+			idempotencyKey := fmt.Sprint(name, i)
+			first, err := send(with(steps[0]...), idempotencyKey, "the request")
 			if err != nil {
 				t.Fatal(err)
 			}
 			for j, keys := range steps[1:] {
-				if again, err := send(with(keys...), once, "the request"); err != nil || again != first {
+				if again, err := send(with(keys...), idempotencyKey, "the request"); err != nil || again != first {
 					t.Errorf("%s, rotation %d, step %d: %q, %v, want %q", name, i, j+1, again, err, first)
 				}
-				_, err := send(with(keys...), once, "another request")
+				_, err := send(with(keys...), idempotencyKey, "another request")
 				wantCode(t, err, sluice.CodeIdempotencyReused)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"sluice/internal/service"
 )
 
-// No key gives a link a longer life than the key that minted it may.
+// TestExtensionIsHeldToTheMintingKey extends a link beyond the limit of the key that minted it, by another key.
 func TestExtensionIsHeldToTheMintingKey(t *testing.T) {
 	f := newFixture(t)
 	hour, day, minute := time.Hour, 23*time.Hour, time.Minute
@@ -26,8 +26,8 @@ func TestExtensionIsHeldToTheMintingKey(t *testing.T) {
 	}
 }
 
-// A purpose that is not configured any more allows nothing new; what was
-// minted stays good until its end. One that forbids links ends them.
+// TestPurposeThatIsGone removes a purpose. Its files get no new links, and their links work until they expire. A
+// purpose that does not allow links ends the links of its files.
 func TestPurposeThatIsGone(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("0123456789")

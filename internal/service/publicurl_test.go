@@ -8,8 +8,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// Where links lead is refused at the start when no link could lead there, or
-// each would show a password.
+// TestPublicURL refuses a base URL that links cannot begin with, or that has a password in it.
 func TestPublicURL(t *testing.T) {
 	base := sluicetest.NewService(t)
 	start := func(public string) (*service.Service, error) {
@@ -26,9 +25,9 @@ func TestPublicURL(t *testing.T) {
 	} {
 		_, err := start(public)
 		if err == nil {
-			t.Errorf("%q is taken", public)
+			t.Errorf("%q is accepted", public)
 		} else if strings.Contains(err.Error(), "secret") {
-			t.Errorf("%q: the password is shown: %v", public, err)
+			t.Errorf("%q: the error shows the password: %v", public, err)
 		}
 	}
 	for public, want := range map[string]string{

@@ -18,7 +18,7 @@ import (
 	"sluice/internal/service"
 )
 
-// scrubbed is a fixture over a folder that its database owns.
+// scrubbed is a fixture whose folder is claimed by its database.
 type scrubbed struct{ *fixture }
 
 func newScrubbed(t *testing.T) scrubbed {
@@ -54,7 +54,7 @@ func (s scrubbed) path(f sluice.File) string {
 	return filepath.Join(s.base.Dir, "blobs", f.ID[len(f.ID)-2:], f.ID)
 }
 
-// pass lets a month go by, and reads all files.
+// pass advances the clock by a month, and reads all files.
 func (s scrubbed) pass() (read int) {
 	s.Helper()
 	s.base.Clock.Advance(service.ScrubInterval)
@@ -65,7 +65,7 @@ func (s scrubbed) pass() (read int) {
 	return read
 }
 
-// damage gives what the log says of damaged files, "file problem size sha256".
+// damage returns the entries of damaged files, as "file problem size sha256".
 func (s scrubbed) damage() (lines []string) {
 	s.Helper()
 	for _, e := range s.base.Entries(s.T, s.ledger) {
@@ -109,8 +109,7 @@ func (s scrubbed) write(f sluice.File, content string) {
 	}
 }
 
-// Whatever happened to the bytes of a file is found, recorded once, and said in
-// the log. Bytes in memory do not hide it.
+// The scrub finds any damage of stored bytes, records it once and logs it, even if the original bytes are in the cache.
 func TestScrubFindsDamage(t *testing.T) {
 	const size = 5000
 	content := strings.Repeat("x", size)
@@ -222,8 +221,7 @@ type brokenContent struct {
 
 func (c brokenContent) Read([]byte) (int, error) { return 0, c.fail() }
 
-// A file that is deleted before or while it is read is not damaged, and neither
-// are bytes whose record is not committed yet.
+// A file that is deleted before or while it is read is not damaged. Neither are bytes without a record.
 func TestScrubSparesDeleted(t *testing.T) {
 	s := newScrubbed(t)
 	early, late := s.upload("deleted before it is opened"), s.upload("deleted while it is read")
@@ -255,11 +253,11 @@ func TestScrubSparesDeleted(t *testing.T) {
 	}
 	s.wantDamage()
 	if strings.Contains(s.base.Log.String(), "damaged") {
-		t.Error("the log tells of damage")
+		t.Error("damage was logged")
 	}
 }
 
-// A pass goes on where it was stopped, and does not read again what was noted.
+// A pass continues where it was stopped, and does not read a file twice.
 func TestScrubGoesOn(t *testing.T) {
 	for _, stop := range []string{"stopped", "unavailable", "killed"} {
 		t.Run(stop, func(t *testing.T) {
@@ -312,8 +310,7 @@ func TestScrubGoesOn(t *testing.T) {
 	}
 }
 
-// A file that is unavailable while others are not holds up the scrub for a few
-// minutes, and not for ever.
+// A file that stays unavailable while others are available delays the scrub for a few minutes, not forever.
 func TestScrubPassesUnavailable(t *testing.T) {
 	s := newScrubbed(t)
 	f, next := s.upload("content"), s.upload("more")
@@ -339,13 +336,13 @@ func TestScrubPassesUnavailable(t *testing.T) {
 	}
 }
 
-// forgetful is a store that loses what Scrubbed says, or its answer.
-type forgetful struct {
+// losing is a Store that loses calls of Scrubbed, or their results.
+type losing struct {
 	service.Store
 	applied bool
 }
 
-func (s forgetful) Scrubbed(ctx context.Context, p service.ScrubProgress, whole []service.WholeFile) error {
+func (s losing) Scrubbed(ctx context.Context, p service.ScrubProgress, whole []service.WholeFile) error {
 	var err error
 	if s.applied {
 		err = s.Store.Scrubbed(ctx, p, whole)
@@ -353,15 +350,14 @@ func (s forgetful) Scrubbed(ctx context.Context, p service.ScrubProgress, whole 
 	return errors.Join(err, errors.New("the store is made to fail"))
 }
 
-// Damage that was recorded before a kill is not recorded again after it, also
-// when the answer to the commit was lost.
+// Damage that was recorded before a kill is not recorded again, even if the result of the commit was lost.
 func TestScrubRecordsOnce(t *testing.T) {
 	s := newScrubbed(t)
 	f := s.upload("content")
 	s.write(f, "Content")
 	want := f.ID + " sha256 7 47bd"
 	for _, applied := range []bool{false, true} {
-		s.config.Store = forgetful{s.store, applied}
+		s.config.Store = losing{s.store, applied}
 		if _, err := s.withPurposes(nil).Scrub.Run(ctx, service.ScrubInterval); err == nil {
 			t.Error("nothing failed")
 		}
@@ -380,7 +376,7 @@ func TestScrubRecordsOnce(t *testing.T) {
 	s.wantDamage(want)
 }
 
-// Where the place of the files is not the right one, nothing is recorded.
+// If the files are looked for in the wrong place, nothing is recorded.
 func TestScrubOfAnotherPlace(t *testing.T) {
 	s := newScrubbed(t)
 	f := s.upload("content")
@@ -408,7 +404,7 @@ func TestScrubOfAnotherPlace(t *testing.T) {
 	s.wantDamage()
 }
 
-// A pass begins once in an interval, whatever the clock does.
+// A pass begins once in an interval, even if the clock is set.
 func TestScrubIsDue(t *testing.T) {
 	const day = 24 * time.Hour
 	s := newScrubbed(t)
@@ -436,7 +432,7 @@ func TestScrubIsDue(t *testing.T) {
 	}
 }
 
-// Files without a CRC-32 get it from the scrub, unless they are damaged.
+// The scrub stores the CRC-32 of undamaged files that lack it.
 func TestScrubFillsChecksums(t *testing.T) {
 	s := newScrubbed(t)
 	made := 0
@@ -510,7 +506,7 @@ func TestScrubSpeed(t *testing.T) {
 	}
 }
 
-// A pass takes no less time than its pace demands.
+// A pass keeps its pace.
 func TestScrubPace(t *testing.T) {
 	s := newScrubbed(t)
 	s.upload(strings.Repeat("0123456789abcdef", 6<<20/16))

@@ -21,7 +21,7 @@ import (
 
 var ctx = context.Background()
 
-// fixture is a service with a key, whose store can be told to fail.
+// fixture is a service with an API key, on a store that can fail.
 type fixture struct {
 	*service.Service
 	*gate.Gate // of the links of Service
@@ -55,14 +55,14 @@ func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 	return f
 }
 
-// use has the fixture go on with another service on the same data.
+// use replaces the service by another one on the same data.
 func (f *fixture) use(p sluice.Purposes) {
 	f.Helper()
 	f.Service = f.withPurposes(p)
 	f.Gate = sluicetest.NewGate(f.T, f.Service, f.config)
 }
 
-// withPurposes gives another service on the same data.
+// withPurposes returns another service on the same data.
 func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
 	f.Helper()
 	c := f.config
@@ -139,7 +139,7 @@ func (f *fixture) flush() {
 	}
 }
 
-// log gives "action outcome refusal" of each entry since from.
+// log returns "action outcome refusal" for each entry since from.
 func (f *fixture) log(from int) (lines []string) {
 	f.Helper()
 	for _, e := range f.base.Entries(f.T, f.ledger)[from:] {
@@ -150,7 +150,7 @@ func (f *fixture) log(from int) (lines []string) {
 
 func (f *fixture) logged() int { return len(f.base.Entries(f.T, f.ledger)) }
 
-// faultyStore fails Updates in the two ways there are, or as one does on a full disk.
+// faultyStore fails Updates before or after their commit, or as on a full disk.
 type faultyStore struct {
 	service.Store
 	fail string // "": not; "before": not applied; "after": applied, and the answer lost; "full": those that end nothing
@@ -185,8 +185,7 @@ func wantReason(t *testing.T, err error, want sluice.Refusal) {
 	}
 }
 
-// A key is held to what it is when the change is made, not to what it was when
-// it was presented.
+// A change checks the key as it is in the transaction, not as it was when the caller authenticated.
 func TestKeyRevokedSinceItWasPresented(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
@@ -204,11 +203,11 @@ func TestKeyRevokedSinceItWasPresented(t *testing.T) {
 		t.Error(diff)
 	}
 	if keys := f.base.BlobKeys(t); len(keys) != 1 {
-		t.Errorf("bytes are left of a refused upload: %v", keys)
+		t.Errorf("a refused upload left bytes: %v", keys)
 	}
 }
 
-// A refused scope concerns someone's data, so it is in the log.
+// A missing scope is recorded.
 func TestMissingScopeIsRecorded(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
@@ -224,8 +223,7 @@ func TestMissingScopeIsRecorded(t *testing.T) {
 	}
 }
 
-// Of an upload that fails nothing is kept; of one whose commit came through
-// although its answer was lost, everything is.
+// An upload that fails leaves nothing. An upload that was committed, but whose result was lost, keeps everything.
 func TestFailedUploadsLeaveNothing(t *testing.T) {
 	f := newFixture(t)
 	before := f.logged()
@@ -274,7 +272,7 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 	if content, err := f.redeem(token); content != "content" {
 		t.Errorf("a recorded file reads %q, %v", content, err)
 	}
-	// Where nobody knows whether a commit will still come, the bytes are left to the sweep.
+	// If a commit may still happen, the bytes are left to the sweep.
 	f.store.fail = "before"
 	_, err = f.tryUpload(strings.NewReader("content"))
 	f.store.fail = ""
@@ -288,7 +286,7 @@ type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
-// A purpose bounds what is read, whether it is known before the content or after.
+// The size limit of a purpose holds, whether the purpose is known before the content or after it.
 func TestUploadLimit(t *testing.T) {
 	f := newFixture(t)
 	const limit = 10 << 20 // of logo
@@ -317,7 +315,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// The longest lifetime counts from the minting, whatever a change asks for.
+// The longest lifetime of a link counts from its minting, also for updates.
 func TestLinkLifetime(t *testing.T) {
 	seconds := func(n int64) *time.Duration { d := time.Duration(n) * time.Second; return &d }
 	f := newFixture(t)
@@ -362,7 +360,7 @@ func TestLinkLifetime(t *testing.T) {
 	}
 }
 
-// Every operation that changes something adds its entries, and no other does.
+// Every operation that changes something adds its entries. No other operation adds entries.
 func TestEveryChangeHasItsEntry(t *testing.T) {
 	f := newFixture(t)
 	var file sluice.File

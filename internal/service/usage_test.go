@@ -9,7 +9,7 @@ import (
 	"sluice/internal/service"
 )
 
-// unusable is a Store that cannot note when keys were used.
+// unusable is a Store that cannot store when keys were used.
 type unusable struct {
 	service.Store
 	broken bool
@@ -22,7 +22,7 @@ func (u *unusable) KeysUsed(ctx context.Context, used map[string]time.Time) erro
 	return u.Store.KeysUsed(ctx, used)
 }
 
-// The last use of a key outlives a failure to write it down.
+// The time of the last use of a key survives a failure to store it.
 func TestUsageSurvivesAFailedWrite(t *testing.T) {
 	f := newFixture(t)
 	key, secret := f.base.NewKey(t, f.ledger)

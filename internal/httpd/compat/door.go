@@ -83,7 +83,7 @@ type Call interface {
 	// part that is named file. A body of another type is CodeUnsupportedType.
 	// The form is bounded as that of the native API is, and of an upload that
 	// fails nothing is kept. For content in another form, such as base64 within
-	// JSON, there are Body and Service.CreateFile.
+	// JSON, there are Body and Service.Files.Create.
 	Upload(to Upload) (service.CreatedFile, error)
 	// Answer writes a JSON document; nil for an answer without body. Where the
 	// Service gave an answer that it had given before, that is marked. An error
