@@ -22,7 +22,8 @@ func (s fullStore) Update(ctx context.Context, l sluice.LedgerID, fn func(servic
 // TestEndingOnAFullDisk ends links, keys and files on a full disk.
 func TestEndingOnAFullDisk(t *testing.T) {
 	f := newFixture(t)
-	purposes, err := sluice.NewPurposes([]sluice.Purpose{{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}})
+	generic := sluice.Purpose{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}
+	purposes, err := sluice.NewPurposes([]sluice.Purpose{generic})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,8 @@ func TestEndingOnAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := full.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID}); sluice.CodeOf(err) != sluice.CodeStorageFull {
+	_, err = full.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID})
+	if sluice.CodeOf(err) != sluice.CodeStorageFull {
 		t.Errorf("minting a link on a full disk: %v", err)
 	}
 	for name, end := range map[string]func() error{

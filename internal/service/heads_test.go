@@ -91,7 +91,10 @@ func TestHeadsAreHeldTo(t *testing.T) {
 		"longer":             {Ledger: l, Size: signed.Size + 1000, Root: signed.Root, Verifier: signed.Verifier},
 		"another root":       {Ledger: l, Size: signed.Size, Root: first.Root, Verifier: signed.Verifier},
 		"another root below": {Ledger: l, Size: first.Size, Root: signed.Root, Verifier: signed.Verifier},
-		"another log":        {Ledger: sluice.LedgerID{Account: "acct_gone", Mode: sluice.Live}, Size: 1, Root: first.Root, Verifier: signed.Verifier},
+		"another log": {
+			Ledger: sluice.LedgerID{Account: "acct_gone", Mode: sluice.Live},
+			Size:   1, Root: first.Root, Verifier: signed.Verifier,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wrong := &memory{heads: map[sluice.LedgerID]service.Head{head.Ledger: head}}

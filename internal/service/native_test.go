@@ -24,7 +24,8 @@ func TestGranting(t *testing.T) {
 	f := newFixture(t)
 	hour, day := time.Hour, 24*time.Hour
 	boss, err := f.Keys.Create(ctx, service.Operator(f.ledger), service.NewKey{
-		Name: "boss", Scopes: []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead}, MaxLinkLifetime: hour, Expires: f.Now().Add(day),
+		Name: "boss", Scopes: []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead},
+		MaxLinkLifetime: hour, Expires: f.Now().Add(day),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +39,9 @@ func TestGranting(t *testing.T) {
 		ask  service.NewKey
 		want sluice.Code
 	}{
-		{"less", service.NewKey{Scopes: []sluice.Scope{sluice.FilesRead}, MaxLinkLifetime: time.Minute, Expires: f.Now().Add(hour)}, ""},
+		{"less", service.NewKey{
+			Scopes: []sluice.Scope{sluice.FilesRead}, MaxLinkLifetime: time.Minute, Expires: f.Now().Add(hour),
+		}, ""},
 		{"the same", service.NewKey{}, ""},
 		{"another scope", service.NewKey{Scopes: []sluice.Scope{sluice.FilesWrite}}, sluice.CodeForbidden},
 		{"longer links", service.NewKey{MaxLinkLifetime: hour + time.Second}, sluice.CodeForbidden},
@@ -101,7 +104,8 @@ func TestHoldAndRetention(t *testing.T) {
 	wantCode(t, err, sluice.CodeFileHeld)
 
 	// The same store with purposes that have a retention period.
-	purposes, err := sluice.NewPurposes([]sluice.Purpose{{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}})
+	generic := sluice.Purpose{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}
+	purposes, err := sluice.NewPurposes([]sluice.Purpose{generic})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +134,8 @@ func TestHoldAndRetention(t *testing.T) {
 	}
 	e := f.base.Entries(t, f.ledger)[before]
 	told := &sluice.FilePart{
-		ID: kept.ID, Filename: kept.Filename, Size: kept.Size, Type: kept.Type, SHA256: kept.SHA256.String(), Purpose: kept.Purpose,
+		ID: kept.ID, Filename: kept.Filename, Size: kept.Size, Type: kept.Type, SHA256: kept.SHA256.String(),
+		Purpose:  kept.Purpose,
 		Metadata: kept.Metadata, Details: &sluice.FileDetails{Title: kept.Title, Held: kept.Held, Linked: kept.Linked},
 	}
 	if diff := cmp.Diff(told, e.File, cmpopts.EquateEmpty()); diff != "" {
@@ -151,14 +156,15 @@ func TestPreconditions(t *testing.T) {
 	f := newFixture(t)
 	title := "new"
 	file := f.upload("content")
-	changed, err := f.Files.Update(ctx, f.caller, file.ID, service.Precondition{file.Version()}, service.FileChange{Title: &title})
+	unchanged := service.Precondition{file.Version()}
+	changed, err := f.Files.Update(ctx, f.caller, file.ID, unchanged, service.FileChange{Title: &title})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if changed.Version() == file.Version() {
 		t.Error("a change within the same microsecond keeps the version")
 	}
-	_, err = f.Files.Update(ctx, f.caller, file.ID, service.Precondition{file.Version()}, service.FileChange{Title: &title})
+	_, err = f.Files.Update(ctx, f.caller, file.ID, unchanged, service.FileChange{Title: &title})
 	wantCode(t, err, sluice.CodePreconditionFailed)
 	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Precondition{file.Version(), "x"})
 	wantCode(t, err, sluice.CodePreconditionFailed)
@@ -188,7 +194,8 @@ func TestIdempotencyKey(t *testing.T) {
 	file := f.upload("content")
 	as := func(key, request string) service.Caller {
 		c := f.caller
-		c.IdempotencyKey = &service.IdempotencyKey{Value: key, Fingerprint: service.Fingerprint{sha256.Sum256([]byte(request))}}
+		fingerprint := service.Fingerprint{sha256.Sum256([]byte(request))}
+		c.IdempotencyKey = &service.IdempotencyKey{Value: key, Fingerprint: fingerprint}
 		return c
 	}
 	mint := func(c service.Caller) (sluice.Link, error) {
@@ -274,7 +281,8 @@ func TestBatch(t *testing.T) {
 	f := newFixture(t)
 	a, b := f.upload("a"), f.upload("b")
 	batch, err := f.Links.MintBatch(ctx, f.caller, []string{a.ID, "file_absent", b.ID, a.ID}, service.NewLink{})
-	if err != nil || len(batch.Links) != 3 || batch.Links[1].FileID != b.ID || cmp.Diff([]string{"file_absent"}, batch.Absent) != "" {
+	absent := cmp.Diff([]string{"file_absent"}, batch.Absent)
+	if err != nil || len(batch.Links) != 3 || batch.Links[1].FileID != b.ID || absent != "" {
 		t.Errorf("%+v, %v", batch, err)
 	}
 	var unlinkable service.CreatedFile
@@ -303,7 +311,8 @@ func TestLinksWithoutEnd(t *testing.T) {
 	forever := sluice.Forever
 	_, err := f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID, Lifetime: &forever})
 	wantCode(t, err, sluice.CodeValidation)
-	made, err := f.Keys.Create(ctx, service.Operator(f.ledger), service.NewKey{Name: "door", MaxLinkLifetime: sluice.Forever})
+	endless := service.NewKey{Name: "endless links", MaxLinkLifetime: sluice.Forever}
+	made, err := f.Keys.Create(ctx, service.Operator(f.ledger), endless)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,8 +337,10 @@ func TestLinksWithoutEnd(t *testing.T) {
 func TestValidationNamesAllFailures(t *testing.T) {
 	f := newFixture(t)
 	_, err := f.Links.Mint(ctx, f.caller, service.NewLink{
-		FileID: "x", Reason: strings.Repeat("r", 501), Metadata: sluice.Metadata{"sluice_x": "1", "bad key": "1", "long": strings.Repeat("é", 501)},
-		MaxDownloads: -1, Password: "abc", Disposition: "sideways", AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
+		FileID: "x", Reason: strings.Repeat("r", 501),
+		Metadata:     sluice.Metadata{"sluice_x": "1", "bad key": "1", "long": strings.Repeat("é", 501)},
+		MaxDownloads: -1, Password: "abc", Disposition: "sideways",
+		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
 	})
 	var e *sluice.Error
 	if !errors.As(err, &e) {
@@ -403,19 +414,24 @@ func TestIdempotencyKeyAcrossSigningKeys(t *testing.T) {
 	}
 	mint := func(s *service.Service, idempotencyKey, request string) (string, error) {
 		c := f.caller
-		c.IdempotencyKey = &service.IdempotencyKey{Value: idempotencyKey, Fingerprint: s.Idempotency.Fingerprint(request)}
+		c.IdempotencyKey = &service.IdempotencyKey{
+			Value: idempotencyKey, Fingerprint: s.Idempotency.Fingerprint(request),
+		}
 		l, err := s.Links.Mint(ctx, c, service.NewLink{FileID: file.ID})
 		return l.ID, err
 	}
 	upload := func(s *service.Service, idempotencyKey, request string) (string, error) {
 		c := f.caller
-		c.IdempotencyKey = &service.IdempotencyKey{Value: idempotencyKey, Fingerprint: s.Idempotency.Fingerprint(request)}
+		c.IdempotencyKey = &service.IdempotencyKey{
+			Value: idempotencyKey, Fingerprint: s.Idempotency.Fingerprint(request),
+		}
 		created, err := s.Files.Create(ctx, c, "generic", strings.NewReader("content"), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Filename: "a"}, nil
 		})
 		return created.File.ID, err
 	}
-	for name, send := range map[string]func(s *service.Service, idempotencyKey, request string) (string, error){"link": mint, "file": upload} {
+	type sender func(s *service.Service, idempotencyKey, request string) (string, error)
+	for name, send := range map[string]sender{"link": mint, "file": upload} {
 		for i, steps := range [][][]service.SigningKey{
 			{{old}, {old, fresh}, {fresh, old}, {old, fresh}},
 			{{old, fresh}, {fresh, old}},

@@ -14,11 +14,13 @@ func TestExtensionIsHeldToTheMintingKey(t *testing.T) {
 	f := newFixture(t)
 	hour, day, minute := time.Hour, 23*time.Hour, time.Minute
 	l, _ := f.mint(f.upload("0123456789"))
-	if _, err := f.Keys.Update(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil, service.KeyChange{MaxLinkLifetime: &hour}); err != nil {
+	limit := service.KeyChange{MaxLinkLifetime: &hour}
+	if _, err := f.Keys.Update(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil, limit); err != nil {
 		t.Fatal(err)
 	}
 	another := f.newCaller(f.ledger)
-	if _, err := f.Links.Update(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &day}); sluice.CodeOf(err) != sluice.CodeValidation {
+	_, err := f.Links.Update(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &day})
+	if sluice.CodeOf(err) != sluice.CodeValidation {
 		t.Errorf("longer than the minting key may: %v", err)
 	}
 	if _, err := f.Links.Update(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &minute}); err != nil {
@@ -40,8 +42,14 @@ func TestPurposeThatIsGone(t *testing.T) {
 		redeem   sluice.Refusal
 	}{
 		{"gone", []sluice.Purpose{{Name: "other", MaxSize: 1, Linkable: true}}, "not configured", ""},
-		{"not linkable", []sluice.Purpose{{Name: "generic", MaxSize: 1}}, "may not be linked", sluice.PurposeRestricted},
-		{"outlived", []sluice.Purpose{{Name: "generic", MaxSize: 1, Linkable: true, MaxLinkLifetime: time.Second}}, "", sluice.PurposeRestricted},
+		{
+			"not linkable", []sluice.Purpose{{Name: "generic", MaxSize: 1}},
+			"may not be linked", sluice.PurposeRestricted,
+		},
+		{
+			"outlived", []sluice.Purpose{{Name: "generic", MaxSize: 1, Linkable: true, MaxLinkLifetime: time.Second}},
+			"", sluice.PurposeRestricted,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set, err := sluice.NewPurposes(c.purposes)
@@ -67,7 +75,8 @@ func TestPurposeThatIsGone(t *testing.T) {
 			forbidden("batch", err)
 			_, err = f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &later})
 			forbidden("extension", err)
-			if _, err := f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &sooner}); err != nil {
+			_, err = f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &sooner})
+			if err != nil {
 				t.Errorf("an earlier end: %v", err)
 			}
 			sooner /= 2

@@ -16,12 +16,16 @@ func TestPublicURL(t *testing.T) {
 	}
 	for _, public := range []string{
 		"", "h.example", "ftp://h.example", "//h.example", "https://", "https:h.example", "https:///path",
-		"https://h.example/#", "https://h.example#", "https://h.example/?", "https://h.example?", "https://h.example/?a=b", "https://h.example/#f",
+		"https://h.example/#", "https://h.example#", "https://h.example/?", "https://h.example?",
+		"https://h.example/?a=b", "https://h.example/#f",
 		"https://h.example//", "https://h.example//a", "https://h.example/a//b", "https://h.example/a//",
 		"https://user:secret@h.example", "https://user@h.example", "https://@h.example",
-		"https://h.example/sub path", "https://h .example", " https://h.example", "https://h.example ", "https://h.example/a\tb", "https://h.example/a\u00a0b",
-		"https://h.example:99999", "https://h.example:0", "https://h.example:", "https://h.example:port", "https://:443", "https://h.example:-1",
-		"https://h.example/..", "https://h.example/./a", "https://h.example/a/../b", `https://h.example\a`, `https://h.example/a\b`, "https://[::1",
+		"https://h.example/sub path", "https://h .example", " https://h.example", "https://h.example ",
+		"https://h.example/a\tb", "https://h.example/a\u00a0b",
+		"https://h.example:99999", "https://h.example:0", "https://h.example:", "https://h.example:port",
+		"https://:443", "https://h.example:-1",
+		"https://h.example/..", "https://h.example/./a", "https://h.example/a/../b", `https://h.example\a`,
+		`https://h.example/a\b`, "https://[::1",
 	} {
 		_, err := start(public)
 		if err == nil {

@@ -80,7 +80,8 @@ func (s scrubbed) damage() (lines []string) {
 		if found := e.File.Found; found.Size != nil {
 			size = fmt.Sprint(*found.Size)
 		}
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s %.4s", e.File.ID, e.File.Found.Problem, size, e.File.Found.SHA256)))
+		line := fmt.Sprintf("%s %s %s %.4s", e.File.ID, e.File.Found.Problem, size, e.File.Found.SHA256)
+		lines = append(lines, strings.TrimSpace(line))
 	}
 	return lines
 }
@@ -97,7 +98,8 @@ func (s scrubbed) wantDamaged(want int64) {
 	if err := s.Scrub.Watch(ctx); err != nil {
 		s.Fatal(err)
 	}
-	if state := s.Scrub.State(); state.Damaged != want || state.Share != 1 || !state.Completed.Equal(s.Now()) || state.Read == 0 {
+	state := s.Scrub.State()
+	if state.Damaged != want || state.Share != 1 || !state.Completed.Equal(s.Now()) || state.Read == 0 {
 		s.Errorf("the state is %+v, want %d damaged files", state, want)
 	}
 }
@@ -245,7 +247,8 @@ func TestScrubSparesDeleted(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := b.Put(ctx, "file_"+strings.Repeat("0", 26), strings.NewReader("of an upload that is not committed")); err != nil {
+	uncommitted := strings.NewReader("of an upload that is not committed")
+	if _, err := b.Put(ctx, "file_"+strings.Repeat("0", 26), uncommitted); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.pass(); n != 2 {
@@ -393,7 +396,8 @@ func TestScrubOfAnotherPlace(t *testing.T) {
 			}
 		}
 		s.config.Blobs = empty
-		if _, err := s.withPurposes(nil).Scrub.Run(ctx, service.ScrubInterval); err == nil || !strings.Contains(err.Error(), "no damage was recorded") {
+		_, err := s.withPurposes(nil).Scrub.Run(ctx, service.ScrubInterval)
+		if err == nil || !strings.Contains(err.Error(), "no damage was recorded") {
 			t.Errorf("%q: %v", owner, err)
 		}
 	}

@@ -47,7 +47,8 @@ func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 	f := &fixture{T: t, base: base, store: &faultyStore{Store: base.Store}, ledger: base.Ledger(sluice.Test)}
 	f.config = service.Config{
 		Store: f.store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{signing},
-		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now, Log: slog.New(slog.NewTextHandler(base.Log, nil)),
+		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now,
+		Log: slog.New(slog.NewTextHandler(base.Log, nil)),
 	}
 	f.use(nil)
 	t.Cleanup(f.flush)
@@ -77,7 +78,8 @@ func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
 func (f *fixture) newCaller(l sluice.LedgerID, scopes ...sluice.Scope) service.Caller {
 	f.Helper()
 	_, secret := f.base.NewKey(f.T, l, scopes...)
-	c, err := f.Keys.Authenticate(ctx, secret, sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"})
+	request := sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"}
+	c, err := f.Keys.Authenticate(ctx, secret, request)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -217,7 +219,10 @@ func TestMissingScopeIsRecorded(t *testing.T) {
 	wantCode(t, err, sluice.CodeForbidden)
 	_, err = f.Entries.List(ctx, reader, service.EntryFilter{}, sluice.Page{Limit: 1})
 	wantCode(t, err, sluice.CodeForbidden)
-	want := []string{"access.denied refused missing_scope:links:write", "access.denied refused missing_scope:audit:read"}
+	want := []string{
+		"access.denied refused missing_scope:links:write",
+		"access.denied refused missing_scope:audit:read",
+	}
 	if diff := cmp.Diff(want, f.log(before)); diff != "" {
 		t.Error(diff)
 	}
@@ -234,7 +239,8 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 			return err
 		},
 		"description fails": func() error {
-			_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) { return service.NewFile{}, broken })
+			describe := func() (service.NewFile, error) { return service.NewFile{}, broken }
+			_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("content"), describe)
 			return err
 		},
 		"purpose unknown afterwards": func() error {
@@ -427,7 +433,9 @@ func TestEveryChangeHasItsEntry(t *testing.T) {
 func TestStart(t *testing.T) {
 	base := sluicetest.NewService(t) // has an account, and no key
 	start := func(keys ...service.SigningKey) (*service.First, error) {
-		s, err := service.New(service.Config{Store: base.Store, Blobs: base.Blobs, SigningKeys: keys, PublicURL: "http://localhost"})
+		s, err := service.New(service.Config{
+			Store: base.Store, Blobs: base.Blobs, SigningKeys: keys, PublicURL: "http://localhost",
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
