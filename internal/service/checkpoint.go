@@ -44,8 +44,8 @@ func (s signers) withVerifier(verifier, origin string) (*ledger.Signer, error) {
 		origin, verifier)
 }
 
-// leafBatch is the number of leaves that are read at a time.
-const leafBatch = 1000
+// leafPage is the number of leaves that are read at a time.
+const leafPage = 1000
 
 // checkpointPatience limits how long Checkpoint waits for slow ledgers. checkpointsAtOnce limits how many ledgers are
 // signed concurrently.
@@ -192,7 +192,7 @@ func (s *Ledgers) sign(ctx context.Context, h ledgerHead, by *ledger.Signer) (Ch
 	for tree.Size() < h.size {
 		var leaves []ledger.Hash
 		err := s.store.View(ctx, func(r Reader) (err error) {
-			leaves, err = r.LeafHashes(h.id, tree.Size(), int(min(leafBatch, h.size-tree.Size())))
+			leaves, err = r.LeafHashes(h.id, tree.Size(), int(min(leafPage, h.size-tree.Size())))
 			return err
 		})
 		if err == nil && len(leaves) == 0 {

@@ -56,7 +56,7 @@ func change[T any](
 		}
 		return c.IdempotencyKey.store(tx, c, now, result)
 	})
-	refused.End(askedBy(c), s.now(), err)
+	refused.End(refusedCaller(c), s.now(), err)
 	if err == nil {
 		err = denied
 	}
@@ -134,7 +134,7 @@ func (s *core) allow(ctx context.Context, c Caller, scope sluice.Scope) error {
 
 // deny records that a caller lacks a scope.
 func (s *core) deny(ctx context.Context, c Caller, scope sluice.Scope) error {
-	if s.refusals.Repeated(keyOf(c), lacks(scope), askedBy(c), s.now()) {
+	if s.refusals.Repeated(keyOf(c), scopeRefusal(scope), refusedCaller(c), s.now()) {
 		return nil
 	}
 	f := s.refusals.Attempt()
@@ -142,13 +142,13 @@ func (s *core) deny(ctx context.Context, c Caller, scope sluice.Scope) error {
 		f.Again()
 		return s.recordDenial(tx, f, c, scope, s.now())
 	})
-	f.End(askedBy(c), s.now(), err)
+	f.End(refusedCaller(c), s.now(), err)
 	return err
 }
 
 // recordDenial records that a caller lacks a scope. A refusal that repeats a recent one is counted instead.
 func (s *core) recordDenial(tx Tx, f *refusals.Attempt, c Caller, scope sluice.Scope, now time.Time) error {
-	repeats, write := f.Begin(keyOf(c), lacks(scope), now)
+	repeats, write := f.Begin(keyOf(c), scopeRefusal(scope), now)
 	if !write {
 		return nil
 	}
@@ -159,7 +159,7 @@ func (s *core) recordDenial(tx Tx, f *refusals.Attempt, c Caller, scope sluice.S
 
 func (s *core) denial(c Caller, scope sluice.Scope, now time.Time) sluice.Entry {
 	e := s.entry(c, sluice.AccessDenied, now)
-	e.Outcome, e.Refusal = sluice.Refused, lacks(scope)
+	e.Outcome, e.Refusal = sluice.Refused, scopeRefusal(scope)
 	if e.Request != nil {
 		*e.Request = refusals.Kept(*e.Request)
 	}
@@ -179,7 +179,7 @@ func (s *core) entry(c Caller, a sluice.Action, now time.Time) sluice.Entry {
 	return e
 }
 
-func lacks(scope sluice.Scope) sluice.Refusal {
+func scopeRefusal(scope sluice.Scope) sluice.Refusal {
 	return sluice.Refusal("missing_scope:" + string(scope))
 }
 
@@ -190,7 +190,9 @@ func missingScope(scope sluice.Scope) error {
 // keyOf is the object under which the refusals of a caller are counted: the caller's key.
 func keyOf(c Caller) refusals.Object { return refusals.Object{Ledger: c.Ledger, ID: c.Key.ID} }
 
-func askedBy(c Caller) refusals.Caller { return refusals.Caller{Actor: c.Actor, Request: c.Request} }
+func refusedCaller(c Caller) refusals.Caller {
+	return refusals.Caller{Actor: c.Actor, Request: c.Request}
+}
 
 // NoSuch is the error for an object that does not exist or is not visible to the caller.
 func NoSuch(what, id string) error {

@@ -59,7 +59,7 @@ func (s *core) disclosures(ctx context.Context, l sluice.LedgerID, upTo int64) i
 		for from := int64(0); from < upTo; {
 			var leaves []audit.SealedEntry
 			err := s.store.View(ctx, func(r Reader) (err error) {
-				leaves, err = r.Leaves(l, from, int(min(leafBatch, upTo-from)))
+				leaves, err = r.Leaves(l, from, int(min(leafPage, upTo-from)))
 				return err
 			})
 			if err != nil {

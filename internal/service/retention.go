@@ -18,7 +18,7 @@ type Retention struct {
 }
 
 const (
-	retainBatch  = 100
+	retainPage   = 100
 	retainFailed = 1000 // files that may fail before Run gives up
 	retainErrors = 10   // errors that Run returns
 )
@@ -32,7 +32,7 @@ func (s *Retention) Run(ctx context.Context) (retained int, err error) {
 	for len(failed) < retainFailed {
 		var due []sluice.File
 		err := s.store.View(ctx, func(r Reader) (err error) {
-			due, err = r.ExpiredFiles(s.now(), retainBatch+len(failed))
+			due, err = r.ExpiredFiles(s.now(), retainPage+len(failed))
 			return err
 		})
 		due = slices.DeleteFunc(due, func(f sluice.File) bool { return failed[f.ID] })

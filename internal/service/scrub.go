@@ -380,7 +380,7 @@ func (r *scrubRun) wait(ctx context.Context, cost int64) error {
 // damaged records damage that is not recorded yet. A file that was deleted meanwhile is not damaged.
 func (r *scrubRun) damaged(ctx context.Context, f sluice.File, found sluice.FoundPart) error {
 	s := r.scrub
-	if err := r.placeIsOurs(ctx); err != nil {
+	if err := r.checkOwner(ctx); err != nil {
 		return err
 	}
 	by := system(f.Ledger, "scrub")
@@ -400,9 +400,9 @@ func (r *scrubRun) damaged(ctx context.Context, f sluice.File, found sluice.Foun
 	return err
 }
 
-// placeIsOurs fails if the bytes are looked for in the wrong place, such as a folder on which nothing is mounted. Then
+// checkOwner fails if the bytes are looked for in the wrong place, such as a folder on which nothing is mounted. Then
 // no file is missing.
-func (r *scrubRun) placeIsOurs(ctx context.Context) error {
+func (r *scrubRun) checkOwner(ctx context.Context) error {
 	var id string
 	err := r.scrub.store.View(ctx, func(reader Reader) (err error) {
 		id, err = reader.Installation()

@@ -86,8 +86,8 @@ func (s *Sweep) Run(ctx context.Context, before time.Time) (swept Swept, err err
 		return swept, err
 	}
 	f := orphanScan{ctx: ctx, store: s.store, before: before}
-	if err = s.blobs.Walk(ctx, f.look); err == nil {
-		err = f.ask()
+	if err = s.blobs.Walk(ctx, f.add); err == nil {
+		err = f.lookUp()
 	}
 	if err != nil {
 		return swept, err
@@ -126,8 +126,8 @@ type orphanScan struct {
 	page    []string
 }
 
-// look adds a stored key to the page, and asks about the page when it is full.
-func (n *orphanScan) look(key string, written time.Time) error {
+// add adds a stored key to the page, and asks about the page when it is full.
+func (n *orphanScan) add(key string, written time.Time) error {
 	n.stored++
 	if !written.Before(n.before) || !idTime(key).Before(n.before) {
 		return nil
@@ -135,11 +135,11 @@ func (n *orphanScan) look(key string, written time.Time) error {
 	if n.page = append(n.page, key); len(n.page) < sweepPage {
 		return nil
 	}
-	return n.ask()
+	return n.lookUp()
 }
 
-// ask looks up the keys of the page in the store.
-func (n *orphanScan) ask() error {
+// lookUp looks up the keys of the page in the store.
+func (n *orphanScan) lookUp() error {
 	if len(n.page) == 0 {
 		return nil
 	}
