@@ -8,8 +8,8 @@ import (
 	"sluice/internal/service"
 )
 
-// Servers that start at once on an empty database share what the first of
-// them made.
+// Servers that start concurrently on an empty database share the secrets of the
+// first one.
 func TestSecretsMadeAtOnce(t *testing.T) {
 	for range 20 {
 		path := filepath.Join(t.TempDir(), secretsName)
