@@ -74,7 +74,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// An id that is none leads to no other path.
+// An invalid id does not lead to another path.
 func TestHostileIDs(t *testing.T) {
 	ctx := context.Background()
 	c := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("asked for") })
@@ -101,7 +101,8 @@ func TestHostileIDs(t *testing.T) {
 	}
 }
 
-// answers gives the statuses in turn, and then an object of a kind.
+// answers responds with the statuses in turn, and then with an object of a
+// kind.
 type answers struct {
 	mu       sync.Mutex
 	statuses []int
@@ -175,7 +176,8 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// The first answers are lost after the server has acted. One object is made all the same.
+// The first responses are lost after the server has acted. Still, only one
+// object is created.
 func TestRepeatedChangesMakeOneObject(t *testing.T) {
 	ctx := context.Background()
 	s := sluicetest.NewServer(t)
@@ -211,12 +213,12 @@ func TestRepeatedChangesMakeOneObject(t *testing.T) {
 		t.Errorf("%v with %s", count, minted.ID)
 	}
 	for _, name := range []string{"a\nb", "é", strings.Repeat("a", 256)} {
-		c := serve(t, func(http.ResponseWriter, *http.Request) { t.Errorf("asked with the name %q", name) })
+		c := serve(t, func(http.ResponseWriter, *http.Request) { t.Errorf("sent the idempotency key %q", name) })
 		if _, err := c.CreateKey(ctx, api.NewKey{Name: "none"}, client.IdempotencyKey(name)); err == nil {
 			t.Errorf("the name %q is taken", name)
 		}
 	}
-	// A name of the caller's own holds from one client to the next.
+	// The caller's own idempotency key works across clients.
 	var ids []string
 	for range 2 {
 		k, err := newClient(t, s.URL, s.Secret).CreateKey(ctx, api.NewKey{Name: "mine"}, client.IdempotencyKey("mine 1"))
@@ -250,7 +252,7 @@ func TestRetryAfter(t *testing.T) {
 			t.Errorf("%s: waited %v, %v", name, waited, err)
 		}
 	}
-	// Longer than a client waits: the caller is told.
+	// Retry-After is longer than a client waits, so the call fails.
 	for name, seconds := range map[string]int64{"an hour": 3600, "for ever": 1 << 62} {
 		header := http.Header{"Retry-After": {strconv.FormatInt(seconds, 10)}}
 		a := &answers{statuses: []int{503}, kind: "file", headers: header}
@@ -282,7 +284,7 @@ func TestBackoffGrowsToItsBound(t *testing.T) {
 	}
 }
 
-// The context ends the wait before a retry, and the error tells both.
+// The context ends the wait before a retry, and the error contains both causes.
 func TestContextEndsAWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -323,7 +325,7 @@ func TestContextEndsACall(t *testing.T) {
 	}
 }
 
-// A server that does not answer is given up, and asked again.
+// A request to a server that does not respond times out and is retried.
 func TestServerThatDoesNotAnswer(t *testing.T) {
 	release := make(chan bool)
 	var asked atomic.Int32
@@ -360,7 +362,7 @@ func TestStreamThatStandsStill(t *testing.T) {
 	}
 }
 
-// endless writes until its reader leaves.
+// endless writes until the client disconnects.
 func endless(w io.Writer, begin string) {
 	io.WriteString(w, begin)
 	for page := []byte(strings.Repeat(" ", 64<<10)); ; {
@@ -407,7 +409,7 @@ func TestHostileAnswers(t *testing.T) {
 		answer http.HandlerFunc
 		ask    func(*client.Client) error
 		want   error       // nil for an Error
-		code   sluice.Code // of it
+		code   sluice.Code // status of it
 	}{
 		{"page with 200", text("text/html", "<h1>Sign in</h1>"), file, client.ErrProtocol, ""},
 		{"nothing", text("application/json", ""), file, client.ErrProtocol, ""},
@@ -425,7 +427,7 @@ func TestHostileAnswers(t *testing.T) {
 		{"list of no objects", text("application/json", `{"object": "list", "data": [1]}`), list, client.ErrProtocol, ""},
 		{"list that does not lead on", text("application/json", `{"object": "list", "data": [], "has_more": true}`),
 			list, client.ErrProtocol, ""},
-		{"list that stands still", text("application/json", `{"object": "list", "data": [{"id": "x"}], "has_more": true}`),
+		{"list without progress", text("application/json", `{"object": "list", "data": [{"id": "x"}], "has_more": true}`),
 			list, client.ErrProtocol, ""},
 		{"page with 404", page(http.StatusNotFound), file, nil, sluice.CodeNotFound},
 		{"page with 500", page(http.StatusInternalServerError), file, nil, sluice.CodeInternal},
@@ -449,7 +451,7 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
-// The key goes to the server it is for and to no other, whatever HTTP client sends it.
+// The key is sent only to its server, with any HTTP client.
 func TestKeyGoesToNoOtherServer(t *testing.T) {
 	var asked atomic.Bool
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
@@ -495,7 +497,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// A server may be below a path.
+// The URL of a server may have a path.
 func TestServerBelowAPath(t *testing.T) {
 	var path string
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
