@@ -159,7 +159,7 @@ large() { # tests that take minutes under the race detector, and are skipped the
 }
 
 # Tests that the fast part skips: they need an S3 server, build another program, kill processes, or wait.
-slow='^(Test(S3|Gateway|Cluster|Crash|Migrate|Fsck|Witness|Anchor|CheckpointsGoOut|AuditDocs|Operating|Export|Redirect|RefusedStart|Samples|Slow|Stalled|Abuse|Stress|FlatMemory|GiB|PostgresKill|PostgresRestart|PostgresFrozen|SQLiteKill|NoRedemptionAfterTheEnd).*)$'
+slow='^(Test(S3|Gateway|Cluster|Crash|Migrate|Fsck|Witness|Anchor|CheckpointsSentOut|AuditDocs|Operating|Export|Redirect|RefusedStart|Samples|Slow|Stalled|Abuse|Stress|FlatMemory|GiB|PostgresKill|PostgresRestart|PostgresFrozen|SQLiteKill|NoRedemptionAfterTheEnd).*)$'
 
 install_packages
 if ! new_enough; then

@@ -76,7 +76,7 @@ func TestMissingTileDoesNotExist(t *testing.T) {
 	}
 }
 
-func TestBrokenStreamIsNoEnd(t *testing.T) {
+func TestInterruptedStreamIsAnError(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "part")
 		w.(http.Flusher).Flush()
@@ -129,7 +129,7 @@ func TestReadDisclosures(t *testing.T) {
 	}
 }
 
-func TestNewRefusesWhatIsNoServer(t *testing.T) {
+func TestNewRefusesInvalidServers(t *testing.T) {
 	for _, url := range []string{
 		"", "files.example.com", "file:///etc", "http://", "http://:80", "https://h/?a=b", "https://h/#a",
 		"https://user:secret@h", "https://secret@h:x",

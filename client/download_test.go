@@ -57,7 +57,7 @@ func folder(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-func TestDownloadGoesOnAfterBrokenConnections(t *testing.T) {
+func TestDownloadResumesAfterBrokenConnections(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	data := someBytes(24 << 20) // the server counts bytes in socket buffers as sent
 	once := int64(1)
@@ -93,7 +93,7 @@ func TestDownloadGoesOnAfterBrokenConnections(t *testing.T) {
 }
 
 // The connection may break any number of times, as long as each attempt receives a good part.
-func TestDownloadThatMovesKeepsItsRetries(t *testing.T) {
+func TestDownloadProgressRestoresRetries(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	data := someBytes(8 << 20)
 	f := linked(t, s, data, api.NewLink{})
@@ -143,7 +143,7 @@ func (s *source) breakOff(w http.ResponseWriter, n int) {
 	panic(http.ErrAbortHandler)
 }
 
-func TestDownloadRefusesWhatIsNotTheFile(t *testing.T) {
+func TestDownloadRefusesWrongResponses(t *testing.T) {
 	data := someBytes(100_000)
 	for _, c := range []struct {
 		name    string
@@ -287,7 +287,7 @@ func TestDownloadRefusesWhatIsNotTheFile(t *testing.T) {
 }
 
 // If the header is enough to refuse a response, nothing is written to the caller's writer.
-func TestDownloadIsRefusedBeforeItsFirstByte(t *testing.T) {
+func TestDownloadRefusedBeforeFirstByte(t *testing.T) {
 	data := someBytes(200_000) // more than one read
 	for _, c := range []struct {
 		name, digest string
@@ -414,7 +414,7 @@ func TestDownloadIsNotRedirectedToPlainHTTP(t *testing.T) {
 	}
 }
 
-func TestDownloadThatStandsStillGoesOn(t *testing.T) {
+func TestDownloadResumesAfterStall(t *testing.T) {
 	released := make(chan bool)
 	s := &source{data: someBytes(100_000)}
 	s.before = func(n int32, w http.ResponseWriter, _ *http.Request) bool {
@@ -440,7 +440,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-func TestDownloadToAWriterThatFails(t *testing.T) {
+func TestDownloadToFailingWriter(t *testing.T) {
 	full := errors.New("the tape is full")
 	for _, c := range []struct {
 		name string
@@ -464,7 +464,7 @@ func TestDownloadToAWriterThatFails(t *testing.T) {
 }
 
 // Errors about a connection do not contain the link, which is a secret.
-func TestErrorsOfConnectionsTellNoLink(t *testing.T) {
+func TestConnectionErrorsHideLink(t *testing.T) {
 	c := newClient(t, "http://127.0.0.1:1", "sk_test_secret", client.WithRetries(0))
 	link := "http://" + sluicetest.FreeAddress(t) + "/l/secret"
 	_, err := c.Download(context.Background(), link, io.Discard, client.DownloadOptions{})

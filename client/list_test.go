@@ -15,7 +15,7 @@ import (
 	"sluice/sluicetest"
 )
 
-func TestListsGoOverAllPages(t *testing.T) {
+func TestListsFetchAllPages(t *testing.T) {
 	ctx := context.Background()
 	s := sluicetest.NewServer(t)
 	want := []string{s.Key.ID}
@@ -104,7 +104,7 @@ func fill(v reflect.Value, values map[string]string) {
 }
 
 // The server knows the names of all parameters that the client sends: it refuses unknown ones.
-func TestQueriesAreUnderstood(t *testing.T) {
+func TestServerKnowsQueryParameters(t *testing.T) {
 	ctx := context.Background()
 	s := sluicetest.NewServer(t)
 	f := linked(t, s, []byte("content"), api.NewLink{})

@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 }
 
 // docs/api.md shows the code of the example.
-func TestDocsShowTheExample(t *testing.T) {
+func TestDocsShowExample(t *testing.T) {
 	page, err := os.ReadFile("../docs/api.md")
 	if err != nil {
 		t.Fatal(err)

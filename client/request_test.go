@@ -178,7 +178,7 @@ func TestRetries(t *testing.T) {
 
 // The first responses are lost after the server has acted. Still, only one
 // object is created.
-func TestRepeatedChangesMakeOneObject(t *testing.T) {
+func TestRetriedChangeCreatesOneObject(t *testing.T) {
 	ctx := context.Background()
 	s := sluicetest.NewServer(t)
 	f := linked(t, s, []byte("content"), api.NewLink{})
@@ -270,7 +270,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func TestBackoffGrowsToItsBound(t *testing.T) {
+func TestBackoffGrowsToLimit(t *testing.T) {
 	c, err := client.New("http://127.0.0.1:1", "k")
 	if err != nil {
 		t.Fatal(err)
@@ -285,7 +285,7 @@ func TestBackoffGrowsToItsBound(t *testing.T) {
 }
 
 // The context ends the wait before a retry, and the error contains both causes.
-func TestContextEndsAWait(t *testing.T) {
+func TestContextEndsWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "50")
@@ -301,7 +301,7 @@ func TestContextEndsAWait(t *testing.T) {
 	}
 }
 
-func TestContextEndsACall(t *testing.T) {
+func TestContextEndsCall(t *testing.T) {
 	release := make(chan bool)
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) { <-release })
 	t.Cleanup(func() { close(release) })
@@ -326,7 +326,7 @@ func TestContextEndsACall(t *testing.T) {
 }
 
 // A request to a server that does not respond times out and is retried.
-func TestServerThatDoesNotAnswer(t *testing.T) {
+func TestServerWithoutResponse(t *testing.T) {
 	release := make(chan bool)
 	var asked atomic.Int32
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -343,7 +343,7 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-func TestStreamThatStandsStill(t *testing.T) {
+func TestStreamStalls(t *testing.T) {
 	release := make(chan bool)
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "part")
@@ -372,7 +372,7 @@ func endless(w io.Writer, begin string) {
 	}
 }
 
-func TestHostileAnswers(t *testing.T) {
+func TestHostileResponses(t *testing.T) {
 	ctx := context.Background()
 	file := func(c *client.Client) error { _, err := c.File(ctx, "file_1"); return err }
 	list := func(c *client.Client) error {
@@ -452,7 +452,7 @@ func TestHostileAnswers(t *testing.T) {
 }
 
 // The key is sent only to its server, with any HTTP client.
-func TestKeyGoesToNoOtherServer(t *testing.T) {
+func TestKeySentOnlyToServer(t *testing.T) {
 	var asked atomic.Bool
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
 	t.Cleanup(other.Close)
@@ -498,7 +498,7 @@ func TestHeaders(t *testing.T) {
 }
 
 // The URL of a server may have a path.
-func TestServerBelowAPath(t *testing.T) {
+func TestServerURLWithPath(t *testing.T) {
 	var path string
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path = r.URL.RequestURI()
@@ -513,7 +513,7 @@ func TestServerBelowAPath(t *testing.T) {
 	}
 }
 
-func TestCertificateOfAStrangerIsFinal(t *testing.T) {
+func TestUntrustedCertificateIsNotRetried(t *testing.T) {
 	ts := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(ts.Close)
 	server := strings.Replace(ts.URL, "https", "http", 1)

@@ -155,7 +155,7 @@ func (g *gate) Write(p []byte) (int, error) {
 }
 
 // A client that kept the file in memory would block forever.
-func TestTransfersAreNotKeptInMemory(t *testing.T) {
+func TestTransfersUseLittleMemory(t *testing.T) {
 	const size, gap = 64 << 20, 16 << 20 // the gap exceeds the socket buffers
 	up, down := newGate(size, gap), newGate(size, gap)
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -186,7 +186,7 @@ func TestTransfersAreNotKeptInMemory(t *testing.T) {
 	}
 }
 
-func TestUploadIsRepeatedAfterBrokenConnections(t *testing.T) {
+func TestUploadIsRetriedAfterBrokenConnections(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	data := someBytes(2 << 20)
 	proxy := newCutter(t, s.URL, func(n int) (up, down int64) {
@@ -205,7 +205,7 @@ func TestUploadIsRepeatedAfterBrokenConnections(t *testing.T) {
 	}
 }
 
-func TestUploadThatCannotGoBackIsNotRepeated(t *testing.T) {
+func TestUploadWithoutSeekerIsNotRetried(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	proxy := newCutter(t, s.URL, func(int) (up, down int64) { return 300_000, whole })
 	c := newClient(t, proxy.url, s.Secret)
@@ -222,7 +222,7 @@ func TestUploadThatCannotGoBackIsNotRepeated(t *testing.T) {
 }
 
 // The server stores the file and its response is lost. The retry has the same idempotency key.
-func TestUploadWhoseAnswerIsLostMakesOneFile(t *testing.T) {
+func TestUploadWithLostResponseStoresOneFile(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	proxy := newCutter(t, s.URL, func(n int) (up, down int64) {
 		if n < 2 {
@@ -241,7 +241,7 @@ func TestUploadWhoseAnswerIsLostMakesOneFile(t *testing.T) {
 }
 
 // Content that cannot be rewound is sent in a later attempt if none of it was read before.
-func TestUploadThatWasNotReadIsRepeated(t *testing.T) {
+func TestUnreadUploadIsRetried(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	var dialed atomic.Int32
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -259,7 +259,7 @@ func TestUploadThatWasNotReadIsRepeated(t *testing.T) {
 	}
 }
 
-func TestUploadChecksTheAnswer(t *testing.T) {
+func TestUploadChecksResponse(t *testing.T) {
 	readAll := func(r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
 	for _, c := range []struct {
 		name   string
@@ -313,7 +313,7 @@ type tornFile struct {
 	io.Reader
 }
 
-func TestUploadOfContentThatFails(t *testing.T) {
+func TestUploadOfFailingContent(t *testing.T) {
 	torn := errors.New("the tape is torn")
 	for _, seekable := range []bool{false, true} {
 		s := sluicetest.NewServer(t)
@@ -391,7 +391,7 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-func TestUploadThatStandsStill(t *testing.T) {
+func TestUploadStalls(t *testing.T) {
 	released := make(chan bool)
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		<-released
@@ -414,7 +414,7 @@ func TestUploadThatStandsStill(t *testing.T) {
 }
 
 // A slow reader is not a stalled connection.
-func TestUploadOfASlowReader(t *testing.T) {
+func TestUploadOfSlowReader(t *testing.T) {
 	t.Parallel() // waits
 	s := sluicetest.NewServer(t)
 	c := newClient(t, s.URL, s.Secret)
@@ -429,7 +429,7 @@ func TestUploadOfASlowReader(t *testing.T) {
 }
 
 // A context ends an upload whose reader blocks forever.
-func TestUploadEndsWithItsContext(t *testing.T) {
+func TestContextEndsUpload(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	c := newClient(t, s.URL, s.Secret)
 	ctx, cancel := context.WithCancel(context.Background())

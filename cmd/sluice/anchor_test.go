@@ -31,7 +31,7 @@ func eventually(t *testing.T, ask func() error) {
 // Checkpoints are sent to a file and a webhook while the server runs, and the
 // newest one when it stops. A failing webhook is retried. A hanging one delays
 // nothing else.
-func TestCheckpointsGoOut(t *testing.T) {
+func TestCheckpointsSentOut(t *testing.T) {
 	dir := t.TempDir()
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "anchor")
 	got := make(chan []byte, 100)

@@ -115,7 +115,7 @@ func strangersKey(t *testing.T, like string) string {
 	return signer.VerifierKey()
 }
 
-func TestVerifyNamesWhatIsWrong(t *testing.T) {
+func TestVerifyNamesFault(t *testing.T) {
 	s := logServer(t, entries)
 	whole := exportLog(t, s)
 	key, err := os.ReadFile(filepath.Join(whole, keyName))
@@ -275,7 +275,7 @@ func TestFolderIsConfined(t *testing.T) {
 }
 
 // Text from an untrusted folder is printed without terminal sequences.
-func TestVerifyPrintsNothingUnseen(t *testing.T) {
+func TestVerifyEscapesOutput(t *testing.T) {
 	s := logServer(t, 3)
 	dir := exportLog(t, s)
 	tamper(t, dir, checkpointName, func(b []byte) []byte { return append([]byte("\x1b[2Jowned\u202e"), b...) })
@@ -687,7 +687,7 @@ func TestVerifyAcrossKeys(t *testing.T) {
 
 // An update fetches only new files, and the folder is then the same as a new
 // export.
-func TestExportFetchesWhatIsNew(t *testing.T) {
+func TestExportUpdate(t *testing.T) {
 	s := logServer(t, entries)
 	dir := exportLog(t, s)
 	growLog(t, s, 2*entries)

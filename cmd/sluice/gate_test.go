@@ -247,7 +247,7 @@ func (r *reader) rest() (int64, error) { return io.Copy(io.Discard, r.res.Body) 
 
 // An orderly stop waits for downloads and commits all delivery entries: of
 // downloads that ended just before, and of those that end or break meanwhile.
-func TestStopTellsOfDownloads(t *testing.T) {
+func TestStopRecordsDownloads(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data)
 	content := bytes.Repeat([]byte("0123456789abcdef"), 16<<20/16)
@@ -306,7 +306,7 @@ func TestStopTellsOfDownloads(t *testing.T) {
 }
 
 // Downloads that the stop interrupts also get delivery entries.
-func TestStopTellsOfWhatItCutsOff(t *testing.T) {
+func TestStopRecordsInterruptedDownloads(t *testing.T) {
 	grace := stopGrace
 	stopGrace = 300 * time.Millisecond
 	defer func() { stopGrace = grace }()
@@ -368,7 +368,7 @@ func (l *screen) String() string {
 
 // After a kill, a running download has only its redemption entry. No entry
 // claims that bytes were sent.
-func TestKillLeavesTheRedemption(t *testing.T) {
+func TestKillLeavesRedemption(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data)
 	content := bytes.Repeat([]byte("0123456789abcdef"), 16<<20/16)

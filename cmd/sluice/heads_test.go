@@ -106,7 +106,7 @@ func refusedStart(t *testing.T, data string, flags ...string) string {
 // The server does not continue a log that was truncated with SQL, because the
 // heads beside the secrets reveal it. An operator who restored an older
 // database must say so.
-func TestCutLogIsRefused(t *testing.T) {
+func TestTruncatedLogIsRefused(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	anchored := filepath.Join(t.TempDir(), "anchor.txt")
 	p := startServer(t, data, "--anchor", "file:"+anchored)
@@ -205,7 +205,7 @@ func TestHeadsSurviveKill(t *testing.T) {
 
 // A later start removes the temporary files of killed processes beside the
 // heads, and nothing else.
-func TestLeftHeadsAreRemoved(t *testing.T) {
+func TestTemporaryHeadsAreRemoved(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	startServer(t, data).stop()
 	long := time.Now().Add(-time.Hour)
@@ -238,7 +238,7 @@ func TestLeftHeadsAreRemoved(t *testing.T) {
 
 // A running server also notices that its log was truncated: it is no longer
 // ready and stops signing.
-func TestCutLogUnderneath(t *testing.T) {
+func TestLogTruncatedWhileRunning(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data)
 	for signedUp(t, p, p.key, data) < 4 {

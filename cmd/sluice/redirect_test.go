@@ -181,7 +181,7 @@ func TestRedirect(t *testing.T) {
 
 // A link that is limited in downloads or clients is not redirected to a URL
 // that works for anyone. Sluice sends the file.
-func TestRedirectNotOfLimitedLinks(t *testing.T) {
+func TestRedirectOfLimitedLinks(t *testing.T) {
 	r := startRedirecting(t)
 	const person, form = "text/html,application/xhtml+xml", "application/x-www-form-urlencoded"
 	sent := func(what string, res *http.Response, body string) {

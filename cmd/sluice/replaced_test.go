@@ -11,7 +11,7 @@ import (
 
 // A server whose database file is replaced or removed exits, because later
 // starts could not find its further commits.
-func TestReplacedDatabaseEndsTheServer(t *testing.T) {
+func TestReplacedDatabaseStopsServer(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, path string) error{
 		"removed": func(_ *testing.T, path string) error { return os.Remove(path) },
 		"replaced": func(t *testing.T, path string) error {

@@ -10,7 +10,7 @@ import (
 
 // Servers that start concurrently on an empty database share the secrets of the
 // first one.
-func TestSecretsMadeAtOnce(t *testing.T) {
+func TestConcurrentFirstStarts(t *testing.T) {
 	for range 20 {
 		path := filepath.Join(t.TempDir(), secretsName)
 		var configs [8]service.Config

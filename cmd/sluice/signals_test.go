@@ -15,7 +15,7 @@ import (
 
 // SIGHUP ends the server like SIGTERM: it waits for transfers, and logs a last
 // line.
-func TestHangupStopsInOrder(t *testing.T) {
+func TestHangupStopsOrderly(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			stderr := filepath.Join(t.TempDir(), "stderr")

@@ -43,7 +43,7 @@ func command(t *testing.T, dir string, args ...string) string {
 }
 
 // The repository builds under another path, and its import rules hold there.
-func TestRepositoryBuildsAtItsNewHome(t *testing.T) {
+func TestRepositoryBuildsUnderNewPath(t *testing.T) {
 	from := repository(t)
 	to := filepath.Join(t.TempDir(), "moved")
 	if err := run(from, to, home); err != nil {
