@@ -26,14 +26,14 @@ type times struct {
 	firstPause time.Duration // before the first retry; doubled for each further one
 	maxPause   time.Duration // longest backoff
 	maxAfter   time.Duration // longest Retry-After to wait for
-	answer     time.Duration // from the start of a request to the end of a short response
+	response   time.Duration // from the start of a request to the end of a short response
 	stall      time.Duration // without a byte in an upload, a download or an export
 	commit     time.Duration // from the last byte of an upload to its response
 }
 
 var defaultTimes = times{
 	firstPause: 250 * time.Millisecond, maxPause: 10 * time.Second, maxAfter: time.Minute,
-	answer: 90 * time.Second, stall: time.Minute, commit: 5 * time.Minute,
+	response: 90 * time.Second, stall: time.Minute, commit: 5 * time.Minute,
 }
 
 // Defaults of the options.

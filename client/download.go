@@ -128,7 +128,7 @@ func (c *Client) newDownload(link string, w io.Writer, o DownloadOptions) (*down
 
 // attempt receives some or all of the missing bytes.
 func (d *download) attempt(ctx context.Context) error {
-	dog := watch(ctx, d.c.times.answer)
+	dog := watch(ctx, d.c.times.response)
 	defer dog.end()
 	res, err := d.open(dog.ctx)
 	if err != nil {

@@ -15,8 +15,8 @@ func (c *Client) SetPauses(first, after time.Duration) {
 	c.times.firstPause, c.times.maxAfter = first, after
 }
 
-// SetAnswer sets the time limit for a short response.
-func (c *Client) SetAnswer(d time.Duration) { c.times.answer = d }
+// SetResponse sets the time limit for a short response.
+func (c *Client) SetResponse(d time.Duration) { c.times.response = d }
 
 // SetStall sets the time limit for a transfer without progress.
 func (c *Client) SetStall(d time.Duration) { c.times.stall = d }

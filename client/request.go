@@ -129,7 +129,7 @@ func (c *Client) fetch(ctx context.Context, r *request, most int64) (data []byte
 }
 
 func (c *Client) fetchOnce(ctx context.Context, r *request, most int64) ([]byte, error) {
-	dog := watch(ctx, c.times.answer)
+	dog := watch(ctx, c.times.response)
 	defer dog.end()
 	var body io.Reader
 	if r.body != nil {
@@ -155,7 +155,7 @@ func (c *Client) fetchOnce(ctx context.Context, r *request, most int64) ([]byte,
 func (c *Client) stream(ctx context.Context, path string, query url.Values) (body io.ReadCloser, err error) {
 	r := &request{method: http.MethodGet, path: path, query: query}
 	err = c.retry(ctx, func() (bool, error) {
-		dog := watch(ctx, c.times.answer)
+		dog := watch(ctx, c.times.response)
 		req, err := c.newRequest(dog.ctx, r, nil)
 		var res *http.Response
 		if err == nil {

@@ -101,9 +101,9 @@ func TestHostileIDs(t *testing.T) {
 	}
 }
 
-// answers responds with the statuses in turn, and then with an object of a
+// responses responds with the statuses in turn, and then with an object of a
 // kind.
-type answers struct {
+type responses struct {
 	mu       sync.Mutex
 	statuses []int
 	headers  http.Header
@@ -113,7 +113,7 @@ type answers struct {
 	at       []time.Time
 }
 
-func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *responses) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -163,7 +163,7 @@ func TestRetries(t *testing.T) {
 			"key":       func(c *client.Client) error { _, err := c.UpdateKey(ctx, "key_1", api.KeyChange{}); return err },
 		} {
 			t.Run(c.name+" "+kind, func(t *testing.T) {
-				a := &answers{statuses: c.statuses, kind: kind}
+				a := &responses{statuses: c.statuses, kind: kind}
 				err := ask(serve(t, a.ServeHTTP, client.WithRetries(c.retries)))
 				if (err == nil) != c.good || a.asked != c.asked {
 					t.Errorf("%v after %d requests", err, a.asked)
@@ -234,7 +234,7 @@ func TestRetriedChangeCreatesOneObject(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	ask := func(a *answers) (time.Duration, error) {
+	ask := func(a *responses) (time.Duration, error) {
 		c := serve(t, a.ServeHTTP)
 		_, err := c.File(context.Background(), "file_1")
 		if len(a.at) < 2 {
@@ -246,7 +246,7 @@ func TestRetryAfter(t *testing.T) {
 		"seconds": func() string { return "1" },
 		"date":    func() string { return time.Now().Add(3 * time.Second).UTC().Format(http.TimeFormat) },
 	} {
-		a := &answers{statuses: []int{429}, kind: "file", headers: http.Header{"Retry-After": {header()}}}
+		a := &responses{statuses: []int{429}, kind: "file", headers: http.Header{"Retry-After": {header()}}}
 		waited, err := ask(a)
 		if err != nil || waited < time.Second {
 			t.Errorf("%s: waited %v, %v", name, waited, err)
@@ -255,7 +255,7 @@ func TestRetryAfter(t *testing.T) {
 	// Retry-After is longer than a client waits, so the call fails.
 	for name, seconds := range map[string]int64{"an hour": 3600, "for ever": 1 << 62} {
 		header := http.Header{"Retry-After": {strconv.FormatInt(seconds, 10)}}
-		a := &answers{statuses: []int{503}, kind: "file", headers: header}
+		a := &responses{statuses: []int{503}, kind: "file", headers: header}
 		_, err := ask(a)
 		var e *client.Error
 		if !errors.As(err, &e) || e.RetryAfter < time.Hour || a.asked != 1 {
@@ -263,7 +263,7 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 	for _, header := range []string{"-5", "soon", "", "0"} {
-		a := &answers{statuses: []int{503}, kind: "file", headers: http.Header{"Retry-After": {header}}}
+		a := &responses{statuses: []int{503}, kind: "file", headers: http.Header{"Retry-After": {header}}}
 		if _, err := ask(a); err != nil || a.asked != 2 {
 			t.Errorf("%q: %v after %d requests", header, err, a.asked)
 		}
@@ -337,7 +337,7 @@ func TestServerWithoutResponse(t *testing.T) {
 		io.WriteString(w, `{"object": "file"}`)
 	})
 	t.Cleanup(func() { close(release) })
-	c.SetAnswer(time.Second)
+	c.SetResponse(time.Second)
 	if _, err := c.File(context.Background(), "file_1"); err != nil || asked.Load() < 2 {
 		t.Errorf("%v after %d requests", err, asked.Load())
 	}

@@ -125,7 +125,7 @@ func (u *upload) final(err error) error {
 // attempt sends the file once. It does not send Expect: 100-continue. A net/http server that refuses such a request
 // while it receives the body resets the connection, and its response is lost.
 func (u *upload) attempt(ctx context.Context) (created api.CreatedFile, err error) {
-	dog := watch(ctx, u.c.times.answer)
+	dog := watch(ctx, u.c.times.response)
 	defer dog.end()
 	source := &source{
 		ctx: dog.ctx, r: u.content, quick: u.seeker != nil, sum: sha256.New(), turn: make(chan struct{}, 1),

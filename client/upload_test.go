@@ -419,7 +419,7 @@ func TestUploadOfSlowReader(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	c := newClient(t, s.URL, s.Secret)
 	c.SetStall(3 * time.Second)
-	c.SetAnswer(3 * time.Second)
+	c.SetResponse(3 * time.Second)
 	slow := readerFunc(func([]byte) (int, error) { time.Sleep(4 * time.Second); return 0, io.EOF })
 	content := io.MultiReader(strings.NewReader("content"), slow)
 	got, err := c.Upload(context.Background(), content, client.NewFile{Purpose: "report"})

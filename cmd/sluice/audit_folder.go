@@ -221,12 +221,12 @@ func streamFile(name string, from io.Reader) error {
 // temporary is the prefix of a temporary file's name; digits follow.
 func temporary(name string) string { return "." + filepath.Base(name) + "." }
 
-// leftAfter is the age at which no process writes a temporary file any more.
-const leftAfter = time.Minute
+// abandonedAfter is the age at which no process writes a temporary file any more.
+const abandonedAfter = time.Minute
 
-// removeLeft removes the temporary files that killed processes left beside the
+// removeTemporary removes the temporary files that killed processes left beside the
 // named file. A live process that loses its file tries again.
-func removeLeft(name string) error {
+func removeTemporary(name string) error {
 	dir := filepath.Dir(name)
 	names, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -238,7 +238,7 @@ func removeLeft(name string) error {
 			continue
 		}
 		info, statErr := n.Info()
-		if statErr != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < leftAfter {
+		if statErr != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < abandonedAfter {
 			continue
 		}
 		if removeErr := os.Remove(filepath.Join(dir, n.Name())); !errors.Is(removeErr, fs.ErrNotExist) {

@@ -232,7 +232,7 @@ func (a *auditVerify) verifyLog(
 		return v, err
 	}
 	if c, err := keys.Open(signed); err == nil {
-		if err := longEnough(c, v.Older); err != nil {
+		if err := checkLength(c, v.Older); err != nil {
 			return v, err
 		}
 	}
@@ -306,9 +306,9 @@ func openOlder(name string, keys *ledger.Verifier) (file olderJSON, found []ledg
 	return file, found, nil
 }
 
-// longEnough reports a fault if a file holds a checkpoint larger than the log.
+// checkLength reports a fault if a file holds a checkpoint larger than the log.
 // An outdated copy looks the same as a truncated log.
-func longEnough(c ledger.Checkpoint, files []olderJSON) error {
+func checkLength(c ledger.Checkpoint, files []olderJSON) error {
 	for _, f := range files {
 		if f.Newest > c.Size {
 			return &ledger.Fault{Kind: ledger.FaultHistory, Path: checkpointName, Seq: c.Size, Last: f.Newest - 1,

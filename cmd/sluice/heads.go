@@ -189,7 +189,7 @@ func (s *serveCommand) remembered(c *service.Config) (*headsFile, error) {
 	if path == "" {
 		path = s.place.secretsFile() + ".heads"
 	}
-	if err := removeLeft(path); err != nil {
+	if err := removeTemporary(path); err != nil {
 		c.Log.Warn("old temporary files not removed", "beside", path, "error", err)
 	}
 	heads, err := openHeads(path)

@@ -142,7 +142,7 @@ type mover struct {
 }
 
 func (v *mover) run(ctx context.Context) (result moved, err error) {
-	if err := v.ownBucket(ctx); err != nil {
+	if err := v.checkBucket(ctx); err != nil {
 		return result, err
 	}
 	id, err := v.records.Installation(ctx)
@@ -180,9 +180,9 @@ func (v *mover) run(ctx context.Context) (result moved, err error) {
 	return result, v.records.Finish(ctx)
 }
 
-// ownBucket refuses a bucket with objects of other origin. The server would
+// checkBucket refuses a bucket with objects of other origin. The server would
 // delete them, because no record names them.
-func (v *mover) ownBucket(ctx context.Context) error {
+func (v *mover) checkBucket(ctx context.Context) error {
 	return v.to.Walk(ctx, func(key string, _ time.Time) error {
 		own, err := false, error(nil)
 		if v.records.Begun() {
@@ -256,7 +256,7 @@ func (v *mover) file(ctx context.Context, f store.MovedFile) error {
 		err = nil
 	}
 	if err == nil {
-		err = v.bring(ctx, f.ID, want)
+		err = v.copyFile(ctx, f.ID, want)
 	}
 	if err == nil {
 		have, err = stored(ctx, v.to, f.ID)
@@ -271,9 +271,9 @@ func (v *mover) file(ctx context.Context, f store.MovedFile) error {
 	return err
 }
 
-// bring copies the bytes of a file from the disk. It fails if they are not the
+// copyFile copies the bytes of a file from the disk. It fails if they are not the
 // bytes that were uploaded.
-func (v *mover) bring(ctx context.Context, id string, want service.Stored) error {
+func (v *mover) copyFile(ctx context.Context, id string, want service.Stored) error {
 	src, err := v.from.Open(ctx, id)
 	if sluice.CodeOf(err) == sluice.CodeNotFound {
 		return errors.New("its bytes are not in the data folder: " +
