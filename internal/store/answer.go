@@ -8,13 +8,14 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 )
 
 const answerColumns = "key_id, once_key, fingerprint, request_id, created, result, err"
 
 func answerFields(a *service.Answer) []any {
 	return []any{
-		&a.KeyID, &a.OnceKey, (*digest)(&a.Fingerprint), &a.RequestID, (*moment)(&a.Created), (*[]byte)(&a.Result), failure{&a.Err},
+		&a.KeyID, &a.OnceKey, (*sqldb.Digest)(&a.Fingerprint), &a.RequestID, (*sqldb.Time)(&a.Created), (*[]byte)(&a.Result), failure{&a.Err},
 	}
 }
 
@@ -34,7 +35,7 @@ func (f failure) Scan(v any) error {
 }
 
 func (r *reader) Answer(keyID, onceKey string) (a service.Answer, err error) {
-	err = r.written(answerFields(&a), "SELECT "+answerColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, onceKey)
+	err = r.OneUnbuffered(answerFields(&a), "SELECT "+answerColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, onceKey)
 	return a, err
 }
 
@@ -46,13 +47,13 @@ func (t *tx) Remember(a service.Answer) error {
 	if a.Err != nil {
 		data, err := json.Marshal(a.Err)
 		if err != nil {
-			return t.fail(err)
+			return t.Fail(err)
 		}
 		failed = data
 	}
 	_, err := t.exec("INSERT INTO answer ("+answerColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_id, once_key) DO UPDATE"+
 		" SET fingerprint = excluded.fingerprint, request_id = excluded.request_id, created = excluded.created, result = excluded.result, err = excluded.err",
-		a.KeyID, a.OnceKey, a.Fingerprint[:], a.RequestID, micros(a.Created), result, failed)
+		a.KeyID, a.OnceKey, a.Fingerprint[:], a.RequestID, sqldb.Micros(a.Created), result, failed)
 	return err
 }
 
@@ -72,7 +73,7 @@ func (s *Store) forget(ctx context.Context, query string, before time.Time) (int
 	forgotten := 0
 	for {
 		var n int64
-		err := s.chore(ctx, noLedger, func(t *tx) (err error) {
+		err := s.unlogged(ctx, noLedger, func(t *tx) (err error) {
 			n, err = t.exec(query, ceil(before), forgetful)
 			return err
 		})

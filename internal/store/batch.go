@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"sluice/internal/audit"
+	"sluice/internal/store/sqldb"
 	"sluice/ledger"
 )
 
@@ -102,7 +103,7 @@ func unpack(room, packed []byte) []byte {
 // disclosures behind others that do not fill one.
 const maxUnpacked = maxBatchBytes + 2 + ledger.MaxLeaf + 1<<20
 
-var batchInsert = insertion{"batch", []string{"ledger", "first", "time", "leaves", "disclosures"}}
+var batchInsert = sqldb.Insertion{Table: "batch", Columns: []string{"ledger", "first", "time", "leaves", "disclosures"}}
 
 const batchColumns = "first, time, leaves, disclosures"
 
@@ -141,12 +142,12 @@ func (b *opened) entries(list []sealed) []sealed {
 // eachBatch runs a query of batchColumns, and gives yield the batches with their
 // entries, until it has enough. Nothing of them is good any more when it returns.
 func (r *reader) eachBatch(query string, args []any, yield func(*opened, []sealed) (more bool)) error {
-	if err := r.flush(); err != nil {
+	if err := r.Flush(); err != nil {
 		return err
 	}
-	rows, err := r.conn.query(r.ctx, query, args...)
+	rows, err := r.Conn.Query(r.Ctx, query, args...)
 	if err != nil {
-		return r.fail(err)
+		return r.Fail(err)
 	}
 	defer rows.Close()
 	var b opened
@@ -154,7 +155,7 @@ func (r *reader) eachBatch(query string, args []any, yield func(*opened, []seale
 	var list []sealed
 	for rows.Next() {
 		if err := rows.Scan(&b.first, &b.time, &leaves, &disclosures); err != nil {
-			return r.fail(err)
+			return r.Fail(err)
 		}
 		b.leaves, b.disclosures = unpack(b.leaves, leaves), unpack(b.disclosures, disclosures)
 		list = b.entries(list[:0])
@@ -162,7 +163,7 @@ func (r *reader) eachBatch(query string, args []any, yield func(*opened, []seale
 			return nil
 		}
 	}
-	return r.fail(rows.Err())
+	return r.Fail(rows.Err())
 }
 
 // batchesQuery asks for the batches that reach into a span of places, by ledger,
@@ -214,7 +215,7 @@ func (r *reader) scan(ledger int64, span interval, up bool, yield func(sealed) (
 // eachBatch does.
 func (r *reader) holding(ledger int64, seqs []int64, yield func(*opened, []sealed) (more bool)) error {
 	query, args := placesQuery(ledger, seqs)
-	firsts, err := many(r, func(first *sql.Null[int64]) []any { return []any{first} }, query, args...)
+	firsts, err := sqldb.Many(r.Session, func(first *sql.Null[int64]) []any { return []any{first} }, query, args...)
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"sluice"
 	"sluice/internal/service"
 )
@@ -92,11 +90,7 @@ func benchSQLite(b *testing.B, group int) (*Store, error) {
 }
 
 func benchPostgres(b *testing.B, group int) (*Store, error) {
-	config, err := pgx.ParseConfig(NewPostgres(b))
-	if err != nil {
-		return nil, err
-	}
-	return openPostgres(context.Background(), config, Options{}.complete(), group)
+	return openPostgres(context.Background(), NewPostgres(b), Options{}.Complete(), group)
 }
 
 func bench(b *testing.B, open benchOpen, update func(*Store, int64) error) {

@@ -8,13 +8,13 @@ import (
 
 // Cosign implements service.Store.
 func (s *Store) Cosign(ctx context.Context, l sluice.LedgerID, size int64, add func(note []byte) ([]byte, error)) error {
-	return s.chore(ctx, l, func(t *tx) error {
+	return s.unlogged(ctx, l, func(t *tx) error {
 		id, err := t.ledgerID(l)
 		if err != nil {
 			return err
 		}
 		var note []byte
-		if err := t.one([]any{&note}, "SELECT note FROM checkpoint WHERE ledger = $1 AND size = $2", id, size); err != nil {
+		if err := t.One([]any{&note}, "SELECT note FROM checkpoint WHERE ledger = $1 AND size = $2", id, size); err != nil {
 			return err
 		}
 		if note, err = add(note); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 )
 
 // Revoking a key or deleting a file ends its links, of which there may be millions. The Update that does so marks a
@@ -82,7 +83,7 @@ func (t *tx) markOfKey(ledger int64, e *ending, limit int) (int, error) {
 	const links = "UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE id IN" +
 		" (SELECT id FROM link WHERE ledger = $1 AND key_id = $2 AND revoked IS NULL"
 	t.wrote = true
-	expires, err := many(&t.reader, func(expires *int64) []any { return []any{expires} },
+	expires, err := sqldb.Many(t.Session, func(expires *int64) []any { return []any{expires} },
 		links+" AND expires > $3 AND expires >= $6 ORDER BY expires LIMIT $5) RETURNING expires",
 		ledger, e.object, e.at, string(e.reason()), limit, e.afterCreated)
 	if err != nil {
@@ -105,7 +106,7 @@ func (t *tx) markOfFile(ledger int64, e *ending, limit int) (int, error) {
 		created int64
 		id      string
 	}
-	places, err := many(&t.reader, func(p *place) []any { return []any{&p.created, &p.id} },
+	places, err := sqldb.Many(t.Session, func(p *place) []any { return []any{&p.created, &p.id} },
 		"SELECT created, id FROM link WHERE ledger = $1 AND file_id = $2 AND ended <> 'revoked' AND revoked IS NULL"+
 			" AND (created, id) > ($3, $4) ORDER BY created, id LIMIT $5", ledger, e.object, e.afterCreated, e.afterID, limit)
 	if err != nil || len(places) == 0 {
@@ -127,7 +128,7 @@ func (s *Store) EndLinks(ctx context.Context) (marked int, more bool, err error)
 	}
 	var ledgers []sluice.LedgerID
 	err = s.View(ctx, func(r service.Reader) (err error) {
-		ledgers, err = many(r.(*reader), ledgerFields, "SELECT account, mode FROM ledger WHERE endings > 0 ORDER BY id")
+		ledgers, err = sqldb.Many(r.(*reader).Session, ledgerFields, "SELECT account, mode FROM ledger WHERE endings > 0 ORDER BY id")
 		return err
 	})
 	for _, l := range ledgers {
@@ -142,14 +143,14 @@ func (s *Store) EndLinks(ctx context.Context) (marked int, more bool, err error)
 
 // endSome marks some links of the oldest ending of a ledger, in one commit.
 func (s *Store) endSome(ctx context.Context, l sluice.LedgerID) (marked int, more bool, err error) {
-	err = s.chore(ctx, l, func(t *tx) error {
+	err = s.unlogged(ctx, l, func(t *tx) error {
 		marked, more = 0, false
 		h, err := t.headOf(l)
 		if err != nil || h.endings == 0 {
 			return err
 		}
 		var e ending
-		err = t.one([]any{(*string)(&e.kind), &e.object, &e.at, &e.afterCreated, &e.afterID},
+		err = t.One([]any{(*string)(&e.kind), &e.object, &e.at, &e.afterCreated, &e.afterID},
 			"SELECT kind, object, ended_at, after_created, after_id FROM ending WHERE ledger = $1 ORDER BY ended_at, kind, object LIMIT 1", h.id)
 		if err != nil {
 			return err
@@ -189,8 +190,8 @@ func (r *reader) pending(l sluice.LedgerID) (bool, error) {
 		return err == nil && h.endings > 0, err
 	}
 	var n int64
-	err := r.one([]any{&n}, "SELECT endings FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
-	if err == errNotFound {
+	err := r.One([]any{&n}, "SELECT endings FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	if err == sqldb.ErrNotFound {
 		err = nil
 	}
 	return n > 0, err
@@ -211,10 +212,10 @@ func (r *reader) derive(l *sluice.Link) error {
 		expires = l.Expires.UnixMicro()
 	}
 	var e ending
-	err = r.written([]any{(*string)(&e.kind), &e.at}, "SELECT kind, ended_at FROM ending WHERE ledger = $1"+
+	err = r.OneUnbuffered([]any{(*string)(&e.kind), &e.at}, "SELECT kind, ended_at FROM ending WHERE ledger = $1"+
 		" AND (kind = 'file' AND object = $2 OR kind = 'key' AND object = $3 AND ended_at < $4) ORDER BY ended_at, kind LIMIT 1",
 		ledger, l.FileID, l.KeyID, expires)
-	if err == errNotFound {
+	if err == sqldb.ErrNotFound {
 		return nil
 	}
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 	"sluice/internal/store/storetest"
 )
 
@@ -51,7 +52,7 @@ func testPendingBatches(t *testing.T, s *Store) {
 	})
 	batches := func() (n int64) {
 		return storetest.Read(t, s, func(r service.Reader) (n int64, err error) {
-			err = r.(*reader).one([]any{&n}, "SELECT COUNT(*) FROM batch")
+			err = r.(*reader).session.One([]any{&n}, "SELECT COUNT(*) FROM batch")
 			return n, err
 		})
 	}
@@ -93,12 +94,12 @@ func testEndLinksFails(t *testing.T, s *Store) {
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
 		return tx.DeleteFile("file_1", storetest.Epoch, storetest.NewEntry(storetest.LiveLedger))
 	})
-	sound := s.sound
-	s.sound = func(*conn) bool { return false }
+	sound := s.db.Sound
+	s.db.Sound = func(*sqldb.Conn) bool { return false }
 	if n, more, err := s.EndLinks(storetest.Background); n != 0 || more || err == nil {
 		t.Errorf("a commit that fails: %d marked, more %v, %v", n, more, err)
 	}
-	s.sound = sound
+	s.db.Sound = sound
 	if n, more, err := s.EndLinks(storetest.Background); n != endedAtOnce || more || err != nil {
 		t.Errorf("the next commit: %d marked, more %v, %v", n, more, err)
 	}

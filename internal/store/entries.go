@@ -8,6 +8,7 @@ import (
 	"sluice"
 	"sluice/internal/audit"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 	"sluice/ledger"
 )
 
@@ -70,7 +71,7 @@ func (q *entryList) filter(f service.EntryFilter) {
 	for _, t := range terms {
 		switch value := t.of(q.want); {
 		case value == "":
-		case !isText(value):
+		case !sqldb.IsText(value):
 			q.nothing = true
 		default:
 			q.terms, q.needle = append(q.terms, term{t.field, indexed(t.field, value)}), ledger.AppendString(nil, value)
@@ -79,7 +80,7 @@ func (q *entryList) filter(f service.EntryFilter) {
 	if len(f.IDs) == 0 {
 		return
 	}
-	q.ids = texts(f.IDs)
+	q.ids = sqldb.Texts(f.IDs)
 	q.nothing = q.nothing || len(q.ids) == 0
 	q.terms, q.needle = nil, nil
 	for _, id := range q.ids {
@@ -123,16 +124,16 @@ func (q *entryList) created(t sluice.TimeRange) (places interval, err error) {
 // times of a ledger's batches never go down, nor do those within a batch, where
 // an entry counts as no earlier than the one before it.
 func (q *entryList) firstAt(moment int64) (int64, error) {
-	var to int64 // batches from here on are not before the moment
-	err := q.one([]any{&to}, "SELECT next FROM ledger WHERE id = $1", q.ledger)
-	if err == errNotFound {
+	var to int64 // batches from here on are not before the sqldb.Time
+	err := q.One([]any{&to}, "SELECT next FROM ledger WHERE id = $1", q.ledger)
+	if err == sqldb.ErrNotFound {
 		return 0, nil
 	}
 	earlier := int64(-1) // where the last before the moment begins, of those that begin at from or before
 	for from := int64(-1); err == nil && from+1 < to; {
 		middle := from + (to-from)/2
 		var first, at int64
-		switch err = q.one([]any{&first, &at}, lastBatch("first, time"), q.ledger, middle); {
+		switch err = q.One([]any{&first, &at}, lastBatch("first, time"), q.ledger, middle); {
 		case err != nil:
 		case at < moment:
 			from, earlier = middle, first
@@ -171,7 +172,7 @@ func (q *entryList) cursor(l sluice.LedgerID, p sluice.Page) error {
 	}
 	s, err := q.find(l, id)
 	switch {
-	case err == errNotFound:
+	case err == sqldb.ErrNotFound:
 		return noCursor(param)
 	case q.up:
 		q.span.from = max(q.span.from, s.seq+1)
@@ -194,8 +195,8 @@ func (q *entryList) read() (rows []sealed, err error) {
 		return rows, q.scan(q.ledger, q.span, q.up, add)
 	}
 	var indexed int64
-	err = q.one([]any{&indexed}, "SELECT indexed FROM ledger WHERE id = $1", q.ledger)
-	if err == errNotFound {
+	err = q.One([]any{&indexed}, "SELECT indexed FROM ledger WHERE id = $1", q.ledger)
+	if err == sqldb.ErrNotFound {
 		return nil, nil
 	}
 	if err != nil {
@@ -261,7 +262,7 @@ func (q *entryList) lookUp(t term, others []term, add func(sealed) bool) error {
 // not overlap, so that at most one does that begins before it.
 func (q *entryList) reached(t term, span interval) (interval, error) {
 	var first *int64
-	err := q.one([]any{&first}, "SELECT MAX(first) FROM entry_index WHERE ledger = $1 AND field = $2 AND value = $3 AND first <= $4", q.ledger, t.field, t.value, span.from)
+	err := q.One([]any{&first}, "SELECT MAX(first) FROM entry_index WHERE ledger = $1 AND field = $2 AND value = $3 AND first <= $4", q.ledger, t.field, t.value, span.from)
 	if err == nil && first != nil {
 		span.from = *first
 	}
@@ -269,7 +270,7 @@ func (q *entryList) reached(t term, span interval) (interval, error) {
 }
 
 func (q *entryList) postings(t term, span interval, up bool, limit int64) ([]posting, error) {
-	return many(q.reader, (*posting).fields, postingsQuery(up), q.ledger, t.field, t.value, span.from, span.to, limit)
+	return sqldb.Many(q.Session, (*posting).fields, postingsQuery(up), q.ledger, t.field, t.value, span.from, span.to, limit)
 }
 
 // places gives those of postings that lie in the list, in order.
@@ -277,7 +278,7 @@ func (q *entryList) places(rows []posting) (seqs []int64, err error) {
 	for _, p := range rows {
 		some, err := p.unpack()
 		if err != nil {
-			return nil, q.fail(err)
+			return nil, q.Fail(err)
 		}
 		seqs = append(seqs, some...)
 	}
@@ -374,7 +375,7 @@ func (q *entryList) take(seqs []int64, add func(sealed) bool) (more bool, err er
 	return true, nil
 }
 
-func (p *posting) fields() []any { return []any{(*integer)(&p.first), &p.seqs} }
+func (p *posting) fields() []any { return []any{(*sqldb.Integer)(&p.first), &p.seqs} }
 
 func postingsQuery(up bool) string {
 	order := " DESC"

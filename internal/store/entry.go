@@ -4,6 +4,7 @@ import (
 	"sluice"
 	"sluice/internal/audit"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 )
 
 // recorded is an entry that the database does not have yet.
@@ -21,7 +22,7 @@ func (t *tx) Record(e sluice.Entry) error {
 	}
 	s, err := audit.Seal(e, t.store.random)
 	if err != nil {
-		return t.fail(err)
+		return t.Fail(err)
 	}
 	h := t.head
 	h.latest = max(h.latest, e.Time.UnixMicro())
@@ -58,7 +59,7 @@ func (r *reader) find(l sluice.LedgerID, id string) (sealed, error) {
 		return sealed{}, err
 	}
 	if len(rows) == 0 {
-		return sealed{}, errNotFound
+		return sealed{}, sqldb.ErrNotFound
 	}
 	return rows[0], nil
 }

@@ -18,6 +18,8 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/postgres"
+	"sluice/internal/store/sqldb"
 	"sluice/internal/store/storetest"
 )
 
@@ -101,7 +103,7 @@ func wantUnavailable(t *testing.T, what string, err error) {
 
 // TestPostgresFaults gives the errors of a server that fails, and of a connection to it, their class.
 func TestPostgresFaults(t *testing.T) {
-	s := &Store{dialect: dialect{code: postgresCode}}
+	s := &sqldb.Dialect{Code: postgres.Code}
 	for _, code := range []string{
 		"08006", // connection_failure
 		"53200", // out_of_memory
@@ -115,18 +117,18 @@ func TestPostgresFaults(t *testing.T) {
 		"XX001", // data_corrupted
 		"XX002", // index_corrupted
 	} {
-		wantUnavailable(t, code, s.classify(fmt.Errorf("read: %w", &pgconn.PgError{Code: code})))
+		wantUnavailable(t, code, s.Classify(fmt.Errorf("read: %w", &pgconn.PgError{Code: code})))
 	}
 	for _, err := range []error{
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, driver.ErrBadConn, sql.ErrConnDone,
 		&net.OpError{Op: "read", Err: syscall.EIO},
 	} {
-		wantUnavailable(t, err.Error(), s.classify(fmt.Errorf("read: %w", err)))
+		wantUnavailable(t, err.Error(), s.Classify(fmt.Errorf("read: %w", err)))
 	}
-	storetest.WantCode(t, s.classify(&pgconn.PgError{Code: "53100"}), sluice.CodeStorageFull)
-	storetest.WantCode(t, s.classify(&pgconn.PgError{Code: "23505"}), sluice.CodeConflict)
-	storetest.WantCode(t, s.classify(&pgconn.PgError{Code: "42601"}), sluice.CodeInternal) // our own SQL
-	if err := s.classify(context.Canceled); !errors.Is(err, context.Canceled) || sluice.CodeOf(err) == sluice.CodeUnavailable {
+	storetest.WantCode(t, s.Classify(&pgconn.PgError{Code: "53100"}), sluice.CodeStorageFull)
+	storetest.WantCode(t, s.Classify(&pgconn.PgError{Code: "23505"}), sluice.CodeConflict)
+	storetest.WantCode(t, s.Classify(&pgconn.PgError{Code: "42601"}), sluice.CodeInternal) // our own SQL
+	if err := s.Classify(context.Canceled); !errors.Is(err, context.Canceled) || sluice.CodeOf(err) == sluice.CodeUnavailable {
 		t.Errorf("a caller that went away: %v", err)
 	}
 }

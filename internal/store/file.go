@@ -12,14 +12,15 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 )
 
 const fileColumns = "id, purpose, filename, title, type, size, sha256, metadata, linked, held, created, updated, expires, deleted, crc32"
 
 func fileFields(f *sluice.File) []any {
 	return []any{
-		&f.ID, &f.Purpose, &f.Filename, &f.Title, &f.Type, (*integer)(&f.Size), (*digest)(&f.SHA256), (*metadata)(&f.Metadata),
-		(*resources)(&f.Linked), (*truth)(&f.Held), (*moment)(&f.Created), (*moment)(&f.Updated), (*moment)(&f.Expires), (*moment)(&f.Deleted),
+		&f.ID, &f.Purpose, &f.Filename, &f.Title, &f.Type, (*sqldb.Integer)(&f.Size), (*sqldb.Digest)(&f.SHA256), (*metadata)(&f.Metadata),
+		(*resources)(&f.Linked), (*truth)(&f.Held), (*sqldb.Time)(&f.Created), (*sqldb.Time)(&f.Updated), (*sqldb.Time)(&f.Expires), (*sqldb.Time)(&f.Deleted),
 		checksum{&f.CRC32},
 	}
 }
@@ -167,8 +168,8 @@ func fileListing(f service.FileFilter) listing {
 
 func (r *reader) AnyFile() (bool, error) {
 	var one int64
-	err := r.one([]any{&one}, "SELECT 1 FROM file LIMIT 1")
-	if err == errNotFound {
+	err := r.One([]any{&one}, "SELECT 1 FROM file LIMIT 1")
+	if err == sqldb.ErrNotFound {
 		return false, nil
 	}
 	return err == nil, err
@@ -176,7 +177,7 @@ func (r *reader) AnyFile() (bool, error) {
 
 func (r *reader) KnownFiles(ids []string) (map[string]bool, error) {
 	known := make(map[string]bool, len(ids))
-	if ids = texts(ids); len(ids) == 0 {
+	if ids = sqldb.Texts(ids); len(ids) == 0 {
 		return known, nil
 	}
 	var in strings.Builder
@@ -186,13 +187,13 @@ func (r *reader) KnownFiles(ids []string) (map[string]bool, error) {
 		if i > 0 {
 			in.WriteString(", ")
 		}
-		in.WriteString(r.store.placeholder(i + 1))
+		in.WriteString(r.DB.Placeholder(i + 1))
 	}
 	type row struct {
 		id      string
-		deleted moment
+		deleted sqldb.Time
 	}
-	rows, err := many(r, func(f *row) []any { return []any{&f.id, &f.deleted} },
+	rows, err := sqldb.Many(r.Session, func(f *row) []any { return []any{&f.id, &f.deleted} },
 		"SELECT id, deleted FROM file WHERE id IN ("+in.String()+")", args...)
 	for _, f := range rows {
 		known[f.id] = time.Time(f.deleted).IsZero()
@@ -201,7 +202,7 @@ func (r *reader) KnownFiles(ids []string) (map[string]bool, error) {
 }
 
 func (r *reader) ExpiredFiles(now time.Time, limit int) ([]sluice.File, error) {
-	return many(r, func(f *sluice.File) []any {
+	return sqldb.Many(r.Session, func(f *sluice.File) []any {
 		return append(fileFields(f), &f.Ledger.Account, (*string)(&f.Ledger.Mode))
 	}, "SELECT "+fileColumns+", (SELECT account FROM ledger WHERE ledger.id = file.ledger), (SELECT mode FROM ledger WHERE ledger.id = file.ledger)"+
 		" FROM file WHERE deleted IS NULL AND held = 0 AND expires IS NOT NULL AND expires <= $1 ORDER BY expires, id LIMIT $2", now.UnixMicro(), limit)
@@ -214,11 +215,11 @@ func (t *tx) CreateFile(f sluice.File, e sluice.Entry) error {
 	}
 	linked, err := resources(f.Linked).text()
 	if err != nil {
-		return t.fail(err)
+		return t.Fail(err)
 	}
 	err = t.change(e, "INSERT INTO file (ledger, "+fileColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
 		ledger, f.ID, f.Purpose, f.Filename, f.Title, f.Type, f.Size, f.SHA256[:], metadata(f.Metadata).text(), linked, truth(f.Held).integer(),
-		micros(f.Created), micros(f.Updated), micros(f.Expires), micros(f.Deleted), checksum{&f.CRC32}.value())
+		sqldb.Micros(f.Created), sqldb.Micros(f.Updated), sqldb.Micros(f.Expires), sqldb.Micros(f.Deleted), checksum{&f.CRC32}.value())
 	if err != nil {
 		return err
 	}
@@ -244,10 +245,10 @@ func (t *tx) UpdateFile(f sluice.File, e sluice.Entry) error {
 	}
 	linked, err := resources(f.Linked).text()
 	if err != nil {
-		return t.fail(err)
+		return t.Fail(err)
 	}
 	err = t.rewrite(e, "UPDATE file SET filename = $3, title = $4, metadata = $5, linked = $6, held = $7, updated = $8 WHERE id = $1 AND ledger = $2",
-		f.ID, ledger, f.Filename, f.Title, metadata(f.Metadata).text(), linked, truth(f.Held).integer(), micros(f.Updated))
+		f.ID, ledger, f.Filename, f.Title, metadata(f.Metadata).text(), linked, truth(f.Held).integer(), sqldb.Micros(f.Updated))
 	if err != nil {
 		return err
 	}
@@ -259,11 +260,11 @@ func (t *tx) UpdateFile(f sluice.File, e sluice.Entry) error {
 
 // DeleteFile implements service.Tx. A file that is deleted already is CodeNotFound.
 func (t *tx) DeleteFile(id string, now time.Time, e sluice.Entry) error {
-	err := t.rewrite(e, "UPDATE file SET deleted = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND deleted IS NULL", id, t.head.id, micros(now))
+	err := t.rewrite(e, "UPDATE file SET deleted = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND deleted IS NULL", id, t.head.id, sqldb.Micros(now))
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec("UPDATE linked SET file_deleted = $2 WHERE file_id = $1", id, micros(now)); err != nil {
+	if _, err := t.exec("UPDATE linked SET file_deleted = $2 WHERE file_id = $1", id, sqldb.Micros(now)); err != nil {
 		return err
 	}
 	return t.endLinks(endingFile, id, now)

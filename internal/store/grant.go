@@ -6,13 +6,14 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 )
 
 func (r *reader) OpenGrant(l sluice.LedgerID, link string, bearer sluice.Digest) (g service.OpenGrant, err error) {
 	ledger, err := r.ledgerID(l)
 	if err == nil {
 		g.LinkID, g.Bearer = link, bearer
-		err = r.written([]any{(*moment)(&g.Expires), &g.Left}, "SELECT expires, bytes FROM open_grant WHERE ledger = $1 AND link_id = $2 AND bearer = $3", ledger, link, bearer[:])
+		err = r.OneUnbuffered([]any{(*sqldb.Time)(&g.Expires), &g.Left}, "SELECT expires, bytes FROM open_grant WHERE ledger = $1 AND link_id = $2 AND bearer = $3", ledger, link, bearer[:])
 	}
 	return g, err
 }
@@ -20,7 +21,7 @@ func (r *reader) OpenGrant(l sluice.LedgerID, link string, bearer sluice.Digest)
 func (t *tx) SetGrant(g service.OpenGrant) error {
 	_, err := t.exec("INSERT INTO open_grant (ledger, link_id, bearer, expires, bytes) VALUES ($1, $2, $3, $4, $5)"+
 		" ON CONFLICT (ledger, link_id, bearer) DO UPDATE SET expires = excluded.expires, bytes = excluded.bytes",
-		t.head.id, g.LinkID, g.Bearer[:], micros(g.Expires), g.Left)
+		t.head.id, g.LinkID, g.Bearer[:], sqldb.Micros(g.Expires), g.Left)
 	return err
 }
 

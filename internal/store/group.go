@@ -3,6 +3,7 @@ package store
 import (
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/store/sqldb"
 )
 
 // group is what the requests that share a transaction know of the database,
@@ -19,9 +20,6 @@ type group struct {
 	redeemed []redemption
 	mark     mark
 	flushed  bool // since mark
-	// Kept from group to group, to be used again.
-	args  []any
-	texts map[insertText]string
 }
 
 // mark is how much had been gathered when the running Update began.
@@ -30,7 +28,7 @@ type mark struct{ minted, entries, redeemed int }
 func newGroup() *group {
 	return &group{
 		heads: map[sluice.LedgerID]*head{}, keys: map[object]sluice.Key{},
-		files: map[object]sluice.File{}, links: map[object]sluice.Link{}, texts: map[insertText]string{},
+		files: map[object]sluice.File{}, links: map[object]sluice.Link{},
 	}
 }
 
@@ -79,26 +77,25 @@ type head struct {
 	fresh   []audit.Terms // of the entries of this group
 }
 
-// flush writes what the group has gathered.
-func (r *reader) flush() error {
-	if r.err != nil || r.group == nil || len(r.group.minted)+len(r.group.entries)+len(r.group.redeemed) == 0 {
-		return r.err
+// Flush writes what the group has gathered.
+func (g *group) Flush(r *sqldb.Session) error {
+	if len(g.minted)+len(g.entries)+len(g.redeemed) == 0 {
+		return nil
 	}
-	g := r.group
 	links, entries, redeemed := g.minted, g.entries, g.redeemed
 	g.minted, g.entries, g.redeemed, g.mark, g.flushed = links[:0], entries[:0], redeemed[:0], mark{}, true
-	if err := insert(r, linkInsert, links, func(args []any, m minted) []any { return m.values(args) }); err != nil {
+	if err := sqldb.Insert(r, linkInsert, links, func(args []any, m minted) []any { return m.values(args) }); err != nil {
 		return err
 	}
 	batches, err := batchesOf(entries)
 	if err != nil {
-		return r.fail(err)
+		return r.Fail(err)
 	}
-	err = insert(r, batchInsert, batches, func(args []any, b batch) []any {
+	err = sqldb.Insert(r, batchInsert, batches, func(args []any, b batch) []any {
 		return append(args, b.ledger, b.first, b.time, b.leaves, b.disclosures)
 	})
 	if err != nil {
 		return err
 	}
-	return r.count(redeemed)
+	return count(r, redeemed)
 }

@@ -6,15 +6,16 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 )
 
 func (r *reader) Guesses(l sluice.LedgerID, link string, address sluice.Digest, day time.Time) (g service.Guesses, err error) {
 	ledger, err := r.ledgerID(l)
 	if err == nil {
 		g.LinkID, g.Address, g.Day = link, address, day
-		err = r.written([]any{&g.N, (*moment)(&g.Last)}, "SELECT n, last FROM guess WHERE ledger = $1 AND link_id = $2 AND address = $3 AND day = $4", ledger, link, address[:], micros(day))
+		err = r.OneUnbuffered([]any{&g.N, (*sqldb.Time)(&g.Last)}, "SELECT n, last FROM guess WHERE ledger = $1 AND link_id = $2 AND address = $3 AND day = $4", ledger, link, address[:], sqldb.Micros(day))
 	}
-	if err == errNotFound {
+	if err == sqldb.ErrNotFound {
 		err = nil
 	}
 	return g, err
@@ -23,7 +24,7 @@ func (r *reader) Guesses(l sluice.LedgerID, link string, address sluice.Digest, 
 func (t *tx) SetGuesses(g service.Guesses) error {
 	_, err := t.exec("INSERT INTO guess (ledger, link_id, address, day, n, last) VALUES ($1, $2, $3, $4, $5, $6)"+
 		" ON CONFLICT (ledger, link_id, address, day) DO UPDATE SET n = excluded.n, last = excluded.last",
-		t.head.id, g.LinkID, g.Address[:], micros(g.Day), g.N, micros(g.Last))
+		t.head.id, g.LinkID, g.Address[:], sqldb.Micros(g.Day), g.N, sqldb.Micros(g.Last))
 	return err
 }
 

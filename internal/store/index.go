@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"sluice/internal/audit"
+	"sluice/internal/store/sqldb"
 )
 
 // Entries are found by their terms in the table entry_index. A row of
@@ -60,7 +61,7 @@ type posting struct {
 	seqs         []byte // see packSeqs
 }
 
-var postingInsert = insertion{"entry_index", []string{"ledger", "field", "value", "first", "seqs"}}
+var postingInsert = sqldb.Insertion{Table: "entry_index", Columns: []string{"ledger", "field", "value", "first", "seqs"}}
 
 // index brings the index of a ledger up to date when enough entries lie beyond
 // it. It gives those that still do.
@@ -78,7 +79,7 @@ func (r *reader) index(h *head, known unindexed) (unindexed, error) {
 			return unindexed{}, err
 		}
 	}
-	if err := insert(r, postingInsert, postings(h.id, w), func(args []any, p posting) []any {
+	if err := sqldb.Insert(r.Session, postingInsert, postings(h.id, w), func(args []any, p posting) []any {
 		return append(args, p.ledger, p.field, p.value, p.first, p.seqs)
 	}); err != nil {
 		return unindexed{}, err

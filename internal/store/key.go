@@ -9,15 +9,16 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/store/sqldb"
 )
 
 const keyColumns = "id, name, hash, scopes, created, updated, expires, revoked, used, version, old_hash, old_expires, max_link_lifetime"
 
 func keyFields(k *sluice.Key) []any {
 	return []any{
-		&k.ID, &k.Name, (*digest)(&k.Hash), (*scopes)(&k.Scopes), (*moment)(&k.Created), (*moment)(&k.Updated),
-		(*moment)(&k.Expires), (*moment)(&k.Revoked), (*moment)(&k.Used), &k.Version, (*optionalDigest)(&k.OldHash), (*moment)(&k.OldExpires),
-		(*integer)(&k.MaxLinkLifetime),
+		&k.ID, &k.Name, (*sqldb.Digest)(&k.Hash), (*scopes)(&k.Scopes), (*sqldb.Time)(&k.Created), (*sqldb.Time)(&k.Updated),
+		(*sqldb.Time)(&k.Expires), (*sqldb.Time)(&k.Revoked), (*sqldb.Time)(&k.Used), &k.Version, (*optionalDigest)(&k.OldHash), (*sqldb.Time)(&k.OldExpires),
+		(*sqldb.Integer)(&k.MaxLinkLifetime),
 	}
 }
 
@@ -51,46 +52,14 @@ func (s *scopes) Scan(v any) error {
 func (r *reader) KeyByHash(hash sluice.Digest) (k sluice.Key, err error) {
 	for _, column := range []string{"hash", "old_hash"} {
 		k = sluice.Key{}
-		err = r.one(append(keyFields(&k), &k.Ledger.Account, (*string)(&k.Ledger.Mode)),
+		err = r.One(append(keyFields(&k), &k.Ledger.Account, (*string)(&k.Ledger.Mode)),
 			"SELECT "+keyColumns+", (SELECT account FROM ledger WHERE ledger.id = key.ledger), (SELECT mode FROM ledger WHERE ledger.id = key.ledger)"+
 				" FROM key WHERE "+column+" = $1", hash[:])
-		if err != errNotFound {
+		if err != sqldb.ErrNotFound {
 			break
 		}
 	}
 	return k, err
-}
-
-// KeyByHash implements service.Store. One statement needs no transaction around
-// it. A connection that was lost since it was used last is replaced.
-func (s *Store) KeyByHash(ctx context.Context, hash sluice.Digest) (k sluice.Key, err error) {
-	leave, err := s.enter()
-	if err != nil {
-		return k, err
-	}
-	defer leave()
-	var c *conn
-	select {
-	case c = <-s.readers:
-	case <-ctx.Done():
-		return k, ctx.Err()
-	}
-	defer func() { s.readers <- c }()
-	for fresh := c == nil; ; fresh = true {
-		if c == nil {
-			if c, err = s.connect(ctx, s.readDB); err != nil {
-				return k, s.classify(err)
-			}
-		}
-		r := &reader{ctx: ctx, store: s, conn: c}
-		if k, err = r.KeyByHash(hash); r.err == nil {
-			return k, err
-		}
-		c.discard()
-		if c = nil; fresh || ctx.Err() != nil {
-			return k, err
-		}
-	}
 }
 
 func (r *reader) Key(l sluice.LedgerID, id string) (sluice.Key, error) {
@@ -119,8 +88,8 @@ func (t *tx) CreateKey(k sluice.Key, e sluice.Entry) error {
 		return err
 	}
 	return t.change(e, "INSERT INTO key (ledger, "+keyColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-		ledger, k.ID, k.Name, k.Hash[:], scopes(k.Scopes).text(), micros(k.Created), micros(k.Updated),
-		micros(k.Expires), micros(k.Revoked), micros(k.Used), k.Version, optionalDigest(k.OldHash).bytes(), micros(k.OldExpires), int64(k.MaxLinkLifetime))
+		ledger, k.ID, k.Name, k.Hash[:], scopes(k.Scopes).text(), sqldb.Micros(k.Created), sqldb.Micros(k.Updated),
+		sqldb.Micros(k.Expires), sqldb.Micros(k.Revoked), sqldb.Micros(k.Used), k.Version, optionalDigest(k.OldHash).bytes(), sqldb.Micros(k.OldExpires), int64(k.MaxLinkLifetime))
 }
 
 func (t *tx) UpdateKey(k sluice.Key, e sluice.Entry) error {
@@ -133,23 +102,23 @@ func (t *tx) UpdateKey(k sluice.Key, e sluice.Entry) error {
 	}
 	return t.rewrite(e, "UPDATE key SET name = $3, hash = $4, scopes = $5, updated = $6, expires = $7, revoked = $8, version = $9,"+
 		" old_hash = $10, old_expires = $11, max_link_lifetime = $12 WHERE id = $1 AND ledger = $2",
-		k.ID, ledger, k.Name, k.Hash[:], scopes(k.Scopes).text(), micros(k.Updated), micros(k.Expires), micros(k.Revoked), k.Version,
-		optionalDigest(k.OldHash).bytes(), micros(k.OldExpires), int64(k.MaxLinkLifetime))
+		k.ID, ledger, k.Name, k.Hash[:], scopes(k.Scopes).text(), sqldb.Micros(k.Updated), sqldb.Micros(k.Expires), sqldb.Micros(k.Revoked), k.Version,
+		optionalDigest(k.OldHash).bytes(), sqldb.Micros(k.OldExpires), int64(k.MaxLinkLifetime))
 }
 
 // unclaimed answers CodeConflict when a hash of k is one that another key has
 // in the other column: an index keeps a hash unique in one column only.
 func (t *tx) unclaimed(k sluice.Key) error {
 	var other string
-	err := t.one([]any{&other}, "SELECT id FROM key WHERE old_hash = $1 AND id <> $2", k.Hash[:], k.ID)
-	if err == errNotFound && k.OldHash != (sluice.Digest{}) {
-		err = t.one([]any{&other}, "SELECT id FROM key WHERE hash = $1 AND id <> $2", k.OldHash[:], k.ID)
+	err := t.One([]any{&other}, "SELECT id FROM key WHERE old_hash = $1 AND id <> $2", k.Hash[:], k.ID)
+	if err == sqldb.ErrNotFound && k.OldHash != (sluice.Digest{}) {
+		err = t.One([]any{&other}, "SELECT id FROM key WHERE hash = $1 AND id <> $2", k.OldHash[:], k.ID)
 	}
 	switch err {
-	case errNotFound:
+	case sqldb.ErrNotFound:
 		return nil
 	case nil:
-		return t.store.coded(sluice.CodeConflict, fmt.Errorf("keys %s and %s have the same secret", k.ID, other))
+		return sqldb.Coded(sluice.CodeConflict, fmt.Errorf("keys %s and %s have the same secret", k.ID, other))
 	}
 	return err
 }
@@ -169,15 +138,15 @@ func (d *optionalDigest) Scan(v any) error {
 	if v == nil {
 		return nil
 	}
-	return (*digest)(d).Scan(v)
+	return (*sqldb.Digest)(d).Scan(v)
 }
 
 // KeysUsed implements service.Store. What is unknown or older than what is
 // stored changes nothing.
 func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
-	return s.chore(ctx, noLedger, func(t *tx) error {
+	return s.unlogged(ctx, noLedger, func(t *tx) error {
 		for _, id := range slices.Sorted(maps.Keys(used)) { // in one order, so that two processes do not lock each other out
-			if _, err := t.exec("UPDATE key SET used = $2 WHERE id = $1 AND (used IS NULL OR used < $2)", id, micros(used[id])); err != nil {
+			if _, err := t.exec("UPDATE key SET used = $2 WHERE id = $1 AND (used IS NULL OR used < $2)", id, sqldb.Micros(used[id])); err != nil {
 				return err
 			}
 		}
@@ -187,7 +156,7 @@ func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
 
 // RevokeKey implements service.Tx. A key that is revoked already is CodeNotFound.
 func (t *tx) RevokeKey(id string, now time.Time, e sluice.Entry) error {
-	err := t.rewrite(e, "UPDATE key SET revoked = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND revoked IS NULL", id, t.head.id, micros(now))
+	err := t.rewrite(e, "UPDATE key SET revoked = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND revoked IS NULL", id, t.head.id, sqldb.Micros(now))
 	if err != nil {
 		return err
 	}

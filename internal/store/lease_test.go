@@ -57,7 +57,7 @@ func testPassOn(t *testing.T, frozen, next, healthy *Store) {
 	})
 	thaw := <-release
 	// Where one writer keeps out all others, a frozen one would.
-	if frozen.rowLock == "" {
+	if frozen.db.RowLock == "" {
 		wg.Go(func() {
 			for !lost.Load() {
 				time.Sleep(time.Millisecond)
@@ -84,7 +84,7 @@ func testPassOn(t *testing.T, frozen, next, healthy *Store) {
 	if took := time.Since(start); took < 100*time.Millisecond {
 		t.Errorf("work was passed on after %v", took)
 	}
-	if frozen.rowLock != "" {
+	if frozen.db.RowLock != "" {
 		thaw()
 	}
 	wg.Wait()

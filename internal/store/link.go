@@ -15,15 +15,16 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 )
 
 const linkColumns = "id, file_id, key_id, signing_key, reason, metadata, created, updated, expires, revoked, ended, downloads, redeemed, max_downloads, password, allowed_ips, disposition, filename"
 
 func linkFields(l *sluice.Link) []any {
 	return []any{
-		&l.ID, &l.FileID, &l.KeyID, &l.SigningKey, &l.Reason, (*metadata)(&l.Metadata), (*moment)(&l.Created), (*moment)(&l.Updated),
-		(*moment)(&l.Expires), (*moment)(&l.Revoked), (*string)(&l.Ended), (*integer)(&l.Downloads), (*moment)(&l.Redeemed),
-		(*integer)(&l.MaxDownloads), (*string)(&l.Password), (*networks)(&l.AllowedIPs), (*string)(&l.Disposition), &l.Filename,
+		&l.ID, &l.FileID, &l.KeyID, &l.SigningKey, &l.Reason, (*metadata)(&l.Metadata), (*sqldb.Time)(&l.Created), (*sqldb.Time)(&l.Updated),
+		(*sqldb.Time)(&l.Expires), (*sqldb.Time)(&l.Revoked), (*string)(&l.Ended), (*sqldb.Integer)(&l.Downloads), (*sqldb.Time)(&l.Redeemed),
+		(*sqldb.Integer)(&l.MaxDownloads), (*string)(&l.Password), (*networks)(&l.AllowedIPs), (*string)(&l.Disposition), &l.Filename,
 	}
 }
 
@@ -82,7 +83,7 @@ func (r *reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
 // flushLink writes what the group has gathered, if a link is among it.
 func (r *reader) flushLink(id string) error {
 	if r.group != nil && slices.ContainsFunc(r.group.minted, func(m minted) bool { return m.link.ID == id }) {
-		return r.flush()
+		return r.Flush()
 	}
 	return nil
 }
@@ -90,7 +91,7 @@ func (r *reader) flushLink(id string) error {
 // withFile has the group know a link together with its file, where each would
 // be a round trip: an Update that asks for the one goes on to ask for the other.
 func (r *reader) withFile(l sluice.LedgerID, id string) error {
-	if r.group == nil || r.store.each == nil {
+	if r.group == nil || r.DB.Each == nil {
 		return nil
 	}
 	ledger, err := r.ledgerID(l)
@@ -102,11 +103,11 @@ func (r *reader) withFile(l sluice.LedgerID, id string) error {
 	}
 	var link sluice.Link
 	var file sluice.File
-	switch err := r.written(append(linkFields(&link), fileFields(&file)...), linkWithFile+" WHERE link.id = $1 AND link.ledger = $2", id, ledger); err {
+	switch err := r.OneUnbuffered(append(linkFields(&link), fileFields(&file)...), linkWithFile+" WHERE link.id = $1 AND link.ledger = $2", id, ledger); err {
 	case nil:
 		r.group.links[object{ledger, id}] = link
 		r.group.files[object{ledger, file.ID}] = file
-	case errNotFound: // one of them
+	case sqldb.ErrNotFound: // one of them
 	default:
 		return err
 	}
@@ -116,13 +117,13 @@ func (r *reader) withFile(l sluice.LedgerID, id string) error {
 // foresee has the group know the links, with their files, that its Updates are
 // going to ask for.
 func (w *writer) foresee(ctx context.Context, requests []*request) error {
-	if w.store.each == nil {
+	if w.store.db.Each == nil {
 		return nil
 	}
 	links := map[int64][]string{}
 	for _, r := range requests {
 		link, h := service.Foreseen(r.ctx), w.group.heads[r.ledger]
-		if link != "" && isText(link) && h != nil && h.id != 0 {
+		if link != "" && sqldb.IsText(link) && h != nil && h.id != 0 {
 			links[h.id] = append(links[h.id], link)
 		}
 	}
@@ -138,7 +139,7 @@ func (w *writer) foresee(ctx context.Context, requests []*request) error {
 			args = append(args, ids[min(i, len(ids)-1)])
 			marks = append(marks, "$"+strconv.Itoa(len(args)))
 		}
-		rows, err := many(&reader{ctx: ctx, store: w.store, conn: w.conn}, func(b *both) []any {
+		rows, err := sqldb.Many(w.session(ctx, nil), func(b *both) []any {
 			return append(linkFields(&b.link), fileFields(&b.file)...)
 		}, linkWithFile+" WHERE link.ledger = $1 AND link.id IN ("+strings.Join(marks, ", ")+")", args...)
 		if err != nil {
@@ -269,12 +270,12 @@ type minted struct {
 	link   sluice.Link
 }
 
-var linkInsert = insertion{"link", append([]string{"ledger"}, strings.Split(linkColumns, ", ")...)}
+var linkInsert = sqldb.Insertion{Table: "link", Columns: append([]string{"ledger"}, strings.Split(linkColumns, ", ")...)}
 
 func (m minted) values(args []any) []any {
 	l := m.link
-	return append(args, m.ledger, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(), micros(l.Created), micros(l.Updated),
-		micros(l.Expires), micros(l.Revoked), string(l.Ended), l.Downloads, micros(l.Redeemed),
+	return append(args, m.ledger, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(), sqldb.Micros(l.Created), sqldb.Micros(l.Updated),
+		sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked), string(l.Ended), l.Downloads, sqldb.Micros(l.Redeemed),
 		l.MaxDownloads, string(l.Password), networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename)
 }
 
@@ -287,7 +288,7 @@ func (t *tx) UpdateLink(l sluice.Link, e sluice.Entry) error {
 	return t.rewrite(e, "UPDATE link SET reason = $3, metadata = $4, max_downloads = $5, allowed_ips = $6, updated = $7, expires = $8, revoked = $9, ended = $10"+
 		" WHERE id = $1 AND ledger = $2",
 		l.ID, ledger, l.Reason, metadata(l.Metadata).text(), l.MaxDownloads, networks(l.AllowedIPs).text(),
-		micros(l.Updated), micros(l.Expires), micros(l.Revoked), string(l.Ended))
+		sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked), string(l.Ended))
 }
 
 // lasts has the ledger know of a link's lifetime, if it ends.
@@ -328,7 +329,7 @@ func (t *tx) Returned(id string, e sluice.Entry) error {
 }
 
 // count writes the downloads that were gathered, one statement a link.
-func (r *reader) count(redeemed []redemption) error {
+func count(r *sqldb.Session, redeemed []redemption) error {
 	type total struct {
 		n  int64
 		at time.Time
@@ -345,10 +346,10 @@ func (r *reader) count(redeemed []redemption) error {
 	sets := make([][]any, len(order))
 	for i, link := range order {
 		t := totals[link]
-		sets[i] = []any{link.id, link.ledger, t.n, micros(t.at)}
+		sets[i] = []any{link.id, link.ledger, t.n, sqldb.Micros(t.at)}
 	}
 	if len(sets) == 0 {
 		return nil
 	}
-	return r.fail(r.store.execEach(r.ctx, r.conn, "UPDATE link SET downloads = downloads + $3, redeemed = $4 WHERE id = $1 AND ledger = $2", sets))
+	return r.Fail(r.DB.ExecEach(r.Ctx, r.Conn, "UPDATE link SET downloads = downloads + $3, redeemed = $4 WHERE id = $1 AND ledger = $2", sets))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/store/sqldb"
 )
 
 // listing is the query of one list: what it shows, its order, and its
@@ -56,7 +57,7 @@ func (q *listing) in(column string, values []string) {
 	if len(values) == 0 {
 		return
 	}
-	if values = texts(values); len(values) == 0 {
+	if values = sqldb.Texts(values); len(values) == 0 {
 		q.where += " AND FALSE"
 		return
 	}
@@ -76,7 +77,7 @@ type position struct {
 // span is the part of a list between two positions, without them.
 type span struct{ older, newer position }
 
-// within gives the part of a list that lies in an interval of moments. A moment
+// within gives the part of a list that lies in an interval of moments. A sqldb.Time
 // with the least tie stands below all that happened in it.
 func (q *listing) within(i interval) span {
 	return span{position{i.from, q.least}, position{i.to, q.least}}
@@ -158,9 +159,9 @@ func (q *listing) cursor(r *reader, ledger int64, p sluice.Page, s *span) error 
 		return nil
 	}
 	var at position
-	err := r.one([]any{&at.at, &at.tie}, q.place, id, ledger)
+	err := r.One([]any{&at.at, &at.tie}, q.place, id, ledger)
 	switch {
-	case err == errNotFound:
+	case err == sqldb.ErrNotFound:
 		return noCursor(param)
 	case err != nil:
 		return err
@@ -215,7 +216,7 @@ func rowsFrom[T any](r *reader, l sluice.LedgerID, q listing, p sluice.Page, fie
 	if err := q.cursor(r, ledger, p, &s); err != nil {
 		return nil, err
 	}
-	return many(r, fields, q.query(p.Up()), q.args(ledger, s, p.Limit+1)...)
+	return sqldb.Many(r.Session, fields, q.query(p.Up()), q.args(ledger, s, p.Limit+1)...)
 }
 
 func pageable(p sluice.Page) error {

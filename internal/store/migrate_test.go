@@ -17,6 +17,8 @@ import (
 	"sluice/internal/audit"
 	"sluice/internal/objectid"
 	"sluice/internal/service"
+	"sluice/internal/store/postgres"
+	"sluice/internal/store/sqlite"
 	"sluice/internal/store/storetest"
 )
 
@@ -25,15 +27,11 @@ import (
 func TestMigrateEntries(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sluice.db")
-		db, err := sql.Open("sqlite", sqliteDSN(path))
+		db, err := sql.Open("sqlite", sqlite.DSN(path))
 		if err != nil {
 			t.Fatal(err)
 		}
-		files, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
-		if err != nil {
-			t.Fatal(err)
-		}
-		testMigrateEntries(t, db, goose.DialectSQLite3, files, 3, func() (*Store, error) { return OpenSQLite(path, Options{}) })
+		testMigrateEntries(t, db, goose.DialectSQLite3, sqlite.Migrations(), 3, func() (*Store, error) { return OpenSQLite(path, Options{}) })
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		url := NewPostgres(t)
@@ -41,11 +39,7 @@ func TestMigrateEntries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files, err := fs.Sub(postgresMigrations, "migrations/postgres")
-		if err != nil {
-			t.Fatal(err)
-		}
-		testMigrateEntries(t, db, goose.DialectPostgres, files, 1, func() (*Store, error) { return OpenPostgres(storetest.Background, url, Options{}) })
+		testMigrateEntries(t, db, goose.DialectPostgres, postgres.Migrations(), 1, func() (*Store, error) { return OpenPostgres(storetest.Background, url, Options{}) })
 	})
 }
 
@@ -117,23 +111,15 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 // id of the installation is the same in both, as their files are. Two new
 // databases have two ids.
 func TestMigrateInstallation(t *testing.T) {
-	sqliteFiles, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
-	if err != nil {
-		t.Fatal(err)
-	}
-	postgresFiles, err := fs.Sub(postgresMigrations, "migrations/postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Run("SQLite", func(t *testing.T) {
 		for _, version := range []int64{3, 5} {
 			testMigrateInstallation(t, func(accounts ...sluice.Account) string {
 				path := filepath.Join(t.TempDir(), "sluice.db")
-				db, err := sql.Open("sqlite", sqliteDSN(path))
+				db, err := sql.Open("sqlite", sqlite.DSN(path))
 				if err != nil {
 					t.Fatal(err)
 				}
-				oldAccounts(t, db, goose.DialectSQLite3, sqliteFiles, version, accounts)
+				oldAccounts(t, db, goose.DialectSQLite3, sqlite.Migrations(), version, accounts)
 				return installationOf(t, func() (*Store, error) { return OpenSQLite(path, Options{}) })
 			})
 		}
@@ -146,7 +132,7 @@ func TestMigrateInstallation(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				oldAccounts(t, db, goose.DialectPostgres, postgresFiles, version, accounts)
+				oldAccounts(t, db, goose.DialectPostgres, postgres.Migrations(), version, accounts)
 				return installationOf(t, func() (*Store, error) { return OpenPostgres(storetest.Background, url, Options{}) })
 			})
 		}

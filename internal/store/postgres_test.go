@@ -21,6 +21,8 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/postgres"
+	"sluice/internal/store/sqldb"
 	"sluice/internal/store/storetest"
 )
 
@@ -144,7 +146,7 @@ func migrating(t *testing.T, url string) {
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	if _, err := db.Exec("SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+	if _, err := db.Exec("SELECT pg_advisory_lock($1)", int64(postgres.MigrationLock)); err != nil {
 		t.Fatal(err)
 	}
 	opened := make(chan error)
@@ -187,14 +189,14 @@ func TestPostgresReadWrite(t *testing.T) {
 	if err := s.View(storetest.Background, func(r service.Reader) error { _, err := r.SigningKeys(); return err }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.readDB.Exec("UPDATE probe SET n = n + 1"); err == nil {
+	if _, err := s.db.Reader.Exec("UPDATE probe SET n = n + 1"); err == nil {
 		t.Error("a reader has written")
 	}
 }
 
 func TestPostgresSessions(t *testing.T) {
 	s := openAnother(t, NewPostgres(t)+"&options=-c%20synchronous_commit%3Doff")
-	show := func(c *conn, name string) (value string) {
+	show := func(c *sqldb.Conn, name string) (value string) {
 		if err := c.QueryRowContext(storetest.Background, "SHOW "+name).Scan(&value); err != nil {
 			t.Error(err)
 		}
@@ -202,14 +204,14 @@ func TestPostgresSessions(t *testing.T) {
 	}
 	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
 		for name, want := range map[string]string{"synchronous_commit": "on", "transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "5s", "lock_timeout": "10s"} {
-			if got := show(given.(*tx).conn, name); got != want {
+			if got := show(given.(*tx).session.Conn, name); got != want {
 				t.Errorf("the writer's %s is %s, want %s", name, got, want)
 			}
 		}
 		return given.Record(storetest.NewEntry(storetest.LiveLedger))
 	})
 	s.View(storetest.Background, func(r service.Reader) error {
-		c := r.(*reader).conn
+		c := r.(*reader).session.Conn
 		if got := show(c, "transaction_isolation"); got != "repeatable read" {
 			t.Errorf("a reader's isolation is %s", got)
 		}
@@ -219,7 +221,7 @@ func TestPostgresSessions(t *testing.T) {
 		return nil
 	})
 	// Whatever the database's collation is, texts are ordered by their bytes.
-	rows, err := s.readDB.Query("SELECT table_name || '.' || column_name FROM information_schema.columns" +
+	rows, err := s.db.Reader.Query("SELECT table_name || '.' || column_name FROM information_schema.columns" +
 		" WHERE table_schema = 'public' AND table_name <> 'goose_db_version' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'")
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +286,7 @@ func TestPostgresRestart(t *testing.T) {
 		if err := s.Ready(storetest.Background); err != nil {
 			t.Error(err)
 		}
-		for range 2 * postgresReaders { // on every connection
+		for range 2 * postgres.Readers { // on every connection
 			storetest.Read(t, s, service.Reader.Accounts)
 		}
 	}
@@ -479,7 +481,7 @@ func TestPostgresFrozen(t *testing.T) {
 	began := time.Now()
 	meanwhile := storetest.NewEntry(storetest.LiveLedger)
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(meanwhile) })
-	if took := time.Since(began); took < time.Second || took > frozenWriter+time.Minute {
+	if took := time.Since(began); took < time.Second || took > postgres.FrozenWriter+time.Minute {
 		t.Errorf("a frozen process held up an update for %v", took)
 	}
 	child.Process.Signal(syscall.SIGCONT)
@@ -535,7 +537,7 @@ func TestPostgresDeadlock(t *testing.T) {
 		return s.Update(storetest.Background, l, func(given service.Tx) error {
 			runs.Add(1)
 			for _, key := range keys {
-				if _, err := given.(*tx).exec("UPDATE key SET used = 1 WHERE id = $1", key); err != nil {
+				if _, err := given.(*tx).session.Exec("UPDATE key SET used = 1 WHERE id = $1", key); err != nil {
 					return err
 				}
 				if !met {
@@ -588,7 +590,7 @@ func TestPostgresBrokenGroup(t *testing.T) {
 						}
 					}
 					var n int
-					if err := given.(*tx).one([]any{&n}, "SELECT 1 / downloads FROM (SELECT 0 AS downloads) AS none"); err == nil {
+					if err := given.(*tx).session.One([]any{&n}, "SELECT 1 / downloads FROM (SELECT 0 AS downloads) AS none"); err == nil {
 						t.Error("a division by zero succeeded")
 					}
 					return nil
@@ -612,11 +614,11 @@ func TestPostgresBrokenGroup(t *testing.T) {
 // PostgreSQL answers the commit of a transaction that has failed with no error.
 func TestPostgresUnsound(t *testing.T) {
 	s, _ := openTempPostgres(t)
-	err := s.chore(storetest.Background, noLedger, func(t *tx) error {
-		if _, err := t.exec("INSERT INTO account (id, name, created) VALUES ('acct_1', '', 0)"); err != nil {
+	err := s.unlogged(storetest.Background, noLedger, func(t *tx) error {
+		if _, err := t.session.Exec("INSERT INTO account (id, name, created) VALUES ('acct_1', '', 0)"); err != nil {
 			return err
 		}
-		t.conn.ExecContext(storetest.Background, "SELECT 1 / n FROM probe")
+		t.session.Conn.ExecContext(storetest.Background, "SELECT 1 / n FROM probe")
 		return nil
 	})
 	storetest.WantCode(t, err, sluice.CodeUnavailable)
@@ -780,4 +782,24 @@ func TestPostgresEndsInOnePass(t *testing.T) {
 	if read > 2*links {
 		t.Errorf("%d entries of the index were read to mark %d links", read, links)
 	}
+}
+
+// inTransaction runs statements on a connection of its own, which release closes.
+func inTransaction(t *testing.T, url string, queries ...string) (release func()) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	c, err := db.Conn(storetest.Background)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range queries {
+		if _, err := c.ExecContext(storetest.Background, query); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	return func() { c.Close(); db.Close() }
 }

@@ -107,7 +107,7 @@ func TestReplacedFileKeys(t *testing.T) {
 	}
 	for range cap(s.readers) { // so that the next reader opens a connection
 		if c := <-s.readers; c != nil {
-			c.discard()
+			c.Discard()
 		}
 		s.readers <- nil
 	}

@@ -131,20 +131,20 @@ var (
 	errReserve  = sluice.Errorf(sluice.CodeStorageFull, "%s", textReserve)
 )
 
-// perform runs a request. Requests that end something, and chores, may use the reserve. Without chores the jobs of a
+// perform runs a request. Requests that end something, and unloggeds, may use the reserve. Without unloggeds the jobs of a
 // server would stop, and some of them make room. All other requests are refused while the reserve is released.
 func (s *Store) perform(r *request) error {
 	if s.reserve == nil {
 		return s.performOnce(r)
 	}
-	mayUse := r.chore != nil || service.IsEnding(r.ctx)
+	mayUse := r.unlogged != nil || service.IsEnding(r.ctx)
 	if !mayUse && !s.reserve.ensure() {
 		return errReserve
 	}
 	err := s.performOnce(r)
 	if mayUse && sluice.CodeOf(err) == sluice.CodeStorageFull {
 		s.reserve.release()
-		err = s.performOnce(&request{ctx: r.ctx, ledger: r.ledger, fn: r.fn, chore: r.chore})
+		err = s.performOnce(&request{ctx: r.ctx, ledger: r.ledger, fn: r.fn, unlogged: r.unlogged})
 	}
 	return err
 }

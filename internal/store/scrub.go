@@ -5,11 +5,12 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 )
 
 // FilesAfter implements service.Reader. It reads along the primary key.
 func (r *reader) FilesAfter(id string, limit int) ([]service.StoredFile, error) {
-	return many(r, func(f *service.StoredFile) []any {
+	return sqldb.Many(r.Session, func(f *service.StoredFile) []any {
 		return append(fileFields(&f.File), &f.Found, &f.Ledger.Account, (*string)(&f.Ledger.Mode))
 	}, filesAfter, id, limit)
 }
@@ -22,15 +23,15 @@ const (
 )
 
 func (r *reader) DamagedFiles() (n int64, err error) {
-	err = r.one([]any{&n}, damagedFiles)
+	err = r.One([]any{&n}, damagedFiles)
 	return n, err
 }
 
 func (r *reader) ScrubProgress() (p service.ScrubProgress, err error) {
-	err = r.one([]any{
-		(*truth)(&p.Running), (*moment)(&p.Began), (*moment)(&p.Completed), &p.After, &p.Files, &p.Bytes, &p.OfFiles, &p.OfBytes,
+	err = r.One([]any{
+		(*truth)(&p.Running), (*sqldb.Time)(&p.Began), (*sqldb.Time)(&p.Completed), &p.After, &p.Files, &p.Bytes, &p.OfFiles, &p.OfBytes,
 	}, "SELECT running, began, completed, after_id, files, bytes, of_files, of_bytes FROM scrub WHERE one = 1")
-	if err == errNotFound {
+	if err == sqldb.ErrNotFound {
 		err = nil
 	}
 	return p, err
@@ -45,7 +46,7 @@ func (t *tx) FileDamaged(id, found string, e sluice.Entry) error {
 
 // Scrubbed implements service.Store.
 func (s *Store) Scrubbed(ctx context.Context, p service.ScrubProgress, whole []service.WholeFile) error {
-	return s.chore(ctx, noLedger, func(t *tx) error {
+	return s.unlogged(ctx, noLedger, func(t *tx) error {
 		for _, f := range whole {
 			if _, err := t.exec("UPDATE file SET crc32 = $2, damage = NULL WHERE id = $1", f.ID, int64(f.CRC32)); err != nil {
 				return err
@@ -58,7 +59,7 @@ func (s *Store) Scrubbed(ctx context.Context, p service.ScrubProgress, whole []s
 			" VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (one) DO UPDATE SET"+
 			" running = excluded.running, began = excluded.began, completed = excluded.completed, after_id = excluded.after_id, files = excluded.files, bytes = excluded.bytes,"+
 			" of_files = excluded.of_files, of_bytes = excluded.of_bytes",
-			truth(p.Running).integer(), micros(p.Began), micros(p.Completed), p.After, p.Files, p.Bytes, p.OfFiles, p.OfBytes)
+			truth(p.Running).integer(), sqldb.Micros(p.Began), sqldb.Micros(p.Completed), p.After, p.Files, p.Bytes, p.OfFiles, p.OfBytes)
 		return err
 	})
 }

@@ -19,6 +19,8 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
+	"sluice/internal/store/sqlite"
 	"sluice/internal/store/storetest"
 )
 
@@ -33,7 +35,7 @@ func TestSQLite(t *testing.T) {
 }
 
 func execSQLite(path, query string) error {
-	db, err := sql.Open("sqlite", sqliteDSN(path))
+	db, err := sql.Open("sqlite", sqlite.DSN(path))
 	if err != nil {
 		return err
 	}
@@ -56,7 +58,7 @@ func openTemp(t *testing.T) (*Store, string) {
 // TestSQLiteDurability asks the connections themselves what they promise.
 func TestSQLiteDurability(t *testing.T) {
 	s, path := openTemp(t)
-	pragma := func(c *conn, name string) (value string) {
+	pragma := func(c *sqldb.Conn, name string) (value string) {
 		if err := c.QueryRowContext(storetest.Background, "PRAGMA "+name).Scan(&value); err != nil {
 			t.Error(err)
 		}
@@ -64,14 +66,14 @@ func TestSQLiteDurability(t *testing.T) {
 	}
 	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
 		for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "query_only": "0"} {
-			if got := pragma(given.(*tx).conn, name); got != want {
+			if got := pragma(given.(*tx).session.Conn, name); got != want {
 				t.Errorf("the writer's %s is %s, want %s", name, got, want)
 			}
 		}
 		return given.Record(storetest.NewEntry(storetest.LiveLedger))
 	})
 	s.View(storetest.Background, func(r service.Reader) error {
-		c := r.(*reader).conn
+		c := r.(*reader).session.Conn
 		if got := pragma(c, "query_only"); got != "1" {
 			t.Errorf("a reader's query_only is %s, want 1", got)
 		}
@@ -158,7 +160,7 @@ func TestSQLitePlans(t *testing.T) {
 		}
 	}
 	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
-		for query := range given.(*tx).conn.stmts {
+		for _, query := range given.(*tx).session.Conn.Statements() {
 			whole := strings.Contains(query, " FROM account") || strings.Contains(query, " FROM signing_key") || strings.Contains(query, " probe ") || strings.HasPrefix(query, "INSERT")
 			if plan := explain(t, s, query); !whole && strings.Contains(plan, "SCAN") {
 				t.Errorf("%s\n%s", query, plan)
@@ -180,7 +182,7 @@ func TestSQLiteSchema(t *testing.T) {
 			" AND m.name NOT IN ('account', 'signing_key', 'ledger', 'lease', 'rotation', 'checkpoint', 'tile', 'goose_db_version')"},
 	} {
 		names := storetest.Read(t, s, func(r service.Reader) ([]string, error) {
-			return many(r.(*reader), func(name *string) []any { return []any{name} }, test.query)
+			return sqldb.Many(r.(*reader).session, func(name *string) []any { return []any{name} }, test.query)
 		})
 		if len(names) > 0 {
 			t.Errorf("these %s: %q", test.want, names)
@@ -237,7 +239,7 @@ func plannedLists() map[string][]listing {
 
 func explain(t *testing.T, s *Store, query string) (plan string) {
 	t.Helper()
-	rows, err := s.readDB.Query("EXPLAIN QUERY PLAN "+query, make([]any, 1000)...)
+	rows, err := s.db.Reader.Query("EXPLAIN QUERY PLAN "+query, make([]any, 1000)...)
 	if err != nil {
 		t.Fatal(query, err)
 	}
@@ -343,7 +345,7 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 	s, _ := openTemp(t)
 	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
 		var pages int
-		c := given.(*tx).conn
+		c := given.(*tx).session.Conn
 		if err := c.QueryRowContext(storetest.Background, "PRAGMA page_count").Scan(&pages); err != nil {
 			return err
 		}
@@ -398,7 +400,7 @@ func TestSQLiteLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	db, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate"))
+	db, err := sql.Open("sqlite", sqlite.DSN(path, "_txlock=immediate"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -430,7 +432,7 @@ func TestSQLiteLocked(t *testing.T) {
 		if err := given.Record(storetest.NewEntry(storetest.LiveLedger)); err != nil {
 			return err
 		}
-		given.(*tx).conn.discard()
+		given.(*tx).session.Conn.Discard()
 		return nil
 	})
 	storetest.WantCode(t, err, sluice.CodeUnavailable)

@@ -10,6 +10,7 @@ import (
 	"sluice"
 	"sluice/internal/audit"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 	"sluice/ledger"
 )
 
@@ -17,15 +18,15 @@ import (
 func ledgerFields(l *sluice.LedgerID) []any { return []any{&l.Account, (*string)(&l.Mode)} }
 
 func (r *reader) Unsigned() ([]sluice.LedgerID, error) {
-	return many(r, ledgerFields, "SELECT account, mode FROM ledger WHERE next > signed")
+	return sqldb.Many(r.Session, ledgerFields, "SELECT account, mode FROM ledger WHERE next > signed")
 }
 
 func logFields(l *service.LogSize) []any {
-	return append(ledgerFields(&l.Ledger), (*integer)(&l.Size), (*integer)(&l.Signed))
+	return append(ledgerFields(&l.Ledger), (*sqldb.Integer)(&l.Size), (*sqldb.Integer)(&l.Signed))
 }
 
 func (r *reader) Logs() ([]service.LogSize, error) {
-	return many(r, logFields, "SELECT account, mode, next, signed FROM ledger ORDER BY id")
+	return sqldb.Many(r.Session, logFields, "SELECT account, mode, next, signed FROM ledger ORDER BY id")
 }
 
 func (r *reader) Size(l sluice.LedgerID) (size int64, err error) {
@@ -36,8 +37,8 @@ func (r *reader) Size(l sluice.LedgerID) (size int64, err error) {
 		}
 		return h.next, nil
 	}
-	err = r.one([]any{&size}, "SELECT next FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
-	if err == errNotFound {
+	err = r.One([]any{&size}, "SELECT next FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	if err == sqldb.ErrNotFound {
 		return 0, nil
 	}
 	return size, err
@@ -65,14 +66,14 @@ func (r *reader) Leaves(l sluice.LedgerID, from int64, limit int) ([]audit.Seale
 func (r *reader) LeafHashes(l sluice.LedgerID, from int64, limit int) (hashes []ledger.Hash, err error) {
 	id, err := r.ledgerID(l)
 	if err == nil {
-		err = r.flush()
+		err = r.Flush()
 	}
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.conn.query(r.ctx, batchesQuery("first, leaves", true), id, from, from+int64(limit), limit)
+	rows, err := r.Conn.Query(r.Ctx, batchesQuery("first, leaves", true), id, from, from+int64(limit), limit)
 	if err != nil {
-		return nil, r.fail(err)
+		return nil, r.Fail(err)
 	}
 	defer rows.Close()
 	var packed sql.RawBytes // which is not kept, as nothing of plain is
@@ -80,7 +81,7 @@ func (r *reader) LeafHashes(l sluice.LedgerID, from int64, limit int) (hashes []
 	for next := from; rows.Next() && len(hashes) < limit; {
 		var first int64
 		if err := rows.Scan(&first, &packed); err != nil {
-			return nil, r.fail(err)
+			return nil, r.Fail(err)
 		}
 		plain = unpack(plain, packed)
 		leaves := plain
@@ -94,7 +95,7 @@ func (r *reader) LeafHashes(l sluice.LedgerID, from int64, limit int) (hashes []
 			}
 		}
 	}
-	return hashes, r.fail(rows.Err())
+	return hashes, r.Fail(rows.Err())
 }
 
 func (r *reader) Tiles(l sluice.LedgerID, tiles []ledger.Tile) ([][]byte, error) {
@@ -104,11 +105,11 @@ func (r *reader) Tiles(l sluice.LedgerID, tiles []ledger.Tile) ([][]byte, error)
 	}
 	data := make([][]byte, len(tiles))
 	for i, t := range tiles {
-		err := r.one([]any{&data[i]}, "SELECT hashes FROM tile WHERE ledger = $1 AND level = $2 AND idx = $3", id, t.Level, t.Index)
+		err := r.One([]any{&data[i]}, "SELECT hashes FROM tile WHERE ledger = $1 AND level = $2 AND idx = $3", id, t.Level, t.Index)
 		if err == nil && len(data[i]) < t.Width*ledger.HashSize {
-			err = errNotFound
+			err = sqldb.ErrNotFound
 		}
-		if err == errNotFound {
+		if err == sqldb.ErrNotFound {
 			err = sluice.Errorf(sluice.CodeNotFound, "%s is not stored", t.Path())
 		}
 		if err != nil {
@@ -121,7 +122,7 @@ func (r *reader) Tiles(l sluice.LedgerID, tiles []ledger.Tile) ([][]byte, error)
 const checkpointColumns = "size, root, note, verifier, created"
 
 func checkpointFields(c *service.Checkpoint) []any {
-	return []any{(*integer)(&c.Size), (*digest)(&c.Root), &c.Note, &c.Verifier, (*moment)(&c.Created)}
+	return []any{(*sqldb.Integer)(&c.Size), (*sqldb.Digest)(&c.Root), &c.Note, &c.Verifier, (*sqldb.Time)(&c.Created)}
 }
 
 func (r *reader) Checkpoint(l sluice.LedgerID, size int64) (c service.Checkpoint, err error) {
@@ -129,15 +130,15 @@ func (r *reader) Checkpoint(l sluice.LedgerID, size int64) (c service.Checkpoint
 	switch {
 	case err != nil:
 	case size < 0:
-		err = r.one(checkpointFields(&c), "SELECT "+checkpointColumns+" FROM checkpoint WHERE ledger = $1 ORDER BY size DESC LIMIT 1", id)
+		err = r.One(checkpointFields(&c), "SELECT "+checkpointColumns+" FROM checkpoint WHERE ledger = $1 ORDER BY size DESC LIMIT 1", id)
 	default:
-		err = r.one(checkpointFields(&c), "SELECT "+checkpointColumns+" FROM checkpoint WHERE ledger = $1 AND size >= $2 ORDER BY size LIMIT 1", id, size)
+		err = r.One(checkpointFields(&c), "SELECT "+checkpointColumns+" FROM checkpoint WHERE ledger = $1 AND size >= $2 ORDER BY size LIMIT 1", id, size)
 	}
 	return c, err
 }
 
 func rotationFields(r *service.Rotation) []any {
-	return []any{(*integer)(&r.Seq), &r.Verifier, &r.Proof, (*moment)(&r.Created)}
+	return []any{(*sqldb.Integer)(&r.Seq), &r.Verifier, &r.Proof, (*sqldb.Time)(&r.Created)}
 }
 
 func (r *reader) Rotations(l sluice.LedgerID) ([]service.Rotation, error) {
@@ -145,7 +146,7 @@ func (r *reader) Rotations(l sluice.LedgerID) ([]service.Rotation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return many(r, rotationFields, "SELECT seq, verifier, proof, created FROM rotation WHERE ledger = $1 ORDER BY seq", id)
+	return sqldb.Many(r.Session, rotationFields, "SELECT seq, verifier, proof, created FROM rotation WHERE ledger = $1 ORDER BY seq", id)
 }
 
 // tileGroup is how many tiles are stored in one go: Updates that arrive
@@ -157,7 +158,7 @@ const tileGroup = 64
 // the newest checkpoint, so that a crash between leaves nothing to undo.
 func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c service.Checkpoint) error {
 	for len(tiles) > tileGroup && tiles[tileGroup-1].Width == ledger.TileWidth {
-		err := s.chore(ctx, l, func(t *tx) error {
+		err := s.unlogged(ctx, l, func(t *tx) error {
 			id, err := t.signs(l, from, c.Verifier)
 			if err != nil {
 				return err
@@ -169,7 +170,7 @@ func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles
 		}
 		tiles = tiles[tileGroup:]
 	}
-	return s.chore(ctx, l, func(t *tx) error {
+	return s.unlogged(ctx, l, func(t *tx) error {
 		id, err := t.signs(l, from, c.Verifier)
 		if err != nil {
 			return err
@@ -178,7 +179,7 @@ func (s *Store) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles
 			return err
 		}
 		_, err = t.exec("INSERT INTO checkpoint (ledger, "+checkpointColumns+") VALUES ($1, $2, $3, $4, $5, $6)",
-			id, c.Size, c.Root[:], c.Note, c.Verifier, micros(c.Created))
+			id, c.Size, c.Root[:], c.Note, c.Verifier, sqldb.Micros(c.Created))
 		if err == nil {
 			_, err = t.exec("UPDATE ledger SET signed = $1 WHERE id = $2", c.Size, id)
 		}
@@ -196,13 +197,13 @@ func (t *tx) signs(l sluice.LedgerID, from int64, verifier string) (int64, error
 		return 0, err
 	}
 	var signed int64
-	if err := t.one([]any{&signed}, "SELECT signed FROM ledger WHERE id = $1", id); err != nil {
+	if err := t.One([]any{&signed}, "SELECT signed FROM ledger WHERE id = $1", id); err != nil {
 		return 0, err
 	}
 	var heir string
-	err = t.one([]any{&heir}, "SELECT verifier FROM rotation WHERE ledger = $1 ORDER BY seq DESC LIMIT 1", id)
+	err = t.One([]any{&heir}, "SELECT verifier FROM rotation WHERE ledger = $1 ORDER BY seq DESC LIMIT 1", id)
 	switch {
-	case err != nil && err != errNotFound:
+	case err != nil && err != sqldb.ErrNotFound:
 		return 0, err
 	case signed != from, err == nil && heir != verifier:
 		return 0, errOvertaken
@@ -229,7 +230,7 @@ func (s *Store) HandOver(ctx context.Context, l sluice.LedgerID, r service.Rotat
 	if err != nil {
 		return fmt.Errorf("rotation of %s: %w", l, err)
 	}
-	return s.chore(ctx, l, func(t *tx) error {
+	return s.unlogged(ctx, l, func(t *tx) error {
 		id, err := t.ledgerID(l)
 		if err != nil {
 			return err
@@ -249,7 +250,7 @@ func (s *Store) HandOver(ctx context.Context, l sluice.LedgerID, r service.Rotat
 			return errOvertaken
 		}
 		_, err = t.exec("INSERT INTO rotation (ledger, seq, verifier, proof, created) VALUES ($1, $2, $3, $4, $5)",
-			id, r.Seq, r.Verifier, r.Proof, micros(r.Created))
+			id, r.Seq, r.Verifier, r.Proof, sqldb.Micros(r.Created))
 		return err
 	})
 }
@@ -261,14 +262,14 @@ func (t *tx) Redact(id string, fields []string, e sluice.Entry) error {
 	}
 	disclosed := map[string]json.RawMessage{}
 	if err := json.Unmarshal(s.Disclosures, &disclosed); err != nil {
-		return t.fail(fmt.Errorf("disclosures of entry %s: %w", id, err))
+		return t.Fail(fmt.Errorf("disclosures of entry %s: %w", id, err))
 	}
 	for _, field := range fields {
 		delete(disclosed, field)
 	}
 	left, err := json.Marshal(disclosed)
 	if err != nil {
-		return t.fail(err)
+		return t.Fail(err)
 	}
 	var first int64
 	var disclosures []byte

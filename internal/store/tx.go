@@ -3,114 +3,29 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
-	"unicode/utf8"
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 	"sluice/ledger"
 )
 
-// reader reads in one transaction. After an error of the database it is no
-// longer good, and says so.
+// reader reads in one transaction.
 type reader struct {
-	ctx   context.Context
-	store *Store
-	conn  *conn
-	group *group // in an Update
-	err   error
+	*sqldb.Session
+	session *sqldb.Session
+	store   *Store
+	group   *group // in an Update
+}
+
+func (s *Store) newReader(ctx context.Context, c *sqldb.Conn) *reader {
+	session := &sqldb.Session{Ctx: ctx, DB: s.db, Conn: c}
+	return &reader{Session: session, session: session, store: s}
 }
 
 var _ service.Reader = (*reader)(nil)
-
-var errNotFound = sluice.Errorf(sluice.CodeNotFound, "there is no such object")
-
-// fail keeps an error of the database, so that nothing is built on it.
-func (r *reader) fail(err error) error {
-	if err != nil {
-		r.err = r.store.classify(err)
-	}
-	return r.err
-}
-
-// keeps says whether the database can keep all texts among some arguments. One
-// that it cannot is found nowhere.
-func (s *Store) keeps(args ...any) bool {
-	if s.text == nil {
-		return true
-	}
-	for _, arg := range args {
-		if text, ok := arg.(string); ok && !s.text(text) {
-			return false
-		}
-	}
-	return true
-}
-
-// isText says whether every database keeps s as text: PostgreSQL keeps no NUL.
-// The root lets in nothing else.
-func isText(s string) bool {
-	return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s)
-}
-
-// texts gives those values that a database may have.
-func texts(values []string) []string {
-	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !isText(v) })
-}
-
-// one reads one row, or is CodeNotFound.
-func (r *reader) one(dest []any, query string, args ...any) error {
-	if err := r.flush(); err != nil {
-		return err
-	}
-	return r.written(dest, query, args...)
-}
-
-// written reads as one does, of what nothing is gathered for.
-func (r *reader) written(dest []any, query string, args ...any) error {
-	if r.err != nil {
-		return r.err
-	}
-	if !r.store.keeps(args...) {
-		return errNotFound
-	}
-	rows, err := r.conn.query(r.ctx, query, args...)
-	if err != nil {
-		return r.fail(err)
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		if rows.Err() != nil {
-			return r.fail(rows.Err())
-		}
-		return errNotFound
-	}
-	return r.fail(rows.Scan(dest...))
-}
-
-// many reads all rows; fields says where one goes.
-func many[T any](r *reader, fields func(*T) []any, query string, args ...any) (list []T, err error) {
-	if err := r.flush(); err != nil || !r.store.keeps(args...) {
-		return nil, err
-	}
-	rows, err := r.conn.query(r.ctx, query, args...)
-	if err != nil {
-		return nil, r.fail(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var row T
-		if err := rows.Scan(fields(&row)...); err != nil {
-			return nil, r.fail(err)
-		}
-		list = append(list, row)
-	}
-	return list, r.fail(rows.Err())
-}
 
 // ledgerID gives the number of a ledger, 0 for one that has no entry yet.
 func (r *reader) ledgerID(l sluice.LedgerID) (int64, error) {
@@ -125,8 +40,8 @@ func (r *reader) ledgerID(l sluice.LedgerID) (int64, error) {
 		return id.(int64), nil
 	}
 	var id int64
-	err := r.one([]any{&id}, "SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
-	if err == errNotFound {
+	err := r.One([]any{&id}, "SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	if err == sqldb.ErrNotFound {
 		return 0, nil
 	}
 	if err == nil {
@@ -141,8 +56,8 @@ func (r *reader) headOf(l sluice.LedgerID) (*head, error) {
 		return h, nil
 	}
 	h := &head{}
-	err := r.written([]any{&h.id, &h.next, &h.indexed, &h.latest, &h.longest, &h.endings}, "SELECT id, next, indexed, latest, longest, endings FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
-	if err != nil && err != errNotFound {
+	err := r.OneUnbuffered([]any{&h.id, &h.next, &h.indexed, &h.latest, &h.longest, &h.endings}, "SELECT id, next, indexed, latest, longest, endings FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	if err != nil && err != sqldb.ErrNotFound {
 		return nil, err
 	}
 	r.group.heads[l] = h
@@ -155,8 +70,8 @@ func (r *reader) longest(l sluice.LedgerID) (longest int64, err error) {
 		h, err := r.headOf(l)
 		return h.longest, err
 	}
-	err = r.one([]any{&longest}, "SELECT longest FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
-	if err == errNotFound {
+	err = r.One([]any{&longest}, "SELECT longest FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+	if err == sqldb.ErrNotFound {
 		err = nil
 	}
 	return longest, err
@@ -185,13 +100,13 @@ func once[T any](r *reader, seen map[object]T, l sluice.LedgerID, id, query stri
 	if err != nil {
 		return v, err
 	}
-	if r.err != nil {
-		return v, r.err
+	if r.Err() != nil {
+		return v, r.Err()
 	}
 	name := object{ledger, id}
 	v, ok := seen[name]
 	if !ok {
-		if err := r.written(fields(&v), query, id, ledger); err != nil {
+		if err := r.OneUnbuffered(fields(&v), query, id, ledger); err != nil {
 			return v, err
 		}
 		if seen != nil {
@@ -215,16 +130,8 @@ var _ service.Tx = (*tx)(nil)
 
 // exec runs one statement and gives the number of rows it touched.
 func (t *tx) exec(query string, args ...any) (int64, error) {
-	if t.err != nil {
-		return 0, t.err
-	}
-	t.wrote = true
-	result, err := t.conn.exec(t.ctx, query, args...)
-	if err != nil {
-		return 0, t.fail(err)
-	}
-	n, err := result.RowsAffected()
-	return n, t.fail(err)
+	t.wrote = t.wrote || t.Err() == nil
+	return t.Exec(query, args...)
 }
 
 // rewrite runs a statement of which the group may have read something before,
@@ -241,7 +148,7 @@ func (t *tx) rewrite(e sluice.Entry, query string, args ...any) error {
 func (t *tx) change(e sluice.Entry, query string, args ...any) error {
 	n, err := t.exec(query, args...)
 	if err == nil && n == 0 {
-		err = errNotFound
+		err = sqldb.ErrNotFound
 	}
 	if err != nil {
 		return err
@@ -252,17 +159,17 @@ func (t *tx) change(e sluice.Entry, query string, args ...any) error {
 // own gives the number of the Update's ledger, making it when l, the ledger of
 // something to be stored, is that one.
 func (t *tx) own(l sluice.LedgerID) (int64, error) {
-	if t.err != nil {
-		return 0, t.err
+	if t.Err() != nil {
+		return 0, t.Err()
 	}
 	if l != t.ledger {
-		return 0, t.fail(fmt.Errorf("an update of ledger %s cannot write to %s", t.ledger, l))
+		return 0, t.Fail(fmt.Errorf("an update of ledger %s cannot write to %s", t.ledger, l))
 	}
 	if t.head.id == 0 {
 		if _, err := t.exec("INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, 0, 0, 0, 0)", l.Account, string(l.Mode)); err != nil {
 			return 0, err
 		}
-		err := t.written([]any{&t.head.id}, "SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
+		err := t.OneUnbuffered([]any{&t.head.id}, "SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode))
 		if err != nil {
 			return 0, err
 		}
@@ -272,56 +179,10 @@ func (t *tx) own(l sluice.LedgerID) (int64, error) {
 
 // forget has objects read again, which a statement may have changed.
 func (t *tx) forget() error {
-	if err := t.flush(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	t.group.forget()
-	return nil
-}
-
-// micros is how a moment is stored.
-func micros(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.UnixMicro()
-}
-
-// moment reads what micros wrote.
-type moment time.Time
-
-func (m *moment) Scan(v any) error {
-	switch v := v.(type) {
-	case nil:
-		*m = moment{}
-	case int64:
-		*m = moment(time.UnixMicro(v).UTC())
-	default:
-		return fmt.Errorf("a moment is stored as an integer, not as %T", v)
-	}
-	return nil
-}
-
-// integer reads an integer into anything made of an int64.
-type integer int64
-
-func (i *integer) Scan(v any) error {
-	n, ok := v.(int64)
-	if !ok {
-		return fmt.Errorf("want an integer, have %T", v)
-	}
-	*i = integer(n)
-	return nil
-}
-
-type digest sluice.Digest
-
-func (d *digest) Scan(v any) error {
-	b, ok := v.([]byte)
-	if !ok || len(b) != len(d) {
-		return errors.New("a digest is stored as 32 bytes")
-	}
-	copy(d[:], b)
 	return nil
 }
 

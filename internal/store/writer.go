@@ -14,6 +14,7 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 )
 
 // maxGroup bounds how many Updates share a commit.
@@ -21,10 +22,10 @@ const maxGroup = 256
 
 // request is an Update on its way through the writer.
 type request struct {
-	ctx    context.Context
-	ledger sluice.LedgerID
-	fn     func(service.Tx) error
-	chore  func(*tx) error // in place of fn: what no ledger tells of; ledger is what it changes, if any
+	ctx      context.Context
+	ledger   sluice.LedgerID
+	fn       func(service.Tx) error
+	unlogged func(*tx) error // in place of fn: what no ledger tells of; ledger is what it changes, if any
 
 	state    atomic.Int32
 	done     chan struct{} // closed when the rest is set
@@ -45,13 +46,13 @@ func (s *Store) Update(ctx context.Context, ledger sluice.LedgerID, fn func(serv
 	return s.perform(&request{ctx: ctx, ledger: ledger, fn: fn})
 }
 
-// chore commits a write that no ledger tells of, as Update does one that does.
+// unlogged commits a write that no ledger tells of, as Update does one that does.
 // It reads and changes nothing of a ledger but l.
-func (s *Store) chore(ctx context.Context, l sluice.LedgerID, fn func(*tx) error) error {
-	return s.perform(&request{ctx: ctx, ledger: l, chore: fn})
+func (s *Store) unlogged(ctx context.Context, l sluice.LedgerID, fn func(*tx) error) error {
+	return s.perform(&request{ctx: ctx, ledger: l, unlogged: fn})
 }
 
-// noLedger is that of a chore whose rows belong to none.
+// noLedger is that of an unlogged write whose rows belong to none.
 var noLedger sluice.LedgerID
 
 func (s *Store) performOnce(r *request) error {
@@ -88,7 +89,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	if s.reserve != nil && !s.reserve.ensure() {
 		return errReserve
 	}
-	r := &request{ctx: ctx, chore: probe, done: make(chan struct{})}
+	r := &request{ctx: ctx, unlogged: probe, done: make(chan struct{})}
 	if err := s.submit(ctx, r); err != nil {
 		return err
 	}
@@ -121,8 +122,8 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 // more to come: the next group gathers while this one commits.
 func (s *Store) write() {
 	defer close(s.stopped)
-	w := writer{store: s, group: newGroup(), beyond: map[int64]unindexed{}, indexing: map[int64]unindexed{}}
-	requests := make([]*request, 0, s.group)
+	w := writer{store: s, group: newGroup(), inserter: sqldb.NewInserter(), beyond: map[int64]unindexed{}, indexing: map[int64]unindexed{}}
+	requests := make([]*request, 0, s.maxGroup)
 	for r := range s.queue {
 		requests = s.gather(append(requests[:0], r))
 		w.commit(requests)
@@ -134,15 +135,15 @@ func (s *Store) write() {
 	if w.conn == nil {
 		return
 	}
-	if s.file != nil {
-		s.file.complete(w.conn, s.log)
+	if s.db.Drain != nil {
+		s.db.Drain(w.conn)
 	}
-	w.conn.discard()
+	w.conn.Discard()
 }
 
 // gather adds the requests that wait now.
 func (s *Store) gather(requests []*request) []*request {
-	for len(requests) < s.group {
+	for len(requests) < s.maxGroup {
 		select {
 		case r, ok := <-s.queue:
 			if !ok {
@@ -158,9 +159,10 @@ func (s *Store) gather(requests []*request) []*request {
 
 // writer is what the writing goroutine alone uses.
 type writer struct {
-	store *Store
-	conn  *conn // nil: to be opened
-	group *group
+	store    *Store
+	conn     *sqldb.Conn // nil: to be opened
+	group    *group
+	inserter *sqldb.Inserter
 	// beyond is what lies beyond the indexes of ledgers, as this process knows
 	// it; indexing is what it will be after this group.
 	beyond, indexing map[int64]unindexed
@@ -183,26 +185,26 @@ type writer struct {
 func (w *writer) commit(requests []*request) {
 	ctx, began, runs := context.Background(), time.Now(), 1
 	err := w.attempt(ctx, requests)
-	for ; runs < attempts && (err == errAgain || w.store.reruns(err)); runs++ {
+	for ; runs < attempts && (err == errAgain || w.store.db.Reruns(err)); runs++ {
 		w.rollBack(ctx)
 		w.careful = w.careful || err == errAgain
 		err = w.attempt(ctx, requests)
 	}
 	w.careful = false
-	if w.store.observe != nil {
-		w.store.observe.Committed(Commit{Updates: len(requests), Runs: runs, Took: time.Since(began), Err: err})
+	if w.store.observer != nil {
+		w.store.observer.Committed(Commit{Updates: len(requests), Runs: runs, Took: time.Since(began), Err: err})
 	}
 	if err == nil {
 		w.settled = true
-		if w.store.committed != nil {
-			w.store.committed()
+		if w.store.db.Committed != nil {
+			w.store.db.Committed()
 		}
 		w.learn()
 		w.scrub(ctx)
 		return
 	}
 	if w.conn != nil {
-		w.conn.discard()
+		w.conn.Discard()
 		w.conn = nil
 	}
 	for _, r := range requests {
@@ -255,30 +257,30 @@ func (w *writer) rollBack(ctx context.Context) {
 	if w.conn == nil {
 		return
 	}
-	if _, err := w.conn.exec(ctx, "ROLLBACK"); err != nil {
-		w.conn.discard()
+	if _, err := w.conn.Exec(ctx, "ROLLBACK"); err != nil {
+		w.conn.Discard()
 		w.conn = nil
 	}
 }
 
 // unchanged reports whether the database is as the last group has left it.
 func (w *writer) unchanged(ctx context.Context) bool {
-	if w.store.dialect.version == nil {
+	if w.store.db.Version == nil {
 		return false
 	}
-	version, err := w.store.dialect.version(ctx, w.conn)
+	version, err := w.store.db.Version(ctx, w.conn)
 	same := err == nil && w.settled && version == w.version
 	w.version, w.settled = version, false
 	return same
 }
 
 func (w *writer) begin(ctx context.Context) (err error) {
-	for deadline := time.Now().Add(w.store.wait); ; {
+	for deadline := time.Now().Add(w.store.lockWait); ; {
 		before := w.conn
-		w.conn, err = w.store.start(ctx, before, w.store.db, w.store.begin)
+		w.conn, err = w.store.db.Start(ctx, before, w.store.db.Writer, w.store.db.Begin)
 		w.settled = w.settled && w.conn == before // versions are those of one connection
-		if err == nil || !w.store.locked(err) || time.Now().After(deadline) {
-			return w.store.classify(err)
+		if err == nil || !w.store.db.Locked(err) || time.Now().After(deadline) {
+			return w.store.db.Classify(err)
 		}
 	}
 }
@@ -287,21 +289,21 @@ func (w *writer) begin(ctx context.Context) (err error) {
 // take them in one order, so that no two wait for each other. A ledger that an
 // Update would be the first of is made: what is not there cannot be locked.
 func (w *writer) lock(ctx context.Context, requests []*request) error {
-	if w.store.rowLock == "" {
+	if w.store.db.RowLock == "" {
 		return nil
 	}
 	var ledgers, first []sluice.LedgerID
 	updated := map[sluice.LedgerID]bool{}
 	for _, r := range requests {
 		l := r.ledger
-		if l == noLedger || !w.store.keeps(l.Account, string(l.Mode)) {
+		if l == noLedger || !w.store.db.CanStore(l.Account, string(l.Mode)) {
 			continue
 		}
 		if w.group.heads[l] == nil {
 			w.group.heads[l] = &head{}
 			ledgers = append(ledgers, l)
 		}
-		updated[l] = updated[l] || r.chore == nil
+		updated[l] = updated[l] || r.unlogged == nil
 	}
 	if err := w.lockHeads(ctx, ledgers); err != nil {
 		return err
@@ -315,9 +317,9 @@ func (w *writer) lock(ctx context.Context, requests []*request) error {
 		return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(string(a.Mode), string(b.Mode)))
 	})
 	for _, l := range first {
-		_, err := w.conn.exec(ctx, "INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, 0, 0, 0, 0) ON CONFLICT (account, mode) DO NOTHING", l.Account, string(l.Mode))
+		_, err := w.conn.Exec(ctx, "INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, 0, 0, 0, 0) ON CONFLICT (account, mode) DO NOTHING", l.Account, string(l.Mode))
 		if err != nil {
-			return w.store.classify(err)
+			return w.store.db.Classify(err)
 		}
 	}
 	return w.lockHeads(ctx, first)
@@ -338,9 +340,9 @@ func (w *writer) lockHeads(ctx context.Context, ledgers []sluice.LedgerID) error
 		l := ledgers[min(i, len(ledgers)-1)]
 		names = append(names, l.Account, string(l.Mode))
 	}
-	rows, err := many(&reader{ctx: ctx, store: w.store, conn: w.conn}, func(row *row) []any {
+	rows, err := sqldb.Many(w.session(ctx, nil), func(row *row) []any {
 		return append(ledgerFields(&row.ledger), &row.head.id, &row.head.next, &row.head.indexed, &row.head.latest, &row.head.longest, &row.head.endings)
-	}, "SELECT account, mode, id, next, indexed, latest, longest, endings FROM ledger WHERE (account, mode) IN ("+pairs(len(names)/2)+") ORDER BY account, mode"+w.store.rowLock, names...)
+	}, "SELECT account, mode, id, next, indexed, latest, longest, endings FROM ledger WHERE (account, mode) IN ("+pairs(len(names)/2)+") ORDER BY account, mode"+w.store.db.RowLock, names...)
 	for _, row := range rows {
 		*w.group.heads[row.ledger] = row.head
 	}
@@ -358,8 +360,9 @@ func pairs(n int) string {
 
 // end writes what the group has gathered, and the heads, and commits.
 func (w *writer) end(ctx context.Context) error {
-	r := &reader{ctx: ctx, store: w.store, conn: w.conn, group: w.group}
-	if err := r.flush(); err != nil {
+	session := w.session(ctx, w.group)
+	r := &reader{Session: session, session: session, store: w.store, group: w.group}
+	if err := r.Flush(); err != nil {
 		if !w.careful {
 			return errAgain
 		}
@@ -378,19 +381,19 @@ func (w *writer) end(ctx context.Context) error {
 		heads = append(heads, []any{h.next, h.indexed, h.latest, h.longest, h.id})
 	}
 	if len(heads) > 0 {
-		err := w.store.execEach(ctx, w.conn, "UPDATE ledger SET next = $1, indexed = $2, latest = $3, longest = $4 WHERE id = $5", heads)
+		err := w.store.db.ExecEach(ctx, w.conn, "UPDATE ledger SET next = $1, indexed = $2, latest = $3, longest = $4 WHERE id = $5", heads)
 		if err != nil {
-			return w.store.classify(err)
+			return w.store.db.Classify(err)
 		}
 	}
-	if w.store.sound != nil && !w.store.sound(w.conn) {
-		return w.store.coded(sluice.CodeUnavailable, errUnsound)
+	if w.store.db.Sound != nil && !w.store.db.Sound(w.conn) {
+		return sqldb.Coded(sluice.CodeUnavailable, errUnsound)
 	}
-	_, err := w.conn.exec(ctx, "COMMIT")
+	_, err := w.conn.Exec(ctx, "COMMIT")
 	if err == nil {
 		w.erased = w.erased || w.erases
 	}
-	return w.store.classify(err)
+	return w.store.db.Classify(err)
 }
 
 var errUnsound = errors.New("the transaction has failed already: its commit would undo it")
@@ -412,22 +415,32 @@ func (w *writer) learn() {
 // scrub removes what was erased. Where it cannot now, it tries again after the
 // next group.
 func (w *writer) scrub(ctx context.Context) {
-	if !w.erased || w.store.dialect.scrub == nil {
+	if !w.erased || w.store.db.Scrub == nil {
 		return
 	}
-	done, err := w.store.dialect.scrub(ctx, w.conn)
+	done, err := w.store.db.Scrub(ctx, w.conn)
 	if err != nil {
 		w.store.log.Error("what was erased may still be on the disk", "error", err)
 	}
 	w.erased = !done
 }
 
+// session is one on the writer's connection.
+func (w *writer) session(ctx context.Context, g *group) *sqldb.Session {
+	s := &sqldb.Session{Ctx: ctx, DB: w.store.db, Conn: w.conn}
+	if g != nil {
+		s.Buffer, s.Inserter = g, w.inserter
+	}
+	return s
+}
+
 // run runs one request. What it returns is a failure of the transaction
 // itself, or errAgain.
 func (w *writer) run(r *request) error {
 	ctx := context.WithoutCancel(r.ctx)
-	t := &tx{reader: reader{ctx: ctx, store: w.store, conn: w.conn, group: w.group}, ledger: r.ledger}
-	if r.chore != nil {
+	session := w.session(ctx, w.group)
+	t := &tx{reader: reader{Session: session, session: session, store: w.store, group: w.group}, ledger: r.ledger}
+	if r.unlogged != nil {
 		t.head = &head{}
 	} else if t.head, r.err = t.headOf(r.ledger); r.err != nil {
 		return r.err
@@ -440,22 +453,22 @@ func (w *writer) run(r *request) error {
 	before := *t.head
 	w.group.mark, w.group.flushed = mark{len(w.group.minted), len(w.group.entries), len(w.group.redeemed)}, false
 	r.err = t.call(r)
-	if r.err == nil && w.careful && t.err == nil {
-		t.flush()
+	if r.err == nil && w.careful && t.Err() == nil {
+		t.Flush()
 	}
-	failure := t.err
+	failure := t.Err()
 	if r.err == nil {
 		r.err = failure
 	}
-	t.err = errEnded
-	if w.store.reruns(failure) {
+	t.End(errEnded)
+	if w.store.db.Reruns(failure) {
 		return failure
 	}
 	if r.err == nil && r.panicked == nil {
 		w.erases = w.erases || t.erased
 		if w.careful {
-			_, err := w.conn.exec(ctx, "RELEASE SAVEPOINT u")
-			return w.store.classify(err)
+			_, err := w.conn.Exec(ctx, "RELEASE SAVEPOINT u")
+			return w.store.db.Classify(err)
 		}
 		return nil
 	}
@@ -468,23 +481,23 @@ func (w *writer) run(r *request) error {
 		return nil
 	}
 	w.group.forget()
-	_, err := w.conn.exec(ctx, "ROLLBACK TO SAVEPOINT u")
+	_, err := w.conn.Exec(ctx, "ROLLBACK TO SAVEPOINT u")
 	if err == nil {
-		_, err = w.conn.exec(ctx, "RELEASE SAVEPOINT u")
+		_, err = w.conn.Exec(ctx, "RELEASE SAVEPOINT u")
 	}
 	if err != nil && failure != nil {
 		return failure // what ended the transaction
 	}
-	return w.store.classify(err)
+	return w.store.db.Classify(err)
 }
 
 // save puts a savepoint behind all that was written so far.
 func (t *tx) save() error {
-	if err := t.flush(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := t.conn.exec(t.ctx, "SAVEPOINT u")
-	return t.fail(err)
+	_, err := t.Conn.Exec(t.Ctx, "SAVEPOINT u")
+	return t.Fail(err)
 }
 
 // call runs the caller's function, and keeps its panic for the caller.
@@ -496,8 +509,8 @@ func (t *tx) call(r *request) error {
 		}
 	}()
 	var err error
-	if r.chore != nil {
-		err = r.chore(t)
+	if r.unlogged != nil {
+		err = r.unlogged(t)
 	} else {
 		err = r.fn(t)
 	}

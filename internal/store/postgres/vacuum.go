@@ -1,4 +1,4 @@
-package store
+package postgres
 
 import (
 	"context"
@@ -10,13 +10,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"sluice/internal/store/sqldb"
 )
 
-// vacuumer removes redacted values from PostgreSQL's table of entries. An UPDATE leaves the old version of a row, and
-// autovacuum may not visit a large table for months. VACUUM makes the space of old versions free, but does not overwrite
-// it: docs/audit.md says what to run where the bytes themselves must go. The vacuumer works beside the writer, on a
-// connection of its own. VACUUM keeps a version that an older transaction may still read, so it runs again until all
-// transactions from before the redaction have ended.
+// vacuumer removes redacted values from PostgreSQL's table of entries. An UPDATE leaves the old version of a row,
+// and autovacuum may not visit a large table for months. VACUUM makes the space of old versions free, but does not
+// overwrite it: docs/audit.md says what to run where the bytes themselves must go. The vacuumer works beside the
+// writer, on a connection of its own. VACUUM keeps a version that an older transaction may still read, so it runs
+// again until all transactions from before the redaction have ended.
 type vacuumer struct {
 	db     *sql.DB
 	log    *slog.Logger
@@ -44,7 +46,7 @@ func newVacuumer(config *pgx.ConnConfig, log *slog.Logger) *vacuumer {
 }
 
 // scrub has the table vacuumed soon.
-func (v *vacuumer) scrub(context.Context, *conn) (bool, error) {
+func (v *vacuumer) scrub(context.Context, *sqldb.Conn) (bool, error) {
 	select {
 	case v.erased <- struct{}{}:
 	default:

@@ -1,8 +1,9 @@
-package store_test
+package transfer_test
 
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,8 +15,57 @@ import (
 	"sluice"
 	"sluice/internal/service"
 	"sluice/internal/store"
+	"sluice/internal/store/transfer"
 	"sluice/sluicetest"
 )
+
+var ctx = context.Background()
+
+// entries counts the entries that record has made.
+var entries int
+
+// record puts n entries into a ledger.
+func record(t testing.TB, s *store.Store, l sluice.LedgerID, n int) {
+	t.Helper()
+	for n > 0 {
+		some := min(5000, n)
+		n -= some
+		err := s.Update(ctx, l, func(tx service.Tx) error {
+			for range some {
+				entries++
+				e := sluice.Entry{
+					ID: fmt.Sprintf("aud_%010d%016d", entries, 0), Ledger: l, Time: time.UnixMicro(int64(entries)).UTC(),
+					Action: sluice.LinkRedeemed, Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorBearer},
+					Request: &sluice.Request{ID: "req_1", Method: "GET", Route: "/l/{token}", IP: "203.0.113.7", UserAgent: "curl/8"},
+				}
+				if err := tx.Record(e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func openStore(t testing.TB, database string) *store.Store {
+	t.Helper()
+	s, err := store.OpenPostgres(ctx, database, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func mustExec(t testing.TB, db *sql.DB, query string) {
+	t.Helper()
+	if _, err := db.Exec(query); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
 
 // movable makes an installation in SQLite that nobody has open any more, but by
 // change, which changes it.
@@ -53,9 +103,9 @@ func movable(t *testing.T) (path string, change func(entries int)) {
 	return path, change
 }
 
-func openMove(t *testing.T, path, database string) *store.Move {
+func open(t *testing.T, path, database string) *transfer.Transfer {
 	t.Helper()
-	m, err := store.OpenMove(ctx, path, database, store.Options{})
+	m, err := transfer.Open(ctx, path, database, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +113,7 @@ func openMove(t *testing.T, path, database string) *store.Move {
 	return m
 }
 
-func closeMove(t *testing.T, m *store.Move) {
+func closeTransfer(t *testing.T, m *transfer.Transfer) {
 	t.Helper()
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
@@ -72,7 +122,7 @@ func closeMove(t *testing.T, m *store.Move) {
 
 // Every column of one database is in the other, but those of the tables that
 // stay: so what a migration adds moves, or fails here.
-func TestMoveMovesEverything(t *testing.T) {
+func TestCopiesEverything(t *testing.T) {
 	database := sluicetest.Postgres(t)
 	path, _ := movable(t)
 	openStore(t, database).Close()
@@ -104,7 +154,7 @@ func TestMoveMovesEverything(t *testing.T) {
 	if diff := cmp.Diff(want, have); diff != "" || len(want) < 60 {
 		t.Errorf("columns (-PostgreSQL +SQLite):\n%s", diff)
 	}
-	m := openMove(t, path, database)
+	m := open(t, path, database)
 	moved := columns("pgx", database, "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT IN ('lease', 'probe')")
 	if diff := cmp.Diff(moved, m.Columns()); diff != "" {
 		t.Errorf("columns (-there +moved):\n%s", diff)
@@ -112,14 +162,14 @@ func TestMoveMovesEverything(t *testing.T) {
 }
 
 // A move that was broken off goes on, with what the source has become meanwhile.
-func TestMoveAgain(t *testing.T) {
+func TestContinues(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs without -short")
 	}
 	database := sluicetest.Postgres(t)
 	path, change := movable(t)
 	change(40_000)
-	m := openMove(t, path, database)
+	m := open(t, path, database)
 	if _, err := store.OpenSQLite(path, store.Options{}); err == nil {
 		t.Error("the source can be opened while it moves")
 	}
@@ -141,7 +191,7 @@ func TestMoveAgain(t *testing.T) {
 	}); err == nil {
 		t.Fatal("it was not broken off")
 	}
-	closeMove(t, m)
+	closeTransfer(t, m)
 	if _, err := store.OpenPostgres(ctx, database, store.Options{}); err == nil || !strings.Contains(err.Error(), "run the same sluice migrate again") {
 		t.Errorf("half of it is opened: %v", err)
 	}
@@ -152,12 +202,12 @@ func TestMoveAgain(t *testing.T) {
 	}
 	mustExec(t, db, "UPDATE signing_key SET id = 'sign_other'")
 	db.Close()
-	if _, err := store.OpenMove(ctx, other, database, store.Options{}); err == nil || !strings.Contains(err.Error(), "another installation") {
+	if _, err := transfer.Open(ctx, other, database, store.Options{}); err == nil || !strings.Contains(err.Error(), "another installation") {
 		t.Errorf("another installation moves on top of it: %v", err)
 	}
 
 	change(700) // rows that were moved change, and others come
-	m = openMove(t, path, database)
+	m = open(t, path, database)
 	if !m.Begun() || m.Done() {
 		t.Errorf("begun %v, done %v", m.Begun(), m.Done())
 	}
@@ -189,11 +239,11 @@ func TestMoveAgain(t *testing.T) {
 	if err := m.Finish(ctx); err != nil {
 		t.Fatal(err)
 	}
-	closeMove(t, m)
+	closeTransfer(t, m)
 	s := openStore(t, database)
 	record(t, s, sluice.LedgerID{Account: "acct_1", Mode: sluice.Live}, 10)
 	record(t, s, sluice.LedgerID{Account: "acct_new", Mode: sluice.Live}, 1) // a ledger with a number of its own
-	if m = openMove(t, path, database); !m.Done() {
+	if m = open(t, path, database); !m.Done() {
 		t.Error("it has finished and does not say so")
 	}
 }

@@ -1,31 +1,32 @@
-package store
+package postgres_test
 
 import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"log/slog"
 	"net/url"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"sluice/internal/store/storetest"
+	"sluice/internal/store"
+	"sluice/internal/store/postgres"
+	"sluice/sluicetest"
 )
 
 // TestVacuumSpares holds old row versions in every way that PostgreSQL has, and wants the vacuumer to know that its
 // VACUUM has not removed them.
 func TestVacuumSpares(t *testing.T) {
-	url, stop, start := NewPostgresServer(t)
-	openAnother(t, url) // makes the table
+	server := sluicetest.NewPostgresServer(t)
+	url := server.NewDatabase(t)
+	createTables(t, url)
 	if err := execPostgres(url, "ALTER SYSTEM SET max_prepared_transactions = 1"); err != nil {
 		t.Fatal(err)
 	}
-	stop()
-	start()
+	server.Stop(t)
+	server.Start(t)
 	for _, test := range []struct {
 		name string
 		hold func(*testing.T, string) (release func())
@@ -48,12 +49,12 @@ func TestVacuumSpares(t *testing.T) {
 			if err := execPostgres(url, "SELECT pg_current_xact_id()"); err != nil { // a redaction takes one, too
 				t.Fatal(err)
 			}
-			if gone, err := v.vacuum(); gone || err != nil {
+			if gone, err := v.Vacuum(); gone || err != nil {
 				t.Errorf("with the hold: gone %v, %v", gone, err)
 			}
 			release()
 			for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) { // autovacuum may hold some
-				gone, err := v.vacuum()
+				gone, err := v.Vacuum()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -70,8 +71,8 @@ func TestVacuumSpares(t *testing.T) {
 
 // TestVacuumNotOwner wants an error where PostgreSQL skips the table with a warning.
 func TestVacuumNotOwner(t *testing.T) {
-	owner := NewPostgres(t)
-	openAnother(t, owner)
+	owner := sluicetest.Postgres(t)
+	createTables(t, owner)
 	if err := execPostgres(owner, "CREATE ROLE vacuum_guest LOGIN PASSWORD 'pa55w0rd'"); err != nil {
 		t.Fatal(err)
 	}
@@ -80,20 +81,41 @@ func TestVacuumNotOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.User = url.UserPassword("vacuum_guest", "pa55w0rd")
-	if gone, err := quietVacuumer(t, u.String()).vacuum(); gone || err == nil {
+	if gone, err := quietVacuumer(t, u.String()).Vacuum(); gone || err == nil {
 		t.Errorf("VACUUM by a role that does not own the table: gone %v, %v", gone, err)
 	}
 }
 
-// quietVacuumer is a vacuumer that nobody tells of a redaction.
-func quietVacuumer(t *testing.T, url string) *vacuumer {
+var ctx = context.Background()
+
+// createTables migrates an empty database.
+func createTables(t *testing.T, url string) {
 	t.Helper()
-	config, err := pgx.ParseConfig(url)
+	s, err := store.OpenPostgres(ctx, url, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := newVacuumer(config, slog.Default())
-	t.Cleanup(func() { v.close() })
+	t.Cleanup(func() { s.Close() })
+}
+
+func execPostgres(url, query string) error {
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.Exec(query)
+	return err
+}
+
+// quietVacuumer is a vacuumer that is told of no redaction.
+func quietVacuumer(t *testing.T, url string) *postgres.Vacuumer {
+	t.Helper()
+	v, err := postgres.NewVacuumer(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
 	return v
 }
 
@@ -105,12 +127,12 @@ func inTransaction(t *testing.T, url string, queries ...string) (release func())
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	c, err := db.Conn(storetest.Background)
+	c, err := db.Conn(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, query := range queries {
-		if _, err := c.ExecContext(storetest.Background, query); err != nil {
+		if _, err := c.ExecContext(ctx, query); err != nil {
 			t.Fatalf("%s: %v", query, err)
 		}
 	}
@@ -134,11 +156,11 @@ func heldBySlot(t *testing.T, url string) (release func()) {
 		t.Fatal(err)
 	}
 	config.RuntimeParams["replication"] = "true"
-	c, err := pgconn.ConnectConfig(storetest.Background, config)
+	c, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	results, err := c.Exec(storetest.Background, "CREATE_REPLICATION_SLOT standby PHYSICAL RESERVE_WAL").ReadAll()
+	results, err := c.Exec(ctx, "CREATE_REPLICATION_SLOT standby PHYSICAL RESERVE_WAL").ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,14 +173,14 @@ func heldBySlot(t *testing.T, url string) (release func()) {
 	if err := c.Frontend().Flush(); err != nil {
 		t.Fatal(err)
 	}
-	within, cancel := context.WithTimeout(storetest.Background, time.Minute)
+	within, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for held := false; !held; time.Sleep(20 * time.Millisecond) {
 		if err := db.QueryRowContext(within, "SELECT xmin IS NOT NULL FROM pg_replication_slots").Scan(&held); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.Close(storetest.Background)
+	c.Close(ctx)
 	for active := true; active; time.Sleep(20 * time.Millisecond) { // its own connection shows an xmin
 		if err := db.QueryRowContext(within, "SELECT active FROM pg_replication_slots").Scan(&active); err != nil {
 			t.Fatal(err)
