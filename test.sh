@@ -155,7 +155,7 @@ in_go() { # in_go FOLDER: vet and test a module of its own
 }
 
 large() { # what takes minutes under the race detector, and is left out of the tests there
-  go test -count=1 -timeout 30m ./internal/store && go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./internal/httpd ./internal/blob
+  go test -count=1 -timeout 30m ./internal/store/... && go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./internal/httpd ./internal/blob
 }
 
 # What the fast part leaves out: tests that need an S3 server, build another program, kill processes, or wait.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sluice/internal/service"
+	"sluice/internal/store/records"
 	"sluice/internal/store/sqldb"
 	"sluice/internal/store/storetest"
 )
@@ -39,7 +40,7 @@ func testPendingBatches(t *testing.T, s *Store) {
 			if err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, id), storetest.NewEntry(storetest.LiveLedger)); err != nil {
 				return err
 			}
-			for i := range 2 * endedAtOnce {
+			for i := range 2 * records.EndedAtOnce {
 				if err := tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprintf("link_%s_%d", id, i), id), storetest.NewEntry(storetest.LiveLedger)); err != nil {
 					return err
 				}
@@ -86,7 +87,7 @@ func testPendingBatches(t *testing.T, s *Store) {
 func testEndLinksFails(t *testing.T, s *Store) {
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
 		err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), storetest.NewEntry(storetest.LiveLedger))
-		for i := range 2 * endedAtOnce {
+		for i := range 2 * records.EndedAtOnce {
 			err = errors.Join(err, tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprint("link_", i), "file_1"), storetest.NewEntry(storetest.LiveLedger)))
 		}
 		return err
@@ -100,7 +101,7 @@ func testEndLinksFails(t *testing.T, s *Store) {
 		t.Errorf("a commit that fails: %d marked, more %v, %v", n, more, err)
 	}
 	s.db.Sound = sound
-	if n, more, err := s.EndLinks(storetest.Background); n != endedAtOnce || more || err != nil {
+	if n, more, err := s.EndLinks(storetest.Background); n != records.EndedAtOnce || more || err != nil {
 		t.Errorf("the next commit: %d marked, more %v, %v", n, more, err)
 	}
 }

@@ -25,7 +25,10 @@ func TestLongest(t *testing.T) {
 		l.Expires = expires
 		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.CreateLink(l, storetest.NewEntry(storetest.LiveLedger)) })
 	}
-	longest := storetest.Read(t, s, func(r service.Reader) (int64, error) { return r.(*reader).longest(storetest.LiveLedger) })
+	longest := storetest.Read(t, s, func(r service.Reader) (int64, error) {
+		h, err := r.(*reader).Head(storetest.LiveLedger)
+		return h.Longest, err
+	})
 	if want := time.Hour.Microseconds(); longest != want {
 		t.Errorf("the longest lifetime is %d µs, want %d", longest, want)
 	}

@@ -22,6 +22,7 @@ import (
 	"sluice"
 	"sluice/internal/service"
 	"sluice/internal/store/postgres"
+	"sluice/internal/store/records"
 	"sluice/internal/store/sqldb"
 	"sluice/internal/store/storetest"
 )
@@ -673,71 +674,12 @@ func TestPostgresTexts(t *testing.T) {
 	}
 }
 
-// TestPostgresPlans looks at the plan of every list under every filter.
-func TestPostgresPlans(t *testing.T) {
-	_, url := openTempPostgres(t)
-	db, err := sql.Open("pgx", url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	// Plans are those of a large database: none reads a table, or sorts one.
-	for _, setting := range []string{"enable_seqscan", "enable_sort", "enable_bitmapscan"} {
-		if _, err := db.Exec("SET " + setting + " = off"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for want, listings := range plannedLists() {
-		for _, q := range listings {
-			for _, up := range []bool{false, true} {
-				query, few := q.query(up), strings.Contains(want, "autoindex") // by id, which may be sorted
-				plan := explainPostgres(t, db, query, q.args(1, q.within(interval{0, 1_000_000}), 10))
-				if strings.Contains(plan, "Seq Scan") || !few && (!strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Sort")) {
-					t.Errorf("%s\n%s, want the index %s", query, plan, want)
-				}
-			}
-		}
-	}
-	for _, q := range plannedEntries() {
-		want := map[string]string{"batch": "batch_pkey", "places": "batch_pkey", "entry_index": "entry_index_pkey"}[q.from]
-		if plan := explainPostgres(t, db, q.query, q.args); !strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Sort") {
-			t.Errorf("%s\n%s, want the index %s", q.query, plan, want)
-		}
-	}
-	for want, plan := range map[string]string{
-		"file_pkey":    explainPostgres(t, db, filesAfter, []any{"file_1", 10}),
-		"file_damaged": explainPostgres(t, db, damagedFiles, nil),
-	} {
-		if !strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Seq Scan on file") || strings.Contains(plan, "Sort") {
-			t.Errorf("%s, want the index %s", plan, want)
-		}
-	}
-}
-
-func explainPostgres(t *testing.T, db *sql.DB, query string, args []any) (plan string) {
-	t.Helper()
-	rows, err := db.Query("EXPLAIN (COSTS OFF) "+query, args...)
-	if err != nil {
-		t.Fatal(query, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			t.Fatal(err)
-		}
-		plan += line + "\n"
-	}
-	return plan
-}
-
 // TestPostgresEndsInOnePass marks the links of a revoked key while an old snapshot is open. PostgreSQL cannot remove the
 // index entries of marked links then, so a commit must not start at the first of them again.
 func TestPostgresEndsInOnePass(t *testing.T) {
 	url := NewPostgres(t)
 	s := openAnother(t, url)
-	const links = 10 * endedPerCommit
+	const links = 10 * records.EndedPerCommit
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
 		err := tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_1"), storetest.NewEntry(storetest.LiveLedger))
 		for i := range links {
@@ -752,7 +694,7 @@ func TestPostgresEndsInOnePass(t *testing.T) {
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
 		return tx.RevokeKey("key_1", storetest.Epoch, storetest.NewEntry(storetest.LiveLedger))
 	})
-	marked := endedAtOnce
+	marked := records.EndedAtOnce
 	for more := true; more; {
 		var n int
 		var err error
@@ -777,7 +719,7 @@ func TestPostgresEndsInOnePass(t *testing.T) {
 		if err := db.QueryRow("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'link_by_key'").Scan(&read); err != nil {
 			t.Fatal(err)
 		}
-		return read >= links-endedPerCommit
+		return read >= links-records.EndedPerCommit
 	})
 	if read > 2*links {
 		t.Errorf("%d entries of the index were read to mark %d links", read, links)

@@ -14,6 +14,7 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/records"
 	"sluice/internal/store/storetest"
 )
 
@@ -66,7 +67,7 @@ func TestSQLiteReserveJobs(t *testing.T) {
 	}
 	waitFor(t, "the links are never marked", func() bool {
 		n, _, err := s.EndLinks(storetest.Background)
-		return n == endedAtOnce && err == nil
+		return n == records.EndedAtOnce && err == nil
 	})
 }
 
@@ -77,7 +78,7 @@ func TestSQLiteReserveShared(t *testing.T) {
 	other := d.open(t)
 	d.end(t, other)
 	d.wantReserve(t, 0)
-	time.Sleep(2 * reserveLook) // the longest that it may take to notice
+	time.Sleep(2 * reserveCheck) // the longest that it may take to notice
 	stored := 0
 	for range 200 {
 		if d.create(d.store) == nil {
@@ -152,7 +153,7 @@ func newFullDisk(t *testing.T) *fullDisk {
 		})
 	}
 	storetest.Update(t, d.store, storetest.LiveLedger, func(tx service.Tx) error { // more than are marked at once
-		for i := range 2 * endedAtOnce {
+		for i := range 2 * records.EndedAtOnce {
 			if err := tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprint("link_", i), "file_0"), storetest.NewEntry(storetest.LiveLedger)); err != nil {
 				return err
 			}

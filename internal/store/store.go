@@ -14,6 +14,7 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/auditlog"
 	"sluice/internal/store/sqldb"
 )
 
@@ -65,7 +66,7 @@ type Store struct {
 	lease    time.Duration    // see leaseTime
 	stopped  chan struct{}    // closed when the writer has ended
 	readers  chan *sqldb.Conn // idle connections of Views; nil stands for one that is not open
-	ledgers  sync.Map         // sluice.LedgerID to int64: the ids of committed ledgers, which never change
+	ledgers  auditlog.Ledgers
 
 	mu       sync.RWMutex
 	closed   bool
@@ -151,8 +152,8 @@ func (s *Store) Err() error {
 	}
 }
 
-// reader takes an idle connection of a View, which may be nil. It waits for one until ctx ends.
-func (s *Store) reader(ctx context.Context) (*sqldb.Conn, error) {
+// takeReader takes an idle connection of a View, which may be nil. It waits for one until ctx ends.
+func (s *Store) takeReader(ctx context.Context) (*sqldb.Conn, error) {
 	select {
 	case c := <-s.readers:
 		return c, nil
@@ -168,7 +169,7 @@ func (s *Store) View(ctx context.Context, fn func(service.Reader) error) error {
 		return err
 	}
 	defer leave()
-	c, err := s.reader(ctx)
+	c, err := s.takeReader(ctx)
 	if err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func (s *Store) KeyByHash(ctx context.Context, hash sluice.Digest) (k sluice.Key
 		return k, err
 	}
 	defer leave()
-	c, err := s.reader(ctx)
+	c, err := s.takeReader(ctx)
 	if err != nil {
 		return k, err
 	}

@@ -1,4 +1,4 @@
-package store
+package auditlog
 
 import (
 	"bytes"
@@ -18,24 +18,24 @@ import (
 	"sluice/ledger"
 )
 
-// A batch is a row of the log: entries that follow each other and were written
-// together. A row for each entry would cost more than the entries do.
+// batch is a row of the log: entries that follow each other and were written together. A row for each entry would
+// cost more than the entries do.
 type batch struct {
 	ledger, first int64
-	time          int64  // of the first entry, no earlier than that of any before it
+	time          int64  // of the first entry, no earlier than that of any entry before it
 	leaves        []byte // an entry bundle, see ledger.AppendEntry; packed
 	disclosures   []byte // one line for each leaf; packed
 }
 
-// A batch takes entries until it is as large as this.
+// A batch is full when it has maxBatch entries or maxBatchBytes.
 const (
 	maxBatch      = 32
 	maxBatchBytes = 64 << 10
 )
 
 // batchesOf puts entries into batches, in the order of each log.
-func batchesOf(entries []recorded) (list []batch, err error) {
-	byLedger := map[int64][]recorded{}
+func batchesOf(entries []pending) (list []batch, err error) {
+	byLedger := map[int64][]pending{}
 	for _, e := range entries {
 		byLedger[e.ledger] = append(byLedger[e.ledger], e)
 	}
@@ -58,14 +58,14 @@ func batchesOf(entries []recorded) (list []batch, err error) {
 	return list, nil
 }
 
-// What is packed begins with a byte that says how.
+// The first byte of packed data says how it is packed.
 const (
 	packedPlain byte = iota // as it is
 	packedS2                // a block of S2, https://github.com/klauspost/compress/tree/master/s2, and its CRC-32C, big-endian
 )
 
-// pack makes data smaller where that saves a quarter or more: entries have much
-// in common, but one alone has not, and can be read where it is.
+// pack compresses data where that saves a quarter or more. Entries have much in common. A single entry often has
+// not, and stays readable as it is.
 func pack(data []byte) []byte {
 	packed := make([]byte, 1+s2.MaxEncodedLen(len(data))+crc32.Size)
 	block := s2.Encode(packed[1:], data)
@@ -78,55 +78,53 @@ func pack(data []byte) []byte {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// unpack gives what was packed, and nothing of what is damaged. The block alone
-// would not show that: some bytes of it can be others and mean the same. It uses
-// the room of a slice that is no longer needed.
-func unpack(room, packed []byte) []byte {
+// unpack gives the data that was packed, nil when it is damaged. The checksum is needed because S2 alone accepts some
+// changed blocks. buffer is a slice that unpack may overwrite and return.
+func unpack(buffer, packed []byte) []byte {
 	switch {
 	case len(packed) > 1+crc32.Size && packed[0] == packedS2:
 		block, sum := packed[1:len(packed)-crc32.Size], binary.BigEndian.Uint32(packed[len(packed)-crc32.Size:])
 		if n, err := s2.DecodedLen(block); err != nil || n > maxUnpacked || crc32.Checksum(block, castagnoli) != sum {
 			return nil
 		}
-		data, err := s2.Decode(room[:cap(room)], block)
+		data, err := s2.Decode(buffer[:cap(buffer)], block)
 		if err != nil {
 			return nil
 		}
 		return data
 	case len(packed) > 0 && packed[0] == packedPlain:
-		return append(room[:0], packed[1:]...)
+		return append(buffer[:0], packed[1:]...)
 	}
 	return nil
 }
 
-// maxUnpacked bounds what is unpacked: a batch of the largest leaf and its
-// disclosures behind others that do not fill one.
+// maxUnpacked bounds unpacked data: an almost full batch, and then the largest leaf with its disclosures.
 const maxUnpacked = maxBatchBytes + 2 + ledger.MaxLeaf + 1<<20
 
 var batchInsert = sqldb.Insertion{Table: "batch", Columns: []string{"ledger", "first", "time", "leaves", "disclosures"}}
 
 const batchColumns = "first, time, leaves, disclosures"
 
-// sealed is an entry as it is read.
-type sealed struct {
+// stored is an entry as it is read.
+type stored struct {
 	seq int64
 	audit.SealedEntry
 }
 
-// kept is an entry that outlasts the batch it was read from.
-func (s sealed) kept() sealed {
+// clone is a copy that stays valid when the next batch is read.
+func (s stored) clone() stored {
 	s.Leaf, s.Disclosures = bytes.Clone(s.Leaf), bytes.Clone(s.Disclosures)
 	return s
 }
 
-// opened is a batch as it is read: its leaves and disclosures are not packed.
-type opened struct {
+// unpackedBatch is a batch as it is read.
+type unpackedBatch struct {
 	first, time         int64
 	leaves, disclosures []byte
 }
 
-// entries gives those of a batch, and ends before the first that is not whole.
-func (b *opened) entries(list []sealed) []sealed {
+// entries appends the entries of a batch to list, and ends before the first that is damaged.
+func (b *unpackedBatch) entries(list []stored) []stored {
 	leaves, disclosures := b.leaves, b.disclosures
 	for {
 		leaf, rest, ok := ledger.CutEntry(leaves)
@@ -134,14 +132,14 @@ func (b *opened) entries(list []sealed) []sealed {
 			return list
 		}
 		line, after, _ := bytes.Cut(disclosures, []byte("\n"))
-		list = append(list, sealed{b.first + int64(len(list)), audit.SealedEntry{Leaf: leaf, Disclosures: line}})
+		list = append(list, stored{b.first + int64(len(list)), audit.SealedEntry{Leaf: leaf, Disclosures: line}})
 		leaves, disclosures = rest, after
 	}
 }
 
-// eachBatch runs a query of batchColumns, and gives yield the batches with their
-// entries, until it has enough. Nothing of them is good any more when it returns.
-func (r *reader) eachBatch(query string, args []any, yield func(*opened, []sealed) (more bool)) error {
+// eachBatch runs a query of batchColumns, and calls yield with each batch and its entries, until yield returns
+// false. Both are valid only during that call.
+func (r *Reader) eachBatch(query string, args []any, yield func(*unpackedBatch, []stored) (more bool)) error {
 	if err := r.Flush(); err != nil {
 		return err
 	}
@@ -150,9 +148,9 @@ func (r *reader) eachBatch(query string, args []any, yield func(*opened, []seale
 		return r.Fail(err)
 	}
 	defer rows.Close()
-	var b opened
+	var b unpackedBatch
 	var leaves, disclosures sql.RawBytes
-	var list []sealed
+	var list []stored
 	for rows.Next() {
 		if err := rows.Scan(&b.first, &b.time, &leaves, &disclosures); err != nil {
 			return r.Fail(err)
@@ -166,37 +164,40 @@ func (r *reader) eachBatch(query string, args []any, yield func(*opened, []seale
 	return r.Fail(rows.Err())
 }
 
-// batchesQuery asks for the batches that reach into a span of places, by ledger,
-// from, to and limit, from its newest or with up from its oldest on. Batches do
-// not overlap, so that at most one does that begins before it.
+// batchesQuery selects the batches that overlap an interval of seqs. Its arguments are ledger, from, to and limit.
+// It reads from the newest batch, or with up from the oldest. Batches do not overlap, so at most one of them begins
+// before the interval.
 func batchesQuery(columns string, up bool) string {
 	order := " DESC"
 	if up {
 		order = ""
 	}
 	return "SELECT " + columns + " FROM batch WHERE ledger = $1" +
-		" AND first >= COALESCE((SELECT MAX(first) FROM batch WHERE ledger = $1 AND first <= $2), $2) AND first < $3 ORDER BY first" + order + " LIMIT $4"
+		" AND first >= COALESCE((SELECT MAX(first) FROM batch WHERE ledger = $1 AND first <= $2), $2) AND first < $3" +
+		" ORDER BY first" + order + " LIMIT $4"
 }
 
-// batchesAtOnce are the batches that are read with one query, at most.
+// batchesAtOnce is how many batches one query reads at most.
 const batchesAtOnce = 64
 
-// scan gives the entries of a span to yield, until that has enough. What yield
-// does not take as kept is gone afterwards.
-func (r *reader) scan(ledger int64, span interval, up bool, yield func(sealed) (more bool)) error {
-	for n := 4; span.from < span.to; n = min(2*n, batchesAtOnce) {
+// scan calls yield with the entries of an interval of seqs, until yield returns false. An entry is valid only
+// during that call.
+func (r *Reader) scan(ledger int64, span sqldb.Interval, up bool, yield func(stored) (more bool)) error {
+	query := batchesQuery(batchColumns, up)
+	for n := 4; span.From < span.To; n = min(2*n, batchesAtOnce) {
 		rows, enough := 0, false
-		at := span
-		err := r.eachBatch(batchesQuery(batchColumns, up), []any{ledger, span.from, span.to, n}, func(b *opened, entries []sealed) bool {
+		rest := span
+		args := []any{ledger, span.From, span.To, n}
+		err := r.eachBatch(query, args, func(b *unpackedBatch, entries []stored) bool {
 			rows++
 			if up {
-				at.from = max(at.from, b.first+int64(len(entries)))
+				rest.From = max(rest.From, b.first+int64(len(entries)))
 			} else {
-				at.to = min(at.to, b.first)
+				rest.To = min(rest.To, b.first)
 				slices.Reverse(entries)
 			}
 			for _, e := range entries {
-				if e.seq >= span.from && e.seq < span.to && !yield(e) {
+				if e.seq >= span.From && e.seq < span.To && !yield(e) {
 					enough = true
 					return false
 				}
@@ -206,35 +207,34 @@ func (r *reader) scan(ledger int64, span interval, up bool, yield func(sealed) (
 		if err != nil || enough || rows < n {
 			return err
 		}
-		span = at
+		span = rest
 	}
 	return nil
 }
 
-// holding gives yield the batches that hold some places, oldest first, as
-// eachBatch does.
-func (r *reader) holding(ledger int64, seqs []int64, yield func(*opened, []sealed) (more bool)) error {
-	query, args := placesQuery(ledger, seqs)
-	firsts, err := sqldb.Many(r.Session, func(first *sql.Null[int64]) []any { return []any{first} }, query, args...)
+// batchesWith calls yield with the batches that hold some seqs, oldest first, as eachBatch does.
+func (r *Reader) batchesWith(ledger int64, seqs []int64, yield func(*unpackedBatch, []stored) (more bool)) error {
+	query, args := firstsQuery(ledger, seqs)
+	found, err := sqldb.Many(r.Session, func(first *sql.Null[int64]) []any { return []any{first} }, query, args...)
 	if err != nil {
 		return err
 	}
-	var begin []int64
-	for _, first := range firsts {
+	var firsts []int64
+	for _, first := range found {
 		if first.Valid {
-			begin = append(begin, first.V)
+			firsts = append(firsts, first.V)
 		}
 	}
-	if len(begin) == 0 {
+	if len(firsts) == 0 {
 		return nil
 	}
-	slices.Sort(begin)
-	query, args = beginningQuery(ledger, slices.Compact(begin))
+	slices.Sort(firsts)
+	query, args = batchesAtQuery(ledger, slices.Compact(firsts))
 	return r.eachBatch(query, args, yield)
 }
 
-// placesQuery asks where the batches begin that hold some places of a ledger.
-func placesQuery(ledger int64, seqs []int64) (query string, args []any) {
+// firstsQuery selects the first seq of each batch that holds one of some seqs.
+func firstsQuery(ledger int64, seqs []int64) (query string, args []any) {
 	args = padded(ledger, seqs)
 	each := make([]string, len(args)-1)
 	for i := range each {
@@ -243,18 +243,24 @@ func placesQuery(ledger int64, seqs []int64) (query string, args []any) {
 	return strings.Join(each, " UNION ALL "), args
 }
 
-// beginningQuery asks for the batches that begin at some places of a ledger.
-func beginningQuery(ledger int64, firsts []int64) (query string, args []any) {
+// batchesAtQuery selects the batches that begin at some seqs.
+func batchesAtQuery(ledger int64, firsts []int64) (query string, args []any) {
 	args = padded(ledger, firsts)
 	marks := make([]string, len(args)-1)
 	for i := range marks {
 		marks[i] = "$" + strconv.Itoa(i+2)
 	}
-	return "SELECT " + batchColumns + " FROM batch WHERE ledger = $1 AND first IN (" + strings.Join(marks, ", ") + ") ORDER BY first", args
+	return "SELECT " + batchColumns + " FROM batch WHERE ledger = $1 AND first IN (" + strings.Join(marks, ", ") +
+		") ORDER BY first", args
 }
 
-// padded gives arguments: a ledger, and places, of which the last is repeated up
-// to a power of two, so that few texts are prepared.
+// lastBatchQuery selects the last batch of a ledger that begins at or before a seq.
+func lastBatchQuery(columns string) string {
+	return "SELECT " + columns + " FROM batch WHERE ledger = $1 AND first <= $2 ORDER BY first DESC LIMIT 1"
+}
+
+// padded gives arguments: a ledger and seqs. The last seq is repeated up to a power of two, so that few texts are
+// prepared.
 func padded(ledger int64, seqs []int64) []any {
 	args := []any{ledger}
 	for i := range 1 << bits.Len(uint(len(seqs)-1)) {
