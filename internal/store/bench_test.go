@@ -129,14 +129,17 @@ func bench(b *testing.B, open benchOpen, update func(*Store, int64) error) {
 func benchFill(b *testing.B, s *Store) {
 	now := time.Now()
 	err := s.Update(context.Background(), benchLedger, func(tx service.Tx) error {
-		k := sluice.Key{ID: benchKey, Ledger: benchLedger, Name: "billing", Scopes: sluice.AllScopes(), Created: now, Updated: now}
+		k := sluice.Key{ID: benchKey, Ledger: benchLedger, Name: "billing", Scopes: sluice.AllScopes(), Created: now,
+			Updated: now}
 		if err := tx.CreateKey(k, sluice.Entry{ID: "aud_key", Ledger: benchLedger, Time: now}); err != nil {
 			return err
 		}
 		for i := range int64(benchLinks) {
 			f := sluice.File{
-				ID: fmt.Sprintf("file_%026d", i), Ledger: benchLedger, Purpose: "invoice", Filename: "invoice-2026-0042.pdf", Type: "application/pdf",
-				Size: 48_213, Metadata: sluice.Metadata{"invoice": "INV-2026-0042", "region": "eu"}, Created: now, Updated: now,
+				ID: fmt.Sprintf("file_%026d", i), Ledger: benchLedger, Purpose: "invoice",
+				Filename: "invoice-2026-0042.pdf", Type: "application/pdf",
+				Size: 48_213, Metadata: sluice.Metadata{"invoice": "INV-2026-0042", "region": "eu"}, Created: now,
+				Updated: now,
 			}
 			if err := tx.CreateFile(f, benchEntry(-2*i-1, sluice.FileCreated, now, f, sluice.Link{})); err != nil {
 				return err
@@ -156,7 +159,8 @@ func benchFill(b *testing.B, s *Store) {
 func benchLink(n int64, file string, now time.Time) sluice.Link {
 	return sluice.Link{
 		ID: fmt.Sprintf("link_%026d", n), Ledger: benchLedger, FileID: file, KeyID: benchKey, SigningKey: "0a1b2c3d",
-		Reason: "monthly invoice", Metadata: sluice.Metadata{"customer": "4711"}, Created: now, Updated: now, Expires: now.Add(time.Hour),
+		Reason: "monthly invoice", Metadata: sluice.Metadata{"customer": "4711"}, Created: now, Updated: now,
+		Expires: now.Add(time.Hour),
 	}
 }
 
@@ -168,11 +172,13 @@ func benchEntry(n int64, a sluice.Action, now time.Time, f sluice.File, l sluice
 	return sluice.Entry{
 		ID: benchID("aud_", n), Ledger: benchLedger, Time: now, Action: a, Outcome: sluice.Allowed,
 		Actor: sluice.Actor{Type: sluice.ActorBearer, ID: l.ID},
-		File:  &sluice.FilePart{ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(), Purpose: f.Purpose, Metadata: f.Metadata},
-		Link:  &sluice.LinkPart{ID: l.ID, Expires: l.Expires, Reason: l.Reason, Metadata: l.Metadata},
+		File: &sluice.FilePart{ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(),
+			Purpose: f.Purpose, Metadata: f.Metadata},
+		Link: &sluice.LinkPart{ID: l.ID, Expires: l.Expires, Reason: l.Reason, Metadata: l.Metadata},
 		Request: &sluice.Request{
 			ID: benchID("req_", n), Method: "GET", Route: "/l/{token}", IP: "203.0.113.7",
-			UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36",
+			UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0" +
+				" Safari/537.36",
 		},
 	}
 }

@@ -31,17 +31,19 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// testPendingBatches redeems links while those of a deleted file are not marked. Redemptions that share a commit share a
-// row of the log, as at other times.
+// testPendingBatches redeems links while those of a deleted file are not marked. Redemptions that share a commit
+// share a row of the log, as at other times.
 func testPendingBatches(t *testing.T, s *Store) {
 	const callers, each = 32, 10
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
 		for _, id := range []string{"file_1", "file_2"} {
-			if err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, id), storetest.NewEntry(storetest.LiveLedger)); err != nil {
+			if err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, id),
+				storetest.NewEntry(storetest.LiveLedger)); err != nil {
 				return err
 			}
 			for i := range 2 * records.EndedAtOnce {
-				if err := tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprintf("link_%s_%d", id, i), id), storetest.NewEntry(storetest.LiveLedger)); err != nil {
+				if err := tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprintf("link_%s_%d", id, i), id),
+					storetest.NewEntry(storetest.LiveLedger)); err != nil {
 					return err
 				}
 			}
@@ -63,13 +65,14 @@ func testPendingBatches(t *testing.T, s *Store) {
 		wg.Go(func() {
 			id := fmt.Sprintf("link_file_2_%d", caller)
 			for range each {
-				err := s.Update(service.Foresee(storetest.Background, id), storetest.LiveLedger, func(tx service.Tx) error {
-					l, err := tx.Link(storetest.LiveLedger, id)
-					if err != nil || !l.Revoked.IsZero() {
-						return errors.Join(err, fmt.Errorf("link %s was revoked at %s", id, l.Revoked))
-					}
-					return tx.Redeemed(id, storetest.Epoch, storetest.NewEntry(storetest.LiveLedger))
-				})
+				err := s.Update(service.Foresee(storetest.Background, id), storetest.LiveLedger,
+					func(tx service.Tx) error {
+						l, err := tx.Link(storetest.LiveLedger, id)
+						if err != nil || !l.Revoked.IsZero() {
+							return errors.Join(err, fmt.Errorf("link %s was revoked at %s", id, l.Revoked))
+						}
+						return tx.Redeemed(id, storetest.Epoch, storetest.NewEntry(storetest.LiveLedger))
+					})
 				if err != nil {
 					t.Error(err)
 					return
@@ -86,9 +89,11 @@ func testPendingBatches(t *testing.T, s *Store) {
 // testEndLinksFails has a commit fail that would have marked links. None of them counts as marked.
 func testEndLinksFails(t *testing.T, s *Store) {
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
-		err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), storetest.NewEntry(storetest.LiveLedger))
+		err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"),
+			storetest.NewEntry(storetest.LiveLedger))
 		for i := range 2 * records.EndedAtOnce {
-			err = errors.Join(err, tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprint("link_", i), "file_1"), storetest.NewEntry(storetest.LiveLedger)))
+			err = errors.Join(err, tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprint("link_", i),
+				"file_1"), storetest.NewEntry(storetest.LiveLedger)))
 		}
 		return err
 	})

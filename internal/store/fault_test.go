@@ -39,9 +39,12 @@ func TestUnreadableDatabase(t *testing.T) {
 			s := open(t, path)
 			k := storetest.NewKey(storetest.LiveLedger, "key_1")
 			storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
-				return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), storetest.NewEntry(storetest.LiveLedger))
+				return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"),
+					storetest.NewEntry(storetest.LiveLedger))
 			})
-			storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.CreateKey(k, storetest.NewEntry(storetest.LiveLedger)) })
+			storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+				return tx.CreateKey(k, storetest.NewEntry(storetest.LiveLedger))
+			})
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -53,9 +56,11 @@ func TestUnreadableDatabase(t *testing.T) {
 			}
 			damage(t, path, info.Size())
 
-			wantUnavailable(t, "an upload", s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
-				return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_2"), storetest.NewEntry(storetest.LiveLedger))
-			}))
+			wantUnavailable(t, "an upload", s.Update(storetest.Background, storetest.LiveLedger,
+				func(tx service.Tx) error {
+					return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_2"),
+						storetest.NewEntry(storetest.LiveLedger))
+				}))
 			wantUnavailable(t, "a file", s.View(storetest.Background, func(r service.Reader) error {
 				_, err := r.File(storetest.LiveLedger, "file_1")
 				return err
@@ -120,7 +125,8 @@ func TestPostgresFaults(t *testing.T) {
 		wantUnavailable(t, code, s.Classify(fmt.Errorf("read: %w", &pgconn.PgError{Code: code})))
 	}
 	for _, err := range []error{
-		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, driver.ErrBadConn, sql.ErrConnDone,
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, driver.ErrBadConn,
+		sql.ErrConnDone,
 		&net.OpError{Op: "read", Err: syscall.EIO},
 	} {
 		wantUnavailable(t, err.Error(), s.Classify(fmt.Errorf("read: %w", err)))
@@ -128,7 +134,8 @@ func TestPostgresFaults(t *testing.T) {
 	storetest.WantCode(t, s.Classify(&pgconn.PgError{Code: "53100"}), sluice.CodeStorageFull)
 	storetest.WantCode(t, s.Classify(&pgconn.PgError{Code: "23505"}), sluice.CodeConflict)
 	storetest.WantCode(t, s.Classify(&pgconn.PgError{Code: "42601"}), sluice.CodeInternal) // our own SQL
-	if err := s.Classify(context.Canceled); !errors.Is(err, context.Canceled) || sluice.CodeOf(err) == sluice.CodeUnavailable {
+	if err := s.Classify(context.Canceled); !errors.Is(err, context.Canceled) ||
+		sluice.CodeOf(err) == sluice.CodeUnavailable {
 		t.Errorf("a caller that went away: %v", err)
 	}
 }

@@ -48,13 +48,17 @@ func TestFsck(t *testing.T) {
 		if !strings.Contains(out, fmt.Sprintf("Successfully fsck'd log with size %d and root", want)) {
 			t.Fatalf("%d entries: %s", want, out)
 		}
-		t.Logf("%d entries: filled in %s, checked in %s", want, filled.Sub(began).Round(time.Millisecond), time.Since(filled).Round(time.Millisecond))
+		t.Logf("%d entries: filled in %s, checked in %s", want, filled.Sub(began).Round(time.Millisecond),
+			time.Since(filled).Round(time.Millisecond))
 	}
 
 	db := openRaw(t, s.Service)
 	for name, column := range map[string]struct{ read, write string }{
-		"leaf": {"SELECT leaves FROM batch WHERE first <= 131071 AND ledger = $1 ORDER BY first DESC LIMIT 1", "UPDATE batch SET leaves = $2 WHERE ledger = $1 AND first = (SELECT MAX(first) FROM batch WHERE first <= 131071 AND ledger = $1)"},
-		"tile": {"SELECT hashes FROM tile WHERE level = 1 AND idx = 1 AND ledger = $1", "UPDATE tile SET hashes = $2 WHERE level = 1 AND idx = 1 AND ledger = $1"},
+		"leaf": {"SELECT leaves FROM batch WHERE first <= 131071 AND ledger = $1 ORDER BY first DESC LIMIT 1",
+			"UPDATE batch SET leaves = $2 WHERE ledger = $1 AND first = (SELECT MAX(first) FROM batch WHERE first" +
+				" <= 131071 AND ledger = $1)"},
+		"tile": {"SELECT hashes FROM tile WHERE level = 1 AND idx = 1 AND ledger = $1",
+			"UPDATE tile SET hashes = $2 WHERE level = 1 AND idx = 1 AND ledger = $1"},
 	} {
 		number := ledgerNumber(t, db, l)
 		var data []byte
@@ -78,7 +82,8 @@ func TestFsck(t *testing.T) {
 func buildFsck(t *testing.T) string {
 	t.Helper()
 	tool := filepath.Join(t.TempDir(), "fsck")
-	out, err := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "fsck"), "-o", tool, "github.com/transparency-dev/tessera/cmd/fsck").CombinedOutput()
+	out, err := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "fsck"), "-o", tool,
+		"github.com/transparency-dev/tessera/cmd/fsck").CombinedOutput()
 	switch {
 	case err == nil:
 	case os.Getenv("CI") == "true":

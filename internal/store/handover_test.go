@@ -122,7 +122,8 @@ func (f *faulty) Update(ctx context.Context, l sluice.LedgerID, fn func(service.
 	return f.at("record", func() error { return f.Store.Update(ctx, l, fn) })
 }
 
-func (f *faulty) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c service.Checkpoint) error {
+func (f *faulty) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData,
+	c service.Checkpoint) error {
 	return f.at("sign", func() error { return f.Store.Extend(ctx, l, from, tiles, c) })
 }
 
@@ -140,7 +141,9 @@ func TestHandOverCrash(t *testing.T) {
 				name = step + " was applied"
 			}
 			t.Run(name, func(t *testing.T) {
-				onEach(t, func(t *testing.T, database string) { testHandOverCrash(t, openStore(t, database), step, applied) })
+				onEach(t, func(t *testing.T, database string) {
+					testHandOverCrash(t, openStore(t, database), step, applied)
+				})
 			})
 		}
 	}
@@ -201,7 +204,8 @@ func testOldKeyMissing(t *testing.T, database string) {
 	record(t, s.Store, id, 2)
 	for range 2 {
 		n, err := s.Service.Service.Checkpoint(ctx)
-		if n != 0 || err == nil || !strings.Contains(err.Error(), kept.Verifier) || !strings.Contains(err.Error(), id.String()) {
+		if n != 0 || err == nil || !strings.Contains(err.Error(), kept.Verifier) ||
+			!strings.Contains(err.Error(), id.String()) {
 			t.Fatalf("%d checkpoints, %v", n, err)
 		}
 		record(t, s.Store, id, 1)

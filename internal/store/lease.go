@@ -68,7 +68,8 @@ func (l *lease) taken(ctx context.Context) (taken bool, err error) {
 // as after a lost connection, waits until it has expired.
 func (l *lease) take(ctx context.Context) (got bool, err error) {
 	now := l.store.db.Now
-	return l.write(ctx, "INSERT INTO lease (name, holder, until) VALUES ($1, $2, "+now+" + $3) ON CONFLICT (name) DO UPDATE"+
+	return l.write(ctx, "INSERT INTO lease (name, holder, until) VALUES ($1, $2, "+
+		now+" + $3) ON CONFLICT (name) DO UPDATE"+
 		" SET holder = excluded.holder, until = excluded.until WHERE lease.until <= "+now)
 }
 

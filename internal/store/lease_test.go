@@ -91,7 +91,8 @@ func testPassOn(t *testing.T, frozen, next, healthy *Store) {
 	_, err := healthy.Exclusive(storetest.Background, "work", func(work context.Context) error {
 		for range 12 {
 			time.Sleep(150 * time.Millisecond)
-			if ran, err := next.Exclusive(storetest.Background, "work", func(context.Context) error { return nil }); ran || err != nil {
+			if ran, err := next.Exclusive(storetest.Background, "work",
+				func(context.Context) error { return nil }); ran || err != nil {
 				t.Errorf("a lease that is renewed: ran %v, %v", ran, err)
 			}
 		}

@@ -18,12 +18,15 @@ func TestLongest(t *testing.T) {
 	}
 	defer s.Close()
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
-		return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), storetest.NewEntry(storetest.LiveLedger))
+		return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"),
+			storetest.NewEntry(storetest.LiveLedger))
 	})
 	for i, expires := range []time.Time{storetest.Epoch.Add(time.Minute), storetest.Epoch.Add(time.Hour), {}} {
 		l := storetest.NewLink(storetest.LiveLedger, "link_"+string(rune('a'+i)), "file_1")
 		l.Expires = expires
-		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.CreateLink(l, storetest.NewEntry(storetest.LiveLedger)) })
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+			return tx.CreateLink(l, storetest.NewEntry(storetest.LiveLedger))
+		})
 	}
 	longest := storetest.Read(t, s, func(r service.Reader) (int64, error) {
 		h, err := r.(*reader).Head(storetest.LiveLedger)

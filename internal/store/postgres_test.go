@@ -99,7 +99,8 @@ func TestPostgresOpen(t *testing.T) {
 	}
 	wg.Wait()
 	migrating(t, good)
-	for _, query := range []string{"CREATE DATABASE latin TEMPLATE template0 ENCODING latin1 LOCALE 'C'", "CREATE ROLE guest LOGIN PASSWORD 'pa55w0rd'"} {
+	for _, query := range []string{"CREATE DATABASE latin TEMPLATE template0 ENCODING latin1 LOCALE 'C'",
+		"CREATE ROLE guest LOGIN PASSWORD 'pa55w0rd'"} {
 		if err := execPostgres(good, query); err != nil {
 			t.Fatal(err)
 		}
@@ -119,10 +120,15 @@ func TestPostgresOpen(t *testing.T) {
 		return u.String()
 	}
 	for name, test := range map[string]struct{ url, want string }{
-		"password": {with(func(u *url.URL) { u.User = url.UserPassword("sluice", "pa55w0rd2") }), "refuses the password of user sluice"},
+		"password": {with(func(u *url.URL) {
+			u.User = url.UserPassword("sluice", "pa55w0rd2")
+		}), "refuses the password of user sluice"},
 		"database": {with(func(u *url.URL) { u.Path = "/none" }), "open database none"},
-		"server":   {"postgres://sluice:pa55w0rd@" + closed + "/sluice", "database sluice of " + closed + ": the server cannot be reached"},
-		"rights":   {with(func(u *url.URL) { u.User = url.UserPassword("guest", "pa55w0rd") }), "user guest lacks a right"},
+		"server": {"postgres://sluice:pa55w0rd@" + closed + "/sluice",
+			"database sluice of " + closed + ": the server cannot be reached"},
+		"rights": {with(func(u *url.URL) {
+			u.User = url.UserPassword("guest", "pa55w0rd")
+		}), "user guest lacks a right"},
 		"encoding": {with(func(u *url.URL) { u.Path = "/latin" }), "LATIN1: create it with encoding UTF8"},
 		"no URL":   {"postgres://sluice:pa55w0rd%zz@localhost/sluice", "should look like postgres://"},
 	} {
@@ -132,7 +138,8 @@ func TestPostgresOpen(t *testing.T) {
 			t.Errorf("%s: opened", name)
 			continue
 		}
-		if text := err.Error(); !strings.Contains(text, test.want) || strings.Contains(text, "\n") || strings.Contains(text, "pa55w0rd") {
+		if text := err.Error(); !strings.Contains(text, test.want) || strings.Contains(text, "\n") ||
+			strings.Contains(text, "pa55w0rd") {
 			t.Errorf("%s: %q, want one line with %q", name, text, test.want)
 		}
 	}
@@ -187,7 +194,11 @@ func TestPostgresReadWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.View(storetest.Background, func(r service.Reader) error { _, err := r.SigningKeys(); return err }); err != nil {
+	if err := s.View(storetest.Background, func(r service.Reader) error {
+		_,
+			err := r.SigningKeys()
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.db.Reader.Exec("UPDATE probe SET n = n + 1"); err == nil {
@@ -204,7 +215,9 @@ func TestPostgresSessions(t *testing.T) {
 		return value
 	}
 	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
-		for name, want := range map[string]string{"synchronous_commit": "on", "transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "5s", "lock_timeout": "10s"} {
+		for name, want := range map[string]string{"synchronous_commit": "on",
+			"transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "5s",
+			"lock_timeout": "10s"} {
 			if got := show(given.(*tx).session.Conn, name); got != want {
 				t.Errorf("the writer's %s is %s, want %s", name, got, want)
 			}
@@ -223,7 +236,8 @@ func TestPostgresSessions(t *testing.T) {
 	})
 	// Whatever the database's collation is, texts are ordered by their bytes.
 	rows, err := s.db.Reader.Query("SELECT table_name || '.' || column_name FROM information_schema.columns" +
-		" WHERE table_schema = 'public' AND table_name <> 'goose_db_version' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'")
+		" WHERE table_schema = 'public' AND table_name <> 'goose_db_version' AND data_type = 'text' AND" +
+		" collation_name IS DISTINCT FROM 'C'")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,9 +321,11 @@ func TestPostgresRestart(t *testing.T) {
 func TestPostgresTerminated(t *testing.T) {
 	s, url := openTempPostgres(t)
 	storetest.Read(t, s, service.Reader.Accounts)
-	const others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+	const others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND" +
+		" pid <> pg_backend_pid()"
 	err := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
-		if err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), storetest.NewEntry(storetest.LiveLedger)); err != nil {
+		if err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"),
+			storetest.NewEntry(storetest.LiveLedger)); err != nil {
 			return err
 		}
 		return execPostgres(url, others)
@@ -320,7 +336,9 @@ func TestPostgresTerminated(t *testing.T) {
 	if err := execPostgres(url, others); err != nil {
 		t.Fatal(err)
 	}
-	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+		return tx.Record(storetest.NewEntry(storetest.LiveLedger))
+	})
 	if n := len(storetest.Seqs(t, s, storetest.LiveLedger)); n != 11 {
 		t.Errorf("%d entries, want 11", n)
 	}
@@ -350,7 +368,9 @@ func TestPostgresLostAnswer(t *testing.T) {
 		if !delivered {
 			storetest.WantCode(t, err, sluice.CodeNotFound)
 		}
-		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+			return tx.Record(storetest.NewEntry(storetest.LiveLedger))
+		})
 	}
 	if n := len(storetest.Seqs(t, s, storetest.LiveLedger)); n != 3 {
 		t.Errorf("%d entries, want 3", n)
@@ -495,7 +515,8 @@ func TestPostgresFrozen(t *testing.T) {
 	ids := storetest.Seqs(t, s, storetest.LiveLedger)
 	at := func(id string) int { return slices.Index(ids, id) }
 	if at(first) < 0 || at(meanwhile.ID) < at(first) || at(late) < at(meanwhile.ID) {
-		t.Errorf("%s, %s and %s stand at %d, %d and %d", first, meanwhile.ID, late, at(first), at(meanwhile.ID), at(late))
+		t.Errorf("%s, %s and %s stand at %d, %d and %d", first, meanwhile.ID, late, at(first), at(meanwhile.ID),
+			at(late))
 	}
 }
 
@@ -528,7 +549,9 @@ func TestPostgresDeadlock(t *testing.T) {
 	first, url := openTempPostgres(t)
 	second := openAnother(t, url)
 	storetest.Update(t, first, storetest.LiveLedger, func(tx service.Tx) error {
-		return errors.Join(tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_1"), storetest.NewEntry(storetest.LiveLedger)), tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_2"), storetest.NewEntry(storetest.LiveLedger)))
+		return errors.Join(tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_1"),
+			storetest.NewEntry(storetest.LiveLedger)), tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_2"),
+			storetest.NewEntry(storetest.LiveLedger)))
 	})
 	var meeting sync.WaitGroup
 	meeting.Add(2)
@@ -566,7 +589,8 @@ func TestPostgresDeadlock(t *testing.T) {
 	if n := runs.Load(); n < 3 {
 		t.Errorf("the functions ran %d times: nothing was in the way", n)
 	}
-	if a, b := len(storetest.Seqs(t, first, storetest.TestLedger)), len(storetest.Seqs(t, first, storetest.OtherLedger)); a != 1 || b != 1 {
+	if a, b := len(storetest.Seqs(t, first, storetest.TestLedger)),
+		len(storetest.Seqs(t, first, storetest.OtherLedger)); a != 1 || b != 1 {
 		t.Errorf("%d and %d entries, want one each", a, b)
 	}
 }
@@ -591,7 +615,8 @@ func TestPostgresBrokenGroup(t *testing.T) {
 						}
 					}
 					var n int
-					if err := given.(*tx).session.One([]any{&n}, "SELECT 1 / downloads FROM (SELECT 0 AS downloads) AS none"); err == nil {
+					if err := given.(*tx).session.One([]any{&n},
+						"SELECT 1 / downloads FROM (SELECT 0 AS downloads) AS none"); err == nil {
 						t.Error("a division by zero succeeded")
 					}
 					return nil
@@ -608,7 +633,9 @@ func TestPostgresBrokenGroup(t *testing.T) {
 		if stored := int64(len(storetest.Seqs(t, s, storetest.LiveLedger))) - before; stored != acknowledged.Load() {
 			t.Errorf("%d updates were told that they were stored, %d were", acknowledged.Load(), stored)
 		}
-		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+			return tx.Record(storetest.NewEntry(storetest.LiveLedger))
+		})
 	}
 }
 
@@ -632,7 +659,9 @@ func TestPostgresTexts(t *testing.T) {
 	e := storetest.NewEntry(storetest.LiveLedger)
 	e.ID = "aud_first"
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
-		return errors.Join(tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), e), tx.CreateLink(storetest.NewLink(storetest.LiveLedger, "link_1", "file_1"), storetest.NewEntry(storetest.LiveLedger)))
+		return errors.Join(tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), e),
+			tx.CreateLink(storetest.NewLink(storetest.LiveLedger, "link_1", "file_1"),
+				storetest.NewEntry(storetest.LiveLedger)))
 	})
 	page := sluice.Page{Limit: 10}
 	for _, text := range []string{"file\x00", "\x00", "file_1\x00", "\xff", "a\xc3\x28"} {
@@ -649,7 +678,8 @@ func TestPostgresTexts(t *testing.T) {
 			files, err1 := r.Files(storetest.LiveLedger, service.FileFilter{Filename: text}, page)
 			some, err2 := r.Files(storetest.LiveLedger, service.FileFilter{IDs: []string{"file_1", text}}, page)
 			none, err3 := r.Links(storetest.LiveLedger, service.LinkFilter{IDs: []string{text}}, page)
-			if err := errors.Join(err1, err2, err3); err != nil || len(files.Data) != 0 || len(some.Data) != 1 || len(none.Data) != 0 {
+			if err := errors.Join(err1, err2, err3); err != nil || len(files.Data) != 0 || len(some.Data) != 1 ||
+				len(none.Data) != 0 {
 				t.Errorf("%q: %d, %d and %d objects, %v", text, len(files.Data), len(some.Data), len(none.Data), err)
 			}
 			return nil
@@ -661,11 +691,13 @@ func TestPostgresTexts(t *testing.T) {
 			return errors.Join(look(tx), tx.Record(storetest.NewEntry(storetest.LiveLedger)))
 		})
 		if err := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
-			return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, text), storetest.NewEntry(storetest.LiveLedger))
+			return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, text),
+				storetest.NewEntry(storetest.LiveLedger))
 		}); err == nil {
 			t.Errorf("%q was stored", text)
 		}
-		if err := s.Update(storetest.Background, sluice.LedgerID{Account: text, Mode: sluice.Live}, func(tx service.Tx) error { return nil }); err != nil {
+		if err := s.Update(storetest.Background, sluice.LedgerID{Account: text, Mode: sluice.Live},
+			func(tx service.Tx) error { return nil }); err != nil {
 			t.Errorf("an update of nothing in ledger %q: %v", text, err)
 		}
 	}
@@ -674,8 +706,8 @@ func TestPostgresTexts(t *testing.T) {
 	}
 }
 
-// TestPostgresEndsInOnePass marks the links of a revoked key while an old snapshot is open. PostgreSQL cannot remove the
-// index entries of marked links then, so a commit must not start at the first of them again.
+// TestPostgresEndsInOnePass marks the links of a revoked key while an old snapshot is open. PostgreSQL cannot
+// remove the index entries of marked links then, so a commit must not start at the first of them again.
 func TestPostgresEndsInOnePass(t *testing.T) {
 	url := NewPostgres(t)
 	s := openAnother(t, url)
@@ -716,7 +748,8 @@ func TestPostgresEndsInOnePass(t *testing.T) {
 	defer db.Close()
 	var read int64
 	waitFor(t, "the index was never read", func() bool {
-		if err := db.QueryRow("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'link_by_key'").Scan(&read); err != nil {
+		if err := db.QueryRow("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname =" +
+			" 'link_by_key'").Scan(&read); err != nil {
 			t.Fatal(err)
 		}
 		return read >= links-records.EndedPerCommit

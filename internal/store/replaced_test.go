@@ -87,7 +87,8 @@ func TestReplacedFile(t *testing.T) {
 	}
 }
 
-// TestReplacedFileKeys asks for a key right after the file was replaced by another database: that one's keys open nothing.
+// TestReplacedFileKeys asks for a key right after the file was replaced by another database: that one's keys open
+// nothing.
 func TestReplacedFileKeys(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sluice.db")
@@ -101,7 +102,9 @@ func TestReplacedFileKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreign := storetest.NewKey(storetest.LiveLedger, "key_foreign")
-	storetest.Update(t, other, storetest.LiveLedger, func(tx service.Tx) error { return tx.CreateKey(foreign, storetest.NewEntry(storetest.LiveLedger)) })
+	storetest.Update(t, other, storetest.LiveLedger, func(tx service.Tx) error {
+		return tx.CreateKey(foreign, storetest.NewEntry(storetest.LiveLedger))
+	})
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -126,8 +126,9 @@ func (r *reserve) release() {
 }
 
 var (
-	textReserve = fmt.Sprintf("disk full: only revocations and deletions are accepted until %d MiB are free", 2*reserveSize>>20)
-	errReserve  = sluice.Errorf(sluice.CodeStorageFull, "%s", textReserve)
+	textReserve = fmt.Sprintf("disk full: only revocations and deletions are accepted until %d MiB are free",
+		2*reserveSize>>20)
+	errReserve = sluice.Errorf(sluice.CodeStorageFull, "%s", textReserve)
 )
 
 // perform runs a request. Revocations, deletions and unlogged writes may use the reserve. Without unlogged writes

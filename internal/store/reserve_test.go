@@ -38,8 +38,9 @@ func TestSQLiteReserve(t *testing.T) {
 	}
 }
 
-// TestSQLiteReserveJobs does what a server does by itself, on a disk whose reserve is released: leases for the start and
-// the jobs, and jobs that make room. Links are not marked meanwhile: that takes room, and readers do without.
+// TestSQLiteReserveJobs does what a server does by itself, on a disk whose reserve is released: leases for the
+// start and the jobs, and jobs that make room. Links are not marked meanwhile: that takes room, and readers do
+// without.
 func TestSQLiteReserveJobs(t *testing.T) {
 	d := newFullDisk(t)
 	s := d.store
@@ -102,7 +103,9 @@ func TestSQLiteReserveShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	other = d.open(t)
-	waitFor(t, "nothing can be stored with room again", func() bool { return d.create(again) == nil && d.create(other) == nil })
+	waitFor(t, "nothing can be stored with room again", func() bool {
+		return d.create(again) == nil && d.create(other) == nil
+	})
 	d.wantReserve(t, reserveSize)
 }
 
@@ -149,12 +152,14 @@ func newFullDisk(t *testing.T) *fullDisk {
 	d.store = d.open(t)
 	for i := range 60 {
 		storetest.Update(t, d.store, storetest.LiveLedger, func(tx service.Tx) error {
-			return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, fmt.Sprint("file_", i)), storetest.NewEntry(storetest.LiveLedger))
+			return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, fmt.Sprint("file_", i)),
+				storetest.NewEntry(storetest.LiveLedger))
 		})
 	}
 	storetest.Update(t, d.store, storetest.LiveLedger, func(tx service.Tx) error { // more than are marked at once
 		for i := range 2 * records.EndedAtOnce {
-			if err := tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprint("link_", i), "file_0"), storetest.NewEntry(storetest.LiveLedger)); err != nil {
+			if err := tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprint("link_", i), "file_0"),
+				storetest.NewEntry(storetest.LiveLedger)); err != nil {
 				return err
 			}
 		}
@@ -197,7 +202,8 @@ func (d *fullDisk) end(t *testing.T, s *Store) {
 	t.Helper()
 	for range 20 {
 		err := s.Update(service.Ending(storetest.Background), storetest.LiveLedger, func(tx service.Tx) error {
-			return tx.DeleteFile(fmt.Sprint("file_", d.ended), storetest.Epoch, storetest.NewEntry(storetest.LiveLedger))
+			return tx.DeleteFile(fmt.Sprint("file_", d.ended), storetest.Epoch,
+				storetest.NewEntry(storetest.LiveLedger))
 		})
 		if err != nil {
 			t.Fatalf("delete on a full disk: %v", err)

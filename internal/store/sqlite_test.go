@@ -125,7 +125,8 @@ func TestSQLiteOpen(t *testing.T) {
 	if _, err := OpenSQLite(filepath.Join(path, "below"), Options{}); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("below a file: %v", err)
 	}
-	if _, err := OpenSQLite(filepath.Join(t.TempDir(), "none", "sluice.db"), Options{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := OpenSQLite(filepath.Join(t.TempDir(), "none", "sluice.db"), Options{}); !errors.Is(err,
+		fs.ErrNotExist) {
 		t.Errorf("in no folder: %v", err)
 	}
 }
@@ -158,12 +159,14 @@ func TestSQLiteSchema(t *testing.T) {
 	for _, test := range []struct{ want, query string }{
 		{"tables are not STRICT", "SELECT name FROM pragma_table_list WHERE schema = 'main' AND NOT strict" +
 			" AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'"},
-		{"indexes have no row in sqlite_stat1", "SELECT i.name FROM sqlite_schema m, pragma_index_list(m.name) i WHERE m.type = 'table'" +
+		{"indexes have no row in sqlite_stat1", "SELECT i.name FROM sqlite_schema m, pragma_index_list(m.name) i" +
+			" WHERE m.type = 'table'" +
 			" AND NOT EXISTS (SELECT 1 FROM sqlite_stat1 WHERE tbl = m.name AND idx = i.name)" +
-			" AND m.name NOT IN ('account', 'signing_key', 'ledger', 'lease', 'rotation', 'checkpoint', 'tile', 'goose_db_version')"},
+			" AND m.name NOT IN ('account', 'signing_key', 'ledger', 'lease', 'rotation', 'checkpoint', 'tile'," +
+			" 'goose_db_version')"},
 	} {
 		names := storetest.Read(t, s, func(r service.Reader) ([]string, error) {
-			return sqldb.Many(r.(*reader).session, func(name *string) []any { return []any{name} }, test.query)
+			return sqldb.Many(&r.(*reader).session, func(name *string) []any { return []any{name} }, test.query)
 		})
 		if len(names) > 0 {
 			t.Errorf("these %s: %q", test.want, names)
@@ -241,7 +244,8 @@ func TestSQLiteFullDisk(t *testing.T) {
 		t.Error(err)
 	}
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
-		return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_after"), storetest.NewEntry(storetest.LiveLedger))
+		return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_after"),
+			storetest.NewEntry(storetest.LiveLedger))
 	})
 	if n := int64(len(storetest.Seqs(t, s, storetest.LiveLedger))); n != stored+1 {
 		t.Errorf("%d entries, want %d", n, stored+1)
@@ -294,7 +298,8 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 			err := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
 				f := storetest.NewFile(storetest.LiveLedger, fmt.Sprint("file_", i))
 				f.Title = strings.Repeat("x", 10_000)
-				return errors.Join(tx.CreateFile(f, storetest.NewEntry(storetest.LiveLedger)), tx.Record(storetest.NewEntry(storetest.LiveLedger)))
+				return errors.Join(tx.CreateFile(f, storetest.NewEntry(storetest.LiveLedger)),
+					tx.Record(storetest.NewEntry(storetest.LiveLedger)))
 			})
 			if acknowledged[i] = err == nil; !acknowledged[i] {
 				storetest.WantCode(t, err, sluice.CodeStorageFull)
@@ -321,7 +326,9 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 		t.Errorf("%d entries, want %d", n, 2*stored)
 	}
 	for range 3 { // and the store has recovered
-		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+			return tx.Record(storetest.NewEntry(storetest.LiveLedger))
+		})
 	}
 }
 
@@ -361,7 +368,9 @@ func TestSQLiteLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer patient.Close()
-	storetest.Update(t, patient, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+	storetest.Update(t, patient, storetest.LiveLedger, func(tx service.Tx) error {
+		return tx.Record(storetest.NewEntry(storetest.LiveLedger))
+	})
 	err = s.Update(storetest.Background, storetest.LiveLedger, func(given service.Tx) error {
 		if err := given.Record(storetest.NewEntry(storetest.LiveLedger)); err != nil {
 			return err
@@ -370,7 +379,9 @@ func TestSQLiteLocked(t *testing.T) {
 		return nil
 	})
 	storetest.WantCode(t, err, sluice.CodeUnavailable)
-	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+		return tx.Record(storetest.NewEntry(storetest.LiveLedger))
+	})
 	if n := len(storetest.Seqs(t, s, storetest.LiveLedger)); n != 2 {
 		t.Errorf("%d entries, want 2", n)
 	}

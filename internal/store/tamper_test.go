@@ -170,7 +170,8 @@ func opened(seq int64, stored []byte) iter.Seq2[ledger.Disclosure, error] {
 		slices.Sort(names)
 		for _, name := range names {
 			// As a line of an export, which has but one form.
-			line, err := json.Marshal(map[string]any{"field": name, "salt": strings.ToLower(fields[name].Salt), "seq": seq, "value": fields[name].Value})
+			line, err := json.Marshal(map[string]any{"field": name, "salt": strings.ToLower(fields[name].Salt),
+				"seq": seq, "value": fields[name].Value})
 			var d ledger.Disclosure
 			if err == nil {
 				d, err = ledger.ParseDisclosure(line)
@@ -340,7 +341,8 @@ func TestFlippedBytes(t *testing.T) {
 	// The root beside the note is what the next checkpoint is built on.
 	record(t, e.Store, e.id, 1)
 	flip("checkpoint", "root", fmt.Sprint("size = ", evidenceSize), -1, func(what string, at int) {
-		if n, err := e.Service.Service.Checkpoint(ctx); n != 0 || err == nil || !strings.Contains(err.Error(), e.id.String()) {
+		if n, err := e.Service.Service.Checkpoint(ctx); n != 0 || err == nil ||
+			!strings.Contains(err.Error(), e.id.String()) {
 			t.Errorf("%s: %d checkpoints, %v", what, n, err)
 		}
 	})
@@ -366,24 +368,42 @@ func testTamperedRows(t *testing.T, database string) {
 		seq     int64  // -1: none is named
 		outside string // what is seen over HTTP; the same fault when ""
 	}{
-		"an entry is dropped":       {"DELETE FROM batch WHERE ledger = $L AND first = 3", []ledger.FaultKind{ledger.FaultEntry}, 3, "tile/entries/000.p/6"},
-		"the last entry is dropped": {"DELETE FROM batch WHERE ledger = $L AND first = 5", []ledger.FaultKind{ledger.FaultEntry}, 5, "tile/entries/000.p/6"},
-		"an entry is dropped and the rest moves up": {"DELETE FROM batch WHERE ledger = $L AND first = 3; UPDATE batch SET first = first - 1 WHERE ledger = $L AND first > 3",
+		"an entry is dropped": {"DELETE FROM batch WHERE ledger = $L AND first = 3",
 			[]ledger.FaultKind{ledger.FaultEntry}, 3, "tile/entries/000.p/6"},
-		"an entry is repeated": {"UPDATE batch SET leaves = (SELECT leaves FROM batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, ""},
-		"two entries change places": {"UPDATE batch SET first = 99 WHERE ledger = $L AND first = 1; UPDATE batch SET first = 1 WHERE ledger = $L AND first = 4; UPDATE batch SET first = 4 WHERE ledger = $L AND first = 99",
+		"the last entry is dropped": {"DELETE FROM batch WHERE ledger = $L AND first = 5",
+			[]ledger.FaultKind{ledger.FaultEntry}, 5, "tile/entries/000.p/6"},
+		"an entry is dropped and the rest moves up": {"DELETE FROM batch WHERE ledger = $L AND first = 3; UPDATE" +
+			" batch SET first = first - 1 WHERE ledger = $L AND first > 3",
+			[]ledger.FaultKind{ledger.FaultEntry}, 3, "tile/entries/000.p/6"},
+		"an entry is repeated": {"UPDATE batch SET leaves = (SELECT leaves FROM batch WHERE ledger = $L AND first" +
+			" = 1) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, ""},
+		"two entries change places": {"UPDATE batch SET first = 99 WHERE ledger = $L AND first = 1; UPDATE batch" +
+			" SET first = 1 WHERE ledger = $L AND first = 4; UPDATE batch SET first = 4 WHERE ledger = $L AND" +
+			" first = 99",
 			[]ledger.FaultKind{ledger.FaultEntry}, 1, ""},
-		"an entry is cut":                  {"UPDATE batch SET leaves = substr(leaves, 1, 100) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
-		"an entry is emptied":              {"UPDATE batch SET leaves = substr(leaves, 1, 0) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
-		"a tile is dropped":                {"DELETE FROM tile WHERE ledger = $L", []ledger.FaultKind{ledger.FaultTile}, -1, ""},
-		"a tile is cut":                    {"UPDATE tile SET hashes = substr(hashes, 1, 64) WHERE ledger = $L", []ledger.FaultKind{ledger.FaultTile}, -1, ""},
-		"the newest checkpoint is dropped": {"DELETE FROM checkpoint WHERE ledger = $L AND size = 6", []ledger.FaultKind{ledger.FaultHistory}, 5, ""},
-		"every checkpoint is dropped":      {"DELETE FROM checkpoint WHERE ledger = $L", []ledger.FaultKind{ledger.FaultCheckpoint, ledger.FaultHistory}, -1, "the log has 0 entries"},
-		"an older checkpoint stands for the newest": {"UPDATE checkpoint SET note = (SELECT note FROM checkpoint WHERE ledger = $L AND size = 3) WHERE ledger = $L AND size = 6",
+		"an entry is cut": {"UPDATE batch SET leaves = substr(leaves, 1, 100) WHERE ledger = $L" +
+			" AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
+		"an entry is emptied": {"UPDATE batch SET leaves = substr(leaves, 1, 0) WHERE ledger = $L AND" +
+			" first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
+		"a tile is dropped": {"DELETE FROM tile WHERE ledger = $L",
+			[]ledger.FaultKind{ledger.FaultTile}, -1, ""},
+		"a tile is cut": {"UPDATE tile SET hashes = substr(hashes, 1, 64) WHERE ledger = $L",
+			[]ledger.FaultKind{ledger.FaultTile}, -1, ""},
+		"the newest checkpoint is dropped": {"DELETE FROM checkpoint WHERE ledger = $L AND size = 6",
+			[]ledger.FaultKind{ledger.FaultHistory}, 5, ""},
+		"every checkpoint is dropped": {"DELETE FROM checkpoint WHERE ledger = $L",
+			[]ledger.FaultKind{ledger.FaultCheckpoint, ledger.FaultHistory}, -1, "the log has 0 entries"},
+		"an older checkpoint stands for the newest": {"UPDATE checkpoint SET note = (SELECT note FROM checkpoint" +
+			" WHERE ledger = $L AND size = 3) WHERE ledger = $L AND size = 6",
 			[]ledger.FaultKind{ledger.FaultHistory}, 3, ""},
-		"disclosures change places":                 {"UPDATE batch SET disclosures = (SELECT disclosures FROM batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultDisclosure}, 2, ""},
-		"disclosures are given to an entry without": {"UPDATE batch SET disclosures = (SELECT disclosures FROM batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 0", []ledger.FaultKind{ledger.FaultDisclosure}, 0, ""},
-		"disclosures are cut":                       {"UPDATE batch SET disclosures = substr(disclosures, 1, 20) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultDisclosure}, -1, "disclosures"},
+		"disclosures change places": {"UPDATE batch SET disclosures = (SELECT disclosures FROM" +
+			" batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 2",
+			[]ledger.FaultKind{ledger.FaultDisclosure}, 2, ""},
+		"disclosures are given to an entry without": {"UPDATE batch SET disclosures = (SELECT disclosures FROM" +
+			" batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 0",
+			[]ledger.FaultKind{ledger.FaultDisclosure}, 0, ""},
+		"disclosures are cut": {"UPDATE batch SET disclosures = substr(disclosures, 1, 20)" +
+			" WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultDisclosure}, -1, "disclosures"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			saved := snapshot(t, db)
@@ -482,7 +502,8 @@ func testResigned(t *testing.T, database string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, db, "UPDATE checkpoint SET note = $1, verifier = $2 WHERE size = $3 AND ledger = $4", note, stranger.VerifierKey(), c.Size, ledgerNumber(t, db, e.id))
+	mustExec(t, db, "UPDATE checkpoint SET note = $1, verifier = $2 WHERE size = $3 AND ledger = $4", note,
+		stranger.VerifierKey(), c.Size, ledgerNumber(t, db, e.id))
 	for _, overHTTP := range []bool{false, true} {
 		fault(t, "signed by a stranger", e.verify(overHTTP), ledger.FaultCheckpoint)
 	}
@@ -541,7 +562,8 @@ func serviceOn(t testing.TB, s service.Store, keys ...string) *service.Service {
 		t.Fatal(err)
 	}
 	service, err := service.New(service.Config{
-		Store: s, Blobs: bytes, SigningKeys: []service.SigningKey{signing}, PublicURL: "http://sluice.test", LedgerKeys: keys,
+		Store: s, Blobs: bytes, SigningKeys: []service.SigningKey{signing}, PublicURL: "http://sluice.test",
+		LedgerKeys: keys,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,8 @@ func newLog(b *testing.B, size int) *log {
 	l := &log{Service: serviceOn(b, s, sluicetest.NewLedgerKey(b)), store: s, ids: record(b, s, testL, size)}
 	filled := time.Now()
 	l.checkpoint(b)
-	b.Logf("%d entries filled in %s, and signed in %s", size, filled.Sub(began).Round(time.Millisecond), time.Since(filled).Round(time.Millisecond))
+	b.Logf("%d entries filled in %s, and signed in %s", size, filled.Sub(began).Round(time.Millisecond),
+		time.Since(filled).Round(time.Millisecond))
 	return l
 }
 
@@ -97,7 +98,8 @@ func (l *log) longestUpdate(b *testing.B, fn func()) (longest time.Duration) {
 		defer close(done)
 		for !stop.Load() {
 			began := time.Now()
-			if err := l.store.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(newEntry(testL)) }); err != nil {
+			err := l.store.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(newEntry(testL)) })
+			if err != nil {
 				b.Error(err)
 			}
 			longest = max(longest, time.Since(began))
@@ -148,7 +150,8 @@ func BenchmarkUnsigned(b *testing.B) {
 		l := sluice.LedgerID{Account: sluice.PrefixAccount + newEntry(testL).ID, Mode: sluice.Test}
 		record(b, s, l, 1)
 		if i > 0 {
-			if err := s.Extend(ctx, l, 0, tiles, service.Checkpoint{Size: 1, Note: []byte("note"), Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}); err != nil {
+			if err := s.Extend(ctx, l, 0, tiles, service.Checkpoint{Size: 1, Note: []byte("note"),
+				Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -174,7 +177,8 @@ func BenchmarkRecord(b *testing.B) {
 	b.SetParallelism(32)
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
-			if err := s.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(newEntry(testL)) }); err != nil {
+			err := s.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(newEntry(testL)) })
+			if err != nil {
 				b.Error(err)
 			}
 		}

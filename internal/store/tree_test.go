@@ -86,9 +86,11 @@ func newEntry(l sluice.LedgerID) sluice.Entry {
 	defer number.Unlock()
 	number.n++
 	return sluice.Entry{
-		ID: fmt.Sprintf("aud_%010d%016d", number.n, 0), Ledger: l, Time: time.UnixMicro(int64(number.n)).UTC(), Action: sluice.LinkRedeemed, Outcome: sluice.Allowed,
-		Actor:   sluice.Actor{Type: sluice.ActorBearer},
-		Request: &sluice.Request{ID: "req_1", Method: "GET", Route: "/l/{token}", IP: "203.0.113.7", UserAgent: "curl/8"},
+		ID: fmt.Sprintf("aud_%010d%016d", number.n, 0), Ledger: l, Time: time.UnixMicro(int64(number.n)).UTC(),
+		Action: sluice.LinkRedeemed, Outcome: sluice.Allowed,
+		Actor: sluice.Actor{Type: sluice.ActorBearer},
+		Request: &sluice.Request{ID: "req_1", Method: "GET", Route: "/l/{token}", IP: "203.0.113.7",
+			UserAgent: "curl/8"},
 	}
 }
 
@@ -141,7 +143,8 @@ func signer(t testing.TB) *ledger.Signer {
 
 // grown gives the tiles and the checkpoint of a ledger of size entries that had
 // from before.
-func grown(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, from, size int64) ([]ledger.TileData, service.Checkpoint) {
+func grown(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, from, size int64) ([]ledger.TileData,
+	service.Checkpoint) {
 	t.Helper()
 	tree, err := ledger.OpenTree(0, nil)
 	if err != nil {
@@ -159,7 +162,8 @@ func grown(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, f
 			tree.Append(ledger.LeafHash(e.Leaf))
 		}
 	}
-	c := service.Checkpoint{Size: size, Root: tree.Root(), Verifier: by.VerifierKey(), Created: time.UnixMicro(1e15 + size).UTC()}
+	c := service.Checkpoint{Size: size, Root: tree.Root(), Verifier: by.VerifierKey(),
+		Created: time.UnixMicro(1e15 + size).UTC()}
 	if c.Note, err = by.Sign(size, c.Root); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +211,8 @@ func testLeaves(t *testing.T, open opener) {
 		if n, err := r.Size(testL); n != 7 || err != nil {
 			t.Errorf("size %d, %v", n, err)
 		}
-		for _, span := range []struct{ from, limit, want int }{{0, 100, 7}, {0, 7, 7}, {2, 3, 3}, {6, 3, 1}, {7, 3, 0}} {
+		for _, span := range []struct{ from, limit, want int }{{0, 100, 7}, {0, 7, 7}, {2, 3, 3}, {6, 3, 1},
+			{7, 3, 0}} {
 			list, err := r.Leaves(testL, int64(span.from), span.limit)
 			if err != nil || len(list) != span.want {
 				t.Fatalf("%+v: %d leaves, %v", span, len(list), err)
@@ -244,7 +249,8 @@ func testLeaves(t *testing.T, open opener) {
 func testExtend(t *testing.T, open opener) {
 	s, by := open(t), signer(t)
 	record(t, s, testL, 600)
-	made := []service.Checkpoint{extend(t, s, testL, by, 0, 1), extend(t, s, testL, by, 1, 300), extend(t, s, testL, by, 300, 600)}
+	made := []service.Checkpoint{extend(t, s, testL, by, 0, 1), extend(t, s, testL, by, 1, 300),
+		extend(t, s, testL, by, 300, 600)}
 	view(t, s, func(r service.Reader) error {
 		for size, want := range map[int64]int{-1: 2, 0: 0, 1: 0, 2: 1, 300: 1, 301: 2, 600: 2} {
 			c, err := r.Checkpoint(testL, size)
@@ -331,7 +337,8 @@ func testExtendInPieces(t *testing.T, open opener) {
 	for i := range size {
 		tree.Append(ledger.LeafHash(fmt.Append(nil, i)))
 	}
-	tiles, c := tree.Changes(), service.Checkpoint{Size: size, Root: tree.Root(), Note: []byte("note"), Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}
+	tiles, c := tree.Changes(), service.Checkpoint{Size: size, Root: tree.Root(), Note: []byte("note"),
+		Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}
 
 	stale := c
 	stale.Size, stale.Note = 1, []byte("stale")
@@ -365,8 +372,11 @@ func rotation(t testing.TB, s *store.Store, l sluice.LedgerID, next *ledger.Sign
 			return err
 		}
 		p := ledger.Proof{Index: c.Size - 1, Checkpoint: c.Note}
-		p.Hashes, err = ledger.ProveInclusion(p.Index, c.Size, func(want []ledger.Tile) ([][]byte, error) { return reader.Tiles(l, want) })
-		r = service.Rotation{Seq: p.Index, Verifier: next.VerifierKey(), Proof: p.Format(), Created: time.UnixMicro(7).UTC()}
+		p.Hashes, err = ledger.ProveInclusion(p.Index, c.Size, func(want []ledger.Tile) ([][]byte, error) {
+			return reader.Tiles(l, want)
+		})
+		r = service.Rotation{Seq: p.Index, Verifier: next.VerifierKey(), Proof: p.Format(),
+			Created: time.UnixMicro(7).UTC()}
 		return err
 	})
 	return r
@@ -422,7 +432,8 @@ func testHandOverIsLate(t *testing.T, open opener) {
 	late := rotation(t, s, testL, next)
 	extend(t, s, testL, old, 2, 3)
 	isCode(t, s.HandOver(ctx, testL, late), sluice.CodeConflict)
-	if err := s.HandOver(ctx, testL, service.Rotation{Verifier: next.VerifierKey(), Proof: []byte("no proof")}); err == nil {
+	if err := s.HandOver(ctx, testL, service.Rotation{Verifier: next.VerifierKey(),
+		Proof: []byte("no proof")}); err == nil {
 		t.Error("a rotation without a proof was stored")
 	}
 	if list := rotations(t, s, testL); len(list) != 0 {
@@ -492,7 +503,8 @@ func testRedact(t *testing.T, open opener) {
 		}
 	}
 	e, err := after[1].Open(1)
-	if err != nil || e.Request.IP != "" || e.Request.UserAgent != "curl/8" || !slices.Equal(e.Redacted, []string{"/request/ip"}) {
+	if err != nil || e.Request.IP != "" || e.Request.UserAgent != "curl/8" ||
+		!slices.Equal(e.Redacted, []string{"/request/ip"}) {
 		t.Errorf("%+v, %v", e, err)
 	}
 }
@@ -559,7 +571,8 @@ func TestErasedBytesPostgres(t *testing.T) {
 	}
 	defer raw.Close()
 	var id string
-	secrets := [2][]byte{[]byte(rand.Text()), []byte(rand.Text())} // at most one is split between two pieces of the TOAST table
+	// At most one is split between two pieces of the TOAST table.
+	secrets := [2][]byte{[]byte(rand.Text()), []byte(rand.Text())}
 	err = s.Update(ctx, testL, func(tx service.Tx) error {
 		for i := range 60 {
 			e := newEntry(testL)
@@ -577,16 +590,20 @@ func TestErasedBytesPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	if main, toast := inPostgresFiles(t, raw, secrets); main || !toast {
-		t.Fatalf("before it is erased, the value is in the table's file: %v, in that of its TOAST table: %v", main, toast)
+		t.Fatalf("before it is erased, the value is in the table's file: %v, in that of its TOAST table: %v", main,
+			toast)
 	}
 	read, ended := openSnapshot(t, s)
-	err = s.Update(ctx, testL, func(tx service.Tx) error { return tx.Redact(id, []string{"/request/user_agent"}, newEntry(testL)) })
+	err = s.Update(ctx, testL, func(tx service.Tx) error {
+		return tx.Redact(id, []string{"/request/user_agent"}, newEntry(testL))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const removed = "removed redacted values"
 	eventually(t, "the table was never vacuumed", func() (n bool) {
-		if err := raw.QueryRow("SELECT vacuum_count > 0 FROM pg_stat_user_tables WHERE relname = 'batch'").Scan(&n); err != nil {
+		if err := raw.QueryRow("SELECT vacuum_count > 0 FROM pg_stat_user_tables WHERE relname =" +
+			" 'batch'").Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -602,7 +619,8 @@ func TestErasedBytesPostgres(t *testing.T) {
 	if main, toast := inPostgresFiles(t, raw, secrets); main || toast {
 		t.Fatalf("the value is in the table's file: %v, in that of its TOAST table: %v", main, toast)
 	}
-	if e := leaves(t, s, testL, 5, 1); strings.Contains(string(e[0].Disclosures), "user_agent") || !strings.Contains(string(e[0].Disclosures), "203.0.113.7") {
+	if e := leaves(t, s, testL, 5, 1); strings.Contains(string(e[0].Disclosures), "user_agent") ||
+		!strings.Contains(string(e[0].Disclosures), "203.0.113.7") {
 		t.Errorf("what is left: %s", e[0].Disclosures)
 	}
 }
@@ -627,7 +645,8 @@ func inPostgresFiles(t *testing.T, db *sql.DB, values [2][]byte) (main, toast bo
 	mustExec(t, db, "CHECKPOINT")
 	var folder string
 	var paths [2]string
-	err := db.QueryRow("SELECT current_setting('data_directory'), pg_relation_filepath(oid), pg_relation_filepath(reltoastrelid)"+
+	err := db.QueryRow("SELECT current_setting('data_directory'), pg_relation_filepath(oid),"+
+		" pg_relation_filepath(reltoastrelid)"+
 		" FROM pg_class WHERE oid = 'batch'::regclass").Scan(&folder, &paths[0], &paths[1])
 	if err != nil {
 		t.Fatal(err)

@@ -19,16 +19,16 @@ type (
 
 // reader is the service.Reader of a View.
 type reader struct {
-	*auditlog.Reader
-	*recordsReader
-	session *sqldb.Session
+	auditlog.Reader
+	recordsReader
+	session sqldb.Session
 }
 
-// tx is the service.Tx of an Update, or of an unlogged write.
+// tx is the service.Tx of an Update, or of an unlogged write. It is one value, because each download makes one.
 type tx struct {
-	*auditlog.Tx
-	*recordsTx
-	session *sqldb.Session
+	auditlog.Tx
+	recordsTx
+	session sqldb.Session
 }
 
 var (
@@ -37,29 +37,31 @@ var (
 )
 
 func (s *Store) newReader(ctx context.Context, c *sqldb.Conn) *reader {
-	session := &sqldb.Session{Ctx: ctx, DB: s.db, Conn: c}
-	log := auditlog.NewReader(session, &s.ledgers, nil)
-	return &reader{log, records.NewReader(log, nil), session}
+	r := &reader{session: sqldb.Session{Ctx: ctx, DB: s.db, Conn: c}}
+	r.Reader = auditlog.NewReader(&r.session, &s.ledgers, nil)
+	r.recordsReader = records.NewReader(r.Reader, nil)
+	return r
 }
 
 // newTx makes the tx of a request. The head of an unlogged write is empty.
 func (w *writer) newTx(r *request) (*tx, error) {
-	session := w.session(context.WithoutCancel(r.ctx))
-	log := auditlog.NewReader(session, &w.store.ledgers, w.group.log)
-	head := &auditlog.Head{}
-	if r.unlogged == nil {
-		var err error
-		if head, err = log.Head(r.ledger); err != nil {
-			return nil, err
-		}
+	t := &tx{session: w.session(context.WithoutCancel(r.ctx))}
+	log := auditlog.NewReader(&t.session, &w.store.ledgers, w.group.log)
+	var head *auditlog.Head
+	var err error
+	if r.unlogged != nil {
+		head = &auditlog.Head{}
+	} else if head, err = log.Head(r.ledger); err != nil {
+		return nil, err
 	}
-	t := auditlog.NewTx(log, r.ledger, head, w.store.random)
-	return &tx{t, records.NewTx(records.NewReader(log, w.group.records), t), session}, nil
+	t.Tx = auditlog.NewTx(log, r.ledger, head, w.store.random)
+	t.recordsTx = records.NewTx(records.NewReader(log, w.group.records), &t.Tx)
+	return t, nil
 }
 
 // session is one on the writer's connection.
-func (w *writer) session(ctx context.Context) *sqldb.Session {
-	return &sqldb.Session{Ctx: ctx, DB: w.store.db, Conn: w.conn, Buffer: w.group, Inserter: w.inserter}
+func (w *writer) session(ctx context.Context) sqldb.Session {
+	return sqldb.Session{Ctx: ctx, DB: w.store.db, Conn: w.conn, Buffer: w.group, Inserter: w.inserter}
 }
 
 // setSavepoint puts a savepoint behind all that was written so far.

@@ -23,7 +23,7 @@ func (s *Store) unlogged(ctx context.Context, l sluice.LedgerID, fn func(*tx) er
 
 // KeysUsed implements service.Store.
 func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
-	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.KeysUsed(t.recordsTx, used) })
+	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.KeysUsed(&t.recordsTx, used) })
 }
 
 // ForgetGrants implements service.Store. Rows that were deleted before an error stay deleted, and are counted.
@@ -50,7 +50,7 @@ func (s *Store) deleteBefore(ctx context.Context, rows records.Before, before ti
 	for {
 		var n int64
 		err := s.unlogged(ctx, noLedger, func(t *tx) (err error) {
-			n, err = rows(t.recordsTx, before, deletedAtOnce)
+			n, err = rows(&t.recordsTx, before, deletedAtOnce)
 			return err
 		})
 		if err == nil {
@@ -64,7 +64,7 @@ func (s *Store) deleteBefore(ctx context.Context, rows records.Before, before ti
 
 // Scrubbed implements service.Store.
 func (s *Store) Scrubbed(ctx context.Context, p service.ScrubProgress, whole []service.WholeFile) error {
-	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.Scrubbed(t.recordsTx, p, whole) })
+	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.Scrubbed(&t.recordsTx, p, whole) })
 }
 
 // EndLinks implements service.Store. While the reserve of a full disk is released it marks none: marking needs
@@ -91,7 +91,7 @@ func (s *Store) EndLinks(ctx context.Context) (marked int, more bool, err error)
 // endSome marks some links of a ledger, in one commit.
 func (s *Store) endSome(ctx context.Context, l sluice.LedgerID) (marked int, more bool, err error) {
 	err = s.unlogged(ctx, l, func(t *tx) (err error) {
-		marked, more, err = records.EndSome(t.recordsTx, l)
+		marked, more, err = records.EndSome(&t.recordsTx, l)
 		return err
 	})
 	if err != nil { // nothing was committed
@@ -128,6 +128,8 @@ func (s *Store) HandOver(ctx context.Context, l sluice.LedgerID, r service.Rotat
 }
 
 // Cosign implements service.Store.
-func (s *Store) Cosign(ctx context.Context, l sluice.LedgerID, size int64, add func(note []byte) ([]byte, error)) error {
+func (s *Store) Cosign(
+	ctx context.Context, l sluice.LedgerID, size int64, add func(note []byte) ([]byte, error),
+) error {
 	return s.unlogged(ctx, l, func(t *tx) error { return t.Cosign(l, size, add) })
 }

@@ -278,7 +278,8 @@ func (w *writer) lock(ctx context.Context, requests []*request) error {
 		ledgers = append(ledgers, l)
 		logged[l] = logged[l] || r.unlogged == nil
 	}
-	return w.group.log.Lock(w.session(ctx), ledgers, logged)
+	s := w.session(ctx)
+	return w.group.log.Lock(&s, ledgers, logged)
 }
 
 // prefetch reads the links, with their files, that the Updates of the group are going to ask for, where each would be a
@@ -294,8 +295,9 @@ func (w *writer) prefetch(ctx context.Context, requests []*request) error {
 			links[number] = append(links[number], link)
 		}
 	}
+	s := w.session(ctx)
 	for ledger, ids := range links {
-		if err := w.group.records.Prefetch(w.session(ctx), ledger, ids); err != nil {
+		if err := w.group.records.Prefetch(&s, ledger, ids); err != nil {
 			return err
 		}
 	}
@@ -311,7 +313,7 @@ func (w *writer) end(ctx context.Context) error {
 		}
 		return err
 	}
-	if err := w.group.log.Finish(s); err != nil {
+	if err := w.group.log.Finish(&s); err != nil {
 		return err
 	}
 	if w.store.db.Sound != nil && !w.store.db.Sound(w.conn) {
@@ -334,7 +336,7 @@ func (w *writer) scrub(ctx context.Context) {
 	}
 	done, err := w.store.db.Scrub(ctx, w.conn)
 	if err != nil {
-		w.store.log.Error("redacted values may still be in the database's files, retrying after the next commit", "error", err)
+		w.store.log.Error("redacted values may still be in the database, retrying after the next commit", "error", err)
 	}
 	w.erased = !done
 }

@@ -61,7 +61,8 @@ func batchesOf(entries []pending) (list []batch, err error) {
 // The first byte of packed data says how it is packed.
 const (
 	packedPlain byte = iota // as it is
-	packedS2                // a block of S2, https://github.com/klauspost/compress/tree/master/s2, and its CRC-32C, big-endian
+	// A block of S2, https://github.com/klauspost/compress/tree/master/s2, and its CRC-32C, big-endian.
+	packedS2
 )
 
 // pack compresses data where that saves a quarter or more. Entries have much in common. A single entry often has

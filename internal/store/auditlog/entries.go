@@ -101,7 +101,8 @@ func (r *Reader) entryList(l sluice.LedgerID, f service.EntryFilter, p sluice.Pa
 
 func (q *entryList) filter(f service.EntryFilter) {
 	q.want = audit.Terms{
-		Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID, RequestID: f.RequestID,
+		Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID,
+		RequestID: f.RequestID,
 	}
 	for _, field := range fields {
 		switch value := field.of(q.want); {
@@ -299,7 +300,8 @@ func (q *entryList) widened(t term, span sqldb.Interval) (sqldb.Interval, error)
 }
 
 func (q *entryList) postings(t term, span sqldb.Interval, up bool, limit int64) ([]posting, error) {
-	return sqldb.Many(q.Session, (*posting).fields, postingsQuery(up), q.ledger, t.field, t.value, span.From, span.To, limit)
+	return sqldb.Many(q.Session, (*posting).fields, postingsQuery(up),
+		q.ledger, t.field, t.value, span.From, span.To, limit)
 }
 
 // seqs gives the seqs of postings that lie in the list, in order.

@@ -58,7 +58,9 @@ type posting struct {
 	seqs         []byte // see packSeqs
 }
 
-var postingInsert = sqldb.Insertion{Table: "entry_index", Columns: []string{"ledger", "field", "value", "first", "seqs"}}
+var postingInsert = sqldb.Insertion{
+	Table: "entry_index", Columns: []string{"ledger", "field", "value", "first", "seqs"},
+}
 
 // index writes the index of a ledger's tail when it is long enough, and gives the tail that is left. known is the
 // tail as of the last commit.

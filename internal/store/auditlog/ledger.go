@@ -54,8 +54,8 @@ type Reader struct {
 }
 
 // NewReader makes the Reader of a session; group is nil in a View.
-func NewReader(s *sqldb.Session, ledgers *Ledgers, group *Group) *Reader {
-	return &Reader{s, ledgers, group}
+func NewReader(s *sqldb.Session, ledgers *Ledgers, group *Group) Reader {
+	return Reader{s, ledgers, group}
 }
 
 // Head gives the end of a ledger. In a group that is the head that all its Updates share.

@@ -32,7 +32,8 @@ func TestSQLitePlans(t *testing.T) {
 			"firsts":      " batch USING COVERING INDEX sqlite_autoindex_batch_1 (ledger=? AND first<?)",
 			"entry_index": " entry_index USING PRIMARY KEY (ledger=? AND field=? AND value=? AND first>? AND first<?)",
 		}[q.Kind]
-		if !strings.Contains(plan, "SEARCH"+want) || strings.Contains(plan, "SCAN") || strings.Contains(plan, "B-TREE") {
+		if !strings.Contains(plan, "SEARCH"+want) || strings.Contains(plan, "SCAN") ||
+			strings.Contains(plan, "B-TREE") {
 			t.Errorf("%s\n%s, want %s", q.Query, plan, want)
 		}
 	}
@@ -60,8 +61,10 @@ func TestPostgresPlans(t *testing.T) {
 	}
 	for _, q := range auditlog.PlannedQueries() {
 		plan := planOf(t, db, "EXPLAIN (COSTS OFF) "+q.Query, q.Args)
-		want := map[string]string{"batch": "batch_pkey", "firsts": "batch_pkey", "entry_index": "entry_index_pkey"}[q.Kind]
-		if !strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Sort") {
+		want := map[string]string{"batch": "batch_pkey", "firsts": "batch_pkey",
+			"entry_index": "entry_index_pkey"}[q.Kind]
+		if !strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Seq Scan") ||
+			strings.Contains(plan, "Sort") {
 			t.Errorf("%s\n%s, want the index %s", q.Query, plan, want)
 		}
 	}

@@ -127,8 +127,8 @@ func (r *Reader) Checkpoint(l sluice.LedgerID, size int64) (c service.Checkpoint
 		err = r.One(checkpointFields(&c), "SELECT "+checkpointColumns+" FROM checkpoint WHERE ledger = $1"+
 			" ORDER BY size DESC LIMIT 1", id)
 	default:
-		err = r.One(checkpointFields(&c), "SELECT "+checkpointColumns+" FROM checkpoint WHERE ledger = $1 AND size >= $2"+
-			" ORDER BY size LIMIT 1", id, size)
+		err = r.One(checkpointFields(&c), "SELECT "+checkpointColumns+" FROM checkpoint"+
+			" WHERE ledger = $1 AND size >= $2 ORDER BY size LIMIT 1", id, size)
 	}
 	return c, err
 }
@@ -200,7 +200,8 @@ func (t *Tx) signs(l sluice.LedgerID, from int64, verifier string) (int64, error
 func (t *Tx) storeTiles(id int64, tiles []ledger.TileData) error {
 	for _, tile := range tiles {
 		_, err := t.Exec("INSERT INTO tile (ledger, level, idx, hashes) VALUES ($1, $2, $3, $4)"+
-			" ON CONFLICT (ledger, level, idx) DO UPDATE SET hashes = excluded.hashes", id, tile.Level, tile.Index, tile.Data)
+			" ON CONFLICT (ledger, level, idx) DO UPDATE SET hashes = excluded.hashes",
+			id, tile.Level, tile.Index, tile.Data)
 		if err != nil {
 			return err
 		}

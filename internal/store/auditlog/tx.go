@@ -13,7 +13,7 @@ import (
 
 // Tx adds entries to the ledger of one Update.
 type Tx struct {
-	*Reader
+	Reader
 	ledger sluice.LedgerID
 	head   *Head
 	random io.Reader // for the salts of entries
@@ -22,8 +22,8 @@ type Tx struct {
 }
 
 // NewTx makes the Tx of an Update of a ledger. An unlogged write has an empty head.
-func NewTx(r *Reader, ledger sluice.LedgerID, head *Head, random io.Reader) *Tx {
-	return &Tx{Reader: r, ledger: ledger, head: head, random: random}
+func NewTx(r Reader, ledger sluice.LedgerID, head *Head, random io.Reader) Tx {
+	return Tx{Reader: r, ledger: ledger, head: head, random: random}
 }
 
 // Ledger is the ledger of the Update.
@@ -130,5 +130,6 @@ func (t *Tx) Redact(id string, fields []string, e sluice.Entry) error {
 		return err
 	}
 	t.erased = true
-	return t.Change(e, "UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3", disclosures, t.head.ID, first)
+	return t.Change(e, "UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3",
+		disclosures, t.head.ID, first)
 }

@@ -28,7 +28,8 @@ func reason(config *pgx.ConnConfig, err error) error {
 	case errors.As(err, &e):
 		return errors.New(e.Message)
 	case errors.As(err, &c):
-		return fmt.Errorf("the server cannot be reached: %s", strings.Join(strings.Fields(errors.Unwrap(c).Error()), " "))
+		return fmt.Errorf("the server cannot be reached: %s",
+			strings.Join(strings.Fields(errors.Unwrap(c).Error()), " "))
 	}
 	return err
 }

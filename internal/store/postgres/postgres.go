@@ -49,7 +49,8 @@ var dialect = sqldb.Dialect{
 	RowLock:     " FOR UPDATE",
 	Placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
 	Now:         "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
-	Code:        Code, Locked: func(error) bool { return false }, Sound: sound, Each: each, Rerun: rerun, Text: sqldb.IsText,
+	Text:        sqldb.IsText,
+	Code:        Code, Locked: func(error) bool { return false }, Sound: sound, Each: each, Rerun: rerun,
 }
 
 // Timeouts of the server for a session. FrozenWriter is how long others wait when a process freezes, or its machine
@@ -110,7 +111,8 @@ func open(ctx context.Context, config *pgx.ConnConfig, log *slog.Logger) (*sqldb
 		"lock_timeout":                        milliseconds(lockWait), "statement_timeout": milliseconds(statementTime),
 	})
 	d.Reader = patient(readOnly(config), map[string]string{
-		"idle_in_transaction_session_timeout": milliseconds(frozenReader), "statement_timeout": milliseconds(statementTime),
+		"idle_in_transaction_session_timeout": milliseconds(frozenReader),
+		"statement_timeout":                   milliseconds(statementTime),
 	})
 	v := newVacuumer(config, log)
 	d.Scrub, d.Stop = v.scrub, v.close

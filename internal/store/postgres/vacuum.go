@@ -74,7 +74,8 @@ func (v *vacuumer) run() {
 				return
 			}
 			if gone {
-				v.log.Info("removed redacted values from the table of entries; their bytes may remain in its free space," +
+				v.log.Info("removed redacted values from the table of entries; their bytes may remain in its free" +
+					" space," +
 					" see Redaction in docs/audit.md")
 				break
 			}

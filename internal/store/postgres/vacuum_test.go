@@ -53,7 +53,8 @@ func TestVacuumSpares(t *testing.T) {
 				t.Errorf("with the hold: gone %v, %v", gone, err)
 			}
 			release()
-			for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) { // autovacuum may hold some
+			// Autovacuum may hold some for a while.
+			for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 				gone, err := v.Vacuum()
 				if err != nil {
 					t.Fatal(err)
@@ -148,7 +149,8 @@ func heldBySlot(t *testing.T, url string) (release func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	if err := db.QueryRow("SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text::bigint").Scan(&oldest); err != nil {
+	if err := db.QueryRow("SELECT" +
+		" pg_snapshot_xmin(pg_current_snapshot())::xid::text::bigint").Scan(&oldest); err != nil {
 		t.Fatal(err)
 	}
 	config, err := pgconn.ParseConfig(url)
@@ -164,7 +166,8 @@ func heldBySlot(t *testing.T, url string) (release func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Frontend().Send(&pgproto3.Query{String: "START_REPLICATION SLOT standby PHYSICAL " + string(results[0].Rows[0][1])})
+	c.Frontend().Send(&pgproto3.Query{String: "START_REPLICATION SLOT standby PHYSICAL " +
+		string(results[0].Rows[0][1])})
 	// Hot standby feedback: https://www.postgresql.org/docs/current/protocol-replication.html
 	feedback := binary.BigEndian.AppendUint64([]byte{'h'}, 0)
 	feedback = binary.BigEndian.AppendUint32(feedback, oldest)
@@ -176,7 +179,8 @@ func heldBySlot(t *testing.T, url string) (release func()) {
 	within, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for held := false; !held; time.Sleep(20 * time.Millisecond) {
-		if err := db.QueryRowContext(within, "SELECT xmin IS NOT NULL FROM pg_replication_slots").Scan(&held); err != nil {
+		if err := db.QueryRowContext(within, "SELECT xmin IS NOT NULL FROM"+
+			" pg_replication_slots").Scan(&held); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -54,7 +54,8 @@ func (t *Tx) endLinks(kind endingKind, object string, at time.Time) error {
 			return err
 		}
 	}
-	_, err := t.log.Exec("INSERT INTO ending (ledger, kind, object, ended_at, after_created, after_id) VALUES ($1, $2, $3, $4, $5, $6)",
+	_, err := t.log.Exec("INSERT INTO ending (ledger, kind, object, ended_at, after_created, after_id)"+
+		" VALUES ($1, $2, $3, $4, $5, $6)",
 		h.ID, string(e.kind), e.object, e.at, e.afterCreated, e.afterID)
 	if err == nil {
 		_, err = t.log.Exec("UPDATE ledger SET endings = endings + 1 WHERE id = $1", h.ID)
@@ -93,7 +94,8 @@ func (t *Tx) markOfKey(ledger int64, e *ending, limit int) (int, error) {
 	if len(expires) == limit {
 		return limit, nil
 	}
-	n, err := t.log.Exec(links+" AND expires IS NULL LIMIT $5)", ledger, e.object, e.at, string(e.reason()), limit-len(expires))
+	n, err := t.log.Exec(links+" AND expires IS NULL LIMIT $5)",
+		ledger, e.object, e.at, string(e.reason()), limit-len(expires))
 	return len(expires) + int(n), err
 }
 
@@ -106,13 +108,14 @@ func (t *Tx) markOfFile(ledger int64, e *ending, limit int) (int, error) {
 	}
 	positions, err := sqldb.Many(t.Session, func(p *position) []any { return []any{&p.created, &p.id} },
 		"SELECT created, id FROM link WHERE ledger = $1 AND file_id = $2 AND ended <> 'revoked' AND revoked IS NULL"+
-			" AND (created, id) > ($3, $4) ORDER BY created, id LIMIT $5", ledger, e.object, e.afterCreated, e.afterID, limit)
+			" AND (created, id) > ($3, $4) ORDER BY created, id LIMIT $5",
+		ledger, e.object, e.afterCreated, e.afterID, limit)
 	if err != nil || len(positions) == 0 {
 		return 0, err
 	}
 	last := positions[len(positions)-1]
-	_, err = t.log.Exec("UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE ledger = $1 AND file_id = $2 AND ended <> 'revoked'"+
-		" AND revoked IS NULL AND (created, id) > ($5, $6) AND (created, id) <= ($7, $8)",
+	_, err = t.log.Exec("UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE ledger = $1 AND file_id = $2"+
+		" AND ended <> 'revoked' AND revoked IS NULL AND (created, id) > ($5, $6) AND (created, id) <= ($7, $8)",
 		ledger, e.object, e.at, string(e.reason()), e.afterCreated, e.afterID, last.created, last.id)
 	e.afterCreated, e.afterID = last.created, last.id
 	return len(positions), err
@@ -120,7 +123,8 @@ func (t *Tx) markOfFile(ledger int64, e *ending, limit int) (int, error) {
 
 // LedgersWithEndings gives the ledgers that have endings whose links are not all marked.
 func (r *Reader) LedgersWithEndings() ([]sluice.LedgerID, error) {
-	return sqldb.Many(r.Session, auditlog.LedgerFields, "SELECT account, mode FROM ledger WHERE endings > 0 ORDER BY id")
+	return sqldb.Many(r.Session, auditlog.LedgerFields,
+		"SELECT account, mode FROM ledger WHERE endings > 0 ORDER BY id")
 }
 
 // EndSome marks some links of the oldest ending of a ledger. It gives how many, and whether more are left.
@@ -143,11 +147,13 @@ func EndSome(t *Tx, l sluice.LedgerID) (marked int, more bool, err error) {
 		return 0, false, err
 	}
 	if marked == EndedPerCommit {
-		_, err = t.log.Exec("UPDATE ending SET after_created = $4, after_id = $5 WHERE ledger = $1 AND kind = $2 AND object = $3",
+		_, err = t.log.Exec("UPDATE ending SET after_created = $4, after_id = $5"+
+			" WHERE ledger = $1 AND kind = $2 AND object = $3",
 			h.ID, string(e.kind), e.object, e.afterCreated, e.afterID)
 		return marked, true, err
 	}
-	_, err = t.log.Exec("DELETE FROM ending WHERE ledger = $1 AND kind = $2 AND object = $3", h.ID, string(e.kind), e.object)
+	_, err = t.log.Exec("DELETE FROM ending WHERE ledger = $1 AND kind = $2 AND object = $3",
+		h.ID, string(e.kind), e.object)
 	if err == nil {
 		_, err = t.log.Exec("UPDATE ledger SET endings = endings - 1 WHERE id = $1", h.ID)
 	}
@@ -179,7 +185,8 @@ func (r *Reader) derive(l *sluice.Link) error {
 	}
 	var e ending
 	err = r.OneUnbuffered([]any{(*string)(&e.kind), &e.at}, "SELECT kind, ended_at FROM ending WHERE ledger = $1"+
-		" AND (kind = 'file' AND object = $2 OR kind = 'key' AND object = $3 AND ended_at < $4) ORDER BY ended_at, kind LIMIT 1",
+		" AND (kind = 'file' AND object = $2 OR kind = 'key' AND object = $3 AND ended_at < $4)"+
+		" ORDER BY ended_at, kind LIMIT 1",
 		ledger, l.FileID, l.KeyID, expires)
 	if err == sqldb.ErrNotFound {
 		return nil
@@ -192,6 +199,7 @@ func (r *Reader) derive(l *sluice.Link) error {
 }
 
 // endsLater is the condition that a link has ended by an ending, and is not marked yet.
-const endsLater = "(EXISTS (SELECT 1 FROM ending WHERE ending.ledger = link.ledger AND kind = 'file' AND object = file_id)" +
+const endsLater = "(EXISTS (SELECT 1 FROM ending" +
+	" WHERE ending.ledger = link.ledger AND kind = 'file' AND object = file_id)" +
 	" OR EXISTS (SELECT 1 FROM ending WHERE ending.ledger = link.ledger AND kind = 'key' AND object = key_id" +
 	" AND (link.expires IS NULL OR link.expires > ended_at)))"

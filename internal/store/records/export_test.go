@@ -49,15 +49,17 @@ func plannedListings() map[string][]listing {
 	links := func(f service.LinkFilter) listing { return linkListing(f, false) }
 	deleted := service.FileFilter{Status: service.DeletedFiles}
 	return map[string][]listing{
-		"key_list":     {keyListing()},
-		"file_list":    {fileListing(service.FileFilter{}), fileListing(service.FileFilter{Size: size})},
-		"file_deleted": {fileListing(deleted), fileListing(service.FileFilter{Status: service.DeletedFiles, Purpose: "p"})},
+		"key_list":  {keyListing()},
+		"file_list": {fileListing(service.FileFilter{}), fileListing(service.FileFilter{Size: size})},
+		"file_deleted": {fileListing(deleted), fileListing(service.FileFilter{Status: service.DeletedFiles,
+			Purpose: "p"})},
 		"file_by_purpose": {
 			fileListing(service.FileFilter{Purpose: "p"}), fileListing(service.FileFilter{Purpose: "p", Size: size}),
 			fileListing(perValue(service.FileFilter{Purposes: []string{"p", "q"}})[1]),
 		},
 		"file_by_filename": {
-			fileListing(service.FileFilter{Filename: "f"}), fileListing(service.FileFilter{Filename: "f", Purpose: "p"}),
+			fileListing(service.FileFilter{Filename: "f"}),
+			fileListing(service.FileFilter{Filename: "f", Purpose: "p"}),
 		},
 		"file_by_title": {
 			fileListing(service.FileFilter{Title: "t"}), fileListing(service.FileFilter{Title: "t", Type: "y"}),
@@ -69,14 +71,16 @@ func plannedListings() map[string][]listing {
 			fileListing(service.FileFilter{SHA256: &sum}), fileListing(service.FileFilter{SHA256: &sum, Filename: "f"}),
 		},
 		"linked_list": {
-			fileListing(service.FileFilter{Linked: resource}), fileListing(service.FileFilter{Linked: resource, Purpose: "p"}),
+			fileListing(service.FileFilter{Linked: resource}),
+			fileListing(service.FileFilter{Linked: resource, Purpose: "p"}),
 		},
 		"linked_deleted": {fileListing(service.FileFilter{Linked: resource, Status: service.DeletedFiles})},
 		"sqlite_autoindex_file_1": {
 			fileListing(service.FileFilter{IDs: ids}), fileListing(service.FileFilter{IDs: ids, Purpose: "p"}),
 		},
 		"link_list": {
-			links(service.LinkFilter{}), links(service.LinkFilter{Revoked: &no}), links(service.LinkFilter{Over: &yes, Now: now}),
+			links(service.LinkFilter{}), links(service.LinkFilter{Revoked: &no}),
+			links(service.LinkFilter{Over: &yes, Now: now}),
 			expiring(expired), expiring(unexpired), expiring(service.LinkFilter{Expires: times}), expiring(active),
 		},
 		"link_endless": {endless(unexpired), endless(active)},

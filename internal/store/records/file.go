@@ -15,8 +15,8 @@ import (
 	"sluice/internal/store/sqldb"
 )
 
-const fileColumns = "id, purpose, filename, title, type, size, sha256, metadata, linked, held, created, updated, expires," +
-	" deleted, crc32"
+const fileColumns = "id, purpose, filename, title, type, size, sha256, metadata, linked, held, created, updated," +
+	" expires, deleted, crc32"
 
 func fileFields(f *sluice.File) []any {
 	return []any{
@@ -214,7 +214,8 @@ func (t *Tx) CreateFile(f sluice.File, e sluice.Entry) error {
 	err = t.log.Change(e, "INSERT INTO file (ledger, "+fileColumns+")"+
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
 		ledger, f.ID, f.Purpose, f.Filename, f.Title, f.Type, f.Size, f.SHA256[:], metadata(f.Metadata).text(), linked,
-		boolean(f.Held).integer(), sqldb.Micros(f.Created), sqldb.Micros(f.Updated), sqldb.Micros(f.Expires), sqldb.Micros(f.Deleted), checksum{&f.CRC32}.value())
+		boolean(f.Held).integer(), sqldb.Micros(f.Created), sqldb.Micros(f.Updated), sqldb.Micros(f.Expires),
+		sqldb.Micros(f.Deleted), checksum{&f.CRC32}.value())
 	if err != nil {
 		return err
 	}
@@ -224,7 +225,8 @@ func (t *Tx) CreateFile(f sluice.File, e sluice.Entry) error {
 // insertLinked has a file found by the resources that it is linked to.
 func (t *Tx) insertLinked(file string, linked []sluice.Resource) error {
 	for _, r := range linked {
-		_, err := t.log.Exec("INSERT INTO linked (file_id, resource_type, resource_id, file_ledger, file_created, file_deleted)"+
+		_, err := t.log.Exec("INSERT INTO linked (file_id, resource_type, resource_id, file_ledger,"+
+			" file_created, file_deleted)"+
 			" SELECT id, $2, $3, ledger, created, deleted FROM file WHERE id = $1", file, r.Type, r.ID)
 		if err != nil {
 			return err
@@ -262,7 +264,8 @@ func (t *Tx) DeleteFile(id string, now time.Time, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.log.Exec("UPDATE linked SET file_deleted = $2 WHERE file_id = $1", id, sqldb.Micros(now)); err != nil {
+	_, err = t.log.Exec("UPDATE linked SET file_deleted = $2 WHERE file_id = $1", id, sqldb.Micros(now))
+	if err != nil {
 		return err
 	}
 	return t.endLinks(endingFile, id, now)

@@ -12,7 +12,8 @@ func (r *Reader) OpenGrant(l sluice.LedgerID, link string, bearer sluice.Digest)
 	if err == nil {
 		g.LinkID, g.Bearer = link, bearer
 		err = r.OneUnbuffered([]any{(*sqldb.Time)(&g.Expires), &g.Left},
-			"SELECT expires, bytes FROM open_grant WHERE ledger = $1 AND link_id = $2 AND bearer = $3", ledger, link, bearer[:])
+			"SELECT expires, bytes FROM open_grant WHERE ledger = $1 AND link_id = $2 AND bearer = $3",
+			ledger, link, bearer[:])
 	}
 	return g, err
 }

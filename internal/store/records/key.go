@@ -16,7 +16,8 @@ const keyColumns = "id, name, hash, scopes, created, updated, expires, revoked, 
 
 func keyFields(k *sluice.Key) []any {
 	return []any{
-		&k.ID, &k.Name, (*sqldb.Digest)(&k.Hash), (*scopes)(&k.Scopes), (*sqldb.Time)(&k.Created), (*sqldb.Time)(&k.Updated),
+		&k.ID, &k.Name, (*sqldb.Digest)(&k.Hash), (*scopes)(&k.Scopes), (*sqldb.Time)(&k.Created),
+		(*sqldb.Time)(&k.Updated),
 		(*sqldb.Time)(&k.Expires), (*sqldb.Time)(&k.Revoked), (*sqldb.Time)(&k.Used), &k.Version,
 		(*optionalDigest)(&k.OldHash), (*sqldb.Time)(&k.OldExpires), (*sqldb.Integer)(&k.MaxLinkLifetime),
 	}
@@ -99,8 +100,8 @@ func (r *Reader) Keys(l sluice.LedgerID, p sluice.Page) (sluice.List[sluice.Key]
 
 func keyListing() listing {
 	return listing{
-		columns: keyColumns, table: "key", ledger: "ledger", at: "created", tie: "id", created: sqldb.Everything, least: "",
-		cursorQuery: "SELECT created, id FROM key WHERE id = $1 AND ledger = $2",
+		columns: keyColumns, table: "key", ledger: "ledger", at: "created", tie: "id", least: "",
+		created: sqldb.Everything, cursorQuery: "SELECT created, id FROM key WHERE id = $1 AND ledger = $2",
 	}
 }
 
@@ -129,8 +130,9 @@ func (t *Tx) UpdateKey(k sluice.Key, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
-	return t.rewrite(e, "UPDATE key SET name = $3, hash = $4, scopes = $5, updated = $6, expires = $7, revoked = $8, version = $9,"+
-		" old_hash = $10, old_expires = $11, max_link_lifetime = $12 WHERE id = $1 AND ledger = $2",
+	return t.rewrite(e, "UPDATE key SET name = $3, hash = $4, scopes = $5, updated = $6, expires = $7,"+
+		" revoked = $8, version = $9, old_hash = $10, old_expires = $11, max_link_lifetime = $12"+
+		" WHERE id = $1 AND ledger = $2",
 		k.ID, ledger, k.Name, k.Hash[:], scopes(k.Scopes).text(), sqldb.Micros(k.Updated), sqldb.Micros(k.Expires),
 		sqldb.Micros(k.Revoked), k.Version, optionalDigest(k.OldHash).bytes(), sqldb.Micros(k.OldExpires),
 		int64(k.MaxLinkLifetime))
@@ -167,7 +169,8 @@ func (t *Tx) RevokeKey(id string, now time.Time, e sluice.Entry) error {
 // nothing.
 func KeysUsed(t *Tx, used map[string]time.Time) error {
 	for _, id := range slices.Sorted(maps.Keys(used)) { // in one order, so that two processes do not deadlock
-		_, err := t.log.Exec("UPDATE key SET used = $2 WHERE id = $1 AND (used IS NULL OR used < $2)", id, sqldb.Micros(used[id]))
+		_, err := t.log.Exec("UPDATE key SET used = $2 WHERE id = $1 AND (used IS NULL OR used < $2)",
+			id, sqldb.Micros(used[id]))
 		if err != nil {
 			return err
 		}

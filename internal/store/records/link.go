@@ -264,13 +264,15 @@ type minted struct {
 	link   sluice.Link
 }
 
-var linkInsert = sqldb.Insertion{Table: "link", Columns: append([]string{"ledger"}, strings.Split(linkColumns, ", ")...)}
+var linkInsert = sqldb.Insertion{
+	Table: "link", Columns: append([]string{"ledger"}, strings.Split(linkColumns, ", ")...),
+}
 
 func (m minted) values(args []any) []any {
 	l := m.link
 	return append(args, m.ledger, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(),
-		sqldb.Micros(l.Created), sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked), string(l.Ended),
-		l.Downloads, sqldb.Micros(l.Redeemed), l.MaxDownloads, string(l.Password), networks(l.AllowedIPs).text(),
+		sqldb.Micros(l.Created), sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked),
+		string(l.Ended), l.Downloads, sqldb.Micros(l.Redeemed), l.MaxDownloads, string(l.Password), networks(l.AllowedIPs).text(),
 		string(l.Disposition), l.Filename)
 }
 
@@ -281,8 +283,8 @@ func (t *Tx) UpdateLink(l sluice.Link, e sluice.Entry) error {
 		return err
 	}
 	t.noteLifetime(l)
-	return t.rewrite(e, "UPDATE link SET reason = $3, metadata = $4, max_downloads = $5, allowed_ips = $6, updated = $7,"+
-		" expires = $8, revoked = $9, ended = $10 WHERE id = $1 AND ledger = $2",
+	return t.rewrite(e, "UPDATE link SET reason = $3, metadata = $4, max_downloads = $5, allowed_ips = $6,"+
+		" updated = $7, expires = $8, revoked = $9, ended = $10 WHERE id = $1 AND ledger = $2",
 		l.ID, ledger, l.Reason, metadata(l.Metadata).text(), l.MaxDownloads, networks(l.AllowedIPs).text(),
 		sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked), string(l.Ended))
 }
@@ -307,7 +309,7 @@ func (t *Tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
 	if err := t.flushLink(id); err != nil {
 		return err
 	}
-	l, err := cached(t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields, func(*sluice.Link) {})
+	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields, func(*sluice.Link) {})
 	if err == nil {
 		err = t.log.Record(e)
 	}

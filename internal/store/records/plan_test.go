@@ -114,7 +114,8 @@ func TestPostgresPlans(t *testing.T) {
 		"file_pkey":    explain(records.FilesAfter, "file_1", 10),
 		"file_damaged": explain(records.DamagedFiles),
 	} {
-		if !strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Seq Scan on file") || strings.Contains(plan, "Sort") {
+		if !strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Seq Scan on file") ||
+			strings.Contains(plan, "Sort") {
 			t.Errorf("%s, want the index %s", plan, want)
 		}
 	}

@@ -36,8 +36,8 @@ func (f failure) Scan(v any) error {
 
 // Answer implements service.Reader: it gives the stored response to an idempotency key.
 func (r *Reader) Answer(keyID, onceKey string) (a service.Answer, err error) {
-	err = r.OneUnbuffered(responseFields(&a), "SELECT "+responseColumns+" FROM answer WHERE key_id = $1 AND once_key = $2",
-		keyID, onceKey)
+	err = r.OneUnbuffered(responseFields(&a),
+		"SELECT "+responseColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, onceKey)
 	return a, err
 }
 
@@ -55,7 +55,8 @@ func (t *Tx) Remember(a service.Answer) error {
 		failed = data
 	}
 	_, err := t.log.Exec("INSERT INTO answer ("+responseColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7)"+
-		" ON CONFLICT (key_id, once_key) DO UPDATE SET fingerprint = excluded.fingerprint, request_id = excluded.request_id,"+
+		" ON CONFLICT (key_id, once_key) DO UPDATE SET"+
+		" fingerprint = excluded.fingerprint, request_id = excluded.request_id,"+
 		" created = excluded.created, result = excluded.result, err = excluded.err",
 		a.KeyID, a.OnceKey, a.Fingerprint[:], a.RequestID, sqldb.Micros(a.Created), result, failed)
 	return err

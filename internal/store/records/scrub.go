@@ -46,16 +46,19 @@ func (t *Tx) FileDamaged(id, found string, e sluice.Entry) error {
 // Scrubbed stores the progress of the scrub, and that some files are not damaged.
 func Scrubbed(t *Tx, p service.ScrubProgress, whole []service.WholeFile) error {
 	for _, f := range whole {
-		if _, err := t.log.Exec("UPDATE file SET crc32 = $2, damage = NULL WHERE id = $1", f.ID, int64(f.CRC32)); err != nil {
+		if _, err := t.log.Exec("UPDATE file SET crc32 = $2, damage = NULL WHERE id = $1", f.ID,
+			int64(f.CRC32)); err != nil {
 			return err
 		}
 	}
 	if err := t.readAgain(); err != nil {
 		return err
 	}
-	_, err := t.log.Exec("INSERT INTO scrub (one, running, began, completed, after_id, files, bytes, of_files, of_bytes)"+
+	_, err := t.log.Exec("INSERT INTO scrub (one, running, began, completed, after_id, files, bytes, of_files,"+
+		" of_bytes)"+
 		" VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (one) DO UPDATE SET"+
-		" running = excluded.running, began = excluded.began, completed = excluded.completed, after_id = excluded.after_id,"+
+		" running = excluded.running, began = excluded.began, completed = excluded.completed, after_id ="+
+		" excluded.after_id,"+
 		" files = excluded.files, bytes = excluded.bytes, of_files = excluded.of_files, of_bytes = excluded.of_bytes",
 		boolean(p.Running).integer(), sqldb.Micros(p.Began), sqldb.Micros(p.Completed), p.After,
 		p.Files, p.Bytes, p.OfFiles, p.OfBytes)

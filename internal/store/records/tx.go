@@ -15,21 +15,21 @@ import (
 
 // Reader reads records in one transaction.
 type Reader struct {
-	*auditlog.Reader
+	auditlog.Reader
 	group *Group // nil in a View
 }
 
 // NewReader makes the Reader of a session; group is nil in a View.
-func NewReader(log *auditlog.Reader, group *Group) *Reader { return &Reader{log, group} }
+func NewReader(log auditlog.Reader, group *Group) Reader { return Reader{log, group} }
 
 // Tx changes records in one Update.
 type Tx struct {
-	*Reader
+	Reader
 	log *auditlog.Tx
 }
 
 // NewTx makes the Tx of an Update.
-func NewTx(r *Reader, log *auditlog.Tx) *Tx { return &Tx{r, log} }
+func NewTx(r Reader, log *auditlog.Tx) Tx { return Tx{r, log} }
 
 // rewrite runs a statement that changes exactly one row, and records the entry that describes it. The group reads again
 // what the statement may have changed.

@@ -125,7 +125,8 @@ func OpenError(path string, err error) error {
 
 // Migrate brings the schema of the database in a file up to date.
 func Migrate(path string, log *slog.Logger) error {
-	db, err := sql.Open("sqlite", DSN(path, "_busy_timeout=5000", "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL"))
+	db, err := sql.Open("sqlite", DSN(path,
+		"_busy_timeout=5000", "_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL"))
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,9 @@ type watch struct {
 
 // newWatch watches the file at path. It was opened, and a read has created its WAL.
 func newWatch(path string, opened os.FileInfo) (*watch, error) {
-	w := &watch{path: path, opened: opened, lost: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{})}
+	w := &watch{
+		path: path, opened: opened, lost: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
 	var err error
 	if w.real, err = filepath.EvalSymlinks(path); err != nil {
 		return nil, err
@@ -78,7 +80,8 @@ func (w *watch) drain(last *sqldb.Conn, log *slog.Logger) {
 		return
 	}
 	if _, err := truncateWAL(context.Background(), last); err != nil {
-		log.Error("database file was replaced or removed, and its WAL could not be moved into it", "database", w.path, "error", err)
+		log.Error("database file was replaced or removed, and its WAL could not be moved into it",
+			"database", w.path, "error", err)
 	}
 }
 

@@ -61,7 +61,8 @@ func testGuesses(t *testing.T, db Database) {
 	})
 	failure := errors.New("failure")
 	err := first.Update(Background, LiveLedger, func(tx service.Tx) error { // leaves nothing
-		return errors.Join(tx.SetGuesses(service.Guesses{LinkID: "link_4", Address: here, Day: today, N: 1, Last: today}), failure)
+		return errors.Join(tx.SetGuesses(service.Guesses{LinkID: "link_4", Address: here, Day: today, N: 1,
+			Last: today}), failure)
 	})
 	if !errors.Is(err, failure) {
 		t.Errorf("got %v, want the function's error", err)

@@ -49,7 +49,8 @@ func timeRanges() map[string]sluice.TimeRange {
 }
 
 func within(r sluice.TimeRange, t time.Time) bool {
-	return (r.GT == nil || t.After(*r.GT)) && (r.GTE == nil || !t.Before(*r.GTE)) && (r.LT == nil || t.Before(*r.LT)) && (r.LTE == nil || !t.After(*r.LTE))
+	return (r.GT == nil || t.After(*r.GT)) && (r.GTE == nil || !t.Before(*r.GTE)) &&
+		(r.LT == nil || t.Before(*r.LT)) && (r.LTE == nil || !t.After(*r.LTE))
 }
 
 // narrowing is one filter of a list.
@@ -79,7 +80,8 @@ func createdIn[F any](set func(*F, sluice.TimeRange)) (singles []narrowing[F]) {
 }
 
 func inSize(r sluice.Range[int64], n int64) bool {
-	return (r.GT == nil || n > *r.GT) && (r.GTE == nil || n >= *r.GTE) && (r.LT == nil || n < *r.LT) && (r.LTE == nil || n <= *r.LTE)
+	return (r.GT == nil || n > *r.GT) && (r.GTE == nil || n >= *r.GTE) && (r.LT == nil || n < *r.LT) &&
+		(r.LTE == nil || n <= *r.LTE)
 }
 
 func fileLists() (lists []listed[sluice.File]) {
@@ -113,9 +115,13 @@ func fileLists() (lists []listed[sluice.File]) {
 			},
 			has: func(x sluice.File) bool {
 				return x.Active() == (f.Status == service.ActiveFiles) && (f.Purpose == "" || x.Purpose == f.Purpose) &&
-					(f.Purposes == nil || slices.Contains(f.Purposes, x.Purpose)) && (f.Types == nil || slices.Contains(f.Types, x.Type)) && (f.Filename == "" || x.Filename == f.Filename) &&
-					(f.Title == "" || x.Title == f.Title) && (f.Type == "" || x.Type == f.Type) && (f.SHA256 == nil || x.SHA256 == *f.SHA256) && inSize(f.Size, x.Size) &&
-					(f.Linked == nil || slices.Contains(x.Linked, *f.Linked)) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) && within(f.Created, x.Created)
+					(f.Purposes == nil || slices.Contains(f.Purposes, x.Purpose)) &&
+					(f.Types == nil || slices.Contains(f.Types, x.Type)) &&
+					(f.Filename == "" || x.Filename == f.Filename) &&
+					(f.Title == "" || x.Title == f.Title) && (f.Type == "" || x.Type == f.Type) &&
+					(f.SHA256 == nil || x.SHA256 == *f.SHA256) && inSize(f.Size, x.Size) &&
+					(f.Linked == nil || slices.Contains(x.Linked, *f.Linked)) &&
+					(len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) && within(f.Created, x.Created)
 			},
 		})
 	}
@@ -125,7 +131,8 @@ func fileLists() (lists []listed[sluice.File]) {
 func linkLists() (lists []listed[sluice.Link]) {
 	singles := createdIn(func(f *service.LinkFilter, r sluice.TimeRange) { f.Created = r })
 	for name, r := range timeRanges() {
-		singles = append(singles, narrowing[service.LinkFilter]{"expires " + name, func(f *service.LinkFilter) { f.Expires = r }})
+		singles = append(singles, narrowing[service.LinkFilter]{"expires " + name,
+			func(f *service.LinkFilter) { f.Expires = r }})
 	}
 	expired := func(name string, is bool, now time.Time) narrowing[service.LinkFilter] {
 		return narrowing[service.LinkFilter]{name, func(f *service.LinkFilter) { f.Expired, f.Now = &is, now }}
@@ -146,7 +153,10 @@ func linkLists() (lists []listed[sluice.Link]) {
 		over("not over later", false, Epoch.Add(10*time.Hour)),
 		{"revoked", func(f *service.LinkFilter) { f.Revoked = Ptr(true) }},
 		{"not revoked", func(f *service.LinkFilter) { f.Revoked = Ptr(false) }},
-		{"expires between", func(f *service.LinkFilter) { f.Expires = sluice.TimeRange{GT: Ptr(after(5)), LTE: Ptr(after(11))} }},
+		{"expires between", func(f *service.LinkFilter) {
+			f.Expires = sluice.TimeRange{GT: Ptr(after(5)),
+				LTE: Ptr(after(11))}
+		}},
 		singles[0],
 	})
 	for _, n := range append(filters, singles...) {
@@ -158,10 +168,13 @@ func linkLists() (lists []listed[sluice.Link]) {
 				return r.Links(LiveLedger, f, p)
 			},
 			has: func(x sluice.Link) bool {
-				return x.Ended != sluice.Revoked && (f.FileID == "" || x.FileID == f.FileID) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) &&
-					(f.Expired == nil || *f.Expired == x.Expired(f.Now)) && (f.Revoked == nil || *f.Revoked == !x.Revoked.IsZero()) &&
+				return x.Ended != sluice.Revoked && (f.FileID == "" || x.FileID == f.FileID) &&
+					(len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) &&
+					(f.Expired == nil || *f.Expired == x.Expired(f.Now)) &&
+					(f.Revoked == nil || *f.Revoked == !x.Revoked.IsZero()) &&
 					(f.Over == nil || *f.Over == (x.Expired(f.Now) || !x.Revoked.IsZero())) &&
-					(f.Expires == (sluice.TimeRange{}) || !x.Expires.IsZero() && within(f.Expires, x.Expires)) && within(f.Created, x.Created)
+					(f.Expires == (sluice.TimeRange{}) || !x.Expires.IsZero() && within(f.Expires, x.Expires)) &&
+					within(f.Created, x.Created)
 			},
 		})
 	}
@@ -222,9 +235,12 @@ func entryLists() (lists []listed[sluice.Entry]) {
 				return r.Entries(OtherLedger, f, p)
 			},
 			has: func(x sluice.Entry) bool {
-				return (f.FileID == "" || x.File != nil && x.File.ID == f.FileID) && (f.LinkID == "" || x.Link != nil && x.Link.ID == f.LinkID) &&
-					(f.KeyID == "" || x.KeyID() == f.KeyID) && (f.Action == "" || x.Action == f.Action) && (f.Outcome == "" || x.Outcome == f.Outcome) &&
-					(f.RequestID == "" || x.Request != nil && x.Request.ID == f.RequestID) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) && within(f.Created, x.Time)
+				return (f.FileID == "" || x.File != nil && x.File.ID == f.FileID) &&
+					(f.LinkID == "" || x.Link != nil && x.Link.ID == f.LinkID) &&
+					(f.KeyID == "" || x.KeyID() == f.KeyID) && (f.Action == "" || x.Action == f.Action) &&
+					(f.Outcome == "" || x.Outcome == f.Outcome) &&
+					(f.RequestID == "" || x.Request != nil && x.Request.ID == f.RequestID) &&
+					(len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) && within(f.Created, x.Time)
 			},
 		})
 	}
@@ -239,7 +255,8 @@ func entryLists() (lists []listed[sluice.Entry]) {
 	for name, r := range timeRanges() {
 		add("created "+name, service.EntryFilter{Created: r})
 	}
-	add("everything", service.EntryFilter{FileID: "file_1", LinkID: "link_1", KeyID: "key_1", Action: "b", Outcome: sluice.Refused, RequestID: "req_1", IDs: []string{"aud_1", "aud_2"}, Created: timeRanges()["gte"]})
+	add("everything", service.EntryFilter{FileID: "file_1", LinkID: "link_1", KeyID: "key_1", Action: "b",
+		Outcome: sluice.Refused, RequestID: "req_1", IDs: []string{"aud_1", "aud_2"}, Created: timeRanges()["gte"]})
 	return lists
 }
 
@@ -281,7 +298,8 @@ func newObjects(n int) (o objects) {
 	for i := range n {
 		f := NewFile(LiveLedger, fmt.Sprint("file_", i))
 		f.Created, f.Purpose = moment(), []string{"invoice", "report"}[i%2]
-		f.Filename, f.Title, f.Type = []string{"a.pdf", "b.pdf"}[i/2%2], []string{"", "a title"}[i/4%2], []string{"text/plain", "image/png"}[i/3%2]
+		f.Filename, f.Title, f.Type = []string{"a.pdf", "b.pdf"}[i/2%2], []string{"", "a title"}[i/4%2],
+			[]string{"text/plain", "image/png"}[i/3%2]
 		f.Size, f.SHA256 = int64(i%10), sluice.Digest{byte(i % 3 * 7)}
 		f.Linked = []sluice.Resource{{Type: "order", ID: fmt.Sprint(i % 2)}, {Type: "customer", ID: "1"}}
 		if i%8 == 7 {
@@ -306,10 +324,13 @@ func newObjects(n int) (o objects) {
 		if i%3 == 0 {
 			e.Actor = sluice.Actor{Type: sluice.ActorKey, ID: "key_1"}
 		} else {
-			e.File, e.Link = &sluice.FilePart{ID: fmt.Sprint("file_", i%2)}, &sluice.LinkPart{ID: fmt.Sprint("link_", i%4)}
-			e.Key, e.Request = &sluice.KeyPart{ID: fmt.Sprint("key_", i%5)}, &sluice.Request{ID: fmt.Sprint("req_", i%2)}
+			e.File, e.Link = &sluice.FilePart{ID: fmt.Sprint("file_", i%2)},
+				&sluice.LinkPart{ID: fmt.Sprint("link_", i%4)}
+			e.Key, e.Request = &sluice.KeyPart{ID: fmt.Sprint("key_", i%5)},
+				&sluice.Request{ID: fmt.Sprint("req_", i%2)}
 		}
-		o.files, o.links, o.keys, o.entries = append(o.files, f), append(o.links, l), append(o.keys, k), append(o.entries, e)
+		o.files, o.links, o.keys, o.entries = append(o.files, f), append(o.links, l), append(o.keys, k),
+			append(o.entries, e)
 	}
 	return o
 }
@@ -318,7 +339,8 @@ func (o objects) store(t *testing.T, s service.Store) {
 	t.Helper()
 	Update(t, s, LiveLedger, func(tx service.Tx) (err error) {
 		for i := range o.files {
-			err = errors.Join(err, tx.CreateFile(o.files[i], NewEntry(LiveLedger)), tx.CreateLink(o.links[i], NewEntry(LiveLedger)), tx.CreateKey(o.keys[i], NewEntry(LiveLedger)))
+			err = errors.Join(err, tx.CreateFile(o.files[i], NewEntry(LiveLedger)),
+				tx.CreateLink(o.links[i], NewEntry(LiveLedger)), tx.CreateKey(o.keys[i], NewEntry(LiveLedger)))
 		}
 		return err
 	})
@@ -330,7 +352,8 @@ func (o objects) store(t *testing.T, s service.Store) {
 	})
 	Update(t, s, TestLedger, func(tx service.Tx) error { // seen by no list of live or other
 		return errors.Join(
-			tx.CreateFile(NewFile(TestLedger, "file_foreign"), NewEntry(TestLedger)), tx.CreateKey(NewKey(TestLedger, "key_foreign"), NewEntry(TestLedger)),
+			tx.CreateFile(NewFile(TestLedger, "file_foreign"), NewEntry(TestLedger)),
+			tx.CreateKey(NewKey(TestLedger, "key_foreign"), NewEntry(TestLedger)),
 			tx.CreateLink(NewLink(TestLedger, "link_foreign", "file_1"), NewEntry(TestLedger)),
 		)
 	})
@@ -394,17 +417,22 @@ func testIndexedEntries(t *testing.T, db Database) {
 			e.Time = at[e.ID]
 			return has(e)
 		}
-		want := slices.DeleteFunc(slices.SortedFunc(slices.Values(all), newerEntry), func(e sluice.Entry) bool { return !c.has(e) })
+		want := slices.DeleteFunc(slices.SortedFunc(slices.Values(all), newerEntry), func(e sluice.Entry) bool {
+			return !c.has(e)
+		})
 		got := walk(t, stores[0], c, entryID, largest, false, "")
 		if !slices.Equal(idsOf(got, entryID), idsOf(want, entryID)) {
-			t.Errorf("%s: %d entries %v\nwant %d %v", c.name, len(got), idsOf(got, entryID), len(want), idsOf(want, entryID))
+			t.Errorf("%s: %d entries %v\nwant %d %v", c.name, len(got), idsOf(got, entryID), len(want),
+				idsOf(want, entryID))
 		}
 		for range cursors {
 			from := rand.IntN(len(all))
 			younger := slices.DeleteFunc(slices.Clone(want), func(e sluice.Entry) bool { return e.Seq <= int64(from) })
 			slices.Reverse(younger)
-			if got := walk(t, stores[0], c, entryID, largest, true, all[from].ID); !slices.Equal(idsOf(got, entryID), idsOf(younger, entryID)) {
-				t.Errorf("%s, before %s: %v\nwant %v", c.name, all[from].ID, idsOf(got, entryID), idsOf(younger, entryID))
+			if got := walk(t, stores[0], c, entryID, largest, true, all[from].ID); !slices.Equal(idsOf(got, entryID),
+				idsOf(younger, entryID)) {
+				t.Errorf("%s, before %s: %v\nwant %v", c.name, all[from].ID, idsOf(got, entryID),
+					idsOf(younger, entryID))
 			}
 		}
 	}
@@ -432,7 +460,8 @@ func checkList[T any](t *testing.T, s service.Store, c listed[T], all []T, id fu
 			older := slices.DeleteFunc(slices.Clone(belong), func(x T) bool { return newer(x, cursor) <= 0 })
 			check(sluice.Page{Limit: limit, After: id(cursor)}, older[:min(limit, len(older))], len(older) > limit)
 			younger := slices.DeleteFunc(slices.Clone(belong), func(x T) bool { return newer(x, cursor) >= 0 })
-			check(sluice.Page{Limit: limit, Before: id(cursor)}, younger[max(0, len(younger)-limit):], len(younger) > limit)
+			check(sluice.Page{Limit: limit, Before: id(cursor)}, younger[max(0, len(younger)-limit):],
+				len(younger) > limit)
 		}
 	}
 }
@@ -446,7 +475,8 @@ func idsOf[T any](list []T, id func(T) string) (ids []string) {
 
 // walk reads a list page by page, none larger than largest, newest first or
 // with up oldest first, and gives it in the order of the walk.
-func walk[T any](t *testing.T, s service.Store, c listed[T], id func(T) string, largest int, up bool, from string) (all []T) {
+func walk[T any](t *testing.T, s service.Store, c listed[T], id func(T) string, largest int, up bool,
+	from string) (all []T) {
 	p := sluice.Page{Limit: 1 + rand.IntN(largest), After: from}
 	if up {
 		p.Before, p.After = p.After, ""
@@ -501,7 +531,8 @@ func testMovingLists(t *testing.T, db Database) {
 			})
 			Update(t, s, LiveLedger, func(tx service.Tx) error {
 				l.Revoked, l.Ended = Epoch, sluice.Revoked
-				return errors.Join(tx.DeleteFile(name, Epoch, NewEntry(LiveLedger)), tx.UpdateLink(l, NewEntry(LiveLedger)))
+				return errors.Join(tx.DeleteFile(name, Epoch, NewEntry(LiveLedger)),
+					tx.UpdateLink(l, NewEntry(LiveLedger)))
 			})
 		}
 	})
@@ -583,8 +614,10 @@ func testCursors(t *testing.T, db Database) {
 			switch {
 			case test.param == "" && err != nil:
 				t.Errorf("%s, page %+v: %v", prefix, test.page, err)
-			case test.param != "" && (!errors.As(err, &e) || e.Code != sluice.CodeValidation || e.Param != test.param || len(e.Fields) != 1):
-				t.Errorf("%s, page %+v: got %v, want %s of %s", prefix, test.page, err, sluice.CodeValidation, test.param)
+			case test.param != "" && (!errors.As(err, &e) || e.Code != sluice.CodeValidation ||
+				e.Param != test.param || len(e.Fields) != 1):
+				t.Errorf("%s, page %+v: got %v, want %s of %s", prefix, test.page, err, sluice.CodeValidation,
+					test.param)
 			}
 		}
 	}
@@ -593,7 +626,9 @@ func testCursors(t *testing.T, db Database) {
 // hostile are texts that a store must take for data.
 var hostile = []string{
 	`'; DROP TABLE file; --`, `"quoted" \ back\\slash`, `%_?$1:name@p{}`, "line\nbreak\r\ttab\x01\x1f\x7f\u0085\u2028",
-	"😂𝒳 4 bytes", "e\u0301 é", "\ufeffbom\ufffd\uffff", "</script>&amp;", " surrounded ", strings.Repeat("é", 255), "null", "0", "",
+	"😂𝒳 4 bytes", "e\u0301 é", "\ufeffbom\ufffd\uffff", "</script>&amp;", " surrounded ",
+	strings.Repeat("é", 255),
+	"null", "0", "",
 }
 
 func testTexts(t *testing.T, db Database) {
@@ -601,7 +636,8 @@ func testTexts(t *testing.T, db Database) {
 	for i, text := range hostile {
 		account := sluice.Account{ID: fmt.Sprint("acct_", text), Name: text, Created: Epoch}
 		l := sluice.LedgerID{Account: account.ID, Mode: sluice.Test}
-		k, f, link := NewKey(l, fmt.Sprint("key_", text)), NewFile(l, fmt.Sprint("file_", text)), NewLink(l, fmt.Sprint("link_", text), fmt.Sprint("file_", text))
+		k, f, link := NewKey(l, fmt.Sprint("key_", text)), NewFile(l, fmt.Sprint("file_", text)),
+			NewLink(l, fmt.Sprint("link_", text), fmt.Sprint("file_", text))
 		k.Name, k.Hash = text, sluice.Digest{byte(i)}
 		f.Purpose, f.Filename, f.Title, f.Type = text, text, text, text
 		link.KeyID, link.SigningKey, link.Reason = text, text, text
@@ -615,7 +651,8 @@ func testTexts(t *testing.T, db Database) {
 		e := NewEntry(l)
 		e.ID = fmt.Sprint("aud_", text)
 		Update(t, s, l, func(tx service.Tx) error {
-			return errors.Join(tx.CreateAccount(account, NewEntry(l)), tx.CreateKey(k, NewEntry(l)), tx.CreateFile(f, NewEntry(l)), tx.CreateLink(link, NewEntry(l)), tx.Record(e))
+			return errors.Join(tx.CreateAccount(account, NewEntry(l)), tx.CreateKey(k, NewEntry(l)),
+				tx.CreateFile(f, NewEntry(l)), tx.CreateLink(link, NewEntry(l)), tx.Record(e))
 		})
 		e.Seq = 4
 		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Key, error) { return r.Key(l, k.ID) }), k)
@@ -646,11 +683,14 @@ func testMoments(t *testing.T, db Database) {
 		time.Date(1582, 10, 4, 0, 0, 0, 1000, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
 	} {
 		want := moment.UTC().Truncate(time.Microsecond)
-		f, l, k := NewFile(LiveLedger, fmt.Sprint("file_", i)), NewLink(LiveLedger, fmt.Sprint("link_", i), "file_1"), NewKey(LiveLedger, fmt.Sprint("key_", i))
-		f.Deleted, l.Expires, l.Revoked, l.Redeemed, k.Expires, k.Revoked = moment, moment, moment, moment, moment, moment
+		f, l, k := NewFile(LiveLedger, fmt.Sprint("file_", i)), NewLink(LiveLedger, fmt.Sprint("link_", i), "file_1"),
+			NewKey(LiveLedger, fmt.Sprint("key_", i))
+		f.Deleted, l.Expires, l.Revoked, l.Redeemed, k.Expires, k.Revoked = moment, moment, moment, moment, moment,
+			moment
 		k.MaxLinkLifetime = []time.Duration{0, time.Nanosecond, sluice.Forever}[i%3]
 		Update(t, s, LiveLedger, func(tx service.Tx) error {
-			return errors.Join(tx.CreateFile(f, NewEntry(LiveLedger)), tx.CreateLink(l, NewEntry(LiveLedger)), tx.CreateKey(k, NewEntry(LiveLedger)))
+			return errors.Join(tx.CreateFile(f, NewEntry(LiveLedger)), tx.CreateLink(l, NewEntry(LiveLedger)),
+				tx.CreateKey(k, NewEntry(LiveLedger)))
 		})
 		f.Deleted, l.Expires, l.Revoked, l.Redeemed, k.Expires, k.Revoked = want, want, want, want, want, want
 		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.File, error) { return r.File(LiveLedger, f.ID) }), f)
@@ -670,9 +710,11 @@ func testEntries(t *testing.T, db Database) {
 	for i, text := range hostile {
 		e := NewEntry(LiveLedger)
 		e.Actor = sluice.Actor{Type: sluice.ActorKey, ID: "key_9", Name: text}
-		e.Request = &sluice.Request{ID: fmt.Sprint("req_", i), Method: "GET", Route: "/l/{token}", IP: "203.0.113.7", UserAgent: text, ForwardedFor: text, RefererHost: text}
+		e.Request = &sluice.Request{ID: fmt.Sprint("req_", i), Method: "GET", Route: "/l/{token}", IP: "203.0.113.7",
+			UserAgent: text, ForwardedFor: text, RefererHost: text}
 		if i%2 == 0 {
-			e.File = &sluice.FilePart{ID: "file_1", Filename: text, Size: 1 << 40, SHA256: "00", Metadata: sluice.Metadata{"k": text}}
+			e.File = &sluice.FilePart{ID: "file_1", Filename: text, Size: 1 << 40, SHA256: "00",
+				Metadata: sluice.Metadata{"k": text}}
 			e.Link = &sluice.LinkPart{ID: "link_1", Reason: text, Expires: Epoch, Metadata: sluice.Metadata{"k": text}}
 			e.Key, e.Outcome, e.Refusal = &sluice.KeyPart{ID: "key_1", Name: text}, sluice.Refused, sluice.Expired
 		}

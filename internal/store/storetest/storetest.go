@@ -154,11 +154,13 @@ func NewEntry(l sluice.LedgerID) sluice.Entry {
 }
 
 func NewFile(l sluice.LedgerID, id string) sluice.File {
-	return sluice.File{ID: id, Ledger: l, Purpose: "invoice", Filename: "a.pdf", Type: "application/pdf", Size: 1 << 40, SHA256: sluice.Digest{1, 31: 2}, Created: Epoch, Updated: Epoch}
+	return sluice.File{ID: id, Ledger: l, Purpose: "invoice", Filename: "a.pdf", Type: "application/pdf",
+		Size: 1 << 40, SHA256: sluice.Digest{1, 31: 2}, Created: Epoch, Updated: Epoch}
 }
 
 func NewLink(l sluice.LedgerID, id, file string) sluice.Link {
-	return sluice.Link{ID: id, Ledger: l, FileID: file, KeyID: "key_1", SigningKey: "0a0b0c0d", Created: Epoch, Updated: Epoch, Expires: Epoch.Add(time.Hour)}
+	return sluice.Link{ID: id, Ledger: l, FileID: file, KeyID: "key_1", SigningKey: "0a0b0c0d", Created: Epoch,
+		Updated: Epoch, Expires: Epoch.Add(time.Hour)}
 }
 
 func NewKey(l sluice.LedgerID, id string) sluice.Key {
@@ -422,10 +424,15 @@ func testSwallowed(t *testing.T, db Database) {
 	})
 	for name, fail := range map[string]func(tx service.Tx) error{
 		"the database refuses the object": func(tx service.Tx) error {
-			return errors.Join(tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)), tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)))
+			return errors.Join(tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
+				tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)))
 		},
-		"the entry is of another ledger":  func(tx service.Tx) error { return tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(OtherLedger)) },
-		"the object is of another ledger": func(tx service.Tx) error { return tx.CreateFile(NewFile(OtherLedger, "file_1"), NewEntry(LiveLedger)) },
+		"the entry is of another ledger": func(tx service.Tx) error {
+			return tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(OtherLedger))
+		},
+		"the object is of another ledger": func(tx service.Tx) error {
+			return tx.CreateFile(NewFile(OtherLedger, "file_1"), NewEntry(LiveLedger))
+		},
 		"the entry is too large": func(tx service.Tx) error {
 			e := NewEntry(LiveLedger)
 			e.Actor.Name = strings.Repeat("x", ledger.MaxLeaf)
@@ -535,7 +542,8 @@ func testNeighbours(t *testing.T, db Database) {
 				its = stoppable
 			}
 			err = s.Update(its, LiveLedger, func(tx service.Tx) error {
-				if err := errors.Join(tx.CreateFile(file, NewEntry(LiveLedger)), tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger))); err != nil {
+				if err := errors.Join(tx.CreateFile(file, NewEntry(LiveLedger)),
+					tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger))); err != nil {
 					return err
 				}
 				l, err := tx.Link(LiveLedger, "link_1")
@@ -583,7 +591,10 @@ func testNeighbours(t *testing.T, db Database) {
 	if ids := Seqs(t, s, LiveLedger); len(ids) != 1+2*len(want) {
 		t.Errorf("%d entries, want %d", len(ids), 1+2*len(want))
 	}
-	if l := Read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(LiveLedger, "link_1") }); l.Downloads != int64(len(want)) {
+	if l := Read(t, s, func(r service.Reader) (sluice.Link,
+		error) {
+		return r.Link(LiveLedger, "link_1")
+	}); l.Downloads != int64(len(want)) {
 		t.Errorf("%d downloads, want %d", l.Downloads, len(want))
 	}
 }
@@ -634,7 +645,8 @@ func testDecisions(t *testing.T, db Database) {
 	const links = 10
 	Update(t, stores[0], LiveLedger, func(tx service.Tx) error {
 		for i := range links {
-			if err := tx.CreateLink(NewLink(LiveLedger, fmt.Sprint("link_", i), "file_1"), NewEntry(LiveLedger)); err != nil {
+			if err := tx.CreateLink(NewLink(LiveLedger, fmt.Sprint("link_", i), "file_1"),
+				NewEntry(LiveLedger)); err != nil {
 				return err
 			}
 		}
@@ -711,7 +723,8 @@ func testDecisions(t *testing.T, db Database) {
 func testTwo(t *testing.T, db Database) {
 	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	Update(t, stores[0], LiveLedger, func(tx service.Tx) error {
-		return errors.Join(tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)), tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
+		return errors.Join(tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
+			tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
 			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)))
 	})
 	for i := range int64(20) {
@@ -733,9 +746,12 @@ func testTwo(t *testing.T, db Database) {
 				t.Errorf("round %d: %+v, %v", i, k, err)
 			}
 			l.Reason, f.Title, k.Name = fmt.Sprint(i+1), fmt.Sprint(i+1), fmt.Sprint(i+1)
-			return errors.Join(tx.UpdateLink(l, NewEntry(LiveLedger)), tx.UpdateFile(f, NewEntry(LiveLedger)), tx.UpdateKey(k, NewEntry(LiveLedger)))
+			return errors.Join(tx.UpdateLink(l, NewEntry(LiveLedger)), tx.UpdateFile(f, NewEntry(LiveLedger)),
+				tx.UpdateKey(k, NewEntry(LiveLedger)))
 		})
-		Update(t, stores[i%2], LiveLedger, func(tx service.Tx) error { return tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)) })
+		Update(t, stores[i%2], LiveLedger, func(tx service.Tx) error {
+			return tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger))
+		})
 	}
 }
 
@@ -771,8 +787,10 @@ func testOwnChanges(t *testing.T, db Database) {
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
-			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_2"), NewEntry(LiveLedger)),
-			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)), tx.CreateLink(NewLink(LiveLedger, "link_2", "file_2"), NewEntry(LiveLedger)),
+			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
+			tx.CreateFile(NewFile(LiveLedger, "file_2"), NewEntry(LiveLedger)),
+			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)),
+			tx.CreateLink(NewLink(LiveLedger, "link_2", "file_2"), NewEntry(LiveLedger)),
 		)
 	})
 	made := NewLink(LiveLedger, "link_3", "file_2")
@@ -809,8 +827,10 @@ func testOwnChanges(t *testing.T, db Database) {
 		change func(service.Tx) error
 		want   func()
 	}{
-		{func(tx service.Tx) error { return tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)) }, func() { want.Link1.Downloads, want.Link1.Redeemed = 1, Epoch }},
-		{func(tx service.Tx) error { return tx.UpdateLink(changed, NewEntry(LiveLedger)) }, func() { want.Link1.Reason = "why" }},
+		{func(tx service.Tx) error { return tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)) },
+			func() { want.Link1.Downloads, want.Link1.Redeemed = 1, Epoch }},
+		{func(tx service.Tx) error { return tx.UpdateLink(changed, NewEntry(LiveLedger)) },
+			func() { want.Link1.Reason = "why" }},
 		{func(tx service.Tx) error { return tx.DeleteFile("file_1", Epoch, NewEntry(LiveLedger)) }, func() {
 			want.File1.Deleted, want.Link1.Revoked, want.Link1.Ended = Epoch, Epoch, sluice.FileDeleted
 		}},
@@ -840,7 +860,8 @@ func testForeseen(t *testing.T, db Database) {
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
-			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)), tx.CreateLink(NewLink(LiveLedger, "link_2", "file_none"), NewEntry(LiveLedger)),
+			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)),
+			tx.CreateLink(NewLink(LiveLedger, "link_2", "file_none"), NewEntry(LiveLedger)),
 		)
 	})
 	release := Busy(t, s)
@@ -856,7 +877,8 @@ func testForeseen(t *testing.T, db Database) {
 						WantCode(t, err2, sluice.CodeNotFound)
 						return nil
 					}
-					if err := errors.Join(err1, err2); err != nil || f.Filename != "a.pdf" || found.Downloads != int64(len(found.Reason)) {
+					if err := errors.Join(err1, err2); err != nil || f.Filename != "a.pdf" ||
+						found.Downloads != int64(len(found.Reason)) {
 						t.Errorf("%+v, %+v, %v", f, found, err)
 					}
 					if err := tx.Redeemed("link_1", Epoch, NewEntry(l)); err != nil {
@@ -882,7 +904,9 @@ func testForeseen(t *testing.T, db Database) {
 
 func testSnapshot(t *testing.T, db Database) {
 	s, second := openStore(t, db), openStore(t, db)
-	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)) })
+	Update(t, s, LiveLedger, func(tx service.Tx) error {
+		return tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger))
+	})
 	look := func(r service.Reader) string {
 		files, err1 := r.Files(LiveLedger, service.FileFilter{}, sluice.Page{Limit: 10})
 		entries, err2 := r.Entries(LiveLedger, service.EntryFilter{}, sluice.Page{Limit: 10})
@@ -949,7 +973,8 @@ func testLedgers(t *testing.T, db Database) {
 	s := openStore(t, db)
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return errors.Join(
-			tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
+			tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
+			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
 			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)),
 		)
 	})
@@ -1005,11 +1030,17 @@ func testDuplicates(t *testing.T, db Database) {
 	sameHash := NewKey(TestLedger, "key_2")
 	sameHash.Hash = NewKey(LiveLedger, "key_1").Hash
 	for name, fn := range map[string]func(tx service.Tx) error{
-		"account":     func(tx service.Tx) error { return tx.CreateAccount(sluice.Account{ID: "acct_1"}, NewEntry(TestLedger)) },
+		"account": func(tx service.Tx) error {
+			return tx.CreateAccount(sluice.Account{ID: "acct_1"}, NewEntry(TestLedger))
+		},
 		"signing key": func(tx service.Tx) error { return tx.AddSigningKey("0a0b0c0d", Epoch, NewEntry(TestLedger)) },
-		"key":         func(tx service.Tx) error { return tx.CreateKey(NewKey(TestLedger, "key_1"), NewEntry(TestLedger)) },
-		"hash":        func(tx service.Tx) error { return tx.CreateKey(sameHash, NewEntry(TestLedger)) },
-		"file":        func(tx service.Tx) error { return tx.CreateFile(NewFile(TestLedger, "file_1"), NewEntry(TestLedger)) },
+		"key": func(tx service.Tx) error {
+			return tx.CreateKey(NewKey(TestLedger, "key_1"), NewEntry(TestLedger))
+		},
+		"hash": func(tx service.Tx) error { return tx.CreateKey(sameHash, NewEntry(TestLedger)) },
+		"file": func(tx service.Tx) error {
+			return tx.CreateFile(NewFile(TestLedger, "file_1"), NewEntry(TestLedger))
+		},
 		"link": func(tx service.Tx) error {
 			return tx.CreateLink(NewLink(TestLedger, "link_1", "file_1"), NewEntry(TestLedger))
 		},
@@ -1035,10 +1066,12 @@ func testDuplicates(t *testing.T, db Database) {
 func testMissing(t *testing.T, db Database) {
 	s := openStore(t, db)
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
-		if err := errors.Join(tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger))); err != nil {
+		if err := errors.Join(tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
+			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger))); err != nil {
 			return err
 		}
-		return errors.Join(tx.RevokeKey("key_1", Epoch, NewEntry(LiveLedger)), tx.DeleteFile("file_1", Epoch, NewEntry(LiveLedger)))
+		return errors.Join(tx.RevokeKey("key_1", Epoch, NewEntry(LiveLedger)),
+			tx.DeleteFile("file_1", Epoch, NewEntry(LiveLedger)))
 	})
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		WantCode(t, tx.RevokeKey("key_2", Epoch, NewEntry(LiveLedger)), sluice.CodeNotFound)
@@ -1061,13 +1094,16 @@ func testMissing(t *testing.T, db Database) {
 func testDeleteFile(t *testing.T, db Database) {
 	s := openStore(t, db)
 	deleted := Epoch.Add(2 * time.Hour)
-	good, expired, revoked, elsewhere := NewLink(LiveLedger, "link_1", "file_1"), NewLink(LiveLedger, "link_2", "file_1"), NewLink(LiveLedger, "link_3", "file_1"), NewLink(LiveLedger, "link_4", "file_2")
+	good, expired, revoked, elsewhere := NewLink(LiveLedger, "link_1", "file_1"),
+		NewLink(LiveLedger, "link_2", "file_1"), NewLink(LiveLedger, "link_3", "file_1"),
+		NewLink(LiveLedger, "link_4", "file_2")
 	good.Expires = time.Time{}
 	revoked.Revoked, revoked.Ended = Epoch, sluice.Revoked
 	file := NewFile(LiveLedger, "file_1")
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return errors.Join(
-			tx.CreateFile(file, NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_2"), NewEntry(LiveLedger)),
+			tx.CreateFile(file, NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_2"),
+				NewEntry(LiveLedger)),
 			tx.CreateLink(good, NewEntry(LiveLedger)), tx.CreateLink(expired, NewEntry(LiveLedger)),
 			tx.CreateLink(revoked, NewEntry(LiveLedger)), tx.CreateLink(elsewhere, NewEntry(LiveLedger)),
 		)
@@ -1081,7 +1117,9 @@ func testDeleteFile(t *testing.T, db Database) {
 	if any := Read(t, s, func(r service.Reader) (bool, error) { return r.AnyFile() }); !any {
 		t.Error("AnyFile knows of none")
 	}
-	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.DeleteFile("file_1", deleted, NewEntry(LiveLedger)) })
+	Update(t, s, LiveLedger, func(tx service.Tx) error {
+		return tx.DeleteFile("file_1", deleted, NewEntry(LiveLedger))
+	})
 	WantEqual(t, known(), map[string]bool{"file_1": false, "file_2": true})
 	installation := func(r service.Reader) (string, error) { return r.Installation() }
 	if id := Read(t, s, installation); len(id) != 32 || id != Read(t, s, installation) {
@@ -1098,7 +1136,9 @@ func testDeleteFile(t *testing.T, db Database) {
 func testRevokeKey(t *testing.T, db Database) {
 	s := openStore(t, db)
 	now := Epoch.Add(time.Hour)
-	good, forever, expired, revoked, others := NewLink(LiveLedger, "link_1", "file_1"), NewLink(LiveLedger, "link_2", "file_1"), NewLink(LiveLedger, "link_3", "file_1"), NewLink(LiveLedger, "link_4", "file_1"), NewLink(LiveLedger, "link_5", "file_1")
+	good, forever, expired, revoked, others := NewLink(LiveLedger, "link_1", "file_1"),
+		NewLink(LiveLedger, "link_2", "file_1"), NewLink(LiveLedger, "link_3", "file_1"),
+		NewLink(LiveLedger, "link_4", "file_1"), NewLink(LiveLedger, "link_5", "file_1")
 	good.Expires = now.Add(time.Microsecond)
 	forever.Expires = time.Time{}
 	expired.Expires = now
@@ -1108,7 +1148,8 @@ func testRevokeKey(t *testing.T, db Database) {
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateKey(key, NewEntry(LiveLedger)), tx.CreateKey(NewKey(LiveLedger, "key_2"), NewEntry(LiveLedger)),
-			tx.CreateLink(good, NewEntry(LiveLedger)), tx.CreateLink(forever, NewEntry(LiveLedger)), tx.CreateLink(expired, NewEntry(LiveLedger)),
+			tx.CreateLink(good, NewEntry(LiveLedger)), tx.CreateLink(forever, NewEntry(LiveLedger)),
+			tx.CreateLink(expired, NewEntry(LiveLedger)),
 			tx.CreateLink(revoked, NewEntry(LiveLedger)), tx.CreateLink(others, NewEntry(LiveLedger)),
 		)
 	})
@@ -1129,12 +1170,14 @@ func testManyEnd(t *testing.T, db Database) {
 	revoked, deleted := Epoch.Add(time.Hour), Epoch.Add(2*time.Hour)
 	links := map[string]sluice.Link{}
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
-		err := errors.Join(tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
+		err := errors.Join(tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
+			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
 			tx.CreateFile(NewFile(LiveLedger, "file_2"), NewEntry(LiveLedger)))
 		for i := range 3 * each {
 			l := NewLink(LiveLedger, fmt.Sprintf("link_%04d", i), "file_1")
 			l.KeyID, l.Created, l.Updated = "key_1", Epoch.Add(time.Duration(i)*time.Microsecond), Epoch
-			l.Expires = []time.Time{{}, Epoch.Add(time.Minute), Epoch.Add(90 * time.Minute), Epoch.Add(3 * time.Hour)}[i%4]
+			l.Expires = []time.Time{{}, Epoch.Add(time.Minute), Epoch.Add(90 * time.Minute),
+				Epoch.Add(3 * time.Hour)}[i%4]
 			if i%7 == 0 {
 				l.Revoked, l.Ended = Epoch, sluice.Revoked
 			}
@@ -1150,7 +1193,9 @@ func testManyEnd(t *testing.T, db Database) {
 		return err
 	})
 	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.RevokeKey("key_1", revoked, NewEntry(LiveLedger)) })
-	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.DeleteFile("file_1", deleted, NewEntry(LiveLedger)) })
+	Update(t, s, LiveLedger, func(tx service.Tx) error {
+		return tx.DeleteFile("file_1", deleted, NewEntry(LiveLedger))
+	})
 	for id, l := range links {
 		switch {
 		case !l.Revoked.IsZero():
@@ -1168,12 +1213,15 @@ func testManyEnd(t *testing.T, db Database) {
 			service.LinkFilter
 			holds func(sluice.Link) bool
 		}{
-			"all":      {service.LinkFilter{}, func(sluice.Link) bool { return true }},
-			"revoked":  {service.LinkFilter{Revoked: Ptr(true)}, func(l sluice.Link) bool { return l.Ended != "" }},
-			"good":     {service.LinkFilter{Revoked: Ptr(false)}, func(l sluice.Link) bool { return l.Ended == "" }},
-			"over":     {service.LinkFilter{Over: Ptr(true), Now: now}, func(l sluice.Link) bool { return l.Ended != "" || l.Expired(now) }},
-			"not over": {service.LinkFilter{Over: Ptr(false), Now: now}, func(l sluice.Link) bool { return l.Ended == "" && !l.Expired(now) }},
-			"file":     {service.LinkFilter{FileID: "file_1", Revoked: Ptr(true)}, func(l sluice.Link) bool { return l.FileID == "file_1" && l.Ended != "" }},
+			"all":     {service.LinkFilter{}, func(sluice.Link) bool { return true }},
+			"revoked": {service.LinkFilter{Revoked: Ptr(true)}, func(l sluice.Link) bool { return l.Ended != "" }},
+			"good":    {service.LinkFilter{Revoked: Ptr(false)}, func(l sluice.Link) bool { return l.Ended == "" }},
+			"over": {service.LinkFilter{Over: Ptr(true), Now: now},
+				func(l sluice.Link) bool { return l.Ended != "" || l.Expired(now) }},
+			"not over": {service.LinkFilter{Over: Ptr(false), Now: now},
+				func(l sluice.Link) bool { return l.Ended == "" && !l.Expired(now) }},
+			"file": {service.LinkFilter{FileID: "file_1", Revoked: Ptr(true)},
+				func(l sluice.Link) bool { return l.FileID == "file_1" && l.Ended != "" }},
 		} {
 			want := map[string]sluice.Link{}
 			for id, l := range links {
@@ -1238,7 +1286,8 @@ func testManyEnd(t *testing.T, db Database) {
 func wantLinks(t *testing.T, s service.Store, links ...sluice.Link) {
 	t.Helper()
 	for _, want := range links {
-		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(want.Ledger, want.ID) }), want)
+		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(want.Ledger, want.ID) }),
+			want)
 	}
 }
 
@@ -1247,16 +1296,19 @@ func testUpdateLink(t *testing.T, db Database) {
 	l := NewLink(LiveLedger, "link_1", "file_1")
 	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.CreateLink(l, NewEntry(LiveLedger)) })
 	changed := l
-	changed.Reason, changed.Metadata, changed.Expires, changed.Updated = "why", sluice.Metadata{"a": "b"}, time.Time{}, Epoch.Add(time.Second)
+	changed.Reason, changed.Metadata, changed.Expires, changed.Updated = "why", sluice.Metadata{"a": "b"},
+		time.Time{}, Epoch.Add(time.Second)
 	changed.Revoked, changed.Ended = Epoch.Add(time.Minute), sluice.Revoked
 	given := changed
-	given.FileID, given.KeyID, given.SigningKey, given.Created, given.Downloads, given.Redeemed = "file_9", "key_9", "9", time.Time{}, 9, Epoch
+	given.FileID, given.KeyID, given.SigningKey, given.Created, given.Downloads, given.Redeemed = "file_9", "key_9",
+		"9", time.Time{}, 9, Epoch
 	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.UpdateLink(given, NewEntry(LiveLedger)) })
 	wantLinks(t, s, changed)
 	changed.Downloads, changed.Redeemed = 2, Epoch.Add(3*time.Second)
 	for i := range 2 {
 		Update(t, s, LiveLedger, func(tx service.Tx) error {
-			if err := tx.Redeemed("link_1", Epoch.Add(time.Duration(2+i)*time.Second), NewEntry(LiveLedger)); err != nil {
+			if err := tx.Redeemed("link_1", Epoch.Add(time.Duration(2+i)*time.Second),
+				NewEntry(LiveLedger)); err != nil {
 				return err
 			}
 			l, err := tx.Link(LiveLedger, "link_1")
@@ -1282,7 +1334,8 @@ func testUpdateLink(t *testing.T, db Database) {
 	}
 	wantLinks(t, s, changed)
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
-		err := errors.Join(tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)), tx.Returned("link_1", NewEntry(LiveLedger)))
+		err := errors.Join(tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)),
+			tx.Returned("link_1", NewEntry(LiveLedger)))
 		l, err2 := tx.Link(LiveLedger, "link_1")
 		if l.Downloads != 0 {
 			t.Errorf("%d downloads after one was counted and returned", l.Downloads)
@@ -1310,7 +1363,8 @@ func testNewer(t *testing.T, db Database) {
 
 func testAccounts(t *testing.T, db Database) {
 	s := openStore(t, db)
-	accounts := []sluice.Account{{ID: "acct_2", Name: "b", Created: Epoch}, {ID: "acct_3", Name: "c", Created: Epoch}, {ID: "acct_1", Name: "a", Created: Epoch.Add(time.Microsecond)}}
+	accounts := []sluice.Account{{ID: "acct_2", Name: "b", Created: Epoch}, {ID: "acct_3", Name: "c", Created: Epoch},
+		{ID: "acct_1", Name: "a", Created: Epoch.Add(time.Microsecond)}}
 	for _, i := range []int{2, 1, 0} {
 		a := accounts[i]
 		l := sluice.LedgerID{Account: a.ID, Mode: sluice.Live}
@@ -1328,7 +1382,9 @@ func testClosed(t *testing.T, db Database) {
 	results := make(chan error)
 	for range 3 {
 		go func() {
-			results <- s.Update(Background, LiveLedger, func(tx service.Tx) error { return tx.Record(NewEntry(LiveLedger)) })
+			results <- s.Update(Background, LiveLedger, func(tx service.Tx) error {
+				return tx.Record(NewEntry(LiveLedger))
+			})
 		}()
 	}
 	time.Sleep(50 * time.Millisecond) // they wait now

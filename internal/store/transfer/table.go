@@ -121,7 +121,8 @@ func (t table) pageText(placeholder func(int) string, after bool) string {
 }
 
 func (t table) deleteText(placeholder func(int) string) string {
-	return "DELETE FROM " + quoted(t.name) + " WHERE (" + t.keyColumns() + ") = (" + marks(placeholder, len(t.key)) + ")"
+	return "DELETE FROM " + quoted(t.name) + " WHERE (" + t.keyColumns() + ") = (" + marks(placeholder, len(t.key)) +
+		")"
 }
 
 // insertText inserts a row with its number, also where PostgreSQL would choose one.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sluice"
@@ -209,8 +210,8 @@ func (t *Transfer) Begin(ctx context.Context) error {
 		return nil
 	}
 	err := t.transact(ctx, func() error {
-		result, err := t.conn.Exec(ctx, "INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE"+
-			" SET holder = excluded.holder, until = excluded.until WHERE lease.until <= "+t.target.Now,
+		result, err := t.conn.Exec(ctx, "INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3)"+
+			" ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE lease.until <= "+t.target.Now,
 			store.FillLease, t.mark, int64(store.FillUntil))
 		if err != nil {
 			return err
@@ -268,7 +269,8 @@ func (t *Transfer) Check(ctx context.Context) error {
 func (t *Transfer) Finish(ctx context.Context) error {
 	err := t.transact(ctx, func() error {
 		// The next ledger gets a number above those that were copied.
-		_, err := values(ctx, t.conn, 1, "SELECT setval(pg_get_serial_sequence('ledger', 'id'), (SELECT max(id) FROM ledger))")
+		_, err := values(ctx, t.conn, 1, "SELECT setval(pg_get_serial_sequence('ledger', 'id'),"+
+			" (SELECT max(id) FROM ledger))")
 		if err == nil {
 			_, err = t.conn.Exec(ctx, "DELETE FROM lease WHERE name = $1 AND holder = $2", store.FillLease, t.mark)
 		}
@@ -388,7 +390,8 @@ type File struct {
 
 // CountFiles gives the number of files whose bytes move, and the sum of their sizes.
 func (t *Transfer) CountFiles(ctx context.Context) (files, size int64, err error) {
-	rows, err := values(ctx, t.from, 2, "SELECT count(*), CAST(coalesce(sum(size), 0) AS INTEGER) FROM file WHERE deleted IS NULL")
+	rows, err := values(ctx, t.from, 2, "SELECT count(*), CAST(coalesce(sum(size), 0) AS INTEGER)"+
+		" FROM file WHERE deleted IS NULL")
 	if err != nil {
 		return 0, 0, err
 	}
@@ -397,7 +400,8 @@ func (t *Transfer) CountFiles(ctx context.Context) (files, size int64, err error
 
 // Files calls fn for every file whose bytes move, until fn fails.
 func (t *Transfer) Files(ctx context.Context, fn func(File) error) error {
-	query := fmt.Sprint("SELECT id, size, sha256 FROM file WHERE id > ? AND deleted IS NULL ORDER BY id LIMIT ", batchSize)
+	query := "SELECT id, size, sha256 FROM file WHERE id > ? AND deleted IS NULL ORDER BY id LIMIT " +
+		strconv.Itoa(batchSize)
 	for after := ""; ; {
 		rows, err := values(ctx, t.from, 3, query, after)
 		if err != nil || len(rows) == 0 {

@@ -34,9 +34,11 @@ func record(t testing.TB, s *store.Store, l sluice.LedgerID, n int) {
 			for range some {
 				entries++
 				e := sluice.Entry{
-					ID: fmt.Sprintf("aud_%010d%016d", entries, 0), Ledger: l, Time: time.UnixMicro(int64(entries)).UTC(),
+					ID: fmt.Sprintf("aud_%010d%016d", entries, 0), Ledger: l,
+					Time:   time.UnixMicro(int64(entries)).UTC(),
 					Action: sluice.LinkRedeemed, Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorBearer},
-					Request: &sluice.Request{ID: "req_1", Method: "GET", Route: "/l/{token}", IP: "203.0.113.7", UserAgent: "curl/8"},
+					Request: &sluice.Request{ID: "req_1", Method: "GET", Route: "/l/{token}", IP: "203.0.113.7",
+						UserAgent: "curl/8"},
 				}
 				if err := tx.Record(e); err != nil {
 					return err
@@ -90,9 +92,11 @@ func movable(t *testing.T) (path string, change func(entries int)) {
 	now := time.Now()
 	err = s.Update(ctx, l, func(tx service.Tx) error {
 		entry := func(id string) sluice.Entry {
-			return sluice.Entry{ID: id, Ledger: l, Time: now, Action: sluice.AccountCreated, Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "test"}}
+			return sluice.Entry{ID: id, Ledger: l, Time: now, Action: sluice.AccountCreated, Outcome: sluice.Allowed,
+				Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "test"}}
 		}
-		if err := tx.CreateAccount(sluice.Account{ID: l.Account, Name: "a", Created: now}, entry("aud_account")); err != nil {
+		if err := tx.CreateAccount(sluice.Account{ID: l.Account, Name: "a", Created: now},
+			entry("aud_account")); err != nil {
 			return err
 		}
 		return tx.AddSigningKey("sign_1", now, entry("aud_signing"))
@@ -149,13 +153,16 @@ func TestCopiesEverything(t *testing.T) {
 		slices.Sort(all)
 		return all
 	}
-	have := columns("sqlite", path, "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'")
-	want := columns("pgx", database, "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'")
+	have := columns("sqlite", path, "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE"+
+		" t.type = 'table'")
+	want := columns("pgx", database, "SELECT table_name, column_name FROM information_schema.columns WHERE"+
+		" table_schema = 'public'")
 	if diff := cmp.Diff(want, have); diff != "" || len(want) < 60 {
 		t.Errorf("columns (-PostgreSQL +SQLite):\n%s", diff)
 	}
 	m := open(t, path, database)
-	moved := columns("pgx", database, "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT IN ('lease', 'probe')")
+	moved := columns("pgx", database, "SELECT table_name, column_name FROM information_schema.columns WHERE"+
+		" table_schema = 'public' AND table_name NOT IN ('lease', 'probe')")
 	if diff := cmp.Diff(moved, m.Columns()); diff != "" {
 		t.Errorf("columns (-there +moved):\n%s", diff)
 	}
@@ -192,7 +199,8 @@ func TestContinues(t *testing.T) {
 		t.Fatal("it was not broken off")
 	}
 	closeTransfer(t, m)
-	if _, err := store.OpenPostgres(ctx, database, store.Options{}); err == nil || !strings.Contains(err.Error(), "run the same sluice migrate again") {
+	if _, err := store.OpenPostgres(ctx, database, store.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "run the same sluice migrate again") {
 		t.Errorf("half of it is opened: %v", err)
 	}
 	other, _ := movable(t)
@@ -202,7 +210,8 @@ func TestContinues(t *testing.T) {
 	}
 	mustExec(t, db, "UPDATE signing_key SET id = 'sign_other'")
 	db.Close()
-	if _, err := transfer.Open(ctx, other, database, store.Options{}); err == nil || !strings.Contains(err.Error(), "another installation") {
+	if _, err := transfer.Open(ctx, other, database, store.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "another installation") {
 		t.Errorf("another installation moves on top of it: %v", err)
 	}
 
@@ -226,7 +235,8 @@ func TestContinues(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	mustExec(t, raw, "UPDATE batch SET leaves = leaves || '\\x20' WHERE first <= 1234 AND ledger = (SELECT ledger FROM batch GROUP BY ledger ORDER BY max(first) DESC LIMIT 1) AND first > 1234 - 32")
+	mustExec(t, raw, "UPDATE batch SET leaves = leaves || '\\x20' WHERE first <= 1234 AND ledger = (SELECT ledger"+
+		" FROM batch GROUP BY ledger ORDER BY max(first) DESC LIMIT 1) AND first > 1234 - 32")
 	if err := m.Check(ctx); err == nil || !strings.Contains(err.Error(), "table batch") {
 		t.Errorf("a row that was changed there: %v", err)
 	}
