@@ -13,15 +13,15 @@ import (
 	"sluice/internal/service"
 )
 
-// The shapes of Update that must be fast, by how many callers wait at once and
-// how many of them may share a commit.
+// The kinds of Update that must be fast, by the number of callers that wait at once, and by how many may share a
+// commit.
 //
 //	go test ./internal/store -run '^$' -bench . -benchtime 20000x
 
-// BenchmarkRedeem redeems links in turn, so that a group holds each but once.
+// BenchmarkRedeem redeems links in turn, so that a group has each link once.
 func BenchmarkRedeem(b *testing.B) { benchRedeem(b, benchSQLite, benchLinks) }
 
-// BenchmarkRedeemPostgres does so where every statement is a round trip.
+// BenchmarkRedeemPostgres does the same where every statement is a round trip.
 func BenchmarkRedeemPostgres(b *testing.B) { benchRedeem(b, benchPostgres, benchLinks) }
 
 // BenchmarkRedeemOne redeems one link.
@@ -82,7 +82,7 @@ const (
 
 var benchLedger = sluice.LedgerID{Account: "acct_00000000000000000000000001", Mode: sluice.Live}
 
-// benchOpen opens a new database, of which group Updates share a commit.
+// benchOpen opens a new database; group is how many Updates may share a commit.
 type benchOpen func(b *testing.B, group int) (*Store, error)
 
 func benchSQLite(b *testing.B, group int) (*Store, error) {
@@ -164,8 +164,7 @@ func benchLink(n int64, file string, now time.Time) sluice.Link {
 	}
 }
 
-// benchID is an id of which a hundred are made in the 32 milliseconds that its
-// first nine characters tell.
+// benchID makes ids of which a hundred begin with the same nine characters, those of 32 milliseconds.
 func benchID(prefix string, n int64) string { return fmt.Sprintf("%s%09d%017d", prefix, n/100, n) }
 
 func benchEntry(n int64, a sluice.Action, now time.Time, f sluice.File, l sluice.Link) sluice.Entry {

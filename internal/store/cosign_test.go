@@ -12,7 +12,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// Witnesses answer at once: none may take away what another has added.
+// TestCosign lets witnesses add their signatures at once. None may remove the signature of another.
 func TestCosign(t *testing.T) { onEach(t, testCosign) }
 
 func testCosign(t *testing.T, database string) {

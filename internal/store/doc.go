@@ -51,8 +51,7 @@
 //     error of its own: it may have read what its neighbours wrote.
 //  5. The writer holds the heads of the group's ledgers before it reads anything that a decision depends on. On
 //     SQLite it holds the whole database (BEGIN IMMEDIATE). On PostgreSQL it locks the rows, ordered by account and
-//     mode, so that groups of two processes do not wait for each other in a circle; a deadlock on other rows runs the
-//     group again.
+//     mode. A deadlock of two processes, which new ledgers and other rows can still cause, runs the group again.
 //
 // What a group keeps in memory (group.go, auditlog.Group, records.Group)
 //
@@ -74,7 +73,7 @@
 //  10. Without savepoints: when it has written nothing, what it gathered is dropped and its head restored. When it has
 //     written or flushed, or the database failed, the group runs again carefully.
 //  11. Carefully: everything gathered is flushed before its savepoint, so that a rollback to it undoes its own changes
-//     only. Then its head is restored and all objects are forgotten.
+//     only. Its head is restored, and all objects are forgotten.
 //  12. The function of a request may run several times, so it has no effect but on its Tx. Its panic is given to its
 //     caller. After it has returned, its Tx refuses every call.
 //

@@ -14,7 +14,7 @@ import (
 	"sluice/internal/service"
 )
 
-// endWindow is for how long links are marked, and another ledger records entries, after each act.
+// endWindow is how long links are marked, and another ledger records entries, after each of the two.
 const endWindow = 10 * time.Second
 
 // BenchmarkEnd deletes a file, and then revokes a key, that has ENDING_LINKS live links (20,000 when it is not set). It

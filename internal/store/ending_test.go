@@ -12,7 +12,7 @@ import (
 	"sluice/internal/store/storetest"
 )
 
-// Links end by the ends of their files and keys, on every database.
+// TestEndings ends links with their files and keys, on every database.
 func TestEndings(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *Store){
 		"redemptions share batches while links are not marked": testPendingBatches,
@@ -86,7 +86,7 @@ func testPendingBatches(t *testing.T, s *Store) {
 	}
 }
 
-// testEndLinksFails has a commit fail that would have marked links. None of them counts as marked.
+// testEndLinksFails lets a commit fail that would have marked links. None of them counts as marked.
 func testEndLinksFails(t *testing.T, s *Store) {
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
 		err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"),

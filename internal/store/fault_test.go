@@ -23,7 +23,8 @@ import (
 	"sluice/internal/store/storetest"
 )
 
-// A database file that can no longer be read is no fault of the caller: every call says that it cannot be used now.
+// TestUnreadableDatabase damages a database file. Every call says that the database cannot be used now: it is not the
+// caller's fault.
 func TestUnreadableDatabase(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, path string, size int64){
 		"cut off": func(t *testing.T, path string, _ int64) {
@@ -85,7 +86,7 @@ func open(t *testing.T, path string) *Store {
 	return s
 }
 
-// overwrite replaces what a file has between two offsets.
+// overwrite replaces the bytes of a file between two offsets.
 func overwrite(t *testing.T, path string, from, to int64) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -106,7 +107,7 @@ func wantUnavailable(t *testing.T, what string, err error) {
 	}
 }
 
-// TestPostgresFaults gives the errors of a server that fails, and of a connection to it, their class.
+// TestPostgresFaults wants a code for each error of a failing server, and of a connection to it.
 func TestPostgresFaults(t *testing.T) {
 	s := &sqldb.Dialect{Code: postgres.Code}
 	for _, code := range []string{

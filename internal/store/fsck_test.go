@@ -1,7 +1,7 @@
 //go:build !race
 
-// SQLite, which is Go, takes minutes to fill a large log under the race
-// detector; test.sh runs this test without it.
+// Under the race detector SQLite, which is compiled to Go, takes minutes to fill a large log. test.sh runs this test
+// without it.
 
 package store_test
 
@@ -21,8 +21,8 @@ import (
 	"sluice/sluicetest"
 )
 
-// TestFsck lets a third party's checker, fsck of transparency-dev/tessera, read
-// logs of many sizes from a running server, and sees it refuse damaged ones.
+// TestFsck checks logs of many sizes on a running server with a checker of a third party: fsck of
+// transparency-dev/tessera. The checker must refuse damaged logs.
 func TestFsck(t *testing.T) {
 	tool := buildFsck(t)
 	s := sluicetest.NewServer(t)
@@ -94,8 +94,7 @@ func buildFsck(t *testing.T) string {
 	return tool
 }
 
-// runFsck gives what the checker says of the test ledger, from its key on. It
-// exits with 0 whatever it finds.
+// runFsck gives the output of the checker for the test ledger. It exits with 0 whatever it finds.
 func runFsck(t *testing.T, tool string, s *sluicetest.Server) string {
 	t.Helper()
 	r, err := http.NewRequest("GET", s.URL+"/v1/ledger/key", nil)

@@ -9,8 +9,8 @@ import (
 	"sluice/internal/store/storetest"
 )
 
-// A list of links by their expiry looks back as far as the longest lifetime. A
-// link without an end is no reason to look further back.
+// TestLongest wants the longest lifetime of links that expire. A list of links by their expiry looks back that far. A
+// link that does not expire is no reason to look further.
 func TestLongest(t *testing.T) {
 	s, err := OpenSQLite(filepath.Join(t.TempDir(), "sluice.db"), Options{})
 	if err != nil {

@@ -22,8 +22,7 @@ import (
 	"sluice/internal/store/storetest"
 )
 
-// TestMigrateEntries brings a log up to date that was written with a row for
-// each entry.
+// TestMigrateEntries migrates a log with a row for each entry.
 func TestMigrateEntries(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sluice.db")
@@ -122,9 +121,8 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 	}
 }
 
-// TestMigrateInstallation brings two copies of an old database up to date: the
-// id of the installation is the same in both, as their files are. Two new
-// databases have two ids.
+// TestMigrateInstallation migrates two copies of an old database. They get the same installation id, because their
+// files are the same. Two new databases get different ids.
 func TestMigrateInstallation(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		for _, version := range []int64{3, 5} {
@@ -178,7 +176,7 @@ func testMigrateInstallation(t *testing.T, upgraded func(...sluice.Account) stri
 	}
 }
 
-// oldAccounts makes a database of an older version that knows some accounts.
+// oldAccounts makes a database of an older version with some accounts.
 func oldAccounts(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, version int64, accounts []sluice.Account) {
 	t.Helper()
 	p, err := goose.NewProvider(d, db, files, goose.WithDisableGlobalRegistry(true))
@@ -196,7 +194,7 @@ func oldAccounts(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, version
 	}
 }
 
-// installationOf opens a database, which brings it up to date, and gives its id.
+// installationOf opens a database, which migrates it, and gives its id.
 func installationOf(t *testing.T, open func() (*Store, error)) string {
 	t.Helper()
 	s, err := open()

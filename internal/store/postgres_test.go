@@ -27,9 +27,8 @@ import (
 	"sluice/internal/store/storetest"
 )
 
-// NewPostgres makes an empty database and gives its URL; NewPostgresServer
-// makes one on a server of its own, and stops and starts that. They are set by
-// the tests outside of the package: sluicetest imports what is tested here.
+// NewPostgres makes an empty database and gives its URL. NewPostgresServer makes one on a server of its own, and stops
+// and starts that server. Tests outside of the package set them, because sluicetest imports this package.
 var (
 	NewPostgres       func(testing.TB) string
 	NewPostgresServer func(testing.TB) (url string, stop, start func())
@@ -80,8 +79,8 @@ func TestPostgresKill(t *testing.T) {
 	testKill(t, openPostgresURL, func() string { return NewPostgres(t) })
 }
 
-// Processes may open an empty database all at once. What keeps one from it is
-// said in one line, without the password.
+// TestPostgresOpen lets processes open an empty database at once. An error that prevents it is one line, without the
+// password.
 func TestPostgresOpen(t *testing.T) {
 	good := NewPostgres(t)
 	var wg sync.WaitGroup
@@ -145,7 +144,7 @@ func TestPostgresOpen(t *testing.T) {
 	}
 }
 
-// migrating has a process wait for another that brings the schema up to date.
+// migrating checks that a process waits while another migrates the schema.
 func migrating(t *testing.T, url string) {
 	t.Helper()
 	db, err := sql.Open("pgx", url)
@@ -177,10 +176,8 @@ func migrating(t *testing.T, url string) {
 	}
 }
 
-// TestPostgresSessions asks the connections what they promise, of a server that
-// was told to promise less.
-// A URL of several hosts asks for the one that can be written to. Readers find
-// it too, and still cannot write.
+// TestPostgresReadWrite uses a URL that asks for a server that accepts writes, as one with several hosts does. Readers
+// find the server too, and still cannot write.
 func TestPostgresReadWrite(t *testing.T) {
 	u, err := url.Parse(NewPostgres(t))
 	if err != nil {
@@ -206,6 +203,7 @@ func TestPostgresReadWrite(t *testing.T) {
 	}
 }
 
+// TestPostgresSessions asks the connections for their settings, on a server whose defaults promise less.
 func TestPostgresSessions(t *testing.T) {
 	s := openAnother(t, NewPostgres(t)+"&options=-c%20synchronous_commit%3Doff")
 	show := func(c *sqldb.Conn, name string) (value string) {
@@ -234,7 +232,7 @@ func TestPostgresSessions(t *testing.T) {
 		}
 		return nil
 	})
-	// Whatever the database's collation is, texts are ordered by their bytes.
+	// Texts are ordered by their bytes, whatever the collation of the database is.
 	rows, err := s.db.Reader.Query("SELECT table_name || '.' || column_name FROM information_schema.columns" +
 		" WHERE table_schema = 'public' AND table_name <> 'goose_db_version' AND data_type = 'text' AND" +
 		" collation_name IS DISTINCT FROM 'C'")
@@ -251,8 +249,7 @@ func TestPostgresSessions(t *testing.T) {
 	}
 }
 
-// TestPostgresRestart ends the server under load, as a crash would, and starts
-// it again.
+// TestPostgresRestart stops the server under load, as a crash would, and starts it again.
 func TestPostgresRestart(t *testing.T) {
 	url, stop, start := NewPostgresServer(t)
 	stores := []*Store{openAnother(t, url), openAnother(t, url)}
@@ -316,8 +313,8 @@ func TestPostgresRestart(t *testing.T) {
 	checkStored(t, openPostgresURL, url, all)
 }
 
-// An update whose session the server ends fails, and leaves nothing; the next
-// succeeds. So does a view on a connection that was lost while it was idle.
+// TestPostgresTerminated ends the session of an Update. The Update fails and leaves nothing, and the next succeeds. So
+// does a View on a connection that was lost while it was idle.
 func TestPostgresTerminated(t *testing.T) {
 	s, url := openTempPostgres(t)
 	storetest.Read(t, s, service.Reader.Accounts)
@@ -344,7 +341,7 @@ func TestPostgresTerminated(t *testing.T) {
 	}
 }
 
-// A commit whose answer is lost may have happened: it is no success.
+// TestPostgresLostAnswer loses the answer to a commit, which may have happened. The Update must not report success.
 func TestPostgresLostAnswer(t *testing.T) {
 	direct := NewPostgres(t)
 	p := newProxy(t, direct)
@@ -381,13 +378,13 @@ func TestPostgresLostAnswer(t *testing.T) {
 type proxy struct {
 	url   string
 	mu    sync.Mutex
-	state int // whole, or:
+	state int // whole, deaf or unanswered
 }
 
 const (
 	whole      = iota
-	deaf       // the next words of a client break the connection
-	unanswered // the next words of the server do
+	deaf       // the next message of a client breaks the connection
+	unanswered // the next message of the server does
 )
 
 func newProxy(t *testing.T, direct string) *proxy {
@@ -448,8 +445,8 @@ func (p *proxy) carry(to, from net.Conn, breaks int) {
 	}
 }
 
-// cut breaks the connection at the next words of the client, or, when its
-// commit is to be delivered, at the answer to that.
+// cut breaks the connection at the next message of the client or, when its commit is to be delivered, at the answer to
+// that.
 func (p *proxy) cut(delivered bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -465,9 +462,8 @@ func (p *proxy) heal() {
 	p.state = whole
 }
 
-// TestPostgresFrozen stops a process in the middle of an update. The others
-// wait for no more than a few seconds, and when it wakes it runs that update
-// again, after theirs.
+// TestPostgresFrozen stops a process in the middle of an Update. Others wait for a few seconds at most. When the
+// process continues, it runs that Update again, after theirs.
 func TestPostgresFrozen(t *testing.T) {
 	if url := os.Getenv(childDatabase); url != "" {
 		writeSlowly(url)
@@ -520,8 +516,7 @@ func TestPostgresFrozen(t *testing.T) {
 	}
 }
 
-// writeSlowly records entries, and says when it is inside of an update and
-// what came of it.
+// writeSlowly records entries, and prints when it is inside an Update and when that is stored.
 func writeSlowly(url string) {
 	s, err := openPostgresURL(url)
 	for err == nil {
@@ -544,7 +539,7 @@ func writeSlowly(url string) {
 	os.Exit(1)
 }
 
-// Groups that wait for each other run again.
+// TestPostgresDeadlock makes two groups wait for each other. One of them runs again.
 func TestPostgresDeadlock(t *testing.T) {
 	first, url := openTempPostgres(t)
 	second := openAnother(t, url)
@@ -587,7 +582,7 @@ func TestPostgresDeadlock(t *testing.T) {
 	}
 	wg.Wait()
 	if n := runs.Load(); n < 3 {
-		t.Errorf("the functions ran %d times: nothing was in the way", n)
+		t.Errorf("the functions ran %d times: there was no deadlock", n)
 	}
 	if a, b := len(storetest.Seqs(t, first, storetest.TestLedger)),
 		len(storetest.Seqs(t, first, storetest.OtherLedger)); a != 1 || b != 1 {
@@ -595,8 +590,8 @@ func TestPostgresDeadlock(t *testing.T) {
 	}
 }
 
-// PostgreSQL fails a transaction with any statement of it. That is the fault of
-// no neighbour.
+// TestPostgresBrokenGroup makes a statement fail, which fails the whole transaction in PostgreSQL. The neighbours in
+// the group are committed.
 func TestPostgresBrokenGroup(t *testing.T) {
 	s, _ := openTempPostgres(t)
 	for _, changed := range []bool{false, true} {
@@ -639,7 +634,7 @@ func TestPostgresBrokenGroup(t *testing.T) {
 	}
 }
 
-// PostgreSQL answers the commit of a transaction that has failed with no error.
+// TestPostgresUnsound makes a transaction fail unnoticed. PostgreSQL answers its COMMIT with no error.
 func TestPostgresUnsound(t *testing.T) {
 	s, _ := openTempPostgres(t)
 	err := s.unlogged(storetest.Background, noLedger, func(t *tx) error {
@@ -653,7 +648,7 @@ func TestPostgresUnsound(t *testing.T) {
 	storetest.WantNothing(t, s)
 }
 
-// What PostgreSQL keeps no text for is found nowhere, and harms nobody.
+// TestPostgresTexts asks for texts that PostgreSQL cannot store. They are not found, and do not disturb neighbours.
 func TestPostgresTexts(t *testing.T) {
 	s, _ := openTempPostgres(t)
 	e := storetest.NewEntry(storetest.LiveLedger)

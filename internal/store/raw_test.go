@@ -34,8 +34,7 @@ func openStore(t testing.TB, database string) (s *store.Store) {
 	return s
 }
 
-// openRaw opens the database of a service beside it, as whoever tampers with a
-// log does.
+// openRaw opens the database of a service beside it, as someone who tampers with a log does.
 func openRaw(t testing.TB, s *sluicetest.Service) *sql.DB {
 	t.Helper()
 	driver, name := "sqlite", filepath.Join(s.Dir, "sluice.db")+"?_busy_timeout=5000&_synchronous=OFF"

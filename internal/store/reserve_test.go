@@ -18,8 +18,8 @@ import (
 	"sluice/internal/store/storetest"
 )
 
-// TestSQLiteReserve fills a disk: what ends something is committed, everything else is refused until there is room, and
-// then the reserve is made again.
+// TestSQLiteReserve fills a disk. Revocations and deletions are committed, and everything else is refused until there
+// is space. Then the reserve is made again.
 func TestSQLiteReserve(t *testing.T) {
 	d := newFullDisk(t)
 	s := d.store
@@ -31,16 +31,15 @@ func TestSQLiteReserve(t *testing.T) {
 	if err := os.Remove(d.filler); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "nothing can be stored with room again", func() bool { return d.create(s) == nil })
+	waitFor(t, "nothing can be stored with space again", func() bool { return d.create(s) == nil })
 	d.wantReserve(t, reserveSize)
 	if err := s.Ready(storetest.Background); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestSQLiteReserveJobs does what a server does by itself, on a disk whose reserve is released: leases for the
-// start and the jobs, and jobs that make room. Links are not marked meanwhile: that takes room, and readers do
-// without.
+// TestSQLiteReserveJobs does what a server does by itself, on a disk whose reserve is released: leases for the start
+// and the jobs, and jobs that free space. Links are not marked meanwhile, because that needs space.
 func TestSQLiteReserveJobs(t *testing.T) {
 	d := newFullDisk(t)
 	s := d.store
@@ -72,8 +71,8 @@ func TestSQLiteReserveJobs(t *testing.T) {
 	})
 }
 
-// TestSQLiteReserveShared has one process release the reserve, and wants the other to notice before it uses that space
-// for anything but endings. What opens the database then, refuses the same.
+// TestSQLiteReserveShared lets one process release the reserve. The other must notice before it uses that space for
+// anything but endings. So must a process that opens the database then.
 func TestSQLiteReserveShared(t *testing.T) {
 	d := newFullDisk(t)
 	other := d.open(t)
@@ -103,13 +102,13 @@ func TestSQLiteReserveShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	other = d.open(t)
-	waitFor(t, "nothing can be stored with room again", func() bool {
+	waitFor(t, "nothing can be stored with space again", func() bool {
 		return d.create(again) == nil && d.create(other) == nil
 	})
 	d.wantReserve(t, reserveSize)
 }
 
-// TestSQLiteReserveAsksFirst wants nothing to be written on a disk that lacks room for the reserve.
+// TestSQLiteReserveAsksFirst wants nothing to be written to a disk without space for the reserve.
 func TestSQLiteReserveAsksFirst(t *testing.T) {
 	d := newFullDisk(t)
 	d.end(t, d.store)
@@ -127,7 +126,7 @@ func TestSQLiteReserveAsksFirst(t *testing.T) {
 	}
 }
 
-// fullDisk is a small disk, which is full, with a database.
+// fullDisk is a small disk that is full, with a database.
 type fullDisk struct {
 	dir, filler    string
 	store          *Store

@@ -55,7 +55,7 @@ func openTemp(t *testing.T) (*Store, string) {
 	return s, path
 }
 
-// TestSQLiteDurability asks the connections themselves what they promise.
+// TestSQLiteDurability asks the connections for their settings.
 func TestSQLiteDurability(t *testing.T) {
 	s, path := openTemp(t)
 	pragma := func(c *sqldb.Conn, name string) (value string) {
@@ -93,7 +93,8 @@ func TestSQLiteDurability(t *testing.T) {
 	}
 }
 
-// Any path names the file it says, and processes may open it all at once.
+// TestSQLiteOpen opens a path with special characters from several goroutines at once, and paths that cannot be
+// opened.
 func TestSQLiteOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b?c%41#d'é&_sync=0.db")
 	var wg sync.WaitGroup
@@ -192,8 +193,8 @@ func explain(t *testing.T, s *Store, query string) (plan string) {
 	return plan
 }
 
-// TestSQLiteFullDisk fills a disk of its own: what does not fit is refused and
-// leaves nothing, and what follows when there is room again succeeds.
+// TestSQLiteFullDisk fills a disk. What does not fit is refused and leaves nothing. When there is space again, Updates
+// succeed.
 func TestSQLiteFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
@@ -252,9 +253,8 @@ func TestSQLiteFullDisk(t *testing.T) {
 	}
 }
 
-// TestSQLiteMover finds in the database itself what was committed to its log,
-// though that is far from full.
-func TestSQLiteMover(t *testing.T) {
+// TestSQLiteCheckpointer waits until a commit is in the database file, though the WAL is far from full.
+func TestSQLiteCheckpointer(t *testing.T) {
 	s, path := openTemp(t)
 	title := rand.Text()
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
@@ -271,14 +271,13 @@ func TestSQLiteMover(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("nothing was moved in ten seconds")
+			t.Fatal("nothing was moved in a minute")
 		}
 	}
 }
 
-// TestSQLiteBrokenGroup has the database refuse more pages in the middle of a
-// group: SQLite may then end the transaction by itself, and no neighbour may
-// be told that it was stored. The next connection has room again.
+// TestSQLiteBrokenGroup lets the database refuse more pages in the middle of a group. SQLite may then end the
+// transaction by itself. No neighbour may be told that it was stored. The next connection has space again.
 func TestSQLiteBrokenGroup(t *testing.T) {
 	s, _ := openTemp(t)
 	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
@@ -332,8 +331,8 @@ func TestSQLiteBrokenGroup(t *testing.T) {
 	}
 }
 
-// A database that another process has locked is waited for, and unavailable
-// when that takes too long. So is one whose connection is lost.
+// TestSQLiteLocked locks the database from another process. The store waits for it, and is unavailable when that takes
+// too long, or when its connection is lost.
 func TestSQLiteLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sluice.db")
 	s, err := openSQLite(path, Options{}, maxGroup, 20*time.Millisecond)
@@ -387,8 +386,7 @@ func TestSQLiteLocked(t *testing.T) {
 	}
 }
 
-// TestSQLiteGroups queues updates, each of its own ledger, and looks at how many
-// find themselves in one group.
+// TestSQLiteGroups queues Updates, each of its own ledger, and counts how many are in one group.
 func TestSQLiteGroups(t *testing.T) {
 	s, err := openSQLite(filepath.Join(t.TempDir(), "sluice.db"), Options{}, 4, time.Second)
 	if err != nil {
@@ -417,9 +415,8 @@ func TestSQLiteGroups(t *testing.T) {
 
 const childDatabase = "SLUICE_TEST_DATABASE"
 
-// TestSQLiteKill kills a process in the middle of its updates, again and
-// again, while this one updates the same database. All that either was told is
-// stored is there, whole, and nothing else half.
+// TestSQLiteKill kills a process in the middle of its Updates, again and again, while this process updates the same
+// database. Everything that either was told is stored is there, and nothing is half stored.
 func TestSQLiteKill(t *testing.T) {
 	testKill(t, func(path string) (*Store, error) { return OpenSQLite(path, Options{}) }, func() string {
 		return filepath.Join(t.TempDir(), "sluice.db")
@@ -458,7 +455,7 @@ func testKill(t *testing.T, open func(path string) (*Store, error), create func(
 			}
 		}
 		child.Wait()
-		acknowledged[storeFile(t, s)] = true // beside the remains of the dead
+		acknowledged[storeFile(t, s)] = true // while the killed process's locks are cleaned up
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
@@ -486,8 +483,8 @@ func tryStoreFile(s *Store) (string, error) {
 	})
 }
 
-// checkStored finds every file in acknowledged, two entries in a row for each
-// file, and each file that an entry tells of.
+// checkStored wants every file in acknowledged, two successive entries for each file, and each file that an entry
+// names.
 func checkStored(t *testing.T, open func(path string) (*Store, error), path string, acknowledged map[string]bool) {
 	t.Helper()
 	s, err := open(path)
@@ -509,11 +506,11 @@ func checkStored(t *testing.T, open func(path string) (*Store, error), path stri
 			first, err1 := r.Entry(storetest.LiveLedger, stored[i])
 			second, err2 := r.Entry(storetest.LiveLedger, stored[i+1])
 			if err := errors.Join(err1, err2); err != nil || first.File.ID != second.File.ID {
-				t.Errorf("seq %d and %d are not of one update: %v", i, i+1, err)
+				t.Errorf("seq %d and %d do not belong to one Update: %v", i, i+1, err)
 				continue
 			}
 			if _, err := r.File(storetest.LiveLedger, first.File.ID); err != nil {
-				t.Errorf("seq %d tells of %s: %v", i, first.File.ID, err)
+				t.Errorf("seq %d names %s: %v", i, first.File.ID, err)
 			}
 		}
 		return nil
@@ -523,8 +520,7 @@ func checkStored(t *testing.T, open func(path string) (*Store, error), path stri
 	}
 }
 
-// writeUntilKilled stores files from many goroutines, and prints the id of
-// each when its update has returned.
+// writeUntilKilled stores files from many goroutines, and prints the id of each when its Update has returned.
 func writeUntilKilled(s *Store, err error) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)

@@ -24,7 +24,7 @@ type log struct {
 	ids   []string
 }
 
-// newLog fills a ledger with size entries, all of them under a checkpoint.
+// newLog fills a ledger with size entries and signs a checkpoint over all of them.
 func newLog(b *testing.B, size int) *log {
 	b.Helper()
 	s, err := store.OpenSQLite(filepath.Join(b.TempDir(), "sluice.db"), store.Options{})
@@ -111,8 +111,8 @@ func (l *log) longestUpdate(b *testing.B, fn func()) (longest time.Duration) {
 	return longest
 }
 
-// distribution reports the median, the 99th percentile and the longest of many
-// runs of fn: a thousand are one operation of the benchmark.
+// distribution reports the median, the 99th percentile and the longest of many runs of fn. A thousand runs are one
+// operation of the benchmark.
 func distribution(b *testing.B, fn func(i int) error) {
 	var took []time.Duration
 	for i := range 1000 * b.N {
@@ -136,8 +136,7 @@ func report(b *testing.B, name string, took []time.Duration) {
 	b.ReportMetric(at(100), name+"max-ms")
 }
 
-// BenchmarkUnsigned asks which of 10,000 ledgers need a checkpoint, as a
-// server does four times a second.
+// BenchmarkUnsigned asks which of 10,000 ledgers need a checkpoint, as a server does four times a second.
 func BenchmarkUnsigned(b *testing.B) {
 	s, err := store.OpenSQLite(filepath.Join(b.TempDir(), "sluice.db"), store.Options{})
 	if err != nil {
@@ -167,7 +166,7 @@ func BenchmarkUnsigned(b *testing.B) {
 	}
 }
 
-// BenchmarkRecord is a group of Updates with one entry each.
+// BenchmarkRecord commits groups of Updates with one entry each.
 func BenchmarkRecord(b *testing.B) {
 	s, err := store.OpenSQLite(filepath.Join(b.TempDir(), "sluice.db"), store.Options{})
 	if err != nil {

@@ -52,8 +52,7 @@ func TestTreePostgres(t *testing.T) {
 	})
 }
 
-// testTree holds a kind of Store to what it promises of the ledger. database
-// makes an empty database.
+// testTree tests what a Store promises of the ledger. database makes an empty database.
 func testTree(t *testing.T, database func(testing.TB) opener) {
 	for name, test := range map[string]func(*testing.T, opener){
 		"leaves":            testLeaves,
@@ -75,7 +74,7 @@ var (
 	otherL = sluice.LedgerID{Account: "acct_a", Mode: sluice.Live}
 )
 
-// number makes ids that differ from all others.
+// number makes ids unique.
 var number = struct {
 	sync.Mutex
 	n int
@@ -141,8 +140,7 @@ func signer(t testing.TB) *ledger.Signer {
 	return s
 }
 
-// grown gives the tiles and the checkpoint of a ledger of size entries that had
-// from before.
+// grown gives the tiles and the checkpoint of a ledger that has grown from from to size entries.
 func grown(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, from, size int64) ([]ledger.TileData,
 	service.Checkpoint) {
 	t.Helper()
@@ -295,8 +293,8 @@ func testExtend(t *testing.T, open opener) {
 	}
 }
 
-// testExtendRaces lets two processes extend the same ledger at once, again and
-// again. One of them wins each time, and the ledger holds what that one signed.
+// testExtendRaces lets two processes extend the same ledger at once, again and again. One of them wins each time, and
+// the ledger has what that one signed.
 func testExtendRaces(t *testing.T, open opener) {
 	stores := []*store.Store{open(t), open(t)}
 	by := signer(t)
@@ -325,7 +323,7 @@ func testExtendRaces(t *testing.T, open opener) {
 	}
 }
 
-// testExtendInPieces takes more tiles than are stored in one go.
+// testExtendInPieces extends by more tiles than one commit stores.
 func testExtendInPieces(t *testing.T, open opener) {
 	s, by := open(t), signer(t)
 	const size = 40_000 // 156 full tiles
@@ -362,8 +360,7 @@ func testExtendInPieces(t *testing.T, open opener) {
 	})
 }
 
-// rotation makes the rotation that the newest checkpoint of a ledger proves to
-// end with its last entry.
+// rotation makes the rotation at the last entry of a ledger, with its newest checkpoint as the proof.
 func rotation(t testing.TB, s *store.Store, l sluice.LedgerID, next *ledger.Signer) (r service.Rotation) {
 	t.Helper()
 	view(t, s, func(reader service.Reader) error {
@@ -408,7 +405,7 @@ func testHandOver(t *testing.T, open opener) {
 		t.Errorf("another ledger has %d rotations", len(list))
 	}
 
-	// The key before has signed for the last time.
+	// The old key has signed for the last time.
 	record(t, s, testL, 1)
 	tiles, c := grown(t, s, testL, old, 3, 4)
 	isCode(t, s.Extend(ctx, testL, 3, tiles, c), sluice.CodeConflict)
@@ -423,8 +420,7 @@ func testHandOver(t *testing.T, open opener) {
 	}
 }
 
-// testHandOverIsLate refuses a rotation when the key before has signed since
-// its last checkpoint.
+// testHandOverIsLate hands over after the old key has signed again. That is refused.
 func testHandOverIsLate(t *testing.T, open opener) {
 	s, old, next := open(t), signer(t), signer(t)
 	record(t, s, testL, 3)
@@ -509,8 +505,7 @@ func testRedact(t *testing.T, open opener) {
 	}
 }
 
-// TestErasedBytes looks for what was redacted in the files of a database: in
-// its pages, also those that are free, and in the log beside it.
+// TestErasedBytes looks for a redacted value in the files of a database: in its pages, also free ones, and in the WAL.
 func TestErasedBytes(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sluice.db")
@@ -523,15 +518,15 @@ func TestErasedBytes(t *testing.T) {
 	e := newEntry(testL)
 	e.Request.UserAgent = string(secret)
 	e.Request.IP = strings.Repeat(string(secret), 9)                  // one page
-	e.File = &sluice.FilePart{Filename: strings.Repeat("long", 5000)} // the disclosures lie in pages of their own
+	e.File = &sluice.FilePart{Filename: strings.Repeat("long", 5000)} // the disclosures have pages of their own
 	err = s.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(e) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !stored(t, dir, secret[:26]) && !stored(t, dir, secret[26:]) { // one may be split between two pages
-		t.Fatal("the value is nowhere before it is erased")
+		t.Fatal("the value is not found before it is erased")
 	}
-	read, ended := openSnapshot(t, s) // a reader in the way
+	read, ended := openSnapshot(t, s) // a reader prevents a checkpoint of the WAL
 	began := time.Now()
 	err = s.Update(ctx, testL, func(tx service.Tx) error {
 		return tx.Redact(e.ID, []string{"/request/ip", "/request/user_agent"}, newEntry(testL))
@@ -546,11 +541,11 @@ func TestErasedBytes(t *testing.T) {
 	close(read)
 	<-ended
 	record(t, s, testL, 1)
-	if err := s.Ready(ctx); err != nil { // the group after which it is removed has ended
+	if err := s.Ready(ctx); err != nil { // the value is removed after the group before
 		t.Fatal(err)
 	}
 	if stored(t, dir, secret[:26]) || stored(t, dir, secret[26:]) {
-		t.Error("what was redacted is still on the disk")
+		t.Error("the redacted value is still on the disk")
 	}
 }
 
@@ -609,7 +604,7 @@ func TestErasedBytesPostgres(t *testing.T) {
 		return n
 	})
 	if strings.Contains(log.String(), removed) {
-		t.Error("the store takes the value for removed while a snapshot still reads it")
+		t.Error("the store reports the value as removed while a snapshot still reads it")
 	}
 	close(read)
 	<-ended
@@ -662,7 +657,7 @@ func inPostgresFiles(t *testing.T, db *sql.DB, values [2][]byte) (main, toast bo
 	return found[0], found[1]
 }
 
-// openSnapshot has a View open until read is closed.
+// openSnapshot keeps a View open until read is closed.
 func openSnapshot(t *testing.T, s *store.Store) (read chan<- struct{}, ended <-chan struct{}) {
 	t.Helper()
 	reading, finish, done := make(chan struct{}), make(chan struct{}), make(chan struct{})

@@ -16,7 +16,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// TestVacuumSpares holds old row versions in every way that PostgreSQL has, and wants the vacuumer to know that its
+// TestVacuumSpares keeps old row versions needed in every way that PostgreSQL has. The vacuumer must know that its
 // VACUUM has not removed them.
 func TestVacuumSpares(t *testing.T) {
 	server := sluicetest.NewPostgresServer(t)
@@ -140,7 +140,8 @@ func inTransaction(t *testing.T, url string, queries ...string) (release func())
 	return func() { c.Close(); db.Close() }
 }
 
-// heldBySlot has a standby report through a replication slot that it still reads with an old snapshot, and go away.
+// heldBySlot lets a standby report through a replication slot that it still reads an old snapshot, and then
+// disconnect.
 func heldBySlot(t *testing.T, url string) (release func()) {
 	t.Helper()
 	var oldest uint32

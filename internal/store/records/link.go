@@ -272,8 +272,8 @@ func (m minted) values(args []any) []any {
 	l := m.link
 	return append(args, m.ledger, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(),
 		sqldb.Micros(l.Created), sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked),
-		string(l.Ended), l.Downloads, sqldb.Micros(l.Redeemed), l.MaxDownloads, string(l.Password), networks(l.AllowedIPs).text(),
-		string(l.Disposition), l.Filename)
+		string(l.Ended), l.Downloads, sqldb.Micros(l.Redeemed), l.MaxDownloads, string(l.Password),
+		networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename)
 }
 
 // UpdateLink implements service.Tx.

@@ -21,19 +21,20 @@ import (
 
 func sorted(ids []string) []string { return slices.Sorted(slices.Values(ids)) }
 
+// Ptr gives a pointer to a value.
 func Ptr[T any](v T) *T { return &v }
 
-// after is a moment some microseconds after the epoch of the suite.
+// after is a time some microseconds after the epoch of the suite.
 func after(us int) time.Time { return Epoch.Add(time.Duration(us) * time.Microsecond) }
 
-// listed is a list under a filter, and which of the suite's objects belong in it.
+// listed is a list under a filter, and a test of which objects belong in it.
 type listed[T any] struct {
 	name string
 	list func(service.Reader, sluice.Page) (sluice.List[T], error)
 	has  func(T) bool
 }
 
-// timeRanges are ranges, by name, that cut moments of after(0) to after(11).
+// timeRanges are named ranges that cut the times after(0) to after(11).
 func timeRanges() map[string]sluice.TimeRange {
 	half := after(4).Add(500 * time.Nanosecond)
 	return map[string]sluice.TimeRange{
@@ -71,7 +72,7 @@ func combined[F any](singles []narrowing[F]) (all []narrowing[F]) {
 	return all
 }
 
-// createdIn narrows to moments of creation, in every way a range can be written.
+// createdIn narrows by the time of creation, in every form of a range.
 func createdIn[F any](set func(*F, sluice.TimeRange)) (singles []narrowing[F]) {
 	for name, r := range timeRanges() {
 		singles = append(singles, narrowing[F]{"created " + name, func(f *F) { set(f, r) }})
@@ -181,8 +182,8 @@ func linkLists() (lists []listed[sluice.Link]) {
 	return lists
 }
 
-// testExpiry lists links by when they expire while the longest lifetime there
-// is grows, by minting and by updating, up to one without end.
+// testExpiry lists links by when they expire, while new and updated links raise the longest lifetime of the ledger, up
+// to one that does not expire.
 func testExpiry(t *testing.T, db Database) {
 	s := openStore(t, db)
 	var links []sluice.Link
@@ -284,8 +285,7 @@ func newerEntry(a, b sluice.Entry) int {
 	return cmp.Compare(b.Seq, a.Seq)
 }
 
-// objects are what the lists are made of: many at few moments, with ids in no
-// order of time.
+// objects are the objects of the lists: many with few different times, and with ids in no order of time.
 type objects struct {
 	files   []sluice.File
 	links   []sluice.Link
@@ -350,7 +350,7 @@ func (o objects) store(t *testing.T, s service.Store) {
 		}
 		return err
 	})
-	Update(t, s, TestLedger, func(tx service.Tx) error { // seen by no list of live or other
+	Update(t, s, TestLedger, func(tx service.Tx) error { // in no list of the other ledgers
 		return errors.Join(
 			tx.CreateFile(NewFile(TestLedger, "file_foreign"), NewEntry(TestLedger)),
 			tx.CreateKey(NewKey(TestLedger, "key_foreign"), NewEntry(TestLedger)),
@@ -359,9 +359,8 @@ func (o objects) store(t *testing.T, s service.Store) {
 	})
 }
 
-// testLists compares every list under every filter with what filtering and
-// sorting in memory gives, page by page in both directions, and from every
-// object as a cursor, also one that the list itself leaves out.
+// testLists compares every list under every filter with one that is filtered and sorted in memory, page by page in
+// both directions, and with every object as a cursor, also one that is not in the list.
 func testLists(t *testing.T, db Database) {
 	s := openStore(t, db)
 	o := newObjects(40)
@@ -380,9 +379,8 @@ func testLists(t *testing.T, db Database) {
 	}
 }
 
-// testIndexedEntries reads lists of a log so long that most of it is in the
-// index, written in groups of all sizes by two processes in turn, with a clock
-// that goes back now and then.
+// testIndexedEntries reads lists of a log of which most is indexed. Two processes write it in turn, in groups of all
+// sizes, with a clock that goes back now and then.
 func testIndexedEntries(t *testing.T, db Database) {
 	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	all := newObjects(1200).entries
@@ -402,7 +400,7 @@ func testIndexedEntries(t *testing.T, db Database) {
 		i += size
 	}
 	placed := after(0)
-	at := map[string]time.Time{} // as lists take it
+	at := map[string]time.Time{} // as lists order it
 	for _, e := range all {
 		placed = time.UnixMicro(max(placed.UnixMicro(), e.Time.UnixMicro()))
 		at[e.ID] = placed
@@ -473,8 +471,8 @@ func idsOf[T any](list []T, id func(T) string) (ids []string) {
 	return ids
 }
 
-// walk reads a list page by page, none larger than largest, newest first or
-// with up oldest first, and gives it in the order of the walk.
+// walk reads a list page by page, with pages of up to largest, newest first or with up oldest first. It gives the
+// objects in that order.
 func walk[T any](t *testing.T, s service.Store, c listed[T], id func(T) string, largest int, up bool,
 	from string) (all []T) {
 	p := sluice.Page{Limit: 1 + rand.IntN(largest), After: from}
@@ -507,8 +505,8 @@ func walk[T any](t *testing.T, s service.Store, c listed[T], id func(T) string, 
 	}
 }
 
-// testMovingLists walks the lists while rows come and go. What is there
-// throughout appears once, and the order is strict.
+// testMovingLists reads lists while rows come and go. An object that is there throughout appears once, and the order
+// is strict.
 func testMovingLists(t *testing.T, db Database) {
 	s := openStore(t, db)
 	o := newObjects(20)
@@ -623,7 +621,7 @@ func testCursors(t *testing.T, db Database) {
 	}
 }
 
-// hostile are texts that a store must take for data.
+// hostile are texts that a store must treat as data.
 var hostile = []string{
 	`'; DROP TABLE file; --`, `"quoted" \ back\\slash`, `%_?$1:name@p{}`, "line\nbreak\r\ttab\x01\x1f\x7f\u0085\u2028",
 	"😂𝒳 4 bytes", "e\u0301 é", "\ufeffbom\ufffd\uffff", "</script>&amp;", " surrounded ",
@@ -698,12 +696,12 @@ func testMoments(t *testing.T, db Database) {
 		wantLinks(t, s, l)
 		got := Read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(LiveLedger, l.ID) })
 		if got.Expires.Location() != time.UTC || got.Created.Location() != time.UTC {
-			t.Errorf("a moment came back in %v", got.Expires.Location())
+			t.Errorf("a time came back in %v", got.Expires.Location())
 		}
 	}
 }
 
-// testEntries records entries as the service does, and looks at their leaves.
+// testEntries records entries as the service does, and checks their leaves.
 func testEntries(t *testing.T, db Database) {
 	s := openStore(t, db)
 	var want []sluice.Entry

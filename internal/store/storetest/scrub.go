@@ -9,7 +9,7 @@ import (
 	"sluice/internal/service"
 )
 
-// testScrub notes what the scrub has found, and how far it has come.
+// testScrub stores the findings and the progress of the scrub.
 func testScrub(t *testing.T, db Database) {
 	s := openStore(t, db)
 	damaged := func() int64 { t.Helper(); return Read(t, s, service.Reader.DamagedFiles) }

@@ -1,4 +1,4 @@
-// Package storetest holds a database to the contract of service.Store.
+// Package storetest is a test suite of the contract of service.Store, for any implementation.
 package storetest
 
 import (
@@ -22,12 +22,12 @@ import (
 // Database is one database that the suite opens Stores on.
 type Database struct {
 	Open func() (service.Store, error)
-	Exec func(query string) error // beside every Store
-	Far  bool                     // every query is a round trip: long lists are read in fewer
+	Exec func(query string) error // runs SQL on the database, outside of any Store
+	Far  bool                     // every query is a round trip, so long lists are read in fewer
 }
 
-// Run is the contract of service.Store; its numbers are those of the
-// contract. create makes an empty database.
+// Run tests the contract of service.Store. The numbers of the tests are those of the contract. create makes an empty
+// database.
 func Run(t *testing.T, create func(t *testing.T) Database) {
 	for _, test := range []struct {
 		name string
@@ -37,42 +37,42 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"01 a panic leaves nothing and reaches its caller", testPanic},
 		{"01 a cancelled update is not run", testCancelled},
 		{"01 a cancelled update does not wait", testPrompt},
-		{"01 a begun update is resolved", testBegun},
+		{"01 a begun update is finished", testBegun},
 		{"01 a swallowed error leaves nothing", testSwallowed},
 		{"01 a transaction ends with its function", testEnded},
-		{"02 what was updated is there when opened again", testReopen},
+		{"02 updates are durable", testReopen},
 		{"03 neighbours are untouched", testNeighbours},
 		{"04 seq has no gap", testSeq},
-		{"04 entries stand in the order of decisions", testDecisions},
-		{"04 what another process has changed is known", testTwo},
+		{"04 the order of entries is the order of decisions", testDecisions},
+		{"04 an update reads what another process has changed", testTwo},
 		{"05 updates of a ledger do not overlap", testOverlap},
 		{"05 an update reads its own changes", testOwnChanges},
-		{"05 an update that was foreseen reads what is", testForeseen},
+		{"05 an update with a prefetch hint reads current objects", testForeseen},
 		{"06 a view is a snapshot", testSnapshot},
-		{"06 a view reads what was written before it", testReadYourWrites},
+		{"06 a view reads what was committed before it", testReadYourWrites},
 		{"07 other ledgers do not exist", testLedgers},
 		{"07 duplicates are conflicts", testDuplicates},
-		{"07 what is missing is not found", testMissing},
+		{"07 missing objects are not found", testMissing},
 		{"08 lists", slow(testLists)},
 		{"08 links by their expiry", slow(testExpiry)},
 		{"08 lists while rows come and go", slow(testMovingLists)},
 		{"08 lists of a long log", slow(testIndexedEntries)},
 		{"08 cursors and limits", testCursors},
 		{"09 texts come back byte for byte", testTexts},
-		{"09 moments are microseconds", testMoments},
+		{"09 times are microseconds", testMoments},
 		{"09 entries are sealed and canonical", testEntries},
 		{"10 deleting a file ends its links", testDeleteFile},
-		{"10 revoking a key ends its good links", testRevokeKey},
+		{"10 revoking a key ends its active links", testRevokeKey},
 		{"10 many links end at once, and are marked later", testManyEnd},
 		{"10 a link is updated and counted", testUpdateLink},
-		{"10 guesses are counted by address and day, and forgotten", testGuesses},
+		{"10 wrong guesses are counted by address and day, and deleted", testGuesses},
 		{"11 a newer schema is refused", testNewer},
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
-		{"the scrub is noted", testScrub},
+		{"the scrub stores its findings", testScrub},
 		{"ready", testReady},
-		{"one at a time", testExclusive},
-		{"one of many at a time", testOneOfMany},
+		{"a lease has one holder", testExclusive},
+		{"a lease has one holder of many", testOneOfMany},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,8 +81,8 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 	}
 }
 
-// slow leaves a test out of the run under the race detector, which takes minutes
-// for it: go test -short. The other run has it.
+// slow leaves a test out of go test -short, which runs under the race detector and would take minutes. The other run
+// has it.
 func slow(run func(t *testing.T, db Database)) func(t *testing.T, db Database) {
 	return func(t *testing.T, db Database) {
 		if testing.Short() {
@@ -92,6 +92,7 @@ func slow(run func(t *testing.T, db Database)) func(t *testing.T, db Database) {
 	}
 }
 
+// What the suite and other tests of a Store use.
 var (
 	Background  = context.Background()
 	LiveLedger  = sluice.LedgerID{Account: "acct_1", Mode: sluice.Live}
@@ -111,6 +112,7 @@ func openStore(t *testing.T, db Database) service.Store {
 	return s
 }
 
+// Update runs an Update that must succeed.
 func Update(t *testing.T, s service.Store, l sluice.LedgerID, fn func(service.Tx) error) {
 	t.Helper()
 	if err := s.Update(Background, l, fn); err != nil {
@@ -118,7 +120,7 @@ func Update(t *testing.T, s service.Store, l sluice.LedgerID, fn func(service.Tx
 	}
 }
 
-// Read gives what a Reader's method gives in a View.
+// Read gives the result of a Reader's method in a View.
 func Read[T any](t *testing.T, s service.Store, fn func(service.Reader) (T, error)) (v T) {
 	t.Helper()
 	err := s.View(Background, func(r service.Reader) (err error) {
@@ -131,6 +133,7 @@ func Read[T any](t *testing.T, s service.Store, fn func(service.Reader) (T, erro
 	return v
 }
 
+// WantCode wants an error to have a code, or no error for "".
 func WantCode(t *testing.T, err error, want sluice.Code) {
 	t.Helper()
 	if got := sluice.CodeOf(err); got != want {
@@ -138,6 +141,7 @@ func WantCode(t *testing.T, err error, want sluice.Code) {
 	}
 }
 
+// WantEqual wants two values to be equal.
 func WantEqual(t *testing.T, got, want any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -145,6 +149,7 @@ func WantEqual(t *testing.T, got, want any) {
 	}
 }
 
+// NewEntry makes an entry that differs from all others.
 func NewEntry(l sluice.LedgerID) sluice.Entry {
 	n := serial.Add(1)
 	return sluice.Entry{
@@ -153,24 +158,26 @@ func NewEntry(l sluice.LedgerID) sluice.Entry {
 	}
 }
 
+// NewFile makes a file.
 func NewFile(l sluice.LedgerID, id string) sluice.File {
 	return sluice.File{ID: id, Ledger: l, Purpose: "invoice", Filename: "a.pdf", Type: "application/pdf",
 		Size: 1 << 40, SHA256: sluice.Digest{1, 31: 2}, Created: Epoch, Updated: Epoch}
 }
 
+// NewLink makes a link of a file, which expires after an hour.
 func NewLink(l sluice.LedgerID, id, file string) sluice.Link {
 	return sluice.Link{ID: id, Ledger: l, FileID: file, KeyID: "key_1", SigningKey: "0a0b0c0d", Created: Epoch,
 		Updated: Epoch, Expires: Epoch.Add(time.Hour)}
 }
 
+// NewKey makes a key, whose hash begins with its id.
 func NewKey(l sluice.LedgerID, id string) sluice.Key {
 	k := sluice.Key{ID: id, Ledger: l, Name: "billing", Scopes: sluice.AllScopes(), Created: Epoch, Updated: Epoch}
 	copy(k.Hash[:], id)
 	return k
 }
 
-// Seqs checks that the entries of a ledger are numbered 0, 1, 2, … and gives
-// their ids in that order.
+// Seqs wants the entries of a ledger to be numbered 0, 1, 2, … and gives their ids in that order.
 func Seqs(t *testing.T, s service.Store, l sluice.LedgerID) (ids []string) {
 	t.Helper()
 	bySeq := map[int64]string{}
@@ -190,14 +197,14 @@ func Seqs(t *testing.T, s service.Store, l sluice.LedgerID) (ids []string) {
 	for seq := range int64(len(bySeq)) {
 		id, ok := bySeq[seq]
 		if !ok {
-			t.Fatalf("of %d entries none has seq %d", len(bySeq), seq)
+			t.Fatalf("none of %d entries has seq %d", len(bySeq), seq)
 		}
 		ids = append(ids, id)
 	}
 	return ids
 }
 
-// Changes makes one of every change, and errors of which each is the first.
+// Changes makes one change of each kind.
 func Changes(tx service.Tx) error {
 	return errors.Join(
 		tx.CreateAccount(sluice.Account{ID: "acct_1", Name: "first", Created: Epoch}, NewEntry(LiveLedger)),
@@ -213,7 +220,7 @@ func Changes(tx service.Tx) error {
 	)
 }
 
-// WantNothing checks that no change of changes was applied.
+// WantNothing wants no change of Changes to be applied.
 func WantNothing(t *testing.T, s service.Store) {
 	t.Helper()
 	err := s.View(Background, func(r service.Reader) error {
@@ -278,7 +285,7 @@ func testPanic(t *testing.T, db Database) {
 	Update(t, s, LiveLedger, Changes)
 }
 
-// Busy keeps s from beginning anything else until the function it gives is called.
+// Busy blocks the writer of s until release is called.
 func Busy(t *testing.T, s service.Store) (release func()) {
 	t.Helper()
 	begun, free, done := make(chan bool), make(chan bool), make(chan error)
@@ -325,8 +332,8 @@ func testCancelled(t *testing.T, db Database) {
 	}
 }
 
-// cancelNeighbour ends the context of an update while another, usually of the same
-// group and before it, runs. Which of the two comes first is the machine's choice.
+// cancelNeighbour ends the context of an Update while another, usually before it in the same group, runs. Which of the
+// two comes first depends on the machine.
 func cancelNeighbour(t *testing.T, s service.Store) {
 	release := Busy(t, s)
 	stoppable, cancel := context.WithCancel(Background)
@@ -359,8 +366,8 @@ func cancelNeighbour(t *testing.T, s service.Store) {
 	}
 }
 
-// testPrompt ends the context of an update, and of a probe, while the update
-// before them, of the same group, runs on: their callers do not wait for that.
+// testPrompt ends the contexts of an Update and of a probe while the Update before them in the same group still runs.
+// Their callers must not wait for it.
 func testPrompt(t *testing.T, db Database) {
 	s := openStore(t, db)
 	release := Busy(t, s)
@@ -440,7 +447,7 @@ func testSwallowed(t *testing.T, db Database) {
 		},
 	} {
 		err := s.Update(Background, LiveLedger, func(tx service.Tx) error {
-			// A link is refused when it is written, with those of other Updates.
+			// The database refuses a link when it is written, together with others of the group.
 			later := name == "the database refuses the object"
 			if err := fail(tx); err == nil && !later {
 				t.Errorf("%s: no error", name)
@@ -472,7 +479,7 @@ func testEnded(t *testing.T, db Database) {
 		return nil
 	})
 	if err := tx.Record(NewEntry(LiveLedger)); err == nil {
-		t.Error("an ended transaction records")
+		t.Error("a transaction that has ended records")
 	}
 	var r service.Reader
 	s.View(Background, func(given service.Reader) error {
@@ -480,7 +487,7 @@ func testEnded(t *testing.T, db Database) {
 		return nil
 	})
 	if _, err := r.Accounts(); err == nil {
-		t.Error("an ended snapshot reads")
+		t.Error("a snapshot that has ended reads")
 	}
 	if ids := Seqs(t, s, LiveLedger); len(ids) > 0 {
 		t.Errorf("%d entries", len(ids))
@@ -508,7 +515,7 @@ func testNeighbours(t *testing.T, db Database) {
 	})
 	release := Busy(t, s)
 	const n = 60
-	var downloads [n]int64 // as each saw them
+	var downloads [n]int64 // as each Update read them
 	failure := errors.New("failure")
 	stoppable, cancel := context.WithCancel(Background)
 	var wg sync.WaitGroup
@@ -521,7 +528,7 @@ func testNeighbours(t *testing.T, db Database) {
 				switch i % 5 {
 				case 0, 1:
 					if err != nil || p != nil {
-						t.Errorf("a good update beside bad ones: %v, panic %v", err, p)
+						t.Errorf("an update beside failing ones: %v, panic %v", err, p)
 					}
 				case 2:
 					if err != failure || p != nil {
@@ -568,7 +575,7 @@ func testNeighbours(t *testing.T, db Database) {
 	wg.Wait()
 
 	var want []string
-	counted := map[int64]bool{} // downloads that a good one saw
+	counted := map[int64]bool{} // downloads that a successful Update read
 	for i := range n {
 		if i%5 < 2 {
 			want = append(want, fmt.Sprint("file_", i))
@@ -577,7 +584,7 @@ func testNeighbours(t *testing.T, db Database) {
 	}
 	for i := range len(want) {
 		if !counted[int64(i+1)] {
-			t.Errorf("no good update saw %d downloads: they saw %v", i+1, downloads)
+			t.Errorf("no successful update read %d downloads: they read %v", i+1, downloads)
 		}
 	}
 	list := Read(t, s, func(r service.Reader) (sluice.List[sluice.File], error) {
@@ -639,7 +646,7 @@ func testSeq(t *testing.T, db Database) {
 	}
 }
 
-// No redemption stands after the revocation that forbids it.
+// testDecisions wants no redemption after the revocation that forbids it.
 func testDecisions(t *testing.T, db Database) {
 	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	const links = 10
@@ -719,7 +726,7 @@ func testDecisions(t *testing.T, db Database) {
 	}
 }
 
-// testTwo has two processes change what the other has read, in turn.
+// testTwo lets two processes change in turn what the other has read.
 func testTwo(t *testing.T, db Database) {
 	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	Update(t, stores[0], LiveLedger, func(tx service.Tx) error {
@@ -779,8 +786,8 @@ func testOverlap(t *testing.T, db Database) {
 	wg.Wait()
 }
 
-// An update that has read objects sees what it makes of them, and what comes of
-// it for others; so does a view, and the next update, whoever makes it.
+// testOwnChanges wants an Update to read its own changes of objects that it had read before, with what follows for
+// other objects. A View and the next Update of any process must read the same.
 func testOwnChanges(t *testing.T, db Database) {
 	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	s := stores[0]
@@ -853,8 +860,7 @@ func testOwnChanges(t *testing.T, db Database) {
 	}
 }
 
-// testForeseen says of updates that share a commit what they will ask for,
-// rightly or not, while one of them changes it.
+// testForeseen gives Updates that share a commit right and wrong prefetch hints, while they change what they read.
 func testForeseen(t *testing.T, db Database) {
 	s := openStore(t, db)
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
@@ -1115,7 +1121,7 @@ func testDeleteFile(t *testing.T, db Database) {
 	}
 	WantEqual(t, known(), map[string]bool{"file_1": true, "file_2": true})
 	if any := Read(t, s, func(r service.Reader) (bool, error) { return r.AnyFile() }); !any {
-		t.Error("AnyFile knows of none")
+		t.Error("AnyFile finds none")
 	}
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return tx.DeleteFile("file_1", deleted, NewEntry(LiveLedger))
@@ -1162,8 +1168,8 @@ func testRevokeKey(t *testing.T, db Database) {
 	wantLinks(t, s, good, forever, expired, revoked, others)
 }
 
-// testManyEnd ends more links than one Update marks, in two ways that overlap. What a reader sees is the same before
-// the links are marked, while they are, and afterwards.
+// testManyEnd ends more links than one Update marks, in two ways that overlap. A reader must see the same before the
+// links are marked, while they are, and afterwards.
 func testManyEnd(t *testing.T, db Database) {
 	s := openStore(t, db)
 	const each = 700

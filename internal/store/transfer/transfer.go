@@ -211,7 +211,8 @@ func (t *Transfer) Begin(ctx context.Context) error {
 	}
 	err := t.transact(ctx, func() error {
 		result, err := t.conn.Exec(ctx, "INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3)"+
-			" ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE lease.until <= "+t.target.Now,
+			" ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until"+
+			" WHERE lease.until <= "+t.target.Now,
 			store.FillLease, t.mark, int64(store.FillUntil))
 		if err != nil {
 			return err

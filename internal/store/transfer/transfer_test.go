@@ -69,8 +69,7 @@ func mustExec(t testing.TB, db *sql.DB, query string) {
 	}
 }
 
-// movable makes an installation in SQLite that nobody has open any more, but by
-// change, which changes it.
+// movable makes an installation in SQLite that no process has open. change adds entries to it.
 func movable(t *testing.T) (path string, change func(entries int)) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "sluice.db")
@@ -124,8 +123,8 @@ func closeTransfer(t *testing.T, m *transfer.Transfer) {
 	}
 }
 
-// Every column of one database is in the other, but those of the tables that
-// stay: so what a migration adds moves, or fails here.
+// TestCopiesEverything compares the columns of both databases and those that are copied. A column that a migration
+// adds is copied, or fails this test.
 func TestCopiesEverything(t *testing.T) {
 	database := sluicetest.Postgres(t)
 	path, _ := movable(t)
@@ -168,7 +167,7 @@ func TestCopiesEverything(t *testing.T) {
 	}
 }
 
-// A move that was broken off goes on, with what the source has become meanwhile.
+// TestContinues breaks a transfer off, changes the source, and continues.
 func TestContinues(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs without -short")
@@ -178,9 +177,9 @@ func TestContinues(t *testing.T) {
 	change(40_000)
 	m := open(t, path, database)
 	if _, err := store.OpenSQLite(path, store.Options{}); err == nil {
-		t.Error("the source can be opened while it moves")
+		t.Error("the source can be opened during the transfer")
 	}
-	// One that had the database open before it was marked.
+	// A server that had opened the database before it was marked.
 	early := openStore(t, database)
 	if err := m.Begin(ctx); err != nil {
 		t.Fatal(err)
@@ -196,12 +195,12 @@ func TestContinues(t *testing.T) {
 			cancel()
 		}
 	}); err == nil {
-		t.Fatal("it was not broken off")
+		t.Fatal("the copy was not broken off")
 	}
 	closeTransfer(t, m)
 	if _, err := store.OpenPostgres(ctx, database, store.Options{}); err == nil ||
 		!strings.Contains(err.Error(), "run the same sluice migrate again") {
-		t.Errorf("half of it is opened: %v", err)
+		t.Errorf("a half filled database was opened: %v", err)
 	}
 	other, _ := movable(t)
 	db, err := sql.Open("sqlite", other)
@@ -212,16 +211,16 @@ func TestContinues(t *testing.T) {
 	db.Close()
 	if _, err := transfer.Open(ctx, other, database, store.Options{}); err == nil ||
 		!strings.Contains(err.Error(), "another installation") {
-		t.Errorf("another installation moves on top of it: %v", err)
+		t.Errorf("another installation was accepted: %v", err)
 	}
 
-	change(700) // rows that were moved change, and others come
+	change(700) // copied rows change, and rows are added
 	m = open(t, path, database)
 	if !m.Begun() || m.Done() {
 		t.Errorf("begun %v, done %v", m.Begun(), m.Done())
 	}
 	if err := m.Check(ctx); err == nil {
-		t.Error("half of it passes for the whole")
+		t.Error("a half filled database passes the check")
 	}
 	rows, err := m.Copy(ctx, func(string, int64) {})
 	if err != nil || rows < 1200 {
@@ -254,6 +253,6 @@ func TestContinues(t *testing.T) {
 	record(t, s, sluice.LedgerID{Account: "acct_1", Mode: sluice.Live}, 10)
 	record(t, s, sluice.LedgerID{Account: "acct_new", Mode: sluice.Live}, 1) // a ledger with a number of its own
 	if m = open(t, path, database); !m.Done() {
-		t.Error("it has finished and does not say so")
+		t.Error("the transfer has finished, and Done is false")
 	}
 }
