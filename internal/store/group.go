@@ -41,7 +41,7 @@ func (g *group) undo() {
 
 // Flush writes what the group has gathered.
 func (g *group) Flush(s *sqldb.Session) error {
-	if g.log.Pending()+g.records.Pending() == 0 {
+	if g.log.Unwritten()+g.records.Unwritten() == 0 {
 		return nil
 	}
 	g.flushed = true

@@ -400,7 +400,7 @@ func TestSQLiteGroups(t *testing.T) {
 		wg.Go(func() {
 			l := sluice.LedgerID{Account: fmt.Sprint("acct_", i), Mode: sluice.Live}
 			storetest.Update(t, s, l, func(given service.Tx) error {
-				largest = max(largest, 1+given.(*tx).session.Buffer.(*group).log.Pending())
+				largest = max(largest, 1+given.(*tx).session.Buffer.(*group).log.Unwritten())
 				return given.Record(storetest.NewEntry(l))
 			})
 		})

@@ -45,12 +45,12 @@ func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) (int, error
 const deletedAtOnce = 200
 
 // deleteBefore deletes rows from before a time, a few in each commit.
-func (s *Store) deleteBefore(ctx context.Context, rows records.Before, before time.Time) (int, error) {
+func (s *Store) deleteBefore(ctx context.Context, deleteRows records.DeleteFunc, before time.Time) (int, error) {
 	deleted := 0
 	for {
 		var n int64
 		err := s.unlogged(ctx, noLedger, func(t *tx) (err error) {
-			n, err = rows(&t.recordsTx, before, deletedAtOnce)
+			n, err = deleteRows(&t.recordsTx, before, deletedAtOnce)
 			return err
 		})
 		if err == nil {

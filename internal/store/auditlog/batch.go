@@ -34,8 +34,8 @@ const (
 )
 
 // batchesOf puts entries into batches, in the order of each log.
-func batchesOf(entries []pending) (list []batch, err error) {
-	byLedger := map[int64][]pending{}
+func batchesOf(entries []unwritten) (list []batch, err error) {
+	byLedger := map[int64][]unwritten{}
 	for _, e := range entries {
 		byLedger[e.ledger] = append(byLedger[e.ledger], e)
 	}

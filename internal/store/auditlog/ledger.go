@@ -98,7 +98,7 @@ func (r *Reader) LedgerNumber(l sluice.LedgerID) (int64, error) {
 // have not written yet. What it knows holds for the next group when nothing else was written in between: see Start.
 type Group struct {
 	heads   map[sluice.LedgerID]*Head
-	entries []pending
+	entries []unwritten
 	saved   saved
 	// tails is the unindexed part of ledgers, by number, as of the last commit;
 	// newTails is what it will be when this group is committed.
@@ -112,8 +112,8 @@ type saved struct {
 	before  Head
 }
 
-// pending is an entry that is not written yet.
-type pending struct {
+// unwritten is an entry that is not written yet.
+type unwritten struct {
 	ledger, seq, time int64
 	sealed            audit.SealedEntry
 }
@@ -148,10 +148,10 @@ func (g *Group) Undo() {
 	g.entries = g.entries[:g.saved.entries]
 }
 
-// Pending gives how many entries are not written yet.
-func (g *Group) Pending() int { return len(g.entries) }
+// Unwritten gives how many entries are not written yet.
+func (g *Group) Unwritten() int { return len(g.entries) }
 
-// Flush writes the pending entries.
+// Flush writes them.
 func (g *Group) Flush(s *sqldb.Session) error {
 	entries := g.entries
 	g.entries, g.saved.entries = entries[:0], 0

@@ -164,8 +164,8 @@ func EndSome(t *Tx, l sluice.LedgerID) (marked int, more bool, err error) {
 	return marked, h.Endings > 0, nil
 }
 
-// pending reports whether a ledger has endings whose links are not all marked.
-func (r *Reader) pending(l sluice.LedgerID) (bool, error) {
+// hasEndings reports whether a ledger has endings whose links are not all marked.
+func (r *Reader) hasEndings(l sluice.LedgerID) (bool, error) {
 	h, err := r.Head(l)
 	return err == nil && h.Endings > 0, err
 }

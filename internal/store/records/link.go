@@ -76,14 +76,14 @@ func (r *Reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
 	if err != nil {
 		return link, err
 	}
-	pending, err := r.pending(l)
-	if err == nil && pending {
+	hasEndings, err := r.hasEndings(l)
+	if err == nil && hasEndings {
 		err = r.derive(&link)
 	}
 	return link, err
 }
 
-// flushLink flushes the group, if a link is among its pending rows.
+// flushLink flushes the group, if a link is among those that are not written yet.
 func (r *Reader) flushLink(id string) error {
 	if r.group != nil && slices.ContainsFunc(r.group.minted, func(m minted) bool { return m.link.ID == id }) {
 		return r.Flush()
@@ -161,13 +161,13 @@ func (r *Reader) Links(
 	if err != nil {
 		return sluice.List[sluice.Link]{}, err
 	}
-	pending := h.Endings > 0
-	list, err := merged(r, l, linkListings(f, h.Longest, pending), p, func(link *sluice.Link) []any {
+	hasEndings := h.Endings > 0
+	list, err := merged(r, l, linkListings(f, h.Longest, hasEndings), p, func(link *sluice.Link) []any {
 		link.Ledger = l
 		return linkFields(link)
 	}, func(a, b sluice.Link) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID)) })
 	for i := range list.Data {
-		if err == nil && pending {
+		if err == nil && hasEndings {
 			err = r.derive(&list.Data[i])
 		}
 	}
@@ -178,12 +178,12 @@ func (r *Reader) Links(
 // order in which they were made. But a link expires after it was made, and none of its ledger has lived longer than
 // longest. So only a part of the list is read: in the worst case the links that were made within the longest
 // lifetime. Links that do not expire are no part of that, and have an index of their own.
-func linkListings(f service.LinkFilter, longest int64, pending bool) []listing {
+func linkListings(f service.LinkFilter, longest int64, hasEndings bool) []listing {
 	expires := linksExpire(f)
 	if expires == sqldb.Everything {
-		return []listing{linkListing(f, pending)}
+		return []listing{linkListing(f, hasEndings)}
 	}
-	expiring := linkListing(f, pending)
+	expiring := linkListing(f, hasEndings)
 	expiring.between("expires", expires)
 	if expires.To < math.MaxInt64 {
 		expiring.created.To = min(expiring.created.To, expires.To)
@@ -194,7 +194,7 @@ func linkListings(f service.LinkFilter, longest int64, pending bool) []listing {
 	if f.Expires != (sluice.TimeRange{}) || f.Expired != nil && *f.Expired {
 		return []listing{expiring}
 	}
-	endless := linkListing(f, pending)
+	endless := linkListing(f, hasEndings)
 	endless.where += " AND expires IS NULL"
 	return []listing{expiring, endless}
 }
@@ -211,9 +211,9 @@ func linksExpire(f service.LinkFilter) sqldb.Interval {
 	return expires
 }
 
-// linkListing is the list of a filter, without its conditions on expiry. With pending, links of pending endings
+// linkListing is the list of a filter, without its conditions on expiry. With hasEndings, links of pending endings
 // count as ended.
-func linkListing(f service.LinkFilter, pending bool) listing {
+func linkListing(f service.LinkFilter, hasEndings bool) listing {
 	q := listing{
 		columns: linkColumns, table: "link", ledger: "ledger", at: "created", tie: "id", least: "",
 		created: sqldb.Times(f.Created), cursorQuery: "SELECT created, id FROM link WHERE id = $1 AND ledger = $2",
@@ -222,7 +222,7 @@ func linkListing(f service.LinkFilter, pending bool) listing {
 	q.equal("file_id", f.FileID)
 	q.in("id", f.IDs)
 	ended, active := "ended <> ''", "ended = ''"
-	if pending {
+	if hasEndings {
 		ended, active = "("+ended+" OR "+endsLater+")", "("+active+" AND NOT "+endsLater+")"
 	}
 	switch {

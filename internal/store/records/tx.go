@@ -113,10 +113,10 @@ func (g *Group) Forget() {
 	clear(g.links)
 }
 
-// Pending gives how many links and downloads are not written yet.
-func (g *Group) Pending() int { return len(g.minted) + len(g.redeemed) }
+// Unwritten gives how many links and downloads are not written yet.
+func (g *Group) Unwritten() int { return len(g.minted) + len(g.redeemed) }
 
-// Flush writes the pending links and downloads.
+// Flush writes them.
 func (g *Group) Flush(s *sqldb.Session) error {
 	links, redeemed := g.minted, g.redeemed
 	g.minted, g.redeemed, g.saved = links[:0], redeemed[:0], saved{}
@@ -162,11 +162,11 @@ func cached[T any](
 	return v, nil
 }
 
-// Before deletes up to limit rows from before a time, and gives how many. It is a kind of rows that expire.
-type Before func(t *Tx, before time.Time, limit int) (int64, error)
+// DeleteFunc deletes up to limit rows of one kind from before a time, and gives how many.
+type DeleteFunc func(t *Tx, before time.Time, limit int) (int64, error)
 
 // deleteBefore deletes rows with a query whose arguments are a time and a limit.
-func deleteBefore(query string) Before {
+func deleteBefore(query string) DeleteFunc {
 	return func(t *Tx, before time.Time, limit int) (int64, error) {
 		return t.log.Exec(query, sqldb.Ceil(before), limit)
 	}
