@@ -44,10 +44,10 @@ purposes:
 
 func TestReadPurposesRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                      "there are no purposes",
-		"purposes: []":                          "there are no purposes",
+		"":                                      "no purposes are defined",
+		"purposes: []":                          "no purposes are defined",
 		"purposes: [{name: Invoice}]":           "a name is",
-		"purposes: [{name: a}, {name: a}]":      "there twice",
+		"purposes: [{name: a}, {name: a}]":      "defined twice",
 		"purposes: [{name: a, colour: red}]":    "line 1: a purpose has no member \"colour\"; its members are name, title, types,",
 		"purposes: [{name: a, max_size: 2TiB}]": "more than 1TiB",
 		"purposes: [{name: a, max_size: -1}]":   "is no size",
@@ -55,7 +55,7 @@ func TestReadPurposesRefuses(t *testing.T) {
 		"purposes: [{name: a, retention: 101y}]":                "more than 100y",
 		"purposes: [{name: a, retention: -1h}]":                 "is no duration",
 		"purposes: [{name: a, max_link_lifetime: often}]":       "is no duration",
-		"purposes: [{name: a, types: [nonsense]}]":              "no media type",
+		"purposes: [{name: a, types: [nonsense]}]":              "must be a media type",
 		"purposes: [{name: a, linkable: perhaps}]":              "line 1: \"perhaps\" is not true or false",
 		"- name: a":            "line 1: a list stands where a mapping belongs",
 		"purpose: [{name: a}]": "there is no member \"purpose\"; the file has one, purposes",
