@@ -152,7 +152,7 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 				}
 				return append(append(b, line...), '\n')
 			})
-		}, vkey, `disclosure fault: entry 5000 .*of no entry in the log`},
+		}, vkey, `disclosure fault: entry 5000 .*the log has no such entry`},
 		{"own key", func(dir string) { tamper(t, dir, keyName, flip(-3)) }, vkey, `key fault: key: `},
 		{"stranger's key in the folder", func(dir string) {
 			tamper(t, dir, keyName, func([]byte) []byte { return []byte(stranger + "\n") })
@@ -772,7 +772,7 @@ func TestRewrittenLog(t *testing.T) {
 		verify  string // and verify
 	}{
 		{"cut short", 0, "entries and the folder's .*: it was cut short", "it was cut short, or this copy is older"},
-		{"rewritten", 30, "the server does not prove", "not what an older checkpoint has signed"},
+		{"rewritten", 30, "the server does not prove", "not what an older checkpoint signed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			forged := filepath.Join(t.TempDir(), "forged")
