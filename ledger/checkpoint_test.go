@@ -46,7 +46,7 @@ func TestOpen(t *testing.T) {
 	if c, err := v.Open(signed); err != nil || c != (Checkpoint{testOrigin, 7, Hash{9}}) {
 		t.Errorf("%+v, %v", c, err)
 	}
-	// Package note is a second opinion.
+	// Package note must agree.
 	known, err := note.NewVerifier(signer.VerifierKey())
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: %+v, %v", what, c, err)
 		}
 	}
-	// C2SP signed-note: who is not known is left alone, whatever the signature.
+	// C2SP signed-note: signatures by unknown keys are ignored.
 	others := string(good) + "— witness.example AAAAAAA=\n— " + testOrigin + " AAAAAAA=\n"
 	if c, err := v.Open([]byte(others)); err != nil || c.Size != 7 {
 		t.Errorf("with other signatures: %+v, %v", c, err)

@@ -22,7 +22,7 @@ func TestDisclosureLine(t *testing.T) {
 			changed := bytes.Clone(got)
 			changed[i] ^= 1 << bit
 			if back, err := ParseDisclosure(changed); err == nil && back == d {
-				t.Errorf("byte %d ^ %#x reads the same", i, 1<<bit)
+				t.Errorf("byte %d ^ %#x parses to the same disclosure", i, 1<<bit)
 			}
 		}
 	}
@@ -91,7 +91,7 @@ func FuzzParseDisclosure(f *testing.F) {
 		}
 		back, err := AppendDisclosure(nil, d)
 		if err != nil || !bytes.Equal(back, line) || len(line) <= MaxLeaf && !IsCanonical(line) {
-			t.Fatalf("%q is read as %+v, written as %q, %v", line, d, back, err)
+			t.Fatalf("%q parses to %+v, which is written as %q, %v", line, d, back, err)
 		}
 	})
 }

@@ -15,7 +15,7 @@ func TestIsCanonical(t *testing.T) {
 		`{"\n":1,"\u000b":2}`, `{"\r":1,"1":2}`, "{\"😂\":1,\"\ufb33\":2}", `{"":1,"\u0000":2,"a":3,"a\u0000":4}`,
 	} {
 		if !IsCanonical([]byte(doc)) {
-			t.Errorf("%s is refused", doc)
+			t.Errorf("%s was refused", doc)
 		}
 	}
 	for _, doc := range []string{
@@ -26,12 +26,12 @@ func TestIsCanonical(t *testing.T) {
 		"\"\n\"", "\"\x00\"", "\"\xff\"", "\"\xed\xa0\x80\"", "\"\xc3\"", "\xef\xbb\xbf1", `1 2`, `{}{}`,
 	} {
 		if IsCanonical([]byte(doc)) {
-			t.Errorf("%s is taken", doc)
+			t.Errorf("%s was accepted", doc)
 		}
 	}
 }
 
-// Deep nesting costs neither a crash nor a difference.
+// Deep nesting neither crashes nor changes the result.
 func TestDepth(t *testing.T) {
 	for _, depth := range []int{maxDepth, maxDepth + 1, MaxLeaf / 2} {
 		for _, doc := range []string{
@@ -62,7 +62,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// lookup finds in a canonical document what encoding/json finds.
+// lookup and encoding/json find the same values in a canonical document.
 func FuzzLookup(f *testing.F) {
 	f.Add([]byte(`{"a":{"b":"c"}}`), "a", "b")
 	f.Add([]byte(`{"~/":{"\n":1}}`), "~/", "\n")
@@ -113,6 +113,6 @@ func TestAllPlain(t *testing.T) {
 		}
 	}
 	if !allPlain(binary.LittleEndian.Uint64([]byte("sha256:0"))) {
-		t.Error("plain text is not plain")
+		t.Error("plain text is not reported as plain")
 	}
 }

@@ -134,7 +134,7 @@ func TestBundle(t *testing.T) {
 	}
 	for _, width := range []int{-1, 0, 2, 4, 257} {
 		if _, err := ParseBundle(data, width); err == nil {
-			t.Errorf("%d entries were read from 3", width)
+			t.Errorf("%d entries were read from a bundle of 3", width)
 		}
 	}
 	for end := range len(data) {

@@ -61,8 +61,8 @@ func (s *storedHashes) ReadHashes(indexes []int64) ([]Hash, error) {
 	return hashes, nil
 }
 
-// A tree that grows in steps of any length, opened anew from stored rows each
-// time, has the tiles and the root that package tlog makes of the same leaves.
+// A tree that grows in steps of any length, opened from stored rows before each
+// step, has the same tiles and root as package tlog computes from the leaves.
 func TestTreeGrows(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	stored, reference, size := rows{}, tlogTree(t, 80_000), int64(0)
@@ -92,7 +92,7 @@ func TestTreeGrows(t *testing.T) {
 		changes := tree.Changes()
 		stored.put(changes)
 		if more := tree.Changes(); len(more) > 0 {
-			t.Fatalf("%d changes without a change", len(more))
+			t.Fatalf("%d changes although nothing was appended", len(more))
 		}
 		var want int
 		for tile := range Tiles(size, tree.Size()) {
@@ -128,7 +128,7 @@ func tlogTree(t testing.TB, n int64) *storedHashes {
 	return &s
 }
 
-// Whatever becomes of changes given out, the tree grows on undisturbed.
+// The caller may overwrite the result of Changes without affecting the tree.
 func TestChangesAreTheCallers(t *testing.T) {
 	tree := &Tree{}
 	tree.Append(numberedLeaf(0))
@@ -164,7 +164,7 @@ func TestOpenTreeRefuses(t *testing.T) {
 	}
 }
 
-// madeUpTiles answers for a log of any size without holding one: its tiles have
+// madeUpTiles reads tiles of a log of any size that does not exist: the tiles have
 // the right shape and made-up hashes.
 func madeUpTiles(reads *int) TileReader {
 	row := make([]byte, TileWidth*HashSize)
@@ -189,8 +189,8 @@ func BenchmarkLeafHash(b *testing.B) {
 	}
 }
 
-// A checkpoint after 10,000 new entries of 600 bytes in a log of ten million,
-// without the store.
+// The benchmark makes a checkpoint after 10,000 new entries of 600 bytes in a log
+// of ten million, without a store.
 func BenchmarkCheckpointAfter10000(b *testing.B) {
 	signer := testSigner(b, 1)
 	leaf := []byte(strings.Repeat("x", 600))

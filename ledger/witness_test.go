@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// cosigner signs as a witness does.
+// cosigner signs like a witness.
 type cosigner struct {
 	name string
 	key  ed25519.PrivateKey
@@ -65,7 +65,7 @@ func TestWitness(t *testing.T) {
 		t.Fatal(err)
 	}
 	if bytes.Contains(cosigned, []byte("w2")) {
-		t.Errorf("took a stranger's line:\n%s", cosigned)
+		t.Errorf("accepted a line by another key:\n%s", cosigned)
 	}
 	if at, err := w.Cosigned(cosigned); err != nil || at.Unix() != 1_700_000_000 {
 		t.Errorf("%v, %v", at, err)

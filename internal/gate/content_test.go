@@ -7,8 +7,8 @@ import (
 	"sluice"
 )
 
-// TestReadFile reads a file with a key: what was decided is in the log before
-// there is a byte.
+// TestReadFile reads a file with a key. The decision is in the log before the
+// first byte is sent.
 func TestReadFile(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("hello")
@@ -27,7 +27,7 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("%q, %v", content, err)
 	}
 
-	// To see what is known of a file is not to have its bytes.
+	// files:read does not give access to the bytes.
 	_, err = f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesRead, sluice.LinksRead, sluice.LinksWrite), file.ID, whole)
 	wantCode(t, err, sluice.CodeForbidden)
 	other, err := f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesContent), file.ID, whole)

@@ -22,7 +22,7 @@ import (
 
 var ctx = context.Background()
 
-// fixture is a service with a key, whose store can be told to fail.
+// fixture is a service with a key and a store that can be made to fail.
 type fixture struct {
 	*service.Service
 	*gate.Gate // of the links of Service
@@ -57,7 +57,7 @@ func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 	return f
 }
 
-// use has the fixture go on with another service and gate on the same data.
+// use replaces the fixture's service and gate by others on the same data.
 func (f *fixture) use(p sluice.Purposes) {
 	f.Helper()
 	f.Service = f.withPurposes(p)
@@ -70,7 +70,7 @@ func (f *fixture) use(p sluice.Purposes) {
 	}
 }
 
-// withPurposes gives another service on the same data.
+// withPurposes returns a service with other purposes on the same data.
 func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
 	f.Helper()
 	c := f.config
@@ -146,7 +146,7 @@ func (f *fixture) redeemAs(token string, b gate.Bearer) (string, error) {
 	return string(content), err
 }
 
-// log gives "action outcome refusal" of each entry since from.
+// log returns "action outcome refusal" for each entry since from.
 func (f *fixture) log(from int) (lines []string) {
 	f.Helper()
 	for _, e := range f.base.Entries(f.T, f.ledger)[from:] {
@@ -157,7 +157,7 @@ func (f *fixture) log(from int) (lines []string) {
 
 func (f *fixture) logged() int { return len(f.base.Entries(f.T, f.ledger)) }
 
-// faultyStore fails Updates in the two ways there are.
+// faultyStore fails Updates in both ways: not applied, and applied.
 type faultyStore struct {
 	service.Store
 	fail string // "": not; "before": not applied; "after": applied, and the answer lost
@@ -181,7 +181,7 @@ func wantCode(t *testing.T, err error, want sluice.Code) {
 	}
 }
 
-// part asks for the first bytes of a file.
+// part requests the first bytes of a file.
 func part(bytes int64) gate.Want {
 	return gate.Want{Ranges: []gate.RangeSpec{{First: 0, Last: bytes - 1}}}
 }
@@ -196,7 +196,7 @@ var (
 	there = netip.MustParseAddr("203.0.113.9")
 )
 
-// grant redeems, and leaves it to the test to say what was delivered.
+// grant redeems a link without reporting a delivery.
 func (f *fixture) grant(token string, b gate.Bearer) (*gate.Grant, error) {
 	f.Helper()
 	b.Request.ID, b.Request.Method = f.NewRequestID(), "GET"
@@ -210,7 +210,7 @@ func (f *fixture) grant(token string, b gate.Bearer) (*gate.Grant, error) {
 	return g, err
 }
 
-// spend redeems and delivers all.
+// spend redeems a link and delivers all its bytes.
 func (f *fixture) spend(token string, b gate.Bearer) error {
 	f.Helper()
 	g, err := f.grant(token, b)
@@ -245,7 +245,7 @@ func wantReason(t *testing.T, err error, want sluice.Refusal) {
 	}
 }
 
-// second is the same service and gate on a Store of their own, as another process has them.
+// second returns a service and gate with a Store of their own on the same data, like another process.
 func (f *fixture) second() *fixture {
 	f.Helper()
 	var db *store.Store
