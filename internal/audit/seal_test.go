@@ -56,7 +56,7 @@ func TestEntryRoundTrip(t *testing.T) {
 	}
 }
 
-// What an entry is found by is the same before it is sealed and after.
+// An entry has the same index terms before and after it is sealed.
 func TestEntryTerms(t *testing.T) {
 	hostile := "a \"quoted\" \\ name\n\u2028 <é> 文件 \U0001F600"
 	whole := sampleEntry(hostile)
@@ -73,7 +73,7 @@ func TestEntryTerms(t *testing.T) {
 		if diff := cmp.Diff(TermsOf(e), got); diff != "" || !at.Equal(e.Time) {
 			t.Errorf("at %s, want %s (-sealed +read):\n%s", at, e.Time, diff)
 		}
-		for n := range sealed.Leaf { // damage is no reason to fail
+		for n := range sealed.Leaf { // damage must not make it fail
 			SealedEntry{Leaf: sealed.Leaf[:n]}.Terms()
 		}
 	}
@@ -88,12 +88,12 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 	}
 	for _, personal := range []string{"192.0.2.7", "198.51.100.1", "an-agent", "198.51.100.9"} {
 		if bytes.Contains(sealed.Leaf, []byte(personal)) {
-			t.Errorf("the leaf holds %q", personal)
+			t.Errorf("the leaf contains %q", personal)
 		}
 	}
 	again, _ := Seal(e, rand.Reader)
 	if bytes.Equal(again.Leaf, sealed.Leaf) {
-		t.Error("the same address has the same commitment twice: it is not salted")
+		t.Error("the same address has the same commitment twice, so it is not salted")
 	}
 	sealed.Disclosures = []byte("{}")
 	opened, err := sealed.Open(0)
@@ -105,7 +105,7 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 		t.Errorf("redacted fields (-want +got):\n%s", diff)
 	}
 	if opened.Request.IP != "" {
-		t.Errorf("an erased address reads %q", opened.Request.IP)
+		t.Errorf("an erased address is %q", opened.Request.IP)
 	}
 }
 
@@ -128,8 +128,8 @@ func TestEntryTooLargeKeepsDigests(t *testing.T) {
 	}
 }
 
-// The largest change of each object still has a leaf, with a digest in the
-// place of each value that would not fit, before the change as after it.
+// The largest change of each object fits a leaf. Digests replace the values that
+// would not fit, both the old and the new ones.
 func TestLargestChangesFit(t *testing.T) {
 	metadata := func(text string) sluice.Metadata {
 		m := sluice.Metadata{}
@@ -185,7 +185,7 @@ func TestLargestChangesFit(t *testing.T) {
 	}
 }
 
-// What stands beside a leaf is shown only when it is what the leaf commits to.
+// A disclosed value is returned only if it opens the commitment in the leaf.
 func TestEntryDamagedDisclosures(t *testing.T) {
 	e := sampleEntry("plain")
 	sealed, err := Seal(e, rand.Reader)
@@ -212,7 +212,7 @@ func TestEntryDamagedDisclosures(t *testing.T) {
 				t.Errorf("damaged (-want +got):\n%s", diff)
 			}
 			if slices.Contains(test.damaged, "/request/ip") && got.Request.IP != "" || slices.Contains(test.damaged, "/request/client_ip") && got.Request.ClientIP != "" {
-				t.Errorf("shown as truth: %+v", got.Request)
+				t.Errorf("the damaged value was returned: %+v", got.Request)
 			}
 		})
 	}
@@ -223,11 +223,11 @@ func TestEntryDamagedDisclosures(t *testing.T) {
 	}
 	got, err := SealedEntry{bare.Leaf, sealed.Disclosures}.Open(0)
 	if err != nil || got.Request.UserAgent != "" || !slices.Contains(got.Damaged, "/request/user_agent") {
-		t.Errorf("a field that the leaf does not have: %+v, %q, %v", got.Request, got.Damaged, err)
+		t.Errorf("with a disclosure of a field that the leaf lacks: %+v, %q, %v", got.Request, got.Damaged, err)
 	}
 }
 
-// A leaf from before entries told limits still reads, and tells none.
+// A leaf of the time before entries recorded limits can be opened, and has none.
 func TestEntryWithoutLimits(t *testing.T) {
 	leaf := `{"account":"acct_01","action":"link.updated","actor":{"id":"key_01","type":"key"},"file":{"filename":"a","id":"file_01","purpose":"report","sha256":"00","size":1,"type":"text/plain"},` +
 		`"id":"aud_01","key":{"id":"key_01","name":"n"},"link":{"expires_at":"2026-11-21T19:00:00.123456Z","id":"link_01"},"livemode":true,"outcome":"allowed","time":"2026-11-21T19:00:00.123456Z","v":1}`

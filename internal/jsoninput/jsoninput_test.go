@@ -30,7 +30,7 @@ func TestCheckJSON(t *testing.T) {
 		}
 	}
 	if len(jsoninput.CheckJSON([]byte(`"\ud83d"`))) != 1 {
-		t.Error("a document that is one string")
+		t.Error("no fault in a document that is one string")
 	}
 }
 
