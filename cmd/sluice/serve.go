@@ -53,7 +53,7 @@ type serveCommand struct {
 	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint (after restoring a backup), and record that." env:"-"`
 	anchorFlags
 
-	doors []compat.Door // that Compat names, once config has read it
+	doors []compat.Adapter // that Compat names, once config has read it
 }
 
 // proxyNetwork is a network in CIDR notation, or one address.
@@ -236,7 +236,7 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 
 // parseCompat reads --compat: the vendors' wire contracts that are served beside
 // the native API, in the order in which a request is matched with them.
-func parseCompat(text string) (doors []compat.Door, err error) {
+func parseCompat(text string) (doors []compat.Adapter, err error) {
 	if text = strings.TrimSpace(text); text == "" || text == "none" {
 		return nil, nil
 	}
@@ -245,7 +245,7 @@ func parseCompat(text string) (doors []compat.Door, err error) {
 		wanted[strings.TrimSpace(name)] = true
 	}
 	var known []string
-	for _, d := range []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()} {
+	for _, d := range []compat.Adapter{stripe.Adapter(), metorial.Adapter(), digitalriver.Adapter()} {
 		if known = append(known, d.Vendor); wanted[d.Vendor] {
 			doors = append(doors, d)
 		}

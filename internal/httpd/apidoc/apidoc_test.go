@@ -18,7 +18,7 @@ const (
 	pages   = "../docs/generated"
 )
 
-// TestGenerated holds the files that the server serves to what the generator makes, all of them and no others.
+// TestGenerated checks that the files that the server serves are those that the generator makes.
 func TestGenerated(t *testing.T) {
 	made := map[string][]byte{openAPI: apidoc.OpenAPI()}
 	for name, page := range apidoc.Pages() {

@@ -8,7 +8,7 @@ import (
 	"sluice/internal/httpd"
 )
 
-// TestDescriptions holds every operation to being described, and every description to being one of an operation.
+// TestDescriptions checks that every operation has a description and that there are no others.
 func TestDescriptions(t *testing.T) {
 	var operations []string
 	for _, rt := range httpd.Routes() {
@@ -23,7 +23,7 @@ func TestDescriptions(t *testing.T) {
 	}
 }
 
-// TestTablesNameWhatThereIs holds the tables to naming operations, schemas and members that exist.
+// TestTablesNameWhatThereIs checks that the operations, schemas and members in the tables exist.
 func TestTablesNameWhatThereIs(t *testing.T) {
 	doc := newDocument()
 	operations, members := map[string]bool{}, map[string]bool{}

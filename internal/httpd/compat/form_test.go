@@ -20,7 +20,7 @@ func parse(text string) (*Form, *sluice.Invalid) {
 	return ParseForm(text, v), v
 }
 
-// failures gives "param code" of everything noted.
+// failures returns "param code" of each failure.
 func failures(v *sluice.Invalid) (list []string) {
 	var e *sluice.Error
 	if err := v.Err(); err != nil {
@@ -74,7 +74,7 @@ func TestUnknownMembers(t *testing.T) {
 	}
 }
 
-// TestMalformedForm asks for every kind of member of forms that have another.
+// TestMalformedForm reads members as another kind than they are.
 func TestMalformedForm(t *testing.T) {
 	ask := func(f *Form) {
 		f.Text("text")
@@ -119,8 +119,8 @@ func TestMalformedForm(t *testing.T) {
 	}
 }
 
-// The failures of a form come in the same order each time: the fingerprint of
-// an upload that fails is made of them.
+// The failures of a form always have the same order, because the fingerprint of a
+// failed upload includes them.
 func TestFailuresInOrder(t *testing.T) {
 	read := func() string {
 		v := &sluice.Invalid{}
@@ -217,7 +217,7 @@ func TestSpan(t *testing.T) {
 		{Span{Limit: 2, OldestFirst: true, Before: "5"}, "34", true, true},
 		{Span{Limit: 2, OldestFirst: true, Before: "2"}, "1", false, true},
 	} {
-		got := Of(c.span, service(c.span.Page()))
+		got := InOrder(c.span, service(c.span.Page()))
 		if strings.Join(got.Data, "") != c.want || got.HasBefore != c.before || got.HasAfter != c.after {
 			t.Errorf("%+v: %+v, want %s %v %v", c.span, got, c.want, c.before, c.after)
 		}
@@ -243,8 +243,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// FuzzForm reads what strangers may send: it ends, keeps its bounds, and takes
-// what the standard library takes of names without brackets.
+// FuzzForm parses arbitrary input: parsing ends and keeps its limits. Names without
+// brackets are parsed like by the standard library.
 func FuzzForm(f *testing.F) {
 	for _, seed := range []string{
 		"a=1&b[]=x&c[0]=y&d[k]=v", "a[b][c][d]=1", "a[[]]=1", "%5B%5D=1", "a%5Bb%5D=1", "a[=1&a]=2", "=&=&&", "a=%", "+[+]=+", strings.Repeat("[", 99), strings.Repeat("a&", 600),

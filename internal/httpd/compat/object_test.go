@@ -73,7 +73,7 @@ func TestMediaTypes(t *testing.T) {
 	}
 }
 
-// What JSON readers take in different ways is refused.
+// JSON that parsers interpret differently is refused.
 func TestAmbiguousObject(t *testing.T) {
 	v := &sluice.Invalid{}
 	if _, err := parseObject([]byte(`{"a":"1","a":"2","m":{"k":"x","k":"y"},"s":"\ud800","n":1.0}`), v); err != nil {

@@ -77,7 +77,7 @@ func TestParams(t *testing.T) {
 	}
 }
 
-// TestMistakes holds types that the decoder could not read to being found when the server starts.
+// TestMistakes checks that unsupported types panic when the server starts.
 func TestMistakes(t *testing.T) {
 	for name, mistake := range map[string]func(){
 		"a float": func() {

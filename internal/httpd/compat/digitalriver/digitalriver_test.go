@@ -26,7 +26,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// client speaks HTTP to a server, and holds all that it answers to the schemas
+// client sends requests to a server and validates every response against the schemas
 // of Digital River's objects.
 type client struct {
 	*sluicetest.Server
@@ -40,7 +40,7 @@ func newClient(t *testing.T, adjust ...func(*httpd.Options)) *client {
 	return &client{s, s.URL + "/compat/digitalriver", secret, jsonschema.NewCompiler()}
 }
 
-// fits holds a document to a schema of testdata.
+// fits validates a document against a schema in testdata.
 func (c *client) fits(t *testing.T, schema string, document []byte) {
 	t.Helper()
 	s, err := c.schemas.Compile(filepath.Join("testdata", "schemas", schema+".json"))
@@ -62,7 +62,7 @@ type answer struct {
 	body   []byte
 }
 
-// object is any object of an answer.
+// object is a JSON object in a response.
 type object map[string]any
 
 func (o object) text(name string) string {
@@ -70,7 +70,7 @@ func (o object) text(name string) string {
 	return text
 }
 
-// is fails unless an object has members of these values, written with %v.
+// is fails unless the members of an object have the given values, formatted with %v.
 func (o object) is(t *testing.T, want map[string]string) {
 	t.Helper()
 	for name, value := range want {
@@ -105,7 +105,7 @@ func (c *client) do(t *testing.T, method, path, body string, header ...string) a
 	return c.read(t, method, u, resp)
 }
 
-// read takes an answer, whatever it is, and holds it to its schema.
+// read reads a response and validates it against its schema.
 func (c *client) read(t *testing.T, method, u string, resp *http.Response) answer {
 	t.Helper()
 	defer resp.Body.Close()
@@ -177,7 +177,7 @@ func (a answer) fails(t *testing.T, status int, kind string, what ...string) {
 	}
 }
 
-// list gives the ids of a page, and whether there is more.
+// list returns the ids of a page, and whether there are more.
 func (c *client) list(t *testing.T, path string) (ids []string, more bool) {
 	t.Helper()
 	o := c.do(t, "GET", path, "").want(t, 200)
@@ -196,7 +196,7 @@ func (c *client) listIs(t *testing.T, path string, want ...string) {
 
 type field struct{ name, value string }
 
-// form is an upload with a named file, or as base64 when its name is empty.
+// form returns an upload with a named file, or in base64 if the name is empty.
 func form(content string, fields ...field) (body, contentType string) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -229,7 +229,7 @@ func (c *client) file(t *testing.T) string {
 	return c.upload(t, "hello", invoice, field{"file", "a.pdf"}).want(t, 201).text("id")
 }
 
-// soon is within what any key may give a link; the clock shows 05:06:07.89.
+// soon is an expiry that any key may set; the clock shows 05:06:07.89.
 const soon = "2026-03-04T05:30:00Z"
 
 func (c *client) link(t *testing.T, file, expires string) object {
@@ -237,8 +237,8 @@ func (c *client) link(t *testing.T, file, expires string) object {
 	return c.do(t, "POST", "/file-links", fmt.Sprintf(`{"fileId":%q,"expiresTime":%q}`, file, expires)).want(t, 201)
 }
 
-// send writes a request of testdata, as it stands there, to a connection: names
-// in braces are replaced, and lines end as HTTP has it.
+// send writes a request in testdata to a connection. It replaces names in braces, and
+// ends lines with CRLF.
 func (c *client) send(t *testing.T, name string, names map[string]string) answer {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", "requests", name+".http"))
@@ -271,8 +271,8 @@ func (c *client) send(t *testing.T, name string, names map[string]string) answer
 	return c.read(t, method, c.url+path, resp)
 }
 
-// TestRequests sends what Digital River's own client for PHP writes, and looks
-// at all that it reads.
+// TestRequests sends the requests of Digital River's client library for PHP, and
+// checks all members that the library reads.
 func TestRequests(t *testing.T) {
 	c := newClient(t)
 	oldest := c.file(t)
@@ -349,7 +349,7 @@ func TestRequests(t *testing.T) {
 	c.send(t, "delete-file", names).fails(t, 404, "not_found", "not_found id")
 }
 
-// TestPages goes through long lists in both directions, as auto-paging does.
+// TestPages pages through long lists in both directions, like auto-pagination.
 func TestPages(t *testing.T) {
 	c := newClient(t)
 	const count = 255
@@ -439,7 +439,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// TestBadInput sends what no library should.
+// TestBadInput sends invalid requests.
 func TestBadInput(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -591,8 +591,8 @@ func chunks(s string, n int) func(func(string) bool) {
 	}
 }
 
-// TestWhoMay tries every route without a key, with bad ones, and with keys of
-// another mode and without the scope.
+// TestWhoMay requests every route without a key, with invalid keys, with a key of
+// the other mode, and with keys that lack the scope.
 func TestWhoMay(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -637,7 +637,7 @@ func TestWhoMay(t *testing.T) {
 	}
 }
 
-// TestOtherFaces makes objects at each face and sees them at the others.
+// TestOtherFaces creates objects with each API and reads them with the others.
 func TestOtherFaces(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -649,7 +649,7 @@ func TestOtherFaces(t *testing.T) {
 	native := c.do(t, "PUT", c.URL+"/v1/files?purpose=customer_invoice&filename=n.pdf", "%PDF", "Content-Type", "").want(t, 201).text("id")
 	c.do(t, "GET", "/files/"+native, "").want(t, 200).is(t, map[string]string{"fileName": "n.pdf", "type": "pdf"})
 
-	// Of a purpose that Digital River has none of there is no file, but there are links.
+	// A file whose purpose Digital River does not know is not visible, but its links are.
 	hidden := c.do(t, "PUT", c.URL+"/v1/files?purpose=report&filename=r.pdf", "hello", "Content-Type", "").want(t, 201).text("id")
 	for method, path := range map[string]string{"GET": "/files/" + hidden, "DELETE": "/files/" + hidden, "HEAD": "/files/" + hidden + "/content"} {
 		if a := c.do(t, method, path, ""); a.status != 404 {
@@ -666,7 +666,7 @@ func TestOtherFaces(t *testing.T) {
 	}
 	c.listIs(t, "/file-links", l)
 
-	// The header leads here too, and an ended link is gone for all.
+	// The header selects the adapter too, and a revoked link is gone in every API.
 	c.do(t, "DELETE", c.URL+"/file-links/"+l, "", "DigitalRiver-Version", "2021-12-13").want(t, 204)
 	if a := c.do(t, "GET", c.URL+"/v1/file_links/"+l, "", "Content-Type", ""); a.status != 404 {
 		t.Errorf("%d %s", a.status, a.body)
@@ -679,8 +679,8 @@ func TestOtherFaces(t *testing.T) {
 	c.do(t, "DELETE", "/files/"+held, "").fails(t, 409, "conflict", "restricted_update")
 }
 
-// TestLinksOfFile shows the newest links of a file in it, also those that have
-// ended with it.
+// TestLinksOfFile checks that a file includes its newest links, even if they have
+// expired.
 func TestLinksOfFile(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -742,7 +742,7 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// TestContentNeedsScope asks for bytes with keys that may see the file.
+// TestContentNeedsScope requests bytes with keys that may only read the record.
 func TestContentNeedsScope(t *testing.T) {
 	c := newClient(t)
 	path := "/files/" + c.file(t) + "/content"

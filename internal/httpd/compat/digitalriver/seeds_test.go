@@ -10,8 +10,8 @@ import (
 	"sluice"
 )
 
-// A sentence, parameter or example of the page "File Links" of Digital River,
-// and how it holds here.
+// sentence is a sentence, parameter or example on Digital River's page "File Links",
+// with its test.
 type sentence struct {
 	text  string
 	holds func(t *testing.T, c *client, file string)
@@ -19,8 +19,8 @@ type sentence struct {
 
 const nobody = "link_01kjvktdcj8xnzpwc57x5g67k8"
 
-// atTheEnd makes a link that is good until a moment and not after it, by the
-// request that a function sends.
+// atTheEnd checks that a link created by a function works until its expiry and not
+// after it.
 func atTheEnd(t *testing.T, c *client, send func(expires string) answer) {
 	t.Helper()
 	now := c.Clock.Now().Truncate(time.Second)
@@ -37,7 +37,7 @@ func atTheEnd(t *testing.T, c *client, send func(expires string) answer) {
 	}
 }
 
-// three makes three links, one a second, and gives them newest first.
+// three creates three links, one per second, and returns them newest first.
 func three(t *testing.T, c *client, file string) (ids []string) {
 	t.Helper()
 	for range 3 {
@@ -47,7 +47,7 @@ func three(t *testing.T, c *client, file string) (ids []string) {
 	return ids
 }
 
-// TestFileLinksPage holds the door to the page, sentence by sentence.
+// TestFileLinksPage tests the adapter against the page, sentence by sentence.
 func TestFileLinksPage(t *testing.T) {
 	for _, s := range []sentence{
 		{"File Links provide a secure and convenient way to share the contents of a File object with customers by generating a unique URL.", func(t *testing.T, c *client, file string) {

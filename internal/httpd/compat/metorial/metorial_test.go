@@ -19,7 +19,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// client speaks HTTP to a server as Metorial's users do.
+// client sends requests like a client of Metorial.
 type client struct {
 	*sluicetest.Server
 	url, secret string
@@ -37,7 +37,7 @@ type answer struct {
 	body   []byte
 }
 
-// object is any object of an answer.
+// object is a JSON object in a response.
 type object map[string]any
 
 func (o object) text(name string) string {
@@ -77,7 +77,7 @@ func (c *client) do(t *testing.T, method, path, body string, header ...string) a
 	return answer{resp.StatusCode, resp.Header, data}
 }
 
-// ok expects 200 with a JSON object: the client fails on anything less.
+// ok expects status 200 with a JSON object, which Metorial's client library requires.
 func (a answer) ok(t *testing.T) (o object) {
 	t.Helper()
 	if a.status != 200 {
@@ -89,7 +89,7 @@ func (a answer) ok(t *testing.T) (o object) {
 	return o
 }
 
-// items gives the ids of a list, and whether there is more before and after.
+// items returns the ids of a list, and whether there are more before and after.
 func (a answer) items(t *testing.T) (ids []string, before, after bool) {
 	t.Helper()
 	var l struct {
@@ -157,7 +157,7 @@ func (a answer) fails(t *testing.T, status int, code string, what ...string) {
 
 type field struct{ name, value string }
 
-// form is an upload as curl and FormData send it.
+// form returns an upload like those of curl and FormData.
 func form(content string, fields ...field) (body, contentType string) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -191,10 +191,10 @@ func (c *client) link(t *testing.T, file, body string) object {
 	return c.do(t, "POST", "/files/"+file+"/links", body).ok(t)
 }
 
-// soon is within what any key may give a link; the clock shows 05:06:07.89.
+// soon is an expiry that any key may set; the clock shows 05:06:07.89.
 const soon = "2026-03-04T05:30:00.000Z"
 
-// TestBadInput sends what no library should.
+// TestBadInput sends invalid requests.
 func TestBadInput(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -274,7 +274,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestEndless has a key mint links without end only if it may.
+// TestEndless checks that only a key that may can mint links without expiry.
 func TestEndless(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -327,8 +327,8 @@ func TestBadUploads(t *testing.T) {
 	}
 }
 
-// TestWhoMay tries every route without a key, with bad ones, and with keys of
-// another mode and without the scope.
+// TestWhoMay requests every route without a key, with invalid keys, with a key of
+// the other mode, and with keys that lack the scope.
 func TestWhoMay(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -383,12 +383,12 @@ func TestWhoMay(t *testing.T) {
 	a := c.do(t, "GET", "/files?token="+c.secret, "", "Authorization", "")
 	a.fails(t, 401, "unauthorized")
 	if !strings.Contains(string(a.body), "token") {
-		t.Errorf("nothing is said of token: %s", a.body)
+		t.Errorf("the response does not mention token: %s", a.body)
 	}
 	c.do(t, "GET", "/files/"+file, "").ok(t)
 }
 
-// TestOtherFaces makes objects at each face and sees them at the others.
+// TestOtherFaces creates objects with each API and reads them with the others.
 func TestOtherFaces(t *testing.T) {
 	c := newClient(t)
 	var made object
@@ -426,8 +426,8 @@ func TestOtherFaces(t *testing.T) {
 	c.do(t, "DELETE", "/files/"+held, "").fails(t, 400, "bad_request")
 }
 
-// TestIdempotency repeats requests with Idempotency-Key, which the library does
-// not send but other clients may.
+// TestIdempotency repeats requests with Idempotency-Key. Metorial's client library
+// does not send it, but other clients may.
 func TestIdempotency(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)

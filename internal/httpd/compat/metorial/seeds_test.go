@@ -10,16 +10,16 @@ import (
 	"sluice"
 )
 
-// A sentence, parameter or example of a page of Metorial's documentation, and
-// how it holds here.
+// sentence is a sentence, parameter or example in Metorial's documentation, with its
+// test.
 type sentence struct {
 	text  string
 	holds func(t *testing.T, c *client, file string)
 }
 
-// hold runs every sentence with a server that it may do with as it likes, and
-// a file. Requests are made as the page writes them: with the key as Bearer,
-// and nothing else that they do not show.
+// hold runs the test of every sentence with a server of its own and a file. Requests
+// are as on the page: with a Bearer key, and with nothing else that the page does not
+// show.
 func hold(t *testing.T, sentences []sentence) {
 	for _, s := range sentences {
 		t.Run(s.text, func(t *testing.T) {
@@ -29,7 +29,7 @@ func hold(t *testing.T, sentences []sentence) {
 	}
 }
 
-// is fails unless an object has members of these values, written with %v.
+// is fails unless the members of an object have the given values, formatted with %v.
 func (o object) is(t *testing.T, want map[string]string) {
 	t.Helper()
 	for name, value := range want {
@@ -39,7 +39,7 @@ func (o object) is(t *testing.T, want map[string]string) {
 	}
 }
 
-// opens expects that a link is public: it is got without any header.
+// opens checks that a link is public: a request without headers downloads it.
 func (c *client) opens(t *testing.T, l object) {
 	t.Helper()
 	if a := c.do(t, "GET", l.text("url"), "", "Authorization", ""); a.status != 200 || string(a.body) != "hello" {
@@ -70,7 +70,7 @@ func noFileHere(method, tail string) func(*testing.T, *client, string) {
 	}
 }
 
-// expiresAt gives a link another end by a request.
+// expiresAt changes the expiry of a link.
 func expiresAt(method string) func(*testing.T, *client, string) {
 	return func(t *testing.T, c *client, file string) {
 		path := "/files/" + file + "/links"
@@ -94,7 +94,7 @@ func expiresAt(method string) func(*testing.T, *client, string) {
 	}
 }
 
-// endless does without the optional expires_at.
+// endless omits the optional expires_at.
 func endless(t *testing.T, c *client, file string) {
 	for _, body := range []string{"", "{}"} {
 		l := c.link(t, file, body)
@@ -106,7 +106,7 @@ func endless(t *testing.T, c *client, file string) {
 	}
 }
 
-// TestFileLinksPage holds the door to the page "File Links".
+// TestFileLinksPage tests the adapter against the page "File Links".
 func TestFileLinksPage(t *testing.T) {
 	hold(t, []sentence{
 		{"Files are private by default.", func(t *testing.T, c *client, file string) {
@@ -205,7 +205,7 @@ func TestFileLinksPage(t *testing.T) {
 	})
 }
 
-// TestFilesPage holds the door to the older page "Files".
+// TestFilesPage tests the adapter against the older page "Files".
 func TestFilesPage(t *testing.T) {
 	hold(t, []sentence{
 		{"Files are used to store binary data, such as documents, images, or other media.", func(t *testing.T, c *client, _ string) {

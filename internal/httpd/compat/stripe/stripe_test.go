@@ -20,7 +20,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// client speaks HTTP to a server as Stripe's libraries do.
+// client sends requests like Stripe's client libraries.
 type client struct {
 	*sluicetest.Server
 	url, secret string
@@ -38,13 +38,13 @@ type answer struct {
 	body   []byte
 }
 
-// failure is the error of an answer.
+// failure is the error in a response.
 type failure struct {
 	Code, Message, Param, Type string
 	DocURL                     string `json:"doc_url"`
 }
 
-// object is any object of an answer.
+// object is a JSON object in a response.
 type object map[string]any
 
 func (c *client) do(t *testing.T, method, path, body string, header ...string) answer {
@@ -115,7 +115,7 @@ const invalid = "invalid_request_error"
 
 type field struct{ name, value string }
 
-// form is an upload as stripe-node sends it.
+// form returns an upload like those of stripe-node.
 func form(content string, fields ...field) (body, contentType string) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -149,7 +149,7 @@ func (c *client) link(t *testing.T, more string) object {
 	return c.do(t, "POST", "/v1/file_links", "file="+c.file(t)+more).ok(t)
 }
 
-// TestBadInput sends what no library should.
+// TestBadInput sends invalid requests.
 func TestBadInput(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -309,8 +309,8 @@ func TestBadUploads(t *testing.T) {
 	}
 }
 
-// TestContentTells takes the type of a file from its content where its name
-// says nothing.
+// TestContentTells checks that the media type is detected from the content if the
+// name has no extension.
 func TestContentTells(t *testing.T) {
 	c := newClient(t)
 	png := "\x89PNG\r\n\x1a\n"
@@ -323,8 +323,8 @@ func TestContentTells(t *testing.T) {
 	}
 }
 
-// TestChoice finds the door by prefix and by header, and leaves the native API
-// and public links alone.
+// TestChoice checks that prefix and header select the adapter, and that the native
+// API and public links are not affected.
 func TestChoice(t *testing.T) {
 	c := newClient(t)
 	link := c.link(t, "&metadata[k]=v")
@@ -367,7 +367,7 @@ func TestChoice(t *testing.T) {
 	}
 }
 
-// TestOtherFaces makes objects at each face and sees them at the other.
+// TestOtherFaces creates objects with each API and reads them with the other.
 func TestOtherFaces(t *testing.T) {
 	c := newClient(t)
 	native := c.do(t, "PUT", c.URL+"/v1/files?purpose=report&filename=q3.pdf&title=Third+quarter", "%PDF").body
@@ -402,8 +402,8 @@ func TestOtherFaces(t *testing.T) {
 	c.do(t, "POST", "/v1/file_links/"+l["id"].(string), "expires_at=").fails(t, 400, invalid, "", "")
 }
 
-// TestLinksOfFile shows the newest links of a file in it, and where the others
-// are.
+// TestLinksOfFile checks that a file includes its newest links and the URL of the
+// others.
 func TestLinksOfFile(t *testing.T) {
 	c := newClient(t)
 	id := c.file(t)
@@ -424,8 +424,8 @@ func TestLinksOfFile(t *testing.T) {
 	}
 }
 
-// TestContents reads bytes with the key, whole and in part; each time is in
-// the log.
+// TestContents reads bytes with a key, in whole and in part. The log records each
+// read.
 func TestContents(t *testing.T) {
 	c := newClient(t)
 	id := c.file(t)
@@ -456,8 +456,8 @@ func TestContents(t *testing.T) {
 	}
 }
 
-// TestWhoMay tries every route without a key, with bad ones, and with keys of
-// another mode and without the scope.
+// TestWhoMay requests every route without a key, with invalid keys, with a key of
+// the other mode, and with keys that lack the scope.
 func TestWhoMay(t *testing.T) {
 	c := newClient(t)
 	l := c.link(t, "")
@@ -508,8 +508,8 @@ func TestWhoMay(t *testing.T) {
 	}
 }
 
-// TestIdempotency repeats requests, also failed ones, at both ways into the
-// door; and the native API does not take them for its own.
+// TestIdempotency repeats successful and failed requests by prefix and by header. The
+// native API does not accept them as its own.
 func TestIdempotency(t *testing.T) {
 	c := newClient(t)
 	id := c.file(t)
@@ -553,7 +553,7 @@ func TestIdempotency(t *testing.T) {
 		t.Errorf("%s\n%s %v", one.body, two.body, two.header)
 	}
 	up(strings.Replace(body, "hello", "jello", 1)).fails(t, 400, "idempotency_error", "", "")
-	// One that fails in many ways fails in the same way each time.
+	// A request with several failures fails in the same way each time.
 	body, contentType = form("hello", field{"purpose", "selfie"}, field{"file_link_data[create]", "true"},
 		field{"file_link_data[metadata][a][b]", "1"}, field{"file_link_data[metadata][c][d]", "1"}, field{"file_link_data[metadata][e][f]", "1"},
 		field{"expand[x]", "1"}, field{"expand[y]", "1"}, field{"expand[z]", "1"}, field{"file", "a.txt"})
@@ -570,7 +570,7 @@ func TestIdempotency(t *testing.T) {
 	}
 }
 
-// TestRateLimit counts the requests of a key at every face together.
+// TestRateLimit checks that the requests of a key to all APIs are counted together.
 func TestRateLimit(t *testing.T) {
 	c := newClient(t, func(o *httpd.Options) { o.Rates = map[sluice.Mode]httpd.Rate{sluice.Test: {PerMinute: 2}} })
 	c.do(t, "GET", "/v1/files", "").ok(t)
@@ -585,7 +585,7 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// TestEndedLinks lists links by whether they are still good.
+// TestEndedLinks filters links by expired.
 func TestEndedLinks(t *testing.T) {
 	c := newClient(t)
 	good := c.link(t, "")["id"]
@@ -610,7 +610,7 @@ func TestEndedLinks(t *testing.T) {
 	}
 }
 
-// TestChunked sends bodies whose length nobody knows beforehand.
+// TestChunked sends bodies without Content-Length.
 func TestChunked(t *testing.T) {
 	c := newClient(t)
 	send := func(path, body, contentType string) object {
@@ -640,7 +640,7 @@ func TestChunked(t *testing.T) {
 	}
 }
 
-// TestUpdates changes links in every way that Stripe has.
+// TestUpdates changes links in every way that Stripe allows.
 func TestUpdates(t *testing.T) {
 	c := newClient(t)
 	l := c.link(t, "&expires_at=1772700000&metadata[a]=1&metadata[b]=2&metadata[c]=")
@@ -675,7 +675,7 @@ func TestUpdates(t *testing.T) {
 	c.do(t, "POST", path, "metadata[a]=1").fails(t, 400, invalid, "", "")
 }
 
-// Lists that hold few objects are answered, however they are expanded.
+// Lists with few objects are returned with any expansion.
 func TestExpandedListsAreBounded(t *testing.T) {
 	c := newClient(t)
 	for _, path := range []string{
