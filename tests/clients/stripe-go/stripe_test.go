@@ -72,7 +72,7 @@ func collect[T any](t *testing.T, list stripe.Seq2[T, error], id func(T) string)
 	return ids
 }
 
-// wantIDs says where two lists part.
+// wantIDs reports where two lists differ.
 func wantIDs(t *testing.T, what string, got, want []string) {
 	t.Helper()
 	if slices.Equal(got, want) {
@@ -88,8 +88,8 @@ func wantIDs(t *testing.T, what string, got, want []string) {
 func fileID(f *stripe.File) string     { return f.ID }
 func linkID(l *stripe.FileLink) string { return l.ID }
 
-// TestFilesAndLinks goes the way of an application. The library takes no URL
-// with a path, so the door is found by the header that it sends.
+// TestFilesAndLinks uses files and links like an application. The library does not
+// support a base URL with a path, so its header selects the adapter.
 func TestFilesAndLinks(t *testing.T) {
 	p := start(t, "--no-rate-limit", "--max-link-lifetime", "none")
 	walk(t, p, client(p.url, p.key))
@@ -107,7 +107,7 @@ func walk(t *testing.T, p *process, c *stripe.Client) {
 		t.Errorf("created %d, id %s", f.Created, f.ID)
 	}
 	if r := f.LastResponse; r.StatusCode != 200 || !strings.HasPrefix(r.RequestID, "req_") || r.Header.Get("Stripe-Version") != stripe.APIVersion {
-		t.Errorf("the answer: %d %s %v", r.StatusCode, r.RequestID, r.Header)
+		t.Errorf("response: %d %s %v", r.StatusCode, r.RequestID, r.Header)
 	}
 	got, err := c.V1Files.Retrieve(ctx, f.ID, nil)
 	if err != nil {
@@ -115,10 +115,10 @@ func walk(t *testing.T, p *process, c *stripe.Client) {
 	}
 	checkFile(t, got, want)
 	if status, body := get(t, f.URL, p.key); status != 200 || body != "%PDF-1.7 hello" {
-		t.Errorf("the contents: %d %q", status, body)
+		t.Errorf("contents: %d %q", status, body)
 	}
 
-	// A link without end, and one with.
+	// A link without expiry, and one with.
 	endless := link(t, c, &stripe.FileLinkCreateParams{File: stripe.String(f.ID)})
 	if endless.ExpiresAt != 0 || endless.Expired || endless.File.ID != f.ID || endless.Livemode || len(endless.Metadata) != 0 || endless.Object != "file_link" {
 		t.Errorf("the link is %+v", endless)
@@ -179,7 +179,7 @@ func checkUpdates(t *testing.T, c *stripe.Client, l *stripe.FileLink, at int64) 
 		t.Errorf("ended: %+v", got)
 	}
 	if status, _ := get(t, l.URL, ""); status != http.StatusGone {
-		t.Errorf("an ended link answers %d", status)
+		t.Errorf("the URL of an expired link responds with %d", status)
 	}
 	if got, err := c.V1FileLinks.Retrieve(ctx, l.ID, nil); err != nil || !got.Expired {
 		t.Errorf("read again: %+v, %v", got, err)
@@ -201,7 +201,7 @@ func checkFile(t *testing.T, got *stripe.File, want stripe.File) {
 	}
 }
 
-// TestUploadWithLink makes the link in the same call.
+// TestUploadWithLink creates the link in the same request.
 func TestUploadWithLink(t *testing.T) {
 	p := start(t, "--no-rate-limit", "--max-link-lifetime", "none")
 	c := client(p.url, p.key)
@@ -216,7 +216,7 @@ func TestUploadWithLink(t *testing.T) {
 		}
 		if !create {
 			if len(f.Links.Data) != 0 {
-				t.Errorf("a link that was not asked for: %+v", f.Links.Data)
+				t.Errorf("got a link that was not requested: %+v", f.Links.Data)
 			}
 			continue
 		}
@@ -229,8 +229,8 @@ func TestUploadWithLink(t *testing.T) {
 	}
 }
 
-// TestLists pages through more objects than fit on two pages, both ways, and
-// by every filter.
+// TestLists pages through more objects than fit on two pages, in both directions and
+// with every filter.
 func TestLists(t *testing.T) {
 	p := start(t, "--no-rate-limit", "--max-link-lifetime", "none")
 	c := client(p.url, p.key)
@@ -253,7 +253,7 @@ func TestLists(t *testing.T) {
 	wantIDs(t, "files, ten at a time", collect(t, c.V1Files.List(ctx, nil), fileID), files)
 	wantIDs(t, "links", collect(t, c.V1FileLinks.List(ctx, &stripe.FileLinkListParams{ListParams: hundred}), linkID), links)
 
-	// Backwards the library gives the oldest first.
+	// Backwards, the library yields the oldest objects first.
 	back := func(from string) stripe.ListParams {
 		return stripe.ListParams{Limit: stripe.Int64(100), EndingBefore: stripe.String(from)}
 	}
@@ -275,7 +275,7 @@ func TestLists(t *testing.T) {
 	checkTimes(t, p, c, files, links)
 }
 
-// checkTimes lists by the time of creation and by what has expired.
+// checkTimes filters lists by creation time and by expired.
 func checkTimes(t *testing.T, p *process, c *stripe.Client, files, links []string) {
 	t.Helper()
 	wait()
@@ -303,7 +303,7 @@ func checkTimes(t *testing.T, p *process, c *stripe.Client, files, links []strin
 	want("expired", byLink(stripe.FileLinkListParams{Expired: stripe.Bool(true)}), youngLink.ID)
 	want("not expired", byLink(stripe.FileLinkListParams{ListParams: hundred, Expired: stripe.Bool(false)}), links...)
 
-	// A link whose key was revoked has ended, and is not among the good ones.
+	// A link whose key was revoked counts as expired.
 	id, secret := p.newKey(t)
 	orphan := link(t, client(p.url, secret), &stripe.FileLinkCreateParams{File: stripe.String(young.ID)})
 	revoke(t, p, id)
@@ -325,7 +325,7 @@ func wantError(t *testing.T, err error, status int, kind stripe.ErrorType, code 
 	t.Helper()
 	var e *stripe.Error
 	if !errors.As(err, &e) {
-		t.Errorf("%v is no error of Stripe's", err)
+		t.Errorf("%v is not a stripe.Error", err)
 		return
 	}
 	if e.HTTPStatusCode != status || e.Type != kind || e.Code != code || e.Param != param {
@@ -340,7 +340,7 @@ func wantError(t *testing.T, err error, status int, kind stripe.ErrorType, code 
 		t.Errorf("%s is raised as %T", kind, e.Err)
 	}
 	if status != 429 && e.LastResponse.Header.Get("Stripe-Should-Retry") != "false" {
-		t.Error("the client is not told that trying again is no use")
+		t.Error("the response does not tell the client not to retry")
 	}
 }
 
@@ -435,7 +435,7 @@ func TestErrors(t *testing.T) {
 	_, err := client(p.url, reader).V1FileLinks.Retrieve(ctx, l.ID, nil)
 	wantError(t, err, 403, bad, "", "")
 	if f, err := client(p.url, reader).V1Files.Retrieve(ctx, f.ID, nil); err != nil || f.Links != nil {
-		t.Errorf("a file for a key that may not read links: %+v, %v", f, err)
+		t.Errorf("file for a key that may not read links: %+v, %v", f, err)
 	}
 }
 
@@ -498,11 +498,11 @@ func TestIdempotency(t *testing.T) {
 		t.Errorf("ended again: %v", err)
 	}
 	if list := collect(t, c.V1FileLinks.List(ctx, nil), linkID); len(list) != 1 {
-		t.Errorf("there are the links %q", list)
+		t.Errorf("got the links %q", list)
 	}
 }
 
-// TestRateLimit asks faster than a test key may.
+// TestRateLimit sends requests faster than a test key may.
 func TestRateLimit(t *testing.T) {
 	p := start(t)
 	c := client(p.url, p.key)
@@ -520,7 +520,7 @@ func TestRateLimit(t *testing.T) {
 	}
 	wg.Wait()
 	if limited == nil {
-		t.Fatal("sixty requests at once all passed")
+		t.Fatal("sixty concurrent requests all succeeded")
 	}
 	wantError(t, limited, 429, stripe.ErrorTypeInvalidRequest, stripe.ErrorCodeRateLimit, "")
 	var e *stripe.Error
