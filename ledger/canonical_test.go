@@ -202,7 +202,12 @@ func BenchmarkAppendString(b *testing.B) {
 }
 
 func BenchmarkAppendStringMap(b *testing.B) {
-	m := map[string]string{"invoice": "INV-2026-0042", "customer": "Überfluss GmbH", "region": "eu", "sent-by": "billing"}
+	m := map[string]string{
+		"invoice":  "INV-2026-0042",
+		"customer": "Überfluss GmbH",
+		"region":   "eu",
+		"sent-by":  "billing",
+	}
 	buf := make([]byte, 0, 256)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -184,10 +184,14 @@ func TestRotationRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refuse("to a key of another log", single(signers[0], rotationLeaf(other.VerifierKey()), rotationLeaf(other.VerifierKey())))
+	refuse(
+		"to a key of another log",
+		single(signers[0], rotationLeaf(other.VerifierKey()), rotationLeaf(other.VerifierKey())),
+	)
 	for _, leaf := range []string{
 		`{"action":"link.created","ledger":{"key":"` + next + `"}}`, `{"action":"ledger.key_rotated"}`,
-		`{"ledger":{"key":"` + next + `"},"action":"ledger.key_rotated"}`, `{"action":"ledger.key_rotated","ledger":{"key":7}}`, `{"action":"ledger.key_rotated","ledger":{"key":"x"}}`,
+		`{"ledger":{"key":"` + next + `"},"action":"ledger.key_rotated"}`,
+		`{"action":"ledger.key_rotated","ledger":{"key":7}}`, `{"action":"ledger.key_rotated","ledger":{"key":"x"}}`,
 	} {
 		refuse(leaf, single(signers[0], []byte(leaf), []byte(leaf)))
 	}
@@ -201,7 +205,8 @@ func FuzzNewVerifier(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := note.NewVerifier(vkey); err != nil || v.Key() != vkey || !bytes.HasPrefix([]byte(vkey), []byte(v.Origin()+"+")) {
+		if _, err := note.NewVerifier(vkey); err != nil || v.Key() != vkey ||
+			!bytes.HasPrefix([]byte(vkey), []byte(v.Origin()+"+")) {
 			t.Fatalf("%q: %+v, %v", vkey, v, err)
 		}
 		if v, err := NewVerifier(vkey, rotation); err == nil {

@@ -162,7 +162,13 @@ func testProof(t testing.TB, index int64) (p Proof, leaf []byte, v *Verifier) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Proof{Index: index, Hashes: hashes, Checkpoint: f["checkpoint"]}, leaves[index], testVerifier(t, signer.VerifierKey())
+	return Proof{
+			Index:      index,
+			Hashes:     hashes,
+			Checkpoint: f["checkpoint"],
+		}, leaves[index], testVerifier(
+			t, signer.VerifierKey(),
+		)
 }
 
 func TestProofText(t *testing.T) {
@@ -187,7 +193,8 @@ func TestProofText(t *testing.T) {
 	}
 	p.Extra = []byte("hi")
 	want := "c2sp.org/tlog-proof@v1\nextra aGk=\nindex 300\n" + base64.StdEncoding.EncodeToString(p.Hashes[0][:]) + "\n"
-	if text := string(p.Format()); !strings.HasPrefix(text, want) || !strings.Contains(text, "=\n\n"+testOrigin+"\n600\n") {
+	if text := string(p.Format()); !strings.HasPrefix(text, want) ||
+		!strings.Contains(text, "=\n\n"+testOrigin+"\n600\n") {
 		t.Errorf("%s", text)
 	}
 }

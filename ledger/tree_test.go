@@ -17,7 +17,9 @@ func TestRootVectors(t *testing.T) {
 	if got := hexRoot(tree); got != "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" {
 		t.Errorf("empty: %s", got)
 	}
-	leaves := []string{"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"}
+	leaves := []string{
+		"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f",
+	}
 	roots := map[int]string{
 		1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
 		8: "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
@@ -100,7 +102,10 @@ func TestTreeGrows(t *testing.T) {
 				continue
 			}
 			want++
-			data, err := tlog.ReadTileData(tlog.Tile{H: tileHeight, L: tile.Level, N: tile.Index, W: tile.Width}, reference)
+			data, err := tlog.ReadTileData(
+				tlog.Tile{H: tileHeight, L: tile.Level, N: tile.Index, W: tile.Width},
+				reference,
+			)
 			if row := stored[[2]int64{int64(tile.Level), tile.Index}]; err != nil || string(row) != string(data) {
 				t.Fatalf("%d to %d: %+v differs, %v", size, tree.Size(), tile, err)
 			}

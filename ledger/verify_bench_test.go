@@ -13,10 +13,16 @@ import (
 // redemption cheaply makes entries with all members of a redemption.
 var redemption = func() func(seq int64) []byte {
 	dst := []byte(`{"account":"acct_01JD8Q5W0000000000000000AA","action":"link.redeemed","actor":{"id":"`)
-	dst = append(dst, `link_01JD8Q5W0000000000000000BB","type":"bearer"},"file":{"filename":"quarterly report.pdf","id":"file_01JD8Q5W0000000000000000CC",`...)
-	dst = append(dst, `"purpose":"invoice","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","size":4096,"type":"application/pdf"},"id":"aud_`...)
+	dst = append(
+		dst,
+		`link_01JD8Q5W0000000000000000BB","type":"bearer"},"file":{"filename":"quarterly report.pdf","id":"file_01JD8Q5W0000000000000000CC",`...)
+	dst = append(
+		dst,
+		`"purpose":"invoice","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","size":4096,"type":"application/pdf"},"id":"aud_`...)
 	id := len(dst)
-	dst = append(dst, `00000000000000000000000000","link":{"expires_at":"2026-11-21T20:00:00.000000Z","id":"link_01JD8Q5W0000000000000000BB","reason":"monthly statement"},`...)
+	dst = append(
+		dst,
+		`00000000000000000000000000","link":{"expires_at":"2026-11-21T20:00:00.000000Z","id":"link_01JD8Q5W0000000000000000BB","reason":"monthly statement"},`...)
 	dst = append(dst, `"livemode":true,"outcome":"allowed","request":{"id":"req_01JD8Q5W0000000000000000DD","ip":"`...)
 	dst = AppendCommitment(dst, redemptionDiscloses[0].Salt, redemptionDiscloses[0].Value)
 	dst = append(dst, `","method":"GET","route":"GET /f/{token}","user_agent":"`...)

@@ -161,7 +161,8 @@ func TestVerifyNamesTruncatedAndMissingFiles(t *testing.T) {
 			if fault.Path != path {
 				t.Errorf("without %s: %v", path, fault)
 			}
-			if strings.HasPrefix(path, "tile/entries/") && fault.Kind != FaultEntry || strings.HasPrefix(path, "tile/0") && fault.Kind != FaultTile {
+			if strings.HasPrefix(path, "tile/entries/") && fault.Kind != FaultEntry ||
+				strings.HasPrefix(path, "tile/0") && fault.Kind != FaultTile {
 				t.Errorf("without %s: %s", path, fault.place())
 			}
 			for _, end := range []int{0, 1, len(data) / 3, len(data) - 33, len(data) - 1} {
@@ -190,7 +191,9 @@ func TestVerifyRefusesStrangersKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fault := faultOf(t, f.with("checkpoint", signed), v); fault.Kind != FaultCheckpoint || !errors.Is(fault, ErrCheckpoint) || !strings.Contains(fault.Error(), "not signed by") {
+		if fault := faultOf(t, f.with("checkpoint", signed), v); fault.Kind != FaultCheckpoint ||
+			!errors.Is(fault, ErrCheckpoint) ||
+			!strings.Contains(fault.Error(), "not signed by") {
 			t.Errorf("%v", fault)
 		}
 	})

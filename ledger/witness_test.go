@@ -74,7 +74,8 @@ func TestWitness(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	again, err := w.Cosign(cosigned, []byte(one.line(c.Text(), 1_700_000_001)))
-	if at, err2 := w.Cosigned(again); err != nil || err2 != nil || at.Unix() != 1_700_000_001 || len(again) != len(cosigned) {
+	if at, err2 := w.Cosigned(again); err != nil || err2 != nil || at.Unix() != 1_700_000_001 ||
+		len(again) != len(cosigned) {
 		t.Errorf("%v, %v, %v:\n%s", at, err, err2, again)
 	}
 	for i := range cosigned {

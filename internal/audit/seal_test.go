@@ -24,19 +24,58 @@ func sampleEntry(text string) sluice.Entry {
 	now := time.Date(2026, 11, 21, 19, 0, 0, 123456000, time.UTC)
 	return sluice.Entry{
 		Seq: 7, ID: "aud_01", Ledger: sluice.LedgerID{Account: "acct_01", Mode: sluice.Live}, Time: now,
-		Action: sluice.LinkRedeemed, Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorBearer, ID: "link_01", Name: text},
+		Action: sluice.LinkRedeemed, Outcome: sluice.Allowed,
+		Actor: sluice.Actor{Type: sluice.ActorBearer, ID: "link_01", Name: text},
 		Key: &sluice.KeyPart{ID: "key_01", Name: text,
-			Rights: &sluice.KeyRights{Scopes: []sluice.Scope{sluice.FilesRead, sluice.KeysAdmin}, Expires: now.Add(time.Hour), MaxLinkLifetime: 90 * time.Second, OldExpires: now},
+			Rights: &sluice.KeyRights{
+				Scopes:          []sluice.Scope{sluice.FilesRead, sluice.KeysAdmin},
+				Expires:         now.Add(time.Hour),
+				MaxLinkLifetime: 90 * time.Second,
+				OldExpires:      now,
+			},
 			Before: sluice.Before{"name": ledger.AppendString(nil, text), "expires_at": json.RawMessage("null")}},
-		File: &sluice.FilePart{ID: "file_01", Filename: text, Size: 1 << 40, Type: "text/plain", SHA256: "00", Purpose: "report", Metadata: sluice.Metadata{"b": text, "a": "1", "€": text},
-			Details: &sluice.FileDetails{Title: text, Held: true, Linked: []sluice.Resource{{Type: "case", ID: text}}},
-			Found:   &sluice.FoundPart{Problem: sluice.WrongDigest, Size: &[]int64{1 << 41}[0], SHA256: "01"},
-			Before:  sluice.Before{"title": ledger.AppendString(nil, text), "metadata": ledger.AppendStringMap(nil, sluice.Metadata{"a": text})}},
-		Link: &sluice.LinkPart{ID: "link_01", Expires: now.Add(time.Hour), Reason: text, Metadata: sluice.Metadata{"case": text},
-			Limits: &sluice.LinkLimits{MaxDownloads: 3, HasPassword: true, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Disposition: sluice.Inline, Filename: text},
-			Before: sluice.Before{"max_downloads": json.RawMessage("1"), "reason": ledger.AppendString(nil, text)}},
-		Subject: &sluice.EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text, Export: text,
-		Request: &sluice.Request{ID: "req_01", Method: "GET", Route: "/l/{token}", Range: "bytes=0-", IP: "192.0.2.7", ClientIP: "198.51.100.1", ForwardedFor: text, UserAgent: text, RefererHost: "example.com"},
+		File: &sluice.FilePart{
+			ID:       "file_01",
+			Filename: text,
+			Size:     1 << 40,
+			Type:     "text/plain",
+			SHA256:   "00",
+			Purpose:  "report",
+			Metadata: sluice.Metadata{"b": text, "a": "1", "€": text},
+			Details:  &sluice.FileDetails{Title: text, Held: true, Linked: []sluice.Resource{{Type: "case", ID: text}}},
+			Found:    &sluice.FoundPart{Problem: sluice.WrongDigest, Size: &[]int64{1 << 41}[0], SHA256: "01"},
+			Before: sluice.Before{
+				"title":    ledger.AppendString(nil, text),
+				"metadata": ledger.AppendStringMap(nil, sluice.Metadata{"a": text}),
+			},
+		},
+		Link: &sluice.LinkPart{
+			ID:       "link_01",
+			Expires:  now.Add(time.Hour),
+			Reason:   text,
+			Metadata: sluice.Metadata{"case": text},
+			Limits: &sluice.LinkLimits{
+				MaxDownloads: 3,
+				HasPassword:  true,
+				AllowedIPs:   []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},
+				Disposition:  sluice.Inline,
+				Filename:     text,
+			},
+			Before: sluice.Before{"max_downloads": json.RawMessage("1"), "reason": ledger.AppendString(nil, text)},
+		},
+		Subject: &sluice.EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text,
+		Export: text,
+		Request: &sluice.Request{
+			ID:           "req_01",
+			Method:       "GET",
+			Route:        "/l/{token}",
+			Range:        "bytes=0-",
+			IP:           "192.0.2.7",
+			ClientIP:     "198.51.100.1",
+			ForwardedFor: text,
+			UserAgent:    text,
+			RefererHost:  "example.com",
+		},
 		Refusal: sluice.Refusal(text),
 	}
 }
@@ -61,7 +100,14 @@ func TestEntryTerms(t *testing.T) {
 	hostile := "a \"quoted\" \\ name\n\u2028 <é> 文件 \U0001F600"
 	whole := sampleEntry(hostile)
 	whole.File.ID, whole.Link.ID, whole.Key.ID, whole.Request.ID, whole.ID = hostile, hostile+"1", hostile+"2", hostile+"3", hostile+"4"
-	bare := sluice.Entry{ID: "aud_1", Ledger: whole.Ledger, Time: whole.Time, Action: sluice.AccessDenied, Outcome: sluice.Refused, Actor: sluice.Actor{Type: sluice.ActorKey, ID: "key_1"}}
+	bare := sluice.Entry{
+		ID:      "aud_1",
+		Ledger:  whole.Ledger,
+		Time:    whole.Time,
+		Action:  sluice.AccessDenied,
+		Outcome: sluice.Refused,
+		Actor:   sluice.Actor{Type: sluice.ActorKey, ID: "key_1"},
+	}
 	operator := bare
 	operator.Actor = sluice.Actor{Type: sluice.ActorCLI, ID: "key_1"}
 	for _, e := range []sluice.Entry{whole, bare, operator} {
@@ -112,7 +158,9 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 func TestEntryTooLargeKeepsDigests(t *testing.T) {
 	m := sluice.Metadata{}
 	for i := range sluice.MaxMetadataKeys {
-		m[strings.Repeat("k", 38)+string(rune('a'+i%26))+string(rune('a'+i/26))] = strings.Repeat("\u0001", sluice.MaxMetadataValueLen)
+		m[strings.Repeat("k", 38)+string(rune('a'+i%26))+string(rune('a'+i/26))] = strings.Repeat(
+			"\u0001", sluice.MaxMetadataValueLen,
+		)
 	}
 	e := sampleEntry("plain")
 	e.File.Metadata, e.Link.Metadata = m, m
@@ -140,24 +188,45 @@ func TestLargestChangesFit(t *testing.T) {
 	}
 	linked := func(text string) (list []sluice.Resource) {
 		for i := range sluice.MaxLinkedResources {
-			list = append(list, sluice.Resource{Type: strings.Repeat("t", 40), ID: strings.Repeat(text, sluice.MaxResourceIDLen-2) + fmt.Sprint(10+i)})
+			list = append(
+				list,
+				sluice.Resource{
+					Type: strings.Repeat("t", 40),
+					ID:   strings.Repeat(text, sluice.MaxResourceIDLen-2) + fmt.Sprint(10+i),
+				},
+			)
 		}
 		return list
 	}
 	networks := func(first byte) (list []netip.Prefix) {
 		for i := range sluice.MaxAllowedIPs {
-			a := [16]byte{first, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, byte(i)}
+			a := [16]byte{
+				first, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, byte(i),
+			}
 			list = append(list, netip.PrefixFrom(netip.AddrFrom16(a), 128))
 		}
 		return list
 	}
 	file := func(text string) sluice.File {
-		return sluice.File{ID: "file_01", Filename: strings.Repeat(text, sluice.MaxFilenameLen), Title: strings.Repeat(text, sluice.MaxTitleLen), Type: strings.Repeat("t", sluice.MaxTypeLen),
-			Metadata: metadata(text), Linked: linked(text)}
+		return sluice.File{
+			ID:       "file_01",
+			Filename: strings.Repeat(text, sluice.MaxFilenameLen),
+			Title:    strings.Repeat(text, sluice.MaxTitleLen),
+			Type:     strings.Repeat("t", sluice.MaxTypeLen),
+			Metadata: metadata(text),
+			Linked:   linked(text),
+		}
 	}
 	link := func(text string, at time.Time, first byte) sluice.Link {
-		return sluice.Link{ID: "link_01", Reason: strings.Repeat(text, sluice.MaxReasonLen), Filename: strings.Repeat(text, sluice.MaxFilenameLen),
-			Metadata: metadata(text), MaxDownloads: sluice.MaxMaxDownloads, AllowedIPs: networks(first), Expires: at}
+		return sluice.Link{
+			ID:           "link_01",
+			Reason:       strings.Repeat(text, sluice.MaxReasonLen),
+			Filename:     strings.Repeat(text, sluice.MaxFilenameLen),
+			Metadata:     metadata(text),
+			MaxDownloads: sluice.MaxMaxDownloads,
+			AllowedIPs:   networks(first),
+			Expires:      at,
+		}
 	}
 	e := sampleEntry(strings.Repeat("\u0001", 512))
 	e.Subject, e.Handover, e.Export, e.Refusal = nil, "", "", ""
@@ -177,7 +246,8 @@ func TestLargestChangesFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(ledger.AppendStringMap(nil, wasFile.Metadata))
-	if want := fmt.Sprintf("%q", hex.EncodeToString(sum[:])); string(got.File.Before["metadata_sha256"]) != want || string(got.Link.Before["metadata_sha256"]) != want {
+	if want := fmt.Sprintf("%q", hex.EncodeToString(sum[:])); string(got.File.Before["metadata_sha256"]) != want ||
+		string(got.Link.Before["metadata_sha256"]) != want {
 		t.Errorf("before: %.300s, %.300s", got.File.Before, got.Link.Before)
 	}
 	if got.File.Before["linked_resources_sha256"] == nil || len(got.Link.Limits.AllowedIPs) != sluice.MaxAllowedIPs {
@@ -202,7 +272,10 @@ func TestEntryDamagedDisclosures(t *testing.T) {
 		"unreadable":    {`{`, ``, []string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			altered := SealedEntry{sealed.Leaf, []byte(strings.Replace(string(sealed.Disclosures), test.old, test.new, 1))}
+			altered := SealedEntry{
+				sealed.Leaf,
+				[]byte(strings.Replace(string(sealed.Disclosures), test.old, test.new, 1)),
+			}
 			got, err := altered.Open(0)
 			if err != nil {
 				t.Fatal(err)
@@ -211,7 +284,8 @@ func TestEntryDamagedDisclosures(t *testing.T) {
 			if diff := cmp.Diff(test.damaged, got.Damaged); diff != "" {
 				t.Errorf("damaged (-want +got):\n%s", diff)
 			}
-			if slices.Contains(test.damaged, "/request/ip") && got.Request.IP != "" || slices.Contains(test.damaged, "/request/client_ip") && got.Request.ClientIP != "" {
+			if slices.Contains(test.damaged, "/request/ip") && got.Request.IP != "" ||
+				slices.Contains(test.damaged, "/request/client_ip") && got.Request.ClientIP != "" {
 				t.Errorf("the damaged value was returned: %+v", got.Request)
 			}
 		})
@@ -235,7 +309,8 @@ func TestEntryWithoutLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Link.Limits != nil || e.File.Details != nil || e.Key.Rights != nil || e.Link.Before != nil || e.Link.Expires.IsZero() {
+	if e.Link.Limits != nil || e.File.Details != nil || e.Key.Rights != nil || e.Link.Before != nil ||
+		e.Link.Expires.IsZero() {
 		t.Errorf("%+v %+v %+v", e.Link, e.File, e.Key)
 	}
 }

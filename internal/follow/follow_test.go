@@ -65,16 +65,24 @@ func TestRetry(t *testing.T) {
 	metrics := obs.New("test")
 	l := s.Ledger(sluice.Test)
 	s.NewKey(t, l)
-	run(t, s, follow.Follower{Name: "f", Head: entries, Send: func(_ context.Context, _ service.Store, of sluice.LedgerID, cursor int64) (int64, error) {
-		if of != l {
-			return 1 << 40, nil
-		}
-		asked.add(cursor)
-		if len(asked.cursors) < 3 {
-			return 0, errors.New("no")
-		}
-		return 1 << 40, nil
-	}}, metrics)
+	run(
+		t, s,
+		follow.Follower{
+			Name: "f",
+			Head: entries,
+			Send: func(_ context.Context, _ service.Store, of sluice.LedgerID, cursor int64) (int64, error) {
+				if of != l {
+					return 1 << 40, nil
+				}
+				asked.add(cursor)
+				if len(asked.cursors) < 3 {
+					return 0, errors.New("no")
+				}
+				return 1 << 40, nil
+			},
+		},
+		metrics,
+	)
 	if got := asked.await(t, 3); got[0] != 0 || got[1] != 0 || got[2] != 0 {
 		t.Errorf("got the cursors %v, want 0 three times", got)
 	}

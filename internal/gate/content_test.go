@@ -19,7 +19,8 @@ func TestReadFile(t *testing.T) {
 	defer g.Content.Close()
 	entries := f.base.Entries(t, f.ledger)
 	last := entries[len(entries)-1]
-	if last.Action != sluice.FileRead || last.Outcome != sluice.Allowed || last.File.ID != file.ID || last.Actor != f.caller.Actor {
+	if last.Action != sluice.FileRead || last.Outcome != sluice.Allowed || last.File.ID != file.ID ||
+		last.Actor != f.caller.Actor {
 		t.Errorf("the entry is %+v", last)
 	}
 	content, err := io.ReadAll(g.Content)
@@ -28,7 +29,11 @@ func TestReadFile(t *testing.T) {
 	}
 
 	// files:read does not give access to the bytes.
-	_, err = f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesRead, sluice.LinksRead, sluice.LinksWrite), file.ID, whole)
+	_, err = f.ReadFile(
+		ctx,
+		f.newCaller(f.ledger, sluice.FilesRead, sluice.LinksRead, sluice.LinksWrite),
+		file.ID, whole,
+	)
 	wantCode(t, err, sluice.CodeForbidden)
 	other, err := f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesContent), file.ID, whole)
 	if err != nil {

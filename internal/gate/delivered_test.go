@@ -206,7 +206,10 @@ func TestDeliveryBesideADamagedIndex(t *testing.T) {
 			store.set(0, true)
 		}
 		f.Delivered(g, 10)
-		eventually(t, "a try that failed", func() bool { return strings.Contains(f.base.Log.String(), "not committed") })
+		eventually(
+			t, "a try that failed",
+			func() bool { return strings.Contains(f.base.Log.String(), "not committed") },
+		)
 		store.set(0, false)
 		eventually(t, "the delivery", func() bool { return f.has(sluice.LinkDelivered) == 1 })
 		f.flush()

@@ -49,7 +49,8 @@ func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 	f := &fixture{T: t, base: base, store: &faultyStore{Store: base.Store}, ledger: base.Ledger(sluice.Test)}
 	f.config = service.Config{
 		Store: f.store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{signing},
-		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now, Log: slog.New(slog.NewTextHandler(base.Log, nil)),
+		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now,
+		Log: slog.New(slog.NewTextHandler(base.Log, nil)),
 	}
 	f.use(nil)
 	t.Cleanup(f.flush)
@@ -85,7 +86,10 @@ func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
 func (f *fixture) newCaller(l sluice.LedgerID, scopes ...sluice.Scope) service.Caller {
 	f.Helper()
 	_, secret := f.base.NewKey(f.T, l, scopes...)
-	c, err := f.Authenticate(ctx, secret, sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"})
+	c, err := f.Authenticate(
+		ctx, secret,
+		sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"},
+	)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -131,7 +135,13 @@ func (f *fixture) redeem(token string) (string, error) {
 }
 
 func (f *fixture) redeemAs(token string, b gate.Bearer) (string, error) {
-	b.Request = sluice.Request{ID: f.NewRequestID(), Method: "GET", Route: "/l/{token}", IP: b.Address.String(), UserAgent: b.Request.UserAgent}
+	b.Request = sluice.Request{
+		ID:        f.NewRequestID(),
+		Method:    "GET",
+		Route:     "/l/{token}",
+		IP:        b.Address.String(),
+		UserAgent: b.Request.UserAgent,
+	}
 	g, err := f.Redeem(ctx, token, b)
 	if err != nil {
 		return "", err

@@ -87,8 +87,13 @@ func TestRedemptionEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := f.base.Entries(t, f.ledger)[before]
-	got := []string{e.File.ID, e.File.SHA256, e.Link.ID, e.Link.Reason, e.Key.ID, string(e.Actor.Type), e.Actor.ID, e.Request.Route, e.Request.IP}
-	want := []string{file.ID, file.SHA256.String(), l.ID, "a test", f.caller.Key.ID, "bearer", l.ID, "/l/{token}", "198.51.100.4"}
+	got := []string{
+		e.File.ID, e.File.SHA256, e.Link.ID, e.Link.Reason, e.Key.ID, string(e.Actor.Type), e.Actor.ID,
+		e.Request.Route, e.Request.IP,
+	}
+	want := []string{
+		file.ID, file.SHA256.String(), l.ID, "a test", f.caller.Key.ID, "bearer", l.ID, "/l/{token}", "198.51.100.4",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("entry (-want +got):\n%s", diff)
 	}

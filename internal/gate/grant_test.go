@@ -59,13 +59,23 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 		})
 	}
 	t.Run("elsewhere with the cookie", func(t *testing.T) {
-		_, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}})
+		_, token := f.mintAs(
+			service.NewLink{
+				FileID:       f.upload("0123456789").ID,
+				MaxDownloads: 1,
+				AllowedIPs:   []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+			},
+		)
 		g, err := f.grant(token, gate.Bearer{Address: here, Person: true, Answered: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Delivered(g, 10)
-		wantReason(t, f.spend(token, gate.Bearer{Address: there, Cookie: g.Cookie, Want: part(1)}), sluice.AddressNotAllowed)
+		wantReason(
+			t,
+			f.spend(token, gate.Bearer{Address: there, Cookie: g.Cookie, Want: part(1)}),
+			sluice.AddressNotAllowed,
+		)
 		wantReason(t, f.spend(token, gate.Bearer{Address: here, Cookie: g.Cookie, Want: part(1)}), "")
 	})
 }
@@ -384,7 +394,14 @@ func TestGrantIsExactAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 60 {
 		all.Go(func() {
-			g, err := f.Redeem(ctx, token, gate.Bearer{Address: here, Want: wants[i%3], Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"}})
+			g, err := f.Redeem(
+				ctx, token,
+				gate.Bearer{
+					Address: here,
+					Want:    wants[i%3],
+					Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"},
+				},
+			)
 			if err != nil {
 				if sluice.ReasonOf(err) != sluice.Exhausted {
 					t.Error(err)
@@ -425,7 +442,8 @@ func TestDeliveryWhileTheStoreIsDown(t *testing.T) {
 	if len(entries) != 2 {
 		t.Fatalf("%d entries", len(entries))
 	}
-	if sent := entries[1].Delivery.Sent; sent == nil || sent.Bytes != 7 || sent.Complete || entries[1].Request.ID != entries[0].Request.ID {
+	if sent := entries[1].Delivery.Sent; sent == nil || sent.Bytes != 7 || sent.Complete ||
+		entries[1].Request.ID != entries[0].Request.ID {
 		t.Errorf("%+v", entries[1])
 	}
 }
@@ -574,7 +592,8 @@ func TestRedirectsCount(t *testing.T) {
 	}
 	f.flush() // nothing is waited for
 	for _, e := range f.base.Entries(t, f.ledger)[before:] {
-		if d := e.Delivery; e.Action == sluice.LinkDelivered && !d.Returned || e.Action == sluice.LinkRedeemed && e.Request.Method == "GET" && d.Mode != sluice.DeliveredByRedirect {
+		if d := e.Delivery; e.Action == sluice.LinkDelivered && !d.Returned ||
+			e.Action == sluice.LinkRedeemed && e.Request.Method == "GET" && d.Mode != sluice.DeliveredByRedirect {
 			t.Errorf("%s by %+v", e.Action, d)
 		}
 	}

@@ -18,7 +18,9 @@ func TestGuessesOfTwoStores(t *testing.T) { eachDatabase(t, testGuessesOfTwoStor
 func testGuessesOfTwoStores(t *testing.T, f *fixture) {
 	services := []*fixture{f, f.second()}
 	lifetime := 24 * time.Hour // the guesses below take hours
-	_, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, Password: "correct horse", Lifetime: &lifetime})
+	_, token := f.mintAs(
+		service.NewLink{FileID: f.upload("content").ID, Password: "correct horse", Lifetime: &lifetime},
+	)
 	try := func(s *fixture, from, password string) sluice.Code {
 		return sluice.CodeOf(tryRedeem(s, token, gate.Bearer{Address: netip.MustParseAddr(from), Password: password}))
 	}

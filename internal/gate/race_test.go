@@ -161,7 +161,8 @@ func testMaxDownloadsOfTwoStores(t *testing.T, f *fixture) {
 	for _, e := range f.base.Entries(t, f.ledger) {
 		told[e.Action] += 1 + int(e.Repeats)
 	}
-	if told[sluice.LinkRedeemed] != 2*limit || told[sluice.LinkDelivered] != 2*limit || told[sluice.LinkRefused] != bearers-limit {
+	if told[sluice.LinkRedeemed] != 2*limit || told[sluice.LinkDelivered] != 2*limit ||
+		told[sluice.LinkRefused] != bearers-limit {
 		t.Errorf("%v", told)
 	}
 }

@@ -94,7 +94,9 @@ func TestRefusalsOfAnotherReason(t *testing.T) {
 		_, err := f.grant(token, gate.Bearer{Address: here})
 		wantReason(t, err, sluice.WrongPassword)
 	}
-	if _, err := f.grant(token, gate.Bearer{Address: here, Password: "wrong horse"}); sluice.ReasonOf(err) != sluice.WrongPassword {
+	if _, err := f.grant(token, gate.Bearer{Address: here, Password: "wrong horse"}); sluice.ReasonOf(
+		err,
+	) != sluice.WrongPassword {
 		t.Error(err)
 	}
 	if err := f.spend(token, gate.Bearer{Address: here, Password: "correct horse"}); err != nil {
@@ -136,7 +138,10 @@ func TestRefusalEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := strings.Repeat("x", 5000)
-	b := gate.Bearer{Address: here, Request: sluice.Request{UserAgent: long, ForwardedFor: long, Range: long, RefererHost: long}}
+	b := gate.Bearer{
+		Address: here,
+		Request: sluice.Request{UserAgent: long, ForwardedFor: long, Range: long, RefererHost: long},
+	}
 	store.set(f.ledger, true)
 	_, err := f.grant(token, b)
 	wantCode(t, err, sluice.CodeUnavailable)

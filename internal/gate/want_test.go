@@ -19,7 +19,11 @@ func TestPlan(t *testing.T) {
 	file := sluice.File{Size: 10, SHA256: own, Created: created}
 	empty := sluice.File{SHA256: own, Created: created}
 
-	is, isNot := &gate.FileVersions{SHA256s: []sluice.Digest{other, own}}, &gate.FileVersions{SHA256s: []sluice.Digest{other}}
+	is, isNot := &gate.FileVersions{
+		SHA256s: []sluice.Digest{other, own},
+	}, &gate.FileVersions{
+		SHA256s: []sluice.Digest{other},
+	}
 	any, none := &gate.FileVersions{Any: true}, &gate.FileVersions{}
 	ranges := func(specs ...gate.RangeSpec) gate.Want { return gate.Want{Method: "GET", Ranges: specs} }
 	first := gate.RangeSpec{First: 0, Last: 3}

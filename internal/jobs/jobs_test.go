@@ -111,13 +111,16 @@ func TestFailingJob(t *testing.T) {
 	scheduler := jobs.Scheduler{Store: s.Store, Log: slog.New(slog.NewTextHandler(&log, nil)), Observer: metrics}
 	go func() {
 		defer close(ended)
-		scheduler.Run(ctx, nil, []jobs.Job{{Name: "flaky", Every: time.Millisecond, Run: func(context.Context) (int, error) {
-			runs.Add(1)
-			if !works.Load() {
-				return 0, errors.New("no")
-			}
-			return 3, nil
-		}}})
+		scheduler.Run(
+			ctx, nil,
+			[]jobs.Job{{Name: "flaky", Every: time.Millisecond, Run: func(context.Context) (int, error) {
+				runs.Add(1)
+				if !works.Load() {
+					return 0, errors.New("no")
+				}
+				return 3, nil
+			}}},
+		)
 	}()
 	await(t, "the job fails", func() bool { return failing() == 1 && runs.Load() > 5 })
 	works.Store(true)
@@ -126,6 +129,8 @@ func TestFailingJob(t *testing.T) {
 	cancel()
 	<-ended
 	if failed, recovered := log.count("job failed"), log.count("job recovered"); failed != 1 || recovered != 1 {
-		t.Errorf("%d failures and %d recoveries were logged, want one of each: %s", failed, recovered, log.text.String())
+		t.Errorf(
+			"%d failures and %d recoveries were logged, want one of each: %s", failed, recovered, log.text.String(),
+		)
 	}
 }

@@ -53,7 +53,8 @@ func FuzzAttachment(f *testing.F) {
 			t.Fatalf("%q: %v, %s %q from %q", name, err, kind, params, got)
 		}
 		shown := params["filename"]
-		if shown != shownName(name) || shown != shownName(shown) || shown == "" || len(shown) > maxShownName || !utf8.ValidString(shown) {
+		if shown != shownName(name) || shown != shownName(shown) || shown == "" || len(shown) > maxShownName ||
+			!utf8.ValidString(shown) {
 			t.Fatalf("%q: shown as %q", name, shown)
 		}
 		if decoded, err := url.PathUnescape(shown); err == nil && strings.ContainsAny(decoded, "/\\\r\n\x00") {

@@ -73,7 +73,8 @@ func TestAgain(t *testing.T) {
 		t.Error("an object is recent or repeated that was never refused")
 	}
 	tallies := r.Take(start.Add(time.Minute), false, func(sluice.LedgerID) bool { return true })
-	if len(tallies) != 1 || tallies[0].Ledger != link.Ledger || tallies[0].Reason != sluice.Expired || tallies[0].Refused != 1 {
+	if len(tallies) != 1 || tallies[0].Ledger != link.Ledger || tallies[0].Reason != sluice.Expired ||
+		tallies[0].Refused != 1 {
 		t.Errorf("%+v", tallies)
 	}
 }

@@ -131,7 +131,10 @@ func (c *chromium) saved(t *testing.T, url string) (name, content string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		c.mu.Lock()
-		i := slices.IndexFunc(c.began, func(e *browser.EventDownloadWillBegin) bool { return e.URL == url && c.done[e.GUID] })
+		i := slices.IndexFunc(
+			c.began,
+			func(e *browser.EventDownloadWillBegin) bool { return e.URL == url && c.done[e.GUID] },
+		)
 		var e *browser.EventDownloadWillBegin
 		if i >= 0 {
 			e = c.began[i]
@@ -234,7 +237,10 @@ func TestBrowserRunsNothing(t *testing.T) {
 	tab.open(t, b.page("/svg", "image/svg+xml", content("svg")))
 	b.page("/gif.js", "text/javascript", content("gif+js"))
 	tab.open(t, b.page("/gif", "text/html", "<script src=/gif.js></script>"))
-	want := []string{"gif", "html-frame", "html-image", "html-onerror", "html-script", "html-style", "svg-foreign", "svg-onload", "svg-script"}
+	want := []string{
+		"gif", "html-frame", "html-image", "html-onerror", "html-script", "html-style", "svg-foreign", "svg-onload",
+		"svg-script",
+	}
 	var heard []string
 	for deadline := time.Now().Add(time.Minute); len(heard) < len(want) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		heard = distinct(append(heard, b.all()...))
@@ -301,7 +307,11 @@ func TestBrowserRunsNothing(t *testing.T) {
 			if disposition == "attachment" && test.inline { // which only says what a tab does
 				continue
 			}
-			fmt.Fprintf(&embedded[i%2], `<iframe src="%[1]s"></iframe><object data="%[1]s"></object><embed src="%[1]s"><img src="%[1]s"><script src="%[1]s"></script><link rel=stylesheet href="%[1]s"><video src="%[1]s" preload=auto></video>`+"\n", url)
+			fmt.Fprintf(
+				&embedded[i%2],
+				`<iframe src="%[1]s"></iframe><object data="%[1]s"></object><embed src="%[1]s"><img src="%[1]s"><script src="%[1]s"></script><link rel=stylesheet href="%[1]s"><video src="%[1]s" preload=auto></video>`+"\n",
+				url,
+			)
 		}
 	}
 	time.Sleep(200 * time.Millisecond) // what would run has time to
@@ -321,7 +331,8 @@ func TestBrowserRunsNothing(t *testing.T) {
 		if n := ask[int](t, tab, `[...document.images].filter(i => i.naturalWidth > 0).length + [...document.querySelectorAll("video")].filter(v => v.readyState > 0).length`); n != 0 {
 			t.Errorf("on %s: %d images and videos are displayed", name, n)
 		}
-		if ask[bool](t, tab, `"ran" in window`) || ask[string](t, tab, "getComputedStyle(document.body).color") == "rgb(1, 2, 3)" {
+		if ask[bool](t, tab, `"ran" in window`) ||
+			ask[string](t, tab, "getComputedStyle(document.body).color") == "rgb(1, 2, 3)" {
 			t.Errorf("on %s: a script or style from a link was used", name)
 		}
 		// A file in a frame is sandboxed and thus has its own process. On another site, so

@@ -105,7 +105,13 @@ func TestBrowserSpendsByButton(t *testing.T) {
 	const html = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 	for _, agent := range []string{"", "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"} {
 		for _, method := range []string{"GET", "HEAD"} {
-			a := c.as("").ask(t, method, l.URL, "", "Accept", html, "User-Agent", agent, "Range", "bytes=0-0").want(t, 200)
+			a := c.as(
+				"",
+			).ask(
+				t, method, l.URL, "", "Accept", html, "User-Agent", agent, "Range", "bytes=0-0",
+			).want(
+				t, 200,
+			)
 			if a.header.Get("Set-Cookie") != "" || strings.Contains(string(a.body), "hello") {
 				t.Errorf("%s %q gave %v %s", method, agent, a.header, a.body)
 			}
@@ -199,7 +205,8 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 				tab.press(t)
 				tab.until(t, `document.querySelector("#password") == null`)
 			}
-			if text := ask[string](t, tab, bodyText); !strings.Contains(text, test.says) || strings.Contains(text, "a.txt") {
+			if text := ask[string](t, tab, bodyText); !strings.Contains(text, test.says) ||
+				strings.Contains(text, "a.txt") {
 				t.Errorf("the page says:\n%s", text)
 			}
 			if got := ask[string](t, tab, "getComputedStyle(document.querySelector('.note')).color"); got == "rgb(0, 0, 0)" {
@@ -256,7 +263,9 @@ func TestBrowserSeeks(t *testing.T) {
 			tab.until(t, at+`.currentTime > 280.2 && !`+at+`.seeking`)
 			far := false
 			for _, e := range c.Entries(t, c.Ledger(sluice.Test))[before:] {
-				far = far || e.Delivery != nil && e.Delivery.Status == http.StatusPartialContent && strings.HasPrefix(e.Request.Range, "bytes=4")
+				far = far ||
+					e.Delivery != nil && e.Delivery.Status == http.StatusPartialContent &&
+						strings.HasPrefix(e.Request.Range, "bytes=4")
 			}
 			if !far {
 				t.Error("no later range was requested")

@@ -122,7 +122,9 @@ func TestTextsRefusesWhatIsTooLong(t *testing.T) {
 }
 
 func TestPost(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
+	elsewhere := httptest.NewServer(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }),
+	)
 	defer elsewhere.Close()
 	var got string
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -148,7 +150,8 @@ func TestPost(t *testing.T) {
 		}
 	}
 	ts.Close()
-	if err := anchor.Post(context.Background(), ts.URL+"/?token=hush", nil); err == nil || strings.Contains(err.Error(), "hush") {
+	if err := anchor.Post(context.Background(), ts.URL+"/?token=hush", nil); err == nil ||
+		strings.Contains(err.Error(), "hush") {
 		t.Errorf("without a server: %v", err)
 	}
 }
@@ -219,7 +222,10 @@ func TestWitnessThatAnswersWrongly(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = w.Show(context.Background(), note, 0, 0, func(int64, int64) ([]ledger.Hash, error) { return nil, nil })
+			_, err = w.Show(
+				context.Background(), note, 0, 0,
+				func(int64, int64) ([]ledger.Hash, error) { return nil, nil },
+			)
 			if err == nil || errors.Is(err, anchor.ErrRefused) != c.refused || asked > 2 {
 				t.Errorf("%d requests: %v", asked, err)
 			}

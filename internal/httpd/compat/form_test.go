@@ -124,7 +124,10 @@ func TestMalformedForm(t *testing.T) {
 func TestFailuresInOrder(t *testing.T) {
 	read := func() string {
 		v := &sluice.Invalid{}
-		f := ParseForm("l[x]=1&l[y]=1&l[z]=1&l[a][b]=1&l[c][d]=1&l[7]=1&l[07]=2&m[a]=1&m[a]=2&m[b]=1&m[b]=2&m[c][x]=1&m[d][x]=1&u[1]=1&w=2", v)
+		f := ParseForm(
+			"l[x]=1&l[y]=1&l[z]=1&l[a][b]=1&l[c][d]=1&l[7]=1&l[07]=2&m[a]=1&m[a]=2&m[b]=1&m[b]=2&m[c][x]=1&m[d][x]=1&u[1]=1&w=2",
+			v,
+		)
 		list := f.Texts("l")
 		f.Map("m")
 		for _, name := range f.Unknown() {
@@ -156,7 +159,8 @@ func TestRange(t *testing.T) {
 		"n[gt]=1&n[lt]=9": {GT: p(10), LT: p(9)},
 	} {
 		f, v := parse(text)
-		if diff := cmp.Diff(want, Range(f, "n", "a number", second)); diff != "" || v.Err() != nil || f.Unknown() != nil {
+		if diff := cmp.Diff(want, Range(f, "n", "a number", second)); diff != "" || v.Err() != nil ||
+			f.Unknown() != nil {
 			t.Errorf("%s: %s %v %v", text, diff, v.Err(), f.Unknown())
 		}
 	}
@@ -247,7 +251,8 @@ func TestNames(t *testing.T) {
 // brackets are parsed like by the standard library.
 func FuzzForm(f *testing.F) {
 	for _, seed := range []string{
-		"a=1&b[]=x&c[0]=y&d[k]=v", "a[b][c][d]=1", "a[[]]=1", "%5B%5D=1", "a%5Bb%5D=1", "a[=1&a]=2", "=&=&&", "a=%", "+[+]=+", strings.Repeat("[", 99), strings.Repeat("a&", 600),
+		"a=1&b[]=x&c[0]=y&d[k]=v", "a[b][c][d]=1", "a[[]]=1", "%5B%5D=1", "a%5Bb%5D=1", "a[=1&a]=2", "=&=&&", "a=%",
+		"+[+]=+", strings.Repeat("[", 99), strings.Repeat("a&", 600),
 	} {
 		f.Add(seed)
 	}

@@ -12,7 +12,10 @@ import (
 
 func TestObject(t *testing.T) {
 	v := &sluice.Invalid{}
-	o, err := parseObject([]byte(` {"a":"ü\u00fc","n":null,"m":{"x":"1","y":2.50,"z":true},"o":[1],"b":{"k":null,"l":[]},"u":1} `), v)
+	o, err := parseObject(
+		[]byte(` {"a":"ü\u00fc","n":null,"m":{"x":"1","y":2.50,"z":true},"o":[1],"b":{"k":null,"l":[]},"u":1} `),
+		v,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +53,10 @@ func TestObject(t *testing.T) {
 
 func TestMalformedObject(t *testing.T) {
 	for body, want := range map[string]sluice.Code{
-		"": "", "{}": "", "null": sluice.CodeValidation, "[]": sluice.CodeValidation, "{": sluice.CodeValidation, `{} {}`: sluice.CodeValidation,
-		`"a"`: sluice.CodeValidation, "{'a':1}": sluice.CodeValidation, strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000): sluice.CodeValidation,
+		"": "", "{}": "", "null": sluice.CodeValidation, "[]": sluice.CodeValidation, "{": sluice.CodeValidation,
+		`{} {}`: sluice.CodeValidation,
+		`"a"`:   sluice.CodeValidation, "{'a':1}": sluice.CodeValidation,
+		strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000): sluice.CodeValidation,
 	} {
 		if _, err := parseObject([]byte(body), &sluice.Invalid{}); sluice.CodeOf(err) != want {
 			t.Errorf("%.20s: %v, want %q", body, err, want)

@@ -32,8 +32,12 @@ func TestOf(t *testing.T) {
 		required, nullable bool
 	}
 	want := []row{
-		{"first", contract.Text, true, false}, {"left", contract.Text, false, false}, {"null", contract.Text, true, true},
-		{"change", contract.Text, false, true}, {"list", contract.List, true, false}, {"map", contract.Map, false, false},
+		{
+			"first", contract.Text, true, false,
+		}, {"left", contract.Text, false, false}, {"null", contract.Text, true, true},
+		{
+			"change", contract.Text, false, true,
+		}, {"list", contract.List, true, false}, {"map", contract.Map, false, false},
 		{"lifetime", contract.Lifetime, false, false}, {"second", contract.Integer, true, false},
 	}
 	var got []row
@@ -45,7 +49,8 @@ func TestOf(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	first, keyed, second := s.Members[0], s.Members[5].Type, s.Members[7].Type
-	if first.Doc != "The first" || !slices.Equal(first.Type.Enum, []string{"a", "b"}) || !keyed.Elem.Nullable || *second.Minimum != 1 {
+	if first.Doc != "The first" || !slices.Equal(first.Type.Enum, []string{"a", "b"}) || !keyed.Elem.Nullable ||
+		*second.Minimum != 1 {
 		t.Errorf("%+v %+v %+v", first, keyed, second)
 	}
 }

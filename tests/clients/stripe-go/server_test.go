@@ -95,7 +95,11 @@ func start(t *testing.T, flags ...string) *process {
 // newKey creates a key on the command line.
 func (p *process) newKey(t *testing.T, flags ...string) (id, secret string) {
 	t.Helper()
-	out, err := exec.Command(binary, append([]string{"key", "create", "--json", "--data", p.data, "--mode", "test", "--name", "test"}, flags...)...).Output()
+	out, err := exec.Command(
+		binary,
+		append(
+			[]string{"key", "create", "--json", "--data", p.data, "--mode", "test", "--name", "test"},
+			flags...)...).Output()
 	var made struct{ ID, Secret string }
 	if err = errors.Join(err, json.Unmarshal(out, &made)); err != nil {
 		t.Fatal(err)
@@ -105,7 +109,9 @@ func (p *process) newKey(t *testing.T, flags ...string) (id, secret string) {
 
 // client returns Stripe's client with another base URL.
 func client(url, key string) *stripe.Client {
-	backends := stripe.NewBackendsWithConfig(&stripe.BackendConfig{URL: stripe.String(url), MaxNetworkRetries: stripe.Int64(0)})
+	backends := stripe.NewBackendsWithConfig(
+		&stripe.BackendConfig{URL: stripe.String(url), MaxNetworkRetries: stripe.Int64(0)},
+	)
 	return stripe.NewClient(key, stripe.WithBackends(backends))
 }
 

@@ -36,7 +36,10 @@ type client struct {
 
 func newClient(t *testing.T, adjust ...func(*httpd.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
-	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	_, secret := s.NewKeyAs(
+		t, s.Ledger(sluice.Test),
+		service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever},
+	)
 	return &client{s, s.URL + "/compat/digitalriver", secret, jsonschema.NewCompiler()}
 }
 
@@ -249,7 +252,10 @@ func (c *client) send(t *testing.T, name string, names map[string]string) answer
 	for name, value := range names {
 		pairs = append(pairs, "{"+name+"}", value)
 	}
-	head, body, _ := strings.Cut(strings.NewReplacer(pairs...).Replace(strings.TrimSuffix(string(data), "\n")+"\n"), "\r\n\r\n")
+	head, body, _ := strings.Cut(
+		strings.NewReplacer(pairs...).Replace(strings.TrimSuffix(string(data), "\n")+"\n"),
+		"\r\n\r\n",
+	)
 	if !strings.Contains(head, "multipart") {
 		body = strings.TrimSuffix(body, "\r\n")
 	}
@@ -280,15 +286,37 @@ func TestRequests(t *testing.T) {
 	made := c.send(t, "create-file-form", nil).want(t, 201)
 	file := made.text("id")
 	made.is(t, map[string]string{
-		"createdTime": "2026-03-04T05:06:07Z", "fileName": "invoice.pdf", "purpose": "customer_invoice", "title": "Your invoice", "size": "14", "type": "pdf",
+		"createdTime": "2026-03-04T05:06:07Z", "fileName": "invoice.pdf", "purpose": "customer_invoice",
+		"title": "Your invoice", "size": "14", "type": "pdf",
 		"url": c.URL + "/compat/digitalriver/files/" + file + "/content", "liveMode": "false",
 	})
 	born := object(made["links"].([]any)[0].(map[string]any))
-	born.is(t, map[string]string{"createdTime": "2026-03-04T05:06:07Z", "expired": "false", "expiresTime": "2026-03-04T06:06:07Z", "fileId": file, "liveMode": "false"})
+	born.is(
+		t,
+		map[string]string{
+			"createdTime": "2026-03-04T05:06:07Z",
+			"expired":     "false",
+			"expiresTime": "2026-03-04T06:06:07Z",
+			"fileId":      file,
+			"liveMode":    "false",
+		},
+	)
 	memo := c.send(t, "create-file-base64", nil).want(t, 201)
-	memo.is(t, map[string]string{"fileName": "memo.pdf", "purpose": "customer_credit_memo", "size": "14", "type": "pdf"})
+	memo.is(
+		t,
+		map[string]string{"fileName": "memo.pdf", "purpose": "customer_credit_memo", "size": "14", "type": "pdf"},
+	)
 	image := c.send(t, "create-file-json", nil).want(t, 201)
-	image.is(t, map[string]string{"fileName": "exemption.png", "title": "Exemption", "purpose": "tax_document_customer_upload", "size": "8", "type": "png"})
+	image.is(
+		t,
+		map[string]string{
+			"fileName": "exemption.png",
+			"title":    "Exemption",
+			"purpose":  "tax_document_customer_upload",
+			"size":     "8",
+			"type":     "png",
+		},
+	)
 	if memo["links"] != nil || image["links"] != nil {
 		t.Errorf("links that nobody asked for: %v %v", memo, image)
 	}
@@ -326,7 +354,8 @@ func TestRequests(t *testing.T) {
 	l := c.send(t, "create-link", names).want(t, 201)
 	names["link"] = l.text("id")
 	l.is(t, map[string]string{
-		"createdTime": "2026-03-04T05:06:08Z", "expired": "false", "expiresTime": "2026-03-04T06:06:07Z", "fileId": memo.text("id"), "liveMode": "false",
+		"createdTime": "2026-03-04T05:06:08Z", "expired": "false", "expiresTime": "2026-03-04T06:06:07Z",
+		"fileId": memo.text("id"), "liveMode": "false",
 		"metadata": "map[count:7 order:6735 paid:true]",
 	})
 	if got := c.send(t, "get-link", names).want(t, 200); fmt.Sprint(got) != fmt.Sprint(l) {
@@ -336,7 +365,8 @@ func TestRequests(t *testing.T) {
 	equal(ids(c.send(t, "list-links-expired", names)))
 	updated := c.send(t, "update-link", names).want(t, 200)
 	updated.is(t, map[string]string{"id": l.text("id"), "url": l.text("url"), "expiresTime": "2026-03-04T08:00:00Z"})
-	if a := c.do(t, "GET", l.text("url"), "", "Authorization", ""); a.status != 200 || string(a.body) != "%PDF-1.7 hello" {
+	if a := c.do(t, "GET", l.text("url"), "", "Authorization", ""); a.status != 200 ||
+		string(a.body) != "%PDF-1.7 hello" {
 		t.Errorf("%d %q", a.status, a.body)
 	}
 	c.Clock.Advance(3 * time.Hour)
@@ -356,7 +386,19 @@ func TestPages(t *testing.T) {
 	var files, links []string
 	for i := range count {
 		purpose := []string{"customer_invoice", "customer_credit_memo", "tax_document_customer_upload"}[i%3]
-		files = append([]string{c.upload(t, "x", field{"purpose", purpose}, field{"file", fmt.Sprint(i, ".pdf")}).want(t, 201).text("id")}, files...)
+		files = append(
+			[]string{
+				c.upload(
+					t, "x",
+					field{"purpose", purpose},
+					field{"file", fmt.Sprint(i, ".pdf")},
+				).want(
+					t, 201,
+				).text(
+					"id",
+				),
+			},
+			files...)
 		c.do(t, "PUT", c.URL+"/v1/files?purpose=report", "x", "Content-Type", "").want(t, 201) // seen by no list here
 		c.Clock.Advance(time.Millisecond)
 	}
@@ -408,15 +450,22 @@ func TestFilters(t *testing.T) {
 	c.Clock.Advance(time.Second)
 	n := c.upload(t, "notes", field{"purpose", "customer_credit_memo"}, field{"file", "n.txt"}).want(t, 201).text("id")
 	for query, want := range map[string][]string{
-		"purpose=customer_invoice": {a}, "purpose=tax_document_customer_upload": nil, "fileName=b.csv": {b}, "title=A": {a},
+		"purpose=customer_invoice": {a}, "purpose=tax_document_customer_upload": nil, "fileName=b.csv": {b},
+		"title=A":  {a},
 		"type=pdf": {a}, "type=csv": {b}, "type=txt": {n}, "type=TXT": {n}, "type=png": nil, "type=nosuch": nil,
 		"size=5": {n, a}, "size[gt]=4": {n, a}, "size[gte]=4&size[lt]=5": {b}, "size[lte]=4": {b},
-		"createdTime=2026-03-04T05:06:07Z": {a}, "createdTime=2026-03-04T06:06:09%2B01:00": {b}, "createdTime[0]=2026-03-04T05:06:07Z": {a},
-		"createdTime[gt]=2026-03-04T05:06:07Z": {n, b}, "createdTime[gte]=2026-03-04T05:06:09Z": {n, b}, "createdTime[lt]=2026-03-04T05:06:09Z": {a},
-		"createdTime[lte]=2026-03-04T05:06:09Z": {b, a}, "createdTime[gt]=2026-03-04T05:06:07Z&createdTime[lt]=2026-03-04T05:06:10Z": {b},
-		"ids=" + a + "&ids=" + n: {n, a}, "ids=" + a + "," + n: {n, a}, "ids[0]=" + a + "&ids[1]=" + n: {n, a}, "ids[]=" + a: {a},
-		"0=" + a + "&1=" + n: {n, a}, "ids=file_none": nil, "limit=1": {n}, "startingAfter=" + b: {a}, "endingBefore=" + b: {n},
-		"endingBefore=" + b + "&startingAfter=" + b: {n}, "endingBefore=" + b + "&startingAfter=file_none": {n}, "": {n, b, a},
+		"createdTime=2026-03-04T05:06:07Z": {a}, "createdTime=2026-03-04T06:06:09%2B01:00": {b},
+		"createdTime[0]=2026-03-04T05:06:07Z":  {a},
+		"createdTime[gt]=2026-03-04T05:06:07Z": {n, b}, "createdTime[gte]=2026-03-04T05:06:09Z": {n, b},
+		"createdTime[lt]=2026-03-04T05:06:09Z":                                      {a},
+		"createdTime[lte]=2026-03-04T05:06:09Z":                                     {b, a},
+		"createdTime[gt]=2026-03-04T05:06:07Z&createdTime[lt]=2026-03-04T05:06:10Z": {b},
+		"ids=" + a + "&ids=" + n:                                                    {n, a}, "ids=" + a + "," + n: {n, a}, "ids[0]=" + a + "&ids[1]=" + n: {n, a},
+		"ids[]=" + a:         {a},
+		"0=" + a + "&1=" + n: {n, a}, "ids=file_none": nil, "limit=1": {n}, "startingAfter=" + b: {a},
+		"endingBefore=" + b:                         {n},
+		"endingBefore=" + b + "&startingAfter=" + b: {n}, "endingBefore=" + b + "&startingAfter=file_none": {n},
+		"": {n, b, a},
 	} {
 		t.Run(query, func(t *testing.T) { c.listIs(t, "/files?"+query, want...) })
 	}
@@ -432,8 +481,10 @@ func TestFilters(t *testing.T) {
 	slices.Reverse(sorted)
 	for query, want := range map[string][]string{
 		"fileId=" + a: {later, early}, "fileId=" + b: {other}, "expired=false": {later}, "expired=0": {later},
-		"expired=true&fileId=" + a: {early}, "expired=1&fileId=" + b: {other}, "ids=" + early: {early}, "0=" + early: {early}, "limit=2": sorted,
-		"createdTime[lt]=2026-03-04T05:06:11Z": {early}, "createdTime=2026-03-04T05:06:10Z": {early}, "createdTime[gt]=2026-03-04T05:06:11Z": nil,
+		"expired=true&fileId=" + a: {early}, "expired=1&fileId=" + b: {other}, "ids=" + early: {early},
+		"0=" + early: {early}, "limit=2": sorted,
+		"createdTime[lt]=2026-03-04T05:06:11Z": {early}, "createdTime=2026-03-04T05:06:10Z": {early},
+		"createdTime[gt]=2026-03-04T05:06:11Z": nil,
 	} {
 		t.Run(query, func(t *testing.T) { c.listIs(t, "/file-links?"+query, want...) })
 	}
@@ -520,14 +571,26 @@ func TestBadInput(t *testing.T) {
 			c.do(t, method, path, b.body).fails(t, b.status, b.kind, b.what...)
 		})
 	}
-	c.do(t, "POST", "/file-links", "fileId=1", "Content-Type", "application/x-www-form-urlencoded").fails(t, 400, bad, "invalid_format")
+	c.do(
+		t, "POST", "/file-links", "fileId=1", "Content-Type", "application/x-www-form-urlencoded",
+	).fails(
+		t, 400, bad, "invalid_format",
+	)
 	c.do(t, "POST", "/file-links", make(""), "Content-Encoding", "gzip").fails(t, 400, bad, "invalid_format")
 	c.do(t, "GET", "/files/"+file+"/content", "", "Range", "bytes=9-").fails(t, 416, bad, "invalid_parameter")
-	if l := c.do(t, "POST", "/file-links", make(`,"metadata":{`+pairs(20)+`}`)).want(t, 201); len(l["metadata"].(map[string]any)) != 20 {
+	if l := c.do(t, "POST", "/file-links", make(`,"metadata":{`+pairs(20)+`}`)).want(t, 201); len(
+		l["metadata"].(map[string]any),
+	) != 20 {
 		t.Errorf("%v", l)
 	}
 	_, brief := c.NewKey(t, c.Ledger(sluice.Test))
-	c.do(t, "POST", "/file-links", `{"fileId":"`+file+`","expiresTime":"2036-01-01T00:00:00Z"}`, "Authorization", "Bearer "+brief).fails(t, 400, bad, param+"expiresTime")
+	c.do(
+		t, "POST", "/file-links",
+		`{"fileId":"`+file+`","expiresTime":"2036-01-01T00:00:00Z"}`,
+		"Authorization", "Bearer "+brief,
+	).fails(
+		t, 400, bad, param+"expiresTime",
+	)
 	if keys := c.BlobKeys(t); len(keys) != 1 {
 		t.Errorf("failed uploads have left %q", keys)
 	}
@@ -566,7 +629,11 @@ func TestBadUploads(t *testing.T) {
 		t.Run(name, func(t *testing.T) { c.upload(t, b.content, b.fields...).fails(t, 400, "bad_request", b.what...) })
 	}
 	body, contentType := form("hello", invoice, file)
-	c.do(t, "POST", "/files", body[:len(body)-20], "Content-Type", contentType).fails(t, 400, "bad_request", "invalid_parameter")
+	c.do(
+		t, "POST", "/files", body[:len(body)-20], "Content-Type", contentType,
+	).fails(
+		t, 400, "bad_request", "invalid_parameter",
+	)
 	c.do(t, "POST", "/files", "x", "Content-Type", "text/plain").fails(t, 400, "bad_request", "invalid_format")
 	if keys := c.BlobKeys(t); len(keys) != 0 {
 		t.Errorf("failed uploads have left %q", keys)
@@ -623,7 +690,11 @@ func TestWhoMay(t *testing.T) {
 					t.Error("no WWW-Authenticate")
 				}
 			}
-			c.do(t, r.method, r.path, r.body, "Authorization", "Bearer "+auditor).fails(t, 403, "forbidden", "forbidden")
+			c.do(
+				t, r.method, r.path, r.body, "Authorization", "Bearer "+auditor,
+			).fails(
+				t, 403, "forbidden", "forbidden",
+			)
 			if a := c.do(t, r.method, r.path, r.body, "Authorization", "Bearer "+live); a.status != r.foreign {
 				t.Errorf("a live key is answered %d %s", a.status, a.body)
 			}
@@ -646,11 +717,23 @@ func TestOtherFaces(t *testing.T) {
 			t.Errorf("%s: %v", u, f)
 		}
 	}
-	native := c.do(t, "PUT", c.URL+"/v1/files?purpose=customer_invoice&filename=n.pdf", "%PDF", "Content-Type", "").want(t, 201).text("id")
+	native := c.do(
+		t, "PUT", c.URL+"/v1/files?purpose=customer_invoice&filename=n.pdf", "%PDF", "Content-Type", "",
+	).want(
+		t, 201,
+	).text(
+		"id",
+	)
 	c.do(t, "GET", "/files/"+native, "").want(t, 200).is(t, map[string]string{"fileName": "n.pdf", "type": "pdf"})
 
 	// A file whose purpose Digital River does not know is not visible, but its links are.
-	hidden := c.do(t, "PUT", c.URL+"/v1/files?purpose=report&filename=r.pdf", "hello", "Content-Type", "").want(t, 201).text("id")
+	hidden := c.do(
+		t, "PUT", c.URL+"/v1/files?purpose=report&filename=r.pdf", "hello", "Content-Type", "",
+	).want(
+		t, 201,
+	).text(
+		"id",
+	)
 	for method, path := range map[string]string{"GET": "/files/" + hidden, "DELETE": "/files/" + hidden, "HEAD": "/files/" + hidden + "/content"} {
 		if a := c.do(t, method, path, ""); a.status != 404 {
 			t.Errorf("%s %s: %d", method, path, a.status)
@@ -697,7 +780,12 @@ func TestLinksOfFile(t *testing.T) {
 	c.do(t, "GET", "/files/"+file, "").fails(t, 404, "not_found", "not_found id")
 	c.do(t, "GET", "/file-links/"+made[0], "").want(t, 200).is(t, map[string]string{"expired": "true"})
 	c.do(t, "POST", "/file-links/"+made[0], `{"expiresTime":"`+soon+`"}`).fails(t, 409, "conflict", "restricted_update")
-	c.do(t, "POST", "/file-links", `{"fileId":"`+file+`","expiresTime":"`+soon+`"}`).fails(t, 400, "bad_request", "invalid_parameter fileId")
+	c.do(
+		t, "POST", "/file-links",
+		`{"fileId":"`+file+`","expiresTime":"`+soon+`"}`,
+	).fails(
+		t, 400, "bad_request", "invalid_parameter fileId",
+	)
 }
 
 // TestIdempotency repeats requests with Idempotency-Key.
@@ -725,7 +813,13 @@ func TestIdempotency(t *testing.T) {
 			c.Clock.Advance(time.Second)
 		}
 	}
-	c.do(t, "POST", "/files", strings.Replace(encoded, "a.pdf", "b.pdf", 1), "Idempotency-Key", "k0").fails(t, 409, "conflict", "conflict")
+	c.do(
+		t, "POST", "/files",
+		strings.Replace(encoded, "a.pdf", "b.pdf", 1),
+		"Idempotency-Key", "k0",
+	).fails(
+		t, 409, "conflict", "conflict",
+	)
 	if keys := c.BlobKeys(t); len(keys) != 1 {
 		t.Errorf("there are the bytes of %q", keys)
 	}

@@ -168,7 +168,8 @@ func TestFileLinksPage(t *testing.T) {
 			c.Clock.Advance(5 * time.Second)
 			good := c.link(t, file, soon).text("id")
 			for query, want := range map[string][]string{
-				"": {good, brief}, "?expired=true": {brief}, "?expired=1": {brief}, "?expired=false": {good}, "?expired=0": {good},
+				"": {good, brief}, "?expired=true": {brief}, "?expired=1": {brief}, "?expired=false": {good},
+				"?expired=0": {good},
 			} {
 				c.listIs(t, "/file-links"+query, want...)
 			}

@@ -27,7 +27,10 @@ type client struct {
 
 func newClient(t *testing.T, adjust ...func(*httpd.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
-	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	_, secret := s.NewKeyAs(
+		t, s.Ledger(sluice.Test),
+		service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever},
+	)
 	return &client{s, s.URL + "/compat/metorial", secret}
 }
 
@@ -217,7 +220,12 @@ func TestBadInput(t *testing.T) {
 		{"POST", links, `{"expires_at":"tomorrow"}`, 400, "invalid_data", []string{"invalid_type expires_at"}},
 		{"POST", links, `{"expires_at":"2026-03-04"}`, 400, "invalid_data", []string{"invalid_type expires_at"}},
 		{"POST", links, `{"expires_at":""}`, 400, "invalid_data", []string{"invalid_type expires_at"}},
-		{"POST", links, `{"expires_at":"2026-03-04T05:06:07.890Z"}`, 400, "invalid_data", []string{"out_of_range expires_at"}},
+		{
+			"POST", links,
+			`{"expires_at":"2026-03-04T05:06:07.890Z"}`,
+			400, "invalid_data",
+			[]string{"out_of_range expires_at"},
+		},
 		{"POST", links, `{"x":"` + strings.Repeat("x", 300<<10) + `"}`, 400, "bad_request", nil},
 		{"POST", "/files/file_none/links", `{}`, 404, "not_found", []string{"file"}},
 		{"POST", "/files/" + link + "/links", `{}`, 404, "not_found", []string{"file"}},
@@ -225,7 +233,12 @@ func TestBadInput(t *testing.T) {
 		{"POST", "/file-links", `{"file_id":7}`, 400, "invalid_data", []string{"invalid_type file_id"}},
 		{"POST", "/file-links", `{"file_id":"file_none"}`, 404, "not_found", []string{"file"}},
 		{"PATCH", one, `{"expires_at":null}`, 400, "invalid_data", []string{"invalid_type expires_at"}},
-		{"PATCH", one, `{"expires_at":"2020-01-01T00:00:00Z"}`, 400, "invalid_data", []string{"out_of_range expires_at"}},
+		{
+			"PATCH", one,
+			`{"expires_at":"2020-01-01T00:00:00Z"}`,
+			400, "invalid_data",
+			[]string{"out_of_range expires_at"},
+		},
 		{"PATCH", "/files/file_none/links/" + link, `{}`, 404, "not_found", []string{"file"}},
 		{"PATCH", links + "/link_none", `{}`, 404, "not_found", []string{"fileLink"}},
 		{"PATCH", "/file-links/" + link, `{}`, 404, "not_found", []string{"endpoint"}},
@@ -266,7 +279,11 @@ func TestBadInput(t *testing.T) {
 			c.do(t, b.method, b.path, b.body).fails(t, b.status, b.code, b.what...)
 		})
 	}
-	c.do(t, "POST", links, "expires_at=1", "Content-Type", "application/x-www-form-urlencoded").fails(t, 400, "bad_request")
+	c.do(
+		t, "POST", links, "expires_at=1", "Content-Type", "application/x-www-form-urlencoded",
+	).fails(
+		t, 400, "bad_request",
+	)
 	c.do(t, "POST", links, "{}", "Content-Type", "").fails(t, 400, "bad_request")
 	c.do(t, "POST", links, "{}", "Content-Encoding", "gzip").fails(t, 400, "bad_request")
 	if got := c.do(t, "GET", one, "").ok(t); got["expires_at"] != nil {
@@ -280,10 +297,24 @@ func TestEndless(t *testing.T) {
 	file := c.file(t)
 	_, brief := c.NewKey(t, c.Ledger(sluice.Test))
 	links := "/files/" + file + "/links"
-	c.do(t, "POST", links, "{}", "Authorization", "Bearer "+brief).fails(t, 400, "invalid_data", "out_of_range expires_at")
-	c.do(t, "POST", "/file-links", `{"file_id":"`+file+`"}`, "Authorization", "Bearer "+brief).fails(t, 400, "invalid_data", "out_of_range expires_at")
+	c.do(
+		t, "POST", links, "{}", "Authorization", "Bearer "+brief,
+	).fails(
+		t, 400, "invalid_data", "out_of_range expires_at",
+	)
+	c.do(
+		t, "POST", "/file-links",
+		`{"file_id":"`+file+`"}`,
+		"Authorization", "Bearer "+brief,
+	).fails(
+		t, 400, "invalid_data", "out_of_range expires_at",
+	)
 	far := `{"expires_at":"2036-03-04T00:00:00Z"}`
-	c.do(t, "POST", links, far, "Authorization", "Bearer "+brief).fails(t, 400, "invalid_data", "out_of_range expires_at")
+	c.do(
+		t, "POST", links, far, "Authorization", "Bearer "+brief,
+	).fails(
+		t, 400, "invalid_data", "out_of_range expires_at",
+	)
 	if l := c.do(t, "POST", links, `{"expires_at":"`+soon+`"}`, "Authorization", "Bearer "+brief).ok(t); l["expires_at"] != soon {
 		t.Errorf("%v", l)
 	}
@@ -314,7 +345,14 @@ func TestBadUploads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { c.upload(t, "hello", b.fields...).fails(t, 400, "invalid_data", b.what...) })
 	}
-	c.upload(t, strings.Repeat("x", 11<<20), field{"purpose", "user_image"}, field{"file", "a.png"}).fails(t, 400, "invalid_data", "invalid file")
+	c.upload(
+		t,
+		strings.Repeat("x", 11<<20),
+		field{"purpose", "user_image"},
+		field{"file", "a.png"},
+	).fails(
+		t, 400, "invalid_data", "invalid file",
+	)
 	c.do(t, "POST", "/files", `{"purpose":"attachment"}`).fails(t, 400, "bad_request")
 	body, contentType := form("hello", purpose, file)
 	c.do(t, "POST", "/files", body[:len(body)-20], "Content-Type", contentType).fails(t, 400, "bad_request")
@@ -396,7 +434,9 @@ func TestOtherFaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := made.text("id")
-	if f := c.do(t, "GET", "/files/"+id, "").ok(t); f["title"] != "Third quarter" || f["file_type"] != "application/pdf" || f["purpose"].(map[string]any)["identifier"] != "report" {
+	if f := c.do(t, "GET", "/files/"+id, "").ok(t); f["title"] != "Third quarter" ||
+		f["file_type"] != "application/pdf" ||
+		f["purpose"].(map[string]any)["identifier"] != "report" {
 		t.Errorf("%v", f)
 	}
 	version := []string{"Metorial-Version", "some-day"}
@@ -404,10 +444,12 @@ func TestOtherFaces(t *testing.T) {
 		t.Errorf("the header does not lead to the door: %v", l)
 	}
 	l := c.link(t, id, "")
-	if native := c.do(t, "GET", c.URL+"/v1/file_links/"+l.text("id"), "").ok(t); native["url"] != l["url"] || native["file_id"] != id {
+	if native := c.do(t, "GET", c.URL+"/v1/file_links/"+l.text("id"), "").ok(t); native["url"] != l["url"] ||
+		native["file_id"] != id {
 		t.Errorf("%v", native)
 	}
-	if s := c.do(t, "GET", c.URL+"/compat/stripe/v1/file_links/"+l.text("id"), "").ok(t); s["file"] != id || s["url"] != l["url"] {
+	if s := c.do(t, "GET", c.URL+"/compat/stripe/v1/file_links/"+l.text("id"), "").ok(t); s["file"] != id ||
+		s["url"] != l["url"] {
 		t.Errorf("%v", s)
 	}
 	c.Clock.Advance(time.Minute)
@@ -419,7 +461,12 @@ func TestOtherFaces(t *testing.T) {
 	if l := c.do(t, "GET", "/files/"+id+"/links/"+l.text("id"), "").ok(t); l["expires_at"] != "2026-03-04T05:07:07.890Z" {
 		t.Errorf("the link of a deleted file: %v", l)
 	}
-	c.do(t, "PATCH", "/files/"+id+"/links/"+l.text("id"), `{"expires_at":"2026-03-05T00:00:00Z"}`).fails(t, 400, "bad_request")
+	c.do(
+		t, "PATCH", "/files/"+id+"/links/"+l.text("id"),
+		`{"expires_at":"2026-03-05T00:00:00Z"}`,
+	).fails(
+		t, 400, "bad_request",
+	)
 	c.do(t, "PATCH", "/files/"+id, `{"title":"t"}`).fails(t, 404, "not_found", "file")
 	held := c.file(t)
 	c.do(t, "PATCH", c.URL+"/v1/files/"+held, `{"held":true}`).ok(t)

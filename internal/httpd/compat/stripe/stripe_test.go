@@ -28,7 +28,10 @@ type client struct {
 
 func newClient(t *testing.T, adjust ...func(*httpd.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
-	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	_, secret := s.NewKeyAs(
+		t, s.Ledger(sluice.Test),
+		service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever},
+	)
 	return &client{s, s.URL + "/compat/stripe", secret}
 }
 
@@ -105,8 +108,10 @@ func (a answer) fails(t *testing.T, status int, kind, code, param string) {
 	if status < 500 && status != 429 {
 		retry = "false"
 	}
-	if got.Message == "" || !strings.Contains(got.DocURL, "/docs/errors/") || !strings.HasPrefix(a.header.Get("Request-Id"), "req_") ||
-		a.header.Get("Stripe-Should-Retry") != retry || a.header.Get("Content-Type") != "application/json" {
+	if got.Message == "" || !strings.Contains(got.DocURL, "/docs/errors/") ||
+		!strings.HasPrefix(a.header.Get("Request-Id"), "req_") ||
+		a.header.Get("Stripe-Should-Retry") != retry ||
+		a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("incomplete: %v %s", a.header, a.body)
 	}
 }
@@ -253,9 +258,20 @@ func TestBadInput(t *testing.T) {
 			c.do(t, method, path, b.body).fails(t, b.status, invalid, b.code, b.param)
 		})
 	}
-	c.do(t, "POST", "/v1/file_links", `{"file":"`+file+`"}`, "Content-Type", "application/json").fails(t, 400, invalid, "", "")
+	c.do(
+		t, "POST", "/v1/file_links",
+		`{"file":"`+file+`"}`,
+		"Content-Type", "application/json",
+	).fails(
+		t, 400, invalid, "", "",
+	)
 	c.do(t, "POST", "/v1/file_links", ask, "Content-Encoding", "gzip").fails(t, 400, invalid, "", "")
-	c.do(t, "POST", "/v1/file_links", ask, "Idempotency-Key", strings.Repeat("k", 256)).fails(t, 400, invalid, "", "Idempotency-Key")
+	c.do(
+		t, "POST", "/v1/file_links", ask, "Idempotency-Key",
+		strings.Repeat("k", 256),
+	).fails(
+		t, 400, invalid, "", "Idempotency-Key",
+	)
 	c.do(t, "GET", "/v1/files/"+file+"/contents", "", "Range", "bytes=9-").fails(t, 416, invalid, "", "")
 }
 
@@ -298,8 +314,22 @@ func TestBadUploads(t *testing.T) {
 			c.upload(t, "hello", b.fields...).fails(t, 400, invalid, b.code, b.param)
 		})
 	}
-	c.upload(t, "hello", field{"purpose", "import"}, file, field{"file_link_data[create]", "true"}).fails(t, 403, invalid, "", "")
-	c.upload(t, strings.Repeat("x", 11<<20), field{"purpose", "business_logo"}, field{"file", "a.png"}).fails(t, 400, invalid, "", "file")
+	c.upload(
+		t, "hello",
+		field{"purpose", "import"},
+		file,
+		field{"file_link_data[create]", "true"},
+	).fails(
+		t, 403, invalid, "", "",
+	)
+	c.upload(
+		t,
+		strings.Repeat("x", 11<<20),
+		field{"purpose", "business_logo"},
+		field{"file", "a.png"},
+	).fails(
+		t, 400, invalid, "", "file",
+	)
 	body, contentType := form("hello", selfie, file)
 	c.do(t, "POST", "/v1/files", body[:len(body)-20], "Content-Type", contentType).fails(t, 400, invalid, "", "")
 	c.do(t, "POST", "/v1/files", body, "Content-Type", "multipart/form-data").fails(t, 400, invalid, "", "")
@@ -340,11 +370,13 @@ func TestChoice(t *testing.T) {
 		t.Errorf("the header does not lead to the door: %v", a.header)
 	}
 	native := c.do(t, "GET", c.URL+"/v1/file_links/"+id, "").ok(t)
-	if native["file_id"] != link["file"] || native["metadata"].(map[string]any)["k"] != "v" || native["url"] != link["url"] {
+	if native["file_id"] != link["file"] || native["metadata"].(map[string]any)["k"] != "v" ||
+		native["url"] != link["url"] {
 		t.Errorf("the native API shows %v", native)
 	}
 	c.do(t, "GET", c.URL+"/anything", "", version...).fails(t, 404, invalid, "", "")
-	if a := c.do(t, "GET", link["url"].(string), "", append(version, "Authorization", "")...); a.status != 200 || string(a.body) != "hello" {
+	if a := c.do(t, "GET", link["url"].(string), "", append(version, "Authorization", "")...); a.status != 200 ||
+		string(a.body) != "hello" {
 		t.Errorf("a public link with the header: %d %s", a.status, a.body)
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/openapi.json", "/docs"} {
@@ -353,7 +385,8 @@ func TestChoice(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/compat/stripely/v1/files", "/compat/other/v1/files", "/compat"} {
-		if a := c.do(t, "GET", c.URL+path, ""); a.status != 404 || a.header.Get("Content-Type") != "application/problem+json" {
+		if a := c.do(t, "GET", c.URL+path, ""); a.status != 404 ||
+			a.header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %v", path, a.status, a.header)
 		}
 	}
@@ -362,7 +395,10 @@ func TestChoice(t *testing.T) {
 	}
 	_, operator := c.NewKey(t, c.Ledger(sluice.Live), sluice.KeysAdmin)
 	metrics := string(c.do(t, "GET", c.URL+"/metrics", "", "Authorization", "Bearer "+operator).body)
-	if !strings.Contains(metrics, `sluice_http_request_duration_seconds_count{method="GET",route="/compat/stripe/v1/file_links/{id}",status="2xx"} 2`) {
+	if !strings.Contains(
+		metrics,
+		`sluice_http_request_duration_seconds_count{method="GET",route="/compat/stripe/v1/file_links/{id}",status="2xx"} 2`,
+	) {
 		t.Error("the metrics do not count the route")
 	}
 }
@@ -415,11 +451,13 @@ func TestLinksOfFile(t *testing.T) {
 	f := c.do(t, "GET", "/v1/files", "").ok(t)["data"].([]any)[0].(map[string]any)
 	links := f["links"].(map[string]any)
 	data := links["data"].([]any)
-	if len(data) != 10 || data[0].(map[string]any)["id"] != made[10] || data[0].(map[string]any)["file"] != id || links["has_more"] != true {
+	if len(data) != 10 || data[0].(map[string]any)["id"] != made[10] || data[0].(map[string]any)["file"] != id ||
+		links["has_more"] != true {
 		t.Errorf("%v", links)
 	}
 	rest := c.do(t, "GET", links["url"].(string)+"&starting_after="+made[1], "").ok(t)
-	if data := rest["data"].([]any); len(data) != 1 || data[0].(map[string]any)["id"] != made[0] || rest["has_more"] != false {
+	if data := rest["data"].([]any); len(data) != 1 || data[0].(map[string]any)["id"] != made[0] ||
+		rest["has_more"] != false {
 		t.Errorf("%v", rest)
 	}
 }
@@ -437,16 +475,24 @@ func TestContents(t *testing.T) {
 	}
 	before := len(c.Entries(t, c.Ledger(sluice.Test)))
 	a := c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Accept", "text/html")
-	if a.status != 200 || string(a.body) != "hello" || !strings.HasPrefix(a.header.Get("Content-Disposition"), "attachment") ||
-		a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Cache-Control") != "private, no-store" {
+	if a.status != 200 || string(a.body) != "hello" ||
+		!strings.HasPrefix(a.header.Get("Content-Disposition"), "attachment") ||
+		a.header.Get("X-Content-Type-Options") != "nosniff" ||
+		a.header.Get("Cache-Control") != "private, no-store" {
 		t.Errorf("%d %q %v", a.status, a.body, a.header)
 	}
-	if a := c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Range", "bytes=1-2"); a.status != 206 || string(a.body) != "el" {
+	if a := c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Range", "bytes=1-2"); a.status != 206 ||
+		string(a.body) != "el" {
 		t.Errorf("%d %q", a.status, a.body)
 	}
-	c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Range", "bytes=9-", "Accept", "text/html").fails(t, 416, invalid, "", "")
+	c.do(
+		t, "GET", "/v1/files/"+id+"/contents", "", "Range", "bytes=9-", "Accept", "text/html",
+	).fails(
+		t, 416, invalid, "", "",
+	)
 	for _, e := range c.Entries(t, c.Ledger(sluice.Test))[before:] {
-		if e.Action != sluice.FileRead || e.File.ID != id || e.Request.Route != "/compat/stripe/v1/files/{id}/contents" {
+		if e.Action != sluice.FileRead || e.File.ID != id ||
+			e.Request.Route != "/compat/stripe/v1/files/{id}/contents" {
 			t.Errorf("an entry of %s by %+v", e.Action, e.Request)
 		}
 		before++
@@ -519,7 +565,11 @@ func TestIdempotency(t *testing.T) {
 	for _, path := range []string{"/v1/file_links", c.URL + "/v1/file_links"} {
 		a := c.do(t, "POST", path, "file="+id, append(once, "Stripe-Version", "2020-01-01")...)
 		if string(a.body) != string(first.body) || a.header.Get("Idempotent-Replayed") != "true" ||
-			a.header.Get("Original-Request") != first.header.Get("Request-Id") || a.header.Get("Idempotency-Key") != "k1" {
+			a.header.Get(
+				"Original-Request",
+			) != first.header.Get(
+				"Request-Id",
+			) || a.header.Get("Idempotency-Key") != "k1" {
 			t.Errorf("%s %v", a.body, a.header)
 		}
 	}
@@ -544,7 +594,12 @@ func TestIdempotency(t *testing.T) {
 			t.Errorf("%v", a.header)
 		}
 	}
-	body, contentType := form("hello", field{"purpose", "selfie"}, field{"file", "a.txt"}, field{"file_link_data[create]", "true"})
+	body, contentType := form(
+		"hello",
+		field{"purpose", "selfie"},
+		field{"file", "a.txt"},
+		field{"file_link_data[create]", "true"},
+	)
 	up := func(body string) answer {
 		return c.do(t, "POST", "/v1/files", body, "Content-Type", contentType, "Idempotency-Key", "k4")
 	}
@@ -555,7 +610,8 @@ func TestIdempotency(t *testing.T) {
 	up(strings.Replace(body, "hello", "jello", 1)).fails(t, 400, "idempotency_error", "", "")
 	// A request with several failures fails in the same way each time.
 	body, contentType = form("hello", field{"purpose", "selfie"}, field{"file_link_data[create]", "true"},
-		field{"file_link_data[metadata][a][b]", "1"}, field{"file_link_data[metadata][c][d]", "1"}, field{"file_link_data[metadata][e][f]", "1"},
+		field{"file_link_data[metadata][a][b]", "1"}, field{"file_link_data[metadata][c][d]", "1"},
+		field{"file_link_data[metadata][e][f]", "1"},
 		field{"expand[x]", "1"}, field{"expand[y]", "1"}, field{"expand[z]", "1"}, field{"file", "a.txt"})
 	bad := func() answer {
 		return c.do(t, "POST", "/v1/files", body, "Content-Type", contentType, "Idempotency-Key", "k5")
@@ -590,7 +646,10 @@ func TestEndedLinks(t *testing.T) {
 	c := newClient(t)
 	good := c.link(t, "")["id"]
 	brief := c.link(t, "&expires_at=1772600777")["id"]
-	key, secret := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "brief", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	key, secret := c.NewKeyAs(
+		t, c.Ledger(sluice.Test),
+		service.NewKey{Name: "brief", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever},
+	)
 	orphan := c.do(t, "POST", "/v1/file_links", "file="+c.file(t), "Authorization", "Bearer "+secret).ok(t)["id"].(string)
 	if _, err := c.RevokeKey(t.Context(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 		t.Fatal(err)
@@ -649,7 +708,8 @@ func TestUpdates(t *testing.T) {
 	}
 	path := "/v1/file_links/" + l["id"].(string)
 	update := func(body string) object { t.Helper(); return c.do(t, "POST", path, body).ok(t) }
-	if m := update("metadata[a]=&metadata[c]=3")["metadata"].(map[string]any); len(m) != 2 || m["b"] != "2" || m["c"] != "3" {
+	if m := update("metadata[a]=&metadata[c]=3")["metadata"].(map[string]any); len(m) != 2 || m["b"] != "2" ||
+		m["c"] != "3" {
 		t.Errorf("merged: %v", m)
 	}
 	if got := update(""); got["expires_at"] != 1772700000.0 || len(got["metadata"].(map[string]any)) != 2 {
@@ -661,11 +721,13 @@ func TestUpdates(t *testing.T) {
 	if got := update("expires_at="); got["expires_at"] != nil || got["expired"] != false {
 		t.Errorf("never: %v", got)
 	}
-	if got := update("expires_at=1772800000&expand[0]=file"); got["expires_at"] != 1772800000.0 || got["file"].(map[string]any)["filename"] != "a.txt" {
+	if got := update("expires_at=1772800000&expand[0]=file"); got["expires_at"] != 1772800000.0 ||
+		got["file"].(map[string]any)["filename"] != "a.txt" {
 		t.Errorf("later: %v", got)
 	}
 	c.Clock.Advance(time.Second)
-	if got := update("expires_at=now&metadata[why]=done"); got["expired"] != true || got["metadata"].(map[string]any)["why"] != "done" {
+	if got := update("expires_at=now&metadata[why]=done"); got["expired"] != true ||
+		got["metadata"].(map[string]any)["why"] != "done" {
 		t.Errorf("ended: %v", got)
 	}
 	if a := c.do(t, "GET", l["url"].(string), ""); a.status != 410 {
@@ -679,7 +741,8 @@ func TestUpdates(t *testing.T) {
 func TestExpandedListsAreBounded(t *testing.T) {
 	c := newClient(t)
 	for _, path := range []string{
-		"/v1/files?limit=100", "/v1/files?expand[]=data.links.data.file", "/v1/files?limit=16&expand[]=data.links.data.file",
+		"/v1/files?limit=100", "/v1/files?expand[]=data.links.data.file",
+		"/v1/files?limit=16&expand[]=data.links.data.file",
 		"/v1/file_links?limit=100&expand[]=data.file",
 	} {
 		c.do(t, "GET", path, "").ok(t)
