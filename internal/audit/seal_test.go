@@ -115,12 +115,12 @@ func TestEntryTerms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, at := sealed.Terms()
-		if diff := cmp.Diff(TermsOf(e), got); diff != "" || !at.Equal(e.Time) {
+		got, at := sealed.IndexTerms()
+		if diff := cmp.Diff(IndexTermsOf(e), got); diff != "" || !at.Equal(e.Time) {
 			t.Errorf("at %s, want %s (-sealed +read):\n%s", at, e.Time, diff)
 		}
 		for n := range sealed.Leaf { // damage must not make it fail
-			SealedEntry{Leaf: sealed.Leaf[:n]}.Terms()
+			SealedEntry{Leaf: sealed.Leaf[:n]}.IndexTerms()
 		}
 	}
 }

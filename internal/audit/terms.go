@@ -7,17 +7,17 @@ import (
 	"sluice/ledger"
 )
 
-// Terms are the index terms of an entry: the values that it can be looked up by.
+// IndexTerms are the index terms of an entry: the values that it can be looked up by.
 // A term that the entry lacks is "".
-type Terms struct {
+type IndexTerms struct {
 	ID, KeyID, FileID, LinkID, RequestID string
 	Action                               sluice.Action
 	Outcome                              sluice.Outcome
 }
 
-// TermsOf returns the index terms of an entry.
-func TermsOf(e sluice.Entry) Terms {
-	t := Terms{ID: e.ID, KeyID: e.KeyID(), Action: e.Action, Outcome: e.Outcome}
+// IndexTermsOf returns the index terms of an entry.
+func IndexTermsOf(e sluice.Entry) IndexTerms {
+	t := IndexTerms{ID: e.ID, KeyID: e.KeyID(), Action: e.Action, Outcome: e.Outcome}
 	if e.File != nil {
 		t.FileID = e.File.ID
 	}
@@ -30,10 +30,10 @@ func TermsOf(e sluice.Entry) Terms {
 	return t
 }
 
-// Terms returns the index terms and the time of a sealed entry. It takes about a
+// IndexTerms returns the index terms and the time of a sealed entry. It takes about a
 // tenth of the time of Open. If the leaf is damaged, it returns what precedes the
 // damage.
-func (s SealedEntry) Terms() (t Terms, at time.Time) {
+func (s SealedEntry) IndexTerms() (t IndexTerms, at time.Time) {
 	var actor, actorType string
 	hasKey := false
 	for name, value := range ledger.Members(s.Leaf) {

@@ -18,11 +18,11 @@ type entryList struct {
 	span    interval // of places
 	up      bool     // oldest first
 	limit   int
-	want    audit.Terms // "" where anything goes
-	ids     []string    // one of these, if any
-	terms   []term      // of the index, the one that leaves the fewest last; several of ids mean any of them
-	needle  []byte      // that is in the leaf of every entry wanted
-	nothing bool        // a filter lets nothing through
+	want    audit.IndexTerms // "" where anything goes
+	ids     []string         // one of these, if any
+	terms   []term           // of the index, the one that leaves the fewest last; several of ids mean any of them
+	needle  []byte           // that is in the leaf of every entry wanted
+	nothing bool             // a filter lets nothing through
 }
 
 // term is a value of a field, as it stands in the index.
@@ -66,7 +66,7 @@ func (r *reader) entryList(l sluice.LedgerID, f service.EntryFilter, p sluice.Pa
 }
 
 func (q *entryList) filter(f service.EntryFilter) {
-	q.want = audit.Terms{Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID, RequestID: f.RequestID}
+	q.want = audit.IndexTerms{Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID, RequestID: f.RequestID}
 	for _, t := range terms {
 		switch value := t.of(q.want); {
 		case value == "":
@@ -97,7 +97,7 @@ func (q *entryList) lets(s sealed) bool {
 	if !bytes.Contains(s.Leaf, q.needle) {
 		return false
 	}
-	has, _ := s.Terms()
+	has, _ := s.IndexTerms()
 	for _, t := range terms {
 		if value := t.of(q.want); value != "" && value != t.of(has) {
 			return false
@@ -146,7 +146,7 @@ func (q *entryList) firstAt(moment int64) (int64, error) {
 	err = q.eachBatch(lastBatch(batchColumns), []any{q.ledger, earlier}, func(b *opened, entries []sealed) bool {
 		latest := b.time
 		for _, s := range entries {
-			_, at := s.Terms()
+			_, at := s.IndexTerms()
 			if latest = max(latest, at.UnixMicro()); latest >= moment {
 				to = min(to, s.seq)
 			}

@@ -26,7 +26,7 @@ func (t *tx) Record(e sluice.Entry) error {
 	h := t.head
 	h.latest = max(h.latest, e.Time.UnixMicro())
 	t.group.entries = append(t.group.entries, recorded{ledger, h.next, h.latest, s})
-	h.fresh = append(h.fresh, audit.TermsOf(e))
+	h.fresh = append(h.fresh, audit.IndexTermsOf(e))
 	h.next++
 	h.changed = true
 	return nil

@@ -76,7 +76,7 @@ type head struct {
 	longest int64 // microseconds that a link with an end lived or will
 	endings int64 // keys and files that have ended, and whose links are not all marked
 	changed bool
-	fresh   []audit.Terms // of the entries of this group
+	fresh   []audit.IndexTerms // of the entries of this group
 }
 
 // flush writes what the group has gathered.

@@ -23,15 +23,15 @@ const indexStep = 256
 // terms are what entries are found by, the one that leaves the fewest last.
 var terms = []struct {
 	field string
-	of    func(audit.Terms) string
+	of    func(audit.IndexTerms) string
 }{
-	{"outcome", func(t audit.Terms) string { return string(t.Outcome) }},
-	{"action", func(t audit.Terms) string { return string(t.Action) }},
-	{"key", func(t audit.Terms) string { return t.KeyID }},
-	{"file", func(t audit.Terms) string { return t.FileID }},
-	{"link", func(t audit.Terms) string { return t.LinkID }},
-	{"request", func(t audit.Terms) string { return t.RequestID }},
-	{"id", func(t audit.Terms) string { return t.ID }},
+	{"outcome", func(t audit.IndexTerms) string { return string(t.Outcome) }},
+	{"action", func(t audit.IndexTerms) string { return string(t.Action) }},
+	{"key", func(t audit.IndexTerms) string { return t.KeyID }},
+	{"file", func(t audit.IndexTerms) string { return t.FileID }},
+	{"link", func(t audit.IndexTerms) string { return t.LinkID }},
+	{"request", func(t audit.IndexTerms) string { return t.RequestID }},
+	{"id", func(t audit.IndexTerms) string { return t.ID }},
 }
 
 // indexed gives the text under which a value stands in the index. Hardly two
@@ -49,7 +49,7 @@ func indexed(field, value string) string {
 // unindexed is what the entries of a ledger from a place on are found by.
 type unindexed struct {
 	from int64
-	list []audit.Terms
+	list []audit.IndexTerms
 }
 
 // posting is one row of the index.
@@ -89,10 +89,10 @@ func (r *reader) index(h *head, known unindexed) (unindexed, error) {
 
 // termsOf reads what the entries of a span are found by: by nothing, where one
 // is missing or damaged, which is for a verifier to say.
-func (r *reader) termsOf(ledger int64, span interval) ([]audit.Terms, error) {
-	list := make([]audit.Terms, span.to-span.from)
+func (r *reader) termsOf(ledger int64, span interval) ([]audit.IndexTerms, error) {
+	list := make([]audit.IndexTerms, span.to-span.from)
 	err := r.scan(ledger, span, true, func(s sealed) bool {
-		list[s.seq-span.from], _ = s.Terms()
+		list[s.seq-span.from], _ = s.IndexTerms()
 		return true
 	})
 	return list, err
