@@ -139,7 +139,7 @@ func FuzzAppendStringMap(f *testing.F) {
 		}
 		for k := range m {
 			if !utf8.ValidString(k) {
-				return // may coincide with another key, which jcs refuses
+				return // the key may equal another, which jcs refuses
 			}
 		}
 		if want := canonicalOf(t, m); string(got) != want {

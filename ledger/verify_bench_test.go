@@ -49,7 +49,7 @@ type generated struct {
 	rows   rows
 	signed []byte
 	size   int64
-	heap   *atomic.Uint64 // most seen, or nil
+	heap   *atomic.Uint64 // maximum of the heap in use, or nil
 	asked  atomic.Int64
 }
 

@@ -141,7 +141,7 @@ func TestVerifyNamesWhereEntriesWereMoved(t *testing.T) {
 					}
 					last := seq
 					if what == "repeated" && at == tile.Width-1 {
-						seq, last = -1, -1 // every entry is there, and one too many
+						seq, last = -1, -1 // the entries are complete, with an extra one
 					}
 					if want := fmt.Sprintf("entry %s %d-%d", path, seq, last); fault.place() != want {
 						t.Errorf("%s %d of %s: %q, want %q (%v)", what, at, path, fault.place(), want, fault)
@@ -167,7 +167,7 @@ func TestVerifyNamesTruncatedAndMissingFiles(t *testing.T) {
 			}
 			for _, end := range []int{0, 1, len(data) / 3, len(data) - 33, len(data) - 1} {
 				if end < 0 || end >= len(data) || path == "disclosures" && (end == 0 || data[end-1] == '\n') {
-					continue // what whole lines of disclosures are missing may be redacted
+					continue // missing lines may have been redacted
 				}
 				if fault := faultOf(t, f.with(path, data[:end]), v); fault.Path != path {
 					t.Errorf("%s cut after %d bytes: %v", path, end, fault)
@@ -253,7 +253,7 @@ func TestVerifyOlderCheckpoints(t *testing.T) {
 	leaves, disclosures := testLeaves(600)
 	f := export(t, signer, leaves, disclosures)
 	var older []Checkpoint
-	for _, n := range []int{600, 0, 1, 257, 512} { // in no order
+	for _, n := range []int{600, 0, 1, 257, 512} { // unordered
 		c, err := v.Open(export(t, signer, leaves[:n], nil)["checkpoint"])
 		if err != nil {
 			t.Fatal(err)

@@ -25,12 +25,12 @@ var ctx = context.Background()
 // fixture is a service with a key and a store that can be made to fail.
 type fixture struct {
 	*service.Service
-	*gate.Gate // of the links of Service
+	*gate.Gate // redeems the links of Service
 	*testing.T
 	base   *sluicetest.Service
 	store  *faultyStore
 	config service.Config
-	bucket service.Presigner // where links lead on to, nil for nowhere
+	bucket service.Presigner // presigns redirects; nil for none
 	ledger sluice.LedgerID
 	caller service.Caller
 }
@@ -170,7 +170,7 @@ func (f *fixture) logged() int { return len(f.base.Entries(f.T, f.ledger)) }
 // faultyStore fails Updates in both ways: not applied, and applied.
 type faultyStore struct {
 	service.Store
-	fail string // "": not; "before": not applied; "after": applied, and the answer lost
+	fail string // "": none; "before": not applied; "after": applied
 }
 
 func (s *faultyStore) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {

@@ -141,7 +141,7 @@ func TestPassword(t *testing.T) {
 		_, err := f.redeemAs(token, gate.Bearer{Password: wrong})
 		wantCode(t, err, sluice.CodeForbidden)
 	}
-	for range 20 { // the right one is not limited by having been right
+	for range 20 { // right passwords are not limited
 		if content, err := f.redeemAs(token, gate.Bearer{Password: "correct horse"}); content != "content" {
 			t.Fatalf("the right password: %q, %v", content, err)
 		}
@@ -164,7 +164,7 @@ func TestPasswordGuessesAreLimited(t *testing.T) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	codes := map[sluice.Code]int{}
-	for range 40 { // at once, so that none is checked before the next is counted
+	for range 40 { // concurrently, to try to evade the count
 		all.Go(func() {
 			code := guess()
 			mu.Lock()
@@ -196,7 +196,7 @@ func TestPasswordGuessesAreLimited(t *testing.T) {
 func TestMaxDownloads(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, MaxDownloads: 3})
-	for range 5 { // what asks for no content does not count
+	for range 5 { // requests without content are not counted
 		if _, err := f.redeemAs(token, gate.Bearer{Want: nothing}); err != nil {
 			t.Fatal(err)
 		}

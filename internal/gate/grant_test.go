@@ -135,7 +135,7 @@ func TestGrants(t *testing.T) {
 	t.Run("exhausted", func(t *testing.T) {
 		l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
 		wantReason(t, f.spend(token, client), "")
-		wantReason(t, f.spend(token, with(client, nothing)), "") // within the grant
+		wantReason(t, f.spend(token, with(client, nothing)), "") // within the open grant
 		wantReason(t, f.spend(token, with(other, nothing)), sluice.Exhausted)
 		wantReason(t, f.spend(token, with(client, part(5))), "")
 		wantReason(t, f.spend(token, client), sluice.Exhausted)
@@ -247,7 +247,7 @@ func TestGrantGivesBack(t *testing.T) {
 	wantReason(t, f.spend(token, client), "")
 	f.Delivered(first, 0)
 	f.flush()
-	wantReason(t, f.spend(token, ranged(10)), "") // all that is left
+	wantReason(t, f.spend(token, ranged(10)), "") // all remaining bytes
 	wantReason(t, f.spend(token, ranged(1)), sluice.Exhausted)
 }
 
@@ -372,7 +372,7 @@ func TestFailureGivesTheDownloadBack(t *testing.T) {
 		if n := f.downloads(l.ID); n != 2 {
 			t.Errorf("%d downloads are counted for a range after a failure", n)
 		}
-		// One that took from a grant gives back all that it took.
+		// A failed delivery returns all bytes that it took from an open grant.
 		g, err = f.grant(token, gate.Bearer{Address: here})
 		if err != nil {
 			t.Fatal(err)
@@ -497,7 +497,7 @@ func TestGivingBackIsNotHeldUp(t *testing.T) {
 		}
 		wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(1)}), "")
 		f.Delivered(g, 0)
-		for { // of 20 bytes 9 are left, until those of g are given back
+		for { // 9 of 20 bytes are left until those of g are returned
 			g, err := f.grant(token, gate.Bearer{Address: here, Want: part(10)})
 			if err == nil {
 				f.Delivered(g, 0)
@@ -590,7 +590,7 @@ func TestRedirectsCount(t *testing.T) {
 	if n := f.downloads(failed.ID); n != 0 {
 		t.Errorf("%d downloads are counted although no URL was presigned", n)
 	}
-	f.flush() // nothing is waited for
+	f.flush() // there is nothing to wait for
 	for _, e := range f.base.Entries(t, f.ledger)[before:] {
 		if d := e.Delivery; e.Action == sluice.LinkDelivered && !d.Returned ||
 			e.Action == sluice.LinkRedeemed && e.Request.Method == "GET" && d.Mode != sluice.DeliveredByRedirect {

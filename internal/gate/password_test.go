@@ -17,7 +17,7 @@ func TestGuessesOfTwoStores(t *testing.T) { eachDatabase(t, testGuessesOfTwoStor
 
 func testGuessesOfTwoStores(t *testing.T, f *fixture) {
 	services := []*fixture{f, f.second()}
-	lifetime := 24 * time.Hour // the guesses below take hours
+	lifetime := 24 * time.Hour // longer than the guesses below take
 	_, token := f.mintAs(
 		service.NewLink{FileID: f.upload("content").ID, Password: "correct horse", Lifetime: &lifetime},
 	)
@@ -57,7 +57,7 @@ func testGuessesOfTwoStores(t *testing.T, f *fixture) {
 			day++
 		}
 	}
-	if day != 20 { // the clock of the test shows no midnight in between
+	if day != 20 { // the test's clock does not pass midnight
 		t.Errorf("%d more guesses were checked on that day, want the remaining 20", day)
 	}
 }

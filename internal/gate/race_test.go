@@ -138,7 +138,7 @@ func testMaxDownloadsOfTwoStores(t *testing.T, f *fixture) {
 			err := tryRedeem(services[i%2], token, b)
 			if err == nil {
 				served.Add(1)
-				b.Want = part(5) // free, also through the other
+				b.Want = part(5) // not counted, also through the other service
 				err = tryRedeem(services[(i+1)%2], token, b)
 			} else {
 				wantReason(t, err, sluice.Exhausted)

@@ -21,7 +21,7 @@ import (
 // chromium is a headless browser with one tab.
 type chromium struct {
 	context.Context
-	downloads string // the folder they land in, by their guid
+	downloads string // folder of the downloads, which are named by their GUIDs
 
 	mu    sync.Mutex
 	began []*browser.EventDownloadWillBegin
@@ -249,10 +249,10 @@ func TestBrowserRunsNothing(t *testing.T) {
 		t.Fatalf("without protection the beacon receives %q, want %q", heard, want)
 	}
 
-	var embedded [2]strings.Builder // one for each page of the stranger
+	var embedded [2]strings.Builder // one per page of the other site
 	for i, test := range []struct {
 		content, kind string
-		inline        bool // the type is on the list
+		inline        bool // the type may be displayed inline
 	}{
 		{"html", "text/html", false},
 		{"html", "text/plain", true},
@@ -279,7 +279,7 @@ func TestBrowserRunsNothing(t *testing.T) {
 	} {
 		f := c.upload(t, "a.html", test.kind, content(test.content))
 		for _, disposition := range []string{"inline", "attachment"} {
-			if disposition == "inline" && !test.inline { // is refused
+			if disposition == "inline" && !test.inline { // the link is refused
 				continue
 			}
 			name := fmt.Sprintf("%s as %s, %s", test.content, test.kind, disposition)
@@ -304,7 +304,7 @@ func TestBrowserRunsNothing(t *testing.T) {
 					t.Errorf("%s: its script ran", name)
 				}
 			}
-			if disposition == "attachment" && test.inline { // which only says what a tab does
+			if disposition == "attachment" && test.inline { // attachment affects tabs only
 				continue
 			}
 			fmt.Fprintf(
@@ -314,7 +314,7 @@ func TestBrowserRunsNothing(t *testing.T) {
 			)
 		}
 	}
-	time.Sleep(200 * time.Millisecond) // what would run has time to
+	time.Sleep(200 * time.Millisecond) // leaves scripts time to run
 	if heard := b.all(); len(heard) > 0 {
 		t.Errorf("scripts ran in a tab: %q", heard)
 	}

@@ -107,7 +107,7 @@ func (c client) upload(t *testing.T, filename, mediaType, content string) api.Fi
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = io.WriteString(part, content) // a buffer takes everything
+	_, _ = io.WriteString(part, content) // writes to a buffer do not fail
 	_ = w.WriteField("purpose", "generic")
 	_ = w.WriteField("filename", filename)
 	_ = w.Close()

@@ -134,7 +134,7 @@ func TestBrowserSpendsByButton(t *testing.T) {
 	if n := c.downloads(t, l.ID); n != 1 {
 		t.Errorf("the button used up %d downloads, want 1", n)
 	}
-	tab.press(t) // once more, of the same download
+	tab.press(t) // again, within the same download
 	tab.saved(t, l.URL)
 	tab.press(t)
 	tab.until(t, `document.body.innerText.includes("no downloads left")`)
@@ -194,7 +194,7 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 				test.end(f.ID, l.ID, url)
 			}
 			status := test.status
-			if test.name == "guessed" { // the page that asks
+			if test.name == "guessed" { // the page asks for the password
 				status = 200
 			}
 			if got := in(t, tab, chromedp.NavigateResponse(url)); got.Status != status {

@@ -29,12 +29,12 @@ func TestGenerated(t *testing.T) {
 			write(t, name, data)
 		}
 		if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, data) {
-			t.Errorf("%s is not what the generator makes (%v): go generate ./internal/httpd/apidoc", name, err)
+			t.Errorf("%s is out of date (%v): run go generate ./internal/httpd/apidoc", name, err)
 		}
 	}
 	err := filepath.WalkDir(pages, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && made[name] == nil {
-			t.Errorf("%s is a file that the generator does not make", name)
+			t.Errorf("%s is not a generated file: delete it", name)
 		}
 		return err
 	})

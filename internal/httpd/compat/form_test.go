@@ -56,10 +56,10 @@ func TestForm(t *testing.T) {
 		t.Errorf("g is %v, %v", empty, given)
 	}
 	if _, given := f.Map("none"); given {
-		t.Error("what is not there is given")
+		t.Error("a missing member is reported as given")
 	}
 	if got := failures(v); got != nil {
-		t.Errorf("failures %q", got)
+		t.Errorf("got failures %q", got)
 	}
 	if got := f.Unknown(); !slices.Equal(got, []string{"i"}) {
 		t.Errorf("unknown are %q", got)
@@ -263,14 +263,14 @@ func FuzzForm(f *testing.F) {
 			return
 		}
 		if *form.count > maxFields {
-			t.Fatalf("%d fields", *form.count)
+			t.Fatalf("the form has %d fields", *form.count)
 		}
 		for name, values := range std {
 			if strings.ContainsAny(name, "[]") {
 				continue
 			}
 			if got := form.texts[name]; !slices.Equal(got, values) {
-				t.Fatalf("%q: %q, the standard library says %q", name, got, values)
+				t.Fatalf("%q: got %q, url.ParseQuery %q", name, got, values)
 			}
 		}
 		for name := range form.members {

@@ -23,7 +23,7 @@ func TestObject(t *testing.T) {
 		t.Errorf("a is %q, %v", a, given)
 	}
 	if none, given := o.Text("none", "string"); none != "" || given || o.Has("none") {
-		t.Errorf("what is not there is %q, %v", none, given)
+		t.Errorf("a missing member is %q, %v", none, given)
 	}
 	if n, given := o.Text("n", "date"); n != "" || given || !o.Has("n") {
 		t.Errorf("null is %q, %v", n, given)
@@ -47,7 +47,7 @@ func TestObject(t *testing.T) {
 		t.Errorf("%q %q %v", want, got, ok)
 	}
 	if _, _, ok := IsMistyped("invalid"); ok {
-		t.Error("invalid is taken for a type")
+		t.Error("IsMistyped accepts another code")
 	}
 }
 

@@ -318,7 +318,7 @@ func TestRequests(t *testing.T) {
 		},
 	)
 	if memo["links"] != nil || image["links"] != nil {
-		t.Errorf("links that nobody asked for: %v %v", memo, image)
+		t.Errorf("got links that were not requested: %v %v", memo, image)
 	}
 
 	names := map[string]string{"file": file, "other": memo.text("id"), "last": oldest}
@@ -347,7 +347,7 @@ func TestRequests(t *testing.T) {
 	}
 	names["file"] = memo.text("id")
 	if a := c.send(t, "get-content", names); a.status != 200 || string(a.body) != "%PDF-1.7 hello" {
-		t.Errorf("of base64: %d %q", a.status, a.body)
+		t.Errorf("content uploaded in base64: %d %q", a.status, a.body)
 	}
 
 	c.Clock.Advance(time.Second)
@@ -399,7 +399,7 @@ func TestPages(t *testing.T) {
 				),
 			},
 			files...)
-		c.do(t, "PUT", c.URL+"/v1/files?purpose=report", "x", "Content-Type", "").want(t, 201) // seen by no list here
+		c.do(t, "PUT", c.URL+"/v1/files?purpose=report", "x", "Content-Type", "").want(t, 201) // not visible in Digital River's lists
 		c.Clock.Advance(time.Millisecond)
 	}
 	for range count {
@@ -592,7 +592,7 @@ func TestBadInput(t *testing.T) {
 		t, 400, bad, param+"expiresTime",
 	)
 	if keys := c.BlobKeys(t); len(keys) != 1 {
-		t.Errorf("failed uploads have left %q", keys)
+		t.Errorf("failed uploads left %q behind", keys)
 	}
 }
 
@@ -636,14 +636,14 @@ func TestBadUploads(t *testing.T) {
 	)
 	c.do(t, "POST", "/files", "x", "Content-Type", "text/plain").fails(t, 400, "bad_request", "invalid_format")
 	if keys := c.BlobKeys(t); len(keys) != 0 {
-		t.Errorf("failed uploads have left %q", keys)
+		t.Errorf("failed uploads left %q behind", keys)
 	}
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<18)
 	lines := base64.StdEncoding.EncodeToString(large)
 	broken := strings.Join(slices.Collect(chunks(lines, 76)), "\r\n")
 	f := c.upload(t, broken, field{"fileName", "big.pdf"}, invoice, field{"file", ""}).want(t, 201)
 	if a := c.do(t, "GET", f.text("url"), ""); !bytes.Equal(a.body, large) {
-		t.Errorf("%d bytes came back", len(a.body))
+		t.Errorf("got %d bytes", len(a.body))
 	}
 }
 
@@ -669,7 +669,7 @@ func TestWhoMay(t *testing.T) {
 	encoded := `{"purpose":"customer_invoice","fileName":"a.pdf","file":"aGVsbG8="}`
 	for _, r := range []struct {
 		method, path, body string
-		foreign            int // what a key of another mode is answered
+		foreign            int // status for a key of the other mode
 	}{
 		{"POST", "/files", encoded, 201},
 		{"GET", "/files", "", 200},
@@ -696,7 +696,7 @@ func TestWhoMay(t *testing.T) {
 				t, 403, "forbidden", "forbidden",
 			)
 			if a := c.do(t, r.method, r.path, r.body, "Authorization", "Bearer "+live); a.status != r.foreign {
-				t.Errorf("a live key is answered %d %s", a.status, a.body)
+				t.Errorf("with a live key: %d %s", a.status, a.body)
 			}
 		})
 	}
@@ -704,7 +704,7 @@ func TestWhoMay(t *testing.T) {
 	c.do(t, "GET", "/files/"+file, "", "Authorization", basic).want(t, 200)
 	_, reader := c.NewKey(t, c.Ledger(sluice.Test), sluice.FilesRead)
 	if f := c.do(t, "GET", "/files/"+file, "", "Authorization", "Bearer "+reader).want(t, 200); f["links"] != nil {
-		t.Errorf("links for a key that may not read them: %v", f)
+		t.Errorf("got links with a key that may not read them: %v", f)
 	}
 }
 
@@ -821,7 +821,7 @@ func TestIdempotency(t *testing.T) {
 		t, 409, "conflict", "conflict",
 	)
 	if keys := c.BlobKeys(t); len(keys) != 1 {
-		t.Errorf("there are the bytes of %q", keys)
+		t.Errorf("bytes are stored for %q", keys)
 	}
 }
 

@@ -29,11 +29,11 @@ func atTheEnd(t *testing.T, c *client, send func(expires string) answer) {
 	l := send(now.Add(2 * time.Second).Format(time.RFC3339))
 	url := l.want(t, l.status).text("url")
 	if a := c.do(t, "GET", url, "", "Authorization", ""); a.status != 200 {
-		t.Errorf("before its end it answers %d", a.status)
+		t.Errorf("before its expiry the link responds with %d", a.status)
 	}
 	c.Clock.Advance(now.Add(2 * time.Second).Sub(c.Clock.Now()))
 	if a := c.do(t, "GET", url, "", "Authorization", ""); a.status != 410 {
-		t.Errorf("at its end it answers %d", a.status)
+		t.Errorf("at its expiry the link responds with %d", a.status)
 	}
 }
 
@@ -56,7 +56,7 @@ func TestFileLinksPage(t *testing.T) {
 				t.Errorf("%v %v", one, two)
 			}
 			if a := c.do(t, "GET", one.text("url")[:len(one.text("url"))-4]+"AAAA", "", "Authorization", ""); a.status != 404 {
-				t.Errorf("a forged URL answers %d", a.status)
+				t.Errorf("a forged URL responds with %d", a.status)
 			}
 		}},
 		{"This URL allows customers to access the file's content without requiring authentication.", func(t *testing.T, c *client, file string) {
@@ -239,7 +239,7 @@ func TestFileLinksPage(t *testing.T) {
 			}
 			c.listIs(t, "/file-links")
 			if a := c.do(t, "GET", l.text("url"), "", "Authorization", ""); a.status != 410 {
-				t.Errorf("its URL answers %d", a.status)
+				t.Errorf("its URL responds with %d", a.status)
 			}
 		}},
 		{"Delete: Supply the unique identifier of the file link. FileLink ID", func(t *testing.T, c *client, file string) {

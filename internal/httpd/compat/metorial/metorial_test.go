@@ -287,7 +287,7 @@ func TestBadInput(t *testing.T) {
 	c.do(t, "POST", links, "{}", "Content-Type", "").fails(t, 400, "bad_request")
 	c.do(t, "POST", links, "{}", "Content-Encoding", "gzip").fails(t, 400, "bad_request")
 	if got := c.do(t, "GET", one, "").ok(t); got["expires_at"] != nil {
-		t.Errorf("refused requests have changed %v", got)
+		t.Errorf("refused requests changed %v", got)
 	}
 }
 
@@ -357,11 +357,11 @@ func TestBadUploads(t *testing.T) {
 	body, contentType := form("hello", purpose, file)
 	c.do(t, "POST", "/files", body[:len(body)-20], "Content-Type", contentType).fails(t, 400, "bad_request")
 	if keys := c.BlobKeys(t); len(keys) != 0 {
-		t.Errorf("failed uploads have left %q", keys)
+		t.Errorf("failed uploads left %q behind", keys)
 	}
 	f := c.upload(t, "hello", file, field{"colour", strings.Repeat("x", 5000)}, field{"title", "T"}, purpose).ok(t)
 	if f["title"] != "T" || f["file_type"] != "text/plain; charset=utf-8" {
-		t.Errorf("an upload with a field that nobody knows: %v", f)
+		t.Errorf("upload with an unknown field: %v", f)
 	}
 }
 
@@ -376,7 +376,7 @@ func TestWhoMay(t *testing.T) {
 	body, contentType := form("hello", field{"purpose", "attachment"}, field{"file", "a.txt"})
 	for _, r := range []struct {
 		method, path, body string
-		foreign            string // what a key of another mode is told there is none of
+		foreign            string // entity of the not_found error for a key of the other mode
 	}{
 		{"POST", "/files", body, ""},
 		{"GET", "/files", "", ""},
@@ -441,7 +441,7 @@ func TestOtherFaces(t *testing.T) {
 	}
 	version := []string{"Metorial-Version", "some-day"}
 	if l := c.do(t, "POST", c.URL+"/files/"+id+"/links", "{}", version...).ok(t); l["object"] != "file.file_link" {
-		t.Errorf("the header does not lead to the door: %v", l)
+		t.Errorf("the header does not select the adapter: %v", l)
 	}
 	l := c.link(t, id, "")
 	if native := c.do(t, "GET", c.URL+"/v1/file_links/"+l.text("id"), "").ok(t); native["url"] != l["url"] ||
@@ -459,7 +459,7 @@ func TestOtherFaces(t *testing.T) {
 		t.Errorf("%v", f)
 	}
 	if l := c.do(t, "GET", "/files/"+id+"/links/"+l.text("id"), "").ok(t); l["expires_at"] != "2026-03-04T05:07:07.890Z" {
-		t.Errorf("the link of a deleted file: %v", l)
+		t.Errorf("link of a deleted file: %v", l)
 	}
 	c.do(
 		t, "PATCH", "/files/"+id+"/links/"+l.text("id"),
@@ -506,7 +506,7 @@ func TestIdempotency(t *testing.T) {
 		}
 	}
 	if ended != 2 {
-		t.Errorf("%d entries of ends", ended)
+		t.Errorf("got %d entries of ended links", ended)
 	}
 }
 

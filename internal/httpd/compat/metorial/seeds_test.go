@@ -96,7 +96,7 @@ func expiresAt(method string) func(*testing.T, *client, string) {
 		l := c.do(t, "GET", "/files/"+file+"/links?order=desc&limit=1", "").ok(t)["items"].([]any)[0].(map[string]any)
 		c.Clock.Advance(2 * time.Second)
 		if a := c.do(t, "GET", l["url"].(string), "", "Authorization", ""); a.status != 410 {
-			t.Errorf("after its end the link answers %d", a.status)
+			t.Errorf("after its expiry the link responds with %d", a.status)
 		}
 	}
 }
@@ -136,7 +136,7 @@ func TestFileLinksPage(t *testing.T) {
 					entries,
 					func(e sluice.Entry) bool { return e.Action == sluice.LinkRedeemed && e.Link.ID == l.text("id") },
 				) {
-					t.Error("nothing is recorded of the access")
+					t.Error("the access is not recorded")
 				}
 			},
 		},
@@ -249,7 +249,7 @@ func TestFileLinksPage(t *testing.T) {
 			}
 			c.listIs(t, "/files/"+file+"/links", other.text("id"))
 			if a := c.do(t, "GET", l.text("url"), "", "Authorization", ""); a.status != 410 {
-				t.Errorf("the link answers %d", a.status)
+				t.Errorf("the link responds with %d", a.status)
 			}
 			c.opens(t, other)
 		}},
@@ -271,7 +271,7 @@ func TestFilesPage(t *testing.T) {
 				f := c.upload(t, string(all), field{"purpose", "generic"}, field{"file", "blob.bin"}).ok(t)
 				l := c.link(t, f.text("id"), "")
 				if a := c.do(t, "GET", l.text("url"), "", "Authorization", ""); string(a.body) != string(all) {
-					t.Errorf("%d bytes came back", len(a.body))
+					t.Errorf("got %d bytes", len(a.body))
 				}
 			},
 		},
@@ -415,7 +415,7 @@ func TestFilesPage(t *testing.T) {
 			func(t *testing.T, c *client, file string) {
 				l := c.link(t, file, "")
 				c.opens(t, l)
-				// The example of the page is a GET: it retrieves what was created.
+				// The example on the page is a GET: it retrieves the created link.
 				c.listIs(t, "/files/"+file+"/links", l.text("id"))
 			},
 		},

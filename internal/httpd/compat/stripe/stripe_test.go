@@ -335,7 +335,7 @@ func TestBadUploads(t *testing.T) {
 	c.do(t, "POST", "/v1/files", body, "Content-Type", "multipart/form-data").fails(t, 400, invalid, "", "")
 	c.do(t, "POST", "/v1/files", "purpose=selfie").fails(t, 400, invalid, "", "")
 	if keys := c.BlobKeys(t); len(keys) != 0 {
-		t.Errorf("failed uploads have left %q", keys)
+		t.Errorf("failed uploads left %q behind", keys)
 	}
 }
 
@@ -363,21 +363,21 @@ func TestChoice(t *testing.T) {
 	kind := func(a answer) any { return a.ok(t)["file"] }
 
 	if kind(c.do(t, "GET", "/v1/file_links/"+id, "")) == nil {
-		t.Error("the prefix does not lead to the door")
+		t.Error("the prefix does not select the adapter")
 	}
 	a := c.do(t, "GET", c.URL+"/v1/file_links/"+id, "", version...)
 	if kind(a) == nil || a.header.Get("Stripe-Version") != "2025-09-30.clover" {
-		t.Errorf("the header does not lead to the door: %v", a.header)
+		t.Errorf("the header does not select the adapter: %v", a.header)
 	}
 	native := c.do(t, "GET", c.URL+"/v1/file_links/"+id, "").ok(t)
 	if native["file_id"] != link["file"] || native["metadata"].(map[string]any)["k"] != "v" ||
 		native["url"] != link["url"] {
-		t.Errorf("the native API shows %v", native)
+		t.Errorf("the native API returns %v", native)
 	}
 	c.do(t, "GET", c.URL+"/anything", "", version...).fails(t, 404, invalid, "", "")
 	if a := c.do(t, "GET", link["url"].(string), "", append(version, "Authorization", "")...); a.status != 200 ||
 		string(a.body) != "hello" {
-		t.Errorf("a public link with the header: %d %s", a.status, a.body)
+		t.Errorf("public link with the header: %d %s", a.status, a.body)
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/openapi.json", "/docs"} {
 		if a := c.do(t, "GET", c.URL+path, "", append(version, "Authorization", "")...); a.status != 200 {
@@ -433,7 +433,7 @@ func TestOtherFaces(t *testing.T) {
 	c.do(t, "GET", "/v1/files/"+id, "").fails(t, 404, invalid, "resource_missing", "id")
 	c.do(t, "GET", "/v1/files/"+id+"/contents", "").fails(t, 404, invalid, "resource_missing", "id")
 	if l := c.do(t, "GET", "/v1/file_links/"+l["id"].(string), "").ok(t); l["expired"] != true {
-		t.Errorf("the link of a deleted file: %v", l)
+		t.Errorf("link of a deleted file: %v", l)
 	}
 	c.do(t, "POST", "/v1/file_links/"+l["id"].(string), "expires_at=").fails(t, 400, invalid, "", "")
 }
@@ -493,7 +493,7 @@ func TestContents(t *testing.T) {
 	for _, e := range c.Entries(t, c.Ledger(sluice.Test))[before:] {
 		if e.Action != sluice.FileRead || e.File.ID != id ||
 			e.Request.Route != "/compat/stripe/v1/files/{id}/contents" {
-			t.Errorf("an entry of %s by %+v", e.Action, e.Request)
+			t.Errorf("got an entry %s by %+v", e.Action, e.Request)
 		}
 		before++
 	}
@@ -513,7 +513,7 @@ func TestWhoMay(t *testing.T) {
 	body, contentType := form("hello", field{"purpose", "selfie"}, field{"file", "a.txt"})
 	for _, r := range []struct {
 		method, path, body string
-		foreign            int // what a key of another mode is answered
+		foreign            int // status for a key of the other mode
 	}{
 		{"POST", "/v1/files", body, 200},
 		{"GET", "/v1/files", "", 200},
@@ -541,7 +541,7 @@ func TestWhoMay(t *testing.T) {
 			}
 			with("Bearer "+auditor).fails(t, 403, invalid, "", "")
 			if a := with("Bearer " + live); a.status != r.foreign {
-				t.Errorf("a live key is answered %d %s", a.status, a.body)
+				t.Errorf("with a live key: %d %s", a.status, a.body)
 			}
 		})
 	}
@@ -550,7 +550,7 @@ func TestWhoMay(t *testing.T) {
 	req.SetBasicAuth(c.secret, "")
 	c.do(t, "GET", "/v1/files", "", "Authorization", req.Header.Get("Authorization")).ok(t)
 	if a := c.do(t, "GET", c.URL+"/v1/files", "", "Authorization", req.Header.Get("Authorization")); a.status != 401 {
-		t.Errorf("the native API takes Basic: %d", a.status)
+		t.Errorf("the native API with Basic authentication: %d", a.status)
 	}
 }
 
@@ -622,7 +622,7 @@ func TestIdempotency(t *testing.T) {
 		}
 	}
 	if keys := c.BlobKeys(t); len(keys) != 2 {
-		t.Errorf("there are the bytes of %q", keys)
+		t.Errorf("bytes are stored for %q", keys)
 	}
 }
 
@@ -637,7 +637,7 @@ func TestRateLimit(t *testing.T) {
 		t.Errorf("%v", a.header)
 	}
 	if a := c.do(t, "GET", c.URL+"/v1/files", ""); a.status != 429 {
-		t.Errorf("the native API answers %d", a.status)
+		t.Errorf("the native API responds with %d", a.status)
 	}
 }
 
@@ -665,7 +665,7 @@ func TestEndedLinks(t *testing.T) {
 		}
 	}
 	if l := c.do(t, "GET", "/v1/file_links/"+orphan, "").ok(t); l["expired"] != true {
-		t.Errorf("the link of a revoked key: %v", l)
+		t.Errorf("link of a revoked key: %v", l)
 	}
 }
 
@@ -731,7 +731,7 @@ func TestUpdates(t *testing.T) {
 		t.Errorf("ended: %v", got)
 	}
 	if a := c.do(t, "GET", l["url"].(string), ""); a.status != 410 {
-		t.Errorf("an ended link answers %d", a.status)
+		t.Errorf("the URL of an expired link responds with %d", a.status)
 	}
 	c.do(t, "POST", path, "expires_at=1772800000").fails(t, 400, invalid, "", "")
 	c.do(t, "POST", path, "metadata[a]=1").fails(t, 400, invalid, "", "")
