@@ -102,9 +102,7 @@ var descriptions = map[string]description{
 	"answerLink": {"Downloads", "Confirm a download", "The request of the page of a link with a password or a " +
 		"download limit. The response is the file."},
 	"answerLinkNamed": {
-		"Downloads",
-		"Confirm a download with a name in the URL",
-		"The text after the token is ignored.",
+		"Downloads", "Confirm a download with a name in the URL", "The text after the token is ignored.",
 	},
 	"health": {"Operation", "Check that the process responds", "Does not use the database or the disk."},
 	"ready":  {"Operation", "Check that changes can be committed and bytes stored", "503 if they cannot."},
@@ -167,9 +165,7 @@ var headers = []struct {
 	{"ETag", typeString, "The version of the object, for If-Match and If-None-Match; for a download, that of the " +
 		"content", true, exampleETag},
 	{
-		"Link",
-		typeString,
-		"rel=next and rel=prev: the next and the previous page, if there are any (RFC 8288)",
+		"Link", typeString, "rel=next and rel=prev: the next and the previous page, if there are any (RFC 8288)",
 		false,
 		`</v1/files?limit=10&starting_after=` + exampleFileID + `>; rel="next"`,
 	},
@@ -180,9 +176,7 @@ var headers = []struct {
 	{"Content-Range", typeString, "The range of the content, if one range was requested; with 416, the size of the " +
 		"file", false, "bytes 0-99/2048"},
 	{
-		"Content-Disposition",
-		typeString,
-		"Whether a browser saves or displays the file, and its name (RFC 6266)",
+		"Content-Disposition", typeString, "Whether a browser saves or displays the file, and its name (RFC 6266)",
 		true,
 		`attachment; filename="report.pdf"`,
 	},

@@ -137,11 +137,9 @@ func (s *schema) holdTo(l *schema) {
 	s.MinItems, s.MaxItems = cmp.Or(l.MinItems, s.MinItems), cmp.Or(l.MaxItems, s.MaxItems)
 	s.Minimum, s.Maximum = cmp.Or(l.Minimum, s.Minimum), cmp.Or(l.Maximum, s.Maximum)
 	s.MaxProperties, s.PropertyNames = cmp.Or(
-		l.MaxProperties,
-		s.MaxProperties,
+		l.MaxProperties, s.MaxProperties,
 	), cmp.Or(
-		l.PropertyNames,
-		s.PropertyNames,
+		l.PropertyNames, s.PropertyNames,
 	)
 	if l.Enum != nil {
 		s.Enum = l.Enum

@@ -67,12 +67,7 @@ func answerHeaders(rt httpd.Route) []string {
 	names := []string{"X-Request-Id"}
 	if rt.Scope != httpd.Public {
 		names = append(
-			names,
-			"Sluice-Version",
-			"RateLimit-Policy",
-			"RateLimit",
-			"X-RateLimit-Limit",
-			"X-RateLimit-Remaining",
+			names, "Sluice-Version", "RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining",
 			"X-RateLimit-Reset",
 		)
 		if changes(rt) {
@@ -97,11 +92,7 @@ func codesOf(rt httpd.Route) []sluice.Code {
 		return codes
 	}
 	codes = append(
-		codes,
-		sluice.CodeValidation,
-		sluice.CodeUnauthenticated,
-		sluice.CodeRateLimited,
-		sluice.CodeUnavailable,
+		codes, sluice.CodeValidation, sluice.CodeUnauthenticated, sluice.CodeRateLimited, sluice.CodeUnavailable,
 	)
 	if rt.Scope != httpd.AnyKey {
 		codes = append(codes, sluice.CodeForbidden)

@@ -227,11 +227,7 @@ func (f *Form) Map(name string) (pairs map[string]string, given bool) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.members)) {
 		f.invalid.Add(
-			m.full(key),
-			"invalid",
-			"%s has members, but the values of %s must be texts",
-			m.full(key),
-			f.full(name),
+			m.full(key), "invalid", "%s has members, but the values of %s must be texts", m.full(key), f.full(name),
 		)
 	}
 	return pairs, true

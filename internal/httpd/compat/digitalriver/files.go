@@ -202,10 +202,7 @@ func createEncoded(c compat.Call) (created service.CreatedFile, err error) {
 	}
 	sniffed := &compat.Sniffer{Content: decode(strings.NewReader(content))}
 	return c.Service().CreateFile(
-		c.Request().Context(),
-		c.Caller(),
-		n.Purpose,
-		sniffed,
+		c.Request().Context(), c.Caller(), n.Purpose, sniffed,
 		func() (service.NewFile, error) {
 			n.Type = sniffed.MediaType("", n.Filename)
 			return n, nil

@@ -81,11 +81,7 @@ func createLink(c compat.Call) error {
 	}
 	if len(link.Metadata) > maxMetadata {
 		p.invalid.Add(
-			"metadata",
-			"too_many",
-			"metadata has %d pairs; at most %d are allowed",
-			len(link.Metadata),
-			maxMetadata,
+			"metadata", "too_many", "metadata has %d pairs; at most %d are allowed", len(link.Metadata), maxMetadata,
 		)
 	}
 	if err := p.finished(o); err != nil {

@@ -123,8 +123,7 @@ func (p params) span(clamped bool) compat.Span {
 		p.invalid.Add(
 			"limit",
 			compat.Mistyped("number", "string"),
-			"limit must be a number from 1 to %d",
-			sluice.MaxPageSize,
+			"limit must be a number from 1 to %d", sluice.MaxPageSize,
 		)
 	case clamped:
 		n = min(max(n, 1), sluice.MaxPageSize)
