@@ -130,7 +130,7 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 		vkey  string
 		says  string
 	}{
-		{"hash tile", func(dir string) { tamper(t, dir, "tile/0/000", flip(40)) }, vkey, `tile fault: tile/0/000: hash 1 is not`},
+		{"hash tile", func(dir string) { tamper(t, dir, "tile/0/000", flip(40)) }, vkey, `tile fault: tile/0/000: hash 1 does not match`},
 		{"hash tile of level 1", func(dir string) { tamper(t, dir, "tile/1/000.p/1", flip(0)) }, vkey, `tile fault: tile/1/000.p/1`},
 		{"short tile", func(dir string) { tamper(t, dir, "tile/0/000", func(b []byte) []byte { return b[1:] }) }, vkey, `tile fault: tile/0/000`},
 		{"entry", func(dir string) { tamper(t, dir, "tile/entries/000", flip(60)) }, vkey, `entry fault: entry 0 \(tile/entries/000\)`},
@@ -143,7 +143,7 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 		}, vkey, `checkpoint fault: checkpoint: `},
 		{"value", func(dir string) {
 			tamper(t, dir, disclosuresName, func(b []byte) []byte { return bytes.Replace(b, []byte("192.0.2.7"), []byte("192.0.2.8"), 1) })
-		}, vkey, `disclosure fault: entry \d+ \(disclosures /request/ip\): salt and value do not fit`},
+		}, vkey, `disclosure fault: entry \d+ \(disclosures /request/ip\): salt and value do not open`},
 		{"disclosure of nothing", func(dir string) {
 			tamper(t, dir, disclosuresName, func(b []byte) []byte {
 				line, err := ledger.AppendDisclosure(nil, ledger.Disclosure{Seq: 5000, Field: "/request/ip", Value: "192.0.2.1"})

@@ -46,7 +46,7 @@ func TestReadPurposesRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                      "no purposes are defined",
 		"purposes: []":                          "no purposes are defined",
-		"purposes: [{name: Invoice}]":           "a name is",
+		"purposes: [{name: Invoice}]":           "a name has",
 		"purposes: [{name: a}, {name: a}]":      "defined twice",
 		"purposes: [{name: a, colour: red}]":    "line 1: a purpose has no member \"colour\"; its members are name, title, types,",
 		"purposes: [{name: a, max_size: 2TiB}]": "more than 1TiB",
