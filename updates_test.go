@@ -17,7 +17,7 @@ var updaters = map[string]string{
 	"bench/fill/main.go":       "data for benchmarks",
 }
 
-// TestUpdaters holds calls of Store.Update to the list above.
+// TestUpdaters checks that only the files listed above call Store.Update.
 func TestUpdaters(t *testing.T) {
 	found := map[string]bool{}
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
@@ -52,12 +52,12 @@ func TestUpdaters(t *testing.T) {
 	}
 	for name := range found {
 		if updaters[name] == "" {
-			t.Errorf("%s calls Update: a change goes through the funnel of the service, or through the gate", name)
+			t.Errorf("%s calls Update: a change must go through service.go of the service or through the gate", name)
 		}
 	}
 	for name := range updaters {
 		if !found[name] {
-			t.Errorf("%s is listed and calls no Update", name)
+			t.Errorf("%s is listed but does not call Update", name)
 		}
 	}
 }

@@ -185,7 +185,8 @@ func (e *estate) useService(t *testing.T, i *installation) {
 	for n := range 8 {
 		minters.Go(func() {
 			for range 80 {
-				if _, err := svc.Links.Mint(ctx, many, service.NewLink{FileID: f.ID, Reason: fmt.Sprint("link of ", n)}); err != nil {
+				link := service.NewLink{FileID: f.ID, Reason: fmt.Sprint("link of ", n)}
+				if _, err := svc.Links.Mint(ctx, many, link); err != nil {
 					t.Error(err)
 				}
 			}
