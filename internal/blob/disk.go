@@ -4,10 +4,8 @@ package blob
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -28,14 +26,6 @@ const (
 	// tempFolder holds the files of Puts that are under way. Its name is longer
 	// than any made of fanOut characters.
 	tempFolder = "tmp"
-
-	// chunkSize is how much is read, hashed and written at a time. A Put holds
-	// two chunks.
-	chunkSize = 256 << 10
-
-	// writebackStep is how many bytes of a Put wait in memory before the
-	// system is asked to start writing them out.
-	writebackStep = 4 << 20
 
 	// minFree is the free space, in bytes, below which Ready reports a full
 	// disk. Puts go on until the disk refuses.
@@ -110,139 +100,6 @@ func makeDir(dir string, sync func(*os.File) error) error {
 
 // Close ends the use of the folder. What Open gave stays readable.
 func (d *Disk) Close() error { return d.root.Close() }
-
-// Put stores all of r under key as service.Blobs promises, in two chunks of
-// 256 KiB and whatever the system caches. A key of the wrong form is
-// CodeValidation and a taken one CodeConflict, which is known only when all of
-// r is read. ctx is looked at before each Read of r and before the bytes become
-// visible; it does not break a Read that blocks.
-func (d *Disk) Put(ctx context.Context, key string, r io.Reader) (service.Stored, error) {
-	if err := checkKey(key); err != nil {
-		return service.Stored{}, err
-	}
-	temp := path.Join(tempFolder, rand.Text())
-	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return service.Stored{}, diskError("create a temporary file", err)
-	}
-	// After a success this removes the second of the file's two names. What
-	// cannot be removed now is left to Sweep.
-	defer d.root.Remove(temp)
-	defer f.Close()
-
-	stored, err := d.fill(ctx, f, r)
-	if err != nil {
-		return service.Stored{}, err
-	}
-	if err := d.sync(f); err != nil {
-		return service.Stored{}, diskError("sync a blob", err)
-	}
-	if err := f.Close(); err != nil {
-		return service.Stored{}, diskError("close a blob", err)
-	}
-	if err := ctx.Err(); err != nil {
-		return service.Stored{}, err
-	}
-	if err := d.publish(temp, key); err != nil {
-		return service.Stored{}, err
-	}
-	return stored, nil
-}
-
-// fill copies r to f and hashes it. While one chunk is written, it is hashed
-// and the next is read: a Put takes as long as the slower of the two, not as
-// both. Only the writing happens in another goroutine, so that a panic of r
-// unwinds through the caller.
-func (d *Disk) fill(ctx context.Context, f *os.File, r io.Reader) (service.Stored, error) {
-	chunks := d.chunks.Get().(*[2][chunkSize]byte)
-	defer d.chunks.Put(chunks)
-
-	var (
-		stored   service.Stored
-		digest   = sha256.New()
-		check    = crc32.NewIEEE()
-		out      = writer{f: f}
-		writing  sync.WaitGroup
-		writeErr error
-	)
-	defer writing.Wait() // before the chunks are another's
-	for i, more := 0, true; more; i++ {
-		chunk := chunks[i%2][:]
-		n, err := readChunk(ctx, r, chunk)
-		if err != nil && err != io.EOF {
-			return stored, err
-		}
-		more = err == nil
-		writing.Wait()
-		if writeErr != nil {
-			break
-		}
-		writing.Go(func() { writeErr = out.write(chunk[:n]) })
-		digest.Write(chunk[:n])
-		check.Write(chunk[:n])
-		stored.Size += int64(n)
-	}
-	writing.Wait()
-	if writeErr != nil {
-		return stored, diskError("write a blob", writeErr)
-	}
-	digest.Sum(stored.SHA256[:0])
-	stored.CRC32 = check.Sum32()
-	return stored, nil
-}
-
-// readChunk fills p, or as much of it as r has, and gives r's own error.
-// io.ReadFull would not do: it says io.ErrUnexpectedEOF where r ends early,
-// and so may r where it breaks off.
-func readChunk(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		if err := ctx.Err(); err != nil {
-			return n, err
-		}
-		var m int
-		m, err = r.Read(p[n:])
-		n += m
-	}
-	return n, err
-}
-
-// writer writes a file from its start and has the system write it out early,
-// so that the Sync at the end finds little to do.
-type writer struct {
-	f             *os.File
-	size, started int64
-}
-
-func (w *writer) write(p []byte) error {
-	n, err := w.f.Write(p)
-	w.size += int64(n)
-	if waiting := w.size - w.started; waiting >= writebackStep {
-		startWriteback(w.f, w.started, waiting)
-		w.started = w.size
-	}
-	return err
-}
-
-// publish gives the file temp, whose bytes are durable, the name of key. It is
-// a link, since a rename would replace what is there and a look beforehand
-// would leave a moment for another Put: of many Puts of one key, one links.
-func (d *Disk) publish(temp, key string) error {
-	folder, name := place(key)
-	if err := d.makeFolder(folder); err != nil {
-		return diskError("create a blob folder", err)
-	}
-	err := d.root.Link(temp, name)
-	if errors.Is(err, fs.ErrExist) {
-		return sluice.Errorf(sluice.CodeConflict, "bytes are already stored under this key")
-	}
-	if err != nil {
-		return diskError("name a blob", err)
-	}
-	if err := d.syncFolder(folder); err != nil {
-		return errors.Join(diskError("sync a blob folder", err), d.root.Remove(name))
-	}
-	return nil
-}
 
 // place is where key is kept: a folder and the path of the file in it. The
 // last characters of an id are random, the first are its time.

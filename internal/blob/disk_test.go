@@ -624,24 +624,3 @@ func FuzzKey(f *testing.F) {
 		wantNames(t, filepath.Join(base, "deep"), "down")
 	})
 }
-
-func BenchmarkPut(b *testing.B) {
-	for _, size := range []int{1 << 20, 64 << 20} {
-		b.Run(fmt.Sprintf("%dMiB", size>>20), func(b *testing.B) {
-			d := openDisk(b, b.TempDir())
-			p := blobtest.Content(1, size)
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := d.Put(b.Context(), blobtest.Key(1), bytes.NewReader(p)); err != nil {
-					b.Fatal(err)
-				}
-				b.StopTimer()
-				if err := d.Remove(b.Context(), blobtest.Key(1)); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
-			}
-		})
-	}
-}

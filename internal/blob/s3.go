@@ -24,8 +24,9 @@ import (
 )
 
 const (
-	// smallSize is how much of r a Put reads before it takes a part's buffer.
-	// Most files are no larger, and never wait for one.
+	// smallSize is the size of the buffer that takes the first bytes of a stage
+	// and of each of its parts. Most files are no larger, and never wait for a
+	// buffer of partSize.
 	smallSize = 256 << 10
 
 	// A part has partSize bytes up to part number hugeAfter, and hugeSize
@@ -34,12 +35,12 @@ const (
 	hugeSize  = 128 << 20
 	hugeAfter = 1000
 
-	// partBuffers is how many buffers of partSize all Puts together hold. Of
-	// those of hugeSize there is one.
+	// partBuffers is how many buffers of partSize all stages together hold. There
+	// is one of hugeSize.
 	partBuffers = 8
 
-	// sendsPerPut is how many parts of one Put are sent at the same time.
-	sendsPerPut = 2
+	// sendsPerStage is how many parts of one stage are sent at the same time.
+	sendsPerStage = 2
 )
 
 // Times that bound what a server does not answer.

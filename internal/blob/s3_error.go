@@ -52,7 +52,10 @@ func s3Error(ctx context.Context, doing string, err error) error {
 	return err
 }
 
-const noBytes = "no bytes are stored under this key"
+const (
+	noBytes  = "no bytes are stored under this key"
+	keyTaken = "bytes are already stored under this key"
+)
 
 // answer is what the server said: S3's code of the error, and the response
 // when there was one.

@@ -47,7 +47,7 @@ var shared struct {
 }
 
 // gatewayTool builds versitygw from the module that pins it, once.
-func gatewayTool(t *testing.T) string {
+func gatewayTool(t testing.TB) string {
 	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
@@ -72,7 +72,7 @@ func gatewayTool(t *testing.T) string {
 }
 
 // sharedGateway is one for all tests that leave it running.
-func sharedGateway(t *testing.T) *gateway {
+func sharedGateway(t testing.TB) *gateway {
 	t.Helper()
 	tool := gatewayTool(t)
 	shared.Lock()
@@ -106,7 +106,7 @@ func endGateway() {
 	}
 }
 
-func newGateway(t *testing.T, tool, dir string) *gateway {
+func newGateway(t testing.TB, tool, dir string) *gateway {
 	t.Helper()
 	for _, name := range []string{filepath.Join("buckets", testBucket), "attributes"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
@@ -121,7 +121,7 @@ func newGateway(t *testing.T, tool, dir string) *gateway {
 	return &gateway{tool: tool, dir: dir, addr: free.Addr().String()}
 }
 
-func (g *gateway) start(t *testing.T) {
+func (g *gateway) start(t testing.TB) {
 	t.Helper()
 	g.cmd = exec.Command("sh", "-c", underWatch, g.tool, "--port", g.addr, "--region", testRegion, "--quiet", "--keep-alive",
 		"posix", "--sidecar", filepath.Join(g.dir, "attributes"), filepath.Join(g.dir, "buckets"))
@@ -172,14 +172,14 @@ func prefixRune(r rune) rune {
 }
 
 // setCredentials makes the environment the only place with credentials.
-func setCredentials(t *testing.T) {
+func setCredentials(t testing.TB) {
 	t.Helper()
 	forgetCredentials(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", testAccess)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
 }
 
-func forgetCredentials(t *testing.T) {
+func forgetCredentials(t testing.TB) {
 	t.Helper()
 	for _, setting := range os.Environ() {
 		if name, _, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "AWS_") {

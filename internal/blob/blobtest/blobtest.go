@@ -22,38 +22,43 @@ import (
 	"sluice/internal/service"
 )
 
-// Run is the contract of service.Blobs. open gives an empty place that
-// nobody else uses, and ends it with the test.
+// test is a part of the contract.
+type test struct {
+	name string
+	run  func(*testing.T, service.Blobs)
+}
+
+// Run is the contract of service.Blobs. open gives an empty place that nobody
+// else uses, and ends it with the test.
 func Run(t *testing.T, open func(t *testing.T) service.Blobs) {
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T, service.Blobs)
-	}{
-		{"gives back what was put", testRoundTrip},
-		{"takes every reader", testReaders},
-		{"gives ranges", testRanges},
-		{"says what is missing", testMissing},
-		{"tells sizes", testSize},
-		{"refuses a taken key", Taken},
-		{"lets one of many win", SameKey},
-		{"takes many at once", testManyKeys},
-		{"keeps nothing of a broken reader", BrokenReader},
-		{"keeps nothing of a panic", Panic},
-		{"keeps nothing of a cancelled put", Cancelled},
-		{"hides what is not whole", testHidden},
-		{"reads on after a remove", testReadAfterRemove},
-		{"walks", testWalk},
-		{"lets a walk end early", testWalkEnds},
-		{"lets a walk remove", testWalkRemoves},
-		{"sweeps no blob and no put under way", testSweepSpares},
-		{"refuses hostile keys", testHostileKeys},
-		{"is ready", Ready},
-		{"is claimed by one installation", testClaim},
-		{"lets one of many claim", testClaims},
-		{"keeps a trash", testTrash},
-	} {
+	for _, test := range slices.Concat(tests, stageTests) {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
+}
+
+var tests = []test{
+	{"gives back what was put", testRoundTrip},
+	{"takes every reader", testReaders},
+	{"gives ranges", testRanges},
+	{"says what is missing", testMissing},
+	{"tells sizes", testSize},
+	{"refuses a taken key", Taken},
+	{"lets one of many win", SameKey},
+	{"takes many at once", testManyKeys},
+	{"keeps nothing of a broken reader", BrokenReader},
+	{"keeps nothing of a panic", Panic},
+	{"keeps nothing of a cancelled put", Cancelled},
+	{"hides what is not whole", testHidden},
+	{"reads on after a remove", testReadAfterRemove},
+	{"walks", testWalk},
+	{"lets a walk end early", testWalkEnds},
+	{"lets a walk remove", testWalkRemoves},
+	{"sweeps no blob and no put under way", testSweepSpares},
+	{"refuses hostile keys", testHostileKeys},
+	{"is ready", Ready},
+	{"is claimed by one installation", testClaim},
+	{"lets one of many claim", testClaims},
+	{"keeps a trash", testTrash},
 }
 
 // HostileKeys are no keys. Each differs from one in a way that a path, a URL,
@@ -646,6 +651,11 @@ func testHostileKeys(t *testing.T, b service.Blobs) {
 		name := fmt.Sprintf("%.40q", key)
 		_, err := b.Put(t.Context(), key, untouched)
 		WantCode(t, "Put of "+name, err, sluice.CodeValidation)
+		stage, err := b.Stage(t.Context(), key)
+		WantCode(t, "Stage of "+name, err, sluice.CodeValidation)
+		if stage != nil {
+			t.Errorf("Stage of %s failed and gave a stage", name)
+		}
 		r, err := b.Open(t.Context(), key)
 		WantCode(t, "Open of "+name, err, sluice.CodeValidation)
 		if r != nil {
