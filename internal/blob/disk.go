@@ -236,9 +236,10 @@ func (d *Disk) Walk(ctx context.Context, fn func(key string, written time.Time) 
 	return nil
 }
 
-// Sweep removes the temporary files last written before a moment. A Put that
-// is still under way and has been given no byte since then loses its file, and
-// fails.
+// Sweep removes the temporary files last written before a moment, and the saved
+// stages whose last Save is service.StageAge before it. A stage that is still
+// under way, was not saved and got no byte since that moment loses its file:
+// its Commit fails.
 func (d *Disk) Sweep(ctx context.Context, before time.Time) (int, error) {
 	swept := 0
 	err := d.eachFile(ctx, tempFolder, func(name string, written time.Time) error {
@@ -255,7 +256,11 @@ func (d *Disk) Sweep(ctx context.Context, before time.Time) (int, error) {
 		swept++
 		return nil
 	})
-	return swept, err
+	if err != nil {
+		return swept, err
+	}
+	stages, err := d.sweepStages(ctx, before.Add(-service.StageAge))
+	return swept + stages, err
 }
 
 // eachFile calls fn for every regular file in a folder with the time of its

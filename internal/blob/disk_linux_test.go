@@ -75,6 +75,31 @@ func TestFullDisk(t *testing.T) {
 	blobtest.WantCode(t, "Ready with less than 1 MiB free", d.Ready(t.Context()), sluice.CodeStorageFull)
 }
 
+// TestFullDiskInStage fills the disk in an Append to a saved stage. When there is
+// room again, the stage goes on from its last Save.
+func TestFullDiskInStage(t *testing.T) {
+	ownMounts(t)
+	d, dir := smallDisk(t, "size=3m")
+	p := blobtest.Content(1, 2<<20)
+	saved(t, d, blobtest.Key(1), p[:1<<20])
+	writeFile(t, filepath.Join(dir, "other"), string(blobtest.Content(2, 3<<19)))
+	stage := blobtest.Resume(t, d, blobtest.Key(1))
+	err := stage.Append(t.Context(), 1<<20, bytes.NewReader(p[1<<20:]))
+	blobtest.WantCode(t, "Append of more than fits", err, sluice.CodeStorageFull)
+	blobtest.WantCode(t, "Save after it", stage.Save(t.Context()), sluice.CodeStorageFull)
+	_, err = stage.Commit(t.Context())
+	blobtest.WantCode(t, "Commit after it", err, sluice.CodeStorageFull)
+	stage.Close()
+	if err := os.Remove(filepath.Join(dir, "other")); err != nil {
+		t.Fatal(err)
+	}
+	stage = blobtest.Resume(t, d, blobtest.Key(1))
+	blobtest.Append(t, stage, 1<<20, p[1<<20:])
+	blobtest.Commit(t, stage, p)
+	blobtest.WantContent(t, d, blobtest.Key(1), p)
+	stage.Close()
+}
+
 // TestNoFileLeft lets the disk run out of files at each step of a Put.
 func TestNoFileLeft(t *testing.T) {
 	ownMounts(t)

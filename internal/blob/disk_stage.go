@@ -37,6 +37,10 @@ type diskStage struct {
 	name string // of the file, below the root
 	file *os.File
 	out  writer
+
+	record *os.File // of the last Save; nil before the first
+	turn   uint64   // of the last Save
+	saved  bool     // Resume finds the stage
 }
 
 // Stage creates an empty file in the folder of temporary files. A key of the
@@ -148,22 +152,41 @@ func (st *diskStage) Commit(ctx context.Context) (service.Stored, error) {
 	return st.Stored(), nil
 }
 
-// remove removes the file's name as a stage. What cannot be removed is left to
-// Sweep.
+// remove removes the file's name as a stage, and its record. What cannot be
+// removed is left to Sweep.
 func (st *diskStage) remove() {
 	_ = st.disk.root.Remove(st.name)
+	if st.name == stageName(st.key) {
+		_ = st.disk.root.Remove(st.name + recordSuffix)
+	}
 }
 
-// Close removes the file unless it was committed.
+// Abort removes the stage, saved or not, and closes it.
+func (st *diskStage) Abort(context.Context) error {
+	if st.closed || st.committed {
+		return st.Close()
+	}
+	st.saved = false
+	return st.Close()
+}
+
+// Close removes the file unless the stage was committed or saved.
 func (st *diskStage) Close() error {
 	if st.closed {
 		return nil
 	}
 	st.closed = true
-	if !st.committed {
+	if !st.committed && !st.saved {
 		st.remove()
 	}
-	return st.file.Close()
+	return errors.Join(st.file.Close(), st.closeRecord())
+}
+
+func (st *diskStage) closeRecord() error {
+	if st.record == nil {
+		return nil
+	}
+	return st.record.Close()
 }
 
 // publish gives the file temp, whose bytes are durable, the name of key. It uses

@@ -78,6 +78,7 @@ type S3 struct {
 
 	// What tests make smaller.
 	partSize, hugeSize, hugeAfter int
+	reservedParts                 int
 	stall                         time.Duration
 	pageSize                      int32
 }
@@ -123,8 +124,11 @@ func openS3(ctx context.Context, o S3Options, tune func(*s3.Options)) (*S3, erro
 		partSize:  partSize,
 		hugeSize:  hugeSize,
 		hugeAfter: hugeAfter,
-		stall:     stallTimeout,
-		pageSize:  1000,
+
+		reservedParts: reservedParts,
+
+		stall:    stallTimeout,
+		pageSize: 1000,
 	}
 	if o.Prefix != "" {
 		s.prefix = o.Prefix + "/"

@@ -54,6 +54,7 @@ func s3Error(ctx context.Context, doing string, err error) error {
 
 const (
 	noBytes  = "no bytes are stored under this key"
+	noStage  = "no upload under this key is saved"
 	keyTaken = "bytes are already stored under this key"
 )
 

@@ -11,7 +11,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"sluice"
 )
+
+// maxParts is the largest part number of S3.
+const maxParts = 10_000
 
 // upload is a multipart upload under way.
 type upload struct {
@@ -19,6 +24,9 @@ type upload struct {
 	id      *string
 	sending sync.WaitGroup
 	slots   slots
+
+	next     int  // the number of the next part
+	recorded bool // the record of the stage names this upload, or may do so
 
 	mu    sync.Mutex
 	parts []types.CompletedPart
@@ -35,15 +43,21 @@ func (st *s3Stage) begin(ctx context.Context) (*upload, error) {
 	if err != nil {
 		return nil, s3Error(ctx, "begin an upload", err)
 	}
-	return &upload{stage: st, id: out.UploadId, slots: make(slots, sendsPerStage)}, nil
+	u := st.newUpload(aws.ToString(out.UploadId))
+	u.next = st.nextPart()
+	return u, nil
 }
 
-// next is the number of the next part. An upload that was not begun has none.
-func (u *upload) next() int {
-	if u == nil {
-		return 1
+func (st *s3Stage) newUpload(id string) *upload {
+	return &upload{stage: st, id: &id, slots: make(slots, sendsPerStage)}
+}
+
+// staged gives the parts for the record. None may be under way.
+func (u *upload) staged() (parts []stagedPart) {
+	for _, p := range u.parts {
+		parts = append(parts, stagedPart{Number: *p.PartNumber, ETag: aws.ToString(p.ETag)})
 	}
-	return len(u.parts) + 1
+	return parts
 }
 
 // failure gives the error of the first part that failed.
@@ -60,10 +74,14 @@ func (u *upload) failure() error {
 // buffer when they are sent. It waits while sendsPerStage parts are under way,
 // until ctx ends.
 func (u *upload) send(ctx context.Context, b *buffer, n int) error {
+	if u.next > maxParts {
+		return sluice.Errorf(sluice.CodeTooLarge, "the upload was interrupted too often or is too large")
+	}
 	if err := u.slots.take(ctx); err != nil {
 		return err
 	}
-	number := int32(u.next())
+	number := int32(u.next)
+	u.next++
 	u.mu.Lock()
 	index := len(u.parts)
 	u.parts = append(u.parts, types.CompletedPart{PartNumber: &number})

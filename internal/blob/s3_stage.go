@@ -34,6 +34,10 @@ type s3Stage struct {
 	n      int     // bytes in held
 	upload *upload // nil before the first part
 
+	record  *stageRecord // as it is on the server; nil before the first Save
+	tag     *string      // of the record
+	entered bool         // a record is on the server, or may be
+
 	life context.Context // ends when a part has failed, and with the stage
 	end  context.CancelFunc
 }
@@ -53,9 +57,13 @@ func (s *S3) Stage(ctx context.Context, key string) (service.Stage, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	return s.newStage(ctx, key), nil
+}
+
+func (s *S3) newStage(ctx context.Context, key string) *s3Stage {
 	st := &s3Stage{s3: s, key: key, mark: rand.Text(), progress: progress{sums: newSums()}}
 	st.life, st.end = context.WithCancel(context.WithoutCancel(ctx))
-	return st, nil
+	return st
 }
 
 // Append reads r only in the caller's goroutine, so that a panic of r unwinds
@@ -100,7 +108,7 @@ func (st *s3Stage) makeRoom(ctx context.Context) error {
 		return nil
 	}
 	if len(st.held.bytes) == smallSize {
-		part, err := st.s3.buffer(ctx, st.upload.next())
+		part, err := st.s3.buffer(ctx, st.nextPart())
 		if err != nil {
 			return err
 		}
@@ -125,11 +133,25 @@ func (st *s3Stage) send(ctx context.Context) error {
 		}
 		st.upload = u
 	}
+	if err := st.reserve(ctx); err != nil {
+		return err
+	}
 	if err := st.upload.send(ctx, st.held, st.n); err != nil {
 		return err
 	}
 	st.held, st.n = nil, 0
 	return nil
+}
+
+// nextPart is the number of the next part.
+func (st *s3Stage) nextPart() int {
+	switch {
+	case st.upload != nil:
+		return st.upload.next
+	case st.record != nil:
+		return st.record.Next
+	}
+	return 1
 }
 
 // during gives a context that ends with ctx and with the life of the stage.
@@ -168,17 +190,33 @@ func (st *s3Stage) Commit(ctx context.Context) (service.Stored, error) {
 		return service.Stored{}, err
 	}
 	st.ending = true
-	var err error
-	if st.upload == nil {
-		err = st.storeWhole(ctx)
-	} else {
-		err = st.storeParts(ctx)
-	}
-	if err != nil {
+	if err := st.makeVisible(ctx); err != nil {
 		return service.Stored{}, err
 	}
 	st.committed = true
+	if st.record != nil { // what cannot be removed is left to Resume and Sweep
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+		defer cancel()
+		_ = st.s3.removeObject(ending, st.s3.stageName(st.key))
+	}
 	return st.Stored(), nil
+}
+
+// makeVisible stores the object. The record of a saved stage says so first, so
+// that no other handle goes on.
+func (st *s3Stage) makeVisible(ctx context.Context) error {
+	if err := st.sendAll(ctx); err != nil {
+		return err
+	}
+	if st.record != nil {
+		if err := st.save(ctx, true); err != nil {
+			return err
+		}
+	}
+	if st.upload == nil {
+		return st.storeWhole(ctx)
+	}
+	return st.store(ctx, askTimeout+time.Duration(st.sums.size/joining)*time.Second, st.upload.complete)
 }
 
 // storeWhole stores bytes that fit in one request.
@@ -196,27 +234,22 @@ func (st *s3Stage) storeWhole(ctx context.Context) error {
 	})
 }
 
-// storeParts sends the rest, waits for all parts, and joins them.
-func (st *s3Stage) storeParts(ctx context.Context) error {
-	if err := st.sendAll(ctx); err != nil {
-		return err
-	}
-	return st.store(ctx, askTimeout+time.Duration(st.sums.size/joining)*time.Second, st.upload.complete)
-}
-
-// sendAll sends the bytes held, and returns when no part is under way. The end
-// of ctx ends the stage: parts that cannot be sent soon are given up.
+// sendAll sends the last bytes of an upload in parts, and returns when no part is
+// under way.
 func (st *s3Stage) sendAll(ctx context.Context) error {
+	if st.upload == nil {
+		return nil
+	}
 	stop := context.AfterFunc(ctx, st.end)
 	defer stop()
 	going, cancel := st.during(ctx)
 	defer cancel()
-	var err error
 	if st.n > 0 {
-		err = st.send(going)
+		if err := st.send(going); err != nil {
+			return st.failed(ctx, err)
+		}
 	}
-	st.upload.sending.Wait()
-	return st.failed(ctx, err)
+	return st.settle(ctx)
 }
 
 // store does what makes the bytes visible. When the answer is lost or doubtful,
@@ -246,7 +279,7 @@ func (st *s3Stage) isStored(ctx context.Context) bool {
 }
 
 // Close waits until no part is under way, and ends the upload unless it was
-// committed.
+// committed, or may be on record.
 func (st *s3Stage) Close() error {
 	if st.closed {
 		return nil
@@ -255,7 +288,7 @@ func (st *s3Stage) Close() error {
 	st.end()
 	if st.upload != nil {
 		st.upload.sending.Wait()
-		if !st.committed {
+		if !st.committed && !st.upload.recorded {
 			st.upload.abort()
 		}
 	}

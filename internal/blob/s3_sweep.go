@@ -8,18 +8,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"sluice/internal/service"
 )
 
 // Sweep ends the multipart uploads under the prefix, copies to the trash among
-// them, that began before a moment and have had no part since. A Put that is still under way and has sent no part
-// since then loses its upload, and fails. MinIO lists no uploads by prefix, and
-// ends them by itself after a day.
+// them, that began before a moment and got no part since, unless a saved stage
+// needs them; and it removes the saved stages whose last Save is service.StageAge
+// before that moment. A stage that is still under way, was not saved and sent no
+// part since then loses its upload: its Commit fails. MinIO lists no uploads by
+// prefix, and ends them by itself after a day.
 func (s *S3) Sweep(ctx context.Context, before time.Time) (int, error) {
+	swept, err := s.sweepStages(ctx, before.Add(-service.StageAge))
+	if err != nil {
+		return swept, err
+	}
 	stale, err := s.staleUploads(ctx, before)
 	if err != nil {
-		return 0, err
+		return swept, err
 	}
-	swept := 0
 	for _, u := range stale {
 		ended, err := s.sweepUpload(ctx, u, before)
 		if err != nil {
@@ -70,13 +77,21 @@ func (s *S3) listUploads(ctx context.Context, in *s3.ListMultipartUploadsInput) 
 	return page, nil
 }
 
-// sweepUpload ends an upload unless it is over or has had a part since.
+// sweepUpload ends an upload unless it is over, has got a part since, or belongs
+// to a saved stage.
 func (s *S3) sweepUpload(ctx context.Context, u types.MultipartUpload, before time.Time) (ended bool, err error) {
 	last, err := s.lastPart(ctx, u)
 	if err != nil && !isOver(err) {
 		return false, s3Error(ctx, "list the parts of an upload", err)
 	}
 	if err != nil || !last.Before(before) {
+		return false, nil
+	}
+	staged, err := s.isStaged(ctx, strings.TrimPrefix(aws.ToString(u.Key), s.prefix))
+	if err != nil {
+		return false, s3Error(ctx, "look for a saved upload", err)
+	}
+	if staged {
 		return false, nil
 	}
 	asked, cancel := context.WithTimeout(ctx, askTimeout)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"sluice"
 	"sluice/internal/service"
@@ -55,6 +56,25 @@ func (p *progress) appendable(offset int64) error {
 		return sluice.Errorf(sluice.CodeConflict, "the upload continues at offset %d, not at %d", p.sums.size, offset)
 	}
 	return nil
+}
+
+// savable refuses a Save after Commit.
+func (p *progress) savable() error {
+	if err := p.usable(); err != nil {
+		return err
+	}
+	if p.ending {
+		return sluice.Errorf(sluice.CodeConflict, "the upload is being finished")
+	}
+	return nil
+}
+
+// inUse is the error for a stage that another handle has.
+func inUse(cause error) error {
+	return &sluice.Error{
+		Code: sluice.CodeConflict, Detail: "another request is writing this upload; try again in a moment",
+		RetryAfter: time.Second, Err: cause,
+	}
 }
 
 // readChunk fills p, or as much of it as r has, and gives r's own error.

@@ -152,6 +152,15 @@ func (t timed) Stage(ctx context.Context, key string) (service.Stage, error) {
 	return &timedStage{Stage: stage, timed: t, took: time.Since(began)}, nil
 }
 
+// Resume measures what is added to a saved stage as one put.
+func (t timed) Resume(ctx context.Context, key string) (service.Stage, error) {
+	stage, err := t.Blobs.Resume(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return &timedStage{Stage: stage, timed: t}, nil
+}
+
 type timedStage struct {
 	service.Stage
 	timed timed

@@ -19,8 +19,9 @@ import (
 //  3. Nothing is visible before Commit: Open, Size and Walk do not know a key that
 //     is only staged. Commit returns when the bytes are durable. They are visible
 //     whole or not at all.
-//  4. A stage that is closed without a Commit leaves nothing that can be opened.
-//     Sweep removes what a crash left of it. Bytes that were committed, and got no
+//  4. A stage that was saved can be resumed, also after the end of its process.
+//     Any other stage ends with its handle and leaves nothing. Sweep removes what
+//     a crash left, and saved stages that nobody resumed for StageAge. Bytes that were committed, and got no
 //     record because of a crash, are orphans; Service.Sweep removes them.
 //  5. Open gives any range of the bytes. A later Remove does not disturb it, with
 //     one exception: S3 returns CodeNotFound when it must send another request for
@@ -39,6 +40,11 @@ type Blobs interface {
 	// Stage begins an upload under key. Several may be under way for one key; the
 	// first Commit wins. The caller closes the stage.
 	Stage(ctx context.Context, key string) (Stage, error)
+	// Resume opens a saved stage as its last Save left it, and waits for the next
+	// Append. It may be called in another process. No saved stage is
+	// CodeNotFound; a key whose bytes were committed is CodeConflict, and so is a
+	// stage that another handle uses.
+	Resume(ctx context.Context, key string) (Stage, error)
 	// Open gives the bytes under key. Reading them may end with ctx. The caller
 	// closes it.
 	Open(ctx context.Context, key string) (io.ReadSeekCloser, error)
@@ -56,8 +62,10 @@ type Blobs interface {
 	// later than the Commit and not earlier than the first Append. Keys that come
 	// or go meanwhile may or may not be included. Walk ends with fn's first error.
 	Walk(ctx context.Context, fn func(key string, written time.Time) error) error
-	// Sweep removes what unfinished uploads left behind before a moment, and
-	// returns how many such leftovers there were.
+	// Sweep removes what unfinished uploads left behind before a moment: stages
+	// that were not saved, and those whose last Save is StageAge before it. It
+	// returns how many there were. A stage that is in use is spared if bytes came
+	// or were saved since.
 	Sweep(ctx context.Context, before time.Time) (int, error)
 	// Ready reports whether an upload could succeed now. An error is what to show.
 	Ready(ctx context.Context) error
@@ -72,27 +80,50 @@ type Blobs interface {
 	Claim(ctx context.Context, id string) error
 }
 
+// StageAge is how long a saved stage can be resumed after its last Save.
+const StageAge = 24 * time.Hour
+
 // Stage is an upload under way: bytes that are not visible yet. One goroutine at
 // a time may use it.
 //
 // A stage holds memory or an open file until Close. A caller closes it soon, and
 // in any case, also after a Commit or an error.
+//
+// A stage that was saved outlives its handle and its process: Blobs.Resume opens
+// it again. The hash states are saved with the bytes, so that nothing is read
+// again to resume or to commit. Two handles on one saved stage never mix their
+// bytes. One of them, at the latest at its Save or Commit, fails with
+// CodeConflict or CodeNotFound; what the other one saved stays whole.
 type Stage interface {
 	// Append adds all of r. Offset must be the number of bytes staged so far;
 	// any other is CodeConflict, and the error names the right one.
 	//
 	// An error of r, or the end of ctx, keeps the bytes that came before it, and
 	// the next Append continues after them. After any other error, such as
-	// CodeStorageFull, the stage can only be closed.
+	// CodeStorageFull, the stage can only be aborted or closed.
 	Append(ctx context.Context, offset int64, r io.Reader) error
 	// Stored gives size and digests of the bytes staged so far. It reads nothing.
 	Stored() Stored
+	// Save makes the bytes staged so far durable, and has Resume find the stage.
+	// A caller acknowledges an offset only after Save. Bytes that were appended
+	// since the last Save are lost when the stage is closed or its process ends;
+	// a place may keep some of them once there are more than 256 MiB. After an
+	// error of Save the stage can only be aborted or closed; Resume then tells
+	// what was saved. Of two stages of one key, only the first can be saved; the
+	// other is CodeConflict.
+	Save(ctx context.Context) error
 	// Commit makes the bytes durable and visible under the key, and gives their
 	// size and digests. A taken key is CodeConflict. A Commit that failed may be
 	// tried again; after one that succeeded, another gives the same answer.
-	// Append is CodeConflict once Commit was called.
+	// Append and Save are CodeConflict once Commit was called. After a crash in
+	// Commit, Resume is CodeConflict if the bytes are visible; else it gives a
+	// stage that may be committed, and may refuse to take more bytes.
 	Commit(ctx context.Context) (Stored, error)
-	// Close ends the use of the stage. Without a Commit its bytes are removed.
+	// Abort removes the stage, saved or not, and closes it. Bytes that were
+	// committed stay.
+	Abort(ctx context.Context) error
+	// Close ends the use of the stage. Bytes that were neither saved nor committed
+	// are removed.
 	Close() error
 }
 
