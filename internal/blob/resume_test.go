@@ -194,7 +194,10 @@ func TestSaveFails(t *testing.T) {
 	p := blobtest.Content(1, 1000)
 	for _, first := range []bool{true, false} {
 		for syncs := 1; syncs <= 4; syncs++ {
-			for want, code := range map[error]sluice.Code{errors.New("broken"): sluice.CodeInternal, syscall.ENOSPC: sluice.CodeStorageFull} {
+			for want, code := range map[error]sluice.Code{
+				errors.New("broken"): sluice.CodeInternal,
+				syscall.ENOSPC:       sluice.CodeStorageFull,
+			} {
 				d := openDisk(t, t.TempDir())
 				if !first {
 					saved(t, d, blobtest.Key(1), p[:500])
@@ -308,8 +311,8 @@ func TestSweepSparesOpenStages(t *testing.T) {
 	blobtest.WantContent(t, d, blobtest.Key(1), p)
 }
 
-// TestS3ReservesParts sends more parts after a Save than a handle reserves, and
-// then ends: the next handle begins with other numbers.
+// TestS3ReservesParts sends more parts after a Save than a handle reserves at a
+// time, and closes the stage. The next handle must use higher part numbers.
 func TestS3ReservesParts(t *testing.T) {
 	o := sharedGateway(t).options(t)
 	open := func() *S3 {
@@ -377,7 +380,7 @@ func TestS3SaveAnswerLost(t *testing.T) {
 // losing loses the answers to writes of a record until it has lost so many.
 func losing(lost *atomic.Int64, applied bool) func(*s3.Options) {
 	limit := lost.Load()
-	return through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	return through(func(r *http.Request, send sender) (*http.Response, error) {
 		if !isOperation(r, "PutObject") || filepath.Base(filepath.Dir(r.URL.Path)) != stageFolder || lost.Add(1) > limit {
 			return send(r)
 		}
@@ -403,7 +406,7 @@ func TestS3CommitAnswerLost(t *testing.T) {
 				o := sharedGateway(t).options(t)
 				p := blobtest.Content(1, size)
 				saved(t, mustOpenS3(t, o), blobtest.Key(1), p)
-				s := mustOpenS3(t, o, through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+				s := mustOpenS3(t, o, through(func(r *http.Request, send sender) (*http.Response, error) {
 					visible := filepath.Base(r.URL.Path) == blobtest.Key(1) && filepath.Base(filepath.Dir(r.URL.Path)) != stageFolder
 					if !visible || r.Method == http.MethodPut && r.URL.Query().Has("partNumber") {
 						return send(r)

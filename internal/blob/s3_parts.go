@@ -210,9 +210,9 @@ func (s *S3) buffer(ctx context.Context, number int) (*buffer, error) {
 	return &buffer{bytes: p, release: func() { freeBuffer(p); slots.give() }}, nil
 }
 
-// newBody is the body of a request. The SDK lets nobody read it once the request
-// is answered, so that p may be freed then; it holds back no more than one Read,
-// as long as it finds no WriteTo.
+// newBody gives a request body without WriteTo. The SDK reads such a body piece by
+// piece, and refuses every Read after the request has returned. So p may be freed
+// then. TestS3LateRead holds the SDK to this.
 func newBody(p []byte) io.ReadSeeker {
 	return struct{ io.ReadSeeker }{bytes.NewReader(p)}
 }

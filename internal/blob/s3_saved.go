@@ -383,8 +383,8 @@ func (s *S3) isStaged(ctx context.Context, key string) (bool, error) {
 	return err == nil, err
 }
 
-// twoPieces is a request body of two pieces of memory. The SDK lets nobody read
-// it once the request is answered.
+// twoPieces is a request body of two pieces of memory, without WriteTo as that of
+// newBody.
 type twoPieces struct {
 	head, tail []byte
 	at         int64

@@ -46,11 +46,11 @@ type s3Stage struct {
 // called: what fits in one part is stored by a single request, more by a
 // multipart upload of which two parts are sent at a time.
 //
-// A part has 8 MiB; from 8,000 MiB of a file on, 128 MiB. All stages together
-// hold eight buffers for parts of 8 MiB and one of 128. An Append that takes a
-// part beyond 256 KiB and finds none free waits for one before it reads on, until
-// its ctx ends. Between two calls a stage keeps its buffer, so it must not stay
-// open while nothing comes.
+// A part has 8 MiB, and 128 MiB beyond the first 8,000 MiB of a file. All stages
+// together have eight buffers for parts of 8 MiB and one for parts of 128 MiB. A
+// stage needs one when it holds more than 256 KiB that were not sent. If none is
+// free, Append waits for one before it reads on, until its ctx ends. A stage keeps
+// its buffer until Commit or Close, so it must not stay open while nothing comes.
 //
 // A key of the wrong form is CodeValidation.
 func (s *S3) Stage(ctx context.Context, key string) (service.Stage, error) {
@@ -124,7 +124,8 @@ func (st *s3Stage) makeRoom(ctx context.Context) error {
 	return nil
 }
 
-// send hands the bytes held to the upload, which it begins if there is none.
+// send hands the held bytes to the upload, and begins the upload first if there
+// is none.
 func (st *s3Stage) send(ctx context.Context) error {
 	if st.upload == nil {
 		u, err := st.begin(ctx)
@@ -194,6 +195,7 @@ func (st *s3Stage) Commit(ctx context.Context) (service.Stored, error) {
 		return service.Stored{}, err
 	}
 	st.committed = true
+	st.freeHeld()
 	if st.record != nil { // what cannot be removed is left to Resume and Sweep
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 		defer cancel()
@@ -292,8 +294,13 @@ func (st *s3Stage) Close() error {
 			st.upload.abort()
 		}
 	}
+	st.freeHeld()
+	return nil
+}
+
+func (st *s3Stage) freeHeld() {
 	if st.held != nil {
 		st.held.free()
+		st.held = nil
 	}
-	return nil
 }

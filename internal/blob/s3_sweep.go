@@ -39,9 +39,9 @@ func (s *S3) Sweep(ctx context.Context, before time.Time) (int, error) {
 	return swept, nil
 }
 
-// staleUploads gives the uploads of ours that began before a moment. It pages
-// by key alone, since not every server takes an upload's id for a marker; of
-// several uploads of one key a page may leave some to the next Sweep.
+// staleUploads lists the uploads of this store that began before a moment. It pages
+// by key alone, because not every server takes the id of an upload as a marker. If
+// a key has several uploads, some may be left to the next Sweep.
 func (s *S3) staleUploads(ctx context.Context, before time.Time) (stale []types.MultipartUpload, err error) {
 	in := &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &s.prefix, MaxUploads: &s.pageSize}
 	for {
@@ -61,13 +61,15 @@ func (s *S3) staleUploads(ctx context.Context, before time.Time) (stale []types.
 	}
 }
 
-// isUpload reports whether Put or Discard makes objects of this name.
+// isUpload reports whether a stage or Discard uploads objects of this name.
 func (s *S3) isUpload(name *string) bool {
 	rest, ok := strings.CutPrefix(aws.ToString(name), s.prefix)
 	return ok && checkKey(strings.TrimPrefix(rest, trashFolder+"/")) == nil
 }
 
-func (s *S3) listUploads(ctx context.Context, in *s3.ListMultipartUploadsInput) (*s3.ListMultipartUploadsOutput, error) {
+func (s *S3) listUploads(
+	ctx context.Context, in *s3.ListMultipartUploadsInput,
+) (*s3.ListMultipartUploadsOutput, error) {
 	asked, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	page, err := s.client.ListMultipartUploads(asked, in)
@@ -96,20 +98,22 @@ func (s *S3) sweepUpload(ctx context.Context, u types.MultipartUpload, before ti
 	}
 	asked, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	_, err = s.client.AbortMultipartUpload(asked, &s3.AbortMultipartUploadInput{Bucket: &s.bucket, Key: u.Key, UploadId: u.UploadId})
+	_, err = s.client.AbortMultipartUpload(asked, &s3.AbortMultipartUploadInput{
+		Bucket: &s.bucket, Key: u.Key, UploadId: u.UploadId,
+	})
 	if err != nil && !isOver(err) {
 		return false, s3Error(ctx, "end an unfinished upload", err)
 	}
 	return err == nil, nil
 }
 
-// isOver reports whether an upload was completed or ended meanwhile.
+// isOver reports whether an upload was completed or aborted meanwhile.
 func isOver(err error) bool {
 	code, _ := answer(err)
 	return code == "NoSuchUpload"
 }
 
-// lastPart is when the newest part of an upload came, or when it began.
+// lastPart gives the time of the newest part of an upload, or of its beginning.
 func (s *S3) lastPart(ctx context.Context, u types.MultipartUpload) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

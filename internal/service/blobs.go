@@ -19,10 +19,11 @@ import (
 //  3. Nothing is visible before Commit: Open, Size and Walk do not know a key that
 //     is only staged. Commit returns when the bytes are durable. They are visible
 //     whole or not at all.
-//  4. A stage that was saved can be resumed, also after the end of its process.
-//     Any other stage ends with its handle and leaves nothing. Sweep removes what
-//     a crash left, and saved stages that nobody resumed for StageAge. Bytes that were committed, and got no
-//     record because of a crash, are orphans; Service.Sweep removes them.
+//  4. A stage that was saved can be resumed, also after its process ended. Any
+//     other stage ends with its handle and leaves nothing. Sweep removes what a
+//     crash left, and saved stages that nobody continued for StageAge. Bytes that
+//     were committed and got no record because of a crash are orphans;
+//     Service.Sweep removes them.
 //  5. Open gives any range of the bytes. A later Remove does not disturb it, with
 //     one exception: S3 returns CodeNotFound when it must send another request for
 //     the rest.
@@ -40,10 +41,10 @@ type Blobs interface {
 	// Stage begins an upload under key. Several may be under way for one key; the
 	// first Commit wins. The caller closes the stage.
 	Stage(ctx context.Context, key string) (Stage, error)
-	// Resume opens a saved stage as its last Save left it, and waits for the next
-	// Append. It may be called in another process. No saved stage is
-	// CodeNotFound; a key whose bytes were committed is CodeConflict, and so is a
-	// stage that another handle uses.
+	// Resume opens a saved stage in the state of its last Save. It may be called in
+	// another process. CodeNotFound means that no stage of the key is saved.
+	// CodeConflict means that the bytes of the key were committed, or that another
+	// handle uses the stage and the place can tell so. The caller closes the stage.
 	Resume(ctx context.Context, key string) (Stage, error)
 	// Open gives the bytes under key. Reading them may end with ctx. The caller
 	// closes it.
@@ -63,9 +64,8 @@ type Blobs interface {
 	// or go meanwhile may or may not be included. Walk ends with fn's first error.
 	Walk(ctx context.Context, fn func(key string, written time.Time) error) error
 	// Sweep removes what unfinished uploads left behind before a moment: stages
-	// that were not saved, and those whose last Save is StageAge before it. It
-	// returns how many there were. A stage that is in use is spared if bytes came
-	// or were saved since.
+	// that were not saved and got no byte since, and stages whose last Save is
+	// StageAge before that moment. It returns how many there were.
 	Sweep(ctx context.Context, before time.Time) (int, error)
 	// Ready reports whether an upload could succeed now. An error is what to show.
 	Ready(ctx context.Context) error

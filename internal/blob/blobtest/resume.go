@@ -16,11 +16,11 @@ import (
 	"sluice/internal/service"
 )
 
-// Place opens one place for bytes. Each call is as another process that opens it.
+// Place opens one place for bytes. Each call stands for another process.
 type Place func() service.Blobs
 
-// RunResume is the part of the contract that is about saved stages. open gives a
-// place that is empty and that nobody else uses.
+// RunResume tests a place for bytes against the part of the contract that is about
+// saved stages. open gives an empty place that nobody else uses.
 func RunResume(t *testing.T, open func(t *testing.T) Place) {
 	for _, test := range []struct {
 		name string
