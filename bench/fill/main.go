@@ -21,6 +21,7 @@ import (
 	"sluice/internal/objectid"
 	"sluice/internal/service"
 	"sluice/internal/store"
+	"sluice/internal/token"
 )
 
 // span is the time in which everything was made, up to now.
@@ -99,11 +100,13 @@ func (f *filler) makeKeys(ctx context.Context, dir string, n int) (secret string
 		return "", err
 	}
 	defer func() { err = errors.Join(err, blobs.Close()) }()
-	unused, err := service.NewSigningKey(zeros{}) // a service needs one; this one mints nothing
+	unused, err := token.NewKey(zeros{}) // a service needs one; this one mints nothing
 	if err != nil {
 		return "", err
 	}
-	svc, err := service.New(service.Config{Store: f.store, Blobs: blobs, SigningKeys: []service.SigningKey{unused}, PublicURL: "http://localhost"})
+	svc, err := service.New(service.Config{
+		Store: f.store, Blobs: blobs, SigningKeys: []token.Key{unused}, PublicURL: "http://localhost",
+	})
 	if err != nil {
 		return "", err
 	}

@@ -19,6 +19,7 @@ import (
 	"sluice/internal/blob"
 	"sluice/internal/service"
 	"sluice/internal/store"
+	"sluice/internal/token"
 )
 
 // migrateCommand moves a one-machine installation to PostgreSQL and S3.
@@ -125,7 +126,7 @@ func (m *migrateCommand) secrets(ctx context.Context, records *store.Move, c *se
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(c.SigningKeys, func(k service.SigningKey) bool { return slices.Contains(known, k.ID()) }) {
+	if !slices.ContainsFunc(c.SigningKeys, func(k token.Key) bool { return slices.Contains(known, k.ID()) }) {
 		return fmt.Errorf("secrets %s: they are not those that %s was made with", path, m.Data)
 	}
 	return nil

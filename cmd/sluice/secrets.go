@@ -12,6 +12,7 @@ import (
 	"runtime"
 
 	"sluice/internal/service"
+	"sluice/internal/token"
 	"sluice/ledger"
 )
 
@@ -25,7 +26,7 @@ type secrets struct {
 
 // newSecrets makes secrets that nobody had before.
 func newSecrets() (s secrets, err error) {
-	link, err := service.NewSigningKey(rand.Reader)
+	link, err := token.NewKey(rand.Reader)
 	if err != nil {
 		return s, err
 	}
@@ -38,7 +39,7 @@ func newSecrets() (s secrets, err error) {
 // able to work with each of them.
 func (s secrets) keys(c *service.Config) error {
 	for _, text := range s.SigningKeys {
-		k, err := service.ParseSigningKey(text)
+		k, err := token.ParseKey(text)
 		if err != nil {
 			return err
 		}
