@@ -101,8 +101,7 @@ func appendEscape(dst []byte, c byte) []byte {
 // in bytes of invalid UTF-8, the first in byte order is written. A nil map is {}.
 func AppendStringMap(dst []byte, m map[string]string) []byte {
 	type member struct{ key, shown string }
-	var few [32]member // enough for most maps, so that they cost no allocation
-	members := few[:0]
+	members := make([]member, 0, len(m))
 	for k := range m {
 		members = append(members, member{k, repaired(k)})
 	}

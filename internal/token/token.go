@@ -51,7 +51,8 @@ const (
 	Len = rawLen / 3 * 4
 )
 
-// Kind says what a token lets its bearer do. Numbers are never used again: they are in URLs that people keep.
+// Kind says what a token lets its bearer do. It is at most 127. Numbers are never used again: they are in URLs that
+// people keep.
 type Kind uint8
 
 const (
@@ -73,7 +74,7 @@ type Token struct {
 type Key struct {
 	id     [4]byte
 	secret [32]byte
-	macs   *sync.Pool // of hash.Hash under the secret
+	macs   *sync.Pool // of hash.Hash under the secret; httpd.BenchmarkLinkList shows what they save
 }
 
 // NewKey makes a key of 32 random bytes.
