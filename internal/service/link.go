@@ -2,12 +2,15 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/objectid"
 	"sluice/internal/password"
+	"sluice/internal/token"
 )
 
 // NewLink is what a caller asks for. Lifetime and Expires exclude each other;
@@ -229,10 +232,16 @@ func (s *Service) linkChange(c Caller, a sluice.Action, now time.Time, f sluice.
 	return e
 }
 
-// LinkURL derives the URL of a link. Whoever has it can read the file.
+// LinkURL derives the URL of a link, with the signing key that the link was minted with, or with the first one if that
+// key has been retired. Anyone who has the URL can read the file.
 func (s *Service) LinkURL(l sluice.Link) (string, error) {
-	token, err := s.keys.token(l)
-	return s.publicURL + "/l/" + token, err
+	account, ok1 := objectid.Parse(sluice.PrefixAccount, l.Ledger.Account)
+	link, ok2 := objectid.Parse(sluice.PrefixLink, l.ID)
+	if !ok1 || !ok2 {
+		return "", fmt.Errorf("no token for link %q of account %q: not an id", l.ID, l.Ledger.Account)
+	}
+	t := token.Token{Kind: token.Read, Live: l.Ledger.Mode.Live(), Account: account, Object: link}
+	return s.publicURL + "/l/" + s.keys.Key(l.SigningKey).Make(t), nil
 }
 
 // visibleLink gives a link unless its owner has ended it; with fileID, only

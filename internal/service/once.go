@@ -2,8 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -107,7 +105,7 @@ func (o *Once) answer(c Caller, now time.Time, result json.RawMessage, failure *
 func (s *Service) Fingerprint(parts ...string) Fingerprint {
 	f := make(Fingerprint, len(s.keys))
 	for i, key := range s.keys {
-		mac := hmac.New(sha256.New, key.secret[:])
+		mac := key.NewMAC()
 		for _, part := range append([]string{"sluice request fingerprint"}, parts...) {
 			mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 			io.WriteString(mac, part)

@@ -6,15 +6,25 @@ import (
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/objectid"
 	"sluice/internal/refusals"
+	"sluice/internal/token"
 )
 
 // What redeeming a link, in package gate, needs of the rules that made it.
 
-// OpenToken gives ledger and id of the link that a token stands for. It is false for a token that none of the
-// service's signing keys made.
-func (s *Service) OpenToken(token string) (l sluice.LedgerID, link string, ok bool) {
-	return s.keys.open(token)
+// OpenToken gives the ledger and the id of the link that a token stands for. It is false for a token that none of the
+// service's signing keys made, and for one of anything but a link.
+func (s *Service) OpenToken(text string) (l sluice.LedgerID, link string, ok bool) {
+	t, ok := s.keys.Open(text, token.Read)
+	if !ok {
+		return sluice.LedgerID{}, "", false
+	}
+	l = sluice.LedgerID{Account: objectid.Format(sluice.PrefixAccount, t.Account), Mode: sluice.Test}
+	if t.Live {
+		l.Mode = sluice.Live
+	}
+	return l, objectid.Format(sluice.PrefixLink, t.Object), true
 }
 
 // LinkLimits are the limits of links that the operator has configured.

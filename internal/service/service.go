@@ -18,6 +18,7 @@ import (
 	"sluice/internal/audit"
 	"sluice/internal/objectid"
 	"sluice/internal/refusals"
+	"sluice/internal/token"
 )
 
 // Service holds the rules. Every face of Sluice calls it, so that
@@ -26,7 +27,7 @@ import (
 type Service struct {
 	store     Store
 	blobs     Blobs
-	keys      keyring
+	keys      token.Keyring
 	purposes  sluice.Purposes
 	lifetime  time.Duration
 	publicURL string
@@ -52,10 +53,10 @@ type Service struct {
 type Config struct {
 	Store        Store
 	Blobs        Blobs
-	SigningKeys  []SigningKey // the first one signs, all are accepted
-	PublicURL    string       // where links lead: scheme, host, and a path when there is one
-	LedgerKeys   []string     // secrets of checkpoint signers, C2SP signed-note form; the first one signs, older ones only hand over to it
-	LedgerOrigin string       // begins the names of new ledgers; the host of PublicURL when ""
+	SigningKeys  []token.Key // the first one signs, all are accepted
+	PublicURL    string      // where links lead: scheme, host, and a path when there is one
+	LedgerKeys   []string    // of checkpoints, C2SP signed-note form: the first signs, the others hand over to it
+	LedgerOrigin string      // begins the names of new ledgers; the host of PublicURL when ""
 
 	// Heads remembers the newest head of each log outside of Store; nil for a
 	// service that forgets them. Anchored are heads that others remember. Start
