@@ -98,8 +98,7 @@ func appendEscape(dst []byte, c byte) []byte {
 // the one that comes first in byte order is written.
 func AppendStringMap(dst []byte, m map[string]string) []byte {
 	type member struct{ key, valid string }
-	var array [32]member // large enough for most maps, to avoid an allocation
-	members := array[:0]
+	members := make([]member, 0, len(m))
 	for k := range m {
 		members = append(members, member{k, toValidUTF8(k)})
 	}

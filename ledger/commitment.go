@@ -21,10 +21,8 @@ const (
 	commitmentLen    = len(commitmentPrefix) + 2*sha256.Size
 )
 
-// AppendCommitment appends the result of Commit, without quotes. It does not
-// allocate for values up to 1 KiB.
+// AppendCommitment appends what Commit returns, without quotes.
 func AppendCommitment[V ~[]byte | ~string](dst []byte, salt Salt, value V) []byte {
-	var buf [len(salt) + 1<<10]byte
-	sum := sha256.Sum256(append(append(buf[:0], salt[:]...), value...))
+	sum := sha256.Sum256(append(salt[:], value...))
 	return hex.AppendEncode(append(dst, commitmentPrefix...), sum[:])
 }

@@ -1,11 +1,9 @@
 package ledger
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"strings"
 	"testing"
-	"unicode/utf8"
 )
 
 func TestIsCanonical(t *testing.T) {
@@ -103,21 +101,5 @@ func BenchmarkIsCanonical(b *testing.B) {
 		if !IsCanonical(leaf) {
 			b.Fatal("not canonical")
 		}
-	}
-}
-
-func TestAllPlain(t *testing.T) {
-	for c := range 256 {
-		for at := range 8 {
-			word := []byte("abcdefgh")
-			word[at] = byte(c)
-			want := c < utf8.RuneSelf && plain[c]
-			if got := allPlain(binary.LittleEndian.Uint64(word)); got != want {
-				t.Errorf("%q: %v", word, got)
-			}
-		}
-	}
-	if !allPlain(binary.LittleEndian.Uint64([]byte("sha256:0"))) {
-		t.Error("plain text is not reported as plain")
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"sluice/internal/obs"
 	"sluice/internal/service"
 	"sluice/internal/store"
+	"sluice/internal/token"
 	"sluice/ledger"
 )
 
@@ -66,12 +67,12 @@ func NewServiceAt(t testing.TB, publicURL string) *Service {
 func newService(t testing.TB, publicURL, database string) *Service {
 	t.Helper()
 	s := &Service{Clock: NewClock(), Log: newLog(t), Dir: t.TempDir(), Database: database}
-	signing, err := service.NewSigningKey(rand.Reader)
+	signing, err := token.NewKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.config = service.Config{
-		SigningKeys: []service.SigningKey{signing}, LedgerKeys: []string{NewLedgerKey(t)}, LedgerOrigin: "sluice.test",
+		SigningKeys: []token.Key{signing}, LedgerKeys: []string{NewLedgerKey(t)}, LedgerOrigin: "sluice.test",
 		PublicURL: publicURL, Now: s.Clock.Now,
 		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

@@ -21,6 +21,7 @@ import (
 	"sluice/internal/objectid"
 	"sluice/internal/service"
 	"sluice/internal/store"
+	"sluice/internal/token"
 )
 
 // span is the period in which the objects are created. It ends now.
@@ -99,12 +100,13 @@ func (f *filler) makeKeys(ctx context.Context, dir string, n int) (secret string
 		return "", err
 	}
 	defer func() { err = errors.Join(err, blobs.Close()) }()
-	unused, err := service.NewSigningKey(zeros{}) // required by the service, but it mints nothing
+	unused, err := token.NewKey(zeros{}) // required by the service, but it mints nothing
 	if err != nil {
 		return "", err
 	}
-	svc, err := service.New(service.Config{Store: f.store, Blobs: blobs, SigningKeys: []service.SigningKey{unused},
-		PublicURL: "http://localhost"})
+	svc, err := service.New(service.Config{
+		Store: f.store, Blobs: blobs, SigningKeys: []token.Key{unused}, PublicURL: "http://localhost",
+	})
 	if err != nil {
 		return "", err
 	}

@@ -20,6 +20,7 @@ import (
 	"sluice/internal/service"
 	"sluice/internal/store"
 	"sluice/internal/store/transfer"
+	"sluice/internal/token"
 )
 
 // migrateCommand moves a single-machine installation to PostgreSQL and S3.
@@ -128,7 +129,7 @@ func (m *migrateCommand) secrets(ctx context.Context, records *transfer.Transfer
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(c.SigningKeys, func(k service.SigningKey) bool { return slices.Contains(known, k.ID()) }) {
+	if !slices.ContainsFunc(c.SigningKeys, func(k token.Key) bool { return slices.Contains(known, k.ID()) }) {
 		return fmt.Errorf("secrets %s: not the secrets of %s", path, m.Data)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"runtime"
 
 	"sluice/internal/service"
+	"sluice/internal/token"
 	"sluice/ledger"
 )
 
@@ -25,7 +26,7 @@ type secrets struct {
 
 // newSecrets generates secrets.
 func newSecrets() (s secrets, err error) {
-	link, err := service.NewSigningKey(rand.Reader)
+	link, err := token.NewKey(rand.Reader)
 	if err != nil {
 		return s, err
 	}
@@ -37,7 +38,7 @@ func newSecrets() (s secrets, err error) {
 // keys parses all secrets and adds them to c.
 func (s secrets) keys(c *service.Config) error {
 	for _, text := range s.SigningKeys {
-		k, err := service.ParseSigningKey(text)
+		k, err := token.ParseKey(text)
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,8 @@ const EntryTime = "2006-01-02T15:04:05.000000Z"
 
 // leafOf encodes an entry in canonical JSON. The code writes the members of every
 // object in the order of RFC 8785. With digests, metadata and linked resources are
-// replaced by their SHA-256 digests.
+// replaced by their SHA-256 digests. To convert the output of encoding/json to that
+// form takes three times as long as all of BenchmarkEntrySeal.
 func leafOf(e sluice.Entry, digests bool) []byte {
 	w := object{buf: make([]byte, 0, 1024)}
 	w.open("")

@@ -17,6 +17,7 @@ import (
 	"sluice/internal/gate"
 	"sluice/internal/service"
 	"sluice/internal/store"
+	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
@@ -42,13 +43,13 @@ func newFixture(t *testing.T) *fixture {
 
 func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 	t.Helper()
-	signing, err := service.NewSigningKey(rand.Reader)
+	signing, err := token.NewKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &fixture{T: t, base: base, store: &faultyStore{Store: base.Store}, ledger: base.Ledger(sluice.Test)}
 	f.config = service.Config{
-		Store: f.store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{signing},
+		Store: f.store, Blobs: base.Blobs, SigningKeys: []token.Key{signing},
 		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now,
 		Log: slog.New(slog.NewTextHandler(base.Log, nil)),
 	}

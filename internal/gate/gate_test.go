@@ -14,6 +14,7 @@ import (
 	"sluice"
 	"sluice/internal/gate"
 	"sluice/internal/service"
+	"sluice/internal/token"
 )
 
 // Every rule of redemption refuses and leaves its entry.
@@ -120,10 +121,12 @@ func TestRedemptionFailsClosed(t *testing.T) {
 
 func TestForgedTokensLeaveNoTrace(t *testing.T) {
 	f := newFixture(t)
-	_, token := f.mint(f.upload("content"))
+	_, good := f.mint(f.upload("content"))
 	before := f.logged()
 	f.store.fail = "before" // any I/O would show
-	for _, forged := range []string{"", "x", token[1:], token + "A", strings.ToUpper(token), strings.Repeat("A", service.TokenLen)} {
+	for _, forged := range []string{
+		"", "x", good[1:], good + "A", strings.ToUpper(good), strings.Repeat("A", token.Len), otherKind(t, f, good),
+	} {
 		_, err := f.redeem(forged)
 		wantCode(t, err, sluice.CodeNotFound)
 	}
@@ -131,6 +134,17 @@ func TestForgedTokensLeaveNoTrace(t *testing.T) {
 	if after := f.logged(); after != before {
 		t.Errorf("forged tokens left %d entries", after-before)
 	}
+}
+
+// otherKind is the token that the fixture's signing key makes of everything in another one but its kind.
+func otherKind(t *testing.T, f *fixture, text string) string {
+	t.Helper()
+	made, ok := token.Keyring(f.config.SigningKeys).Open(text, token.Read)
+	if !ok {
+		t.Fatalf("%s is no token of a link", text)
+	}
+	made.Kind++
+	return f.config.SigningKeys[0].Make(made)
 }
 
 func TestPassword(t *testing.T) {

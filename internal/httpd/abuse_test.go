@@ -21,6 +21,7 @@ import (
 	"sluice"
 	"sluice/internal/httpd"
 	"sluice/internal/service"
+	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
@@ -223,13 +224,13 @@ func p99(t *testing.T, url string) time.Duration {
 func TestAbuse(t *testing.T) {
 	real := sluicetest.NewServer(t)
 	c := client{real, real.Secret}
-	signing, err := service.NewSigningKey(newNoise())
+	signing, err := token.NewKey(newNoise())
 	if err != nil {
 		t.Fatal(err)
 	}
 	store, stderr := &counting{Store: real.Store}, &sluicetest.Log{}
 	config := service.Config{
-		Store: store, Blobs: real.Blobs, SigningKeys: []service.SigningKey{signing}, PublicURL: real.PublicURL(), Now: real.Clock.Now,
+		Store: store, Blobs: real.Blobs, SigningKeys: []token.Key{signing}, PublicURL: real.PublicURL(), Now: real.Clock.Now,
 		LedgerKeys: real.LedgerKeys(), LedgerOrigin: "sluice.test", Log: slog.New(slog.DiscardHandler),
 	}
 	svc, err := service.New(config)

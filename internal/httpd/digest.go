@@ -6,7 +6,8 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"hash"
-	"strings"
+
+	"github.com/dunglas/httpsfv"
 
 	"sluice"
 )
@@ -37,7 +38,7 @@ func promised(head map[string][]string, v *sluice.Invalid) *promise {
 		if len(head[field]) == 0 {
 			continue
 		}
-		digests, ok := parseDigests(strings.Join(head[field], ","))
+		digests, ok := parseDigests(head[field])
 		if !ok {
 			v.Add(field, "invalid", "%s is not a list of digests such as sha-256=:…: (RFC 9530)", field)
 		}
@@ -109,106 +110,21 @@ func (p *promise) check(param string) error {
 	return nil
 }
 
-// parseDigests reads a Dictionary of Structured Fields (RFC 9651) whose values
-// are Byte Sequences. Of a key that stands twice the last counts; parameters
-// are read and have no meaning here.
-func parseDigests(text string) (digests []sum, ok bool) {
-	for rest := strings.Trim(text, " "); rest != ""; {
-		var d sum
-		if d.algorithm, rest, ok = cutKey(rest); !ok || !strings.HasPrefix(rest, "=:") {
+// parseDigests reads a Dictionary of Structured Fields (RFC 9651) whose values are Byte Sequences. Parameters must be
+// well-formed and have no meaning here.
+func parseDigests(values []string) (digests []sum, ok bool) {
+	dictionary, err := httpsfv.UnmarshalDictionary(values)
+	if err != nil || len(dictionary.Names()) > maxDigests {
+		return nil, false
+	}
+	for _, algorithm := range dictionary.Names() {
+		member, _ := dictionary.Get(algorithm)
+		item, isItem := member.(httpsfv.Item)
+		want, isBytes := item.Value.([]byte)
+		if !isItem || !isBytes {
 			return nil, false
 		}
-		encoded, after, closed := strings.Cut(rest[2:], ":")
-		var err error
-		if d.want, err = base64.StdEncoding.DecodeString(encoded); err != nil || !closed || strings.ContainsAny(encoded, "\r\n") {
-			return nil, false
-		}
-		if rest, ok = skipParameters(after); !ok {
-			return nil, false
-		}
-		digests = replaceOrAdd(digests, d)
-		if rest = strings.TrimLeft(rest, " \t"); rest == "" {
-			break
-		}
-		if rest, ok = strings.CutPrefix(rest, ","); !ok {
-			return nil, false
-		}
-		if rest = strings.TrimLeft(rest, " \t"); rest == "" || len(digests) > maxDigests {
-			return nil, false
-		}
+		digests = append(digests, sum{algorithm: algorithm, want: want})
 	}
 	return digests, true
 }
-
-func replaceOrAdd(digests []sum, d sum) []sum {
-	for i := range digests {
-		if digests[i].algorithm == d.algorithm {
-			digests[i] = d
-			return digests
-		}
-	}
-	return append(digests, d)
-}
-
-// cutKey cuts a key (RFC 9651 section 3.1.2) off the front of s.
-func cutKey(s string) (key, rest string, ok bool) {
-	n := 0
-	for n < len(s) && (isLower(s[n]) || s[n] == '*' || n > 0 && (isDigit(s[n]) || strings.IndexByte("_-.", s[n]) >= 0)) {
-		n++
-	}
-	return s[:n], s[n:], n > 0
-}
-
-// skipParameters skips parameters (RFC 9651 section 3.1.2) whose values are
-// bare items of the kinds that need no quotes, or strings.
-func skipParameters(s string) (rest string, ok bool) {
-	for strings.HasPrefix(s, ";") {
-		if _, s, ok = cutKey(strings.TrimLeft(s[1:], " ")); !ok {
-			return "", false
-		}
-		value, hasValue := strings.CutPrefix(s, "=")
-		if !hasValue {
-			continue
-		}
-		if strings.HasPrefix(value, `"`) {
-			if _, s, ok = cutString(value); !ok {
-				return "", false
-			}
-			continue
-		}
-		n := 0
-		for n < len(value) && strings.IndexByte(";, \t", value[n]) < 0 {
-			n++
-		}
-		if s = value[n:]; n == 0 {
-			return "", false
-		}
-	}
-	return s, true
-}
-
-// cutString cuts a String (RFC 9651 section 3.3.3) off the front of s and
-// gives what it stands for.
-func cutString(s string) (value, rest string, ok bool) {
-	if !strings.HasPrefix(s, `"`) {
-		return "", "", false
-	}
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch {
-		case s[i] == '"':
-			return b.String(), s[i+1:], true
-		case s[i] < ' ' || s[i] > '~':
-			return "", "", false
-		case s[i] == '\\':
-			if i++; i == len(s) || s[i] != '"' && s[i] != '\\' {
-				return "", "", false
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return "", "", false
-}
-
-func isLower(c byte) bool { return 'a' <= c && c <= 'z' }
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }

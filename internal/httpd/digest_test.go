@@ -13,6 +13,7 @@ import (
 func TestParseDigests(t *testing.T) {
 	for text, want := range map[string]string{
 		`sha-256=:aGVsbG8=:`:                     "sha-256 hello",
+		`sha-256=1, sha-256=:aGVsbG8=:`:          "sha-256 hello",
 		`sha-256=:aGVsbG8=:, sha-512=:aA==:`:     "sha-256 hello, sha-512 h",
 		`sha-256=:aGVsbG8=:,sha-512=:aA==:`:      "sha-256 hello, sha-512 h",
 		"sha-256=:aGVsbG8=: \t,\t md5=:aA==:":    "sha-256 hello, md5 h",
@@ -21,7 +22,7 @@ func TestParseDigests(t *testing.T) {
 		`*x.y-z_1=:aA==:;a;b=1;c="x\"";d=tok/en`: "*x.y-z_1 h",
 		"":                                       "",
 	} {
-		digests, ok := parseDigests(text)
+		digests, ok := parseDigests([]string{text})
 		var got []string
 		for _, d := range digests {
 			got = append(got, d.algorithm+" "+string(d.want))
@@ -34,14 +35,18 @@ func TestParseDigests(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"sha-256", "sha-256=", "sha-256=aGVsbG8=", `sha-256="aGVsbG8="`, "sha-256=:aGVsbG8=", "sha-256=:aGVsbG8:", "sha-256=:a GVsbG8=:",
-		"sha-256=:aGVsbG8=:,", ",sha-256=:aGVsbG8=:", "sha-256=:aGVsbG8=: sha-512=:aA==:", "SHA-256=:aGVsbG8=:", "sha-256 =:aGVsbG8=:", "sha-256= :aGVsbG8=:",
-		"1=:aA==:", "=:aA==:", "a=?1", "a=1", "a=(:aA==:)", "a=:aA==:;", "a=:aA==:;B", "a=:aA==:;b=", `a=:aA==:;b="`, "sha-256=:aGVs\r\nbG8=:", "sha-256=:_-8=:",
-		"a=:aA==:, \t", strings.Join(many(20), ","),
+		"sha-256", "sha-256=", "sha-256=aGVsbG8=", `sha-256="aGVsbG8="`, "sha-256=:aGVsbG8=", "sha-256=:aGVsbG8:",
+		"sha-256=:a GVsbG8=:", "sha-256=:aGVsbG8=:,", ",sha-256=:aGVsbG8=:", "sha-256=:aGVsbG8=: sha-512=:aA==:",
+		"SHA-256=:aGVsbG8=:", "sha-256 =:aGVsbG8=:", "sha-256= :aGVsbG8=:", "sha-256=:aGVs\r\nbG8=:", "sha-256=:_-8=:",
+		"1=:aA==:", "=:aA==:", "a=?1", "a=1", "a=(:aA==:)", "a=:aA==:;", "a=:aA==:;B", "a=:aA==:;b=", `a=:aA==:;b="`,
+		"a=:aA==:, \t", "a=:aA==:;b=@", "a=:aA==:;b=\x80", strings.Join(many(maxDigests+1), ","),
 	} {
-		if digests, ok := parseDigests(text); ok {
+		if digests, ok := parseDigests([]string{text}); ok {
 			t.Errorf("%q is read as %v", text, digests)
 		}
+	}
+	if digests, ok := parseDigests(many(maxDigests)); !ok || len(digests) != maxDigests {
+		t.Errorf("of %d digests, %d are read", maxDigests, len(digests))
 	}
 }
 
@@ -53,11 +58,13 @@ func many(n int) (list []string) {
 }
 
 func FuzzDigests(f *testing.F) {
-	for _, seed := range []string{"", "sha-256=:aGVsbG8=:", "sha-256=:aGVsbG8=:;a=\"\\\"\", sha-512=:aA==:", "a=:aA==:,", ";", "\"", "*=::"} {
+	for _, seed := range []string{
+		"", "sha-256=:aGVsbG8=:", `sha-256=:aGVsbG8=:;a="\"", sha-512=:aA==:`, "a=:aA==:,", ";", "\"", "*=::",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		digests, ok := parseDigests(text)
+		digests, ok := parseDigests([]string{text})
 		if !ok {
 			return
 		}
@@ -66,7 +73,7 @@ func FuzzDigests(f *testing.F) {
 		for _, d := range digests {
 			plain = append(plain, d.algorithm+"=:"+base64.StdEncoding.EncodeToString(d.want)+":")
 		}
-		again, ok := parseDigests(strings.Join(plain, ", "))
+		again, ok := parseDigests(plain)
 		if len(digests) > 0 && !ok || len(again) != len(digests) {
 			t.Fatalf("%q is %q, and then %v", text, plain, again)
 		}
@@ -88,6 +95,11 @@ func TestOnceKeyForms(t *testing.T) {
 	for value, want := range map[string]string{`a`: "a", `"a"`: "a", `"\\\""`: `\"`, `a"b`: `a"b`, `\`: `\`, ` `: " "} {
 		if got, ok := onceKey(value); !ok || got != want {
 			t.Errorf("%q: %q, %v", value, got, ok)
+		}
+	}
+	for _, value := range []string{``, `""`, `"a`, `"a"b`, `"a";b`, `"a", "b"`, `"\a"`, "\"\x7f\"", "\t", `"é"`} {
+		if got, ok := onceKey(value); ok {
+			t.Errorf("%q is the key %q", value, got)
 		}
 	}
 }
@@ -171,4 +183,27 @@ func FuzzRange(f *testing.F) {
 			t.Fatalf("%q is from %v to %v", text, r.GTE, r.LTE)
 		}
 	})
+}
+
+func BenchmarkParseDigests(b *testing.B) {
+	field := "sha-256=:" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + ":"
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := parseDigests([]string{field}); !ok {
+			b.Fatal("not read")
+		}
+	}
+}
+
+func BenchmarkIdempotencyKey(b *testing.B) {
+	for _, c := range []struct{ name, value string }{{"plain", "01J8Z5Y7Q4"}, {"quoted", `"01J8Z5Y7Q4"`}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, ok := onceKey(c.value); !ok {
+					b.Fatal("not read")
+				}
+			}
+		})
+	}
 }

@@ -24,6 +24,7 @@ import (
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
 	"sluice/internal/service"
+	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
@@ -38,13 +39,13 @@ func newOver(t *testing.T, adjust func(*service.Config), stall time.Duration) cl
 func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service.Presigner, stall time.Duration) client {
 	t.Helper()
 	base := sluicetest.NewService(t)
-	signing, err := service.NewSigningKey(rand.Reader)
+	signing, err := token.NewKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ts := httptest.NewUnstartedServer(nil)
 	config := service.Config{
-		Store: base.Store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{signing},
+		Store: base.Store, Blobs: base.Blobs, SigningKeys: []token.Key{signing},
 		PublicURL: "http://" + ts.Listener.Addr().String(), Now: base.Clock.Now, Log: slog.New(slog.NewTextHandler(base.Log, nil)),
 	}
 	adjust(&config)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/dunglas/httpsfv"
+
 	"sluice"
 	"sluice/internal/service"
 )
@@ -20,7 +22,8 @@ func (c *call) identify(r *http.Request) error {
 	key, ok := onceKey(values[0])
 	if !ok || len(values) > 1 {
 		var v sluice.Invalid
-		v.Add("Idempotency-Key", "invalid", "Idempotency-Key is one text of 1 to %d printable ASCII characters", service.MaxIdempotencyKeyLen)
+		v.Add("Idempotency-Key", "invalid",
+			"Idempotency-Key is one text of 1 to %d printable ASCII characters", service.MaxIdempotencyKeyLen)
 		return v.Err()
 	}
 	c.caller.IdempotencyKey = &service.IdempotencyKey{Value: key, Fingerprint: c.begun()}
@@ -37,16 +40,16 @@ func (c *call) fingerprint(more ...string) service.Fingerprint {
 	return c.server.svc.Idempotency.Fingerprint(append([]string{c.method, c.prefix() + c.url.EscapedPath()}, more...)...)
 }
 
-// onceKey reads the value of an Idempotency-Key: the text as it is or, as
-// draft-ietf-httpapi-idempotency-key-header has it, a String of Structured
-// Fields, which stands for the same key.
+// onceKey reads the value of an Idempotency-Key: the text as it is, or a String of Structured Fields (RFC 9651), as in
+// draft-ietf-httpapi-idempotency-key-header. Both forms of a text are the same key.
 func onceKey(value string) (key string, ok bool) {
 	key = value
 	if strings.HasPrefix(value, `"`) {
-		rest := ""
-		if key, rest, ok = cutString(value); !ok || rest != "" {
+		item, err := httpsfv.UnmarshalItem([]string{value})
+		if err != nil || len(item.Params.Names()) > 0 {
 			return "", false
 		}
+		key, _ = item.Value.(string)
 	}
 	for i := range len(key) {
 		if key[i] < ' ' || key[i] > '~' {

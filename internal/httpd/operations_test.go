@@ -13,7 +13,7 @@ import (
 
 	"sluice"
 	"sluice/api"
-	"sluice/internal/service"
+	"sluice/internal/token"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -136,7 +136,7 @@ func TestLinks(t *testing.T) {
 		if diff := cmp.Diff(want, l); diff != "" {
 			t.Error(diff)
 		}
-		if !strings.HasPrefix(l.URL, c.URL+"/l/") || len(l.URL) != len(c.URL+"/l/")+service.TokenLen {
+		if !strings.HasPrefix(l.URL, c.URL+"/l/") || len(l.URL) != len(c.URL+"/l/")+token.Len {
 			t.Errorf("url %q", l.URL)
 		}
 		if got := read[api.Link](t, c.ask(t, "GET", base+"/"+l.ID, "").want(t, 200)); !cmp.Equal(l, got) {

@@ -15,6 +15,7 @@ import (
 	"sluice/api"
 	"sluice/internal/httpd"
 	"sluice/internal/service"
+	"sluice/internal/token"
 	"sluice/ledger"
 	"sluice/sluicetest"
 )
@@ -258,7 +259,7 @@ func TestInternal(t *testing.T) {
 		"unknown": sluice.Errorf("odd", "disk 7 of rack 3 smells"),
 	} {
 		config := service.Config{
-			Store: broken{good.Store, cause}, Blobs: good.Blobs, SigningKeys: []service.SigningKey{{}}, PublicURL: good.PublicURL(),
+			Store: broken{good.Store, cause}, Blobs: good.Blobs, SigningKeys: []token.Key{{}}, PublicURL: good.PublicURL(),
 		}
 		svc, err := service.New(config)
 		if err != nil {

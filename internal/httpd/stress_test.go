@@ -24,6 +24,7 @@ import (
 	"sluice/api"
 	"sluice/internal/httpd"
 	"sluice/internal/service"
+	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
@@ -158,7 +159,7 @@ func TestPanic(t *testing.T) {
 	_, secret := real.NewKey(t, real.Ledger(sluice.Test))
 	var calls atomic.Int32
 	config := service.Config{
-		Store: real.Store, Blobs: real.Blobs, SigningKeys: []service.SigningKey{{}}, PublicURL: real.PublicURL(),
+		Store: real.Store, Blobs: real.Blobs, SigningKeys: []token.Key{{}}, PublicURL: real.PublicURL(),
 		Now: func() time.Time {
 			if calls.Add(1) == 2 { // the first is for the id of the request
 				panic("the clock stands still: " + secret[:8])

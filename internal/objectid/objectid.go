@@ -21,16 +21,9 @@ func Parse(prefix, id string) (raw [16]byte, ok bool) {
 	return [16]byte(u), err == nil
 }
 
-// Format returns the id with the given prefix and bytes.
+// Format writes an id: the inverse of Parse.
 func Format(prefix string, raw [16]byte) string {
-	var text [ulid.EncodedSize]byte
-	_ = ulid.ULID(raw).MarshalTextTo(text[:]) // fails only if the buffer is too short
-	for i, c := range text {
-		if c >= 'A' {
-			text[i] = c + 'a' - 'A'
-		}
-	}
-	return prefix + string(text[:])
+	return prefix + strings.ToLower(ulid.ULID(raw).String())
 }
 
 // Source generates ids. Ids of the same millisecond increase, so the ids of one

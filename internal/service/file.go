@@ -84,38 +84,57 @@ func (s *Files) Create(ctx context.Context, c Caller, purpose string, content io
 		return CreatedFile{}, err
 	}
 	id := s.ids.New(sluice.PrefixFile, s.now())
-	stored, err := s.blobs.Put(ctx, id, &sizeLimited{r: content, left: limit, limit: limit})
+	staged, err := s.blobs.Stage(ctx, id)
 	if err != nil {
+		return CreatedFile{}, err
+	}
+	defer staged.Close()
+	if err := staged.Append(ctx, 0, &sizeLimited{r: content, left: limit, limit: limit}); err != nil {
 		return CreatedFile{}, err
 	}
 	n, err := describe()
 	if err != nil {
-		s.discard(ctx, c.Ledger, id, nil)
 		return CreatedFile{}, err
 	}
-	created, err := s.record(ctx, c, id, n, stored)
+	return s.record(ctx, c, id, n, staged)
+}
+
+// record ends every upload: it checks the staged bytes and the details of the file, commits the bytes, and then commits
+// the record. Bytes without a record are removed.
+func (s *Files) record(ctx context.Context, c Caller, id string, n NewFile, staged Stage) (CreatedFile, error) {
+	create, err := s.prepare(ctx, c, id, n, staged.Stored())
+	if err != nil {
+		return CreatedFile{}, err
+	}
+	if _, err := staged.Commit(ctx); err != nil {
+		return CreatedFile{}, err
+	}
+	created, err := change(ctx, s.core, c, sluice.FilesWrite, create)
 	if err != nil || created.File.ID != id {
 		s.discard(ctx, c.Ledger, id, err)
 	}
 	return created, err
 }
 
-func (s *Files) record(ctx context.Context, c Caller, id string, n NewFile, stored Stored) (CreatedFile, error) {
+// prepare checks an upload, and returns the change that records it.
+func (s *Files) prepare(
+	ctx context.Context, c Caller, id string, n NewFile, stored Stored,
+) (create func(Tx, time.Time) (CreatedFile, error), err error) {
 	if err := c.IdempotencyKey.addUpload(n, stored); err != nil {
-		return CreatedFile{}, err
+		return nil, err
 	}
 	var v sluice.Invalid
 	p := n.validate(&v, s.purposes)
 	if err := v.Err(); err != nil {
-		return CreatedFile{}, err
+		return nil, err
 	}
 	switch {
 	case stored.Size > p.MaxSize:
-		return CreatedFile{}, tooLarge(p.MaxSize)
+		return nil, tooLarge(p.MaxSize)
 	case !p.Allows(n.Type):
-		return CreatedFile{}, &sluice.Error{Code: sluice.CodeUnsupportedType, Param: "file", Detail: fmt.Sprintf("purpose %s does not allow %s", p.Name, n.Type)}
+		return nil, &sluice.Error{Code: sluice.CodeUnsupportedType, Param: "file", Detail: fmt.Sprintf("purpose %s does not allow %s", p.Name, n.Type)}
 	case n.SHA256 != nil && *n.SHA256 != stored.SHA256:
-		return CreatedFile{}, &sluice.Error{Code: sluice.CodeDigestMismatch, Param: "file", Detail: fmt.Sprintf("the content that arrived has SHA-256 %s", stored.SHA256)}
+		return nil, &sluice.Error{Code: sluice.CodeDigestMismatch, Param: "file", Detail: fmt.Sprintf("the content that arrived has SHA-256 %s", stored.SHA256)}
 	}
 	f := sluice.File{
 		ID: id, Ledger: c.Ledger, Purpose: p.Name, Filename: n.Filename, Title: n.Title, Type: n.Type,
@@ -123,14 +142,14 @@ func (s *Files) record(ctx context.Context, c Caller, id string, n NewFile, stor
 	}
 	link, err := s.links.prepare(ctx, n.Link)
 	if err != nil {
-		return CreatedFile{}, within("link", err)
+		return nil, within("link", err)
 	}
 	if link != nil {
 		if err := s.allow(ctx, c, sluice.LinksWrite); err != nil {
-			return CreatedFile{}, err
+			return nil, err
 		}
 	}
-	return change(ctx, s.core, c, sluice.FilesWrite, func(tx Tx, now time.Time) (CreatedFile, error) {
+	return func(tx Tx, now time.Time) (CreatedFile, error) {
 		f.Created, f.Updated = now, now
 		if p.Retention != 0 {
 			f.Expires = now.Add(p.Retention)
@@ -142,7 +161,7 @@ func (s *Files) record(ctx context.Context, c Caller, id string, n NewFile, stor
 		}
 		l, err := s.links.mint(tx, c, f, *link, now)
 		return CreatedFile{File: f, Link: &l}, within("link", err)
-	})
+	}, nil
 }
 
 // within puts the parameters of a validation error under a parent parameter.

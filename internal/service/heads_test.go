@@ -10,6 +10,7 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
@@ -40,12 +41,12 @@ func (m *memory) Remember(h service.Head) {
 // remembering returns a service on the records of another one, with heads and ledger keys of its own.
 func remembering(t *testing.T, base *sluicetest.Service, ledgerKey string, heads service.Heads) *service.Service {
 	t.Helper()
-	key, err := service.NewSigningKey(strings.NewReader(strings.Repeat("k", 64)))
+	key, err := token.NewKey(strings.NewReader(strings.Repeat("k", 64)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s, err := service.New(service.Config{
-		Store: base.Store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{key}, PublicURL: "http://sluice.test",
+		Store: base.Store, Blobs: base.Blobs, SigningKeys: []token.Key{key}, PublicURL: "http://sluice.test",
 		LedgerKeys: []string{ledgerKey}, LedgerOrigin: "sluice.test", Now: base.Clock.Now, Heads: heads,
 	})
 	if err != nil {

@@ -2,8 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"io"
@@ -11,12 +9,13 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/token"
 )
 
 // Idempotency makes a request that is sent several times take effect once.
 type Idempotency struct {
 	*core
-	keys keyring
+	keys token.Keyring
 }
 
 // IdempotencyKey identifies a request that a client may send several times, and that takes effect once, as the
@@ -111,7 +110,7 @@ func (k *IdempotencyKey) response(
 func (s *Idempotency) Fingerprint(parts ...string) Fingerprint {
 	f := make(Fingerprint, len(s.keys))
 	for i, key := range s.keys {
-		mac := hmac.New(sha256.New, key.secret[:])
+		mac := key.NewMAC()
 		for _, part := range append([]string{"sluice request fingerprint"}, parts...) {
 			mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 			io.WriteString(mac, part)

@@ -2,19 +2,22 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/netip"
 	"time"
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/objectid"
 	"sluice/internal/password"
+	"sluice/internal/token"
 )
 
 // Links has the rules of links: how they are minted, changed and ended. Package gate redeems them.
 type Links struct {
 	*core
-	keys      keyring
+	keys      token.Keyring
 	limits    LinkLimits
 	publicURL string
 	random    io.Reader
@@ -245,10 +248,16 @@ func (s *Links) linkChange(
 	return e
 }
 
-// URL derives the URL of a link. Anyone who has the URL can read the file.
+// URL derives the URL of a link, with the signing key that the link was minted with, or with the first key if that one
+// has been retired. Anyone who has the URL can read the file.
 func (s *Links) URL(l sluice.Link) (string, error) {
-	token, err := s.keys.token(l)
-	return s.publicURL + "/l/" + token, err
+	account, ok1 := objectid.Parse(sluice.PrefixAccount, l.Ledger.Account)
+	link, ok2 := objectid.Parse(sluice.PrefixLink, l.ID)
+	if !ok1 || !ok2 {
+		return "", fmt.Errorf("no token for link %q of account %q: not an id", l.ID, l.Ledger.Account)
+	}
+	t := token.Token{Kind: token.Read, Live: l.Ledger.Mode.Live(), Account: account, Object: link}
+	return s.publicURL + "/l/" + s.keys.Key(l.SigningKey).Make(t), nil
 }
 
 // visibleLink returns a link unless its owner has ended it. With a fileID the link must lead to that file.

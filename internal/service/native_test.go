@@ -17,6 +17,7 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/token"
 )
 
 // A key grants at most its own rights.
@@ -395,14 +396,14 @@ func TestKeyUsage(t *testing.T) {
 func TestIdempotencyKeyAcrossSigningKeys(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
-	var old, fresh service.SigningKey
-	for _, k := range []*service.SigningKey{&old, &fresh} {
+	var old, fresh token.Key
+	for _, k := range []*token.Key{&old, &fresh} {
 		var err error
-		if *k, err = service.NewSigningKey(rand.Reader); err != nil {
+		if *k, err = token.NewKey(rand.Reader); err != nil {
 			t.Fatal(err)
 		}
 	}
-	with := func(keys ...service.SigningKey) *service.Service {
+	with := func(keys ...token.Key) *service.Service {
 		s, err := service.New(service.Config{
 			Store: f.base.Store, Blobs: f.base.Blobs, SigningKeys: keys, LedgerKeys: f.base.LedgerKeys(), LedgerOrigin: "sluice.test",
 			PublicURL: "http://localhost", Now: f.base.Clock.Now,
@@ -432,7 +433,7 @@ func TestIdempotencyKeyAcrossSigningKeys(t *testing.T) {
 	}
 	type sender func(s *service.Service, idempotencyKey, request string) (string, error)
 	for name, send := range map[string]sender{"link": mint, "file": upload} {
-		for i, steps := range [][][]service.SigningKey{
+		for i, steps := range [][][]token.Key{
 			{{old}, {old, fresh}, {fresh, old}, {old, fresh}},
 			{{old, fresh}, {fresh, old}},
 			{{fresh, old}, {old, fresh}, {fresh}},

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"sluice/internal/service"
+	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
@@ -12,7 +13,9 @@ import (
 func TestPublicURL(t *testing.T) {
 	base := sluicetest.NewService(t)
 	start := func(public string) (*service.Service, error) {
-		return service.New(service.Config{Store: base.Store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{{}}, PublicURL: public})
+		return service.New(service.Config{
+			Store: base.Store, Blobs: base.Blobs, SigningKeys: []token.Key{{}}, PublicURL: public,
+		})
 	}
 	for _, public := range []string{
 		"", "h.example", "ftp://h.example", "//h.example", "https://", "https:h.example", "https:///path",

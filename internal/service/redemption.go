@@ -6,15 +6,25 @@ import (
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/objectid"
 	"sluice/internal/refusals"
+	"sluice/internal/token"
 )
 
 // What package gate needs to redeem links, besides the rules of links and files.
 
 // OpenToken returns the ledger and the id of the link that a token stands for. It reports false for a token that none
-// of the signing keys made.
-func (s *Links) OpenToken(token string) (l sluice.LedgerID, link string, ok bool) {
-	return s.keys.open(token)
+// of the signing keys made, and for a token of another kind.
+func (s *Links) OpenToken(text string) (l sluice.LedgerID, link string, ok bool) {
+	t, ok := s.keys.Open(text, token.Read)
+	if !ok {
+		return sluice.LedgerID{}, "", false
+	}
+	l = sluice.LedgerID{Account: objectid.Format(sluice.PrefixAccount, t.Account), Mode: sluice.Test}
+	if t.Live {
+		l.Mode = sluice.Live
+	}
+	return l, objectid.Format(sluice.PrefixLink, t.Object), true
 }
 
 // LinkLimits are the limits of links that the operator has configured.

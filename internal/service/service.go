@@ -17,6 +17,7 @@ import (
 	"sluice"
 	"sluice/internal/objectid"
 	"sluice/internal/refusals"
+	"sluice/internal/token"
 )
 
 // Service holds the rules. All APIs call it, so authorisation, validation and audit are the same for all of them. It is
@@ -39,17 +40,17 @@ type Service struct {
 	Housekeeping *Housekeeping
 
 	blobs Blobs
-	keys  keyring
+	keys  token.Keyring
 }
 
 // Config configures a Service.
 type Config struct {
 	Store        Store
 	Blobs        Blobs
-	SigningKeys  []SigningKey // the first one signs, all are accepted
-	PublicURL    string       // base URL of links: scheme, host, and optionally a path
-	LedgerKeys   []string     // secrets of checkpoint signers, C2SP signed-note form; the others hand over to the first
-	LedgerOrigin string       // prefix of the names of new ledgers; the host of PublicURL if ""
+	SigningKeys  []token.Key // the first one signs, all are accepted
+	PublicURL    string      // base URL of links: scheme, host, and optionally a path
+	LedgerKeys   []string    // secrets of checkpoint signers, C2SP signed-note form; the others hand over to the first
+	LedgerOrigin string      // prefix of the names of new ledgers; the host of PublicURL if ""
 
 	// Heads remembers the newest head of each log outside of Store; nil remembers none. Anchored are heads that others
 	// remember. Start refuses a Store whose logs do not extend all of these heads. With AcceptRollback Start accepts
@@ -98,7 +99,7 @@ func New(c Config) (*Service, error) {
 	funnel := &core{
 		store: c.Store, clock: c.Now, ids: objectid.NewSource(c.Random), log: c.Log, refusals: &refusals.Counts{},
 	}
-	keys := keyring(slices.Clone(c.SigningKeys))
+	keys := token.Keyring(slices.Clone(c.SigningKeys))
 	limits := LinkLimits{Purposes: c.Purposes, MaxLifetime: c.MaxLinkLifetime}
 	links := &Links{
 		core: funnel, keys: keys, limits: limits, publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random,

@@ -16,6 +16,7 @@ import (
 	"sluice"
 	"sluice/internal/gate"
 	"sluice/internal/service"
+	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
@@ -40,13 +41,13 @@ func newFixture(t *testing.T) *fixture {
 
 func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 	t.Helper()
-	signing, err := service.NewSigningKey(rand.Reader)
+	signing, err := token.NewKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &fixture{T: t, base: base, store: &faultyStore{Store: base.Store}, ledger: base.Ledger(sluice.Test)}
 	f.config = service.Config{
-		Store: f.store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{signing},
+		Store: f.store, Blobs: base.Blobs, SigningKeys: []token.Key{signing},
 		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now,
 		Log: slog.New(slog.NewTextHandler(base.Log, nil)),
 	}
@@ -432,7 +433,7 @@ func TestEveryChangeHasItsEntry(t *testing.T) {
 
 func TestStart(t *testing.T) {
 	base := sluicetest.NewService(t) // has an account, and no key
-	start := func(keys ...service.SigningKey) (*service.First, error) {
+	start := func(keys ...token.Key) (*service.First, error) {
 		s, err := service.New(service.Config{
 			Store: base.Store, Blobs: base.Blobs, SigningKeys: keys, PublicURL: "http://localhost",
 		})
@@ -441,9 +442,9 @@ func TestStart(t *testing.T) {
 		}
 		return s.Start(ctx)
 	}
-	var keys []service.SigningKey
+	var keys []token.Key
 	for range 3 {
-		k, err := service.NewSigningKey(rand.Reader)
+		k, err := token.NewKey(rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/token"
 )
 
 // First is the account and the key that Start makes in an empty store.
@@ -112,7 +113,7 @@ func (s *Service) adopt(ctx context.Context) error {
 		return err
 	}
 	var accounts []sluice.Account
-	var unknown []SigningKey
+	var unknown []token.Key
 	err = s.store.View(ctx, func(r Reader) (err error) {
 		if accounts, err = r.Accounts(); err != nil {
 			return err
@@ -144,12 +145,12 @@ func (s *Service) adopt(ctx context.Context) error {
 }
 
 // unknownKeys returns the signing keys that the store does not know. It fails if the store knows only other keys.
-func (s *Service) unknownKeys(r Reader) ([]SigningKey, error) {
+func (s *Service) unknownKeys(r Reader) ([]token.Key, error) {
 	known, err := r.SigningKeys()
 	if err != nil {
 		return nil, err
 	}
-	isKnown := func(k SigningKey) bool { return slices.Contains(known, k.ID()) }
+	isKnown := func(k token.Key) bool { return slices.Contains(known, k.ID()) }
 	if len(known) > 0 && !slices.ContainsFunc(s.keys, isKnown) {
 		return nil, fmt.Errorf("this database was made with other signing keys than those of the secrets file "+
 			"(it knows %v); use the secrets file that belongs to it", known)
@@ -157,7 +158,7 @@ func (s *Service) unknownKeys(r Reader) ([]SigningKey, error) {
 	return slices.DeleteFunc(slices.Clone(s.keys), isKnown), nil
 }
 
-func (s *Service) addSigningKeys(tx Tx, c Caller, keys []SigningKey, now time.Time) error {
+func (s *Service) addSigningKeys(tx Tx, c Caller, keys []token.Key, now time.Time) error {
 	for _, k := range keys {
 		e := s.entry(c, sluice.SigningKeyAdded, now)
 		e.Key = &sluice.KeyPart{ID: k.ID(), Name: "signing key"}

@@ -24,6 +24,7 @@ import (
 	"sluice/internal/blob"
 	"sluice/internal/service"
 	"sluice/internal/store"
+	"sluice/internal/token"
 	"sluice/ledger"
 	"sluice/sluicetest"
 )
@@ -552,12 +553,12 @@ func serviceOn(t testing.TB, s service.Store, keys ...string) *service.Service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { bytes.Close() })
-	signing, err := service.NewSigningKey(rand.Reader)
+	signing, err := token.NewKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	service, err := service.New(service.Config{
-		Store: s, Blobs: bytes, SigningKeys: []service.SigningKey{signing}, PublicURL: "http://sluice.test",
+		Store: s, Blobs: bytes, SigningKeys: []token.Key{signing}, PublicURL: "http://sluice.test",
 		LedgerKeys: keys,
 	})
 	if err != nil {
