@@ -26,6 +26,7 @@ import (
 	"sluice/internal/httpd/compat/metorial"
 	"sluice/internal/httpd/compat/stripe"
 	"sluice/internal/obs"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/internal/store"
 	"sluice/ledger"
@@ -257,27 +258,28 @@ type Server struct {
 	Key    sluice.Key // a test key that may do everything
 	Secret string     // of Key
 	HTTP   *httpd.Server
-	opts   httpd.Options
+	opts   server.Options
 	listen *httptest.Server
 }
 
 // NewServer makes a Server that ends with the test. Rates are not limited,
 // unless a function that adjusts its options says so.
-func NewServer(t testing.TB, adjust ...func(*httpd.Options)) *Server {
+func NewServer(t testing.TB, adjust ...func(*server.Options)) *Server {
 	t.Helper()
 	return NewServerOn(t, "", adjust...)
 }
 
 // NewServerOn makes one on an empty PostgreSQL database, given by its URL.
-func NewServerOn(t testing.TB, database string, adjust ...func(*httpd.Options)) *Server {
+func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options)) *Server {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
 	s := &Server{URL: "http://" + ts.Listener.Addr().String(), listen: ts}
 	s.Service = newService(t, s.URL, database)
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
-	s.opts = httpd.Options{
-		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Rates: map[sluice.Mode]httpd.Rate{},
-		Doors: []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()},
+	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s.opts = server.Options{
+		Options: httpd.Options{Log: log, Rates: map[sluice.Mode]httpd.Rate{}},
+		Doors:   []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()},
 	}
 	for _, f := range adjust {
 		f(&s.opts)
@@ -293,10 +295,7 @@ func (s *Server) start(t testing.TB) {
 	if opts.Registry == nil {
 		opts.Registry = obs.New("test").Registry
 	}
-	var err error
-	if s.HTTP, err = httpd.New(s.Service.Service, s.Gate, opts); err != nil {
-		t.Fatal(err)
-	}
+	s.HTTP = server.New(s.Service.Service, s.Gate, opts)
 	s.listen.Config, s.listen.Listener = s.HTTP.HTTPServer(""), httpd.Listener(s.listen.Listener)
 	s.listen.Start()
 }

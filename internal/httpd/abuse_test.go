@@ -20,6 +20,7 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -237,10 +238,7 @@ func TestAbuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	links := sluicetest.NewGate(t, svc, config)
-	srv, err := httpd.New(svc, links, httpd.Options{Log: slog.New(slog.NewTextHandler(stderr, nil)), Rates: map[sluice.Mode]httpd.Rate{}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc, links, server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(stderr, nil)), Rates: map[sluice.Mode]httpd.Rate{}}})
 	ts := httptest.NewUnstartedServer(nil)
 	ts.Config = srv.HTTPServer("")
 	var open atomic.Int64

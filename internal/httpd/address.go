@@ -12,13 +12,13 @@ type trust []netip.Prefix
 
 func newTrust(networks []netip.Prefix) (t trust) {
 	for _, p := range networks {
-		t = append(t, plainNetwork(p))
+		t = append(t, PlainNetwork(p))
 	}
 	return t
 }
 
-// plainNetwork gives a network of IPv4 that is written as IPv6 its own form.
-func plainNetwork(p netip.Prefix) netip.Prefix {
+// PlainNetwork returns an IPv4 network in its own form when it is written as IPv6.
+func PlainNetwork(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}

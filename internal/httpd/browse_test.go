@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"sluice"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/sluicetest"
 )
 
@@ -74,10 +74,7 @@ func TestDocumentationBelowPath(t *testing.T) {
 	front := httptest.NewUnstartedServer(nil)
 	base := "http://" + front.Listener.Addr().String() + "/sub/path"
 	svc := sluicetest.NewServiceAt(t, base)
-	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc.Service, svc.Gate, server.Options{})
 	front.Config.Handler = http.StripPrefix("/sub/path", srv)
 	front.Start()
 	defer front.Close()

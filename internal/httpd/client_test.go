@@ -20,6 +20,7 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -264,7 +265,7 @@ func (c client) unchanged(t testing.TB, before state, denials int) {
 // and in a minute.
 func newLimited(t *testing.T, perSecond, perMinute int) client {
 	t.Helper()
-	s := sluicetest.NewServer(t, func(o *httpd.Options) {
+	s := sluicetest.NewServer(t, func(o *server.Options) {
 		o.Rates = map[sluice.Mode]httpd.Rate{sluice.Test: {PerSecond: perSecond, PerMinute: perMinute}}
 	})
 	return client{s, s.Secret}

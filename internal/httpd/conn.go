@@ -153,14 +153,15 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// connOf is the connection of a request, nil when no Listener accepted it.
-func connOf(ctx context.Context) *conn {
-	c, _ := ctx.Value(connKey{}).(*conn)
-	return c
+// HoldHead has the connection of a request hold back what is written, the head of an answer, until its ReadFrom gets a
+// bytes.Reader. It reports whether the connection can: only those that a Listener accepted do.
+func HoldHead(ctx context.Context) bool {
+	c, ok := ctx.Value(connKey{}).(*conn)
+	if ok {
+		c.holds = true
+	}
+	return ok
 }
-
-// hold keeps what is written until ReadFrom gets a bytes.Reader.
-func (c *conn) hold() { c.holds = true }
 
 func (c *conn) Write(p []byte) (int, error) {
 	if c.holds {

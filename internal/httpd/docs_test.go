@@ -15,6 +15,7 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 )
 
 // page is a page of the documentation, which must be one that needs nothing
@@ -62,7 +63,7 @@ func TestReference(t *testing.T) {
 		t.Error("a narrow screen shows the contents before the page says what it is of")
 	}
 	d := readDocument(t)
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		op := d.Paths[strings.ReplaceAll(rt.Path, "...}", "}")][strings.ToLower(rt.Method)]
 		_, article, found := strings.Cut(page, fmt.Sprintf(`<h3 id="%s">`, op.ID))
 		article, _, _ = strings.Cut(article, "</article>")

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"sluice"
-	"sluice/internal/httpd"
 	"sluice/internal/httpd/compat"
+	"sluice/internal/server"
 	"sluice/sluicetest"
 )
 
@@ -36,7 +36,7 @@ func odd() compat.Door {
 }
 
 func TestDoor(t *testing.T) {
-	s := sluicetest.NewServer(t, func(o *httpd.Options) { o.Doors = []compat.Door{odd()} })
+	s := sluicetest.NewServer(t, func(o *server.Options) { o.Doors = []compat.Door{odd()} })
 	ask := func(method, path, body string, header ...string) (*http.Response, string) {
 		t.Helper()
 		req, err := http.NewRequest(method, s.URL+path, strings.NewReader(body))

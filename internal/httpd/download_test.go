@@ -3,6 +3,7 @@ package httpd_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -37,11 +38,20 @@ var guards = map[string]string{
 	"Cache-Control":                "private, no-store",
 }
 
+// pagePolicy is the policy that goes with a page of a link: it allows the style sheet of the page, and its form.
+func pagePolicy(page string) string {
+	_, rest, _ := strings.Cut(page, "<style>")
+	style, _, _ := strings.Cut(rest, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+}
+
 func (a answer) guarded(t testing.TB) {
 	t.Helper()
 	for name, want := range guards {
 		if name == "Content-Security-Policy" && a.header.Get("Content-Type") == "text/html; charset=utf-8" { // a page of our own
-			want = httpd.PagePolicy
+			want = pagePolicy(string(a.body))
 		}
 		if got := a.header.Get(name); got != want {
 			t.Errorf("status %d: %s is %q, want %q", a.status, name, got, want)
@@ -326,10 +336,7 @@ func TestSendfile(t *testing.T) {
 	content := strings.Repeat("0123456789", 1<<20)
 	f := c.upload(t, "a.bin", "", content)
 	url := c.mint(t, f.ID, "").URL
-	srv, err := httpd.New(c.Service.Service, c.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(c.Service.Service, c.Gate, server.Options{})
 	for header, want := range map[string]int{"": 10 << 20, "bytes=5-": 10<<20 - 5} {
 		rec := httptest.NewRecorder()
 		w := &wire{ResponseWriter: rec}
@@ -368,10 +375,7 @@ func TestDeadlines(t *testing.T) {
 	c := newClient(t)
 	const content = "The quick brown fox jumps over the lazy dog."
 	f := c.upload(t, "a.txt", "text/plain", content)
-	srv, err := httpd.New(c.Service.Service, c.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(c.Service.Service, c.Gate, server.Options{})
 	for header, want := range map[string]string{"": content, "bytes=4-20": content[4:21]} {
 		r := httptest.NewRequest("GET", c.mint(t, f.ID, "").URL, nil)
 		if header != "" {
@@ -390,10 +394,7 @@ func TestDeadlines(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
-	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc.Service, svc.Gate, server.Options{})
 	const stall = 2 * time.Second
 	srv.SetStall(stall)
 	ts := httptest.NewUnstartedServer(srv)
@@ -462,10 +463,7 @@ func TestSlowReader(t *testing.T) {
 func TestTooSlowReader(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
-	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc.Service, svc.Gate, server.Options{})
 	srv.SetStall(500 * time.Millisecond)
 	srv.SetPace(time.Second, 1<<30)
 	ts := httptest.NewUnstartedServer(srv)

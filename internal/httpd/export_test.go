@@ -6,28 +6,13 @@ import (
 	"sluice"
 )
 
-// Row is a route as tests see it.
-type Row struct {
-	Method, Path, Operation string
-	Scope                   sluice.Scope
-}
-
-// PagePolicy is the Content-Security-Policy of the pages that people see.
-var PagePolicy = pagePolicy[0]
-
-// Table gives the table of routes.
-func Table() (rows []Row) {
-	for _, rt := range (&Server{}).routes() {
-		rows = append(rows, Row{rt.method, rt.path, rt.operation, rt.scope})
-	}
-	return rows
-}
-
 // SetStall sets how long a transfer may go without a byte.
-func (s *Server) SetStall(d time.Duration) { s.stall = d }
+func (s *Server) SetStall(d time.Duration) { s.transfer.Stall = d }
 
 // SetPace has readers take so many bytes in each window.
-func (s *Server) SetPace(window time.Duration, bytes int64) { s.slow = pace{window, bytes} }
+func (s *Server) SetPace(window time.Duration, bytes int64) {
+	s.transfer.Window, s.transfer.Bytes = window, bytes
+}
 
 // Limiter is a limiter as tests see it.
 type Limiter struct{ *limiter }

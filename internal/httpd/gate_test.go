@@ -23,6 +23,7 @@ import (
 	"sluice/api"
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -56,10 +57,7 @@ func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := httpd.New(svc, links, httpd.Options{Log: config.Log, Rates: map[sluice.Mode]httpd.Rate{}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc, links, server.Options{Options: httpd.Options{Log: config.Log, Rates: map[sluice.Mode]httpd.Rate{}}})
 	if stall != 0 {
 		srv.SetStall(stall)
 	}
@@ -694,10 +692,7 @@ func (b inMemory) Open(ctx context.Context, key string) (io.ReadSeekCloser, erro
 // still in the server's buffer.
 func TestLostBeforeTheEnd(t *testing.T) {
 	c := newOver(t, func(config *service.Config) { config.Blobs = inMemory{config.Blobs} }, 0)
-	srv, err := httpd.New(c.Service.Service, c.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(c.Service.Service, c.Gate, server.Options{})
 	for _, size := range []int{10, 40_000} {
 		content := strings.Repeat("0", size)
 		l := c.mint(t, c.upload(t, "a.txt", "text/plain", content).ID, "")

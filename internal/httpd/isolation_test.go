@@ -6,6 +6,7 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 )
 
 // TestIsolation asks for every route of the table with keys of another account
@@ -14,7 +15,7 @@ func TestIsolation(t *testing.T) {
 	c := newClient(t)
 	_, foreign := c.NewKey(t, sluice.LedgerID{Account: c.NewAccount(t, "another").ID, Mode: sluice.Test})
 	_, live := c.NewKey(t, c.Ledger(sluice.Live))
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		if rt.Scope == httpd.Public {
 			continue
 		}

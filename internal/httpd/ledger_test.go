@@ -14,7 +14,7 @@ import (
 
 	"sluice"
 	"sluice/api"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/ledger"
 )
@@ -52,7 +52,7 @@ var leaves = map[string][]sluice.Action{
 func TestEveryChangeIsRecorded(t *testing.T) {
 	c := newClient(t)
 	seen := map[string]bool{}
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		want, known := leaves[rt.Operation]
 		if rt.Method != http.MethodGet && !known {
 			t.Errorf("%s %s may change something, and this test does not know what it records", rt.Method, rt.Path)

@@ -8,21 +8,19 @@ import (
 	"time"
 
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/sluicetest"
 )
 
 // proxied makes a server that trusts proxies.
 func proxied(t *testing.T, proxies ...string) *httpd.Server {
 	t.Helper()
-	var opts httpd.Options
+	var opts server.Options
 	for _, p := range proxies {
 		opts.TrustedProxies = append(opts.TrustedProxies, netip.MustParsePrefix(p))
 	}
 	svc := sluicetest.NewService(t)
-	srv, err := httpd.New(svc.Service, svc.Gate, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc.Service, svc.Gate, opts)
 	return srv
 }
 

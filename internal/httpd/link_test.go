@@ -13,7 +13,7 @@ import (
 
 	"sluice"
 	"sluice/api"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -305,7 +305,7 @@ func (c client) forwarded(t testing.TB, url string, lines ...string) answer {
 func TestAllowedIPs(t *testing.T) {
 	direct := newClient(t)
 	proxied := func(networks ...string) client {
-		s := sluicetest.NewServer(t, func(o *httpd.Options) {
+		s := sluicetest.NewServer(t, func(o *server.Options) {
 			for _, n := range networks {
 				o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(n))
 			}

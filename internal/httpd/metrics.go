@@ -1,31 +1,26 @@
 package httpd
 
 import (
-	"errors"
 	"net/http"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"sluice"
-	"sluice/internal/gate"
 	"sluice/internal/service"
 )
 
 // metrics are what a server counts. No label holds what a stranger sends, so
 // their number is bounded.
 type metrics struct {
-	registry    *prometheus.Registry
-	requests    *prometheus.HistogramVec // by route, method and class of status
-	redemptions *prometheus.CounterVec   // by outcome and refusal
-	allowed     prometheus.Counter       // the one of redemptions that is hot
-	sent        prometheus.Counter
-	uploaded    prometheus.Counter
-	unrouted    *series
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec // by route, method and class of status
+	sent     prometheus.Counter
+	uploaded prometheus.Counter
+	unrouted *series
 }
 
-func newMetrics(registry *prometheus.Registry, waiting func() int) *metrics {
+func newMetrics(registry *prometheus.Registry) *metrics {
 	if registry == nil {
 		registry = prometheus.NewRegistry()
 	}
@@ -35,9 +30,6 @@ func newMetrics(registry *prometheus.Registry, waiting func() int) *metrics {
 			Name: "sluice_http_request_duration_seconds", Help: "Time from the head of a request to the end of its answer.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60},
 		}, []string{"route", "method", "status"}),
-		redemptions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_redemptions_total", Help: "Requests for a link's URL, by outcome and the rule that refused.",
-		}, []string{"outcome", "refusal"}),
 		sent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_sent_bytes_total", Help: "Bytes of files that left.",
 		}),
@@ -45,11 +37,7 @@ func newMetrics(registry *prometheus.Registry, waiting func() int) *metrics {
 			Name: "sluice_uploaded_bytes_total", Help: "Bytes of uploads that came, also of those that failed.",
 		}),
 	}
-	deliveries := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "sluice_deliveries_waiting", Help: "Entries of ended downloads that are not committed yet.",
-	}, func() float64 { return float64(waiting()) })
-	m.registry.MustRegister(m.requests, m.redemptions, m.sent, m.uploaded, deliveries)
-	m.allowed = m.redemptions.WithLabelValues(string(sluice.Allowed), "")
+	m.registry.MustRegister(m.requests, m.sent, m.uploaded)
 	m.unrouted = m.series("unrouted", "any")
 	return m
 }
@@ -115,32 +103,8 @@ func (s *series) observe(status int, seconds float64) {
 	(*o).Observe(seconds)
 }
 
-// redeemed counts one presentation of a link by how it ended.
-func (m *metrics) redeemed(err error) {
-	if err == nil {
-		m.allowed.Inc()
-		return
-	}
-	outcome, refusal := "failed", ""
-	if err == gate.ErrAsk {
-		outcome = "asked"
-	}
-	var e *sluice.Error
-	if errors.As(err, &e) {
-		switch {
-		case e.Reason != "":
-			outcome, refusal = string(sluice.Refused), string(e.Reason)
-		case e.Code == sluice.CodeRateLimited:
-			outcome, refusal = string(sluice.Refused), "too_many_guesses"
-		case e.Code == sluice.CodeNotFound:
-			outcome = "unknown"
-		}
-	}
-	m.redemptions.WithLabelValues(outcome, refusal).Inc()
-}
-
-// Metrics serves what the server counts in the form of Prometheus. It asks for
-// no key: give it a listener of its own.
+// Metrics serves the metrics of the server in the text format of Prometheus. It checks no key: serve it on a listener
+// of its own.
 func (s *Server) Metrics() http.Handler {
 	return promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})
 }

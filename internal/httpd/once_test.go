@@ -11,6 +11,7 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 )
 
@@ -104,7 +105,7 @@ func TestIdempotencyKeySyntax(t *testing.T) {
 // something twice.
 func TestReplayEveryRoute(t *testing.T) {
 	c := newClient(t)
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		if rt.Method == "GET" || rt.Scope == httpd.Public {
 			continue
 		}

@@ -20,6 +20,7 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 )
 
 const golden = "../../api/openapi.json"
@@ -57,7 +58,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 	for _, op := range readDocument(t).operations() {
 		documented = append(documented, op.method+" "+op.path+" "+op.ID)
 	}
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		routed = append(routed, rt.Method+" "+strings.ReplaceAll(rt.Path, "...}", "}")+" "+rt.Operation)
 	}
 	for _, op := range documented {
@@ -231,7 +232,7 @@ func (d *document) fitsExample(t testing.TB, value any, names ...string) {
 func TestDocumentIsWhole(t *testing.T) {
 	d := readDocument(t)
 	scopes := map[string]sluice.Scope{}
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		scopes[rt.Operation] = rt.Scope
 	}
 	for _, op := range d.operations() {
@@ -496,7 +497,7 @@ func TestExamplesAreTrue(t *testing.T) {
 // the answers to the document.
 func TestRefusalsAreDocumented(t *testing.T) {
 	d := readDocument(t)
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		op := d.Paths[strings.ReplaceAll(rt.Path, "...}", "}")][strings.ToLower(rt.Method)]
 		if rt.Scope == httpd.Public {
 			continue
@@ -596,7 +597,7 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 func TestReplaysAreDocumented(t *testing.T) {
 	d := readDocument(t)
 	c := newClient(t)
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		if rt.Method == "GET" || rt.Scope == httpd.Public {
 			continue
 		}

@@ -134,9 +134,9 @@ func (l *limiter) of(k sluice.Key, now time.Time) []window {
 // RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10) of
 // every window, X-RateLimit of the one with the least left, its reset in unix
 // seconds.
-func (c *call) limit() error {
+func (c *Call) limit() error {
 	now := c.server.svc.Now()
-	left, ok := c.server.limiter.take(c.caller.Key, now)
+	left, ok := c.server.limiter.take(c.Caller.Key, now)
 	if len(left) == 0 {
 		return nil
 	}
@@ -149,11 +149,11 @@ func (c *call) limit() error {
 			least = a
 		}
 	}
-	c.header.Set("RateLimit-Policy", c.server.limiter.policy[c.caller.Ledger.Mode])
-	c.header.Set("RateLimit", strings.Join(parts, ", "))
-	c.header.Set("X-RateLimit-Limit", strconv.Itoa(least.quota))
-	c.header.Set("X-RateLimit-Remaining", strconv.Itoa(least.left))
-	c.header.Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(least.full+time.Second-1).Unix(), 10))
+	c.Header.Set("RateLimit-Policy", c.server.limiter.policy[c.Caller.Ledger.Mode])
+	c.Header.Set("RateLimit", strings.Join(parts, ", "))
+	c.Header.Set("X-RateLimit-Limit", strconv.Itoa(least.quota))
+	c.Header.Set("X-RateLimit-Remaining", strconv.Itoa(least.left))
+	c.Header.Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(least.full+time.Second-1).Unix(), 10))
 	if !ok {
 		return &sluice.Error{Code: sluice.CodeRateLimited, Detail: "this API key has made too many requests", RetryAfter: wait}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/sluicetest"
 )
 
@@ -112,7 +113,7 @@ func TestRateHeadersOnEveryAnswer(t *testing.T) {
 			t.Errorf("status %d, Sluice-Version %q", a.status, got)
 		}
 	}
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		if rt.Scope == httpd.Public {
 			continue
 		}
@@ -141,7 +142,7 @@ func TestDefaultRates(t *testing.T) {
 
 func newDefault(t *testing.T) client {
 	t.Helper()
-	s := sluicetest.NewServer(t, func(o *httpd.Options) { o.Rates = nil })
+	s := sluicetest.NewServer(t, func(o *server.Options) { o.Rates = nil })
 	return client{s, s.Secret}
 }
 

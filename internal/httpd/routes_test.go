@@ -14,6 +14,7 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/ledger"
 	"sluice/sluicetest"
@@ -64,7 +65,7 @@ func (c client) lastTile(t *testing.T) string {
 }
 
 // call asks for a route as c, naming real objects.
-func (c client) call(t *testing.T, rt httpd.Row, o objects, headers ...string) answer {
+func (c client) call(t *testing.T, rt httpd.Route, o objects, headers ...string) answer {
 	t.Helper()
 	path := rt.Path
 	switch {
@@ -111,7 +112,7 @@ func TestAuthorisation(t *testing.T) {
 	_, expired := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
 	c.Clock.Advance(time.Minute)
 
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		if rt.Scope == httpd.Public {
 			if strings.HasPrefix(rt.Path, "/v1/") {
 				t.Errorf("%s %s asks for no key", rt.Method, rt.Path)
@@ -265,10 +266,7 @@ func TestInternal(t *testing.T) {
 			t.Fatal(err)
 		}
 		log := &sluicetest.Log{}
-		srv, err := httpd.New(svc, sluicetest.NewGate(t, svc, config), httpd.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
+		srv := server.New(svc, sluicetest.NewGate(t, svc, config), server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(log, nil))}})
 		ts := httptest.NewServer(srv)
 		defer ts.Close()
 		c := client{&sluicetest.Server{Service: good, URL: ts.URL}, secret}

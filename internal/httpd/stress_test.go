@@ -23,6 +23,7 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -170,10 +171,7 @@ func TestPanic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := httpd.New(svc, sluicetest.NewGate(t, svc, config), httpd.Options{Log: slog.New(slog.NewTextHandler(real.Log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc, sluicetest.NewGate(t, svc, config), server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(real.Log, nil))}})
 	ts := httptest.NewServer(srv)
 	defer ts.Close()
 	c := client{&sluicetest.Server{Service: real, URL: ts.URL}, secret}
@@ -192,10 +190,7 @@ func FuzzTokenPath(f *testing.F) {
 	made := read[api.File](f, c.post(f, fileOf("generic", "a.txt", "text/plain", "hello")).want(f, 201))
 	link := read[api.Link](f, c.ask(f, "POST", "/v1/files/"+made.ID+"/links", "").want(f, 200))
 	token := strings.TrimPrefix(link.URL, s.URL+"/l/")
-	srv, err := httpd.New(s.Service.Service, s.Gate, httpd.Options{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		f.Fatal(err)
-	}
+	srv := server.New(s.Service.Service, s.Gate, server.Options{Options: httpd.Options{Log: slog.New(slog.DiscardHandler)}})
 	for _, seed := range []string{"", "/", "x", token[1:], token + "=", "../" + token, token[:71] + "/" + token[71:], "\x00", "\xff", "a/b/c", strings.Repeat("A", 72)} {
 		f.Add(seed)
 	}

@@ -18,7 +18,7 @@ import (
 
 	"sluice"
 	"sluice/api"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/sluicetest"
 )
 
@@ -280,10 +280,7 @@ func TestTail(t *testing.T) {
 func TestStalledUpload(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
-	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc.Service, svc.Gate, server.Options{})
 	const stall = 3 * time.Second
 	srv.SetStall(stall)
 	ts := httptest.NewServer(srv)

@@ -39,9 +39,9 @@ type version struct {
 // speak fixes the version that a request is written in and answered in: that
 // of its Sluice-Version, else that of the key. A key of a version that this
 // server does not know, since a newer one made it, is given the newest.
-func (c *call) speak(r *http.Request) error {
+func (c *Call) speak(r *http.Request) error {
 	all := c.server.versions
-	pinned, ok := findVersion(all, c.caller.Key.Version)
+	pinned, ok := findVersion(all, c.Caller.Key.Version)
 	if !ok {
 		pinned = len(all) - 1
 	}
@@ -50,14 +50,14 @@ func (c *call) speak(r *http.Request) error {
 	if len(values) > 0 {
 		asked, ok := findVersion(all, values[0])
 		if !ok || len(values) > 1 {
-			c.header.Set("Sluice-Version", all[pinned].name)
+			c.Header.Set("Sluice-Version", all[pinned].name)
 			var v sluice.Invalid
-			v.Add("Sluice-Version", "invalid", "there is no version %q of this API; the newest is %s", clean(values[0]), all[len(all)-1].name)
+			v.Add("Sluice-Version", "invalid", "there is no version %q of this API; the newest is %s", Clean(values[0]), all[len(all)-1].name)
 			return v.Err()
 		}
 		c.version = asked
 	}
-	c.header.Set("Sluice-Version", all[c.version].name)
+	c.Header.Set("Sluice-Version", all[c.version].name)
 	return nil
 }
 
@@ -67,8 +67,8 @@ func findVersion(all []version, name string) (int, bool) {
 }
 
 // later are the versions after the one that is spoken, oldest first.
-func (c *call) later() []version {
-	if c.caller.Key.ID == "" {
+func (c *Call) later() []version {
+	if c.Caller.Key.ID == "" {
 		return nil
 	}
 	return c.server.versions[c.version+1:]
@@ -76,7 +76,7 @@ func (c *call) later() []version {
 
 // upgradeBody gives a JSON body as the newest version writes it. What is no
 // JSON object, or an ambiguous one, is left for validation to refuse.
-func (c *call) upgradeBody(body []byte) []byte {
+func (c *Call) upgradeBody(body []byte) []byte {
 	var doc map[string]any
 	if len(c.later()) == 0 || !utf8.Valid(body) || !json.Valid(body) || len(jsoninput.CheckJSON(body)) > 0 || decodeNumbers(body, &doc) != nil || doc == nil {
 		return body
@@ -93,8 +93,8 @@ func (c *call) upgradeBody(body []byte) []byte {
 	return upgraded
 }
 
-// upgradeParam gives a parameter as the newest version names and writes it.
-func (c *call) upgradeParam(name, value string) (string, string) {
+// UpgradeParam gives a parameter as the newest version names and writes it.
+func (c *Call) UpgradeParam(name, value string) (string, string) {
 	for _, v := range c.later() {
 		if v.param != nil {
 			name, value = v.param(c.operation, name, value)
@@ -103,8 +103,8 @@ func (c *call) upgradeParam(name, value string) (string, string) {
 	return name, value
 }
 
-// upgradeQuery does so with every parameter of a query.
-func (c *call) upgradeQuery(u *url.URL) *url.URL {
+// UpgradeQuery does so with every parameter of a query.
+func (c *Call) UpgradeQuery(u *url.URL) *url.URL {
 	if len(c.later()) == 0 || u.RawQuery == "" {
 		return u
 	}
@@ -115,7 +115,7 @@ func (c *call) upgradeQuery(u *url.URL) *url.URL {
 	upgraded := url.Values{}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		for _, value := range query[name] {
-			upgraded.Add(c.upgradeParam(name, value))
+			upgraded.Add(c.UpgradeParam(name, value))
 		}
 	}
 	newest := *u
@@ -124,7 +124,7 @@ func (c *call) upgradeQuery(u *url.URL) *url.URL {
 }
 
 // downgrade gives an answer as the version that is spoken has it.
-func (c *call) downgrade(answer any) (any, error) {
+func (c *Call) downgrade(answer any) (any, error) {
 	if len(c.later()) == 0 {
 		return answer, nil
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"sluice"
-	"sluice/internal/httpd"
 	"sluice/internal/service"
+	"sluice/internal/server"
 )
 
 // scripted switches JavaScript on or off.
@@ -53,7 +53,7 @@ func (c *chromium) shot(t *testing.T, name string) {
 const bodyText = "document.body.innerText"
 
 func newNamed(t *testing.T, from string) client {
-	return newClient(t, func(o *httpd.Options) { o.From = from })
+	return newClient(t, func(o *server.Options) { o.From = from })
 }
 
 // TestBrowserAsksForPassword opens a link with a password, as people do who

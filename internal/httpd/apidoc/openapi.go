@@ -15,6 +15,7 @@ import (
 	"sluice/api"
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/contract"
+	"sluice/internal/server"
 )
 
 // OpenAPI makes the OpenAPI document of the native API, which is api/openapi.json.
@@ -53,7 +54,7 @@ func formFirst(data []byte, bodies map[string]*mediaType) []byte {
 func newDocument() *document {
 	ref := &document{OpenAPI: "3.1.0", Paths: map[string]*pathItem{}}
 	introduce(ref)
-	for _, rt := range httpd.Routes() {
+	for _, rt := range server.Routes() {
 		op := newOperation(ref, rt)
 		secure(op, rt)
 		exemplify(op, rt)
@@ -167,7 +168,7 @@ func introduce(ref *document) {
 		Title: "Sluice", Version: sluice.APIVersion, Description: introduction,
 		License: license{Name: "Apache 2.0", Identifier: "Apache-2.0"},
 	}
-	ref.Servers = []server{{URL: "/", Description: "The server that this document comes from"}}
+	ref.Servers = []serverURL{{URL: "/", Description: "The server that this document comes from"}}
 	ref.Tags = tags
 	ref.Components.Schemas = map[string]*schema{}
 	ref.Components.SecuritySchemes = map[string]securityScheme{
