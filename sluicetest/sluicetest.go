@@ -278,8 +278,8 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options))
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
 	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.opts = server.Options{
-		Options: httpd.Options{Log: log, Rates: map[sluice.Mode]httpd.Rate{}},
-		Doors:   []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()},
+		Options:  httpd.Options{Log: log, Rates: map[sluice.Mode]httpd.Rate{}},
+		Adapters: []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()},
 	}
 	for _, f := range adjust {
 		f(&s.opts)

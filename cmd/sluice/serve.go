@@ -285,7 +285,7 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.Metrics, heads *headsFile, followers []follow.Follower, l net.Listener, first *service.First, log *slog.Logger, out *output) error {
 	opts := server.Options{
 		Options: httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies)},
-		From:    s.From, Doors: s.doors,
+		From:    s.From, Adapters: s.doors,
 	}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}

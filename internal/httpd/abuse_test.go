@@ -365,7 +365,7 @@ func TestNoise(t *testing.T) {
 		c.as("").ask(t, "GET", "/v1/files", "").want(t, 401)
 		c.get(t, c.URL+"/nothing").want(t, 404)
 	}
-	if n := strings.Count(c.Log.String(), "msg=answered"); n < 100 || n > 200 {
+	if n := strings.Count(c.Log.String(), `msg="request answered"`); n < 100 || n > 200 {
 		t.Errorf("%d lines in the log", n)
 	}
 	c.ask(t, "GET", "/v1/files/file_00000000000000000000000000", "").want(t, 404)

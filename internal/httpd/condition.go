@@ -11,7 +11,7 @@ import (
 	"sluice/internal/service"
 )
 
-// maxTags is how many entity tags one condition may list.
+// maxTags limits the entity tags of one condition.
 const maxTags = 100
 
 // EntityTag is the strong entity tag (RFC 9110 section 8.8.3) of an object in the form that the answer has. It holds
@@ -83,7 +83,7 @@ func ParseTags(list string) (tags []string, ok bool) {
 	}
 }
 
-// tagLen is the length of the entity tag that s begins with, or 0.
+// tagLen is the length of the entity tag at the start of s, or 0.
 func tagLen(s string) int {
 	weak := len(s) - len(strings.TrimPrefix(s, "W/"))
 	if len(s) == weak || s[weak] != '"' {

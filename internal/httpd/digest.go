@@ -15,7 +15,7 @@ import (
 // is its own representation, so both fields mean the same bytes.
 var digestFields = []string{"Content-Digest", "Repr-Digest"}
 
-// maxDigests is how many digests one field may list.
+// maxDigests limits the digests in one field.
 const maxDigests = 16
 
 // Promise is the digests that a sender declares of content. It hashes what is written to it. A nil Promise accepts any
@@ -37,7 +37,7 @@ func Promised(head map[string][]string, v *sluice.Invalid) *Promise {
 		}
 		digests, ok := parseDigests(strings.Join(head[field], ","))
 		if !ok {
-			v.Add(field, "invalid", "%s is not a list of digests such as sha-256=:…: (RFC 9530)", field)
+			v.Add(field, "invalid", "%s must be a list of digests, such as sha-256=:…: (RFC 9530)", field)
 		}
 		for _, d := range digests {
 			switch d.algorithm {
@@ -100,7 +100,7 @@ func (p *Promise) Check(param string) error {
 		if got := s.hash.Sum(nil); !bytes.Equal(got, s.want) {
 			return &sluice.Error{
 				Code: sluice.CodeDigestMismatch, Param: param,
-				Detail: "what arrived has " + s.algorithm + "=:" + base64.StdEncoding.EncodeToString(got) + ":",
+				Detail: "the content has the digest " + s.algorithm + "=:" + base64.StdEncoding.EncodeToString(got) + ":",
 			}
 		}
 	}

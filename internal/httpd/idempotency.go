@@ -20,7 +20,8 @@ func (c *Call) readIdempotencyKey(r *http.Request) error {
 	key, ok := idempotencyKey(values[0])
 	if !ok || len(values) > 1 {
 		var v sluice.Invalid
-		v.Add("Idempotency-Key", "invalid", "Idempotency-Key must be a single value of 1 to %d printable ASCII characters", service.MaxOnceKeyLen)
+		v.Add("Idempotency-Key", "invalid",
+			"Idempotency-Key must be a single value of 1 to %d printable ASCII characters", service.MaxOnceKeyLen)
 		return v.Err()
 	}
 	c.Caller.Once = &service.Once{Key: key, Fingerprint: c.Fingerprint()}

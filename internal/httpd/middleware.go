@@ -58,15 +58,15 @@ func (c *Call) Route() string { return c.route }
 // Begun reports whether the answer has begun.
 func (c *Call) Begun() bool { return c.status != 0 }
 
-// ServeHTTP answers a request: it gives it an id, a deadline, and a line in the
-// log, and turns a panic into a problem.
+// ServeHTTP answers a request. It gives the request an id, a deadline and a log line, and turns a panic into a
+// problem.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &Call{
 		server: s, ID: s.svc.NewRequestID(), method: r.Method, series: s.metrics.unrouted,
 		asked: r.Header, Header: w.Header(), began: time.Now(),
 	}
 	c.Header["X-Request-Id"] = []string{c.ID}
-	// A connection keeps the deadline of its last answer.
+	// A connection keeps the deadlines of its previous request.
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(c.began.Add(AnswerTimeout))
 	if r.ContentLength != 0 {
@@ -86,8 +86,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	Dispatch(s.mux, w, r, s.unrouted)
 }
 
-// finish logs a request that was answered, or ends one that panicked: with a
-// problem while nothing has been sent, else by breaking the connection.
+// finish logs a request after its answer. A panic becomes a problem when nothing has been sent, and otherwise breaks
+// the connection.
 func (c *Call) finish(w http.ResponseWriter, r *http.Request) {
 	p := recover()
 	if p != nil && p != http.ErrAbortHandler {
@@ -117,8 +117,8 @@ func (c *Call) observe() {
 	}
 }
 
-// log writes a line of what was answered. Downloads that went well are told of
-// by the audit log, and here only where everything is.
+// log writes one line for the request. A successful download is in the audit log already, so its line has the level
+// debug.
 func (c *Call) log(r *http.Request, aborted bool) {
 	level := slog.LevelInfo
 	if c.Link != "" && c.status < 400 && !aborted {
@@ -154,11 +154,11 @@ func (c *Call) log(r *http.Request, aborted bool) {
 	if unlogged > 0 {
 		attrs = append(attrs, slog.Int64("unlogged", unlogged))
 	}
-	c.server.log.LogAttrs(r.Context(), level, "answered", attrs...)
+	c.server.log.LogAttrs(r.Context(), level, "request answered", attrs...)
 }
 
-// slowDown makes strangers wait when they ask for nothing more often than is
-// good for others: a connection that is kept waiting sends no more.
+// slowDown delays the answer to an unknown caller when such requests come too fast. A connection that waits sends no
+// further request.
 func (s *Server) slowDown(ctx context.Context) {
 	turn := s.strangers.Reserve()
 	delay := turn.Delay()
@@ -174,8 +174,8 @@ func (s *Server) slowDown(ctx context.Context) {
 	}
 }
 
-// isNoise reports whether nobody known asked for nothing there is. Anyone can
-// ask for that without end, so few of these are logged, and all are counted.
+// isNoise reports whether an unknown caller found nothing. Anyone can send such requests without end, so only some of
+// them are logged; all are counted.
 func (c *Call) isNoise() bool {
 	return c.Caller.Key.ID == "" && c.Link == "" &&
 		(c.status == http.StatusNotFound || c.status == http.StatusUnauthorized || c.status == http.StatusMethodNotAllowed)
@@ -192,7 +192,7 @@ func (c *Call) Admit(r *http.Request) error {
 	return c.readIdempotencyKey(r)
 }
 
-// admitTo does the same for a route of the native API, fixes the version of the API, and checks the scope.
+// admitTo admits the caller of a route of the native API: it also fixes the version of the API and checks the scope.
 func (c *Call) admitTo(r *http.Request, scope sluice.Scope, json bool) error {
 	if err := c.authenticate(r); err != nil {
 		return err
@@ -224,21 +224,21 @@ func (c *Call) admitTo(r *http.Request, scope sluice.Scope, json bool) error {
 func (c *Call) authenticate(r *http.Request) (err error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
-		return sluice.Errorf(sluice.CodeUnauthenticated, "give an API key: Authorization: Bearer sk_…")
+		return sluice.Errorf(sluice.CodeUnauthenticated, "no API key: send it as Authorization: Bearer sk_…")
 	}
 	scheme, secret, _ := strings.Cut(headers[0], " ")
 	if user, _, ok := r.BasicAuth(); ok && c.adapter != nil && c.adapter.Basic {
 		scheme, secret = "Bearer", user
 	}
 	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return sluice.Errorf(sluice.CodeUnauthenticated, "the Authorization header is not one Bearer key")
+		return sluice.Errorf(sluice.CodeUnauthenticated, "the Authorization header must hold one API key, as Bearer sk_…")
 	}
 	c.Caller, err = c.server.svc.Authenticate(r.Context(), strings.Trim(secret, " "), c.Request(r))
 	return err
 }
 
-// Address is the address of the client, which the trusted proxies may name. It is the zero Addr when a proxy named
-// none that can be read.
+// Address is the address of the client, as the peer or the trusted proxies give it. It is the zero Addr when that
+// cannot be read.
 func (c *Call) Address(r *http.Request) netip.Addr { return c.server.proxies.client(r) }
 
 // Request is what an audit entry keeps of r.
@@ -295,7 +295,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap serves http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Clean makes a text from outside safe to show in one line of a log or a problem.

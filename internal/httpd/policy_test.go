@@ -27,7 +27,7 @@ func TestLinkOfAnExpiredKey(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	page := c.get(t, l.URL, "Accept", accepted).want(t, 410)
-	if !strings.Contains(string(page.body), "may no longer share the file") {
+	if !strings.Contains(string(page.body), "may no longer share this file") {
 		t.Errorf("%s", page.body)
 	}
 }

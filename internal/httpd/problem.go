@@ -53,9 +53,9 @@ func Codes() (list []string) {
 	return list
 }
 
-// Failure returns the error to show the caller, on any face, and sets Retry-After. An error with a status of 500 or
+// failure returns the error to show the caller, on any face, and sets Retry-After. An error with a status of 500 or
 // more goes to the log with its cause, which the caller must not see.
-func (c *Call) Failure(ctx context.Context, err error) *sluice.Error {
+func (c *Call) failure(ctx context.Context, err error) *sluice.Error {
 	found := asError(ctx, err)
 	e := c.storeFailure(ctx, found)
 	if e != found {
@@ -80,7 +80,7 @@ func retryAfter(e *sluice.Error) (seconds int64) {
 
 // Problem returns the problem document of an error, and sets the headers that go with it.
 func (c *Call) Problem(ctx context.Context, err error) *api.Problem {
-	e := c.Failure(ctx, err)
+	e := c.failure(ctx, err)
 	row := problems[e.Code]
 	page := c.server.svc.PublicURL() + "/docs/errors/" + string(e.Code)
 	p := &api.Problem{
@@ -88,7 +88,7 @@ func (c *Call) Problem(ctx context.Context, err error) *api.Problem {
 		DocURL: page, RequestID: c.ID, Param: e.Param, Reason: string(e.Reason),
 	}
 	if e.Code == sluice.CodeInternal {
-		p.Detail = "the cause is in the server log under this request id"
+		p.Detail = "the server failed; its log has the cause under this request id"
 	}
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, api.FieldError(f))
@@ -109,7 +109,7 @@ func (c *Call) Problem(ctx context.Context, err error) *api.Problem {
 // Fail answers with an error, in the form of the face that the request is for.
 func (c *Call) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if c.adapter != nil {
-		c.adapter.Fail(c, w, r, c.Failure(r.Context(), err))
+		c.adapter.Fail(c, w, r, c.failure(r.Context(), err))
 		return
 	}
 	p := c.Problem(r.Context(), err)

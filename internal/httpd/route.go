@@ -113,7 +113,7 @@ func Dispatch(mux *http.ServeMux, w http.ResponseWriter, r *http.Request, unrout
 func (c *Call) Unmatched(mux *http.ServeMux, r *http.Request) error {
 	if allowed := methodsOf(mux, r); len(allowed) > 0 {
 		c.Header.Set("Allow", strings.Join(allowed, ", "))
-		return sluice.Errorf(sluice.CodeMethodNotAllowed, "%s is not for this path", Clean(r.Method))
+		return sluice.Errorf(sluice.CodeMethodNotAllowed, "this path does not allow %s", Clean(r.Method))
 	}
 	return sluice.Errorf(sluice.CodeNotFound, "there is nothing at this path")
 }

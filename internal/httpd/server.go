@@ -20,7 +20,7 @@ const (
 	headerTimeout = 10 * time.Second // to send the head of a request
 	BodyTimeout   = 30 * time.Second // to send a JSON body
 	AnswerTimeout = time.Minute      // from the head of a request to the end of its answer, transfers aside
-	stallTimeout  = 30 * time.Second // without a byte in a transfer
+	stallTimeout  = 30 * time.Second // the longest time without a byte in a transfer
 	slowWindow    = 10 * time.Minute // in which the reader of a download must take slowBytes
 	slowBytes     = 600 << 10        // 1 KiB a second
 	idleTimeout   = 2 * time.Minute  // between the requests of a connection

@@ -20,9 +20,9 @@ type Options struct {
 	httpd.Options
 	// From is the name of the sender of files on the pages of links; "" shows none.
 	From string
-	// Doors are the APIs of vendors that are served beside the native API, on the same service and with the same
+	// Adapters are the APIs of vendors that are served beside the native API, on the same service and with the same
 	// limits.
-	Doors []compat.Door
+	Adapters []compat.Door
 }
 
 // New makes a server over a service and the gate of its links.
@@ -31,7 +31,7 @@ func New(svc *service.Service, links *gate.Gate, opts Options) *httpd.Server {
 	native.Mount(s)
 	download.Mount(s, links, opts.From)
 	docs.Mount(s)
-	adapter.Mount(s, links, opts.Doors)
+	adapter.Mount(s, links, opts.Adapters)
 	return s
 }
 

@@ -162,7 +162,7 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 		{"expired", "", 410, "This link has expired", func(_, _, _ string) { c.Clock.Advance(2 * time.Hour) }},
 		{"file-deleted", "", 410, "The file behind this link was deleted.", func(f, _, _ string) { c.ask(t, "DELETE", "/v1/files/"+f, "").want(t, 200) }},
 		{"exhausted", `{"max_downloads":1}`, 410, "This link has no downloads left.", func(_, _, url string) { c.get(t, url).want(t, 200) }},
-		{"key-revoked", "", 410, "Whoever made this link may no longer share the file with it.", func(_, _, _ string) {
+		{"key-revoked", "", 410, "The sender may no longer share this file.", func(_, _, _ string) {
 			if _, err := c.RevokeKey(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 				t.Fatal(err)
 			}

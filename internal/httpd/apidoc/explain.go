@@ -45,7 +45,7 @@ var explanations = map[sluice.Code]explanation{
 			"Compare with the digest in detail, which is that of the bytes that arrived.",
 			"Send the bytes again. Nothing was kept of them.",
 		},
-		example: api.Problem{Detail: "what arrived has " + exampleDigest, Param: "file"},
+		example: api.Problem{Detail: "the content has the digest " + exampleDigest, Param: "file"},
 	},
 	sluice.CodeUnauthenticated: {
 		meaning: "The request shows no API key, or one that is not good.",
@@ -57,7 +57,7 @@ var explanations = map[sluice.Code]explanation{
 			"Send `Authorization: Bearer` with the secret of a key, `sk_test_…` or `sk_live_…`, and nothing else.",
 			"Make a new key if the old one has ended. Which of the cases it is, the answer does not tell.",
 		},
-		example: api.Problem{Detail: "give an API key: Authorization: Bearer sk_…"},
+		example: api.Problem{Detail: "no API key: send it as Authorization: Bearer sk_…"},
 	},
 	sluice.CodeForbidden: {
 		meaning: "The key, or the link, is good, but this is not allowed.",
@@ -91,7 +91,7 @@ var explanations = map[sluice.Code]explanation{
 		meaning: "The path exists, but not with this method.",
 		when:    []string{"A request uses, say, `PUT` where only `GET` and `POST` are answered."},
 		remedy:  []string{"Use one of the methods in the `Allow` header of the answer."},
-		example: api.Problem{Detail: "PUT is not for this path"},
+		example: api.Problem{Detail: "this path does not allow PUT"},
 	},
 	sluice.CodeConflict: {
 		meaning: "Something that must be unique exists already.",
@@ -190,7 +190,7 @@ var explanations = map[sluice.Code]explanation{
 		meaning: "No byte of the file lies in the range that was asked for.",
 		when:    []string{"A download is resumed at or beyond its end."},
 		remedy:  []string{"Ask without `Range`, or for a range within the size of the file."},
-		example: api.Problem{Detail: "no byte of the file lies in the range"},
+		example: api.Problem{Detail: "the range contains no byte of the file"},
 	},
 	sluice.CodeRateLimited: {
 		meaning: "There were too many requests.",
@@ -211,7 +211,7 @@ var explanations = map[sluice.Code]explanation{
 			"Send the request again. With an `Idempotency-Key` it takes effect once, and this answer is not remembered.",
 			"Tell whoever runs the server the `request_id`: the log holds the cause under it.",
 		},
-		example: api.Problem{Detail: "the request id leads us to the cause"},
+		example: api.Problem{Detail: "the server failed; its log has the cause under this request id"},
 	},
 	sluice.CodeUnavailable: {
 		meaning: "The server cannot commit to its store or its log now, so nothing was done and no byte was sent.",

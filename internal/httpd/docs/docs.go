@@ -113,7 +113,7 @@ func (f *face) explainError(w http.ResponseWriter, r *http.Request) {
 	html, err := files.ReadFile("generated/errors/" + code + ".html")
 	if err != nil {
 		c.Guard()
-		c.Miss(c.Record(w), r, sluice.Errorf(sluice.CodeNotFound, "there is no code %q", httpd.Clean(code)))
+		c.Miss(c.Record(w), r, sluice.Errorf(sluice.CodeNotFound, "there is no error code %q", httpd.Clean(code)))
 		return
 	}
 	page(c, w, http.StatusOK, html)

@@ -14,11 +14,10 @@ import (
 	"sluice/internal/httpd"
 )
 
-// maxRanges is how many ranges of a file one request gets; one that asks for
-// more gets all of it, as RFC 9110 section 14.2 allows.
+// maxRanges limits the ranges of one request. A request for more gets the whole file, as RFC 9110 section 14.2 allows.
 const maxRanges = 8
 
-// wantOf reads what r asks for of a file.
+// wantOf reads which part of a file r requests, and on which conditions.
 func wantOf(r *http.Request) gate.Want {
 	h := r.Header
 	w := gate.Want{
@@ -33,7 +32,7 @@ func wantOf(r *http.Request) gate.Want {
 	return w
 }
 
-// parseRanges reads a Range header. One of another unit, or with too many ranges, asks for nothing.
+// parseRanges parses a Range header. It ignores other units and too many ranges.
 func parseRanges(header string) (specs []gate.RangeSpec, bad bool) {
 	unit, set, found := strings.Cut(header, "=")
 	if !found || !strings.EqualFold(unit, "bytes") || strings.Count(set, ",") >= maxRanges {
@@ -52,7 +51,7 @@ func parseRanges(header string) (specs []gate.RangeSpec, bad bool) {
 	return specs, false
 }
 
-// parseRange reads one range-spec.
+// parseRange parses one range-spec.
 func parseRange(text string) (spec gate.RangeSpec, ok bool) {
 	first, last, ok := strings.Cut(text, "-")
 	if !ok {
@@ -75,7 +74,7 @@ func parseRange(text string) (spec gate.RangeSpec, ok bool) {
 // maxPosition lies beyond the end of every file.
 const maxPosition = math.MaxInt64 - 1
 
-// parsePosition reads digits. A number that no file reaches gives maxPosition.
+// parsePosition parses digits. A number beyond every file gives maxPosition.
 func parsePosition(digits string) (int64, bool) {
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
 		return 0, false
@@ -87,8 +86,8 @@ func parsePosition(digits string) (int64, bool) {
 	return n, true
 }
 
-// versionsOf reads a condition that lists entity tags; nil when there is none. Weak tags count in a weak comparison
-// only. A list that is malformed names nothing.
+// versionsOf parses a condition that lists entity tags; nil when there is none. Weak tags match in a weak comparison
+// only. A malformed list matches nothing.
 func versionsOf(lines []string, weakly bool) *gate.FileVersions {
 	if len(lines) == 0 {
 		return nil
@@ -111,7 +110,7 @@ func versionsOf(lines []string, weakly bool) *gate.FileVersions {
 	return v
 }
 
-// versionOf reads If-Range: a strong entity tag or a date. Nil when there is none.
+// versionOf parses If-Range: a strong entity tag or a date. It is nil when there is none.
 func versionOf(value string) *gate.FileVersion {
 	if value == "" {
 		return nil
@@ -129,7 +128,7 @@ func fileTag(f sluice.File) string {
 	return string(append(tag, '"'))
 }
 
-// parseFileTag reads what fileTag writes. No other tag is one of a file.
+// parseFileTag parses a tag that fileTag made. No other tag is one of a file.
 func parseFileTag(tag string) (digest sluice.Digest, ok bool) {
 	if len(tag) != 2+2*len(digest) || tag[0] != '"' || tag[len(tag)-1] != '"' || strings.ContainsAny(tag, "ABCDEF") {
 		return digest, false

@@ -13,34 +13,31 @@ import (
 	"sluice/internal/httpd"
 )
 
-// How much of a file is handed over at a time, unless it is in memory. Until
-// the next piece a reader may be as slow as it likes, as long as some of this
-// one flows.
+// How many bytes of a file go out at a time, unless it is in memory. Each piece has its own deadline, which a slow
+// reader meets when some bytes of the piece flow.
 const (
 	fileChunk   = 4 << 20  // to the kernel
-	copiedChunk = 64 << 10 // from what is no file of this machine
+	copiedChunk = 64 << 10 // from remote storage
 )
 
-// delivery sends the bytes of a file. They go from file to socket by
-// sendfile(2): the connection's own ReadFrom gets what it can do that with, an
-// *os.File within an io.LimitedReader. What is in memory it gets as it is.
+// delivery sends the bytes of a file. They go from a file to the socket by sendfile(2): the ReadFrom of the connection
+// gets an *os.File in an io.LimitedReader, for which it uses that call. Bytes in memory go out as they are.
 type delivery struct {
 	to    io.ReaderFrom
 	rc    *http.ResponseController
 	holds bool // whether the connection may be able to hold back the head of the answer
 	limit httpd.Transfer
-	// The window that runs began then, with so many bytes sent.
+	// The current window began at this time, after this many bytes.
 	window time.Time
 	before int64
 	ctx    context.Context // of the request
 	sent   int64
-	// unreadable says that the content ended early or could not be read, in
-	// place of the connection.
+	// unreadable reports that the content, and not the connection, failed or ended early.
 	unreadable bool
 }
 
-// failed reports whether sending failed because of the content. When the client
-// has gone away, what is read of a store fails for that reason.
+// failed reports whether the content made sending fail. When the client has gone, reads from remote storage fail
+// because of that, which does not count.
 func (d *delivery) failed() bool { return d.unreadable && d.ctx.Err() == nil }
 
 func newDelivery(w http.ResponseWriter, r *http.Request, limit httpd.Transfer) *delivery {
@@ -53,7 +50,7 @@ func newDelivery(w http.ResponseWriter, r *http.Request, limit httpd.Transfer) *
 	return d
 }
 
-// held is content that is in memory as a whole.
+// held is content that is completely in memory.
 type held interface{ Bytes() []byte }
 
 // send sends one part of content, which is not empty.
@@ -82,12 +79,12 @@ func (d *delivery) send(content io.ReadSeeker, p gate.ByteRange) error {
 		n, err := d.piece(content, p.Length-done)
 		d.sent, done = d.sent+n, done+n
 		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && isHere(content) && !d.tooSlow() {
-			// Slow, but not still. What was read and not sent is read again.
+			// The reader is slow and has not stalled. Read the bytes again that were not sent.
 			_, err = content.Seek(p.From+done, io.SeekStart)
 		}
 		if err != nil {
 			if f, ok := content.(*os.File); ok {
-				// What sendfile(2) failed at it does not say.
+				// An error of sendfile(2) does not tell which side failed.
 				var b [1]byte
 				n, _ := f.ReadAt(b[:], p.From+done)
 				d.unreadable = n == 0
@@ -98,7 +95,7 @@ func (d *delivery) send(content io.ReadSeeker, p gate.ByteRange) error {
 	return nil
 }
 
-// watched is content that tells a delivery when it cannot be read, also by a panic.
+// watched is content that notes when reading it fails, also by a panic.
 type watched struct {
 	io.ReadSeeker
 	by *delivery
@@ -111,8 +108,8 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// tooSlow reports whether the reader has fallen behind the pace. It is asked when a piece took longer than a transfer
-// may stand still.
+// tooSlow reports whether the reader is slower than the limit. It is checked when a piece took longer than a transfer
+// may stall.
 func (d *delivery) tooSlow() bool {
 	now := time.Now()
 	if now.Sub(d.window) < d.limit.Window {
@@ -123,8 +120,7 @@ func (d *delivery) tooSlow() bool {
 	return slow
 }
 
-// piece sends the next bytes of content, of which there are left, and counts
-// those that the connection took.
+// piece sends the next bytes of content, of which left remain, and returns how many the connection took.
 func (d *delivery) piece(content io.Reader, left int64) (n int64, err error) {
 	_ = d.rc.SetWriteDeadline(time.Now().Add(d.limit.Stall))
 	if b, ok := content.(*bytes.Reader); ok {
@@ -138,7 +134,7 @@ func (d *delivery) piece(content io.Reader, left int64) (n int64, err error) {
 		n, err = d.to.ReadFrom(&io.LimitedReader{R: content, N: left})
 	}
 	if flushed := d.flush(); flushed != nil {
-		return 0, flushed // net/http had some of it, and what of that went out is not known
+		return 0, flushed // net/http buffered some of it, and how much of that went out is unknown
 	}
 	if err == nil && n < left {
 		d.unreadable = true
@@ -147,7 +143,7 @@ func (d *delivery) piece(content io.Reader, left int64) (n int64, err error) {
 	return n, err
 }
 
-// isHere reports whether content can be read again at no price.
+// isHere reports whether reading content again is free.
 func isHere(content io.Reader) bool {
 	switch content.(type) {
 	case *os.File, *bytes.Reader:
@@ -163,7 +159,7 @@ func (d *delivery) flush() error {
 	return nil
 }
 
-// plainCopy copies to what knows no better way.
+// plainCopy copies to a writer without a ReadFrom of its own.
 type plainCopy struct{ w io.Writer }
 
 func (p plainCopy) ReadFrom(r io.Reader) (int64, error) {

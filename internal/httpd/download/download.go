@@ -19,8 +19,8 @@ import (
 	"sluice/internal/presentation"
 )
 
-// protection is what every answer under /l carries: no
-// browser shall run, keep, frame or index what a stranger uploaded.
+// protection holds the headers of every answer under /l. They stop a browser from running, keeping, framing or
+// indexing an uploaded file.
 var protection = http.Header{
 	"Content-Security-Policy":      {"sandbox; default-src 'none'; frame-ancestors 'none'"},
 	"X-Content-Type-Options":       {"nosniff"},
@@ -31,9 +31,8 @@ var protection = http.Header{
 	"Cache-Control":                {"private, no-store"},
 }
 
-// playerPolicy goes with sound and film that is shown: the player that a
-// browser opens for it fetches the address of the page once more, part by part,
-// and with the cookie of its grant. It runs no script either.
+// playerPolicy goes with audio and video that is shown. The player of the browser requests the address of the page
+// again, part by part, with the cookie of the grant. It runs no script either.
 var playerPolicy = []string{"sandbox allow-same-origin; default-src 'none'; media-src 'self'; frame-ancestors 'none'"}
 
 func protect(h http.Header) {
@@ -131,10 +130,10 @@ func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// grantCookieName is the cookie by which a browser gets parts of a file.
+// grantCookieName is the cookie that lets a browser request further parts of a file.
 const grantCookieName = "sluice_grant"
 
-// grantCookie goes to one link only.
+// grantCookie is the cookie of one grant. The browser sends it to the address of its link only.
 func (f *face) grantCookie(token, secret string) *http.Cookie {
 	return &http.Cookie{
 		Name: grantCookieName, Value: secret, Path: f.publicPath + "/l/" + token, MaxAge: int(gate.GrantLasts.Seconds()),
@@ -170,8 +169,8 @@ func readBearer(w http.ResponseWriter, r *http.Request) (gate.Bearer, error) {
 	return b, nil
 }
 
-// asUTF8 reads what is no UTF-8 as ISO-8859-1, in which some clients send
-// headers. A link's password is UTF-8, so the bytes cannot be one as they are.
+// asUTF8 converts a header from ISO-8859-1, which some clients use, when it is not UTF-8. The password of a link is
+// UTF-8, so other bytes cannot be one.
 func asUTF8(s string) string {
 	if utf8.ValidString(s) {
 		return s
@@ -269,8 +268,10 @@ func (c call) deliverParts(w http.ResponseWriter, d *delivery, g *gate.Grant) er
 	var frame counter
 	measured := multipart.NewWriter(&frame)
 	for i, p := range g.Plan.Parts {
-		heads[i] = textproto.MIMEHeader{"Content-Range": {contentRange(p, g.File.Size)}, "Content-Type": {presentation.Type(g.File)}}
-		_, _ = measured.CreatePart(heads[i]) // a counter takes everything
+		heads[i] = textproto.MIMEHeader{
+			"Content-Range": {contentRange(p, g.File.Size)}, "Content-Type": {presentation.Type(g.File)},
+		}
+		_, _ = measured.CreatePart(heads[i]) // a counter never fails
 	}
 	_ = measured.Close()
 	c.Header["Content-Type"] = []string{"multipart/byteranges; boundary=" + measured.Boundary()}
@@ -299,13 +300,12 @@ func (n *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// played reports whether a browser shows a file by a player.
+// played reports whether a browser shows a file in a player.
 func played(f sluice.File) bool {
 	return strings.HasPrefix(f.Type, "audio/") || strings.HasPrefix(f.Type, "video/")
 }
 
-// refuse answers a download that is not to be: a browser with a page, anyone
-// else with a problem.
+// refuse answers a refused download: a browser with a page, every other client with a problem.
 func (c call) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	w = c.Record(w)
 	c.Header.Set("Vary", "Accept")

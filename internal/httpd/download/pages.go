@@ -17,22 +17,21 @@ import (
 	"sluice/internal/presentation"
 )
 
-// The pages under /l that people see. They need no script, load nothing, and
-// hold nothing that a stranger wrote but the name of a file, as text.
+// The pages of links need no script, load nothing, and show no text from a client but the name of a file.
 
-// question is what a link that asks first shows and asks.
+// question is the data of the page that asks before a download.
 type question struct {
-	From     string // who the file is from, "" when that is not configured
+	From     string // the name of the sender, "" when none is configured
 	Name     string
 	Size     int64
-	Password bool   // is needed
-	Wrong    bool   // the one that was given
-	Counted  bool   // each download counts
-	Left     int64  // downloads, where they count
-	Until    string // when the link ends, "" for never
+	Password bool   // whether the link has a password
+	Wrong    bool   // whether the password was wrong
+	Counted  bool   // whether the link has a limit of downloads
+	Left     int64  // downloads left, when Counted
+	Until    string // when the link expires, "" for never
 }
 
-// question is what the link of a grant asks.
+// question returns the data of the page for the link of a grant.
 func (f *face) question(g *gate.Grant) question {
 	q := question{
 		From: f.from, Name: presentation.Name(g.Link, g.File), Size: g.File.Size, Password: g.Link.Password != "",
@@ -44,8 +43,7 @@ func (f *face) question(g *gate.Grant) question {
 	return q
 }
 
-// ask shows the page of a link that asks first. Its form sends the answer to
-// the address of the page itself.
+// ask shows the page that asks before a download. Its form goes to the address of the page itself.
 func (c call) ask(w http.ResponseWriter, status int, q question) {
 	c.showPage(c.Record(w), status, questionPage, q)
 }
@@ -57,41 +55,39 @@ func (c call) showPage(w http.ResponseWriter, status int, page *template.Templat
 	_ = page.Execute(w, data)
 }
 
-// ownPage refuses an answer that a page of another site has a browser send: it
-// would spend a download or a password of whoever sits before it. Where a browser
-// does not send Sec-Fetch-Site, over plain HTTP, the Origin of our own page is
-// null, for the page names no referrer.
+// ownPage refuses a form that a page of another site sends through a browser: it would consume a download, or use the
+// password of the person at the browser. Over plain HTTP, a browser sends no Sec-Fetch-Site, and the Origin of our own
+// page is null, since the page sends no referrer.
 func ownPage(r *http.Request) error {
 	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "null" {
 		return nil
 	}
 	if new(http.CrossOriginProtection).Check(r) != nil {
-		return sluice.Errorf(sluice.CodeForbidden, "this answer came from a page of another site: open the link itself")
+		return sluice.Errorf(sluice.CodeForbidden, "a page of another site sent this form: open the link itself")
 	}
 	return nil
 }
 
-// maxAnswer bounds the form of a page that asks, in bytes.
+// maxAnswer limits the form of a page, in bytes.
 const maxAnswer = 8 << 10
 
-// readAnswer reads the form that a page that asks sends. The query of the
-// address is what somebody added to a link, and none of it.
+// readAnswer reads the form of a page. It ignores the query of the address, which anyone may have added to a link.
 func readAnswer(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	if r.Header.Get("Content-Type") == "" && r.ContentLength == 0 { // an answer without a password
+	if r.Header.Get("Content-Type") == "" && r.ContentLength == 0 { // a form without a password
 		return nil, nil
 	}
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
-		return nil, sluice.Errorf(sluice.CodeUnsupportedType, "the answer is a form, application/x-www-form-urlencoded")
+	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || t != "application/x-www-form-urlencoded" {
+		return nil, sluice.Errorf(sluice.CodeUnsupportedType, "the body must be a form, application/x-www-form-urlencoded")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, sluice.Errorf(sluice.CodeTooLarge, "the form has more than %d bytes", maxAnswer)
+		return nil, sluice.Errorf(sluice.CodeTooLarge, "the form is larger than %d bytes", maxAnswer)
 	}
 	if err == nil {
 		var form url.Values
 		if form, err = url.ParseQuery(string(body)); err == nil {
-			// Whoever has answered may take their time: when the deadline of the
-			// body comes, it would end what is sent, too.
+			// The download that follows may take long: the deadline for the body would end it.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return form, nil
 		}
@@ -99,14 +95,18 @@ func readAnswer(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return nil, sluice.Errorf(sluice.CodeValidation, "the body is not a form")
 }
 
-const pageStyle = `:root{color-scheme:light dark;--text:#1c1e21;--quiet:#62676d;--back:#f4f5f6;--card:#fff;--line:#d5d8dc;--act:#1f5fbf;--on:#fff;--bad:#a40000}
-@media(prefers-color-scheme:dark){:root{--text:#e8eaed;--quiet:#9aa0a6;--back:#141517;--card:#1e2023;--line:#3c4043;--act:#8ab4f8;--on:#10233f;--bad:#ff8a80}}
-body{font:1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:12vh auto;padding:0 1rem;color:var(--text);background:var(--back)}
+const pageStyle = `:root{color-scheme:light dark;
+--text:#1c1e21;--quiet:#62676d;--back:#f4f5f6;--card:#fff;--line:#d5d8dc;--act:#1f5fbf;--on:#fff;--bad:#a40000}
+@media(prefers-color-scheme:dark){:root{
+--text:#e8eaed;--quiet:#9aa0a6;--back:#141517;--card:#1e2023;--line:#3c4043;--act:#8ab4f8;--on:#10233f;--bad:#ff8a80}}
+body{font:1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:12vh auto;padding:0 1rem;
+color:var(--text);background:var(--back)}
 main{padding:1.5rem 1.75rem;background:var(--card);border:1px solid var(--line);border-radius:.6rem}
 h1{font-size:1.25rem;line-height:1.3;margin:0 0 .5rem;overflow-wrap:anywhere}
 p{margin:.5rem 0}
 form{margin-top:1.25rem}
-input,button{font:inherit;display:block;width:100%;box-sizing:border-box;padding:.5rem .7rem;border:1px solid var(--line);border-radius:.35rem}
+input,button{font:inherit;display:block;width:100%;box-sizing:border-box;padding:.5rem .7rem;
+border:1px solid var(--line);border-radius:.35rem}
 input{margin:.3rem 0 1rem}
 button{border-color:var(--act);background:var(--act);color:var(--on);font-weight:600;cursor:pointer}
 button:hover{filter:brightness(1.1)}
@@ -117,11 +117,12 @@ button:hover{filter:brightness(1.1)}
 var pagePolicy = func() []string {
 	sum := sha256.Sum256([]byte(pageStyle))
 	style := base64.StdEncoding.EncodeToString(sum[:])
-	return []string{"default-src 'none'; style-src 'sha256-" + style + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
+	return []string{"default-src 'none'; style-src 'sha256-" + style +
+		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
 }()
 
-// pages has what the pages share.
-func pages(name, title, body string) *template.Template {
+// newPage parses the template of a page: the given title and body within what all pages share.
+func newPage(name, title, body string) *template.Template {
 	return template.Must(template.New(name).Funcs(template.FuncMap{"size": sizeFor}).Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -134,7 +135,7 @@ func pages(name, title, body string) *template.Template {
 `))
 }
 
-var questionPage = pages("question", `{{.Name}}`, `<h1>{{.Name}}</h1>
+var questionPage = newPage("question", `{{.Name}}`, `<h1>{{.Name}}</h1>
 <p>A file of {{size .Size}}{{if .From}} from {{.From}}{{end}}.
 {{if or .Counted .Until}}<p>
 {{- if .Counted}}{{if gt .Left 0}}{{.Left}}{{else}}No{{end}} download{{if ne .Left 1}}s{{end}} left.{{end}}
@@ -148,7 +149,7 @@ var questionPage = pages("question", `{{.Name}}`, `<h1>{{.Name}}</h1>
 </form>
 `)
 
-// sizeFor shows a number of bytes to a person.
+// sizeFor formats a number of bytes for a person.
 func sizeFor(n int64) string {
 	if n < 1000 {
 		return strconv.FormatInt(n, 10) + " bytes"
@@ -162,21 +163,22 @@ func sizeFor(n int64) string {
 	return strconv.FormatFloat(value, 'f', 1, 64) + " " + unit
 }
 
-// refusalTitle says in short why a link does not open.
-const refusalTitle = `{{if eq .Reason "expired"}}This link has expired{{else if eq .Reason "revoked"}}This link was revoked{{else}}{{.Title}}{{end}}`
+// refusalTitle is the short reason why a link does not open.
+const refusalTitle = `{{if eq .Reason "expired"}}This link has expired` +
+	`{{else if eq .Reason "revoked"}}This link was revoked{{else}}{{.Title}}{{end}}`
 
-var refusalPage = pages("refusal", refusalTitle, `<h1>`+refusalTitle+`</h1>
-<p>{{if eq .Status 404}}There is no such link. Check that the whole address was copied.
+var refusalPage = newPage("refusal", refusalTitle, `<h1>`+refusalTitle+`</h1>
+<p>{{if eq .Status 404}}There is no such link. Check that you copied the whole address.
 {{- else if eq .Reason "expired" "revoked"}}
-{{- else if eq .Reason "key_revoked" "key_expired" "key_restricted"}}Whoever made this link may no longer share the file with it.
-{{- else if eq .Reason "purpose_restricted"}}Files of this kind may no longer be shared like this.
+{{- else if eq .Reason "key_revoked" "key_expired" "key_restricted"}}The sender may no longer share this file.
+{{- else if eq .Reason "purpose_restricted"}}Files of this kind may no longer be shared by link.
 {{- else if eq .Reason "file_deleted"}}The file behind this link was deleted.
 {{- else if eq .Reason "exhausted"}}This link has no downloads left.
-{{- else if eq .Reason "wrong_password"}}This link needs its password.
+{{- else if eq .Reason "wrong_password"}}This link needs a password.
 {{- else if eq .Reason "address_not_allowed"}}This link may not be used from your address.
 {{- else if eq .Status 403}}Open the link itself, and use the button on its page.
 {{- else if eq .Status 429}}There were too many wrong passwords. Try again later.
-{{- else if eq .Status 410}}This link is no longer good.
+{{- else if eq .Status 410}}This link is no longer valid.
 {{- else}}The file cannot be sent now. Try again later.{{end}}
 {{if or (eq .Status 404) (eq .Status 410) (eq .Reason "address_not_allowed")}}Ask the sender for a new link.{{end}}
 <p class="note">Request {{.RequestID}}

@@ -35,7 +35,8 @@ func (u *adapterForm) open() (purpose string, content io.Reader, err error) {
 		return u.to.Open(nil)
 	}
 	return u.to.Open(&compat.Part{
-		Filename: u.parts.name, Named: u.parts.named, Type: u.parts.found.Header.Get("Content-Type"), Content: u.parts.content(),
+		Filename: u.parts.name, Named: u.parts.named,
+		Type: u.parts.found.Header.Get("Content-Type"), Content: u.parts.content(),
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sluice"
@@ -13,13 +14,13 @@ import (
 	"sluice/internal/httpd/contract"
 )
 
-// fault is a failure of the value at a path. Its message begins with the path. The value itself is left out: it may be
+// fault is a failure of the value at a path. Its message begins with the path and never shows the value, which may be
 // a secret.
 func fault(at, code, message string) sluice.FieldError {
 	return sluice.FieldError{Param: httpd.Clean(at), Code: code, Message: httpd.Clean(at) + message}
 }
 
-// check gives what is wrong with a decoded JSON value that must be of a type. Its path is "" for a whole document.
+// check returns the failures of a decoded JSON value of type t. The path of a whole document is "".
 func check(t *contract.Type, at string, value any) []sluice.FieldError {
 	if value == nil && t.Nullable {
 		return nil
@@ -52,7 +53,7 @@ func checkText(t *contract.Type, at string, value any) []sluice.FieldError {
 		return mistyped(at, "a string", value)
 	case t.Enum != nil && !slices.Contains(t.Enum, text):
 		choices := strings.Join(t.Enum, ", ")
-		return []sluice.FieldError{fault(at, "invalid", fmt.Sprintf(": expected value to be one of %q", choices))}
+		return []sluice.FieldError{fault(at, "invalid", " must be one of "+choices)}
 	}
 	return nil
 }
@@ -63,10 +64,10 @@ func checkInteger(t *contract.Type, at string, value any) (faults []sluice.Field
 		faults = mistyped(at, "an integer", value)
 	}
 	if ok && t.Minimum != nil && n < *t.Minimum {
-		faults = append(faults, fault(at, "out_of_range", fmt.Sprintf(": expected number >= %v", *t.Minimum)))
+		faults = append(faults, fault(at, "out_of_range", " must be at least "+number(*t.Minimum)))
 	}
 	if ok && t.Maximum != nil && n > *t.Maximum {
-		faults = append(faults, fault(at, "out_of_range", fmt.Sprintf(": expected number <= %v", *t.Maximum)))
+		faults = append(faults, fault(at, "out_of_range", " must be at most "+number(*t.Maximum)))
 	}
 	return faults
 }
@@ -82,11 +83,11 @@ func checkList(t *contract.Type, at string, value any) (faults []sluice.FieldErr
 	return faults
 }
 
-// checkObject checks the members of an object. One that is null counts as left out where it may be.
+// checkObject checks the members of an object. A null member counts as absent where it may be absent.
 func checkObject(t *contract.Type, at string, value any) (faults []sluice.FieldError) {
 	object, ok := value.(map[string]any)
 	if !ok && at == "" {
-		return []sluice.FieldError{{Code: "invalid", Message: "expected object"}}
+		return []sluice.FieldError{{Code: "invalid", Message: "the body must be a JSON object"}}
 	}
 	if !ok {
 		return mistyped(at, "an object", value)
@@ -112,19 +113,22 @@ func checkObject(t *contract.Type, at string, value any) (faults []sluice.FieldE
 		case !known[name]:
 			param := httpd.Clean(at + name)
 			faults = append(faults, sluice.FieldError{
-				Param: param, Code: "unknown", Message: fmt.Sprintf("there is no member %q here", param),
+				Param: param, Code: "unknown", Message: fmt.Sprintf("unknown member %q", param),
 			})
 		}
 	}
 	return faults
 }
 
-// mistyped is the failure of a value of another kind than is wanted.
+// number formats a bound, without an exponent.
+func number(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+
+// mistyped is the failure of a value of the wrong type.
 func mistyped(at, wanted string, value any) []sluice.FieldError {
 	return []sluice.FieldError{fault(at, "invalid", " must be "+wanted+", not "+kindOf(value))}
 }
 
-// kindOf names the kind of a decoded JSON value.
+// kindOf names the type of a decoded JSON value.
 func kindOf(value any) string {
 	switch value := value.(type) {
 	case nil:

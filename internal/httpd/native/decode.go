@@ -21,10 +21,10 @@ import (
 	"sluice/internal/jsoninput"
 )
 
-// maxFaults bounds how many failures of one request are listed.
+// maxFaults limits the failures that one answer lists.
 const maxFaults = 50
 
-// input is what an operation reads from a request: parameters in path and query, and a JSON body.
+// input is what an operation reads from a request: parameters in the path and the query, and a JSON body.
 type input struct {
 	params       []contract.Param
 	body         *contract.Type // nil for none
@@ -32,7 +32,7 @@ type input struct {
 	bodyField    []int
 }
 
-// inputOf reads the struct that an operation takes its input in.
+// inputOf describes the struct that holds the input of an operation.
 func inputOf(t reflect.Type) input {
 	in := input{params: contract.Params(t)}
 	if f, ok := t.FieldByName("Body"); ok {
@@ -42,7 +42,7 @@ func inputOf(t reflect.Type) input {
 	return in
 }
 
-// decode reads a request into the struct that inputOf read. The error lists everything that is wrong with it.
+// decode reads a request into the struct that inputOf described. The error lists every failure.
 func (in input) decode(c *call, r *http.Request, into reflect.Value) error {
 	r.URL = c.UpgradeQuery(r.URL)
 	query, err := checkQuery(r.URL, in.params)
@@ -68,7 +68,7 @@ func (in input) decode(c *call, r *http.Request, into reflect.Value) error {
 	return invalid(faults)
 }
 
-// invalid is the error that lists faults in the order of their parameters, nil when there are none.
+// invalid is the error that lists faults by parameter; nil when there are none.
 func invalid(faults []sluice.FieldError) error {
 	slices.SortStableFunc(faults, func(a, b sluice.FieldError) int { return strings.Compare(a.Param, b.Param) })
 	var v sluice.Invalid
@@ -78,7 +78,7 @@ func invalid(faults []sluice.FieldError) error {
 	return v.Err()
 }
 
-// checkQuery parses a query, and refuses parameters that are unknown, empty, or given twice.
+// checkQuery parses a query. It refuses unknown, empty and repeated parameters.
 func checkQuery(u *url.URL, params []contract.Param) (url.Values, error) {
 	if u.RawQuery == "" {
 		return nil, nil
@@ -92,9 +92,9 @@ func checkQuery(u *url.URL, params []contract.Param) (url.Values, error) {
 		i := slices.IndexFunc(params, func(p contract.Param) bool { return p.In == "query" && p.Name == name })
 		switch values := query[name]; {
 		case i < 0:
-			v.Add(httpd.Clean(name), "unknown", "there is no query parameter %q here", httpd.Clean(name))
+			v.Add(httpd.Clean(name), "unknown", "unknown query parameter %q", httpd.Clean(name))
 		case slices.Contains(values, ""):
-			v.Add(name, "invalid", "%s has no value", name)
+			v.Add(name, "invalid", "%s must not be empty", name)
 		case len(values) > 1 && params[i].Type.Kind != contract.List:
 			v.Add(name, "invalid", "%s is given more than once", name)
 		}
@@ -102,13 +102,13 @@ func checkQuery(u *url.URL, params []contract.Param) (url.Values, error) {
 	return query, v.Err()
 }
 
-// refuseQuery refuses every parameter.
+// refuseQuery refuses all parameters.
 func refuseQuery(u *url.URL) error {
 	_, err := checkQuery(u, nil)
 	return err
 }
 
-// decodeParams sets the fields that stand for parameters.
+// decodeParams sets the fields that hold parameters.
 func (in input) decodeParams(r *http.Request, query url.Values, into reflect.Value) (faults []sluice.FieldError) {
 	for _, p := range in.params {
 		values := query[p.Name]
@@ -121,13 +121,13 @@ func (in input) decodeParams(r *http.Request, query url.Values, into reflect.Val
 		if len(values) > 0 {
 			faults = append(faults, decodeParam(p, values, into.FieldByIndex(p.Index))...)
 		} else if p.Required {
-			faults = append(faults, fault(p.Name, "invalid", ": required query parameter is missing"))
+			faults = append(faults, fault(p.Name, "invalid", " is required"))
 		}
 	}
 	return faults
 }
 
-// decodeParam sets one field. Parameters are texts, integers and lists of texts.
+// decodeParam sets one field. Parameters are strings, integers and lists of strings.
 func decodeParam(p contract.Param, values []string, field reflect.Value) []sluice.FieldError {
 	switch p.Type.Kind {
 	case contract.List:
@@ -136,7 +136,7 @@ func decodeParam(p contract.Param, values []string, field reflect.Value) []sluic
 	case contract.Integer:
 		n, err := strconv.ParseInt(values[0], 10, 64)
 		if err != nil {
-			return []sluice.FieldError{fault(p.Name, "invalid", ": invalid integer")}
+			return []sluice.FieldError{fault(p.Name, "invalid", " must be an integer")}
 		}
 		field.SetInt(n)
 		return check(p.Type, p.Name, float64(n))
@@ -145,7 +145,7 @@ func decodeParam(p contract.Param, values []string, field reflect.Value) []sluic
 	return check(p.Type, p.Name, values[0])
 }
 
-// checkContentType admits JSON, and a request that says nothing of its type.
+// checkContentType accepts JSON, and requests without a Content-Type.
 func checkContentType(r *http.Request) error {
 	if err := httpd.CheckEncoding(r); err != nil {
 		return err
@@ -171,12 +171,12 @@ func readBody(r *http.Request) ([]byte, error) {
 		seconds := int(httpd.BodyTimeout.Seconds())
 		return nil, sluice.Errorf(sluice.CodeValidation, "the body did not arrive within %d seconds", seconds)
 	case err != nil:
-		return nil, sluice.Wrap(sluice.CodeValidation, "the body broke off", err)
+		return nil, sluice.Wrap(sluice.CodeValidation, "the body ended early", err)
 	}
 	return data, nil
 }
 
-// decodeBody reads a JSON document of a type into v, a pointer, and gives what is wrong with it.
+// decodeBody decodes a JSON document of type t into v, a pointer, and returns its failures.
 func decodeBody(data []byte, t *contract.Type, v any) []sluice.FieldError {
 	var document any
 	if err := decodeJSON(data, &document); err != nil {
@@ -188,14 +188,14 @@ func decodeBody(data []byte, t *contract.Type, v any) []sluice.FieldError {
 	return jsonFaults(decodeJSON(data, v))
 }
 
-// ambiguousJSON is what makes a JSON document ambiguous or unreadable.
+// ambiguousJSON lists what makes a JSON document ambiguous or unreadable.
 type ambiguousJSON []sluice.FieldError
 
 func (a ambiguousJSON) Error() string { return a[0].Message }
 
 var errNotUTF8 = errors.New("the body is not UTF-8")
 
-// decodeJSON reads a JSON document into v, a pointer. Integers may have a fraction of zero or an exponent.
+// decodeJSON decodes a JSON document into v, a pointer. Integers may have an exponent or a fraction of zero.
 func decodeJSON(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return errNotUTF8
@@ -208,7 +208,7 @@ func decodeJSON(data []byte, v any) error {
 	return json.Unmarshal(plain, v)
 }
 
-// jsonFaults says what an error of decodeJSON found wrong.
+// jsonFaults returns the failures in an error of decodeJSON.
 func jsonFaults(err error) []sluice.FieldError {
 	if err == nil {
 		return nil
@@ -221,7 +221,7 @@ func jsonFaults(err error) []sluice.FieldError {
 		return list
 	}
 	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		// A number such as 9007199254740993.5. Members of an embedded struct bear its name.
+		// A number such as 9007199254740993.5. The path of a member of an embedded struct includes that struct.
 		name := mistyped.Field[strings.LastIndexByte(mistyped.Field, '.')+1:]
 		return []sluice.FieldError{fault(name, "invalid", " must be an integer")}
 	}

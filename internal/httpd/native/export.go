@@ -60,8 +60,7 @@ func (c *call) writeNDJSON(w io.Writer, entries iter.Seq2[sluice.Entry, error]) 
 	return nil
 }
 
-// csvColumns are the columns of an export for people, by name. Maps and lists
-// stand in them as JSON.
+// csvColumns are the columns of a CSV export, by name. Maps and lists appear in them as JSON.
 var csvColumns = []struct {
 	name string
 	of   func(e sluice.Entry) string
@@ -97,7 +96,9 @@ var csvColumns = []struct {
 	{"file_metadata", ofFile(func(f *sluice.FilePart) string { return cellJSON(f.Metadata, len(f.Metadata)) })},
 	{"file_title", ofDetails(func(d *sluice.FileDetails) string { return d.Title })},
 	{"file_held", ofDetails(func(d *sluice.FileDetails) string { return strconv.FormatBool(d.Held) })},
-	{"file_linked_resources", ofDetails(func(d *sluice.FileDetails) string { return cellJSON(resourceRefs(d.Linked), len(d.Linked)) })},
+	{"file_linked_resources", ofDetails(func(d *sluice.FileDetails) string {
+		return cellJSON(resourceRefs(d.Linked), len(d.Linked))
+	})},
 	{"file_before", ofFile(func(f *sluice.FilePart) string { return cellJSON(f.Before, len(f.Before)) })},
 	{"file_found", ofFile(func(f *sluice.FilePart) string {
 		if f.Found == nil {
@@ -156,7 +157,7 @@ var csvColumns = []struct {
 	{"ledger_was_root", ofRollback(func(r *sluice.RollbackPart) string { return r.WasRoot })},
 }
 
-// part gives a column of a part of an entry, empty where there is no such part.
+// part returns a column of one part of an entry. It is empty when the entry has no such part.
 func part[P any](get func(sluice.Entry) *P, of func(*P) string) func(sluice.Entry) string {
 	return func(e sluice.Entry) string {
 		if p := get(e); p != nil {
@@ -256,7 +257,7 @@ func cellJSON(v any, n int) string {
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // they are texts
+		panic(err) // strings always encode
 	}
 	return string(text)
 }
@@ -285,9 +286,8 @@ func writeCSV(w io.Writer, entries iter.Seq2[sluice.Entry, error]) error {
 	return out.Error()
 }
 
-// cell makes a text fit for a spreadsheet: one that begins like a formula would
-// be run as one (OWASP, CSV injection), so it is made to begin with an
-// apostrophe.
+// cell makes a text safe for a spreadsheet. A text that starts like a formula would be run as one (OWASP, CSV
+// injection), so it gets an apostrophe at its start.
 func cell(text string) string {
 	first, _ := utf8.DecodeRuneInString(text)
 	if strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {

@@ -16,14 +16,13 @@ import (
 
 // Limits of the fields of an upload, in bytes.
 const (
-	maxField     = 4 << 10 // a text
+	maxField     = 4 << 10 // a string
 	maxAddresses = 8 << 10 // a list of networks
 )
 
-// fields are what an upload says of its file: in the parts of a form, or in
-// the query beside a raw body.
+// fields describe the file of an upload. They come as the parts of a form, or in the query beside a raw body.
 type fields struct {
-	upgrade  func(name, value string) (string, string) // from an earlier version of the API; nil for none
+	upgrade  func(name, value string) (string, string) // converts from an earlier version of the API; nil for none
 	seen     map[string]bool
 	invalid  sluice.Invalid
 	purpose  string
@@ -31,14 +30,14 @@ type fields struct {
 	filename string
 	metadata sluice.Metadata
 	linked   []api.Resource
-	link     *api.NewLink // nil when none is asked for
+	link     *api.NewLink // nil when the upload asks for no link
 }
 
 func newFields() fields {
 	return fields{seen: map[string]bool{}, metadata: sluice.Metadata{}}
 }
 
-// fieldLimit is how much of a field is read, in bytes.
+// fieldLimit is the longest value of a field, in bytes.
 func fieldLimit(name string) int64 {
 	switch name {
 	case "metadata", "linked_resources", "link[metadata]":
@@ -49,7 +48,7 @@ func fieldLimit(name string) int64 {
 	return maxField
 }
 
-// set takes one field. What is wrong with it goes to f.invalid.
+// set sets one field. It adds failures to f.invalid.
 func (f *fields) set(name, value string) {
 	if f.upgrade != nil {
 		name, value = f.upgrade(name, value)
@@ -85,11 +84,11 @@ func (f *fields) set(name, value string) {
 	case "linked_resources":
 		f.setResources(value)
 	default:
-		f.invalid.Add(param, "unknown", "there is no field %q here", httpd.Clean(name))
+		f.invalid.Add(param, "unknown", "unknown field %q", httpd.Clean(name))
 	}
 }
 
-// fieldParam is how a field is named in a failure: with dots.
+// fieldParam is the name of a field in failures, which has dots.
 func fieldParam(name string) string {
 	if strings.Contains(name, "[") && strings.HasSuffix(name, "]") {
 		name = strings.NewReplacer("][", ".", "[", ".").Replace(strings.TrimSuffix(name, "]"))
@@ -97,7 +96,7 @@ func fieldParam(name string) string {
 	return httpd.Clean(name)
 }
 
-// element gives the key of a field that is one element of a map: name[key].
+// element returns the key of a field that is one element of a map: name[key].
 func element(field, name string) (key string, ok bool) {
 	key, ok = strings.CutPrefix(field, name+"[")
 	if !ok {
@@ -106,7 +105,7 @@ func element(field, name string) (key string, ok bool) {
 	return strings.CutSuffix(key, "]")
 }
 
-// setLink takes one member of the link that shall be minted with the file.
+// setLink sets one member of the link to mint with the file.
 func (f *fields) setLink(member, param, value string) {
 	if f.link == nil {
 		f.link = &api.NewLink{}
@@ -119,7 +118,7 @@ func (f *fields) setLink(member, param, value string) {
 	case "expires_in_seconds":
 		seconds, ok := api.ParseLifetime(value)
 		if !ok {
-			f.invalid.Add(param, "invalid", "%s is neither an integer nor none", param)
+			f.invalid.Add(param, "invalid", "%s must be an integer or none", param)
 		}
 		f.link.ExpiresInSeconds = &seconds
 	case "expires_at":
@@ -141,19 +140,19 @@ func (f *fields) setLink(member, param, value string) {
 	case "metadata":
 		addPairs((*sluice.Metadata)(&f.link.Metadata), "link.metadata", value, &f.invalid)
 	default:
-		f.invalid.Add(param, "unknown", "there is no field %q here", param)
+		f.invalid.Add(param, "unknown", "unknown field %q", param)
 	}
 }
 
 func (f *fields) integer(param, value string) *int64 {
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil {
-		f.invalid.Add(param, "invalid", "%s is not an integer", param)
+		f.invalid.Add(param, "invalid", "%s must be an integer", param)
 	}
 	return &n
 }
 
-// setResources takes resources that came as one JSON list.
+// setResources sets the linked resources from a JSON array.
 func (f *fields) setResources(value string) {
 	var list []map[string]string
 	err := decodeJSON([]byte(value), &list)
@@ -161,14 +160,14 @@ func (f *fields) setResources(value string) {
 		return
 	}
 	if err != nil || list == nil {
-		f.invalid.Add("linked_resources", "invalid", "linked_resources is not a JSON list of objects with type and id")
+		f.invalid.Add("linked_resources", "invalid", "linked_resources must be a JSON array of objects with type and id")
 		return
 	}
 	for i, r := range list {
 		for _, name := range slices.Sorted(maps.Keys(r)) {
 			if name != "type" && name != "id" {
 				param := "linked_resources." + strconv.Itoa(i) + "." + httpd.Clean(name)
-				f.invalid.Add(param, "unknown", "there is no member %q here", param)
+				f.invalid.Add(param, "unknown", "unknown member %q", param)
 				return
 			}
 		}
@@ -176,8 +175,7 @@ func (f *fields) setResources(value string) {
 	}
 }
 
-// ambiguous notes what makes the JSON of a field ambiguous, if that is what err
-// tells.
+// ambiguous adds the failures of ambiguous JSON in a field, and reports whether err is about that.
 func ambiguous(param string, err error, v *sluice.Invalid) bool {
 	faults, ok := errors.AsType[ambiguousJSON](err)
 	if !ok {
@@ -189,7 +187,7 @@ func ambiguous(param string, err error, v *sluice.Invalid) bool {
 	return true
 }
 
-// addPairs adds metadata that came as one JSON object.
+// addPairs adds metadata from a JSON object.
 func addPairs(m *sluice.Metadata, param, value string, v *sluice.Invalid) {
 	var pairs map[string]*string
 	err := decodeJSON([]byte(value), &pairs)
@@ -197,12 +195,12 @@ func addPairs(m *sluice.Metadata, param, value string, v *sluice.Invalid) {
 		return
 	}
 	if err != nil || pairs == nil {
-		v.Add(param, "invalid", "%s is not a JSON object of texts", param)
+		v.Add(param, "invalid", "%s must be a JSON object with string values", param)
 		return
 	}
 	for _, key := range slices.Sorted(maps.Keys(pairs)) {
 		if pairs[key] == nil {
-			v.Add(param+"."+httpd.Clean(key), "invalid", "%s is not a text", param+"."+httpd.Clean(key))
+			v.Add(param+"."+httpd.Clean(key), "invalid", "%s must be a string", param+"."+httpd.Clean(key))
 			continue
 		}
 		addPair(m, param+".", key, *pairs[key], v)
@@ -221,7 +219,7 @@ func addPair(m *sluice.Metadata, prefix, key, value string, v *sluice.Invalid) {
 	(*m)[key] = value
 }
 
-// file gives all that the fields say, once the last of them was taken.
+// file returns the description of the file, once all fields are set.
 func (f *fields) file(mediaType string) (service.NewFile, error) {
 	n := service.NewFile{
 		Purpose: f.purpose, Filename: f.filename, Title: f.title, Type: mediaType,
@@ -234,11 +232,11 @@ func (f *fields) file(mediaType string) (service.NewFile, error) {
 	return n, f.invalid.Err()
 }
 
-// said is all that the fields say, for a fingerprint.
+// said is everything in the fields, for a fingerprint.
 func (f *fields) said() string {
 	all, err := json.Marshal([]any{f.purpose, f.filename, f.title, f.metadata, f.linked, f.link})
 	if err != nil {
-		panic(err) // they are texts and numbers
+		panic(err) // strings and numbers always encode
 	}
 	return string(all)
 }

@@ -38,7 +38,7 @@ func sha256Of(text string, v *sluice.Invalid) *sluice.Digest {
 	var d sluice.Digest
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != len(d) {
-		v.Add("sha256", "invalid", "sha256 is not %d hexadecimal digits", 2*len(d))
+		v.Add("sha256", "invalid", "sha256 must be %d hexadecimal digits", 2*len(d))
 	}
 	copy(d[:], raw)
 	return &d
@@ -50,7 +50,7 @@ func resource(text string, v *sluice.Invalid) *sluice.Resource {
 	}
 	kind, id, _ := strings.Cut(text, ":")
 	if kind == "" || id == "" {
-		v.Add("linked_resource", "invalid", "linked_resource is not type:id")
+		v.Add("linked_resource", "invalid", "linked_resource must have the form type:id")
 	}
 	return &sluice.Resource{Type: kind, ID: id}
 }
@@ -70,7 +70,9 @@ func (s *face) updateFile(ctx context.Context, c *call, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	change := service.FileChange{Filename: in.Body.Filename, Title: textChange(in.Body.Title), Metadata: in.Body.Metadata, Held: in.Body.Held}
+	change := service.FileChange{
+		Filename: in.Body.Filename, Title: textChange(in.Body.Title), Metadata: in.Body.Metadata, Held: in.Body.Held,
+	}
 	if in.Body.LinkedResources != nil {
 		linked := resources(*in.Body.LinkedResources)
 		change.Linked = &linked
@@ -118,7 +120,7 @@ func resources(list []api.Resource) []sluice.Resource {
 	return linked
 }
 
-// textChange gives what to set a text to: "" for null, nil for no change.
+// textChange is the new value of a text: "" for null, nil for no change.
 func textChange(o api.Optional[string]) *string {
 	value, set := o.Get()
 	if set && value == nil {

@@ -18,41 +18,39 @@ import (
 	"sluice/internal/service"
 )
 
-// Limits of a form (RFC 7578). All bytes but the file's count against one
-// budget: fields, the heads of parts, and what stands before, between and
-// after them.
+// Limits of a form (RFC 7578). All bytes except those of the file count against one budget: the fields, the headers of
+// the parts, and everything before, between and after the parts.
 const (
 	maxParts    = 32 + 2*sluice.MaxMetadataKeys
 	maxFormText = 512 << 10 // bytes
 )
 
-// form is an upload as it comes in, part by part.
+// form is an upload that arrives as a form, part by part.
 type form struct {
 	fields
 	parts
 	part     *filePart
-	promised *httpd.Promise // of the body as a whole
+	promised *httpd.Promise // the digests of the whole body
 }
 
-// parts reads the parts of a form, whatever their names mean.
+// parts reads the parts of a form. It gives no meaning to their names but "file".
 type parts struct {
 	parts *multipart.Reader
 	text  *budget
 	count int
-	found *multipart.Part                 // the file, once it was reached
+	found *multipart.Part                 // the file, once it is reached
 	name  string                          // of the file, as declared
 	named bool                            // whether the file has a name
-	take  func(name, value string)        // takes a part that is a field
-	limit func(name string) (bytes int64) // of a field: no more than one byte beyond it is read
+	take  func(name, value string)        // sets a field
+	limit func(name string) (bytes int64) // of a field: at most one byte more is read
 }
 
-// filePart is the part that is the file: its name and type as declared, and
-// its bytes.
+// filePart is the file of a form: its name and digests as declared, and its bytes.
 type filePart struct {
 	content  *contentPart
 	name     string
-	sha256   *sluice.Digest // that is promised of its bytes
-	promised *httpd.Promise // what else is
+	sha256   *sluice.Digest // the declared SHA-256
+	promised *httpd.Promise // the other declared digests
 }
 
 func openForm(body io.Reader, contentType string) (*form, error) {
@@ -67,13 +65,12 @@ func openParts(body io.Reader, contentType string, take func(name, value string)
 	if err != nil || t != "multipart/form-data" || params["boundary"] == "" {
 		return parts{}, sluice.Errorf(sluice.CodeUnsupportedType, "the body must be multipart/form-data with a boundary")
 	}
-	// The multipart reader asks for 4 KiB at a time; the connection is read in
-	// larger pieces.
+	// The multipart reader reads 4 KiB at a time; larger reads from the connection cost less.
 	text := &budget{r: bufio.NewReaderSize(body, 64<<10), left: maxFormText}
 	return parts{parts: multipart.NewReader(text, params["boundary"]), text: text, take: take, limit: limit}, nil
 }
 
-// untilFile reads the fields that stand before the file, and gives the file.
+// untilFile reads the fields before the file, and returns the file.
 func (f *form) untilFile() (io.Reader, error) {
 	if err := f.read(); err != nil {
 		return nil, err
@@ -90,13 +87,12 @@ func (f *form) untilFile() (io.Reader, error) {
 	return f.part, f.invalid.Err()
 }
 
-// describe reads the fields that stand after the file, and gives what all of
-// them say, when every digest that was promised holds.
+// describe reads the fields after the file, checks all declared digests, and returns the description of the file.
 func (f *form) describe() (service.NewFile, error) {
 	if err := f.read(); err != nil {
 		return service.NewFile{}, err
 	}
-	if f.promised != nil { // of what follows the form, too
+	if f.promised != nil { // they cover what follows the form, too
 		if _, err := io.Copy(io.Discard, f.text); err != nil {
 			return service.NewFile{}, broken(err)
 		}
@@ -112,7 +108,7 @@ func (f *form) describe() (service.NewFile, error) {
 	return n, cmp.Or(f.part.promised.Check("file"), f.promised.Check("Content-Digest"))
 }
 
-// read reads parts up to the file, or to the end when the file has been.
+// read reads the parts up to the file, or to the end when the file was read before.
 func (f *form) read() error {
 	err := f.parts.read()
 	if err == errSecondFile {
@@ -127,7 +123,7 @@ var errSecondFile = &sluice.Error{
 	Fields: []sluice.FieldError{{Param: "file", Code: "too_many", Message: "a form brings one file"}},
 }
 
-// read reads parts up to the file, or to the end when the file has been.
+// read reads the parts up to the file, or to the end when the file was read before.
 func (p *parts) read() error {
 	for {
 		part, err := p.parts.NextRawPart()
@@ -161,10 +157,10 @@ func (p *parts) read() error {
 	}
 }
 
-// content gives the bytes of the file that was reached.
+// content returns the bytes of the file that read has found.
 func (p *parts) content() *contentPart { return &contentPart{p.found, p.text} }
 
-// disposition reads what a part says of itself.
+// disposition parses the headers of a part that name it.
 func disposition(part *multipart.Part) (name string, params map[string]string, err error) {
 	t, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
 	if err != nil || t != "form-data" || params["name"] == "" {
@@ -177,14 +173,13 @@ func disposition(part *multipart.Part) (name string, params map[string]string, e
 	return params["name"], params, nil
 }
 
-// unescapeFilename undoes what browsers and curl do to the characters that a
-// quoted name cannot hold (WHATWG HTML, multipart form data).
+// unescapeFilename reverses how browsers and curl escape the characters that a quoted name cannot hold (WHATWG HTML,
+// multipart form data).
 func unescapeFilename(name string) string {
 	return strings.NewReplacer("%22", `"`, "%0D", "\r", "%0A", "\n").Replace(name)
 }
 
-// contentPart is the bytes of a form's file, which count against no budget
-// here.
+// contentPart reads the bytes of the file of a form, which do not count against the budget.
 type contentPart struct {
 	part *multipart.Part
 	text *budget
@@ -200,7 +195,7 @@ func (p *contentPart) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Read gives the bytes of the file, and hashes them for what was promised.
+// Read reads the bytes of the file, and hashes them for the declared digests.
 func (p *filePart) Read(b []byte) (int, error) {
 	n, err := p.content.Read(b)
 	if p.promised != nil {
@@ -209,8 +204,7 @@ func (p *filePart) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// budget reads like r and fails with CodeTooLarge once left bytes have come,
-// those that come while it is open not counted.
+// budget reads from r and fails with CodeTooLarge after left bytes. Bytes that are read while it is open do not count.
 type budget struct {
 	r    io.Reader
 	left int
@@ -229,7 +223,7 @@ func (b *budget) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// broken says what is wrong with an upload that cannot be read to its end.
+// broken returns the error for an upload that cannot be read to its end.
 func broken(err error) error {
 	var e *sluice.Error
 	switch {
@@ -245,17 +239,16 @@ func broken(err error) error {
 	return sluice.Wrap(sluice.CodeValidation, "the body is malformed", err)
 }
 
-// flow reads a body that may take as long as it likes while bytes come.
+// flow reads a body without a time limit, as long as bytes arrive.
 type flow struct {
 	call  *call
 	body  io.Reader
 	rc    *http.ResponseController
 	armed time.Time
-	broke bool // the peer left, or stood still
+	broke bool // the client closed the connection or stalled
 }
 
-// flowing gives the body of r as a flow. Its answer may be written only after
-// stop was called.
+// flowing returns the body of r as a flow. Call stop before the answer is written.
 func (c *call) flowing(w http.ResponseWriter, r *http.Request) (body *flow, stop func()) {
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Time{})
@@ -273,8 +266,8 @@ func (f *flow) Read(p []byte) (int, error) {
 	n, err := f.body.Read(p)
 	f.call.Received += int64(n)
 	if err == io.EOF {
-		// From here on the connection is watched for the peer's leaving,
-		// which must not be mistaken for a time without a byte.
+		// From here on the server watches the connection for the client to close it. A read deadline would look the
+		// same.
 		_ = f.rc.SetReadDeadline(time.Time{})
 	}
 	f.broke = f.broke || err != nil && err != io.EOF

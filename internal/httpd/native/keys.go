@@ -117,7 +117,8 @@ func createdKeyAnswer(c *call, k service.CreatedKey, err error) (*object[api.Cre
 		return nil, err
 	}
 	data, err := c.Encode(out)
-	return &object[api.CreatedKey]{ETag: data.EntityTag(k.Key.Revision()), Body: api.CreatedKey{Key: out, Secret: text(k.Secret)}}, err
+	created := api.CreatedKey{Key: out, Secret: text(k.Secret)}
+	return &object[api.CreatedKey]{ETag: data.EntityTag(k.Key.Revision()), Body: created}, err
 }
 
 func scopes(names []string) (list []sluice.Scope) {
@@ -127,8 +128,7 @@ func scopes(names []string) (list []sluice.Scope) {
 	return list
 }
 
-// longest is the longest lifetime of links that a key shall mint: zero for the
-// server's value.
+// longest is the longest lifetime of links that a key may mint. Zero stands for the value of the server.
 func longest(asked *api.Lifetime, v *sluice.Invalid) time.Duration {
 	if asked == nil {
 		return 0

@@ -15,15 +15,14 @@ func (s *face) getCheckpoint(ctx context.Context, c *call, _ *struct{}) (bytesOu
 	return document(plainText, newest.Note), err
 }
 
-// getTile answers with a tile. A full one never changes, so its reader may keep
-// it; nobody else may.
+// getTile answers with a tile. A full tile never changes, so the client may cache it; shared caches may not.
 func (s *face) getTile(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
 	err := refuseQuery(r.URL)
 	var t ledger.Tile
 	if err == nil {
 		if t, err = ledger.ParseTilePath("tile/" + r.PathValue("tile")); err != nil {
-			err = sluice.Errorf(sluice.CodeNotFound, "there is no such tile")
+			err = sluice.Errorf(sluice.CodeNotFound, "there is no tile at this path")
 		}
 	}
 	var data []byte
@@ -95,7 +94,7 @@ func (s *face) exportDisclosures(ctx context.Context, c *call, in *struct {
 	size := newest.Size
 	if in.Size > size {
 		var v sluice.Invalid
-		v.Add("size", "out_of_range", "size is up to %d, that of the newest checkpoint", size)
+		v.Add("size", "out_of_range", "size must be at most %d, the size of the newest checkpoint", size)
 		return nil, v.Err()
 	}
 	if in.Size > 0 {

@@ -38,7 +38,9 @@ func (s *face) mint(ctx context.Context, c *call, file string, ask api.NewLink) 
 	return linkAnswer(c, l, err, changedLink)
 }
 
-func (s *face) createLinks(ctx context.Context, c *call, in *struct{ Body api.NewLinkBatch }) (*body[api.LinkBatch], error) {
+func (s *face) createLinks(
+	ctx context.Context, c *call, in *struct{ Body api.NewLinkBatch },
+) (*body[api.LinkBatch], error) {
 	var v sluice.Invalid
 	n := newLink("", in.Body.NewLink, &v)
 	if err := v.Err(); err != nil {
@@ -57,8 +59,7 @@ func (s *face) createLinks(ctx context.Context, c *call, in *struct{ Body api.Ne
 	return &body[api.LinkBatch]{out}, nil
 }
 
-// newLink is what a caller asks for. Parameters are named in failures with
-// prefix before them.
+// newLink reads the description of a new link. Failures name the parameters with prefix before them.
 func newLink(prefix string, ask api.NewLink, v *sluice.Invalid) service.NewLink {
 	n := service.NewLink{
 		Lifetime: lifetime(ask.ExpiresInSeconds), Expires: expiry(prefix+"expires_at", ask.ExpiresAt, v),
@@ -124,7 +125,9 @@ func (s *face) change(ctx context.Context, c *call, file, id string, ask api.Lin
 }
 
 func linkChange(ask api.LinkChange, v *sluice.Invalid) service.LinkChange {
-	change := service.LinkChange{Lifetime: lifetime(ask.ExpiresInSeconds), Reason: textChange(ask.Reason), Metadata: ask.Metadata}
+	change := service.LinkChange{
+		Lifetime: lifetime(ask.ExpiresInSeconds), Reason: textChange(ask.Reason), Metadata: ask.Metadata,
+	}
 	switch at, set := ask.ExpiresAt.Get(); {
 	case set && ask.ExpiresInSeconds != nil:
 		v.Add("expires_at", "invalid", "give expires_at or expires_in_seconds, not both")
@@ -201,7 +204,9 @@ func (s *face) links(ctx context.Context, c *call, file string, q api.LinkQuery)
 	return list(c, page, l, func(l sluice.Link) string { return l.ID }, wireLink)
 }
 
-func linkAnswer(c *call, l sluice.Link, err error, wire func(*call, sluice.Link) (api.Link, error)) (*object[api.Link], error) {
+func linkAnswer(
+	c *call, l sluice.Link, err error, wire func(*call, sluice.Link) (api.Link, error),
+) (*object[api.Link], error) {
 	if err != nil {
 		return nil, err
 	}
@@ -223,18 +228,18 @@ func lifetime(asked *api.Lifetime) *time.Duration {
 	return &d
 }
 
-// expiry is a moment in unix seconds, the zero time for none.
+// expiry is a time in Unix seconds; the zero time for none.
 func expiry(param string, secs *int64, v *sluice.Invalid) time.Time {
 	if secs == nil {
 		return time.Time{}
 	}
 	if *secs < 0 || *secs > MaxUnix {
-		v.Add(param, "out_of_range", "%s lies before 1970 or beyond the year 9999", param)
+		v.Add(param, "out_of_range", "%s must lie between 1970 and the end of the year 9999", param)
 	}
 	return time.Unix(*secs, 0).UTC()
 }
 
-// downloads is a limit of downloads, which 0 would lift.
+// downloads is a limit of downloads. The service takes 0 as no limit, so a client may not send it.
 func downloads(prefix string, most int64, v *sluice.Invalid) int64 {
 	if most < 1 {
 		v.Add(prefix+"max_downloads", "out_of_range", "max_downloads is 1 to %d", sluice.MaxMaxDownloads)
@@ -242,8 +247,7 @@ func downloads(prefix string, most int64, v *sluice.Invalid) int64 {
 	return most
 }
 
-// networks reads CIDR notation (RFC 4632, RFC 4291) and addresses, which stand
-// for themselves alone.
+// networks parses networks in CIDR notation (RFC 4632, RFC 4291) and single addresses.
 func networks(prefix string, texts []string, v *sluice.Invalid) (list []netip.Prefix) {
 	for i, text := range texts[:min(len(texts), sluice.MaxAllowedIPs+1)] {
 		network, err := netip.ParsePrefix(text)
@@ -254,7 +258,8 @@ func networks(prefix string, texts []string, v *sluice.Invalid) (list []netip.Pr
 			}
 		}
 		if !network.IsValid() {
-			v.Add(fmt.Sprintf("%sallowed_ips.%d", prefix, i), "invalid", "%q is neither a network, such as 192.0.2.0/24, nor an address", httpd.Clean(text))
+			v.Add(fmt.Sprintf("%sallowed_ips.%d", prefix, i), "invalid",
+				"%q is not an IP address or a network such as 192.0.2.0/24", httpd.Clean(text))
 			continue
 		}
 		list = append(list, httpd.PlainNetwork(network))

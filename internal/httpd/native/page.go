@@ -18,28 +18,29 @@ func pageOf(q api.Page, v *sluice.Invalid) sluice.Page {
 	return sluice.Page{Limit: q.Limit, After: q.After, Before: q.Before}
 }
 
-// bounds are the five parameters by which a list is narrowed to a range of
-// values: name for one value, and name[gt] to name[lte].
+// bounds are the five parameters that limit a list to a range of values: name for one value, and name[gt], name[gte],
+// name[lt] and name[lte].
 type bounds struct{ name, eq, gt, gte, lt, lte string }
 
-// rangeOf reads bounds. A text may stand for a span of values, such as all
-// moments of a second; parse gives its ends, and the range holds the whole of
-// it or nothing.
-func rangeOf[T any](b bounds, v *sluice.Invalid, want string, parse func(string) (first, last T, ok bool)) (r sluice.Range[T]) {
+// rangeOf reads bounds. A text may stand for a span of values, such as all times within a second; parse returns its
+// ends. A range includes or excludes a span as a whole.
+func rangeOf[T any](
+	b bounds, v *sluice.Invalid, want string, parse func(string) (first, last T, ok bool),
+) (r sluice.Range[T]) {
 	at := func(suffix, text string) (first, last *T) {
 		if text == "" {
 			return nil, nil
 		}
 		from, to, ok := parse(text)
 		if !ok {
-			v.Add(b.name+suffix, "invalid", "%s is not %s", b.name+suffix, want)
+			v.Add(b.name+suffix, "invalid", "%s must be %s", b.name+suffix, want)
 		}
 		return &from, &to
 	}
 	r.GTE, r.LTE = at("", b.eq)
 	if r.GTE != nil {
 		if b.gt+b.gte+b.lt+b.lte != "" {
-			v.Add(b.name, "invalid", "give %s or bounds of it, not both", b.name)
+			v.Add(b.name, "invalid", "give %s or its bounds, not both", b.name)
 		}
 		return r
 	}
@@ -51,7 +52,7 @@ func rangeOf[T any](b bounds, v *sluice.Invalid, want string, parse func(string)
 }
 
 func timeRange(b bounds, v *sluice.Invalid) sluice.TimeRange {
-	return rangeOf(b, v, "unix seconds or an RFC 3339 time, with + as %2B in a URL", moment)
+	return rangeOf(b, v, "Unix seconds or an RFC 3339 time, with + as %2B in a URL", moment)
 }
 
 func created(q api.Created, v *sluice.Invalid) sluice.TimeRange {
@@ -70,7 +71,7 @@ func sizes(q api.Size, v *sluice.Invalid) sluice.Range[int64] {
 	})
 }
 
-// choice reads a filter that is true, false or not there.
+// choice reads a filter that is true, false or absent.
 func choice(text string) *bool {
 	if text == "" {
 		return nil
@@ -79,18 +80,17 @@ func choice(text string) *bool {
 	return &chosen
 }
 
-// MaxUnix is the last second of the year 9999, beyond which RFC 3339 does not reach.
+// MaxUnix is the last second of the year 9999, the end of RFC 3339.
 const MaxUnix = 253402300799
 
-// moment reads unix seconds or an RFC 3339 time. A text without a fraction
-// stands for its whole second, as created does in an answer; first and last
-// are the ends of it.
+// moment reads Unix seconds or an RFC 3339 time, and returns its first and last instant. A text without a fraction
+// stands for its whole second, like created in an answer.
 func moment(text string) (first, last time.Time, ok bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		first = time.Unix(n, 0).UTC()
 		return first, first.Add(time.Second - time.Microsecond), n >= 0 && n <= MaxUnix
 	}
-	first, err := time.Parse(time.RFC3339, strings.ToUpper(text)) // t and z are as good
+	first, err := time.Parse(time.RFC3339, strings.ToUpper(text)) // t and z are allowed, too
 	if strings.Contains(text, ".") {
 		return first, first, err == nil
 	}
@@ -102,7 +102,7 @@ func ids(q api.IDs, v *sluice.Invalid) (ids []string) {
 		ids = append(ids, strings.Split(part, ",")...)
 	}
 	if len(ids) > api.MaxIDs {
-		v.Add("ids", "too_many", "at most %d ids fit in one request", api.MaxIDs)
+		v.Add("ids", "too_many", "a request may name at most %d ids", api.MaxIDs)
 	}
 	return ids
 }
@@ -120,8 +120,10 @@ func (l *listed[T]) write(c *call, w http.ResponseWriter, _ *http.Request) {
 	c.Answer(w, http.StatusOK, "application/json", l.Body)
 }
 
-// list answers with one page of a list, and says where the pages beside it are.
-func list[T, W any](c *call, page sluice.Page, l sluice.List[T], id func(T) string, wire func(*call, T) (W, error)) (*listed[W], error) {
+// list answers with one page of a list, and links to the pages beside it.
+func list[T, W any](
+	c *call, page sluice.Page, l sluice.List[T], id func(T) string, wire func(*call, T) (W, error),
+) (*listed[W], error) {
 	out := &listed[W]{Body: api.List[W]{Object: "list", Data: []W{}, HasMore: l.More, URL: c.URL.EscapedPath()}}
 	for _, item := range l.Data {
 		w, err := wire(c, item)
@@ -133,7 +135,7 @@ func list[T, W any](c *call, page sluice.Page, l sluice.List[T], id func(T) stri
 	if len(l.Data) == 0 {
 		return out, nil
 	}
-	// Whoever came from one side may go back there.
+	// A client that came from one side may go back there.
 	first, last := id(l.Data[0]), id(l.Data[len(l.Data)-1])
 	var links []string
 	if l.More || page.Before != "" {
@@ -147,7 +149,7 @@ func list[T, W any](c *call, page sluice.Page, l sluice.List[T], id func(T) stri
 	return out, nil
 }
 
-// pageLink is a link (RFC 8288) to the page beside the one asked for.
+// pageLink is a link (RFC 8288) to the page before or after this one.
 func (c *call) pageLink(param, id, rel string) string {
 	query := c.URL.Query()
 	query.Del("starting_after")

@@ -1,5 +1,5 @@
-// Package native is the native API of Sluice, under /v1, with the health checks and the metrics. It reads requests, calls
-// service.Service, and writes the wire types of package api.
+// Package native is the native API of Sluice, under /v1, with the health checks and the metrics. It reads requests,
+// calls service.Service, and writes the wire types of package api.
 package native
 
 import (

@@ -9,21 +9,21 @@ import (
 	"sluice/internal/httpd"
 )
 
-// bytesOut is the answer of an operation that answers with something else than JSON.
+// bytesOut is the answer of an operation whose answer is not JSON.
 type bytesOut func(c *call, w http.ResponseWriter, r *http.Request)
 
 func (out bytesOut) write(c *call, w http.ResponseWriter, r *http.Request) { out(c, w, r) }
 
 const plainText = "text/plain; charset=utf-8"
 
-// document answers with bytes that are all there.
+// document answers with complete content.
 func document(contentType string, data []byte) bytesOut {
 	return func(_ *call, w http.ResponseWriter, _ *http.Request) { httpd.Send(w, http.StatusOK, contentType, data) }
 }
 
-// streamed answers with what write writes, however long that takes while bytes
-// flow. When it fails before anything was sent, the answer is a problem;
-// after that, the connection breaks, so that no part is taken for the whole.
+// streamed answers with the output of write. It has no time limit while bytes flow. When write fails before anything
+// was sent, the answer is a problem; after that, the connection breaks, so that a client cannot take a part for the
+// whole.
 func streamed(contentType string, write func(io.Writer) error) bytesOut {
 	return func(c *call, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -39,13 +39,13 @@ func streamed(contentType string, write func(io.Writer) error) bytesOut {
 		if err != nil && !c.Begun() {
 			c.Fail(w, r, err)
 		} else if err != nil {
-			c.Log().Error("an answer broke off", "request", c.ID, "route", c.Route(), "error", err)
+			c.Log().Error("response ended early", "request", c.ID, "route", c.Route(), "error", err)
 			panic(http.ErrAbortHandler)
 		}
 	}
 }
 
-// patient is a writer whose reader may be as slow as it likes while bytes flow.
+// patient is a writer without a time limit while bytes flow.
 type patient struct {
 	io.Writer
 	rc    *http.ResponseController

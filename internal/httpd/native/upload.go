@@ -17,18 +17,18 @@ import (
 	"sluice/internal/service"
 )
 
-// upload is a file on its way in, whatever form it comes in.
+// upload is a file that arrives as a form or as a raw body.
 type upload interface {
-	// open reads what stands before the content, and gives the content.
+	// open reads what comes before the content, and returns the content.
 	open() (purpose string, content io.Reader, err error)
-	// describe reads what follows the content, and gives what is said of it.
+	// describe reads what comes after the content, and returns the description of the file.
 	describe() (service.NewFile, error)
-	// said is all that was said so far.
+	// said is everything that the client has said of the file so far.
 	said() string
 }
 
-// createFile stores the file of a form or of a raw body. It streams: the bytes
-// go to their place as they come, and of an upload that fails nothing is kept.
+// createFile stores the file of a form or of a raw body. It streams the bytes to storage, and keeps nothing of an
+// upload that fails.
 func (s *face) createFile(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
 	created, err := c.store(w, r, func(in *flow) (upload, error) { return c.upload(in, r) })
@@ -61,7 +61,7 @@ func (s *face) createFile(w http.ResponseWriter, r *http.Request) {
 	c.Answer(w, http.StatusCreated, "application/json", out)
 }
 
-// store gives the service what comes in; begin finds out what form it has.
+// store passes an upload to the service; begin finds out its form.
 func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (upload, error)) (service.CreatedFile, error) {
 	in, stop := c.flowing(w, r)
 	defer stop()
@@ -73,8 +73,8 @@ func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (
 	if err != nil {
 		return service.CreatedFile{}, c.recognise(up.said(), err, in)
 	}
-	// A peer that leaves breaks the body. One that has sent all of it may end
-	// its side of the connection, which cancels the context.
+	// A client that closes the connection ends the body early. A client that has sent the whole body may close its
+	// side of the connection, which cancels the context.
 	created, err := c.Service().CreateFile(context.WithoutCancel(r.Context()), c.Caller, purpose, content, up.describe)
 	if err != nil {
 		return created, c.recognise(up.said(), err, in)
@@ -82,11 +82,9 @@ func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (
 	return created, nil
 }
 
-// recognise makes an upload that failed known when it comes again. The service
-// has made its fingerprint of fields and content if it came to know them; one
-// that failed before is known by what was said until then and by how it
-// failed, for that is all that its answer depends on. Of one that broke off
-// nothing is known.
+// recognise completes the fingerprint of a failed upload, so that a repeat of it gets the same answer. When the
+// service has read the fields and the content, the fingerprint covers them. Before that, it covers the fields so far
+// and the error, since the answer depends on nothing else. An upload that ended early has no fingerprint.
 func (c *call) recognise(said string, err error, in *flow) error {
 	once := c.Caller.Once
 	if once == nil || in.broke {
@@ -99,13 +97,13 @@ func (c *call) recognise(said string, err error, in *flow) error {
 	return err
 }
 
-// upload finds out what form an upload has.
+// upload finds out the form of an upload.
 func (c *call) upload(in *flow, r *http.Request) (upload, error) {
 	if err := httpd.CheckEncoding(r); err != nil {
 		return nil, err
 	}
 	declared := r.Header.Get("Content-Type")
-	// A malformed form is a form, too: what stands for its parts is no file.
+	// A malformed form is still a form: its body is no file.
 	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(declared)), "multipart/") {
 		return c.formUpload(in, r, declared)
 	}
@@ -140,16 +138,15 @@ func (u formUpload) open() (string, io.Reader, error) {
 	return u.purpose, content, err
 }
 
-// rawUpload is an upload whose body is the file, as curl -T sends it; the query
-// says what a form would say in fields.
+// rawUpload is an upload whose body is the file, as curl -T sends it. The query holds what a form has in fields.
 type rawUpload struct {
 	fields
 	call      *call
 	body      io.Reader
-	length    int64 // -1 when it is not known
+	length    int64 // -1 when unknown
 	mediaType string
-	sha256    *sluice.Digest // that is promised of the body
-	promised  *httpd.Promise // what else is
+	sha256    *sluice.Digest // the declared SHA-256
+	promised  *httpd.Promise // the other declared digests
 }
 
 func (c *call) rawUpload(in io.Reader, r *http.Request, declared string) (upload, error) {
@@ -157,7 +154,7 @@ func (c *call) rawUpload(in io.Reader, r *http.Request, declared string) (upload
 	if err != nil {
 		return nil, sluice.Errorf(sluice.CodeValidation, "the query of the URL is malformed")
 	}
-	// What curl --data says when it is told nothing.
+	// curl --data sends this type by default.
 	if t, _, _ := strings.Cut(declared, ";"); t == "application/x-www-form-urlencoded" {
 		declared = ""
 	}
@@ -172,7 +169,7 @@ func (c *call) rawUpload(in io.Reader, r *http.Request, declared string) (upload
 	return u, nil
 }
 
-// open refuses what can be refused before the body comes.
+// open refuses what can be refused before the body is read.
 func (u *rawUpload) open() (string, io.Reader, error) {
 	if u.purpose == "" {
 		u.invalid.Add("purpose", "required", "purpose is required, as ?purpose=; GET /v1/purposes lists them")
@@ -197,7 +194,7 @@ func (u *rawUpload) describe() (service.NewFile, error) {
 	return n, cmp.Or(err, u.promised.Check("file"))
 }
 
-// Read gives the bytes of the file.
+// Read reads the bytes of the file, and hashes them for the declared digests.
 func (u *rawUpload) Read(b []byte) (int, error) {
 	n, err := u.body.Read(b)
 	if u.promised != nil {

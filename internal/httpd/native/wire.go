@@ -59,8 +59,10 @@ func wireFile(_ *call, f sluice.File) (api.File, error) {
 	}
 	return api.File{
 		ID: f.ID, Object: "file", Purpose: f.Purpose, Filename: f.Filename, Title: text(f.Title),
-		Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(), Status: status, LinkedResources: linked, Metadata: metadata(f.Metadata),
-		Created: f.Created.Unix(), Updated: f.Updated.Unix(), ExpiresAt: unix(f.Expires), Held: f.Held, Livemode: f.Ledger.Mode.Live(),
+		Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(), Status: status,
+		LinkedResources: linked, Metadata: metadata(f.Metadata),
+		Created: f.Created.Unix(), Updated: f.Updated.Unix(), ExpiresAt: unix(f.Expires), Held: f.Held,
+		Livemode: f.Ledger.Mode.Live(),
 	}, nil
 }
 
@@ -71,11 +73,11 @@ func wirePurpose(_ *call, p sluice.Purpose) (api.Purpose, error) {
 	}, nil
 }
 
-// wireLink gives a link as it is now.
+// wireLink returns a link as it is now.
 func wireLink(c *call, l sluice.Link) (api.Link, error) { return wireLinkAt(c, l, c.Service().Now()) }
 
-// changedLink gives a link as it was when its owner last changed it. That is
-// the answer to the change, also when the change is asked for again.
+// changedLink returns a link as it was when its owner last changed it. That answers the change, and every repeat of
+// the request.
 func changedLink(c *call, l sluice.Link) (api.Link, error) { return wireLinkAt(c, l, l.Updated) }
 
 func wireLinkAt(c *call, l sluice.Link, now time.Time) (api.Link, error) {
@@ -83,9 +85,11 @@ func wireLinkAt(c *call, l sluice.Link, now time.Time) (api.Link, error) {
 	out := api.Link{
 		ID: l.ID, Object: "file_link", FileID: l.FileID, URL: u,
 		ExpiresAt: unix(l.Expires), Expired: l.Expired(now), RevokedAt: unix(l.Revoked),
-		Reason: text(l.Reason), Metadata: metadata(l.Metadata), Disposition: string(cmp.Or(l.Disposition, sluice.Attachment)), Filename: text(l.Filename),
-		Downloads: l.Downloads, LastRedeemedAt: unix(l.Redeemed), HasPassword: l.Password != "", AllowedIPs: make([]string, len(l.AllowedIPs)),
-		Created: l.Created.Unix(), Updated: l.Updated.Unix(), Livemode: l.Ledger.Mode.Live(),
+		Reason: text(l.Reason), Metadata: metadata(l.Metadata),
+		Disposition: string(cmp.Or(l.Disposition, sluice.Attachment)), Filename: text(l.Filename),
+		Downloads: l.Downloads, LastRedeemedAt: unix(l.Redeemed), HasPassword: l.Password != "",
+		AllowedIPs: make([]string, len(l.AllowedIPs)),
+		Created:    l.Created.Unix(), Updated: l.Updated.Unix(), Livemode: l.Ledger.Mode.Live(),
 	}
 	if l.MaxDownloads != 0 {
 		out.MaxDownloads = &l.MaxDownloads
@@ -167,8 +171,8 @@ func keyRef(k *sluice.KeyPart) *api.KeyRef {
 
 func fileRef(f *sluice.FilePart) *api.FileRef {
 	out := &api.FileRef{
-		ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256, Purpose: f.Purpose, Metadata: f.Metadata,
-		Before: wireBefore(f.Before),
+		ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256,
+		Purpose: f.Purpose, Metadata: f.Metadata, Before: wireBefore(f.Before),
 	}
 	if p := f.Found; p != nil {
 		out.Found = &api.Found{Problem: string(p.Problem), Size: p.Size, SHA256: p.SHA256}
@@ -181,7 +185,9 @@ func fileRef(f *sluice.FilePart) *api.FileRef {
 }
 
 func linkRef(l *sluice.LinkPart) *api.LinkRef {
-	out := &api.LinkRef{ID: l.ID, ExpiresAt: unix(l.Expires), Reason: l.Reason, Metadata: l.Metadata, Before: wireBefore(l.Before)}
+	out := &api.LinkRef{
+		ID: l.ID, ExpiresAt: unix(l.Expires), Reason: l.Reason, Metadata: l.Metadata, Before: wireBefore(l.Before),
+	}
 	if m := l.Limits; m != nil {
 		out.HasPassword, out.Disposition, out.Filename = &m.HasPassword, string(m.Disposition), m.Filename
 		if m.MaxDownloads != 0 {
@@ -194,7 +200,7 @@ func linkRef(l *sluice.LinkPart) *api.LinkRef {
 	return out
 }
 
-// wireBefore gives moments in unix seconds, as they are beside it.
+// wireBefore returns the old values of a change, with times in Unix seconds like the new ones.
 func wireBefore(b sluice.Before) api.Before {
 	if len(b) == 0 {
 		return nil

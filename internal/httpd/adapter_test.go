@@ -12,7 +12,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// odd is a door that shows what the server does for one.
+// odd is an adapter that shows what the server does for one.
 func odd() compat.Door {
 	return compat.Door{
 		Vendor: "odd", Version: "Odd-Version",
@@ -35,8 +35,8 @@ func odd() compat.Door {
 	}
 }
 
-func TestDoor(t *testing.T) {
-	s := sluicetest.NewServer(t, func(o *server.Options) { o.Doors = []compat.Door{odd()} })
+func TestAdapter(t *testing.T) {
+	s := sluicetest.NewServer(t, func(o *server.Options) { o.Adapters = []compat.Door{odd()} })
 	ask := func(method, path, body string, header ...string) (*http.Response, string) {
 		t.Helper()
 		req, err := http.NewRequest(method, s.URL+path, strings.NewReader(body))

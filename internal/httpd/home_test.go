@@ -34,7 +34,7 @@ func TestBrowse(t *testing.T) {
 		"/robots.txt":               {"*/*", 200, "text/plain; charset=utf-8", "User-agent: *\nDisallow: /\n"},
 		"/.well-known/security.txt": {page, 404, "text/html; charset=utf-8", "there is nothing at this path"},
 		"/nothing":                  {"application/json", 404, "application/problem+json", `"code":"not_found"`},
-		"/docs/errors/nonsense":     {page, 404, "text/html; charset=utf-8", "there is no code &#34;nonsense&#34;"},
+		"/docs/errors/nonsense":     {page, 404, "text/html; charset=utf-8", "there is no error code &#34;nonsense&#34;"},
 		"/docs/errors/%3Cscript%3E": {page, 404, "text/html; charset=utf-8", "&lt;script&gt;"},
 	} {
 		t.Run(path, func(t *testing.T) {
