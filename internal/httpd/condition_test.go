@@ -9,7 +9,7 @@ import (
 	"sluice/api"
 )
 
-// TestEntityTags reads and changes each kind of object under conditions.
+// TestEntityTags reads and changes each kind of object with preconditions.
 func TestEntityTags(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -72,8 +72,8 @@ func TestEntityTags(t *testing.T) {
 	}
 }
 
-// TestEntityTagOfDownloads changes a link without its owner's doing: the answer
-// is another one, and its owner may still change what they saw.
+// TestEntityTagOfDownloads changes a link by a download: its answer changes, and its owner may still change the
+// version that they saw.
 func TestEntityTagOfDownloads(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -90,8 +90,7 @@ func TestEntityTagOfDownloads(t *testing.T) {
 	c.ask(t, "GET", path, "", "If-None-Match", tag).want(t, 200) // it has expired since
 }
 
-// TestTwoChangesInOneMoment changes an object twice while the clock stands
-// still: versions differ all the same.
+// TestTwoChangesInOneMoment changes an object twice at one time of the clock: the versions differ.
 func TestTwoChangesInOneMoment(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")

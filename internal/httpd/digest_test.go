@@ -60,7 +60,7 @@ func FuzzDigests(f *testing.F) {
 		if !ok {
 			return
 		}
-		// What is read is read the same when it is written plainly.
+		// Digests that are parsed parse the same when they are written plainly.
 		var plain []string
 		for _, d := range digests {
 			plain = append(plain, d.algorithm+"=:"+base64.StdEncoding.EncodeToString(d.want)+":")

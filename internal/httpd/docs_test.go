@@ -46,7 +46,7 @@ func (c client) page(t *testing.T, url string) string {
 	return body
 }
 
-// hrefs are the addresses that a page leads to.
+// hrefs are the addresses of the links on a page.
 func hrefs(page string) (all []string) {
 	for _, m := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(page, -1) {
 		all = append(all, html.UnescapeString(m[1]))
@@ -54,8 +54,8 @@ func hrefs(page string) (all []string) {
 	return all
 }
 
-// TestReference holds the page to the table of routes: each has its place in
-// the index and in the text, with all that the document says of it.
+// TestReference compares the page with the tables of routes: each route is in the index and in the text, with
+// everything that the document says about it.
 func TestReference(t *testing.T) {
 	c := newClient(t)
 	page := c.page(t, c.URL+"/docs")
@@ -114,8 +114,7 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// TestReferenceLeadsSomewhere follows every link of the pages, from where the
-// page is.
+// TestReferenceLeadsSomewhere follows every link of the pages.
 func TestReferenceLeadsSomewhere(t *testing.T) {
 	c := newClient(t)
 	reference := c.page(t, c.URL+"/docs")
@@ -142,7 +141,7 @@ func TestReferenceLeadsSomewhere(t *testing.T) {
 	}
 }
 
-// TestErrorPages walks the table of codes.
+// TestErrorPages opens the page of every code.
 func TestErrorPages(t *testing.T) {
 	c := newClient(t)
 	for _, code := range httpd.Codes() {
@@ -166,8 +165,7 @@ func TestErrorPages(t *testing.T) {
 	}
 }
 
-// TestProblemsNameTheirPage provokes problems and reads the page that each of
-// them names.
+// TestProblemsNameTheirPage provokes problems and opens the page that each names.
 func TestProblemsNameTheirPage(t *testing.T) {
 	c := newClient(t)
 	o := c.objects(t)

@@ -38,7 +38,7 @@ var guards = map[string]string{
 	"Cache-Control":                "private, no-store",
 }
 
-// pagePolicy is the policy that goes with a page of a link: it allows the style sheet of the page, and its form.
+// pagePolicy is the policy of a page of a link. It allows the style sheet of the page and its form.
 func pagePolicy(page string) string {
 	_, rest, _ := strings.Cut(page, "<style>")
 	style, _, _ := strings.Cut(rest, "</style>")
@@ -111,7 +111,7 @@ func unhex(t *testing.T, s string) (b []byte) {
 	return b
 }
 
-// TestRanges asks for parts of ten bytes.
+// TestRanges requests parts of ten bytes.
 func TestRanges(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "0123456789")
@@ -208,8 +208,8 @@ func TestMultipleRanges(t *testing.T) {
 	}
 }
 
-// TestForgedTokens edits a good token in each of its characters, cuts it, and
-// makes tokens up: each answer is the same, and none is recorded.
+// TestForgedTokens changes each character of a valid token, cuts the token, and makes up tokens. The answers are
+// equal, and none is recorded.
 func TestForgedTokens(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -250,7 +250,7 @@ func TestForgedTokens(t *testing.T) {
 	c.get(t, c.URL+"/l/"+token).want(t, 200)
 }
 
-// TestGone ends links in every way there is.
+// TestGone ends links in every possible way.
 func TestGone(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -297,7 +297,7 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// TestNoEntryNoBytes closes the store: without a record nothing is sent.
+// TestNoEntryNoBytes closes the store: without an entry no byte is sent.
 func TestNoEntryNoBytes(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -314,7 +314,7 @@ func TestNoEntryNoBytes(t *testing.T) {
 	c.get(t, url, "Accept", "text/html").want(t, 503).guarded(t)
 }
 
-// wire is a ResponseWriter that takes note of what is given to the connection.
+// wire is a ResponseWriter that records what the connection gets.
 type wire struct {
 	http.ResponseWriter
 	sources []string
@@ -329,8 +329,8 @@ func (w *wire) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{w.ResponseWriter}, r)
 }
 
-// TestSendfile holds the download to giving the connection what net.TCPConn can
-// hand to sendfile(2): an *os.File within one io.LimitedReader.
+// TestSendfile checks that a download gives the connection what net.TCPConn can pass to sendfile(2): an *os.File
+// within one io.LimitedReader.
 func TestSendfile(t *testing.T) {
 	c := newClient(t)
 	content := strings.Repeat("0123456789", 1<<20)
@@ -356,8 +356,7 @@ func TestSendfile(t *testing.T) {
 	}
 }
 
-// hurried is a connection whose deadline comes after each few bytes, of which
-// more were read than sent.
+// hurried is a connection whose deadline expires after every few bytes. It has read more than it has sent by then.
 type hurried struct{ *httptest.ResponseRecorder }
 
 func (w hurried) ReadFrom(r io.Reader) (int64, error) {
@@ -370,7 +369,7 @@ func (w hurried) ReadFrom(r io.Reader) (int64, error) {
 	return int64(sent), os.ErrDeadlineExceeded
 }
 
-// TestDeadlines lets a deadline come while bytes flow: none of them is lost.
+// TestDeadlines lets deadlines expire while bytes flow: no byte is lost.
 func TestDeadlines(t *testing.T) {
 	c := newClient(t)
 	const content = "The quick brown fox jumps over the lazy dog."
@@ -389,8 +388,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TestSlowReader reads slower than the time a transfer may stand still, and
-// then not at all.
+// TestSlowReader reads more slowly than a transfer may stall, and then stops reading.
 func TestSlowReader(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
@@ -459,7 +457,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// TestTooSlowReader cuts off a reader whose bytes flow, but too slowly.
+// TestTooSlowReader checks that a reader who takes too few bytes is cut off.
 func TestTooSlowReader(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
@@ -499,8 +497,7 @@ func TestTooSlowReader(t *testing.T) {
 	}
 }
 
-// TestAbortedDownload loses bytes in the middle of a file: the connection
-// breaks, and nothing is appended.
+// TestAbortedDownload makes the content end in the middle of a file: the connection breaks, and nothing is appended.
 func TestAbortedDownload(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.bin", "", strings.Repeat("0123456789", 4<<20))

@@ -20,7 +20,7 @@ import (
 	"sluice/internal/service"
 )
 
-// TestUploadFields says everything that can be said of a file, in every form.
+// TestUploadFields sends every field of an upload, in every form.
 func TestUploadFields(t *testing.T) {
 	c := newClient(t)
 	now := c.Clock.Now().Unix()
@@ -61,7 +61,7 @@ func TestUploadFields(t *testing.T) {
 			got := read[api.CreatedFile](t, a.want(t, 201))
 			want, wantLink := want, wantLink
 			want.ID = got.ID
-			if strings.HasPrefix(got.Type, "text/plain; charset=") { // by its name
+			if strings.HasPrefix(got.Type, "text/plain; charset=") { // by the filename
 				want.Type = got.Type
 			}
 			if diff := cmp.Diff(want, got.File); diff != "" {
@@ -87,7 +87,7 @@ func TestUploadFields(t *testing.T) {
 	if a := c.post(t, newForm(part{"purpose", "generic"}, file)); strings.Contains(string(a.body), `"link"`) {
 		t.Errorf("%s", a.body)
 	}
-	// A link without end, for a key that may.
+	// A link that never expires, with a key that may mint one.
 	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
 	got := read[api.CreatedFile](t, c.as(endless).post(t, newForm(part{"purpose", "generic"}, file, part{"link[expires_in_seconds]", "none"})).want(t, 201))
 	if got.Link == nil || got.Link.ExpiresAt != nil {
@@ -114,7 +114,7 @@ func chunked(t *testing.T, c client, path, content string) answer {
 	return c.do(t, r)
 }
 
-// TestBadUploadFields sends fields that are wrong: named, with nothing kept.
+// TestBadUploadFields sends invalid fields. The failure names each, and nothing is stored.
 func TestBadUploadFields(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "x", "text/plain", "hello")
@@ -195,8 +195,7 @@ func TestBadUploadFields(t *testing.T) {
 	})
 }
 
-// TestDigests promises content by digests, of the body as a whole and of the
-// file within it.
+// TestDigests declares digests of the whole body and of the file within it.
 func TestDigests(t *testing.T) {
 	c := newClient(t)
 	wrong := digestOf("jello")
@@ -277,7 +276,7 @@ func TestDigests(t *testing.T) {
 	})
 }
 
-// TestCurl uploads with the real curl, as the documentation says.
+// TestCurl uploads with the real curl, as in the documentation.
 func TestCurl(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("there is no curl on this machine: apt-get install curl")
@@ -313,7 +312,7 @@ func TestCurl(t *testing.T) {
 	}
 }
 
-// TestExpect holds a server to refusing a body before it is sent.
+// TestExpect checks that the server refuses a body before it is sent.
 func TestExpect(t *testing.T) {
 	c := newClient(t)
 	_, revokedKey := c.NewKey(t, c.Ledger(sluice.Test), sluice.FilesRead)
@@ -334,7 +333,7 @@ func TestExpect(t *testing.T) {
 		"more than its purpose lets": {put(c.secret, "purpose=logo", 10<<20+1), 413},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if a := c.talk(t, test.sent, false); a.status != test.status { // 100 would be the status
+			if a := c.talk(t, test.sent, false); a.status != test.status { // otherwise the status would be 100
 				t.Errorf("status %d, want %d", a.status, test.status)
 			}
 		})

@@ -14,8 +14,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// TestBrowse opens what a person gets to who shortens the address of a link,
-// and what a browser asks for by itself.
+// TestBrowse opens what a person reaches by shortening the address of a link, and what a browser requests by itself.
 func TestBrowse(t *testing.T) {
 	c := newClient(t)
 	const page = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -68,8 +67,8 @@ func TestBrowse(t *testing.T) {
 	}
 }
 
-// TestDocumentationBelowPath serves the API below a path, as a proxy does that
-// takes the path away: every link of the documentation stays below it.
+// TestDocumentationBelowPath serves the API below a path, like a proxy that removes the path: every link of the
+// documentation stays below it.
 func TestDocumentationBelowPath(t *testing.T) {
 	front := httptest.NewUnstartedServer(nil)
 	base := "http://" + front.Listener.Addr().String() + "/sub/path"
@@ -126,8 +125,8 @@ func bodyOf(t *testing.T, res *http.Response) string {
 	return string(body)
 }
 
-// TestPlusInTime tells who left a plus sign as it is, which a query holds for a
-// space, how to write it.
+// TestPlusInTime sends a plus sign without an escape, which means a space in a query. The failure says how to write
+// it.
 func TestPlusInTime(t *testing.T) {
 	c := newClient(t)
 	a := c.ask(t, "GET", "/v1/files?created[gte]=2026-01-01T00:00:00+02:00", "").want(t, 400)

@@ -19,8 +19,7 @@ func manyKeys(n int) string {
 	return "{" + strings.Join(pairs, ",") + "}"
 }
 
-// TestBadInput sends what is outside the contract: each is refused, named, and
-// leaves nothing behind.
+// TestBadInput sends invalid requests. The server refuses each, names the failure, and stores nothing.
 func TestBadInput(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -128,7 +127,7 @@ func TestBadInput(t *testing.T) {
 		})
 	}
 
-	// Of the other mode nothing exists; without the scope nothing is tried.
+	// Objects of the other mode do not exist; without the scope nothing is tried.
 	before := c.state(t)
 	c.problem(t, c.as(live).ask(t, "POST", links, "").want(t, 404), sluice.CodeNotFound)
 	c.problem(t, c.as(live).ask(t, "GET", link, "").want(t, 404), sluice.CodeNotFound)
@@ -137,7 +136,7 @@ func TestBadInput(t *testing.T) {
 	c.unchanged(t, before, 1)
 }
 
-// TestIntegers sends integers in every form that JSON has for them.
+// TestIntegers sends integers in every JSON form.
 func TestIntegers(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -152,7 +151,7 @@ func TestIntegers(t *testing.T) {
 	}
 }
 
-// TestMessages holds the detail of failures to saying what is wrong.
+// TestMessages checks the texts of failures.
 func TestMessages(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -181,7 +180,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestForever lets a key without a bound go as far as the calendar.
+// TestForever uses a key without a longest lifetime up to the last year.
 func TestForever(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -203,7 +202,7 @@ func TestForever(t *testing.T) {
 	c.unchanged(t, before, 0)
 }
 
-// TestAllFailures holds a problem to naming every failure, in order.
+// TestAllFailures checks that a problem lists every failure, in order.
 func TestAllFailures(t *testing.T) {
 	c := newClient(t)
 	a := c.ask(t, "POST", "/v1/file_links", `{"file_id":7,"zeal":1,"expires_in_seconds":"x","metadata":{"a":1,"b":[],"c":2,"d":3,"e":4}}`)
@@ -227,7 +226,7 @@ func TestAllFailures(t *testing.T) {
 	}
 }
 
-// TestSecretsAreNotEchoed puts secrets where they do not belong.
+// TestSecretsAreNotEchoed sends secrets in the wrong places. No answer repeats them.
 func TestSecretsAreNotEchoed(t *testing.T) {
 	c := newClient(t)
 	const secret = "sk_live_abcdefghijklmnopqrstuvwxyz234567aaaaaaa"
@@ -259,7 +258,7 @@ func TestContentTypeOfABody(t *testing.T) {
 		c.problem(t, c.ask(t, "POST", links, "{}", "Content-Type", refused).want(t, 415), sluice.CodeUnsupportedType)
 	}
 	c.unchanged(t, before, 0)
-	// What is empty has no type.
+	// An empty body has no type.
 	r, err := http.NewRequest("POST", c.URL+links, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"sluice/internal/server"
 )
 
-// TestIsolation asks for every route of the table with keys of another account
-// and of the other mode: no answer speaks of what is not theirs.
+// TestIsolation calls every route with keys of another account and of the other mode. No answer shows anything of the
+// first account.
 func TestIsolation(t *testing.T) {
 	c := newClient(t)
 	_, foreign := c.NewKey(t, sluice.LedgerID{Account: c.NewAccount(t, "another").ID, Mode: sluice.Test})

@@ -19,7 +19,7 @@ func (c client) makeKey(t testing.TB, body string) api.CreatedKey {
 	return read[api.CreatedKey](t, c.ask(t, "POST", "/v1/keys", body).want(t, 200))
 }
 
-// TestKeys walks the life of a key.
+// TestKeys creates, changes, rotates and revokes a key.
 func TestKeys(t *testing.T) {
 	c := newClient(t)
 	now := c.Clock.Now().Unix()
@@ -135,7 +135,7 @@ func TestKeyList(t *testing.T) {
 	}
 }
 
-// TestBadKeys asks for keys that may not be.
+// TestBadKeys requests invalid keys.
 func TestBadKeys(t *testing.T) {
 	c := newClient(t)
 	now := c.Clock.Now()

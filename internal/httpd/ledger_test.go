@@ -19,9 +19,8 @@ import (
 	"sluice/ledger"
 )
 
-// leaves is what a successful call of an operation leaves in the log. A
-// method that may change something must stand here, and so must a redemption;
-// a GET that does not leaves nothing.
+// leaves lists the entries that a successful call of each operation adds to the log. Every operation that may change
+// something must be in it, and so must a redemption. A GET that is not in it adds none.
 var leaves = map[string][]sluice.Action{
 	"createFile":         {sluice.FileCreated},
 	"putFile":            {sluice.FileCreated},
@@ -47,8 +46,7 @@ var leaves = map[string][]sluice.Action{
 	"answerLinkNamed":    {sluice.LinkRedeemed, sluice.LinkDelivered},
 }
 
-// TestEveryChangeIsRecorded calls every route of the table with success, and
-// counts the entries that this makes.
+// TestEveryChangeIsRecorded calls every route with success and counts the new entries.
 func TestEveryChangeIsRecorded(t *testing.T) {
 	c := newClient(t)
 	seen := map[string]bool{}
@@ -65,7 +63,7 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 			rt.Path = strings.NewReplacer("{token}", token, "{tail...}", "a.txt", "{code}", "gone").Replace(rt.Path)
 			before := len(c.Entries(t, c.Ledger(sluice.Test)))
 			caller := c
-			if rt.Operation == "getMetrics" { // which is for live keys
+			if rt.Operation == "getMetrics" { // it needs a live key
 				_, live := c.NewKey(t, c.Ledger(sluice.Live))
 				caller = c.as(live)
 			}
@@ -91,7 +89,7 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 	}
 }
 
-// TestLedgerRoutes reads a log as a stranger does, and checks what it is given.
+// TestLedgerRoutes reads a log as an auditor does, and verifies it.
 func TestLedgerRoutes(t *testing.T) {
 	c := newClient(t)
 	get := func(path string) answer { t.Helper(); return c.ask(t, "GET", "/v1/ledger/"+path, "").want(t, 200) }
@@ -207,7 +205,7 @@ func TestLedgerRoutes(t *testing.T) {
 				addresses++
 			}
 		}
-		if want := int(older.Size) - 1; addresses != want { // the key was made by the operator
+		if want := int(older.Size) - 1; addresses != want { // the operator made the key, without an address
 			t.Errorf("%d addresses, want %d", addresses, want)
 		}
 		c.problem(t, c.ask(t, "GET", "/v1/ledger/disclosures?size=99999", "").want(t, 400), sluice.CodeValidation)

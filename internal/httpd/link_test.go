@@ -18,7 +18,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// TestNewLinkMembers holds each member of a link to its contract.
+// TestNewLinkMembers checks each member of a new link.
 func TestNewLinkMembers(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -99,7 +99,7 @@ func cond[T any](is bool, a, b T) T {
 	return b
 }
 
-// TestLinkChange holds each member of a change to its contract.
+// TestLinkChange checks each member of a change of a link.
 func TestLinkChange(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -205,7 +205,7 @@ func TestBatch(t *testing.T) {
 	c.unchanged(t, before, 0)
 }
 
-// TestPassword redeems a link that asks for a password.
+// TestPassword redeems a link with a password.
 func TestPassword(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -290,7 +290,7 @@ func basic(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
-// forwarded asks for a URL as proxies do, each line of X-Forwarded-For as given.
+// forwarded requests a URL as a proxy does, with each line of X-Forwarded-For as given.
 func (c client) forwarded(t testing.TB, url string, lines ...string) answer {
 	t.Helper()
 	r, err := http.NewRequest("GET", url, nil)
@@ -301,7 +301,7 @@ func (c client) forwarded(t testing.TB, url string, lines ...string) answer {
 	return c.as("").do(t, r)
 }
 
-// TestAllowedIPs redeems a link from addresses that proxies tell of.
+// TestAllowedIPs redeems a link from addresses that proxies name.
 func TestAllowedIPs(t *testing.T) {
 	direct := newClient(t)
 	proxied := func(networks ...string) client {
@@ -374,8 +374,7 @@ func TestAllowedIPs(t *testing.T) {
 	}
 }
 
-// TestAnswer sends the form of a page that asks to addresses that somebody has
-// added to, as mail does.
+// TestAnswer sends the form of a page to addresses with something added, as mail programs do.
 func TestAnswer(t *testing.T) {
 	c := newClient(t)
 	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"password":"secret horse"}`)
@@ -394,7 +393,7 @@ func TestAnswer(t *testing.T) {
 	answer(l.URL, "password="+strings.Repeat("x", 9<<10)).want(t, 413)
 }
 
-// TestDisposition holds inline to the types that cannot carry script.
+// TestDisposition checks that only types without scripts are shown inline.
 func TestDisposition(t *testing.T) {
 	c := newClient(t)
 	for mediaType, shown := range map[string]bool{
@@ -436,7 +435,7 @@ func TestDisposition(t *testing.T) {
 	}
 }
 
-// TestPageSaysWhatIsLeft looks at what a person is told before they spend a download.
+// TestPageSaysWhatIsLeft checks what a page says before a download is counted.
 func TestPageSaysWhatIsLeft(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")

@@ -17,8 +17,7 @@ import (
 	"sluice/internal/service"
 )
 
-// TestObjects holds every object to the members that its contract names, and
-// to no others.
+// TestObjects checks that each object has exactly the members of its contract.
 func TestObjects(t *testing.T) {
 	c := newClient(t)
 	form := newForm(part{"purpose", "generic"}, part{"file", "hello"}, part{"link[reason]", "x"})
@@ -78,7 +77,7 @@ func TestObjects(t *testing.T) {
 	})
 }
 
-// TestFileChange holds each member of a change to its contract.
+// TestFileChange checks each member of a change of a file.
 func TestFileChange(t *testing.T) {
 	c := newClient(t)
 	for _, test := range []struct {
@@ -146,7 +145,7 @@ func TestFileChange(t *testing.T) {
 	})
 }
 
-// TestFileFilters lists files by everything that a file can be found by.
+// TestFileFilters lists files with every filter.
 func TestFileFilters(t *testing.T) {
 	c := newClient(t)
 	var ids []string
@@ -215,7 +214,7 @@ func TestFileFilters(t *testing.T) {
 	}
 }
 
-// TestLinkFilters lists links by everything that a link can be found by.
+// TestLinkFilters lists links with every filter.
 func TestLinkFilters(t *testing.T) {
 	c := newClient(t)
 	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
@@ -291,7 +290,7 @@ func TestLinkFilters(t *testing.T) {
 	}
 }
 
-// TestEveryProblem meets each row of the table of problems on the wire.
+// TestEveryProblem provokes each row of the table of problems.
 func TestEveryProblem(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -349,8 +348,7 @@ func TestEveryProblem(t *testing.T) {
 		})
 		seen[test.code] = true
 	}
-	// The others are tested where they can be brought about: by ranges, by a
-	// panic, by a full disk.
+	// The others have tests where they can be provoked: by ranges, by a panic, by a full disk.
 	for _, code := range []sluice.Code{sluice.CodeRange, sluice.CodeInternal, sluice.CodeStorageFull, sluice.CodeConflict} {
 		seen[code] = true
 	}
@@ -361,8 +359,7 @@ func TestEveryProblem(t *testing.T) {
 	}
 }
 
-// TestBodySize holds JSON bodies to 256 KiB, whether or not they are read for
-// another reason.
+// TestBodySize checks the limit of 256 KiB for JSON bodies, whether or not they are also read for another reason.
 func TestBodySize(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -377,7 +374,7 @@ func TestBodySize(t *testing.T) {
 	}
 }
 
-// TestMetrics counts what was done, for a listener of its own and for a key.
+// TestMetrics reads the counts of what was done, on the metrics listener and with a key.
 func TestMetrics(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -441,7 +438,7 @@ func TestMetrics(t *testing.T) {
 	c.problem(t, c.ask(t, "GET", "/metrics?name[]=x", "").want(t, 400), sluice.CodeValidation)
 }
 
-// recorded is an answer written without a connection.
+// recorded is an answer without a connection.
 type recorded struct {
 	header http.Header
 	body   strings.Builder
@@ -451,7 +448,7 @@ func (r *recorded) Header() http.Header         { return r.header }
 func (r *recorded) Write(p []byte) (int, error) { return r.body.Write(p) }
 func (r *recorded) WriteHeader(int)             {}
 
-// TestHugeHeader sends a head that is too large.
+// TestHugeHeader sends a request head that is too large.
 func TestHugeHeader(t *testing.T) {
 	c := newClient(t)
 	sent := "GET /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + c.secret + "\r\nX: " + strings.Repeat("x", 80<<10) + "\r\n\r\n"

@@ -25,7 +25,7 @@ import (
 
 const golden = "../../api/openapi.json"
 
-// TestDocumentIsGolden holds what is served to the file in the repository.
+// TestDocumentIsGolden compares the document that is served with the file in the repository.
 func TestDocumentIsGolden(t *testing.T) {
 	c := newClient(t)
 	a := c.as("").ask(t, "GET", "/openapi.json", "").want(t, 200)
@@ -51,8 +51,7 @@ func TestDocumentIsGolden(t *testing.T) {
 	}
 }
 
-// TestDocumentHasEveryRoute holds the document in the repository and the table
-// of routes to each other, in both directions.
+// TestDocumentHasEveryRoute compares the document with the tables of routes, in both directions.
 func TestDocumentHasEveryRoute(t *testing.T) {
 	var documented, routed []string
 	for _, op := range readDocument(t).operations() {
@@ -73,7 +72,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 	}
 }
 
-// document is an OpenAPI document as far as the tests read it.
+// document is the part of an OpenAPI document that the tests read.
 type document struct {
 	Paths      map[string]map[string]*operation
 	Components struct {
@@ -83,7 +82,7 @@ type document struct {
 		Examples  map[string]struct{ Value any }
 	}
 
-	compiling sync.Mutex // a Compiler is for one at a time
+	compiling sync.Mutex // a Compiler serves one goroutine at a time
 	schemas   *jsonschema.Compiler
 }
 
@@ -134,7 +133,7 @@ type schema struct {
 	AdditionalProperties any
 }
 
-// pointer is a JSON Pointer (RFC 6901) in a fragment.
+// pointer is a JSON Pointer (RFC 6901) as a fragment.
 func pointer(names ...string) string {
 	at := golden + "#"
 	for _, name := range names {
@@ -143,8 +142,7 @@ func pointer(names ...string) string {
 	return at
 }
 
-// readDocument reads the document. To the schemas that it gives, members that
-// are not documented are wrong.
+// readDocument parses the document, and makes its schemas refuse members that are not documented.
 func readDocument(t testing.TB) *document {
 	t.Helper()
 	data, err := os.ReadFile(golden)
@@ -173,7 +171,7 @@ func readDocument(t testing.TB) *document {
 	return &d
 }
 
-// closeObjects forbids unknown members of every schema that names any.
+// closeObjects makes every schema with members refuse unknown ones.
 func closeObjects(v any) {
 	switch v := v.(type) {
 	case []any:
@@ -190,7 +188,7 @@ func closeObjects(v any) {
 	}
 }
 
-// operations are all operations, in order of their names.
+// operations are all operations, sorted by name.
 func (d *document) operations() (all []*operation) {
 	for _, item := range d.Paths {
 		all = slices.AppendSeq(all, maps.Values(item))
@@ -199,7 +197,7 @@ func (d *document) operations() (all []*operation) {
 	return all
 }
 
-// fits holds a JSON document to the schema that names lead to.
+// fits validates a JSON document against the schema at a path of names.
 func (d *document) fits(t testing.TB, value []byte, names ...string) {
 	t.Helper()
 	d.compiling.Lock()
@@ -217,7 +215,7 @@ func (d *document) fits(t testing.TB, value []byte, names ...string) {
 	}
 }
 
-// fitsExample is fits for a value out of the document itself.
+// fitsExample validates a value of the document itself.
 func (d *document) fitsExample(t testing.TB, value any, names ...string) {
 	t.Helper()
 	data, err := json.Marshal(value)
@@ -227,8 +225,7 @@ func (d *document) fitsExample(t testing.TB, value any, names ...string) {
 	d.fits(t, data, names...)
 }
 
-// TestDocumentIsWhole holds every part of the document to being explained, and
-// every example in it to its schema.
+// TestDocumentIsWhole checks that every part of the document has a description, and validates every example.
 func TestDocumentIsWhole(t *testing.T) {
 	d := readDocument(t)
 	scopes := map[string]sluice.Scope{}
@@ -286,7 +283,7 @@ func TestDocumentIsWhole(t *testing.T) {
 	}
 }
 
-// security is what an operation of a scope must ask for.
+// security is what an operation with a scope must require.
 func security(operation string, scope sluice.Scope) []map[string][]string {
 	switch {
 	case strings.HasPrefix(operation, "redeem"), strings.HasPrefix(operation, "answerLink"):
@@ -299,7 +296,7 @@ func security(operation string, scope sluice.Scope) []map[string][]string {
 	return []map[string][]string{{"bearer": {string(scope)}}}
 }
 
-// response gives an answer of an operation, and where it stands.
+// response returns a documented answer of an operation, and its place in the document.
 func (d *document) response(op *operation, status string) (*response, []string) {
 	r := op.Responses[status]
 	if r == nil || r.Ref == "" {
@@ -309,14 +306,13 @@ func (d *document) response(op *operation, status string) (*response, []string) 
 	return d.Components.Responses[name], []string{"components", "responses", name}
 }
 
-// unspoken are headers that speak to browsers, caches and the connection.
+// unspoken are headers for browsers, caches and the connection, which the document leaves out.
 var unspoken = []string{
 	"Cache-Control", "Content-Length", "Content-Security-Policy", "Content-Type", "Cross-Origin-Opener-Policy",
 	"Cross-Origin-Resource-Policy", "Date", "Referrer-Policy", "Vary", "X-Content-Type-Options", "X-Robots-Tag",
 }
 
-// holds holds an answer to what the document says of it: status, headers, media
-// type, and body.
+// holds compares an answer with the document: status, headers, media type and body.
 func (d *document) holds(t testing.TB, op *operation, a answer) {
 	t.Helper()
 	status := strconv.Itoa(a.status)
@@ -355,7 +351,7 @@ func (d *document) holds(t testing.TB, op *operation, a answer) {
 // exampleID finds ids in examples.
 var exampleID = regexp.MustCompile(`\b(file|link|key|aud)_[0-9a-z]{26}\b`)
 
-// fill puts ids of real objects in the place of those in an example.
+// fill replaces the ids in an example with ids of real objects.
 func (o objects) fill(text string) string {
 	return exampleID.ReplaceAllStringFunc(text, func(id string) string {
 		kind, _, _ := strings.Cut(id, "_")
@@ -363,8 +359,8 @@ func (o objects) fill(text string) string {
 	})
 }
 
-// try sends the example of an operation with one of its media types, or "" for
-// none, and one of its optional parameters, or "" for none.
+// try sends the example of an operation with one of its media types, or "" for none, and one of its optional
+// parameters, or "" for none.
 func (c client) try(t *testing.T, op *operation, media, optional string) answer {
 	t.Helper()
 	o := c.objects(t)
@@ -400,7 +396,7 @@ func (c client) try(t *testing.T, op *operation, media, optional string) answer 
 	return c.ask(t, op.method, path, body, header...)
 }
 
-// exampleBody is the example of a body, and the header it is sent with.
+// exampleBody is the example of a body, with the header that it needs.
 func (c client) exampleBody(t *testing.T, op *operation, media string, o objects) (body string, header []string) {
 	t.Helper()
 	switch media {
@@ -442,7 +438,7 @@ func exampleText(t *testing.T, p parameter) string {
 	return plainText(t, p.Example)
 }
 
-// plainText is a text as it is, and anything else as JSON.
+// plainText returns a text as it is, and any other value as JSON.
 func plainText(t *testing.T, v any) string {
 	if s, ok := v.(string); ok {
 		return s
@@ -454,7 +450,7 @@ func plainText(t *testing.T, v any) string {
 	return string(data)
 }
 
-// medias are the media types that an operation takes, or "" for none.
+// medias are the media types that an operation accepts, or "" for none.
 func (op *operation) medias() []string {
 	if op.RequestBody == nil {
 		return []string{""}
@@ -462,15 +458,15 @@ func (op *operation) medias() []string {
 	return slices.Sorted(maps.Keys(op.RequestBody.Content))
 }
 
-// TestExamplesAreTrue sends the example of every operation, by itself and with
-// the example of each optional parameter, and holds the answers to the document.
+// TestExamplesAreTrue sends the example of every operation, alone and with the example of each optional parameter, and
+// compares the answers with the document.
 func TestExamplesAreTrue(t *testing.T) {
 	d := readDocument(t)
 	for _, op := range d.operations() {
 		t.Run(op.ID, func(t *testing.T) {
 			t.Parallel()
 			c := newLimited(t, 1000, 100_000)
-			if op.ID == "getMetrics" { // which is for live keys
+			if op.ID == "getMetrics" { // it needs a live key
 				_, live := c.NewKey(t, c.Ledger(sluice.Live))
 				c = c.as(live)
 			}
@@ -493,8 +489,8 @@ func TestExamplesAreTrue(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreDocumented provokes what every operation may refuse, and holds
-// the answers to the document.
+// TestRefusalsAreDocumented provokes the refusals that every operation may give, and compares the answers with the
+// document.
 func TestRefusalsAreDocumented(t *testing.T) {
 	d := readDocument(t)
 	for _, rt := range server.Routes() {
@@ -539,7 +535,7 @@ func TestRefusalsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestOwnRefusalsAreDocumented provokes what only some operations refuse.
+// TestOwnRefusalsAreDocumented provokes the refusals of single operations.
 func TestOwnRefusalsAreDocumented(t *testing.T) {
 	d := readDocument(t)
 	c := newClient(t)
@@ -558,7 +554,7 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 		for _, tail := range []string{"", "/a.txt"} {
 			path := "/l/{token}" + strings.ReplaceAll(tail, "a.txt", "{tail}")
 			refuse("get", path, 403, c.get(t, locked+tail, "Accept", accept, "X-Link-Password", "wrong"))
-			c.Clock.Advance(time.Minute) // so that it may be guessed again
+			c.Clock.Advance(time.Minute) // allows further guesses
 			for status, form := range map[int]string{403: "password=wrong", 400: "%", 413: strings.Repeat("x", 9<<10)} {
 				refuse("post", path, status, c.as("").ask(t, "POST", strings.TrimPrefix(locked+tail, c.URL), form, "Accept", accept, "Content-Type", "application/x-www-form-urlencoded"))
 			}
@@ -592,8 +588,8 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 	refuse("get", "/l/{token}", 503, c.get(t, open))
 }
 
-// TestReplaysAreDocumented sends every change twice under one Idempotency-Key,
-// and holds both answers to the document.
+// TestReplaysAreDocumented sends every change twice with one Idempotency-Key, and compares both answers with the
+// document.
 func TestReplaysAreDocumented(t *testing.T) {
 	d := readDocument(t)
 	c := newClient(t)
@@ -612,8 +608,7 @@ func TestReplaysAreDocumented(t *testing.T) {
 	}
 }
 
-// TestLimitsAreTrue takes every limit of a member that a body may have, and
-// sends what just keeps it and what just breaks it.
+// TestLimitsAreTrue sends, for every documented limit of a member, a value at the limit and a value beyond it.
 func TestLimitsAreTrue(t *testing.T) {
 	d := readDocument(t)
 	for _, op := range d.operations() {
@@ -656,8 +651,7 @@ func (d *document) bodySchema(t *testing.T, op *operation, media string) *schema
 	return s
 }
 
-// edges gives values that just keep the limits of a member, and values that
-// just break them.
+// edges returns values at the limits of a member, and values beyond them.
 func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 	t.Helper()
 	if len(s.OneOf) > 0 {
@@ -714,7 +708,7 @@ func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 	if s.Maximum != nil {
 		broken = append(broken, int64(*s.Maximum)+1)
 	}
-	if !strings.HasSuffix(dotted(member), "expires_at") { // which the moment narrows
+	if !strings.HasSuffix(dotted(member), "expires_at") { // the current time narrows it
 		if s.Minimum != nil {
 			kept = append(kept, int64(*s.Minimum))
 		}
@@ -725,10 +719,10 @@ func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 	return kept, broken
 }
 
-// exampleFile is an id that fill knows.
+// exampleFile is an id that fill replaces.
 const exampleFile = "file_00000000000000000000000000"
 
-// with sends the example of an operation with one member set to a value.
+// with sends the example of an operation with a value for one member.
 func (c client) with(t *testing.T, op *operation, media, member string, value any) answer {
 	t.Helper()
 	changed := *op

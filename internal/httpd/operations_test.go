@@ -64,7 +64,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestAbsent holds members without a value to null, and maps to {}.
+// TestAbsent checks that members without a value are null, and maps without elements {}.
 func TestAbsent(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -119,7 +119,7 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// TestLinks walks the life of a link through both sets of routes.
+// TestLinks creates, changes and deletes links through both sets of routes.
 func TestLinks(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -203,7 +203,7 @@ func TestLinkDefaultsAndEnds(t *testing.T) {
 
 var linkHeader = regexp.MustCompile(`<([^>]+)>; rel="(\w+)"`)
 
-// beside gives the URLs of the pages beside one, by their relation.
+// beside returns the URLs of the pages beside one, by relation.
 func beside(a answer) map[string]string {
 	pages := map[string]string{}
 	for _, m := range linkHeader.FindAllStringSubmatch(a.header.Get("Link"), -1) {
@@ -212,7 +212,7 @@ func beside(a answer) map[string]string {
 	return pages
 }
 
-// TestPaging walks a list of links to its end by next, and back by prev.
+// TestPaging follows a list of links to its end by next, and back by prev.
 func TestPaging(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -315,13 +315,13 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// TestAudit reads back what was recorded of a mint, a redemption and refusals.
+// TestAudit reads the entries of a mint, a redemption and refusals.
 func TestAudit(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	l := c.mint(t, f.ID, `{"reason":"case 4711","metadata":{"who":"Müller"}}`)
 	c.get(t, l.URL, "User-Agent", "probe/1", "Referer", "https://mail.example/inbox?secret=1", "X-Forwarded-For", "203.0.113.9, 10.0.0.1", "Range", "bytes=0-1").want(t, 206)
-	c.Entries(t, c.Ledger(sluice.Test)) // waits for what was delivered
+	c.Entries(t, c.Ledger(sluice.Test)) // waits for the delivery entries
 	c.Clock.Advance(time.Hour)
 	refused := c.get(t, l.URL).want(t, 410)
 

@@ -12,7 +12,7 @@ import (
 	"sluice/internal/service"
 )
 
-// TestLinkOfAnExpiredKey is refused in words, to programs and to people.
+// TestLinkOfAnExpiredKey checks the words of the refusal, for programs and for people.
 func TestLinkOfAnExpiredKey(t *testing.T) {
 	c := newClient(t)
 	key, secret := c.NewKey(t, c.Ledger(sluice.Test))
@@ -32,8 +32,8 @@ func TestLinkOfAnExpiredKey(t *testing.T) {
 	}
 }
 
-// TestAnswersOfOtherSites has pages of other sites, and what is no form, try to
-// spend a download.
+// TestAnswersOfOtherSites sends forms from pages of other sites, and bodies that are no forms: none consumes a
+// download.
 func TestAnswersOfOtherSites(t *testing.T) {
 	c := newClient(t)
 	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"max_downloads":1}`)
@@ -61,7 +61,7 @@ func TestAnswersOfOtherSites(t *testing.T) {
 	}
 }
 
-// TestPasswordInLatin1 sends a password as clients do that write headers in ISO-8859-1.
+// TestPasswordInLatin1 sends a password in ISO-8859-1, as some clients write headers.
 func TestPasswordInLatin1(t *testing.T) {
 	c := newClient(t)
 	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"password":"pässwörd"}`)

@@ -25,7 +25,7 @@ func (a answer) rates() (all []string) {
 	return all
 }
 
-// TestRateLimit lets a key make 3 requests a second and 5 a minute.
+// TestRateLimit uses a key with limits of 3 requests a second and 5 a minute.
 func TestRateLimit(t *testing.T) {
 	c := newLimited(t, 3, 5)
 	now := c.Clock.Now().Unix()
@@ -98,7 +98,7 @@ func TestRateLimitIsPerKey(t *testing.T) {
 	})
 }
 
-// TestRateHeadersOnEveryAnswer asks for every route, and for what is refused.
+// TestRateHeadersOnEveryAnswer calls every route, also with requests that are refused.
 func TestRateHeadersOnEveryAnswer(t *testing.T) {
 	c := newLimited(t, 100_000, 1_000_000)
 	_, none := c.NewKey(t, c.Ledger(sluice.Test), sluice.LinksRead)
@@ -126,7 +126,7 @@ func TestRateHeadersOnEveryAnswer(t *testing.T) {
 	}
 }
 
-// TestDefaultRates holds a server that is told nothing to the rates documented.
+// TestDefaultRates compares the default rates with the documented ones.
 func TestDefaultRates(t *testing.T) {
 	c := newDefault(t)
 	_, live := c.NewKey(t, c.Ledger(sluice.Live))
@@ -146,7 +146,7 @@ func newDefault(t *testing.T) client {
 	return client{s, s.Secret}
 }
 
-// TestRateLimitAtOnce asks from many goroutines: none gets more than its share.
+// TestRateLimitAtOnce sends requests from many goroutines: no key gets more than its limit.
 func TestRateLimitAtOnce(t *testing.T) {
 	c := newLimited(t, 10, 0)
 	var granted, refused atomic.Int32
@@ -169,8 +169,8 @@ func TestRateLimitAtOnce(t *testing.T) {
 	}
 }
 
-// TestRateMemory counts more keys than a limiter holds: its memory is bounded,
-// and a key that goes on asking is still limited.
+// TestRateMemory counts more keys than a limiter holds. Its memory is bounded, and a key that keeps sending requests
+// stays limited.
 func TestRateMemory(t *testing.T) {
 	l := httpd.NewLimiter(map[sluice.Mode]httpd.Rate{sluice.Test: {PerSecond: 2}})
 	now := sluicetest.NewClock().Now()
@@ -190,7 +190,7 @@ func TestRateMemory(t *testing.T) {
 	if busy != 2 {
 		t.Errorf("a busy key made %d requests, and may make 2", busy)
 	}
-	// Those that have not asked for a while are forgotten.
+	// Keys without requests for a while are forgotten.
 	l.Take(key(1), now.Add(time.Minute))
 	l.Take(key(1), now.Add(2*time.Minute))
 	if n := l.Len(); n != 2 {

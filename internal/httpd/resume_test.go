@@ -19,7 +19,7 @@ import (
 	"sluice/api"
 )
 
-// program finds a program that people download with.
+// program finds a download program.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -32,8 +32,7 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// cutter passes connections on to a server, and cuts the first of them when
-// so many bytes of the answer have come through.
+// cutter forwards connections to a server. It cuts the first ones after a number of bytes of the answer.
 type cutter struct {
 	net.Listener
 	to    string
@@ -85,8 +84,7 @@ func (p *cutter) pass(client net.Conn) {
 	_ = p.flush(context.Background()) // the server learns of it no later than the client
 }
 
-// TestResume has a connection cut several times, and the programs that people
-// have go on where it was.
+// TestResume cuts the connection several times. Common download programs resume where they were.
 func TestResume(t *testing.T) {
 	c := newClient(t)
 	const size, cuts = 24 << 20, 3
@@ -152,8 +150,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestHostileNames has programs save files under names that would leave the
-// folder, hide, or pass for others.
+// TestHostileNames has programs save files under names that leave the folder, hide, or look like others.
 func TestHostileNames(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "0123456789")

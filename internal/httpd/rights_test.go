@@ -14,8 +14,7 @@ import (
 	"sluice/internal/audit"
 )
 
-// newest gives a part of the newest entry as the API shows it, without the
-// members that every test would have to repeat.
+// newest returns a part of the newest entry as the API shows it, without the members that every test would repeat.
 func (c *client) newest(t *testing.T, part string) map[string]any {
 	t.Helper()
 	list := object(t, c.ask(t, "GET", "/v1/audit_entries?limit=1", "").want(t, 200))
@@ -41,8 +40,7 @@ func wantPart(t *testing.T, got map[string]any, want string) {
 	}
 }
 
-// TestEntriesTellLimits checks that the log says what a link allows, and what
-// a change of it lifted.
+// TestEntriesTellLimits checks that the log has the limits of a link, and the limits before a change.
 func TestEntriesTellLimits(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "", "hello")
@@ -69,8 +67,7 @@ func TestEntriesTellLimits(t *testing.T) {
 	}
 }
 
-// TestEntriesTellRights checks that the log says what a key may do, and what a
-// change of it gave.
+// TestEntriesTellRights checks that the log has the rights of a key, and the rights before a change.
 func TestEntriesTellRights(t *testing.T) {
 	c := newClient(t)
 	k := c.makeKey(t, `{"name":"robot","scopes":["files:read"],"max_link_lifetime":600}`)
@@ -94,8 +91,7 @@ func TestEntriesTellRights(t *testing.T) {
 	wantPart(t, c.newest(t, "key"), `{"action":"key.revoked","name":"robot","scopes":["files:read","keys:admin"]}`)
 }
 
-// TestEntriesTellDetails checks that a hold does not hide a change of the name
-// in the same request.
+// TestEntriesTellDetails checks that a hold does not hide a new name in the same request.
 func TestEntriesTellDetails(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "", "hello")
@@ -112,8 +108,7 @@ func TestEntriesTellDetails(t *testing.T) {
 	}
 }
 
-// TestRedemptionsStayLean checks that entries of the hot path do not tell what
-// entries of changes do.
+// TestRedemptionsStayLean checks that the entries of redemptions leave out what the entries of changes have.
 func TestRedemptionsStayLean(t *testing.T) {
 	c := newClient(t)
 	l := c.mint(t, c.upload(t, "a.txt", "", "hello").ID, `{"max_downloads":3}`)

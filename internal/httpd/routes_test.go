@@ -20,7 +20,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// bodies are what operations need to succeed, by operation. %f stands for a file.
+// bodies are the bodies with which operations succeed, by operation. %f stands for a file.
 var bodies = map[string]string{
 	"createLink":       `{"file_id":"%f"}`,
 	"createLinkOfFile": `{}`,
@@ -32,15 +32,14 @@ var bodies = map[string]string{
 	"updateKey":        `{"name":"changed"}`,
 }
 
-// queries are what operations need in their query, by operation. %e stands for
-// an entry.
+// queries are the queries with which operations succeed, by operation. %e stands for an entry.
 var queries = map[string]string{
 	"putFile":          "?purpose=generic",
 	"proveEntry":       "?entry=%e",
 	"proveConsistency": "?from=1",
 }
 
-// objects are the things that the path of a route may name.
+// objects are the objects that the path of a route may name.
 type objects struct{ file, link, entry, key, tile string }
 
 func (c client) objects(t *testing.T) objects {
@@ -64,7 +63,7 @@ func (c client) lastTile(t *testing.T) string {
 	return strings.TrimPrefix(tile.Path(), "tile/")
 }
 
-// call asks for a route as c, naming real objects.
+// call calls a route with real objects.
 func (c client) call(t *testing.T, rt httpd.Route, o objects, headers ...string) answer {
 	t.Helper()
 	path := rt.Path
@@ -94,8 +93,8 @@ func (c client) call(t *testing.T, rt httpd.Route, o objects, headers ...string)
 	return c.ask(t, rt.Method, path, strings.ReplaceAll(bodies[rt.Operation], "%f", o.file), headers...)
 }
 
-// TestAuthorisation asks for every route of the table as everyone who must be
-// refused, and as one who has just the scope it needs.
+// TestAuthorisation calls every route with each kind of key that must be refused, and with a key that has just the
+// scope it needs.
 func TestAuthorisation(t *testing.T) {
 	c := newClient(t)
 	all := sluice.AllScopes()
@@ -249,7 +248,7 @@ type broken struct {
 
 func (s broken) View(context.Context, func(service.Reader) error) error { return s.err }
 
-// TestInternal shows an error of ours to nobody but the log.
+// TestInternal checks that the cause of an internal error is in the log only.
 func TestInternal(t *testing.T) {
 	good := sluicetest.NewService(t)
 	_, secret := good.NewKey(t, good.Ledger(sluice.Test))
@@ -291,7 +290,7 @@ func TestHealth(t *testing.T) {
 	c.ask(t, "GET", "/healthz", "").want(t, 200)
 	a := c.ask(t, "GET", "/readyz", "")
 	for deadline := time.Now().Add(time.Minute); a.status == 200 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		a = c.ask(t, "GET", "/readyz", "") // the answer holds for a second
+		a = c.ask(t, "GET", "/readyz", "") // the result holds for a second
 	}
 	p := c.problem(t, a.want(t, 503), sluice.CodeUnavailable)
 	if a.header.Get("Retry-After") != "1" || p.RetryAfter != 1 {

@@ -16,17 +16,15 @@ import (
 	"sluice/internal/audit"
 )
 
-// A sentence is one of the pages that the native API grew from, and how it
-// holds here. What a page names in its own words is asked for in ours: the four
-// pages are of three vendors, and agree neither on paths nor on the form of
-// moments.
+// A sentence is a sentence of one of the pages that the native API grew from, and a test that it holds here. The test
+// uses our names for what a page names in its own words: the four pages come from three vendors, and differ in their
+// paths and their form of times.
 type sentence struct {
 	text  string
 	holds func(t *testing.T, c client, f api.File)
 }
 
-// hold runs every sentence with a server that it may do with as it likes, and
-// a file.
+// hold tests every sentence with a server of its own and a file.
 func hold(t *testing.T, sentences []sentence) {
 	for _, s := range sentences {
 		t.Run(s.text, func(t *testing.T) {
@@ -36,7 +34,7 @@ func hold(t *testing.T, sentences []sentence) {
 	}
 }
 
-// refusal asks for something that must be refused for what is sent in param.
+// refusal sends a request that must be refused because of param.
 func (c client) refusal(t testing.TB, method, path, body, param, code string) {
 	t.Helper()
 	p := c.problem(t, c.ask(t, method, path, body).want(t, 400), sluice.CodeValidation)
@@ -45,7 +43,7 @@ func (c client) refusal(t testing.TB, method, path, body, param, code string) {
 	}
 }
 
-// links gives the ids that a list of links holds, and its page.
+// links returns the ids in a list of links, and its page.
 func (c client) links(t testing.TB, query string) (ids []string, page api.List[api.Link]) {
 	t.Helper()
 	page = read[api.List[api.Link]](t, c.ask(t, "GET", "/v1/file_links?"+query, "").want(t, 200))
@@ -55,7 +53,7 @@ func (c client) links(t testing.TB, query string) (ids []string, page api.List[a
 	return ids, page
 }
 
-// batch mints n links to a file and gives their ids, the newest first.
+// batch mints n links to a file and returns their ids, newest first.
 func (c client) batch(t testing.TB, file string, n int) (ids []string) {
 	t.Helper()
 	for n > 0 {
@@ -75,13 +73,13 @@ func (c client) batch(t testing.TB, file string, n int) (ids []string) {
 	return ids
 }
 
-// audit gives the entries of a link, the newest first.
+// audit returns the entries of a link, newest first.
 func (c client) audit(t testing.TB, link string) []api.AuditEntry {
 	t.Helper()
 	return read[api.List[api.AuditEntry]](t, c.ask(t, "GET", "/v1/audit_entries?link_id="+link, "").want(t, 200)).Data
 }
 
-// wholeSecond moves the clock on to the next second, and gives it.
+// wholeSecond sets the clock to the next second, and returns it.
 func (c client) wholeSecond() int64 {
 	now := c.Clock.Now()
 	c.Clock.Advance(now.Truncate(time.Second).Add(time.Second).Sub(now))
@@ -95,7 +93,7 @@ func (c client) link(t testing.TB, id string) api.Link {
 
 func linksPath(f api.File) string { return "/v1/files/" + f.ID + "/links" }
 
-// members gives the types of the members of a JSON object.
+// members returns the types of the members of a JSON object.
 func members(t testing.TB, object []byte) map[string]string {
 	t.Helper()
 	var values map[string]any
@@ -109,8 +107,7 @@ func members(t testing.TB, object []byte) map[string]string {
 	return types
 }
 
-// holdsMembers fails unless an answer has every member of an example, of the
-// same type.
+// holdsMembers checks that an answer has every member of an example, with the same type.
 func holdsMembers(t testing.TB, example string, a answer) {
 	t.Helper()
 	got := members(t, a.body)
@@ -121,8 +118,7 @@ func holdsMembers(t testing.TB, example string, a answer) {
 	}
 }
 
-// TestCreateFileLinkPage holds Sluice to the page "Create a file link" of
-// Matter.
+// TestCreateFileLinkPage tests the page "Create a file link" of Matter.
 func TestCreateFileLinkPage(t *testing.T) {
 	hold(t, []sentence{
 		{"Mint a short-lived signed URL that streams the bytes of a File.", func(t *testing.T, c client, f api.File) {
@@ -354,7 +350,7 @@ func TestCreateFileLinkPage(t *testing.T) {
 			if !strings.Contains(p.Detail, none) || p.Type != c.URL+"/docs/errors/not_found" || !strings.HasPrefix(p.RequestID, "req_") {
 				t.Errorf("%+v", p)
 			}
-			// A file of the other side is as little visible as one that never was.
+			// A file of the other mode is as invisible as one that never existed.
 			_, secret := c.NewKey(t, c.Ledger(sluice.Live))
 			other := c.as(secret).upload(t, "a.txt", "text/plain", "hello")
 			c.problem(t, c.ask(t, "POST", linksPath(other), `{}`).want(t, 404), sluice.CodeNotFound)
@@ -378,7 +374,7 @@ func TestCreateFileLinkPage(t *testing.T) {
 	})
 }
 
-// TestFileLinksPage holds Sluice to the page "File Links" of Metorial.
+// TestFileLinksPage tests the page "File Links" of Metorial.
 func TestFileLinksPage(t *testing.T) {
 	unknownFile := func(method string) func(*testing.T, client, api.File) {
 		return func(t *testing.T, c client, f api.File) {
@@ -527,7 +523,7 @@ func TestFileLinksPage(t *testing.T) {
 	})
 }
 
-// TestFilesPage holds Sluice to the page "Files" of Metorial.
+// TestFilesPage tests the page "Files" of Metorial.
 func TestFilesPage(t *testing.T) {
 	hold(t, []sentence{
 		{"Files are used to store binary data, such as documents, images, or other media.", func(t *testing.T, c client, _ api.File) {
@@ -650,7 +646,7 @@ func TestFilesPage(t *testing.T) {
 	})
 }
 
-// filesAre fails unless a list of files holds just these, in this order.
+// filesAre checks that a list of files has exactly these, in this order.
 func (c client) filesAre(t *testing.T, query string, want ...string) {
 	t.Helper()
 	var got []string
@@ -662,7 +658,7 @@ func (c client) filesAre(t *testing.T, query string, want ...string) {
 	}
 }
 
-// linksAre fails unless a list of links holds just these, in this order.
+// linksAre checks that a list of links has exactly these, in this order.
 func (c client) linksAre(t *testing.T, query string, want ...string) {
 	t.Helper()
 	if got, _ := c.links(t, query); !slices.Equal(got, want) {
@@ -670,8 +666,7 @@ func (c client) linksAre(t *testing.T, query string, want ...string) {
 	}
 }
 
-// TestFileLinkResourcePage holds Sluice to the page "File Links" of Digital
-// River.
+// TestFileLinkResourcePage tests the page "File Links" of Digital River.
 func TestFileLinkResourcePage(t *testing.T) {
 	const none = "link_01kjvktdcjb8swve6173hgcvk1"
 	hold(t, []sentence{

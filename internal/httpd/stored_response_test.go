@@ -15,8 +15,8 @@ import (
 	"sluice/internal/service"
 )
 
-// again sends a request twice under one idempotency key, holds the second
-// answer to being the first one, and gives both.
+// again sends a request twice with one idempotency key, checks that the second answer equals the first, and returns
+// both.
 func (c client) again(t testing.TB, key string, send func(headers ...string) answer) (first, second answer) {
 	t.Helper()
 	first = send("Idempotency-Key", key)
@@ -42,7 +42,7 @@ func (c client) again(t testing.TB, key string, send func(headers ...string) ans
 	return first, second
 }
 
-// linkWith asks for a link under idempotency keys, as they stand.
+// linkWith mints a link with idempotency keys as given.
 func (c client) linkWith(t testing.TB, file string, keys ...string) answer {
 	t.Helper()
 	r, err := http.NewRequest("POST", c.URL+"/v1/files/"+file+"/links", nil)
@@ -93,7 +93,7 @@ func TestIdempotencyKeySyntax(t *testing.T) {
 		})
 	}
 	c.unchanged(t, before, 0)
-	// It has no meaning where nothing is changed.
+	// The header has no effect where nothing is changed.
 	for range 2 {
 		if a := c.ask(t, "GET", "/v1/files/"+f.ID, "", "Idempotency-Key", "\"").want(t, 200); a.header.Get("Idempotency-Replayed") != "" {
 			t.Error("a GET is replayed")
@@ -101,8 +101,7 @@ func TestIdempotencyKeySyntax(t *testing.T) {
 	}
 }
 
-// TestReplayEveryRoute sends every request of the table of routes that changes
-// something twice.
+// TestReplayEveryRoute sends every request that changes something twice.
 func TestReplayEveryRoute(t *testing.T) {
 	c := newClient(t)
 	for _, rt := range server.Routes() {
@@ -134,7 +133,7 @@ func TestReplayEveryRoute(t *testing.T) {
 	}
 }
 
-// TestReplayIsAsOfThen repeats a request when what it made has changed since.
+// TestReplayIsAsOfThen repeats a request after its result has changed.
 func TestReplayIsAsOfThen(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -166,8 +165,8 @@ func (c client) linkAgain(t testing.TB, file string) answer {
 	return c.ask(t, "POST", "/v1/files/"+file+"/links", `{"expires_in_seconds":60}`, "Idempotency-Key", "k").want(t, 200)
 }
 
-// TestRemembered holds every kind of 4xx to being remembered, with the request
-// id of the first answer, also when its cause is gone.
+// TestRemembered checks that every kind of 4xx is stored, with the request id of the first answer, also after its
+// cause is gone.
 func TestRemembered(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -220,7 +219,7 @@ func TestRemembered(t *testing.T) {
 		if string(first.body) != string(second.body) {
 			t.Errorf("replayed\n%s after\n%s", second.body, first.body)
 		}
-		// Each refusal of a scope is recorded or counted all the same.
+		// Each refusal for a missing scope is recorded or counted all the same.
 		if err := c.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -244,7 +243,7 @@ func TestRemembered(t *testing.T) {
 	})
 }
 
-// TestReused sends different requests under one key.
+// TestReused sends different requests with one key.
 func TestReused(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -290,14 +289,14 @@ func TestReused(t *testing.T) {
 		})
 	}
 	c.unchanged(t, before, 0)
-	// The first request is answered as ever.
+	// The first request still gets its answer.
 	if a := c.ask(t, "POST", links, `{"reason":"a"}`, "Idempotency-Key", "link").want(t, 200); a.header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("%v", a.header)
 	}
 }
 
-// TestUploadFingerprint sends one upload in many forms: fields and content are
-// the request, not the bytes of the form.
+// TestUploadFingerprint sends one upload in many forms: the fields and the content identify it, not the bytes of the
+// form.
 func TestUploadFingerprint(t *testing.T) {
 	c := newClient(t)
 	var first answer
@@ -321,7 +320,7 @@ func TestUploadFingerprint(t *testing.T) {
 	}
 }
 
-// TestNotRemembered sends a request again whose first answer did not lie in it.
+// TestNotRemembered repeats requests whose first failure had a cause outside the request.
 func TestNotRemembered(t *testing.T) {
 	t.Run("a 5xx is not remembered", func(t *testing.T) {
 		c := newClient(t)
@@ -382,7 +381,7 @@ func TestNotRemembered(t *testing.T) {
 			if first.status >= 300 || first.header.Get("Idempotency-Replayed") != "" {
 				t.Errorf("status %d: %s", first.status, first.body)
 			}
-			// And how it is checked is no part of it.
+			// The digest that checks it is not part of it either.
 			if second := c.ask(t, method, path, sent, "Idempotency-Key", "k"+path); string(second.body) != string(first.body) {
 				t.Errorf("status %d: %s", second.status, second.body)
 			}
@@ -449,8 +448,7 @@ func TestIdempotencyScopeAndTime(t *testing.T) {
 	})
 }
 
-// TestConcurrentCopies sends 64 copies of a request at once: one takes effect,
-// and every copy gets its answer.
+// TestConcurrentCopies sends 64 copies of a request at once: one takes effect, and every copy gets its answer.
 func TestConcurrentCopies(t *testing.T) {
 	const copies = 64
 	c := newClient(t)

@@ -28,7 +28,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// noise is bytes without end of which no two blocks are the same.
+// noise is an endless stream of bytes in which no two blocks are equal.
 type noise struct {
 	block [64 << 10]byte
 	n     uint64
@@ -55,14 +55,14 @@ func (s *noise) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// memory gives the bytes that the Go runtime holds.
+// memory returns the bytes that the Go runtime holds.
 func memory() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64() - sample[1].Value.Uint64()
 }
 
-// TestGiB uploads and downloads 1 GiB. Neither side keeps it.
+// TestGiB uploads and downloads 1 GiB. Neither side keeps it in memory.
 func TestGiB(t *testing.T) {
 	if testing.Short() {
 		t.Skip("1 GiB takes a while")
@@ -153,7 +153,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestPanic makes the clock panic in the middle of a request.
+// TestPanic makes the clock panic during a request.
 func TestPanic(t *testing.T) {
 	real := sluicetest.NewService(t)
 	_, secret := real.NewKey(t, real.Ledger(sluice.Test))
@@ -161,7 +161,7 @@ func TestPanic(t *testing.T) {
 	config := service.Config{
 		Store: real.Store, Blobs: real.Blobs, SigningKeys: []service.SigningKey{{}}, PublicURL: real.PublicURL(),
 		Now: func() time.Time {
-			if calls.Add(1) == 2 { // the first is for the id of the request
+			if calls.Add(1) == 2 { // the first call is for the id of the request
 				panic("the clock stands still: " + secret[:8])
 			}
 			return real.Clock.Now()
@@ -183,7 +183,7 @@ func TestPanic(t *testing.T) {
 	c.ask(t, "GET", "/v1/files", "").want(t, 200)
 }
 
-// FuzzTokenPath asks for tokens that are none.
+// FuzzTokenPath requests invalid tokens.
 func FuzzTokenPath(f *testing.F) {
 	s := sluicetest.NewServer(f)
 	c := client{s, s.Secret}

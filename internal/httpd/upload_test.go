@@ -22,7 +22,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// TestRealFiles uploads and downloads files as they occur.
+// TestRealFiles uploads and downloads real files.
 func TestRealFiles(t *testing.T) {
 	c := newClient(t)
 	for _, test := range []struct {
@@ -58,7 +58,7 @@ func TestRealFiles(t *testing.T) {
 	}
 }
 
-// TestFormFilenames reads names in every way clients write them.
+// TestFormFilenames sends filenames in every form that clients use.
 func TestFormFilenames(t *testing.T) {
 	c := newClient(t)
 	for disposition, want := range map[string]string{
@@ -103,7 +103,7 @@ func TestFormMetadata(t *testing.T) {
 	}
 }
 
-// TestBadForms sends forms that are whole and wrong.
+// TestBadForms sends complete and invalid forms.
 func TestBadForms(t *testing.T) {
 	c := newClient(t)
 	raw := func(head textproto.MIMEHeader) *multipartForm {
@@ -200,8 +200,7 @@ func TestBadForms(t *testing.T) {
 	c.unchanged(t, before, 1)
 }
 
-// talk sends bytes as they are and reads one answer. With hangUp it ends its
-// side of the connection after them.
+// talk sends raw bytes and reads one answer. With hangUp it then closes its side of the connection.
 func (c client) talk(t *testing.T, sent string, hangUp bool) answer {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "http://"))
@@ -238,8 +237,7 @@ func (c client) head(length string) string {
 const wholeForm = "--cut\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\ngeneric\r\n" +
 	"--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello, world\r\n--cut--\r\n"
 
-// TestCutOff cuts a body at every byte, by hanging up and by a Content-Length
-// that promises less than the form needs.
+// TestCutOff ends a body after every byte, by closing the connection and by a Content-Length that is too small.
 func TestCutOff(t *testing.T) {
 	c := newClient(t)
 	whole := len(wholeForm)
@@ -258,25 +256,24 @@ func TestCutOff(t *testing.T) {
 	}
 	c.unchanged(t, before, 0)
 
-	// A JSON body that breaks off is the caller's fault, too.
+	// A JSON body that ends early is an error of the client, too.
 	a := c.talk(t, "POST /v1/file_links HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+c.secret+"\r\nContent-Length: 10\r\n\r\n{", true)
 	c.problem(t, a.want(t, 400), sluice.CodeValidation)
 }
 
-// TestTail sends more than the form, and more than the body.
+// TestTail sends more bytes than the form, and more than the body.
 func TestTail(t *testing.T) {
 	c := newClient(t)
 	epilogue := wholeForm + "what follows the end of a form is no part of it"
 	c.talk(t, c.head(fmt.Sprintf("Content-Length: %d", len(epilogue)))+epilogue, false).want(t, 201)
-	// What follows the body is the next request, and a bad one.
+	// What follows the body is the next request, and an invalid one.
 	a := c.talk(t, c.head(fmt.Sprintf("Content-Length: %d", len(wholeForm)))+epilogue, false).want(t, 201)
 	if got := read[api.File](t, a); got.Size != int64(len("hello, world")) {
 		t.Errorf("%+v", got)
 	}
 }
 
-// TestStalledUpload sends bytes slower than the time a transfer may stand
-// still, and then none.
+// TestStalledUpload sends bytes more slowly than a transfer may stall, and then stops.
 func TestStalledUpload(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))

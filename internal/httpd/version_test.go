@@ -12,10 +12,9 @@ import (
 	"sluice/internal/httpd"
 )
 
-// newVersioned is a client of a server that has changed its API twice since
-// its keys were made. The reason of a link was called use, then why, and
-// lifetimes were minutes until 2027; until 2028 files had a member name, and
-// size[gt] was called larger_than.
+// newVersioned is a client of a server whose API changed twice after its keys were made. The reason of a link was
+// called use, then why; lifetimes were in minutes until 2027; until 2028, files had a member name, and size[gt] was
+// called larger_than.
 func newVersioned(t *testing.T) client {
 	c := newClient(t)
 	rename := func(m map[string]any, from, to string) {
@@ -182,7 +181,7 @@ func TestVersions(t *testing.T) {
 	})
 }
 
-// TestVersionOfServer holds the registry to what keys are pinned to.
+// TestVersionOfServer checks that the newest version is the one that new keys get.
 func TestVersionOfServer(t *testing.T) {
 	c := newClient(t)
 	for _, headers := range [][]string{nil, {"Sluice-Version", sluice.APIVersion}} {

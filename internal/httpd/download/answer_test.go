@@ -11,7 +11,7 @@ import (
 	"sluice/internal/service"
 )
 
-// timed is an answer on a connection whose read deadline is noted.
+// timed is an answer on a connection that records its read deadline.
 type timed struct {
 	*httptest.ResponseRecorder
 	deadline time.Time
@@ -22,8 +22,8 @@ func (w *timed) SetReadDeadline(at time.Time) error {
 	return nil
 }
 
-// TestAnswerEndsItsDeadline holds a form that came whole to leaving no deadline
-// behind, which would end a long download.
+// TestAnswerEndsItsDeadline checks that reading a complete form clears the read deadline, which would end a long
+// download.
 func TestAnswerEndsItsDeadline(t *testing.T) {
 	for body, stands := range map[string]bool{"password=x": false, "password=%": true} {
 		w := &timed{httptest.NewRecorder(), time.Now()}
@@ -35,7 +35,7 @@ func TestAnswerEndsItsDeadline(t *testing.T) {
 	}
 }
 
-// FuzzAnswer reads forms of pages that ask, as strangers may send them.
+// FuzzAnswer reads arbitrary forms.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{"", "password=x", "password=%", "password=a&password=b", "password=a;b", "%00=%ff", strings.Repeat("a", maxAnswer+1), strings.Repeat("&", maxAnswer)} {
 		f.Add(body, "application/x-www-form-urlencoded")

@@ -10,8 +10,7 @@ import (
 	"sluice/internal/gate"
 )
 
-// FuzzByteRanges asks for ranges of files as strangers may: what is selected
-// lies in the file, and is never more than all of it.
+// FuzzByteRanges requests arbitrary ranges of files: the selection lies within the file, and is never larger than it.
 func FuzzByteRanges(f *testing.F) {
 	for _, header := range []string{
 		"bytes=0-", "bytes=-5", "bytes=5-2", "bytes=0-0,-1", "bytes= 0 - 1 ,, 3-", "bytes=-0", "bytes=9223372036854775807-", "bytes=0-99999999999999999999",

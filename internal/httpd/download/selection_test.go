@@ -18,7 +18,7 @@ import (
 	"sluice/internal/httpd"
 )
 
-// chosen is what r gets of f, part after part.
+// chosen is the content of the parts that a plan selects.
 func chosen(s gate.Plan, content []byte) (parts []string) {
 	for _, p := range s.Parts {
 		parts = append(parts, string(content[p.From:p.From+p.Length]))
@@ -26,7 +26,7 @@ func chosen(s gate.Plan, content []byte) (parts []string) {
 	return parts
 }
 
-// served is what http.ServeContent gives r of the same content.
+// served is what http.ServeContent answers for the same request and content.
 func served(t *testing.T, r *http.Request, f sluice.File, content []byte) (status int, parts []string) {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -57,8 +57,8 @@ func served(t *testing.T, r *http.Request, f sluice.File, content []byte) (statu
 	}
 }
 
-// FuzzSelection holds what is selected to the file's bounds, and to what
-// http.ServeContent selects where the two are meant to agree.
+// FuzzSelection checks that a selection lies within its file, and compares it with http.ServeContent where the two
+// should agree.
 func FuzzSelection(f *testing.F) {
 	const content = "0123456789"
 	file := sluice.File{Size: int64(len(content)), Created: time.Date(2026, 3, 4, 5, 6, 7, 890123000, time.UTC)}
@@ -113,7 +113,7 @@ func FuzzSelection(f *testing.F) {
 		if s.Bytes < 0 || s.Bytes > file.Size || s.Bodiless && s.Bytes != 0 || method == "HEAD" && !s.Bodiless {
 			t.Fatalf("%+v", s)
 		}
-		// An empty selection leads to the same one for a file without a byte.
+		// An empty file gets no ranges.
 		if none := wantOf(r).Plan(sluice.File{Created: file.Created}); none.Status == http.StatusPartialContent || none.Bytes != 0 {
 			t.Fatalf("of an empty file %+v", none)
 		}
@@ -134,9 +134,8 @@ func FuzzSelection(f *testing.F) {
 	})
 }
 
-// agrees reports whether http.ServeContent is to do the same: it reads lists
-// that are malformed as far as they go, knows ranges of no length, refuses
-// other units, and gives any number of ranges, to any method.
+// agrees reports whether http.ServeContent should answer the same. It reads malformed lists in part, accepts empty
+// ranges, refuses other units, and allows any number of ranges with any method.
 func agrees(method, ranges, ifRange, ifNoneMatch, ifMatch string) bool {
 	for _, list := range []string{ifNoneMatch, ifMatch} {
 		if _, ok := httpd.ParseTags(list); list != "" && !ok || strings.Contains(list, "*") {
@@ -165,8 +164,8 @@ func agrees(method, ranges, ifRange, ifNoneMatch, ifMatch string) bool {
 	return true
 }
 
-// FuzzBearer sends forms and headers to a link: whatever they are, there is a
-// password to try, or none, or an error that is the sender's.
+// FuzzBearer sends arbitrary forms and headers to a link. The result is a password to check, no password, or a client
+// error.
 func FuzzBearer(f *testing.F) {
 	for _, seed := range [][5]string{
 		{"POST", "application/x-www-form-urlencoded", "password=pass%3A+w%C3%B6rd", "", ""},

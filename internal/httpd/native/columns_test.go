@@ -6,7 +6,7 @@ import (
 	"sluice"
 )
 
-// The CSV tells what a log has lost that went on after a rollback.
+// The CSV has columns for what a log lost with an accepted rollback.
 func TestRollbackColumns(t *testing.T) {
 	e := sluice.Entry{Action: sluice.LedgerRolledBack, Rollback: &sluice.RollbackPart{
 		Log: "acct_1 test", Size: 0, WasSize: 12, WasRoot: "n6gFnlkpYO0v1BqpK0dZcWjYqoC0jvCk2ZQqcQ1wU7U=",

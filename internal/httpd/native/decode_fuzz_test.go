@@ -9,8 +9,8 @@ import (
 	"sluice/internal/httpd/contract"
 )
 
-// FuzzDecodeBody holds what is checked and what is decoded to each other: a body that has no fault is one that
-// encoding/json reads, and one that has a fault says where.
+// FuzzDecodeBody compares validation with decoding: encoding/json reads every body without failures, and every failure
+// names its place.
 func FuzzDecodeBody(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `[]`, `null`, `7`, `{"a":`, `{"filename":"a","title":null,"metadata":{"a":"b","c":null},"held":true}`,

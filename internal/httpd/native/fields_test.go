@@ -7,7 +7,7 @@ import (
 	"sluice"
 )
 
-// FuzzFields sets fields of an upload that a stranger names.
+// FuzzFields sets arbitrary fields of an upload.
 func FuzzFields(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"purpose", "generic"}, {"metadata[a]", "1"}, {"metadata", `{"a":"1"}`}, {"metadata", `{"a":null}`}, {"link[metadata][k]", "v"}, {"link[metadata]", "[]"},
@@ -35,7 +35,7 @@ func FuzzFields(f *testing.F) {
 	})
 }
 
-// FuzzRange reads bounds of a query: what is accepted is in order.
+// FuzzRange parses bounds of a query: accepted bounds are in order.
 func FuzzRange(f *testing.F) {
 	for _, seed := range []string{"", "1", "0", "-1", "253402300800", "2026-03-04T05:06:07Z", "2026-03-04T05:06:07.5+01:00", "1.5", "٣", "2026-03-04T05:06:60Z"} {
 		f.Add(seed)

@@ -11,7 +11,7 @@ import (
 	"sluice/internal/service"
 )
 
-// readForm reads a form as the service would.
+// readForm reads a form as the service does.
 func readForm(body []byte) (n service.NewFile, content []byte, err error) {
 	form, err := openForm(bytes.NewReader(body), "multipart/form-data; boundary=cut")
 	if err != nil {
@@ -28,8 +28,8 @@ func readForm(body []byte) (n service.NewFile, content []byte, err error) {
 	return n, content, err
 }
 
-// FuzzForm reads what strangers may send. What is wrong has a code of the
-// caller's fault; what is right says the same as the standard library.
+// FuzzForm reads arbitrary forms. An invalid form fails with a code for a client error; a valid one reads the same
+// with the standard library.
 func FuzzForm(f *testing.F) {
 	head := "--cut\r\nContent-Disposition: form-data; name="
 	whole := head + "\"purpose\"\r\n\r\ngeneric\r\n" + head + "\"file\"; filename=\"a.txt\"\r\n\r\nhello\r\n" + head + "\"metadata[k]\"\r\n\r\nv\r\n--cut--\r\n"
@@ -71,8 +71,7 @@ func FuzzForm(f *testing.F) {
 	})
 }
 
-// TestFormBudget holds a form to its budget of text, wherever the text stands,
-// and lets the file be as large as it likes.
+// TestFormBudget checks the budget of text in a form, wherever the text is. The file does not count.
 func TestFormBudget(t *testing.T) {
 	head := "--cut\r\nContent-Disposition: form-data; name="
 	purpose, end := head+"purpose\r\n\r\ngeneric\r\n", "--cut--\r\n"

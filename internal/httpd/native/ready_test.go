@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// However many ask whether the server is ready, it looks once a second, and an
-// answer that is a second old is not given.
+// Any number of requests cause one readiness check a second, and a result older than a second is not used.
 func TestReadinessIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r readiness
@@ -30,7 +29,7 @@ func TestReadinessIsAskedOnce(t *testing.T) {
 				}
 			})
 		}
-		synctest.Wait() // all of them wait for the answer
+		synctest.Wait() // all of them wait for the check
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := r.ask(gone, probe); err != context.Canceled {
@@ -49,7 +48,7 @@ func TestReadinessIsAskedOnce(t *testing.T) {
 	})
 }
 
-// A question that is not answered within ten seconds is given up.
+// A check without a result is given up after ten seconds.
 func TestReadinessWaitsTenSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r readiness
