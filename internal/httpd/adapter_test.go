@@ -65,7 +65,8 @@ func TestAdapter(t *testing.T) {
 		"DELETE /compat/odd/things/x":  "",
 	} {
 		method, path, _ := strings.Cut(request, " ")
-		if resp, text := ask(method, path, ""); strings.TrimSpace(text) != want || resp.StatusCode >= 300 || resp.Header.Get("Odd-Id") != resp.Header.Get("X-Request-Id") {
+		if resp, text := ask(method, path, ""); strings.TrimSpace(text) != want || resp.StatusCode >= 300 ||
+			resp.Header.Get("Odd-Id") != resp.Header.Get("X-Request-Id") {
 			t.Errorf("%s: %d %q", request, resp.StatusCode, text)
 		}
 	}
@@ -99,7 +100,8 @@ func TestAdapter(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &got); err != nil {
 			t.Errorf("%s: %v in %q", request, err, text)
 		}
-		if resp.StatusCode != 444 || got.Code != want.code || got.Routed != want.routed || got.ID != resp.Header.Get("X-Request-Id") {
+		if resp.StatusCode != 444 || got.Code != want.code || got.Routed != want.routed ||
+			got.ID != resp.Header.Get("X-Request-Id") {
 			t.Errorf("%s: %d %+v, want %+v", request, resp.StatusCode, got, want)
 		}
 		if allow := resp.Header.Get("Allow"); (want.code == sluice.CodeMethodNotAllowed) != (allow == "DELETE, GET, HEAD") {

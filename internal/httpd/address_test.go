@@ -9,7 +9,8 @@ import (
 
 // FuzzForwarded parses X-Forwarded-For from clients and proxies.
 func FuzzForwarded(f *testing.F) {
-	for _, line := range []string{"", "203.0.113.9", "203.0.113.9, 10.1.2.3", "[2001:db8:9::1]:4711", "::ffff:203.0.113.9", "fe80::1%eth0", "unknown", ",,", "10.0.0.1:x", "1.2.3.4:99999", "[", "]", "\x00"} {
+	for _, line := range []string{"", "203.0.113.9", "203.0.113.9, 10.1.2.3", "[2001:db8:9::1]:4711",
+		"::ffff:203.0.113.9", "fe80::1%eth0", "unknown", ",,", "10.0.0.1:x", "1.2.3.4:99999", "[", "]", "\x00"} {
 		f.Add(line)
 	}
 	believed := newTrust([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/48")})

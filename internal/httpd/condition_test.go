@@ -31,7 +31,8 @@ func TestEntityTags(t *testing.T) {
 				t.Fatalf("ETag %q, and then %q", first, tag())
 			}
 			for condition, status := range map[string]int{
-				first: 304, "W/" + first: 304, `"x", ` + first: 304, `"x" ,,W/` + first: 304, "*": 304, `"x"`: 200, "x": 200, first + "x": 200, strings.Trim(first, `"`): 200,
+				first: 304, "W/" + first: 304, `"x", ` + first: 304, `"x" ,,W/` + first: 304, "*": 304, `"x"`: 200, "x": 200,
+				first + "x": 200, strings.Trim(first, `"`): 200,
 			} {
 				a := c.ask(t, "GET", test.path, "", "If-None-Match", condition).want(t, status)
 				if a.header.Get("ETag") != first || status == 304 && len(a.body) != 0 {
@@ -55,7 +56,8 @@ func TestEntityTags(t *testing.T) {
 				c.problem(t, c.ask(t, "DELETE", test.path, "", "If-Match", stale).want(t, 412), sluice.CodePreconditionFailed)
 			}
 			for _, malformed := range []string{"x", `"x`, `"a" "b"`, ",", `* , "a"`, strings.Repeat(`"a",`, 101)} {
-				for _, a := range []answer{change("two", "If-Match", malformed), c.ask(t, "DELETE", test.path, "", "If-Match", malformed)} {
+				for _, a := range []answer{change("two", "If-Match", malformed),
+					c.ask(t, "DELETE", test.path, "", "If-Match", malformed)} {
 					if p := c.problem(t, a.want(t, 400), sluice.CodeValidation); p.Param != "If-Match" {
 						t.Errorf("%q: param %q", malformed, p.Param)
 					}

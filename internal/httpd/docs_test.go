@@ -32,13 +32,15 @@ func (c client) page(t *testing.T, url string) string {
 	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	for name, want := range map[string]string{
-		"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff",
+		"Referrer-Policy": "no-referrer",
 	} {
 		if got := a.header.Get(name); got != want {
 			t.Errorf("%s: %s is %q, want %q", url, name, got, want)
 		}
 	}
-	for _, foreign := range []string{"<script", "<link", "<img", "<iframe", "style=", "url(", "@import", "ZgotmplZ", "<no value>"} {
+	for _, foreign := range []string{"<script", "<link", "<img", "<iframe", "style=", "url(", "@import", "ZgotmplZ",
+		"<no value>"} {
 		if strings.Contains(body, foreign) {
 			t.Errorf("%s holds %q", url, foreign)
 		}
@@ -71,7 +73,8 @@ func TestReference(t *testing.T) {
 			t.Errorf("%s has no place or is not in the index", op.ID)
 			continue
 		}
-		want := []string{op.Summary, fmt.Sprintf(`<span class="method %s">%s</span> %s<`, op.method, op.method, op.path), "curl -sS", "$SLUICE_URL"}
+		want := []string{op.Summary, fmt.Sprintf(`<span class="method %s">%s</span> %s<`, op.method, op.method, op.path),
+			"curl -sS", "$SLUICE_URL"}
 		switch rt.Scope {
 		case httpd.Public:
 			want = append(want, "Needs no key.")
@@ -182,7 +185,8 @@ func TestProblemsNameTheirPage(t *testing.T) {
 		sluice.CodeDigestMismatch:     c.ask(t, "POST", "/v1/keys", "{}", "Content-Digest", digestOf("another")),
 	} {
 		p := c.problem(t, a, code)
-		if page := c.page(t, p.Type); !strings.Contains(page, "<h1><code>"+p.Code+"</code></h1>") || !strings.Contains(page, html.EscapeString(p.Title)) {
+		if page := c.page(t, p.Type); !strings.Contains(page, "<h1><code>"+p.Code+"</code></h1>") ||
+			!strings.Contains(page, html.EscapeString(p.Title)) {
 			t.Errorf("%s is not the page of %s", p.Type, code)
 		}
 	}

@@ -47,7 +47,8 @@ func TestBrowse(t *testing.T) {
 				t.Fatal(err)
 			}
 			body := bodyOf(t, res)
-			if res.StatusCode != test.status || res.Header.Get("Content-Type") != test.kind || res.Header.Get("X-Content-Type-Options") != "nosniff" {
+			if res.StatusCode != test.status || res.Header.Get("Content-Type") != test.kind ||
+				res.Header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("%d %v", res.StatusCode, res.Header)
 			}
 			if test.status == 301 {

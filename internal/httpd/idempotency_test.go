@@ -25,7 +25,8 @@ func FuzzIdempotencyKey(f *testing.F) {
 		if !ok {
 			return
 		}
-		if key == "" || len(key) > service.MaxOnceKeyLen || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		if key == "" || len(key) > service.MaxOnceKeyLen ||
+			strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("%q is the key %q", value, key)
 		}
 		if again, ok := idempotencyKey(`"` + quote.Replace(key) + `"`); !ok || again != key {

@@ -28,7 +28,8 @@ func TestIsolation(t *testing.T) {
 				}
 				shown := string(a.body)
 				if a.status == 404 || rt.Operation == "createLinks" {
-					shown = strings.NewReplacer(o.file, "", o.link, "", o.entry, "", o.key, "").Replace(shown) // as they were asked for
+					// as they were asked for
+					shown = strings.NewReplacer(o.file, "", o.link, "", o.entry, "", o.key, "").Replace(shown)
 				}
 				for _, theirs := range []string{o.file, o.link, o.entry, o.key, c.Key.ID, "a.txt"} {
 					if strings.Contains(shown, theirs) {

@@ -322,7 +322,8 @@ func (d *document) holds(t testing.TB, op *operation, a answer) {
 		return
 	}
 	for name := range a.header {
-		known := slices.ContainsFunc(slices.Collect(maps.Keys(r.Headers)), func(h string) bool { return strings.EqualFold(h, name) })
+		known := slices.ContainsFunc(slices.Collect(maps.Keys(r.Headers)),
+			func(h string) bool { return strings.EqualFold(h, name) })
 		if !known && !slices.Contains(unspoken, name) {
 			t.Errorf("%s: %s has a header %s that is not documented", op.ID, status, name)
 		}
@@ -343,7 +344,8 @@ func (d *document) holds(t testing.TB, op *operation, a answer) {
 	if known && (media == "application/json" || strings.HasSuffix(media, "+json")) {
 		d.fits(t, a.body, append(at, "content", media, "schema")...)
 	}
-	if code := (api.Problem{}); known && media == api.ProblemType && json.Unmarshal(a.body, &code) == nil && content.Examples[code.Code] == nil {
+	if code := (api.Problem{}); known && media == api.ProblemType && json.Unmarshal(a.body, &code) == nil &&
+		content.Examples[code.Code] == nil {
 		t.Errorf("%s: %s with the code %s is not documented", op.ID, status, code.Code)
 	}
 }
@@ -509,7 +511,8 @@ func TestRefusalsAreDocumented(t *testing.T) {
 			refuse(c.as(""), 401)
 			refuse(c, 400, "Sluice-Version", "1999-01-01")
 			if rt.Scope != httpd.AnyKey {
-				_, other := c.NewKey(t, c.Ledger(sluice.Test), slices.DeleteFunc(sluice.AllScopes(), func(s sluice.Scope) bool { return s == rt.Scope })...)
+				_, other := c.NewKey(t, c.Ledger(sluice.Test),
+					slices.DeleteFunc(sluice.AllScopes(), func(s sluice.Scope) bool { return s == rt.Scope })...)
 				refuse(c.as(other), 403)
 			}
 			if rt.Method != "GET" {
@@ -556,7 +559,9 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 			refuse("get", path, 403, c.get(t, locked+tail, "Accept", accept, "X-Link-Password", "wrong"))
 			c.Clock.Advance(time.Minute) // allows further guesses
 			for status, form := range map[int]string{403: "password=wrong", 400: "%", 413: strings.Repeat("x", 9<<10)} {
-				refuse("post", path, status, c.as("").ask(t, "POST", strings.TrimPrefix(locked+tail, c.URL), form, "Accept", accept, "Content-Type", "application/x-www-form-urlencoded"))
+				refuse("post", path, status,
+					c.as("").ask(t, "POST", strings.TrimPrefix(locked+tail, c.URL), form, "Accept", accept, "Content-Type",
+						"application/x-www-form-urlencoded"))
 			}
 			c.Clock.Advance(time.Minute)
 			refuse("get", path, 404, c.get(t, c.URL+"/l/none"+tail, "Accept", accept))
@@ -577,7 +582,8 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 	refuse("post", "/v1/keys", 413, c.ask(t, "POST", "/v1/keys", strings.Repeat(" ", 256<<10+1)))
 	c.Clock.Advance(2 * time.Hour)
 	refuse("patch", "/v1/file_links/{id}", 409, c.ask(t, "PATCH", "/v1/file_links/"+o.link, `{"reason":"late"}`))
-	refuse("patch", "/v1/files/{id}/links/{link}", 409, c.ask(t, "PATCH", "/v1/files/"+o.file+"/links/"+o.link, `{"reason":"late"}`))
+	refuse("patch", "/v1/files/{id}/links/{link}", 409,
+		c.ask(t, "PATCH", "/v1/files/"+o.file+"/links/"+o.link, `{"reason":"late"}`))
 	if err := c.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}

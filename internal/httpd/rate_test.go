@@ -16,7 +16,8 @@ import (
 	"sluice/sluicetest"
 )
 
-var rateHeaders = []string{"RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+var rateHeaders = []string{"RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining",
+	"X-RateLimit-Reset"}
 
 func (a answer) rates() (all []string) {
 	for _, name := range rateHeaders {
@@ -53,7 +54,8 @@ func TestRateLimit(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c.Clock.Advance(test.wait)
 			a := c.ask(t, "GET", "/v1/files", "").want(t, test.status)
-			want := []string{policy, test.left, strconv.Itoa(test.limit), strconv.Itoa(test.remaining), strconv.FormatInt(now+test.reset, 10)}
+			want := []string{policy, test.left, strconv.Itoa(test.limit), strconv.Itoa(test.remaining),
+				strconv.FormatInt(now+test.reset, 10)}
 			if got := a.rates(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 				t.Errorf("%q, want %q", got, want)
 			}

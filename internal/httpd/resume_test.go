@@ -98,7 +98,8 @@ func TestResume(t *testing.T) {
 			curl := program(t, "curl")
 			for range cuts + 1 {
 				var printed []byte
-				if printed, err = exec.Command(curl, "-sSf", "--max-time", "20", "-C", "-", "-o", to, url).CombinedOutput(); err == nil {
+				if printed, err = exec.Command(curl, "-sSf", "--max-time", "20", "-C", "-", "-o", to,
+					url).CombinedOutput(); err == nil {
 					return nil
 				}
 				err = fmt.Errorf("%w: %s", err, printed)
@@ -106,7 +107,8 @@ func TestResume(t *testing.T) {
 			return err
 		},
 		"wget": func(url, to string) error {
-			printed, err := exec.Command(program(t, "wget"), "-nv", "-c", "--no-proxy", "--timeout=20", "--tries=9", "--waitretry=0", "-O", to, url).CombinedOutput()
+			printed, err := exec.Command(program(t, "wget"), "-nv", "-c", "--no-proxy", "--timeout=20", "--tries=9",
+				"--waitretry=0", "-O", to, url).CombinedOutput()
 			if err != nil {
 				err = fmt.Errorf("%w: %s", err, printed)
 			}
@@ -185,7 +187,8 @@ func TestHostileNames(t *testing.T) {
 				return
 			}
 			url := read[api.Link](t, a.want(t, 200)).URL
-			for tool, args := range map[string][]string{"curl": {"-sSfOJ", url}, "wget": {"-q", "--no-proxy", "--content-disposition", url}} {
+			for tool, args := range map[string][]string{"curl": {"-sSfOJ", url},
+				"wget": {"-q", "--no-proxy", "--content-disposition", url}} {
 				above := t.TempDir()
 				dir := filepath.Join(above, "a", "b")
 				if err := os.MkdirAll(dir, 0o700); err != nil {

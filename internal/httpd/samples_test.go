@@ -36,7 +36,8 @@ const (
 
 var samples = []sample{
 	{
-		file: "curl.sh", program: []string{"sh"}, probe: []string{"curl", "--version"}, install: "curl", refused: `"status":401`,
+		file: "curl.sh", program: []string{"sh"}, probe: []string{"curl", "--version"}, install: "curl",
+		refused: `"status":401`,
 		key:     `-H "Content-Type: application/json"`,
 		withKey: `-H "Content-Type: application/json" -H "Authorization: Bearer ` + sampleKey + `"`,
 	},
@@ -46,15 +47,20 @@ var samples = []sample{
 		withKey: `"Content-Type": "application/json", "Authorization": "Bearer ` + sampleKey + `"`,
 	},
 	goSample,
-	{file: "requests-key.py", program: []string{"python3"}, probe: []string{"python3", "-c", "import requests"}, install: "python3-requests", refused: "401 Client Error"},
-	{file: "curl-key.sh", program: []string{"sh"}, probe: []string{"curl", "--version"}, install: "curl", refused: `"status":401`},
-	{file: "fetch-key.mjs", program: []string{"node"}, probe: []string{"node", "--version"}, install: "nodejs", refused: "Matter API 401:"},
+	{file: "requests-key.py", program: []string{"python3"}, probe: []string{"python3", "-c", "import requests"},
+		install: "python3-requests", refused: "401 Client Error"},
+	{file: "curl-key.sh", program: []string{"sh"}, probe: []string{"curl", "--version"}, install: "curl",
+		refused: `"status":401`},
+	{file: "fetch-key.mjs", program: []string{"node"}, probe: []string{"node", "--version"}, install: "nodejs",
+		refused: "Matter API 401:"},
 }
 
 var goSample = sample{
-	file: "nethttp.go.txt", program: []string{"go", "run"}, probe: []string{"go", "version"}, install: "golang-go", refused: "401 Unauthorized",
+	file: "nethttp.go.txt", program: []string{"go", "run"}, probe: []string{"go", "version"}, install: "golang-go",
+	refused: "401 Unauthorized",
 	key:     `req.Header.Add("Content-Type", "application/json")`,
-	withKey: `req.Header.Add("Content-Type", "application/json"); req.Header.Add("Authorization", "Bearer ` + sampleKey + `")`,
+	withKey: `req.Header.Add("Content-Type", "application/json"); req.Header.Add("Authorization", "Bearer ` + sampleKey +
+		`")`,
 	correct: renamed,
 }
 
@@ -154,7 +160,8 @@ func TestSamples(t *testing.T) {
 			}
 			now := c.Clock.Now().Unix()
 			want := api.Link{
-				ID: links[0].ID, Object: "file_link", FileID: f.ID, URL: links[0].URL, ExpiresAt: ptr(now + 3600), Metadata: map[string]string{},
+				ID: links[0].ID, Object: "file_link", FileID: f.ID, URL: links[0].URL, ExpiresAt: ptr(now + 3600),
+				Metadata:    map[string]string{},
 				Disposition: "attachment", AllowedIPs: []string{}, Created: now, Updated: now,
 			}
 			if diff := cmp.Diff(want, links[0]); diff != "" {

@@ -6,7 +6,8 @@ import (
 )
 
 func FuzzTags(f *testing.F) {
-	for _, seed := range []string{"", "*", `"a"`, `W/"a", "b"`, `"a",,"b" ,`, `"a" "b"`, `"`, `"a,b"`, strings.Repeat(`"a",`, 200)} {
+	for _, seed := range []string{"", "*", `"a"`, `W/"a", "b"`, `"a",,"b" ,`, `"a" "b"`, `"`, `"a,b"`,
+		strings.Repeat(`"a",`, 200)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, list string) {

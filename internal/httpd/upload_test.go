@@ -47,11 +47,13 @@ func TestRealFiles(t *testing.T) {
 			f := c.upload(t, test.name, test.declared, string(content))
 			sum := sha256.Sum256(content)
 			name := test.name[strings.LastIndexAny(test.name, `/\`)+1:]
-			if f.Filename != name || f.Type != test.want || f.Size != int64(len(content)) || f.SHA256 != hex.EncodeToString(sum[:]) {
+			if f.Filename != name || f.Type != test.want || f.Size != int64(len(content)) ||
+				f.SHA256 != hex.EncodeToString(sum[:]) {
 				t.Errorf("%+v", f)
 			}
 			a := c.get(t, c.mint(t, f.ID, "").URL).want(t, 200)
-			if !bytes.Equal(a.body, content) || a.header.Get("Content-Type") != test.want || a.header.Get("Content-Length") != fmt.Sprint(len(content)) {
+			if !bytes.Equal(a.body, content) || a.header.Get("Content-Type") != test.want ||
+				a.header.Get("Content-Length") != fmt.Sprint(len(content)) {
 				t.Errorf("%d bytes, %v", len(a.body), a.header)
 			}
 		})
@@ -89,7 +91,8 @@ func TestFormFilenames(t *testing.T) {
 
 func TestFormMetadata(t *testing.T) {
 	c := newClient(t)
-	f := newForm(part{"metadata", `{"a":"1","b":""}`}, part{"purpose", "generic"}, part{"file", "hello"}, part{"metadata[c]", "ü \r\n"})
+	f := newForm(part{"metadata", `{"a":"1","b":""}`}, part{"purpose", "generic"}, part{"file", "hello"},
+		part{"metadata[c]", "ü \r\n"})
 	got := read[api.File](t, c.post(t, f).want(t, 201))
 	if len(got.Metadata) != 3 || got.Metadata["a"] != "1" || got.Metadata["b"] != "" || got.Metadata["c"] != "ü \r\n" {
 		t.Errorf("%v", got.Metadata)
@@ -132,38 +135,64 @@ func TestBadForms(t *testing.T) {
 	}{
 		{"no purpose", newForm(part{"file", "hello"}), 400, invalid, "purpose", "required"},
 		{"an empty purpose", newForm(part{"purpose", ""}, part{"file", "hello"}), 400, invalid, "purpose", "required"},
-		{"an unknown purpose before", newForm(part{"purpose", "nonesuch"}, part{"file", "hello"}), 400, invalid, "purpose", "invalid"},
-		{"an unknown purpose after", newForm(part{"file", "hello"}, part{"purpose", "nonesuch"}), 400, invalid, "purpose", "invalid"},
-		{"two purposes", newForm(part{"purpose", "generic"}, part{"purpose", "invoice"}, part{"file", "hello"}), 400, invalid, "purpose", "invalid"},
+		{"an unknown purpose before", newForm(part{"purpose", "nonesuch"}, part{"file", "hello"}), 400, invalid, "purpose",
+			"invalid"},
+		{"an unknown purpose after", newForm(part{"file", "hello"}, part{"purpose", "nonesuch"}), 400, invalid, "purpose",
+			"invalid"},
+		{"two purposes", newForm(part{"purpose", "generic"}, part{"purpose", "invoice"}, part{"file", "hello"}), 400,
+			invalid, "purpose", "invalid"},
 		{"no file", newForm(part{"purpose", "generic"}), 400, invalid, "file", "required"},
 		{"an empty form", newForm(), 400, invalid, "file", "required"},
-		{"two files", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"file", "b"}), 400, invalid, "file", "too_many"},
-		{"an unknown field before", newForm(part{"colour", "red"}, part{"purpose", "generic"}, part{"file", "a"}), 400, invalid, "colour", "unknown"},
-		{"an unknown field after", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"colour", "red"}), 400, invalid, "colour", "unknown"},
-		{"a long title", newForm(part{"purpose", "generic"}, part{"title", strings.Repeat("ü", 256)}, part{"file", "a"}), 400, invalid, "title", "too_long"},
-		{"a very long title", newForm(part{"purpose", "generic"}, part{"title", strings.Repeat("x", 5000)}, part{"file", "a"}), 400, invalid, "title", "too_long"},
-		{"a long filename", newForm(part{"purpose", "generic"}, part{"filename", strings.Repeat("x", 256)}, part{"file", "a"}), 400, invalid, "filename", "too_long"},
-		{"a title that is not UTF-8", newForm(part{"purpose", "generic"}, part{"title", "\xff"}, part{"file", "a"}), 400, invalid, "title", "invalid"},
-		{"a filename with NUL", newForm(part{"purpose", "generic"}, part{"filename", "a\x00b"}, part{"file", "a"}), 400, invalid, "filename", "invalid"},
+		{"two files", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"file", "b"}), 400, invalid, "file",
+			"too_many"},
+		{"an unknown field before", newForm(part{"colour", "red"}, part{"purpose", "generic"}, part{"file", "a"}), 400,
+			invalid, "colour", "unknown"},
+		{"an unknown field after", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"colour", "red"}), 400,
+			invalid, "colour", "unknown"},
+		{"a long title", newForm(part{"purpose", "generic"}, part{"title", strings.Repeat("ü", 256)}, part{"file", "a"}),
+			400, invalid, "title", "too_long"},
+		{"a very long title", newForm(part{"purpose", "generic"}, part{"title", strings.Repeat("x", 5000)},
+			part{"file", "a"}), 400, invalid, "title", "too_long"},
+		{"a long filename", newForm(part{"purpose", "generic"}, part{"filename", strings.Repeat("x", 256)},
+			part{"file", "a"}), 400, invalid, "filename", "too_long"},
+		{"a title that is not UTF-8", newForm(part{"purpose", "generic"}, part{"title", "\xff"}, part{"file", "a"}), 400,
+			invalid, "title", "invalid"},
+		{"a filename with NUL", newForm(part{"purpose", "generic"}, part{"filename", "a\x00b"}, part{"file", "a"}), 400,
+			invalid, "filename", "invalid"},
 		{"51 keys", keys, 400, invalid, "metadata", "too_many"},
-		{"a value of 501 characters", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"metadata[k]", strings.Repeat("ü", 501)}), 400, invalid, "metadata.k", "too_long"},
-		{"the reserved prefix", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"metadata[sluice_x]", "v"}), 400, invalid, "metadata.sluice_x", "reserved"},
-		{"metadata that is not JSON", newForm(part{"purpose", "generic"}, part{"metadata", "a=1"}, part{"file", "a"}), 400, invalid, "metadata", "invalid"},
-		{"metadata that is null", newForm(part{"purpose", "generic"}, part{"metadata", "null"}, part{"file", "a"}), 400, invalid, "metadata", "invalid"},
-		{"metadata that is no text", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":1}`}, part{"file", "a"}), 400, invalid, "metadata", "invalid"},
-		{"metadata with null", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":null}`}, part{"file", "a"}), 400, invalid, "metadata.a", "invalid"},
-		{"metadata twice", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":"1"}`}, part{"metadata[a]", "2"}, part{"file", "a"}), 400, invalid, "metadata.a", "invalid"},
-		{"metadata without an end", newForm(part{"purpose", "generic"}, part{"metadata[a", "2"}, part{"file", "a"}), 400, invalid, "metadata[a", "unknown"},
+		{"a value of 501 characters",
+			newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"metadata[k]", strings.Repeat("ü", 501)}), 400, invalid,
+			"metadata.k", "too_long"},
+		{"the reserved prefix", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"metadata[sluice_x]", "v"}), 400,
+			invalid, "metadata.sluice_x", "reserved"},
+		{"metadata that is not JSON", newForm(part{"purpose", "generic"}, part{"metadata", "a=1"}, part{"file", "a"}), 400,
+			invalid, "metadata", "invalid"},
+		{"metadata that is null", newForm(part{"purpose", "generic"}, part{"metadata", "null"}, part{"file", "a"}), 400,
+			invalid, "metadata", "invalid"},
+		{"metadata that is no text", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":1}`}, part{"file", "a"}),
+			400, invalid, "metadata", "invalid"},
+		{"metadata with null", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":null}`}, part{"file", "a"}), 400,
+			invalid, "metadata.a", "invalid"},
+		{"metadata twice", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":"1"}`}, part{"metadata[a]", "2"},
+			part{"file", "a"}), 400, invalid, "metadata.a", "invalid"},
+		{"metadata without an end", newForm(part{"purpose", "generic"}, part{"metadata[a", "2"}, part{"file", "a"}), 400,
+			invalid, "metadata[a", "unknown"},
 		{"too many parts", many, 413, sluice.CodeTooLarge, "", ""},
 		{"too much text", large, 413, sluice.CodeTooLarge, "", ""},
-		{"a head without an end", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"`}, "X": {strings.Repeat("x", 600<<10)}}), 413, sluice.CodeTooLarge, "", ""},
+		{"a head without an end", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"`},
+			"X": {strings.Repeat("x", 600<<10)}}), 413, sluice.CodeTooLarge, "", ""},
 		{"a part without a name", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data`}}), 400, invalid, "", ""},
 		{"a part without a disposition", raw(textproto.MIMEHeader{}), 400, invalid, "", ""},
-		{"a disposition that is none", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"; filename="a`}}), 400, invalid, "", ""},
-		{"a transfer encoding", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"`}, "Content-Transfer-Encoding": {"base64"}}), 400, invalid, "", ""},
-		{"a type its purpose does not allow", fileOf("identity_document", "a.txt", "text/plain", "hello"), 415, sluice.CodeUnsupportedType, "file", ""},
-		{"a file over its purpose's limit", fileOf("logo", "a.png", "image/png", strings.Repeat("x", 10<<20+1)), 413, sluice.CodeTooLarge, "file", ""},
-		{"a file over the limit of a purpose that comes late", newForm(part{"file", strings.Repeat("x", 10<<20+1)}, part{"purpose", "logo"}), 413, sluice.CodeTooLarge, "file", ""},
+		{"a disposition that is none",
+			raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"; filename="a`}}), 400, invalid, "", ""},
+		{"a transfer encoding", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"`},
+			"Content-Transfer-Encoding": {"base64"}}), 400, invalid, "", ""},
+		{"a type its purpose does not allow", fileOf("identity_document", "a.txt", "text/plain", "hello"), 415,
+			sluice.CodeUnsupportedType, "file", ""},
+		{"a file over its purpose's limit", fileOf("logo", "a.png", "image/png", strings.Repeat("x", 10<<20+1)), 413,
+			sluice.CodeTooLarge, "file", ""},
+		{"a file over the limit of a purpose that comes late",
+			newForm(part{"file", strings.Repeat("x", 10<<20+1)}, part{"purpose", "logo"}), 413, sluice.CodeTooLarge, "file", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := c.state(t)
@@ -186,8 +215,10 @@ func TestBadForms(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	for _, contentType := range []string{
-		"multipart/form-data", "multipart/mixed; boundary=x", "multipart/form-data; boundary=", "multipart/form-data, boundary=x",
-		"multipart/form-data boundary=x", "multipart/form-data; boundary=x; boundary=y", " Multipart/Form-Data; boundary=x; charset=a; charset=b",
+		"multipart/form-data", "multipart/mixed; boundary=x", "multipart/form-data; boundary=",
+		"multipart/form-data, boundary=x",
+		"multipart/form-data boundary=x", "multipart/form-data; boundary=x; boundary=y",
+		" Multipart/Form-Data; boundary=x; charset=a; charset=b",
 	} {
 		for _, path := range []string{"/v1/files", "/v1/files?purpose=generic"} {
 			a := c.ask(t, "POST", path, "--x--\r\n", "Content-Type", contentType)

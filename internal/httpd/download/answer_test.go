@@ -37,7 +37,8 @@ func TestAnswerEndsItsDeadline(t *testing.T) {
 
 // FuzzAnswer reads arbitrary forms.
 func FuzzAnswer(f *testing.F) {
-	for _, body := range []string{"", "password=x", "password=%", "password=a&password=b", "password=a;b", "%00=%ff", strings.Repeat("a", maxAnswer+1), strings.Repeat("&", maxAnswer)} {
+	for _, body := range []string{"", "password=x", "password=%", "password=a&password=b", "password=a;b", "%00=%ff",
+		strings.Repeat("a", maxAnswer+1), strings.Repeat("&", maxAnswer)} {
 		f.Add(body, "application/x-www-form-urlencoded")
 	}
 	f.Add("password=x", "multipart/form-data; boundary=x")

@@ -13,8 +13,10 @@ import (
 // FuzzByteRanges requests arbitrary ranges of files: the selection lies within the file, and is never larger than it.
 func FuzzByteRanges(f *testing.F) {
 	for _, header := range []string{
-		"bytes=0-", "bytes=-5", "bytes=5-2", "bytes=0-0,-1", "bytes= 0 - 1 ,, 3-", "bytes=-0", "bytes=9223372036854775807-", "bytes=0-99999999999999999999",
-		"bytes=18446744073709551615-18446744073709551616", "bytes=+1-2", "bytes=--1", "bytes", "BYTES=1-1", "lines=1-2", "bytes=0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1",
+		"bytes=0-", "bytes=-5", "bytes=5-2", "bytes=0-0,-1", "bytes= 0 - 1 ,, 3-", "bytes=-0", "bytes=9223372036854775807-",
+		"bytes=0-99999999999999999999",
+		"bytes=18446744073709551615-18446744073709551616", "bytes=+1-2", "bytes=--1", "bytes", "BYTES=1-1", "lines=1-2",
+		"bytes=0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1",
 	} {
 		f.Add(header, "", int64(10))
 		f.Add(header, "Wed, 04 Mar 2026 05:06:07 GMT", int64(1)<<62)

@@ -64,12 +64,17 @@ func FuzzSelection(f *testing.F) {
 	file := sluice.File{Size: int64(len(content)), Created: time.Date(2026, 3, 4, 5, 6, 7, 890123000, time.UTC)}
 	tag, at := fileTag(file), "Wed, 04 Mar 2026 05:06:07 GMT"
 	for _, seed := range [][6]string{
-		{"bytes=0-3"}, {"bytes=3-"}, {"bytes=-2"}, {"bytes=-0"}, {"bytes=10-"}, {"bytes=5-2"}, {"bytes=0-0,4-5,-1"}, {"bytes=0-9,0-9"}, {"bytes=,, 1-2 ,"}, {"bytes= 1 - 2"},
-		{"bytes=0-99999999999999999999999"}, {"bytes=99999999999999999999999-"}, {"bytes=--1"}, {"bytes=+1-2"}, {"bytes="}, {"BYTES=1-2"}, {"items=1-2"}, {"bytes=0-0,10-20"},
+		{"bytes=0-3"}, {"bytes=3-"}, {"bytes=-2"}, {"bytes=-0"}, {"bytes=10-"}, {"bytes=5-2"}, {"bytes=0-0,4-5,-1"},
+		{"bytes=0-9,0-9"}, {"bytes=,, 1-2 ,"}, {"bytes= 1 - 2"},
+		{"bytes=0-99999999999999999999999"}, {"bytes=99999999999999999999999-"}, {"bytes=--1"}, {"bytes=+1-2"}, {"bytes="},
+		{"BYTES=1-2"}, {"items=1-2"}, {"bytes=0-0,10-20"},
 		{"bytes=9223372036854775807-"}, {"bytes=-9223372036854775808"}, {"bytes=0-9223372036854775807,1-1"},
-		{"bytes=0-3", tag}, {"bytes=0-3", `"other"`}, {"bytes=0-3", "W/" + tag}, {"bytes=0-3", at}, {"bytes=0-3", "Wed, 04 Mar 2026 05:06:06 GMT"}, {"bytes=0-3", "x"},
-		{"", "", tag}, {"", "", `"other", ` + tag}, {"", "", "*"}, {"bytes=99-", "", "", `"other"`}, {"", "", "", "W/" + tag}, {"", "", "", "*"},
-		{"", "", "W/" + tag}, {"", "", "", "", at}, {"", "", "", "", "", at}, {"", "", `"x"`, "", at}, {"", "", "", tag, "", "Wed, 04 Mar 2026 05:06:06 GMT"},
+		{"bytes=0-3", tag}, {"bytes=0-3", `"other"`}, {"bytes=0-3", "W/" + tag}, {"bytes=0-3", at},
+		{"bytes=0-3", "Wed, 04 Mar 2026 05:06:06 GMT"}, {"bytes=0-3", "x"},
+		{"", "", tag}, {"", "", `"other", ` + tag}, {"", "", "*"}, {"bytes=99-", "", "", `"other"`},
+		{"", "", "", "W/" + tag}, {"", "", "", "*"},
+		{"", "", "W/" + tag}, {"", "", "", "", at}, {"", "", "", "", "", at}, {"", "", `"x"`, "", at},
+		{"", "", "", tag, "", "Wed, 04 Mar 2026 05:06:06 GMT"},
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST"} {
 			f.Add(method, seed[0], seed[1], seed[2], seed[3], seed[4], seed[5])
@@ -114,7 +119,8 @@ func FuzzSelection(f *testing.F) {
 			t.Fatalf("%+v", s)
 		}
 		// An empty file gets no ranges.
-		if none := wantOf(r).Plan(sluice.File{Created: file.Created}); none.Status == http.StatusPartialContent || none.Bytes != 0 {
+		if none := wantOf(r).Plan(sluice.File{Created: file.Created}); none.Status == http.StatusPartialContent ||
+			none.Bytes != 0 {
 			t.Fatalf("of an empty file %+v", none)
 		}
 
@@ -157,7 +163,8 @@ func agrees(method, ranges, ifRange, ifNoneMatch, ifMatch string) bool {
 	}
 	for spec := range strings.SplitSeq(set, ",") {
 		first, last, _ := strings.Cut(strings.TrimSpace(spec), "-")
-		if first == "" && strings.Trim(last, "0 \t") == "" || len(first) > 18 || len(last) > 18 || strings.Contains(spec, "+") {
+		if first == "" && strings.Trim(last, "0 \t") == "" || len(first) > 18 || len(last) > 18 ||
+			strings.Contains(spec, "+") {
 			return false
 		}
 	}
@@ -176,7 +183,8 @@ func FuzzBearer(f *testing.F) {
 		{"POST", "\x00/;;", "password=a", "", ""},
 		{"POST", "", strings.Repeat("x", maxAnswer+1), "", ""},
 		{"POST", "application/x-www-form-urlencoded", strings.Repeat("password=x&", maxAnswer/11) + "password=y", "", ""},
-		{"GET", "", "", "Basic OnBhc3M=", ""}, {"GET", "", "", "Basic !!", "sluice_grant=x"}, {"GET", "", "", "Bearer x", `sluice_grant="x; y"; a=b`},
+		{"GET", "", "", "Basic OnBhc3M=", ""}, {"GET", "", "", "Basic !!", "sluice_grant=x"},
+		{"GET", "", "", "Bearer x", `sluice_grant="x; y"; a=b`},
 		{"HEAD", "application/x-www-form-urlencoded", "password=a", "", "sluice_grant=" + strings.Repeat("x", 65)},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3], seed[4], "a=1;b=%zz")
@@ -187,14 +195,16 @@ func FuzzBearer(f *testing.F) {
 		}
 		r := httptest.NewRequest(method, "/l/x", strings.NewReader(body))
 		r.URL = &url.URL{Path: "/l/x", RawQuery: query}
-		for name, value := range map[string]string{"Content-Type": mediaType, "Authorization": authorization, "Cookie": cookie} {
+		for name, value := range map[string]string{"Content-Type": mediaType, "Authorization": authorization,
+			"Cookie": cookie} {
 			if value != "" {
 				r.Header.Set(name, value)
 			}
 		}
 		b, err := readBearer(httptest.NewRecorder(), r)
 		switch code := sluice.CodeOf(err); {
-		case code == sluice.CodeTooLarge && len(body) > maxAnswer, (code == sluice.CodeValidation || code == sluice.CodeUnsupportedType) && method == "POST":
+		case code == sluice.CodeTooLarge && len(body) > maxAnswer,
+			(code == sluice.CodeValidation || code == sluice.CodeUnsupportedType) && method == "POST":
 			return
 		case err != nil:
 			t.Fatal(err)
@@ -208,7 +218,8 @@ func FuzzBearer(f *testing.F) {
 		}
 		values, err := url.ParseQuery(body)
 		kind, _, kindErr := mime.ParseMediaType(mediaType)
-		if want := values.Get("password"); form && err == nil && kindErr == nil && kind == "application/x-www-form-urlencoded" && want != "" && b.Password != want {
+		if want := values.Get("password"); form && err == nil && kindErr == nil &&
+			kind == "application/x-www-form-urlencoded" && want != "" && b.Password != want {
 			t.Fatalf("the password %q of the form %q was read as %q", want, body, b.Password)
 		}
 	})

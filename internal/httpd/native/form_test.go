@@ -32,10 +32,13 @@ func readForm(body []byte) (n service.NewFile, content []byte, err error) {
 // with the standard library.
 func FuzzForm(f *testing.F) {
 	head := "--cut\r\nContent-Disposition: form-data; name="
-	whole := head + "\"purpose\"\r\n\r\ngeneric\r\n" + head + "\"file\"; filename=\"a.txt\"\r\n\r\nhello\r\n" + head + "\"metadata[k]\"\r\n\r\nv\r\n--cut--\r\n"
+	whole := head + "\"purpose\"\r\n\r\ngeneric\r\n" + head + "\"file\"; filename=\"a.txt\"\r\n\r\nhello\r\n" + head +
+		"\"metadata[k]\"\r\n\r\nv\r\n--cut--\r\n"
 	for _, seed := range []string{
-		whole, "", "--cut--", strings.ReplaceAll(whole, "\r\n", "\n"), whole[:len(whole)/2], whole + whole, strings.ReplaceAll(whole, "--cut", "--cut-"),
-		head + "\"metadata\"\r\n\r\n{\"a\":\"1\"}\r\n" + whole, strings.Replace(whole, "a.txt", "%22\\\"%0D%0A../x", 1), strings.Repeat(head+"a\r\n\r\n\r\n", 90),
+		whole, "", "--cut--", strings.ReplaceAll(whole, "\r\n", "\n"), whole[:len(whole)/2], whole + whole,
+		strings.ReplaceAll(whole, "--cut", "--cut-"),
+		head + "\"metadata\"\r\n\r\n{\"a\":\"1\"}\r\n" + whole, strings.Replace(whole, "a.txt", "%22\\\"%0D%0A../x", 1),
+		strings.Repeat(head+"a\r\n\r\n\r\n", 90),
 	} {
 		f.Add([]byte(seed))
 	}
@@ -82,14 +85,16 @@ func TestFormBudget(t *testing.T) {
 		body string
 		code sluice.Code
 	}{
-		"a large file":                 {purpose + file(2<<20) + end, ""},
-		"text before":                  {strings.Repeat(line, 600) + purpose + file(1) + end, sluice.CodeTooLarge},
-		"text after":                   {purpose + file(1) + end + strings.Repeat(line, 600), ""},
-		"heads before":                 {purpose + heads + file(1) + end, sluice.CodeTooLarge},
-		"heads after":                  {purpose + file(1) + heads + end, sluice.CodeTooLarge},
-		"heads after a large file":     {purpose + file(2<<20) + heads + end, sluice.CodeTooLarge},
-		"a head that is too long":      {head + "file\r\nX: " + strings.Repeat("x", 600<<10) + "\r\n\r\n\r\n" + end, sluice.CodeTooLarge},
-		"a preamble without a newline": {strings.Repeat("x", 600<<10) + "\r\n" + purpose + file(1) + end, sluice.CodeValidation},
+		"a large file":             {purpose + file(2<<20) + end, ""},
+		"text before":              {strings.Repeat(line, 600) + purpose + file(1) + end, sluice.CodeTooLarge},
+		"text after":               {purpose + file(1) + end + strings.Repeat(line, 600), ""},
+		"heads before":             {purpose + heads + file(1) + end, sluice.CodeTooLarge},
+		"heads after":              {purpose + file(1) + heads + end, sluice.CodeTooLarge},
+		"heads after a large file": {purpose + file(2<<20) + heads + end, sluice.CodeTooLarge},
+		"a head that is too long": {head + "file\r\nX: " + strings.Repeat("x", 600<<10) + "\r\n\r\n\r\n" + end,
+			sluice.CodeTooLarge},
+		"a preamble without a newline": {strings.Repeat("x", 600<<10) + "\r\n" + purpose + file(1) + end,
+			sluice.CodeValidation},
 	} {
 		if _, _, err := readForm([]byte(test.body)); sluice.CodeOf(err) != test.code {
 			t.Errorf("%s: %v, want code %q", name, err, test.code)
