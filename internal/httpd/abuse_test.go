@@ -144,7 +144,8 @@ func (c *crowd) burst(conn net.Conn, together int, request func() string, want s
 		}
 		text := got[:kept+n]
 		all := bytes.Count(text, []byte("HTTP/1.1 "))
-		if good := bytes.Count(text, []byte(want)); good < all && len(text)-bytes.LastIndex(text, []byte("HTTP/1.1 ")) >= len(want) {
+		if good := bytes.Count(text, []byte(want)); good < all &&
+			len(text)-bytes.LastIndex(text, []byte("HTTP/1.1 ")) >= len(want) {
 			c.t.Errorf("an answer is not %q", want)
 		}
 		full := 0
@@ -236,7 +237,9 @@ func TestAbuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	links := sluicetest.NewGate(t, svc, config)
-	srv := server.New(svc, links, server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(stderr, nil)), Rates: map[sluice.Mode]httpd.Rate{}}})
+	srv := server.New(svc, links,
+		server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(stderr, nil)),
+			Rates: map[sluice.Mode]httpd.Rate{}}})
 	ts := httptest.NewUnstartedServer(nil)
 	ts.Config = srv.HTTPServer("")
 	var open atomic.Int64
@@ -298,7 +301,8 @@ func TestAbuse(t *testing.T) {
 		{"1000 slow readers", func(s *crowd) { s.hold(1000, get(slow, ""), "") }, 128},
 		{"long heads", func(s *crowd) { s.flood(1, 1, func() string { return get("/l/x", "X: "+huge+"\r\n") }, 404) }, 64},
 		{"heads of many fields", func(s *crowd) { s.flood(1, 1, func() string { return get("/l/x", many) }, 404) }, 64},
-		{"heads that are too long", func(s *crowd) { s.flood(1, 1, func() string { return get("/l/x", many+many) }, 431) }, 64},
+		{"heads that are too long", func(s *crowd) { s.flood(1, 1, func() string { return get("/l/x", many+many) }, 431) },
+			64},
 		{"forged tokens", func(s *crowd) { s.flood(4, 16, forge, 404) }, 64},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -308,7 +312,8 @@ func TestAbuse(t *testing.T) {
 			began, before, others := time.Now(), store.asked.Load(), open.Load()
 			test.start(strangers)
 			if test.name == "1000 slow readers" { // wait until all of them have begun
-				for deadline := time.Now().Add(time.Minute); store.asked.Load() < before+1000 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+				for deadline := time.Now().Add(time.Minute); store.asked.Load() < before+1000 &&
+					time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 				}
 			}
 			known, asked := entries(), store.asked.Load()
@@ -319,7 +324,8 @@ func TestAbuse(t *testing.T) {
 			// come in between.
 			entered, byStore, written := entries()-known, store.asked.Load()-asked, len(stderr.String())-logged
 			strangers.end()
-			t.Logf("p99 %v, %d done, %.0f a second, memory grew by %d KiB, the log by %d bytes", held, done, float64(done)/took.Seconds(), grown>>10, written)
+			t.Logf("p99 %v, %d done, %.0f a second, memory grew by %d KiB, the log by %d bytes", held, done,
+				float64(done)/took.Seconds(), grown>>10, written)
 			if held > limit {
 				t.Errorf("another client waits %v, quiet %v", held, quiet)
 			}
@@ -375,7 +381,8 @@ func TestNoise(t *testing.T) {
 		}
 	}
 	_, operator := c.NewKey(t, c.Ledger(sluice.Live), sluice.KeysAdmin)
-	if a := c.as(operator).ask(t, "GET", "/metrics", "").want(t, 200); !strings.Contains(string(a.body), `route="/l/{token}",status="4xx"} 101`) {
+	if a := c.as(operator).ask(t, "GET", "/metrics", "").want(t, 200); !strings.Contains(string(a.body),
+		`route="/l/{token}",status="4xx"} 101`) {
 		t.Error("not all are counted")
 	}
 }

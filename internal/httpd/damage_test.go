@@ -197,7 +197,10 @@ func TestScrubOfS3(t *testing.T) {
 		"cut":     {100_000, damages["cut"], "size"},
 		"grown":   {1000, damages["grown"], "size"},
 		"missing": {1000, damages["missing"], "missing"},
-		"changed": {100_000, func(path string) error { return os.WriteFile(path, bytes.Repeat([]byte("y"), 100_000), 0o600) }, "sha256"},
+		"changed": {100_000, func(path string) error {
+			return os.WriteFile(path, bytes.Repeat([]byte("y"), 100_000),
+				0o600)
+		}, "sha256"},
 	} {
 		f := c.upload(t, name, "text/plain", strings.Repeat("x", d.size))
 		if err := d.damage(s3.Path("files/" + f.ID)); err != nil {
@@ -256,7 +259,8 @@ func TestScrubIsShown(t *testing.T) {
 			}
 		}
 	}
-	metrics("sluice_damaged_files 0", "sluice_scrub_progress_ratio 0", "sluice_scrub_completed_timestamp_seconds 0", "sluice_scrub_read_bytes_total 0")
+	metrics("sluice_damaged_files 0", "sluice_scrub_progress_ratio 0", "sluice_scrub_completed_timestamp_seconds 0",
+		"sluice_scrub_read_bytes_total 0")
 
 	f := c.upload(t, "a.txt", "text/plain", "content")
 	writeFile(t, filepath.Join(c.Dir, "blobs", f.ID[len(f.ID)-2:], f.ID), []byte("Content"))
@@ -266,7 +270,8 @@ func TestScrubIsShown(t *testing.T) {
 	metrics("sluice_damaged_files 1", "sluice_scrub_progress_ratio 1", "sluice_scrub_read_bytes_total 14",
 		fmt.Sprintf("sluice_scrub_completed_timestamp_seconds %g", float64(c.Now().Unix())))
 
-	list := read[api.List[api.AuditEntry]](t, c.ask(t, "GET", "/v1/audit_entries?action=file.damaged&file_id="+f.ID, "").want(t, 200))
+	list := read[api.List[api.AuditEntry]](t,
+		c.ask(t, "GET", "/v1/audit_entries?action=file.damaged&file_id="+f.ID, "").want(t, 200))
 	if len(list.Data) != 1 {
 		t.Fatalf("%d entries", len(list.Data))
 	}
@@ -277,7 +282,8 @@ func TestScrubIsShown(t *testing.T) {
 		t.Errorf("%+v %+v %s", e, e.File, diff)
 	}
 	found := `{""problem"":""sha256"",""size"":7,""sha256"":""` + want.SHA256 + `""}`
-	if csv := c.ask(t, "GET", "/v1/audit_entries/export?format=csv", "").want(t, 200); !strings.Contains(string(csv.body), found) {
+	if csv := c.ask(t, "GET", "/v1/audit_entries/export?format=csv", "").want(t, 200); !strings.Contains(string(csv.body),
+		found) {
 		t.Errorf("the CSV is %s", csv.body)
 	}
 }

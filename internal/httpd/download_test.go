@@ -50,7 +50,8 @@ func pagePolicy(page string) string {
 func (a answer) guarded(t testing.TB) {
 	t.Helper()
 	for name, want := range guards {
-		if name == "Content-Security-Policy" && a.header.Get("Content-Type") == "text/html; charset=utf-8" { // a page of our own
+		// a page of our own
+		if name == "Content-Security-Policy" && a.header.Get("Content-Type") == "text/html; charset=utf-8" {
 			want = pagePolicy(string(a.body))
 		}
 		if got := a.header.Get(name); got != want {
@@ -168,7 +169,8 @@ func TestRanges(t *testing.T) {
 				t.Errorf("%q: %v", test.header, a.header)
 			}
 		}
-		if a.status >= 400 && (a.header.Get("Etag") != "" || a.header.Get("Content-Disposition") != "" || a.header.Get("Repr-Digest") != "") {
+		if a.status >= 400 && (a.header.Get("Etag") != "" || a.header.Get("Content-Disposition") != "" ||
+			a.header.Get("Repr-Digest") != "") {
 			t.Errorf("%q: a problem with the headers of the file: %v", test.header, a.header)
 		}
 	}
@@ -229,7 +231,8 @@ func TestForgedTokens(t *testing.T) {
 	elsewhere := newClient(t)
 	other := elsewhere.upload(t, "a.txt", "text/plain", "hello")
 	forged = append(forged, strings.TrimPrefix(elsewhere.mint(t, other.ID, "").URL, elsewhere.URL+"/l/"))
-	forged = append(forged, "x", token+"=", token+"%00", "%20"+token, token+"%0A", strings.Repeat("A", 72), strings.Repeat("A", 10000), "%FF", "..%2F"+token, strings.ToUpper(token))
+	forged = append(forged, "x", token+"=", token+"%00", "%20"+token, token+"%0A", strings.Repeat("A", 72),
+		strings.Repeat("A", 10000), "%FF", "..%2F"+token, strings.ToUpper(token))
 
 	before := c.state(t)
 	id := regexp.MustCompile(`req_[0-9a-z]{26}`)
@@ -265,7 +268,8 @@ func TestGone(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"file_deleted", "The file behind this link was deleted.", func(string) { c.ask(t, "DELETE", "/v1/files/"+f.ID, "").want(t, 200) }},
+		{"file_deleted", "The file behind this link was deleted.",
+			func(string) { c.ask(t, "DELETE", "/v1/files/"+f.ID, "").want(t, 200) }},
 		{"expired", "<h1>This link has expired</h1>", func(string) { c.Clock.Advance(time.Hour) }},
 	} {
 		file, minter := f, c
@@ -286,7 +290,8 @@ func TestGone(t *testing.T) {
 		}
 		page := c.get(t, l.URL, "Accept", "text/html,application/xhtml+xml").want(t, 410)
 		page.guarded(t)
-		if page.header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(string(page.body), test.sentence) || strings.Contains(string(page.body), "<script") {
+		if page.header.Get("Content-Type") != "text/html; charset=utf-8" ||
+			!strings.Contains(string(page.body), test.sentence) || strings.Contains(string(page.body), "<script") {
 			t.Errorf("%v: %s", page.header, page.body)
 		}
 		if head := c.as("").ask(t, "HEAD", l.URL, "").want(t, 410); len(head.body) != 0 {

@@ -35,7 +35,8 @@ func newOver(t *testing.T, adjust func(*service.Config), stall time.Duration) cl
 }
 
 // newRedirecting makes one whose links redirect to the storage, if redirect is not nil.
-func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service.Presigner, stall time.Duration) client {
+func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service.Presigner,
+	stall time.Duration) client {
 	t.Helper()
 	base := sluicetest.NewService(t)
 	signing, err := service.NewSigningKey(rand.Reader)
@@ -52,11 +53,13 @@ func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service
 	if err != nil {
 		t.Fatal(err)
 	}
-	links, err := gate.New(gate.Config{Service: svc, Store: config.Store, Blobs: config.Blobs, Redirect: redirect, Log: config.Log})
+	links, err := gate.New(gate.Config{Service: svc, Store: config.Store, Blobs: config.Blobs, Redirect: redirect,
+		Log: config.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := server.New(svc, links, server.Options{Options: httpd.Options{Log: config.Log, Rates: map[sluice.Mode]httpd.Rate{}}})
+	srv := server.New(svc, links,
+		server.Options{Options: httpd.Options{Log: config.Log, Rates: map[sluice.Mode]httpd.Rate{}}})
 	if stall != 0 {
 		srv.SetStall(stall)
 	}
@@ -201,7 +204,8 @@ func TestCounted(t *testing.T) {
 			{"Range: bytes=10-", 416, 0},
 			{"Range: lines=1-2", 200, 1},
 		}, within...))
-		for _, header := range [][]string{{"User-Agent", "another"}, {"User-Agent", "another", "Range", "bytes=0-0"}, {"User-Agent", "another", "If-None-Match", "*"}} {
+		for _, header := range [][]string{{"User-Agent", "another"}, {"User-Agent", "another", "Range", "bytes=0-0"},
+			{"User-Agent", "another", "If-None-Match", "*"}} {
 			c.get(t, l.URL, header...).want(t, 410)
 		}
 		c.as("").ask(t, "HEAD", l.URL, "").want(t, 200)
@@ -211,7 +215,8 @@ func TestCounted(t *testing.T) {
 	})
 	t.Run("a range at first", func(t *testing.T) {
 		l := c.mint(t, f.ID, `{"max_downloads":1}`)
-		walk(t, l, []step{{"Range: bytes=0-3", 206, 1}, {"Range: bytes=4-", 206, 1}, {"", 200, 1}, {"Range: bytes=0-0", 410, 1}})
+		walk(t, l, []step{{"Range: bytes=0-3", 206, 1}, {"Range: bytes=4-", 206, 1}, {"", 200, 1},
+			{"Range: bytes=0-0", 410, 1}})
 	})
 	t.Run("If-Range of another file", func(t *testing.T) {
 		l := c.mint(t, f.ID, `{"max_downloads":1}`)
@@ -222,12 +227,14 @@ func TestCounted(t *testing.T) {
 	})
 	t.Run("an empty file", func(t *testing.T) {
 		l := c.mint(t, c.upload(t, "empty", "text/plain", "").ID, `{"max_downloads":1}`)
-		walk(t, l, []step{{"If-None-Match: *", 304, 0}, {"Range: bytes=0-", 200, 1}, {"Range: bytes=0-", 200, 1}, {"Range: bytes=0-", 410, 1}})
+		walk(t, l, []step{{"If-None-Match: *", 304, 0}, {"Range: bytes=0-", 200, 1}, {"Range: bytes=0-", 200, 1},
+			{"Range: bytes=0-", 410, 1}})
 	})
 	t.Run("without a limit", func(t *testing.T) {
 		l := c.mint(t, f.ID, "")
 		walk(t, l, []step{
-			{"Range: bytes=0-3", 206, 1}, {"Range: bytes=4-", 206, 1}, {"Range: bytes=-2", 206, 1}, {"Range: bytes=2-3,5-6", 206, 1},
+			{"Range: bytes=0-3", 206, 1}, {"Range: bytes=4-", 206, 1}, {"Range: bytes=-2", 206, 1},
+			{"Range: bytes=2-3,5-6", 206, 1},
 			{"Range: bytes=4-5,0-0", 206, 2}, {"", 200, 3}, {"Range: bytes=-10", 206, 4},
 		})
 		redeemed := 0
@@ -256,7 +263,8 @@ func TestCounted(t *testing.T) {
 		for range 3 { // like previews and scanners
 			page := c.get(t, l.URL+"?a=1;b=%zz", "Accept", accepted).want(t, 200)
 			page.guarded(t)
-			if !strings.Contains(string(page.body), "<button>") || strings.Contains(string(page.body), "0123") || page.header.Get("Set-Cookie") != "" {
+			if !strings.Contains(string(page.body), "<button>") || strings.Contains(string(page.body), "0123") ||
+				page.header.Get("Set-Cookie") != "" {
 				t.Fatalf("%v %s", page.header, page.body)
 			}
 		}
@@ -270,7 +278,8 @@ func TestCounted(t *testing.T) {
 		}
 		cookie := c.cookie(t, a)
 		path := strings.TrimPrefix(l.URL, c.URL)
-		if cookie.Path != path || !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Secure || cookie.Domain != "" || cookie.MaxAge != 600 {
+		if cookie.Path != path || !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Secure ||
+			cookie.Domain != "" || cookie.MaxAge != 600 {
 			t.Errorf("%+v", cookie)
 		}
 		held := "sluice_grant=" + cookie.Value
@@ -431,7 +440,8 @@ func TestCountedByThousands(t *testing.T) {
 		}
 	}
 	if want := sent.Load() + 4*served.Load(); redeemed != answered.Load() || refused != gone.Load() || delivered != want {
-		t.Errorf("the log has %d redemptions, %d refusals and %d bytes; the clients saw %d, %d and %d", redeemed, refused, delivered, answered.Load(), gone.Load(), want)
+		t.Errorf("the log has %d redemptions, %d refusals and %d bytes; the clients saw %d, %d and %d", redeemed, refused,
+			delivered, answered.Load(), gone.Load(), want)
 	}
 }
 
@@ -468,14 +478,16 @@ func TestNothingWithoutItsEntry(t *testing.T) {
 			fail.Store(true)
 			for _, header := range [][]string{nil, {"Range", "bytes=0-3"}, {"Range", "bytes=0-1,4-5"}} {
 				a := c.get(t, l.URL, header...)
-				if a.status != 503 || strings.Contains(string(a.body), "0123") || a.header.Get("ETag") != "" || a.header.Get("Set-Cookie") != "" {
+				if a.status != 503 || strings.Contains(string(a.body), "0123") || a.header.Get("ETag") != "" ||
+					a.header.Get("Set-Cookie") != "" {
 					t.Errorf("%d %v %s", a.status, a.header, a.body)
 				}
 				c.problem(t, a, sluice.CodeUnavailable)
 				fail.Store(false)
 				of := c.told(t)[a.header.Get("X-Request-Id")]
 				fail.Store(true)
-				if fail == &store.before && of != nil || fail == &store.after && (of == nil || of.redeemed == nil || of.delivered != nil) {
+				if fail == &store.before && of != nil || fail == &store.after &&
+					(of == nil || of.redeemed == nil || of.delivered != nil) {
 					t.Errorf("the log says %+v", of)
 				}
 			}
@@ -644,7 +656,8 @@ func TestHangUp(t *testing.T) {
 		hangUp(l.URL, "", 0)
 		hangUp(small.URL, "", 0)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) { // requests that arrived late are still decided
+	// requests that arrived late are still decided
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		untold := 0
 		for _, of := range c.told(t) {
 			if of.redeemed != nil && of.delivered == nil {
@@ -695,7 +708,8 @@ func TestLostBeforeTheEnd(t *testing.T) {
 		content := strings.Repeat("0", size)
 		l := c.mint(t, c.upload(t, "a.txt", "text/plain", content).ID, "")
 		a := c.get(t, l.URL).want(t, 200)
-		if sent := c.delivered(t, a.header.Get("X-Request-Id")); sent.Bytes != int64(size) || !sent.Complete || string(a.body) != content {
+		if sent := c.delivered(t, a.header.Get("X-Request-Id")); sent.Bytes != int64(size) || !sent.Complete ||
+			string(a.body) != content {
 			t.Errorf("%d bytes, the log says %+v", len(a.body), sent)
 		}
 		w := severed{httptest.NewRecorder()}

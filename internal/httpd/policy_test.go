@@ -23,7 +23,8 @@ func TestLinkOfAnExpiredKey(t *testing.T) {
 	}
 	c.get(t, l.URL).want(t, 200)
 	c.Clock.Advance(time.Second)
-	if p := read[api.Problem](t, c.get(t, l.URL).want(t, 410)); p.Reason != "key_expired" || !strings.Contains(p.Detail, "expired") {
+	if p := read[api.Problem](t, c.get(t, l.URL).want(t, 410)); p.Reason != "key_expired" ||
+		!strings.Contains(p.Detail, "expired") {
 		t.Errorf("%+v", p)
 	}
 	page := c.get(t, l.URL, "Accept", accepted).want(t, 410)

@@ -108,7 +108,8 @@ func TestAuthorisation(t *testing.T) {
 	if _, err := c.RevokeKey(ctx, operator, revokedKey.ID, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, expired := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
+	_, expired := c.NewKeyAs(t, c.Ledger(sluice.Test),
+		service.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
 	c.Clock.Advance(time.Minute)
 
 	for _, rt := range server.Routes() {
@@ -140,19 +141,22 @@ func TestAuthorisation(t *testing.T) {
 			c.unchanged(t, before, 0)
 
 			if rt.Scope != httpd.AnyKey {
-				_, others := c.NewKey(t, c.Ledger(sluice.Test), slices.DeleteFunc(slices.Clone(all), func(s sluice.Scope) bool { return s == rt.Scope })...)
+				_, others := c.NewKey(t, c.Ledger(sluice.Test),
+					slices.DeleteFunc(slices.Clone(all), func(s sluice.Scope) bool { return s == rt.Scope })...)
 				before = c.state(t)
 				c.problem(t, c.as(others).call(t, rt, o).want(t, 403), sluice.CodeForbidden)
 				c.unchanged(t, before, 1)
 				entries := c.Entries(t, c.Ledger(sluice.Test))
 				last := entries[len(entries)-1]
-				if last.Refusal != sluice.Refusal("missing_scope:"+string(rt.Scope)) || last.Request == nil || last.Request.Route != rt.Path {
+				if last.Refusal != sluice.Refusal("missing_scope:"+string(rt.Scope)) || last.Request == nil ||
+					last.Request.Route != rt.Path {
 					t.Errorf("the denial was recorded as %+v of %+v", last, last.Request)
 				}
 			}
 
 			// To keys of another account or of the other mode, the objects do not exist.
-			if strings.Contains(rt.Path, "{") || strings.Contains(queries[rt.Operation], "%e") || strings.HasPrefix(rt.Operation, "createLink") {
+			if strings.Contains(rt.Path, "{") || strings.Contains(queries[rt.Operation], "%e") ||
+				strings.HasPrefix(rt.Operation, "createLink") {
 				before = c.state(t)
 				for _, secret := range []string{foreign, live} {
 					a := c.as(secret).call(t, rt, o)
@@ -265,7 +269,8 @@ func TestInternal(t *testing.T) {
 			t.Fatal(err)
 		}
 		log := &sluicetest.Log{}
-		srv := server.New(svc, sluicetest.NewGate(t, svc, config), server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(log, nil))}})
+		srv := server.New(svc, sluicetest.NewGate(t, svc, config),
+			server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(log, nil))}})
 		ts := httptest.NewServer(srv)
 		defer ts.Close()
 		c := client{&sluicetest.Server{Service: good, URL: ts.URL}, secret}
@@ -289,7 +294,8 @@ func TestHealth(t *testing.T) {
 	}
 	c.ask(t, "GET", "/healthz", "").want(t, 200)
 	a := c.ask(t, "GET", "/readyz", "")
-	for deadline := time.Now().Add(time.Minute); a.status == 200 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); a.status == 200 &&
+		time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		a = c.ask(t, "GET", "/readyz", "") // the result holds for a second
 	}
 	p := c.problem(t, a.want(t, 503), sluice.CodeUnavailable)

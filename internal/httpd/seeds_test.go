@@ -735,7 +735,8 @@ func TestFileLinkResourcePage(t *testing.T) {
 			func(t *testing.T, c client, f api.File) {
 				var ids, at []string
 				for range 3 {
-					ids, at = append(ids, c.mint(t, f.ID, "").ID), append(at, url.QueryEscape(c.Clock.Now().UTC().Format(time.RFC3339)))
+					ids, at = append(ids, c.mint(t, f.ID, "").ID),
+						append(at, url.QueryEscape(c.Clock.Now().UTC().Format(time.RFC3339)))
 					c.Clock.Advance(time.Second)
 				}
 				c.linksAre(t, "created[gt]=2020-09-22T12:09:44Z", ids[2], ids[1], ids[0])

@@ -26,7 +26,8 @@ func (c client) again(t testing.TB, key string, send func(headers ...string) ans
 	before := c.state(t)
 	second = send("Idempotency-Key", key)
 	if second.status != first.status || second.header.Get("Idempotency-Replayed") != "true" {
-		t.Errorf("status %d and Idempotency-Replayed %q after %d: %s", second.status, second.header.Get("Idempotency-Replayed"), first.status, second.body)
+		t.Errorf("status %d and Idempotency-Replayed %q after %d: %s", second.status,
+			second.header.Get("Idempotency-Replayed"), first.status, second.body)
 	}
 	if second.header.Get("X-Request-Id") == first.header.Get("X-Request-Id") {
 		t.Error("both answers have one X-Request-Id")
@@ -95,7 +96,8 @@ func TestIdempotencyKeySyntax(t *testing.T) {
 	c.unchanged(t, before, 0)
 	// The header has no effect where nothing is changed.
 	for range 2 {
-		if a := c.ask(t, "GET", "/v1/files/"+f.ID, "", "Idempotency-Key", "\"").want(t, 200); a.header.Get("Idempotency-Replayed") != "" {
+		if a := c.ask(t, "GET", "/v1/files/"+f.ID, "", "Idempotency-Key", "\"").want(t,
+			200); a.header.Get("Idempotency-Replayed") != "" {
 			t.Error("a GET is replayed")
 		}
 	}
@@ -121,7 +123,8 @@ func TestReplayEveryRoute(t *testing.T) {
 					t.Errorf("the secret is %v, and in the replay %v", made.Secret, again.Secret)
 				}
 				c.as(*made.Secret).ask(t, "GET", "/v1/account", "").want(t, 200)
-				if want := strings.Replace(string(first.body), fmt.Sprintf("%q", *made.Secret), "null", 1); want != string(second.body) {
+				if want := strings.Replace(string(first.body), fmt.Sprintf("%q", *made.Secret), "null",
+					1); want != string(second.body) {
 					t.Errorf("replayed\n%s after\n%s", second.body, first.body)
 				}
 			default:
@@ -142,10 +145,12 @@ func TestReplayIsAsOfThen(t *testing.T) {
 	changed := c.ask(t, "PATCH", "/v1/file_links/"+l.ID, `{"reason":"later"}`, "Idempotency-Key", "p").want(t, 200)
 	c.get(t, l.URL).want(t, 200)
 	c.Clock.Advance(2 * time.Minute)
-	if got := read[api.Link](t, c.ask(t, "GET", "/v1/file_links/"+l.ID, "").want(t, 200)); !got.Expired || got.Downloads != 1 || got.Reason == nil {
+	if got := read[api.Link](t, c.ask(t, "GET", "/v1/file_links/"+l.ID, "").want(t, 200)); !got.Expired ||
+		got.Downloads != 1 || got.Reason == nil {
 		t.Fatalf("%+v", got)
 	}
-	second := c.ask(t, "POST", "/v1/files/"+f.ID+"/links", `{"expires_in_seconds":60}`, "Idempotency-Key", "k").want(t, 200)
+	second := c.ask(t, "POST", "/v1/files/"+f.ID+"/links", `{"expires_in_seconds":60}`, "Idempotency-Key", "k").want(t,
+		200)
 	if string(first.body) != string(second.body) {
 		t.Errorf("replayed\n%s after\n%s", second.body, first.body)
 	}
@@ -198,10 +203,14 @@ func TestRemembered(t *testing.T) {
 		{"415", "POST", links, `{}`, []string{"Content-Type", "text/plain"}, sluice.CodeUnsupportedType},
 		{"upload: 400 no purpose", "PUT", "/v1/files", `hello`, nil, sluice.CodeValidation},
 		{"upload: 400 unknown purpose", "PUT", "/v1/files?purpose=nonesuch", `hello`, nil, sluice.CodeValidation},
-		{"upload: 400 metadata", "PUT", "/v1/files?purpose=generic&metadata[sluice_x]=1", `hello`, nil, sluice.CodeValidation},
-		{"upload: 413", "PUT", "/v1/files?purpose=logo", strings.Repeat("x", 10<<20+1), []string{"Content-Type", "image/png"}, sluice.CodeTooLarge},
-		{"upload: 415", "PUT", "/v1/files?purpose=logo", `hello`, []string{"Content-Type", "text/plain"}, sluice.CodeUnsupportedType},
-		{"upload: a form without an end", "POST", "/v1/files", "--x\r\n", []string{"Content-Type", "multipart/form-data; boundary=x"}, sluice.CodeValidation},
+		{"upload: 400 metadata", "PUT", "/v1/files?purpose=generic&metadata[sluice_x]=1", `hello`, nil,
+			sluice.CodeValidation},
+		{"upload: 413", "PUT", "/v1/files?purpose=logo", strings.Repeat("x", 10<<20+1),
+			[]string{"Content-Type", "image/png"}, sluice.CodeTooLarge},
+		{"upload: 415", "PUT", "/v1/files?purpose=logo", `hello`, []string{"Content-Type", "text/plain"},
+			sluice.CodeUnsupportedType},
+		{"upload: a form without an end", "POST", "/v1/files", "--x\r\n",
+			[]string{"Content-Type", "multipart/form-data; boundary=x"}, sluice.CodeValidation},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			first, second := c.again(t, test.name, func(headers ...string) answer {
@@ -214,7 +223,8 @@ func TestRemembered(t *testing.T) {
 		})
 	}
 	t.Run("403 scope", func(t *testing.T) {
-		first, second := c.again(t, "scope", func(headers ...string) answer { return c.as(narrow).ask(t, "POST", links, ``, headers...) })
+		first, second := c.again(t, "scope",
+			func(headers ...string) answer { return c.as(narrow).ask(t, "POST", links, ``, headers...) })
 		c.problem(t, first.want(t, 403), sluice.CodeForbidden)
 		if string(first.body) != string(second.body) {
 			t.Errorf("replayed\n%s after\n%s", second.body, first.body)
@@ -252,7 +262,8 @@ func TestReused(t *testing.T) {
 	c.ask(t, "POST", links, `{"reason":"a"}`, "Idempotency-Key", "link").want(t, 200)
 	uploaded := func(key, content string, parts ...part) answer {
 		form := newForm(append(parts, part{"purpose", "generic"}, part{"file", content})...)
-		return c.ask(t, "POST", "/v1/files", string(form.closed()), "Content-Type", form.w.FormDataContentType(), "Idempotency-Key", key)
+		return c.ask(t, "POST", "/v1/files", string(form.closed()), "Content-Type", form.w.FormDataContentType(),
+			"Idempotency-Key", key)
 	}
 	uploaded("file", "hello", part{"title", "T"}).want(t, 201)
 	c.ask(t, "POST", links, `{`, "Idempotency-Key", "malformed").want(t, 400)
@@ -261,36 +272,44 @@ func TestReused(t *testing.T) {
 
 	before := c.state(t)
 	for name, a := range map[string]answer{
-		"another body":                        c.ask(t, "POST", links, `{"reason":"b"}`, "Idempotency-Key", "link"),
-		"no body":                             c.ask(t, "POST", links, ``, "Idempotency-Key", "link"),
-		"another path":                        c.ask(t, "POST", "/v1/files/"+other.ID+"/links", `{"reason":"a"}`, "Idempotency-Key", "link"),
-		"another method":                      c.ask(t, "DELETE", "/v1/files/"+f.ID, ``, "Idempotency-Key", "link"),
-		"another method of the path":          c.ask(t, "DELETE", "/v1/files/"+f.ID, `{}`, "Idempotency-Key", "change"),
-		"a body that is malformed":            c.ask(t, "POST", links, `{"reason":`, "Idempotency-Key", "link"),
-		"a body that is too large":            c.ask(t, "POST", links, strings.Repeat(" ", 300<<10), "Idempotency-Key", "link"),
-		"a query":                             c.ask(t, "POST", links+"?x=1", `{"reason":"a"}`, "Idempotency-Key", "link"),
-		"an upload":                           uploaded("link", "hello"),
-		"a good body after a malformed one":   c.ask(t, "POST", links, `{}`, "Idempotency-Key", "malformed"),
-		"an upload of other content":          uploaded("file", "jello", part{"title", "T"}),
-		"an upload with another field":        uploaded("file", "hello", part{"title", "U"}),
-		"an upload with a field more":         uploaded("file", "hello", part{"title", "T"}, part{"metadata[a]", "1"}),
-		"an upload with a link":               uploaded("file", "hello", part{"title", "T"}, part{"link[reason]", "x"}),
-		"an upload with a malformed field":    uploaded("file", "hello", part{"title", "T"}, part{"colour", "red"}),
-		"an upload that is no form":           c.ask(t, "POST", "/v1/files", "x", "Content-Type", "multipart/form-data; boundary=x", "Idempotency-Key", "file"),
-		"an upload by another method":         c.ask(t, "PUT", "/v1/files?purpose=generic&title=T&filename=a.txt", `hello`, "Content-Type", "text/plain", "Idempotency-Key", "file"),
-		"a good upload after one refused":     c.ask(t, "PUT", "/v1/files?purpose=generic", `hello`, "Idempotency-Key", "refused"),
-		"another bad upload after one":        c.ask(t, "PUT", "/v1/files?purpose=nothing", `hello`, "Idempotency-Key", "refused"),
+		"another body": c.ask(t, "POST", links, `{"reason":"b"}`, "Idempotency-Key", "link"),
+		"no body":      c.ask(t, "POST", links, ``, "Idempotency-Key", "link"),
+		"another path": c.ask(t, "POST", "/v1/files/"+other.ID+"/links", `{"reason":"a"}`,
+			"Idempotency-Key", "link"),
+		"another method":             c.ask(t, "DELETE", "/v1/files/"+f.ID, ``, "Idempotency-Key", "link"),
+		"another method of the path": c.ask(t, "DELETE", "/v1/files/"+f.ID, `{}`, "Idempotency-Key", "change"),
+		"a body that is malformed":   c.ask(t, "POST", links, `{"reason":`, "Idempotency-Key", "link"),
+		"a body that is too large": c.ask(t, "POST", links, strings.Repeat(" ", 300<<10), "Idempotency-Key",
+			"link"),
+		"a query":                           c.ask(t, "POST", links+"?x=1", `{"reason":"a"}`, "Idempotency-Key", "link"),
+		"an upload":                         uploaded("link", "hello"),
+		"a good body after a malformed one": c.ask(t, "POST", links, `{}`, "Idempotency-Key", "malformed"),
+		"an upload of other content":        uploaded("file", "jello", part{"title", "T"}),
+		"an upload with another field":      uploaded("file", "hello", part{"title", "U"}),
+		"an upload with a field more":       uploaded("file", "hello", part{"title", "T"}, part{"metadata[a]", "1"}),
+		"an upload with a link":             uploaded("file", "hello", part{"title", "T"}, part{"link[reason]", "x"}),
+		"an upload with a malformed field":  uploaded("file", "hello", part{"title", "T"}, part{"colour", "red"}),
+		"an upload that is no form": c.ask(t, "POST", "/v1/files", "x", "Content-Type",
+			"multipart/form-data; boundary=x", "Idempotency-Key", "file"),
+		"an upload by another method": c.ask(t, "PUT", "/v1/files?purpose=generic&title=T&filename=a.txt", `hello`,
+			"Content-Type", "text/plain", "Idempotency-Key", "file"),
+		"a good upload after one refused": c.ask(t, "PUT", "/v1/files?purpose=generic", `hello`, "Idempotency-Key",
+			"refused"),
+		"another bad upload after one": c.ask(t, "PUT", "/v1/files?purpose=nothing", `hello`, "Idempotency-Key",
+			"refused"),
 		"a link where an upload was answered": c.ask(t, "POST", links, `{"reason":"a"}`, "Idempotency-Key", "file"),
 	} {
 		t.Run("different request: 409: "+name, func(t *testing.T) {
-			if p := c.problem(t, a.want(t, 409), sluice.CodeIdempotencyReused); p.RequestID != a.header.Get("X-Request-Id") || a.header.Get("Idempotency-Replayed") != "" {
+			if p := c.problem(t, a.want(t, 409), sluice.CodeIdempotencyReused); p.RequestID != a.header.Get("X-Request-Id") ||
+				a.header.Get("Idempotency-Replayed") != "" {
 				t.Errorf("%+v", p)
 			}
 		})
 	}
 	c.unchanged(t, before, 0)
 	// The first request still gets its answer.
-	if a := c.ask(t, "POST", links, `{"reason":"a"}`, "Idempotency-Key", "link").want(t, 200); a.header.Get("Idempotency-Replayed") != "true" {
+	if a := c.ask(t, "POST", links, `{"reason":"a"}`, "Idempotency-Key", "link").want(t,
+		200); a.header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("%v", a.header)
 	}
 }
@@ -301,17 +320,21 @@ func TestUploadFingerprint(t *testing.T) {
 	c := newClient(t)
 	var first answer
 	for i, form := range []*multipartForm{
-		newForm(part{"purpose", "generic"}, part{"title", "T"}, part{"metadata[a]", "1"}, part{"metadata[b]", "2"}, part{"link[reason]", "x"}, part{"file", "hello"}),
-		newForm(part{"file", "hello"}, part{"link[reason]", "x"}, part{"metadata", `{"b":"2","a":"1"}`}, part{"title", "T"}, part{"purpose", "generic"}),
+		newForm(part{"purpose", "generic"}, part{"title", "T"}, part{"metadata[a]", "1"}, part{"metadata[b]", "2"},
+			part{"link[reason]", "x"}, part{"file", "hello"}),
+		newForm(part{"file", "hello"}, part{"link[reason]", "x"}, part{"metadata", `{"b":"2","a":"1"}`}, part{"title", "T"},
+			part{"purpose", "generic"}),
 	} {
-		a := c.ask(t, "POST", "/v1/files", string(form.closed()), "Content-Type", form.w.FormDataContentType(), "Idempotency-Key", "k").want(t, 201)
+		a := c.ask(t, "POST", "/v1/files", string(form.closed()), "Content-Type", form.w.FormDataContentType(),
+			"Idempotency-Key", "k").want(t, 201)
 		if i == 0 {
 			first = a
 		} else if string(a.body) != string(first.body) || a.header.Get("Idempotency-Replayed") != "true" {
 			t.Errorf("form %d: %s\nafter %s", i, a.body, first.body)
 		}
 	}
-	a := c.ask(t, "POST", "/v1/files?purpose=generic&filename=a.txt&title=T&metadata[b]=2&metadata[a]=1&link[reason]=x", "hello", "Content-Type", "text/plain", "Idempotency-Key", "k").want(t, 201)
+	a := c.ask(t, "POST", "/v1/files?purpose=generic&filename=a.txt&title=T&metadata[b]=2&metadata[a]=1&link[reason]=x",
+		"hello", "Content-Type", "text/plain", "Idempotency-Key", "k").want(t, 201)
 	if string(a.body) != string(first.body) {
 		t.Errorf("raw: %s\nafter %s", a.body, first.body)
 	}
@@ -337,7 +360,8 @@ func TestNotRemembered(t *testing.T) {
 	t.Run("nor a 401", func(t *testing.T) {
 		c := newClient(t)
 		f := c.upload(t, "a.txt", "text/plain", "hello")
-		k, secret := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
+		k, secret := c.NewKeyAs(t, c.Ledger(sluice.Test),
+			service.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
 		c.Clock.Advance(time.Minute)
 		c.as(secret).linkWith(t, f.ID, "k").want(t, 401)
 		never := time.Time{}
@@ -365,14 +389,16 @@ func TestNotRemembered(t *testing.T) {
 	t.Run("nor a body that broke off", func(t *testing.T) {
 		c := newClient(t)
 		f := c.upload(t, "a.txt", "text/plain", "hello")
-		head := "POST /v1/files/" + f.ID + "/links HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + c.secret + "\r\nIdempotency-Key: k\r\nContent-Length: 2\r\n\r\n"
+		head := "POST /v1/files/" + f.ID + "/links HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + c.secret +
+			"\r\nIdempotency-Key: k\r\nContent-Length: 2\r\n\r\n"
 		c.problem(t, c.talk(t, head+"{", true).want(t, 400), sluice.CodeValidation)
 		c.talk(t, head+"{}", false).want(t, 200)
 	})
 	t.Run("nor what does not match its digest: it is not what was sent", func(t *testing.T) {
 		c := newClient(t)
 		f := c.upload(t, "a.txt", "text/plain", "hello")
-		for path, sent := range map[string]string{"/v1/files?purpose=generic": "hello", "/v1/files/" + f.ID + "/links": `{"reason":"x"}`} {
+		for path, sent := range map[string]string{"/v1/files?purpose=generic": "hello", "/v1/files/" + f.ID +
+			"/links": `{"reason":"x"}`} {
 			method, digest := cond(strings.Contains(path, "links"), "POST", "PUT"), digestOf(sent)
 			damaged := strings.Replace(sent, "e", "a", 1)
 			a := c.ask(t, method, path, damaged, "Content-Digest", digest, "Idempotency-Key", "k"+path).want(t, 400)
@@ -422,7 +448,8 @@ func TestIdempotencyScopeAndTime(t *testing.T) {
 		}
 	})
 	t.Run("scope: the key's id: a new secret of the key is the same scope", func(t *testing.T) {
-		rotated := read[api.CreatedKey](t, c.ask(t, "POST", "/v1/keys/"+c.Key.ID+"/rotate", `{"overlap_seconds":60}`).want(t, 200))
+		rotated := read[api.CreatedKey](t,
+			c.ask(t, "POST", "/v1/keys/"+c.Key.ID+"/rotate", `{"overlap_seconds":60}`).want(t, 200))
 		if !replays(t, c.as(*rotated.Secret)) {
 			t.Error("not replayed")
 		}
@@ -498,7 +525,8 @@ func TestConcurrentCopies(t *testing.T) {
 			if answers[0].status >= 400 {
 				made = 0
 			}
-			if n := after.Files + after.Links - before.Files - before.Links; n != made || len(after.Entries)-len(before.Entries) != made {
+			if n := after.Files + after.Links - before.Files - before.Links; n != made ||
+				len(after.Entries)-len(before.Entries) != made {
 				t.Errorf("%d objects and %d entries were made", n, len(after.Entries)-len(before.Entries))
 			}
 			if len(after.Blobs) != after.Files {

@@ -91,7 +91,8 @@ func TestGiB(t *testing.T) {
 		_ = form.WriteField("purpose", "generic")
 		w, err := form.CreateFormFile("file", "large.bin")
 		if err == nil {
-			_, err = io.CopyBuffer(w, struct{ io.Reader }{io.TeeReader(io.LimitReader(newNoise(), size), sent)}, make([]byte, 256<<10))
+			_, err = io.CopyBuffer(w, struct{ io.Reader }{io.TeeReader(io.LimitReader(newNoise(), size), sent)},
+				make([]byte, 256<<10))
 		}
 		if err == nil {
 			err = form.Close()
@@ -171,13 +172,15 @@ func TestPanic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := server.New(svc, sluicetest.NewGate(t, svc, config), server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(real.Log, nil))}})
+	srv := server.New(svc, sluicetest.NewGate(t, svc, config),
+		server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(real.Log, nil))}})
 	ts := httptest.NewServer(srv)
 	defer ts.Close()
 	c := client{&sluicetest.Server{Service: real, URL: ts.URL}, secret}
 	a := c.ask(t, "GET", "/v1/files", "").want(t, 500)
 	c.problem(t, a, sluice.CodeInternal)
-	if strings.Contains(string(a.body), "clock") || !strings.Contains(real.Log.String(), "the clock stands still") || !strings.Contains(real.Log.String(), a.header.Get("X-Request-Id")) {
+	if strings.Contains(string(a.body), "clock") || !strings.Contains(real.Log.String(), "the clock stands still") ||
+		!strings.Contains(real.Log.String(), a.header.Get("X-Request-Id")) {
 		t.Errorf("shown: %s\nlogged: %s", a.body, real.Log)
 	}
 	c.ask(t, "GET", "/v1/files", "").want(t, 200)
@@ -190,8 +193,10 @@ func FuzzTokenPath(f *testing.F) {
 	made := read[api.File](f, c.post(f, fileOf("generic", "a.txt", "text/plain", "hello")).want(f, 201))
 	link := read[api.Link](f, c.ask(f, "POST", "/v1/files/"+made.ID+"/links", "").want(f, 200))
 	token := strings.TrimPrefix(link.URL, s.URL+"/l/")
-	srv := server.New(s.Service.Service, s.Gate, server.Options{Options: httpd.Options{Log: slog.New(slog.DiscardHandler)}})
-	for _, seed := range []string{"", "/", "x", token[1:], token + "=", "../" + token, token[:71] + "/" + token[71:], "\x00", "\xff", "a/b/c", strings.Repeat("A", 72)} {
+	srv := server.New(s.Service.Service, s.Gate,
+		server.Options{Options: httpd.Options{Log: slog.New(slog.DiscardHandler)}})
+	for _, seed := range []string{"", "/", "x", token[1:], token + "=", "../" + token, token[:71] + "/" + token[71:],
+		"\x00", "\xff", "a/b/c", strings.Repeat("A", 72)} {
 		f.Add(seed)
 	}
 	entries := len(s.Entries(f, s.Ledger(sluice.Test)))
