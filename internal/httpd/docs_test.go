@@ -18,8 +18,7 @@ import (
 	"sluice/internal/server"
 )
 
-// page is a page of the documentation, which must be one that needs nothing
-// but itself.
+// page is a page of the documentation. It must load nothing.
 func (c client) page(t *testing.T, url string) string {
 	t.Helper()
 	a := c.get(t, url).want(t, 200)
