@@ -40,8 +40,8 @@ func (c *Call) Fingerprint(more ...string) service.Fingerprint {
 // CompleteFingerprint notes that the whole request arrived, and adds its query and its body to its fingerprint.
 func (c *Call) CompleteFingerprint(query, body string) {
 	c.Whole = true
-	if once := c.Caller.Once; once != nil {
-		once.Fingerprint = c.Fingerprint(query, body)
+	if key := c.Caller.Once; key != nil {
+		key.Fingerprint = c.Fingerprint(query, body)
 	}
 }
 
@@ -67,17 +67,17 @@ func idempotencyKey(value string) (key string, ok bool) {
 // is stored already, it returns the failure in that one. Nothing is stored for a request that arrived in part, since a
 // repeat cannot be recognised.
 func (c *Call) storeFailure(ctx context.Context, e *sluice.Error) *sluice.Error {
-	once := c.Caller.Once
-	if once == nil || !c.Whole || !isFinal(e) {
+	key := c.Caller.Once
+	if key == nil || !c.Whole || !isFinal(e) {
 		return e
 	}
-	if once.Replayed == nil {
+	if key.Replayed == nil {
 		if err := c.server.svc.RememberError(ctx, c.Caller, e); err != nil {
 			return asError(ctx, err)
 		}
 	}
-	if a := once.Replayed; a != nil && a.Err != nil {
-		return a.Err
+	if stored := key.Replayed; stored != nil && stored.Err != nil {
+		return stored.Err
 	}
 	return e
 }

@@ -93,8 +93,8 @@ func (c *Call) Problem(ctx context.Context, err error) *api.Problem {
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, api.FieldError(f))
 	}
-	if a := c.Replayed(); a != nil && a.Err == e {
-		p.RequestID = a.RequestID
+	if stored := c.Replayed(); stored != nil && stored.Err == e {
+		p.RequestID = stored.RequestID
 		c.MarkReplayed()
 	}
 	switch row.status {
