@@ -155,7 +155,7 @@ in_go() { # in_go FOLDER: vets and tests a separate module
 }
 
 large() { # tests that take minutes under the race detector, and are skipped there
-  go test -count=1 -timeout 30m ./internal/store && go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./internal/httpd ./internal/blob
+  go test -count=1 -timeout 30m ./internal/store/... && go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./internal/httpd ./internal/blob
 }
 
 # Tests that the fast part skips: they need an S3 server, build another program, kill processes, or wait.

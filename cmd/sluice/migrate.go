@@ -19,6 +19,7 @@ import (
 	"sluice/internal/blob"
 	"sluice/internal/service"
 	"sluice/internal/store"
+	"sluice/internal/store/transfer"
 )
 
 // migrateCommand moves a single-machine installation to PostgreSQL and S3.
@@ -85,7 +86,7 @@ func (m *migrateCommand) migrate(ctx context.Context, out *output) (result moved
 		return result, usageError{fmt.Errorf("--to-blob-url: %w", err)}
 	}
 	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	records, err := store.OpenMove(ctx, filepath.Join(m.Data, databaseName), m.ToDatabaseURL, store.Options{Log: log})
+	records, err := transfer.Open(ctx, filepath.Join(m.Data, databaseName), m.ToDatabaseURL, store.Options{Log: log})
 	if err != nil {
 		return result, p.explain(err)
 	}
@@ -118,7 +119,7 @@ func (m *migrateCommand) migrate(ctx context.Context, out *output) (result moved
 
 // secrets checks that the secrets belong to the installation. Its links are not
 // valid under others.
-func (m *migrateCommand) secrets(ctx context.Context, records *store.Move, c *service.Config) error {
+func (m *migrateCommand) secrets(ctx context.Context, records *transfer.Transfer, c *service.Config) error {
 	path := m.place().secretsFile()
 	if err := loadSecrets(path, false, c); err != nil {
 		return err
@@ -135,7 +136,7 @@ func (m *migrateCommand) secrets(ctx context.Context, records *store.Move, c *se
 
 // mover moves an installation whose storage is open.
 type mover struct {
-	records  *store.Move
+	records  *transfer.Transfer
 	from, to service.Blobs
 	service  *service.Service
 	say      func(format string, args ...any)
@@ -209,7 +210,7 @@ func (v *mover) files(ctx context.Context) (files, size int64, err error) {
 	defer stop(nil)
 	var done, bytes atomic.Int64
 	var workers sync.WaitGroup
-	queue := make(chan store.MovedFile)
+	queue := make(chan transfer.File)
 	for range filesAtOnce {
 		workers.Go(func() {
 			for f := range queue {
@@ -222,7 +223,7 @@ func (v *mover) files(ctx context.Context) (files, size int64, err error) {
 		})
 	}
 	tick := everySecond()
-	err = v.records.Files(ctx, func(f store.MovedFile) error {
+	err = v.records.Files(ctx, func(f transfer.File) error {
 		select {
 		case queue <- f:
 		case <-ctx.Done():
@@ -244,7 +245,7 @@ func (v *mover) files(ctx context.Context) (files, size int64, err error) {
 
 // file ensures that the bucket holds the bytes of a file, by reading them
 // there. It copies missing bytes and replaces damaged ones.
-func (v *mover) file(ctx context.Context, f store.MovedFile) error {
+func (v *mover) file(ctx context.Context, f transfer.File) error {
 	want := service.Stored{Size: f.Size, SHA256: f.SHA256}
 	have, err := stored(ctx, v.to, f.ID)
 	switch {
