@@ -279,7 +279,7 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options))
 	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.opts = server.Options{
 		Options:  httpd.Options{Log: log, Rates: map[sluice.Mode]httpd.Rate{}},
-		Adapters: []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()},
+		Adapters: []compat.Adapter{stripe.Adapter(), metorial.Adapter(), digitalriver.Adapter()},
 	}
 	for _, f := range adjust {
 		f(&s.opts)

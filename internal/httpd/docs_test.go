@@ -78,7 +78,7 @@ func TestReference(t *testing.T) {
 		case httpd.Public:
 			want = append(want, "Needs no key.")
 		case httpd.AnyKey:
-			want = append(want, "Needs a key, of any scope.", "$SLUICE_KEY")
+			want = append(want, "Needs a key with any scope.", "$SLUICE_KEY")
 		default:
 			want = append(want, "<code>"+string(rt.Scope)+"</code>", "$SLUICE_KEY")
 		}

@@ -22,7 +22,7 @@ type Options struct {
 	From string
 	// Adapters are the APIs of vendors that are served beside the native API, on the same service and with the same
 	// limits.
-	Adapters []compat.Door
+	Adapters []compat.Adapter
 }
 
 // New makes a server over a service and the gate of its links.

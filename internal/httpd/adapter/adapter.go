@@ -20,7 +20,7 @@ import (
 )
 
 // Mount registers the APIs of vendors with a server.
-func Mount(s *httpd.Server, links *gate.Gate, served []compat.Door) {
+func Mount(s *httpd.Server, links *gate.Gate, served []compat.Adapter) {
 	var all []*adapter
 	for _, d := range served {
 		all = append(all, newAdapter(s, links, d))
@@ -30,15 +30,15 @@ func Mount(s *httpd.Server, links *gate.Gate, served []compat.Door) {
 
 // adapter serves the API of one vendor.
 type adapter struct {
-	compat.Door
+	compat.Adapter
 	gate   *gate.Gate
 	mux    *http.ServeMux
 	served httpd.Adapter
 }
 
-func newAdapter(s *httpd.Server, links *gate.Gate, served compat.Door) *adapter {
+func newAdapter(s *httpd.Server, links *gate.Gate, served compat.Adapter) *adapter {
 	served.Version = http.CanonicalHeaderKey(served.Version)
-	a := &adapter{Door: served, gate: links, mux: http.NewServeMux()}
+	a := &adapter{Adapter: served, gate: links, mux: http.NewServeMux()}
 	a.served = httpd.Adapter{Prefix: "/compat/" + served.Vendor, Basic: served.Basic, Serve: a.enter, Fail: a.fail}
 	for _, rt := range a.Routes {
 		matched := s.Observe(rt.Method, a.served.Prefix+rt.Path)
