@@ -144,6 +144,50 @@ func (t timed) Put(ctx context.Context, key string, r io.Reader) (service.Stored
 	return stored, err
 }
 
+// Stage measures an upload in steps as one put: the time that Append and Commit
+// take together.
+func (t timed) Stage(ctx context.Context, key string) (service.Stage, error) {
+	began := time.Now()
+	stage, err := t.Blobs.Stage(ctx, key)
+	if err != nil {
+		t.observe("put", began, err)
+		return nil, err
+	}
+	return &timedStage{Stage: stage, timed: t, took: time.Since(began)}, nil
+}
+
+// Resume measures what is added to a saved stage as one put.
+func (t timed) Resume(ctx context.Context, key string) (service.Stage, error) {
+	stage, err := t.Blobs.Resume(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return &timedStage{Stage: stage, timed: t}, nil
+}
+
+type timedStage struct {
+	service.Stage
+	timed timed
+	took  time.Duration // so far
+}
+
+func (s *timedStage) Append(ctx context.Context, offset int64, r io.Reader) error {
+	began := time.Now().Add(-s.took)
+	err := s.Stage.Append(ctx, offset, r)
+	s.took = time.Since(began)
+	if err != nil {
+		s.timed.observe("put", began, err)
+	}
+	return err
+}
+
+func (s *timedStage) Commit(ctx context.Context) (service.Stored, error) {
+	began := time.Now().Add(-s.took)
+	stored, err := s.Stage.Commit(ctx)
+	s.timed.observe("put", began, err)
+	return stored, err
+}
+
 func (t timed) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	began := time.Now()
 	content, err := t.Blobs.Open(ctx, key)
