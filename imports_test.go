@@ -73,8 +73,8 @@ var directions = map[string][]string{
 	"bench/*":    {"*"},
 }
 
-// confined says which folders, with those below them, may import a module or package from outside, in code and in tests.
-// The tests of cmd/sluice may too: they look at what a command left behind.
+// confined names external packages that only one folder, with those below it, may import, in code and in tests.
+// The tests of cmd/sluice may import them too, to inspect what a command left behind.
 var confined = []struct{ prefix, only string }{
 	{"database/sql", "internal/store"},
 	{"modernc.org/sqlite", "internal/store"},
@@ -162,7 +162,7 @@ func checkFile(t *testing.T, module, name string) {
 			_, applies := within(c.prefix, imported)
 			_, may := within(c.only, dir)
 			if applies && !may && !(isTest && dir == "cmd/sluice") {
-				t.Errorf("%s imports %s: only %s may", name, imported, c.only)
+				t.Errorf("%s imports %s: only %s may import it", name, imported, c.only)
 			}
 		}
 	}
