@@ -47,11 +47,19 @@ var directions = map[string][]string{
 	"internal/httpd/contract": {"api"},
 	"internal/httpd/compat":   {".", "internal/jsoninput", "internal/service"},
 	"internal/httpd/compat/*": {".", "internal/service", "internal/httpd/compat"},
-	"internal/httpd": {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/objectid",
-		"internal/presentation", "internal/service", "internal/gate", "internal/httpd/compat",
-		"internal/httpd/contract"},
+	// What all faces share imports no face. A face imports another only where the table says so here.
+	"internal/httpd":          {".", "api", "internal/jsoninput", "internal/service"},
+	"internal/httpd/docs":     {".", "api", "internal/httpd"},
+	"internal/httpd/download": {".", "internal/gate", "internal/presentation", "internal/service", "internal/httpd"},
+	"internal/httpd/native": {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/service",
+		"internal/httpd", "internal/httpd/compat", "internal/httpd/contract"},
+	"internal/httpd/adapter": {".", "internal/gate", "internal/service",
+		"internal/httpd", "internal/httpd/compat", "internal/httpd/download", "internal/httpd/native"},
+	"internal/server": {"internal/gate", "internal/service", "internal/httpd", "internal/httpd/adapter",
+		"internal/httpd/compat", "internal/httpd/docs", "internal/httpd/download", "internal/httpd/native"},
 	// The server serves the generated pages; it does not import their generator.
-	"internal/httpd/apidoc":  {".", "api", "internal/service", "internal/httpd", "internal/httpd/contract"},
+	"internal/httpd/apidoc": {".", "api", "internal/service", "internal/server",
+		"internal/httpd", "internal/httpd/contract", "internal/httpd/docs", "internal/httpd/native"},
 	"internal/leader":        {"internal/service"},
 	"internal/jobs":          {"internal/gate", "internal/leader", "internal/service"},
 	"internal/follow/anchor": {"ledger"},
@@ -59,14 +67,14 @@ var directions = map[string][]string{
 		"internal/service"},
 	"internal/obs": {".", "internal/service", "internal/store"},
 	"sluicetest": {".", "ledger", "internal/audit", "internal/service", "internal/token", "internal/gate", "internal/store",
-		"internal/blob", "internal/httpd", "internal/httpd/compat", "internal/obs",
+		"internal/blob", "internal/httpd", "internal/httpd/compat", "internal/obs", "internal/server",
 		"internal/httpd/compat/digitalriver", "internal/httpd/compat/metorial", "internal/httpd/compat/stripe"},
 	"cmd/sluice": {"*"},
 	"bench/*":    {"*"},
 }
 
-// confined says which folders, with those below them, may import a module or package from outside, in code and in tests.
-// The tests of cmd/sluice may too: they look at what a command left behind.
+// confined names external packages that only one folder, with those below it, may import, in code and in tests.
+// The tests of cmd/sluice may import them too, to inspect what a command left behind.
 var confined = []struct{ prefix, only string }{
 	{"database/sql", "internal/store"},
 	{"modernc.org/sqlite", "internal/store"},
@@ -154,7 +162,7 @@ func checkFile(t *testing.T, module, name string) {
 			_, applies := within(c.prefix, imported)
 			_, may := within(c.only, dir)
 			if applies && !may && !(isTest && dir == "cmd/sluice") {
-				t.Errorf("%s imports %s: only %s may", name, imported, c.only)
+				t.Errorf("%s imports %s: only %s may import it", name, imported, c.only)
 			}
 		}
 	}

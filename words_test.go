@@ -38,7 +38,7 @@ var forbidden = []struct{ phrase, instead, still string }{
 	{"Change what is said of", "Update the details of", ""},
 	{"Side of the account", "Mode: test or live", ""},
 	{"How long it is good", "Lifetime", ""},
-	{"how many answers to nobody", "the number of responses to unknown clients", "internal/httpd"},
+	{"how many answers to nobody", "the number of responses to unknown clients", ""},
 	{"the one that leaves the fewest last", "say what is compared, and with what", ""},
 	{"is gone on with", "is resumed", ""},
 }

@@ -25,6 +25,7 @@ import (
 	"sluice/internal/httpd/compat/metorial"
 	"sluice/internal/httpd/compat/stripe"
 	"sluice/internal/obs"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/internal/store"
 	"sluice/internal/token"
@@ -258,28 +259,28 @@ type Server struct {
 	Key    sluice.Key // a test key with all scopes
 	Secret string     // secret of Key
 	HTTP   *httpd.Server
-	opts   httpd.Options
+	opts   server.Options
 	listen *httptest.Server
 }
 
 // NewServer returns a Server on SQLite that ends with the test. Rates are not
 // limited unless a function changes the options.
-func NewServer(t testing.TB, adjust ...func(*httpd.Options)) *Server {
+func NewServer(t testing.TB, adjust ...func(*server.Options)) *Server {
 	t.Helper()
 	return NewServerOn(t, "", adjust...)
 }
 
 // NewServerOn returns a Server on the empty PostgreSQL database at a URL.
-func NewServerOn(t testing.TB, database string, adjust ...func(*httpd.Options)) *Server {
+func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options)) *Server {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
 	s := &Server{URL: "http://" + ts.Listener.Addr().String(), listen: ts}
 	s.Service = newService(t, s.URL, database)
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
-	s.opts = httpd.Options{
-		Log:   slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Rates: map[sluice.Mode]httpd.Rate{},
-		Doors: []compat.Adapter{stripe.Adapter(), metorial.Adapter(), digitalriver.Adapter()},
+	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s.opts = server.Options{
+		Options:  httpd.Options{Log: log, Rates: map[sluice.Mode]httpd.Rate{}},
+		Adapters: []compat.Adapter{stripe.Adapter(), metorial.Adapter(), digitalriver.Adapter()},
 	}
 	for _, f := range adjust {
 		f(&s.opts)
@@ -295,10 +296,7 @@ func (s *Server) start(t testing.TB) {
 	if opts.Registry == nil {
 		opts.Registry = obs.New("test").Registry
 	}
-	var err error
-	if s.HTTP, err = httpd.New(s.Service.Service, s.Gate, opts); err != nil {
-		t.Fatal(err)
-	}
+	s.HTTP = server.New(s.Service.Service, s.Gate, opts)
 	s.listen.Config, s.listen.Listener = s.HTTP.HTTPServer(""), httpd.Listener(s.listen.Listener)
 	s.listen.Start()
 }

@@ -790,7 +790,7 @@ func TestRewrittenLog(t *testing.T) {
 		export  string // output of export
 		verify  string // output of verify
 	}{
-		{"cut short", 0, "entries and the folder's .*: it was cut short", "it was cut short, or this copy is older"},
+		{"cut short", 0, "entries and the folder's .*: it was truncated", "it was truncated, or this copy is older"},
 		{"rewritten", 30, "the server does not prove", "not what an older checkpoint signed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

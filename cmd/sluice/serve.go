@@ -29,6 +29,7 @@ import (
 	"sluice/internal/httpd/compat/stripe"
 	"sluice/internal/jobs"
 	"sluice/internal/obs"
+	"sluice/internal/server"
 	"sluice/internal/service"
 )
 
@@ -290,15 +291,14 @@ func (s *serveCommand) serve(
 	ctx context.Context, i *installation, metrics *obs.Metrics, heads *headsFile, followers []follow.Follower,
 	l net.Listener, first *service.First, log *slog.Logger, out *output,
 ) error {
-	opts := httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies),
-		From: s.From, Doors: s.adapters}
+	opts := server.Options{
+		Options: httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies)},
+		From:    s.From, Adapters: s.adapters,
+	}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
-	srv, err := httpd.New(i.service, i.gate, opts)
-	if err != nil {
-		return err
-	}
+	srv := server.New(i.service, i.gate, opts)
 	stopMetrics, err := s.serveMetrics(srv, log)
 	if err != nil {
 		return err

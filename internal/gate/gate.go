@@ -127,7 +127,7 @@ func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service
 //
 // The caller closes Grant.Content and calls Delivered or Failed once for each
 // Grant; Flush waits for that. If the bytes cannot be opened, or the URL of a
-// redirect cannot be presigned, Redeem calls Failed itself.
+// redirect cannot be presigned, Redeem reports that itself.
 func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, error) {
 	ledger, id, ok := gate.service.Links.OpenToken(token)
 	if !ok {

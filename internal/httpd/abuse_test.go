@@ -20,12 +20,13 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
-// counting counts how often a store is asked for anything.
+// counting counts the calls of a store.
 type counting struct {
 	service.Store
 	asked atomic.Int64
@@ -41,7 +42,7 @@ func (s *counting) View(ctx context.Context, f func(service.Reader) error) error
 	return s.Store.View(ctx, f)
 }
 
-// crowd is what strangers do to a server at once.
+// crowd is a number of hostile clients of a server.
 type crowd struct {
 	t     *testing.T
 	at    string // its address
@@ -68,8 +69,8 @@ func (c *crowd) dial() net.Conn {
 	return conn
 }
 
-// hold opens connections, sends how each begins, and then a byte at a time, if
-// any: at every turn of which it has one.
+// hold opens connections and sends the start of a request on each. Then it sends one byte at each turn, if there is
+// any.
 func (c *crowd) hold(n int, begin, more string) {
 	for range n {
 		conn := c.dial()
@@ -100,8 +101,8 @@ func (c *crowd) hold(n int, begin, more string) {
 	})
 }
 
-// flood sends one request over and over, some at a time without waiting, on
-// each of a few connections. Where it loses the connection it makes another one.
+// flood sends one request again and again, several at a time without waiting, on each of a few connections. It
+// replaces a connection that it loses.
 func (c *crowd) flood(connections, together int, request func() string, status int) {
 	for range connections {
 		c.wait.Go(func() {
@@ -125,8 +126,8 @@ func (c *crowd) stopped() bool {
 	}
 }
 
-// burst sends requests and waits for as many answers, of which each begins as
-// want, and reports whether they came. It spends as little as it can on them.
+// burst sends requests and reads as many answers. It reports whether all of them came and began with want. It uses as
+// little CPU as it can.
 func (c *crowd) burst(conn net.Conn, together int, request func() string, want string) bool {
 	var batch strings.Builder
 	for range together {
@@ -144,11 +145,12 @@ func (c *crowd) burst(conn net.Conn, together int, request func() string, want s
 		}
 		text := got[:kept+n]
 		all := bytes.Count(text, []byte("HTTP/1.1 "))
-		if good := bytes.Count(text, []byte(want)); good < all && len(text)-bytes.LastIndex(text, []byte("HTTP/1.1 ")) >= len(want) {
+		if good := bytes.Count(text, []byte(want)); good < all &&
+			len(text)-bytes.LastIndex(text, []byte("HTTP/1.1 ")) >= len(want) {
 			c.t.Errorf("an answer is not %q", want)
 		}
 		full := 0
-		for at := text; ; full++ { // what is cut off comes whole with the next piece
+		for at := text; ; full++ { // the next piece completes what is cut off
 			i := bytes.Index(at, []byte(want))
 			if i < 0 {
 				break
@@ -176,11 +178,11 @@ func (c *crowd) end() {
 	c.wait.Wait()
 }
 
-// downloads is how many p99 makes.
+// downloads is the number of downloads that p99 makes.
 const downloads = 5 * 20
 
-// p99 downloads in turn, and gives the median of what the second slowest
-// took in several windows: what one hiccup of the machine does to one is left out.
+// p99 downloads one file after another, in several windows. It returns the median of the second slowest time of each
+// window, which leaves out a single hiccup of the machine.
 func p99(t *testing.T, url string) time.Duration {
 	t.Helper()
 	transport := &http.Transport{}
@@ -212,15 +214,13 @@ func p99(t *testing.T, url string) time.Duration {
 	return windows[len(windows)/2]
 }
 
-// TestAbuse lets strangers hold a server up in each way they have, while
-// another client downloads 4 KiB again and again. That client may wait twice as
-// long as else; a floor keeps a loaded machine, on which the strangers and the
-// client run too, from failing the test. SLUICE_STRICT=1 takes the floor away.
+// TestAbuse attacks a server in several ways while another client downloads 4 KiB again and again. Under attack, that
+// client may wait twice as long as before. The limit has a floor, so that the test passes on a loaded machine, which
+// also runs the attackers and the client. SLUICE_STRICT=1 removes the floor.
 //
-// On two busy cores, with the strangers in the same process, the client waited
-// 3 to 5 ms quiet, as long with slow heads, bodies and readers, 7 ms with
-// forged tokens, which come as often as strangersPerSecond lets them, and 12 to
-// 60 ms with long heads, whose making and reading takes all of the machine.
+// On two busy cores, with the attackers in the same process, the client waited 3 to 5 ms without an attack and with
+// slow heads, bodies and readers; 7 ms with forged tokens, at the rate that strangersPerSecond allows; and 12 to 60 ms
+// with long heads, which take the whole machine to make and to read.
 func TestAbuse(t *testing.T) {
 	real := sluicetest.NewServer(t)
 	c := client{real, real.Secret}
@@ -238,10 +238,9 @@ func TestAbuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	links := sluicetest.NewGate(t, svc, config)
-	srv, err := httpd.New(svc, links, httpd.Options{Log: slog.New(slog.NewTextHandler(stderr, nil)), Rates: map[sluice.Mode]httpd.Rate{}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc, links,
+		server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(stderr, nil)),
+			Rates: map[sluice.Mode]httpd.Rate{}}})
 	ts := httptest.NewUnstartedServer(nil)
 	ts.Config = srv.HTTPServer("")
 	var open atomic.Int64
@@ -303,7 +302,8 @@ func TestAbuse(t *testing.T) {
 		{"1000 slow readers", func(s *crowd) { s.hold(1000, get(slow, ""), "") }, 128},
 		{"long heads", func(s *crowd) { s.flood(1, 1, func() string { return get("/l/x", "X: "+huge+"\r\n") }, 404) }, 64},
 		{"heads of many fields", func(s *crowd) { s.flood(1, 1, func() string { return get("/l/x", many) }, 404) }, 64},
-		{"heads that are too long", func(s *crowd) { s.flood(1, 1, func() string { return get("/l/x", many+many) }, 431) }, 64},
+		{"heads that are too long", func(s *crowd) { s.flood(1, 1, func() string { return get("/l/x", many+many) }, 431) },
+			64},
 		{"forged tokens", func(s *crowd) { s.flood(4, 16, forge, 404) }, 64},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -312,19 +312,21 @@ func TestAbuse(t *testing.T) {
 			strangers := newCrowd(t, ts.URL)
 			began, before, others := time.Now(), store.asked.Load(), open.Load()
 			test.start(strangers)
-			if test.name == "1000 slow readers" { // all of them are under way
-				for deadline := time.Now().Add(time.Minute); store.asked.Load() < before+1000 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if test.name == "1000 slow readers" { // wait until all of them have begun
+				for deadline := time.Now().Add(time.Minute); store.asked.Load() < before+1000 &&
+					time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 				}
 			}
 			known, asked := entries(), store.asked.Load()
 			held := p99(t, url)
 			took, done := time.Since(began), strangers.done.Load()
 			grown := int64(memory()) - int64(idle)
-			// Each download of the other client is one decision and two entries; what
-			// slow readers got before may come in between.
+			// Each download of the other client makes one decision and two entries. Entries of the slow readers may
+			// come in between.
 			entered, byStore, written := entries()-known, store.asked.Load()-asked, len(stderr.String())-logged
 			strangers.end()
-			t.Logf("p99 %v, %d done, %.0f a second, memory grew by %d KiB, the log by %d bytes", held, done, float64(done)/took.Seconds(), grown>>10, written)
+			t.Logf("p99 %v, %d done, %.0f a second, memory grew by %d KiB, the log by %d bytes", held, done,
+				float64(done)/took.Seconds(), grown>>10, written)
 			if held > limit {
 				t.Errorf("another client waits %v, quiet %v", held, quiet)
 			}
@@ -352,15 +354,15 @@ func TestAbuse(t *testing.T) {
 	}
 }
 
-// p99Warm lets caches fill.
+// p99Warm fills the caches first.
 func (c client) p99Warm(t *testing.T, url string) {
 	for range 50 {
 		c.get(t, url).want(t, 200)
 	}
 }
 
-// TestNoise asks for nothing there is, as nobody known: few of these stand in
-// the log, which says how many do not, and every one is counted.
+// TestNoise sends requests without a key for things that do not exist. The log has few of them and the number of the
+// others; the metrics count all.
 func TestNoise(t *testing.T) {
 	c := newClient(t)
 	for range 100 {
@@ -368,7 +370,7 @@ func TestNoise(t *testing.T) {
 		c.as("").ask(t, "GET", "/v1/files", "").want(t, 401)
 		c.get(t, c.URL+"/nothing").want(t, 404)
 	}
-	if n := strings.Count(c.Log.String(), "msg=answered"); n < 100 || n > 200 {
+	if n := strings.Count(c.Log.String(), `msg="request answered"`); n < 100 || n > 200 {
 		t.Errorf("%d lines in the log", n)
 	}
 	c.ask(t, "GET", "/v1/files/file_00000000000000000000000000", "").want(t, 404)
@@ -380,7 +382,8 @@ func TestNoise(t *testing.T) {
 		}
 	}
 	_, operator := c.NewKey(t, c.Ledger(sluice.Live), sluice.KeysAdmin)
-	if a := c.as(operator).ask(t, "GET", "/metrics", "").want(t, 200); !strings.Contains(string(a.body), `route="/l/{token}",status="4xx"} 101`) {
+	if a := c.as(operator).ask(t, "GET", "/metrics", "").want(t, 200); !strings.Contains(string(a.body),
+		`route="/l/{token}",status="4xx"} 101`) {
 		t.Error("not all are counted")
 	}
 }

@@ -6,19 +6,18 @@ import (
 	"strings"
 )
 
-// trust is the set of networks whose proxies are believed when they say whom
-// they speak for.
+// trust is the set of networks of the proxies whose X-Forwarded-For is believed.
 type trust []netip.Prefix
 
 func newTrust(networks []netip.Prefix) (t trust) {
 	for _, p := range networks {
-		t = append(t, plainNetwork(p))
+		t = append(t, PlainNetwork(p))
 	}
 	return t
 }
 
-// plainNetwork gives a network of IPv4 that is written as IPv6 its own form.
-func plainNetwork(p netip.Prefix) netip.Prefix {
+// PlainNetwork returns an IPv4 network in its own form when it is written as IPv6.
+func PlainNetwork(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
@@ -34,12 +33,10 @@ func (t trust) has(a netip.Addr) bool {
 	return false
 }
 
-// client gives the address of whoever asks: the peer's or, as long as the word
-// of trusted proxies goes, the one farthest back in X-Forwarded-For. What
-// stands beyond the first address that is no trusted proxy's is hearsay. It is
-// the zero Addr, which no allow list has, where the peer has none or a trusted
-// proxy names something that is no address. Empty elements of the list are
-// skipped (RFC 9110 section 5.6.1).
+// client returns the address of the client. It is the peer or, behind trusted proxies, the last address in
+// X-Forwarded-For that is no trusted proxy; earlier elements may be forged and are ignored. It is the zero Addr, which
+// no allow list contains, when the peer has no address or a trusted proxy names something that is not an address.
+// Empty elements are skipped (RFC 9110 section 5.6.1).
 func (t trust) client(r *http.Request) netip.Addr {
 	at := address(r.RemoteAddr)
 	if !t.has(at) {
@@ -54,7 +51,7 @@ func (t trust) client(r *http.Request) netip.Addr {
 	return at
 }
 
-// address reads an address with or without a port, in its plain form.
+// address parses an address with or without a port, and returns it without zone and not as IPv4 in IPv6.
 func address(text string) netip.Addr {
 	at, err := netip.ParseAddrPort(text)
 	if err == nil {

@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// FuzzForwarded reads what strangers and proxies say of whom they speak for.
+// FuzzForwarded parses X-Forwarded-For from clients and proxies.
 func FuzzForwarded(f *testing.F) {
-	for _, line := range []string{"", "203.0.113.9", "203.0.113.9, 10.1.2.3", "[2001:db8:9::1]:4711", "::ffff:203.0.113.9", "fe80::1%eth0", "unknown", ",,", "10.0.0.1:x", "1.2.3.4:99999", "[", "]", "\x00"} {
+	for _, line := range []string{"", "203.0.113.9", "203.0.113.9, 10.1.2.3", "[2001:db8:9::1]:4711",
+		"::ffff:203.0.113.9", "fe80::1%eth0", "unknown", ",,", "10.0.0.1:x", "1.2.3.4:99999", "[", "]", "\x00"} {
 		f.Add(line)
 	}
 	believed := newTrust([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/48")})
@@ -25,7 +26,7 @@ func FuzzForwarded(f *testing.F) {
 			if got.Is4In6() || got.Zone() != "" {
 				t.Fatalf("%q: %v", line, got)
 			}
-			if !got.IsValid() { // something that is no address was said
+			if !got.IsValid() { // an element is not an address
 				if strings.Trim(line, ", \t\r\n\v\f\u0085\u00a0") == "" {
 					t.Fatalf("%q: nothing was said, and nobody is known", line)
 				}
@@ -35,7 +36,7 @@ func FuzzForwarded(f *testing.F) {
 			if got != address(peer) && !said {
 				t.Fatalf("%q: %v was never said", line, got)
 			}
-			// What a stranger sent stands before what the proxy adds.
+			// What a client sent comes before what the proxy adds.
 			if got := asked(peer, line, "198.51.100.7"); got != netip.MustParseAddr("198.51.100.7") {
 				t.Fatalf("%q, 198.51.100.7: %v", line, got)
 			}
@@ -43,8 +44,8 @@ func FuzzForwarded(f *testing.F) {
 	})
 }
 
-// TestUnreadableHops has a trusted proxy speak for what is no address: nobody
-// knows who that is. What is left empty says nothing.
+// TestUnreadableHops has a trusted proxy name something that is not an address: the client is unknown. Empty elements
+// are ignored.
 func TestUnreadableHops(t *testing.T) {
 	believed := newTrust([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
 	for _, c := range []struct {

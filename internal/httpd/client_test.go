@@ -20,11 +20,12 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
 
-// client asks a server with one key; with an empty secret it shows none.
+// client sends requests with one key, or without a key when secret is empty.
 type client struct {
 	*sluicetest.Server
 	secret string
@@ -38,7 +39,7 @@ func newClient(t *testing.T) client {
 
 func (c client) as(secret string) client { return client{c.Server, secret} }
 
-// answer is what came back, read to its end.
+// answer is an answer whose body was read to its end.
 type answer struct {
 	status int
 	header http.Header
@@ -65,8 +66,8 @@ func (c client) do(t testing.TB, r *http.Request) answer {
 	return answer{res.StatusCode, res.Header, b}
 }
 
-// ask sends a request with a JSON body, or with none when body is "". Headers
-// are given as name, value, name, value.
+// ask sends a request with a JSON body, or without a body when it is "". Headers are given as name, value, name,
+// value.
 func (c client) ask(t testing.TB, method, path, body string, headers ...string) answer {
 	t.Helper()
 	var content io.Reader
@@ -89,7 +90,7 @@ func (c client) ask(t testing.TB, method, path, body string, headers ...string) 
 	return c.do(t, r)
 }
 
-// get asks for a URL without a key, as whoever holds a link does.
+// get requests a URL without a key, as the holder of a link does.
 func (c client) get(t testing.TB, url string, headers ...string) answer {
 	t.Helper()
 	return c.as("").ask(t, "GET", url, "", headers...)
@@ -113,7 +114,7 @@ func read[T any](t testing.TB, a answer) (v T) {
 	return v
 }
 
-// problem reads a problem document and holds it to what every one must be.
+// problem parses a problem document and checks what every problem must have.
 func (c client) problem(t testing.TB, a answer, code sluice.Code) api.Problem {
 	t.Helper()
 	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
@@ -180,7 +181,7 @@ func (f *multipartForm) part(head textproto.MIMEHeader, content string) {
 	_, _ = io.WriteString(w, content)
 }
 
-// closed gives the whole form.
+// closed returns the complete form.
 func (f *multipartForm) closed() []byte {
 	_ = f.w.Close()
 	return f.Bytes()
@@ -196,20 +197,20 @@ func (c client) post(t testing.TB, f *multipartForm) answer {
 	return c.do(t, r)
 }
 
-// upload stores a file that must be accepted.
+// upload uploads a file. It fails the test when the server refuses it.
 func (c client) upload(t testing.TB, filename, mediaType, content string) api.File {
 	t.Helper()
 	return read[api.File](t, c.post(t, fileOf("generic", filename, mediaType, content)).want(t, 201))
 }
 
-// mint makes a link that must be granted.
+// mint mints a link. It fails the test when the server refuses it.
 func (c client) mint(t testing.TB, file, body string) api.Link {
 	t.Helper()
 	return read[api.Link](t, c.ask(t, "POST", "/v1/files/"+file+"/links", body).want(t, 200))
 }
 
-// state is what a server holds. A request that is refused leaves it as it was,
-// but for one denial when a key lacked a scope.
+// state is everything that a server stores. A refused request leaves it unchanged, except for an entry about a missing
+// scope.
 type state struct {
 	Files, Links, Keys, Unfinished, Denials int
 	Blobs, Entries                          []string
@@ -250,8 +251,7 @@ func (c client) state(t testing.TB) (s state) {
 	return s
 }
 
-// unchanged fails when anything came or went since before, but for a number of
-// denials.
+// unchanged fails the test when anything was added or removed since before, except for a number of denials.
 func (c client) unchanged(t testing.TB, before state, denials int) {
 	t.Helper()
 	before.Denials += denials
@@ -260,17 +260,16 @@ func (c client) unchanged(t testing.TB, before state, denials int) {
 	}
 }
 
-// newLimited is a client whose keys may make a number of requests in a second
-// and in a minute.
+// newLimited is a client whose keys may make a limited number of requests in a second and in a minute.
 func newLimited(t *testing.T, perSecond, perMinute int) client {
 	t.Helper()
-	s := sluicetest.NewServer(t, func(o *httpd.Options) {
+	s := sluicetest.NewServer(t, func(o *server.Options) {
 		o.Rates = map[sluice.Mode]httpd.Rate{sluice.Test: {PerSecond: perSecond, PerMinute: perMinute}}
 	})
 	return client{s, s.Secret}
 }
 
-// digestOf is the SHA-256 of a content as RFC 9530 writes it.
+// digestOf is the SHA-256 of content as RFC 9530 writes it.
 func digestOf(content string) string {
 	sum := sha256.Sum256([]byte(content))
 	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"

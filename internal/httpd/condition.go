@@ -11,28 +11,28 @@ import (
 	"sluice/internal/service"
 )
 
-// maxTags is how many entity tags one condition may list.
+// maxTags limits the entity tags of one condition.
 const maxTags = 100
 
-// entityTag is the strong entity tag (RFC 9110 section 8.8.3) of an object as
-// it is answered: its version, by which If-Match decides, and a digest of the
-// answer, since some members, such as downloads, change without its owner.
-func (e encoded) entityTag(version string) string {
+// EntityTag is the strong entity tag (RFC 9110 section 8.8.3) of an object in the form that the answer has. It holds
+// the object's version, which If-Match compares, and a digest of the answer, since some members, such as downloads,
+// change without a new version.
+func (e Encoded) EntityTag(version string) string {
 	sum := sha256.Sum256(e)
 	return `"` + version + "-" + hex.EncodeToString(sum[:8]) + `"`
 }
 
-// wanted is the precondition of a change: the versions in If-Match (RFC 9110
-// section 13.1.1). Weak tags never match.
-func (c *call) wanted() (service.Precondition, error) {
+// Precondition reads the precondition of a change: the versions in If-Match (RFC 9110 section 13.1.1). Weak tags
+// never match.
+func (c *Call) Precondition() (service.Precondition, error) {
 	lines := c.asked.Values("If-Match")
 	if len(lines) == 0 {
 		return nil, nil
 	}
-	tags, ok := parseTags(strings.Join(lines, ","))
+	tags, ok := ParseTags(strings.Join(lines, ","))
 	if !ok {
 		var v sluice.Invalid
-		v.Add("If-Match", "invalid", "If-Match is * or up to %d entity tags in quotes", maxTags)
+		v.Add("If-Match", "invalid", "If-Match must be * or a list of up to %d quoted entity tags", maxTags)
 		return nil, v.Err()
 	}
 	want := service.Precondition{}
@@ -48,23 +48,21 @@ func (c *call) wanted() (service.Precondition, error) {
 	return want, nil
 }
 
-// unchanged reports whether If-None-Match (RFC 9110 section 13.1.2) says that
-// the caller has the answer with this tag already. One that is malformed says
-// nothing.
-func (c *call) unchanged(tag string) bool {
+// Unchanged reports whether the caller already has the answer with this entity tag, by If-None-Match (RFC 9110
+// section 13.1.2). A malformed header is ignored.
+func (c *Call) Unchanged(tag string) bool {
 	lines := c.asked.Values("If-None-Match")
 	if len(lines) == 0 || c.method != http.MethodGet && c.method != http.MethodHead {
 		return false
 	}
-	tags, ok := parseTags(strings.Join(lines, ","))
+	tags, ok := ParseTags(strings.Join(lines, ","))
 	return ok && slices.ContainsFunc(tags, func(t string) bool {
 		return t == "*" || strings.TrimPrefix(t, "W/") == tag
 	})
 }
 
-// parseTags reads "*" or a list of entity tags, each as it stands, with its
-// quotes.
-func parseTags(list string) (tags []string, ok bool) {
+// ParseTags reads "*" or a list of entity tags, each with its quotes.
+func ParseTags(list string) (tags []string, ok bool) {
 	if strings.Trim(list, " \t") == "*" {
 		return []string{"*"}, true
 	}
@@ -85,7 +83,7 @@ func parseTags(list string) (tags []string, ok bool) {
 	}
 }
 
-// tagLen is the length of the entity tag that s begins with, or 0.
+// tagLen is the length of the entity tag at the start of s, or 0.
 func tagLen(s string) int {
 	weak := len(s) - len(strings.TrimPrefix(s, "W/"))
 	if len(s) == weak || s[weak] != '"' {

@@ -9,7 +9,7 @@ import (
 	"sluice/api"
 )
 
-// TestEntityTags reads and changes each kind of object under conditions.
+// TestEntityTags reads and changes each kind of object with preconditions.
 func TestEntityTags(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -31,7 +31,8 @@ func TestEntityTags(t *testing.T) {
 				t.Fatalf("ETag %q, and then %q", first, tag())
 			}
 			for condition, status := range map[string]int{
-				first: 304, "W/" + first: 304, `"x", ` + first: 304, `"x" ,,W/` + first: 304, "*": 304, `"x"`: 200, "x": 200, first + "x": 200, strings.Trim(first, `"`): 200,
+				first: 304, "W/" + first: 304, `"x", ` + first: 304, `"x" ,,W/` + first: 304, "*": 304, `"x"`: 200, "x": 200,
+				first + "x": 200, strings.Trim(first, `"`): 200,
 			} {
 				a := c.ask(t, "GET", test.path, "", "If-None-Match", condition).want(t, status)
 				if a.header.Get("ETag") != first || status == 304 && len(a.body) != 0 {
@@ -55,7 +56,8 @@ func TestEntityTags(t *testing.T) {
 				c.problem(t, c.ask(t, "DELETE", test.path, "", "If-Match", stale).want(t, 412), sluice.CodePreconditionFailed)
 			}
 			for _, malformed := range []string{"x", `"x`, `"a" "b"`, ",", `* , "a"`, strings.Repeat(`"a",`, 101)} {
-				for _, a := range []answer{change("two", "If-Match", malformed), c.ask(t, "DELETE", test.path, "", "If-Match", malformed)} {
+				for _, a := range []answer{change("two", "If-Match", malformed),
+					c.ask(t, "DELETE", test.path, "", "If-Match", malformed)} {
 					if p := c.problem(t, a.want(t, 400), sluice.CodeValidation); p.Param != "If-Match" {
 						t.Errorf("%q: param %q", malformed, p.Param)
 					}
@@ -72,8 +74,8 @@ func TestEntityTags(t *testing.T) {
 	}
 }
 
-// TestEntityTagOfDownloads changes a link without its owner's doing: the answer
-// is another one, and its owner may still change what they saw.
+// TestEntityTagOfDownloads changes a link by a download: its answer changes, and its owner may still change the
+// version that they saw.
 func TestEntityTagOfDownloads(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -90,8 +92,7 @@ func TestEntityTagOfDownloads(t *testing.T) {
 	c.ask(t, "GET", path, "", "If-None-Match", tag).want(t, 200) // it has expired since
 }
 
-// TestTwoChangesInOneMoment changes an object twice while the clock stands
-// still: versions differ all the same.
+// TestTwoChangesInOneMoment changes an object twice at one time of the clock: the versions differ.
 func TestTwoChangesInOneMoment(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")

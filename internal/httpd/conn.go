@@ -13,14 +13,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Listener returns a listener whose connections send a file that is in memory together with the head of the answer, in
-// one call to the system. It is for the Serve of HTTPServer. Without it answers are the same and take more calls:
-// BenchmarkListener shows the difference.
+// Listener accepts the connections of l. They send a file from memory together with the head of its answer, in one
+// system call. It is for the Serve method of an HTTPServer. Without it, the answers are the same and take more system
+// calls: BenchmarkListener shows the difference.
 func Listener(l net.Listener) net.Listener { return &listener{Listener: l} }
 
-// LimitedListener is a Listener that holds at most so many connections of TCP open at once. Others wait until one is
-// closed. One address, or one network of IPv6 of 64 bits, has a quarter of them at most: what it opens beyond is closed
-// at once. A trusted proxy, which speaks for many, has no such share.
+// LimitedListener is a Listener with a limit of open TCP connections. Further connections wait until one is closed.
+// One address, or one IPv6 network of 64 bits, may hold a quarter of the limit; its further connections are closed at
+// once. Trusted proxies have no such limit, since they connect for many clients.
 func (s *Server) LimitedListener(l net.Listener, most int) net.Listener {
 	return &listener{
 		Listener: l, open: make(chan struct{}, most), closed: make(chan struct{}),
@@ -29,21 +29,21 @@ func (s *Server) LimitedListener(l net.Listener, most int) net.Listener {
 	}
 }
 
-// addressShare is the part of all connections that one address may have: one in so many.
+// addressShare is the divisor of the limit that gives the limit of one address.
 const addressShare = 4
 
 type listener struct {
 	net.Listener
-	open   chan struct{} // holds one for each connection that is open; nil without a limit
+	open   chan struct{} // one element for each open connection; nil without a limit
 	closed chan struct{}
 	once   sync.Once
 
 	proxies trust
-	share   int // of one address
+	share   int // limit of one address
 	mu      sync.Mutex
 	held    map[netip.Prefix]int // the connections of each address
 	log     *slog.Logger
-	crowded rate.Sometimes // limits the lines about it
+	crowded rate.Sometimes // limits the log lines about that
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -72,24 +72,25 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		tcp.Close()
 		l.crowded.Do(func() {
-			l.log.Warn("an address holds its share of the connections; those beyond are closed", "share", l.share)
+			l.log.Warn("one address has reached its limit of connections; further ones are closed", "limit", l.share)
 		})
 	}
 }
 
-// origin gives what a connection from an address is counted under; the zero Prefix for one that is not counted.
+// origin returns the network that a connection from an address is counted for; the zero Prefix for a connection that
+// is not counted.
 func (l *listener) origin(at netip.Addr) netip.Prefix {
 	if !at.IsValid() || l.proxies.has(at) {
 		return netip.Prefix{}
 	}
 	bits := at.BitLen()
 	if at.Is6() {
-		bits = 64 // a customer has a network of that size or larger
+		bits = 64 // providers assign networks of that size or larger
 	}
 	return netip.PrefixFrom(at, bits).Masked()
 }
 
-// take counts a connection in, unless its address has its share already.
+// take counts a new connection, unless its address has reached its limit.
 func (l *listener) take(from netip.Prefix) bool {
 	if !from.IsValid() {
 		return true
@@ -103,7 +104,7 @@ func (l *listener) take(from netip.Prefix) bool {
 	return true
 }
 
-// release counts a connection out.
+// release counts a closed connection.
 func (l *listener) release(from netip.Prefix) {
 	if l.open == nil {
 		return
@@ -127,21 +128,21 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// conn is a connection that can hold back the head of an answer until the bytes
-// come that ReadFrom sends. One goroutine at a time writes to it.
+// conn is a connection that can hold back the head of an answer until ReadFrom gets the bytes that follow it. Only one
+// goroutine at a time writes to it.
 type conn struct {
 	*net.TCPConn
 	listener *listener
-	from     netip.Prefix // what the listener counts it under
+	from     netip.Prefix // the network that the listener counts it for
 	released sync.Once
 
 	holds bool
 	held  []byte
-	both  [2][]byte // what is held and what follows, while they are sent
+	both  [2][]byte // the head and what follows, while they are sent
 	out   net.Buffers
 }
 
-// Close closes the connection, which makes room for another.
+// Close closes the connection and frees its place.
 func (c *conn) Close() error {
 	c.released.Do(func() { c.listener.release(c.from) })
 	return c.TCPConn.Close()
@@ -153,14 +154,15 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// connOf is the connection of a request, nil when no Listener accepted it.
-func connOf(ctx context.Context) *conn {
-	c, _ := ctx.Value(connKey{}).(*conn)
-	return c
+// HoldHead makes the connection of a request hold back the head of the answer until its ReadFrom gets a bytes.Reader.
+// It reports whether the connection can do that: it must come from a Listener of this package.
+func HoldHead(ctx context.Context) bool {
+	c, ok := ctx.Value(connKey{}).(*conn)
+	if ok {
+		c.holds = true
+	}
+	return ok
 }
-
-// hold keeps what is written until ReadFrom gets a bytes.Reader.
-func (c *conn) hold() { c.holds = true }
 
 func (c *conn) Write(p []byte) (int, error) {
 	if c.holds {
@@ -170,9 +172,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.TCPConn.Write(p)
 }
 
-// ReadFrom sends what r has: a bytes.Reader after what was held, in one call to
-// the system, and anything else as net.TCPConn does, which is by sendfile(2)
-// where it can. The number is of bytes of r.
+// ReadFrom sends the bytes of r. It sends a bytes.Reader with the head held back before it, in one system call, and
+// any other reader as net.TCPConn does, by sendfile(2) where possible. It returns the number of bytes of r.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	if b, ok := r.(*bytes.Reader); ok {
 		c.holds = false
@@ -181,12 +182,12 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	return c.TCPConn.ReadFrom(r)
 }
 
-// following writes what follows the held to a connection.
+// following writes what comes after the head that was held back.
 type following struct{ c *conn }
 
 func (f following) Write(p []byte) (int, error) { return f.c.send(p) }
 
-// send sends what was held and then p. It counts the bytes of p.
+// send sends the head that was held back and then p. It returns the number of bytes of p.
 func (c *conn) send(p []byte) (int, error) {
 	c.both = [2][]byte{c.held, p}
 	c.out = c.both[:]

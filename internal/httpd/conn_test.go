@@ -18,7 +18,7 @@ import (
 	"sluice/internal/service"
 )
 
-// dial connects to the server of c as a client that takes in little at a time.
+// dial connects to the server of c with a small receive buffer.
 func (c client) dial(t testing.TB) *net.TCPConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "http://"))
@@ -38,8 +38,8 @@ func askFor(t testing.TB, conn net.Conn, url string) {
 	}
 }
 
-// TestOneCall has a small file leave in one piece with the head of the answer,
-// time and again on one connection.
+// TestOneCall checks that a small file leaves in one piece with the head of the answer, several times on one
+// connection.
 func TestOneCall(t *testing.T) {
 	c := newClient(t)
 	content := strings.Repeat("0123456789abcdef", 4<<10/16)
@@ -60,8 +60,7 @@ func TestOneCall(t *testing.T) {
 	}
 }
 
-// TestSendfileBeyondHead holds a connection to sendfile(2): a copy would take
-// memory for what it copies.
+// TestSendfileBeyondHead checks that the connection uses sendfile(2): a copy would allocate memory.
 func TestSendfileBeyondHead(t *testing.T) {
 	listening, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -112,8 +111,8 @@ func TestSendfileBeyondHead(t *testing.T) {
 	}
 }
 
-// TestStalledReader has the log say to the byte what a reader could have that
-// took no more, of a file in memory and of another one.
+// TestStalledReader checks that the log has the exact number of bytes that a stalled reader can have received, for a
+// file in memory and for another one.
 func TestStalledReader(t *testing.T) {
 	const size = 24 << 20 // more than sockets hold
 	content := strings.Repeat("0123456789abcdef", size/16)
@@ -134,7 +133,7 @@ func TestStalledReader(t *testing.T) {
 				id = strings.TrimSpace(value)
 			}
 		}
-		sent := c.delivered(t, id) // when the server has given up
+		sent := c.delivered(t, id) // waits until the server gives up
 		body, _ := io.ReadAll(head)
 		if sent.Complete || sent.Bytes != int64(len(body)) || string(body) != content[:len(body)] {
 			t.Errorf("from %s %d bytes of %d came, and the log says %+v", name, len(body), size, sent)
@@ -142,7 +141,7 @@ func TestStalledReader(t *testing.T) {
 	}
 }
 
-// late is blobs that are not opened before somebody says so.
+// late is blobs that open only when they are told to.
 type late struct {
 	service.Blobs
 	asked, open chan struct{}
@@ -154,8 +153,8 @@ func (b late) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	return b.Blobs.Open(ctx, key)
 }
 
-// TestGoneBeforeTheFirstByte loses the client between the decision and the
-// bytes: the log says that none were sent.
+// TestGoneBeforeTheFirstByte closes the connection between the decision and the bytes: the log says that no byte was
+// sent.
 func TestGoneBeforeTheFirstByte(t *testing.T) {
 	for _, size := range []int{4 << 10, 60 << 10, 1 << 20} {
 		blobs := late{asked: make(chan struct{}), open: make(chan struct{})}
@@ -172,7 +171,7 @@ func TestGoneBeforeTheFirstByte(t *testing.T) {
 		<-blobs.asked
 		_ = conn.SetLinger(0) // a reset
 		conn.Close()
-		time.Sleep(50 * time.Millisecond) // which arrives
+		time.Sleep(50 * time.Millisecond) // until it arrives
 		blobs.open <- struct{}{}
 		told := 0
 		for _, of := range c.told(t) {

@@ -20,9 +20,8 @@ import (
 	"sluice/sluicetest"
 )
 
-// eachStorage runs a test on files in a folder and on files in S3. The test gets
-// a client of a server that keeps small files in memory, and the path of the
-// bytes of a file.
+// eachStorage runs a test with files in a folder and with files in S3. The test gets a client of a server that caches
+// small files in memory, and the path of the bytes of a file.
 func eachStorage(t *testing.T, test func(t *testing.T, c client, path func(id string) string)) {
 	t.Run("disk", func(t *testing.T) {
 		c := newOver(t, func(config *service.Config) { config.Blobs = blob.Cached(config.Blobs) }, 0)
@@ -63,8 +62,8 @@ func writeFile(t *testing.T, path string, content []byte) {
 	}
 }
 
-// A small file of which one bit was changed does not leave, and the download
-// does not count. When the right bytes are back, the same link gives the file.
+// A small file with one changed bit is not sent, and the download does not count. After the bytes are restored, the
+// same link gives the file.
 func TestChangedBit(t *testing.T) {
 	eachStorage(t, func(t *testing.T, c client, path func(id string) string) {
 		content := bytes.Repeat([]byte("0123456789abcdef"), 4096/16)
@@ -113,7 +112,7 @@ func loggedError(c client, id string) bool {
 	return false
 }
 
-// HEAD fails where GET does because the bytes are missing or of another size.
+// HEAD fails like GET when the bytes are missing or have another size.
 func TestHeadOfDamaged(t *testing.T) {
 	eachStorage(t, func(t *testing.T, c client, path func(id string) string) {
 		for _, size := range []int{1000, 100_000} {
@@ -144,8 +143,8 @@ var damages = map[string]func(path string) error{
 	"missing": os.Remove,
 }
 
-// A file that is missing or of another size is not redirected to, and the
-// download does not count.
+// A request for a file whose bytes are missing or have another size is not redirected, and the download does not
+// count.
 func TestRedirectOfDamaged(t *testing.T) {
 	s3 := newS3(t)
 	bucket := openS3(t, s3)
@@ -166,7 +165,7 @@ func TestRedirectOfDamaged(t *testing.T) {
 	}
 }
 
-// What is in the place of the bytes and is no file is refused, whatever size it has.
+// Something other than a file in the place of the bytes is refused, whatever its size.
 func TestNoFileInPlace(t *testing.T) {
 	c := newOver(t, func(config *service.Config) { config.Blobs = blob.Cached(config.Blobs) }, 0)
 	f := c.upload(t, "a.txt", "text/plain", "content")
@@ -182,7 +181,7 @@ func TestNoFileInPlace(t *testing.T) {
 	}
 }
 
-// The scrub finds in S3 what it finds on disk.
+// The scrub finds the same in S3 as on disk.
 func TestScrubOfS3(t *testing.T) {
 	s3 := newS3(t)
 	bucket := openS3(t, s3)
@@ -198,7 +197,10 @@ func TestScrubOfS3(t *testing.T) {
 		"cut":     {100_000, damages["cut"], "size"},
 		"grown":   {1000, damages["grown"], "size"},
 		"missing": {1000, damages["missing"], "missing"},
-		"changed": {100_000, func(path string) error { return os.WriteFile(path, bytes.Repeat([]byte("y"), 100_000), 0o600) }, "sha256"},
+		"changed": {100_000, func(path string) error {
+			return os.WriteFile(path, bytes.Repeat([]byte("y"), 100_000),
+				0o600)
+		}, "sha256"},
 	} {
 		f := c.upload(t, name, "text/plain", strings.Repeat("x", d.size))
 		if err := d.damage(s3.Path("files/" + f.ID)); err != nil {
@@ -225,7 +227,7 @@ func TestScrubOfS3(t *testing.T) {
 	}
 }
 
-// claim makes a place belong to the installation of a client.
+// claim marks a folder or bucket as that of the installation of a client.
 func claim(t *testing.T, c client, b service.Blobs) {
 	t.Helper()
 	var id string
@@ -238,8 +240,7 @@ func claim(t *testing.T, c client, b service.Blobs) {
 	}
 }
 
-// What the scrub found stands in the log as the API and the CSV show it, and in
-// the metrics.
+// The API, the CSV export and the metrics show what the scrub found.
 func TestScrubIsShown(t *testing.T) {
 	c := newClient(t)
 	ctx := t.Context()
@@ -258,7 +259,8 @@ func TestScrubIsShown(t *testing.T) {
 			}
 		}
 	}
-	metrics("sluice_damaged_files 0", "sluice_scrub_progress_ratio 0", "sluice_scrub_completed_timestamp_seconds 0", "sluice_scrub_read_bytes_total 0")
+	metrics("sluice_damaged_files 0", "sluice_scrub_progress_ratio 0", "sluice_scrub_completed_timestamp_seconds 0",
+		"sluice_scrub_read_bytes_total 0")
 
 	f := c.upload(t, "a.txt", "text/plain", "content")
 	writeFile(t, filepath.Join(c.Dir, "blobs", f.ID[len(f.ID)-2:], f.ID), []byte("Content"))
@@ -268,7 +270,8 @@ func TestScrubIsShown(t *testing.T) {
 	metrics("sluice_damaged_files 1", "sluice_scrub_progress_ratio 1", "sluice_scrub_read_bytes_total 14",
 		fmt.Sprintf("sluice_scrub_completed_timestamp_seconds %g", float64(c.Now().Unix())))
 
-	list := read[api.List[api.AuditEntry]](t, c.ask(t, "GET", "/v1/audit_entries?action=file.damaged&file_id="+f.ID, "").want(t, 200))
+	list := read[api.List[api.AuditEntry]](t,
+		c.ask(t, "GET", "/v1/audit_entries?action=file.damaged&file_id="+f.ID, "").want(t, 200))
 	if len(list.Data) != 1 {
 		t.Fatalf("%d entries", len(list.Data))
 	}
@@ -279,7 +282,8 @@ func TestScrubIsShown(t *testing.T) {
 		t.Errorf("%+v %+v %s", e, e.File, diff)
 	}
 	found := `{""problem"":""sha256"",""size"":7,""sha256"":""` + want.SHA256 + `""}`
-	if csv := c.ask(t, "GET", "/v1/audit_entries/export?format=csv", "").want(t, 200); !strings.Contains(string(csv.body), found) {
+	if csv := c.ask(t, "GET", "/v1/audit_entries/export?format=csv", "").want(t, 200); !strings.Contains(string(csv.body),
+		found) {
 		t.Errorf("the CSV is %s", csv.body)
 	}
 }

@@ -12,17 +12,16 @@ import (
 	"sluice"
 )
 
-// digestFields are the header fields of RFC 9530 that a request may promise
-// its content by. A body that is not encoded is its own representation, so
-// both speak of the same bytes.
+// digestFields are the header fields of RFC 9530 that may declare the digest of content. Content without an encoding
+// is its own representation, so both fields mean the same bytes.
 var digestFields = []string{"Content-Digest", "Repr-Digest"}
 
-// maxDigests is how many digests one field may list.
+// maxDigests limits the digests in one field.
 const maxDigests = 16
 
-// promise is what a sender says of bytes that come: their digests. It hashes
-// what is written to it. A nil promise holds for anything.
-type promise struct{ sums []sum }
+// Promise is the digests that a sender declares of content. It hashes what is written to it. A nil Promise accepts any
+// content.
+type Promise struct{ sums []sum }
 
 type sum struct {
 	algorithm string
@@ -30,17 +29,16 @@ type sum struct {
 	hash      hash.Hash
 }
 
-// promised reads the digests that a head declares. Algorithms that RFC 9530
-// does not call active are ignored.
-func promised(head map[string][]string, v *sluice.Invalid) *promise {
-	var p promise
+// Promised reads the digests that a header declares. It ignores the algorithms that RFC 9530 does not list as active.
+func Promised(head map[string][]string, v *sluice.Invalid) *Promise {
+	var p Promise
 	for _, field := range digestFields {
 		if len(head[field]) == 0 {
 			continue
 		}
 		digests, ok := parseDigests(head[field])
 		if !ok {
-			v.Add(field, "invalid", "%s is not a list of digests such as sha-256=:…: (RFC 9530)", field)
+			v.Add(field, "invalid", "%s must be a list of digests, such as sha-256=:…: (RFC 9530)", field)
 		}
 		for _, d := range digests {
 			switch d.algorithm {
@@ -64,14 +62,14 @@ func promised(head map[string][]string, v *sluice.Invalid) *promise {
 	return &p
 }
 
-// sha256 takes the one SHA-256 that is promised out of p, for whoever computes
-// it anyway, and gives what is left to check. Two that differ stay.
-func (p *promise) sha256() (*sluice.Digest, *promise) {
+// SHA256 takes the SHA-256 out of p, for a caller that computes it anyway, and returns the rest. A second SHA-256 that
+// differs stays in the rest.
+func (p *Promise) SHA256() (*sluice.Digest, *Promise) {
 	if p == nil {
 		return nil, nil
 	}
 	var found *sluice.Digest
-	rest := &promise{}
+	rest := &Promise{}
 	for _, s := range p.sums {
 		switch {
 		case s.algorithm != "sha-256" || found != nil && !bytes.Equal(found[:], s.want):
@@ -86,16 +84,16 @@ func (p *promise) sha256() (*sluice.Digest, *promise) {
 	return found, rest
 }
 
-// Write hashes bytes that came.
-func (p *promise) Write(b []byte) (int, error) {
+// Write hashes the next bytes of the content.
+func (p *Promise) Write(b []byte) (int, error) {
 	for _, s := range p.sums {
 		s.hash.Write(b)
 	}
 	return len(b), nil
 }
 
-// check compares what was written with what was promised.
-func (p *promise) check(param string) error {
+// Check compares the digests of what was written with those declared.
+func (p *Promise) Check(param string) error {
 	if p == nil {
 		return nil
 	}
@@ -103,7 +101,7 @@ func (p *promise) check(param string) error {
 		if got := s.hash.Sum(nil); !bytes.Equal(got, s.want) {
 			return &sluice.Error{
 				Code: sluice.CodeDigestMismatch, Param: param,
-				Detail: "what arrived has " + s.algorithm + "=:" + base64.StdEncoding.EncodeToString(got) + ":",
+				Detail: "the content has the digest " + s.algorithm + "=:" + base64.StdEncoding.EncodeToString(got) + ":",
 			}
 		}
 	}

@@ -15,10 +15,10 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 )
 
-// page is a page of the documentation, which must be one that needs nothing
-// but itself.
+// page is a page of the documentation. It must load nothing.
 func (c client) page(t *testing.T, url string) string {
 	t.Helper()
 	a := c.get(t, url).want(t, 200)
@@ -31,13 +31,15 @@ func (c client) page(t *testing.T, url string) string {
 	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	for name, want := range map[string]string{
-		"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff",
+		"Referrer-Policy": "no-referrer",
 	} {
 		if got := a.header.Get(name); got != want {
 			t.Errorf("%s: %s is %q, want %q", url, name, got, want)
 		}
 	}
-	for _, foreign := range []string{"<script", "<link", "<img", "<iframe", "style=", "url(", "@import", "ZgotmplZ", "<no value>"} {
+	for _, foreign := range []string{"<script", "<link", "<img", "<iframe", "style=", "url(", "@import", "ZgotmplZ",
+		"<no value>"} {
 		if strings.Contains(body, foreign) {
 			t.Errorf("%s holds %q", url, foreign)
 		}
@@ -45,7 +47,7 @@ func (c client) page(t *testing.T, url string) string {
 	return body
 }
 
-// hrefs are the addresses that a page leads to.
+// hrefs are the addresses of the links on a page.
 func hrefs(page string) (all []string) {
 	for _, m := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(page, -1) {
 		all = append(all, html.UnescapeString(m[1]))
@@ -53,8 +55,8 @@ func hrefs(page string) (all []string) {
 	return all
 }
 
-// TestReference holds the page to the table of routes: each has its place in
-// the index and in the text, with all that the document says of it.
+// TestReference compares the page with the tables of routes: each route is in the index and in the text, with
+// everything that the document says about it.
 func TestReference(t *testing.T) {
 	c := newClient(t)
 	page := c.page(t, c.URL+"/docs")
@@ -62,7 +64,7 @@ func TestReference(t *testing.T) {
 		t.Error("a narrow screen shows the contents before the page says what it is of")
 	}
 	d := readDocument(t)
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		op := d.Paths[strings.ReplaceAll(rt.Path, "...}", "}")][strings.ToLower(rt.Method)]
 		_, article, found := strings.Cut(page, fmt.Sprintf(`<h3 id="%s">`, op.ID))
 		article, _, _ = strings.Cut(article, "</article>")
@@ -70,12 +72,13 @@ func TestReference(t *testing.T) {
 			t.Errorf("%s has no place or is not in the index", op.ID)
 			continue
 		}
-		want := []string{op.Summary, fmt.Sprintf(`<span class="method %s">%s</span> %s<`, op.method, op.method, op.path), "curl -sS", "$SLUICE_URL"}
+		want := []string{op.Summary, fmt.Sprintf(`<span class="method %s">%s</span> %s<`, op.method, op.method, op.path),
+			"curl -sS", "$SLUICE_URL"}
 		switch rt.Scope {
 		case httpd.Public:
 			want = append(want, "Needs no key.")
 		case httpd.AnyKey:
-			want = append(want, "Needs a key, of any scope.", "$SLUICE_KEY")
+			want = append(want, "Needs a key with any scope.", "$SLUICE_KEY")
 		default:
 			want = append(want, "<code>"+string(rt.Scope)+"</code>", "$SLUICE_KEY")
 		}
@@ -113,8 +116,7 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// TestReferenceLeadsSomewhere follows every link of the pages, from where the
-// page is.
+// TestReferenceLeadsSomewhere follows every link of the pages.
 func TestReferenceLeadsSomewhere(t *testing.T) {
 	c := newClient(t)
 	reference := c.page(t, c.URL+"/docs")
@@ -141,7 +143,7 @@ func TestReferenceLeadsSomewhere(t *testing.T) {
 	}
 }
 
-// TestErrorPages walks the table of codes.
+// TestErrorPages opens the page of every code.
 func TestErrorPages(t *testing.T) {
 	c := newClient(t)
 	for _, code := range httpd.Codes() {
@@ -165,8 +167,7 @@ func TestErrorPages(t *testing.T) {
 	}
 }
 
-// TestProblemsNameTheirPage provokes problems and reads the page that each of
-// them names.
+// TestProblemsNameTheirPage provokes problems and opens the page that each names.
 func TestProblemsNameTheirPage(t *testing.T) {
 	c := newClient(t)
 	o := c.objects(t)
@@ -183,7 +184,8 @@ func TestProblemsNameTheirPage(t *testing.T) {
 		sluice.CodeDigestMismatch:     c.ask(t, "POST", "/v1/keys", "{}", "Content-Digest", digestOf("another")),
 	} {
 		p := c.problem(t, a, code)
-		if page := c.page(t, p.Type); !strings.Contains(page, "<h1><code>"+p.Code+"</code></h1>") || !strings.Contains(page, html.EscapeString(p.Title)) {
+		if page := c.page(t, p.Type); !strings.Contains(page, "<h1><code>"+p.Code+"</code></h1>") ||
+			!strings.Contains(page, html.EscapeString(p.Title)) {
 			t.Errorf("%s is not the page of %s", p.Type, code)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// discard is an answer that nobody reads.
+// discard is a ResponseWriter that drops the body.
 type discard struct {
 	header http.Header
 	status int

@@ -3,6 +3,7 @@ package httpd_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -37,11 +38,21 @@ var guards = map[string]string{
 	"Cache-Control":                "private, no-store",
 }
 
+// pagePolicy is the policy of a page of a link. It allows the style sheet of the page and its form.
+func pagePolicy(page string) string {
+	_, rest, _ := strings.Cut(page, "<style>")
+	style, _, _ := strings.Cut(rest, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+}
+
 func (a answer) guarded(t testing.TB) {
 	t.Helper()
 	for name, want := range guards {
-		if name == "Content-Security-Policy" && a.header.Get("Content-Type") == "text/html; charset=utf-8" { // a page of our own
-			want = httpd.PagePolicy
+		// a page of our own
+		if name == "Content-Security-Policy" && a.header.Get("Content-Type") == "text/html; charset=utf-8" {
+			want = pagePolicy(string(a.body))
 		}
 		if got := a.header.Get(name); got != want {
 			t.Errorf("status %d: %s is %q, want %q", a.status, name, got, want)
@@ -101,7 +112,7 @@ func unhex(t *testing.T, s string) (b []byte) {
 	return b
 }
 
-// TestRanges asks for parts of ten bytes.
+// TestRanges requests parts of ten bytes.
 func TestRanges(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "0123456789")
@@ -158,7 +169,8 @@ func TestRanges(t *testing.T) {
 				t.Errorf("%q: %v", test.header, a.header)
 			}
 		}
-		if a.status >= 400 && (a.header.Get("Etag") != "" || a.header.Get("Content-Disposition") != "" || a.header.Get("Repr-Digest") != "") {
+		if a.status >= 400 && (a.header.Get("Etag") != "" || a.header.Get("Content-Disposition") != "" ||
+			a.header.Get("Repr-Digest") != "") {
 			t.Errorf("%q: a problem with the headers of the file: %v", test.header, a.header)
 		}
 	}
@@ -198,8 +210,8 @@ func TestMultipleRanges(t *testing.T) {
 	}
 }
 
-// TestForgedTokens edits a good token in each of its characters, cuts it, and
-// makes tokens up: each answer is the same, and none is recorded.
+// TestForgedTokens changes each character of a valid token, cuts the token, and makes up tokens. The answers are
+// equal, and none is recorded.
 func TestForgedTokens(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -219,7 +231,8 @@ func TestForgedTokens(t *testing.T) {
 	elsewhere := newClient(t)
 	other := elsewhere.upload(t, "a.txt", "text/plain", "hello")
 	forged = append(forged, strings.TrimPrefix(elsewhere.mint(t, other.ID, "").URL, elsewhere.URL+"/l/"))
-	forged = append(forged, "x", token+"=", token+"%00", "%20"+token, token+"%0A", strings.Repeat("A", 72), strings.Repeat("A", 10000), "%FF", "..%2F"+token, strings.ToUpper(token))
+	forged = append(forged, "x", token+"=", token+"%00", "%20"+token, token+"%0A", strings.Repeat("A", 72),
+		strings.Repeat("A", 10000), "%FF", "..%2F"+token, strings.ToUpper(token))
 
 	before := c.state(t)
 	id := regexp.MustCompile(`req_[0-9a-z]{26}`)
@@ -240,7 +253,7 @@ func TestForgedTokens(t *testing.T) {
 	c.get(t, c.URL+"/l/"+token).want(t, 200)
 }
 
-// TestGone ends links in every way there is.
+// TestGone ends links in every possible way.
 func TestGone(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -250,12 +263,13 @@ func TestGone(t *testing.T) {
 		end              func(id string)
 	}{
 		{"revoked", "<h1>This link was revoked</h1>", func(id string) { c.ask(t, "DELETE", "/v1/file_links/"+id, "").want(t, 200) }},
-		{"key_revoked", "Whoever made this link may no longer share the file with it.", func(string) {
+		{"key_revoked", "The sender may no longer share this file.", func(string) {
 			if _, err := c.Keys.Revoke(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"file_deleted", "The file behind this link was deleted.", func(string) { c.ask(t, "DELETE", "/v1/files/"+f.ID, "").want(t, 200) }},
+		{"file_deleted", "The file behind this link was deleted.",
+			func(string) { c.ask(t, "DELETE", "/v1/files/"+f.ID, "").want(t, 200) }},
 		{"expired", "<h1>This link has expired</h1>", func(string) { c.Clock.Advance(time.Hour) }},
 	} {
 		file, minter := f, c
@@ -276,7 +290,8 @@ func TestGone(t *testing.T) {
 		}
 		page := c.get(t, l.URL, "Accept", "text/html,application/xhtml+xml").want(t, 410)
 		page.guarded(t)
-		if page.header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(string(page.body), test.sentence) || strings.Contains(string(page.body), "<script") {
+		if page.header.Get("Content-Type") != "text/html; charset=utf-8" ||
+			!strings.Contains(string(page.body), test.sentence) || strings.Contains(string(page.body), "<script") {
 			t.Errorf("%v: %s", page.header, page.body)
 		}
 		if head := c.as("").ask(t, "HEAD", l.URL, "").want(t, 410); len(head.body) != 0 {
@@ -287,7 +302,7 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// TestNoEntryNoBytes closes the store: without a record nothing is sent.
+// TestNoEntryNoBytes closes the store: without an entry no byte is sent.
 func TestNoEntryNoBytes(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -304,7 +319,7 @@ func TestNoEntryNoBytes(t *testing.T) {
 	c.get(t, url, "Accept", "text/html").want(t, 503).guarded(t)
 }
 
-// wire is a ResponseWriter that takes note of what is given to the connection.
+// wire is a ResponseWriter that records what the connection gets.
 type wire struct {
 	http.ResponseWriter
 	sources []string
@@ -319,17 +334,14 @@ func (w *wire) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{w.ResponseWriter}, r)
 }
 
-// TestSendfile holds the download to giving the connection what net.TCPConn can
-// hand to sendfile(2): an *os.File within one io.LimitedReader.
+// TestSendfile checks that a download gives the connection what net.TCPConn can pass to sendfile(2): an *os.File
+// within one io.LimitedReader.
 func TestSendfile(t *testing.T) {
 	c := newClient(t)
 	content := strings.Repeat("0123456789", 1<<20)
 	f := c.upload(t, "a.bin", "", content)
 	url := c.mint(t, f.ID, "").URL
-	srv, err := httpd.New(c.Service.Service, c.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(c.Service.Service, c.Gate, server.Options{})
 	for header, want := range map[string]int{"": 10 << 20, "bytes=5-": 10<<20 - 5} {
 		rec := httptest.NewRecorder()
 		w := &wire{ResponseWriter: rec}
@@ -349,8 +361,7 @@ func TestSendfile(t *testing.T) {
 	}
 }
 
-// hurried is a connection whose deadline comes after each few bytes, of which
-// more were read than sent.
+// hurried is a connection whose deadline expires after every few bytes. It has read more than it has sent by then.
 type hurried struct{ *httptest.ResponseRecorder }
 
 func (w hurried) ReadFrom(r io.Reader) (int64, error) {
@@ -363,15 +374,12 @@ func (w hurried) ReadFrom(r io.Reader) (int64, error) {
 	return int64(sent), os.ErrDeadlineExceeded
 }
 
-// TestDeadlines lets a deadline come while bytes flow: none of them is lost.
+// TestDeadlines lets deadlines expire while bytes flow: no byte is lost.
 func TestDeadlines(t *testing.T) {
 	c := newClient(t)
 	const content = "The quick brown fox jumps over the lazy dog."
 	f := c.upload(t, "a.txt", "text/plain", content)
-	srv, err := httpd.New(c.Service.Service, c.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(c.Service.Service, c.Gate, server.Options{})
 	for header, want := range map[string]string{"": content, "bytes=4-20": content[4:21]} {
 		r := httptest.NewRequest("GET", c.mint(t, f.ID, "").URL, nil)
 		if header != "" {
@@ -385,15 +393,11 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TestSlowReader reads slower than the time a transfer may stand still, and
-// then not at all.
+// TestSlowReader reads more slowly than a transfer may stall, and then stops reading.
 func TestSlowReader(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
-	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc.Service, svc.Gate, server.Options{})
 	const stall = 2 * time.Second
 	srv.SetStall(stall)
 	ts := httptest.NewUnstartedServer(srv)
@@ -458,14 +462,11 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// TestTooSlowReader cuts off a reader whose bytes flow, but too slowly.
+// TestTooSlowReader checks that a reader who takes too few bytes is cut off.
 func TestTooSlowReader(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
-	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc.Service, svc.Gate, server.Options{})
 	srv.SetStall(500 * time.Millisecond)
 	srv.SetPace(time.Second, 1<<30)
 	ts := httptest.NewUnstartedServer(srv)
@@ -501,8 +502,7 @@ func TestTooSlowReader(t *testing.T) {
 	}
 }
 
-// TestAbortedDownload loses bytes in the middle of a file: the connection
-// breaks, and nothing is appended.
+// TestAbortedDownload makes the content end in the middle of a file: the connection breaks, and nothing is appended.
 func TestAbortedDownload(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.bin", "", strings.Repeat("0123456789", 4<<20))

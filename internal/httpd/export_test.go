@@ -6,33 +6,18 @@ import (
 	"sluice"
 )
 
-// Row is a route as tests see it.
-type Row struct {
-	Method, Path, Operation string
-	Scope                   sluice.Scope
+// SetStall sets how long a transfer may stall.
+func (s *Server) SetStall(d time.Duration) { s.transfer.Stall = d }
+
+// SetPace sets how many bytes a reader must take in each window.
+func (s *Server) SetPace(window time.Duration, bytes int64) {
+	s.transfer.Window, s.transfer.Bytes = window, bytes
 }
 
-// PagePolicy is the Content-Security-Policy of the pages that people see.
-var PagePolicy = pagePolicy[0]
-
-// Table gives the table of routes.
-func Table() (rows []Row) {
-	for _, rt := range (&Server{}).routes() {
-		rows = append(rows, Row{rt.method, rt.path, rt.operation, rt.scope})
-	}
-	return rows
-}
-
-// SetStall sets how long a transfer may go without a byte.
-func (s *Server) SetStall(d time.Duration) { s.stall = d }
-
-// SetPace has readers take so many bytes in each window.
-func (s *Server) SetPace(window time.Duration, bytes int64) { s.slow = pace{window, bytes} }
-
-// Limiter is a limiter as tests see it.
+// Limiter is a limiter for tests.
 type Limiter struct{ *limiter }
 
-// MaxCounted is how many keys a limiter counts in one turn.
+// MaxCounted is maxCounted.
 const MaxCounted = maxCounted
 
 // NewLimiter makes a limiter.
@@ -44,10 +29,10 @@ func (l Limiter) Take(k sluice.Key, now time.Time) bool {
 	return ok
 }
 
-// Len is how many keys are held, those of two turns twice.
+// Len is the number of keys held. Keys in both turns count twice.
 func (l Limiter) Len() int { return len(l.this) + len(l.before) }
 
-// Version is a version of the API as tests make it up.
+// Version is a version of the API for tests.
 type Version struct {
 	Name   string
 	Body   func(operation string, body map[string]any)
@@ -63,7 +48,7 @@ func (s *Server) SetVersions(all ...Version) {
 	}
 }
 
-// Problems gives the status of every code.
+// Problems returns the status of every code.
 func Problems() map[sluice.Code]int {
 	all := map[sluice.Code]int{}
 	for code, row := range problems {

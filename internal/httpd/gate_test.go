@@ -23,20 +23,21 @@ import (
 	"sluice/api"
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
-// newOver is a client of a server over what adjust makes of a service's parts.
+// newOver is a client of a server with a configuration that adjust has changed.
 func newOver(t *testing.T, adjust func(*service.Config), stall time.Duration) client {
 	t.Helper()
 	return newRedirecting(t, adjust, nil, stall)
 }
 
-// newRedirecting makes one whose links lead on to where the bytes are, if redirect
-// is not nil.
-func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service.Presigner, stall time.Duration) client {
+// newRedirecting makes one whose links redirect to the storage, if redirect is not nil.
+func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service.Presigner,
+	stall time.Duration) client {
 	t.Helper()
 	base := sluicetest.NewService(t)
 	signing, err := token.NewKey(rand.Reader)
@@ -53,14 +54,13 @@ func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service
 	if err != nil {
 		t.Fatal(err)
 	}
-	links, err := gate.New(gate.Config{Service: svc, Store: config.Store, Blobs: config.Blobs, Redirect: redirect, Log: config.Log})
+	links, err := gate.New(gate.Config{Service: svc, Store: config.Store, Blobs: config.Blobs, Redirect: redirect,
+		Log: config.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := httpd.New(svc, links, httpd.Options{Log: config.Log, Rates: map[sluice.Mode]httpd.Rate{}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc, links,
+		server.Options{Options: httpd.Options{Log: config.Log, Rates: map[sluice.Mode]httpd.Rate{}}})
 	if stall != 0 {
 		srv.SetStall(stall)
 	}
@@ -80,15 +80,14 @@ func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service
 	return client{&sluicetest.Server{Service: &over, URL: ts.URL}, secret}
 }
 
-// told is what the log has of one request to a link.
+// told is what the log says about one request to a link.
 type told struct {
 	redeemed, delivered *sluice.Entry
 	refused             int
 }
 
-// told gives what the log has of each request, and holds it to what it must
-// always be: a delivery follows its redemption, once, and has no more bytes
-// than were granted.
+// told returns what the log says about each request. It checks that a delivery follows its redemption, is recorded
+// once, and has at most the bytes that were granted.
 func (c client) told(t testing.TB) map[string]*told {
 	t.Helper()
 	all := map[string]*told{}
@@ -125,7 +124,7 @@ func (c client) told(t testing.TB) map[string]*told {
 	return all
 }
 
-// log gives the entries of the test ledger as they are now, oldest first.
+// log returns the current entries of the test ledger, oldest first.
 func (c client) log(t testing.TB) (all []sluice.Entry) {
 	t.Helper()
 	c.delivery(t)
@@ -143,7 +142,7 @@ func (c client) log(t testing.TB) (all []sluice.Entry) {
 	}
 }
 
-// delivered gives what was told of an answer's delivery.
+// delivered returns the delivery entry of an answer.
 func (c client) delivered(t testing.TB, id string) sluice.Sent {
 	t.Helper()
 	of := c.told(t)[id]
@@ -153,12 +152,12 @@ func (c client) delivered(t testing.TB, id string) sluice.Sent {
 	return *of.delivered.Delivery.Sent
 }
 
-// downloads gives how often a link was counted.
+// downloads returns the number of counted downloads of a link.
 func (c client) downloads(t testing.TB, id string) int64 { t.Helper(); return c.link(t, id).Downloads }
 
 const accepted = "text/html,application/xhtml+xml,*/*;q=0.8"
 
-// TestCounted walks through a link that counts, as a program and as a browser.
+// TestCounted uses a link with a limit of downloads, as a program and as a browser.
 func TestCounted(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "0123456789")
@@ -206,7 +205,8 @@ func TestCounted(t *testing.T) {
 			{"Range: bytes=10-", 416, 0},
 			{"Range: lines=1-2", 200, 1},
 		}, within...))
-		for _, header := range [][]string{{"User-Agent", "another"}, {"User-Agent", "another", "Range", "bytes=0-0"}, {"User-Agent", "another", "If-None-Match", "*"}} {
+		for _, header := range [][]string{{"User-Agent", "another"}, {"User-Agent", "another", "Range", "bytes=0-0"},
+			{"User-Agent", "another", "If-None-Match", "*"}} {
 			c.get(t, l.URL, header...).want(t, 410)
 		}
 		c.as("").ask(t, "HEAD", l.URL, "").want(t, 200)
@@ -216,7 +216,8 @@ func TestCounted(t *testing.T) {
 	})
 	t.Run("a range at first", func(t *testing.T) {
 		l := c.mint(t, f.ID, `{"max_downloads":1}`)
-		walk(t, l, []step{{"Range: bytes=0-3", 206, 1}, {"Range: bytes=4-", 206, 1}, {"", 200, 1}, {"Range: bytes=0-0", 410, 1}})
+		walk(t, l, []step{{"Range: bytes=0-3", 206, 1}, {"Range: bytes=4-", 206, 1}, {"", 200, 1},
+			{"Range: bytes=0-0", 410, 1}})
 	})
 	t.Run("If-Range of another file", func(t *testing.T) {
 		l := c.mint(t, f.ID, `{"max_downloads":1}`)
@@ -227,12 +228,14 @@ func TestCounted(t *testing.T) {
 	})
 	t.Run("an empty file", func(t *testing.T) {
 		l := c.mint(t, c.upload(t, "empty", "text/plain", "").ID, `{"max_downloads":1}`)
-		walk(t, l, []step{{"If-None-Match: *", 304, 0}, {"Range: bytes=0-", 200, 1}, {"Range: bytes=0-", 200, 1}, {"Range: bytes=0-", 410, 1}})
+		walk(t, l, []step{{"If-None-Match: *", 304, 0}, {"Range: bytes=0-", 200, 1}, {"Range: bytes=0-", 200, 1},
+			{"Range: bytes=0-", 410, 1}})
 	})
 	t.Run("without a limit", func(t *testing.T) {
 		l := c.mint(t, f.ID, "")
 		walk(t, l, []step{
-			{"Range: bytes=0-3", 206, 1}, {"Range: bytes=4-", 206, 1}, {"Range: bytes=-2", 206, 1}, {"Range: bytes=2-3,5-6", 206, 1},
+			{"Range: bytes=0-3", 206, 1}, {"Range: bytes=4-", 206, 1}, {"Range: bytes=-2", 206, 1},
+			{"Range: bytes=2-3,5-6", 206, 1},
 			{"Range: bytes=4-5,0-0", 206, 2}, {"", 200, 3}, {"Range: bytes=-10", 206, 4},
 		})
 		redeemed := 0
@@ -258,10 +261,11 @@ func TestCounted(t *testing.T) {
 	t.Run("a browser", func(t *testing.T) {
 		other := c.mint(t, f.ID, `{"max_downloads":1}`)
 		l := c.mint(t, f.ID, `{"max_downloads":1}`)
-		for range 3 { // previews and scanners too
+		for range 3 { // like previews and scanners
 			page := c.get(t, l.URL+"?a=1;b=%zz", "Accept", accepted).want(t, 200)
 			page.guarded(t)
-			if !strings.Contains(string(page.body), "<button>") || strings.Contains(string(page.body), "0123") || page.header.Get("Set-Cookie") != "" {
+			if !strings.Contains(string(page.body), "<button>") || strings.Contains(string(page.body), "0123") ||
+				page.header.Get("Set-Cookie") != "" {
 				t.Fatalf("%v %s", page.header, page.body)
 			}
 		}
@@ -275,7 +279,8 @@ func TestCounted(t *testing.T) {
 		}
 		cookie := c.cookie(t, a)
 		path := strings.TrimPrefix(l.URL, c.URL)
-		if cookie.Path != path || !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Secure || cookie.Domain != "" || cookie.MaxAge != 600 {
+		if cookie.Path != path || !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Secure ||
+			cookie.Domain != "" || cookie.MaxAge != 600 {
 			t.Errorf("%+v", cookie)
 		}
 		held := "sluice_grant=" + cookie.Value
@@ -313,7 +318,7 @@ func TestCounted(t *testing.T) {
 		held := "sluice_grant=" + c.cookie(t, c.answerPage(t, l.URL, "pass: wörd").want(t, 200)).Value
 		c.get(t, l.URL, "Cookie", held, "Range", "bytes=0-1").want(t, 206)
 		c.get(t, l.URL, "Cookie", held, "If-None-Match", "*").want(t, 304)
-		c.get(t, l.URL, "Cookie", held).want(t, 403) // all of it: the password again
+		c.get(t, l.URL, "Cookie", held).want(t, 403) // the whole file needs the password again
 		c.get(t, l.URL, "Cookie", held, "Range", "bytes=0-9").want(t, 403)
 		c.get(t, l.URL, "Range", "bytes=0-1").want(t, 403)
 		if n := c.downloads(t, l.ID); n != 1 {
@@ -331,7 +336,7 @@ func TestCounted(t *testing.T) {
 	})
 }
 
-// delivery waits until what was delivered is told of.
+// delivery waits for a delivery entry.
 func (c client) delivery(t testing.TB) {
 	t.Helper()
 	patience, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -341,7 +346,7 @@ func (c client) delivery(t testing.TB) {
 	}
 }
 
-// answerPage answers the page of a link as a browser does.
+// answerPage submits the form of the page of a link, as a browser does.
 func (c client) answerPage(t testing.TB, url, password string, headers ...string) answer {
 	t.Helper()
 	form := "password=" + strings.NewReplacer(" ", "+", ":", "%3A", "ö", "%C3%B6").Replace(password)
@@ -358,8 +363,8 @@ func (c client) cookie(t testing.TB, a answer) *http.Cookie {
 	return cookies[0]
 }
 
-// TestCountedByThousands has thousands of clients ask for a link at once, each
-// for all of it or a part, and then for more parts. It is good for some.
+// TestCountedByThousands has thousands of clients request a link at once, some the whole file and some a part, and
+// then further parts. The link allows only some downloads.
 func TestCountedByThousands(t *testing.T) {
 	c := newClient(t)
 	const clients, limit, atOnce = 2000, 97, 200
@@ -436,11 +441,12 @@ func TestCountedByThousands(t *testing.T) {
 		}
 	}
 	if want := sent.Load() + 4*served.Load(); redeemed != answered.Load() || refused != gone.Load() || delivered != want {
-		t.Errorf("the log has %d redemptions, %d refusals and %d bytes; the clients saw %d, %d and %d", redeemed, refused, delivered, answered.Load(), gone.Load(), want)
+		t.Errorf("the log has %d redemptions, %d refusals and %d bytes; the clients saw %d, %d and %d", redeemed, refused,
+			delivered, answered.Load(), gone.Load(), want)
 	}
 }
 
-// troubled fails the Updates of a store, applied or not.
+// troubled is a store whose Updates fail, applied or not.
 type troubled struct {
 	service.Store
 	before, after atomic.Bool
@@ -458,7 +464,7 @@ func (s *troubled) Update(ctx context.Context, l sluice.LedgerID, fn func(servic
 	return err
 }
 
-// TestNothingWithoutItsEntry fails the commit of a redemption in both ways.
+// TestNothingWithoutItsEntry makes the commit of a redemption fail in both ways.
 func TestNothingWithoutItsEntry(t *testing.T) {
 	var store *troubled
 	c := newOver(t, func(config *service.Config) {
@@ -473,14 +479,16 @@ func TestNothingWithoutItsEntry(t *testing.T) {
 			fail.Store(true)
 			for _, header := range [][]string{nil, {"Range", "bytes=0-3"}, {"Range", "bytes=0-1,4-5"}} {
 				a := c.get(t, l.URL, header...)
-				if a.status != 503 || strings.Contains(string(a.body), "0123") || a.header.Get("ETag") != "" || a.header.Get("Set-Cookie") != "" {
+				if a.status != 503 || strings.Contains(string(a.body), "0123") || a.header.Get("ETag") != "" ||
+					a.header.Get("Set-Cookie") != "" {
 					t.Errorf("%d %v %s", a.status, a.header, a.body)
 				}
 				c.problem(t, a, sluice.CodeUnavailable)
 				fail.Store(false)
 				of := c.told(t)[a.header.Get("X-Request-Id")]
 				fail.Store(true)
-				if fail == &store.before && of != nil || fail == &store.after && (of == nil || of.redeemed == nil || of.delivered != nil) {
+				if fail == &store.before && of != nil || fail == &store.after &&
+					(of == nil || of.redeemed == nil || of.delivered != nil) {
 					t.Errorf("the log says %+v", of)
 				}
 			}
@@ -502,7 +510,7 @@ func TestNothingWithoutItsEntry(t *testing.T) {
 	}
 }
 
-// spoilt is blobs whose content breaks off.
+// spoilt is blobs whose content ends early.
 type spoilt struct {
 	service.Blobs
 	after int64
@@ -537,8 +545,8 @@ func (c *spoiltContent) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestDiskFails has a read fail at the start and midway: the connection
-// breaks, and the log says how far it went.
+// TestDiskFails makes a read fail at the start and in the middle. The connection breaks, and the log has the number of
+// bytes sent.
 func TestDiskFails(t *testing.T) {
 	blobs := &spoilt{}
 	c := newOver(t, func(config *service.Config) {
@@ -558,7 +566,7 @@ func TestDiskFails(t *testing.T) {
 		{"midway", 300_001, false, "", 300_001},
 		{"midway in a range", 1000, false, "bytes=5000-9999", 1000},
 		{"in the second of two ranges", 1500, false, "bytes=0-999,5000-5999", 1500},
-		{"by a panic", 200_000, true, "", 196_608}, // what was copied in whole pieces
+		{"by a panic", 200_000, true, "", 196_608}, // the complete pieces
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			blobs.after, blobs.panic = test.after, test.panics
@@ -570,7 +578,7 @@ func TestDiskFails(t *testing.T) {
 			if test.ranged != "" {
 				r.Header.Set("Range", test.ranged)
 			}
-			fresh := http.Transport{DisableKeepAlives: true} // asks once
+			fresh := http.Transport{DisableKeepAlives: true} // sends each request once
 			var body []byte
 			res, err := fresh.RoundTrip(r)
 			if err == nil {
@@ -610,12 +618,12 @@ func TestDiskFails(t *testing.T) {
 				t.Errorf("%d downloads are counted", n)
 			}
 			blobs.after = size
-			c.answerPage(t, l.URL, "").want(t, 200) // the button works again
+			c.answerPage(t, l.URL, "").want(t, 200) // the button works a second time
 		}
 	})
 }
 
-// TestHangUp has clients go away midway, at once, and before anything is sent.
+// TestHangUp has clients close the connection in the middle, at once, and before any byte is sent.
 func TestHangUp(t *testing.T) {
 	c := newClient(t)
 	const size = 24 << 20 // more than sockets hold
@@ -649,7 +657,8 @@ func TestHangUp(t *testing.T) {
 		hangUp(l.URL, "", 0)
 		hangUp(small.URL, "", 0)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) { // what arrived late is still decided
+	// requests that arrived late are still decided
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		untold := 0
 		for _, of := range c.told(t) {
 			if of.redeemed != nil && of.delivered == nil {
@@ -665,12 +674,12 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
-// severed is a connection that is lost before anything is sent.
+// severed is a connection that breaks before any byte is sent.
 type severed struct{ *httptest.ResponseRecorder }
 
 func (severed) FlushError() error { return os.ErrDeadlineExceeded }
 
-// inMemory is blobs that are in memory.
+// inMemory is blobs that keep their bytes in memory.
 type inMemory struct{ service.Blobs }
 
 type kept struct {
@@ -691,19 +700,17 @@ func (b inMemory) Open(ctx context.Context, key string) (io.ReadSeekCloser, erro
 	return kept{bytes.NewReader(content), content}, err
 }
 
-// TestLostBeforeTheEnd loses the connection while a small file, or its end, is
-// still in the server's buffer.
+// TestLostBeforeTheEnd breaks the connection while a small file, or the end of a file, is still in the buffer of the
+// server.
 func TestLostBeforeTheEnd(t *testing.T) {
 	c := newOver(t, func(config *service.Config) { config.Blobs = inMemory{config.Blobs} }, 0)
-	srv, err := httpd.New(c.Service.Service, c.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(c.Service.Service, c.Gate, server.Options{})
 	for _, size := range []int{10, 40_000} {
 		content := strings.Repeat("0", size)
 		l := c.mint(t, c.upload(t, "a.txt", "text/plain", content).ID, "")
 		a := c.get(t, l.URL).want(t, 200)
-		if sent := c.delivered(t, a.header.Get("X-Request-Id")); sent.Bytes != int64(size) || !sent.Complete || string(a.body) != content {
+		if sent := c.delivered(t, a.header.Get("X-Request-Id")); sent.Bytes != int64(size) || !sent.Complete ||
+			string(a.body) != content {
 			t.Errorf("%d bytes, the log says %+v", len(a.body), sent)
 		}
 		w := severed{httptest.NewRecorder()}
@@ -717,8 +724,7 @@ func TestLostBeforeTheEnd(t *testing.T) {
 	}
 }
 
-// slowly is content of no file that flows for longer than a transfer may stand
-// still.
+// slowly is remote content that flows for longer than a transfer may stall.
 type slowly struct{ service.Blobs }
 
 func (b slowly) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
@@ -733,7 +739,7 @@ func (c slowContent) Read(p []byte) (int, error) {
 	return c.ReadSeekCloser.Read(p[:min(len(p), 16<<10)])
 }
 
-// TestSlowBlobs holds bytes that come from elsewhere to no time as a whole.
+// TestSlowBlobs checks that remote content has no total time limit.
 func TestSlowBlobs(t *testing.T) {
 	t.Parallel()
 	const stall = 2 * time.Second

@@ -19,8 +19,7 @@ func manyKeys(n int) string {
 	return "{" + strings.Join(pairs, ",") + "}"
 }
 
-// TestBadInput sends what is outside the contract: each is refused, named, and
-// leaves nothing behind.
+// TestBadInput sends invalid requests. The server refuses each, names the failure, and stores nothing.
 func TestBadInput(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -39,37 +38,57 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"a lifetime of 0", "POST", links, `{"expires_in_seconds":0}`, 400, invalid, "expires_in_seconds", "out_of_range"},
 		{"a lifetime of -1", "POST", links, `{"expires_in_seconds":-1}`, 400, invalid, "expires_in_seconds", "out_of_range"},
-		{"a lifetime of 86401", "POST", links, `{"expires_in_seconds":86401}`, 400, invalid, "expires_in_seconds", "out_of_range"},
-		{"a lifetime past int64", "POST", links, `{"expires_in_seconds":9223372036854775807}`, 400, invalid, "expires_in_seconds", "out_of_range"},
-		{"a lifetime below int64", "POST", links, `{"expires_in_seconds":-9223372036854775808}`, 400, invalid, "expires_in_seconds", "out_of_range"},
-		{"a lifetime no int64 holds", "POST", links, `{"expires_in_seconds":9223372036854775808}`, 400, invalid, "expires_in_seconds", "out_of_range"},
+		{"a lifetime of 86401", "POST", links, `{"expires_in_seconds":86401}`, 400, invalid, "expires_in_seconds",
+			"out_of_range"},
+		{"a lifetime past int64", "POST", links, `{"expires_in_seconds":9223372036854775807}`, 400, invalid,
+			"expires_in_seconds", "out_of_range"},
+		{"a lifetime below int64", "POST", links, `{"expires_in_seconds":-9223372036854775808}`, 400, invalid,
+			"expires_in_seconds", "out_of_range"},
+		{"a lifetime no int64 holds", "POST", links, `{"expires_in_seconds":9223372036854775808}`, 400, invalid,
+			"expires_in_seconds", "out_of_range"},
 		{"a lifetime of abc", "POST", links, `{"expires_in_seconds":"abc"}`, 400, invalid, "expires_in_seconds", "invalid"},
 		{"a lifetime in quotes", "POST", links, `{"expires_in_seconds":"60"}`, 400, invalid, "expires_in_seconds", "invalid"},
 		{"a lifetime of 1.5", "POST", links, `{"expires_in_seconds":1.5}`, 400, invalid, "expires_in_seconds", "invalid"},
-		{"a lifetime of 1e5", "POST", links, `{"expires_in_seconds":1e5}`, 400, invalid, "expires_in_seconds", "out_of_range"},
-		{"a lifetime of 1e5 by file_links", "POST", "/v1/file_links", `{"file_id":"` + f.ID + `","expires_in_seconds":1e5}`, 400, invalid, "expires_in_seconds", "out_of_range"},
-		{"a lifetime of 1e400", "POST", links, `{"expires_in_seconds":1e400}`, 400, invalid, "expires_in_seconds", "out_of_range"},
+		{"a lifetime of 1e5", "POST", links, `{"expires_in_seconds":1e5}`, 400, invalid, "expires_in_seconds",
+			"out_of_range"},
+		{"a lifetime of 1e5 by file_links", "POST", "/v1/file_links", `{"file_id":"` + f.ID + `","expires_in_seconds":1e5}`,
+			400, invalid, "expires_in_seconds", "out_of_range"},
+		{"a lifetime of 1e400", "POST", links, `{"expires_in_seconds":1e400}`, 400, invalid, "expires_in_seconds",
+			"out_of_range"},
 		{"an end of 1e400", "POST", links, `{"expires_at":1e400}`, 400, invalid, "expires_at", "out_of_range"},
-		{"a member twice", "POST", links, `{"max_downloads":1,"max_downloads":1000}`, 400, invalid, "max_downloads", "invalid"},
-		{"a key of metadata twice", "POST", links, `{"metadata":{"a":"1","\u0061":"2"}}`, 400, invalid, "metadata.a", "invalid"},
+		{"a member twice", "POST", links, `{"max_downloads":1,"max_downloads":1000}`, 400, invalid, "max_downloads",
+			"invalid"},
+		{"a key of metadata twice", "POST", links, `{"metadata":{"a":"1","\u0061":"2"}}`, 400, invalid, "metadata.a",
+			"invalid"},
 		{"half a surrogate pair", "POST", links, `{"reason":"case \ud83d"}`, 400, invalid, "reason", "invalid"},
-		{"half a surrogate pair as metadata", "PATCH", link, `{"metadata":{"n":"\udc00"}}`, 400, invalid, "metadata.n", "invalid"},
-		{"a member twice in metadata of a query", "PUT", "/v1/files?purpose=generic&metadata=%7B%22a%22:%221%22,%22a%22:%222%22%7D", `hello`, 400, invalid, "metadata.a", "invalid"},
+		{"half a surrogate pair as metadata", "PATCH", link, `{"metadata":{"n":"\udc00"}}`, 400, invalid, "metadata.n",
+			"invalid"},
+		{"a member twice in metadata of a query", "PUT",
+			"/v1/files?purpose=generic&metadata=%7B%22a%22:%221%22,%22a%22:%222%22%7D", `hello`, 400, invalid, "metadata.a",
+			"invalid"},
 		{"an end in the past", "POST", links, `{"expires_at":1}`, 400, invalid, "expires_at", "out_of_range"},
-		{"an end past the policy", "POST", links, fmt.Sprintf(`{"expires_at":%d}`, c.Clock.Now().Unix()+86402), 400, invalid, "expires_at", "out_of_range"},
-		{"an end past the calendar", "POST", links, `{"expires_at":253402300800}`, 400, invalid, "expires_at", "out_of_range"},
-		{"two ends", "POST", links, `{"expires_in_seconds":60,"expires_at":1999999999}`, 400, invalid, "expires_at", "invalid"},
+		{"an end past the policy", "POST", links, fmt.Sprintf(`{"expires_at":%d}`, c.Clock.Now().Unix()+86402), 400, invalid,
+			"expires_at", "out_of_range"},
+		{"an end past the calendar", "POST", links, `{"expires_at":253402300800}`, 400, invalid, "expires_at",
+			"out_of_range"},
+		{"two ends", "POST", links, `{"expires_in_seconds":60,"expires_at":1999999999}`, 400, invalid, "expires_at",
+			"invalid"},
 		{"51 keys", "POST", links, `{"metadata":` + manyKeys(51) + `}`, 400, invalid, "metadata", "too_many"},
-		{"a value of 501 characters", "POST", links, `{"metadata":{"k":"` + strings.Repeat("ü", 501) + `"}}`, 400, invalid, "metadata.k", "too_long"},
-		{"a key of 41 characters", "POST", links, `{"metadata":{"` + strings.Repeat("k", 41) + `":"v"}}`, 400, invalid, "metadata." + strings.Repeat("k", 40), "invalid"},
+		{"a value of 501 characters", "POST", links, `{"metadata":{"k":"` + strings.Repeat("ü", 501) + `"}}`, 400, invalid,
+			"metadata.k", "too_long"},
+		{"a key of 41 characters", "POST", links, `{"metadata":{"` + strings.Repeat("k", 41) + `":"v"}}`, 400, invalid,
+			"metadata." + strings.Repeat("k", 40), "invalid"},
 		{"an empty key", "POST", links, `{"metadata":{"":"v"}}`, 400, invalid, "metadata.", "invalid"},
-		{"the reserved prefix", "POST", links, `{"metadata":{"sluice_x":"v"}}`, 400, invalid, "metadata.sluice_x", "reserved"},
+		{"the reserved prefix", "POST", links, `{"metadata":{"sluice_x":"v"}}`, 400, invalid, "metadata.sluice_x",
+			"reserved"},
 		{"a number as metadata", "POST", links, `{"metadata":{"k":1}}`, 400, invalid, "metadata.k", "invalid"},
 		{"a list as metadata", "POST", links, `{"metadata":["k"]}`, 400, invalid, "metadata", "invalid"},
 		{"a NUL", "POST", links, `{"reason":"a\u0000b"}`, 400, invalid, "reason", "invalid"},
-		{"a reason of 501 characters", "POST", links, `{"reason":"` + strings.Repeat("ü", 501) + `"}`, 400, invalid, "reason", "too_long"},
+		{"a reason of 501 characters", "POST", links, `{"reason":"` + strings.Repeat("ü", 501) + `"}`, 400, invalid,
+			"reason", "too_long"},
 		{"a member nobody knows", "POST", links, `{"expires":60}`, 400, invalid, "expires", "unknown"},
-		{"a member in other letters", "POST", links, `{"Expires_In_Seconds":60}`, 400, invalid, "Expires_In_Seconds", "unknown"},
+		{"a member in other letters", "POST", links, `{"Expires_In_Seconds":60}`, 400, invalid, "Expires_In_Seconds",
+			"unknown"},
 		{"no downloads", "POST", links, `{"max_downloads":0}`, 400, invalid, "max_downloads", "out_of_range"},
 		{"half a body", "POST", links, `{"reason":"a`, 400, invalid, "", "invalid"},
 		{"two bodies", "POST", links, `{}{}`, 400, invalid, "", "invalid"},
@@ -77,24 +96,28 @@ func TestBadInput(t *testing.T) {
 		{"null", "POST", links, `null`, 400, invalid, "", "invalid"},
 		{"bytes that are not UTF-8", "POST", links, "{\"reason\":\"\xff\"}", 400, invalid, "", "invalid"},
 		{"a deep body", "POST", links, strings.Repeat("[", 20000), 400, invalid, "", "invalid"},
-		{"a large body", "POST", links, `{"reason":"` + strings.Repeat("x", 256<<10) + `"}`, 413, sluice.CodeTooLarge, "", ""},
+		{"a large body", "POST", links, `{"reason":"` + strings.Repeat("x", 256<<10) + `"}`, 413, sluice.CodeTooLarge, "",
+			""},
 		{"a body without a file", "POST", "/v1/file_links", `{}`, 400, invalid, "file_id", "required"},
 		{"no body at all", "POST", "/v1/file_links", ``, 400, invalid, "", ""},
 		{"a change without a body", "PATCH", link, ``, 400, invalid, "", ""},
 		{"a number as a file", "POST", "/v1/file_links", `{"file_id":1}`, 400, invalid, "file_id", "invalid"},
-		{"a change past the policy", "PATCH", link, `{"expires_in_seconds":86401}`, 400, invalid, "expires_in_seconds", "out_of_range"},
+		{"a change past the policy", "PATCH", link, `{"expires_in_seconds":86401}`, 400, invalid, "expires_in_seconds",
+			"out_of_range"},
 		{"a change to metadata that is none", "PATCH", link, `{"metadata":{"k":{}}}`, 400, invalid, "metadata.k", "invalid"},
 		{"a change of the file", "PATCH", link, `{"file_id":"x"}`, 400, invalid, "file_id", "unknown"},
 		{"an unknown file", "POST", "/v1/files/file_01kjvktdcjb8swve6173hgcvk1/links", ``, 404, sluice.CodeNotFound, "", ""},
 		{"a file that is none", "POST", "/v1/file_links", `{"file_id":"../../etc/passwd"}`, 404, sluice.CodeNotFound, "", ""},
-		{"a file that may not be linked", "POST", "/v1/files/" + imported.ID + "/links", ``, 403, sluice.CodeForbidden, "", ""},
+		{"a file that may not be linked", "POST", "/v1/files/" + imported.ID + "/links", ``, 403, sluice.CodeForbidden, "",
+			""},
 		{"an unknown link", "DELETE", "/v1/file_links/link_01kjvktdcjb8swve6173hgcvk1", ``, 404, sluice.CodeNotFound, "", ""},
 		{"an unknown entry", "GET", "/v1/audit_entries/aud_01kjvktdcjb8swve6173hgcvk1", ``, 404, sluice.CodeNotFound, "", ""},
 		{"an id of another type", "GET", "/v1/files/" + l.ID, ``, 404, sluice.CodeNotFound, "", ""},
 		{"an id with bytes that are not UTF-8", "GET", "/v1/files/%FF%00", ``, 404, sluice.CodeNotFound, "", ""},
 
 		{"an unknown parameter", "GET", "/v1/files?colour=red", ``, 400, invalid, "colour", "unknown"},
-		{"an unknown parameter of a POST", "POST", links + "?expires_in_seconds=60", ``, 400, invalid, "expires_in_seconds", "unknown"},
+		{"an unknown parameter of a POST", "POST", links + "?expires_in_seconds=60", ``, 400, invalid, "expires_in_seconds",
+			"unknown"},
 		{"an unknown parameter of a DELETE", "DELETE", link + "?force=true", ``, 400, invalid, "force", "unknown"},
 		{"an unknown bound", "GET", "/v1/files?created[eq]=1", ``, 400, invalid, "created[eq]", "unknown"},
 		{"a filter of another list", "GET", "/v1/files?file_id=" + f.ID, ``, 400, invalid, "file_id", "unknown"},
@@ -103,8 +126,10 @@ func TestBadInput(t *testing.T) {
 		{"limit ten", "GET", "/v1/files?limit=ten", ``, 400, invalid, "limit", "invalid"},
 		{"an empty limit", "GET", "/v1/files?limit=", ``, 400, invalid, "limit", "invalid"},
 		{"two limits", "GET", "/v1/files?limit=1&limit=2", ``, 400, invalid, "limit", "invalid"},
-		{"two cursors", "GET", "/v1/files?starting_after=" + f.ID + "&ending_before=" + f.ID, ``, 400, invalid, "ending_before", "invalid"},
-		{"a cursor that never was", "GET", "/v1/files?starting_after=file_01kjvktdcjb8swve6173hgcvk1", ``, 400, invalid, "starting_after", "invalid"},
+		{"two cursors", "GET", "/v1/files?starting_after=" + f.ID + "&ending_before=" + f.ID, ``, 400, invalid,
+			"ending_before", "invalid"},
+		{"a cursor that never was", "GET", "/v1/files?starting_after=file_01kjvktdcjb8swve6173hgcvk1", ``, 400, invalid,
+			"starting_after", "invalid"},
 		{"a moment that is none", "GET", "/v1/files?created=yesterday", ``, 400, invalid, "created", "invalid"},
 		{"a bound that is none", "GET", "/v1/files?created[lt]=1.5", ``, 400, invalid, "created[lt]", "invalid"},
 		{"a moment past the calendar", "GET", "/v1/files?created=99999999999999", ``, 400, invalid, "created", "invalid"},
@@ -128,7 +153,7 @@ func TestBadInput(t *testing.T) {
 		})
 	}
 
-	// Of the other mode nothing exists; without the scope nothing is tried.
+	// Objects of the other mode do not exist; without the scope nothing is tried.
 	before := c.state(t)
 	c.problem(t, c.as(live).ask(t, "POST", links, "").want(t, 404), sluice.CodeNotFound)
 	c.problem(t, c.as(live).ask(t, "GET", link, "").want(t, 404), sluice.CodeNotFound)
@@ -137,13 +162,14 @@ func TestBadInput(t *testing.T) {
 	c.unchanged(t, before, 1)
 }
 
-// TestIntegers sends integers in every form that JSON has for them.
+// TestIntegers sends integers in every JSON form.
 func TestIntegers(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	at := c.Clock.Now().Unix() + 3600
 	for _, body := range []string{
-		fmt.Sprintf(`{"expires_at":%d.0,"max_downloads":3}`, at), fmt.Sprintf(`{"expires_at":%d000e-3,"max_downloads":0.3e1}`, at),
+		fmt.Sprintf(`{"expires_at":%d.0,"max_downloads":3}`, at),
+		fmt.Sprintf(`{"expires_at":%d000e-3,"max_downloads":0.3e1}`, at),
 		`{"expires_in_seconds":3600.0,"max_downloads":3.0}`, `{"expires_in_seconds":3.6e3,"max_downloads":3.00}`,
 	} {
 		if l := c.mint(t, f.ID, body); *l.MaxDownloads != 3 || *l.ExpiresAt != at {
@@ -152,7 +178,7 @@ func TestIntegers(t *testing.T) {
 	}
 }
 
-// TestMessages holds the detail of failures to saying what is wrong.
+// TestMessages checks the texts of failures.
 func TestMessages(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -181,7 +207,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestForever lets a key without a bound go as far as the calendar.
+// TestForever uses a key without a longest lifetime up to the last year.
 func TestForever(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -194,7 +220,8 @@ func TestForever(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	before := c.state(t)
-	for _, body := range []string{fmt.Sprintf(`{"expires_at":%d}`, last+1), `{"expires_at":9223372036854775807}`, `{"expires_in_seconds":9223372036854775807}`} {
+	for _, body := range []string{fmt.Sprintf(`{"expires_at":%d}`, last+1), `{"expires_at":9223372036854775807}`,
+		`{"expires_in_seconds":9223372036854775807}`} {
 		a := c.as(forever.Secret).ask(t, "POST", "/v1/files/"+f.ID+"/links", body).want(t, 400)
 		if p := c.problem(t, a, sluice.CodeValidation); p.Errors[0].Code != "out_of_range" {
 			t.Errorf("%s: %s", body, a.body)
@@ -203,10 +230,11 @@ func TestForever(t *testing.T) {
 	c.unchanged(t, before, 0)
 }
 
-// TestAllFailures holds a problem to naming every failure, in order.
+// TestAllFailures checks that a problem lists every failure, in order.
 func TestAllFailures(t *testing.T) {
 	c := newClient(t)
-	a := c.ask(t, "POST", "/v1/file_links", `{"file_id":7,"zeal":1,"expires_in_seconds":"x","metadata":{"a":1,"b":[],"c":2,"d":3,"e":4}}`)
+	a := c.ask(t, "POST", "/v1/file_links",
+		`{"file_id":7,"zeal":1,"expires_in_seconds":"x","metadata":{"a":1,"b":[],"c":2,"d":3,"e":4}}`)
 	p := c.problem(t, a.want(t, 400), sluice.CodeValidation)
 	var got []string
 	for _, e := range p.Errors {
@@ -227,7 +255,7 @@ func TestAllFailures(t *testing.T) {
 	}
 }
 
-// TestSecretsAreNotEchoed puts secrets where they do not belong.
+// TestSecretsAreNotEchoed sends secrets in the wrong places. No answer repeats them.
 func TestSecretsAreNotEchoed(t *testing.T) {
 	c := newClient(t)
 	const secret = "sk_live_abcdefghijklmnopqrstuvwxyz234567aaaaaaa"
@@ -255,11 +283,12 @@ func TestContentTypeOfABody(t *testing.T) {
 		c.ask(t, "POST", links, "{}", "Content-Type", accepted).want(t, 200)
 	}
 	before := c.state(t)
-	for _, refused := range []string{"text/plain", "application/x-www-form-urlencoded", "application/vnd.api+json", "x+application/json", "json", "application/json+", ";"} {
+	for _, refused := range []string{"text/plain", "application/x-www-form-urlencoded", "application/vnd.api+json",
+		"x+application/json", "json", "application/json+", ";"} {
 		c.problem(t, c.ask(t, "POST", links, "{}", "Content-Type", refused).want(t, 415), sluice.CodeUnsupportedType)
 	}
 	c.unchanged(t, before, 0)
-	// What is empty has no type.
+	// An empty body has no type.
 	r, err := http.NewRequest("POST", c.URL+links, nil)
 	if err != nil {
 		t.Fatal(err)

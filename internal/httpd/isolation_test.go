@@ -6,15 +6,16 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 )
 
-// TestIsolation asks for every route of the table with keys of another account
-// and of the other mode: no answer speaks of what is not theirs.
+// TestIsolation calls every route with keys of another account and of the other mode. No answer shows anything of the
+// first account.
 func TestIsolation(t *testing.T) {
 	c := newClient(t)
 	_, foreign := c.NewKey(t, sluice.LedgerID{Account: c.NewAccount(t, "another").ID, Mode: sluice.Test})
 	_, live := c.NewKey(t, c.Ledger(sluice.Live))
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		if rt.Scope == httpd.Public {
 			continue
 		}
@@ -27,7 +28,8 @@ func TestIsolation(t *testing.T) {
 				}
 				shown := string(a.body)
 				if a.status == 404 || rt.Operation == "createLinks" {
-					shown = strings.NewReplacer(o.file, "", o.link, "", o.entry, "", o.key, "").Replace(shown) // as they were asked for
+					// as they were asked for
+					shown = strings.NewReplacer(o.file, "", o.link, "", o.entry, "", o.key, "").Replace(shown)
 				}
 				for _, theirs := range []string{o.file, o.link, o.entry, o.key, c.Key.ID, "a.txt"} {
 					if strings.Contains(shown, theirs) {

@@ -19,13 +19,14 @@ func (c client) makeKey(t testing.TB, body string) api.CreatedKey {
 	return read[api.CreatedKey](t, c.ask(t, "POST", "/v1/keys", body).want(t, 200))
 }
 
-// TestKeys walks the life of a key.
+// TestKeys creates, changes, rotates and revokes a key.
 func TestKeys(t *testing.T) {
 	c := newClient(t)
 	now := c.Clock.Now().Unix()
 	made := c.makeKey(t, fmt.Sprintf(`{"name":"billing","scopes":["links:write","files:read"],"expires_at":%d,"max_link_lifetime":600}`, now+3600))
 	want := api.Key{
-		ID: made.ID, Object: "key", Name: "billing", Scopes: []string{"files:read", "links:write"}, Created: now, Updated: now, ExpiresAt: ptr(now + 3600),
+		ID: made.ID, Object: "key", Name: "billing", Scopes: []string{"files:read", "links:write"}, Created: now,
+		Updated: now, ExpiresAt: ptr(now + 3600),
 		MaxLinkLifetime: ptr(api.Lifetime(600)), Version: sluice.APIVersion,
 	}
 	if diff := cmp.Diff(want, made.Key); diff != "" {
@@ -39,7 +40,8 @@ func TestKeys(t *testing.T) {
 	if diff := cmp.Diff(want, read[api.Key](t, got)); diff != "" {
 		t.Error(diff)
 	}
-	if strings.Contains(string(got.body), "secret") || strings.Contains(string(c.ask(t, "GET", "/v1/keys", "").body), *made.Secret) {
+	if strings.Contains(string(got.body), "secret") ||
+		strings.Contains(string(c.ask(t, "GET", "/v1/keys", "").body), *made.Secret) {
 		t.Error("the secret is shown again")
 	}
 
@@ -64,8 +66,10 @@ func TestKeys(t *testing.T) {
 			t.Error(diff)
 		}
 		_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
-		got = read[api.Key](t, c.as(endless).ask(t, "PATCH", path, `{"scopes":["files:read"],"max_link_lifetime":"none","expires_at":null}`).want(t, 200))
-		if !slices.Equal(got.Scopes, []string{"files:read"}) || got.MaxLinkLifetime == nil || *got.MaxLinkLifetime != api.Endless || got.ExpiresAt != nil || got.Name != "invoicing" {
+		got = read[api.Key](t, c.as(endless).ask(t, "PATCH", path,
+			`{"scopes":["files:read"],"max_link_lifetime":"none","expires_at":null}`).want(t, 200))
+		if !slices.Equal(got.Scopes, []string{"files:read"}) || got.MaxLinkLifetime == nil ||
+			*got.MaxLinkLifetime != api.Endless || got.ExpiresAt != nil || got.Name != "invoicing" {
 			t.Errorf("%+v", got)
 		}
 		if a := c.ask(t, "GET", path, ""); !strings.Contains(string(a.body), `"max_link_lifetime":"none"`) {
@@ -98,7 +102,8 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%+v", deleted)
 		}
 		c.as(*made.Secret).ask(t, "GET", "/v1/account", "").want(t, 401)
-		if got := read[api.Key](t, c.ask(t, "GET", path, "").want(t, 200)); got.RevokedAt == nil || *got.RevokedAt != c.Clock.Now().Unix() {
+		if got := read[api.Key](t, c.ask(t, "GET", path, "").want(t, 200)); got.RevokedAt == nil ||
+			*got.RevokedAt != c.Clock.Now().Unix() {
 			t.Errorf("%+v", got)
 		}
 		for method, at := range map[string]string{"PATCH": path, "DELETE": path, "POST": path + "/rotate"} {
@@ -135,12 +140,13 @@ func TestKeyList(t *testing.T) {
 	}
 }
 
-// TestBadKeys asks for keys that may not be.
+// TestBadKeys requests invalid keys.
 func TestBadKeys(t *testing.T) {
 	c := newClient(t)
 	now := c.Clock.Now()
 	_, narrow := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{
-		Name: "narrow", Scopes: []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead}, Expires: now.Add(time.Hour), MaxLinkLifetime: time.Hour,
+		Name: "narrow", Scopes: []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead}, Expires: now.Add(time.Hour),
+		MaxLinkLifetime: time.Hour,
 	})
 	for _, test := range []struct {
 		name, body   string
@@ -158,7 +164,8 @@ func TestBadKeys(t *testing.T) {
 		{"a lifetime of -1", `{"name":"x","max_link_lifetime":-1}`, "max_link_lifetime", "out_of_range"},
 		{"a lifetime of text", `{"name":"x","max_link_lifetime":"1h"}`, "max_link_lifetime", "invalid"},
 		{"a lifetime of 1.5", `{"name":"x","max_link_lifetime":1.5}`, "max_link_lifetime", "invalid"},
-		{"a lifetime no int64 holds", `{"name":"x","max_link_lifetime":9223372036854775808}`, "max_link_lifetime", "out_of_range"},
+		{"a lifetime no int64 holds", `{"name":"x","max_link_lifetime":9223372036854775808}`, "max_link_lifetime",
+			"out_of_range"},
 		{"a mode", `{"name":"x","livemode":true}`, "livemode", "unknown"},
 		{"a secret", `{"name":"x","secret":"sk_test_x"}`, "secret", "unknown"},
 	} {
@@ -172,10 +179,12 @@ func TestBadKeys(t *testing.T) {
 		})
 	}
 	k := c.makeKey(t, `{"name":"target"}`)
-	for _, body := range []string{`{"name":""}`, `{"scopes":[]}`, `{"scopes":["x"]}`, `{"expires_at":1}`, `{"max_link_lifetime":0}`, `{"max_link_lifetime":"x"}`, `{"version":"x"}`, ``} {
+	for _, body := range []string{`{"name":""}`, `{"scopes":[]}`, `{"scopes":["x"]}`, `{"expires_at":1}`,
+		`{"max_link_lifetime":0}`, `{"max_link_lifetime":"x"}`, `{"version":"x"}`, ``} {
 		c.problem(t, c.ask(t, "PATCH", "/v1/keys/"+k.ID, body).want(t, 400), sluice.CodeValidation)
 	}
-	for _, body := range []string{`{"overlap_seconds":-1}`, `{"overlap_seconds":604801}`, `{"overlap_seconds":9223372036854775807}`, `{"overlap_seconds":"1"}`, `{"overlap":1}`} {
+	for _, body := range []string{`{"overlap_seconds":-1}`, `{"overlap_seconds":604801}`,
+		`{"overlap_seconds":9223372036854775807}`, `{"overlap_seconds":"1"}`, `{"overlap":1}`} {
 		c.problem(t, c.ask(t, "POST", "/v1/keys/"+k.ID+"/rotate", body).want(t, 400), sluice.CodeValidation)
 	}
 	const only = "a key can change only keys with no more rights than its own"
@@ -183,10 +192,12 @@ func TestBadKeys(t *testing.T) {
 		"a scope":           {"POST", "/v1/keys", `{"name":"x","scopes":["files:write"]}`, "a key grants only what it has"},
 		"a longer lifetime": {"POST", "/v1/keys", `{"name":"x","max_link_lifetime":3601}`, "its own links live at most"},
 		"links without end": {"POST", "/v1/keys", `{"name":"x","max_link_lifetime":"none"}`, "its own links live at most"},
-		"more time":         {"POST", "/v1/keys", fmt.Sprintf(`{"name":"x","expires_at":%d}`, now.Unix()+7200), "the calling key itself expires at"},
-		"another's change":  {"PATCH", "/v1/keys/" + k.ID, `{"name":"mine"}`, only},
+		"more time": {"POST", "/v1/keys", fmt.Sprintf(`{"name":"x","expires_at":%d}`, now.Unix()+7200),
+			"the calling key itself expires at"},
+		"another's change": {"PATCH", "/v1/keys/" + k.ID, `{"name":"mine"}`, only},
 		"another's demotion": {"PATCH", "/v1/keys/" + k.ID,
-			fmt.Sprintf(`{"scopes":["files:read","keys:admin"],"expires_at":%d,"max_link_lifetime":3600}`, now.Unix()+3600), only},
+			fmt.Sprintf(`{"scopes":["files:read","keys:admin"],"expires_at":%d,"max_link_lifetime":3600}`, now.Unix()+3600),
+			only},
 		"another's secret": {"POST", "/v1/keys/" + k.ID + "/rotate", ``, only},
 	} {
 		t.Run("a key may only grant what it has: "+name, func(t *testing.T) {
@@ -209,7 +220,8 @@ func TestBadKeys(t *testing.T) {
 	})
 	t.Run("what is left out is the asking key's own", func(t *testing.T) {
 		made := c.as(narrow).makeKey(t, `{"name":"child"}`)
-		if !slices.Equal(made.Scopes, []string{"files:read", "keys:admin"}) || *made.ExpiresAt != now.Add(time.Hour).Unix() || *made.MaxLinkLifetime != 3600 {
+		if !slices.Equal(made.Scopes, []string{"files:read", "keys:admin"}) ||
+			*made.ExpiresAt != now.Add(time.Hour).Unix() || *made.MaxLinkLifetime != 3600 {
 			t.Errorf("%+v", made)
 		}
 	})
@@ -225,11 +237,14 @@ func TestBadKeys(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 		long := c.as(*made.Secret).mint(t, f.ID, `{"expires_in_seconds":31536000}`)
-		got := read[api.Link](t, c.as(*made.Secret).ask(t, "PATCH", "/v1/file_links/"+long.ID, `{"expires_at":null}`).want(t, 200))
+		got := read[api.Link](t, c.as(*made.Secret).ask(t, "PATCH", "/v1/file_links/"+long.ID, `{"expires_at":null}`).want(t,
+			200))
 		if got.ExpiresAt != nil {
 			t.Errorf("%+v", got)
 		}
-		c.problem(t, c.ask(t, "POST", "/v1/files/"+f.ID+"/links", `{"expires_in_seconds":"none"}`).want(t, 400), sluice.CodeValidation)
-		c.problem(t, c.ask(t, "PATCH", "/v1/file_links/"+c.mint(t, f.ID, "").ID, `{"expires_at":null}`).want(t, 400), sluice.CodeValidation)
+		c.problem(t, c.ask(t, "POST", "/v1/files/"+f.ID+"/links", `{"expires_in_seconds":"none"}`).want(t, 400),
+			sluice.CodeValidation)
+		c.problem(t, c.ask(t, "PATCH", "/v1/file_links/"+c.mint(t, f.ID, "").ID, `{"expires_at":null}`).want(t, 400),
+			sluice.CodeValidation)
 	})
 }

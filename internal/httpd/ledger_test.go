@@ -14,14 +14,13 @@ import (
 
 	"sluice"
 	"sluice/api"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/ledger"
 )
 
-// leaves is what a successful call of an operation leaves in the log. A
-// method that may change something must stand here, and so must a redemption;
-// a GET that does not leaves nothing.
+// leaves lists the entries that a successful call of each operation adds to the log. Every operation that may change
+// something must be in it, and so must a redemption. A GET that is not in it adds none.
 var leaves = map[string][]sluice.Action{
 	"createFile":         {sluice.FileCreated},
 	"putFile":            {sluice.FileCreated},
@@ -47,12 +46,11 @@ var leaves = map[string][]sluice.Action{
 	"answerLinkNamed":    {sluice.LinkRedeemed, sluice.LinkDelivered},
 }
 
-// TestEveryChangeIsRecorded calls every route of the table with success, and
-// counts the entries that this makes.
+// TestEveryChangeIsRecorded calls every route with success and counts the new entries.
 func TestEveryChangeIsRecorded(t *testing.T) {
 	c := newClient(t)
 	seen := map[string]bool{}
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		want, known := leaves[rt.Operation]
 		if rt.Method != http.MethodGet && !known {
 			t.Errorf("%s %s may change something, and this test does not know what it records", rt.Method, rt.Path)
@@ -65,7 +63,7 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 			rt.Path = strings.NewReplacer("{token}", token, "{tail...}", "a.txt", "{code}", "gone").Replace(rt.Path)
 			before := len(c.Entries(t, c.Ledger(sluice.Test)))
 			caller := c
-			if rt.Operation == "getMetrics" { // which is for live keys
+			if rt.Operation == "getMetrics" { // it needs a live key
 				_, live := c.NewKey(t, c.Ledger(sluice.Live))
 				caller = c.as(live)
 			}
@@ -91,7 +89,7 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 	}
 }
 
-// TestLedgerRoutes reads a log as a stranger does, and checks what it is given.
+// TestLedgerRoutes reads a log as an auditor does, and verifies it.
 func TestLedgerRoutes(t *testing.T) {
 	c := newClient(t)
 	get := func(path string) answer { t.Helper(); return c.ask(t, "GET", "/v1/ledger/"+path, "").want(t, 200) }
@@ -121,7 +119,8 @@ func TestLedgerRoutes(t *testing.T) {
 	t.Run("tiles", func(t *testing.T) {
 		rest := strconv.FormatInt(older.Size-ledger.TileWidth, 10)
 		for path, immutable := range map[string]bool{
-			"tile/0/000": true, "tile/entries/000": true, "tile/entries/000.p/255": false, "tile/0/001.p/" + rest: false, "tile/1/000.p/1": false,
+			"tile/0/000": true, "tile/entries/000": true, "tile/entries/000.p/255": false, "tile/0/001.p/" + rest: false,
+			"tile/1/000.p/1": false,
 		} {
 			a := get(path)
 			tile, err := ledger.ParseTilePath(path)
@@ -144,7 +143,8 @@ func TestLedgerRoutes(t *testing.T) {
 			}
 		}
 		beyond := strconv.FormatInt(older.Size-ledger.TileWidth+1, 10)
-		for _, path := range []string{"0/001.p/" + beyond, "0/001", "0/000.p/256", "0/000.p/0", "0/0", "entries/002", "9/000", "-1/000", "entries", "", "0/000.p/1/", "%2e%2e/key"} {
+		for _, path := range []string{"0/001.p/" + beyond, "0/001", "0/000.p/256", "0/000.p/0", "0/0", "entries/002",
+			"9/000", "-1/000", "entries", "", "0/000.p/1/", "%2e%2e/key"} {
 			c.problem(t, c.ask(t, "GET", "/v1/ledger/tile/"+path, "").want(t, 404), sluice.CodeNotFound)
 		}
 		c.problem(t, c.ask(t, "GET", "/v1/ledger/tile/0/000?x=1", "").want(t, 400), sluice.CodeValidation)
@@ -152,7 +152,8 @@ func TestLedgerRoutes(t *testing.T) {
 
 	t.Run("inclusion", func(t *testing.T) {
 		for _, e := range []sluice.Entry{entries[0], entries[100], entries[older.Size-1]} {
-			bundle := ledger.Tile{Level: ledger.EntriesLevel, Index: e.Seq / ledger.TileWidth, Width: int(e.Seq%ledger.TileWidth) + 1}
+			bundle := ledger.Tile{Level: ledger.EntriesLevel, Index: e.Seq / ledger.TileWidth,
+				Width: int(e.Seq%ledger.TileWidth) + 1}
 			leaves, err := ledger.ParseBundle(get(bundle.Path()).body, bundle.Width)
 			if err != nil {
 				t.Fatal(err)
@@ -172,7 +173,8 @@ func TestLedgerRoutes(t *testing.T) {
 	t.Run("consistency", func(t *testing.T) {
 		c.mint(t, f.ID, "")
 		unsigned := c.Entries(t, c.Ledger(sluice.Test))
-		c.problem(t, c.ask(t, "GET", "/v1/ledger/proof/inclusion?entry="+unsigned[len(unsigned)-1].ID, "").want(t, 404), sluice.CodeNotFound)
+		c.problem(t, c.ask(t, "GET", "/v1/ledger/proof/inclusion?entry="+unsigned[len(unsigned)-1].ID, "").want(t, 404),
+			sluice.CodeNotFound)
 		c.Checkpoint(t)
 		from := strconv.FormatInt(older.Size, 10)
 		newer, err := verifier.Consistency(get("proof/consistency?from="+from).body, older)
@@ -184,7 +186,8 @@ func TestLedgerRoutes(t *testing.T) {
 			t.Errorf("%+v, %v", same, err)
 		}
 		for query, code := range map[string]sluice.Code{
-			"": sluice.CodeValidation, "?from=-1": sluice.CodeValidation, "?from=99999": sluice.CodeValidation, "?from=x": sluice.CodeValidation,
+			"": sluice.CodeValidation, "?from=-1": sluice.CodeValidation, "?from=99999": sluice.CodeValidation,
+			"?from=x":      sluice.CodeValidation,
 			"?from=1&to=0": sluice.CodeValidation, "?from=1&to=2": sluice.CodeNotFound, "?from=1&to=99999": sluice.CodeNotFound,
 		} {
 			a := c.ask(t, "GET", "/v1/ledger/proof/consistency"+query, "")
@@ -207,13 +210,14 @@ func TestLedgerRoutes(t *testing.T) {
 				addresses++
 			}
 		}
-		if want := int(older.Size) - 1; addresses != want { // the key was made by the operator
+		if want := int(older.Size) - 1; addresses != want { // the operator made the key, without an address
 			t.Errorf("%d addresses, want %d", addresses, want)
 		}
 		c.problem(t, c.ask(t, "GET", "/v1/ledger/disclosures?size=99999", "").want(t, 400), sluice.CodeValidation)
 		before := len(c.Entries(t, c.Ledger(sluice.Test)))
 		c.ask(t, "HEAD", "/v1/ledger/disclosures", "").want(t, 200)
-		if after := c.Entries(t, c.Ledger(sluice.Test)); len(after) != before+1 || after[before].Export != service.ExportDisclosures {
+		if after := c.Entries(t, c.Ledger(sluice.Test)); len(after) != before+1 ||
+			after[before].Export != service.ExportDisclosures {
 			t.Errorf("%d entries after %d", len(after), before)
 		}
 	})
@@ -245,16 +249,19 @@ func TestRedactEntry(t *testing.T) {
 		t.Fatalf("%+v", before.Request)
 	}
 	redaction := read[api.Redaction](t, c.ask(t, "POST", "/v1/audit_entries/"+e.ID+"/redact", "").want(t, 200))
-	want := api.Redaction{Object: "audit_redaction", EntryID: e.ID, Seq: e.Seq, Fields: []string{"/request/client_ip", "/request/ip", "/request/user_agent"}, ID: redaction.ID}
+	want := api.Redaction{Object: "audit_redaction", EntryID: e.ID, Seq: e.Seq,
+		Fields: []string{"/request/client_ip", "/request/ip", "/request/user_agent"}, ID: redaction.ID}
 	if diff := cmp.Diff(want, redaction); diff != "" {
 		t.Error(diff)
 	}
 	after := get(e.ID)
-	if after.Request.IP != "" || after.Request.UserAgent != "" || !slices.Equal(after.Redacted, want.Fields) || after.File.ID != f.ID {
+	if after.Request.IP != "" || after.Request.UserAgent != "" || !slices.Equal(after.Redacted, want.Fields) ||
+		after.File.ID != f.ID {
 		t.Errorf("%+v of %+v", after, after.Request)
 	}
 	told := get(redaction.ID)
-	if diff := cmp.Diff(&api.EntryRef{ID: e.ID, Seq: e.Seq, Fields: want.Fields}, told.Entry); diff != "" || told.Action != "audit.redacted" {
+	if diff := cmp.Diff(&api.EntryRef{ID: e.ID, Seq: e.Seq, Fields: want.Fields}, told.Entry); diff != "" ||
+		told.Action != "audit.redacted" {
 		t.Errorf("%s %s", told.Action, diff)
 	}
 	if diff := cmp.Diff(signed, bundle()); diff != "" {
@@ -271,7 +278,8 @@ func TestRedactEntry(t *testing.T) {
 func TestExportEntries(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
-	hostile := []string{`=HYPERLINK("http://x","y")`, "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1", "quote \" comma , line\nbreak", "harmless"}
+	hostile := []string{`=HYPERLINK("http://x","y")`, "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1",
+		"quote \" comma , line\nbreak", "harmless"}
 	for _, reason := range hostile {
 		body, err := json.Marshal(map[string]string{"reason": reason})
 		if err != nil {

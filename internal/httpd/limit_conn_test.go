@@ -8,25 +8,24 @@ import (
 	"time"
 
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/sluicetest"
 )
 
-// proxied makes a server that trusts proxies.
+// proxied makes a server with trusted proxies.
 func proxied(t *testing.T, proxies ...string) *httpd.Server {
 	t.Helper()
-	var opts httpd.Options
+	var opts server.Options
 	for _, p := range proxies {
 		opts.TrustedProxies = append(opts.TrustedProxies, netip.MustParsePrefix(p))
 	}
 	svc := sluicetest.NewService(t)
-	srv, err := httpd.New(svc.Service, svc.Gate, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc.Service, svc.Gate, opts)
 	return srv
 }
 
-// One address has a quarter of the connections. What it opens beyond is closed, and others get theirs.
+// One address may hold a quarter of the connections. Its further connections are closed, and other addresses still
+// connect.
 func TestLimitedListenerShare(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -90,7 +89,7 @@ func TestLimitedListenerShare(t *testing.T) {
 	closed("127.0.0.1")
 }
 
-// queue is a listener of connections that have come already.
+// queue is a listener with connections that wait.
 type queue struct {
 	net.Listener
 	conns chan net.Conn
@@ -104,7 +103,7 @@ func (q queue) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// dialled gives the servers' ends of n connections.
+// dialled returns the server ends of n connections.
 func dialled(t *testing.T, l net.Listener, n int) (conns []net.Conn) {
 	t.Helper()
 	for range n {
@@ -122,8 +121,7 @@ func dialled(t *testing.T, l net.Listener, n int) (conns []net.Conn) {
 	return conns
 }
 
-// A listener with a limit lets the next connection in when one is closed, and
-// can be closed while it is full.
+// A listener with a limit accepts the next connection when one is closed, and can be closed while it is full.
 func TestLimitedListener(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -131,7 +129,7 @@ func TestLimitedListener(t *testing.T) {
 	}
 	const all = 5
 	conns := dialled(t, tcp, all)
-	srv := proxied(t, "127.0.0.0/8") // whose connections have no share of their own
+	srv := proxied(t, "127.0.0.0/8") // its connections have no limit of their own
 	synctest.Test(t, func(t *testing.T) {
 		q := queue{tcp, make(chan net.Conn, all)}
 		for _, c := range conns {
@@ -150,21 +148,21 @@ func TestLimitedListener(t *testing.T) {
 				accepted <- c
 			}
 		}()
-		defer func() { // also where it fails
+		defer func() { // also when the test fails
 			close(q.conns)
 			for len(accepted) > 0 {
 				(<-accepted).Close()
 			}
 			l.Close()
 		}()
-		// Wait returns when the goroutine above can go no further.
+		// Wait returns when the goroutine above is blocked.
 		synctest.Wait()
 		if n := len(accepted); n != 2 {
 			t.Fatalf("%d connections are held, want 2", n)
 		}
 		first := <-accepted
 		first.Close()
-		first.Close() // makes room once
+		first.Close() // frees one place, once
 		synctest.Wait()
 		if n := len(accepted); n != 2 {
 			t.Fatalf("%d connections are held after one of 2 was closed, want 2", n)

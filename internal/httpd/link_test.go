@@ -13,12 +13,12 @@ import (
 
 	"sluice"
 	"sluice/api"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
 
-// TestNewLinkMembers holds each member of a link to its contract.
+// TestNewLinkMembers checks each member of a new link.
 func TestNewLinkMembers(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -30,32 +30,44 @@ func TestNewLinkMembers(t *testing.T) {
 		check        func(l api.Link) bool
 	}{
 		{"body optional: default 3600", ``, "", "", func(l api.Link) bool { return *l.ExpiresAt == now+3600 }},
-		{"expires_in_seconds, max 86400", `{"expires_in_seconds":86400}`, "", "", func(l api.Link) bool { return *l.ExpiresAt == now+86400 }},
-		{"or expires_at", fmt.Sprintf(`{"expires_at":%d}`, now+61), "", "", func(l api.Link) bool { return *l.ExpiresAt == now+61 }},
-		{"null is as if left out", `{"expires_in_seconds":null,"expires_at":null,"max_downloads":null,"password":null,"allowed_ips":null}`, "", "", func(l api.Link) bool { return *l.ExpiresAt == now+3600 && !l.HasPassword }},
-		{"reason up to 500 characters", `{"reason":"` + strings.Repeat("ü", 500) + `"}`, "", "", func(l api.Link) bool { return len(*l.Reason) == 1000 }},
-		{"max_downloads", `{"max_downloads":1000000000}`, "", "", func(l api.Link) bool { return *l.MaxDownloads == 1_000_000_000 }},
+		{"expires_in_seconds, max 86400", `{"expires_in_seconds":86400}`, "", "",
+			func(l api.Link) bool { return *l.ExpiresAt == now+86400 }},
+		{"or expires_at", fmt.Sprintf(`{"expires_at":%d}`, now+61), "", "",
+			func(l api.Link) bool { return *l.ExpiresAt == now+61 }},
+		{"null is as if left out",
+			`{"expires_in_seconds":null,"expires_at":null,"max_downloads":null,"password":null,"allowed_ips":null}`, "", "",
+			func(l api.Link) bool { return *l.ExpiresAt == now+3600 && !l.HasPassword }},
+		{"reason up to 500 characters", `{"reason":"` + strings.Repeat("ü", 500) + `"}`, "", "",
+			func(l api.Link) bool { return len(*l.Reason) == 1000 }},
+		{"max_downloads", `{"max_downloads":1000000000}`, "", "",
+			func(l api.Link) bool { return *l.MaxDownloads == 1_000_000_000 }},
 		{"max_downloads beyond", `{"max_downloads":1000000001}`, "max_downloads", "out_of_range", nil},
 		{"max_downloads of 0", `{"max_downloads":0}`, "max_downloads", "out_of_range", nil},
 		{"max_downloads of text", `{"max_downloads":"1"}`, "max_downloads", "invalid", nil},
 		{"password", `{"password":"password"}`, "", "", func(l api.Link) bool { return l.HasPassword }},
-		{"password of 200 characters", `{"password":"` + strings.Repeat("ü", 200) + `"}`, "", "", func(l api.Link) bool { return l.HasPassword }},
+		{"password of 200 characters", `{"password":"` + strings.Repeat("ü", 200) + `"}`, "", "",
+			func(l api.Link) bool { return l.HasPassword }},
 		{"password of 201", `{"password":"` + strings.Repeat("x", 201) + `"}`, "password", "too_long", nil},
 		{"password of 7", `{"password":"abcdefg"}`, "password", "out_of_range", nil},
 		{"an empty password protects nothing", `{"password":""}`, "password", "out_of_range", nil},
-		{"allowed_ips (CIDR)", `{"allowed_ips":["192.0.2.0/24","2001:db8::/32","::ffff:10.0.0.0/104","203.0.113.9"]}`, "", "", func(l api.Link) bool {
-			return slices.Equal(l.AllowedIPs, []string{"192.0.2.0/24", "2001:db8::/32", "10.0.0.0/8", "203.0.113.9/32"})
-		}},
-		{"100 networks", `{"allowed_ips":[` + many(100) + `]}`, "", "", func(l api.Link) bool { return len(l.AllowedIPs) == 100 }},
+		{"allowed_ips (CIDR)", `{"allowed_ips":["192.0.2.0/24","2001:db8::/32","::ffff:10.0.0.0/104","203.0.113.9"]}`, "",
+			"", func(l api.Link) bool {
+				return slices.Equal(l.AllowedIPs, []string{"192.0.2.0/24", "2001:db8::/32", "10.0.0.0/8", "203.0.113.9/32"})
+			}},
+		{"100 networks", `{"allowed_ips":[` + many(100) + `]}`, "", "",
+			func(l api.Link) bool { return len(l.AllowedIPs) == 100 }},
 		{"101 networks", `{"allowed_ips":[` + many(101) + `]}`, "allowed_ips", "too_many", nil},
 		{"a name as network", `{"allowed_ips":["10.0.0.0/8","localhost"]}`, "allowed_ips.1", "invalid", nil},
 		{"an address with a zone", `{"allowed_ips":["fe80::1%eth0"]}`, "allowed_ips.0", "invalid", nil},
 		{"bits beyond the length", `{"allowed_ips":["10.0.0.1/8"]}`, "allowed_ips.0", "invalid", nil},
-		{"disposition attachment", `{"disposition":"attachment"}`, "", "", func(l api.Link) bool { return l.Disposition == "attachment" }},
-		{"disposition inline", `{"disposition":"inline"}`, "", "", func(l api.Link) bool { return l.Disposition == "inline" }},
+		{"disposition attachment", `{"disposition":"attachment"}`, "", "",
+			func(l api.Link) bool { return l.Disposition == "attachment" }},
+		{"disposition inline", `{"disposition":"inline"}`, "", "",
+			func(l api.Link) bool { return l.Disposition == "inline" }},
 		{"disposition of another kind", `{"disposition":"form-data"}`, "disposition", "invalid", nil},
 		{"filename", `{"filename":"b.txt"}`, "", "", func(l api.Link) bool { return *l.Filename == "b.txt" }},
-		{"filename that is a path", `{"filename":"../x/b.txt"}`, "", "", func(l api.Link) bool { return *l.Filename == "b.txt" }},
+		{"filename that is a path", `{"filename":"../x/b.txt"}`, "", "",
+			func(l api.Link) bool { return *l.Filename == "b.txt" }},
 		{"filename of 256 characters", `{"filename":"` + strings.Repeat("x", 256) + `"}`, "filename", "too_long", nil},
 	} {
 		for _, path := range []string{"/v1/files/" + f.ID + "/links", "/v1/file_links", "/v1/file_links/batch"} {
@@ -99,7 +111,7 @@ func cond[T any](is bool, a, b T) T {
 	return b
 }
 
-// TestLinkChange holds each member of a change to its contract.
+// TestLinkChange checks each member of a change of a link.
 func TestLinkChange(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -117,11 +129,14 @@ func TestLinkChange(t *testing.T) {
 			return len(l.Metadata) == 2 && l.Metadata["c"] == "3" && l.Metadata["d"] == "4"
 		}},
 		{"max_downloads", `{"max_downloads":9}`, func(l api.Link) bool { return *l.MaxDownloads == 9 }},
-		{"max_downloads null lifts the limit", `{"max_downloads":null}`, func(l api.Link) bool { return l.MaxDownloads == nil }},
-		{"allowed_ips", `{"allowed_ips":["10.0.0.1"]}`, func(l api.Link) bool { return slices.Equal(l.AllowedIPs, []string{"10.0.0.1/32"}) }},
+		{"max_downloads null lifts the limit", `{"max_downloads":null}`,
+			func(l api.Link) bool { return l.MaxDownloads == nil }},
+		{"allowed_ips", `{"allowed_ips":["10.0.0.1"]}`,
+			func(l api.Link) bool { return slices.Equal(l.AllowedIPs, []string{"10.0.0.1/32"}) }},
 		{"allowed_ips empty is any", `{"allowed_ips":[]}`, func(l api.Link) bool { return len(l.AllowedIPs) == 0 }},
 		{"nothing", `{}`, func(l api.Link) bool {
-			return *l.Reason == "case" && *l.MaxDownloads == 3 && len(l.Metadata) == 3 && len(l.AllowedIPs) == 1 && *l.ExpiresAt == now+3600
+			return *l.Reason == "case" && *l.MaxDownloads == 3 && len(l.Metadata) == 3 && len(l.AllowedIPs) == 1 &&
+				*l.ExpiresAt == now+3600
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -130,17 +145,21 @@ func TestLinkChange(t *testing.T) {
 			if !test.check(got) || got.URL != l.URL { // the URL stays the same
 				t.Errorf("%+v", got)
 			}
-			if again := read[api.Link](t, c.ask(t, "GET", "/v1/file_links/"+l.ID, "")); fmt.Sprint(again.Metadata, *again.ExpiresAt) != fmt.Sprint(got.Metadata, *got.ExpiresAt) {
+			if again := read[api.Link](t, c.ask(t, "GET", "/v1/file_links/"+l.ID, "")); fmt.Sprint(again.Metadata,
+				*again.ExpiresAt) != fmt.Sprint(got.Metadata, *got.ExpiresAt) {
 				t.Errorf("%+v", again)
 			}
 		})
 	}
 	l := c.mint(t, f.ID, "")
-	for _, body := range []string{`{"max_downloads":0}`, `{"allowed_ips":["x"]}`, `{"allowed_ips":[1]}`, `{"expires_at":null}`, `{"expires_at":1,"expires_in_seconds":60}`, `{"expires_at":null,"expires_in_seconds":60}`, `{"expires_in_seconds":"none"}`, `{"password":"other"}`, `{"disposition":"inline"}`} {
+	for _, body := range []string{`{"max_downloads":0}`, `{"allowed_ips":["x"]}`, `{"allowed_ips":[1]}`,
+		`{"expires_at":null}`, `{"expires_at":1,"expires_in_seconds":60}`, `{"expires_at":null,"expires_in_seconds":60}`,
+		`{"expires_in_seconds":"none"}`, `{"password":"other"}`, `{"disposition":"inline"}`} {
 		c.problem(t, c.ask(t, "PATCH", "/v1/file_links/"+l.ID, body).want(t, 400), sluice.CodeValidation)
 	}
 	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
-	p := c.problem(t, c.as(endless).ask(t, "PATCH", "/v1/file_links/"+l.ID, `{"expires_at":null,"expires_in_seconds":60}`).want(t, 400), sluice.CodeValidation)
+	p := c.problem(t, c.as(endless).ask(t, "PATCH", "/v1/file_links/"+l.ID,
+		`{"expires_at":null,"expires_in_seconds":60}`).want(t, 400), sluice.CodeValidation)
 	if p.Param != "expires_at" {
 		t.Errorf("%+v", p)
 	}
@@ -149,7 +168,8 @@ func TestLinkChange(t *testing.T) {
 		path := "/v1/file_links/" + l.ID
 		c.ask(t, "PATCH", path, `{"expires_in_seconds":84600}`).want(t, 200)
 		c.problem(t, c.ask(t, "PATCH", path, `{"expires_in_seconds":84601}`).want(t, 400), sluice.CodeValidation)
-		c.problem(t, c.ask(t, "PATCH", path, fmt.Sprintf(`{"expires_at":%d}`, l.Created+86401)).want(t, 400), sluice.CodeValidation)
+		c.problem(t, c.ask(t, "PATCH", path, fmt.Sprintf(`{"expires_at":%d}`, l.Created+86401)).want(t, 400),
+			sluice.CodeValidation)
 	})
 }
 
@@ -162,7 +182,10 @@ func TestBatch(t *testing.T) {
 	const never = "file_01kjvktdcjb8swve6173hgcvk1"
 
 	t.Run("one link each, absent lists ids that do not exist", func(t *testing.T) {
-		got := read[api.LinkBatch](t, c.ask(t, "POST", "/v1/file_links/batch", fmt.Sprintf(`{"file_ids":[%q,%q,%q,%q,"x",%q],"reason":"statement","expires_in_seconds":60}`, b.ID, never, a.ID, gone.ID, b.ID)).want(t, 200))
+		got := read[api.LinkBatch](t,
+			c.ask(t, "POST", "/v1/file_links/batch",
+				fmt.Sprintf(`{"file_ids":[%q,%q,%q,%q,"x",%q],"reason":"statement","expires_in_seconds":60}`, b.ID, never, a.ID,
+					gone.ID, b.ID)).want(t, 200))
 		if got.Object != "file_link_batch" || len(got.Data) != 3 || !slices.Equal(got.Absent, []string{never, gone.ID, "x"}) {
 			t.Fatalf("%+v", got)
 		}
@@ -179,7 +202,8 @@ func TestBatch(t *testing.T) {
 	})
 	t.Run("none exists", func(t *testing.T) {
 		a := c.ask(t, "POST", "/v1/file_links/batch", `{"file_ids":["`+never+`"]}`).want(t, 200)
-		if got := read[api.LinkBatch](t, a); len(got.Data) != 0 || len(got.Absent) != 1 || !strings.Contains(string(a.body), `"data":[]`) {
+		if got := read[api.LinkBatch](t, a); len(got.Data) != 0 || len(got.Absent) != 1 ||
+			!strings.Contains(string(a.body), `"data":[]`) {
 			t.Errorf("%s", a.body)
 		}
 	})
@@ -192,7 +216,8 @@ func TestBatch(t *testing.T) {
 	})
 	before := c.state(t)
 	for name, body := range map[string]string{
-		"101": `{"file_ids":[` + ids(101) + `]}`, "0": `{"file_ids":[]}`, "null": `{"file_ids":null}`, "left out": `{}`, "numbers": `{"file_ids":[1]}`, "file_id": `{"file_id":"x"}`,
+		"101": `{"file_ids":[` + ids(101) + `]}`, "0": `{"file_ids":[]}`, "null": `{"file_ids":null}`, "left out": `{}`,
+		"numbers": `{"file_ids":[1]}`, "file_id": `{"file_id":"x"}`,
 		"two lifetimes": `{"file_ids":["x"],"expires_in_seconds":1,"expires_at":1999999999}`,
 	} {
 		t.Run("refused: "+name, func(t *testing.T) {
@@ -200,12 +225,13 @@ func TestBatch(t *testing.T) {
 		})
 	}
 	t.Run("all or none", func(t *testing.T) {
-		c.problem(t, c.ask(t, "POST", "/v1/file_links/batch", fmt.Sprintf(`{"file_ids":[%q,%q]}`, a.ID, imported.ID)).want(t, 403), sluice.CodeForbidden)
+		c.problem(t, c.ask(t, "POST", "/v1/file_links/batch", fmt.Sprintf(`{"file_ids":[%q,%q]}`, a.ID, imported.ID)).want(t,
+			403), sluice.CodeForbidden)
 	})
 	c.unchanged(t, before, 0)
 }
 
-// TestPassword redeems a link that asks for a password.
+// TestPassword redeems a link with a password.
 func TestPassword(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -224,7 +250,8 @@ func TestPassword(t *testing.T) {
 		})
 	}
 	for name, headers := range map[string][]string{
-		"none": nil, "wrong": {"X-Link-Password", "pass"}, "as a user": {"Authorization", basic("pass: wörd", "")}, "a key": {"Authorization", "Bearer " + c.secret},
+		"none": nil, "wrong": {"X-Link-Password", "pass"}, "as a user": {"Authorization", basic("pass: wörd", "")},
+		"a key": {"Authorization", "Bearer " + c.secret},
 	} {
 		t.Run("403: "+name, func(t *testing.T) {
 			a := c.get(t, l.URL, headers...).want(t, 403)
@@ -290,7 +317,7 @@ func basic(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
-// forwarded asks for a URL as proxies do, each line of X-Forwarded-For as given.
+// forwarded requests a URL as a proxy does, with each line of X-Forwarded-For as given.
 func (c client) forwarded(t testing.TB, url string, lines ...string) answer {
 	t.Helper()
 	r, err := http.NewRequest("GET", url, nil)
@@ -301,11 +328,11 @@ func (c client) forwarded(t testing.TB, url string, lines ...string) answer {
 	return c.as("").do(t, r)
 }
 
-// TestAllowedIPs redeems a link from addresses that proxies tell of.
+// TestAllowedIPs redeems a link from addresses that proxies name.
 func TestAllowedIPs(t *testing.T) {
 	direct := newClient(t)
 	proxied := func(networks ...string) client {
-		s := sluicetest.NewServer(t, func(o *httpd.Options) {
+		s := sluicetest.NewServer(t, func(o *server.Options) {
 			for _, n := range networks {
 				o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(n))
 			}
@@ -328,7 +355,8 @@ func TestAllowedIPs(t *testing.T) {
 		{"a proxy trusted as mapped IPv6", "203.0.113.0/24", mapped, []string{"203.0.113.9"}, 200},
 		{"the right-most that is not trusted", "203.0.113.0/24", loopback, []string{"198.51.100.7, 203.0.113.9"}, 200},
 		{"what stands before it is hearsay", "198.51.100.0/24", loopback, []string{"198.51.100.7, 203.0.113.9"}, 403},
-		{"trusted proxies in a row", "203.0.113.0/24", loopback, []string{"198.51.100.7, 203.0.113.9, 10.1.2.3,2001:db8:1::1"}, 200},
+		{"trusted proxies in a row", "203.0.113.0/24", loopback,
+			[]string{"198.51.100.7, 203.0.113.9, 10.1.2.3,2001:db8:1::1"}, 200},
 		{"in lines of their own", "203.0.113.0/24", loopback, []string{"203.0.113.9", "10.1.2.3"}, 200},
 		{"all trusted: the first of them", "10.1.0.0/16", loopback, []string{"10.1.2.3, 10.9.9.9"}, 200},
 		{"none said", "127.0.0.1", loopback, nil, 200},
@@ -358,7 +386,8 @@ func TestAllowedIPs(t *testing.T) {
 				t.Errorf("%+v", last)
 			}
 			decided, err := netip.ParseAddr(last.ClientIP)
-			allowed := slices.ContainsFunc(l.AllowedIPs, func(text string) bool { return netip.MustParsePrefix(text).Contains(decided) })
+			allowed := slices.ContainsFunc(l.AllowedIPs,
+				func(text string) bool { return netip.MustParsePrefix(text).Contains(decided) })
 			if unknown := strings.Contains(strings.Join(test.forwarded, ","), "unknown"); unknown {
 				if last.ClientIP != "" {
 					t.Errorf("the entry names %q, which nobody knows", last.ClientIP)
@@ -369,13 +398,13 @@ func TestAllowedIPs(t *testing.T) {
 		})
 	}
 	l := direct.mint(t, direct.upload(t, "a.txt", "text/plain", "hello").ID, `{"allowed_ips":["203.0.113.9"]}`)
-	if page := direct.get(t, l.URL, "Accept", "text/html").want(t, 403); !strings.Contains(string(page.body), "may not be used from your address") {
+	if page := direct.get(t, l.URL, "Accept", "text/html").want(t, 403); !strings.Contains(string(page.body),
+		"may not be used from your address") {
 		t.Errorf("%s", page.body)
 	}
 }
 
-// TestAnswer sends the form of a page that asks to addresses that somebody has
-// added to, as mail does.
+// TestAnswer sends the form of a page to addresses with something added, as mail programs do.
 func TestAnswer(t *testing.T) {
 	c := newClient(t)
 	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"password":"secret horse"}`)
@@ -387,27 +416,32 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("%s: %s", end, a.body)
 		}
 	}
-	if a := answer(l.URL+"?password=secret+horse", "password=").want(t, 403); !strings.Contains(string(a.body), "a.txt") || !strings.Contains(string(a.body), "5 bytes") {
+	if a := answer(l.URL+"?password=secret+horse", "password=").want(t, 403); !strings.Contains(string(a.body),
+		"a.txt") || !strings.Contains(string(a.body), "5 bytes") {
 		t.Errorf("the page that asks again does not say for what: %s", a.body)
 	}
 	answer(l.URL, "password=%").want(t, 400)
 	answer(l.URL, "password="+strings.Repeat("x", 9<<10)).want(t, 413)
 }
 
-// TestDisposition holds inline to the types that cannot carry script.
+// TestDisposition checks that only types without scripts are shown inline.
 func TestDisposition(t *testing.T) {
 	c := newClient(t)
 	for mediaType, shown := range map[string]bool{
-		"text/plain": true, "text/plain; charset=utf-8": true, "image/png": true, "image/jpeg": true, "image/gif": true, "image/webp": true, "image/bmp": true,
+		"text/plain": true, "text/plain; charset=utf-8": true, "image/png": true, "image/jpeg": true, "image/gif": true,
+		"image/webp": true, "image/bmp": true,
 		"audio/wav": true, "audio/ogg": true, "video/mp4": true, "video/webm": true,
-		"image/svg+xml": false, "text/html": false, "application/pdf": false, "application/xhtml+xml": false, "text/xml": false, "application/octet-stream": false, "text/javascript": false, "text/csv": false,
+		"image/svg+xml": false, "text/html": false, "application/pdf": false, "application/xhtml+xml": false,
+		"text/xml": false, "application/octet-stream": false, "text/javascript": false, "text/csv": false,
 	} {
 		t.Run(strings.ReplaceAll(mediaType, "/", "|"), func(t *testing.T) {
 			f := c.upload(t, "a.bin", mediaType, "hello")
 			if !shown {
 				a := c.ask(t, "POST", "/v1/files/"+f.ID+"/links", `{"disposition":"inline"}`).want(t, 400)
 				p := read[api.Problem](t, a)
-				if p.Code != string(sluice.CodeValidation) || !strings.Contains(p.Detail, "inline is for text/plain, image/png,") || len(p.Errors) != 1 || p.Errors[0].Param != "disposition" {
+				if p.Code != string(sluice.CodeValidation) ||
+					!strings.Contains(p.Detail, "inline is for text/plain, image/png,") || len(p.Errors) != 1 ||
+					p.Errors[0].Param != "disposition" {
 					t.Errorf("%s", a.body)
 				}
 			}
@@ -415,7 +449,8 @@ func TestDisposition(t *testing.T) {
 				{`{"disposition":"inline"}`, cond(shown, "inline", "attachment") + `; filename="a.bin"; filename*=UTF-8''a.bin`},
 				{`{"disposition":"attachment"}`, `attachment; filename="a.bin"; filename*=UTF-8''a.bin`},
 				{``, `attachment; filename="a.bin"; filename*=UTF-8''a.bin`},
-				{`{"disposition":"inline","filename":"Übersicht.txt"}`, cond(shown, "inline", "attachment") + `; filename="_bersicht.txt"; filename*=UTF-8''%C3%9Cbersicht.txt`},
+				{`{"disposition":"inline","filename":"Übersicht.txt"}`, cond(shown, "inline", "attachment") +
+					`; filename="_bersicht.txt"; filename*=UTF-8''%C3%9Cbersicht.txt`},
 			} {
 				if !shown && strings.Contains(test.body, "inline") {
 					continue
@@ -425,10 +460,12 @@ func TestDisposition(t *testing.T) {
 					t.Errorf("%s: %s, want %s", test.body, got, test.want)
 				}
 				policy := guards["Content-Security-Policy"]
-				if played := strings.HasPrefix(mediaType, "audio/") || strings.HasPrefix(mediaType, "video/"); played && strings.HasPrefix(test.want, "inline") {
+				if played := strings.HasPrefix(mediaType, "audio/") || strings.HasPrefix(mediaType, "video/"); played &&
+					strings.HasPrefix(test.want, "inline") {
 					policy = "sandbox allow-same-origin; default-src 'none'; media-src 'self'; frame-ancestors 'none'"
 				}
-				if got := a.header.Get("Content-Security-Policy"); a.header.Get("X-Content-Type-Options") != "nosniff" || got != policy {
+				if got := a.header.Get("Content-Security-Policy"); a.header.Get("X-Content-Type-Options") != "nosniff" ||
+					got != policy {
 					t.Errorf("%s: %v", test.body, a.header)
 				}
 			}
@@ -436,7 +473,7 @@ func TestDisposition(t *testing.T) {
 	}
 }
 
-// TestPageSaysWhatIsLeft looks at what a person is told before they spend a download.
+// TestPageSaysWhatIsLeft checks what a page says before a download is counted.
 func TestPageSaysWhatIsLeft(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -456,6 +493,7 @@ func TestPageSaysWhatIsLeft(t *testing.T) {
 		c.get(t, l.URL, "User-Agent", "program "+left).want(t, 200)
 	}
 	for _, password := range []string{" eight characters", "eight characters ", "\u00a0eight characters"} {
-		c.problem(t, c.ask(t, "POST", "/v1/files/"+f.ID+"/links", `{"password":"`+password+`"}`).want(t, 400), sluice.CodeValidation)
+		c.problem(t, c.ask(t, "POST", "/v1/files/"+f.ID+"/links", `{"password":"`+password+`"}`).want(t, 400),
+			sluice.CodeValidation)
 	}
 }

@@ -1,31 +1,25 @@
 package httpd
 
 import (
-	"errors"
 	"net/http"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"sluice"
-	"sluice/internal/gate"
 	"sluice/internal/service"
 )
 
-// metrics are what a server counts. No label holds what a stranger sends, so
-// their number is bounded.
+// metrics are the metrics of a server. No label holds text from a client, so their number is bounded.
 type metrics struct {
-	registry    *prometheus.Registry
-	requests    *prometheus.HistogramVec // by route, method and class of status
-	redemptions *prometheus.CounterVec   // by outcome and refusal
-	allowed     prometheus.Counter       // the one of redemptions that is hot
-	sent        prometheus.Counter
-	uploaded    prometheus.Counter
-	unrouted    *series
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec // by route, method and class of status
+	sent     prometheus.Counter
+	uploaded prometheus.Counter
+	unrouted *series
 }
 
-func newMetrics(registry *prometheus.Registry, waiting func() int) *metrics {
+func newMetrics(registry *prometheus.Registry) *metrics {
 	if registry == nil {
 		registry = prometheus.NewRegistry()
 	}
@@ -35,47 +29,42 @@ func newMetrics(registry *prometheus.Registry, waiting func() int) *metrics {
 			Name: "sluice_http_request_duration_seconds", Help: "Time from the head of a request to the end of its answer.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60},
 		}, []string{"route", "method", "status"}),
-		redemptions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_redemptions_total", Help: "Requests for a link's URL, by outcome and the rule that refused.",
-		}, []string{"outcome", "refusal"}),
 		sent: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sluice_sent_bytes_total", Help: "Bytes of files that left.",
+			Name: "sluice_sent_bytes_total", Help: "Bytes of files sent.",
 		}),
 		uploaded: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sluice_uploaded_bytes_total", Help: "Bytes of uploads that came, also of those that failed.",
+			Name: "sluice_uploaded_bytes_total", Help: "Bytes of uploads received, including failed uploads.",
 		}),
 	}
-	deliveries := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "sluice_deliveries_waiting", Help: "Entries of ended downloads that are not committed yet.",
-	}, func() float64 { return float64(waiting()) })
-	m.registry.MustRegister(m.requests, m.redemptions, m.sent, m.uploaded, deliveries)
-	m.allowed = m.redemptions.WithLabelValues(string(sluice.Allowed), "")
+	m.registry.MustRegister(m.requests, m.sent, m.uploaded)
 	m.unrouted = m.series("unrouted", "any")
 	return m
 }
 
-// watch adds how far the signing of the logs is behind.
+// watch adds metrics of how far signing is behind the logs.
 func (m *metrics) watch(state func() service.LogState) {
 	m.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "sluice_unsigned_entries", Help: "Entries of all logs that no checkpoint covers yet.",
+			Name: "sluice_unsigned_entries", Help: "Entries that no checkpoint covers yet, in all logs.",
 		}, func() float64 { return float64(state().Unsigned) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "sluice_unsigned_seconds", Help: "The longest that a log with such entries has got no checkpoint, as far as this process saw.",
+			Name: "sluice_unsigned_seconds",
+			Help: "Longest time that a log with unsigned entries has had no checkpoint, as this process saw it.",
 		}, func() float64 { return state().Behind.Seconds() }))
 }
 
-// watchScrub adds how far the scrub has come, and what it found.
+// watchScrub adds metrics of the progress and the findings of the scrub.
 func (m *metrics) watchScrub(state func() service.ScrubState) {
 	m.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "sluice_damaged_files", Help: "Active files whose bytes the scrub found missing or changed.",
+			Name: "sluice_damaged_files", Help: "Active files whose bytes are missing or changed, as the scrub found.",
 		}, func() float64 { return float64(state().Damaged) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "sluice_scrub_progress_ratio", Help: "How much of its newest pass the scrub has done, from 0 to 1.",
+			Name: "sluice_scrub_progress_ratio", Help: "Part of its current pass that the scrub has done, from 0 to 1.",
 		}, func() float64 { return state().Share }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "sluice_scrub_completed_timestamp_seconds", Help: "When the newest complete pass of the scrub ended; 0 when there was none.",
+			Name: "sluice_scrub_completed_timestamp_seconds",
+			Help: "When the newest complete pass of the scrub ended; 0 before the first.",
 		}, func() float64 {
 			if at := state().Completed; !at.IsZero() {
 				return float64(at.Unix())
@@ -83,16 +72,14 @@ func (m *metrics) watchScrub(state func() service.ScrubState) {
 			return 0
 		}),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "sluice_scrub_read_bytes_total", Help: "Bytes that the scrub of this process has read.",
+			Name: "sluice_scrub_read_bytes_total", Help: "Bytes that the scrub has read in this process.",
 		}, func() float64 { return float64(state().Read) }))
 }
 
-// classes are the classes of status codes; the first is that of a request
-// which was not answered.
+// classes are the classes of status codes. The first is for requests without an answer.
 var classes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// series is what is observed of one route: a histogram for each class of
-// status, looked up when it is first needed.
+// series observes one route. It looks up the histogram of each class of status when it first needs it.
 type series struct {
 	metrics       *metrics
 	route, method string
@@ -103,7 +90,7 @@ func (m *metrics) series(route, method string) *series {
 	return &series{metrics: m, route: route, method: method}
 }
 
-// observe counts a request that was answered; status is 0 when it was not.
+// observe counts an answered request. The status is 0 when there was no answer.
 func (s *series) observe(status int, seconds float64) {
 	class := min(status/100, len(classes)-1)
 	o := s.seen[class].Load()
@@ -115,32 +102,8 @@ func (s *series) observe(status int, seconds float64) {
 	(*o).Observe(seconds)
 }
 
-// redeemed counts one presentation of a link by how it ended.
-func (m *metrics) redeemed(err error) {
-	if err == nil {
-		m.allowed.Inc()
-		return
-	}
-	outcome, refusal := "failed", ""
-	if err == gate.ErrAsk {
-		outcome = "asked"
-	}
-	var e *sluice.Error
-	if errors.As(err, &e) {
-		switch {
-		case e.Reason != "":
-			outcome, refusal = string(sluice.Refused), string(e.Reason)
-		case e.Code == sluice.CodeRateLimited:
-			outcome, refusal = string(sluice.Refused), "too_many_guesses"
-		case e.Code == sluice.CodeNotFound:
-			outcome = "unknown"
-		}
-	}
-	m.redemptions.WithLabelValues(outcome, refusal).Inc()
-}
-
-// Metrics serves what the server counts in the form of Prometheus. It asks for
-// no key: give it a listener of its own.
+// Metrics serves the metrics of the server in the text format of Prometheus. It checks no key: serve it on a listener
+// of its own.
 func (s *Server) Metrics() http.Handler {
 	return promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})
 }

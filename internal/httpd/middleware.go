@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -15,68 +16,84 @@ import (
 	"sluice/internal/service"
 )
 
-// call is what is known of one request while it is answered.
-type call struct {
+// Call is one request while it is answered.
+type Call struct {
+	ID        string
+	Caller    service.Caller // on routes that need a key
+	URL       *url.URL       // on routes that need a key
+	Header    http.Header    // of the answer
+	Whole     bool           // whether the whole request arrived, and is in the fingerprint of the idempotency key
+	Link      string         // the link that a download redeemed
+	Sent      int64          // bytes of a download
+	Received  int64          // bytes of an upload
 	server    *Server
-	id        string
 	method    string
-	route     string         // the pattern's path; never the path itself, which may hold a token
-	operation string         // of the route
-	series    *series        // what is observed of the route
-	door      *door          // that the request came through; nil for the native API
-	asked     http.Header    // of the request
-	caller    service.Caller // on routes that ask for a key
-	version   int            // that is spoken with the caller, in server.versions
-	whole     bool           // whether all of the request came, and is in caller.Once.Fingerprint
-	link      string         // on downloads: the link redeemed
-	status    int            // 0 until the answer has begun
-	sent      int64          // bytes of a download
-	failed    bool           // whether a download broke off because of Sluice
-	received  int64          // bytes of an upload
-	url       *url.URL       // on routes that ask for a key
-	header    http.Header    // of the answer
+	route     string // the pattern's path; never the path itself, which may hold a token
+	operation string // of the route
+	series    *series
+	adapter   *Adapter    // nil for the native API and downloads
+	asked     http.Header // of the request
+	version   int         // of the API, as an index of server.versions
+	status    int         // 0 until the answer has begun
 	began     time.Time
 }
 
 type callKey struct{}
 
-func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+// CallOf is the call of a request. Its context must come from Server.ServeHTTP.
+func CallOf(ctx context.Context) *Call { return ctx.Value(callKey{}).(*Call) }
 
-// ServeHTTP answers a request: it gives it an id, a deadline, and a line in the
-// log, and turns a panic into a problem.
+// Service is the service behind the server.
+func (c *Call) Service() *service.Service { return c.server.svc }
+
+// Transfer bounds how slowly the bytes of the call may flow.
+func (c *Call) Transfer() Transfer { return c.server.transfer }
+
+// Log is the log of the server.
+func (c *Call) Log() *slog.Logger { return c.server.log }
+
+// Route is the path of the pattern that matched, "" while none has.
+func (c *Call) Route() string { return c.route }
+
+// Begun reports whether the answer has begun.
+func (c *Call) Begun() bool { return c.status != 0 }
+
+// ServeHTTP answers a request. It gives the request an id, a deadline and a log line, and turns a panic into a
+// problem.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{
-		server: s, id: s.svc.NewRequestID(), method: r.Method, series: s.metrics.unrouted,
-		asked: r.Header, header: w.Header(), began: time.Now(),
+	c := &Call{
+		server: s, ID: s.svc.NewRequestID(), method: r.Method, series: s.metrics.unrouted,
+		asked: r.Header, Header: w.Header(), began: time.Now(),
 	}
-	c.header["X-Request-Id"] = []string{c.id}
-	// A connection keeps the deadline of its last answer.
+	c.Header["X-Request-Id"] = []string{c.ID}
+	// A connection keeps the deadlines of its previous request.
 	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(c.began.Add(answerTimeout))
+	_ = rc.SetWriteDeadline(c.began.Add(AnswerTimeout))
 	if r.ContentLength != 0 {
-		_ = rc.SetReadDeadline(c.began.Add(bodyTimeout))
+		_ = rc.SetReadDeadline(c.began.Add(BodyTimeout))
 	}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
-	c.door, r = s.chooseDoor(r)
-	defer c.finish(w, r)
-	switch {
-	case c.door != nil:
-		c.door.enter(c, w, r)
-	case isClean(r):
-		s.mux.ServeHTTP(w, r)
-	default:
-		s.unrouted(w, r)
+	if s.choose != nil {
+		c.adapter, r = s.choose(r)
 	}
+	defer c.finish(w, r)
+	if c.adapter != nil {
+		c.URL = r.URL
+		c.Guard()
+		c.adapter.Serve(c, w, r)
+		return
+	}
+	Dispatch(s.mux, w, r, s.unrouted)
 }
 
-// finish logs a request that was answered, or ends one that panicked: with a
-// problem while nothing has been sent, else by breaking the connection.
-func (c *call) finish(w http.ResponseWriter, r *http.Request) {
+// finish logs a request after its answer. A panic becomes a problem when nothing has been sent, and otherwise breaks
+// the connection.
+func (c *Call) finish(w http.ResponseWriter, r *http.Request) {
 	p := recover()
 	if p != nil && p != http.ErrAbortHandler {
-		c.server.log.Error("panic", "request", c.id, "route", c.route, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		c.server.log.Error("panic", "request", c.ID, "route", c.route, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		if c.status == 0 {
-			c.fail(c.record(w), r, sluice.Errorf(sluice.CodeInternal, ""))
+			c.Fail(c.Record(w), r, sluice.Errorf(sluice.CodeInternal, ""))
 			p = nil
 		}
 	}
@@ -90,21 +107,21 @@ func (c *call) finish(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *call) observe() {
+func (c *Call) observe() {
 	c.series.observe(c.status, time.Since(c.began).Seconds())
-	if c.sent > 0 {
-		c.server.metrics.sent.Add(float64(c.sent))
+	if c.Sent > 0 {
+		c.server.metrics.sent.Add(float64(c.Sent))
 	}
-	if c.received > 0 {
-		c.server.metrics.uploaded.Add(float64(c.received))
+	if c.Received > 0 {
+		c.server.metrics.uploaded.Add(float64(c.Received))
 	}
 }
 
-// log writes a line of what was answered. Downloads that went well are told of
-// by the audit log, and here only where everything is.
-func (c *call) log(r *http.Request, aborted bool) {
+// log writes one line for the request. A successful download is in the audit log already, so its line has the level
+// debug.
+func (c *Call) log(r *http.Request, aborted bool) {
 	level := slog.LevelInfo
-	if c.link != "" && c.status < 400 && !aborted {
+	if c.Link != "" && c.status < 400 && !aborted {
 		level = slog.LevelDebug
 	}
 	if !c.server.log.Enabled(r.Context(), level) {
@@ -119,17 +136,17 @@ func (c *call) log(r *http.Request, aborted bool) {
 		unlogged = c.server.unlogged.Swap(0)
 	}
 	attrs := []slog.Attr{
-		slog.String("request", c.id),
-		slog.String("method", clean(r.Method)),
+		slog.String("request", c.ID),
+		slog.String("method", Clean(r.Method)),
 		slog.String("route", c.route),
 		slog.Int("status", c.status),
 		slog.Duration("took", time.Since(c.began)),
 	}
-	if c.caller.Key.ID != "" {
-		attrs = append(attrs, slog.String("key", c.caller.Key.ID))
+	if c.Caller.Key.ID != "" {
+		attrs = append(attrs, slog.String("key", c.Caller.Key.ID))
 	}
-	if c.link != "" {
-		attrs = append(attrs, slog.String("link", c.link), slog.Int64("sent", c.sent))
+	if c.Link != "" {
+		attrs = append(attrs, slog.String("link", c.Link), slog.Int64("sent", c.Sent))
 	}
 	if aborted {
 		attrs = append(attrs, slog.Bool("aborted", true))
@@ -137,11 +154,11 @@ func (c *call) log(r *http.Request, aborted bool) {
 	if unlogged > 0 {
 		attrs = append(attrs, slog.Int64("unlogged", unlogged))
 	}
-	c.server.log.LogAttrs(r.Context(), level, "answered", attrs...)
+	c.server.log.LogAttrs(r.Context(), level, "request answered", attrs...)
 }
 
-// slowDown makes strangers wait when they ask for nothing more often than is
-// good for others: a connection that is kept waiting sends no more.
+// slowDown delays the answer to an unknown caller when such requests come too fast. A connection that waits sends no
+// further request.
 func (s *Server) slowDown(ctx context.Context) {
 	turn := s.strangers.Reserve()
 	delay := turn.Delay()
@@ -157,42 +174,30 @@ func (s *Server) slowDown(ctx context.Context) {
 	}
 }
 
-// isNoise reports whether nobody known asked for nothing there is. Anyone can
-// ask for that without end, so few of these are logged, and all are counted.
-func (c *call) isNoise() bool {
-	return c.caller.Key.ID == "" && c.link == "" &&
+// isNoise reports whether an unknown caller found nothing. Anyone can send such requests without end, so only some of
+// them are logged; all are counted.
+func (c *Call) isNoise() bool {
+	return c.Caller.Key.ID == "" && c.Link == "" &&
 		(c.status == http.StatusNotFound || c.status == http.StatusUnauthorized || c.status == http.StatusMethodNotAllowed)
 }
 
-// handle registers a route. Where it asks for a key, its endpoint is reached only by a caller who has the route's
-// scope.
-func (s *Server) handle(rt route) {
-	series := s.metrics.series(rt.path, rt.method)
-	s.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
-		c := callOf(r.Context())
-		c.route, c.operation, c.series = rt.path, rt.operation, series
-		if rt.scope == Public {
-			rt.endpoint.serve(w, r)
-			return
-		}
-		c.url = r.URL
-		w = c.record(w)
-		c.guard(c.header)
-		if err := c.admit(r, rt.scope, rt.endpoint.json); err != nil {
-			c.fail(w, r, err)
-			return
-		}
-		rt.endpoint.serve(w, r)
-	})
-}
-
-// admit finds the caller of a request, who must have requests left and the
-// scope, and settles what holds for every answer to them.
-func (c *call) admit(r *http.Request, scope sluice.Scope, json bool) error {
+// Admit authenticates the caller of an adapter's request, counts the request, and reads its idempotency key.
+func (c *Call) Admit(r *http.Request) error {
 	if err := c.authenticate(r); err != nil {
 		return err
 	}
-	// Both say something in every answer to a caller, whatever the other finds.
+	if err := c.limit(); err != nil {
+		return err
+	}
+	return c.readIdempotencyKey(r)
+}
+
+// admitTo admits the caller of a route of the native API: it also fixes the version of the API and checks the scope.
+func (c *Call) admitTo(r *http.Request, scope sluice.Scope, json bool) error {
+	if err := c.authenticate(r); err != nil {
+		return err
+	}
+	// Both set headers that every answer to a caller has, so neither skips the other.
 	limited, unspoken := c.limit(), c.speak(r)
 	if limited != nil {
 		return limited
@@ -200,7 +205,7 @@ func (c *call) admit(r *http.Request, scope sluice.Scope, json bool) error {
 	if unspoken != nil {
 		return unspoken
 	}
-	if err := c.identify(r); err != nil {
+	if err := c.readIdempotencyKey(r); err != nil {
 		return err
 	}
 	if json {
@@ -211,37 +216,41 @@ func (c *call) admit(r *http.Request, scope sluice.Scope, json bool) error {
 	if scope == AnyKey {
 		return nil
 	}
-	return c.server.svc.Allow(r.Context(), c.caller, scope)
+	return c.server.svc.Allow(r.Context(), c.Caller, scope)
 }
 
-// authenticate finds the caller behind the key of a request (RFC 6750 section
-// 2.1). A door may take it by Basic authentication too.
-func (c *call) authenticate(r *http.Request) (err error) {
+// authenticate finds the caller by the key of a request (RFC 6750 section 2.1). An adapter may accept it by Basic
+// authentication too.
+func (c *Call) authenticate(r *http.Request) (err error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
-		return sluice.Errorf(sluice.CodeUnauthenticated, "give an API key: Authorization: Bearer sk_…")
+		return sluice.Errorf(sluice.CodeUnauthenticated, "no API key: send it as Authorization: Bearer sk_…")
 	}
 	scheme, secret, _ := strings.Cut(headers[0], " ")
-	if user, _, ok := r.BasicAuth(); ok && c.door != nil && c.door.Basic {
+	if user, _, ok := r.BasicAuth(); ok && c.adapter != nil && c.adapter.Basic {
 		scheme, secret = "Bearer", user
 	}
 	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return sluice.Errorf(sluice.CodeUnauthenticated, "the Authorization header is not one Bearer key")
+		return sluice.Errorf(sluice.CodeUnauthenticated, "the Authorization header must hold one API key, as Bearer sk_…")
 	}
-	c.caller, err = c.server.svc.Keys.Authenticate(r.Context(), strings.Trim(secret, " "), c.request(r))
+	c.Caller, err = c.server.svc.Keys.Authenticate(r.Context(), strings.Trim(secret, " "), c.Request(r))
 	return err
 }
 
-// request is what an audit entry shall keep of r.
-func (c *call) request(r *http.Request) sluice.Request {
+// Address is the address of the client, as the peer or the trusted proxies give it. It is the zero Addr when that
+// cannot be read.
+func (c *Call) Address(r *http.Request) netip.Addr { return c.server.proxies.client(r) }
+
+// Request is what an audit entry keeps of r.
+func (c *Call) Request(r *http.Request) sluice.Request {
 	q := sluice.Request{
-		ID: c.id, Method: r.Method, Route: c.route, Range: r.Header.Get("Range"), IP: r.RemoteAddr,
+		ID: c.ID, Method: r.Method, Route: c.route, Range: r.Header.Get("Range"), IP: r.RemoteAddr,
 		ForwardedFor: strings.Join(r.Header.Values("X-Forwarded-For"), ", "), UserAgent: r.UserAgent(),
 	}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		q.IP = host
 	}
-	if at := c.server.proxies.client(r); at.IsValid() {
+	if at := c.Address(r); at.IsValid() {
 		q.ClientIP = at.String()
 	}
 	if from := r.Referer(); from != "" {
@@ -252,18 +261,24 @@ func (c *call) request(r *http.Request) sluice.Request {
 	return q
 }
 
-// guard sets the headers of every answer of the API.
-func (c *call) guard(h http.Header) {
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
+// Guard sets the headers of every answer of the API.
+func (c *Call) Guard() {
+	c.Header.Set("X-Content-Type-Options", "nosniff")
+	c.Header.Set("Cache-Control", "no-store")
 }
 
-// record makes w note the status it is given.
-func (c *call) record(w http.ResponseWriter) http.ResponseWriter { return &recorder{w, c} }
+// Begin writes the head of an answer to a writer that does not record its status.
+func (c *Call) Begin(w http.ResponseWriter, status int) {
+	c.status = status
+	w.WriteHeader(status)
+}
+
+// Record wraps w to note the status of the answer.
+func (c *Call) Record(w http.ResponseWriter) http.ResponseWriter { return &recorder{w, c} }
 
 type recorder struct {
 	http.ResponseWriter
-	call *call
+	call *Call
 }
 
 func (w *recorder) WriteHeader(status int) {
@@ -280,11 +295,11 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap serves http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// clean makes a text of a stranger fit for one line of a log or a problem.
-func clean(s string) string {
+// Clean makes a text from outside safe to show in one line of a log or a problem.
+func Clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return '?'

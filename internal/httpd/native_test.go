@@ -17,8 +17,7 @@ import (
 	"sluice/internal/service"
 )
 
-// TestObjects holds every object to the members that its contract names, and
-// to no others.
+// TestObjects checks that each object has exactly the members of its contract.
 func TestObjects(t *testing.T) {
 	c := newClient(t)
 	form := newForm(part{"purpose", "generic"}, part{"file", "hello"}, part{"link[reason]", "x"})
@@ -33,23 +32,25 @@ func TestObjects(t *testing.T) {
 		a       answer
 		members string
 	}{
-		"file":        {c.ask(t, "GET", "/v1/files/"+f.ID, ""), file},
-		"changed":     {c.ask(t, "PATCH", "/v1/files/"+f.ID, "{}"), file},
-		"uploaded":    {c.post(t, fileOf("generic", "a", "", "")), file},
-		"with a link": {c.post(t, newForm(part{"purpose", "generic"}, part{"file", "hello"}, part{"link[reason]", "x"})), file + " link"},
-		"link":        {c.ask(t, "GET", "/v1/file_links/"+f.Link.ID, ""), link},
-		"minted":      {c.ask(t, "POST", "/v1/files/"+f.ID+"/links", ""), link},
-		"batch":       {c.ask(t, "POST", "/v1/file_links/batch", `{"file_ids":["`+f.ID+`"]}`), "object data absent"},
-		"key":         {c.ask(t, "GET", "/v1/keys/"+made.ID, ""), key},
-		"made":        {c.ask(t, "POST", "/v1/keys", `{"name":"x"}`), key + " secret"},
-		"rotated":     {c.ask(t, "POST", "/v1/keys/"+made.ID+"/rotate", ``), key + " secret"},
-		"account":     {c.ask(t, "GET", "/v1/account", ""), "object id name created livemode key"},
-		"purpose":     {c.ask(t, "GET", "/v1/purposes", ""), list},
-		"entry":       {c.ask(t, "GET", "/v1/audit_entries/"+entries[len(entries)-1].ID, ""), "id object seq created time action outcome livemode actor key request"},
-		"files":       {c.ask(t, "GET", "/v1/files", ""), list},
-		"links":       {c.ask(t, "GET", "/v1/file_links", ""), list},
-		"keys":        {c.ask(t, "GET", "/v1/keys", ""), list},
-		"entries":     {c.ask(t, "GET", "/v1/audit_entries", ""), list},
+		"file":     {c.ask(t, "GET", "/v1/files/"+f.ID, ""), file},
+		"changed":  {c.ask(t, "PATCH", "/v1/files/"+f.ID, "{}"), file},
+		"uploaded": {c.post(t, fileOf("generic", "a", "", "")), file},
+		"with a link": {c.post(t, newForm(part{"purpose", "generic"}, part{"file", "hello"}, part{"link[reason]", "x"})),
+			file + " link"},
+		"link":    {c.ask(t, "GET", "/v1/file_links/"+f.Link.ID, ""), link},
+		"minted":  {c.ask(t, "POST", "/v1/files/"+f.ID+"/links", ""), link},
+		"batch":   {c.ask(t, "POST", "/v1/file_links/batch", `{"file_ids":["`+f.ID+`"]}`), "object data absent"},
+		"key":     {c.ask(t, "GET", "/v1/keys/"+made.ID, ""), key},
+		"made":    {c.ask(t, "POST", "/v1/keys", `{"name":"x"}`), key + " secret"},
+		"rotated": {c.ask(t, "POST", "/v1/keys/"+made.ID+"/rotate", ``), key + " secret"},
+		"account": {c.ask(t, "GET", "/v1/account", ""), "object id name created livemode key"},
+		"purpose": {c.ask(t, "GET", "/v1/purposes", ""), list},
+		"entry": {c.ask(t, "GET", "/v1/audit_entries/"+entries[len(entries)-1].ID, ""),
+			"id object seq created time action outcome livemode actor key request"},
+		"files":   {c.ask(t, "GET", "/v1/files", ""), list},
+		"links":   {c.ask(t, "GET", "/v1/file_links", ""), list},
+		"keys":    {c.ask(t, "GET", "/v1/keys", ""), list},
+		"entries": {c.ask(t, "GET", "/v1/audit_entries", ""), list},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -65,7 +66,8 @@ func TestObjects(t *testing.T) {
 		})
 	}
 	t.Run("times in unix seconds, ids with typed prefixes", func(t *testing.T) {
-		for _, a := range []answer{c.ask(t, "GET", "/v1/files/"+f.ID, ""), c.ask(t, "GET", "/v1/file_links/"+f.Link.ID, ""), c.ask(t, "GET", "/v1/keys/"+made.ID, "")} {
+		for _, a := range []answer{c.ask(t, "GET", "/v1/files/"+f.ID, ""), c.ask(t, "GET", "/v1/file_links/"+f.Link.ID, ""),
+			c.ask(t, "GET", "/v1/keys/"+made.ID, "")} {
 			m := object(t, a)
 			if m["created"] != float64(c.Clock.Now().Unix()) || m["updated"] != m["created"] {
 				t.Errorf("%s", a.body)
@@ -78,7 +80,7 @@ func TestObjects(t *testing.T) {
 	})
 }
 
-// TestFileChange holds each member of a change to its contract.
+// TestFileChange checks each member of a change of a file.
 func TestFileChange(t *testing.T) {
 	c := newClient(t)
 	for _, test := range []struct {
@@ -87,7 +89,8 @@ func TestFileChange(t *testing.T) {
 	}{
 		{"title", `{"title":"New"}`, func(f api.File) bool { return *f.Title == "New" }},
 		{"title null removes it", `{"title":null}`, func(f api.File) bool { return f.Title == nil }},
-		{"filename", `{"filename":"x/b.txt"}`, func(f api.File) bool { return f.Filename == "b.txt" && f.Type == "text/plain" }},
+		{"filename", `{"filename":"x/b.txt"}`,
+			func(f api.File) bool { return f.Filename == "b.txt" && f.Type == "text/plain" }},
 		{"metadata (merge; null or \"\" removes a key)", `{"metadata":{"a":null,"b":"","d":"4"}}`, func(f api.File) bool {
 			return len(f.Metadata) == 2 && f.Metadata["c"] == "3" && f.Metadata["d"] == "4"
 		}},
@@ -99,18 +102,21 @@ func TestFileChange(t *testing.T) {
 		{"nothing", `{}`, func(f api.File) bool {
 			return *f.Title == "T" && len(f.Metadata) == 3 && len(f.LinkedResources) == 1 && !f.Held && f.Filename == "a.txt"
 		}},
-		{"null is as if left out", `{"filename":null,"metadata":null,"linked_resources":null,"held":null}`, func(f api.File) bool {
-			return *f.Title == "T" && len(f.Metadata) == 3 && len(f.LinkedResources) == 1 && !f.Held && f.Filename == "a.txt"
-		}},
+		{"null is as if left out", `{"filename":null,"metadata":null,"linked_resources":null,"held":null}`,
+			func(f api.File) bool {
+				return *f.Title == "T" && len(f.Metadata) == 3 && len(f.LinkedResources) == 1 && !f.Held && f.Filename == "a.txt"
+			}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			form := newForm(part{"purpose", "generic"}, part{"title", "T"}, part{"metadata", `{"a":"1","b":"2","c":"3"}`}, part{"linked_resources", `[{"type":"order","id":"1"}]`}, part{"file", "hello"})
+			form := newForm(part{"purpose", "generic"}, part{"title", "T"}, part{"metadata", `{"a":"1","b":"2","c":"3"}`},
+				part{"linked_resources", `[{"type":"order","id":"1"}]`}, part{"file", "hello"})
 			f := read[api.File](t, c.post(t, form).want(t, 201))
 			got := read[api.File](t, c.ask(t, "PATCH", "/v1/files/"+f.ID, test.body).want(t, 200))
 			if !test.check(got) {
 				t.Errorf("%+v", got)
 			}
-			if again := read[api.File](t, c.ask(t, "GET", "/v1/files/"+f.ID, "")); fmt.Sprint(again.Metadata, again.LinkedResources, again.Held) != fmt.Sprint(got.Metadata, got.LinkedResources, got.Held) {
+			if again := read[api.File](t, c.ask(t, "GET", "/v1/files/"+f.ID, "")); fmt.Sprint(again.Metadata,
+				again.LinkedResources, again.Held) != fmt.Sprint(got.Metadata, got.LinkedResources, got.Held) {
 				t.Errorf("%+v", again)
 			}
 		})
@@ -118,11 +124,15 @@ func TestFileChange(t *testing.T) {
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	before := c.state(t)
 	for body, param := range map[string]string{
-		`{"title":1}`: "title", `{"title":"` + strings.Repeat("x", 256) + `"}`: "title", `{"purpose":"invoice"}`: "purpose", `{"status":"deleted"}`: "status", `{"metadata":{"k":1}}`: "metadata.k",
-		`{"metadata":{"sluice_x":"1"}}`: "metadata.sluice_x", `{"linked_resources":[{"type":"order"}]}`: "id", `{"linked_resources":[{"type":"Order","id":"1"}]}`: "linked_resources.0.type",
-		`{"linked_resources":[{"type":"order","id":"1","x":1}]}`: "linked_resources[0].x", `{"held":"yes"}`: "held", `{"filename":"a\u0000"}`: "filename",
+		`{"title":1}`: "title", `{"title":"` + strings.Repeat("x", 256) + `"}`: "title", `{"purpose":"invoice"}`: "purpose",
+		`{"status":"deleted"}`: "status", `{"metadata":{"k":1}}`: "metadata.k",
+		`{"metadata":{"sluice_x":"1"}}`: "metadata.sluice_x", `{"linked_resources":[{"type":"order"}]}`: "id",
+		`{"linked_resources":[{"type":"Order","id":"1"}]}`:       "linked_resources.0.type",
+		`{"linked_resources":[{"type":"order","id":"1","x":1}]}`: "linked_resources[0].x", `{"held":"yes"}`: "held",
+		`{"filename":"a\u0000"}`: "filename",
 	} {
-		if p := c.problem(t, c.ask(t, "PATCH", "/v1/files/"+f.ID, body).want(t, 400), sluice.CodeValidation); p.Param != param {
+		if p := c.problem(t, c.ask(t, "PATCH", "/v1/files/"+f.ID, body).want(t, 400),
+			sluice.CodeValidation); p.Param != param {
 			t.Errorf("%s: param %q, want %q", body, p.Param, param)
 		}
 	}
@@ -146,7 +156,7 @@ func TestFileChange(t *testing.T) {
 	})
 }
 
-// TestFileFilters lists files by everything that a file can be found by.
+// TestFileFilters lists files with every filter.
 func TestFileFilters(t *testing.T) {
 	c := newClient(t)
 	var ids []string
@@ -205,8 +215,10 @@ func TestFileFilters(t *testing.T) {
 		})
 	}
 	for query, param := range map[string]string{
-		"status=gone": "status", "sha256=x": "sha256", "sha256=" + hello[1:]: "sha256", "size=x": "size", "size=-1": "size", "size[gt]=1.5": "size[gt]", "size=1&size[gt]=2": "size",
-		"size[ne]=1": "size[ne]", "linked_resource=order": "linked_resource", "linked_resource=:1": "linked_resource", "linked_resource=order:": "linked_resource", "title=": "title", "held=true": "held",
+		"status=gone": "status", "sha256=x": "sha256", "sha256=" + hello[1:]: "sha256", "size=x": "size", "size=-1": "size",
+		"size[gt]=1.5": "size[gt]", "size=1&size[gt]=2": "size",
+		"size[ne]=1": "size[ne]", "linked_resource=order": "linked_resource", "linked_resource=:1": "linked_resource",
+		"linked_resource=order:": "linked_resource", "title=": "title", "held=true": "held",
 		"size=9223372036854775808": "size",
 	} {
 		if p := c.problem(t, c.ask(t, "GET", "/v1/files?"+query, "").want(t, 400), sluice.CodeValidation); p.Param != param {
@@ -215,7 +227,7 @@ func TestFileFilters(t *testing.T) {
 	}
 }
 
-// TestLinkFilters lists links by everything that a link can be found by.
+// TestLinkFilters lists links with every filter.
 func TestLinkFilters(t *testing.T) {
 	c := newClient(t)
 	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
@@ -223,7 +235,8 @@ func TestLinkFilters(t *testing.T) {
 	var ids []string
 	start := c.Clock.Now().Unix()
 	for _, m := range []struct{ file, body string }{
-		{a.ID, `{"expires_in_seconds":10}`}, {b.ID, `{"expires_in_seconds":100}`}, {a.ID, `{"expires_in_seconds":200}`}, {a.ID, `{"expires_in_seconds":"none"}`},
+		{a.ID, `{"expires_in_seconds":10}`}, {b.ID, `{"expires_in_seconds":100}`}, {a.ID, `{"expires_in_seconds":200}`},
+		{a.ID, `{"expires_in_seconds":"none"}`},
 	} {
 		ids = append(ids, c.as(endless).mint(t, m.file, m.body).ID)
 		c.Clock.Advance(time.Second)
@@ -283,15 +296,17 @@ func TestLinkFilters(t *testing.T) {
 		})
 	}
 	for query, param := range map[string]string{
-		"revoked=yes": "revoked", "expires_at=soon": "expires_at", "expires_at[gt]=x": "expires_at[gt]", "expires_at=1&expires_at[lt]=2": "expires_at", "expires_at[eq]=1": "expires_at[eq]", "purpose=x": "purpose",
+		"revoked=yes": "revoked", "expires_at=soon": "expires_at", "expires_at[gt]=x": "expires_at[gt]",
+		"expires_at=1&expires_at[lt]=2": "expires_at", "expires_at[eq]=1": "expires_at[eq]", "purpose=x": "purpose",
 	} {
-		if p := c.problem(t, c.ask(t, "GET", "/v1/file_links?"+query, "").want(t, 400), sluice.CodeValidation); p.Param != param {
+		if p := c.problem(t, c.ask(t, "GET", "/v1/file_links?"+query, "").want(t, 400),
+			sluice.CodeValidation); p.Param != param {
 			t.Errorf("%s: param %q, want %q", query, p.Param, param)
 		}
 	}
 }
 
-// TestEveryProblem meets each row of the table of problems on the wire.
+// TestEveryProblem provokes each row of the table of problems.
 func TestEveryProblem(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -319,7 +334,8 @@ func TestEveryProblem(t *testing.T) {
 		a      answer
 	}{
 		{sluice.CodeValidation, 400, c, c.ask(t, "POST", links, `{"x":1}`)},
-		{sluice.CodeDigestMismatch, 400, c, c.ask(t, "PUT", "/v1/files?purpose=generic", "x", "Content-Digest", digestOf("y"))},
+		{sluice.CodeDigestMismatch, 400, c,
+			c.ask(t, "PUT", "/v1/files?purpose=generic", "x", "Content-Digest", digestOf("y"))},
 		{sluice.CodeUnauthenticated, 401, c, c.as("").ask(t, "GET", "/v1/files", "")},
 		{sluice.CodeForbidden, 403, c, c.as(narrow).ask(t, "GET", "/v1/files", "")},
 		{sluice.CodeNotFound, 404, c, c.ask(t, "GET", "/v1/files/x", "")},
@@ -340,7 +356,8 @@ func TestEveryProblem(t *testing.T) {
 			if p.Detail == "" {
 				t.Errorf("no detail: %s", test.a.body)
 			}
-			if retry := test.a.header.Get("Retry-After"); (retry != "") != (test.status == 429 || test.status == 503) || retry != "" && retry != strconv.FormatInt(p.RetryAfter, 10) {
+			if retry := test.a.header.Get("Retry-After"); (retry != "") != (test.status == 429 || test.status == 503) ||
+				retry != "" && retry != strconv.FormatInt(p.RetryAfter, 10) {
 				t.Errorf("Retry-After %q, retry_after %d", retry, p.RetryAfter)
 			}
 			if (p.Param != "") != (test.code == sluice.CodeValidation || test.code == sluice.CodeDigestMismatch) {
@@ -349,9 +366,9 @@ func TestEveryProblem(t *testing.T) {
 		})
 		seen[test.code] = true
 	}
-	// The others are tested where they can be brought about: by ranges, by a
-	// panic, by a full disk.
-	for _, code := range []sluice.Code{sluice.CodeRange, sluice.CodeInternal, sluice.CodeStorageFull, sluice.CodeConflict} {
+	// The others have tests where they can be provoked: by ranges, by a panic, by a full disk.
+	for _, code := range []sluice.Code{sluice.CodeRange, sluice.CodeInternal, sluice.CodeStorageFull,
+		sluice.CodeConflict} {
 		seen[code] = true
 	}
 	for code := range httpd.Problems() {
@@ -361,8 +378,7 @@ func TestEveryProblem(t *testing.T) {
 	}
 }
 
-// TestBodySize holds JSON bodies to 256 KiB, whether or not they are read for
-// another reason.
+// TestBodySize checks the limit of 256 KiB for JSON bodies, whether or not they are also read for another reason.
 func TestBodySize(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -377,7 +393,7 @@ func TestBodySize(t *testing.T) {
 	}
 }
 
-// TestMetrics counts what was done, for a listener of its own and for a key.
+// TestMetrics reads the counts of what was done, on the metrics listener and with a key.
 func TestMetrics(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -428,7 +444,8 @@ func TestMetrics(t *testing.T) {
 					t.Errorf("no %s", line)
 				}
 			}
-			if !strings.Contains(text, "sluice_uploaded_bytes_total ") || strings.Contains(text, "sluice_uploaded_bytes_total 0\n") {
+			if !strings.Contains(text, "sluice_uploaded_bytes_total ") ||
+				strings.Contains(text, "sluice_uploaded_bytes_total 0\n") {
 				t.Error("no bytes of uploads")
 			}
 			token := strings.TrimPrefix(l.URL, c.URL+"/l/")
@@ -441,7 +458,7 @@ func TestMetrics(t *testing.T) {
 	c.problem(t, c.ask(t, "GET", "/metrics?name[]=x", "").want(t, 400), sluice.CodeValidation)
 }
 
-// recorded is an answer written without a connection.
+// recorded is an answer without a connection.
 type recorded struct {
 	header http.Header
 	body   strings.Builder
@@ -451,10 +468,11 @@ func (r *recorded) Header() http.Header         { return r.header }
 func (r *recorded) Write(p []byte) (int, error) { return r.body.Write(p) }
 func (r *recorded) WriteHeader(int)             {}
 
-// TestHugeHeader sends a head that is too large.
+// TestHugeHeader sends a request head that is too large.
 func TestHugeHeader(t *testing.T) {
 	c := newClient(t)
-	sent := "GET /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + c.secret + "\r\nX: " + strings.Repeat("x", 80<<10) + "\r\n\r\n"
+	sent := "GET /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + c.secret + "\r\nX: " +
+		strings.Repeat("x", 80<<10) + "\r\n\r\n"
 	if a := c.talk(t, sent, false); a.status != 431 {
 		t.Errorf("status %d", a.status)
 	}

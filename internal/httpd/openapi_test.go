@@ -20,11 +20,12 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 )
 
 const golden = "../../api/openapi.json"
 
-// TestDocumentIsGolden holds what is served to the file in the repository.
+// TestDocumentIsGolden compares the document that is served with the file in the repository.
 func TestDocumentIsGolden(t *testing.T) {
 	c := newClient(t)
 	a := c.as("").ask(t, "GET", "/openapi.json", "").want(t, 200)
@@ -50,14 +51,13 @@ func TestDocumentIsGolden(t *testing.T) {
 	}
 }
 
-// TestDocumentHasEveryRoute holds the document in the repository and the table
-// of routes to each other, in both directions.
+// TestDocumentHasEveryRoute compares the document with the tables of routes, in both directions.
 func TestDocumentHasEveryRoute(t *testing.T) {
 	var documented, routed []string
 	for _, op := range readDocument(t).operations() {
 		documented = append(documented, op.method+" "+op.path+" "+op.ID)
 	}
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		routed = append(routed, rt.Method+" "+strings.ReplaceAll(rt.Path, "...}", "}")+" "+rt.Operation)
 	}
 	for _, op := range documented {
@@ -72,7 +72,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 	}
 }
 
-// document is an OpenAPI document as far as the tests read it.
+// document is the part of an OpenAPI document that the tests read.
 type document struct {
 	Paths      map[string]map[string]*operation
 	Components struct {
@@ -82,7 +82,7 @@ type document struct {
 		Examples  map[string]struct{ Value any }
 	}
 
-	compiling sync.Mutex // a Compiler is for one at a time
+	compiling sync.Mutex // a Compiler serves one goroutine at a time
 	schemas   *jsonschema.Compiler
 }
 
@@ -133,7 +133,7 @@ type schema struct {
 	AdditionalProperties any
 }
 
-// pointer is a JSON Pointer (RFC 6901) in a fragment.
+// pointer is a JSON Pointer (RFC 6901) as a fragment.
 func pointer(names ...string) string {
 	at := golden + "#"
 	for _, name := range names {
@@ -142,8 +142,7 @@ func pointer(names ...string) string {
 	return at
 }
 
-// readDocument reads the document. To the schemas that it gives, members that
-// are not documented are wrong.
+// readDocument parses the document, and makes its schemas refuse members that are not documented.
 func readDocument(t testing.TB) *document {
 	t.Helper()
 	data, err := os.ReadFile(golden)
@@ -172,7 +171,7 @@ func readDocument(t testing.TB) *document {
 	return &d
 }
 
-// closeObjects forbids unknown members of every schema that names any.
+// closeObjects makes every schema with members refuse unknown ones.
 func closeObjects(v any) {
 	switch v := v.(type) {
 	case []any:
@@ -189,7 +188,7 @@ func closeObjects(v any) {
 	}
 }
 
-// operations are all operations, in order of their names.
+// operations are all operations, sorted by name.
 func (d *document) operations() (all []*operation) {
 	for _, item := range d.Paths {
 		all = slices.AppendSeq(all, maps.Values(item))
@@ -198,7 +197,7 @@ func (d *document) operations() (all []*operation) {
 	return all
 }
 
-// fits holds a JSON document to the schema that names lead to.
+// fits validates a JSON document against the schema at a path of names.
 func (d *document) fits(t testing.TB, value []byte, names ...string) {
 	t.Helper()
 	d.compiling.Lock()
@@ -216,7 +215,7 @@ func (d *document) fits(t testing.TB, value []byte, names ...string) {
 	}
 }
 
-// fitsExample is fits for a value out of the document itself.
+// fitsExample validates a value of the document itself.
 func (d *document) fitsExample(t testing.TB, value any, names ...string) {
 	t.Helper()
 	data, err := json.Marshal(value)
@@ -226,12 +225,11 @@ func (d *document) fitsExample(t testing.TB, value any, names ...string) {
 	d.fits(t, data, names...)
 }
 
-// TestDocumentIsWhole holds every part of the document to being explained, and
-// every example in it to its schema.
+// TestDocumentIsWhole checks that every part of the document has a description, and validates every example.
 func TestDocumentIsWhole(t *testing.T) {
 	d := readDocument(t)
 	scopes := map[string]sluice.Scope{}
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		scopes[rt.Operation] = rt.Scope
 	}
 	for _, op := range d.operations() {
@@ -285,7 +283,7 @@ func TestDocumentIsWhole(t *testing.T) {
 	}
 }
 
-// security is what an operation of a scope must ask for.
+// security is what an operation with a scope must require.
 func security(operation string, scope sluice.Scope) []map[string][]string {
 	switch {
 	case strings.HasPrefix(operation, "redeem"), strings.HasPrefix(operation, "answerLink"):
@@ -298,7 +296,7 @@ func security(operation string, scope sluice.Scope) []map[string][]string {
 	return []map[string][]string{{"bearer": {string(scope)}}}
 }
 
-// response gives an answer of an operation, and where it stands.
+// response returns a documented answer of an operation, and its place in the document.
 func (d *document) response(op *operation, status string) (*response, []string) {
 	r := op.Responses[status]
 	if r == nil || r.Ref == "" {
@@ -308,14 +306,13 @@ func (d *document) response(op *operation, status string) (*response, []string) 
 	return d.Components.Responses[name], []string{"components", "responses", name}
 }
 
-// unspoken are headers that speak to browsers, caches and the connection.
+// unspoken are headers for browsers, caches and the connection, which the document leaves out.
 var unspoken = []string{
 	"Cache-Control", "Content-Length", "Content-Security-Policy", "Content-Type", "Cross-Origin-Opener-Policy",
 	"Cross-Origin-Resource-Policy", "Date", "Referrer-Policy", "Vary", "X-Content-Type-Options", "X-Robots-Tag",
 }
 
-// holds holds an answer to what the document says of it: status, headers, media
-// type, and body.
+// holds compares an answer with the document: status, headers, media type and body.
 func (d *document) holds(t testing.TB, op *operation, a answer) {
 	t.Helper()
 	status := strconv.Itoa(a.status)
@@ -325,7 +322,8 @@ func (d *document) holds(t testing.TB, op *operation, a answer) {
 		return
 	}
 	for name := range a.header {
-		known := slices.ContainsFunc(slices.Collect(maps.Keys(r.Headers)), func(h string) bool { return strings.EqualFold(h, name) })
+		known := slices.ContainsFunc(slices.Collect(maps.Keys(r.Headers)),
+			func(h string) bool { return strings.EqualFold(h, name) })
 		if !known && !slices.Contains(unspoken, name) {
 			t.Errorf("%s: %s has a header %s that is not documented", op.ID, status, name)
 		}
@@ -346,7 +344,8 @@ func (d *document) holds(t testing.TB, op *operation, a answer) {
 	if known && (media == "application/json" || strings.HasSuffix(media, "+json")) {
 		d.fits(t, a.body, append(at, "content", media, "schema")...)
 	}
-	if code := (api.Problem{}); known && media == api.ProblemType && json.Unmarshal(a.body, &code) == nil && content.Examples[code.Code] == nil {
+	if code := (api.Problem{}); known && media == api.ProblemType && json.Unmarshal(a.body, &code) == nil &&
+		content.Examples[code.Code] == nil {
 		t.Errorf("%s: %s with the code %s is not documented", op.ID, status, code.Code)
 	}
 }
@@ -354,7 +353,7 @@ func (d *document) holds(t testing.TB, op *operation, a answer) {
 // exampleID finds ids in examples.
 var exampleID = regexp.MustCompile(`\b(file|link|key|aud)_[0-9a-z]{26}\b`)
 
-// fill puts ids of real objects in the place of those in an example.
+// fill replaces the ids in an example with ids of real objects.
 func (o objects) fill(text string) string {
 	return exampleID.ReplaceAllStringFunc(text, func(id string) string {
 		kind, _, _ := strings.Cut(id, "_")
@@ -362,8 +361,8 @@ func (o objects) fill(text string) string {
 	})
 }
 
-// try sends the example of an operation with one of its media types, or "" for
-// none, and one of its optional parameters, or "" for none.
+// try sends the example of an operation with one of its media types, or "" for none, and one of its optional
+// parameters, or "" for none.
 func (c client) try(t *testing.T, op *operation, media, optional string) answer {
 	t.Helper()
 	o := c.objects(t)
@@ -399,7 +398,7 @@ func (c client) try(t *testing.T, op *operation, media, optional string) answer 
 	return c.ask(t, op.method, path, body, header...)
 }
 
-// exampleBody is the example of a body, and the header it is sent with.
+// exampleBody is the example of a body, with the header that it needs.
 func (c client) exampleBody(t *testing.T, op *operation, media string, o objects) (body string, header []string) {
 	t.Helper()
 	switch media {
@@ -441,7 +440,7 @@ func exampleText(t *testing.T, p parameter) string {
 	return plainText(t, p.Example)
 }
 
-// plainText is a text as it is, and anything else as JSON.
+// plainText returns a text as it is, and any other value as JSON.
 func plainText(t *testing.T, v any) string {
 	if s, ok := v.(string); ok {
 		return s
@@ -453,7 +452,7 @@ func plainText(t *testing.T, v any) string {
 	return string(data)
 }
 
-// medias are the media types that an operation takes, or "" for none.
+// medias are the media types that an operation accepts, or "" for none.
 func (op *operation) medias() []string {
 	if op.RequestBody == nil {
 		return []string{""}
@@ -461,15 +460,15 @@ func (op *operation) medias() []string {
 	return slices.Sorted(maps.Keys(op.RequestBody.Content))
 }
 
-// TestExamplesAreTrue sends the example of every operation, by itself and with
-// the example of each optional parameter, and holds the answers to the document.
+// TestExamplesAreTrue sends the example of every operation, alone and with the example of each optional parameter, and
+// compares the answers with the document.
 func TestExamplesAreTrue(t *testing.T) {
 	d := readDocument(t)
 	for _, op := range d.operations() {
 		t.Run(op.ID, func(t *testing.T) {
 			t.Parallel()
 			c := newLimited(t, 1000, 100_000)
-			if op.ID == "getMetrics" { // which is for live keys
+			if op.ID == "getMetrics" { // it needs a live key
 				_, live := c.NewKey(t, c.Ledger(sluice.Live))
 				c = c.as(live)
 			}
@@ -492,11 +491,11 @@ func TestExamplesAreTrue(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreDocumented provokes what every operation may refuse, and holds
-// the answers to the document.
+// TestRefusalsAreDocumented provokes the refusals that every operation may give, and compares the answers with the
+// document.
 func TestRefusalsAreDocumented(t *testing.T) {
 	d := readDocument(t)
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		op := d.Paths[strings.ReplaceAll(rt.Path, "...}", "}")][strings.ToLower(rt.Method)]
 		if rt.Scope == httpd.Public {
 			continue
@@ -512,7 +511,8 @@ func TestRefusalsAreDocumented(t *testing.T) {
 			refuse(c.as(""), 401)
 			refuse(c, 400, "Sluice-Version", "1999-01-01")
 			if rt.Scope != httpd.AnyKey {
-				_, other := c.NewKey(t, c.Ledger(sluice.Test), slices.DeleteFunc(sluice.AllScopes(), func(s sluice.Scope) bool { return s == rt.Scope })...)
+				_, other := c.NewKey(t, c.Ledger(sluice.Test),
+					slices.DeleteFunc(sluice.AllScopes(), func(s sluice.Scope) bool { return s == rt.Scope })...)
 				refuse(c.as(other), 403)
 			}
 			if rt.Method != "GET" {
@@ -538,7 +538,7 @@ func TestRefusalsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestOwnRefusalsAreDocumented provokes what only some operations refuse.
+// TestOwnRefusalsAreDocumented provokes the refusals of single operations.
 func TestOwnRefusalsAreDocumented(t *testing.T) {
 	d := readDocument(t)
 	c := newClient(t)
@@ -557,9 +557,11 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 		for _, tail := range []string{"", "/a.txt"} {
 			path := "/l/{token}" + strings.ReplaceAll(tail, "a.txt", "{tail}")
 			refuse("get", path, 403, c.get(t, locked+tail, "Accept", accept, "X-Link-Password", "wrong"))
-			c.Clock.Advance(time.Minute) // so that it may be guessed again
+			c.Clock.Advance(time.Minute) // allows further guesses
 			for status, form := range map[int]string{403: "password=wrong", 400: "%", 413: strings.Repeat("x", 9<<10)} {
-				refuse("post", path, status, c.as("").ask(t, "POST", strings.TrimPrefix(locked+tail, c.URL), form, "Accept", accept, "Content-Type", "application/x-www-form-urlencoded"))
+				refuse("post", path, status,
+					c.as("").ask(t, "POST", strings.TrimPrefix(locked+tail, c.URL), form, "Accept", accept, "Content-Type",
+						"application/x-www-form-urlencoded"))
 			}
 			c.Clock.Advance(time.Minute)
 			refuse("get", path, 404, c.get(t, c.URL+"/l/none"+tail, "Accept", accept))
@@ -580,7 +582,8 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 	refuse("post", "/v1/keys", 413, c.ask(t, "POST", "/v1/keys", strings.Repeat(" ", 256<<10+1)))
 	c.Clock.Advance(2 * time.Hour)
 	refuse("patch", "/v1/file_links/{id}", 409, c.ask(t, "PATCH", "/v1/file_links/"+o.link, `{"reason":"late"}`))
-	refuse("patch", "/v1/files/{id}/links/{link}", 409, c.ask(t, "PATCH", "/v1/files/"+o.file+"/links/"+o.link, `{"reason":"late"}`))
+	refuse("patch", "/v1/files/{id}/links/{link}", 409,
+		c.ask(t, "PATCH", "/v1/files/"+o.file+"/links/"+o.link, `{"reason":"late"}`))
 	if err := c.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -591,12 +594,12 @@ func TestOwnRefusalsAreDocumented(t *testing.T) {
 	refuse("get", "/l/{token}", 503, c.get(t, open))
 }
 
-// TestReplaysAreDocumented sends every change twice under one Idempotency-Key,
-// and holds both answers to the document.
+// TestReplaysAreDocumented sends every change twice with one Idempotency-Key, and compares both answers with the
+// document.
 func TestReplaysAreDocumented(t *testing.T) {
 	d := readDocument(t)
 	c := newClient(t)
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		if rt.Method == "GET" || rt.Scope == httpd.Public {
 			continue
 		}
@@ -611,8 +614,7 @@ func TestReplaysAreDocumented(t *testing.T) {
 	}
 }
 
-// TestLimitsAreTrue takes every limit of a member that a body may have, and
-// sends what just keeps it and what just breaks it.
+// TestLimitsAreTrue sends, for every documented limit of a member, a value at the limit and a value beyond it.
 func TestLimitsAreTrue(t *testing.T) {
 	d := readDocument(t)
 	for _, op := range d.operations() {
@@ -655,8 +657,7 @@ func (d *document) bodySchema(t *testing.T, op *operation, media string) *schema
 	return s
 }
 
-// edges gives values that just keep the limits of a member, and values that
-// just break them.
+// edges returns values at the limits of a member, and values beyond them.
 func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 	t.Helper()
 	if len(s.OneOf) > 0 {
@@ -713,7 +714,7 @@ func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 	if s.Maximum != nil {
 		broken = append(broken, int64(*s.Maximum)+1)
 	}
-	if !strings.HasSuffix(dotted(member), "expires_at") { // which the moment narrows
+	if !strings.HasSuffix(dotted(member), "expires_at") { // the current time narrows it
 		if s.Minimum != nil {
 			kept = append(kept, int64(*s.Minimum))
 		}
@@ -724,10 +725,10 @@ func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 	return kept, broken
 }
 
-// exampleFile is an id that fill knows.
+// exampleFile is an id that fill replaces.
 const exampleFile = "file_00000000000000000000000000"
 
-// with sends the example of an operation with one member set to a value.
+// with sends the example of an operation with a value for one member.
 func (c client) with(t *testing.T, op *operation, media, member string, value any) answer {
 	t.Helper()
 	changed := *op

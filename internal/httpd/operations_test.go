@@ -22,13 +22,16 @@ const hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
 func TestFiles(t *testing.T) {
 	c := newClient(t)
-	f := newForm(part{"title", "A title"}, part{"metadata[order]", "6735"}, part{"file", "hello"}, part{"purpose", "invoice"})
+	f := newForm(part{"title", "A title"}, part{"metadata[order]", "6735"}, part{"file", "hello"},
+		part{"purpose", "invoice"})
 	a := c.post(t, f).want(t, 201)
 	made := read[api.File](t, a)
 	now := c.Clock.Now().Unix()
 	want := api.File{
-		ID: made.ID, Object: "file", Purpose: "invoice", Filename: "a.txt", Title: ptr("A title"), Size: 5, Type: "text/plain",
-		SHA256: hello, Status: "active", LinkedResources: []api.Resource{}, Metadata: map[string]string{"order": "6735"}, Created: now, Updated: now,
+		ID: made.ID, Object: "file", Purpose: "invoice", Filename: "a.txt", Title: ptr("A title"), Size: 5,
+		Type:   "text/plain",
+		SHA256: hello, Status: "active", LinkedResources: []api.Resource{}, Metadata: map[string]string{"order": "6735"},
+		Created: now, Updated: now,
 	}
 	if diff := cmp.Diff(want, made); diff != "" {
 		t.Error(diff)
@@ -64,7 +67,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestAbsent holds members without a value to null, and maps to {}.
+// TestAbsent checks that members without a value are null, and maps without elements {}.
 func TestAbsent(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -119,19 +122,21 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// TestLinks walks the life of a link through both sets of routes.
+// TestLinks creates, changes and deletes links through both sets of routes.
 func TestLinks(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	now := c.Clock.Now().Unix()
 	for base, create := range map[string]string{
 		"/v1/files/" + f.ID + "/links": `{"expires_in_seconds":60,"reason":"case 4711","metadata":{"a":"1","b":"2"}}`,
-		"/v1/file_links":               `{"file_id":"` + f.ID + `","expires_in_seconds":60,"reason":"case 4711","metadata":{"a":"1","b":"2"}}`,
+		"/v1/file_links": `{"file_id":"` + f.ID +
+			`","expires_in_seconds":60,"reason":"case 4711","metadata":{"a":"1","b":"2"}}`,
 	} {
 		l := read[api.Link](t, c.ask(t, "POST", base, create).want(t, 200))
 		want := api.Link{
 			ID: l.ID, Object: "file_link", FileID: f.ID, URL: l.URL, ExpiresAt: ptr(now + 60), Reason: ptr("case 4711"),
-			Metadata: map[string]string{"a": "1", "b": "2"}, Disposition: "attachment", AllowedIPs: []string{}, Created: now, Updated: now,
+			Metadata: map[string]string{"a": "1", "b": "2"}, Disposition: "attachment", AllowedIPs: []string{}, Created: now,
+			Updated: now,
 		}
 		if diff := cmp.Diff(want, l); diff != "" {
 			t.Error(diff)
@@ -195,7 +200,8 @@ func TestLinkDefaultsAndEnds(t *testing.T) {
 	young := c.mint(t, f.ID, "")
 	c.ask(t, "DELETE", "/v1/files/"+f.ID, "").want(t, 200)
 	path = "/v1/file_links/" + young.ID
-	if got := read[api.Link](t, c.ask(t, "GET", path, "").want(t, 200)); got.RevokedAt == nil || *got.RevokedAt != c.Clock.Now().Unix() {
+	if got := read[api.Link](t, c.ask(t, "GET", path, "").want(t, 200)); got.RevokedAt == nil ||
+		*got.RevokedAt != c.Clock.Now().Unix() {
 		t.Errorf("%+v", got)
 	}
 	c.problem(t, c.ask(t, "PATCH", path, `{"expires_in_seconds":60}`).want(t, 409), sluice.CodeLinkRevoked)
@@ -203,7 +209,7 @@ func TestLinkDefaultsAndEnds(t *testing.T) {
 
 var linkHeader = regexp.MustCompile(`<([^>]+)>; rel="(\w+)"`)
 
-// beside gives the URLs of the pages beside one, by their relation.
+// beside returns the URLs of the pages beside one, by relation.
 func beside(a answer) map[string]string {
 	pages := map[string]string{}
 	for _, m := range linkHeader.FindAllStringSubmatch(a.header.Get("Link"), -1) {
@@ -212,7 +218,7 @@ func beside(a answer) map[string]string {
 	return pages
 }
 
-// TestPaging walks a list of links to its end by next, and back by prev.
+// TestPaging follows a list of links to its end by next, and back by prev.
 func TestPaging(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -258,7 +264,8 @@ func TestPaging(t *testing.T) {
 			t.Errorf("%s: before the first page there is %s", path, prev)
 		}
 		back := c.ask(t, "GET", beside(pages[2])["prev"], "").want(t, 200)
-		if l := read[api.List[api.Link]](t, back); !slices.Equal(ids(l), newestFirst[3:6]) || !l.HasMore || *l.NextCursor != newestFirst[5] {
+		if l := read[api.List[api.Link]](t, back); !slices.Equal(ids(l), newestFirst[3:6]) || !l.HasMore ||
+			*l.NextCursor != newestFirst[5] {
 			t.Errorf("%s: back: %+v", path, l)
 		}
 		first := c.ask(t, "GET", beside(back)["prev"], "").want(t, 200)
@@ -276,7 +283,8 @@ func TestFilters(t *testing.T) {
 	c := newClient(t)
 	var files []api.File
 	for i, purpose := range []string{"invoice", "report", "invoice"} {
-		files = append(files, read[api.File](t, c.post(t, fileOf(purpose, fmt.Sprint(i), "text/plain", "hello")).want(t, 201)))
+		files = append(files, read[api.File](t,
+			c.post(t, fileOf(purpose, fmt.Sprint(i), "text/plain", "hello")).want(t, 201)))
 		c.Clock.Advance(time.Hour)
 	}
 	at := files[1].Created
@@ -315,13 +323,14 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// TestAudit reads back what was recorded of a mint, a redemption and refusals.
+// TestAudit reads the entries of a mint, a redemption and refusals.
 func TestAudit(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	l := c.mint(t, f.ID, `{"reason":"case 4711","metadata":{"who":"Müller"}}`)
-	c.get(t, l.URL, "User-Agent", "probe/1", "Referer", "https://mail.example/inbox?secret=1", "X-Forwarded-For", "203.0.113.9, 10.0.0.1", "Range", "bytes=0-1").want(t, 206)
-	c.Entries(t, c.Ledger(sluice.Test)) // waits for what was delivered
+	c.get(t, l.URL, "User-Agent", "probe/1", "Referer", "https://mail.example/inbox?secret=1", "X-Forwarded-For",
+		"203.0.113.9, 10.0.0.1", "Range", "bytes=0-1").want(t, 206)
+	c.Entries(t, c.Ledger(sluice.Test)) // waits for the delivery entries
 	c.Clock.Advance(time.Hour)
 	refused := c.get(t, l.URL).want(t, 410)
 
@@ -330,8 +339,10 @@ func TestAudit(t *testing.T) {
 		t.Fatalf("%+v", list)
 	}
 	delivered, redeemed := list.Data[1], list.Data[2]
-	if d := delivered.Delivery; delivered.Action != "link.delivered" || d == nil || d.Mode != "proxy" || d.Status != 206 || *d.Bytes != 2 || !*d.Complete ||
-		*d.DurationMS < 0 || delivered.Request.ID != redeemed.Request.ID || delivered.Link.ID != l.ID || delivered.File.ID != f.ID || delivered.Key.ID != c.Key.ID {
+	if d := delivered.Delivery; delivered.Action != "link.delivered" || d == nil || d.Mode != "proxy" ||
+		d.Status != 206 || *d.Bytes != 2 || !*d.Complete ||
+		*d.DurationMS < 0 || delivered.Request.ID != redeemed.Request.ID || delivered.Link.ID != l.ID ||
+		delivered.File.ID != f.ID || delivered.Key.ID != c.Key.ID {
 		t.Errorf("%+v", delivered)
 	}
 	want := api.AuditEntry{
@@ -339,9 +350,11 @@ func TestAudit(t *testing.T) {
 		Action: "link.redeemed", Outcome: "allowed", Actor: api.Actor{Type: "bearer", ID: l.ID},
 		Key:  &api.KeyRef{ID: c.Key.ID, Name: "test key"},
 		File: &api.FileRef{ID: f.ID, Filename: "a.txt", Size: 5, Type: "text/plain", SHA256: hello, Purpose: "generic"},
-		Link: &api.LinkRef{ID: l.ID, ExpiresAt: l.ExpiresAt, Reason: "case 4711", Metadata: map[string]string{"who": "Müller"}},
+		Link: &api.LinkRef{ID: l.ID, ExpiresAt: l.ExpiresAt, Reason: "case 4711",
+			Metadata: map[string]string{"who": "Müller"}},
 		Request: &api.Request{
-			ID: redeemed.Request.ID, Method: "GET", Route: "/l/{token}", Range: "bytes=0-1", IP: "127.0.0.1", ClientIP: "127.0.0.1",
+			ID: redeemed.Request.ID, Method: "GET", Route: "/l/{token}", Range: "bytes=0-1", IP: "127.0.0.1",
+			ClientIP:     "127.0.0.1",
 			ForwardedFor: "203.0.113.9, 10.0.0.1", UserAgent: "probe/1", RefererHost: "mail.example",
 		},
 		Delivery: &api.Delivery{Mode: "proxy", Status: 206},
@@ -349,10 +362,12 @@ func TestAudit(t *testing.T) {
 	if diff := cmp.Diff(want, redeemed); diff != "" {
 		t.Error(diff)
 	}
-	if e := list.Data[0]; e.Action != "link.refused" || e.Outcome != "refused" || e.Refusal != "expired" || e.Request.ID != refused.header.Get("X-Request-Id") {
+	if e := list.Data[0]; e.Action != "link.refused" || e.Outcome != "refused" || e.Refusal != "expired" ||
+		e.Request.ID != refused.header.Get("X-Request-Id") {
 		t.Errorf("%+v", e)
 	}
-	if e := list.Data[3]; e.Action != "link.created" || e.Actor != (api.Actor{Type: "key", ID: c.Key.ID, Name: "test key"}) || e.Request.Route != "/v1/files/{id}/links" {
+	if e := list.Data[3]; e.Action != "link.created" ||
+		e.Actor != (api.Actor{Type: "key", ID: c.Key.ID, Name: "test key"}) || e.Request.Route != "/v1/files/{id}/links" {
 		t.Errorf("%+v", e)
 	}
 	one := read[api.AuditEntry](t, c.ask(t, "GET", "/v1/audit_entries/"+redeemed.ID, "").want(t, 200))
@@ -377,7 +392,8 @@ func TestAudit(t *testing.T) {
 		}
 	}
 	token := l.URL[len(c.URL+"/l/"):]
-	if log := c.Log.String(); strings.Contains(log, token) || strings.Contains(log, c.secret) || !strings.Contains(log, l.ID) {
+	if log := c.Log.String(); strings.Contains(log, token) || strings.Contains(log, c.secret) ||
+		!strings.Contains(log, l.ID) {
 		t.Error("the log holds a token or a secret, or does not name the link")
 	}
 }

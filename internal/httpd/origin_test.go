@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A network of IPv6 is counted as one address, and a trusted proxy not at all.
+// An IPv6 network counts as one address, and a trusted proxy does not count.
 func TestOrigin(t *testing.T) {
 	l := &listener{proxies: newTrust([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")})}
 	for at, want := range map[string]string{

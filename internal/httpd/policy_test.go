@@ -12,7 +12,7 @@ import (
 	"sluice/internal/service"
 )
 
-// TestLinkOfAnExpiredKey is refused in words, to programs and to people.
+// TestLinkOfAnExpiredKey checks the words of the refusal, for programs and for people.
 func TestLinkOfAnExpiredKey(t *testing.T) {
 	c := newClient(t)
 	key, secret := c.NewKey(t, c.Ledger(sluice.Test))
@@ -23,17 +23,18 @@ func TestLinkOfAnExpiredKey(t *testing.T) {
 	}
 	c.get(t, l.URL).want(t, 200)
 	c.Clock.Advance(time.Second)
-	if p := read[api.Problem](t, c.get(t, l.URL).want(t, 410)); p.Reason != "key_expired" || !strings.Contains(p.Detail, "expired") {
+	if p := read[api.Problem](t, c.get(t, l.URL).want(t, 410)); p.Reason != "key_expired" ||
+		!strings.Contains(p.Detail, "expired") {
 		t.Errorf("%+v", p)
 	}
 	page := c.get(t, l.URL, "Accept", accepted).want(t, 410)
-	if !strings.Contains(string(page.body), "may no longer share the file") {
+	if !strings.Contains(string(page.body), "may no longer share this file") {
 		t.Errorf("%s", page.body)
 	}
 }
 
-// TestAnswersOfOtherSites has pages of other sites, and what is no form, try to
-// spend a download.
+// TestAnswersOfOtherSites sends forms from pages of other sites, and bodies that are no forms: none consumes a
+// download.
 func TestAnswersOfOtherSites(t *testing.T) {
 	c := newClient(t)
 	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"max_downloads":1}`)
@@ -61,7 +62,7 @@ func TestAnswersOfOtherSites(t *testing.T) {
 	}
 }
 
-// TestPasswordInLatin1 sends a password as clients do that write headers in ISO-8859-1.
+// TestPasswordInLatin1 sends a password in ISO-8859-1, as some clients write headers.
 func TestPasswordInLatin1(t *testing.T) {
 	c := newClient(t)
 	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"password":"pässwörd"}`)

@@ -13,7 +13,7 @@ import (
 	"sluice/api"
 )
 
-// problems is the one table from codes to what a caller sees.
+// problems is the one table from codes to statuses and titles.
 var problems = map[sluice.Code]struct {
 	status int
 	title  string
@@ -46,14 +46,18 @@ func ProblemOf(code sluice.Code) (status int, title string) {
 }
 
 // Codes are the codes of problems, in order.
-func Codes() []string { return texts(slices.Sorted(maps.Keys(problems))) }
+func Codes() (list []string) {
+	for _, code := range slices.Sorted(maps.Keys(problems)) {
+		list = append(list, string(code))
+	}
+	return list
+}
 
-// failure turns an error into the one that the caller is told of, whatever
-// face it is told on, and sets Retry-After. What must stay hidden goes to the
-// log.
-func (c *call) failure(ctx context.Context, err error) *sluice.Error {
+// failure returns the error to show the caller, on any face, and sets Retry-After. An error with a status of 500 or
+// more goes to the log with its cause, which the caller must not see.
+func (c *Call) failure(ctx context.Context, err error) *sluice.Error {
 	found := asError(ctx, err)
-	e := c.settle(ctx, found)
+	e := c.storeFailure(ctx, found)
 	if e != found {
 		err = e
 	}
@@ -62,10 +66,10 @@ func (c *call) failure(ctx context.Context, err error) *sluice.Error {
 		e, row = sluice.Wrap(sluice.CodeInternal, "", e), problems[sluice.CodeInternal]
 	}
 	if row.status >= 500 {
-		c.server.log.Error("request failed", "request", c.id, "route", c.route, "code", string(e.Code), "error", err)
+		c.server.log.Error("request failed", "request", c.ID, "route", c.route, "code", string(e.Code), "error", err)
 	}
 	if row.status == http.StatusTooManyRequests || row.status == http.StatusServiceUnavailable {
-		c.header.Set("Retry-After", strconv.FormatInt(retryAfter(e), 10))
+		c.Header.Set("Retry-After", strconv.FormatInt(retryAfter(e), 10))
 	}
 	return e
 }
@@ -74,57 +78,55 @@ func retryAfter(e *sluice.Error) (seconds int64) {
 	return wholeSeconds(cmp.Or(e.RetryAfter, time.Second))
 }
 
-// problem turns an error into what a caller of the native API sees of it, and
-// sets the headers that belong to it.
-func (c *call) problem(ctx context.Context, err error) *api.Problem {
+// Problem returns the problem document of an error, and sets the headers that go with it.
+func (c *Call) Problem(ctx context.Context, err error) *api.Problem {
 	e := c.failure(ctx, err)
 	row := problems[e.Code]
 	page := c.server.svc.PublicURL() + "/docs/errors/" + string(e.Code)
 	p := &api.Problem{
 		Type: page, Title: row.title, Status: row.status, Code: string(e.Code), Detail: e.Detail,
-		DocURL: page, RequestID: c.id, Param: e.Param, Reason: string(e.Reason),
+		DocURL: page, RequestID: c.ID, Param: e.Param, Reason: string(e.Reason),
 	}
 	if e.Code == sluice.CodeInternal {
-		p.Detail = "the request id leads us to the cause"
+		p.Detail = "the server failed; its log has the cause under this request id"
 	}
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, api.FieldError(f))
 	}
-	if a := c.replayed(); a != nil && a.Err == e {
-		p.RequestID = a.RequestID
-		c.markReplayed()
+	if stored := c.Replayed(); stored != nil && stored.Err == e {
+		p.RequestID = stored.RequestID
+		c.MarkReplayed()
 	}
 	switch row.status {
 	case http.StatusUnauthorized:
-		c.header.Set("WWW-Authenticate", "Bearer")
+		c.Header.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		p.RetryAfter = retryAfter(e)
 	}
 	return p
 }
 
-// fail answers with the problem that err is, in the form of the face that was
-// asked.
-func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if c.door != nil {
-		c.failAtDoor(w, r, err)
+// Fail answers with an error, in the form of the face that the request is for.
+func (c *Call) Fail(w http.ResponseWriter, r *http.Request, err error) {
+	if c.adapter != nil {
+		c.adapter.Fail(c, w, r, c.failure(r.Context(), err))
 		return
 	}
-	p := c.problem(r.Context(), err)
-	c.answer(w, p.Status, api.ProblemType, p)
+	p := c.Problem(r.Context(), err)
+	c.Answer(w, p.Status, api.ProblemType, p)
 }
 
-// answer writes a JSON document.
-func (c *call) answer(w http.ResponseWriter, status int, mediaType string, v any) {
-	data, err := c.encode(v)
+// Answer writes a JSON document in the version of the API that the caller uses.
+func (c *Call) Answer(w http.ResponseWriter, status int, mediaType string, v any) {
+	data, err := c.Encode(v)
 	if err != nil {
 		panic(err)
 	}
-	send(w, status, mediaType, data)
+	Send(w, status, mediaType, data)
 }
 
-// send writes an answer. What cannot be written has no reader any more.
-func send(w http.ResponseWriter, status int, mediaType string, data []byte) {
+// Send writes an answer. It ignores write errors: the client is gone then.
+func Send(w http.ResponseWriter, status int, mediaType string, data []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
 	_, _ = w.Write(data)

@@ -13,14 +13,14 @@ import (
 	"sluice"
 )
 
-// Rate is how many requests a key may make; 0 for no limit.
+// Rate limits the requests of a key; 0 is no limit.
 type Rate struct {
 	PerSecond int
 	PerMinute int
 }
 
-// DefaultRates are the limits of a server that is told none. What runs for
-// real gets room for bursts; a test key that runs away is caught early.
+// DefaultRates are the limits when Options has none. Live keys have room for bursts; test keys have less, so that a
+// program that runs away is noticed early.
 func DefaultRates() map[sluice.Mode]Rate {
 	return map[sluice.Mode]Rate{
 		sluice.Live: {PerSecond: 100, PerMinute: 1000},
@@ -28,17 +28,15 @@ func DefaultRates() map[sluice.Mode]Rate {
 	}
 }
 
-// maxCounted is how many keys are counted in one turn. Beyond it the keys that
-// were seen longest ago start anew.
+// maxCounted limits how many keys are counted in one turn. Beyond it, the keys seen longest ago start with full
+// buckets.
 const maxCounted = 50_000
 
-// countFor is how long a key is counted at least after its last request: until
-// its buckets are full again.
+// countFor is the least time that a key is counted after its last request: until its buckets are full again.
 const countFor = time.Minute
 
-// limiter counts the requests of each key in token buckets, one for each
-// window. It holds two turns of keys, so its memory is bounded and forgetting
-// costs nothing: a key that was not seen for a turn has full buckets.
+// limiter counts the requests of each key in token buckets, one for each window. It keeps the keys of two turns, so
+// its memory is bounded. A key that it forgets has full buckets by then.
 type limiter struct {
 	rates  map[sluice.Mode]Rate
 	policy map[sluice.Mode]string // RateLimit-Policy
@@ -81,15 +79,15 @@ func (r Rate) windows() (list []window) {
 	return list
 }
 
-// allowance is what is left of one window.
+// allowance is what remains of one window.
 type allowance struct {
 	name          string
 	quota, left   int
-	full, onemore time.Duration // until all is left again, until one is
+	full, onemore time.Duration // until all requests are available again; until one is
 }
 
-// take counts one request of a key, and gives what is left in each window. When
-// there is nothing left in one it counts nothing, and ok is false.
+// take counts one request of a key, and returns what remains of each window. When one is used up, it counts nothing
+// and ok is false.
 func (l *limiter) take(k sluice.Key, now time.Time) (left []allowance, ok bool) {
 	if l.policy[k.Ledger.Mode] == "" {
 		return nil, true
@@ -115,7 +113,7 @@ func (l *limiter) take(k sluice.Key, now time.Time) (left []allowance, ok bool) 
 	return left, ok
 }
 
-// of gives the windows of a key, which are counted for one more turn.
+// of returns the windows of a key, and keeps them for one more turn.
 func (l *limiter) of(k sluice.Key, now time.Time) []window {
 	if now.Sub(l.turned) >= countFor || len(l.this) >= maxCounted {
 		l.before, l.this, l.turned = l.this, map[string][]window{}, now
@@ -130,13 +128,12 @@ func (l *limiter) of(k sluice.Key, now time.Time) []window {
 	return windows
 }
 
-// limit counts the request of the caller and says in the answer what is left:
-// RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10) of
-// every window, X-RateLimit of the one with the least left, its reset in unix
-// seconds.
-func (c *call) limit() error {
+// limit counts the request of the caller and reports what remains: RateLimit-Policy and RateLimit
+// (draft-ietf-httpapi-ratelimit-headers-10) for every window, X-RateLimit for the window with the least left, with its
+// reset in Unix seconds.
+func (c *Call) limit() error {
 	now := c.server.svc.Now()
-	left, ok := c.server.limiter.take(c.caller.Key, now)
+	left, ok := c.server.limiter.take(c.Caller.Key, now)
 	if len(left) == 0 {
 		return nil
 	}
@@ -149,13 +146,15 @@ func (c *call) limit() error {
 			least = a
 		}
 	}
-	c.header.Set("RateLimit-Policy", c.server.limiter.policy[c.caller.Ledger.Mode])
-	c.header.Set("RateLimit", strings.Join(parts, ", "))
-	c.header.Set("X-RateLimit-Limit", strconv.Itoa(least.quota))
-	c.header.Set("X-RateLimit-Remaining", strconv.Itoa(least.left))
-	c.header.Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(least.full+time.Second-1).Unix(), 10))
+	c.Header.Set("RateLimit-Policy", c.server.limiter.policy[c.Caller.Ledger.Mode])
+	c.Header.Set("RateLimit", strings.Join(parts, ", "))
+	c.Header.Set("X-RateLimit-Limit", strconv.Itoa(least.quota))
+	c.Header.Set("X-RateLimit-Remaining", strconv.Itoa(least.left))
+	c.Header.Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(least.full+time.Second-1).Unix(), 10))
 	if !ok {
-		return &sluice.Error{Code: sluice.CodeRateLimited, Detail: "this API key has made too many requests", RetryAfter: wait}
+		return &sluice.Error{
+			Code: sluice.CodeRateLimited, Detail: "this API key has made too many requests", RetryAfter: wait,
+		}
 	}
 	return nil
 }

@@ -12,10 +12,12 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/sluicetest"
 )
 
-var rateHeaders = []string{"RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+var rateHeaders = []string{"RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining",
+	"X-RateLimit-Reset"}
 
 func (a answer) rates() (all []string) {
 	for _, name := range rateHeaders {
@@ -24,7 +26,7 @@ func (a answer) rates() (all []string) {
 	return all
 }
 
-// TestRateLimit lets a key make 3 requests a second and 5 a minute.
+// TestRateLimit uses a key with limits of 3 requests a second and 5 a minute.
 func TestRateLimit(t *testing.T) {
 	c := newLimited(t, 3, 5)
 	now := c.Clock.Now().Unix()
@@ -52,7 +54,8 @@ func TestRateLimit(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c.Clock.Advance(test.wait)
 			a := c.ask(t, "GET", "/v1/files", "").want(t, test.status)
-			want := []string{policy, test.left, strconv.Itoa(test.limit), strconv.Itoa(test.remaining), strconv.FormatInt(now+test.reset, 10)}
+			want := []string{policy, test.left, strconv.Itoa(test.limit), strconv.Itoa(test.remaining),
+				strconv.FormatInt(now+test.reset, 10)}
 			if got := a.rates(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 				t.Errorf("%q, want %q", got, want)
 			}
@@ -97,7 +100,7 @@ func TestRateLimitIsPerKey(t *testing.T) {
 	})
 }
 
-// TestRateHeadersOnEveryAnswer asks for every route, and for what is refused.
+// TestRateHeadersOnEveryAnswer calls every route, also with requests that are refused.
 func TestRateHeadersOnEveryAnswer(t *testing.T) {
 	c := newLimited(t, 100_000, 1_000_000)
 	_, none := c.NewKey(t, c.Ledger(sluice.Test), sluice.LinksRead)
@@ -112,7 +115,7 @@ func TestRateHeadersOnEveryAnswer(t *testing.T) {
 			t.Errorf("status %d, Sluice-Version %q", a.status, got)
 		}
 	}
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		if rt.Scope == httpd.Public {
 			continue
 		}
@@ -125,7 +128,7 @@ func TestRateHeadersOnEveryAnswer(t *testing.T) {
 	}
 }
 
-// TestDefaultRates holds a server that is told nothing to the rates documented.
+// TestDefaultRates compares the default rates with the documented ones.
 func TestDefaultRates(t *testing.T) {
 	c := newDefault(t)
 	_, live := c.NewKey(t, c.Ledger(sluice.Live))
@@ -141,11 +144,11 @@ func TestDefaultRates(t *testing.T) {
 
 func newDefault(t *testing.T) client {
 	t.Helper()
-	s := sluicetest.NewServer(t, func(o *httpd.Options) { o.Rates = nil })
+	s := sluicetest.NewServer(t, func(o *server.Options) { o.Rates = nil })
 	return client{s, s.Secret}
 }
 
-// TestRateLimitAtOnce asks from many goroutines: none gets more than its share.
+// TestRateLimitAtOnce sends requests from many goroutines: no key gets more than its limit.
 func TestRateLimitAtOnce(t *testing.T) {
 	c := newLimited(t, 10, 0)
 	var granted, refused atomic.Int32
@@ -168,8 +171,8 @@ func TestRateLimitAtOnce(t *testing.T) {
 	}
 }
 
-// TestRateMemory counts more keys than a limiter holds: its memory is bounded,
-// and a key that goes on asking is still limited.
+// TestRateMemory counts more keys than a limiter holds. Its memory is bounded, and a key that keeps sending requests
+// stays limited.
 func TestRateMemory(t *testing.T) {
 	l := httpd.NewLimiter(map[sluice.Mode]httpd.Rate{sluice.Test: {PerSecond: 2}})
 	now := sluicetest.NewClock().Now()
@@ -189,7 +192,7 @@ func TestRateMemory(t *testing.T) {
 	if busy != 2 {
 		t.Errorf("a busy key made %d requests, and may make 2", busy)
 	}
-	// Those that have not asked for a while are forgotten.
+	// Keys without requests for a while are forgotten.
 	l.Take(key(1), now.Add(time.Minute))
 	l.Take(key(1), now.Add(2*time.Minute))
 	if n := l.Len(); n != 2 {

@@ -19,7 +19,7 @@ import (
 	"sluice/api"
 )
 
-// program finds a program that people download with.
+// program finds a download program.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -32,8 +32,7 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// cutter passes connections on to a server, and cuts the first of them when
-// so many bytes of the answer have come through.
+// cutter forwards connections to a server. It cuts the first ones after a number of bytes of the answer.
 type cutter struct {
 	net.Listener
 	to    string
@@ -85,8 +84,7 @@ func (p *cutter) pass(client net.Conn) {
 	_ = p.flush(context.Background()) // the server learns of it no later than the client
 }
 
-// TestResume has a connection cut several times, and the programs that people
-// have go on where it was.
+// TestResume cuts the connection several times. Common download programs resume where they were.
 func TestResume(t *testing.T) {
 	c := newClient(t)
 	const size, cuts = 24 << 20, 3
@@ -100,7 +98,8 @@ func TestResume(t *testing.T) {
 			curl := program(t, "curl")
 			for range cuts + 1 {
 				var printed []byte
-				if printed, err = exec.Command(curl, "-sSf", "--max-time", "20", "-C", "-", "-o", to, url).CombinedOutput(); err == nil {
+				if printed, err = exec.Command(curl, "-sSf", "--max-time", "20", "-C", "-", "-o", to,
+					url).CombinedOutput(); err == nil {
 					return nil
 				}
 				err = fmt.Errorf("%w: %s", err, printed)
@@ -108,7 +107,8 @@ func TestResume(t *testing.T) {
 			return err
 		},
 		"wget": func(url, to string) error {
-			printed, err := exec.Command(program(t, "wget"), "-nv", "-c", "--no-proxy", "--timeout=20", "--tries=9", "--waitretry=0", "-O", to, url).CombinedOutput()
+			printed, err := exec.Command(program(t, "wget"), "-nv", "-c", "--no-proxy", "--timeout=20", "--tries=9",
+				"--waitretry=0", "-O", to, url).CombinedOutput()
 			if err != nil {
 				err = fmt.Errorf("%w: %s", err, printed)
 			}
@@ -152,8 +152,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestHostileNames has programs save files under names that would leave the
-// folder, hide, or pass for others.
+// TestHostileNames has programs save files under names that leave the folder, hide, or look like others.
 func TestHostileNames(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "0123456789")
@@ -188,7 +187,8 @@ func TestHostileNames(t *testing.T) {
 				return
 			}
 			url := read[api.Link](t, a.want(t, 200)).URL
-			for tool, args := range map[string][]string{"curl": {"-sSfOJ", url}, "wget": {"-q", "--no-proxy", "--content-disposition", url}} {
+			for tool, args := range map[string][]string{"curl": {"-sSfOJ", url},
+				"wget": {"-q", "--no-proxy", "--content-disposition", url}} {
 				above := t.TempDir()
 				dir := filepath.Join(above, "a", "b")
 				if err := os.MkdirAll(dir, 0o700); err != nil {

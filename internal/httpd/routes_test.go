@@ -14,13 +14,14 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/internal/token"
 	"sluice/ledger"
 	"sluice/sluicetest"
 )
 
-// bodies are what operations need to succeed, by operation. %f stands for a file.
+// bodies are the bodies with which operations succeed, by operation. %f stands for a file.
 var bodies = map[string]string{
 	"createLink":       `{"file_id":"%f"}`,
 	"createLinkOfFile": `{}`,
@@ -32,15 +33,14 @@ var bodies = map[string]string{
 	"updateKey":        `{"name":"changed"}`,
 }
 
-// queries are what operations need in their query, by operation. %e stands for
-// an entry.
+// queries are the queries with which operations succeed, by operation. %e stands for an entry.
 var queries = map[string]string{
 	"putFile":          "?purpose=generic",
 	"proveEntry":       "?entry=%e",
 	"proveConsistency": "?from=1",
 }
 
-// objects are the things that the path of a route may name.
+// objects are the objects that the path of a route may name.
 type objects struct{ file, link, entry, key, tile string }
 
 func (c client) objects(t *testing.T) objects {
@@ -64,8 +64,8 @@ func (c client) lastTile(t *testing.T) string {
 	return strings.TrimPrefix(tile.Path(), "tile/")
 }
 
-// call asks for a route as c, naming real objects.
-func (c client) call(t *testing.T, rt httpd.Row, o objects, headers ...string) answer {
+// call calls a route with real objects.
+func (c client) call(t *testing.T, rt httpd.Route, o objects, headers ...string) answer {
 	t.Helper()
 	path := rt.Path
 	switch {
@@ -94,8 +94,8 @@ func (c client) call(t *testing.T, rt httpd.Row, o objects, headers ...string) a
 	return c.ask(t, rt.Method, path, strings.ReplaceAll(bodies[rt.Operation], "%f", o.file), headers...)
 }
 
-// TestAuthorisation asks for every route of the table as everyone who must be
-// refused, and as one who has just the scope it needs.
+// TestAuthorisation calls every route with each kind of key that must be refused, and with a key that has just the
+// scope it needs.
 func TestAuthorisation(t *testing.T) {
 	c := newClient(t)
 	all := sluice.AllScopes()
@@ -109,10 +109,11 @@ func TestAuthorisation(t *testing.T) {
 	if _, err := c.Keys.Revoke(ctx, operator, revokedKey.ID, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, expired := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
+	_, expired := c.NewKeyAs(t, c.Ledger(sluice.Test),
+		service.NewKey{Name: "brief", Expires: c.Clock.Now().Add(time.Minute)})
 	c.Clock.Advance(time.Minute)
 
-	for _, rt := range httpd.Table() {
+	for _, rt := range server.Routes() {
 		if rt.Scope == httpd.Public {
 			if strings.HasPrefix(rt.Path, "/v1/") {
 				t.Errorf("%s %s asks for no key", rt.Method, rt.Path)
@@ -141,19 +142,22 @@ func TestAuthorisation(t *testing.T) {
 			c.unchanged(t, before, 0)
 
 			if rt.Scope != httpd.AnyKey {
-				_, others := c.NewKey(t, c.Ledger(sluice.Test), slices.DeleteFunc(slices.Clone(all), func(s sluice.Scope) bool { return s == rt.Scope })...)
+				_, others := c.NewKey(t, c.Ledger(sluice.Test),
+					slices.DeleteFunc(slices.Clone(all), func(s sluice.Scope) bool { return s == rt.Scope })...)
 				before = c.state(t)
 				c.problem(t, c.as(others).call(t, rt, o).want(t, 403), sluice.CodeForbidden)
 				c.unchanged(t, before, 1)
 				entries := c.Entries(t, c.Ledger(sluice.Test))
 				last := entries[len(entries)-1]
-				if last.Refusal != sluice.Refusal("missing_scope:"+string(rt.Scope)) || last.Request == nil || last.Request.Route != rt.Path {
+				if last.Refusal != sluice.Refusal("missing_scope:"+string(rt.Scope)) || last.Request == nil ||
+					last.Request.Route != rt.Path {
 					t.Errorf("the denial was recorded as %+v of %+v", last, last.Request)
 				}
 			}
 
 			// To keys of another account or of the other mode, the objects do not exist.
-			if strings.Contains(rt.Path, "{") || strings.Contains(queries[rt.Operation], "%e") || strings.HasPrefix(rt.Operation, "createLink") {
+			if strings.Contains(rt.Path, "{") || strings.Contains(queries[rt.Operation], "%e") ||
+				strings.HasPrefix(rt.Operation, "createLink") {
 				before = c.state(t)
 				for _, secret := range []string{foreign, live} {
 					a := c.as(secret).call(t, rt, o)
@@ -249,7 +253,7 @@ type broken struct {
 
 func (s broken) View(context.Context, func(service.Reader) error) error { return s.err }
 
-// TestInternal shows an error of ours to nobody but the log.
+// TestInternal checks that the cause of an internal error is in the log only.
 func TestInternal(t *testing.T) {
 	good := sluicetest.NewService(t)
 	_, secret := good.NewKey(t, good.Ledger(sluice.Test))
@@ -266,10 +270,8 @@ func TestInternal(t *testing.T) {
 			t.Fatal(err)
 		}
 		log := &sluicetest.Log{}
-		srv, err := httpd.New(svc, sluicetest.NewGate(t, svc, config), httpd.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
+		srv := server.New(svc, sluicetest.NewGate(t, svc, config),
+			server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(log, nil))}})
 		ts := httptest.NewServer(srv)
 		defer ts.Close()
 		c := client{&sluicetest.Server{Service: good, URL: ts.URL}, secret}
@@ -293,8 +295,9 @@ func TestHealth(t *testing.T) {
 	}
 	c.ask(t, "GET", "/healthz", "").want(t, 200)
 	a := c.ask(t, "GET", "/readyz", "")
-	for deadline := time.Now().Add(time.Minute); a.status == 200 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		a = c.ask(t, "GET", "/readyz", "") // the answer holds for a second
+	for deadline := time.Now().Add(time.Minute); a.status == 200 &&
+		time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		a = c.ask(t, "GET", "/readyz", "") // the result holds for a second
 	}
 	p := c.problem(t, a.want(t, 503), sluice.CodeUnavailable)
 	if a.header.Get("Retry-After") != "1" || p.RetryAfter != 1 {

@@ -16,17 +16,17 @@ import (
 	"sluice/api"
 )
 
-// sample is a program of testdata/seeds, and what runs it.
+// sample is a program in testdata/seeds, and how to run it.
 type sample struct {
 	file    string
-	program []string // is given the path of the file
-	probe   []string // succeeds where the program can run
+	program []string // gets the path of the file
+	probe   []string // succeeds when the program can run
 	install string   // a Debian package
-	// correct changes what keeps the sample from running at all.
+	// correct fixes what stops the sample from running at all.
 	correct func(string) string
-	// key is what in the sample gives way to itself with a key.
+	// key is the text in the sample that a header with a key replaces.
 	key, withKey string
-	refused      string // what it prints when it is refused
+	refused      string // its output when it is refused
 }
 
 const (
@@ -36,7 +36,8 @@ const (
 
 var samples = []sample{
 	{
-		file: "curl.sh", program: []string{"sh"}, probe: []string{"curl", "--version"}, install: "curl", refused: `"status":401`,
+		file: "curl.sh", program: []string{"sh"}, probe: []string{"curl", "--version"}, install: "curl",
+		refused: `"status":401`,
 		key:     `-H "Content-Type: application/json"`,
 		withKey: `-H "Content-Type: application/json" -H "Authorization: Bearer ` + sampleKey + `"`,
 	},
@@ -46,26 +47,30 @@ var samples = []sample{
 		withKey: `"Content-Type": "application/json", "Authorization": "Bearer ` + sampleKey + `"`,
 	},
 	goSample,
-	{file: "requests-key.py", program: []string{"python3"}, probe: []string{"python3", "-c", "import requests"}, install: "python3-requests", refused: "401 Client Error"},
-	{file: "curl-key.sh", program: []string{"sh"}, probe: []string{"curl", "--version"}, install: "curl", refused: `"status":401`},
-	{file: "fetch-key.mjs", program: []string{"node"}, probe: []string{"node", "--version"}, install: "nodejs", refused: "Matter API 401:"},
+	{file: "requests-key.py", program: []string{"python3"}, probe: []string{"python3", "-c", "import requests"},
+		install: "python3-requests", refused: "401 Client Error"},
+	{file: "curl-key.sh", program: []string{"sh"}, probe: []string{"curl", "--version"}, install: "curl",
+		refused: `"status":401`},
+	{file: "fetch-key.mjs", program: []string{"node"}, probe: []string{"node", "--version"}, install: "nodejs",
+		refused: "Matter API 401:"},
 }
 
 var goSample = sample{
-	file: "nethttp.go.txt", program: []string{"go", "run"}, probe: []string{"go", "version"}, install: "golang-go", refused: "401 Unauthorized",
+	file: "nethttp.go.txt", program: []string{"go", "run"}, probe: []string{"go", "version"}, install: "golang-go",
+	refused: "401 Unauthorized",
 	key:     `req.Header.Add("Content-Type", "application/json")`,
-	withKey: `req.Header.Add("Content-Type", "application/json"); req.Header.Add("Authorization", "Bearer ` + sampleKey + `")`,
+	withKey: `req.Header.Add("Content-Type", "application/json"); req.Header.Add("Authorization", "Bearer ` + sampleKey +
+		`")`,
 	correct: renamed,
 }
 
-// renamed gives the second body of the sample in Go a name of its own.
+// renamed renames the second variable body of the sample in Go.
 func renamed(text string) string {
 	text = strings.Replace(text, "body, _ := ioutil", "answer, _ := ioutil", 1)
 	return strings.Replace(text, "string(body)", "string(answer)", 1)
 }
 
-// need skips a test where its program is missing, and fails it where all must
-// run.
+// need skips a test without its program, or fails it where all tests must run.
 func (s sample) need(t *testing.T) {
 	t.Helper()
 	err := exec.Command(s.probe[0], s.probe[1:]...).Run()
@@ -78,8 +83,7 @@ func (s sample) need(t *testing.T) {
 	}
 }
 
-// run runs the sample against c with the file id in the place of that which the
-// page names, and gives what it printed.
+// run runs the sample against c with the id of a file in place of the one on the page, and returns its output.
 func (s sample) run(t *testing.T, c client, file, text string) (printed string, err error) {
 	t.Helper()
 	text = strings.NewReplacer(sampleHost, c.URL, "{id}", file, "file_Y9rJpN4k", file).Replace(text)
@@ -98,8 +102,8 @@ func (s sample) run(t *testing.T, c client, file, text string) (printed string, 
 	return string(out), err
 }
 
-// answered waits until the server has logged n requests for links of a file
-// that it answered with a status. A program may end before that.
+// answered waits until the server has logged n requests for links of a file with a status. A program may end before
+// that.
 func (c client) answered(t *testing.T, status string, n int) {
 	t.Helper()
 	line := "route=/v1/files/{id}/links status=" + status + " "
@@ -110,7 +114,7 @@ func (c client) answered(t *testing.T, status string, n int) {
 	}
 }
 
-// linksOf gives the links of a file.
+// linksOf returns the links of a file.
 func (c client) linksOf(t *testing.T, file string) []api.Link {
 	t.Helper()
 	return read[api.List[api.Link]](t, c.ask(t, "GET", "/v1/files/"+file+"/links?limit=100", "").want(t, 200)).Data
@@ -118,10 +122,9 @@ func (c client) linksOf(t *testing.T, file string) []api.Link {
 
 var linkURL = regexp.MustCompile(`http://[0-9.:]+/l/[0-9A-Za-z_-]+`)
 
-// TestSamples runs the code samples of the page that the native API grew from.
-// What is changed in them is the host, the file and the key; and in the one that
-// does not compile as printed, the name of a variable. Those that send no key
-// are refused until they do.
+// TestSamples runs the code samples of the page that the native API grew from. It changes the host, the file and the
+// key in them, and the name of a variable in the one that does not compile as printed. Samples that send no key are
+// refused until they do.
 func TestSamples(t *testing.T) {
 	for _, s := range samples {
 		t.Run(s.file, func(t *testing.T) {
@@ -157,20 +160,21 @@ func TestSamples(t *testing.T) {
 			}
 			now := c.Clock.Now().Unix()
 			want := api.Link{
-				ID: links[0].ID, Object: "file_link", FileID: f.ID, URL: links[0].URL, ExpiresAt: ptr(now + 3600), Metadata: map[string]string{},
+				ID: links[0].ID, Object: "file_link", FileID: f.ID, URL: links[0].URL, ExpiresAt: ptr(now + 3600),
+				Metadata:    map[string]string{},
 				Disposition: "attachment", AllowedIPs: []string{}, Created: now, Updated: now,
 			}
 			if diff := cmp.Diff(want, links[0]); diff != "" {
 				t.Error(diff)
 			}
-			if s.refused != "" && linkURL.FindString(printed) != want.URL { // one prints nothing at all
+			if s.refused != "" && linkURL.FindString(printed) != want.URL { // one sample prints nothing
 				t.Errorf("printed was not the link's URL:\n%s", printed)
 			}
 			if got := c.get(t, want.URL).want(t, 200); string(got.body) != "hello" {
 				t.Errorf("downloaded %q", got.body)
 			}
 
-			if s.key == "" { // it sends an Idempotency-Key
+			if s.key == "" { // the sample sends an Idempotency-Key
 				again, err := s.run(t, c, f.ID, text)
 				if err != nil || linkURL.FindString(again) != want.URL || len(c.linksOf(t, f.ID)) != 1 {
 					t.Errorf("run again: %v\n%s", err, again)
@@ -180,7 +184,7 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// TestSampleInGo shows that the correction is needed.
+// TestSampleInGo checks that the sample in Go needs its correction.
 func TestSampleInGo(t *testing.T) {
 	s := goSample
 	s.need(t)

@@ -16,17 +16,15 @@ import (
 	"sluice/internal/audit"
 )
 
-// A sentence is one of the pages that the native API grew from, and how it
-// holds here. What a page names in its own words is asked for in ours: the four
-// pages are of three vendors, and agree neither on paths nor on the form of
-// moments.
+// A sentence is a sentence of one of the pages that the native API grew from, and a test that it holds here. The test
+// uses our names for what a page names in its own words: the four pages come from three vendors, and differ in their
+// paths and their form of times.
 type sentence struct {
 	text  string
 	holds func(t *testing.T, c client, f api.File)
 }
 
-// hold runs every sentence with a server that it may do with as it likes, and
-// a file.
+// hold tests every sentence with a server of its own and a file.
 func hold(t *testing.T, sentences []sentence) {
 	for _, s := range sentences {
 		t.Run(s.text, func(t *testing.T) {
@@ -36,7 +34,7 @@ func hold(t *testing.T, sentences []sentence) {
 	}
 }
 
-// refusal asks for something that must be refused for what is sent in param.
+// refusal sends a request that must be refused because of param.
 func (c client) refusal(t testing.TB, method, path, body, param, code string) {
 	t.Helper()
 	p := c.problem(t, c.ask(t, method, path, body).want(t, 400), sluice.CodeValidation)
@@ -45,7 +43,7 @@ func (c client) refusal(t testing.TB, method, path, body, param, code string) {
 	}
 }
 
-// links gives the ids that a list of links holds, and its page.
+// links returns the ids in a list of links, and its page.
 func (c client) links(t testing.TB, query string) (ids []string, page api.List[api.Link]) {
 	t.Helper()
 	page = read[api.List[api.Link]](t, c.ask(t, "GET", "/v1/file_links?"+query, "").want(t, 200))
@@ -55,7 +53,7 @@ func (c client) links(t testing.TB, query string) (ids []string, page api.List[a
 	return ids, page
 }
 
-// batch mints n links to a file and gives their ids, the newest first.
+// batch mints n links to a file and returns their ids, newest first.
 func (c client) batch(t testing.TB, file string, n int) (ids []string) {
 	t.Helper()
 	for n > 0 {
@@ -75,13 +73,13 @@ func (c client) batch(t testing.TB, file string, n int) (ids []string) {
 	return ids
 }
 
-// audit gives the entries of a link, the newest first.
+// audit returns the entries of a link, newest first.
 func (c client) audit(t testing.TB, link string) []api.AuditEntry {
 	t.Helper()
 	return read[api.List[api.AuditEntry]](t, c.ask(t, "GET", "/v1/audit_entries?link_id="+link, "").want(t, 200)).Data
 }
 
-// wholeSecond moves the clock on to the next second, and gives it.
+// wholeSecond sets the clock to the next second, and returns it.
 func (c client) wholeSecond() int64 {
 	now := c.Clock.Now()
 	c.Clock.Advance(now.Truncate(time.Second).Add(time.Second).Sub(now))
@@ -95,7 +93,7 @@ func (c client) link(t testing.TB, id string) api.Link {
 
 func linksPath(f api.File) string { return "/v1/files/" + f.ID + "/links" }
 
-// members gives the types of the members of a JSON object.
+// members returns the types of the members of a JSON object.
 func members(t testing.TB, object []byte) map[string]string {
 	t.Helper()
 	var values map[string]any
@@ -109,8 +107,7 @@ func members(t testing.TB, object []byte) map[string]string {
 	return types
 }
 
-// holdsMembers fails unless an answer has every member of an example, of the
-// same type.
+// holdsMembers checks that an answer has every member of an example, with the same type.
 func holdsMembers(t testing.TB, example string, a answer) {
 	t.Helper()
 	got := members(t, a.body)
@@ -121,22 +118,24 @@ func holdsMembers(t testing.TB, example string, a answer) {
 	}
 }
 
-// TestCreateFileLinkPage holds Sluice to the page "Create a file link" of
-// Matter.
+// TestCreateFileLinkPage tests the page "Create a file link" of Matter.
 func TestCreateFileLinkPage(t *testing.T) {
 	hold(t, []sentence{
 		{"Mint a short-lived signed URL that streams the bytes of a File.", func(t *testing.T, c client, f api.File) {
-			if got := c.get(t, c.mint(t, f.ID, "").URL).want(t, 200); string(got.body) != "hello" || got.header.Get("Content-Type") != "text/plain" {
+			if got := c.get(t, c.mint(t, f.ID, "").URL).want(t, 200); string(got.body) != "hello" ||
+				got.header.Get("Content-Type") != "text/plain" {
 				t.Errorf("%q, %v", got.body, got.header)
 			}
 		}},
 		{"file metadata (size, type, linked resources) is freely retrievable", func(t *testing.T, c client, _ api.File) {
-			form := newForm(part{"purpose", "invoice"}, part{"linked_resources", `[{"type":"order","id":"6735"}]`}, part{"file", "hello"})
+			form := newForm(part{"purpose", "invoice"}, part{"linked_resources", `[{"type":"order","id":"6735"}]`},
+				part{"file", "hello"})
 			made := read[api.File](t, c.post(t, form).want(t, 201))
 			_, secret := c.NewKey(t, c.Ledger(sluice.Test), sluice.FilesRead)
 			before := c.state(t)
 			got := read[api.File](t, c.as(secret).ask(t, "GET", "/v1/files/"+made.ID, "").want(t, 200))
-			if got.Size != 5 || got.Type != "text/plain" || !slices.Equal(got.LinkedResources, []api.Resource{{Type: "order", ID: "6735"}}) {
+			if got.Size != 5 || got.Type != "text/plain" ||
+				!slices.Equal(got.LinkedResources, []api.Resource{{Type: "order", ID: "6735"}}) {
 				t.Errorf("%+v", got)
 			}
 			c.unchanged(t, before, 0)
@@ -163,7 +162,8 @@ func TestCreateFileLinkPage(t *testing.T) {
 			c.Clock.Advance(17 * time.Minute)
 			c.get(t, l.URL).want(t, 200)
 			e := c.audit(t, l.ID)[0]
-			if e.Action != "link.redeemed" || e.Time != c.Clock.Now().Format(audit.EntryTime) || e.Link.Reason != "409A report for the board" {
+			if e.Action != "link.redeemed" || e.Time != c.Clock.Now().Format(audit.EntryTime) ||
+				e.Link.Reason != "409A report for the board" {
 				t.Errorf("%+v", e)
 			}
 		}},
@@ -182,20 +182,23 @@ func TestCreateFileLinkPage(t *testing.T) {
 				t.Error(diff)
 			}
 		}},
-		{`a reviewer can answer "why did this file leave the system" three years later`, func(t *testing.T, c client, f api.File) {
-			l := c.mint(t, f.ID, `{"reason":"annual accounts","metadata":{"accountant":"external"}}`)
-			c.get(t, l.URL).want(t, 200)
-			c.ask(t, "DELETE", "/v1/files/"+f.ID, "").want(t, 200)
-			c.Clock.Advance(3 * 365 * 24 * time.Hour)
-			list := read[api.List[api.AuditEntry]](t, c.ask(t, "GET", "/v1/audit_entries?action=link.redeemed&file_id="+f.ID, "").want(t, 200))
-			if len(list.Data) != 1 {
-				t.Fatalf("%+v", list)
-			}
-			e := list.Data[0]
-			if e.File.Filename != "a.txt" || e.File.SHA256 != hello || e.Link.Reason != "annual accounts" || e.Link.Metadata["accountant"] != "external" || e.Key.ID != c.Key.ID {
-				t.Errorf("%+v", e)
-			}
-		}},
+		{`a reviewer can answer "why did this file leave the system" three years later`,
+			func(t *testing.T, c client, f api.File) {
+				l := c.mint(t, f.ID, `{"reason":"annual accounts","metadata":{"accountant":"external"}}`)
+				c.get(t, l.URL).want(t, 200)
+				c.ask(t, "DELETE", "/v1/files/"+f.ID, "").want(t, 200)
+				c.Clock.Advance(3 * 365 * 24 * time.Hour)
+				list := read[api.List[api.AuditEntry]](t,
+					c.ask(t, "GET", "/v1/audit_entries?action=link.redeemed&file_id="+f.ID, "").want(t, 200))
+				if len(list.Data) != 1 {
+					t.Fatalf("%+v", list)
+				}
+				e := list.Data[0]
+				if e.File.Filename != "a.txt" || e.File.SHA256 != hello || e.Link.Reason != "annual accounts" ||
+					e.Link.Metadata["accountant"] != "external" || e.Key.ID != c.Key.ID {
+					t.Errorf("%+v", e)
+				}
+			}},
 		{"Default expiry - expires_in_seconds defaults to 3600 (1 hour).", func(t *testing.T, c client, f api.File) {
 			now := c.Clock.Now().Unix()
 			for _, body := range []string{"", "{}", `{"metadata":{}}`} {
@@ -247,7 +250,8 @@ func TestCreateFileLinkPage(t *testing.T) {
 			}
 			c.get(t, counsel.URL).want(t, 200)
 			for l, want := range map[string]int{auditor.ID: 1, counsel.ID: 2} {
-				if got := c.audit(t, l); len(got) != want || want == 2 && (got[0].Actor != api.Actor{Type: "bearer", ID: l} || got[0].Link.Reason != "counsel") {
+				if got := c.audit(t, l); len(got) != want || want == 2 &&
+					(got[0].Actor != api.Actor{Type: "bearer", ID: l} || got[0].Link.Reason != "counsel") {
 					t.Errorf("%+v", got)
 				}
 			}
@@ -262,7 +266,8 @@ func TestCreateFileLinkPage(t *testing.T) {
 			}
 		}},
 		{"metadata object Optional", func(t *testing.T, c client, f api.File) {
-			if a := c.ask(t, "POST", linksPath(f), `{"expires_in_seconds":60}`).want(t, 200); !strings.Contains(string(a.body), `"metadata":{}`) {
+			if a := c.ask(t, "POST", linksPath(f), `{"expires_in_seconds":60}`).want(t, 200); !strings.Contains(string(a.body),
+				`"metadata":{}`) {
 				t.Errorf("%s", a.body)
 			}
 			c.refusal(t, "POST", linksPath(f), `{"metadata":"a=b"}`, "metadata", "invalid")
@@ -323,7 +328,8 @@ func TestCreateFileLinkPage(t *testing.T) {
 			if got := c.link(t, l.ID); got.Metadata["a"] != "1" {
 				t.Errorf("%+v", got)
 			}
-			for param, query := range map[string]string{"metadata[a]": "metadata%5Ba%5D=1", "metadata": "metadata=a", "a": "a=1"} {
+			for param, query := range map[string]string{"metadata[a]": "metadata%5Ba%5D=1", "metadata": "metadata=a",
+				"a": "a=1"} {
 				c.refusal(t, "GET", "/v1/file_links?"+query, "", param, "unknown")
 			}
 		}},
@@ -334,7 +340,8 @@ func TestCreateFileLinkPage(t *testing.T) {
 			}
 			holdsMembers(t, `{"id": "string", "object": "file_link", "file_id": "string", "url": "https://your.app/webhooks/matter",
 				"expires_at": 1745539200, "metadata": {}, "created": 1745539200, "livemode": false}`, a)
-			if l := read[api.Link](t, a); l.Object != "file_link" || l.FileID != f.ID || l.Livemode || l.Created != c.Clock.Now().Unix() {
+			if l := read[api.Link](t, a); l.Object != "file_link" || l.FileID != f.ID || l.Livemode ||
+				l.Created != c.Clock.Now().Unix() {
 				t.Errorf("%+v", l)
 			}
 		}},
@@ -351,10 +358,11 @@ func TestCreateFileLinkPage(t *testing.T) {
 			holdsMembers(t, `{"type": "https://mattermode.com/docs/errors/not_found", "title": "Not found", "status": 404, "code": "not_found",
 				"detail": "", "doc_url": "https://mattermode.com/docs/guides/errors#not_found", "request_id": "req_Qw9xYz8A"}`, a)
 			p := c.problem(t, a, sluice.CodeNotFound)
-			if !strings.Contains(p.Detail, none) || p.Type != c.URL+"/docs/errors/not_found" || !strings.HasPrefix(p.RequestID, "req_") {
+			if !strings.Contains(p.Detail, none) || p.Type != c.URL+"/docs/errors/not_found" ||
+				!strings.HasPrefix(p.RequestID, "req_") {
 				t.Errorf("%+v", p)
 			}
-			// A file of the other side is as little visible as one that never was.
+			// A file of the other mode is as invisible as one that never existed.
 			_, secret := c.NewKey(t, c.Ledger(sluice.Live))
 			other := c.as(secret).upload(t, "a.txt", "text/plain", "hello")
 			c.problem(t, c.ask(t, "POST", linksPath(other), `{}`).want(t, 404), sluice.CodeNotFound)
@@ -363,14 +371,16 @@ func TestCreateFileLinkPage(t *testing.T) {
 			const key = "ee7c3a9b-3f1a-4d8e-9b2a-7c5e1f0a2d4b"
 			ask := func(body string) answer { return c.ask(t, "POST", linksPath(f), body, "Idempotency-Key", key) }
 			first, second := ask(`{"metadata":{}}`).want(t, 200), ask(`{"metadata":{}}`).want(t, 200)
-			if string(first.body) != string(second.body) || second.header.Get("Idempotency-Replayed") != "true" || len(c.linksOf(t, f.ID)) != 1 {
+			if string(first.body) != string(second.body) || second.header.Get("Idempotency-Replayed") != "true" ||
+				len(c.linksOf(t, f.ID)) != 1 {
 				t.Errorf("%s\n%s", first.body, second.body)
 			}
 			c.problem(t, ask(`{"expires_in_seconds":60}`).want(t, 409), sluice.CodeIdempotencyReused)
 		}},
 		{"Matter-Version", func(t *testing.T, c client, f api.File) {
 			c.ask(t, "POST", linksPath(f), "", "Matter-Version", "2026-06-10").want(t, 200) // not ours, so nothing to us
-			if a := c.ask(t, "POST", linksPath(f), "", "Sluice-Version", sluice.APIVersion).want(t, 200); a.header.Get("Sluice-Version") != sluice.APIVersion {
+			if a := c.ask(t, "POST", linksPath(f), "", "Sluice-Version", sluice.APIVersion).want(t,
+				200); a.header.Get("Sluice-Version") != sluice.APIVersion {
 				t.Errorf("%v", a.header)
 			}
 			c.problem(t, c.ask(t, "POST", linksPath(f), "", "Sluice-Version", "1999-01-01").want(t, 400), sluice.CodeValidation)
@@ -378,7 +388,7 @@ func TestCreateFileLinkPage(t *testing.T) {
 	})
 }
 
-// TestFileLinksPage holds Sluice to the page "File Links" of Metorial.
+// TestFileLinksPage tests the page "File Links" of Metorial.
 func TestFileLinksPage(t *testing.T) {
 	unknownFile := func(method string) func(*testing.T, client, api.File) {
 		return func(t *testing.T, c client, f api.File) {
@@ -395,10 +405,12 @@ func TestFileLinksPage(t *testing.T) {
 			if method == "GET" {
 				path = "/links/" + l.ID
 			}
-			c.problem(t, c.ask(t, verb, "/v1/files/file_01kjvktdcjb8swve6173hgcvk1"+path, body).want(t, 404), sluice.CodeNotFound)
+			c.problem(t, c.ask(t, verb, "/v1/files/file_01kjvktdcjb8swve6173hgcvk1"+path, body).want(t, 404),
+				sluice.CodeNotFound)
 			if strings.Contains(path, l.ID) {
 				c.problem(t, c.ask(t, verb, "/v1/files/"+other.ID+path, body).want(t, 404), sluice.CodeNotFound)
-				c.problem(t, c.ask(t, verb, linksPath(f)+"/link_01kjvktdcjb8swve6173hgcvk1", body).want(t, 404), sluice.CodeNotFound)
+				c.problem(t, c.ask(t, verb, linksPath(f)+"/link_01kjvktdcjb8swve6173hgcvk1", body).want(t, 404),
+					sluice.CodeNotFound)
 			}
 			if got := c.link(t, l.ID); !cmp.Equal(got, l) {
 				t.Error(cmp.Diff(l, got))
@@ -417,21 +429,24 @@ func TestFileLinksPage(t *testing.T) {
 			_, secret := c.NewKey(t, sluice.LedgerID{Account: other.ID, Mode: sluice.Test})
 			c.problem(t, c.as(secret).ask(t, "GET", "/v1/files/"+f.ID, "").want(t, 404), sluice.CodeNotFound)
 		}},
-		{"Links are public and do not require authentication to access, so be careful with what you share.", func(t *testing.T, c client, f api.File) {
-			if got := c.get(t, c.mint(t, f.ID, "").URL).want(t, 200); string(got.body) != "hello" {
-				t.Errorf("%q", got.body)
-			}
-		}},
-		{`"status": "active", "file_name", "file_size", "file_type", "title", "purpose", "created_at", "updated_at"`, func(t *testing.T, c client, _ api.File) {
-			f := newForm(part{"purpose", "logo"}, part{"title", "Sample Image"})
-			f.file("sample.png", "image/png", "123456")
-			got := read[api.File](t, c.post(t, f).want(t, 201))
-			now := c.Clock.Now().Unix()
-			if got.Status != "active" || got.Filename != "sample.png" || got.Size != 6 || got.Type != "image/png" || *got.Title != "Sample Image" ||
-				got.Purpose != "logo" || got.Created != now || got.Updated != now {
-				t.Errorf("%+v", got)
-			}
-		}},
+		{"Links are public and do not require authentication to access, so be careful with what you share.",
+			func(t *testing.T, c client, f api.File) {
+				if got := c.get(t, c.mint(t, f.ID, "").URL).want(t, 200); string(got.body) != "hello" {
+					t.Errorf("%q", got.body)
+				}
+			}},
+		{`"status": "active", "file_name", "file_size", "file_type", "title", "purpose", "created_at", "updated_at"`,
+			func(t *testing.T, c client, _ api.File) {
+				f := newForm(part{"purpose", "logo"}, part{"title", "Sample Image"})
+				f.file("sample.png", "image/png", "123456")
+				got := read[api.File](t, c.post(t, f).want(t, 201))
+				now := c.Clock.Now().Unix()
+				if got.Status != "active" || got.Filename != "sample.png" || got.Size != 6 || got.Type != "image/png" ||
+					*got.Title != "Sample Image" ||
+					got.Purpose != "logo" || got.Created != now || got.Updated != now {
+					t.Errorf("%+v", got)
+				}
+			}},
 		{`"pagination": {"has_more_before": false,"has_more_after": false}`, func(t *testing.T, c client, f api.File) {
 			ids := c.batch(t, f.ID, 3)
 			pages := map[string]string{ // its query: has_more, and the relations of the pages beside it
@@ -488,7 +503,8 @@ func TestFileLinksPage(t *testing.T) {
 		{"Updates a file link's properties, such as expiration.", func(t *testing.T, c client, f api.File) {
 			l := c.mint(t, f.ID, `{"reason":"r","metadata":{"a":"1","b":"2"}}`)
 			c.Clock.Advance(time.Minute)
-			got := read[api.Link](t, c.ask(t, "PATCH", linksPath(f)+"/"+l.ID, `{"expires_in_seconds":60,"metadata":{"b":null,"c":"3"},"max_downloads":2}`).want(t, 200))
+			got := read[api.Link](t, c.ask(t, "PATCH", linksPath(f)+"/"+l.ID,
+				`{"expires_in_seconds":60,"metadata":{"b":null,"c":"3"},"max_downloads":2}`).want(t, 200))
 			want := l
 			want.Updated, want.ExpiresAt = l.Created+60, ptr(l.Created+120)
 			want.Metadata, want.MaxDownloads = map[string]string{"a": "1", "c": "3"}, ptr(int64(2))
@@ -527,55 +543,61 @@ func TestFileLinksPage(t *testing.T) {
 	})
 }
 
-// TestFilesPage holds Sluice to the page "Files" of Metorial.
+// TestFilesPage tests the page "Files" of Metorial.
 func TestFilesPage(t *testing.T) {
 	hold(t, []sentence{
-		{"Files are used to store binary data, such as documents, images, or other media.", func(t *testing.T, c client, _ api.File) {
-			data := make([]byte, 1<<16)
-			for i := range data {
-				data[i] = byte(i * i >> 3)
-			}
-			f := c.upload(t, "a.bin", "application/octet-stream", string(data))
-			if got := c.get(t, c.mint(t, f.ID, "").URL).want(t, 200); string(got.body) != string(data) {
-				t.Errorf("%d bytes came back, or others", len(got.body))
-			}
-		}},
-		{"id: A unique identifier for the file, used to reference the file across the API.", func(t *testing.T, c client, f api.File) {
-			other := c.upload(t, "a.txt", "text/plain", "hello")
-			l := c.mint(t, f.ID, "")
-			if other.ID == f.ID || l.FileID != f.ID || c.audit(t, l.ID)[0].File.ID != f.ID {
-				t.Errorf("%s, %s, %+v", f.ID, other.ID, l)
-			}
-		}},
-		{"purpose: Defines the purpose of the file. This determines how and where the file will be used.", func(t *testing.T, c client, _ api.File) {
-			f := read[api.File](t, c.post(t, fileOf("import", "a.csv", "text/csv", "a,b")).want(t, 201))
-			if f.Purpose != "import" {
-				t.Errorf("%+v", f)
-			}
-			c.problem(t, c.ask(t, "POST", linksPath(f), "").want(t, 403), sluice.CodeForbidden)
-			c.problem(t, c.post(t, fileOf("logo", "a.csv", "text/csv", "a,b")).want(t, 415), sluice.CodeUnsupportedType)
-			c.problem(t, c.post(t, fileOf("nonesuch", "a.csv", "text/csv", "a,b")).want(t, 400), sluice.CodeValidation)
-		}},
-		{"name: The human-readable name of the file, typically provided during upload.", func(t *testing.T, c client, _ api.File) {
-			if f := c.upload(t, "Überblick 2026 (final).txt", "text/plain", "x"); f.Filename != "Überblick 2026 (final).txt" {
-				t.Errorf("%+v", f)
-			}
-		}},
-		{"size: The size of the file in bytes, representing the file's storage requirement.", func(t *testing.T, c client, _ api.File) {
-			for _, n := range []int{0, 1, 1024, 70000} {
-				if f := c.upload(t, "a.txt", "text/plain", strings.Repeat("x", n)); f.Size != int64(n) {
-					t.Errorf("size %d, want %d", f.Size, n)
+		{"Files are used to store binary data, such as documents, images, or other media.",
+			func(t *testing.T, c client, _ api.File) {
+				data := make([]byte, 1<<16)
+				for i := range data {
+					data[i] = byte(i * i >> 3)
 				}
-			}
-		}},
-		{`mime_type: The MIME type of the file, indicating its format (e.g., "text/plain" for plain text files).`, func(t *testing.T, c client, f api.File) {
-			if f.Type != "text/plain" {
-				t.Errorf("%+v", f)
-			}
-			if f := c.upload(t, "a.pdf", "application/pdf", "x"); f.Type != "application/pdf" {
-				t.Errorf("%+v", f)
-			}
-		}},
+				f := c.upload(t, "a.bin", "application/octet-stream", string(data))
+				if got := c.get(t, c.mint(t, f.ID, "").URL).want(t, 200); string(got.body) != string(data) {
+					t.Errorf("%d bytes came back, or others", len(got.body))
+				}
+			}},
+		{"id: A unique identifier for the file, used to reference the file across the API.",
+			func(t *testing.T, c client, f api.File) {
+				other := c.upload(t, "a.txt", "text/plain", "hello")
+				l := c.mint(t, f.ID, "")
+				if other.ID == f.ID || l.FileID != f.ID || c.audit(t, l.ID)[0].File.ID != f.ID {
+					t.Errorf("%s, %s, %+v", f.ID, other.ID, l)
+				}
+			}},
+		{"purpose: Defines the purpose of the file. This determines how and where the file will be used.",
+			func(t *testing.T, c client, _ api.File) {
+				f := read[api.File](t, c.post(t, fileOf("import", "a.csv", "text/csv", "a,b")).want(t, 201))
+				if f.Purpose != "import" {
+					t.Errorf("%+v", f)
+				}
+				c.problem(t, c.ask(t, "POST", linksPath(f), "").want(t, 403), sluice.CodeForbidden)
+				c.problem(t, c.post(t, fileOf("logo", "a.csv", "text/csv", "a,b")).want(t, 415), sluice.CodeUnsupportedType)
+				c.problem(t, c.post(t, fileOf("nonesuch", "a.csv", "text/csv", "a,b")).want(t, 400), sluice.CodeValidation)
+			}},
+		{"name: The human-readable name of the file, typically provided during upload.",
+			func(t *testing.T, c client, _ api.File) {
+				if f := c.upload(t, "Überblick 2026 (final).txt", "text/plain", "x"); f.Filename != "Überblick 2026 (final).txt" {
+					t.Errorf("%+v", f)
+				}
+			}},
+		{"size: The size of the file in bytes, representing the file's storage requirement.",
+			func(t *testing.T, c client, _ api.File) {
+				for _, n := range []int{0, 1, 1024, 70000} {
+					if f := c.upload(t, "a.txt", "text/plain", strings.Repeat("x", n)); f.Size != int64(n) {
+						t.Errorf("size %d, want %d", f.Size, n)
+					}
+				}
+			}},
+		{`mime_type: The MIME type of the file, indicating its format (e.g., "text/plain" for plain text files).`,
+			func(t *testing.T, c client, f api.File) {
+				if f.Type != "text/plain" {
+					t.Errorf("%+v", f)
+				}
+				if f := c.upload(t, "a.pdf", "application/pdf", "x"); f.Type != "application/pdf" {
+					t.Errorf("%+v", f)
+				}
+			}},
 		{"created_at: The date and time when the file was created", func(t *testing.T, c client, _ api.File) {
 			c.Clock.Advance(time.Hour)
 			if f := c.upload(t, "a.txt", "text/plain", "x"); f.Created != c.Clock.Now().Unix() {
@@ -617,14 +639,16 @@ func TestFilesPage(t *testing.T) {
 			}
 			c.problem(t, c.ask(t, "GET", "/v1/files/file_01kjvktdcjb8swve6173hgcvk1", "").want(t, 404), sluice.CodeNotFound)
 		}},
-		{"Retrieve a downloadable link for a specific file by its unique identifier.", func(t *testing.T, c client, f api.File) {
-			c.get(t, c.mint(t, f.ID, "").URL).want(t, 200)
-		}},
-		{"After the file is uploaded it it can be referenced by its unique identifier in other API calls.", func(t *testing.T, c client, f api.File) {
-			c.ask(t, "PATCH", "/v1/files/"+f.ID, `{"title":"t"}`).want(t, 200)
-			c.ask(t, "POST", "/v1/file_links", `{"file_id":"`+f.ID+`"}`).want(t, 200)
-			c.ask(t, "DELETE", "/v1/files/"+f.ID, "").want(t, 200)
-		}},
+		{"Retrieve a downloadable link for a specific file by its unique identifier.",
+			func(t *testing.T, c client, f api.File) {
+				c.get(t, c.mint(t, f.ID, "").URL).want(t, 200)
+			}},
+		{"After the file is uploaded it it can be referenced by its unique identifier in other API calls.",
+			func(t *testing.T, c client, f api.File) {
+				c.ask(t, "PATCH", "/v1/files/"+f.ID, `{"title":"t"}`).want(t, 200)
+				c.ask(t, "POST", "/v1/file_links", `{"file_id":"`+f.ID+`"}`).want(t, 200)
+				c.ask(t, "DELETE", "/v1/files/"+f.ID, "").want(t, 200)
+			}},
 		{"you should use Multipart Form Data for the request body", func(t *testing.T, c client, _ api.File) {
 			f := read[api.File](t, c.post(t, newForm(part{"purpose", "attachment"}, part{"file", "hello"})).want(t, 201))
 			if f.Filename != "a.txt" || f.SHA256 != hello {
@@ -650,7 +674,7 @@ func TestFilesPage(t *testing.T) {
 	})
 }
 
-// filesAre fails unless a list of files holds just these, in this order.
+// filesAre checks that a list of files has exactly these, in this order.
 func (c client) filesAre(t *testing.T, query string, want ...string) {
 	t.Helper()
 	var got []string
@@ -662,7 +686,7 @@ func (c client) filesAre(t *testing.T, query string, want ...string) {
 	}
 }
 
-// linksAre fails unless a list of links holds just these, in this order.
+// linksAre checks that a list of links has exactly these, in this order.
 func (c client) linksAre(t *testing.T, query string, want ...string) {
 	t.Helper()
 	if got, _ := c.links(t, query); !slices.Equal(got, want) {
@@ -670,26 +694,27 @@ func (c client) linksAre(t *testing.T, query string, want ...string) {
 	}
 }
 
-// TestFileLinkResourcePage holds Sluice to the page "File Links" of Digital
-// River.
+// TestFileLinkResourcePage tests the page "File Links" of Digital River.
 func TestFileLinkResourcePage(t *testing.T) {
 	const none = "link_01kjvktdcjb8swve6173hgcvk1"
 	hold(t, []sentence{
-		{"share the contents of a File object with customers by generating a unique URL", func(t *testing.T, c client, f api.File) {
-			seen := map[string]bool{}
-			ids := c.batch(t, f.ID, 100)
-			for _, l := range c.linksOf(t, f.ID) {
-				seen[l.URL] = true
-			}
-			if len(ids) != 100 || len(seen) != 100 {
-				t.Errorf("%d links have %d URLs", len(ids), len(seen))
-			}
-		}},
-		{"This URL allows customers to access the file's content without requiring authentication.", func(t *testing.T, c client, f api.File) {
-			if got := c.get(t, c.mint(t, f.ID, "").URL).want(t, 200); string(got.body) != "hello" {
-				t.Errorf("%q", got.body)
-			}
-		}},
+		{"share the contents of a File object with customers by generating a unique URL",
+			func(t *testing.T, c client, f api.File) {
+				seen := map[string]bool{}
+				ids := c.batch(t, f.ID, 100)
+				for _, l := range c.linksOf(t, f.ID) {
+					seen[l.URL] = true
+				}
+				if len(ids) != 100 || len(seen) != 100 {
+					t.Errorf("%d links have %d URLs", len(ids), len(seen))
+				}
+			}},
+		{"This URL allows customers to access the file's content without requiring authentication.",
+			func(t *testing.T, c client, f api.File) {
+				if got := c.get(t, c.mint(t, f.ID, "").URL).want(t, 200); string(got.body) != "hello" {
+					t.Errorf("%q", got.body)
+				}
+			}},
 		{"Gets all the file links specified in the request.", func(t *testing.T, c client, f api.File) {
 			ids := c.batch(t, f.ID, 3)
 			_, page := c.links(t, "")
@@ -706,37 +731,41 @@ func TestFileLinkResourcePage(t *testing.T) {
 			c.linksAre(t, "created="+at, first.ID)
 			c.linksAre(t, "created=2020-09-22T12:09:44Z")
 		}},
-		{"or it can be a dictionary with the following options: createdTime[gt]=2020-09-22T12:09:44Z", func(t *testing.T, c client, f api.File) {
-			var ids, at []string
-			for range 3 {
-				ids, at = append(ids, c.mint(t, f.ID, "").ID), append(at, url.QueryEscape(c.Clock.Now().UTC().Format(time.RFC3339)))
-				c.Clock.Advance(time.Second)
-			}
-			c.linksAre(t, "created[gt]=2020-09-22T12:09:44Z", ids[2], ids[1], ids[0])
-			c.linksAre(t, "created[gt]="+at[1], ids[2])
-			c.linksAre(t, "created[gte]="+at[1], ids[2], ids[1])
-			c.linksAre(t, "created[lt]="+at[1], ids[0])
-			c.linksAre(t, "created[lte]="+at[1], ids[1], ids[0])
-			c.linksAre(t, "created[gt]="+at[0]+"&created[lt]="+at[2], ids[1])
-			c.refusal(t, "GET", "/v1/file_links?created[gt]=yesterday", "", "created[gt]", "invalid")
-		}},
-		{"your subsequent calls can include endingBefore=xyz in order to fetch the previous page of the list", func(t *testing.T, c client, f api.File) {
-			ids := c.batch(t, f.ID, 230)
-			c.linksAre(t, "limit=100&ending_before="+ids[200], ids[100:200]...)
-			c.linksAre(t, "limit=100&ending_before="+ids[100], ids[:100]...)
-			c.linksAre(t, "limit=100&ending_before="+ids[0])
-			c.refusal(t, "GET", "/v1/file_links?ending_before="+none, "", "ending_before", "invalid")
-		}},
-		{"your subsequent calls can include startingAfter=xyz in order to fetch the next page of the list", func(t *testing.T, c client, f api.File) {
-			ids := c.batch(t, f.ID, 230)
-			c.linksAre(t, "limit=100", ids[:100]...)
-			c.linksAre(t, "limit=100&starting_after="+ids[99], ids[100:200]...)
-			c.linksAre(t, "limit=100&starting_after="+ids[199], ids[200:]...)
-			c.linksAre(t, "limit=100&starting_after="+ids[229])
-			c.ask(t, "DELETE", "/v1/file_links/"+ids[99], "").want(t, 200)
-			c.linksAre(t, "limit=100&starting_after="+ids[99], ids[100:200]...)
-			c.refusal(t, "GET", "/v1/file_links?starting_after="+none, "", "starting_after", "invalid")
-		}},
+		{"or it can be a dictionary with the following options: createdTime[gt]=2020-09-22T12:09:44Z",
+			func(t *testing.T, c client, f api.File) {
+				var ids, at []string
+				for range 3 {
+					ids, at = append(ids, c.mint(t, f.ID, "").ID),
+						append(at, url.QueryEscape(c.Clock.Now().UTC().Format(time.RFC3339)))
+					c.Clock.Advance(time.Second)
+				}
+				c.linksAre(t, "created[gt]=2020-09-22T12:09:44Z", ids[2], ids[1], ids[0])
+				c.linksAre(t, "created[gt]="+at[1], ids[2])
+				c.linksAre(t, "created[gte]="+at[1], ids[2], ids[1])
+				c.linksAre(t, "created[lt]="+at[1], ids[0])
+				c.linksAre(t, "created[lte]="+at[1], ids[1], ids[0])
+				c.linksAre(t, "created[gt]="+at[0]+"&created[lt]="+at[2], ids[1])
+				c.refusal(t, "GET", "/v1/file_links?created[gt]=yesterday", "", "created[gt]", "invalid")
+			}},
+		{"your subsequent calls can include endingBefore=xyz in order to fetch the previous page of the list",
+			func(t *testing.T, c client, f api.File) {
+				ids := c.batch(t, f.ID, 230)
+				c.linksAre(t, "limit=100&ending_before="+ids[200], ids[100:200]...)
+				c.linksAre(t, "limit=100&ending_before="+ids[100], ids[:100]...)
+				c.linksAre(t, "limit=100&ending_before="+ids[0])
+				c.refusal(t, "GET", "/v1/file_links?ending_before="+none, "", "ending_before", "invalid")
+			}},
+		{"your subsequent calls can include startingAfter=xyz in order to fetch the next page of the list",
+			func(t *testing.T, c client, f api.File) {
+				ids := c.batch(t, f.ID, 230)
+				c.linksAre(t, "limit=100", ids[:100]...)
+				c.linksAre(t, "limit=100&starting_after="+ids[99], ids[100:200]...)
+				c.linksAre(t, "limit=100&starting_after="+ids[199], ids[200:]...)
+				c.linksAre(t, "limit=100&starting_after="+ids[229])
+				c.ask(t, "DELETE", "/v1/file_links/"+ids[99], "").want(t, 200)
+				c.linksAre(t, "limit=100&starting_after="+ids[99], ids[100:200]...)
+				c.refusal(t, "GET", "/v1/file_links?starting_after="+none, "", "starting_after", "invalid")
+			}},
 		{"Limit can range between 1 and 100, and the default is 10.", func(t *testing.T, c client, f api.File) {
 			ids := c.batch(t, f.ID, 101)
 			c.linksAre(t, "", ids[:10]...)
@@ -779,24 +808,29 @@ func TestFileLinkResourcePage(t *testing.T) {
 		}},
 		{"The identifier of the file to create a link to.", func(t *testing.T, c client, _ api.File) {
 			c.refusal(t, "POST", "/v1/file_links", `{}`, "file_id", "required")
-			c.problem(t, c.ask(t, "POST", "/v1/file_links", `{"file_id":"file_b9bb0bce-c20e-4519-945e-45983a1b239b"}`).want(t, 404), sluice.CodeNotFound)
+			c.problem(t, c.ask(t, "POST", "/v1/file_links", `{"file_id":"file_b9bb0bce-c20e-4519-945e-45983a1b239b"}`).want(t,
+				404), sluice.CodeNotFound)
 		}},
-		{"Create: A future timestamp, after which the link will no longer be usable.", func(t *testing.T, c client, f api.File) {
-			now := c.wholeSecond()
-			for _, at := range []int64{now, now - 1, 0} {
-				c.refusal(t, "POST", "/v1/file_links", fmt.Sprintf(`{"file_id":%q,"expires_at":%d}`, f.ID, at), "expires_at", "out_of_range")
-			}
-			l := read[api.Link](t, c.ask(t, "POST", "/v1/file_links", fmt.Sprintf(`{"file_id":%q,"expires_at":%d}`, f.ID, now+2)).want(t, 200))
-			c.get(t, l.URL).want(t, 200)
-			c.Clock.Advance(2 * time.Second)
-			c.get(t, l.URL).want(t, 410)
-		}},
-		{"Retrieves the details of a file link. You must supply the unique identifier of the file link.", func(t *testing.T, c client, f api.File) {
-			l := c.mint(t, f.ID, `{"reason":"r"}`)
-			if got := c.link(t, l.ID); !cmp.Equal(got, l) {
-				t.Error(cmp.Diff(got, l))
-			}
-		}},
+		{"Create: A future timestamp, after which the link will no longer be usable.",
+			func(t *testing.T, c client, f api.File) {
+				now := c.wholeSecond()
+				for _, at := range []int64{now, now - 1, 0} {
+					c.refusal(t, "POST", "/v1/file_links", fmt.Sprintf(`{"file_id":%q,"expires_at":%d}`, f.ID, at), "expires_at",
+						"out_of_range")
+				}
+				l := read[api.Link](t, c.ask(t, "POST", "/v1/file_links",
+					fmt.Sprintf(`{"file_id":%q,"expires_at":%d}`, f.ID, now+2)).want(t, 200))
+				c.get(t, l.URL).want(t, 200)
+				c.Clock.Advance(2 * time.Second)
+				c.get(t, l.URL).want(t, 410)
+			}},
+		{"Retrieves the details of a file link. You must supply the unique identifier of the file link.",
+			func(t *testing.T, c client, f api.File) {
+				l := c.mint(t, f.ID, `{"reason":"r"}`)
+				if got := c.link(t, l.ID); !cmp.Equal(got, l) {
+					t.Error(cmp.Diff(got, l))
+				}
+			}},
 		{"The identifier of the file link to be retrieved.", func(t *testing.T, c client, f api.File) {
 			for _, id := range []string{none, f.ID, "file-links"} {
 				c.problem(t, c.ask(t, "GET", "/v1/file_links/"+id, "").want(t, 404), sluice.CodeNotFound)
@@ -825,14 +859,15 @@ func TestFileLinkResourcePage(t *testing.T) {
 		{"The identifier of the file link to be updated.", func(t *testing.T, c client, _ api.File) {
 			c.problem(t, c.ask(t, "PATCH", "/v1/file_links/"+none, `{"reason":"r"}`).want(t, 404), sluice.CodeNotFound)
 		}},
-		{"Update: A future timestamp, after which the link will no longer be usable.", func(t *testing.T, c client, f api.File) {
-			l := c.mint(t, f.ID, "")
-			now := c.wholeSecond()
-			c.refusal(t, "PATCH", "/v1/file_links/"+l.ID, fmt.Sprintf(`{"expires_at":%d}`, now), "expires_at", "out_of_range")
-			c.ask(t, "PATCH", "/v1/file_links/"+l.ID, fmt.Sprintf(`{"expires_at":%d}`, now+2)).want(t, 200)
-			c.Clock.Advance(2 * time.Second)
-			c.get(t, l.URL).want(t, 410)
-		}},
+		{"Update: A future timestamp, after which the link will no longer be usable.",
+			func(t *testing.T, c client, f api.File) {
+				l := c.mint(t, f.ID, "")
+				now := c.wholeSecond()
+				c.refusal(t, "PATCH", "/v1/file_links/"+l.ID, fmt.Sprintf(`{"expires_at":%d}`, now), "expires_at", "out_of_range")
+				c.ask(t, "PATCH", "/v1/file_links/"+l.ID, fmt.Sprintf(`{"expires_at":%d}`, now+2)).want(t, 200)
+				c.Clock.Advance(2 * time.Second)
+				c.get(t, l.URL).want(t, 410)
+			}},
 		{"Permanently deletes a file link.", func(t *testing.T, c client, f api.File) {
 			l := c.mint(t, f.ID, "")
 			path := "/v1/file_links/" + l.ID

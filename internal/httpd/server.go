@@ -4,9 +4,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"path"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -14,26 +11,31 @@ import (
 	"golang.org/x/time/rate"
 
 	"sluice"
-	"sluice/internal/gate"
-	"sluice/internal/httpd/compat"
+	"sluice/api"
 	"sluice/internal/service"
 )
 
-// How long a peer may take. Transfers have no limit as a whole: what ends them
-// is a time without a byte.
+// How long a peer may take. A transfer has no total limit; it ends when it stalls.
 const (
-	headerTimeout = 10 * time.Second // for the head of a request
-	bodyTimeout   = 30 * time.Second // for a JSON body
-	answerTimeout = time.Minute      // from the head of a request to its answer, transfers aside
-	stallTimeout  = 30 * time.Second // without a byte in a transfer
-	slowWindow    = 10 * time.Minute // in which a download must take slowBytes
+	headerTimeout = 10 * time.Second // to send the head of a request
+	BodyTimeout   = 30 * time.Second // to send a JSON body
+	AnswerTimeout = time.Minute      // from the head of a request to the end of its answer, transfers aside
+	stallTimeout  = 30 * time.Second // the longest time without a byte in a transfer
+	slowWindow    = 10 * time.Minute // in which the reader of a download must take slowBytes
 	slowBytes     = 600 << 10        // 1 KiB a second
-	idleTimeout   = 2 * time.Minute  // between requests
+	idleTimeout   = 2 * time.Minute  // between the requests of a connection
 	maxHeader     = 64 << 10         // bytes
 )
 
-// How many answers to nobody known, for nothing there is, are logged; and how
-// many are given before each waits for its turn, and how long at most.
+// Transfer bounds how slowly the bytes of a file may flow.
+type Transfer struct {
+	Stall  time.Duration // the longest time without a byte
+	Window time.Duration // in which a reader takes Bytes, or is cut off
+	Bytes  int64
+}
+
+// Requests of unknown callers that find nothing are cheap to make, so they are held back: only some of them are
+// logged, and beyond a rate each answer waits, at most strangersWait.
 const (
 	noisePerSecond     = 10
 	noiseAtOnce        = 100
@@ -42,54 +44,40 @@ const (
 	strangersWait      = 100 * time.Millisecond
 )
 
-// Options is what a Server may be told beyond its service.
+// Options configures a Server. The zero value is usable.
 type Options struct {
 	Log *slog.Logger // slog.Default() when nil
-	// Rates limit the requests of each key, by the mode of the key:
-	// DefaultRates() when nil. A mode that is not in it has no limit, so an
-	// empty map switches limits off.
+	// Rates limit the requests of each key, by the mode of the key: DefaultRates() when nil. A mode without an
+	// entry has no limit, so an empty map switches limits off.
 	Rates map[sluice.Mode]Rate
-	// TrustedProxies are the networks of proxies whose X-Forwarded-For is
-	// believed; of none when it is empty.
+	// TrustedProxies are the networks of the proxies whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
-	// From is who files are from, as the pages of links that ask first say it;
-	// "" to say nothing.
-	From string
-	// Doors are the wire contracts of vendors that are served beside the
-	// native API, on the same service and with the same limits.
-	Doors []compat.Adapter
-	// Registry takes the metrics; a new one when nil. Metrics serves all that it has.
+	// Registry receives the metrics; a new one when nil.
 	Registry *prometheus.Registry
 }
 
-// Server answers HTTP. It is safe for concurrent use.
+// Server answers HTTP requests by the routes that faces register with it. All registrations come before the first
+// request; from then on it is safe for concurrent use.
 type Server struct {
-	svc        *service.Service
-	gate       *gate.Gate
-	log        *slog.Logger
-	mux        *http.ServeMux
-	stall      time.Duration
-	slow       pace
-	limiter    *limiter
-	proxies    trust
-	versions   []version
-	public     map[string]bool // patterns of routes that ask for no key
-	doors      []*door
-	metrics    *metrics
-	exposition http.Handler // of metrics
+	svc      *service.Service
+	log      *slog.Logger
+	mux      *http.ServeMux
+	transfer Transfer
+	limiter  *limiter
+	proxies  trust
+	versions []version
+	public   map[string]bool // the patterns that need no key
+	choose   func(*http.Request) (*Adapter, *http.Request)
+	notFound func(*Call, http.ResponseWriter, *api.Problem)
+	metrics  *metrics
 
-	noise     *rate.Limiter // of lines in the log
-	unlogged  atomic.Int64  // of noise, since the last line
+	noise     *rate.Limiter // of log lines
+	unlogged  atomic.Int64  // log lines suppressed since the last one
 	strangers *rate.Limiter // of answers
-	readiness readiness
-
-	from       string
-	publicPath string // of the public URL, "" for none
-	secure     bool   // whether the public URL is one of https
 }
 
-// New makes a Server over a service and the gate of its links.
-func New(svc *service.Service, links *gate.Gate, opts Options) (*Server, error) {
+// New makes a Server without routes.
+func New(svc *service.Service, opts Options) *Server {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
@@ -97,32 +85,25 @@ func New(svc *service.Service, links *gate.Gate, opts Options) (*Server, error) 
 		opts.Rates = DefaultRates()
 	}
 	s := &Server{
-		svc: svc, gate: links, log: opts.Log, mux: http.NewServeMux(), stall: stallTimeout, slow: pace{slowWindow, slowBytes},
-		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions, metrics: newMetrics(opts.Registry, links.DeliveriesWaiting), public: map[string]bool{},
-		from: opts.From, noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
-	}
-	if public, err := url.Parse(svc.PublicURL()); err == nil {
-		s.publicPath, s.secure = public.EscapedPath(), public.Scheme == "https"
+		svc: svc, log: opts.Log, mux: http.NewServeMux(), transfer: Transfer{stallTimeout, slowWindow, slowBytes},
+		limiter: newLimiter(opts.Rates), proxies: newTrust(opts.TrustedProxies), versions: versions,
+		metrics: newMetrics(opts.Registry), public: map[string]bool{},
+		noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
 	s.metrics.watch(svc.Ledgers.State)
 	s.metrics.watchScrub(svc.Scrub.State)
-	s.exposition = s.Metrics()
-	for _, rt := range s.routes() {
-		s.handle(rt)
-		if rt.scope == Public {
-			s.public[rt.method+" "+rt.path] = true
-		}
-	}
-	s.browse()
 	s.mux.HandleFunc("/", s.unrouted)
-	for _, d := range opts.Doors {
-		s.doors = append(s.doors, newDoor(s, d))
-	}
-	return s, nil
+	return s
 }
 
-// HTTPServer makes a server for an address, with the limits that keep slow and
-// silent peers from holding it.
+// Service is the service behind the server.
+func (s *Server) Service() *service.Service { return s.svc }
+
+// Registry holds the metrics of the server.
+func (s *Server) Registry() *prometheus.Registry { return s.metrics.registry }
+
+// HTTPServer makes an http.Server for an address, with the limits that keep slow and silent peers from holding
+// connections.
 func (s *Server) HTTPServer(addr string) *http.Server {
 	return &http.Server{
 		Addr:              addr,
@@ -133,45 +114,4 @@ func (s *Server) HTTPServer(addr string) *http.Server {
 		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
-}
-
-// unrouted answers what no route of the table matches: method_not_allowed when
-// the path has other methods, else not_found.
-func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
-	c := callOf(r.Context())
-	w = c.record(w)
-	c.guard(w.Header())
-	if allowed := s.methods(r); len(allowed) > 0 {
-		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		c.miss(w, r, sluice.Errorf(sluice.CodeMethodNotAllowed, "%s is not for this path", clean(r.Method)))
-		return
-	}
-	c.miss(w, r, sluice.Errorf(sluice.CodeNotFound, "there is nothing at this path"))
-}
-
-// methods gives the methods that the path of r has.
-func (s *Server) methods(r *http.Request) (allowed []string) { return methodsOf(s.mux, r) }
-
-func methodsOf(mux *http.ServeMux, r *http.Request) (allowed []string) {
-	if !isClean(r) {
-		return nil
-	}
-	for _, method := range []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"} {
-		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
-		if _, pattern := mux.Handler(probe); pattern != "/" {
-			allowed = append(allowed, method)
-		}
-	}
-	return allowed
-}
-
-// isClean reports whether the mux would match the path of r as it stands, and
-// not answer with a redirect of its own.
-func isClean(r *http.Request) bool {
-	p := r.URL.Path
-	if r.URL.RawPath != "" { // else what is escaped is no dot and no slash
-		p = r.URL.EscapedPath()
-	}
-	cleaned := path.Clean(p)
-	return strings.HasPrefix(p, "/") && (cleaned == p || cleaned != "/" && cleaned+"/" == p)
 }

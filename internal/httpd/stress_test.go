@@ -23,12 +23,13 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
-// noise is bytes without end of which no two blocks are the same.
+// noise is an endless stream of bytes in which no two blocks are equal.
 type noise struct {
 	block [64 << 10]byte
 	n     uint64
@@ -55,14 +56,14 @@ func (s *noise) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// memory gives the bytes that the Go runtime holds.
+// memory returns the bytes that the Go runtime holds.
 func memory() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64() - sample[1].Value.Uint64()
 }
 
-// TestGiB uploads and downloads 1 GiB. Neither side keeps it.
+// TestGiB uploads and downloads 1 GiB. Neither side keeps it in memory.
 func TestGiB(t *testing.T) {
 	if testing.Short() {
 		t.Skip("1 GiB takes a while")
@@ -91,7 +92,8 @@ func TestGiB(t *testing.T) {
 		_ = form.WriteField("purpose", "generic")
 		w, err := form.CreateFormFile("file", "large.bin")
 		if err == nil {
-			_, err = io.CopyBuffer(w, struct{ io.Reader }{io.TeeReader(io.LimitReader(newNoise(), size), sent)}, make([]byte, 256<<10))
+			_, err = io.CopyBuffer(w, struct{ io.Reader }{io.TeeReader(io.LimitReader(newNoise(), size), sent)},
+				make([]byte, 256<<10))
 		}
 		if err == nil {
 			err = form.Close()
@@ -153,7 +155,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestPanic makes the clock panic in the middle of a request.
+// TestPanic makes the clock panic during a request.
 func TestPanic(t *testing.T) {
 	real := sluicetest.NewService(t)
 	_, secret := real.NewKey(t, real.Ledger(sluice.Test))
@@ -161,7 +163,7 @@ func TestPanic(t *testing.T) {
 	config := service.Config{
 		Store: real.Store, Blobs: real.Blobs, SigningKeys: []token.Key{{}}, PublicURL: real.PublicURL(),
 		Now: func() time.Time {
-			if calls.Add(1) == 2 { // the first is for the id of the request
+			if calls.Add(1) == 2 { // the first call is for the id of the request
 				panic("the clock stands still: " + secret[:8])
 			}
 			return real.Clock.Now()
@@ -171,33 +173,31 @@ func TestPanic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := httpd.New(svc, sluicetest.NewGate(t, svc, config), httpd.Options{Log: slog.New(slog.NewTextHandler(real.Log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc, sluicetest.NewGate(t, svc, config),
+		server.Options{Options: httpd.Options{Log: slog.New(slog.NewTextHandler(real.Log, nil))}})
 	ts := httptest.NewServer(srv)
 	defer ts.Close()
 	c := client{&sluicetest.Server{Service: real, URL: ts.URL}, secret}
 	a := c.ask(t, "GET", "/v1/files", "").want(t, 500)
 	c.problem(t, a, sluice.CodeInternal)
-	if strings.Contains(string(a.body), "clock") || !strings.Contains(real.Log.String(), "the clock stands still") || !strings.Contains(real.Log.String(), a.header.Get("X-Request-Id")) {
+	if strings.Contains(string(a.body), "clock") || !strings.Contains(real.Log.String(), "the clock stands still") ||
+		!strings.Contains(real.Log.String(), a.header.Get("X-Request-Id")) {
 		t.Errorf("shown: %s\nlogged: %s", a.body, real.Log)
 	}
 	c.ask(t, "GET", "/v1/files", "").want(t, 200)
 }
 
-// FuzzTokenPath asks for tokens that are none.
+// FuzzTokenPath requests invalid tokens.
 func FuzzTokenPath(f *testing.F) {
 	s := sluicetest.NewServer(f)
 	c := client{s, s.Secret}
 	made := read[api.File](f, c.post(f, fileOf("generic", "a.txt", "text/plain", "hello")).want(f, 201))
 	link := read[api.Link](f, c.ask(f, "POST", "/v1/files/"+made.ID+"/links", "").want(f, 200))
 	token := strings.TrimPrefix(link.URL, s.URL+"/l/")
-	srv, err := httpd.New(s.Service.Service, s.Gate, httpd.Options{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, seed := range []string{"", "/", "x", token[1:], token + "=", "../" + token, token[:71] + "/" + token[71:], "\x00", "\xff", "a/b/c", strings.Repeat("A", 72)} {
+	srv := server.New(s.Service.Service, s.Gate,
+		server.Options{Options: httpd.Options{Log: slog.New(slog.DiscardHandler)}})
+	for _, seed := range []string{"", "/", "x", token[1:], token + "=", "../" + token, token[:71] + "/" + token[71:],
+		"\x00", "\xff", "a/b/c", strings.Repeat("A", 72)} {
 		f.Add(seed)
 	}
 	entries := len(s.Entries(f, s.Ledger(sluice.Test)))

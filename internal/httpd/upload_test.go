@@ -18,11 +18,11 @@ import (
 
 	"sluice"
 	"sluice/api"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/sluicetest"
 )
 
-// TestRealFiles uploads and downloads files as they occur.
+// TestRealFiles uploads and downloads real files.
 func TestRealFiles(t *testing.T) {
 	c := newClient(t)
 	for _, test := range []struct {
@@ -47,18 +47,20 @@ func TestRealFiles(t *testing.T) {
 			f := c.upload(t, test.name, test.declared, string(content))
 			sum := sha256.Sum256(content)
 			name := test.name[strings.LastIndexAny(test.name, `/\`)+1:]
-			if f.Filename != name || f.Type != test.want || f.Size != int64(len(content)) || f.SHA256 != hex.EncodeToString(sum[:]) {
+			if f.Filename != name || f.Type != test.want || f.Size != int64(len(content)) ||
+				f.SHA256 != hex.EncodeToString(sum[:]) {
 				t.Errorf("%+v", f)
 			}
 			a := c.get(t, c.mint(t, f.ID, "").URL).want(t, 200)
-			if !bytes.Equal(a.body, content) || a.header.Get("Content-Type") != test.want || a.header.Get("Content-Length") != fmt.Sprint(len(content)) {
+			if !bytes.Equal(a.body, content) || a.header.Get("Content-Type") != test.want ||
+				a.header.Get("Content-Length") != fmt.Sprint(len(content)) {
 				t.Errorf("%d bytes, %v", len(a.body), a.header)
 			}
 		})
 	}
 }
 
-// TestFormFilenames reads names in every way clients write them.
+// TestFormFilenames sends filenames in every form that clients use.
 func TestFormFilenames(t *testing.T) {
 	c := newClient(t)
 	for disposition, want := range map[string]string{
@@ -89,7 +91,8 @@ func TestFormFilenames(t *testing.T) {
 
 func TestFormMetadata(t *testing.T) {
 	c := newClient(t)
-	f := newForm(part{"metadata", `{"a":"1","b":""}`}, part{"purpose", "generic"}, part{"file", "hello"}, part{"metadata[c]", "ü \r\n"})
+	f := newForm(part{"metadata", `{"a":"1","b":""}`}, part{"purpose", "generic"}, part{"file", "hello"},
+		part{"metadata[c]", "ü \r\n"})
 	got := read[api.File](t, c.post(t, f).want(t, 201))
 	if len(got.Metadata) != 3 || got.Metadata["a"] != "1" || got.Metadata["b"] != "" || got.Metadata["c"] != "ü \r\n" {
 		t.Errorf("%v", got.Metadata)
@@ -103,7 +106,7 @@ func TestFormMetadata(t *testing.T) {
 	}
 }
 
-// TestBadForms sends forms that are whole and wrong.
+// TestBadForms sends complete and invalid forms.
 func TestBadForms(t *testing.T) {
 	c := newClient(t)
 	raw := func(head textproto.MIMEHeader) *multipartForm {
@@ -132,38 +135,64 @@ func TestBadForms(t *testing.T) {
 	}{
 		{"no purpose", newForm(part{"file", "hello"}), 400, invalid, "purpose", "required"},
 		{"an empty purpose", newForm(part{"purpose", ""}, part{"file", "hello"}), 400, invalid, "purpose", "required"},
-		{"an unknown purpose before", newForm(part{"purpose", "nonesuch"}, part{"file", "hello"}), 400, invalid, "purpose", "invalid"},
-		{"an unknown purpose after", newForm(part{"file", "hello"}, part{"purpose", "nonesuch"}), 400, invalid, "purpose", "invalid"},
-		{"two purposes", newForm(part{"purpose", "generic"}, part{"purpose", "invoice"}, part{"file", "hello"}), 400, invalid, "purpose", "invalid"},
+		{"an unknown purpose before", newForm(part{"purpose", "nonesuch"}, part{"file", "hello"}), 400, invalid, "purpose",
+			"invalid"},
+		{"an unknown purpose after", newForm(part{"file", "hello"}, part{"purpose", "nonesuch"}), 400, invalid, "purpose",
+			"invalid"},
+		{"two purposes", newForm(part{"purpose", "generic"}, part{"purpose", "invoice"}, part{"file", "hello"}), 400,
+			invalid, "purpose", "invalid"},
 		{"no file", newForm(part{"purpose", "generic"}), 400, invalid, "file", "required"},
 		{"an empty form", newForm(), 400, invalid, "file", "required"},
-		{"two files", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"file", "b"}), 400, invalid, "file", "too_many"},
-		{"an unknown field before", newForm(part{"colour", "red"}, part{"purpose", "generic"}, part{"file", "a"}), 400, invalid, "colour", "unknown"},
-		{"an unknown field after", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"colour", "red"}), 400, invalid, "colour", "unknown"},
-		{"a long title", newForm(part{"purpose", "generic"}, part{"title", strings.Repeat("ü", 256)}, part{"file", "a"}), 400, invalid, "title", "too_long"},
-		{"a very long title", newForm(part{"purpose", "generic"}, part{"title", strings.Repeat("x", 5000)}, part{"file", "a"}), 400, invalid, "title", "too_long"},
-		{"a long filename", newForm(part{"purpose", "generic"}, part{"filename", strings.Repeat("x", 256)}, part{"file", "a"}), 400, invalid, "filename", "too_long"},
-		{"a title that is not UTF-8", newForm(part{"purpose", "generic"}, part{"title", "\xff"}, part{"file", "a"}), 400, invalid, "title", "invalid"},
-		{"a filename with NUL", newForm(part{"purpose", "generic"}, part{"filename", "a\x00b"}, part{"file", "a"}), 400, invalid, "filename", "invalid"},
+		{"two files", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"file", "b"}), 400, invalid, "file",
+			"too_many"},
+		{"an unknown field before", newForm(part{"colour", "red"}, part{"purpose", "generic"}, part{"file", "a"}), 400,
+			invalid, "colour", "unknown"},
+		{"an unknown field after", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"colour", "red"}), 400,
+			invalid, "colour", "unknown"},
+		{"a long title", newForm(part{"purpose", "generic"}, part{"title", strings.Repeat("ü", 256)}, part{"file", "a"}),
+			400, invalid, "title", "too_long"},
+		{"a very long title", newForm(part{"purpose", "generic"}, part{"title", strings.Repeat("x", 5000)},
+			part{"file", "a"}), 400, invalid, "title", "too_long"},
+		{"a long filename", newForm(part{"purpose", "generic"}, part{"filename", strings.Repeat("x", 256)},
+			part{"file", "a"}), 400, invalid, "filename", "too_long"},
+		{"a title that is not UTF-8", newForm(part{"purpose", "generic"}, part{"title", "\xff"}, part{"file", "a"}), 400,
+			invalid, "title", "invalid"},
+		{"a filename with NUL", newForm(part{"purpose", "generic"}, part{"filename", "a\x00b"}, part{"file", "a"}), 400,
+			invalid, "filename", "invalid"},
 		{"51 keys", keys, 400, invalid, "metadata", "too_many"},
-		{"a value of 501 characters", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"metadata[k]", strings.Repeat("ü", 501)}), 400, invalid, "metadata.k", "too_long"},
-		{"the reserved prefix", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"metadata[sluice_x]", "v"}), 400, invalid, "metadata.sluice_x", "reserved"},
-		{"metadata that is not JSON", newForm(part{"purpose", "generic"}, part{"metadata", "a=1"}, part{"file", "a"}), 400, invalid, "metadata", "invalid"},
-		{"metadata that is null", newForm(part{"purpose", "generic"}, part{"metadata", "null"}, part{"file", "a"}), 400, invalid, "metadata", "invalid"},
-		{"metadata that is no text", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":1}`}, part{"file", "a"}), 400, invalid, "metadata", "invalid"},
-		{"metadata with null", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":null}`}, part{"file", "a"}), 400, invalid, "metadata.a", "invalid"},
-		{"metadata twice", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":"1"}`}, part{"metadata[a]", "2"}, part{"file", "a"}), 400, invalid, "metadata.a", "invalid"},
-		{"metadata without an end", newForm(part{"purpose", "generic"}, part{"metadata[a", "2"}, part{"file", "a"}), 400, invalid, "metadata[a", "unknown"},
+		{"a value of 501 characters",
+			newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"metadata[k]", strings.Repeat("ü", 501)}), 400, invalid,
+			"metadata.k", "too_long"},
+		{"the reserved prefix", newForm(part{"purpose", "generic"}, part{"file", "a"}, part{"metadata[sluice_x]", "v"}), 400,
+			invalid, "metadata.sluice_x", "reserved"},
+		{"metadata that is not JSON", newForm(part{"purpose", "generic"}, part{"metadata", "a=1"}, part{"file", "a"}), 400,
+			invalid, "metadata", "invalid"},
+		{"metadata that is null", newForm(part{"purpose", "generic"}, part{"metadata", "null"}, part{"file", "a"}), 400,
+			invalid, "metadata", "invalid"},
+		{"metadata that is no text", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":1}`}, part{"file", "a"}),
+			400, invalid, "metadata", "invalid"},
+		{"metadata with null", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":null}`}, part{"file", "a"}), 400,
+			invalid, "metadata.a", "invalid"},
+		{"metadata twice", newForm(part{"purpose", "generic"}, part{"metadata", `{"a":"1"}`}, part{"metadata[a]", "2"},
+			part{"file", "a"}), 400, invalid, "metadata.a", "invalid"},
+		{"metadata without an end", newForm(part{"purpose", "generic"}, part{"metadata[a", "2"}, part{"file", "a"}), 400,
+			invalid, "metadata[a", "unknown"},
 		{"too many parts", many, 413, sluice.CodeTooLarge, "", ""},
 		{"too much text", large, 413, sluice.CodeTooLarge, "", ""},
-		{"a head without an end", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"`}, "X": {strings.Repeat("x", 600<<10)}}), 413, sluice.CodeTooLarge, "", ""},
+		{"a head without an end", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"`},
+			"X": {strings.Repeat("x", 600<<10)}}), 413, sluice.CodeTooLarge, "", ""},
 		{"a part without a name", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data`}}), 400, invalid, "", ""},
 		{"a part without a disposition", raw(textproto.MIMEHeader{}), 400, invalid, "", ""},
-		{"a disposition that is none", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"; filename="a`}}), 400, invalid, "", ""},
-		{"a transfer encoding", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"`}, "Content-Transfer-Encoding": {"base64"}}), 400, invalid, "", ""},
-		{"a type its purpose does not allow", fileOf("identity_document", "a.txt", "text/plain", "hello"), 415, sluice.CodeUnsupportedType, "file", ""},
-		{"a file over its purpose's limit", fileOf("logo", "a.png", "image/png", strings.Repeat("x", 10<<20+1)), 413, sluice.CodeTooLarge, "file", ""},
-		{"a file over the limit of a purpose that comes late", newForm(part{"file", strings.Repeat("x", 10<<20+1)}, part{"purpose", "logo"}), 413, sluice.CodeTooLarge, "file", ""},
+		{"a disposition that is none",
+			raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"; filename="a`}}), 400, invalid, "", ""},
+		{"a transfer encoding", raw(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="file"`},
+			"Content-Transfer-Encoding": {"base64"}}), 400, invalid, "", ""},
+		{"a type its purpose does not allow", fileOf("identity_document", "a.txt", "text/plain", "hello"), 415,
+			sluice.CodeUnsupportedType, "file", ""},
+		{"a file over its purpose's limit", fileOf("logo", "a.png", "image/png", strings.Repeat("x", 10<<20+1)), 413,
+			sluice.CodeTooLarge, "file", ""},
+		{"a file over the limit of a purpose that comes late",
+			newForm(part{"file", strings.Repeat("x", 10<<20+1)}, part{"purpose", "logo"}), 413, sluice.CodeTooLarge, "file", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := c.state(t)
@@ -186,8 +215,10 @@ func TestBadForms(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	for _, contentType := range []string{
-		"multipart/form-data", "multipart/mixed; boundary=x", "multipart/form-data; boundary=", "multipart/form-data, boundary=x",
-		"multipart/form-data boundary=x", "multipart/form-data; boundary=x; boundary=y", " Multipart/Form-Data; boundary=x; charset=a; charset=b",
+		"multipart/form-data", "multipart/mixed; boundary=x", "multipart/form-data; boundary=",
+		"multipart/form-data, boundary=x",
+		"multipart/form-data boundary=x", "multipart/form-data; boundary=x; boundary=y",
+		" Multipart/Form-Data; boundary=x; charset=a; charset=b",
 	} {
 		for _, path := range []string{"/v1/files", "/v1/files?purpose=generic"} {
 			a := c.ask(t, "POST", path, "--x--\r\n", "Content-Type", contentType)
@@ -200,8 +231,7 @@ func TestBadForms(t *testing.T) {
 	c.unchanged(t, before, 1)
 }
 
-// talk sends bytes as they are and reads one answer. With hangUp it ends its
-// side of the connection after them.
+// talk sends raw bytes and reads one answer. With hangUp it then closes its side of the connection.
 func (c client) talk(t *testing.T, sent string, hangUp bool) answer {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "http://"))
@@ -238,8 +268,7 @@ func (c client) head(length string) string {
 const wholeForm = "--cut\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\ngeneric\r\n" +
 	"--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello, world\r\n--cut--\r\n"
 
-// TestCutOff cuts a body at every byte, by hanging up and by a Content-Length
-// that promises less than the form needs.
+// TestCutOff ends a body after every byte, by closing the connection and by a Content-Length that is too small.
 func TestCutOff(t *testing.T) {
 	c := newClient(t)
 	whole := len(wholeForm)
@@ -258,32 +287,28 @@ func TestCutOff(t *testing.T) {
 	}
 	c.unchanged(t, before, 0)
 
-	// A JSON body that breaks off is the caller's fault, too.
+	// A JSON body that ends early is an error of the client, too.
 	a := c.talk(t, "POST /v1/file_links HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+c.secret+"\r\nContent-Length: 10\r\n\r\n{", true)
 	c.problem(t, a.want(t, 400), sluice.CodeValidation)
 }
 
-// TestTail sends more than the form, and more than the body.
+// TestTail sends more bytes than the form, and more than the body.
 func TestTail(t *testing.T) {
 	c := newClient(t)
 	epilogue := wholeForm + "what follows the end of a form is no part of it"
 	c.talk(t, c.head(fmt.Sprintf("Content-Length: %d", len(epilogue)))+epilogue, false).want(t, 201)
-	// What follows the body is the next request, and a bad one.
+	// What follows the body is the next request, and an invalid one.
 	a := c.talk(t, c.head(fmt.Sprintf("Content-Length: %d", len(wholeForm)))+epilogue, false).want(t, 201)
 	if got := read[api.File](t, a); got.Size != int64(len("hello, world")) {
 		t.Errorf("%+v", got)
 	}
 }
 
-// TestStalledUpload sends bytes slower than the time a transfer may stand
-// still, and then none.
+// TestStalledUpload sends bytes more slowly than a transfer may stall, and then stops.
 func TestStalledUpload(t *testing.T) {
 	svc := sluicetest.NewService(t)
 	_, secret := svc.NewKey(t, svc.Ledger(sluice.Test))
-	srv, err := httpd.New(svc.Service, svc.Gate, httpd.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := server.New(svc.Service, svc.Gate, server.Options{})
 	const stall = 3 * time.Second
 	srv.SetStall(stall)
 	ts := httptest.NewServer(srv)

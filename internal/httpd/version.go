@@ -13,35 +13,32 @@ import (
 	"sluice/internal/jsoninput"
 )
 
-// versions is the registry of the versions of the native API, oldest first;
-// the last one is what the code speaks. The next change that could break a
-// client costs one entry here, which says how to speak as before it, and
+// versions lists the versions of the native API, oldest first. The code implements the last one. The next change that
+// could break a client adds one entry, which converts to and from the version before it, and changes
 // sluice.APIVersion.
 var versions = []version{
 	{name: sluice.APIVersion},
 }
 
-// version is one version of the API, and what it changed of the one before it.
-// A function that is nil changes nothing.
+// version is one version of the API: how to convert requests from, and answers to, the version before it. A nil
+// function converts nothing.
 type version struct {
 	name string // the day it was made, YYYY-MM-DD
 
-	// body turns the JSON body of a request to an operation, written for the
-	// version before, into one of this version.
+	// body converts the JSON body of a request for an operation from the version before into this version.
 	body func(operation string, body map[string]any)
-	// param does so with a query parameter or a field of an upload.
+	// param converts a query parameter or a field of an upload in the same way.
 	param func(operation, name, value string) (string, string)
-	// answer turns an object of an answer, however deep it stands, into one of
-	// the version before. kind is its member object, or "problem".
+	// answer converts an object of an answer, at any depth, into the version before. kind is its member object, or
+	// "problem".
 	answer func(kind string, object map[string]any)
 }
 
-// speak fixes the version that a request is written in and answered in: that
-// of its Sluice-Version, else that of the key. A key of a version that this
-// server does not know, since a newer one made it, is given the newest.
-func (c *call) speak(r *http.Request) error {
+// speak sets the version of a request and its answer: the one in Sluice-Version, or else the one of the key. A key
+// with a version that this server does not know, because a newer server made it, gets the newest.
+func (c *Call) speak(r *http.Request) error {
 	all := c.server.versions
-	pinned, ok := findVersion(all, c.caller.Key.Version)
+	pinned, ok := findVersion(all, c.Caller.Key.Version)
 	if !ok {
 		pinned = len(all) - 1
 	}
@@ -50,14 +47,15 @@ func (c *call) speak(r *http.Request) error {
 	if len(values) > 0 {
 		asked, ok := findVersion(all, values[0])
 		if !ok || len(values) > 1 {
-			c.header.Set("Sluice-Version", all[pinned].name)
+			c.Header.Set("Sluice-Version", all[pinned].name)
 			var v sluice.Invalid
-			v.Add("Sluice-Version", "invalid", "there is no version %q of this API; the newest is %s", clean(values[0]), all[len(all)-1].name)
+			v.Add("Sluice-Version", "invalid", "there is no version %q of this API; the newest is %s",
+				Clean(values[0]), all[len(all)-1].name)
 			return v.Err()
 		}
 		c.version = asked
 	}
-	c.header.Set("Sluice-Version", all[c.version].name)
+	c.Header.Set("Sluice-Version", all[c.version].name)
 	return nil
 }
 
@@ -66,19 +64,22 @@ func findVersion(all []version, name string) (int, bool) {
 	return i, i >= 0
 }
 
-// later are the versions after the one that is spoken, oldest first.
-func (c *call) later() []version {
-	if c.caller.Key.ID == "" {
+// later lists the versions after the one of the request, oldest first.
+func (c *Call) later() []version {
+	if c.Caller.Key.ID == "" {
 		return nil
 	}
 	return c.server.versions[c.version+1:]
 }
 
-// upgradeBody gives a JSON body as the newest version writes it. What is no
-// JSON object, or an ambiguous one, is left for validation to refuse.
-func (c *call) upgradeBody(body []byte) []byte {
+// upgradeBody converts a JSON body to the newest version. It leaves a body that is no JSON object, or is ambiguous,
+// for validation to refuse.
+func (c *Call) upgradeBody(body []byte) []byte {
+	if len(c.later()) == 0 || !utf8.Valid(body) || !json.Valid(body) || len(jsoninput.CheckJSON(body)) > 0 {
+		return body
+	}
 	var doc map[string]any
-	if len(c.later()) == 0 || !utf8.Valid(body) || !json.Valid(body) || len(jsoninput.CheckJSON(body)) > 0 || decodeNumbers(body, &doc) != nil || doc == nil {
+	if err := decodeNumbers(body, &doc); err != nil || doc == nil {
 		return body
 	}
 	for _, v := range c.later() {
@@ -93,8 +94,8 @@ func (c *call) upgradeBody(body []byte) []byte {
 	return upgraded
 }
 
-// upgradeParam gives a parameter as the newest version names and writes it.
-func (c *call) upgradeParam(name, value string) (string, string) {
+// UpgradeParam converts a parameter to the newest version.
+func (c *Call) UpgradeParam(name, value string) (string, string) {
 	for _, v := range c.later() {
 		if v.param != nil {
 			name, value = v.param(c.operation, name, value)
@@ -103,8 +104,8 @@ func (c *call) upgradeParam(name, value string) (string, string) {
 	return name, value
 }
 
-// upgradeQuery does so with every parameter of a query.
-func (c *call) upgradeQuery(u *url.URL) *url.URL {
+// UpgradeQuery converts every parameter of a query to the newest version.
+func (c *Call) UpgradeQuery(u *url.URL) *url.URL {
 	if len(c.later()) == 0 || u.RawQuery == "" {
 		return u
 	}
@@ -115,7 +116,7 @@ func (c *call) upgradeQuery(u *url.URL) *url.URL {
 	upgraded := url.Values{}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		for _, value := range query[name] {
-			upgraded.Add(c.upgradeParam(name, value))
+			upgraded.Add(c.UpgradeParam(name, value))
 		}
 	}
 	newest := *u
@@ -123,8 +124,8 @@ func (c *call) upgradeQuery(u *url.URL) *url.URL {
 	return &newest
 }
 
-// downgrade gives an answer as the version that is spoken has it.
-func (c *call) downgrade(answer any) (any, error) {
+// downgrade converts an answer to the version of the request.
+func (c *Call) downgrade(answer any) (any, error) {
 	if len(c.later()) == 0 {
 		return answer, nil
 	}
@@ -165,7 +166,7 @@ func (v version) each(doc any) {
 	}
 }
 
-// decodeNumbers decodes JSON and keeps its numbers as they are written.
+// decodeNumbers decodes JSON without changing how numbers are written.
 func decodeNumbers(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()

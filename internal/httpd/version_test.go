@@ -12,10 +12,9 @@ import (
 	"sluice/internal/httpd"
 )
 
-// newVersioned is a client of a server that has changed its API twice since
-// its keys were made. The reason of a link was called use, then why, and
-// lifetimes were minutes until 2027; until 2028 files had a member name, and
-// size[gt] was called larger_than.
+// newVersioned is a client of a server whose API changed twice after its keys were made. The reason of a link was
+// called use, then why; lifetimes were in minutes until 2027; until 2028, files had a member name, and size[gt] was
+// called larger_than.
 func newVersioned(t *testing.T) client {
 	c := newClient(t)
 	rename := func(m map[string]any, from, to string) {
@@ -91,12 +90,14 @@ func object(t *testing.T, a answer) map[string]any {
 func TestVersions(t *testing.T) {
 	c := newVersioned(t)
 	const middle, newest = "2027-01-01", "2028-02-02"
-	f := c.as(c.secret).ask(t, "PUT", "/v1/files?purpose=generic&filename=a.txt", "hello", "Content-Type", "text/plain").want(t, 201)
+	f := c.as(c.secret).ask(t, "PUT", "/v1/files?purpose=generic&filename=a.txt", "hello", "Content-Type",
+		"text/plain").want(t, 201)
 	file := object(t, f)["id"].(string)
 	links := "/v1/files/" + file + "/links"
 
 	t.Run("a key is pinned to the version current when it was made", func(t *testing.T) {
-		a := c.ask(t, "POST", links, `{"use":"case 4711","expires_in_minutes":2,"metadata":{"object":"file_link","reason":"mine"}}`).want(t, 200)
+		a := c.ask(t, "POST", links,
+			`{"use":"case 4711","expires_in_minutes":2,"metadata":{"object":"file_link","reason":"mine"}}`).want(t, 200)
 		m := object(t, a)
 		if _, ok := m["reason"]; ok || m["use"] != "case 4711" || a.header.Get("Sluice-Version") != sluice.APIVersion {
 			t.Errorf("%s", a.body)
@@ -119,7 +120,8 @@ func TestVersions(t *testing.T) {
 		}
 		c.problem(t, c.ask(t, "POST", links, `{"use":"x"}`, "Sluice-Version", newest).want(t, 400), sluice.CodeValidation)
 		c.problem(t, c.ask(t, "POST", links, `{"use":"x"}`, "Sluice-Version", middle).want(t, 400), sluice.CodeValidation)
-		if why := object(t, c.ask(t, "POST", links, `{"why":"between"}`, "Sluice-Version", middle).want(t, 200))["why"]; why != "between" {
+		if why := object(t, c.ask(t, "POST", links, `{"why":"between"}`, "Sluice-Version", middle).want(t,
+			200))["why"]; why != "between" {
 			t.Errorf("why is %v", why)
 		}
 		m := object(t, c.ask(t, "GET", "/v1/files/"+file, "", "Sluice-Version", middle).want(t, 200))
@@ -132,11 +134,13 @@ func TestVersions(t *testing.T) {
 		c.ask(t, "PUT", "/v1/files?purpose=generic&filename=b.txt", "hello", "Content-Type", "text/plain").want(t, 201)
 		a := c.ask(t, "GET", "/v1/files?larger_than=1&limit=1", "").want(t, 200)
 		data := object(t, a)["data"].([]any)
-		if len(data) != 1 || data[0].(map[string]any)["name"] != "b.txt" || !strings.Contains(beside(a)["next"], "larger_than=1") {
+		if len(data) != 1 || data[0].(map[string]any)["name"] != "b.txt" ||
+			!strings.Contains(beside(a)["next"], "larger_than=1") {
 			t.Errorf("%s %v", a.body, a.header)
 		}
 		c.ask(t, "GET", beside(a)["next"], "").want(t, 200)
-		if p := c.problem(t, c.ask(t, "GET", "/v1/files?larger_than=1", "", "Sluice-Version", newest).want(t, 400), sluice.CodeValidation); p.Param != "larger_than" {
+		if p := c.problem(t, c.ask(t, "GET", "/v1/files?larger_than=1", "", "Sluice-Version", newest).want(t, 400),
+			sluice.CodeValidation); p.Param != "larger_than" {
 			t.Errorf("%+v", p)
 		}
 	})
@@ -168,25 +172,28 @@ func TestVersions(t *testing.T) {
 			t.Errorf("%s\n%s", first.body, second.body)
 		}
 		third := c.ask(t, "POST", links, body, "Idempotency-Key", "k", "Sluice-Version", newest).want(t, 200)
-		if l := read[api.Link](t, third); l.ID != object(t, first)["id"] || third.header.Get("ETag") == first.header.Get("ETag") {
+		if l := read[api.Link](t, third); l.ID != object(t, first)["id"] ||
+			third.header.Get("ETag") == first.header.Get("ETag") {
 			t.Errorf("%+v %v", l, third.header)
 		}
 	})
 	t.Run("unknown is 400", func(t *testing.T) {
 		for _, unknown := range []string{"1999-01-01", "latest", "", "2027-1-1"} {
 			a := c.ask(t, "GET", "/v1/files", "", "Sluice-Version", unknown).want(t, 400)
-			if p := c.problem(t, a, sluice.CodeValidation); p.Param != "Sluice-Version" || a.header.Get("Sluice-Version") != sluice.APIVersion {
+			if p := c.problem(t, a, sluice.CodeValidation); p.Param != "Sluice-Version" ||
+				a.header.Get("Sluice-Version") != sluice.APIVersion {
 				t.Errorf("%+v %v", p, a.header)
 			}
 		}
 	})
 }
 
-// TestVersionOfServer holds the registry to what keys are pinned to.
+// TestVersionOfServer checks that the newest version is the one that new keys get.
 func TestVersionOfServer(t *testing.T) {
 	c := newClient(t)
 	for _, headers := range [][]string{nil, {"Sluice-Version", sluice.APIVersion}} {
-		if got := c.ask(t, "GET", "/v1/account", "", headers...).want(t, 200).header.Get("Sluice-Version"); got != sluice.APIVersion {
+		if got := c.ask(t, "GET", "/v1/account", "", headers...).want(t,
+			200).header.Get("Sluice-Version"); got != sluice.APIVersion {
 			t.Errorf("Sluice-Version %q", got)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"sluice/api"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/sluicetest"
 )
 
@@ -22,7 +22,7 @@ type client struct {
 	secret string
 }
 
-func newClient(t *testing.T, options ...func(*httpd.Options)) client {
+func newClient(t *testing.T, options ...func(*server.Options)) client {
 	t.Helper()
 	s := sluicetest.NewServer(t, options...)
 	return client{s, s.Secret}

@@ -15,7 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"sluice"
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 )
 
@@ -53,7 +53,7 @@ func (c *chromium) shot(t *testing.T, name string) {
 const bodyText = "document.body.innerText"
 
 func newNamed(t *testing.T, from string) client {
-	return newClient(t, func(o *httpd.Options) { o.From = from })
+	return newClient(t, func(o *server.Options) { o.From = from })
 }
 
 // TestBrowserAsksForPassword opens a link with a password, first with a wrong one,
@@ -167,7 +167,7 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 		{"expired", "", 410, "This link has expired", func(_, _, _ string) { c.Clock.Advance(2 * time.Hour) }},
 		{"file-deleted", "", 410, "The file behind this link was deleted.", func(f, _, _ string) { c.ask(t, "DELETE", "/v1/files/"+f, "").want(t, 200) }},
 		{"exhausted", `{"max_downloads":1}`, 410, "This link has no downloads left.", func(_, _, url string) { c.get(t, url).want(t, 200) }},
-		{"key-revoked", "", 410, "Whoever made this link may no longer share the file with it.", func(_, _, _ string) {
+		{"key-revoked", "", 410, "The sender may no longer share this file.", func(_, _, _ string) {
 			if _, err := c.Keys.Revoke(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 				t.Fatal(err)
 			}

@@ -5,13 +5,13 @@ import (
 	"slices"
 	"testing"
 
-	"sluice/internal/httpd"
+	"sluice/internal/server"
 )
 
 // TestDescriptions checks that every operation has a description and that there are no others.
 func TestDescriptions(t *testing.T) {
 	var operations []string
-	for _, rt := range httpd.Routes() {
+	for _, rt := range server.Routes() {
 		if d := descriptions[rt.Operation]; d.tag == "" || d.summary == "" || d.description == "" {
 			t.Errorf("the description of %s is incomplete: %+v", rt.Operation, d)
 		}
@@ -27,7 +27,7 @@ func TestDescriptions(t *testing.T) {
 func TestTablesNameWhatThereIs(t *testing.T) {
 	doc := newDocument()
 	operations, members := map[string]bool{}, map[string]bool{}
-	for _, rt := range httpd.Routes() {
+	for _, rt := range server.Routes() {
 		operations[rt.Operation] = rt.Input == nil
 	}
 	for name, s := range doc.Components.Schemas {

@@ -46,7 +46,7 @@ var explanations = map[sluice.Code]explanation{
 			"Compare it with the digest in `detail`, which is that of the received bytes.",
 			"Send the bytes again. None of them were stored.",
 		},
-		example: api.Problem{Detail: "what arrived has " + exampleDigest, Param: "file"},
+		example: api.Problem{Detail: "the content has the digest " + exampleDigest, Param: "file"},
 	},
 	sluice.CodeUnauthenticated: {
 		meaning: "The request has no API key or an invalid one.",
@@ -58,7 +58,7 @@ var explanations = map[sluice.Code]explanation{
 			"Send `Authorization: Bearer` with the secret of a key, `sk_test_…` or `sk_live_…`.",
 			"If the key has ended, create a new one. The response does not reveal which case applies.",
 		},
-		example: api.Problem{Detail: "give an API key: Authorization: Bearer sk_…"},
+		example: api.Problem{Detail: "no API key: send it as Authorization: Bearer sk_…"},
 	},
 	sluice.CodeForbidden: {
 		meaning: "The key or link is valid but does not allow this request.",
@@ -93,7 +93,7 @@ var explanations = map[sluice.Code]explanation{
 		meaning: "The path exists but does not support this method.",
 		when:    []string{"A request uses `PUT` where only `GET` and `POST` are supported, for example."},
 		remedy:  []string{"Use one of the methods in the `Allow` header of the response."},
-		example: api.Problem{Detail: "PUT is not for this path"},
+		example: api.Problem{Detail: "this path does not allow PUT"},
 	},
 	sluice.CodeConflict: {
 		meaning: "A value that must be unique already exists.",
@@ -200,7 +200,7 @@ var explanations = map[sluice.Code]explanation{
 		meaning: "The requested range lies beyond the end of the file.",
 		when:    []string{"A download is resumed at or beyond its end."},
 		remedy:  []string{"Omit `Range`, or request a range within the size of the file."},
-		example: api.Problem{Detail: "no byte of the file lies in the range"},
+		example: api.Problem{Detail: "the range contains no byte of the file"},
 	},
 	sluice.CodeRateLimited: {
 		meaning: "Too many requests were sent.",
@@ -221,7 +221,7 @@ var explanations = map[sluice.Code]explanation{
 			"Send the request again. With an `Idempotency-Key` it takes effect only once; this response is not stored.",
 			"Give the operator of the server the `request_id`. The server's log contains the cause.",
 		},
-		example: api.Problem{Detail: "the request id leads us to the cause"},
+		example: api.Problem{Detail: "the server failed; its log has the cause under this request id"},
 	},
 	sluice.CodeUnavailable: {
 		meaning: "The server cannot commit to its store or its log now. Nothing was changed and no byte was sent.",

@@ -6,6 +6,7 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/native"
 	"sluice/internal/service"
 )
 
@@ -107,7 +108,7 @@ var paramPatterns = map[string]string{
 
 // Limits of several members.
 var (
-	moment        = &schema{Minimum: ptr(0.0), Maximum: ptr(float64(httpd.MaxUnix))}
+	moment        = &schema{Minimum: ptr(0.0), Maximum: ptr(float64(native.MaxUnix))}
 	aSecondOrMore = &schema{OneOf: []*schema{{Minimum: ptr(1.0)}}} // a lifetime that is a number
 	scopes        = &schema{MinItems: ptr(1), Items: &schema{Enum: enum(sluice.AllScopes())}}
 	codes         = &schema{Enum: enum(httpd.Codes())}

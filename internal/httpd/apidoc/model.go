@@ -13,7 +13,7 @@ type document struct {
 	Info       info                 `json:"info"`
 	OpenAPI    string               `json:"openapi"`
 	Paths      map[string]*pathItem `json:"paths"`
-	Servers    []server             `json:"servers"`
+	Servers    []serverURL          `json:"servers"`
 	Tags       []tag                `json:"tags"`
 }
 
@@ -29,7 +29,7 @@ type license struct {
 	Name       string `json:"name"`
 }
 
-type server struct {
+type serverURL struct {
 	Description string `json:"description"`
 	URL         string `json:"url"`
 }

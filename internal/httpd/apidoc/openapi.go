@@ -13,6 +13,7 @@ import (
 	"sluice"
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/contract"
+	"sluice/internal/server"
 )
 
 // OpenAPI returns the OpenAPI document of the native API, the content of api/openapi.json.
@@ -51,7 +52,7 @@ func formFirst(data []byte, bodies map[string]*mediaType) []byte {
 func newDocument() *document {
 	ref := &document{OpenAPI: "3.1.0", Paths: map[string]*pathItem{}}
 	introduce(ref)
-	for _, rt := range httpd.Routes() {
+	for _, rt := range server.Routes() {
 		op := newOperation(ref, rt)
 		secure(op, rt)
 		exemplify(op, rt)
@@ -171,7 +172,7 @@ func introduce(ref *document) {
 		Title: "Sluice", Version: sluice.APIVersion, Description: introduction,
 		License: license{Name: "Apache 2.0", Identifier: "Apache-2.0"},
 	}
-	ref.Servers = []server{{URL: "/", Description: "The server of this document"}}
+	ref.Servers = []serverURL{{URL: "/", Description: "The server of this document"}}
 	ref.Tags = tags
 	ref.Components.Schemas = map[string]*schema{}
 	ref.Components.SecuritySchemes = map[string]securityScheme{

@@ -16,6 +16,8 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/docs"
+	"sluice/internal/server"
 )
 
 // The pages are rendered from the document. They need no scripts and no other hosts.
@@ -24,7 +26,7 @@ import (
 var templateFiles embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"style": httpd.PageStyle,
+	"style": docs.PageStyle,
 	"json":  indented,
 	"prose": prose,
 }).ParseFS(templateFiles, "templates/*.html"))
@@ -155,7 +157,7 @@ func docGroups(ref *document) []docGroup {
 	var groups []docGroup
 	for _, t := range ref.Tags {
 		g := docGroup{Name: t.Name, Description: t.Description}
-		for _, rt := range httpd.Routes() {
+		for _, rt := range server.Routes() {
 			if descriptions[rt.Operation].tag == t.Name {
 				g.Operations = append(g.Operations, describedOperation(ref, rt))
 			}

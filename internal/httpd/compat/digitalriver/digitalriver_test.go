@@ -22,6 +22,7 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -34,7 +35,7 @@ type client struct {
 	schemas     *jsonschema.Compiler
 }
 
-func newClient(t *testing.T, adjust ...func(*httpd.Options)) *client {
+func newClient(t *testing.T, adjust ...func(*server.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
 	_, secret := s.NewKeyAs(
 		t, s.Ledger(sluice.Test),
@@ -827,7 +828,7 @@ func TestIdempotency(t *testing.T) {
 
 // TestRateLimit counts the requests of a key.
 func TestRateLimit(t *testing.T) {
-	c := newClient(t, func(o *httpd.Options) { o.Rates = map[sluice.Mode]httpd.Rate{sluice.Test: {PerMinute: 1}} })
+	c := newClient(t, func(o *server.Options) { o.Rates = map[sluice.Mode]httpd.Rate{sluice.Test: {PerMinute: 1}} })
 	c.do(t, "GET", "/files", "").want(t, 200)
 	a := c.do(t, "GET", "/files", "")
 	a.fails(t, 429, "too_many_requests", "too_many_requests")

@@ -15,6 +15,7 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -25,7 +26,7 @@ type client struct {
 	url, secret string
 }
 
-func newClient(t *testing.T, adjust ...func(*httpd.Options)) *client {
+func newClient(t *testing.T, adjust ...func(*server.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
 	_, secret := s.NewKeyAs(
 		t, s.Ledger(sluice.Test),
@@ -512,7 +513,7 @@ func TestIdempotency(t *testing.T) {
 
 // TestRateLimit counts the requests of a key.
 func TestRateLimit(t *testing.T) {
-	c := newClient(t, func(o *httpd.Options) { o.Rates = map[sluice.Mode]httpd.Rate{sluice.Test: {PerMinute: 1}} })
+	c := newClient(t, func(o *server.Options) { o.Rates = map[sluice.Mode]httpd.Rate{sluice.Test: {PerMinute: 1}} })
 	c.do(t, "GET", "/files", "").ok(t)
 	a := c.do(t, "GET", "/files", "")
 	a.fails(t, 429, "rate_limit_exceeded")

@@ -16,6 +16,7 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
@@ -26,7 +27,7 @@ type client struct {
 	url, secret string
 }
 
-func newClient(t *testing.T, adjust ...func(*httpd.Options)) *client {
+func newClient(t *testing.T, adjust ...func(*server.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
 	_, secret := s.NewKeyAs(
 		t, s.Ledger(sluice.Test),
@@ -628,7 +629,7 @@ func TestIdempotency(t *testing.T) {
 
 // TestRateLimit checks that the requests of a key to all APIs are counted together.
 func TestRateLimit(t *testing.T) {
-	c := newClient(t, func(o *httpd.Options) { o.Rates = map[sluice.Mode]httpd.Rate{sluice.Test: {PerMinute: 2}} })
+	c := newClient(t, func(o *server.Options) { o.Rates = map[sluice.Mode]httpd.Rate{sluice.Test: {PerMinute: 2}} })
 	c.do(t, "GET", "/v1/files", "").ok(t)
 	c.do(t, "GET", c.URL+"/v1/files", "").ok(t)
 	a := c.do(t, "GET", "/v1/files", "")
