@@ -42,7 +42,8 @@ var directions = map[string][]string{
 	// The server serves what apidoc made, and does not import it.
 	"internal/httpd/apidoc":  {".", "api", "internal/service", "internal/httpd", "internal/httpd/contract"},
 	"internal/leader":        {"internal/service"},
-	"internal/jobs":          {"internal/gate", "internal/leader", "internal/service"},
+	"internal/maintain/*":    {".", "ledger", "internal/service", "internal/store"},
+	"internal/jobs":          {"internal/gate", "internal/leader", "internal/maintain/fsck", "internal/service"},
 	"internal/follow/anchor": {"ledger"},
 	"internal/follow":        {".", "ledger", "internal/blob", "internal/follow/anchor", "internal/leader", "internal/service"},
 	"internal/obs":           {".", "internal/service", "internal/store"},

@@ -29,6 +29,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server. On an empty data folder it makes an account and a first test key, and prints how to use them."`
 	Key     keyCommand     `cmd:"" help:"Make, list and revoke API keys, also while a server runs."`
 	Audit   auditCommand   `cmd:"" help:"Read, export, check and prove the audit log of a server."`
+	Fsck    fsckCommand    `cmd:"" help:"Check the database, the audit logs and their index, also while a server runs."`
 	Migrate migrateCommand `cmd:"" help:"Move a one-machine installation to PostgreSQL and S3."`
 	Version versionCommand `cmd:"" help:"Print the version of this binary, as --version and -v do."`
 }

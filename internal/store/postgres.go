@@ -42,6 +42,7 @@ var postgresDialect = dialect{
 	placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
 	now:         "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 	code:        postgresCode, locked: func(error) bool { return false }, sound: postgresSound, each: postgresEach, rerun: postgresRerun, text: isText,
+	pages: postgresPages,
 }
 
 // Timeouts of the server for one session. The first is what others wait for

@@ -30,7 +30,7 @@ var sqliteMigrations embed.FS
 
 var sqliteDialect = dialect{
 	begin: "BEGIN IMMEDIATE", view: "BEGIN", now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
-	code: sqliteCode, locked: sqliteLocked, version: sqliteVersion,
+	code: sqliteCode, locked: sqliteLocked, version: sqliteVersion, pages: sqlitePages,
 	// The driver looks for the name of each numbered one, among all of them.
 	placeholder: func(int) string { return "?" },
 }

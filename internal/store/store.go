@@ -86,7 +86,9 @@ type dialect struct {
 	text func(string) bool
 	// scrub removes what was erased from wherever the database still has it,
 	// and says whether it could. It waits for nobody. nil: there is nothing to do.
-	scrub     func(context.Context, *conn) (done bool, err error)
+	scrub func(context.Context, *conn) (done bool, err error)
+	// pages checks the pages of the database, with a connection that is used for nothing else.
+	pages     func(context.Context, *conn) (PageReport, error)
 	committed func()       // is told of each commit; nil: nobody wants to know
 	close     func() error // ends what belongs to one Store; nil: nothing does
 }
