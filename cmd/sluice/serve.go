@@ -28,6 +28,7 @@ import (
 	"sluice/internal/httpd/compat/metorial"
 	"sluice/internal/httpd/compat/stripe"
 	"sluice/internal/jobs"
+	"sluice/internal/maintain/fsck"
 	"sluice/internal/obs"
 	"sluice/internal/service"
 )
@@ -48,6 +49,7 @@ type serveCommand struct {
 	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
 	Compat          string         `help:"Vendors whose APIs are served beside the native one; write none to serve no other." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
 	ScrubInterval   string         `help:"How often all stored bytes are read and compared with what was uploaded, an hour or more; 0 for never." default:"30d" placeholder:"DURATION"`
+	CheckInterval   string         `help:"How often the pages of a SQLite database are checked, an hour or more, and the index of each log every seventh time; 0 for never." default:"24h" placeholder:"DURATION"`
 	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	Heads           string         `help:"File in which this process keeps the newest signed head of each log; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
 	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint (after restoring a backup), and record that." env:"-"`
@@ -181,7 +183,10 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	if s.doors, err = parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
-	if _, err := parseScrubInterval(s.ScrubInterval); err != nil {
+	if _, err := parseInterval("--scrub-interval", s.ScrubInterval); err != nil {
+		return c, usageError{err}
+	}
+	if _, err := parseInterval("--check-interval", s.CheckInterval); err != nil {
 		return c, usageError{err}
 	}
 	if c.Purposes, err = loadPurposes(s.Purposes); err != nil {
@@ -305,8 +310,9 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.
 	var kept sync.WaitGroup
 	scheduler := jobs.Scheduler{Store: i.store, Log: log, Observer: metrics}
 	followed := follow.Runner{Store: i.store, Log: log, Observer: metrics}
-	scrubInterval, _ := parseScrubInterval(s.ScrubInterval) // config has checked it
+	scrubInterval, _ := parseInterval("", s.ScrubInterval) // config has checked it
 	own := append(jobs.Own(i.service, i.gate), heads.job(i.service))
+	own = append(own, s.checks(i, metrics, log)...)
 	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service, scrubInterval), own) })
 	kept.Go(func() { followed.Run(background, followers) })
 	defer func() { stopBackground(); kept.Wait() }()
@@ -315,6 +321,20 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.
 		return errors.Join(err, lost) // nothing can be committed any more
 	}
 	return errors.Join(err, flush(ctx, i.gate))
+}
+
+// checksAfter is how long after the start the database is checked first; a test waits less.
+var checksAfter = 10 * time.Minute
+
+// checks gives the jobs that check the database.
+func (s *serveCommand) checks(i *installation, metrics *obs.Metrics, log *slog.Logger) []jobs.Job {
+	interval, _ := parseInterval("", s.CheckInterval) // config has checked it
+	if interval == 0 {
+		return nil
+	}
+	return jobs.Checks(fsck.NewWatch(fsck.Config{
+		Store: i.store, Pages: !s.place.shared(), Interval: interval, Log: log, Observer: metrics,
+	}), checksAfter)
 }
 
 // flushGrace is how long an orderly stop waits for the store to take what was delivered.

@@ -23,6 +23,9 @@ type entryList struct {
 	terms   []term      // of the index, the one that leaves the fewest last; several of ids mean any of them
 	needle  []byte      // that is in the leaf of every entry wanted
 	nothing bool        // a filter lets nothing through
+
+	distrusted bool     // the index is, and the times of batches: see DistrustIndex
+	within     interval // of the times of entries, where it is
 }
 
 // term is a value of a field, as it stands in the index.
@@ -56,10 +59,13 @@ func (r *reader) Entries(l sluice.LedgerID, f service.EntryFilter, p sluice.Page
 func (r *reader) entryList(l sluice.LedgerID, f service.EntryFilter, p sluice.Page) (q *entryList, err error) {
 	q = &entryList{reader: r, up: p.Up(), limit: p.Limit + 1}
 	q.filter(f)
+	_, q.distrusted = r.store.distrusted.Load(l)
 	if q.ledger, err = r.ledgerID(l); err != nil {
 		return nil, err
 	}
-	if q.span, err = q.created(f.Created); err != nil {
+	if q.distrusted {
+		q.span, q.within = interval{0, everything.to}, moments(f.Created)
+	} else if q.span, err = q.created(f.Created); err != nil {
 		return nil, err
 	}
 	return q, q.cursor(l, p)
@@ -189,6 +195,9 @@ func (q *entryList) read() (rows []sealed, err error) {
 	add := func(s sealed) bool {
 		rows = append(rows, s.kept())
 		return len(rows) < q.limit
+	}
+	if q.distrusted && (len(q.terms) > 0 || q.within != everything) {
+		return rows, q.readLog(add)
 	}
 	if len(q.terms) == 0 {
 		return rows, q.scan(q.ledger, q.span, q.up, add)

@@ -52,6 +52,7 @@ func (r *reader) find(l sluice.LedgerID, id string) (sealed, error) {
 		return sealed{}, err
 	}
 	q := &entryList{reader: r, ledger: ledger, span: interval{0, everything.to}, limit: 1}
+	_, q.distrusted = r.store.distrusted.Load(l)
 	q.filter(service.EntryFilter{IDs: []string{id}})
 	rows, err := q.read()
 	if err != nil {

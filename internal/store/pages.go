@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -49,6 +50,9 @@ func (s *Store) CheckPages(ctx context.Context) (r PageReport, err error) {
 // CheckSQLiteFile checks the pages of a database in a file that may be too damaged to be opened otherwise. It
 // changes nothing of the database. Other processes may use it at the same time.
 func CheckSQLiteFile(ctx context.Context, path string) (r PageReport, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return r, err
+	}
 	db, err := sql.Open("sqlite", sqliteDSN(path, "mode=ro", "_busy_timeout=5000"))
 	if err != nil {
 		return r, err

@@ -115,6 +115,8 @@ type Store struct {
 
 	file *fileWatch // nil: the database is not a file
 
+	distrusted sync.Map // sluice.LedgerID to true: see DistrustIndex
+
 	mu       sync.RWMutex
 	closed   bool
 	inflight sync.WaitGroup
