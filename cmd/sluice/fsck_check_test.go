@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -245,6 +246,43 @@ func testFsckBeside(t *testing.T, database string) {
 	}
 }
 
+// Beside servers that are in use, the command finds nothing, and says so.
+func TestFsckBesideServers(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) {
+		data := filepath.Join(t.TempDir(), "data")
+		p := startServer(t, data, "--no-rate-limit")
+		fsckUnderLoad(t, &cluster{url: p.url, key: p.key}, "--data", data)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		database, bucket, secrets := sluicetest.Postgres(t), sluicetest.S3(t), filepath.Join(t.TempDir(), "secrets.json")
+		p := startServer(t, t.TempDir(), "--database-url", database, "--blob-url", bucket, "--secrets", secrets, "--no-rate-limit")
+		fsckUnderLoad(t, &cluster{url: p.url, key: p.key}, "--database-url", database, "--blob-url", bucket, "--secrets", secrets)
+	})
+}
+
+func fsckUnderLoad(t *testing.T, c *cluster, flags ...string) {
+	t.Helper()
+	l := newLoad(c)
+	defer l.start(t, 8)()
+	entries := int64(0)
+	eventually(t, func() error {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), append([]string{"fsck", "--json"}, flags...), &out, &errs)
+		printed := strings.Split(strings.TrimSpace(out.String()), "\n")
+		var summary fsckSummary
+		if err := json.Unmarshal([]byte(printed[len(printed)-1]), &summary); err != nil || code != 0 || summary.Findings > 0 || summary.Ledgers == 0 {
+			t.Fatalf("exit %d, %v: %s%s", code, err, &out, &errs)
+		}
+		if entries == 0 {
+			entries = summary.Entries
+		}
+		if summary.Entries < entries+600 || summary.Rows == 0 {
+			return fmt.Errorf("%d entries so far", summary.Entries)
+		}
+		return nil
+	})
+}
+
 // fsckRun runs sluice fsck on a folder, and gives its exit code and what it printed.
 func fsckRun(t testing.TB, data string, flags ...string) (code int, said string) {
 	t.Helper()
@@ -268,8 +306,12 @@ func TestFsckCommand(t *testing.T) {
 	if p.stop() != 0 {
 		t.Fatal("the server did not stop well")
 	}
+	before := readFolder(t, data)
 	if code, said := fsckRun(t, data); code != 0 || strings.Contains(said, "note:") {
 		t.Fatalf("without a server: exit %d: %s", code, said)
+	}
+	if after := readFolder(t, data); !maps.EqualFunc(before, after, bytes.Equal) {
+		t.Errorf("fsck changes the folder: %v, before %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
 	}
 	change(t, data, "UPDATE tile SET hashes = zeroblob(length(hashes)) WHERE level = 0")
 	code, said := fsckRun(t, data, "--json")

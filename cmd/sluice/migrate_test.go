@@ -484,6 +484,8 @@ func TestMigrate(t *testing.T) {
 	if diff := cmp.Diff(want, dump(t, place{Data: e.data})); diff != "" {
 		t.Errorf("the source was changed:\n%s", diff)
 	}
+	sluiceRun(t, 0, "fsck", "--data", e.data)
+	sluiceRun(t, 0, "fsck", "--database-url", to.database, "--blob-url", to.blobs, "--secrets", filepath.Join(e.data, secretsName))
 	e.works(t, to)
 	// The same again changes nothing, and says how to start a server, which asks
 	// for the password elsewhere.
