@@ -193,5 +193,6 @@ part stripe-node in_node tests/clients/stripe-node test
 part metorial-node in_node tests/clients/metorial-node test
 part merkle-and-browser in_go tests
 part rehome in_go tools/rehome # builds the product once more, under another path
-part tests go test -race -short -count=1 -timeout 60m ./...
+# Half of the time of these packages is waiting: for disks, processes and clocks.
+part tests go test -race -short -count=1 -timeout 60m -p $((2 * $(nproc))) ./...
 finish everything

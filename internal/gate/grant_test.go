@@ -468,7 +468,7 @@ func TestGivingBackIsNotHeldUp(t *testing.T) {
 	_, plain := f.mint(file)
 	_, token := f.mintAs(service.NewLink{FileID: file.ID, MaxDownloads: 1})
 	fastest := time.Hour
-	for range 10 {
+	for start := time.Now(); fastest > 80*time.Millisecond && time.Since(start) < time.Minute; {
 		began := time.Now()
 		if err := f.spend(plain, gate.Bearer{Address: there}); err != nil {
 			t.Fatal(err)

@@ -103,7 +103,7 @@ func (s sample) run(t *testing.T, c client, file, text string) (printed string, 
 func (c client) answered(t *testing.T, status string, n int) {
 	t.Helper()
 	line := "route=/v1/files/{id}/links status=" + status + " "
-	for end := time.Now().Add(5 * time.Second); strings.Count(c.Log.String(), line) != n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); strings.Count(c.Log.String(), line) != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the log does not tell of %d requests answered with %s", n, status)
 		}
