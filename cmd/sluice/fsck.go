@@ -83,7 +83,8 @@ func (f *fsckCommand) open(ctx context.Context, out *output, r *fsck.Report) (*i
 		path = f.place.secretsFile() + ".heads"
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		r.Notes = append(r.Notes, fmt.Sprintf("there is no %s: the logs were not compared with the heads beside the secrets", path))
+		r.Notes = append(r.Notes, fmt.Sprintf(
+			"there is no %s: the logs were not compared with the heads beside the secrets", path))
 	}
 	heads, err := openHeads(path)
 	if err != nil {
@@ -123,7 +124,8 @@ func (f *fsckCommand) print(out *output, r fsck.Report, took time.Duration) erro
 		w.add("note: %s", note)
 	}
 	w.add("%s, %s, %s, %s and %s were checked in %s: %s",
-		counted(r.Pages, "1 page", "%d pages"), counted(r.Ledgers, "1 log", "%d logs"), counted(r.Entries, "1 entry", "%d entries"),
+		counted(r.Pages, "1 page", "%d pages"), counted(r.Ledgers, "1 log", "%d logs"),
+		counted(r.Entries, "1 entry", "%d entries"),
 		counted(r.Rows, "1 index row", "%d index rows"), counted(r.Tiles, "1 tile", "%d tiles"), took.Round(time.Millisecond),
 		counted(len(r.Findings), "1 problem was found", "%d problems were found"))
 	return w.err

@@ -76,7 +76,10 @@ func testDamagedIndex(t *testing.T, database string) {
 	l := indexedLog(t, s, 3100)
 	metrics := obs.New("test")
 	said := &screen{}
-	w := fsck.NewWatch(fsck.Config{Store: s.Store, Interval: fsck.Interval, Log: slog.New(slog.NewTextHandler(said, nil)), Observer: metrics, Now: s.Clock.Now})
+	w := fsck.NewWatch(fsck.Config{
+		Store: s.Store, Interval: fsck.Interval, Log: slog.New(slog.NewTextHandler(said, nil)),
+		Observer: metrics, Now: s.Clock.Now,
+	})
 	look := func(want float64) {
 		t.Helper()
 		if err := w.CheckIndexes(t.Context()); err != nil {
@@ -93,16 +96,23 @@ func testDamagedIndex(t *testing.T, database string) {
 		t.Errorf("pages that are not checked have %v findings", n)
 	}
 	look(0)
-	if at := gauge(t, metrics.Registry, "sluice_fsck_completed_timestamp_seconds", "index"); at < 1 || said.String() != "" {
-		t.Errorf("completed at %v: %s", at, said)
+	completed := gauge(t, metrics.Registry, "sluice_fsck_completed_timestamp_seconds", "index")
+	if completed < 1 || said.String() != "" {
+		t.Errorf("completed at %v: %s", completed, said)
 	}
 
 	at := time.Now().Add(-2 * time.Hour)
 	later := sluice.TimeRange{GTE: &at}
 	filters := map[string]service.EntryFilter{
-		"link": {LinkID: "link_7"}, "link and action": {LinkID: "link_5", Action: sluice.LinkCreated}, "outcome": {KeyID: "key_3", Outcome: sluice.Allowed},
-		"ids":     {IDs: []string{fmt.Sprintf("aud_%09d%017d", 100, 300), fmt.Sprintf("aud_%09d%017d", 5, 17), "none"}},
-		"request": {RequestID: fmt.Sprintf("req_%09d%017d", 50, 100)}, "time": {LinkID: "link_9", Created: later}, "time alone": {Created: later},
+		"link":            {LinkID: "link_7"},
+		"link and action": {LinkID: "link_5", Action: sluice.LinkCreated},
+		"outcome":         {KeyID: "key_3", Outcome: sluice.Allowed},
+		"ids": {IDs: []string{
+			fmt.Sprintf("aud_%09d%017d", 100, 300), fmt.Sprintf("aud_%09d%017d", 5, 17), "none",
+		}},
+		"request":    {RequestID: fmt.Sprintf("req_%09d%017d", 50, 100)},
+		"time":       {LinkID: "link_9", Created: later},
+		"time alone": {Created: later},
 	}
 	want := map[string][]string{}
 	for name, f := range filters {
@@ -111,10 +121,7 @@ func testDamagedIndex(t *testing.T, database string) {
 		}
 	}
 	db := openBeside(t, s)
-	var number int64
-	if err := db.QueryRow("SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode)).Scan(&number); err != nil {
-		t.Fatal(err)
-	}
+	number := ledgerNumber(t, db, l)
 	sqlRun(t, db, fmt.Sprintf("CREATE TABLE kept AS SELECT first, time FROM batch WHERE ledger = %d", number))
 	sqlRun(t, db, "DELETE FROM entry_index WHERE ledger = $1 AND (field <> 'link' OR value <> 'link_5')", number)
 	sqlRun(t, db, "UPDATE batch SET time = 0 WHERE ledger = $1", number)
@@ -136,7 +143,8 @@ func testDamagedIndex(t *testing.T, database string) {
 		t.Errorf("an entry by its id: %v", err)
 	}
 	told := said.String()
-	if n := strings.Count(told, "check found a problem"); n != 10 || !strings.Contains(told, "check found more problems") || !strings.Contains(told, "read from the log itself") {
+	if n := strings.Count(told, "check found a problem"); n != 10 ||
+		!strings.Contains(told, "check found more problems") || !strings.Contains(told, "read from the log itself") {
 		t.Errorf("told: %s", told)
 	}
 	s.Clock.Advance(time.Hour)
@@ -145,7 +153,8 @@ func testDamagedIndex(t *testing.T, database string) {
 		t.Errorf("told again: %s", strings.TrimPrefix(said.String(), told))
 	}
 
-	sqlRun(t, db, "UPDATE batch SET time = (SELECT time FROM kept WHERE kept.first = batch.first) WHERE ledger = $1", number)
+	sqlRun(t, db, "UPDATE batch SET time ="+
+		" (SELECT time FROM kept WHERE kept.first = batch.first) WHERE ledger = $1", number)
 	sqlRun(t, db, "DELETE FROM entry_index WHERE ledger = $1", number)
 	sqlRun(t, db, "UPDATE ledger SET indexed = 0 WHERE id = $1", number)
 	s.NewKey(t, l)
@@ -166,7 +175,8 @@ func damagePage(t *testing.T, data, table string) {
 	t.Helper()
 	db := openDatabase(t, data)
 	var root, size int64
-	err := db.QueryRow("SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = $1", table).Scan(&root, &size)
+	query := "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = $1"
+	err := db.QueryRow(query, table).Scan(&root, &size)
 	if err == nil {
 		err = db.Close()
 	}
@@ -207,7 +217,8 @@ func TestServerNoticesDamage(t *testing.T) {
 	printed, said := &screen{}, &screen{}
 	done := make(chan int, 1)
 	go func() {
-		done <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--metrics-listen", metrics, "--data", data}, printed, said)
+		args := []string{"serve", "--listen", "127.0.0.1:0", "--metrics-listen", metrics, "--data", data}
+		done <- run(ctx, args, printed, said)
 	}()
 	eventually(t, func() error {
 		res, err := http.Get("http://" + metrics + "/metrics")
@@ -232,7 +243,10 @@ func TestServerNoticesDamage(t *testing.T) {
 	if code := <-done; code != 0 {
 		t.Errorf("the server exits with %d", code)
 	}
-	for _, text := range []string{`msg="check found a problem" check=pages`, `msg="check found a problem" check=index ledger=`, "read from the log itself"} {
+	for _, text := range []string{
+		`msg="check found a problem" check=pages`, `msg="check found a problem" check=index ledger=`,
+		"read from the log itself",
+	} {
 		if !strings.Contains(said.String(), text) {
 			t.Errorf("the log has no %q: %s", text, said)
 		}
@@ -285,7 +299,8 @@ func TestPagesOfPostgreSQL(t *testing.T) {
 func damageIndex(t *testing.T, server *sluicetest.PostgresServer, db *sql.DB, index string) {
 	t.Helper()
 	var folder, path string
-	if err := db.QueryRow("SELECT current_setting('data_directory'), pg_relation_filepath($1::text)", index).Scan(&folder, &path); err != nil {
+	query := "SELECT current_setting('data_directory'), pg_relation_filepath($1::text)"
+	if err := db.QueryRow(query, index).Scan(&folder, &path); err != nil {
 		t.Fatal(err)
 	}
 	sqlRun(t, db, "CHECKPOINT")

@@ -38,8 +38,12 @@ func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
 // other work, so they wait a while. Each run asks what is due.
 func Checks(w *fsck.Watch, after time.Duration) []Job {
 	return []Job{
-		{Name: "page check", Every: time.Minute, After: after, Run: func(ctx context.Context) (int, error) { return 0, w.CheckPages(ctx) }},
-		{Name: "index check", Every: time.Minute, After: after, Run: func(ctx context.Context) (int, error) { return 0, w.CheckIndexes(ctx) }},
+		{Name: "page check", Every: time.Minute, After: after, Run: func(ctx context.Context) (int, error) {
+			return 0, w.CheckPages(ctx)
+		}},
+		{Name: "index check", Every: time.Minute, After: after, Run: func(ctx context.Context) (int, error) {
+			return 0, w.CheckIndexes(ctx)
+		}},
 	}
 }
 

@@ -26,8 +26,8 @@ func (q *entryList) readLog(add func(sealed) bool) (err error) {
 	read, found := 0, 0
 	failed := q.scan(q.ledger, q.span, q.up, func(s sealed) bool {
 		if read++; read > maxUnindexed {
-			err = sluice.Errorf(sluice.CodeUnavailable, "the index of this log is damaged, and the log is too long to be read without it;"+
-				" list its entries without filters, and have the operator run sluice fsck")
+			err = sluice.Errorf(sluice.CodeUnavailable, "the index of this log is damaged, and the log is too long"+
+				" to be read without it; list its entries without filters, and have the operator run sluice fsck")
 			return false
 		}
 		if !q.lets(s) || !q.inTime(s) {

@@ -76,14 +76,17 @@ func (s *Store) BatchAt(ctx context.Context, l sluice.LedgerID, seq int64) (firs
 
 // ReadBatches gives up to limit batches to yield that begin at from or later and before to, in their order,
 // and says how many there were. The batch is good until yield returns.
-func (s *Store) ReadBatches(ctx context.Context, l sluice.LedgerID, from, to int64, limit int, yield func(LogBatch)) (n int, err error) {
+func (s *Store) ReadBatches(
+	ctx context.Context, l sluice.LedgerID, from, to int64, limit int, yield func(LogBatch),
+) (n int, err error) {
 	err = s.rowsView(ctx, func(r *reader) error {
 		id, err := r.ledgerID(l)
 		if err != nil {
 			return err
 		}
 		var b LogBatch
-		query := "SELECT " + batchColumns + " FROM batch WHERE ledger = $1 AND first >= $2 AND first < $3 ORDER BY first LIMIT $4"
+		query := "SELECT " + batchColumns +
+			" FROM batch WHERE ledger = $1 AND first >= $2 AND first < $3 ORDER BY first LIMIT $4"
 		return r.eachBatch(query, []any{id, from, to, limit}, func(o *opened, entries []sealed) bool {
 			n++
 			b.First, b.Time, b.Entries = o.first, time.UnixMicro(o.time).UTC(), b.Entries[:0]
@@ -111,7 +114,9 @@ func logEntry(s sealed) (e LogEntry) {
 // ReadIndex gives up to limit rows of a ledger's index to yield, in the order of their terms and places, and says
 // how many there were. They come after the row with a term and place; all do after one with an empty term. A row is
 // good until yield returns.
-func (s *Store) ReadIndex(ctx context.Context, l sluice.LedgerID, after IndexRow, limit int, yield func(IndexRow)) (n int, err error) {
+func (s *Store) ReadIndex(
+	ctx context.Context, l sluice.LedgerID, after IndexRow, limit int, yield func(IndexRow),
+) (n int, err error) {
 	err = s.rowsView(ctx, func(r *reader) error {
 		id, err := r.ledgerID(l)
 		if err != nil {

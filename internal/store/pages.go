@@ -110,7 +110,8 @@ func sqliteDamage(err error) string {
 		return ""
 	}
 	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_ERROR: // the last: a schema that cannot be parsed
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR,
+		sqlite3.SQLITE_ERROR: // a schema that cannot be parsed
 		return e.Error()
 	}
 	return ""
@@ -199,7 +200,7 @@ func (rel relation) check(ctx context.Context, c *conn, r *PageReport) error {
 	switch {
 	case failed.Code == "42501" || failed.Code == "42883": // insufficient_privilege, undefined_function
 		r.Notes = append(r.Notes, rel.name+" was not checked: "+failed.Message)
-	case strings.HasPrefix(failed.Code, "XX") || strings.HasPrefix(failed.Code, "58"): // internal_error and data_corrupted, io_error
+	case strings.HasPrefix(failed.Code, "XX") || strings.HasPrefix(failed.Code, "58"): // data_corrupted, io_error
 		r.add(rel.name + ": " + failed.Message)
 	default:
 		return err
@@ -208,8 +209,8 @@ func (rel relation) check(ctx context.Context, c *conn, r *PageReport) error {
 }
 
 func (rel relation) checkTable(ctx context.Context, c *conn, r *PageReport) error {
-	rows, err := c.QueryContext(ctx, "SELECT blkno, COALESCE(offnum, 0), msg FROM verify_heapam($1::bigint::oid::regclass) LIMIT $2",
-		rel.id, maxPageProblems)
+	rows, err := c.QueryContext(ctx, "SELECT blkno, COALESCE(offnum, 0), msg"+
+		" FROM verify_heapam($1::bigint::oid::regclass) LIMIT $2", rel.id, maxPageProblems)
 	if err != nil {
 		return err
 	}

@@ -172,7 +172,8 @@ func (c *indexCheck) addEntries(ctx context.Context) error {
 	case next > c.extent.Next:
 		c.found(c.extent.Next, "the log ends here, and there are entries beyond it")
 	case next > 0 && !c.extent.Latest.Equal(latest):
-		c.found(next-1, "the log is said to reach to %s, and the newest entry is of %s", stamp(c.extent.Latest), stamp(latest))
+		c.found(next-1, "the log is said to reach to %s, and the newest entry is of %s",
+			stamp(c.extent.Latest), stamp(latest))
 	}
 	return nil
 }

@@ -63,7 +63,11 @@ type watched struct {
 
 // NewWatch makes a Watch that has found nothing yet.
 func NewWatch(c Config) *Watch {
-	w := &Watch{Config: c, pages: watched{check: Pages, known: map[string][]Finding{}}, index: watched{check: Index, known: map[string][]Finding{}}}
+	w := &Watch{
+		Config: c,
+		pages:  watched{check: Pages, known: map[string][]Finding{}},
+		index:  watched{check: Index, known: map[string][]Finding{}},
+	}
 	if c.Observer == nil {
 		w.Observer = unobserved{}
 	}
@@ -119,7 +123,8 @@ func (w *Watch) CheckPages(ctx context.Context) error {
 			w.note(&w.pages, "", pageFindings(r))
 			return false, nil
 		case limited.Err() != nil && ctx.Err() == nil:
-			return true, fmt.Errorf("the check of the database's pages did not end within %s: run sluice fsck at a quiet time", longest)
+			return true, fmt.Errorf("the check of the database's pages did not end within %s:"+
+				" run sluice fsck at a quiet time", longest)
 		}
 		return false, err
 	})
