@@ -18,7 +18,8 @@ func TestArchitecture(t *testing.T) {
 	name := regexp.MustCompile(`^(Want\.)?[A-Za-z]+$`)
 	rows := 0
 	for line := range strings.Lines(string(page)) {
-		if !strings.HasPrefix(line, "| ") || !strings.HasSuffix(strings.TrimSpace(line), "|") || strings.Contains(line, "| question |") {
+		if !strings.HasPrefix(line, "| ") || !strings.HasSuffix(strings.TrimSpace(line), "|") ||
+			strings.Contains(line, "| question |") {
 			continue
 		}
 		rows++

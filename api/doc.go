@@ -1,6 +1,6 @@
-// Package api holds the wire types of the native HTTP API: what goes over the
-// wire under /v1 and nothing else. Server and client share it.
+// Package api holds the wire types of the native HTTP API under /v1. Server and
+// client share it.
 //
-// Times are unix seconds. A pointer without omitempty is null on the wire when
-// there is no value; a member that may be missing says omitempty.
+// Times are unix seconds. A pointer without omitempty is null if there is no
+// value. A member with omitempty may be absent.
 package api

@@ -1,134 +1,133 @@
 package api
 
-// AuditEntry is one line of the audit log.
+// AuditEntry is one entry of the audit log.
 type AuditEntry struct {
 	ID       string     `json:"id" doc:"Id of the entry"`
 	Object   string     `json:"object" enum:"audit_entry" doc:"Always audit_entry"`
-	Seq      int64      `json:"seq" doc:"Place in the log of this account and mode: 0, 1, 2, … without a gap"`
-	Created  int64      `json:"created" doc:"When it was done, in unix seconds"`
+	Seq      int64      `json:"seq" doc:"Position in the log of this account and mode: 0, 1, 2, … without gaps"`
+	Created  int64      `json:"created" doc:"Time of the action in unix seconds"`
 	Time     string     `json:"time" doc:"RFC 3339, UTC, microseconds"`
-	Action   string     `json:"action" doc:"What was done, such as link.redeemed; the set is open"`
-	Outcome  string     `json:"outcome" enum:"allowed,refused" doc:"Whether it was allowed"`
+	Action   string     `json:"action" doc:"The action, such as link.redeemed. More values may be added"`
+	Outcome  string     `json:"outcome" enum:"allowed,refused" doc:"allowed or refused"`
 	Livemode bool       `json:"livemode" doc:"Mode: true for live, false for test"`
-	Actor    Actor      `json:"actor" doc:"Who asked"`
-	Key      *KeyRef    `json:"key,omitempty" doc:"The key this concerns: the one changed, or the one that minted the link"`
-	File     *FileRef   `json:"file,omitempty" doc:"The file this concerns, as it was"`
-	Link     *LinkRef   `json:"link,omitempty" doc:"The link this concerns, as it was"`
-	Entry    *EntryRef  `json:"entry,omitempty" doc:"The earlier entry that this is about"`
-	Ledger   *LedgerRef `json:"ledger,omitempty" doc:"What the log goes on with"`
-	Export   string     `json:"export,omitempty" doc:"What was exported: entries or disclosures"`
-	Request  *Request   `json:"request,omitempty" doc:"The request that asked"`
-	Delivery *Delivery  `json:"delivery,omitempty" doc:"How the file leaves, and in link.delivered how it left"`
-	Refusal  string     `json:"refusal,omitempty" doc:"The rule that refused"`
-	Repeats  int64      `json:"repeats,omitempty" doc:"How often the same was refused for the same reason since the entry before, without an entry of its own"`
-	Redacted []string   `json:"redacted,omitempty" doc:"Personal members of request that have been erased since"`
-	Damaged  []string   `json:"damaged,omitempty" doc:"Personal members of request whose stored value is not the one that the log commits to; they are left out, and the log does not verify"`
+	Actor    Actor      `json:"actor" doc:"The party that made the request"`
+	Key      *KeyRef    `json:"key,omitempty" doc:"The key that was changed, or that minted the link"`
+	File     *FileRef   `json:"file,omitempty" doc:"The file of the action, as it was then"`
+	Link     *LinkRef   `json:"link,omitempty" doc:"The link of the action, as it was then"`
+	Entry    *EntryRef  `json:"entry,omitempty" doc:"The earlier entry that the action concerns"`
+	Ledger   *LedgerRef `json:"ledger,omitempty" doc:"The change to the log itself"`
+	Export   string     `json:"export,omitempty" doc:"The exported data: entries or disclosures"`
+	Request  *Request   `json:"request,omitempty" doc:"The HTTP request"`
+	Delivery *Delivery  `json:"delivery,omitempty" doc:"How the file is delivered, or in link.delivered, was delivered"`
+	Refusal  string     `json:"refusal,omitempty" doc:"The rule that refused the request"`
+	Repeats  int64      `json:"repeats,omitempty" doc:"Number of equal refusals since the previous entry that were not recorded as entries of their own"`
+	Redacted []string   `json:"redacted,omitempty" doc:"Personal members of request that were erased later"`
+	Damaged  []string   `json:"damaged,omitempty" doc:"Personal members of request whose stored value does not match the log's commitment. They are omitted, and the log does not verify"`
 }
 
-// Actor is who asked.
+// Actor is the party that made a request.
 type Actor struct {
-	Type string `json:"type" doc:"key, bearer, cli or system; the set is open"`
-	ID   string `json:"id,omitempty" doc:"Id, where it has one"`
-	Name string `json:"name,omitempty" doc:"Name then"`
+	Type string `json:"type" doc:"key, bearer, cli or system. More values may be added"`
+	ID   string `json:"id,omitempty" doc:"Id, if it has one"`
+	Name string `json:"name,omitempty" doc:"Name at the time"`
 }
 
-// Before is what a change replaced: the members beside it that the change
-// changed, with the values they had, null for one that was not set. A member
-// that is in Before and no longer beside it was lifted.
+// Before holds the members that a change replaced, with their old values; null
+// for a member that was not set. A member in Before that is absent beside it
+// was removed.
 type Before map[string]any
 
-// KeyRef is what an entry keeps of a key. Entries of key.created, key.updated,
-// key.rotated and key.revoked tell its rights too; those always have scopes.
+// KeyRef is a key at the time of an entry. Entries of key.created, key.updated,
+// key.rotated and key.revoked also hold its rights, and always scopes.
 type KeyRef struct {
 	ID                 string    `json:"id" doc:"Id of the key"`
-	Name               string    `json:"name,omitempty" doc:"Name then"`
-	Scopes             []string  `json:"scopes,omitempty" doc:"What it may do from then on; only in entries of the key's creation, change, rotation and end"`
-	ExpiresAt          *int64    `json:"expires_at,omitempty" doc:"Unix seconds; where scopes are told, its absence means never"`
-	MaxLinkLifetime    *Lifetime `json:"max_link_lifetime,omitempty" doc:"Seconds, or \"none\"; where scopes are told, its absence means the server's value"`
-	OldSecretExpiresAt *int64    `json:"old_secret_expires_at,omitempty" doc:"With key.rotated: when the secret before it ends, in unix seconds"`
-	Before             Before    `json:"before,omitempty" doc:"With key.updated: the members that the change replaced, with the values they had; null for one that was not set"`
+	Name               string    `json:"name,omitempty" doc:"Name at the time"`
+	Scopes             []string  `json:"scopes,omitempty" doc:"Scopes after the action. Only in key.created, key.updated, key.rotated and key.revoked"`
+	ExpiresAt          *int64    `json:"expires_at,omitempty" doc:"Time of expiry in unix seconds. If scopes is present, its absence means never"`
+	MaxLinkLifetime    *Lifetime `json:"max_link_lifetime,omitempty" doc:"Seconds, or \"none\". If scopes is present, its absence means the server's default"`
+	OldSecretExpiresAt *int64    `json:"old_secret_expires_at,omitempty" doc:"In key.rotated: when the old secret expires, in unix seconds"`
+	Before             Before    `json:"before,omitempty" doc:"In key.updated: the replaced members with their old values; null for a member that was not set"`
 }
 
-// FileRef is what an entry keeps of a file, also after the file is gone.
-// Entries of file.created, file.updated, file.held, file.released, file.deleted
-// and file.retained_out tell title, hold and linked resources too; those always
-// have held.
+// FileRef is a file at the time of an entry. It remains after the file is
+// deleted. Entries of file.created, file.updated, file.held, file.released,
+// file.deleted and file.retained_out also hold title, hold and linked
+// resources, and always held.
 type FileRef struct {
 	ID       string            `json:"id" doc:"Id of the file"`
-	Filename string            `json:"filename" doc:"Its name then"`
-	Size     int64             `json:"size" doc:"Bytes"`
+	Filename string            `json:"filename" doc:"Name at the time"`
+	Size     int64             `json:"size" doc:"Size in bytes"`
 	Type     string            `json:"type" doc:"Media type"`
 	SHA256   string            `json:"sha256" doc:"SHA-256 of the bytes, lower-case hexadecimal"`
-	Purpose  string            `json:"purpose" doc:"What it was for"`
-	Metadata map[string]string `json:"metadata,omitempty" doc:"Its metadata then"`
+	Purpose  string            `json:"purpose" doc:"Purpose at the time"`
+	Metadata map[string]string `json:"metadata,omitempty" doc:"Metadata at the time"`
 
-	Title           string     `json:"title,omitempty" doc:"What people called it; only where held is told"`
-	Held            *bool      `json:"held,omitempty" doc:"Whether it was under hold; only in entries of the file's creation, change, hold, release and deletion"`
-	LinkedResources []Resource `json:"linked_resources,omitempty" doc:"What it belonged to; only where held is told"`
-	Before          Before     `json:"before,omitempty" doc:"With file.updated, file.held and file.released: the members that the change replaced, with the values they had; null for one that was not set"`
-	Found           *Found     `json:"found,omitempty" doc:"With file.damaged: what was found in place of the bytes; size and sha256 beside it say what should be stored"`
+	Title           string     `json:"title,omitempty" doc:"Title at the time. Only if held is present"`
+	Held            *bool      `json:"held,omitempty" doc:"Whether the file is under hold. Only in file.created, file.updated, file.held, file.released, file.deleted and file.retained_out"`
+	LinkedResources []Resource `json:"linked_resources,omitempty" doc:"Linked resources at the time. Only if held is present"`
+	Before          Before     `json:"before,omitempty" doc:"In file.updated, file.held and file.released: the replaced members with their old values; null for a member that was not set"`
+	Found           *Found     `json:"found,omitempty" doc:"In file.damaged: what was found instead of the bytes. The size and sha256 beside it are the expected ones"`
 }
 
-// Found is what was found in place of the bytes that a file should have.
+// Found describes what is stored instead of the bytes of a file.
 type Found struct {
-	Problem string `json:"problem" doc:"missing: nothing is stored; unreadable: what is stored cannot be read; size: more or fewer bytes are stored; sha256: as many bytes are stored, and others. The set is open"`
-	Size    *int64 `json:"size,omitempty" doc:"Bytes; absent where they could not be counted"`
-	SHA256  string `json:"sha256,omitempty" doc:"SHA-256 of the bytes found, lower-case hexadecimal, where they have the right size"`
+	Problem string `json:"problem" doc:"missing: nothing is stored. unreadable: the stored bytes cannot be read. size: the number of bytes is wrong. sha256: the size is right and the digest wrong. More values may be added"`
+	Size    *int64 `json:"size,omitempty" doc:"Size in bytes; absent if unknown"`
+	SHA256  string `json:"sha256,omitempty" doc:"SHA-256 of the bytes found, in lower-case hexadecimal, if their size is right"`
 }
 
-// LinkRef is what an entry keeps of a link. Entries of link.created,
-// link.updated and link.revoked tell its limits too; those always have
-// has_password.
+// LinkRef is a link at the time of an entry. Entries of link.created,
+// link.updated and link.revoked also hold its limits, and always has_password.
 type LinkRef struct {
 	ID        string            `json:"id" doc:"Id of the link"`
-	ExpiresAt *int64            `json:"expires_at" doc:"null: never"`
-	Reason    string            `json:"reason,omitempty" doc:"Why the file leaves"`
-	Metadata  map[string]string `json:"metadata,omitempty" doc:"Its metadata then"`
+	ExpiresAt *int64            `json:"expires_at" doc:"Time of expiry in unix seconds; null: never"`
+	Reason    string            `json:"reason,omitempty" doc:"Why the file is shared"`
+	Metadata  map[string]string `json:"metadata,omitempty" doc:"Metadata at the time"`
 
-	MaxDownloads *int64   `json:"max_downloads,omitempty" doc:"How often the file may be downloaded; where has_password is told, its absence means no limit"`
-	HasPassword  *bool    `json:"has_password,omitempty" doc:"Whether a bearer must send a password; only in entries of the link's creation, change and end"`
-	AllowedIPs   []string `json:"allowed_ips,omitempty" doc:"Networks (CIDR) it may be used from; where has_password is told, its absence means any"`
-	Disposition  string   `json:"disposition,omitempty" doc:"attachment or inline; only where has_password is told"`
-	Filename     string   `json:"filename,omitempty" doc:"What the download is called; where has_password is told, its absence means the file's own name"`
-	Before       Before   `json:"before,omitempty" doc:"With link.updated: the members that the change replaced, with the values they had; null for one that was not set"`
+	MaxDownloads *int64   `json:"max_downloads,omitempty" doc:"Download limit. If has_password is present, its absence means no limit"`
+	HasPassword  *bool    `json:"has_password,omitempty" doc:"Whether a download requires a password. Only in link.created, link.updated and link.revoked"`
+	AllowedIPs   []string `json:"allowed_ips,omitempty" doc:"Networks (CIDR) that may use the link. If has_password is present, its absence means any"`
+	Disposition  string   `json:"disposition,omitempty" doc:"attachment or inline. Only if has_password is present"`
+	Filename     string   `json:"filename,omitempty" doc:"File name of downloads. If has_password is present, its absence means the file's own name"`
+	Before       Before   `json:"before,omitempty" doc:"In link.updated: the replaced members with their old values; null for a member that was not set"`
 }
 
-// EntryRef names an earlier entry, and fields of it.
+// EntryRef identifies an earlier entry, and fields of it.
 type EntryRef struct {
 	ID     string   `json:"id" doc:"Id of the entry"`
-	Seq    int64    `json:"seq" doc:"Its place in the log"`
-	Fields []string `json:"fields,omitempty" doc:"JSON Pointers into its leaf"`
+	Seq    int64    `json:"seq" doc:"Position in the log"`
+	Fields []string `json:"fields,omitempty" doc:"JSON Pointers into the entry's leaf"`
 }
 
-// LedgerRef is what an entry says of the log itself.
+// LedgerRef describes a change to the log itself.
 type LedgerRef struct {
-	Key     string `json:"key,omitempty" doc:"With ledger.key_rotated: the verifier key from here on, in the text form of C2SP signed-note"`
-	Log     string `json:"log,omitempty" doc:"With ledger.rolled_back: the account and mode of the log that has lost entries"`
-	Size    *int64 `json:"size,omitempty" doc:"With ledger.rolled_back: the number of signed entries that it has"`
-	WasSize *int64 `json:"was_size,omitempty" doc:"With ledger.rolled_back: the number of signed entries that it had"`
-	WasRoot string `json:"was_root,omitempty" doc:"With ledger.rolled_back: the root of the tree over those, in base64"`
+	Key     string `json:"key,omitempty" doc:"In ledger.key_rotated: the new verifier key, in the text form of C2SP signed-note"`
+	Log     string `json:"log,omitempty" doc:"In ledger.rolled_back: account and mode of the log that lost entries"`
+	Size    *int64 `json:"size,omitempty" doc:"In ledger.rolled_back: number of signed entries that remain"`
+	WasSize *int64 `json:"was_size,omitempty" doc:"In ledger.rolled_back: number of signed entries before"`
+	WasRoot string `json:"was_root,omitempty" doc:"In ledger.rolled_back: root of the tree before, in base64"`
 }
 
-// Request is what an entry keeps of the request that asked.
+// Request is the HTTP request of an entry.
 type Request struct {
-	ID           string `json:"id,omitempty" doc:"The X-Request-Id of its answer"`
+	ID           string `json:"id,omitempty" doc:"The X-Request-Id of the response"`
 	Method       string `json:"method,omitempty" doc:"HTTP method"`
-	Route        string `json:"route,omitempty" doc:"The pattern that matched, never the path"`
-	Range        string `json:"range,omitempty" doc:"The Range that was asked for"`
-	IP           string `json:"ip,omitempty" doc:"The peer's address, which may be a proxy's"`
-	ClientIP     string `json:"client_ip,omitempty" doc:"The address that was decided on: that of the client as trusted proxies name it, or else the peer's; absent where it is not known"`
-	ForwardedFor string `json:"forwarded_for,omitempty" doc:"What proxies claim, unchecked"`
-	UserAgent    string `json:"user_agent,omitempty" doc:"User-Agent"`
-	RefererHost  string `json:"referer_host,omitempty" doc:"The host of the Referer"`
+	Route        string `json:"route,omitempty" doc:"The pattern of the route, never the path"`
+	Range        string `json:"range,omitempty" doc:"The Range header"`
+	IP           string `json:"ip,omitempty" doc:"Address of the peer, which may be a proxy"`
+	ClientIP     string `json:"client_ip,omitempty" doc:"Address used for the decision: the client's as reported by trusted proxies, or else the peer's; absent if unknown"`
+	ForwardedFor string `json:"forwarded_for,omitempty" doc:"The X-Forwarded-For header, unverified"`
+	UserAgent    string `json:"user_agent,omitempty" doc:"The User-Agent header"`
+	RefererHost  string `json:"referer_host,omitempty" doc:"Host of the Referer header"`
 }
 
-// Delivery is how a file leaves. What was sent stands in link.delivered only: it
-// is what was handed to the connection, and what of it arrived, only the client knows.
+// Delivery describes the delivery of a file. Only link.delivered says how many
+// bytes were written to the connection. Only the client knows how many arrived.
 type Delivery struct {
-	Mode       string `json:"mode" doc:"Who sends the bytes: proxy is Sluice itself, redirect the store of the bytes, whose sending is not observed; the set is open"`
-	Status     int    `json:"status" doc:"HTTP status of the answer"`
-	Bytes      *int64 `json:"bytes,omitempty" doc:"Bytes of the file that were handed to the operating system's connection. How many of them arrived, only the client knows"`
-	Complete   *bool  `json:"complete,omitempty" doc:"Whether all bytes that the answer was to carry were handed to the operating system's connection. It does not say that they arrived"`
-	Returned   bool   `json:"returned,omitempty" doc:"true: Sluice failed to send the file, and the download was given back, so that it does not count"`
-	DurationMS *int64 `json:"duration_ms,omitempty" doc:"From the decision to the end, in milliseconds"`
+	Mode       string `json:"mode" doc:"Sender of the bytes. proxy: Sluice. redirect: the bucket, which Sluice does not observe. More values may be added"`
+	Status     int    `json:"status" doc:"HTTP status of the response"`
+	Bytes      *int64 `json:"bytes,omitempty" doc:"Number of file bytes that were written to the operating system's connection. Only the client knows how many arrived"`
+	Complete   *bool  `json:"complete,omitempty" doc:"Whether all bytes of the response were written to the operating system's connection. It does not mean that they arrived"`
+	Returned   bool   `json:"returned,omitempty" doc:"true: Sluice failed to send the file, so the download does not count"`
+	DurationMS *int64 `json:"duration_ms,omitempty" doc:"Time from the decision to the end in milliseconds"`
 }

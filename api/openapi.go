@@ -5,5 +5,5 @@ import _ "embed"
 //go:embed openapi.json
 var openAPI string
 
-// OpenAPI is the OpenAPI document of the native HTTP API. As the URL of its server it has "/".
+// OpenAPI returns the OpenAPI document of the native HTTP API. The URL of its server is "/".
 func OpenAPI() string { return openAPI }

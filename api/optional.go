@@ -8,45 +8,46 @@ import (
 	"time"
 )
 
-// Optional is a member of a change: its zero value is left out and changes
-// nothing, Null takes the value away, Some sets it.
+// Optional is a member of a change. The zero value is omitted and changes
+// nothing, Null removes the value, and Some sets it.
 type Optional[T any] struct {
 	set   bool
 	value *T
 }
 
-// Some is a member that sets v.
+// Some returns a member that sets v.
 func Some[T any](v T) Optional[T] { return Optional[T]{set: true, value: &v} }
 
-// Null is a member that is null.
+// Null returns a member that removes the value.
 func Null[T any]() Optional[T] { return Optional[T]{set: true} }
 
-// Get gives the value, nil for null, and whether the member was there at all.
+// Get returns the value, which is nil for null, and whether the member is
+// present.
 func (o Optional[T]) Get() (value *T, set bool) { return o.value, o.set }
 
-// IsZero reports whether the member is left out.
+// IsZero reports whether the member is omitted.
 func (o Optional[T]) IsZero() bool { return !o.set }
 
-// MarshalJSON writes the value or null.
+// MarshalJSON encodes the value or null.
 func (o Optional[T]) MarshalJSON() ([]byte, error) { return json.Marshal(o.value) }
 
-// UnmarshalJSON reads a value or null.
+// UnmarshalJSON decodes a value or null.
 func (o *Optional[T]) UnmarshalJSON(data []byte) error {
 	o.set, o.value = true, nil
 	return json.Unmarshal(data, &o.value)
 }
 
-// Lifetime is a number of seconds, on the wire an integer, or Endless, on the
-// wire "none".
+// Lifetime is a number of seconds or Endless. In JSON it is an integer or
+// "none".
 type Lifetime int64
 
-// Endless is the lifetime of what need not end.
+// Endless is the lifetime of a link without expiry.
 const Endless Lifetime = -1 << 63
 
-// EndlessName is Endless on the wire.
+// EndlessName is the JSON form of Endless, without quotes.
 const EndlessName = "none"
 
-// ParseLifetime reads the text of an integer, or EndlessName without quotes.
+// ParseLifetime parses an integer, or EndlessName without quotes.
 func ParseLifetime(text string) (Lifetime, bool) {
 	if text == EndlessName {
 		return Endless, true
@@ -58,14 +59,14 @@ func ParseLifetime(text string) (Lifetime, bool) {
 	return Lifetime(n), err == nil
 }
 
-// Duration gives the lifetime, and whether it ends at all. What no duration
-// holds becomes the longest or the shortest there is.
+// Duration returns the lifetime, and false if it is Endless. A lifetime that a
+// time.Duration cannot hold becomes the longest or shortest possible one.
 func (l Lifetime) Duration() (d time.Duration, ends bool) {
 	const most = Lifetime(1<<63-1) / Lifetime(time.Second)
 	return time.Duration(max(-most, min(most, l))) * time.Second, l != Endless
 }
 
-// MarshalJSON writes an integer or "none".
+// MarshalJSON encodes an integer or "none".
 func (l Lifetime) MarshalJSON() ([]byte, error) {
 	if l == Endless {
 		return []byte(strconv.Quote(EndlessName)), nil
@@ -73,7 +74,7 @@ func (l Lifetime) MarshalJSON() ([]byte, error) {
 	return strconv.AppendInt(nil, int64(l), 10), nil
 }
 
-// UnmarshalJSON reads an integer or "none".
+// UnmarshalJSON decodes an integer or "none".
 func (l *Lifetime) UnmarshalJSON(data []byte) error {
 	if bytes.Equal(data, []byte("null")) {
 		return nil

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# cluster.sh: redemptions and mints a second by 1, 2 and 3 processes on one PostgreSQL and one S3 server, and what pgbench
-# reaches on that PostgreSQL with one transaction for each mint; a table on standard output in markdown. Progress goes
-# to standard error.
+# cluster.sh: measures redemptions and mints a second of 1, 2 and 3 processes on one PostgreSQL and one S3 server, and of
+# pgbench on that PostgreSQL with one transaction for each mint. Prints a table in Markdown on standard output, and
+# progress on standard error.
 #
-# BENCH_DATA is a folder on the disk to measure: what is put there is removed at the end. BENCH_ROUNDS (3), BENCH_SECONDS (5)
-# and BENCH_CLIENTS (48, for all processes together) say how often, for how long and by how many each is measured.
+# BENCH_DATA is a folder on the disk to measure; the script removes its files at the end. BENCH_ROUNDS (3) and
+# BENCH_SECONDS (5) are rounds and seconds of each measurement, and BENCH_CLIENTS (48) the clients of all processes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -37,7 +37,7 @@ stop() {
 trap stop EXIT
 trap 'exit 1' INT TERM
 
-# PostgreSQL refuses to be run by root.
+# PostgreSQL refuses to run as root.
 as_postgres=()
 [ "$(id -u)" != 0 ] || as_postgres=(setpriv --reuid=postgres --regid=postgres --clear-groups)
 
@@ -101,7 +101,7 @@ prepare() {
   stop_servers
 }
 
-# together METHOD PREFIX IDS [SUFFIX BODY]: requests a second, the sum of what every process answers to clients of its own.
+# together METHOD PREFIX IDS [SUFFIX BODY]: prints the sum of the requests a second of all processes.
 together() {
   local at outputs=() loads=()
   data=$work/ids
@@ -116,8 +116,8 @@ together() {
   cat "${outputs[@]}" | awk '{ n += $1 } END { printf "%.0f\n", n }'
 }
 
-# What a mint writes, in a transaction of its own: the place in the log is taken, the key and the file are looked at, and
-# the link and its entry are as large as those of Sluice.
+# A mint in its own transaction: it takes the position in the log, reads the key and the file, and writes a link and an
+# entry as large as those of Sluice.
 write_transaction() {
   local leaf disclosures file
   read -r leaf disclosures < <(psql -AtF ' ' -d sluice -c "SELECT (sum(octet_length(leaves)) / n)::int, (sum(octet_length(disclosures)) / n)::int FROM batch, (SELECT sum(next) AS n FROM ledger) AS entries GROUP BY n")
@@ -135,7 +135,7 @@ INSERT INTO batch (ledger, first, time, leaves, disclosures)
 UPDATE ledger SET next = :seq + 1 WHERE id = :ledger;
 COMMIT;
 END
-  # The same without an order: nobody waits for anybody.
+  # The same without an order: no transaction waits for another.
   sed -e '/^SELECT next/s/.*/SELECT :id AS seq, id AS ledger FROM ledger WHERE mode = '"'test'"' \\gset/' -e '/^UPDATE/d' "$work/mint.sql" >"$work/unordered.sql"
 }
 

@@ -1,7 +1,6 @@
--- For wrk: prints one line to be read by a script: requests a second, MB a second
--- as received, p50 and p99 in milliseconds, requests answered in full, and
--- answers that were no success or did not come.
--- There is no function request here: wrk sends the same bytes again, which is fastest.
+-- For wrk: prints one line for scripts: requests a second, MB a second as received,
+-- p50 and p99 in milliseconds, complete responses, and failed or missing ones.
+-- It defines no function request, so that wrk repeats the same bytes, which is fastest.
 function done(summary, latency)
   local errors = summary.errors
   local seconds = summary.duration / 1e6

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# downloads.sh: the same files from nginx with secure_link, from net/http alone, from versitygw by presigned URLs, and
-# from Sluice, asked for in turn with the same wrk line; tables on standard output in markdown. Progress goes to standard error.
+# downloads.sh: measures downloads of the same files from nginx with secure_link, from net/http alone, from versitygw by
+# presigned URLs, and from Sluice, alternately with the same wrk command line. Prints tables in Markdown on standard
+# output, and progress on standard error.
 #
-# BENCH_DATA is a folder on the disk to measure: what is put there, 6 GB, is removed at the end. BENCH_ROUNDS (5) and
-# BENCH_SECONDS (5) say how often and for how long each is measured.
+# BENCH_DATA is a folder on the disk to measure; the script removes its files, 6 GB, at the end. BENCH_ROUNDS (5) and
+# BENCH_SECONDS (5) are rounds and seconds of each measurement.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -71,8 +72,8 @@ await() { # await SIDE ADDRESS LOG: returns when something listens there
   done
 }
 
-# nginx as a careful operator would set it up. Connections stay open, as those of the others do: its default closes each
-# after 1,000 requests.
+# nginx with a careful configuration. Connections stay open as with the other servers: by default, nginx closes a
+# connection after 1,000 requests.
 start_nginx() {
   local at size expires secret=not-much-of-a-secret user=
   at=127.0.0.1:$(free_port)
@@ -188,8 +189,8 @@ check_log() { # check_log NEXT ANSWERS: the log has grown by an entry for each; 
   done
 }
 
-# measure SIDE WHAT COMMAND...: runs a command that loads the side and prints what downloads.lua does; keeps a line of
-# results. What Sluice does later for the sake of these requests, up to the checkpoint, is in its processor time.
+# measure SIDE WHAT COMMAND...: runs a command that loads the side and prints in the format of downloads.lua, and keeps
+# a line of results. Sluice's processor time includes its later work for these requests, up to the checkpoint.
 measure() {
   local line before next rate mb p50 p99 requests errors
   [ "$1" != sluice ] || next=$(next_entry)
@@ -247,7 +248,7 @@ print_row() { # print_row SIZE SIDE
   fi
 }
 
-# The three in this table are asked for by bench/ask: wrk cannot send HEAD.
+# bench/ask sends the three requests of this table, because wrk cannot send HEAD.
 without_body() {
   local round what etag get_rate rate mb p50 p99 cpu _ ask=("$work/ask" -duration "${seconds}s") at=${url[sluice 4096]}
   etag=$(curl -fsSI "$at" | tr -d '\r' | sed -n 's/^etag: //Ip')

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# get.sh DIR ROWS: gets files and links one at a time over HTTP from the real binary, on a data folder that bench/fill
-# has filled, and prints rows of a table.
+# get.sh DIR ROWS: measures GET of single files and links over HTTP from the real binary, on a data folder filled by
+# bench/fill, and prints rows of a table.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 data=$1 rows=$2
@@ -10,8 +10,8 @@ start_server "$data"
 for kind in files links; do
   prefix=/v1/files/
   [ "$kind" = files ] || prefix=/v1/file_links/
-  # Clients that pause leave the server idle between requests: what they wait is the answer's own time. Clients that do
-  # not are as many as the server can answer, and wait for each other.
+  # With pauses, the server is idle between requests, and the latency is the time of one response. Without pauses,
+  # clients wait for each other.
   for way in '1 0' '32 10' '32 0'; do
     read -r clients pause <<<"$way"
     lines=''

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# memory.sh: how much memory Sluice takes beyond what it takes idle, with 1,000 slow downloads open and while 8 uploads
-# run; a table on standard output in markdown. Progress goes to standard error.
+# memory.sh: measures Sluice's memory beyond idle, with 1,000 open slow downloads and during 8 uploads. Prints a table in
+# Markdown on standard output, and progress on standard error.
 #
-# BENCH_DATA is a folder on the disk to use: what is put there, up to 9 GB, is removed at the end. BENCH_HOLD (20) says for
-# how many seconds the downloads are open, BENCH_UPLOAD_MIB (1024) how large each of the files uploaded is.
+# BENCH_DATA is a folder on the disk to use; the script removes its files, up to 9 GB, at the end. BENCH_HOLD (20) is the
+# number of seconds that the downloads are open, and BENCH_UPLOAD_MIB (1024) the size of each uploaded file.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 hold=${BENCH_HOLD:-20} upload_mib=${BENCH_UPLOAD_MIB:-1024}
@@ -37,7 +37,7 @@ resident() { # resident FIELD: MiB of the server: VmRSS now, VmHWM at most since
   awk -v field="$1:" '$1 == field { printf "%.1f", $2 / 1024 }' "/proc/$server/status"
 }
 
-# while_runs WHAT TARGET COMMAND...: prints a row. Each begins with a server of its own that has answered once.
+# while_runs WHAT TARGET COMMAND...: prints a row, measured on a new server that has served one request.
 while_runs() {
   local idle peak
   start_server "$data"

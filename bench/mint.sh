@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mint.sh DIR ROWS: mints links over HTTP against the real binary, on a data folder that bench/fill has filled, and
+# mint.sh DIR ROWS: measures minting of links over HTTP with the real binary, on a data folder filled by bench/fill, and
 # prints a row of a table. The folder grows.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,7 +1,7 @@
--- For wrk: asks for paths at random, and prints one line to be read by a script:
--- requests a second, p50 and p99 in milliseconds, and answers that were no success.
--- BENCH_PREFIX, a line of BENCH_IDS and BENCH_SUFFIX make a path. Each connection
--- waits BENCH_PAUSE milliseconds before it asks, give or take a half.
+-- For wrk: requests random paths and prints one line for scripts: requests a second,
+-- p50 and p99 in milliseconds, and failed responses. A path is BENCH_PREFIX, a line of
+-- BENCH_IDS and BENCH_SUFFIX. Each connection waits BENCH_PAUSE milliseconds before a
+-- request, plus or minus a half.
 local paths = {}
 for id in io.lines(os.getenv("BENCH_IDS")) do
   paths[#paths + 1] = os.getenv("BENCH_PREFIX") .. id .. (os.getenv("BENCH_SUFFIX") or "")

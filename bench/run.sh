@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# run.sh [LINKS]: what README.md tells of filling, lists, objects, starting and minting, on standard output in markdown.
-# Progress goes to standard error.
+# run.sh [LINKS]: measures filling, lists, objects, startup and minting as described in README.md. Prints tables in
+# Markdown on standard output, and progress on standard error.
 #
-# BENCH_DATA is a folder on the disk to measure, which keeps the filled data for the next run; without it a temporary
-# one is made and removed. A large folder of ten million links takes some 30 GB. BENCH_SECONDS (10) and BENCH_RUNS (100)
-# say how long and how often is measured.
+# BENCH_DATA is a folder on the disk to measure, which keeps the filled data for the next run. Without it, a temporary
+# folder is used and removed. Ten million links need about 30 GB. BENCH_SECONDS (10) and BENCH_RUNS (100) are the
+# duration and the number of measurements.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 links=${1:-10000000} few=10000
@@ -75,7 +75,7 @@ echo '### Minting'
 echo
 echo '| links before | 1 client | 32 clients | ratio | p50 at 32 | p99 at 32 |'
 echo '|---|---|---|---|---|---|'
-# Minting changes a folder: the small one is filled anew, the large one grows by a little.
+# Minting changes the folders. The small one is filled again, the large one grows a little.
 fill "$work/mint" "$few" 10000 >/dev/null
 "$here/mint.sh" "$work/mint" "$few"
 "$here/mint.sh" "$large" "$links"

@@ -1,5 +1,5 @@
-# Functions for the scripts beside it, which source it.
-# Needs the binary in $SLUICE; BENCH_SECONDS is how long each measurement takes.
+# Functions that the other scripts source.
+# $SLUICE is the binary, and BENCH_SECONDS the duration of each measurement.
 address=127.0.0.1:${BENCH_PORT:-18080}
 seconds=${BENCH_SECONDS:-10}
 server=
@@ -19,13 +19,13 @@ stop_server() {
 }
 trap stop_server EXIT
 
-# load CLIENTS METHOD PREFIX IDS [SUFFIX [BODY]] prints what requests.lua does.
-# Answers that were no success end the script: such figures mean nothing.
+# load CLIENTS METHOD PREFIX IDS [SUFFIX [BODY]] prints a line in the format of requests.lua.
+# A response without success ends the script, because the figures would be meaningless.
 load() {
   local line
   line=$(BENCH_METHOD=$2 BENCH_PREFIX=$3 BENCH_IDS=$4 BENCH_SUFFIX=${5:-} BENCH_KEY=$(cat "$data/bench-key") \
     env ${6:+"BENCH_BODY=$6"} wrk -t1 -c"$1" -d"${seconds}s" -s "$here/requests.lua" "http://$address" | tail -n 1)
-  [ "${line##* }" = 0 ] || { echo "not all requests were answered with success: $line" >&2; exit 1; }
+  [ "${line##* }" = 0 ] || { echo "some requests failed: $line" >&2; exit 1; }
   echo "$line"
 }
 
@@ -43,7 +43,7 @@ first_key() { # first_key DIR: what the server printed when it was first started
   sed -n 's/^ *KEY=//p' "$1.out"
 }
 
-api() { # api PATH [CURL-OPTION...]: asks as whoever has $key
+api() { # api PATH [CURL-OPTION...]: sends a request with $key
   curl -fsS -H "Authorization: Bearer $key" "http://$address$1" "${@:2}"
 }
 

@@ -17,7 +17,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// newClient makes a client that does not wait long.
+// newClient returns a client with short waits.
 func newClient(t *testing.T, url, key string, options ...client.Option) *client.Client {
 	t.Helper()
 	c, err := client.New(url, key, options...)
@@ -28,7 +28,7 @@ func newClient(t *testing.T, url, key string, options ...client.Option) *client.
 	return c
 }
 
-// serve runs a server that is none of ours.
+// serve runs a server with a test handler.
 func serve(t *testing.T, h http.HandlerFunc, options ...client.Option) *client.Client {
 	t.Helper()
 	ts := httptest.NewServer(h)
@@ -36,7 +36,7 @@ func serve(t *testing.T, h http.HandlerFunc, options ...client.Option) *client.C
 	return newClient(t, ts.URL, "sk_test_x", options...)
 }
 
-// serverOf is the URL of a client's server.
+// serverOf returns the URL of a client's server.
 func serverOf(c *client.Client) string { return strings.TrimPrefix(c.String(), "Sluice at ") }
 
 func TestLogVerifies(t *testing.T) {
@@ -55,7 +55,8 @@ func TestLogVerifies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Reading the log is written to the log, which must not disturb the reading.
+	// Reading the log adds entries to the log. That must not disturb the
+	// reader.
 	for round := range 2 {
 		report, err := ledger.Verify(ctx, c.Log(), keys)
 		if err != nil || report.Checkpoint.Size < 300 || report.Disclosures < int64(round) {
@@ -75,7 +76,7 @@ func TestMissingTileDoesNotExist(t *testing.T) {
 	}
 }
 
-func TestBrokenStreamIsNoEnd(t *testing.T) {
+func TestInterruptedStreamIsAnError(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "part")
 		w.(http.Flusher).Flush()
@@ -128,7 +129,7 @@ func TestReadDisclosures(t *testing.T) {
 	}
 }
 
-func TestNewRefusesWhatIsNoServer(t *testing.T) {
+func TestNewRefusesInvalidServers(t *testing.T) {
 	for _, url := range []string{
 		"", "files.example.com", "file:///etc", "http://", "http://:80", "https://h/?a=b", "https://h/#a",
 		"https://user:secret@h", "https://secret@h:x",

@@ -9,18 +9,18 @@ import (
 	"testing"
 )
 
-// cutter passes connections on to a server, and breaks them.
+// cutter forwards connections to a server and breaks them.
 type cutter struct {
 	url   string
 	count atomic.Int32 // connections
 }
 
-// all of the bytes of a direction.
+// all bytes of one direction.
 const whole = int64(1) << 60
 
-// newCutter makes a cutter in front of a server. Of each connection, counted from 0, it passes on so many bytes to the
-// server and from it; then it
-// resets the connection to the server, and ends the one to the client: with a reset when too much was sent.
+// newCutter returns a cutter in front of a server. It forwards a number of bytes of each connection, counted from 0, in
+// each direction. Then it resets the connection to the server and ends the one to the client, with a reset if too much
+// was sent.
 func newCutter(t *testing.T, server string, plan func(n int) (up, down int64)) *cutter {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -59,7 +59,7 @@ func pass(near net.Conn, address string, up, down int64) {
 	}()
 	_, _ = io.CopyN(near, far, down)
 	reset(far)
-	_ = near.(*net.TCPConn).CloseWrite() // what was passed on must arrive
+	_ = near.(*net.TCPConn).CloseWrite() // forwarded bytes must arrive
 	<-sent
 	near.Close()
 }
@@ -69,7 +69,7 @@ func reset(c net.Conn) {
 	c.Close()
 }
 
-// through gives the URL of a link as it leads through the cutter.
+// through returns the URL of a link through the cutter.
 func (c *cutter) through(t *testing.T, link string) string {
 	t.Helper()
 	u, err := url.Parse(link)

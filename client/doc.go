@@ -1,31 +1,30 @@
-// Package client calls the HTTP API of a Sluice server: it uploads files, mints and downloads links, reads and
-// proves the audit log, and manages keys.
+// Package client calls the HTTP API of a Sluice server. It uploads files, mints and downloads links, reads and proves
+// the audit log, and manages keys.
 //
-// Every call takes a context and ends when the context does. Every method of [Client] may be called from several
-// goroutines at once.
+// Every call takes a context and returns when the context is done. The methods of [Client] are safe for concurrent use.
 //
 // # Errors
 //
-// A call that the server refuses fails with an [*Error], which errors.As finds:
+// A call that the server refuses returns an [*Error]:
 //
 //	var e *client.Error
 //	if errors.As(err, &e) && e.Code == sluice.CodeNotFound { … }
 //
-// An answer that does not follow the API is [ErrProtocol], content with another digest than the one promised is
-// [ErrDigest], and content over the caller's limit is [ErrTooLarge]. A connection that fails is a *url.Error that
-// names the server; its Timeout is true when nothing came for too long. Any other error comes from the caller's own
-// reader, writer or file. No error text holds the key, a password or the URL of a link.
+// A response that violates the API is [ErrProtocol]. Content with an unexpected digest is [ErrDigest]. Content over the
+// caller's limit is [ErrTooLarge]. A failed connection is a *url.Error that names the server; its Timeout method
+// returns true if no data arrived for too long. Other errors come from the caller's own reader, writer or file. No
+// error text contains the key, a password or the URL of a link.
 //
 // # Retries
 //
-// A call is sent again when the connection breaks before the answer is whole, and when the answer is 429, 502, 503
-// or 504. Calls that change something carry an Idempotency-Key, so the server carries them out once however often
-// they are sent. The client waits as long as Retry-After says, or else from a quarter of a second, twice as long
-// each time, up to ten seconds. It gives up after the number of retries of [WithRetries], when Retry-After is longer
-// than a minute, and when the context ends.
+// A call is retried if the connection breaks before the response is complete, or if the status is 429, 502, 503 or 504.
+// Calls that change something carry an Idempotency-Key, so a retry takes effect only once. The client waits as long as
+// Retry-After says. Without Retry-After it waits a quarter of a second, and twice as long after each retry, up to ten
+// seconds. It gives up after the number of retries set by [WithRetries], if Retry-After is longer than a minute, and
+// when the context is done.
 //
 // # Secrets
 //
-// The key goes to the server of [New] and to no other: redirects of the API are not followed, and downloads, which
-// may be redirected, carry no key.
+// The key is sent only to the server given to [New]. Redirects of the API are not followed. Downloads may be redirected
+// and carry no key.
 package client

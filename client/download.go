@@ -20,30 +20,29 @@ import (
 	"sluice"
 )
 
-// DownloadOptions says what a download needs and must be. The zero value is enough for most links.
+// DownloadOptions configures a download. The zero value is enough for most links.
 type DownloadOptions struct {
-	Password string // of a link that has one
-	SHA256   string // of the file in hexadecimal, if the caller knows it: any other content is refused
-	MaxSize  int64  // largest file to take, in bytes; sluice.MaxFileSize when it is zero
+	Password string // of the link, if it has one
+	SHA256   string // expected digest in hexadecimal, if known; other content is refused
+	MaxSize  int64  // size limit in bytes; zero means sluice.MaxFileSize
 }
 
-// Downloaded tells of a file that was downloaded.
+// Downloaded describes a downloaded file.
 type Downloaded struct {
-	Size   int64  // bytes
-	SHA256 string // of the content, lower-case hexadecimal
+	Size   int64  // in bytes
+	SHA256 string // of the content, in lower-case hexadecimal
 }
 
-// Download writes the file behind the URL of a link to w. The client's key is not sent, so a Client without a key will
-// do, and the link may be one of any server.
+// Download writes the file behind the URL of a link to w. It does not send the client's key, so it works with a Client
+// without a key, and for links of any server.
 //
-// When the connection breaks, the download goes on where it stopped, in the same file. The content is right when the
-// error is nil: its SHA-256 is that of DownloadOptions.SHA256 and that of the server's Repr-Digest, as far as they are
-// there. When neither is, the download is refused with ErrDigest before w gets anything. A server that sends its files
-// through a redirect to a bucket names no digest.
+// If the connection breaks, the download resumes where it stopped. If the error is nil, the SHA-256 of the content
+// matches DownloadOptions.SHA256 and the server's Repr-Digest, as far as they are known. If neither is known, Download
+// returns ErrDigest and writes nothing. A server that redirects downloads to a bucket sends no Repr-Digest.
 //
-// After any other error w has a part of the file. A link that has ended, or does not let the caller in, is an *Error
-// with a Reason. When a link has a number of downloads, a download counts once, and again if it goes on later than ten
-// minutes after it began.
+// After any other error, w holds a part of the file. If the server refuses the download, the error is an *Error with a
+// Reason. On a link with a download limit, a download counts once, and again if it resumes more than ten minutes after
+// it began.
 func (c *Client) Download(ctx context.Context, link string, w io.Writer, o DownloadOptions) (Downloaded, error) {
 	d, err := c.newDownload(link, w, o)
 	if err != nil {
@@ -59,15 +58,15 @@ func (c *Client) Download(ctx context.Context, link string, w io.Writer, o Downl
 	}
 	sum := d.sum.Sum(nil)
 	if !bytes.Equal(sum, d.want) {
-		return Downloaded{}, fmt.Errorf("%w: got %x in the place of %x", ErrDigest, sum, d.want)
+		return Downloaded{}, fmt.Errorf("%w: got %x instead of %x", ErrDigest, sum, d.want)
 	}
 	return Downloaded{Size: d.got, SHA256: hex.EncodeToString(sum)}, nil
 }
 
-// DownloadFile writes the file behind the URL of a link to a file at path, under the promises of Download. The file
-// appears, or replaces the one that was there, when it is whole, right and durable. Until then the content is in a
-// file with another name in the same folder, which is removed when the download fails; a process that is killed
-// leaves it. The file can be read by its owner only.
+// DownloadFile downloads the file behind the URL of a link to path, with the promises of Download. The file at path is
+// created or replaced atomically once the content is complete, verified and durable. Until then, the content is in a
+// temporary file in the same folder. It is removed if the download fails, but remains if the process is killed. Only
+// the file's owner can read it.
 func (c *Client) DownloadFile(ctx context.Context, link, path string, o DownloadOptions) (done Downloaded, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".sluice-*.part")
 	if err != nil {
@@ -92,10 +91,10 @@ func (c *Client) DownloadFile(ctx context.Context, link, path string, o Download
 	return done, os.Rename(f.Name(), path)
 }
 
-// goodPart is how much an attempt must receive to count as the first one again, in bytes.
+// goodPart is the number of bytes with which an attempt restores all retries.
 const goodPart = 1 << 20
 
-// download is a file on its way in.
+// download is the state of a download.
 type download struct {
 	c    *Client
 	link *url.URL
@@ -103,17 +102,17 @@ type download struct {
 	o    DownloadOptions
 
 	begun bool
-	size  int64  // bytes; -1 when it is not known
-	tag   string // its strong entity tag; "" when it has none
-	want  []byte // its SHA-256
+	size  int64  // in bytes; -1 if unknown
+	tag   string // strong entity tag; "" if none
+	want  []byte // SHA-256
 	got   int64  // bytes written to w
 	sum   hash.Hash
 }
 
 func (c *Client) newDownload(link string, w io.Writer, o DownloadOptions) (*download, error) {
 	u, err := url.Parse(link)
-	if err != nil || !isHTTP(u) || u.User != nil { // what it holds instead may be a secret
-		return nil, errors.New("the URL of the link is not an http or https URL without a user name")
+	if err != nil || !isHTTP(u) || u.User != nil { // the text may be a secret
+		return nil, errors.New("the URL of the link must be an http or https URL without a user name")
 	}
 	d := &download{c: c, link: u, w: w, o: o, size: -1, sum: sha256.New()}
 	if o.SHA256 != "" {
@@ -127,9 +126,9 @@ func (c *Client) newDownload(link string, w io.Writer, o DownloadOptions) (*down
 	return d, nil
 }
 
-// attempt receives what is missing, or a part of it.
+// attempt receives some or all of the missing bytes.
 func (d *download) attempt(ctx context.Context) error {
-	dog := watch(ctx, d.c.times.answer)
+	dog := watch(ctx, d.c.times.response)
 	defer dog.end()
 	res, err := d.open(dog.ctx)
 	if err != nil {
@@ -151,10 +150,10 @@ func (d *download) attempt(ctx context.Context) error {
 	return err
 }
 
-// maxRedirects is how often an attempt is redirected at most.
+// maxRedirects is the largest number of redirects of an attempt.
 const maxRedirects = 3
 
-// open asks for what is missing, and gives an answer of status 200 or 206.
+// open requests the missing bytes and returns a response of status 200 or 206.
 func (d *download) open(ctx context.Context) (*http.Response, error) {
 	at := d.link
 	for range maxRedirects + 1 {
@@ -177,21 +176,22 @@ func (d *download) open(ctx context.Context) (*http.Response, error) {
 			return nil, refusal(res)
 		}
 	}
-	return nil, fmt.Errorf("%w: it redirects more than %d times", ErrProtocol, maxRedirects)
+	return nil, fmt.Errorf("%w: more than %d redirects", ErrProtocol, maxRedirects)
 }
 
-// target reads where an answer redirects to, and closes it.
+// target returns the target of a redirect and closes the response.
 func target(res *http.Response) (*url.URL, error) {
 	res.Body.Close()
 	from := res.Request.URL
 	to, err := from.Parse(res.Header.Get("Location"))
 	if err != nil || !isHTTP(to) || to.User != nil || from.Scheme == "https" && to.Scheme != "https" {
-		return nil, fmt.Errorf("%w: it redirects to where no file can be, or to an unprotected connection", ErrProtocol)
+		return nil, fmt.Errorf("%w: a redirect to an invalid URL or an unencrypted connection", ErrProtocol)
 	}
 	return to, nil
 }
 
-// request asks for what is missing. The password goes to the server of the link alone, and the key goes nowhere.
+// request returns the request for the missing bytes. The password is sent only to the server of the link, and the key
+// nowhere.
 func (d *download) request(ctx context.Context, at *url.URL) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
@@ -199,9 +199,9 @@ func (d *download) request(ctx context.Context, at *url.URL) (*http.Request, err
 	}
 	req.Header.Set("User-Agent", d.c.agent)
 	req.Header.Set("Accept", "*/*")
-	req.Header.Set("Accept-Encoding", "identity") // else ranges would be those of a compressed file
+	req.Header.Set("Accept-Encoding", "identity") // ranges must not be those of a compressed file
 	if d.o.Password != "" && at.Scheme == d.link.Scheme && at.Host == d.link.Host {
-		req.SetBasicAuth("", d.o.Password) // unlike a header, it carries every character
+		req.SetBasicAuth("", d.o.Password) // unlike a header, it carries any character
 	}
 	if d.got > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(d.got, 10)+"-")
@@ -212,8 +212,8 @@ func (d *download) request(ctx context.Context, at *url.URL) (*http.Request, err
 	return req, nil
 }
 
-// check holds the head of an answer to what was asked for, and to the answers before. It gives how many bytes the
-// client has already.
+// check compares the head of a response with the request and with earlier responses. It returns the number of bytes to
+// skip.
 func (d *download) check(res *http.Response) (skip int64, err error) {
 	tag := res.Header.Get("ETag")
 	if strings.HasPrefix(tag, "W/") {
@@ -223,16 +223,16 @@ func (d *download) check(res *http.Response) (skip int64, err error) {
 	if res.StatusCode == http.StatusPartialContent {
 		var first int64
 		if first, size, err = contentRange(res.Header.Get("Content-Range")); err != nil || d.got == 0 || first != d.got {
-			return 0, fmt.Errorf("%w: it is another range than the one asked for", ErrProtocol)
+			return 0, fmt.Errorf("%w: the range is not the requested one", ErrProtocol)
 		}
 	}
 	switch coding := res.Header.Get("Content-Encoding"); {
 	case coding != "" && !strings.EqualFold(coding, "identity"):
-		return 0, fmt.Errorf("%w: the file is encoded, which was not asked for", ErrProtocol)
+		return 0, fmt.Errorf("%w: the file is encoded, which was not requested", ErrProtocol)
 	case d.begun && (tag != d.tag || d.size >= 0 && size != d.size):
-		return 0, fmt.Errorf("%w: the file is not the one that the download began with", ErrProtocol)
+		return 0, fmt.Errorf("%w: the file has changed since the download began", ErrProtocol)
 	case size > d.o.MaxSize:
-		return 0, fmt.Errorf("%w: %d bytes, and at most %d", ErrTooLarge, size, d.o.MaxSize)
+		return 0, fmt.Errorf("%w: %d bytes, and the limit is %d", ErrTooLarge, size, d.o.MaxSize)
 	}
 	if res.StatusCode == http.StatusOK {
 		skip = d.got
@@ -244,20 +244,20 @@ func (d *download) check(res *http.Response) (skip int64, err error) {
 	return skip, d.expect(reprDigest(res.Header))
 }
 
-// expect settles the digest that the content must have.
+// expect sets the digest that the content must have.
 func (d *download) expect(promised []byte) error {
 	switch {
 	case d.want == nil && promised == nil:
-		return fmt.Errorf("%w: the server names none, and neither does the caller", ErrDigest)
+		return fmt.Errorf("%w: neither the server nor the caller gives one", ErrDigest)
 	case d.want == nil:
 		d.want = promised
 	case promised != nil && !bytes.Equal(promised, d.want):
-		return fmt.Errorf("%w: the server has a file with %x in the place of %x", ErrDigest, promised, d.want)
+		return fmt.Errorf("%w: the server has a file with %x instead of %x", ErrDigest, promised, d.want)
 	}
 	return nil
 }
 
-// receive writes what comes to w.
+// receive copies a response body to w.
 func (d *download) receive(body io.Reader) error {
 	buf := make([]byte, 64<<10)
 	for {
@@ -290,16 +290,16 @@ func (d *download) write(p []byte) error {
 	return err
 }
 
-// contentRange reads a Content-Range (RFC 9110 section 14.4) that reaches to the end of a file.
+// contentRange parses a Content-Range (RFC 9110 section 14.4), which must extend to the end of the file.
 func contentRange(text string) (first, size int64, err error) {
 	var last int64
 	if _, err = fmt.Sscanf(text, "bytes %d-%d/%d", &first, &last, &size); err == nil && last != size-1 {
-		err = errors.New("it ends before the file does")
+		err = errors.New("the range ends before the file does")
 	}
 	return first, size, err
 }
 
-// reprDigest reads the SHA-256 of Repr-Digest (RFC 9530), nil when there is none.
+// reprDigest returns the SHA-256 in Repr-Digest (RFC 9530), or nil.
 func reprDigest(h http.Header) []byte {
 	for _, member := range strings.Split(strings.Join(h.Values("Repr-Digest"), ","), ",") {
 		value, ok := strings.CutPrefix(strings.TrimSpace(member), "sha-256=:")

@@ -24,7 +24,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// digestOf is the Repr-Digest of content.
+// digestOf returns the Repr-Digest of content.
 func digestOf(data []byte) string {
 	sum, err := hex.DecodeString(sha(data))
 	if err != nil {
@@ -44,7 +44,7 @@ func linked(t *testing.T, s *sluicetest.Server, data []byte, n api.NewLink) api.
 	return f
 }
 
-// folder gives the names in a folder.
+// folder returns the names in a folder.
 func folder(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -57,9 +57,9 @@ func folder(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-func TestDownloadGoesOnAfterBrokenConnections(t *testing.T) {
+func TestDownloadResumesAfterBrokenConnections(t *testing.T) {
 	s := sluicetest.NewServer(t)
-	data := someBytes(24 << 20) // the server counts what sockets hold as sent
+	data := someBytes(24 << 20) // the server counts bytes in socket buffers as sent
 	once := int64(1)
 	f := linked(t, s, data, api.NewLink{MaxDownloads: &once})
 	proxy := newCutter(t, s.URL, func(n int) (up, down int64) {
@@ -92,8 +92,8 @@ func TestDownloadGoesOnAfterBrokenConnections(t *testing.T) {
 	}
 }
 
-// As long as a good part of the file comes each time, it does not matter how often the connection breaks.
-func TestDownloadThatMovesKeepsItsRetries(t *testing.T) {
+// The connection may break any number of times, as long as each attempt receives a good part.
+func TestDownloadProgressRestoresRetries(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	data := someBytes(8 << 20)
 	f := linked(t, s, data, api.NewLink{})
@@ -119,7 +119,7 @@ type (
 	request  = http.Request
 )
 
-// source is a server of one file, which may lie.
+// source is a server with one file, which may return wrong responses.
 type source struct {
 	data   []byte
 	before func(n int32, w http.ResponseWriter, r *http.Request) (done bool) // n counts requests from 1
@@ -143,13 +143,13 @@ func (s *source) breakOff(w http.ResponseWriter, n int) {
 	panic(http.ErrAbortHandler)
 }
 
-func TestDownloadRefusesWhatIsNotTheFile(t *testing.T) {
+func TestDownloadRefusesWrongResponses(t *testing.T) {
 	data := someBytes(100_000)
 	for _, c := range []struct {
 		name    string
 		before  func(*source, int32, response, *request) bool
 		options client.DownloadOptions
-		want    error // nil for a good download
+		want    error // nil if the download succeeds
 		asked   int32
 	}{
 		{name: "good", asked: 1},
@@ -223,13 +223,13 @@ func TestDownloadRefusesWhatIsNotTheFile(t *testing.T) {
 			case 2:
 				w.Header().Set("Content-Range", "bytes 60000-99999/100000")
 				w.WriteHeader(http.StatusPartialContent)
-				_, _ = w.Write(data[60_000:70_000]) // without Content-Length when it is flushed
+				_, _ = w.Write(data[60_000:70_000]) // flushing omits Content-Length
 				w.(http.Flusher).Flush()
 				return true
 			}
 			return false
 		}, asked: 3},
-		{name: "a range that nobody asked for", before: func(_ *source, _ int32, _ response, r *request) bool {
+		{name: "an unrequested range", before: func(_ *source, _ int32, _ response, r *request) bool {
 			r.Header.Set("Range", "bytes=0-")
 			return false
 		}, want: client.ErrProtocol, asked: 1},
@@ -280,14 +280,14 @@ func TestDownloadRefusesWhatIsNotTheFile(t *testing.T) {
 				t.Errorf("%d bytes, %v, and the folder has %q", len(on), err, folder(t, dir))
 			}
 			if err != nil && strings.Contains(err.Error(), "secret") {
-				t.Errorf("the error tells the link: %v", err)
+				t.Errorf("the error contains the link: %v", err)
 			}
 		})
 	}
 }
 
-// What can be refused by the head of the answer is refused before the caller's writer gets a byte.
-func TestDownloadIsRefusedBeforeItsFirstByte(t *testing.T) {
+// If the header is enough to refuse a response, nothing is written to the caller's writer.
+func TestDownloadRefusedBeforeFirstByte(t *testing.T) {
 	data := someBytes(200_000) // more than one read
 	for _, c := range []struct {
 		name, digest string
@@ -368,7 +368,7 @@ func TestRefusedDownloads(t *testing.T) {
 	}
 }
 
-// A redirect is followed to where the bytes are, without key and password.
+// The client follows a redirect without sending key and password.
 func TestDownloadThroughRedirects(t *testing.T) {
 	data := []byte("content")
 	s := &source{data: data}
@@ -391,7 +391,7 @@ func TestDownloadThroughRedirects(t *testing.T) {
 		t.Fatal(err)
 	}
 	if told.Get("Authorization") != "" || !strings.HasPrefix(own.Get("Authorization"), "Basic ") {
-		t.Errorf("told the server of the link %v and the bucket %v", own, told)
+		t.Errorf("sent to the server of the link %v and the bucket %v", own, told)
 	}
 	for _, where := range []string{"/l/y", "", "ftp://h/", "http://", "file:///etc/passwd", "http://user:pw@h/"} {
 		to.Store(where)
@@ -414,7 +414,7 @@ func TestDownloadIsNotRedirectedToPlainHTTP(t *testing.T) {
 	}
 }
 
-func TestDownloadThatStandsStillGoesOn(t *testing.T) {
+func TestDownloadResumesAfterStall(t *testing.T) {
 	released := make(chan bool)
 	s := &source{data: someBytes(100_000)}
 	s.before = func(n int32, w http.ResponseWriter, _ *http.Request) bool {
@@ -440,7 +440,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-func TestDownloadToAWriterThatFails(t *testing.T) {
+func TestDownloadToFailingWriter(t *testing.T) {
 	full := errors.New("the tape is full")
 	for _, c := range []struct {
 		name string
@@ -463,8 +463,8 @@ func TestDownloadToAWriterThatFails(t *testing.T) {
 	}
 }
 
-// What an error says of a connection does not tell the link, which is a secret.
-func TestErrorsOfConnectionsTellNoLink(t *testing.T) {
+// Errors about a connection do not contain the link, which is a secret.
+func TestConnectionErrorsHideLink(t *testing.T) {
 	c := newClient(t, "http://127.0.0.1:1", "sk_test_secret", client.WithRetries(0))
 	link := "http://" + sluicetest.FreeAddress(t) + "/l/secret"
 	_, err := c.Download(context.Background(), link, io.Discard, client.DownloadOptions{})

@@ -13,21 +13,21 @@ import (
 	"sluice/api"
 )
 
-// Error is an answer by which the server refuses a call.
+// Error is a response that refuses a call.
 //
 // It unwraps to a *sluice.Error, so sluice.CodeOf and sluice.ReasonOf work on it.
 type Error struct {
-	Code       sluice.Code         // what to branch on
-	Status     int                 // the HTTP status; 0 when the call was refused before it was sent
-	Detail     string              // what is wrong, for a person to read; up to a mebibyte of the server's text
-	Param      string              // the first offending parameter, dotted, or ""
-	Fields     []sluice.FieldError // with sluice.CodeValidation: every failure that was found
-	Reason     sluice.Refusal      // for a download: the rule that refused it, or ""
-	RequestID  string              // the X-Request-Id of the answer, by which the operator finds it in the log; or ""
-	RetryAfter time.Duration       // when to try again, or 0
+	Code       sluice.Code         // the error code, for programs
+	Status     int                 // the HTTP status; 0 if the call was refused before it was sent
+	Detail     string              // an explanation for people; at most a mebibyte
+	Param      string              // the first invalid parameter, dotted, or ""
+	Fields     []sluice.FieldError // all invalid parameters, with sluice.CodeValidation
+	Reason     sluice.Refusal      // the rule that refused a download, or ""
+	RequestID  string              // the response's X-Request-Id, which is also in the server's log; or ""
+	RetryAfter time.Duration       // when to retry, or 0
 }
 
-// Error gives code and detail in one line.
+// Error returns code and detail in one line.
 func (e *Error) Error() string {
 	text := string(e.Code)
 	if e.Detail != "" {
@@ -39,28 +39,28 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap gives the same as a *sluice.Error.
+// Unwrap returns the error as a *sluice.Error.
 func (e *Error) Unwrap() error {
 	return &sluice.Error{
 		Code: e.Code, Param: e.Param, Detail: e.Detail, Reason: e.Reason, RetryAfter: e.RetryAfter, Fields: e.Fields,
 	}
 }
 
-// Errors beside Error, for errors.Is.
+// Errors for errors.Is.
 var (
-	// ErrProtocol is an answer that does not follow the API: no JSON where JSON is due, members of wrong types, an
-	// answer over its limit, or a range that was not asked for. The server is none of Sluice, or broken.
-	ErrProtocol = errors.New("the server's answer does not follow the API")
-	// ErrDigest is content whose SHA-256 is not the one that was promised, or of which none was promised.
+	// ErrProtocol reports a response that violates the API: missing or invalid JSON, members of the wrong type, a
+	// response over its size limit, or an unexpected range. Either the server is not a Sluice server, or it is broken.
+	ErrProtocol = errors.New("the server's response does not follow the API")
+	// ErrDigest reports content whose SHA-256 differs from the expected one, or for which none is known.
 	ErrDigest = errors.New("the SHA-256 does not match")
-	// ErrTooLarge is content over DownloadOptions.MaxSize.
+	// ErrTooLarge reports content over DownloadOptions.MaxSize.
 	ErrTooLarge = errors.New("the file is larger than allowed")
 )
 
-// maxProblem is the longest error document that is read, in bytes.
+// maxProblem is the largest error document in bytes.
 const maxProblem = 1 << 20
 
-// refusal reads the error that an answer tells of, and closes the answer.
+// refusal reads the error in a response and closes the response.
 func refusal(res *http.Response) error {
 	data, err := readAll(res.Body, maxProblem)
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
@@ -71,7 +71,7 @@ func refusal(res *http.Response) error {
 	if err != nil || p.Code == "" {
 		p = api.Problem{Code: string(codeOf(res.StatusCode))}
 		server := res.Request.URL.Host
-		p.Detail = fmt.Sprintf("%s answered %s without an error document of Sluice", server, status(res.StatusCode))
+		p.Detail = fmt.Sprintf("%s responded %s without a Sluice error document", server, status(res.StatusCode))
 	}
 	e := &Error{
 		Code: sluice.Code(p.Code), Status: res.StatusCode, Detail: p.Detail, Param: p.Param,
@@ -88,7 +88,8 @@ func refusal(res *http.Response) error {
 
 func status(code int) string { return strconv.Itoa(code) + " " + http.StatusText(code) }
 
-// retryAfter reads Retry-After (RFC 9110 section 10.2.3), seconds or a date, and else the problem's own member.
+// retryAfter parses Retry-After (RFC 9110 section 10.2.3), which is seconds or a date. Without the header it returns
+// the member of the error document.
 func retryAfter(res *http.Response, p api.Problem) time.Duration {
 	const most = int64(time.Duration(1<<63-1) / time.Second)
 	text := res.Header.Get("Retry-After")
@@ -102,7 +103,7 @@ func retryAfter(res *http.Response, p api.Problem) time.Duration {
 	return time.Duration(max(0, min(most, seconds))) * time.Second
 }
 
-// codeOf is the code for a status that comes without a problem document, such as a proxy's.
+// codeOf returns the code for a status that comes without an error document, such as one from a proxy.
 func codeOf(status int) sluice.Code {
 	switch status {
 	case http.StatusUnauthorized:

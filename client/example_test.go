@@ -33,7 +33,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Whoever has link.URL downloads the file. The copy appears when it is whole and its SHA-256 is right.
+	// Anyone with link.URL can download the file. The copy appears once it is complete and its SHA-256 is verified.
 	done, err := c.DownloadFile(ctx, link.URL, filepath.Join(dir, "q3.txt"), client.DownloadOptions{SHA256: file.SHA256})
 	if err != nil {
 		log.Fatal(err)
@@ -101,7 +101,7 @@ func ExampleIdempotencyKey() {
 	ctx := context.Background()
 	c := exampleClient()
 	var ids []string
-	for range 2 { // such as by a program that was started again
+	for range 2 { // for example by a program that was restarted
 		key, err := c.CreateKey(ctx, api.NewKey{Name: "billing"}, client.IdempotencyKey("create billing key"))
 		if err != nil {
 			log.Fatal(err)

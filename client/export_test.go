@@ -2,7 +2,7 @@ package client
 
 import "time"
 
-// MaxDocument and the others are limits that tests go to.
+// MaxDocument and the others are limits for tests.
 const (
 	MaxDocument  = maxDocument
 	MaxProblem   = maxProblem
@@ -10,21 +10,21 @@ const (
 	GoodPart     = goodPart
 )
 
-// SetPauses sets the first pause before a retry and the longest Retry-After that is waited for.
+// SetPauses sets the first pause before a retry and the longest Retry-After to wait for.
 func (c *Client) SetPauses(first, after time.Duration) {
 	c.times.firstPause, c.times.maxAfter = first, after
 }
 
-// SetAnswer sets how long a short answer may take.
-func (c *Client) SetAnswer(d time.Duration) { c.times.answer = d }
+// SetResponse sets the time limit for a short response.
+func (c *Client) SetResponse(d time.Duration) { c.times.response = d }
 
-// SetStall sets how long a transfer may stand still.
+// SetStall sets the time limit for a transfer without progress.
 func (c *Client) SetStall(d time.Duration) { c.times.stall = d }
 
-// SetCommit sets how long the answer to a whole upload may take.
+// SetCommit sets the time limit for the response to a complete upload.
 func (c *Client) SetCommit(d time.Duration) { c.times.commit = d }
 
-// Backoff gives a pause, and the longest that it can be.
+// Backoff returns a pause and its longest possible value.
 func (c *Client) Backoff(retried int) (d, most time.Duration) {
 	return c.backoff(retried), c.times.maxPause
 }

@@ -10,8 +10,8 @@ import (
 
 const linksPath = "/v1/file_links"
 
-// MintLink makes a link to a file. It lives for an hour unless the request says otherwise. The URL of the link is a
-// secret: whoever has it can read the file.
+// MintLink mints a link to a file. Its lifetime is one hour unless the request sets another. The URL of the link is a
+// secret: anyone who has it can download the file.
 func (c *Client) MintLink(
 	ctx context.Context, fileID string, n api.NewLink, options ...ChangeOption,
 ) (api.Link, error) {
@@ -19,8 +19,8 @@ func (c *Client) MintLink(
 	return send[api.Link](ctx, c, "file_link", http.MethodPost, linksPath, ask, options)
 }
 
-// MintLinks makes one link of a kind to each of up to 100 files, all of them or none. The ids that no file has are in
-// Absent.
+// MintLinks mints one link each to up to 100 files, with the same settings. It mints all links or none. Ids of unknown
+// files are returned in Absent.
 func (c *Client) MintLinks(
 	ctx context.Context, fileIDs []string, n api.NewLink, options ...ChangeOption,
 ) (api.LinkBatch, error) {
@@ -28,7 +28,7 @@ func (c *Client) MintLinks(
 	return send[api.LinkBatch](ctx, c, "file_link_batch", http.MethodPost, linksPath+"/batch", ask, options)
 }
 
-// Link gives a link. One that was revoked is not found.
+// Link returns a link. A revoked link is reported as not found.
 func (c *Client) Link(ctx context.Context, id string) (api.Link, error) {
 	path, err := at(linksPath, id)
 	if err != nil {
@@ -37,14 +37,15 @@ func (c *Client) Link(ctx context.Context, id string) (api.Link, error) {
 	return get[api.Link](ctx, c, "file_link", path, nil)
 }
 
-// LinkQuery narrows a list of links.
+// LinkQuery filters a list of links.
 type LinkQuery struct {
 	api.LinkQuery
-	FileID string `query:"file_id"` // links to this file
+	FileID string `query:"file_id"` // only links to this file
 }
 
-// Links gives the links that a query lets through, newest first, over all pages. With query.Before it gives those
-// that are newer, oldest first. It ends with the first error. query.Limit is the size of a page, 1 to 100; zero is 100.
+// Links iterates over the links that match a query, newest first, and fetches pages as needed. With query.Before it
+// iterates over newer links, oldest first. It ends at the first error. query.Limit is the page size, 1 to 100; zero
+// means 100.
 func (c *Client) Links(ctx context.Context, query LinkQuery) iter.Seq2[api.Link, error] {
 	return all(query.Page, func(p api.Page) (api.List[api.Link], error) {
 		query.Page = p
@@ -52,13 +53,13 @@ func (c *Client) Links(ctx context.Context, query LinkQuery) iter.Seq2[api.Link,
 	}, func(l api.Link) string { return l.ID })
 }
 
-// LinkPage gives one page of links, newest first: 1 to 100 of them, 10 when query.Limit is zero.
+// LinkPage returns one page of links, newest first. query.Limit is the page size, 1 to 100; zero means 10.
 func (c *Client) LinkPage(ctx context.Context, query LinkQuery) (api.List[api.Link], error) {
 	return page[api.Link](ctx, c, linksPath, query)
 }
 
-// UpdateLink changes a link. Its URL stays the same. What is left out of the change stays as it is. A link that has
-// ended is refused with sluice.CodeLinkExpired or sluice.CodeLinkRevoked.
+// UpdateLink changes a link. Its URL stays the same, and omitted members keep their values. If the link has ended, the
+// error is sluice.CodeLinkExpired or sluice.CodeLinkRevoked.
 func (c *Client) UpdateLink(
 	ctx context.Context, id string, ch api.LinkChange, options ...ChangeOption,
 ) (api.Link, error) {
@@ -69,7 +70,7 @@ func (c *Client) UpdateLink(
 	return send[api.Link](ctx, c, "file_link", http.MethodPatch, path, ch, options)
 }
 
-// RevokeLink ends a link for good. Downloads that have begun may go on to their end.
+// RevokeLink ends a link permanently. Downloads in progress may finish.
 func (c *Client) RevokeLink(ctx context.Context, id string, options ...ChangeOption) error {
 	return c.remove(ctx, "file_link", linksPath, id, options)
 }

@@ -14,12 +14,12 @@ import (
 	"sluice/api"
 )
 
-// page asks for one page of a list.
+// page fetches one page of a list.
 func page[T any](ctx context.Context, c *Client, path string, query any) (api.List[T], error) {
 	return get[api.List[T]](ctx, c, "list", path, values(query))
 }
 
-// all gives the objects of all pages from one on.
+// all iterates over the objects of all pages, starting with the given one.
 func all[T any](from api.Page, fetch func(api.Page) (api.List[T], error), id func(T) string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		next := from
@@ -55,20 +55,21 @@ func all[T any](from api.Page, fetch func(api.Page) (api.List[T], error), id fun
 	}
 }
 
-// advance sets the cursor to the last object of a page. It refuses to stand still, which would never end.
+// advance moves the cursor to the last object of a page. A page that does not move it is an error, because iteration
+// would never end.
 func advance[T any](cursor *string, data []T, id func(T) string) error {
 	last := ""
 	if len(data) > 0 {
 		last = id(data[len(data)-1])
 	}
 	if last == "" || last == *cursor {
-		return fmt.Errorf("%w: a page says that more follows, and does not lead on", ErrProtocol)
+		return fmt.Errorf("%w: a page has more objects to follow, but no new cursor", ErrProtocol)
 	}
 	*cursor = last
 	return nil
 }
 
-// values gives the parameters of a query, which its fields name in their tags.
+// values returns the parameters of a query, named by the tags of its fields.
 func values(query any) url.Values {
 	out := url.Values{}
 	addValues(out, reflect.ValueOf(query))

@@ -15,7 +15,7 @@ import (
 	"sluice/sluicetest"
 )
 
-func TestListsGoOverAllPages(t *testing.T) {
+func TestListsFetchAllPages(t *testing.T) {
 	ctx := context.Background()
 	s := sluicetest.NewServer(t)
 	want := []string{s.Key.ID}
@@ -56,7 +56,7 @@ func TestListsGoOverAllPages(t *testing.T) {
 	}
 }
 
-// A list asks for no page that its reader does not come to, and ends with its first error.
+// A list fetches only the pages that are read, and ends at its first error.
 func TestListsEnd(t *testing.T) {
 	var asked atomic.Int32
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -86,7 +86,7 @@ func TestListsEnd(t *testing.T) {
 	}
 }
 
-// fill sets every field of a query to a value that the API takes.
+// fill sets every field of a query to a value that the API accepts.
 func fill(v reflect.Value, values map[string]string) {
 	for i := range v.NumField() {
 		f, name := v.Field(i), v.Type().Field(i).Tag.Get("query")
@@ -103,8 +103,8 @@ func fill(v reflect.Value, values map[string]string) {
 	}
 }
 
-// The server knows every parameter by the name that the client gives it: it refuses unknown ones.
-func TestQueriesAreUnderstood(t *testing.T) {
+// The server knows the names of all parameters that the client sends: it refuses unknown ones.
+func TestServerKnowsQueryParameters(t *testing.T) {
 	ctx := context.Background()
 	s := sluicetest.NewServer(t)
 	f := linked(t, s, []byte("content"), api.NewLink{})

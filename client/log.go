@@ -15,8 +15,9 @@ import (
 	"sluice/ledger"
 )
 
-// Log is the ledger of a running server as ledger.Verify reads it. It stays at
-// the checkpoint that Checkpoint gave last, however the server's log grows.
+// Log is the ledger of a running server, as a source for ledger.Verify. It
+// stays at the checkpoint that Checkpoint returned last, even if the server's
+// log grows.
 type Log struct {
 	c    *Client
 	size atomic.Int64
@@ -24,7 +25,7 @@ type Log struct {
 
 var _ ledger.Source = (*Log)(nil)
 
-// Log gives the ledger of the client's key.
+// Log returns the ledger of the client's key.
 func (c *Client) Log() *Log { return &Log{c: c} }
 
 // Checkpoint implements ledger.Source.
@@ -33,7 +34,7 @@ func (l *Log) Checkpoint(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, missing(err)
 	}
-	// Whether it is authentic is for Verify to say.
+	// Verify checks the signature.
 	text, _, _ := strings.Cut(string(signed), "\n\n")
 	if c, err := ledger.ParseCheckpoint(text + "\n"); err == nil {
 		l.size.Store(c.Size)
@@ -47,10 +48,10 @@ func (l *Log) Tile(ctx context.Context, t ledger.Tile) ([]byte, error) {
 	return data, missing(err)
 }
 
-// missing says of what the server does not have that it does not exist.
+// missing turns a not-found response into fs.ErrNotExist.
 func missing(err error) error {
 	if sluice.CodeOf(err) == sluice.CodeNotFound {
-		return fmt.Errorf("%w: the server answers %v", fs.ErrNotExist, err)
+		return fmt.Errorf("%w: the server responded %v", fs.ErrNotExist, err)
 	}
 	return err
 }
@@ -72,9 +73,8 @@ func (l *Log) Disclosures(ctx context.Context) iter.Seq2[ledger.Disclosure, erro
 	}
 }
 
-// ReadDisclosures reads disclosures from NDJSON. It ends with the first error;
-// a line that is none is ledger.ErrDisclosure, and so is a last line without
-// its end.
+// ReadDisclosures reads disclosures from NDJSON. It ends at the first error. An
+// invalid or incomplete line is ledger.ErrDisclosure.
 func ReadDisclosures(r io.Reader) iter.Seq2[ledger.Disclosure, error] {
 	return func(yield func(ledger.Disclosure, error) bool) {
 		lines := bufio.NewReaderSize(r, ledger.MaxDisclosure+1)
@@ -84,10 +84,10 @@ func ReadDisclosures(r io.Reader) iter.Seq2[ledger.Disclosure, error] {
 				return
 			}
 			if err == io.EOF {
-				err = fmt.Errorf("%w: the last line breaks off", ledger.ErrDisclosure)
+				err = fmt.Errorf("%w: the last line is incomplete", ledger.ErrDisclosure)
 			}
 			if errors.Is(err, bufio.ErrBufferFull) {
-				err = fmt.Errorf("%w: a line of more than %d bytes", ledger.ErrDisclosure, ledger.MaxDisclosure)
+				err = fmt.Errorf("%w: a line is longer than %d bytes", ledger.ErrDisclosure, ledger.MaxDisclosure)
 			}
 			var d ledger.Disclosure
 			if err == nil {

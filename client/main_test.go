@@ -18,13 +18,13 @@ func exampleClient() *client.Client {
 	return c
 }
 
-// exampleServer starts a server and gives its URL and a key.
+// exampleServer starts a server and returns its URL and a key.
 func exampleServer() (url, key string) {
 	s := sluicetest.NewServer(&examples)
 	return s.URL, s.Secret
 }
 
-// examples stands for the test that an example has none of. What it opened is closed after all tests.
+// examples replaces the testing.TB that an example lacks. Its cleanups run after all tests.
 var examples exampleTB
 
 type exampleTB struct {
@@ -55,8 +55,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// The page for developers shows the code of the example.
-func TestDocsShowTheExample(t *testing.T) {
+// docs/api.md shows the code of the example.
+func TestDocsShowExample(t *testing.T) {
 	page, err := os.ReadFile("../docs/api.md")
 	if err != nil {
 		t.Fatal(err)

@@ -14,28 +14,28 @@ import (
 	"sluice"
 )
 
-// ChangeOption sets something about one call that changes something.
+// A ChangeOption configures one call that changes something.
 type ChangeOption func(*request)
 
-// maxName is the longest Idempotency-Key, in bytes.
+// maxName is the largest Idempotency-Key in bytes.
 const maxName = 255
 
-// IdempotencyKey names a change: 1 to 255 printable ASCII characters. Within a day the server answers a repetition
-// of the same call with the same name as it did the first time, and carries it out once. A program that may be
-// started again after a crash gives a name that it can give again; other programs leave this option out, and the
-// Client makes a name for each call.
+// IdempotencyKey sets the Idempotency-Key of a call: 1 to 255 printable ASCII characters. For a day, the server answers
+// a repeated call with the same key as it answered the first one, and does not repeat the change. Set a key if your
+// program may repeat the call after a crash, and use the same key then. Otherwise omit this option: the Client
+// generates a key for each call.
 func IdempotencyKey(name string) ChangeOption { return func(r *request) { r.name = name } }
 
-// request is one call, which is sent once or more.
+// request is one call, including its retries.
 type request struct {
 	method string
 	path   string // escaped
 	query  url.Values
 	body   []byte // JSON; nil for none
-	name   string // its Idempotency-Key; "" for a call that changes nothing
+	name   string // Idempotency-Key; "" if the call changes nothing
 }
 
-// change makes a request that changes something. The body is nil or becomes JSON.
+// change returns a request that changes something. A body other than nil is encoded as JSON.
 func change(method, path string, body any, options []ChangeOption) (*request, error) {
 	r := &request{method: method, path: path}
 	for _, option := range options {
@@ -55,7 +55,7 @@ func change(method, path string, body any, options []ChangeOption) (*request, er
 	return r, err
 }
 
-// newRequest makes the request of one attempt, with the key.
+// newRequest returns the HTTP request of one attempt, with the key.
 func (c *Client) newRequest(ctx context.Context, r *request, body io.Reader) (*http.Request, error) {
 	u := c.base.JoinPath(r.path)
 	u.RawQuery = r.query.Encode()
@@ -77,7 +77,7 @@ func (c *Client) newRequest(ctx context.Context, r *request, body io.Reader) (*h
 	return req, nil
 }
 
-// do sends a request and gives an answer of status 2xx. Any other answer is an Error.
+// do sends a request and returns its response. A status other than 2xx is an Error.
 func (c *Client) do(req *http.Request) (*http.Response, error) {
 	res, err := c.roundTrip(req)
 	if err != nil {
@@ -89,7 +89,7 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// roundTrip sends a request and gives any answer.
+// roundTrip sends a request and returns its response with any status.
 func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// broken is what a failure of the connection comes to. It names the server alone: the URL of a link is a secret.
+// broken returns the error for a failed connection. It names only the server, because the URL of a link is a secret.
 func broken(req *http.Request, err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
@@ -114,12 +114,12 @@ func broken(req *http.Request, err error) error {
 	return &connectionError{&url.Error{Op: req.Method, URL: server.String(), Err: err}}
 }
 
-// connectionError is a connection that could not be made or broke.
+// connectionError reports a connection that failed or broke.
 type connectionError struct{ error }
 
 func (e *connectionError) Unwrap() error { return e.error }
 
-// fetch sends a request, and again where that may help, and gives the whole answer, which has at most so many bytes.
+// fetch sends a request with retries and returns the response body, which is limited to max bytes.
 func (c *Client) fetch(ctx context.Context, r *request, most int64) (data []byte, err error) {
 	err = c.retry(ctx, func() (bool, error) {
 		data, err = c.fetchOnce(ctx, r, most)
@@ -129,7 +129,7 @@ func (c *Client) fetch(ctx context.Context, r *request, most int64) (data []byte
 }
 
 func (c *Client) fetchOnce(ctx context.Context, r *request, most int64) ([]byte, error) {
-	dog := watch(ctx, c.times.answer)
+	dog := watch(ctx, c.times.response)
 	defer dog.end()
 	var body io.Reader
 	if r.body != nil {
@@ -150,12 +150,12 @@ func (c *Client) fetchOnce(ctx context.Context, r *request, most int64) ([]byte,
 	return data, err
 }
 
-// stream sends a GET, and again where that may help, until the answer begins. The caller closes the answer. One that
-// breaks off ends in an error other than io.EOF.
+// stream sends a GET with retries until a response begins. The caller must close the body. An interrupted body ends
+// with an error other than io.EOF.
 func (c *Client) stream(ctx context.Context, path string, query url.Values) (body io.ReadCloser, err error) {
 	r := &request{method: http.MethodGet, path: path, query: query}
 	err = c.retry(ctx, func() (bool, error) {
-		dog := watch(ctx, c.times.answer)
+		dog := watch(ctx, c.times.response)
 		req, err := c.newRequest(dog.ctx, r, nil)
 		var res *http.Response
 		if err == nil {
@@ -172,20 +172,20 @@ func (c *Client) stream(ctx context.Context, path string, query url.Values) (bod
 	return body, err
 }
 
-// readAll reads an answer of at most so many bytes, and closes it.
+// readAll reads and closes a response body of at most max bytes.
 func readAll(body io.ReadCloser, most int64) ([]byte, error) {
 	defer body.Close()
 	data, err := io.ReadAll(io.LimitReader(body, most+1))
 	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("%w: it is longer than %d bytes", ErrProtocol, most)
+		err = fmt.Errorf("%w: longer than %d bytes", ErrProtocol, most)
 	}
 	return data, err
 }
 
-// maxDocument is the longest JSON document that is read, in bytes. A page of a hundred entries is a twentieth of it.
+// maxDocument is the largest JSON document in bytes. A page of a hundred entries needs a twentieth of it.
 const maxDocument = 64 << 20
 
-// get asks for an object of a kind, which its member object names.
+// get fetches an object of the given kind.
 func get[T any](ctx context.Context, c *Client, kind, path string, query url.Values) (out T, err error) {
 	data, err := c.fetch(ctx, &request{method: http.MethodGet, path: path, query: query}, maxDocument)
 	if err != nil {
@@ -194,7 +194,7 @@ func get[T any](ctx context.Context, c *Client, kind, path string, query url.Val
 	return decode[T](data, kind)
 }
 
-// send asks for a change that is answered with an object of a kind.
+// send sends a change whose response is an object of the given kind.
 func send[T any](
 	ctx context.Context, c *Client, kind, method, path string, body any, options []ChangeOption,
 ) (out T, err error) {
@@ -214,7 +214,7 @@ func decode[T any](data []byte, kind string) (out T, err error) {
 		Object string `json:"object"`
 	}
 	if err = json.Unmarshal(data, &header); err == nil && header.Object != kind {
-		err = fmt.Errorf("the member object is %.40q in the place of %q", header.Object, kind)
+		err = fmt.Errorf("the member object is %.40q instead of %q", header.Object, kind)
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &out)
@@ -226,8 +226,8 @@ func decode[T any](data []byte, kind string) (out T, err error) {
 	return out, nil
 }
 
-// at gives the path of an object of a collection. What cannot be an id is not found, and not asked for: it could lead
-// to another path.
+// at returns the path of an object. An invalid id is reported as not found without a request, because it could lead to
+// another path.
 func at(collection, id string, more ...string) (string, error) {
 	if !isID(id) {
 		return "", &Error{Code: sluice.CodeNotFound, Detail: fmt.Sprintf("%.40q is not an id", id)}

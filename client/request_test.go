@@ -74,7 +74,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// An id that is none leads to no other path.
+// An invalid id does not lead to another path.
 func TestHostileIDs(t *testing.T) {
 	ctx := context.Background()
 	c := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("asked for") })
@@ -101,8 +101,9 @@ func TestHostileIDs(t *testing.T) {
 	}
 }
 
-// answers gives the statuses in turn, and then an object of a kind.
-type answers struct {
+// responses responds with the statuses in turn, and then with an object of a
+// kind.
+type responses struct {
 	mu       sync.Mutex
 	statuses []int
 	headers  http.Header
@@ -112,7 +113,7 @@ type answers struct {
 	at       []time.Time
 }
 
-func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *responses) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -162,7 +163,7 @@ func TestRetries(t *testing.T) {
 			"key":       func(c *client.Client) error { _, err := c.UpdateKey(ctx, "key_1", api.KeyChange{}); return err },
 		} {
 			t.Run(c.name+" "+kind, func(t *testing.T) {
-				a := &answers{statuses: c.statuses, kind: kind}
+				a := &responses{statuses: c.statuses, kind: kind}
 				err := ask(serve(t, a.ServeHTTP, client.WithRetries(c.retries)))
 				if (err == nil) != c.good || a.asked != c.asked {
 					t.Errorf("%v after %d requests", err, a.asked)
@@ -175,8 +176,9 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// The first answers are lost after the server has acted. One object is made all the same.
-func TestRepeatedChangesMakeOneObject(t *testing.T) {
+// The first responses are lost after the server has acted. Still, only one
+// object is created.
+func TestRetriedChangeCreatesOneObject(t *testing.T) {
 	ctx := context.Background()
 	s := sluicetest.NewServer(t)
 	f := linked(t, s, []byte("content"), api.NewLink{})
@@ -211,12 +213,12 @@ func TestRepeatedChangesMakeOneObject(t *testing.T) {
 		t.Errorf("%v with %s", count, minted.ID)
 	}
 	for _, name := range []string{"a\nb", "é", strings.Repeat("a", 256)} {
-		c := serve(t, func(http.ResponseWriter, *http.Request) { t.Errorf("asked with the name %q", name) })
+		c := serve(t, func(http.ResponseWriter, *http.Request) { t.Errorf("sent the idempotency key %q", name) })
 		if _, err := c.CreateKey(ctx, api.NewKey{Name: "none"}, client.IdempotencyKey(name)); err == nil {
 			t.Errorf("the name %q is taken", name)
 		}
 	}
-	// A name of the caller's own holds from one client to the next.
+	// The caller's own idempotency key works across clients.
 	var ids []string
 	for range 2 {
 		k, err := newClient(t, s.URL, s.Secret).CreateKey(ctx, api.NewKey{Name: "mine"}, client.IdempotencyKey("mine 1"))
@@ -232,7 +234,7 @@ func TestRepeatedChangesMakeOneObject(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	ask := func(a *answers) (time.Duration, error) {
+	ask := func(a *responses) (time.Duration, error) {
 		c := serve(t, a.ServeHTTP)
 		_, err := c.File(context.Background(), "file_1")
 		if len(a.at) < 2 {
@@ -244,16 +246,16 @@ func TestRetryAfter(t *testing.T) {
 		"seconds": func() string { return "1" },
 		"date":    func() string { return time.Now().Add(3 * time.Second).UTC().Format(http.TimeFormat) },
 	} {
-		a := &answers{statuses: []int{429}, kind: "file", headers: http.Header{"Retry-After": {header()}}}
+		a := &responses{statuses: []int{429}, kind: "file", headers: http.Header{"Retry-After": {header()}}}
 		waited, err := ask(a)
 		if err != nil || waited < time.Second {
 			t.Errorf("%s: waited %v, %v", name, waited, err)
 		}
 	}
-	// Longer than a client waits: the caller is told.
+	// Retry-After is longer than a client waits, so the call fails.
 	for name, seconds := range map[string]int64{"an hour": 3600, "for ever": 1 << 62} {
 		header := http.Header{"Retry-After": {strconv.FormatInt(seconds, 10)}}
-		a := &answers{statuses: []int{503}, kind: "file", headers: header}
+		a := &responses{statuses: []int{503}, kind: "file", headers: header}
 		_, err := ask(a)
 		var e *client.Error
 		if !errors.As(err, &e) || e.RetryAfter < time.Hour || a.asked != 1 {
@@ -261,14 +263,14 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 	for _, header := range []string{"-5", "soon", "", "0"} {
-		a := &answers{statuses: []int{503}, kind: "file", headers: http.Header{"Retry-After": {header}}}
+		a := &responses{statuses: []int{503}, kind: "file", headers: http.Header{"Retry-After": {header}}}
 		if _, err := ask(a); err != nil || a.asked != 2 {
 			t.Errorf("%q: %v after %d requests", header, err, a.asked)
 		}
 	}
 }
 
-func TestBackoffGrowsToItsBound(t *testing.T) {
+func TestBackoffGrowsToLimit(t *testing.T) {
 	c, err := client.New("http://127.0.0.1:1", "k")
 	if err != nil {
 		t.Fatal(err)
@@ -282,8 +284,8 @@ func TestBackoffGrowsToItsBound(t *testing.T) {
 	}
 }
 
-// The context ends the wait before a retry, and the error tells both.
-func TestContextEndsAWait(t *testing.T) {
+// The context ends the wait before a retry, and the error contains both causes.
+func TestContextEndsWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "50")
@@ -299,7 +301,7 @@ func TestContextEndsAWait(t *testing.T) {
 	}
 }
 
-func TestContextEndsACall(t *testing.T) {
+func TestContextEndsCall(t *testing.T) {
 	release := make(chan bool)
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) { <-release })
 	t.Cleanup(func() { close(release) })
@@ -323,8 +325,8 @@ func TestContextEndsACall(t *testing.T) {
 	}
 }
 
-// A server that does not answer is given up, and asked again.
-func TestServerThatDoesNotAnswer(t *testing.T) {
+// A request to a server that does not respond times out and is retried.
+func TestServerWithoutResponse(t *testing.T) {
 	release := make(chan bool)
 	var asked atomic.Int32
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -335,13 +337,13 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 		io.WriteString(w, `{"object": "file"}`)
 	})
 	t.Cleanup(func() { close(release) })
-	c.SetAnswer(time.Second)
+	c.SetResponse(time.Second)
 	if _, err := c.File(context.Background(), "file_1"); err != nil || asked.Load() < 2 {
 		t.Errorf("%v after %d requests", err, asked.Load())
 	}
 }
 
-func TestStreamThatStandsStill(t *testing.T) {
+func TestStreamStalls(t *testing.T) {
 	release := make(chan bool)
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "part")
@@ -360,7 +362,7 @@ func TestStreamThatStandsStill(t *testing.T) {
 	}
 }
 
-// endless writes until its reader leaves.
+// endless writes until the client disconnects.
 func endless(w io.Writer, begin string) {
 	io.WriteString(w, begin)
 	for page := []byte(strings.Repeat(" ", 64<<10)); ; {
@@ -370,7 +372,7 @@ func endless(w io.Writer, begin string) {
 	}
 }
 
-func TestHostileAnswers(t *testing.T) {
+func TestHostileResponses(t *testing.T) {
 	ctx := context.Background()
 	file := func(c *client.Client) error { _, err := c.File(ctx, "file_1"); return err }
 	list := func(c *client.Client) error {
@@ -407,7 +409,7 @@ func TestHostileAnswers(t *testing.T) {
 		answer http.HandlerFunc
 		ask    func(*client.Client) error
 		want   error       // nil for an Error
-		code   sluice.Code // of it
+		code   sluice.Code // status of it
 	}{
 		{"page with 200", text("text/html", "<h1>Sign in</h1>"), file, client.ErrProtocol, ""},
 		{"nothing", text("application/json", ""), file, client.ErrProtocol, ""},
@@ -425,7 +427,7 @@ func TestHostileAnswers(t *testing.T) {
 		{"list of no objects", text("application/json", `{"object": "list", "data": [1]}`), list, client.ErrProtocol, ""},
 		{"list that does not lead on", text("application/json", `{"object": "list", "data": [], "has_more": true}`),
 			list, client.ErrProtocol, ""},
-		{"list that stands still", text("application/json", `{"object": "list", "data": [{"id": "x"}], "has_more": true}`),
+		{"list without progress", text("application/json", `{"object": "list", "data": [{"id": "x"}], "has_more": true}`),
 			list, client.ErrProtocol, ""},
 		{"page with 404", page(http.StatusNotFound), file, nil, sluice.CodeNotFound},
 		{"page with 500", page(http.StatusInternalServerError), file, nil, sluice.CodeInternal},
@@ -449,8 +451,8 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
-// The key goes to the server it is for and to no other, whatever HTTP client sends it.
-func TestKeyGoesToNoOtherServer(t *testing.T) {
+// The key is sent only to its server, with any HTTP client.
+func TestKeySentOnlyToServer(t *testing.T) {
 	var asked atomic.Bool
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
 	t.Cleanup(other.Close)
@@ -495,8 +497,8 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// A server may be below a path.
-func TestServerBelowAPath(t *testing.T) {
+// The URL of a server may have a path.
+func TestServerURLWithPath(t *testing.T) {
 	var path string
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path = r.URL.RequestURI()
@@ -511,7 +513,7 @@ func TestServerBelowAPath(t *testing.T) {
 	}
 }
 
-func TestCertificateOfAStrangerIsFinal(t *testing.T) {
+func TestUntrustedCertificateIsNotRetried(t *testing.T) {
 	ts := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(ts.Close)
 	server := strings.Replace(ts.URL, "https", "http", 1)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// retry makes attempts until one succeeds or fails for good, or the client's retries are used up. An attempt that has
-// moved, such as a download that received a good part of a file, gives all retries back.
+// retry runs attempt until it succeeds, fails permanently, or no retries are left. An attempt that reports progress
+// restores all retries.
 func (c *Client) retry(ctx context.Context, attempt func() (moved bool, err error)) error {
 	for left := c.retries; ; left-- {
 		moved, err := attempt()
@@ -42,7 +42,7 @@ func isTemporary(err error) bool {
 	return broken && !wrongCertificate
 }
 
-// pause waits before the next attempt, and gives failed back when that would take too long.
+// pause waits before the next attempt. If the wait would be too long, it returns failed.
 func (c *Client) pause(ctx context.Context, retried int, failed error) error {
 	wait := c.backoff(retried)
 	if e, ok := errors.AsType[*Error](failed); ok && e.RetryAfter > 0 {
@@ -57,11 +57,11 @@ func (c *Client) pause(ctx context.Context, retried int, failed error) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w while waiting to try again after: %w", ctx.Err(), failed)
+		return fmt.Errorf("%w while waiting to retry after: %w", ctx.Err(), failed)
 	}
 }
 
-// backoff is twice as long after each retry. Half of it is left to chance, so that clients spread out.
+// backoff doubles the pause after each retry. Half of it is random, so that clients spread out.
 func (c *Client) backoff(retried int) time.Duration {
 	d := c.times.firstPause
 	for range retried {
@@ -70,19 +70,19 @@ func (c *Client) backoff(retried int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// errStalled is what a watchdog ends an attempt with.
+// errStalled is the cause with which a watchdog cancels an attempt.
 var errStalled error = timeout{}
 
-// timeout is a timeout to whoever asks a net.Error or a url.Error.
+// timeout implements the Timeout method of net.Error.
 type timeout struct{}
 
 func (timeout) Error() string   { return "timed out waiting for data" }
 func (timeout) Timeout() bool   { return true }
 func (timeout) Temporary() bool { return true }
 
-// watchdog ends an attempt in which nothing moves for too long.
+// watchdog cancels an attempt that makes no progress for too long.
 type watchdog struct {
-	ctx    context.Context // of the attempt
+	ctx    context.Context // context of the attempt
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 }
@@ -94,19 +94,19 @@ func watch(ctx context.Context, d time.Duration) *watchdog {
 	return w
 }
 
-// await allows so much time from now on.
+// await cancels the attempt after d unless it is called again.
 func (w *watchdog) await(d time.Duration) { w.timer.Reset(d) }
 
-// pause allows any time, until await is called.
+// pause stops the clock until await is called.
 func (w *watchdog) pause() { w.timer.Stop() }
 
-// end ends the attempt.
+// end releases the watchdog.
 func (w *watchdog) end() {
 	w.timer.Stop()
 	w.cancel(nil)
 }
 
-// watchedBody is an answer of which each read may take only so long. Its reader may take any time between reads.
+// watchedBody is a response body whose reads are limited in time. The time between reads is not limited.
 type watchedBody struct {
 	body  io.ReadCloser
 	req   *http.Request

@@ -21,28 +21,26 @@ import (
 	"sluice/api"
 )
 
-// NewFile says what an upload is. Only Purpose is required.
+// NewFile describes an upload. Only Purpose is required.
 type NewFile struct {
-	Purpose         string            // the name of a purpose: what the file is for
-	Filename        string            // what a download is called, up to 255 characters
-	Title           string            // what people call it, up to 255 characters
-	Type            string            // media type; the server takes it from Filename when it is left out
+	Purpose         string            // name of a purpose, which sets the file's rules
+	Filename        string            // name for downloads, up to 255 characters
+	Title           string            // name for people, up to 255 characters
+	Type            string            // media type; "" lets the server derive it from Filename
 	Metadata        map[string]string // up to 50 keys of up to 40 characters, with values of up to 500
-	LinkedResources []api.Resource    // what the file belongs to in the caller's own system, up to 50
-	SHA256          string            // of the content in hexadecimal, if known: other content is refused
+	LinkedResources []api.Resource    // objects of the caller's own system that the file belongs to, up to 50
+	SHA256          string            // digest of the content in hexadecimal, if known; other content is refused
 	Link            *api.NewLink      // mints a link in the same call; nil for none
 }
 
-// Upload stores content as a file and returns when it is durable. It streams: it keeps no more than a buffer of the
-// content in memory, whatever its size. Content that is an io.Seeker is sent from where it stands to its end.
+// Upload stores content as a file and returns once the file is durable. It streams content through a small buffer. If
+// content is an io.Seeker, it is sent from its current offset to its end.
 //
-// The client hashes what it sends. When the server's answer names another SHA-256, the error is ErrDigest, and the
-// file of the answer is given with it.
+// The client hashes what it sends. If the server reports another SHA-256, Upload returns the stored file and ErrDigest.
 //
-// An upload that fails for a reason that may pass is repeated if content is an io.Seeker that can go back to where it
-// stood, or if none of it was read yet. Otherwise it fails at the first such error. Of an upload that fails, the
-// server keeps nothing. After Upload returns, content is not read any more, except by a Read that the end of the
-// context has interrupted.
+// Upload retries a temporary failure if content is an io.Seeker that can return to its starting offset, or if nothing
+// was read yet. Otherwise the first such failure is returned. The server keeps nothing of a failed upload. Content is
+// not read after Upload returns, except by a Read that was blocked when the context was done.
 func (c *Client) Upload(
 	ctx context.Context, content io.Reader, f NewFile, options ...ChangeOption,
 ) (api.CreatedFile, error) {
@@ -69,19 +67,19 @@ func (c *Client) Upload(
 	return created, err
 }
 
-// upload is a file on its way out.
+// upload is the state of an upload.
 type upload struct {
 	c       *Client
 	request *request
 	form    *form
 	content io.Reader
-	seeker  io.Seeker // content, where it can be sent again
-	start   int64     // where content stood, if it is a seeker
-	length  int64     // of content; -1 when it is not known
+	seeker  io.Seeker // content, if it can be sent again
+	start   int64     // content's starting offset, if it is a seeker
+	length  int64     // of content; -1 if unknown
 	last    *source   // content in the last attempt; nil before the first
 }
 
-// measure finds out how long the content is and whether it can be sent again.
+// measure determines the length of content and whether it can be sent again.
 func (u *upload) measure() error {
 	seeker, ok := u.content.(io.Seeker)
 	if !ok {
@@ -102,7 +100,7 @@ func (u *upload) measure() error {
 	return nil
 }
 
-// rewind makes content ready to be sent again.
+// rewind prepares content to be sent again.
 func (u *upload) rewind() error {
 	if u.last == nil || !u.last.begun.Load() {
 		return nil
@@ -113,7 +111,7 @@ func (u *upload) rewind() error {
 	return nil
 }
 
-// final marks an error after which the upload must not be repeated.
+// final makes an error permanent if content cannot be sent again.
 func (u *upload) final(err error) error {
 	if err == nil || u.seeker != nil || u.last == nil || !u.last.begun.Load() {
 		return err
@@ -124,10 +122,10 @@ func (u *upload) final(err error) error {
 	return err
 }
 
-// attempt sends the file once. It does not ask the server with Expect: 100-continue first: a server of net/http that
-// then refuses in the middle of the body resets the connection, and its answer is lost.
+// attempt sends the file once. It does not send Expect: 100-continue. A net/http server that refuses such a request
+// while it receives the body resets the connection, and its response is lost.
 func (u *upload) attempt(ctx context.Context) (created api.CreatedFile, err error) {
-	dog := watch(ctx, u.c.times.answer)
+	dog := watch(ctx, u.c.times.response)
 	defer dog.end()
 	source := &source{
 		ctx: dog.ctx, r: u.content, quick: u.seeker != nil, sum: sha256.New(), turn: make(chan struct{}, 1),
@@ -149,9 +147,9 @@ func (u *upload) attempt(ctx context.Context) (created api.CreatedFile, err erro
 	data, err := u.exchange(req)
 	source.done.Store(true)
 	if err == nil && !source.whole(u.length) {
-		return created, fmt.Errorf("%w: it came before the file was sent", ErrProtocol)
+		return created, fmt.Errorf("%w: it arrived before the file was sent", ErrProtocol)
 	}
-	if err == nil || u.seeker != nil { // else a Read may stand still for as long as its reader likes
+	if err == nil || u.seeker != nil { // without a seeker, a Read may block indefinitely
 		if err := source.settle(ctx); err != nil {
 			return created, err
 		}
@@ -183,21 +181,21 @@ func (u *upload) exchange(req *http.Request) ([]byte, error) {
 	return data, err
 }
 
-// source is the content in one attempt. The transport may go on reading it after the answer; done ends that. Content
-// that is no seeker may be a pipe, so a Read of it may stand still; the end of the attempt leaves it behind.
+// source is content during one attempt. The transport may read it even after the response; done stops that. A Read of
+// content that is not a seeker may block, as on a pipe. It is abandoned when the attempt ends.
 type source struct {
-	ctx   context.Context // of the attempt
+	ctx   context.Context // context of the attempt
 	r     io.Reader
-	quick bool         // whether a Read does not stand still
-	begun atomic.Bool  // whether any of it was asked for
-	done  atomic.Bool  // whether none may be asked for any more
-	ended atomic.Bool  // whether r has ended
+	quick bool         // whether Read does not block
+	begun atomic.Bool  // whether Read was called
+	done  atomic.Bool  // whether Read must stop
+	ended atomic.Bool  // whether r reached io.EOF
 	n     atomic.Int64 // bytes read
 
-	turn chan struct{} // holds a value while r is read; guards what follows
-	buf  []byte        // that a Read left behind may write to
+	turn chan struct{} // holds a value while r is read; guards the fields below
+	buf  []byte        // an abandoned Read may write to it
 	sum  hash.Hash
-	err  error // of r, other than io.EOF
+	err  error // of r, except io.EOF
 }
 
 var errStopped = errors.New("the upload has ended")
@@ -220,7 +218,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return s.readBehind(p)
 }
 
-// readBehind reads in the background. When the attempt ends first, nobody gets a turn any more.
+// readBehind reads in the background. If the attempt ends first, the turn is never released.
 func (s *source) readBehind(p []byte) (int, error) {
 	if s.buf == nil {
 		s.buf = make([]byte, 64<<10)
@@ -255,12 +253,12 @@ func (s *source) read(p []byte) (int, error) {
 	return n, err
 }
 
-// whole reports whether all of the content was read, length bytes or, with -1, until its end.
+// whole reports whether all of content was read: length bytes or, if length is -1, up to io.EOF.
 func (s *source) whole(length int64) bool {
 	return length >= 0 && s.n.Load() >= length || s.ended.Load()
 }
 
-// settle waits for a Read that is under way.
+// settle waits for a Read in progress.
 func (s *source) settle(ctx context.Context) error {
 	select {
 	case s.turn <- struct{}{}:
@@ -271,7 +269,7 @@ func (s *source) settle(ctx context.Context) error {
 	}
 }
 
-// failure is the error of the content, if a Read has failed.
+// failure returns the error of content, if a Read failed.
 func (s *source) failure() error {
 	select {
 	case s.turn <- struct{}{}:
@@ -282,7 +280,7 @@ func (s *source) failure() error {
 	}
 }
 
-// watchedUpload is the body of an upload. Its sending may stand still only so long; reading it may take any time.
+// watchedUpload is the body of an upload. The time to send it is limited; the time to read it is not.
 type watchedUpload struct {
 	r     io.Reader
 	dog   *watchdog
@@ -300,8 +298,8 @@ func (w *watchedUpload) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// form is a multipart/form-data body (RFC 7578) around the content. The fields stand before it, so that the server can
-// refuse before the content is sent, and so that none of them is in a URL, which proxies log.
+// form is a multipart/form-data body (RFC 7578) around content. The fields come before the content, so that the server
+// can refuse early, and not in the URL, which proxies log.
 type form struct {
 	head        []byte
 	tail        string
@@ -327,7 +325,7 @@ func newForm(f NewFile) (*form, error) {
 		header.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest)+":")
 	}
 	if strings.ContainsAny(f.Type, "\r\n") {
-		err = errors.New("the media type holds a line break")
+		err = errors.New("the media type contains a line break")
 	}
 	if err == nil {
 		_, err = w.CreatePart(header)
@@ -335,7 +333,7 @@ func newForm(f NewFile) (*form, error) {
 	return &form{head.Bytes(), "\r\n--" + w.Boundary() + "--\r\n", w.FormDataContentType()}, err
 }
 
-// formFields gives names and values of the fields, without those that are empty.
+// formFields returns the names and values of the fields that are not empty.
 func formFields(f NewFile) (fields [][2]string, err error) {
 	add := func(name, value string) {
 		if value != "" {
@@ -357,7 +355,7 @@ func formFields(f NewFile) (fields [][2]string, err error) {
 	if f.Link == nil {
 		return fields, err
 	}
-	// Any field of a link mints it.
+	// Any link field mints a link, so always send one.
 	fields = append(fields, [2]string{"link[reason]", f.Link.Reason})
 	if l := f.Link.ExpiresInSeconds; l != nil {
 		text := strconv.FormatInt(int64(*l), 10)

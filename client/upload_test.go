@@ -27,7 +27,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// someBytes gives n bytes that are not all alike.
+// someBytes returns n different bytes.
 func someBytes(n int) []byte {
 	data := make([]byte, n)
 	r := rand.NewChaCha8([32]byte{1})
@@ -40,7 +40,7 @@ func sha(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// onlyReader hides everything but Read.
+// onlyReader hides all methods but Read.
 type onlyReader struct{ io.Reader }
 
 func files(t *testing.T, c *client.Client) (list []api.File) {
@@ -84,7 +84,7 @@ func TestUploadKeepsContentAndDetails(t *testing.T) {
 		}
 		for name, content := range map[string]io.Reader{
 			"size known": bytes.NewReader(data), "size unknown": onlyReader{bytes.NewReader(data)},
-			"from where a file stands": file,
+			"from the offset of a file": file,
 		} {
 			ask.SHA256 = strings.ToUpper(sha(data))
 			got, err := c.Upload(ctx, content, ask)
@@ -115,7 +115,7 @@ func TestUploadKeepsContentAndDetails(t *testing.T) {
 	}
 }
 
-// gate is a reader and writer between which only so much is under way.
+// gate is a reader and writer that limits the bytes in transit between them.
 type gate struct {
 	mu        sync.Mutex
 	moved     sync.Cond
@@ -129,7 +129,7 @@ func newGate(size, gap int64) *gate {
 	return g
 }
 
-// Read gives zeros as long as no more than the gap is under way.
+// Read returns zeros as long as the bytes in transit fit the gap.
 func (g *gate) Read(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -145,7 +145,7 @@ func (g *gate) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// Write counts what has arrived.
+// Write counts received bytes.
 func (g *gate) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -154,9 +154,9 @@ func (g *gate) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A client that kept the file in memory would wait for ever.
-func TestTransfersAreNotKeptInMemory(t *testing.T) {
-	const size, gap = 64 << 20, 16 << 20 // the gap is more than sockets hold
+// A client that kept the file in memory would block forever.
+func TestTransfersUseLittleMemory(t *testing.T) {
+	const size, gap = 64 << 20, 16 << 20 // the gap exceeds the socket buffers
 	up, down := newGate(size, gap), newGate(size, gap)
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
@@ -186,7 +186,7 @@ func TestTransfersAreNotKeptInMemory(t *testing.T) {
 	}
 }
 
-func TestUploadIsRepeatedAfterBrokenConnections(t *testing.T) {
+func TestUploadIsRetriedAfterBrokenConnections(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	data := someBytes(2 << 20)
 	proxy := newCutter(t, s.URL, func(n int) (up, down int64) {
@@ -205,7 +205,7 @@ func TestUploadIsRepeatedAfterBrokenConnections(t *testing.T) {
 	}
 }
 
-func TestUploadThatCannotGoBackIsNotRepeated(t *testing.T) {
+func TestUploadWithoutSeekerIsNotRetried(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	proxy := newCutter(t, s.URL, func(int) (up, down int64) { return 300_000, whole })
 	c := newClient(t, proxy.url, s.Secret)
@@ -221,8 +221,8 @@ func TestUploadThatCannotGoBackIsNotRepeated(t *testing.T) {
 	}
 }
 
-// The server stores the file and its answer is lost: the repetition has the same idempotency key.
-func TestUploadWhoseAnswerIsLostMakesOneFile(t *testing.T) {
+// The server stores the file and its response is lost. The retry has the same idempotency key.
+func TestUploadWithLostResponseStoresOneFile(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	proxy := newCutter(t, s.URL, func(n int) (up, down int64) {
 		if n < 2 {
@@ -240,8 +240,8 @@ func TestUploadWhoseAnswerIsLostMakesOneFile(t *testing.T) {
 	}
 }
 
-// Content that cannot go back is sent in a later attempt when none of it was read before.
-func TestUploadThatWasNotReadIsRepeated(t *testing.T) {
+// Content that cannot be rewound is sent in a later attempt if none of it was read before.
+func TestUnreadUploadIsRetried(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	var dialed atomic.Int32
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -259,7 +259,7 @@ func TestUploadThatWasNotReadIsRepeated(t *testing.T) {
 	}
 }
 
-func TestUploadChecksTheAnswer(t *testing.T) {
+func TestUploadChecksResponse(t *testing.T) {
 	readAll := func(r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
 	for _, c := range []struct {
 		name   string
@@ -287,7 +287,7 @@ func TestUploadChecksTheAnswer(t *testing.T) {
 		}, client.ErrProtocol},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// Content that ends when the answer is there.
+			// Content ends when the response arrives.
 			answered := make(chan bool)
 			content := io.Reader(strings.NewReader("content"))
 			if c.name == "before the end" {
@@ -307,13 +307,13 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// tornFile is content that could go back, and fails in the middle.
+// tornFile is content that can be rewound and fails in the middle.
 type tornFile struct {
 	io.Seeker
 	io.Reader
 }
 
-func TestUploadOfContentThatFails(t *testing.T) {
+func TestUploadOfFailingContent(t *testing.T) {
 	torn := errors.New("the tape is torn")
 	for _, seekable := range []bool{false, true} {
 		s := sluicetest.NewServer(t)
@@ -340,7 +340,7 @@ func TestUploadRefusals(t *testing.T) {
 	for _, u := range []struct {
 		name string
 		ask  client.NewFile
-		want sluice.Code // "" for one that is not sent
+		want sluice.Code // "" if it is not sent
 	}{
 		{"other digest", client.NewFile{Purpose: "report", SHA256: sha([]byte("other"))}, sluice.CodeDigestMismatch},
 		{"no digest", client.NewFile{Purpose: "report", SHA256: "c0ffee"}, ""},
@@ -371,7 +371,7 @@ func manyPairs(n int) map[string]string {
 	return pairs
 }
 
-// The server refuses the file before all of it was sent, and the client hears it.
+// The server refuses the file before all of it is sent, and the client gets the response.
 func TestUploadOverTheLimitOfItsPurpose(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	c := newClient(t, s.URL, s.Secret, client.WithRetries(2))
@@ -391,7 +391,7 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-func TestUploadThatStandsStill(t *testing.T) {
+func TestUploadStalls(t *testing.T) {
 	released := make(chan bool)
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		<-released
@@ -413,13 +413,13 @@ func TestUploadThatStandsStill(t *testing.T) {
 	}
 }
 
-// A reader that takes its time is no connection that stands still.
-func TestUploadOfASlowReader(t *testing.T) {
-	t.Parallel() // it waits
+// A slow reader is not a stalled connection.
+func TestUploadOfSlowReader(t *testing.T) {
+	t.Parallel() // waits
 	s := sluicetest.NewServer(t)
 	c := newClient(t, s.URL, s.Secret)
 	c.SetStall(3 * time.Second)
-	c.SetAnswer(3 * time.Second)
+	c.SetResponse(3 * time.Second)
 	slow := readerFunc(func([]byte) (int, error) { time.Sleep(4 * time.Second); return 0, io.EOF })
 	content := io.MultiReader(strings.NewReader("content"), slow)
 	got, err := c.Upload(context.Background(), content, client.NewFile{Purpose: "report"})
@@ -428,8 +428,8 @@ func TestUploadOfASlowReader(t *testing.T) {
 	}
 }
 
-// A context ends an upload whose reader stands still for good.
-func TestUploadEndsWithItsContext(t *testing.T) {
+// A context ends an upload whose reader blocks forever.
+func TestContextEndsUpload(t *testing.T) {
 	s := sluicetest.NewServer(t)
 	c := newClient(t, s.URL, s.Secret)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -21,9 +21,9 @@ import (
 	"time"
 )
 
-// Postgres gives the URL of a new and empty database. Its server belongs to
-// this test process alone, and ends with it. Where there is no PostgreSQL the
-// test is skipped, and under CI=true it fails.
+// Postgres returns the URL of a new, empty database. Its server belongs to the
+// test process and ends with it. Without PostgreSQL the test is skipped, or
+// fails if CI=true.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	s, err := sharedPostgres()
@@ -35,12 +35,12 @@ func Postgres(t testing.TB) string {
 
 var sharedPostgres = sync.OnceValues(startPostgres)
 
-// PostgresServer is a PostgreSQL server of one test, which may stop it.
+// PostgresServer is a PostgreSQL server for one test, which may stop it.
 type PostgresServer struct {
 	bin, dir  string
 	databases atomic.Int64
 	cmd       *exec.Cmd
-	input     io.WriteCloser // of cmd: a line stops the server, its end removes it
+	input     io.WriteCloser // stdin of cmd: a line stops the server, EOF removes it
 }
 
 // NewPostgresServer starts a server that ends with the test.
@@ -57,7 +57,7 @@ func NewPostgresServer(t testing.TB) *PostgresServer {
 	return s
 }
 
-var errNoPostgres = errors.New("no PostgreSQL is installed (Debian, Ubuntu: apt-get install postgresql)")
+var errNoPostgres = errors.New("PostgreSQL is not installed (Debian, Ubuntu: apt-get install postgresql)")
 
 func withoutPostgres(t testing.TB, err error) {
 	t.Helper()
@@ -67,7 +67,7 @@ func withoutPostgres(t testing.TB, err error) {
 	t.Fatal(err)
 }
 
-// The one user of these servers, and its password.
+// User and password of the servers.
 const (
 	postgresUser     = "sluice"
 	postgresPassword = "pa55:w/rd"
@@ -95,7 +95,8 @@ func startPostgres() (s *PostgresServer, err error) {
 			return nil, err
 		}
 	}
-	init := s.command("initdb", "--pgdata="+s.data(), "--username="+postgresUser, "--pwfile="+password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
+	init := s.command("initdb", "--pgdata="+s.data(), "--username="+postgresUser, "--pwfile="+password,
+		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
 	if out, err := init.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
@@ -104,10 +105,11 @@ func startPostgres() (s *PostgresServer, err error) {
 
 func (s *PostgresServer) data() string { return filepath.Join(s.dir, "data") }
 
-// postgresBinaries is the folder with the newest server's programs.
+// postgresBinaries returns the folder with the programs of the newest installed
+// version.
 func postgresBinaries() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
-		path, err = filepath.EvalSymlinks(path) // to where the others are
+		path, err = filepath.EvalSymlinks(path) // the programs are links to the others
 		return filepath.Dir(path), err
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
@@ -121,8 +123,8 @@ func postgresBinaries() (string, error) {
 	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })), nil
 }
 
-// unprivileged is who runs the server, which refuses to be run by root; nil
-// for whoever runs the test.
+// unprivileged returns the user that runs the server, because PostgreSQL
+// refuses to run as root. It returns nil for the current user.
 func unprivileged() *syscall.Credential {
 	if os.Geteuid() != 0 {
 		return nil
@@ -139,18 +141,20 @@ func unprivileged() *syscall.Credential {
 	return nil
 }
 
-// command is one of PostgreSQL's programs, in a process group of its own.
+// command returns a PostgreSQL program, to be run in its own process group.
 func (s *PostgresServer) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.bin, program), args...)
 	cmd.Dir = s.dir
-	cmd.Env = []string{"PATH=" + s.bin + ":/usr/bin:/bin", "LC_ALL=C", "PGPASSWORD=" + postgresPassword, "PGHOST=" + s.dir, "PGUSER=" + postgresUser}
+	cmd.Env = []string{"PATH=" + s.bin + ":/usr/bin:/bin", "LC_ALL=C", "PGPASSWORD=" + postgresPassword,
+		"PGHOST=" + s.dir, "PGUSER=" + postgresUser}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: unprivileged(), Setpgid: true}
 	return cmd
 }
 
-// The shell outlives the test process, however that ends, and then stops the
-// server and removes its folder.
-const watch = `postgres -D data -k "$PWD" -c listen_addresses= -c max_connections=200 -c shared_buffers=32MB >>log 2>&1 &
+// The shell outlives a killed test process. It then stops the server and
+// removes its folder.
+const watch = `postgres -D data -k "$PWD" -c listen_addresses= -c max_connections=200 \
+-c shared_buffers=32MB >>log 2>&1 &
 read line; kill -${line:-QUIT} $!; wait $!; [ "$line" ] || rm -rf "$PWD"`
 
 func (s *PostgresServer) start() (err error) {
@@ -175,7 +179,7 @@ func (s *PostgresServer) start() (err error) {
 	}
 }
 
-// Start starts the server again after Stop, at the same address.
+// Start starts the server after Stop, at the same address.
 func (s *PostgresServer) Start(t testing.TB) {
 	t.Helper()
 	if err := s.start(); err != nil {
@@ -183,13 +187,14 @@ func (s *PostgresServer) Start(t testing.TB) {
 	}
 }
 
-// Stop ends the server at once, as a crash would.
+// Stop ends the server immediately, like a crash.
 func (s *PostgresServer) Stop(t testing.TB) {
 	t.Helper()
 	s.stop("QUIT")
 }
 
-// Restart stops the server in order, whoever is connected, and starts it again.
+// Restart stops the server in an orderly way, closing connections, and starts
+// it again.
 func (s *PostgresServer) Restart(t testing.TB) {
 	t.Helper()
 	s.stop("INT")
@@ -201,7 +206,7 @@ func (s *PostgresServer) stop(signal string) {
 	s.cmd.Wait()
 }
 
-// NewDatabase makes an empty database, and gives its URL.
+// NewDatabase creates an empty database and returns its URL.
 func (s *PostgresServer) NewDatabase(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprint("test_", s.databases.Add(1))
@@ -211,8 +216,9 @@ func (s *PostgresServer) NewDatabase(t testing.TB) string {
 	return s.URL(name)
 }
 
-// URL names a database of the server.
+// URL returns the URL of a database on the server.
 func (s *PostgresServer) URL(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(postgresUser, postgresPassword), Path: "/" + database, RawQuery: url.Values{"host": {s.dir}}.Encode()}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(postgresUser, postgresPassword), Path: "/" + database,
+		RawQuery: url.Values{"host": {s.dir}}.Encode()}
 	return u.String()
 }

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// What an S3Server has, and whom it lets in.
+// Bucket and credentials of an S3Server.
 const (
 	S3Bucket = "sluice-test"
 	S3Region = "eu-central-1"
@@ -25,30 +25,30 @@ const (
 	S3Secret = "kP4xWn8sBq2vTj6yHc9dRm3fLg7zEa5u"
 )
 
-// S3Server is a real S3 server, versitygw, over a folder. It belongs to one
-// test, which may stop it, and ends with the process of the test, however that
-// ends.
+// S3Server is a versitygw S3 server over a folder, for one test, which may stop
+// it. It ends with the test process, even if that is killed.
 type S3Server struct {
-	Endpoint  string // its URL
+	Endpoint  string // URL of the server
 	tool, dir string
 	cmd       *exec.Cmd
-	input     io.Closer // of cmd: its end ends the server
+	input     io.Closer // stdin of cmd: EOF ends the server
 }
 
-// S3 gives the URL of an empty prefix of a bucket on a server of NewS3Server.
+// S3 returns the URL of an empty bucket prefix on a new server.
 func S3(t testing.TB) string {
 	t.Helper()
 	return NewS3Server(t).URL("files")
 }
 
-// NewS3Server starts a server with an empty bucket that ends with the test, and
-// makes the environment the only place with credentials. Where the server cannot
-// be built the test is skipped, and under CI=true it fails.
+// NewS3Server starts a server with an empty bucket that ends with the test. It
+// sets the credentials in the environment and disables their other sources. If
+// the server cannot be built, the test is skipped, or fails if CI=true.
 func NewS3Server(t testing.TB) *S3Server {
 	t.Helper()
 	tool, err := s3Tool()
 	if err != nil && os.Getenv("CI") != "true" {
-		t.Skipf("versitygw, the S3 server of the tests, could not be built (%v): with network, go build -C tools/versitygw fetches it", err)
+		t.Skipf("versitygw, the S3 server of the tests, could not be built (%v): "+
+			"run go build -C tools/versitygw with network access", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -66,8 +66,8 @@ func NewS3Server(t testing.TB) *S3Server {
 	return s
 }
 
-// s3Tool is where the module that pins the server has it built, which the
-// cache of builds keeps.
+// s3Tool builds the server from the module that pins its version and returns
+// its path. The Go build cache keeps it.
 var s3Tool = sync.OnceValues(func() (string, error) {
 	tool := exec.Command("go", "tool", "-n", "versitygw")
 	root, err := exec.Command("go", "env", "GOMOD").Output()
@@ -82,7 +82,7 @@ var s3Tool = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(out)), err
 })
 
-// FreeAddress is one of loopback at which nobody listens.
+// FreeAddress returns an unused loopback address.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -97,7 +97,7 @@ func setS3Credentials(t testing.TB) {
 	t.Helper()
 	for _, setting := range os.Environ() {
 		if name, _, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "") // for it to be as it was when the test ends
+			t.Setenv(name, "") // restores the value after the test
 			os.Unsetenv(name)
 		}
 	}
@@ -107,8 +107,8 @@ func setS3Credentials(t testing.TB) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", S3Secret)
 }
 
-// URL is what a configuration says of the bucket, or of a prefix in it, with
-// further parameters as names and values in turn.
+// URL returns a --blob-url for the bucket, or for a prefix in it. Further
+// parameters are pairs of name and value.
 func (s *S3Server) URL(prefix string, parameters ...string) string {
 	q := url.Values{"region": {S3Region}, "endpoint": {s.Endpoint}, "path_style": {"true"}}
 	for i := 0; i < len(parameters); i += 2 {
@@ -118,17 +118,18 @@ func (s *S3Server) URL(prefix string, parameters ...string) string {
 	return u.String()
 }
 
-// Path is the file in which the server keeps the bytes of an object.
+// Path returns the file in which the server stores an object.
 func (s *S3Server) Path(object string) string {
 	return filepath.Join(s.dir, "buckets", S3Bucket, filepath.FromSlash(object))
 }
 
-// Start starts the server again after Stop, at the same address.
+// Start starts the server after Stop, at the same address.
 func (s *S3Server) Start(t testing.TB) {
 	t.Helper()
 	address := strings.TrimPrefix(s.Endpoint, "http://")
 	s.cmd = exec.Command("sh", "-c", `"$0" "$@" >>log 2>&1 & read -r nothing; kill -9 $!; wait $!`,
-		s.tool, "--port", address, "--region", S3Region, "--quiet", "--keep-alive", "posix", "--sidecar", filepath.Join(s.dir, "attributes"), filepath.Join(s.dir, "buckets"))
+		s.tool, "--port", address, "--region", S3Region, "--quiet", "--keep-alive", "posix",
+		"--sidecar", filepath.Join(s.dir, "attributes"), filepath.Join(s.dir, "buckets"))
 	s.cmd.Dir = s.dir
 	s.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+S3Access, "ROOT_SECRET_KEY="+S3Secret)
 	var err error
@@ -151,7 +152,7 @@ func (s *S3Server) Start(t testing.TB) {
 	}
 }
 
-// Stop ends the server at once, as a crash would. What is stored stays.
+// Stop ends the server immediately, like a crash. Stored objects remain.
 func (s *S3Server) Stop(t testing.TB) {
 	t.Helper()
 	s.input.Close()

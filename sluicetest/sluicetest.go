@@ -1,6 +1,5 @@
-// Package sluicetest sets up the real thing for tests: a service on SQLite or
-// PostgreSQL and a folder, and a server on a loopback port. Only the clock is
-// not real.
+// Package sluicetest runs the real service for tests, on SQLite or PostgreSQL
+// and a folder, with a server on a loopback port. Only the clock is simulated.
 package sluicetest
 
 import (
@@ -31,8 +30,7 @@ import (
 	"sluice/ledger"
 )
 
-// Service is a service on a new database and a new folder of bytes, with one
-// account.
+// Service is a service on a new database and a new folder, with one account.
 type Service struct {
 	*service.Service
 	*gate.Gate
@@ -41,25 +39,25 @@ type Service struct {
 	Clock   *Clock
 	Log     *Log
 	Account sluice.Account
-	Dir     string // of the folder of bytes, blobs, and of the database when that is SQLite
-	// Database is the URL of a PostgreSQL database, "" for SQLite.
+	Dir     string // holds blobs/ and, with SQLite, the database
+	// URL of a PostgreSQL database; "" for SQLite
 	Database string
 	config   service.Config
 }
 
-// NewService makes a Service that ends with the test.
+// NewService returns a Service on SQLite that ends with the test.
 func NewService(t testing.TB) *Service {
 	t.Helper()
 	return NewServiceOn(t, "")
 }
 
-// NewServiceOn makes one on an empty PostgreSQL database, given by its URL.
+// NewServiceOn returns a Service on the empty PostgreSQL database at a URL.
 func NewServiceOn(t testing.TB, database string) *Service {
 	t.Helper()
 	return newService(t, "http://sluice.test", database)
 }
 
-// NewServiceAt makes one on SQLite whose links lead to a public URL.
+// NewServiceAt returns a Service on SQLite with a public URL.
 func NewServiceAt(t testing.TB, publicURL string) *Service {
 	t.Helper()
 	return newService(t, publicURL, "")
@@ -83,7 +81,7 @@ func newService(t testing.TB, publicURL, database string) *Service {
 	return s
 }
 
-// NewLedgerKey makes a key that signs checkpoints, and gives its secret.
+// NewLedgerKey generates a checkpoint key and returns its secret.
 func NewLedgerKey(t testing.TB) string {
 	t.Helper()
 	secret, _, err := ledger.GenerateKey(rand.Reader, "test")
@@ -93,7 +91,7 @@ func NewLedgerKey(t testing.TB) string {
 	return secret
 }
 
-// open opens the folder, as a process does that starts on it.
+// open opens the folder as a new process would.
 func (s *Service) open(t testing.TB) {
 	t.Helper()
 	var err error
@@ -111,7 +109,8 @@ func (s *Service) open(t testing.TB) {
 	s.Gate = NewGate(t, s.Service, config)
 }
 
-// NewGate makes the gate for the links of a service that was made with a config.
+// NewGate returns a gate for the links of a service with the given
+// configuration.
 func NewGate(t testing.TB, s *service.Service, c service.Config) *gate.Gate {
 	t.Helper()
 	g, err := gate.New(gate.Config{Service: s, Store: c.Store, Blobs: c.Blobs, Random: c.Random, Log: c.Log})
@@ -133,7 +132,7 @@ func (s *Service) close(t testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Flush(ctx); err != nil {
-		t.Error("what was delivered:", err)
+		t.Error("deliveries:", err)
 	}
 	closed(t, s.Blobs)
 	closed(t, s.Store)
@@ -145,7 +144,7 @@ func closed(t testing.TB, c interface{ Close() error }) {
 	}
 }
 
-// NewAccount makes one more account.
+// NewAccount creates another account.
 func (s *Service) NewAccount(t testing.TB, name string) sluice.Account {
 	t.Helper()
 	a, err := s.CreateAccount(context.Background(), name)
@@ -155,19 +154,20 @@ func (s *Service) NewAccount(t testing.TB, name string) sluice.Account {
 	return a
 }
 
-// Ledger names one side of the first account.
+// Ledger returns the ledger of the first account in a mode.
 func (s *Service) Ledger(m sluice.Mode) sluice.LedgerID {
 	return sluice.LedgerID{Account: s.Account.ID, Mode: m}
 }
 
-// NewKey makes a key in a ledger, with the scopes given or with all, and gives
-// its secret.
+// NewKey creates a key with the given scopes, or all, and returns it with its
+// secret.
 func (s *Service) NewKey(t testing.TB, l sluice.LedgerID, scopes ...sluice.Scope) (sluice.Key, string) {
 	t.Helper()
 	return s.NewKeyAs(t, l, service.NewKey{Name: "test key", Scopes: scopes})
 }
 
-// NewKeyAs makes a key as it is asked for, and gives its secret.
+// NewKeyAs creates a key with the given settings and returns it with its
+// secret.
 func (s *Service) NewKeyAs(t testing.TB, l sluice.LedgerID, n service.NewKey) (sluice.Key, string) {
 	t.Helper()
 	k, err := s.CreateKey(context.Background(), service.Operator(l), n)
@@ -177,7 +177,7 @@ func (s *Service) NewKeyAs(t testing.TB, l sluice.LedgerID, n service.NewKey) (s
 	return k.Key, k.Secret
 }
 
-// Checkpoint makes the checkpoints that are due, and gives how many those were.
+// Checkpoint signs the checkpoints that are due and returns their number.
 func (s *Service) Checkpoint(t testing.TB) int {
 	t.Helper()
 	made, err := s.Service.Checkpoint(context.Background())
@@ -187,15 +187,15 @@ func (s *Service) Checkpoint(t testing.TB) int {
 	return made
 }
 
-// SetLedgerKeys sets what checkpoints are signed with when the service is
-// opened the next time: the first one signs, the others hand over to it.
+// SetLedgerKeys sets the checkpoint keys that apply when the service is opened
+// next. The first signs; logs rotate from the others to it.
 func (s *Service) SetLedgerKeys(secrets ...string) { s.config.LedgerKeys = secrets }
 
-// LedgerKeys gives what SetLedgerKeys set last.
+// LedgerKeys returns the keys that SetLedgerKeys set last.
 func (s *Service) LedgerKeys() []string { return slices.Clone(s.config.LedgerKeys) }
 
-// Entries gives every entry of a ledger, oldest first, and waits a while for
-// those of downloads that have just ended.
+// Entries returns all entries of a ledger, oldest first. It waits up to a limit
+// for the entries of downloads that have just ended.
 func (s *Service) Entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -205,7 +205,7 @@ func (s *Service) Entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) 
 	}
 }
 
-// delivered reports whether the end of every download is among entries.
+// delivered reports whether every download in entries has its delivery entry.
 func delivered(entries []sluice.Entry) bool {
 	open := map[string]bool{}
 	for _, e := range entries {
@@ -236,7 +236,7 @@ func (s *Service) entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) 
 	}
 }
 
-// BlobKeys gives the keys of all bytes stored, in order.
+// BlobKeys returns the keys of all stored blobs, sorted.
 func (s *Service) BlobKeys(t testing.TB) (keys []string) {
 	t.Helper()
 	err := s.Blobs.Walk(context.Background(), func(key string, _ time.Time) error {
@@ -250,25 +250,25 @@ func (s *Service) BlobKeys(t testing.TB) (keys []string) {
 	return keys
 }
 
-// Server is a Service behind a server that listens on loopback.
+// Server is a Service with an HTTP server on a loopback port.
 type Server struct {
 	*Service
-	URL    string     // where it listens; also its public URL
-	Key    sluice.Key // a test key that may do everything
-	Secret string     // of Key
+	URL    string     // address of the server and its public URL
+	Key    sluice.Key // a test key with all scopes
+	Secret string     // secret of Key
 	HTTP   *httpd.Server
 	opts   httpd.Options
 	listen *httptest.Server
 }
 
-// NewServer makes a Server that ends with the test. Rates are not limited,
-// unless a function that adjusts its options says so.
+// NewServer returns a Server on SQLite that ends with the test. Rates are not
+// limited unless a function changes the options.
 func NewServer(t testing.TB, adjust ...func(*httpd.Options)) *Server {
 	t.Helper()
 	return NewServerOn(t, "", adjust...)
 }
 
-// NewServerOn makes one on an empty PostgreSQL database, given by its URL.
+// NewServerOn returns a Server on the empty PostgreSQL database at a URL.
 func NewServerOn(t testing.TB, database string, adjust ...func(*httpd.Options)) *Server {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
@@ -276,7 +276,8 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*httpd.Options)) 
 	s.Service = newService(t, s.URL, database)
 	s.Key, s.Secret = s.NewKey(t, s.Ledger(sluice.Test))
 	s.opts = httpd.Options{
-		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Rates: map[sluice.Mode]httpd.Rate{},
+		Log:   slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Rates: map[sluice.Mode]httpd.Rate{},
 		Doors: []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()},
 	}
 	for _, f := range adjust {
@@ -301,8 +302,8 @@ func (s *Server) start(t testing.TB) {
 	s.listen.Start()
 }
 
-// Restart stops the server and starts another one on the same folder, at the
-// same address.
+// Restart stops the server and starts another one on the same folder and
+// address.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.listen.Close()
@@ -317,32 +318,32 @@ func (s *Server) Restart(t testing.TB) {
 	s.start(t)
 }
 
-// Clock is a clock that stands still until it is set.
+// Clock is a clock that only moves when it is told to.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// NewClock makes a clock that shows a moment in 2026.
+// NewClock returns a clock that is set to a moment in 2026.
 func NewClock() *Clock {
 	return &Clock{now: time.Date(2026, 3, 4, 5, 6, 7, 890123000, time.UTC)}
 }
 
-// Now is what the clock shows.
+// Now returns the time of the clock.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// Advance moves the clock on.
+// Advance moves the clock forward.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// Log holds what was logged, and shows it when the test fails.
+// Log collects log output and prints it if the test fails.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -365,7 +366,7 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// String is everything logged so far.
+// String returns all output so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,7 +1,7 @@
-// Ask sends one request over and over on connections that stay open, as wrk
-// does, also with methods whose answers have no body, which wrk waits for in
-// vain. It prints the line that downloads.lua prints, and fails when an answer
-// has another status than it was told.
+// Ask repeats one HTTP request on several open connections and measures the
+// responses, like wrk. Unlike wrk, it supports responses without a body, such
+// as those to HEAD. It prints its results in the format of downloads.lua and
+// fails if a response has an unexpected status.
 package main
 
 import (
@@ -24,9 +24,9 @@ func main() {
 	log.SetPrefix("ask: ")
 	method := flag.String("method", "GET", "method")
 	header := flag.String("header", "", "a header to send, as `Name: value`")
-	status := flag.Int("status", http.StatusOK, "status that every answer must have")
+	status := flag.Int("status", http.StatusOK, "expected status of every response")
 	connections := flag.Int("connections", 32, "connections")
-	duration := flag.Duration("duration", 5*time.Second, "how long to ask")
+	duration := flag.Duration("duration", 5*time.Second, "how long to run")
 	flag.Parse()
 	request, err := http.NewRequest(*method, flag.Arg(0), nil)
 	if err != nil {
@@ -54,7 +54,7 @@ func main() {
 	report(clients, time.Since(start))
 }
 
-// client is one connection, and what was seen on it.
+// client is one connection and its measurements.
 type client struct {
 	took  []time.Duration
 	bytes int64
@@ -80,7 +80,7 @@ func (c *client) ask(request *http.Request, wire string, status int, until time.
 			return err
 		}
 		if answer.StatusCode != status {
-			return fmt.Errorf("answered with %s", answer.Status)
+			return fmt.Errorf("unexpected response: %s", answer.Status)
 		}
 		c.took, c.bytes = append(c.took, time.Since(start)), c.bytes+n
 	}
@@ -94,11 +94,12 @@ func report(clients []client, elapsed time.Duration) {
 		took, bytes = append(took, c.took...), bytes+c.bytes
 	}
 	if len(took) == 0 {
-		log.Fatal("nothing was answered")
+		log.Fatal("no responses")
 	}
 	slices.Sort(took)
 	at := func(share float64) float64 {
 		return took[int(share*float64(len(took)-1))].Seconds() * 1000
 	}
-	fmt.Printf("%.0f %.1f %.3f %.3f %d 0\n", float64(len(took))/elapsed.Seconds(), float64(bytes)/1e6/elapsed.Seconds(), at(0.50), at(0.99), len(took))
+	fmt.Printf("%.0f %.1f %.3f %.3f %d 0\n", float64(len(took))/elapsed.Seconds(), float64(bytes)/1e6/elapsed.Seconds(),
+		at(0.50), at(0.99), len(took))
 }

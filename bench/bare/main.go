@@ -1,5 +1,5 @@
-// Bare serves the files of a folder with net/http and http.ServeContent, and
-// does nothing else: what it costs is what HTTP in Go costs.
+// Bare serves a folder with net/http and http.ServeContent only. It shows the
+// cost of HTTP in Go without Sluice.
 package main
 
 import (
@@ -26,7 +26,8 @@ func main() {
 			http.Error(w, "no such file", http.StatusInternalServerError)
 			return
 		}
-		// Without a type, http.ServeContent would look into the file.
+		// Set a type, so that http.ServeContent does not read the file to
+		// detect one.
 		w.Header().Set("Content-Type", "application/octet-stream")
 		http.ServeContent(w, r, "", info.ModTime(), f)
 	})

@@ -1,6 +1,6 @@
-// Fill fills a data folder with what an account leaves behind in a year: files,
-// links in every state, and the entries that tell of them. It is for measuring;
-// the files have no bytes.
+// Fill fills a data folder with a year's data of an account: files, links in
+// every state, and their audit entries. It is only for benchmarks: the files
+// have no bytes.
 package main
 
 import (
@@ -23,26 +23,25 @@ import (
 	"sluice/internal/store"
 )
 
-// span is the time in which everything was made, up to now.
+// span is the period in which the objects are created. It ends now.
 const span = 365 * 24 * time.Hour
 
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("fill: ")
 	var f filler
-	dir := flag.String("data", "", "data folder, on which sluice serve was started once")
+	dir := flag.String("data", "", "data folder on which sluice serve was started once")
 	flag.IntVar(&f.links, "links", 10_000_000, "number of links")
 	flag.IntVar(&f.files, "files", 100_000, "number of files")
 	keys := flag.Int("keys", 20, "number of keys")
-	flag.IntVar(&f.group, "group", 2000, "links made by one Update")
+	flag.IntVar(&f.group, "group", 2000, "links per Update")
 	flag.Parse()
 	if err := f.run(context.Background(), *dir, *keys); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// filler makes the same objects whenever it runs, but for ids and moments,
-// which end now.
+// filler creates the same objects in each run, except for ids and times.
 type filler struct {
 	links, files, group int
 
@@ -53,13 +52,13 @@ type filler struct {
 	made    []sluice.File
 	random  *rand.Rand
 	begin   time.Time
-	seen    map[string][]string // some ids of each kind, for the programs that ask for them
+	seen    map[string][]string // a sample of the ids of each kind, for other programs
 }
 
 func (f *filler) run(ctx context.Context, dir string, keys int) (err error) {
 	path := filepath.Join(dir, "sluice.db")
 	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("%w; start sluice serve --data %s once", err, dir)
+		return fmt.Errorf("%w; run sluice serve --data %s once", err, dir)
 	}
 	if f.store, err = store.OpenSQLite(path, store.Options{}); err != nil {
 		return err
@@ -77,7 +76,8 @@ func (f *filler) run(ctx context.Context, dir string, keys int) (err error) {
 		return err
 	}
 	took := time.Since(start)
-	for name, lines := range map[string][]string{"bench-key": {secret}, "bench-files": f.seen["file"], "bench-links": f.seen["link"]} {
+	for name, lines := range map[string][]string{"bench-key": {secret}, "bench-files": f.seen["file"],
+		"bench-links": f.seen["link"]} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func (f *filler) run(ctx context.Context, dir string, keys int) (err error) {
 	return nil
 }
 
-// makeKeys makes keys in the test side of the first account, and gives the
+// makeKeys creates keys in test mode of the first account and returns the
 // secret of the first.
 func (f *filler) makeKeys(ctx context.Context, dir string, n int) (secret string, err error) {
 	blobs, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
@@ -99,11 +99,12 @@ func (f *filler) makeKeys(ctx context.Context, dir string, n int) (secret string
 		return "", err
 	}
 	defer func() { err = errors.Join(err, blobs.Close()) }()
-	unused, err := service.NewSigningKey(zeros{}) // a service needs one; this one mints nothing
+	unused, err := service.NewSigningKey(zeros{}) // required by the service, but it mints nothing
 	if err != nil {
 		return "", err
 	}
-	svc, err := service.New(service.Config{Store: f.store, Blobs: blobs, SigningKeys: []service.SigningKey{unused}, PublicURL: "http://localhost"})
+	svc, err := service.New(service.Config{Store: f.store, Blobs: blobs, SigningKeys: []service.SigningKey{unused},
+		PublicURL: "http://localhost"})
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +118,7 @@ func (f *filler) makeKeys(ctx context.Context, dir string, n int) (secret string
 			return err
 		}
 		if len(accounts) == 0 || len(signing) == 0 {
-			return errors.New("the folder has no account yet: start sluice serve on it once")
+			return errors.New("the folder has no account yet: run sluice serve on it once")
 		}
 		f.ledger = sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test}
 		f.signing = signing[len(signing)-1]
@@ -137,7 +138,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// fill makes files and links in the order of time.
+// fill creates files and links in chronological order.
 func (f *filler) fill(ctx context.Context) error {
 	for i := 0; i < f.links; i += f.group {
 		err := f.store.Update(ctx, f.ledger, func(tx service.Tx) error {
@@ -164,15 +165,17 @@ func (f *filler) fill(ctx context.Context) error {
 	return nil
 }
 
-// one reports true once in n.
+// one returns true once in n calls on average.
 func (f *filler) one(n int) bool { return f.random.IntN(n) == 0 }
 
-var purposes = []string{"attachment", "invoice", "tax_document", "signed_agreement", "report", "evidence", "export", "generic"}
+var purposes = []string{"attachment", "invoice", "tax_document", "signed_agreement", "report", "evidence", "export",
+	"generic"}
 
-var types = []string{"application/pdf", "image/png", "image/jpeg", "text/csv", "text/plain; charset=utf-8", "application/zip"}
+var types = []string{"application/pdf", "image/png", "image/jpeg", "text/csv", "text/plain; charset=utf-8",
+	"application/zip"}
 
-// makeFile makes a file: one in ten has a common name and a title, one in ten
-// belongs to a common resource, one in a hundred was deleted.
+// makeFile creates a file. One in ten has a common name and a title, one in ten
+// belongs to a common resource, and one in a hundred is deleted.
 func (f *filler) makeFile(tx service.Tx, at time.Time) error {
 	n := len(f.made)
 	file := sluice.File{
@@ -208,7 +211,8 @@ func (f *filler) sample(kind, id string, n, of int) {
 	}
 }
 
-// key is the first key half of the time.
+// key returns the first key in half of the calls, and a random one in the
+// others.
 func (f *filler) key() sluice.Key {
 	if f.one(2) {
 		return f.keys[0]
@@ -216,9 +220,9 @@ func (f *filler) key() sluice.Key {
 	return f.keys[f.random.IntN(len(f.keys))]
 }
 
-// makeLink makes a link, most often to a file of late, one in five to the first
-// file. Of a hundred, eight were ended by their owner, six with their key, and
-// ten were redeemed; four were used when they had expired.
+// makeLink creates a link. One in five belongs to the first file, the others to
+// recent files. Of a hundred, eight were revoked, six ended with their key, ten
+// were redeemed, and four were refused after expiry.
 func (f *filler) makeLink(tx service.Tx, at time.Time, n int) error {
 	k, file := f.key(), f.made[0]
 	if !f.one(5) {
@@ -226,8 +230,10 @@ func (f *filler) makeLink(tx service.Tx, at time.Time, n int) error {
 		file = f.made[len(f.made)-1-back]
 	}
 	l := sluice.Link{
-		ID: f.id(sluice.PrefixLink, at), Ledger: f.ledger, FileID: file.ID, KeyID: k.ID, SigningKey: f.signing, Reason: "sent to the customer",
-		Metadata: sluice.Metadata{"case": fmt.Sprint(f.random.IntN(1_000_000))}, Created: at, Updated: at, Disposition: sluice.Attachment,
+		ID: f.id(sluice.PrefixLink, at), Ledger: f.ledger, FileID: file.ID, KeyID: k.ID, SigningKey: f.signing,
+		Reason:   "sent to the customer",
+		Metadata: sluice.Metadata{"case": fmt.Sprint(f.random.IntN(1_000_000))}, Created: at, Updated: at,
+		Disposition: sluice.Attachment,
 	}
 	if lifetime := f.lifetime(); lifetime != 0 {
 		l.Expires = at.Add(lifetime)
@@ -259,8 +265,8 @@ func (f *filler) makeLink(tx service.Tx, at time.Time, n int) error {
 	return tx.Record(e)
 }
 
-// lifetime is an hour or a day as a rule, in one of ten anything up to a day,
-// and one link in fifty has no end.
+// lifetime is usually an hour or a day. One in ten is random, up to a day, and
+// one in fifty has no end.
 func (f *filler) lifetime() time.Duration {
 	switch luck := f.random.IntN(100); {
 	case luck < 2:
@@ -275,16 +281,18 @@ func (f *filler) lifetime() time.Duration {
 	return time.Hour
 }
 
-// entry tells of what a key did.
+// entry returns the audit entry of an action by a key.
 func (f *filler) entry(a sluice.Action, at time.Time, k sluice.Key, file sluice.File, l *sluice.Link) sluice.Entry {
 	e := sluice.Entry{
 		ID: f.id(sluice.PrefixEntry, at), Ledger: f.ledger, Time: at, Action: a, Outcome: sluice.Allowed,
 		Actor: sluice.Actor{Type: sluice.ActorKey, ID: k.ID, Name: k.Name},
 		File: &sluice.FilePart{
-			ID: file.ID, Filename: file.Filename, Size: file.Size, Type: file.Type, SHA256: file.SHA256.String(), Purpose: file.Purpose, Metadata: file.Metadata,
+			ID: file.ID, Filename: file.Filename, Size: file.Size, Type: file.Type, SHA256: file.SHA256.String(),
+			Purpose: file.Purpose, Metadata: file.Metadata,
 		},
 		Request: &sluice.Request{
-			ID: f.id(sluice.PrefixRequest, at), Method: "POST", Route: "/v1/files/{id}/links", IP: "192.0.2.7", UserAgent: "bench/1",
+			ID: f.id(sluice.PrefixRequest, at), Method: "POST", Route: "/v1/files/{id}/links",
+			IP: "192.0.2.7", UserAgent: "bench/1",
 		},
 	}
 	if l != nil {
@@ -293,7 +301,7 @@ func (f *filler) entry(a sluice.Action, at time.Time, k sluice.Key, file sluice.
 	return e
 }
 
-// id makes an id as Sluice does: a ULID of a moment and 80 random bits.
+// id returns an id in Sluice's form: a ULID of a time and 80 random bits.
 func (f *filler) id(prefix string, at time.Time) string {
 	var raw [16]byte
 	ms := uint64(at.UnixMilli())
@@ -306,7 +314,7 @@ func (f *filler) id(prefix string, at time.Time) string {
 	return objectid.Format(prefix, raw)
 }
 
-// sizeOf is how many bytes the files of a folder have.
+// sizeOf returns the total size of the files in a folder in bytes.
 func sizeOf(dir string) (size int64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -1,6 +1,6 @@
-// Lists measures every list and every filter that the API has on two data
-// folders that bench/fill has filled, a small and a large one, and prints how
-// much longer the large one takes. A list is flat when that is 1.
+// Lists measures every list and filter of the API on two data folders filled by
+// bench/fill, a small and a large one. It prints the ratio of their times. A
+// ratio of 1 means that the time does not depend on the number of objects.
 package main
 
 import (
@@ -26,9 +26,9 @@ func main() {
 	log.SetPrefix("lists: ")
 	small := flag.String("small", "", "data folder with few links")
 	large := flag.String("large", "", "data folder with many links")
-	rounds := flag.Int("rounds", 3, "rounds; the median of them is printed")
-	runs := flag.Int("runs", 100, "measurements of each list in each round")
-	only := flag.String("only", "", "measure lists with this text in their name only")
+	rounds := flag.Int("rounds", 3, "rounds; prints their median")
+	runs := flag.Int("runs", 100, "measurements of each list per round")
+	only := flag.String("only", "", "measure only lists whose name contains this text")
 	flag.Parse()
 	if err := run(context.Background(), *small, *large, *only, *rounds, *runs); err != nil {
 		log.Fatal(err)
@@ -69,17 +69,18 @@ func run(ctx context.Context, small, large, only string, rounds, runs int) error
 	return nil
 }
 
-// target is how much longer a list of many may take than one of few.
+// target is the largest acceptable ratio.
 const target = 1.5
 
-// summary tells of the lists that gave as many rows from both folders.
+// summary covers the lists that returned the same number of rows from both
+// folders.
 type summary struct {
 	lists, beyond int
-	p50, p99      float64 // the worst ratios
+	p50, p99      float64 // worst ratios
 }
 
-// add counts a list, and gives a mark when it gave other numbers of rows: then
-// the times cannot be compared.
+// add counts a list. It returns a mark if the numbers of rows differ, because
+// the times are then not comparable.
 func (s *summary) add(a, b timing) string {
 	if min(a.rows, b.rows)*10 < max(a.rows, b.rows)*9 {
 		return " *"
@@ -93,7 +94,8 @@ func (s *summary) add(a, b timing) string {
 }
 
 func (s summary) String() string {
-	return fmt.Sprintf("Of %d lists that give as many rows from both, %d have a p99 beyond %.1f times that of the small one; the worst is %.2f, the worst p50 %.2f times.",
+	return fmt.Sprintf("Of %d lists with equal numbers of rows, %d have a p99 above %.1f times that of the small folder; "+
+		"the worst p99 ratio is %.2f, the worst p50 ratio %.2f.",
 		s.lists, s.beyond, target, s.p99, s.p50)
 }
 
@@ -101,14 +103,16 @@ func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
 
-// timing is what a query took.
+// timing holds the measurements of a query.
 type timing struct {
 	p50, p99 time.Duration
 	rows     int
 }
 
-// measure runs a query on both folders in turn.
-func measure(ctx context.Context, folders [2]*folder, query int, at place, rounds, runs int) (small, large timing, err error) {
+// measure runs a query on both folders alternately.
+func measure(
+	ctx context.Context, folders [2]*folder, query int, at place, rounds, runs int,
+) (small, large timing, err error) {
 	var all [2][]timing
 	for range rounds {
 		for i, f := range folders {
@@ -132,19 +136,19 @@ func median(list []timing) timing {
 	}
 }
 
-// place is a page of a list, and the direction it is come to from.
+// place is the position of a page in a list and the direction of its cursor.
 type place string
 
 var places = []place{"first", "first, from below", "middle", "middle, from below", "last", "last, from below"}
 
-// anchors are the cursors of one kind of object that lead to the places.
+// anchors holds the cursors of the places for one kind of object.
 type anchors struct {
 	newest, oldest string   // the hundredth newest, and the hundredth oldest
-	bottom         string   // the oldest of all
-	middle         []string // some that lie in the middle
+	bottom         string   // the oldest
+	middle         []string // several from the middle
 }
 
-// page is the page at a place; n chooses one of many in the middle.
+// page returns the page at a place. n selects one of the pages in the middle.
 func (a anchors) page(at place, n int) sluice.Page {
 	p := sluice.Page{Limit: sluice.MaxPageSize}
 	middle := a.middle[n%len(a.middle)]
@@ -163,14 +167,14 @@ func (a anchors) page(at place, n int) sluice.Page {
 	return p
 }
 
-// query is a list with a filter, on one of the kinds of objects.
+// query is a list with a filter.
 type query struct {
 	name string
 	kind string
 	read func(service.Reader, sluice.Page) (rows int, err error)
 }
 
-// folder is an open data folder, with queries that fit what is in it.
+// folder is an open data folder with the queries for its data.
 type folder struct {
 	store   *store.Store
 	ledger  sluice.LedgerID
@@ -178,10 +182,10 @@ type folder struct {
 	queries []query
 }
 
-// warmUp is how many runs go before those that are measured.
+// warmUp is the number of unmeasured runs before the measured ones.
 const warmUp = 20
 
-// patience is after how long a slow list is measured often enough, but fewest times.
+// patience is the time after which a slow list needs only fewest measurements.
 const (
 	patience = 3 * time.Second
 	fewest   = 3
@@ -234,7 +238,7 @@ func open(ctx context.Context, dir string) (*folder, error) {
 	return f, err
 }
 
-// prepare finds the anchors, and a value for each filter.
+// prepare finds the cursors and a value for each filter.
 func (f *folder) prepare(r service.Reader) (err error) {
 	for kind, list := range f.kinds(r) {
 		if f.anchors[kind], err = findAnchors(list, kind != "entry"); err != nil {
@@ -252,13 +256,13 @@ func (f *folder) prepare(r service.Reader) (err error) {
 	return nil
 }
 
-// object is what places an object in a list.
+// object is the position of an object in a list.
 type object struct {
 	id   string
 	made time.Time
 }
 
-// lister gives a page of all objects of a kind within a range.
+// lister returns a page of all objects of a kind within a range.
 type lister func(sluice.TimeRange, sluice.Page) ([]object, error)
 
 func (f *folder) kinds(r service.Reader) map[string]lister {
@@ -285,7 +289,7 @@ func objects[T any](l sluice.List[T], err error, as func(T) object) (list []obje
 	return list, err
 }
 
-// span is the time in which bench/fill makes objects, and day a part of it.
+// span is the period in which bench/fill creates objects; day is a part of it.
 const (
 	span = 365 * 24 * time.Hour
 	day  = 24 * time.Hour
@@ -295,14 +299,14 @@ func findAnchors(list lister, byTime bool) (a anchors, err error) {
 	all := sluice.Page{Limit: sluice.MaxPageSize}
 	newest, err := list(sluice.TimeRange{}, all)
 	if err != nil || len(newest) == 0 {
-		return a, errors.Join(err, errors.New("there are none"))
+		return a, errors.Join(err, errors.New("no objects"))
 	}
 	a.newest = newest[len(newest)-1].id
 	end := newest[0].made
 
 	oldest, err := list(sluice.TimeRange{}, sluice.Page{Limit: sluice.MaxPageSize, Last: true})
 	if err != nil || len(oldest) == 0 {
-		return a, errors.Join(err, errors.New("there are none"))
+		return a, errors.Join(err, errors.New("no objects"))
 	}
 	a.oldest, a.bottom = oldest[0].id, oldest[len(oldest)-1].id
 	if !byTime {
@@ -312,18 +316,18 @@ func findAnchors(list lister, byTime bool) (a anchors, err error) {
 		t := end.Add(-span/2 + time.Duration(i-middles/2)*day)
 		some, err := list(sluice.TimeRange{LTE: &t}, sluice.Page{Limit: 1})
 		if err != nil || len(some) == 0 {
-			return a, errors.Join(err, errors.New("nothing lies in the middle"))
+			return a, errors.Join(err, errors.New("no objects in the middle"))
 		}
 		a.middle = append(a.middle, some[0].id)
 	}
 	return a, nil
 }
 
-// middles is how many objects stand for the middle of a list.
+// middles is the number of objects that represent the middle of a list.
 const middles = 50
 
-// middleOfLog takes the middle of the entries by their places: bench/fill writes
-// the links of a year in any order, and a log is in the order of its writing.
+// middleOfLog finds the middle of the entries by position: bench/fill writes
+// the links of a year in random order, and a log is in the order of writing.
 func (f *folder) middleOfLog(r service.Reader) error {
 	size, err := r.Size(f.ledger)
 	if err != nil {
@@ -351,18 +355,18 @@ func (f *folder) add(kind, name string, read func(service.Reader, sluice.Page) (
 	f.queries = append(f.queries, query{name, kind, read})
 }
 
-// middleOf bounds the middle of the time in which everything was made.
+// middleOf returns a range around the middle of the period.
 func middleOf(days int) sluice.TimeRange {
 	middle := time.Now().Add(-span / 2)
 	from, to := middle.Add(-time.Duration(days)*day/2), middle.Add(time.Duration(days)*day/2)
 	return sluice.TimeRange{GTE: &from, LT: &to}
 }
 
-// sample gives a hundred objects of a kind from the middle of the list.
+// sample returns a hundred objects of a kind from the middle of the list.
 func sample[T any](list func(sluice.Page) (sluice.List[T], error), a anchors) ([]T, error) {
 	l, err := list(sluice.Page{Limit: sluice.MaxPageSize, After: a.middle[0]})
 	if err == nil && len(l.Data) == 0 {
-		err = errors.New("there is nothing to ask for")
+		err = errors.New("no objects to query")
 	}
 	return l.Data, err
 }
@@ -414,7 +418,7 @@ func (f *folder) linkQueries(r service.Reader) error {
 	return nil
 }
 
-// commonest gives the text that is there most often, and one of the others.
+// commonest returns the most frequent text and one of the others.
 func commonest(list []string) (common, other string) {
 	count := map[string]int{}
 	for _, s := range list {

@@ -1,7 +1,7 @@
-// Presign prints a URL that gives whoever holds it a right to one object of an
-// S3 server for a day: AWS Signature Version 4 in the query, as "Authenticating
-// Requests: Using Query Parameters" of the Amazon S3 API Reference has it. The
-// path must need no escaping. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY sign.
+// Presign prints a URL that permits one request for an S3 object for a day. It
+// signs with AWS Signature Version 4 in the query, as in "Authenticating
+// Requests: Using Query Parameters" of the Amazon S3 API Reference, with
+// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. The path must not need escaping.
 package main
 
 import (
@@ -41,7 +41,8 @@ func sign(u *url.URL, method, region string, now time.Time) {
 		"X-Amz-Expires":       {"86400"},
 		"X-Amz-SignedHeaders": {"host"},
 	}.Encode()
-	request := strings.Join([]string{method, u.EscapedPath(), u.RawQuery, "host:" + u.Host, "", "host", "UNSIGNED-PAYLOAD"}, "\n")
+	request := strings.Join([]string{method, u.EscapedPath(), u.RawQuery, "host:" + u.Host, "", "host",
+		"UNSIGNED-PAYLOAD"}, "\n")
 	toSign := fmt.Sprintf("%s\n%s\n%s\n%x", algorithm, moment, strings.Join(scope, "/"), sha256.Sum256([]byte(request)))
 	key := []byte("AWS4" + os.Getenv("AWS_SECRET_ACCESS_KEY"))
 	for _, part := range append(scope, toSign) {

@@ -1,6 +1,6 @@
-// Slow opens many downloads of one URL at once and reads a little of each every
-// second. It says when all are open and have been for a while, and fails when
-// one of them broke off or ended.
+// Slow opens many downloads of one URL at once and reads them slowly. It prints
+// a line once all have been open for the given time, and fails if one ends
+// early.
 package main
 
 import (
@@ -20,8 +20,8 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("slow: ")
 	downloads := flag.Int("downloads", 1000, "downloads")
-	rate := flag.Int64("rate", 4096, "bytes to read of each in a second")
-	hold := flag.Duration("hold", 20*time.Second, "how long they stay open, once all are")
+	rate := flag.Int64("rate", 4096, "bytes to read from each per second")
+	hold := flag.Duration("hold", 20*time.Second, "how long to keep all of them open")
 	flag.Parse()
 
 	client := &http.Client{Transport: &http.Transport{DialContext: dial}}
@@ -47,7 +47,8 @@ func main() {
 	fmt.Printf("%d downloads were open for %v, and read %.1f MB\n", *downloads, *hold, float64(read.Load())/1e6)
 }
 
-// dial gives a connection whose kernel takes little more than is read.
+// dial opens a connection with a small receive buffer, so that the kernel takes
+// little more than is read.
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
@@ -56,7 +57,7 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return conn, conn.(*net.TCPConn).SetReadBuffer(4096)
 }
 
-// download reads until something ends it, which it returns.
+// download reads slowly until the download ends and returns the cause.
 func download(client *http.Client, url string, rate int64, open *sync.WaitGroup, read *atomic.Int64) error {
 	answer, err := client.Get(url)
 	if err != nil {
@@ -64,7 +65,7 @@ func download(client *http.Client, url string, rate int64, open *sync.WaitGroup,
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered with %s", answer.Status)
+		return fmt.Errorf("unexpected response: %s", answer.Status)
 	}
 	open.Done()
 	for {

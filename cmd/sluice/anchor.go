@@ -7,13 +7,13 @@ import (
 	"sluice/internal/follow"
 )
 
-// anchorFlags say where the checkpoints of a running server go out to.
+// anchorFlags name the destinations of a running server's checkpoints.
 type anchorFlags struct {
-	Anchor  []string `help:"Take checkpoints out to file:PATH, which is appended to, to webhook:URL, which gets them by POST, or to s3://BUCKET/PREFIX?region=…, where each is an object that is never replaced; may be repeated." placeholder:"KIND:WHERE"`
-	Witness []string `help:"Have checkpoints cosigned by a C2SP witness: its verifier key, a space, and its URL; may be repeated." placeholder:"VKEY URL"`
+	Anchor  []string `help:"Send checkpoints to file:PATH (appended), webhook:URL (by POST) or s3://BUCKET/PREFIX?region=… (one object each, never replaced). May be repeated." placeholder:"KIND:WHERE"`
+	Witness []string `help:"Have a C2SP witness cosign checkpoints. The value is the witness's verifier key, a space, and its URL. May be repeated." placeholder:"VKEY URL"`
 }
 
-// followers reads --anchor and --witness.
+// followers parses --anchor and --witness.
 func (a *anchorFlags) followers(ctx context.Context) (all []follow.Follower, err error) {
 	for _, text := range a.Anchor {
 		f, err := follow.Anchor(ctx, text)

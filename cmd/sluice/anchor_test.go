@@ -15,7 +15,7 @@ import (
 	"sluice/internal/follow/anchor"
 )
 
-// eventually asks again until there is no error.
+// eventually retries check until it returns no error.
 func eventually(t *testing.T, ask func() error) {
 	t.Helper()
 	var err error
@@ -28,10 +28,10 @@ func eventually(t *testing.T, ask func() error) {
 	t.Fatal(err)
 }
 
-// Checkpoints go out to a file and a webhook while the server runs, and the
-// newest when it stops. A webhook that fails is asked again; one that hangs
-// holds up nothing.
-func TestCheckpointsGoOut(t *testing.T) {
+// Checkpoints are sent to a file and a webhook while the server runs, and the
+// newest one when it stops. A failing webhook is retried. A hanging one delays
+// nothing else.
+func TestCheckpointsSentOut(t *testing.T) {
 	dir := t.TempDir()
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "anchor")
 	got := make(chan []byte, 100)
@@ -52,14 +52,15 @@ func TestCheckpointsGoOut(t *testing.T) {
 	defer hung.Close()
 	defer close(release)
 
-	p := startLog(t, data, "--anchor", "file:"+file, "--anchor", "webhook:"+hook.URL+"/?token=hush", "--anchor", "webhook:"+hung.URL)
+	p := startLog(t, data, "--anchor", "file:"+file, "--anchor", "webhook:"+hook.URL+"/?token=hush", "--anchor",
+		"webhook:"+hung.URL)
 	select {
 	case note := <-got:
 		if c, err := claimed(note); err != nil || !strings.HasPrefix(c.Origin, "files.example.com/") {
 			t.Errorf("the webhook got %q: %v", note, err)
 		}
 	case <-time.After(time.Minute):
-		t.Fatalf("the webhook got nothing; it was asked %d times", asked.Load())
+		t.Fatalf("the webhook received nothing after %d requests", asked.Load())
 	}
 	began := time.Now()
 	makeEntries(t, data, "more", 2)
@@ -104,7 +105,7 @@ func TestAnchorFlags(t *testing.T) {
 		t.Run(c.value, func(t *testing.T) {
 			out := sluiceRun(t, exitUsage, "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), c.flag, c.value)
 			if !strings.Contains(out, c.says) {
-				t.Errorf("says %q, want %q", out, c.says)
+				t.Errorf("got %q, want %q", out, c.says)
 			}
 		})
 	}

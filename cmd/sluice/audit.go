@@ -19,22 +19,22 @@ import (
 
 type auditCommand struct {
 	Ls     auditLs     `cmd:"" help:"Show the newest audit entries, newest first."`
-	Tail   auditTail   `cmd:"" help:"Show the newest audit entries and go on with those that follow."`
-	Export auditExport `cmd:"" help:"Write the log to a folder that anyone can check, or its entries as NDJSON or CSV."`
-	Verify auditVerify `cmd:"" help:"Check an exported log, the log of a server, or the proof of one entry."`
-	Proof  auditProof  `cmd:"" help:"Write the proof that an entry is in the log, with the entry in it."`
-	Redact auditRedact `cmd:"" help:"Erase the personal fields of an entry for good."`
+	Tail   auditTail   `cmd:"" help:"Show the newest audit entries, then new ones as they are committed."`
+	Export auditExport `cmd:"" help:"Write the log to a folder that anyone can verify, or its entries as NDJSON or CSV."`
+	Verify auditVerify `cmd:"" help:"Verify an exported log, the log of a server, or the proof of one entry."`
+	Proof  auditProof  `cmd:"" help:"Write a proof that an entry is in the log. The proof contains the entry."`
+	Redact auditRedact `cmd:"" help:"Erase the personal fields of an entry permanently."`
 }
 
-// serverFlags say which server to ask, and with which key.
+// serverFlags name the server to ask and the key to ask with.
 type serverFlags struct {
-	URL string `help:"The server; the one on this machine when left out." default:"http://127.0.0.1:8080" name:"url" placeholder:"URL"`
-	Key string `help:"API key; better given as $$SLUICE_KEY, which other users of the machine do not see." placeholder:"SECRET"`
+	URL string `help:"URL of the server; ${default} by default." default:"http://127.0.0.1:8080" name:"url" placeholder:"URL"`
+	Key string `help:"API key. Prefer $$SLUICE_KEY, which other users of the machine cannot see." placeholder:"SECRET"`
 }
 
 func (s *serverFlags) client() (*client.Client, error) {
 	if s.Key == "" {
-		return nil, usageError{errors.New("an API key is needed: set SLUICE_KEY, or give --key")}
+		return nil, usageError{errors.New("no API key: set SLUICE_KEY or give --key")}
 	}
 	c, err := client.New(s.URL, s.Key)
 	if err != nil {
@@ -43,9 +43,9 @@ func (s *serverFlags) client() (*client.Client, error) {
 	return c, nil
 }
 
-// printable makes a text safe for a terminal, whoever wrote it: what is not
-// visible, such as an escape sequence or a change of direction, is shown by its
-// escape in Go, and so is the backslash.
+// printable makes untrusted text safe for a terminal. It replaces invisible
+// characters, such as escape sequences and changes of text direction, and the
+// backslash by their Go escapes.
 func printable(text string) string {
 	var b strings.Builder
 	for i, r := range text {
@@ -63,8 +63,8 @@ func printable(text string) string {
 	return b.String()
 }
 
-// printJSON writes v as one line of JSON in which every character is visible:
-// the same document, safe for a terminal.
+// printJSON writes v as one line of JSON. Invisible characters are escaped, so
+// the line is safe for a terminal.
 func printJSON(w io.Writer, v any) error {
 	var line bytes.Buffer
 	enc := json.NewEncoder(&line)
@@ -91,7 +91,7 @@ func printJSON(w io.Writer, v any) error {
 type auditProof struct {
 	serverFlags
 	ID     string `arg:"" name:"entry-id" help:"The entry's id."`
-	Output string `help:"File to write to, in place of standard output." short:"o" placeholder:"FILE"`
+	Output string `help:"Write to this file instead of standard output." short:"o" placeholder:"FILE"`
 }
 
 func (a *auditProof) Run(ctx context.Context, out *output) error {
@@ -110,8 +110,8 @@ func (a *auditProof) Run(ctx context.Context, out *output) error {
 	return replaceFile(a.Output, text)
 }
 
-// proveWithLeaf gives the proof of an entry with the entry as its extra data,
-// so that it says by itself what it proves.
+// proveWithLeaf returns the inclusion proof of an entry. The entry's leaf is
+// the extra data of the proof, so the proof can be read on its own.
 func proveWithLeaf(ctx context.Context, c *client.Client, id string) ([]byte, error) {
 	text, err := c.ProveEntry(ctx, id)
 	if err != nil {
@@ -130,25 +130,27 @@ func proveWithLeaf(ctx context.Context, c *client.Client, id string) ([]byte, er
 		return nil, err
 	}
 	if got := readLeaf(leaf); got.ID != id {
-		return nil, fmt.Errorf("the server proves entry %s in the place of %s", got.ID, id)
+		return nil, fmt.Errorf("the server sent the proof of entry %s for entry %s", got.ID, id)
 	}
 	p.Extra = leaf
 	return p.Format(), nil
 }
 
-// claimed is what a checkpoint says, whoever signed it.
+// claimed parses a checkpoint without checking its signature.
 func claimed(signed []byte) (ledger.Checkpoint, error) {
 	text, _, _ := strings.Cut(string(signed), "\n\n")
 	return ledger.ParseCheckpoint(text + "\n")
 }
 
-// leafAt reads an entry's leaf out of its bundle in a tree of size entries.
+// leafAt reads entry seq's leaf from its entry bundle, in a tree of size
+// entries.
 func leafAt(ctx context.Context, c *client.Client, seq, size int64) ([]byte, error) {
 	if seq < 0 || seq >= size {
 		return nil, fmt.Errorf("%w: entry %d of %d", ledger.ErrProof, seq, size)
 	}
 	first := seq - seq%ledger.TileWidth
-	t := ledger.Tile{Level: ledger.EntriesLevel, Index: seq / ledger.TileWidth, Width: int(min(size-first, ledger.TileWidth))}
+	t := ledger.Tile{Level: ledger.EntriesLevel, Index: seq / ledger.TileWidth,
+		Width: int(min(size-first, ledger.TileWidth))}
 	data, err := c.Tile(ctx, t)
 	if err != nil {
 		return nil, err
@@ -160,17 +162,17 @@ func leafAt(ctx context.Context, c *client.Client, seq, size int64) ([]byte, err
 	return leaves[seq-first], nil
 }
 
-// leaf is what is told of an entry that was proved.
+// leaf is the part of a proved entry that commands print.
 type leaf struct {
 	ID     string `json:"id"`
 	Time   string `json:"time"`
 	Action string `json:"action"`
 
-	Whole json.RawMessage `json:"leaf,omitempty"` // all that the entry says
+	Whole json.RawMessage `json:"leaf,omitempty"` // the complete entry
 }
 
 func readLeaf(data []byte) (l leaf) {
-	if json.Unmarshal(data, &l) == nil { // what is no entry has no id
+	if json.Unmarshal(data, &l) == nil { // data that is not an entry has no id
 		l.Whole = data
 	}
 	return l
@@ -194,12 +196,12 @@ func (a *auditRedact) Run(ctx context.Context, out *output) error {
 	if a.JSON {
 		return printJSON(out.stdout, done)
 	}
-	_, err = fmt.Fprintf(out.stdout, "erased %s of %s; entry %s tells of it\n",
+	_, err = fmt.Fprintf(out.stdout, "erased %s of %s, recorded as entry %s\n",
 		printable(strings.Join(done.Fields, ", ")), printable(done.EntryID), printable(done.ID))
 	return err
 }
 
-// lines prints texts, a line each, safe for a terminal.
+// lines prints one line per text, each safe for a terminal.
 type lines struct {
 	w   io.Writer
 	err error

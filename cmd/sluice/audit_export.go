@@ -22,8 +22,8 @@ import (
 type auditExport struct {
 	serverFlags
 	entryFlags
-	Dir    string `arg:"" help:"Folder to write to. An older export of the same log is brought up to date."`
-	Format string `help:"${enum}: tree is the log as it is checked; the others are for people, and take filters." enum:"tree,ndjson,csv" default:"tree"`
+	Dir    string `arg:"" help:"Folder to write to. An older export of the same log is updated."`
+	Format string `help:"${enum}. tree is the verifiable log; ndjson and csv are lists of entries and accept filters." enum:"tree,ndjson,csv" default:"tree"`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
 
@@ -40,7 +40,7 @@ func (a *auditExport) Run(ctx context.Context, out *output) error {
 		return a.exportEntries(ctx, c, filter, out)
 	}
 	if a.entryFlags != (entryFlags{}) {
-		return usageError{errors.New("a tree is of the whole log; filters go with --format ndjson or csv")}
+		return usageError{errors.New("a tree holds the whole log; use --format ndjson or csv with filters")}
 	}
 	done, err := exportTree(ctx, c, a.Dir, newProgress(out.stderr))
 	if err != nil {
@@ -48,15 +48,17 @@ func (a *auditExport) Run(ctx context.Context, out *output) error {
 	}
 	if a.JSON {
 		return printJSON(out.stdout, map[string]any{
-			"dir": a.Dir, "origin": done.Checkpoint.Origin, "size": done.Checkpoint.Size, "new": done.added, "disclosures": done.Disclosures,
+			"dir": a.Dir, "origin": done.Checkpoint.Origin, "size": done.Checkpoint.Size, "new": done.added,
+			"disclosures": done.Disclosures,
 		})
 	}
-	_, err = fmt.Fprintf(out.stdout, "%s: %d entries of %s, %d of them new, and %d disclosures; checked\n",
+	_, err = fmt.Fprintf(out.stdout, "%s: %d entries of %s, %d of them new, and %d disclosures; verified\n",
 		printable(a.Dir), done.Checkpoint.Size, printable(done.Checkpoint.Origin), done.added, done.Disclosures)
 	return err
 }
 
-// exportEntries writes the entries for people into one file of the folder.
+// exportEntries writes the entries that match the filter to one file in the
+// folder.
 func (a *auditExport) exportEntries(ctx context.Context, c *client.Client, filter api.EntryFilter, out *output) error {
 	if err := os.MkdirAll(a.Dir, 0o700); err != nil {
 		return err
@@ -77,17 +79,18 @@ func (a *auditExport) exportEntries(ctx context.Context, c *client.Client, filte
 	return err
 }
 
-// exported is what an export has come to.
+// exported is the result of an export.
 type exported struct {
 	ledger.Report
-	added int64 // entries that the folder did not have
+	added int64 // entries that were not in the folder before
 }
 
-// exportTree writes the log of a server into a folder as anyone can check it.
-// In a folder that holds an older export it adds what is new, once that export
-// was seen to hold and the server has proved that the log has only grown since.
-// What it writes is checked before the new checkpoint takes the place of the old:
-// a folder holds one of the two with all that belongs to it, whenever this is killed.
+// exportTree writes the log of a server to a folder that anyone can verify.
+//
+// An older export in the folder is updated. It is verified first, and the
+// server must prove that its log extends it. The new files are verified before
+// the new checkpoint replaces the old one. If the process is killed, the folder
+// holds either export complete.
 func exportTree(ctx context.Context, c *client.Client, dir string, p *progress) (done exported, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return done, err
@@ -117,36 +120,36 @@ type exporter struct {
 	progress *progress
 
 	signed []byte            // the server's checkpoint
-	newest ledger.Checkpoint // what it says
+	newest ledger.Checkpoint // signed, parsed
 	keys   *ledger.Verifier
-	vkey   string            // that the folder is to have, "" where it has one
-	passed []byte            // the rotations that it is to have
-	older  ledger.Checkpoint // of the folder, or of no entries
-	update bool              // whether there is an older one
-	added  []string          // tiles that this run has written
+	vkey   string            // key to write to the folder; "" if the folder has one
+	passed []byte            // rotations to write to the folder
+	older  ledger.Checkpoint // the folder's checkpoint; size 0 if it has none
+	update bool              // whether the folder has a checkpoint
+	added  []string          // tiles written by this run
 	report ledger.Report
 }
 
-// checkOlder checks the export that the folder holds. A part that was changed is
-// not replaced: it may be what shows who changed it.
+// checkOlder verifies the export in the folder. It never repairs one: an
+// altered file may be evidence.
 func (e *exporter) checkOlder() (err error) {
 	if e.update, err = e.folder.isExport(); err != nil || !e.update {
 		return err
 	}
-	e.progress.show("checking the copy", 0, 0)
+	e.progress.show("verifying the copy", 0, 0)
 	_, err = (&auditVerify{}).verifyExport(e.ctx, e.folder, "")
 	var fault *ledger.Fault
 	if errors.As(err, &fault) {
-		return fmt.Errorf("the copy in %s does not hold: %s fault: %w; keep it as it is, and export into another folder",
+		return fmt.Errorf("the copy in %s is not valid: %s fault: %w; keep it unchanged, and export into another folder",
 			e.folder.root.Name(), fault.Kind, err)
 	}
 	return err
 }
 
-// begin reads the server's checkpoint, and the keys to check it with: those of
-// the folder, where it has one.
+// begin reads the server's checkpoint and the keys to verify it with. The keys
+// come from the folder if it has any.
 func (e *exporter) begin() (err error) {
-	// The rotations are read last: they reach as far as the checkpoint at least.
+	// Read the checkpoint first, so that the rotations cover it.
 	if e.signed, err = e.c.Checkpoint(e.ctx); err != nil {
 		return err
 	}
@@ -176,9 +179,9 @@ func (e *exporter) begin() (err error) {
 	}
 	switch {
 	case err != nil && fresh && len(rotations) > 0:
-		return fmt.Errorf("%w; it was handed over to a new key and may have no checkpoint under it yet: try again when it has more entries", err)
+		return fmt.Errorf("%w; the log may have no checkpoint under its new key yet: try again when it has more entries", err)
 	case err != nil && !fresh:
-		return fmt.Errorf("the server's log is not the one in this folder: %w", err)
+		return fmt.Errorf("the server's log is not the log in this folder: %w", err)
 	}
 	if fresh {
 		e.vkey = vkey
@@ -186,7 +189,7 @@ func (e *exporter) begin() (err error) {
 	return err
 }
 
-// keepKeys writes the key, where the folder has none, and the rotations.
+// keepKeys writes the rotations, and the key if the folder has none.
 func (e *exporter) keepKeys() error {
 	if e.vkey != "" {
 		if err := e.folder.put(keyName, []byte(e.vkey+"\n")); err != nil {
@@ -196,8 +199,8 @@ func (e *exporter) keepKeys() error {
 	return e.folder.put(rotationsName, e.passed)
 }
 
-// isExport says whether the folder holds an export with a checkpoint. One that
-// holds anything else than a begun export is refused.
+// isExport reports whether the folder holds an export with a checkpoint. It
+// refuses a folder with any file that is not part of an export.
 func (f *logFolder) isExport() (bool, error) {
 	entries, err := fs.ReadDir(f.root.FS(), ".")
 	if err != nil {
@@ -208,13 +211,14 @@ func (f *logFolder) isExport() (bool, error) {
 	for _, entry := range entries {
 		found = found || entry.Name() == checkpointName
 		if !slices.Contains(ours, strings.TrimSuffix(entry.Name(), newSuffix)) {
-			return false, usageError{fmt.Errorf("%s holds %s, which is no part of an exported log; choose another folder", f.root.Name(), entry.Name())}
+			return false, usageError{fmt.Errorf("%s holds %s, which is not part of an exported log; choose another folder",
+				f.root.Name(), entry.Name())}
 		}
 	}
 	return found, nil
 }
 
-// compare has the server prove that the folder's log has only grown.
+// compare requires a proof from the server that its log extends the folder's.
 func (e *exporter) compare() error {
 	if !e.update {
 		return nil
@@ -229,12 +233,14 @@ func (e *exporter) compare() error {
 	rewritten := &ledger.Fault{Kind: ledger.FaultHistory, Path: checkpointName, Seq: -1, Last: -1}
 	switch {
 	case e.older.Size > e.newest.Size:
-		rewritten.Err = fmt.Errorf("the server's log has %d entries and the folder's %d: it was cut short", e.newest.Size, e.older.Size)
+		rewritten.Err = fmt.Errorf("the server's log has %d entries and the folder's %d: it was truncated",
+			e.newest.Size, e.older.Size)
 		return rewritten
 	case e.older.Size == 0 || e.older == e.newest:
 		return nil
 	case e.older.Size == e.newest.Size:
-		rewritten.Err = fmt.Errorf("the server's log of %d entries is not the folder's: it was rewritten", e.newest.Size)
+		rewritten.Err = fmt.Errorf("the server's log of %d entries differs from the folder's: it was rewritten",
+			e.newest.Size)
 		return rewritten
 	}
 	proof, err := e.c.ProveConsistency(e.ctx, e.older.Size, e.newest.Size)
@@ -243,17 +249,18 @@ func (e *exporter) compare() error {
 	}
 	proven, err := e.keys.Consistency(proof, e.older)
 	if err == nil && proven != e.newest {
-		err = errors.New("the proof is of another checkpoint")
+		err = errors.New("the proof is for another checkpoint")
 	}
 	if err != nil {
-		rewritten.Err = fmt.Errorf("the server does not prove that its log goes on from the folder's %d entries: %w", e.older.Size, err)
+		rewritten.Err = fmt.Errorf("the server does not prove that its log extends the folder's %d entries: %w",
+			e.older.Size, err)
 		return rewritten
 	}
 	return nil
 }
 
-// fetchTiles fetches what the folder does not have. A file that is there was
-// written whole, and no tile ever changes.
+// fetchTiles fetches the tiles that the folder lacks. Tiles never change, and
+// put writes a file whole, so an existing file is complete.
 func (e *exporter) fetchTiles() error {
 	var wanted []ledger.Tile
 	for t := range ledger.Tiles(0, e.newest.Size) {
@@ -285,8 +292,8 @@ func (e *exporter) fetchTiles() error {
 	return nil
 }
 
-// fetchDisclosures fetches all of them again: since the last time some may
-// have been erased.
+// fetchDisclosures fetches all disclosures again: some may have been erased
+// since the last export.
 func (e *exporter) fetchDisclosures() error {
 	if e.newest.Size == 0 {
 		return e.folder.create(disclosuresName, func(io.Writer) error { return nil })
@@ -303,8 +310,8 @@ func (e *exporter) fetchDisclosures() error {
 	})
 }
 
-// check verifies the log as it will be. Where it does not hold, the tiles of
-// this run go, so that the next one fetches them again.
+// check verifies the new log before it is committed. If it is not valid, check
+// removes the tiles of this run, so that the next run fetches them again.
 func (e *exporter) check() (err error) {
 	e.progress.show("checking", 0, 0)
 	staged := &logFolder{e.folder.root, disclosuresName + newSuffix}
@@ -322,11 +329,13 @@ func (e *exporter) check() (err error) {
 	return err
 }
 
-// commit gives the checkpoint and the disclosures their names. An older
-// checkpoint must not stand beside disclosures of entries that it does not
-// cover, nor the first one beside none.
+// commit gives the checkpoint and the disclosures their final names. The order
+// keeps every state valid: a first checkpoint never stands without disclosures,
+// and an older checkpoint never beside disclosures of entries that it does not
+// cover.
 func (e *exporter) commit() error {
-	if err := e.folder.create(checkpointName, func(w io.Writer) error { _, err := w.Write(e.signed); return err }); err != nil {
+	write := func(w io.Writer) error { _, err := w.Write(e.signed); return err }
+	if err := e.folder.create(checkpointName, write); err != nil {
 		return err
 	}
 	names := []string{disclosuresName, checkpointName}
@@ -341,8 +350,8 @@ func (e *exporter) commit() error {
 	return nil
 }
 
-// tidy removes the partial tiles of smaller trees, and what a kill has left
-// half-written.
+// tidy removes the partial tiles of smaller trees and the unfinished files of
+// killed runs.
 func (e *exporter) tidy() error {
 	edge := map[string]bool{}
 	for t := range ledger.Tiles(0, e.newest.Size) {
@@ -367,15 +376,16 @@ func (e *exporter) tidy() error {
 	})
 	for _, dir := range emptied {
 		if path.Ext(dir) == ".p" {
-			_ = e.folder.root.Remove(dir) // where nothing is left in it
+			_ = e.folder.root.Remove(dir) // fails unless the folder is empty
 		}
 	}
 	return err
 }
 
-// progress shows on a terminal how far something has come, and nowhere else.
+// progress shows the progress of a command on a terminal. It prints nothing
+// elsewhere.
 type progress struct {
-	w     io.Writer // nil for nowhere
+	w     io.Writer // nil if stderr is not a terminal
 	shown time.Time
 }
 
@@ -390,7 +400,8 @@ func newProgress(w io.Writer) *progress {
 	return &progress{w: w}
 }
 
-// show tells of what is done, and how much of how much where that is known.
+// show prints what is being done. With a total above zero, it prints how much
+// is done.
 func (p *progress) show(what string, done, of int) {
 	if p.w == nil || done != of && time.Since(p.shown) < 100*time.Millisecond {
 		return

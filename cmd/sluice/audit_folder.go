@@ -19,18 +19,18 @@ import (
 	"sluice/ledger"
 )
 
-// The names inside an exported log, beside its tiles.
+// Names in an exported log, beside its tiles.
 const (
 	checkpointName  = "checkpoint"
 	keyName         = "key"
 	rotationsName   = "rotations"
 	disclosuresName = "disclosures.ndjson"
 	tilesName       = "tile"
-	newSuffix       = ".new" // of a file that is still being written
+	newSuffix       = ".new" // of an unfinished file
 )
 
-// logFolder is an exported log. Nothing outside the folder is read or written,
-// whatever links stand in it.
+// logFolder is an exported log. It reads and writes nothing outside the folder
+// and follows no symbolic link out of it.
 type logFolder struct {
 	root        *os.Root
 	disclosures string // name of the file of disclosures
@@ -43,8 +43,8 @@ func openLogFolder(dir string) (*logFolder, error) {
 	return &logFolder{root, disclosuresName}, err
 }
 
-// holdsExport reports whether the folder has anything that an export has. One that
-// has lost a part is an export that does not hold.
+// holdsExport reports whether the folder holds any part of an export. A folder
+// with only some of the parts is an invalid export.
 func (f *logFolder) holdsExport() bool {
 	for _, name := range []string{checkpointName, keyName, tilesName} {
 		if _, err := f.root.Lstat(name); err == nil {
@@ -57,7 +57,7 @@ func (f *logFolder) holdsExport() bool {
 func (f *logFolder) open(name string) (*os.File, error) {
 	info, err := f.root.Stat(name)
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a file: %w", name, fs.ErrNotExist)
+		err = fmt.Errorf("%s is not a regular file: %w", name, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (f *logFolder) open(name string) (*os.File, error) {
 	return f.root.Open(name)
 }
 
-// read reads a file, and one byte beyond most at the longest.
+// read returns the content of a file, but at most most+1 bytes.
 func (f *logFolder) read(name string, most int64) ([]byte, error) {
 	file, err := f.open(name)
 	if err != nil {
@@ -98,12 +98,12 @@ func (f *logFolder) Disclosures(context.Context) iter.Seq2[ledger.Disclosure, er
 	}
 }
 
-// key gives the verifier key that the folder brings along.
+// key returns the verifier key that is in the folder.
 func (f *logFolder) key() (string, error) {
 	text, err := f.read(keyName, 4<<10)
 	vkey, ok := strings.CutSuffix(string(text), "\n")
 	if err == nil && !ok {
-		err = errors.New("the line breaks off")
+		err = errors.New("the line is incomplete")
 	}
 	if err == nil {
 		_, err = ledger.NewVerifier(vkey)
@@ -111,7 +111,7 @@ func (f *logFolder) key() (string, error) {
 	return vkey, err
 }
 
-// rotations gives the proofs by which the log was handed from key to key.
+// rotations returns the proofs of the log's key rotations, oldest first.
 func (f *logFolder) rotations() (all [][]byte, err error) {
 	file, err := f.open(rotationsName)
 	if err != nil {
@@ -131,10 +131,10 @@ func allTexts(r io.Reader) (all [][]byte, err error) {
 	return all, nil
 }
 
-// verifierOf makes the verifier of a log from one of its keys and its rotations,
-// all of which must hold from that key on. Those that the log of size entries
-// does not reach are left out then: an export that was cut short while it went
-// on to a larger log may have them.
+// verifierOf returns a verifier for a log, from one of its keys and its
+// rotations. All rotations from that key on must be valid. Rotations beyond
+// size entries are then left out: an interrupted export may already hold those
+// of a larger log.
 func verifierOf(vkey string, rotations [][]byte, size int64) (*ledger.Verifier, error) {
 	from, to := 0, 0
 	for i, text := range rotations {
@@ -155,8 +155,8 @@ func verifierOf(vkey string, rotations [][]byte, size int64) (*ledger.Verifier, 
 	return ledger.NewVerifier(vkey, rotations[from:max(from, to)]...)
 }
 
-// create writes a file of the folder under a name for the time being, durably.
-// Rename gives it its own.
+// create writes a file durably, under a temporary name. Rename gives it its
+// final name.
 func (f *logFolder) create(name string, write func(io.Writer) error) error {
 	if err := f.root.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return err
@@ -176,8 +176,7 @@ func (f *logFolder) rename(name string) error {
 	return f.sync(path.Dir(name))
 }
 
-// put writes a file, whole or not at all. Until its folder is synced it may
-// vanish in a loss of power.
+// put writes a file atomically. The file is durable after sync of its folder.
 func (f *logFolder) put(name string, data []byte) error {
 	err := f.create(name, func(w io.Writer) error { _, err := w.Write(data); return err })
 	if err != nil {
@@ -194,8 +193,7 @@ func (f *logFolder) sync(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// replaceFile writes a file in the place of what is there, durably, whole or
-// not at all.
+// replaceFile writes or replaces a file atomically and durably.
 func replaceFile(name string, data []byte) error {
 	return streamFile(name, bytes.NewReader(data))
 }
@@ -220,16 +218,15 @@ func streamFile(name string, from io.Reader) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// temporary is how the name of a file begins that is to replace another; digits
-// follow.
+// temporary is the prefix of a temporary file's name; digits follow.
 func temporary(name string) string { return "." + filepath.Base(name) + "." }
 
-// leftAfter is how old a temporary file is when no process writes it any more.
-const leftAfter = time.Minute
+// abandonedAfter is the age at which no process writes a temporary file any more.
+const abandonedAfter = time.Minute
 
-// removeLeft removes the temporary files that replaceFile left beside a file
-// when its process was killed. A process that still writes one tries again.
-func removeLeft(name string) error {
+// removeTemporary removes the temporary files that killed processes left beside the
+// named file. A live process that loses its file tries again.
+func removeTemporary(name string) error {
 	dir := filepath.Dir(name)
 	names, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -241,7 +238,7 @@ func removeLeft(name string) error {
 			continue
 		}
 		info, statErr := n.Info()
-		if statErr != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < leftAfter {
+		if statErr != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < abandonedAfter {
 			continue
 		}
 		if removeErr := os.Remove(filepath.Join(dir, n.Name())); !errors.Is(removeErr, fs.ErrNotExist) {

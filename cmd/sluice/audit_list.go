@@ -19,23 +19,24 @@ import (
 	"sluice/client"
 )
 
-// entryFlags choose audit entries.
+// entryFlags filter audit entries.
 type entryFlags struct {
-	FileID    string `help:"Of this file." placeholder:"FILE_ID"`
-	LinkID    string `help:"Of this link." placeholder:"LINK_ID"`
-	KeyID     string `help:"That concern this key, or that it asked for." placeholder:"KEY_ID"`
-	Action    string `help:"Of this action, such as link.redeemed." placeholder:"ACTION"`
-	Outcome   string `help:"Of this outcome: allowed or refused." placeholder:"OUTCOME"`
-	RequestID string `help:"Of this request." placeholder:"REQ_ID"`
-	Since     string `help:"Made at or after: a date, an RFC 3339 time, or how long ago, such as 24h or 30d." placeholder:"WHEN"`
-	Until     string `help:"Made before; in the same forms." placeholder:"WHEN"`
+	FileID    string `help:"Only entries of this file." placeholder:"FILE_ID"`
+	LinkID    string `help:"Only entries of this link." placeholder:"LINK_ID"`
+	KeyID     string `help:"Only entries about this key, or of requests with it." placeholder:"KEY_ID"`
+	Action    string `help:"Only entries with this action, such as link.redeemed." placeholder:"ACTION"`
+	Outcome   string `help:"Only entries with this outcome: allowed or refused." placeholder:"OUTCOME"`
+	RequestID string `help:"Only entries of this request." placeholder:"REQ_ID"`
+	Since     string `help:"Only entries made at or after this date, RFC 3339 time or age, such as 24h or 30d." placeholder:"WHEN"`
+	Until     string `help:"Only entries made before this date, time or age." placeholder:"WHEN"`
 }
 
 func (f *entryFlags) filter(now time.Time) (filter api.EntryFilter, err error) {
 	if err := f.check(); err != nil {
 		return filter, usageError{err}
 	}
-	filter = api.EntryFilter{FileID: f.FileID, LinkID: f.LinkID, KeyID: f.KeyID, Action: f.Action, Outcome: f.Outcome, RequestID: f.RequestID}
+	filter = api.EntryFilter{FileID: f.FileID, LinkID: f.LinkID, KeyID: f.KeyID, Action: f.Action, Outcome: f.Outcome,
+		RequestID: f.RequestID}
 	if filter.CreatedGTE, err = parseWhen(f.Since, now); err != nil {
 		return filter, usageError{fmt.Errorf("--since: %w", err)}
 	}
@@ -45,7 +46,8 @@ func (f *entryFlags) filter(now time.Time) (filter api.EntryFilter, err error) {
 	return filter, nil
 }
 
-// check refuses what no entry can have, which would find nothing without a word.
+// check refuses values that no entry can have, which would silently match
+// nothing.
 func (f *entryFlags) check() error {
 	for _, id := range []struct{ flag, prefix, value string }{
 		{"--file-id", sluice.PrefixFile, f.FileID}, {"--link-id", sluice.PrefixLink, f.LinkID},
@@ -59,7 +61,7 @@ func (f *entryFlags) check() error {
 		}
 	}
 	if a := sluice.Action(f.Action); a != "" && !slices.Contains(sluice.AllActions(), a) {
-		return fmt.Errorf("--action: there is no action %q; choose from %s", f.Action, joinActions())
+		return fmt.Errorf("--action: unknown action %q; choose from %s", f.Action, joinActions())
 	}
 	if o := sluice.Outcome(f.Outcome); o != "" && o != sluice.Allowed && o != sluice.Refused {
 		return fmt.Errorf("--outcome: %q is neither %s nor %s", f.Outcome, sluice.Allowed, sluice.Refused)
@@ -75,7 +77,8 @@ func joinActions() string {
 	return strings.Join(names, ", ")
 }
 
-// parseWhen reads a moment for a filter of the API.
+// parseWhen parses a date, a time or an age into a time for an API filter. ""
+// stays "".
 func parseWhen(text string, now time.Time) (string, error) {
 	if text == "" {
 		return "", nil
@@ -88,17 +91,17 @@ func parseWhen(text string, now time.Time) (string, error) {
 			return at.UTC().Format(time.RFC3339), nil
 		}
 	}
-	return "", fmt.Errorf("%q is no date, no RFC 3339 time, and not how long ago", text)
+	return "", fmt.Errorf("%q is not a date, an RFC 3339 time or an age such as 24h", text)
 }
 
 type auditLs struct {
 	serverFlags
 	entryFlags
-	N    int  `help:"How many entries at most; 0 for all." short:"n" default:"50" placeholder:"COUNT"`
-	JSON bool `help:"Print JSON, an entry a line." name:"json"`
+	N    int  `help:"Number of entries, ${default} by default; 0 for all." short:"n" default:"50" placeholder:"COUNT"`
+	JSON bool `help:"Print JSON, one entry a line." name:"json"`
 }
 
-// pageSize is the largest page of a list.
+// pageSize is the API's largest page.
 const pageSize = 100
 
 func (a *auditLs) Run(ctx context.Context, out *output) error {
@@ -111,7 +114,7 @@ func (a *auditLs) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	if a.N < 0 {
-		return usageError{errors.New("--n is 0 or more")}
+		return usageError{errors.New("--n must be 0 or more")}
 	}
 	show := entryPrinter(out.stdout, a.JSON)
 	q := api.EntryQuery{EntryFilter: filter, Page: api.Page{Limit: pageSize}}
@@ -134,14 +137,14 @@ func (a *auditLs) Run(ctx context.Context, out *output) error {
 type auditTail struct {
 	serverFlags
 	entryFlags
-	N     int           `help:"How many entries to begin with." short:"n" default:"10" placeholder:"COUNT"`
-	Every time.Duration `help:"How often to ask for more." default:"2s" placeholder:"DURATION"`
-	JSON  bool          `help:"Print JSON, an entry a line." name:"json"`
+	N     int           `help:"Number of entries to start with; ${default} by default." short:"n" default:"10" placeholder:"COUNT"`
+	Every time.Duration `help:"Interval between requests for new entries; ${default} by default." default:"2s" placeholder:"DURATION"`
+	JSON  bool          `help:"Print JSON, one entry a line." name:"json"`
 }
 
 func (a *auditTail) Run(ctx context.Context, out *output) error {
 	if a.N < 0 || a.N > pageSize || a.Every < 100*time.Millisecond {
-		return usageError{fmt.Errorf("--n is 0 to %d, and --every at least 100ms", pageSize)}
+		return usageError{fmt.Errorf("--n must be 0 to %d, and --every at least 100ms", pageSize)}
 	}
 	c, err := a.client()
 	if err != nil {
@@ -152,8 +155,8 @@ func (a *auditTail) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	show := entryPrinter(out.stdout, a.JSON)
-	// Where no entry fits the filter yet, those that follow are counted from
-	// the newest of all. It is asked for first, so that none is missed.
+	// If no entry matches yet, follow from the newest entry of all. It is read
+	// first, so that no later match is missed.
 	newest, err := c.EntryPage(ctx, api.EntryQuery{Page: api.Page{Limit: 1}})
 	if err != nil {
 		return err
@@ -177,12 +180,15 @@ func (a *auditTail) Run(ctx context.Context, out *output) error {
 	return tail(ctx, c, filter, last, a.Every, show)
 }
 
-// tail shows the entries after one, oldest first, until ctx ends.
-func tail(ctx context.Context, c *client.Client, filter api.EntryFilter, last string, every time.Duration, show func([]api.AuditEntry) error) error {
+// tail shows the entries after last, oldest first, until ctx is done.
+func tail(
+	ctx context.Context, c *client.Client, filter api.EntryFilter, last string, every time.Duration,
+	show func([]api.AuditEntry) error,
+) error {
 	for {
 		list, err := c.EntryPage(ctx, api.EntryQuery{EntryFilter: filter, Page: api.Page{Limit: pageSize, Before: last}})
 		if ctx.Err() != nil {
-			return nil // asked to stop
+			return nil // interrupted
 		}
 		if err != nil {
 			return err
@@ -205,7 +211,8 @@ func tail(ctx context.Context, c *client.Client, filter api.EntryFilter, last st
 	}
 }
 
-// entryPrinter prints entries as a table, or as JSON, an entry a line.
+// entryPrinter returns a function that prints entries as a table, or as one
+// line of JSON each.
 func entryPrinter(w io.Writer, asJSON bool) func([]api.AuditEntry) error {
 	if asJSON {
 		return func(entries []api.AuditEntry) error {
@@ -225,14 +232,16 @@ func entryPrinter(w io.Writer, asJSON bool) func([]api.AuditEntry) error {
 			header = false
 		}
 		for _, e := range entries {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cell(e.Time), cell(e.Action), cell(who(e)), cell(what(e)), cell(why(e)),
-				cell(e.Refusal), repeats(e), clipped(allows(e), allowsWidth))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+				cell(e.Time), cell(e.Action), cell(who(e)), cell(what(e)), cell(why(e)), cell(e.Refusal),
+				repeats(e), clipped(allows(e), allowsWidth))
 		}
 		return table.Flush()
 	}
 }
 
-// repeats is how many refusals an entry counts that have none of their own.
+// repeats formats the number of refusals that an entry stands for beyond the
+// first.
 func repeats(e api.AuditEntry) string {
 	if e.Repeats == 0 {
 		return "-"
@@ -240,13 +249,13 @@ func repeats(e api.AuditEntry) string {
 	return strconv.FormatInt(e.Repeats, 10)
 }
 
-// Widths of the cells of a table: how many characters they show at most.
+// Largest widths of table cells, in characters.
 const (
 	cellWidth   = 64
-	allowsWidth = 512 // the last one, which pushes no other aside
+	allowsWidth = 512 // the last column, which pushes no other aside
 )
 
-// cell is a text as a table shows it.
+// cell formats a text for a table.
 func cell(text string) string { return clipped(text, cellWidth) }
 
 func clipped(text string, width int) string {
@@ -284,8 +293,8 @@ func what(e api.AuditEntry) string {
 	return ""
 }
 
-// why is the reason given for a link, or else what its metadata says. Of a
-// damaged file it is what was found.
+// why returns the reason of a link, or else its metadata. For a damaged file it
+// returns the problem.
 func why(e api.AuditEntry) string {
 	if e.File != nil && e.File.Found != nil {
 		return "found: " + e.File.Found.Problem
@@ -303,12 +312,13 @@ func why(e api.AuditEntry) string {
 	return strings.Join(pairs, " ")
 }
 
-// allows says what a link or key allows, in entries that tell it, and of a
-// change what it replaced: "max_downloads 1 -> none".
+// allows formats the limits of a link or key, if the entry has them. For a
+// change it formats the old and the new values: "max_downloads 1 -> none".
 func allows(e api.AuditEntry) string {
 	switch {
 	case e.Link != nil && (e.Link.HasPassword != nil || e.Link.Before != nil):
-		return limits(e.Link, e.Link.Before, "disposition", "filename", "expires_at", "max_downloads", "has_password", "allowed_ips")
+		return limits(e.Link, e.Link.Before, "disposition", "filename", "expires_at", "max_downloads", "has_password",
+			"allowed_ips")
 	case e.Key != nil && (e.Key.Scopes != nil || e.Key.Before != nil):
 		return limits(e.Key, e.Key.Before, "scopes", "expires_at", "max_link_lifetime", "old_secret_expires_at")
 	case e.File != nil && e.File.Before != nil:
@@ -317,8 +327,8 @@ func allows(e api.AuditEntry) string {
 	return ""
 }
 
-// limits lists the members that a change replaced, or those that are named
-// where nothing was replaced.
+// limits lists the members that a change replaced. If nothing was replaced, it
+// lists the named members.
 func limits(part any, before api.Before, names ...string) string {
 	data, err := json.Marshal(part)
 	members := map[string]json.RawMessage{}
@@ -344,7 +354,7 @@ func limits(part any, before api.Before, names ...string) string {
 	return strings.Join(list, ", ")
 }
 
-// shown is the JSON of a member as a table shows it.
+// shown formats a member's JSON value for a table.
 func shown(name string, value json.RawMessage) string {
 	var seconds int64
 	switch {

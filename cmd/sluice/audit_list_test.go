@@ -8,7 +8,7 @@ import (
 	"sluice/api"
 )
 
-// The table of entries tells how many refusals an entry stands for.
+// The table of entries shows how many refusals an entry stands for.
 func TestEntryTableRepeats(t *testing.T) {
 	var out strings.Builder
 	err := entryPrinter(&out, false)([]api.AuditEntry{

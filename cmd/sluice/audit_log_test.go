@@ -32,11 +32,12 @@ import (
 	"sluice/sluicetest"
 )
 
-// entries is a log that is more than one bundle, and partial at its edge.
+// entries is the size of a log with more than one bundle, the last of them
+// partial.
 const entries = 300
 
-// logServer is a server whose test log has so many entries, most of which have
-// personal fields to disclose.
+// logServer returns a server whose test log has that many entries, most of them
+// with personal fields.
 func logServer(t *testing.T, n int) *sluicetest.Server {
 	t.Helper()
 	s := sluicetest.NewServer(t)
@@ -58,7 +59,7 @@ func growLog(t *testing.T, s *sluicetest.Server, n int) {
 	s.Checkpoint(t)
 }
 
-// audit runs a command against a server, and gives what it printed.
+// audit runs an audit command against a server and returns its output.
 func audit(t *testing.T, s *sluicetest.Server, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	t.Setenv("SLUICE_URL", s.URL)
@@ -70,7 +71,7 @@ func audit(t *testing.T, s *sluicetest.Server, want int, args ...string) (stdout
 	return out.String(), errs.String()
 }
 
-// exportLog exports the log of a server into a new folder.
+// exportLog exports the log of a server to a new folder.
 func exportLog(t *testing.T, s *sluicetest.Server) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "log")
@@ -87,7 +88,7 @@ func copyFolder(t *testing.T, dir string) string {
 	return to
 }
 
-// tamper changes a file of a folder.
+// tamper changes a file in a folder.
 func tamper(t *testing.T, dir, name string, change func([]byte) []byte) {
 	t.Helper()
 	name = filepath.Join(dir, name)
@@ -114,7 +115,7 @@ func strangersKey(t *testing.T, like string) string {
 	return signer.VerifierKey()
 }
 
-func TestVerifyNamesWhatIsWrong(t *testing.T) {
+func TestVerifyNamesFault(t *testing.T) {
 	s := logServer(t, entries)
 	whole := exportLog(t, s)
 	key, err := os.ReadFile(filepath.Join(whole, keyName))
@@ -130,11 +131,16 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 		vkey  string
 		says  string
 	}{
-		{"hash tile", func(dir string) { tamper(t, dir, "tile/0/000", flip(40)) }, vkey, `tile fault: tile/0/000: hash 1 is not`},
-		{"hash tile of level 1", func(dir string) { tamper(t, dir, "tile/1/000.p/1", flip(0)) }, vkey, `tile fault: tile/1/000.p/1`},
-		{"short tile", func(dir string) { tamper(t, dir, "tile/0/000", func(b []byte) []byte { return b[1:] }) }, vkey, `tile fault: tile/0/000`},
-		{"entry", func(dir string) { tamper(t, dir, "tile/entries/000", flip(60)) }, vkey, `entry fault: entry 0 \(tile/entries/000\)`},
-		{"last entry", func(dir string) { tamper(t, dir, fmt.Sprintf("tile/entries/001.p/%d", width), flip(-9)) }, vkey, fmt.Sprintf(`entry fault: entry %d \(tile/entries/001.p/%d\)`, 255+width, width)},
+		{"hash tile", func(dir string) { tamper(t, dir, "tile/0/000", flip(40)) }, vkey,
+			`tile fault: tile/0/000: hash 1 is not`},
+		{"hash tile of level 1", func(dir string) { tamper(t, dir, "tile/1/000.p/1", flip(0)) }, vkey,
+			`tile fault: tile/1/000.p/1`},
+		{"short tile", func(dir string) { tamper(t, dir, "tile/0/000", func(b []byte) []byte { return b[1:] }) }, vkey,
+			`tile fault: tile/0/000`},
+		{"entry", func(dir string) { tamper(t, dir, "tile/entries/000", flip(60)) }, vkey,
+			`entry fault: entry 0 \(tile/entries/000\)`},
+		{"last entry", func(dir string) { tamper(t, dir, fmt.Sprintf("tile/entries/001.p/%d", width), flip(-9)) }, vkey,
+			fmt.Sprintf(`entry fault: entry %d \(tile/entries/001.p/%d\)`, 255+width, width)},
 		{"checkpoint", func(dir string) { tamper(t, dir, checkpointName, flip(-9)) }, vkey, `checkpoint fault: checkpoint: `},
 		{"size", func(dir string) {
 			tamper(t, dir, checkpointName, func(b []byte) []byte {
@@ -142,7 +148,8 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 			})
 		}, vkey, `checkpoint fault: checkpoint: `},
 		{"value", func(dir string) {
-			tamper(t, dir, disclosuresName, func(b []byte) []byte { return bytes.Replace(b, []byte("192.0.2.7"), []byte("192.0.2.8"), 1) })
+			tamper(t, dir, disclosuresName,
+				func(b []byte) []byte { return bytes.Replace(b, []byte("192.0.2.7"), []byte("192.0.2.8"), 1) })
 		}, vkey, `disclosure fault: entry \d+ \(disclosures /request/ip\): salt and value do not fit`},
 		{"disclosure of nothing", func(dir string) {
 			tamper(t, dir, disclosuresName, func(b []byte) []byte {
@@ -156,28 +163,33 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 		{"own key", func(dir string) { tamper(t, dir, keyName, flip(-3)) }, vkey, `key fault: key: `},
 		{"stranger's key in the folder", func(dir string) {
 			tamper(t, dir, keyName, func([]byte) []byte { return []byte(stranger + "\n") })
-		}, vkey, `key fault: key: the key that the log brings along`},
+		}, vkey, `key fault: key: the key that came with the log`},
 		{"stranger's key", func(string) {}, stranger, `checkpoint fault: checkpoint: `},
 		{"rotations", func(dir string) {
 			tamper(t, dir, rotationsName, func([]byte) []byte { return []byte("c2sp.org/tlog-proof@v1\n") })
 		}, vkey, `rotations fault: rotations: `},
-		{"no checkpoint", func(dir string) { os.Remove(filepath.Join(dir, checkpointName)) }, vkey, `checkpoint fault: checkpoint: .*no such file`},
-		{"no disclosures", func(dir string) { os.Remove(filepath.Join(dir, disclosuresName)) }, vkey, `disclosure fault: disclosures: .*no such file`},
+		{"no checkpoint", func(dir string) { os.Remove(filepath.Join(dir, checkpointName)) }, vkey,
+			`checkpoint fault: checkpoint: .*no such file`},
+		{"no disclosures", func(dir string) { os.Remove(filepath.Join(dir, disclosuresName)) }, vkey,
+			`disclosure fault: disclosures: .*no such file`},
 		{"no key", func(dir string) { os.Remove(filepath.Join(dir, keyName)) }, vkey, `key fault: key: .*no such file`},
-		{"no rotations", func(dir string) { os.Remove(filepath.Join(dir, rotationsName)) }, vkey, `rotations fault: rotations: .*no such file`},
-		{"no tile", func(dir string) { os.Remove(filepath.Join(dir, "tile/0/000")) }, vkey, `tile fault: tile/0/000: .*no such file`},
-		{"no bundle", func(dir string) { os.Remove(filepath.Join(dir, "tile/entries/000")) }, vkey, `entry fault: entries 0 to 255 \(tile/entries/000\): .*no such file`},
+		{"no rotations", func(dir string) { os.Remove(filepath.Join(dir, rotationsName)) }, vkey,
+			`rotations fault: rotations: .*no such file`},
+		{"no tile", func(dir string) { os.Remove(filepath.Join(dir, "tile/0/000")) }, vkey,
+			`tile fault: tile/0/000: .*no such file`},
+		{"no bundle", func(dir string) { os.Remove(filepath.Join(dir, "tile/entries/000")) }, vkey,
+			`entry fault: entries 0 to 255 \(tile/entries/000\): .*no such file`},
 		{"folder for a file", func(dir string) {
 			os.Remove(filepath.Join(dir, "tile/0/000"))
 			os.Mkdir(filepath.Join(dir, "tile/0/000"), 0o700)
-		}, vkey, `tile fault: tile/0/000: .*not a file`},
+		}, vkey, `tile fault: tile/0/000: .*not a regular file`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := copyFolder(t, whole)
 			c.spoil(dir)
 			stdout, stderr := audit(t, s, exitFailed, "verify", dir, "--vkey", c.vkey)
 			if !regexp.MustCompile(c.says).MatchString(stderr) || strings.Count(stderr, "\n") != 1 || stdout != "" {
-				t.Errorf("says %q and prints %q, want %q", stderr, stdout, c.says)
+				t.Errorf("stderr %q and stdout %q, want %q", stderr, stdout, c.says)
 			}
 			stdout, _ = audit(t, s, exitFailed, "verify", dir, "--vkey", c.vkey, "--json")
 			if !strings.HasPrefix(stdout, `{"ok":false`) || !strings.Contains(stdout, `"fault":{"kind":"`) {
@@ -200,7 +212,8 @@ func entryCount(t *testing.T, dir string) int {
 	return int(c.Size)
 }
 
-// Every byte of an export counts: all of the short files, some of the others.
+// Every byte of an export matters. The test changes all bytes of short files
+// and some of the others.
 func TestVerifyFindsEveryFlippedByte(t *testing.T) {
 	s := logServer(t, entries)
 	dir := exportLog(t, s)
@@ -218,8 +231,9 @@ func TestVerifyFindsEveryFlippedByte(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out, errs bytes.Buffer
-			if code := run(context.Background(), []string{"audit", "verify", dir, "--vkey", strings.TrimSpace(string(key))}, &out, &errs); code != exitFailed {
-				t.Errorf("%s, byte %d, %q in the place of %q: exit %d\n%s%s", name, at, changed[at], data[at], code, &out, &errs)
+			if code := run(context.Background(), []string{"audit", "verify", dir, "--vkey", strings.TrimSpace(string(key))},
+				&out, &errs); code != exitFailed {
+				t.Errorf("%s, byte %d, %q instead of %q: exit %d\n%s%s", name, at, changed[at], data[at], code, &out, &errs)
 			}
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
@@ -245,7 +259,7 @@ func readFolder(t *testing.T, dir string) map[string][]byte {
 	return files
 }
 
-// An export reads nothing outside its folder, wherever its links lead.
+// An export reads nothing outside its folder, even through symbolic links.
 func TestFolderIsConfined(t *testing.T) {
 	s := logServer(t, 3)
 	dir, other := exportLog(t, s), exportLog(t, s)
@@ -260,8 +274,8 @@ func TestFolderIsConfined(t *testing.T) {
 	}
 }
 
-// What a stranger's folder says stays text on the terminal.
-func TestVerifyPrintsNothingUnseen(t *testing.T) {
+// Text from an untrusted folder is printed without terminal sequences.
+func TestVerifyEscapesOutput(t *testing.T) {
 	s := logServer(t, 3)
 	dir := exportLog(t, s)
 	tamper(t, dir, checkpointName, func(b []byte) []byte { return append([]byte("\x1b[2Jowned\u202e"), b...) })
@@ -275,14 +289,14 @@ func TestVerifyPrintsNothingUnseen(t *testing.T) {
 	}
 }
 
-// counting passes requests on to a server, and counts them by path. From the
-// stop-th request on, if that is not 0, it answers none.
+// counting forwards requests to a server and counts them by path. It answers
+// none from request stop on, unless stop is 0.
 type counting struct {
 	url   string
 	asked atomic.Int64
 	tiles atomic.Int64
 	stop  int64
-	stuck chan struct{} // closed when it does not answer
+	stuck chan struct{} // closed at the first unanswered request
 }
 
 func newCounting(t *testing.T, to string, stop int64) *counting {
@@ -311,8 +325,8 @@ func newCounting(t *testing.T, to string, stop int64) *counting {
 	return c
 }
 
-// An export that was killed, at any of its requests, leaves no checkpoint or the
-// one before, with all that belongs to it; and the next one goes on.
+// An export that is killed at any request leaves either no checkpoint or the
+// previous one with all its files. The next export completes it.
 func TestExportKilled(t *testing.T) {
 	path, err := binary()
 	if err != nil {
@@ -360,7 +374,7 @@ func TestExportKilled(t *testing.T) {
 	}
 }
 
-// entriesIn is how many entries the checkpoint of a folder covers; 0 without one.
+// entriesIn returns the size of the checkpoint in a folder, or 0.
 func entriesIn(dir string) int64 {
 	signed, err := os.ReadFile(filepath.Join(dir, checkpointName))
 	if err != nil {
@@ -373,7 +387,7 @@ func entriesIn(dir string) int64 {
 	return c.Size
 }
 
-// A kill between the last two steps of an update leaves what holds, too.
+// A kill between the last two steps of an update also leaves a valid export.
 func TestExportKilledBetweenRenames(t *testing.T) {
 	s := logServer(t, entries)
 	older := exportLog(t, s)
@@ -407,8 +421,8 @@ func TestExportKilledBetweenRenames(t *testing.T) {
 	})
 }
 
-// An update gives the checkpoint its name first, a new export the disclosures:
-// here commit stops for want of disclosures.
+// An update renames the checkpoint first, a new export the disclosures. commit
+// fails here because the disclosures are missing.
 func TestExportCommits(t *testing.T) {
 	for _, update := range []bool{true, false} {
 		dir := t.TempDir()
@@ -422,13 +436,13 @@ func TestExportCommits(t *testing.T) {
 			t.Fatal("disclosures that were not written get their name")
 		}
 		if _, there := readFolder(t, dir)[checkpointName]; there != update {
-			t.Errorf("update %v: the checkpoint has its name: %v", update, there)
+			t.Errorf("update %v: the checkpoint has its final name: %v", update, there)
 		}
 	}
 }
 
-// A server that gives out what it has not signed is found out before the folder
-// gets a checkpoint.
+// If a server sends data that it did not sign, the export fails before it
+// writes the checkpoint.
 func TestExportChecks(t *testing.T) {
 	s := logServer(t, entries)
 	dir := exportLog(t, s)
@@ -450,15 +464,15 @@ func TestExportChecks(t *testing.T) {
 			if entriesIn(dir) > 0 {
 				audit(t, s, 0, "verify", dir)
 			}
-			audit(t, s, 0, "export", dir) // nothing of what did not hold is left
+			audit(t, s, 0, "export", dir) // the invalid files are removed
 			audit(t, s, 0, "verify", dir)
 		}
 	}
 }
 
-// A copy that was tampered with is not repaired in silence: it stays as it is,
-// and whoever exports into it is told, also where the server would replace what
-// was changed.
+// An export does not silently repair a copy that was tampered with. It leaves
+// the copy unchanged and fails, even if the server would replace the changed
+// file.
 func TestExportIntoATamperedCopy(t *testing.T) {
 	s := logServer(t, 20)
 	whole := exportLog(t, s)
@@ -484,9 +498,9 @@ func TestExportIntoATamperedCopy(t *testing.T) {
 				tamper(t, dir, c.file, c.change)
 				before := readFolder(t, dir)
 				_, stderr := audit(t, s, exitFailed, "export", dir)
-				if !strings.Contains(stderr, "does not hold: "+c.says) ||
-					!strings.Contains(stderr, "keep it as it is, and export into another folder") {
-					t.Errorf("says %q, want %q", stderr, c.says)
+				if !strings.Contains(stderr, "is not valid: "+c.says) ||
+					!strings.Contains(stderr, "keep it unchanged, and export into another folder") {
+					t.Errorf("got %q, want %q", stderr, c.says)
 				}
 				if diff := cmp.Diff(before, readFolder(t, dir)); diff != "" {
 					t.Errorf("the folder has changed:\n%s", diff)
@@ -498,7 +512,7 @@ func TestExportIntoATamperedCopy(t *testing.T) {
 	audit(t, s, 0, "verify", whole)
 }
 
-// spoil passes requests on to a server and changes its answers.
+// spoil forwards requests to a server and changes its responses.
 func spoil(t *testing.T, to string, change func(path string, body []byte) []byte) (at string) {
 	t.Helper()
 	target, err := url.Parse(to)
@@ -518,7 +532,7 @@ func spoil(t *testing.T, to string, change func(path string, body []byte) []byte
 	return ts.URL
 }
 
-// A proof is of the entry that was asked for.
+// The proof must be of the requested entry.
 func TestProofOfAnotherEntry(t *testing.T) {
 	s := logServer(t, 3)
 	all := s.Entries(t, s.Ledger(sluice.Test))
@@ -544,13 +558,14 @@ func TestProofOfAnotherEntry(t *testing.T) {
 	})
 	audit(t, s, 0, "proof", all[0].ID, "--url", lying)
 	stdout, stderr := audit(t, s, exitFailed, "proof", all[1].ID, "--url", lying)
-	if stdout != "" || !strings.Contains(stderr, "in the place of") {
-		t.Errorf("prints %q, says %q", stdout, stderr)
+	if stdout != "" || !strings.Contains(stderr, "the server sent the proof of entry") {
+		t.Errorf("stdout %q, stderr %q", stdout, stderr)
 	}
 }
 
-// A file of older checkpoints may hold those of other logs, and what a crash has
-// broken off; it is told how many. One without any of this log shows nothing.
+// A file of older checkpoints may hold checkpoints of other logs and incomplete
+// ones. verify prints their numbers. A file without a checkpoint of this log
+// proves nothing.
 func TestOlderFiles(t *testing.T) {
 	s, other := logServer(t, 3), logServer(t, 3)
 	dir, foreign := exportLog(t, s), exportLog(t, other)
@@ -578,14 +593,15 @@ func TestOlderFiles(t *testing.T) {
 	size := entryCount(t, dir)
 	const two = "holds 2 older checkpoints of %s, the newest of %d entries; %s"
 	const one = "holds 1 older checkpoint of %s, of %d entries"
-	holds(mixed, fmt.Sprintf(two, mixed, size, "1 is of another log; 1 is broken off"))
-	holds("file:"+mixed, fmt.Sprintf(two, mixed, size, "1 is of another log; 1 is broken off"))
+	holds(mixed, fmt.Sprintf(two, mixed, size, "1 is of another log; 1 is incomplete"))
+	holds("file:"+mixed, fmt.Sprintf(two, mixed, size, "1 is of another log; 1 is incomplete"))
 	tamper(t, filepath.Dir(mixed), filepath.Base(mixed), func(b []byte) []byte {
 		return append(b, "x\n---\n"+string(theirs)...)
 	})
-	holds(mixed, fmt.Sprintf(two, mixed, size, "2 are of other logs; 2 are broken off"))
+	holds(mixed, fmt.Sprintf(two, mixed, size, "2 are of other logs; 2 are incomplete"))
 	holds(filepath.Join(dir, checkpointName), fmt.Sprintf(one, filepath.Join(dir, checkpointName), size))
-	if _, stderr := audit(t, s, exitFailed, "verify", dir, "--vkey", vkey, "--since", none); !strings.Contains(stderr, "it holds no checkpoint of") {
+	if _, stderr := audit(t, s, exitFailed, "verify", dir, "--vkey", vkey, "--since", none); !strings.Contains(stderr,
+		"it holds no checkpoint of") {
 		t.Errorf("says %q", stderr)
 	}
 	forged := filepath.Join(t.TempDir(), "forged")
@@ -600,7 +616,8 @@ func TestOlderFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr := audit(t, s, exitFailed, "verify", dir, "--vkey", vkey, "--anchor", forged); !strings.Contains(stderr, "history fault") {
+	if _, stderr := audit(t, s, exitFailed, "verify", dir, "--vkey", vkey, "--anchor", forged); !strings.Contains(stderr,
+		"history fault") {
 		t.Errorf("says %q", stderr)
 	}
 }
@@ -614,18 +631,18 @@ func take(t *testing.T, dir, from, name string) {
 	tamper(t, dir, name, func([]byte) []byte { return data })
 }
 
-// rotate has the server go on with another ledger key, and gives that.
+// rotate makes the server rotate its ledger key, and returns the new key.
 func rotate(t *testing.T, s *sluicetest.Server) {
 	t.Helper()
 	s.SetLedgerKeys(append([]string{sluicetest.NewLedgerKey(t)}, s.LedgerKeys()...)...)
 	s.Restart(t)
 	s.NewKey(t, s.Ledger(sluice.Test))
-	s.Checkpoint(t) // hands over
+	s.Checkpoint(t) // rotates
 	s.NewKey(t, s.Ledger(sluice.Test))
 	s.Checkpoint(t)
 }
 
-// Whoever has any key of a log can follow it to the newest.
+// Any key of a log is enough to verify it up to the newest one.
 func TestVerifyAcrossKeys(t *testing.T) {
 	s := logServer(t, entries)
 	dir := exportLog(t, s)
@@ -668,14 +685,16 @@ func TestVerifyAcrossKeys(t *testing.T) {
 	}
 }
 
-// An update fetches what is new, and the folder is then as if it were new.
-func TestExportFetchesWhatIsNew(t *testing.T) {
+// An update fetches only new files, and the folder is then the same as a new
+// export.
+func TestExportUpdate(t *testing.T) {
 	s := logServer(t, entries)
 	dir := exportLog(t, s)
 	growLog(t, s, 2*entries)
 	through := newCounting(t, s.URL, 0)
 	audit(t, s, 0, "export", dir, "--url", through.url)
-	// Of up to 768 entries: bundles and tiles 1 and 2, and the edge of level 1.
+	// With up to 768 entries: bundles and tiles 1 and 2, and the edge of level
+	// 1.
 	if got := through.tiles.Load(); got > 5 {
 		t.Errorf("%d tiles were fetched", got)
 	}
@@ -690,7 +709,7 @@ func TestExportFetchesWhatIsNew(t *testing.T) {
 	}
 }
 
-// Redaction reaches the exports that are made after it, and no proof.
+// Redaction removes fields from later exports and leaves proofs valid.
 func TestRedactionReachesExports(t *testing.T) {
 	s := logServer(t, 3)
 	dir := exportLog(t, s)
@@ -711,7 +730,7 @@ func TestRedactionReachesExports(t *testing.T) {
 	audit(t, s, 0, "verify", dir)
 }
 
-// restart starts a server again on a folder, with a key that is made first.
+// restart starts a server on the folder again, after creating a key.
 func startLog(t *testing.T, data string, flags ...string) *process {
 	t.Helper()
 	p := startServer(t, data, append([]string{"--ledger-origin", "files.example.com"}, flags...)...)
@@ -722,7 +741,7 @@ func startLog(t *testing.T, data string, flags ...string) *process {
 	return p
 }
 
-// sluiceRun runs a command with the environment that startLog set.
+// sluiceRun runs a command in the environment set by startLog.
 func sluiceRun(t *testing.T, want int, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -732,7 +751,7 @@ func sluiceRun(t *testing.T, want int, args ...string) string {
 	return out.String()
 }
 
-// makeEntries makes entries in the test log, and waits for their checkpoint.
+// makeEntries adds entries to the test log and waits for their checkpoint.
 func makeEntries(t *testing.T, data, name string, n int) {
 	t.Helper()
 	for range n {
@@ -740,9 +759,9 @@ func makeEntries(t *testing.T, data, name string, n int) {
 	}
 }
 
-// An operator who puts an older database in place and lets other things have
-// happened since is found out: by an older export, an older checkpoint and the
-// anchor. One who cuts the log short is, too.
+// An operator restores an older database and lets the log continue differently.
+// An older export, an older checkpoint and the anchor each reveal it. They also
+// reveal a truncated log.
 func TestRewrittenLog(t *testing.T) {
 	dir := t.TempDir()
 	data, old := filepath.Join(dir, "data"), filepath.Join(dir, "old")
@@ -762,16 +781,16 @@ func TestRewrittenLog(t *testing.T) {
 	awaitCheckpoint(t, p, 8)
 	vkey := filepath.Join(log, keyName)
 	sluiceRun(t, 0, "audit", "verify", p.url, "--vkey", vkey, "--anchor", anchored)
-	p.stop() // takes the newest checkpoint out
+	p.stop() // removes the newest checkpoint
 	kept := readFolder(t, log)
 
 	for _, c := range []struct {
 		name    string
 		entries int
-		export  string // what export says
-		verify  string // and verify
+		export  string // output of export
+		verify  string // output of verify
 	}{
-		{"cut short", 0, "entries and the folder's .*: it was cut short", "it was cut short, or this copy is older"},
+		{"cut short", 0, "entries and the folder's .*: it was truncated", "it was truncated, or this copy is older"},
 		{"rewritten", 30, "the server does not prove", "not what an older checkpoint has signed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -795,7 +814,7 @@ func TestRewrittenLog(t *testing.T) {
 					says = c.export
 				}
 				if !regexp.MustCompile(says).MatchString(out) {
-					t.Errorf("%q says %s", args, out)
+					t.Errorf("%q prints %s", args, out)
 				}
 			}
 			sluiceRun(t, 0, "audit", "verify", p.url, "--vkey", vkey)
@@ -808,7 +827,7 @@ func TestRewrittenLog(t *testing.T) {
 	}
 }
 
-// awaitCheckpoint waits until the server has signed so many entries.
+// awaitCheckpoint waits for a checkpoint of at least size entries.
 func awaitCheckpoint(t *testing.T, p *process, size int) {
 	t.Helper()
 	c, err := client.New(p.url, os.Getenv("SLUICE_KEY"))

@@ -13,8 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// env-from-json NAME MEMBER sets an environment variable to the
-// first value of a member in the JSON that the last command printed.
+// env-from-json NAME MEMBER sets an environment variable to the first value of
+// a member in the JSON output of the last command.
 func setFromJSON(ts *testscript.TestScript, _ bool, args []string) {
 	m := regexp.MustCompile(`"` + args[1] + `":"([^"]*)"`).FindStringSubmatch(ts.ReadFile("stdout"))
 	if m == nil {
@@ -23,8 +23,8 @@ func setFromJSON(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], m[1])
 }
 
-// ask METHOD PATH [TYPE BODY] asks the server of $SLUICE_URL with the key of
-// $SLUICE_KEY. Body and path may hold the escapes of a Go string.
+// ask METHOD PATH [TYPE BODY] sends a request to the server at $SLUICE_URL with
+// the key $SLUICE_KEY. Body and path may contain Go string escapes.
 func askServer(ts *testscript.TestScript, _ bool, args []string) {
 	var body io.Reader
 	for i := range args {
@@ -54,8 +54,7 @@ func askServer(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
-// safe FILE checks that a terminal shows all of what was printed, and does
-// nothing else.
+// safe FILE checks that the output contains no invisible characters.
 func safeForTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	at := strings.IndexFunc(ts.ReadFile(args[0]), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) })
 	if (at < 0) == neg {
@@ -63,13 +62,13 @@ func safeForTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// until NAME PATTERN waits until what a background server or command wrote to a
-// file fits a pattern.
+// until NAME PATTERN waits until the output file of a background command
+// matches a pattern.
 func untilFile(ts *testscript.TestScript, _ bool, args []string) {
 	pattern := regexp.MustCompile(args[1])
 	var text []byte
 	for range 2400 { // a minute
-		text, _ = os.ReadFile(ts.MkAbs(args[0])) // none is there at first
+		text, _ = os.ReadFile(ts.MkAbs(args[0])) // the file may not exist yet
 		if pattern.Match(text) {
 			return
 		}

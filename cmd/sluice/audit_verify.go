@@ -16,15 +16,15 @@ import (
 
 type auditVerify struct {
 	Where   string   `arg:"" name:"dir|url|file" help:"Exported folder, URL of a server, or file with the proof of an entry."`
-	VKey    string   `help:"The log's verifier key, or a file that holds it: got from the operator once, and kept. The newest or any one before." name:"vkey" placeholder:"KEY|FILE"`
-	Since   string   `help:"File with an older checkpoint: the log must go on from it." placeholder:"FILE"`
-	Anchor  []string `help:"File that a server wrote with --anchor file:: the log must hold every checkpoint in it; may be repeated." placeholder:"FILE"`
-	Witness []string `help:"Verifier key of a C2SP witness that must have cosigned the checkpoint; may be repeated." placeholder:"VKEY"`
-	Key     string   `help:"API key, for a URL." placeholder:"SECRET"`
+	VKey    string   `help:"The log's verifier key, or a file that holds it. Get it from the operator once and keep it. The newest key or any earlier one." name:"vkey" placeholder:"KEY|FILE"`
+	Since   string   `help:"File with an older checkpoint that the log must extend." placeholder:"FILE"`
+	Anchor  []string `help:"File written by a server with --anchor file:. The log must extend every checkpoint in it. May be repeated." placeholder:"FILE"`
+	Witness []string `help:"Verifier key of a C2SP witness that must have cosigned the checkpoint. May be repeated." placeholder:"VKEY"`
+	Key     string   `help:"API key, if a URL is given." placeholder:"SECRET"`
 	JSON    bool     `help:"Print JSON." name:"json"`
 }
 
-// verified is what verify has seen hold, as --json prints it.
+// verified is the result of a verification, in the form that --json prints.
 type verified struct {
 	OK          bool         `json:"ok"`
 	Origin      string       `json:"origin,omitempty"`
@@ -32,20 +32,20 @@ type verified struct {
 	Root        string       `json:"root,omitempty"`
 	Disclosures int64        `json:"disclosures"`
 	VKey        string       `json:"vkey,omitempty"`
-	OwnKey      bool         `json:"own_key"` // whether the key is the one that the log brought along
+	OwnKey      bool         `json:"own_key"` // whether the key came with the log
 	Older       []olderJSON  `json:"older,omitempty"`
 	Witnesses   []cosigned   `json:"witnesses,omitempty"`
 	Entry       *provenEntry `json:"entry,omitempty"`
 	Fault       *faultJSON   `json:"fault,omitempty"`
 }
 
-// olderJSON is a file of older checkpoints that the log holds.
+// olderJSON describes a file of older checkpoints that the log extends.
 type olderJSON struct {
 	File        string `json:"file"`
 	Checkpoints int    `json:"checkpoints"` // of this log
-	Newest      int64  `json:"newest"`      // size of the newest of these
-	Others      int    `json:"others"`      // of other logs
-	Broken      int    `json:"broken"`      // that are none
+	Newest      int64  `json:"newest"`      // size of the newest one
+	Others      int    `json:"others"`      // checkpoints of other logs
+	Broken      int    `json:"broken"`      // texts that are not checkpoints
 }
 
 type cosigned struct {
@@ -67,14 +67,14 @@ type faultJSON struct {
 	Detail string `json:"detail"`
 }
 
-// Kinds of faults of an export beyond those of a log.
+// Kinds of faults that an export can have and a log cannot.
 const (
 	faultKey       ledger.FaultKind = "key"
 	faultRotations ledger.FaultKind = "rotations"
 	faultWitness   ledger.FaultKind = "witness"
 )
 
-// faultOf is a fault of a whole file.
+// faultOf returns a fault that concerns a whole file.
 func faultOf(kind ledger.FaultKind, path string, err error) error {
 	return &ledger.Fault{Kind: kind, Path: path, Seq: -1, Last: -1, Err: err}
 }
@@ -84,10 +84,11 @@ func (a *auditVerify) Run(ctx context.Context, out *output) error {
 	var fault *ledger.Fault
 	if errors.As(err, &fault) {
 		if a.JSON {
-			v = verified{Fault: &faultJSON{string(fault.Kind), fault.Path, fault.Seq, fault.Last, fault.Field, fault.Err.Error()}}
+			v = verified{Fault: &faultJSON{string(fault.Kind), fault.Path, fault.Seq, fault.Last, fault.Field,
+				fault.Err.Error()}}
 			err = errors.Join(err, printJSON(out.stdout, v))
 		}
-		return fmt.Errorf("%s does not hold: %s fault: %w", a.Where, fault.Kind, err)
+		return fmt.Errorf("%s is not valid: %s fault: %w", a.Where, fault.Kind, err)
 	}
 	if err != nil {
 		return err
@@ -117,7 +118,7 @@ func (a *auditVerify) verify(ctx context.Context) (v verified, err error) {
 	return a.verifyFolder(ctx, given)
 }
 
-// givenKey reads --vkey, which is "" when it was not given.
+// givenKey returns the key that --vkey gives, or "".
 func (a *auditVerify) givenKey() (string, error) {
 	if a.VKey == "" {
 		return "", nil
@@ -127,7 +128,7 @@ func (a *auditVerify) givenKey() (string, error) {
 	}
 	data, err := os.ReadFile(a.VKey)
 	if err != nil {
-		return "", usageError{fmt.Errorf("--vkey: %q is neither a verifier key nor a file that can be read", a.VKey)}
+		return "", usageError{fmt.Errorf("--vkey: %q is neither a verifier key nor a readable file", a.VKey)}
 	}
 	vkey := strings.TrimSpace(string(data))
 	if _, err := ledger.NewVerifier(vkey); err != nil {
@@ -143,12 +144,14 @@ func (a *auditVerify) verifyFolder(ctx context.Context, given string) (v verifie
 	}
 	defer f.root.Close()
 	if !f.holdsExport() {
-		return v, usageError{fmt.Errorf("%s is no exported log: it has no checkpoint, key or tile; sluice audit export makes one", a.Where)}
+		return v, usageError{fmt.Errorf("%s is not an exported log: it has no checkpoint, key or tile; "+
+			"create one with sluice audit export", a.Where)}
 	}
 	return a.verifyExport(ctx, f, given)
 }
 
-// verifyExport checks an exported log with the key that was given, or else with its own.
+// verifyExport verifies an exported log with the given key, or with its own if
+// given is "".
 func (a *auditVerify) verifyExport(ctx context.Context, f *logFolder, given string) (v verified, err error) {
 	own, err := f.key()
 	if err != nil {
@@ -167,9 +170,9 @@ func (a *auditVerify) verifyServer(ctx context.Context, given string) (v verifie
 		return v, err
 	}
 	if a.Key == "" {
-		return v, usageError{errors.New("a server asks for an API key: set SLUICE_KEY, or give --key")}
+		return v, usageError{errors.New("no API key for the server: set SLUICE_KEY or give --key")}
 	}
-	// The checkpoint is read first, so that the rotations reach as far.
+	// Read the checkpoint first, so that the rotations cover it.
 	log := c.Log()
 	signed, err := log.Checkpoint(ctx)
 	if err != nil {
@@ -190,7 +193,7 @@ func (a *auditVerify) verifyServer(ctx context.Context, given string) (v verifie
 	return a.verifyLog(ctx, fixedLog{log, signed}, given, own, rotations)
 }
 
-// fixedLog is a log at a checkpoint that was read already.
+// fixedLog is a log whose checkpoint was already read.
 type fixedLog struct {
 	ledger.Source
 	signed []byte
@@ -198,9 +201,11 @@ type fixedLog struct {
 
 func (f fixedLog) Checkpoint(context.Context) ([]byte, error) { return f.signed, nil }
 
-// verifyLog checks a log with the key that was given, or else with its own,
-// which must be one of the log's keys in any case.
-func (a *auditVerify) verifyLog(ctx context.Context, src ledger.Source, given, own string, rotations [][]byte) (v verified, err error) {
+// verifyLog verifies a log with the given key, or with its own if given is "".
+// Its own key must be one of the log's keys in either case.
+func (a *auditVerify) verifyLog(
+	ctx context.Context, src ledger.Source, given, own string, rotations [][]byte,
+) (v verified, err error) {
 	signed, err := src.Checkpoint(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = faultOf(ledger.FaultCheckpoint, checkpointName, err)
@@ -227,7 +232,7 @@ func (a *auditVerify) verifyLog(ctx context.Context, src ledger.Source, given, o
 		return v, err
 	}
 	if c, err := keys.Open(signed); err == nil {
-		if err := longEnough(c, v.Older); err != nil {
+		if err := checkLength(c, v.Older); err != nil {
 			return v, err
 		}
 	}
@@ -236,7 +241,8 @@ func (a *auditVerify) verifyLog(ctx context.Context, src ledger.Source, given, o
 		return v, err
 	}
 	if _, err := ownKeys.Open(signed); err != nil {
-		return v, faultOf(faultKey, keyName, fmt.Errorf("the key that the log brings along is not the one that was given: %w", err))
+		return v, faultOf(faultKey, keyName, fmt.Errorf("the key that came with the log does not match the given key: %w",
+			err))
 	}
 	v.Origin, v.Size, v.Root = report.Checkpoint.Origin, report.Checkpoint.Size, report.Checkpoint.Root.String()
 	v.Disclosures, v.VKey, v.OwnKey = report.Disclosures, keys.Key(), given == ""
@@ -244,7 +250,7 @@ func (a *auditVerify) verifyLog(ctx context.Context, src ledger.Source, given, o
 	return v, err
 }
 
-// older opens the checkpoints that the log must hold.
+// older reads the checkpoints that the log must extend.
 func (a *auditVerify) older(keys *ledger.Verifier) (files []olderJSON, all []ledger.Checkpoint, err error) {
 	names := a.Anchor
 	if a.Since != "" {
@@ -260,9 +266,9 @@ func (a *auditVerify) older(keys *ledger.Verifier) (files []olderJSON, all []led
 	return files, all, nil
 }
 
-// openOlder reads a file of checkpoints, of which at least one must be of this
-// log. A text of this log's name that its keys did not sign is a fault: someone
-// else signs in its name, or a key was changed that the verifier does not know.
+// openOlder reads a file of checkpoints. At least one must be of this log. A
+// checkpoint in this log's name that the log's keys did not sign is a fault:
+// either another key signs in its name, or the verifier lacks a rotation.
 func openOlder(name string, keys *ledger.Verifier) (file olderJSON, found []ledger.Checkpoint, err error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -285,7 +291,8 @@ func openOlder(name string, keys *ledger.Verifier) (file olderJSON, found []ledg
 		}
 		c, err := keys.Open(text)
 		if err != nil {
-			return file, nil, faultOf(ledger.FaultHistory, name, fmt.Errorf("its checkpoint of %d entries: %w; where the log has changed keys, give --vkey a key from before", claim.Size, err))
+			return file, nil, faultOf(ledger.FaultHistory, name, fmt.Errorf("its checkpoint of %d entries: %w; "+
+				"if the log's key was rotated, give --vkey an earlier key", claim.Size, err))
 		}
 		file.Checkpoints++
 		file.Newest = max(file.Newest, c.Size)
@@ -299,13 +306,14 @@ func openOlder(name string, keys *ledger.Verifier) (file olderJSON, found []ledg
 	return file, found, nil
 }
 
-// longEnough finds a file that has seen more of the log than there is. That
-// cannot be told from a log that was cut short, so it is a fault.
-func longEnough(c ledger.Checkpoint, files []olderJSON) error {
+// checkLength reports a fault if a file holds a checkpoint larger than the log.
+// An outdated copy looks the same as a truncated log.
+func checkLength(c ledger.Checkpoint, files []olderJSON) error {
 	for _, f := range files {
 		if f.Newest > c.Size {
 			return &ledger.Fault{Kind: ledger.FaultHistory, Path: checkpointName, Seq: c.Size, Last: f.Newest - 1,
-				Err: fmt.Errorf("the log has %d entries and had %d in %s: it was cut short, or this copy is older than that file; export it again and check that", c.Size, f.Newest, f.File)}
+				Err: fmt.Errorf("the log has %d entries and had %d in %s: it was truncated, or this copy is older than that file; "+
+					"export it again and verify that", c.Size, f.Newest, f.File)}
 		}
 	}
 	return nil
@@ -313,7 +321,7 @@ func longEnough(c ledger.Checkpoint, files []olderJSON) error {
 
 func (a *auditVerify) witnesses(signed []byte) (all []cosigned, err error) {
 	for _, text := range a.Witness {
-		vkey, _, _ := strings.Cut(text, " ") // what serve takes has the URL too
+		vkey, _, _ := strings.Cut(text, " ") // ignore the URL that serve's flag has
 		w, err := ledger.NewWitness(vkey)
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--witness: %w", err)}
@@ -327,13 +335,14 @@ func (a *auditVerify) witnesses(signed []byte) (all []cosigned, err error) {
 	return all, nil
 }
 
-// verifyProof checks a file that proof wrote. It needs a key: none comes along.
+// verifyProof verifies a file that sluice audit proof wrote. It requires
+// --vkey, because the file holds no key.
 func (a *auditVerify) verifyProof(given string) (v verified, err error) {
 	if given == "" {
-		return v, usageError{errors.New("the proof of an entry is checked with the log's key: give --vkey")}
+		return v, usageError{errors.New("the proof of an entry is verified with the log's key: give --vkey")}
 	}
 	if a.Since != "" || len(a.Anchor) > 0 {
-		return v, usageError{errors.New("the proof of an entry says nothing of older checkpoints: --since and --anchor go with a whole log")}
+		return v, usageError{errors.New("--since and --anchor apply to a whole log, not to the proof of an entry")}
 	}
 	f, err := os.Open(a.Where)
 	if err != nil {
@@ -350,7 +359,7 @@ func (a *auditVerify) verifyProof(given string) (v verified, err error) {
 	}
 	p, err := ledger.ParseProof(texts[0])
 	if err == nil && len(p.Extra) == 0 {
-		err = errors.New("the entry does not come with it: have it made by sluice audit proof")
+		err = errors.New("the file does not hold the entry: write it with sluice audit proof")
 	}
 	if err != nil {
 		return v, faultOf(ledger.FaultEntry, a.Where, err)
@@ -365,7 +374,7 @@ func (a *auditVerify) verifyProof(given string) (v verified, err error) {
 	return v, err
 }
 
-// text says what a file of older checkpoints holds.
+// text describes a file of older checkpoints.
 func (o olderJSON) text() string {
 	newest := "the newest of "
 	if o.Checkpoints == 1 {
@@ -377,12 +386,12 @@ func (o olderJSON) text() string {
 		text += "; " + counted(o.Others, "1 is of another log", "%d are of other logs")
 	}
 	if o.Broken > 0 {
-		text += "; " + counted(o.Broken, "1 is broken off", "%d are broken off")
+		text += "; " + counted(o.Broken, "1 is incomplete", "%d are incomplete")
 	}
 	return text
 }
 
-// counted says how many, in the words for one or in those for any other number.
+// counted formats a number with the singular or the plural text.
 func counted[N int | int64](n N, one, others string) string {
 	if n == 1 {
 		return one
@@ -390,14 +399,14 @@ func counted[N int | int64](n N, one, others string) string {
 	return fmt.Sprintf(others, n)
 }
 
-// print tells what holds, and what that does not show.
+// print prints what was verified, and what that does not prove.
 func (v *verified) print(out *output, where string) error {
 	w := &lines{w: out.stdout}
 	if v.Entry != nil {
 		w.add("%s: entry %d of the log is %s, %s, %s", where, v.Entry.Seq, v.Entry.ID, v.Entry.Action, v.Entry.Time)
 	} else {
-		w.add("%s: %s as signed, and %s", where,
-			counted(v.Size, "1 entry is", "all %d entries are"),
+		w.add("%s: %s the signed checkpoint, and %s", where,
+			counted(v.Size, "1 entry matches", "all %d entries match"),
 			counted(v.Disclosures, "1 disclosure opens", "%d disclosures open"))
 	}
 	w.add("log         %s", v.Origin)
@@ -413,7 +422,7 @@ func (v *verified) print(out *output, where string) error {
 		w.err = printJSON(w.w, v.Entry.Whole)
 	}
 	if v.OwnKey {
-		w.add("No --vkey was given, so the key is the one that came with the log: this shows that the log fits together, not whose it is.")
+		w.add("No --vkey was given, so the key came with the log. This proves that the log is consistent, not whose it is.")
 	}
 	return w.err
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestCheckpointInTime proves entries that were just made. The contract gives a checkpoint one second, which
-// SLUICE_STRICT=1 asks for; a loaded machine may take longer.
+// TestCheckpointInTime proves new entries. The contract gives a checkpoint one second, which SLUICE_STRICT=1 enforces;
+// a busy machine may take longer.
 func TestCheckpointInTime(t *testing.T) {
 	limit := time.Minute
 	if os.Getenv("SLUICE_STRICT") != "" {

@@ -22,32 +22,32 @@ import (
 	"time"
 )
 
-// load is many clients of a cluster, and what they were answered.
+// load is a group of clients of a cluster, with the responses they got.
 type load struct {
 	cluster *cluster
 	http    *http.Client
-	done    atomic.Int64 // requests that were answered with success
+	done    atomic.Int64 // successful requests
 
 	mu       sync.Mutex
-	statuses map[string]int      // of all answers, and of none at all
-	files    map[string][32]byte // answered uploads: the SHA-256 of what was sent
+	statuses map[string]int      // responses by kind, including missing ones
+	files    map[string][32]byte // confirmed uploads with the SHA-256 of their content
 	links    map[string]*heldLink
-	wrong    []string // what no fault excuses
+	wrong    []string // errors that no fault explains
 
 	ended, mints, seen atomic.Int64
 }
 
-// heldLink is an answered mint.
+// heldLink is a confirmed link.
 type heldLink struct {
 	id, path, file, reason string
-	max                    int64 // downloads, 0 for any number
+	max                    int64 // download limit; 0 for none
 
-	// Under load.mu:
-	asked, revoked bool     // the revocation was sent, was answered
-	requests       []string // of downloads that began, by the id of their answer
+	// Guarded by load.mu:
+	asked, revoked bool     // the revocation was sent; it was confirmed
+	requests       []string // ids of requests whose download began
 }
 
-// clients numbers those who ask.
+// clients numbers the clients.
 var clients atomic.Int64
 
 func newLoad(c *cluster) *load {
@@ -85,7 +85,8 @@ func (l *load) start(t *testing.T, clients int) (stop func()) {
 	return func() { close(over); all.Wait() }
 }
 
-// something is what a client does next. An error is what a fault excuses.
+// something performs the next action of a client. An error must be explained by
+// a fault.
 func (l *load) something() error {
 	switch n := rand.IntN(100); {
 	case n < 10:
@@ -106,11 +107,11 @@ func (l *load) failf(format string, args ...any) {
 	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
 }
 
-// anyFile is a file that is there.
+// anyFile returns a random uploaded file.
 func (l *load) anyFile() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id := range l.files { // in no order
+	for id := range l.files { // random order
 		return id
 	}
 	return ""
@@ -125,19 +126,20 @@ func (l *load) anyLink() *heldLink {
 	return nil
 }
 
-// refusedError is an answer that is no success.
+// refusedError is a response without success.
 type refusedError struct {
 	status int
-	reason string // of a link that is gone
+	reason string // the link has ended
 	text   string
 }
 
 func (e *refusedError) Error() string { return fmt.Sprintf("status %d: %s", e.status, e.text) }
 
-// send asks, and gives the answer with its body if it is a success. What is
-// none, and no fault excuses, is noted.
+// send sends a request and returns a successful response with its body. It
+// records a failure that no fault explains.
 func (l *load) send(req *http.Request) (res *http.Response, body []byte, err error) {
-	req.Header.Set("User-Agent", fmt.Sprint("cluster test ", clients.Add(1))) // each redemption counts: no client asks twice
+	// Every redemption counts as a download, because each comes from a different client.
+	req.Header.Set("User-Agent", fmt.Sprint("cluster test ", clients.Add(1)))
 	if !strings.HasPrefix(req.URL.Path, "/l/") {
 		req.Header.Set("Authorization", "Bearer "+l.cluster.key)
 	}
@@ -161,8 +163,8 @@ func (l *load) send(req *http.Request) (res *http.Response, body []byte, err err
 		refused.reason = problem.Reason
 	}
 	switch res.StatusCode {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // nginx's own, and Sluice's
-	case http.StatusGone: // the caller knows whether
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // of nginx, or of Sluice
+	case http.StatusGone: // the caller decides
 	default:
 		l.failf("%s %s: %s %s", req.Method, req.URL.Path, res.Status, body)
 	}
@@ -176,7 +178,7 @@ func (l *load) count(req *http.Request, status string) {
 	l.statuses[fmt.Sprint(req.Method, " ", what, " ", status)]++
 }
 
-// call asks something of the native API.
+// call sends a request to the native API.
 func (l *load) call(method, target string, body io.Reader, header map[string]string, into any) error {
 	req, err := http.NewRequest(method, target, body)
 	if err != nil {
@@ -192,7 +194,7 @@ func (l *load) call(method, target string, body io.Reader, header map[string]str
 	return json.Unmarshal(answer, into)
 }
 
-// uploadOne uploads a file, of a few bytes or of several hundred kilobytes.
+// uploadOne uploads a file of a few bytes or several hundred kilobytes.
 func (l *load) uploadOne() error {
 	content := make([]byte, 1+rand.IntN(1<<uint(4+rand.IntN(15))))
 	for i := range content {
@@ -210,7 +212,8 @@ func (l *load) uploadOne() error {
 	return nil
 }
 
-// mint asks for a link until it is answered, with one Idempotency-Key.
+// mint requests a link until it gets a response, always with the same
+// Idempotency-Key.
 func (l *load) mint(base, file string, max int64) (*heldLink, error) {
 	reason := fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())
 	body := `{"reason":"` + reason + `"}`
@@ -246,7 +249,7 @@ func (l *load) mintOne(max int64) error {
 	return nil
 }
 
-// redeemOne downloads by any link, whether it is still good or not.
+// redeemOne downloads a random link, valid or not.
 func (l *load) redeemOne() error {
 	link := l.anyLink()
 	if link == nil {
@@ -276,7 +279,7 @@ func (l *load) redeem(base string, link *heldLink) error {
 		l.seen.Add(1)
 		link.requests = append(link.requests, res.Header.Get("X-Request-Id"))
 		if revoked {
-			wrong("redeemed after its revocation was answered")
+			wrong("redeemed after its revocation was confirmed")
 		}
 		if err == nil && sha256.Sum256(content) != l.files[link.file] {
 			wrong("other bytes came than were sent")
@@ -290,7 +293,7 @@ func (l *load) redeem(base string, link *heldLink) error {
 	return err
 }
 
-// revokeOne ends a link, and uses it at once.
+// revokeOne revokes a link and uses it at once.
 func (l *load) revokeOne() error {
 	link := l.anyLink()
 	if link == nil {
@@ -313,7 +316,7 @@ func (l *load) revokeOne() error {
 	return l.redeem(l.cluster.url, link)
 }
 
-// status is that of a download.
+// status returns the status of a download.
 func (l *load) status(target string) int {
 	res, err := l.http.Get(target)
 	if err != nil {
@@ -324,7 +327,7 @@ func (l *load) status(target string) int {
 	return res.StatusCode
 }
 
-// awaitProgress waits until requests are answered with success again.
+// awaitProgress waits until requests succeed again.
 func (l *load) awaitProgress(t *testing.T, name string) {
 	t.Helper()
 	before := l.done.Load()
@@ -335,7 +338,8 @@ func (l *load) awaitProgress(t *testing.T, name string) {
 	}
 }
 
-// report fails the test for what was seen to be wrong, and logs how much was done.
+// report fails the test if errors were recorded, and logs the number of
+// actions.
 func (l *load) report(t *testing.T) {
 	t.Helper()
 	for _, text := range l.wrong[:min(len(l.wrong), 20)] {
@@ -344,13 +348,14 @@ func (l *load) report(t *testing.T) {
 	for _, status := range slices.Sorted(maps.Keys(l.statuses)) {
 		t.Logf("%6d %s", l.statuses[status], status)
 	}
-	t.Logf("answered: %d uploads, %d mints, %d revocations; %d downloads begun", len(l.files), l.mints.Load(), l.ended.Load(), l.seen.Load())
+	t.Logf("confirmed: %d uploads, %d links, %d revocations; %d downloads begun", len(l.files), l.mints.Load(),
+		l.ended.Load(), l.seen.Load())
 	if len(l.files) < 10 || l.mints.Load() < 50 || l.ended.Load() < 10 || l.seen.Load() < 50 {
 		t.Error("the clients got little done, so little was tested")
 	}
 }
 
-// loggedEntry is what of an entry is checked.
+// loggedEntry holds the checked members of an entry.
 type loggedEntry struct {
 	ID, Action string
 	Seq        int64
@@ -359,7 +364,7 @@ type loggedEntry struct {
 	Delivery   struct{ Returned bool }
 }
 
-// entries gives the log of the test side, oldest first, as any server tells it.
+// entries returns the test log, oldest entry first, from a random server.
 func (l *load) entries(t *testing.T) (all []loggedEntry) {
 	t.Helper()
 	for after := ""; ; {
@@ -384,9 +389,9 @@ func (l *load) entries(t *testing.T) (all []loggedEntry) {
 	return all
 }
 
-// checkLog holds the log to what was answered: seq has no gap, every answered
-// mint and revocation is there once, every download has the entry that allowed
-// it, and none stands after its link's revocation.
+// checkLog compares the log with the responses. seq has no gaps, every
+// confirmed link and revocation has one entry, every download has the entry
+// that allowed it, and no download follows the revocation of its link.
 func (l *load) checkLog(t *testing.T) {
 	t.Helper()
 	revoked, redeemed, minted := map[string]int64{}, map[string]bool{}, map[string]int{}
@@ -410,7 +415,7 @@ func (l *load) checkLog(t *testing.T) {
 				t.Errorf("link %s was redeemed at %d, and revoked at %d", e.Link.ID, e.Seq, at)
 			}
 		case "link.delivered":
-			if e.Delivery.Returned { // such as without an S3 server
+			if e.Delivery.Returned { // for example without an S3 server
 				counts[e.Link.ID]--
 			}
 		}
@@ -422,10 +427,10 @@ func (l *load) checkLog(t *testing.T) {
 	}
 	for id, link := range l.links {
 		if minted[link.reason] != 1 {
-			t.Errorf("answered mint %s has %d entries", id, minted[link.reason])
+			t.Errorf("confirmed link %s has %d entries", id, minted[link.reason])
 		}
 		if _, is := revoked[id]; link.revoked && !is {
-			t.Errorf("the answered revocation of link %s is not in the log", id)
+			t.Errorf("the confirmed revocation of link %s is not in the log", id)
 		}
 		if link.max > 0 && counts[id] > link.max {
 			t.Errorf("link %s was redeemed %d times, and may be %d times", id, counts[id], link.max)
@@ -439,7 +444,7 @@ func (l *load) checkLog(t *testing.T) {
 	l.checkCounts(t, counts)
 }
 
-// checkCounts compares what links count with how often the log has them redeemed.
+// checkCounts compares the counts of links with their redemptions in the log.
 func (l *load) checkCounts(t *testing.T, counts map[string]int64) {
 	t.Helper()
 	found := 0
@@ -456,12 +461,12 @@ func (l *load) checkCounts(t *testing.T, counts map[string]int64) {
 		return err
 	})
 	if found != len(l.links) {
-		t.Errorf("%d links of %d answered mints are there", found, len(l.links))
+		t.Errorf("found %d of %d confirmed links", found, len(l.links))
 	}
 }
 
-// checkUploads downloads every file whose upload was answered, by a link made
-// for it, from each server in turn.
+// checkUploads downloads every confirmed upload through a new link, from each
+// server in turn.
 func (l *load) checkUploads(t *testing.T) {
 	t.Helper()
 	work := make(chan string)
@@ -474,11 +479,11 @@ func (l *load) checkUploads(t *testing.T) {
 				base := l.cluster.nodes[n%len(l.cluster.nodes)].url
 				link, err := l.mint(base, id, 0)
 				if err != nil {
-					t.Errorf("answered upload %s: %v", id, err)
+					t.Errorf("confirmed upload %s: %v", id, err)
 					continue
 				}
 				if err := l.redeem(base, link); err != nil {
-					t.Errorf("answered upload %s: %v", id, err)
+					t.Errorf("confirmed upload %s: %v", id, err)
 				}
 			}
 		})

@@ -24,8 +24,8 @@ import (
 	"sluice/sluicetest"
 )
 
-// cluster is what runs beyond one machine: three servers behind nginx, on one
-// PostgreSQL and one S3 server. All of it is real.
+// cluster is a real setup of many machines: three servers behind nginx, with
+// one PostgreSQL and one S3 server.
 type cluster struct {
 	postgres *sluicetest.PostgresServer
 	s3       *sluicetest.S3Server
@@ -35,7 +35,7 @@ type cluster struct {
 	key      string
 }
 
-// node is one of the servers, which may be killed and started again.
+// node is one of the servers. It can be killed and started again.
 type node struct {
 	name, address, url string
 	flags              []string
@@ -43,8 +43,8 @@ type node struct {
 	cmd                *exec.Cmd
 }
 
-// startCluster starts servers, all at once on an empty database, with one file of
-// secrets that does not exist yet.
+// startCluster starts all servers at once on an empty database, with one
+// secrets file that does not exist yet.
 func startCluster(t *testing.T, servers int) *cluster {
 	t.Helper()
 	proxy := lookNginx(t)
@@ -81,12 +81,13 @@ func startCluster(t *testing.T, servers int) *cluster {
 func newNode(t *testing.T, dir, name, database string, flags ...string) *node {
 	t.Helper()
 	address := sluicetest.FreeAddress(t)
-	flags = append([]string{"serve", "--listen", address, "--database-url", database + "&application_name=" + name}, flags...)
+	flags = append([]string{"serve", "--listen", address, "--database-url", database + "&application_name=" + name},
+		flags...)
 	return &node{name: name, address: address, url: "http://" + address, flags: flags,
 		stdout: filepath.Join(dir, name+".out"), log: filepath.Join(dir, name+".log")}
 }
 
-// start runs the server. What it prints goes on where an earlier run left off.
+// start runs the server. Its output is appended to that of earlier runs.
 func (n *node) start(t *testing.T) {
 	t.Helper()
 	path, err := binary()
@@ -120,8 +121,8 @@ func appendTo(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
-// showLog shows the end of a server's log when the test failed, and fails it
-// for a panic.
+// showLog prints the end of a server's log if the test failed. It fails the
+// test after a panic.
 func (n *node) showLog(t *testing.T) {
 	data, err := os.ReadFile(n.log)
 	if err != nil {
@@ -146,11 +147,10 @@ func (n *node) signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// healthyWithin is how long a server may take to be ready once what it needs
-// is there again.
+// healthyWithin is how long a server may take to become ready after a fault.
 const healthyWithin = 15 * time.Second
 
-// awaitReady waits until a server says that it is ready, which it does by itself.
+// awaitReady waits until the server reports that it is ready.
 func (n *node) awaitReady(t *testing.T) {
 	t.Helper()
 	client := http.Client{Timeout: healthyWithin, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -190,8 +190,8 @@ func lookNginx(t *testing.T) string {
 	return ""
 }
 
-// Round robin. Only what is read is asked of a second server: nginx by itself
-// sends a DELETE on, too, which then finds nothing.
+// Round robin. Only reads are retried on a second server: by default nginx also
+// repeats a DELETE, which then gets 404.
 const nginxConfiguration = `daemon off;
 worker_processes 1;
 pid nginx.pid;
@@ -237,15 +237,16 @@ func (c *cluster) startNginx(t *testing.T, path, dir string) {
 		fmt.Fprintf(&servers, "    server %s max_fails=2 fail_timeout=1s;\n", n.address)
 	}
 	configuration := fmt.Sprintf(nginxConfiguration, servers.String(), strings.TrimPrefix(c.url, "http://"))
-	if os.Geteuid() == 0 { // the folder is root's alone
+	if os.Geteuid() == 0 { // the folder belongs to root
 		configuration = "user root;\n" + configuration
 	}
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The shell ends nginx when the test ends, however it does.
-	cmd := exec.Command("sh", "-c", `"$0" "$@" & read -r nothing; kill $!; wait $!`, path, "-e", "nginx.error", "-p", dir, "-c", file)
+	// The shell ends nginx when the test ends, even if it is killed.
+	cmd := exec.Command("sh", "-c", `"$0" "$@" & read -r nothing; kill $!; wait $!`, path, "-e", "nginx.error", "-p", dir,
+		"-c", file)
 	cmd.Dir = dir
 	hold, err := cmd.StdinPipe()
 	if err != nil {
@@ -267,8 +268,8 @@ func (c *cluster) startNginx(t *testing.T, path, dir string) {
 	}
 }
 
-// noteHolders has the database note who takes and renews a lease, by the name
-// of the connection: a lease itself says only that somebody has it.
+// noteHolders makes the database record which connection takes and renews a
+// lease. A lease itself does not name its holder.
 func (c *cluster) noteHolders(t *testing.T) {
 	t.Helper()
 	c.query(t, `CREATE TABLE lease_holder (lease TEXT PRIMARY KEY, node TEXT);
@@ -279,7 +280,7 @@ END $$;
 CREATE TRIGGER note_holder AFTER INSERT OR UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION note_holder()`, nil)
 }
 
-// query runs SQL, and gives each row of the answer to fn.
+// query runs a query and calls fn for each row.
 func (c *cluster) query(t *testing.T, query string, fn func(*sql.Rows) error) {
 	t.Helper()
 	db, err := sql.Open("pgx", c.database+"&default_query_exec_mode=simple_protocol")
@@ -302,7 +303,7 @@ func (c *cluster) query(t *testing.T, query string, fn func(*sql.Rows) error) {
 	}
 }
 
-// holder is the server that runs the jobs, checkpoints among them, but never not.
+// holder waits until a server other than not runs the jobs, and returns it.
 func (c *cluster) holder(t *testing.T, not *node) *node {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
@@ -318,28 +319,28 @@ func (c *cluster) holder(t *testing.T, not *node) *node {
 	return nil
 }
 
-// faults is what is done to a cluster under load.
+// faults configures the faults of a cluster under load.
 type faults struct {
 	rounds    int
-	pause     time.Duration // between two of them
+	pause     time.Duration // between two faults
 	withoutS3 time.Duration
 	frozen    time.Duration
 }
 
-// TestCluster does to three servers under load what happens to servers, and
-// holds them to what they had answered.
+// TestCluster injects faults into three servers under load and compares the log
+// with their responses.
 //
-// Rounds with ten seconds without an S3 server and a minute of frozen process
-// run with SLUICE_LONG=1:
+// SLUICE_LONG=1 runs rounds with ten seconds without an S3 server and a process
+// that is frozen for a minute:
 //
 //	SLUICE_LONG=1 go test ./cmd/sluice -run '^TestCluster$' -v -timeout 20m
 //
-// On 2026-11-22, on two processors that others used too (PostgreSQL 15, nginx
-// 1.22), it passed: 2 rounds, 16 clients, 7,314 uploads, 29,489 mints and 5,223
-// revocations answered, 18,820 downloads begun, 117,984 entries that verify
-// accepted; 1,659 requests were refused during faults (502, 503, 504). Every
-// server was ready 2 s after each fault, and the jobs passed to another 5 to
-// 6 s after their holder froze.
+// On 2026-11-22, on two busy processors (PostgreSQL 15, nginx 1.22), it passed:
+// 2 rounds, 16 clients, 7,314 uploads, 29,489 mints and 5,223 revocations
+// confirmed, 18,820 downloads begun, 117,984 entries verified; 1,659 requests
+// were refused during faults (502, 503, 504). Every server was ready 2 s after
+// each fault, and the jobs passed to another server 5 to 6 s after their holder
+// froze.
 func TestCluster(t *testing.T) {
 	f := faults{rounds: 1, pause: 800 * time.Millisecond, withoutS3: 2 * time.Second, frozen: 8 * time.Second}
 	if os.Getenv("SLUICE_LONG") != "" {
@@ -368,8 +369,8 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// suffer is one round of faults. After each, every server is ready again
-// without help, and work goes on.
+// suffer runs one round of faults. After each fault, every server becomes ready
+// again by itself, and work continues.
 func (c *cluster) suffer(t *testing.T, f faults, load *load) {
 	t.Helper()
 	step := func(name string, do func()) {
@@ -380,7 +381,8 @@ func (c *cluster) suffer(t *testing.T, f faults, load *load) {
 		over := time.Now()
 		c.awaitReady(t)
 		load.awaitProgress(t, name)
-		t.Logf("%s: %v, and ready %v later", name, over.Sub(begun).Round(time.Millisecond), time.Since(over).Round(time.Millisecond))
+		t.Logf("%s: %v, and ready %v later", name, over.Sub(begun).Round(time.Millisecond),
+			time.Since(over).Round(time.Millisecond))
 	}
 	step("kill -9", func() {
 		n := c.nodes[rand.IntN(len(c.nodes))]
@@ -410,8 +412,8 @@ func (c *cluster) suffer(t *testing.T, f faults, load *load) {
 	})
 }
 
-// checkRevocations has one server answer a revocation, and the others obey it
-// in the very next request.
+// checkRevocations revokes a link on one server, and the others must refuse it
+// in the next request.
 func (c *cluster) checkRevocations(t *testing.T, l *load) {
 	t.Helper()
 	file := l.anyFile()
@@ -439,10 +441,10 @@ func (c *cluster) checkRevocations(t *testing.T, l *load) {
 	}
 }
 
-var wholeLog = regexp.MustCompile(`all ([0-9]+) entries are as signed`)
+var wholeLog = regexp.MustCompile(`all ([0-9]+) entries match the signed checkpoint`)
 
-// checkExport waits until the checkpoints have come to the end of the log, and
-// has the real commands export and verify it.
+// checkExport waits until a checkpoint covers the whole log, then exports and
+// verifies it with the real commands.
 func (c *cluster) checkExport(t *testing.T) {
 	t.Helper()
 	var entries int
@@ -454,10 +456,10 @@ func (c *cluster) checkExport(t *testing.T) {
 		said := c.sluice(t, "audit", "verify", dir, "--vkey", filepath.Join(dir, "key"))
 		m := wholeLog.FindStringSubmatch(said)
 		if m == nil {
-			t.Fatalf("verify says %q", said)
+			t.Fatalf("verify printed %q", said)
 		}
 		if signed, err := strconv.Atoi(m[1]); err == nil && signed >= entries {
-			t.Logf("verify: all %s entries are as signed", m[1])
+			t.Logf("verify: all %s entries match the signed checkpoint", m[1])
 			return
 		}
 		if time.Now().After(deadline) {

@@ -25,11 +25,11 @@ import (
 
 const crashRounds = 20
 
-// TestCrash kills the real binary in the middle of uploads, mints and
-// downloads by many clients, starts it again, and holds it to what it had
-// answered: every answered upload is whole and downloadable, every answered
-// mint works, every download that got a byte has its entry, no orphan outlives
-// a sweep, and seq has no gap.
+// TestCrash kills the real binary while many clients upload, mint and download.
+// It starts the binary again and compares the data with the responses: every
+// confirmed upload is complete and downloadable, every confirmed link works,
+// every download that received a byte has its entry, no orphan survives the
+// sweeps, and seq has no gaps.
 func TestCrash(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data)
@@ -46,7 +46,7 @@ func TestCrash(t *testing.T) {
 			t.Fatalf("round %d", round)
 		}
 	}
-	t.Logf("%d rounds: %d answered uploads, %d answered mints, %d downloads begun, %d entries, %d orphans swept",
+	t.Logf("%d rounds: %d confirmed uploads, %d confirmed links, %d downloads begun, %d entries, %d orphans swept",
 		crashRounds, c.uploads, c.mints, c.begun, c.nextSeq, c.orphans)
 	if c.uploads == 0 || c.mints == 0 || c.begun == 0 {
 		t.Error("the clients got nothing done, so nothing was tested")
@@ -56,21 +56,21 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// crashClients are many clients of one server, and what it answered them.
+// crashClients are clients of one server, with the responses they got.
 type crashClients struct {
 	key  string
 	http *http.Client
 
 	mu      sync.Mutex
-	files   map[string][32]byte // answered uploads of this round
-	links   map[string]string   // answered mints of this round: URL path to file
-	started map[string]int      // downloads of this round that got a byte, by link
+	files   map[string][32]byte // confirmed uploads of this round
+	links   map[string]string   // confirmed links of this round: URL path to file
+	started map[string]int      // downloads of this round that received a byte, by link
 
 	uploads, mints, begun, orphans int
 	nextSeq                        int64
 }
 
-// load runs clients until kill has been called and every one has seen it.
+// load runs clients until kill is called and all have noticed.
 func (c *crashClients) load(base string, after time.Duration, kill func()) {
 	c.files, c.links, c.started = map[string][32]byte{}, map[string]string{}, map[string]int{}
 	var clients sync.WaitGroup
@@ -151,7 +151,8 @@ func (c *crashClients) upload(base string, content []byte) (string, error) {
 
 func (c *crashClients) mint(base, file string) (link, path string, err error) {
 	var answer struct{ ID, URL string }
-	err = c.do("POST", base+"/v1/files/"+file+"/links", strings.NewReader(`{"reason":"crash test"}`), "application/json", http.StatusOK, &answer)
+	err = c.do("POST", base+"/v1/files/"+file+"/links", strings.NewReader(`{"reason":"crash test"}`), "application/json",
+		http.StatusOK, &answer)
 	if err != nil {
 		return "", "", err
 	}
@@ -162,7 +163,7 @@ func (c *crashClients) mint(base, file string) (link, path string, err error) {
 	return answer.ID, u.Path, nil
 }
 
-// download notes the link as soon as a byte of content has arrived.
+// download records the link as soon as a byte of content has arrived.
 func (c *crashClients) download(base, path, link string) error {
 	res, err := c.http.Get(base + path)
 	if err != nil {
@@ -183,17 +184,18 @@ func (c *crashClients) download(base, path, link string) error {
 	return err
 }
 
-// sweepAndCompare sweeps a data folder that no server works on, and compares
-// the bytes that are left with the files that are recorded.
+// sweepAndCompare runs sweeps on a data folder without a server, and compares
+// the remaining blobs with the records.
 func (c *crashClients) sweepAndCompare(t *testing.T, data string) {
 	t.Helper()
 	ctx := context.Background()
-	i, err := place{Data: data}.open(t.Context(), service.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, opening{})
+	i, err := place{Data: data}.open(t.Context(), service.Config{PublicURL: "http://localhost",
+		Log: slog.New(slog.DiscardHandler)}, opening{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer i.close()
-	for range 2 { // the first one finds the orphans, the second one moves them
+	for range 2 { // the first sweep finds the orphans, the second moves them
 		swept, err := i.service.Sweep(ctx, time.Now().Add(time.Minute))
 		if err != nil {
 			t.Fatal(err)
@@ -216,7 +218,7 @@ func (c *crashClients) sweepAndCompare(t *testing.T, data string) {
 	}
 	for id := range c.files {
 		if !blobs[id] {
-			t.Errorf("answered upload %s has no bytes", id)
+			t.Errorf("confirmed upload %s has no bytes", id)
 		}
 	}
 	leftovers, err := filepath.Glob(filepath.Join(data, "blobs", "tmp", "*"))
@@ -245,11 +247,11 @@ func (c *crashClients) verify(t *testing.T, base string) {
 	}
 	for file := range c.files {
 		if linked[file] {
-			continue // its own link was just seen to work
+			continue // its own link has just worked
 		}
 		_, path, err := c.mint(base, file)
 		if err != nil {
-			t.Errorf("answered upload %s: %v", file, err)
+			t.Errorf("confirmed upload %s: %v", file, err)
 			continue
 		}
 		c.verifyDownload(t, base+path, file)
@@ -266,7 +268,7 @@ func (c *crashClients) verifyDownload(t *testing.T, target, file string) {
 	defer res.Body.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, res.Body); err != nil || res.StatusCode != http.StatusOK {
-		t.Errorf("answered mint for %s: %s %v", file, res.Status, err)
+		t.Errorf("confirmed link to %s: %s %v", file, res.Status, err)
 		return
 	}
 	if want := c.files[file]; !bytes.Equal(h.Sum(nil), want[:]) {
@@ -274,8 +276,8 @@ func (c *crashClients) verifyDownload(t *testing.T, target, file string) {
 	}
 }
 
-// verifyLog walks the entries made since the last round, newest first, and
-// counts the redemptions of each link.
+// verifyLog reads the entries since the last round, newest first, and counts
+// the redemptions of each link.
 func (c *crashClients) verifyLog(t *testing.T, base string) map[string]int {
 	t.Helper()
 	redeemed := map[string]int{}
@@ -320,8 +322,8 @@ func (c *crashClients) verifyLog(t *testing.T, base string) map[string]int {
 	return redeemed
 }
 
-// TestCrashAtStart kills the first start at any moment. Whatever it had made,
-// the next start goes on and ends with a key that works.
+// TestCrashAtStart kills the first start at random moments. The next start
+// always completes it and prints a working key.
 func TestCrashAtStart(t *testing.T) {
 	path, err := binary()
 	if err != nil {

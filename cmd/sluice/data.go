@@ -20,23 +20,22 @@ import (
 	"sluice/internal/store"
 )
 
-// place is where an installation has its records, bytes and secrets: a folder,
-// or a database and a bucket that several servers share.
+// place names the storage of an installation: a folder, or a database and a bucket that several servers share.
 type place struct {
-	Data        string `help:"Folder for the database, the files and the secrets; ${default} when left out." default:"./sluice-data" placeholder:"DIR"`
-	DatabaseURL string `help:"PostgreSQL database for the records, with --blob-url; a password may stand in PGPASSWORD or ~/.pgpass." placeholder:"URL"`
-	BlobURL     string `help:"S3 bucket for the files, with --database-url: s3://BUCKET/PREFIX?region=…&endpoint=…; credentials as for the AWS command line." placeholder:"URL"`
-	Secrets     string `help:"File of the secrets, the same for all servers of one database; secrets.json in --data when left out." placeholder:"FILE"`
+	Data        string `help:"Folder for the database, the files and the secrets; ${default} by default." default:"./sluice-data" placeholder:"DIR"`
+	DatabaseURL string `help:"PostgreSQL database for the records. Requires --blob-url. The password may be in PGPASSWORD or ~/.pgpass." placeholder:"URL"`
+	BlobURL     string `help:"S3 bucket for the files: s3://BUCKET/PREFIX?region=…&endpoint=…. Requires --database-url. Credentials are read as the AWS command line reads them." placeholder:"URL"`
+	Secrets     string `help:"Secrets file, the same for all servers of one database; secrets.json in --data by default." placeholder:"FILE"`
 }
 
-// check refuses a half of what goes together before anything is made, and
-// gives what the URL of the bucket says, if there is one.
+// check refuses an incomplete combination of flags before anything is created. It returns the options in --blob-url, if
+// given.
 func (p place) check(redirect bool) (o blob.S3Options, err error) {
 	switch {
 	case (p.DatabaseURL == "") != (p.BlobURL == ""):
-		err = errors.New("--database-url and --blob-url go together: servers that share records must share the files, too")
+		err = errors.New("--database-url and --blob-url require each other: servers that share records must share the files")
 	case redirect && !p.shared():
-		err = errors.New("--delivery redirect needs files in S3: see --blob-url")
+		err = errors.New("--delivery redirect requires files in S3: see --blob-url")
 	case p.shared():
 		if o, err = blob.ParseS3URL(p.BlobURL); err != nil {
 			err = fmt.Errorf("--blob-url: %w", err)
@@ -64,8 +63,7 @@ func (p place) secretsFile() string {
 	return filepath.Join(p.Data, secretsName)
 }
 
-// installation is a place that was opened: the records, the bytes, the secrets,
-// and the service and the gate over them.
+// installation is an open place: its storage, and the service and gate that use it.
 type installation struct {
 	service *service.Service
 	gate    *gate.Gate
@@ -78,23 +76,22 @@ type installation struct {
 
 func (i *installation) close() error { return errors.Join(i.store.Close(), i.blobs.Close()) }
 
-// The names inside a data folder.
+// Names in a data folder.
 const (
 	databaseName = "sluice.db"
 	blobsName    = "blobs"
 	secretsName  = "secrets.json"
-	reserveName  = "reserve" // space for revoking and deleting on a full disk
+	reserveName  = "reserve" // disk space for revoking and deleting when the disk is full
 )
 
-// opening says how a place is opened.
+// opening holds the options of place.open.
 type opening struct {
-	create   bool         // make what is missing in a place that is empty
-	redirect bool         // have links lead on to where the bytes are
-	metrics  *obs.Metrics // nil: none
+	create   bool         // create what an empty place lacks
+	redirect bool         // redirect downloads to the bucket
+	metrics  *obs.Metrics // nil for none
 }
 
-// open opens a place for a service configured by c, whose store, blobs and keys
-// it fills in.
+// open opens a place and a service over it. c is the service's configuration without store, blobs and keys.
 func (p place) open(ctx context.Context, c service.Config, how opening) (_ *installation, err error) {
 	bucket, err := p.check(how.redirect)
 	if err != nil {
@@ -137,26 +134,27 @@ func (p place) open(ctx context.Context, c service.Config, how opening) (_ *inst
 	if !how.redirect {
 		presigner = nil
 	}
-	i.gate, err = gate.New(gate.Config{Service: i.service, Store: c.Store, Blobs: c.Blobs, Redirect: presigner, Log: c.Log})
+	i.gate, err = gate.New(gate.Config{Service: i.service, Store: c.Store, Blobs: c.Blobs, Redirect: presigner,
+		Log: c.Log})
 	if err != nil {
 		return nil, errors.Join(err, i.close())
 	}
 	return i, nil
 }
 
-// explain says of an error that comes from a full disk what to do. Other errors stay as they are.
+// explain adds advice to an error that a full disk caused. It returns other errors unchanged.
 func (p place) explain(err error) error {
 	if !p.shared() && (sluice.CodeOf(err) == sluice.CodeStorageFull || errors.Is(err, syscall.ENOSPC)) {
-		return fmt.Errorf("the disk of %s is full: make room on it and try again: %w", p, err)
+		return fmt.Errorf("the disk of %s is full: free some space and try again: %w", p, err)
 	}
 	return err
 }
 
-// prepare makes the folder of a place, or refuses one without data.
+// prepare creates the folder of a place. Without create, it refuses a place without data.
 func (p place) prepare(create bool) error {
 	switch {
 	case create && p.shared() && p.Secrets != "":
-		return nil // it needs no folder
+		return nil // no folder is needed
 	case create:
 		if err := p.refuseLost(); err != nil {
 			return err
@@ -172,9 +170,8 @@ func (p place) prepare(create bool) error {
 	return err
 }
 
-// refuseLost refuses a data folder that has lost its database: one with secrets
-// or files in it and no database, or one of 0 bytes. A first start makes the
-// database before anything else, so one that was killed is not refused.
+// refuseLost refuses a data folder that has lost its database: it holds secrets or files, but no database or an empty
+// one. It accepts the folder of a first start that was killed, because a first start creates the database first.
 func (p place) refuseLost() error {
 	if p.shared() {
 		return nil
@@ -191,12 +188,11 @@ func (p place) refuseLost() error {
 	if err != nil || found == "" {
 		return err
 	}
-	return fmt.Errorf("%s is missing or empty, and %s is there; put back the database from a backup, "+
+	return fmt.Errorf("%s is missing or empty, but %s exists; restore the database from a backup, "+
 		"or choose an empty folder with --data", database, found)
 }
 
-// remains gives a path in the data folder that only a used installation has,
-// "" when there is none.
+// remains returns a path in the data folder that shows that the folder was used, or "".
 func (p place) remains() (string, error) {
 	secrets := filepath.Join(p.Data, secretsName)
 	if _, err := os.Stat(secrets); err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -212,7 +208,7 @@ func (p place) remains() (string, error) {
 		if folder.Name() == blob.MarkerName {
 			return path, nil
 		}
-		if !folder.IsDir() || len(folder.Name()) != 2 { // not one of stored files
+		if !folder.IsDir() || len(folder.Name()) != 2 { // not a folder of stored files
 			continue
 		}
 		if file, err := firstName(path); err != nil || file != "" {
@@ -222,7 +218,7 @@ func (p place) remains() (string, error) {
 	return "", err
 }
 
-// firstName gives the name of something in a folder, "" when it is empty.
+// firstName returns the name of an entry of a folder, or "" if the folder is empty.
 func firstName(folder string) (string, error) {
 	f, err := os.Open(folder)
 	if err != nil {
@@ -236,7 +232,7 @@ func firstName(folder string) (string, error) {
 	return strings.Join(names, ""), err
 }
 
-// isFresh reports whether nobody has used a database yet.
+// isFresh reports whether no server has used the database yet.
 func isFresh(ctx context.Context, s *store.Store) (fresh bool, err error) {
 	err = s.View(ctx, func(r service.Reader) error {
 		keys, err := r.SigningKeys()
@@ -246,7 +242,7 @@ func isFresh(ctx context.Context, s *store.Store) (fresh bool, err error) {
 	return fresh, err
 }
 
-// secrets loads the secrets, and makes them for a place that nobody has used yet.
+// secrets loads the secrets. With create, it creates them for an unused place.
 func (p place) secrets(ctx context.Context, s *store.Store, create bool, c *service.Config) error {
 	fresh, err := isFresh(ctx, s)
 	if err != nil {
@@ -257,13 +253,16 @@ func (p place) secrets(ctx context.Context, s *store.Store, create bool, c *serv
 	}
 	err = loadSecrets(p.secretsFile(), fresh, c)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w; links cannot be checked and the log not signed without it: put back the secrets file this data was made with", err)
+		return fmt.Errorf("%w; without it, links cannot be verified and the log cannot be signed: "+
+			"restore the secrets file of this data", err)
 	}
 	return err
 }
 
-// openBlobs opens the bytes. A bucket is also what makes the addresses to which links may lead on.
-func (p place) openBlobs(ctx context.Context, i *installation, c *service.Config, o blob.S3Options) (service.Presigner, error) {
+// openBlobs opens the storage for files. For a bucket, it returns the presigner that redirects need.
+func (p place) openBlobs(
+	ctx context.Context, i *installation, c *service.Config, o blob.S3Options,
+) (service.Presigner, error) {
 	if !p.shared() {
 		disk, err := blob.OpenDisk(filepath.Join(p.Data, blobsName))
 		if err != nil {

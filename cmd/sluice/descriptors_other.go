@@ -2,5 +2,6 @@
 
 package main
 
-// connections is how many connections a server holds at once.
+// connections returns the largest number of connections that a server holds
+// open.
 func connections() int { return maxConnections }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A stranger with hundreds of silent connections takes the descriptors of no upload and no download, and shuts no
-// other address out.
+// A client with hundreds of silent connections cannot exhaust the descriptors for uploads and downloads, or block other
+// addresses.
 func TestSilentConnections(t *testing.T) {
 	p := startServerBy(t, func(cmd *exec.Cmd) {
 		cmd.Args = append([]string{"sh", "-c", `ulimit -n 256 && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
@@ -27,8 +27,9 @@ func TestSilentConnections(t *testing.T) {
 	if _, err := other.Get(p.url + "/healthz"); err != nil {
 		t.Skipf("this machine has no address 127.0.0.2: %v", err)
 	}
-	c := &crashClients{key: p.key, http: other, files: map[string][32]byte{}, links: map[string]string{}, started: map[string]int{}}
-	for range 6 { // silent connections end after ten seconds, which may be short on a slow machine
+	c := &crashClients{key: p.key, http: other, files: map[string][32]byte{}, links: map[string]string{},
+		started: map[string]int{}}
+	for range 6 { // silent connections end after ten seconds, which a slow machine may exceed
 		silent := hold(t, server, 400)
 		for range 20 {
 			if err := c.session(p.url); err != nil {
@@ -51,7 +52,7 @@ func isTimeout(err error) bool {
 	return ok && e.Timeout()
 }
 
-// hold opens connections to a server that say nothing.
+// hold opens silent connections to a server.
 func hold(t *testing.T, server string, n int) (silent []net.Conn) {
 	t.Helper()
 	for range n {

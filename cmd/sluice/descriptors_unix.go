@@ -4,12 +4,11 @@ package main
 
 import "syscall"
 
-// reservedDescriptors are those that no connection takes, nor the file that it reads or writes: for the database, the
-// log and what the process opens now and then.
+// reservedDescriptors is the number of file descriptors kept free for the database, the log and short-lived files.
 const reservedDescriptors = 64
 
-// connections is how many connections a server holds at once: each may have a file open, so they get half of the
-// descriptors that are not reserved. The Go runtime has raised the soft limit to the hard one.
+// connections returns the largest number of connections that a server holds open. Each may have a file open, so it is
+// half of the descriptors that are not reserved. The Go runtime has raised the soft limit to the hard limit.
 func connections() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -17,9 +17,8 @@ import (
 	"time"
 )
 
-// What docs/audit.md tells an auditor to type works as it stands there, on a
-// log of one's own. Left out are what needs a witness (TestWitness has one) and
-// what would fetch a tool: that is built from the module that pins it.
+// The commands in docs/audit.md work as written, on a real log. The test skips commands that need a witness (see
+// TestWitness), and builds tools from the module that pins them instead of downloading them.
 func TestAuditDocs(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "audit.md"))
 	if err != nil {
@@ -31,7 +30,8 @@ func TestAuditDocs(t *testing.T) {
 	}
 	dir := t.TempDir()
 	tool := filepath.Join(dir, "fsck")
-	out, err := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "fsck"), "-o", tool, "github.com/transparency-dev/tessera/cmd/fsck").CombinedOutput()
+	out, err := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "fsck"), "-o", tool,
+		"github.com/transparency-dev/tessera/cmd/fsck").CombinedOutput()
 	if err != nil && os.Getenv("CI") == "true" {
 		t.Fatalf("go build: %v: %s", err, out)
 	}
@@ -46,7 +46,8 @@ func TestAuditDocs(t *testing.T) {
 	if _, err := c.upload(p.url, []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	id := regexp.MustCompile(`"id":"(aud_[0-9a-z]+)".*file.created`).FindStringSubmatch(sluiceRun(t, 0, "audit", "ls", "--json"))
+	id := regexp.MustCompile(`"id":"(aud_[0-9a-z]+)".*file.created`).FindStringSubmatch(sluiceRun(t, 0, "audit", "ls",
+		"--json"))
 	awaitCheckpoint(t, p, 2)
 
 	var commands []string
@@ -57,7 +58,7 @@ func TestAuditDocs(t *testing.T) {
 		t.Fatalf("the document holds %q", commands)
 	}
 	here := strings.NewReplacer("aud_...", id[1], "https://files.example.com", p.url, "sk_live_...", p.key)
-	var kept string // the variables that later commands need, too
+	var kept string // later commands need the variables
 	for _, command := range commands {
 		if strings.Contains(command, "--witness") {
 			continue
@@ -69,7 +70,7 @@ func TestAuditDocs(t *testing.T) {
 		}
 		typed = strings.Replace(typed, "go run github.com/transparency-dev/tessera/cmd/fsck@v1.0.4", tool, 1)
 		if strings.HasSuffix(typed, "audit tail") {
-			// In the foreground: timeout would send the signal twice, and a second one ends the command at once.
+			// Run in the foreground: timeout would send the signal twice, and a second signal ends the command at once.
 			typed = "timeout --foreground --preserve-status -s INT 1 " + typed
 		}
 		sh := exec.Command("sh", "-euc", kept+typed)
@@ -79,7 +80,7 @@ func TestAuditDocs(t *testing.T) {
 		if err != nil || strings.Contains(command, "fsck") && !strings.Contains(string(out), "Successfully fsck'd log") {
 			t.Errorf("%s\n%v\n%s", command, err, out)
 		}
-		if strings.HasSuffix(command, "> vkey") { // the key that an auditor keeps is one from before a rotation
+		if strings.HasSuffix(command, "> vkey") { // use a key from before a rotation, as an auditor would
 			if p.stop() != 0 {
 				t.Fatal("the server did not stop well")
 			}
@@ -104,7 +105,7 @@ func TestAuditDocs(t *testing.T) {
 	}
 }
 
-// rotateSecrets puts new keys in front of those of a data folder.
+// rotateSecrets adds new keys at the front of the secrets in a data folder.
 func rotateSecrets(t *testing.T, data string) {
 	t.Helper()
 	fresh := filepath.Join(t.TempDir(), "fresh")
@@ -137,9 +138,8 @@ func rotateSecrets(t *testing.T, data string) {
 	}
 }
 
-// What docs/operating.md has the operator of one machine type works as it
-// stands there, beside a running server: but for what needs root or is not a
-// command, which is marked otherwise than sh.
+// The commands marked sh for one machine in docs/operating.md work as written, beside a running server. Commands that
+// need root and files that are not commands are marked differently.
 func TestOperatingDocs(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operating.md"))
 	if err != nil {
@@ -170,14 +170,15 @@ func TestOperatingDocs(t *testing.T) {
 	}
 	here := strings.NewReplacer("/var/lib/sluice", data, "/var/backups/sluice", filepath.Join(dir, "backups"),
 		"http://127.0.0.1:8080", p.url, "127.0.0.1:9090", metrics, "127.0.0.1:8081", second,
-		"sudo -u sluice ", "", "  set -e\n", "  set -e\n  trap 'kill ${server-} 2>/dev/null || :' EXIT\n", "chown sluice:", "chown \"$(id -un):\"")
+		"sudo -u sluice ", "", "  set -e\n", "  set -e\n  trap 'kill ${server-} 2>/dev/null || :' EXIT\n",
+		"chown sluice:", "chown \"$(id -un):\"")
 
 	one, _, found := strings.Cut(string(text), "\n## Many machines\n")
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(one, -1)
 	if !found || len(blocks) < 5 {
 		t.Fatalf("the document holds %q", blocks)
 	}
-	var twice [][]string // a backup is made more than once
+	var twice [][]string // make more than one backup
 	for _, block := range blocks {
 		twice = append(twice, block)
 		if strings.Contains(block[1], "VACUUM INTO") {
@@ -186,8 +187,9 @@ func TestOperatingDocs(t *testing.T) {
 	}
 	for _, block := range twice {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		// A server that the block began shall not outlive it when it fails.
-		sh := exec.CommandContext(ctx, "sh", "-euc", "trap 'kill ${server-} 2>/dev/null || :' EXIT; trap 'exit 1' TERM\n"+here.Replace(block[1]))
+		// A server that the block started must not outlive a failure.
+		sh := exec.CommandContext(ctx, "sh", "-euc", "trap 'kill ${server-} 2>/dev/null || :' EXIT; trap 'exit 1' TERM\n"+
+			here.Replace(block[1]))
 		sh.Cancel = func() error { return sh.Process.Signal(syscall.SIGTERM) }
 		sh.Dir, sh.WaitDelay = dir, 10*time.Second
 		sh.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"), "LINK="+link, "SLUICE_KEY="+p.key)
@@ -199,7 +201,7 @@ func TestOperatingDocs(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
 		t.Errorf("beside the data and the backups the commands leave %v, %v", left, err)
 	}
-	// The rotated secrets are the server's own after a restart.
+	// The server uses the rotated secrets after a restart.
 	if p.stop() != 0 {
 		t.Error("the server did not stop well")
 	}
@@ -210,7 +212,8 @@ func TestOperatingDocs(t *testing.T) {
 	}
 }
 
-// Commands in the documents can be pasted: into an interactive zsh, which takes no comments, and without a lasting change
+// Commands in the documents can be pasted: into an interactive zsh, which takes no comments, and without a
+// lasting change
 // of the shell's umask. A download that is refused leaves no file.
 func TestDocsCanBePasted(t *testing.T) {
 	for _, name := range []string{"README.md", "docs/operating.md", "docs/audit.md", "docs/api.md"} {
@@ -226,8 +229,9 @@ func TestDocsCanBePasted(t *testing.T) {
 				case regexp.MustCompile(`(^|\s)#`).MatchString(typed):
 					t.Errorf("%s: a comment is pasted with %q", name, line)
 				case strings.HasPrefix(typed, "umask"):
-					t.Errorf("%s: %q changes the shell of whoever pastes it", name, line)
-				case regexp.MustCompile(`curl .*-[a-zA-Z]*O`).MatchString(typed) && !regexp.MustCompile(` -[a-zA-Z]*f`).MatchString(typed):
+					t.Errorf("%s: %q changes the shell that it is pasted into", name, line)
+				case regexp.MustCompile(`curl .*-[a-zA-Z]*O`).MatchString(typed) &&
+					!regexp.MustCompile(` -[a-zA-Z]*f`).MatchString(typed):
 					t.Errorf("%s: %q saves the problem of a link that has ended", name, line)
 				}
 			}
@@ -235,7 +239,7 @@ func TestDocsCanBePasted(t *testing.T) {
 	}
 }
 
-// freeAddress is one of this machine that nobody listens on.
+// freeAddress returns an unused loopback address.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

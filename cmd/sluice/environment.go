@@ -9,17 +9,17 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// envPrefix begins the name of every environment variable that Sluice reads.
+// envPrefix is the prefix of every environment variable that Sluice reads.
 const envPrefix = "SLUICE_"
 
-// Besides the flags of serve, these take their value from the environment: they
-// say which installation or which server a command is for. No other flag of
-// another command does, so that the configuration of a server changes nothing
-// of what a command beside it was asked to do.
+// sharedVariables are the flags that every command also reads from the
+// environment. They name the installation or the server. Other flags are read
+// from the environment only by serve, so that a server's configuration does not
+// change the effect of other commands.
 var sharedVariables = []string{"url", "key", "data", "database-url", "blob-url", "secrets"}
 
-// environment gives flags their environment variables, and collects the names
-// of these in known.
+// environment binds flags to environment variables and adds the names of the
+// variables to known.
 func environment(known map[string]bool) kong.Option {
 	return kong.PostBuild(func(k *kong.Kong) error {
 		return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
@@ -38,8 +38,7 @@ func environment(known map[string]bool) kong.Option {
 	})
 }
 
-// dropEmpty makes an empty variable one that is not set: what writes SLUICE_X=
-// has no value for it.
+// dropEmpty unsets empty variables: SLUICE_X= means that no value is set.
 func dropEmpty() error {
 	for _, pair := range os.Environ() {
 		if name, value, _ := strings.Cut(pair, "="); value == "" && strings.HasPrefix(name, envPrefix) {
@@ -51,8 +50,8 @@ func dropEmpty() error {
 	return nil
 }
 
-// unknownVariables describes each variable with our prefix that no flag reads,
-// a misspelt one probably.
+// unknownVariables describes each variable with the prefix that no flag reads.
+// Most of them are misspelled.
 func unknownVariables(known map[string]bool) (warnings []string) {
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")
@@ -69,14 +68,14 @@ func unknownVariables(known map[string]bool) (warnings []string) {
 	return warnings
 }
 
-// isKubernetes reports whether a variable is one that Kubernetes sets in every
-// pod beside a Service that is called sluice.
+// isKubernetes reports whether Kubernetes sets the variable for a Service named
+// sluice.
 func isKubernetes(name string) bool {
 	rest := strings.TrimPrefix(name, envPrefix)
 	return rest == "PORT" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_")
 }
 
-// nearest gives the known name that is at most two edits away, or "".
+// nearest returns the known name within two edits of name, or "".
 func nearest(name string, known map[string]bool) (near string) {
 	best := 3
 	for k := range known {
@@ -87,7 +86,7 @@ func nearest(name string, known map[string]bool) (near string) {
 	return near
 }
 
-// edits is the Levenshtein distance of two texts, in bytes.
+// edits returns the Levenshtein distance between a and b in bytes.
 func edits(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Secrets that other users of the machine can read or change are refused, and
-// those that a group can read are warned of.
+// The server refuses secrets that other users of the machine can read or
+// change, and warns about secrets that a group can read.
 func TestExposedSecrets(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	startServer(t, data).stop()
@@ -19,7 +19,7 @@ func TestExposedSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		if said := refusedStart(t, data); !strings.Contains(said, "run chmod 600, and rotate the secrets") {
-			t.Errorf("with mode %o it says %q", mode, said)
+			t.Errorf("with mode %o it printed %q", mode, said)
 		}
 	}
 	for mode, warns := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o440: true} {
@@ -29,20 +29,21 @@ func TestExposedSecrets(t *testing.T) {
 		stderr := filepath.Join(t.TempDir(), "stderr")
 		startServerTo(t, stderr, data).stop()
 		if said, err := os.ReadFile(stderr); err != nil || strings.Contains(string(said), "level=WARN") != warns {
-			t.Errorf("with mode %o it says %s, %v", mode, said, err)
+			t.Errorf("with mode %o it printed %s, %v", mode, said, err)
 		}
 	}
 }
 
-// What makes a server believe or show more than was meant is warned of.
+// The server warns about flags that make it trust or reveal more than intended.
 func TestExposedFlags(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags []string
 		warns string
 	}{
-		"everybody a proxy":  {[]string{"--trusted-proxies", "0.0.0.0/0,::/0"}, "trusted-proxies includes public addresses"},
-		"half the world":     {[]string{"--trusted-proxies", "128.0.0.0/1"}, "trusted-proxies includes public addresses"},
-		"IPv4 written as v6": {[]string{"--trusted-proxies", "::ffff:0.0.0.0/96"}, "trusted-proxies includes public addresses"},
+		"everybody a proxy": {[]string{"--trusted-proxies", "0.0.0.0/0,::/0"}, "trusted-proxies includes public addresses"},
+		"half the world":    {[]string{"--trusted-proxies", "128.0.0.0/1"}, "trusted-proxies includes public addresses"},
+		"IPv4 written as v6": {[]string{"--trusted-proxies", "::ffff:0.0.0.0/96"},
+			"trusted-proxies includes public addresses"},
 		"links in the clear": {[]string{"--public-url", "http://files.example.com"}, "public-url"},
 		"one proxy":          {[]string{"--trusted-proxies", "127.0.0.1/32,10.0.0.0/8,fd00::/8"}, ""},
 		"this machine":       {[]string{"--public-url", "http://localhost:8080"}, ""},
@@ -57,8 +58,9 @@ func TestExposedFlags(t *testing.T) {
 			}
 			p.stop()
 			said, err := os.ReadFile(stderr)
-			if err != nil || strings.Contains(string(said), "level=WARN") != (c.warns != "") || !strings.Contains(string(said), c.warns) {
-				t.Errorf("it says %s, %v", said, err)
+			if err != nil || strings.Contains(string(said), "level=WARN") != (c.warns != "") ||
+				!strings.Contains(string(said), c.warns) {
+				t.Errorf("got %s, %v", said, err)
 			}
 		})
 	}

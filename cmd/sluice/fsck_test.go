@@ -13,11 +13,12 @@ import (
 	"sluice/sluicetest"
 )
 
-// A checker that others wrote, fsck of transparency-dev/tessera, accepts an
-// exported folder as it is, at sizes around a tile's, and no damaged one.
+// An independent checker, fsck of transparency-dev/tessera, accepts exported
+// folders at sizes around that of a tile, and rejects damaged ones.
 func TestFsckOfFolder(t *testing.T) {
 	tool := filepath.Join(t.TempDir(), "fsck")
-	out, err := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "fsck"), "-o", tool, "github.com/transparency-dev/tessera/cmd/fsck").CombinedOutput()
+	out, err := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "fsck"), "-o", tool,
+		"github.com/transparency-dev/tessera/cmd/fsck").CombinedOutput()
 	switch {
 	case err == nil:
 	case os.Getenv("CI") == "true":
@@ -34,7 +35,8 @@ func TestFsckOfFolder(t *testing.T) {
 		audit(t, s, 0, "export", dir)
 		size := entryCount(t, dir)
 		sizes = append(sizes, size)
-		if said := fsckFolder(t, tool, dir); !strings.Contains(said, fmt.Sprintf("Successfully fsck'd log with size %d and root", size)) {
+		if said := fsckFolder(t, tool, dir); !strings.Contains(said,
+			fmt.Sprintf("Successfully fsck'd log with size %d and root", size)) {
 			t.Fatalf("%d entries: %s", size, said)
 		}
 	}
@@ -48,7 +50,7 @@ func TestFsckOfFolder(t *testing.T) {
 	}
 }
 
-// growLogBy makes so many entries, and their checkpoint.
+// growLogBy adds n entries and waits for their checkpoint.
 func growLogBy(t *testing.T, s *sluicetest.Server, n int) {
 	t.Helper()
 	l := s.Key.Ledger
@@ -58,8 +60,8 @@ func growLogBy(t *testing.T, s *sluicetest.Server, n int) {
 	s.Checkpoint(t)
 }
 
-// fsckFolder gives what the checker says of a folder. It may exit with 0 when
-// it finds damage.
+// fsckFolder returns the output of the checker for a folder. It may exit with 0
+// despite damage.
 func fsckFolder(t *testing.T, tool, dir string) string {
 	t.Helper()
 	key, err := os.ReadFile(filepath.Join(dir, keyName))
@@ -69,6 +71,7 @@ func fsckFolder(t *testing.T, tool, dir string) string {
 	origin, _, _ := strings.Cut(string(key), "+")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	out, _ := exec.CommandContext(ctx, tool, "--ui=false", "-N=4", "--storage_url", "file://"+dir+"/", "--public_key", filepath.Join(dir, keyName), "--origin", origin).CombinedOutput()
+	out, _ := exec.CommandContext(ctx, tool, "--ui=false", "-N=4", "--storage_url", "file://"+dir+"/", "--public_key",
+		filepath.Join(dir, keyName), "--origin", origin).CombinedOutput()
 	return string(out)
 }

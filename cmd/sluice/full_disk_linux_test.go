@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestStartOnAFullDisk starts a server where too little is free for its reserve, and ends something over HTTP and from
-// the command line. The reserve is released, or was never made, as where an older version ran before, or all that is left.
+// TestStartOnAFullDisk starts a server on a disk without space for its reserve, and revokes over HTTP and from the
+// command line. The reserve is released, was never created (as by an older version), or is all the space that is left.
 func TestStartOnAFullDisk(t *testing.T) {
 	for name, test := range map[string]struct {
 		lose func(string) error
@@ -62,18 +62,17 @@ func TestStartOnAFullDisk(t *testing.T) {
 	}
 }
 
-// On a full disk without a reserve every command that opens the database says in one line that the disk is full and
-// what to do.
+// On a full disk without a reserve, every command that opens the database prints one line that says so and what to do.
 func TestRefusedOnAFullDisk(t *testing.T) {
 	disk := smallDisk(t)
 	data, fresh := filepath.Join(disk, "data"), filepath.Join(disk, "fresh")
 	startServer(t, data).stop()
-	// Nothing is left, not even the reserve.
+	// Use all space, including the reserve.
 	if err := os.Truncate(filepath.Join(data, reserveName), 0); err != nil {
 		t.Fatal(err)
 	}
 	filler := filepath.Join(disk, "filler")
-	exec.Command("dd", "if=/dev/zero", "of="+filler, "bs=4k", "status=none").Run() // until nothing is left
+	exec.Command("dd", "if=/dev/zero", "of="+filler, "bs=4k", "status=none").Run() // until no space is left
 
 	commands := map[string][]string{
 		"serve":        {"serve", "--listen", "127.0.0.1:0", "--data", data},
@@ -81,7 +80,8 @@ func TestRefusedOnAFullDisk(t *testing.T) {
 		"key create":   {"key", "create", "--mode", "test", "--name", "a", "--data", data},
 		"key list":     {"key", "list", "--data", data},
 		"key revoke":   {"key", "revoke", "key_01m802dp1929wp4hw9pkx01jmd", "--data", data},
-		"migrate":      {"migrate", "--data", data, "--to-database-url", "postgres://127.0.0.1:1/none", "--to-blob-url", "s3://none?region=a"},
+		"migrate": {"migrate", "--data", data, "--to-database-url", "postgres://127.0.0.1:1/none", "--to-blob-url",
+			"s3://none?region=a"},
 	}
 	for name, args := range commands {
 		t.Run(name, func(t *testing.T) {
@@ -89,8 +89,8 @@ func TestRefusedOnAFullDisk(t *testing.T) {
 			code := run(t.Context(), args, &stdout, &stderr)
 			said := stderr.String()
 			if code != exitFailed || stdout.Len() > 0 || strings.Count(said, "\n") != 1 ||
-				!strings.Contains(said, "is full: make room on it and try again") {
-				t.Errorf("exits with %d and says %q", code, said)
+				!strings.Contains(said, "is full: free some space and try again") {
+				t.Errorf("exit code %d, output %q", code, said)
 			}
 		})
 	}
@@ -119,7 +119,7 @@ func smallDisk(t *testing.T) (dir string) {
 	return dir
 }
 
-// fillDisk writes a file until no more than free bytes are left on its disk.
+// fillDisk writes a file until at most free bytes are left on its disk.
 func fillDisk(t *testing.T, path string, free int64) {
 	t.Helper()
 	exec.Command("dd", "if=/dev/zero", "of="+path, "bs=4k", "status=none").Run()

@@ -24,19 +24,20 @@ import (
 	"sluice/internal/service"
 )
 
-// told is what a log has of one request to a link.
+// told holds the entries of one request to a link.
 type told struct {
 	redeemed  int
 	refused   int
 	delivered []sluice.Sent
 }
 
-// toldIn gives what the test log of a data folder has of each request, and the
-// downloads of a link.
+// toldIn returns the entries in the test log of a data folder by request, and
+// the downloads of a link.
 func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 	t.Helper()
 	ctx := context.Background()
-	i, err := place{Data: data}.open(ctx, service.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler)}, opening{})
+	i, err := place{Data: data}.open(ctx, service.Config{PublicURL: "http://localhost",
+		Log: slog.New(slog.DiscardHandler)}, opening{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,8 @@ func offer(t *testing.T, p *process, content []byte, body string) (link, path st
 		t.Fatal(err)
 	}
 	var answer struct{ ID, URL string }
-	err = c.do("POST", p.url+"/v1/files/"+file+"/links", strings.NewReader(body), "application/json", http.StatusOK, &answer)
+	err = c.do("POST", p.url+"/v1/files/"+file+"/links", strings.NewReader(body), "application/json", http.StatusOK,
+		&answer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +105,8 @@ func offer(t *testing.T, p *process, content []byte, body string) (link, path st
 	return answer.ID, u.Path
 }
 
-// Two servers on one data folder give out no more of a link than it is good
-// for, the log tells of each request what the client saw, and it verifies.
+// Two servers on one data folder respect the download limit of a link. The log
+// matches the responses of each request and verifies.
 func TestTwoServersCountTogether(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	first := startLog(t, data)
@@ -113,7 +115,7 @@ func TestTwoServersCountTogether(t *testing.T) {
 	link, path := offer(t, first, []byte(strings.Repeat("0123456789", 100)), fmt.Sprintf(`{"max_downloads":%d}`, limit))
 	transport := &http.Transport{MaxConnsPerHost: 32, MaxIdleConnsPerHost: 32}
 	defer transport.CloseIdleConnections()
-	seen := map[string]int64{} // bytes of the answers, by request; -1 when refused
+	seen := map[string]int64{} // received bytes by request; -1 if refused
 	var mu sync.Mutex
 	var served atomic.Int64
 	var all sync.WaitGroup
@@ -163,7 +165,7 @@ func TestTwoServersCountTogether(t *testing.T) {
 			want += 2 // the redemption and its delivery
 		}
 	}
-	eventually(t, func() error { // once all of it is signed
+	eventually(t, func() error { // wait until all of it is signed
 		out := sluiceRun(t, 0, "audit", "export", log)
 		m := regexp.MustCompile(`: (\d+) entries`).FindStringSubmatch(out)
 		if m == nil {
@@ -185,20 +187,22 @@ func TestTwoServersCountTogether(t *testing.T) {
 		t.Errorf("of %d downloads %d are counted, and %d clients were served", limit, downloads, served.Load())
 	}
 	delete(entries, requestOfMinting(entries))
-	for id := range entries { // of repeated refusals few are entries
+	for id := range entries { // few of the repeated refusals are entries
 		if _, answered := seen[id]; !answered {
-			t.Errorf("the log tells of a request that was not sent: %s", id)
+			t.Errorf("the log has a request that was not sent: %s", id)
 		}
 	}
 	for id, n := range seen {
 		of := entries[id]
-		if n < 0 && (of.refused > 1 || of.redeemed != 0) || n >= 0 && (of.redeemed != 1 || len(of.delivered) != 1 || of.delivered[0].Bytes != n || !of.delivered[0].Complete) {
-			t.Errorf("a client got %d bytes, and the log says %+v", n, of)
+		if n < 0 && (of.refused > 1 || of.redeemed != 0) || n >= 0 &&
+			(of.redeemed != 1 || len(of.delivered) != 1 || of.delivered[0].Bytes != n || !of.delivered[0].Complete) {
+			t.Errorf("a client received %d bytes, but the log has %+v", n, of)
 		}
 	}
 }
 
-// requestOfMinting is the request that neither redeemed nor was refused.
+// requestOfMinting returns the request that was neither a redemption nor a
+// refusal.
 func requestOfMinting(entries map[string]told) (id string) {
 	for id, of := range entries {
 		if of.redeemed+of.refused+len(of.delivered) == 0 {
@@ -208,7 +212,7 @@ func requestOfMinting(entries map[string]told) (id string) {
 	return ""
 }
 
-// reader downloads over a connection of its own, as slowly as its test wants.
+// reader downloads over its own connection, as slowly as the test wants.
 type reader struct {
 	net.Conn
 	res *http.Response
@@ -241,9 +245,9 @@ func newReader(t *testing.T, base, path string) *reader {
 // rest reads to the end.
 func (r *reader) rest() (int64, error) { return io.Copy(io.Discard, r.res.Body) }
 
-// An orderly stop lets downloads end, and loses no word of what they sent:
-// neither of those that were just over, nor of those that end or break now.
-func TestStopTellsOfDownloads(t *testing.T) {
+// An orderly stop waits for downloads and commits all delivery entries: of
+// downloads that ended just before, and of those that end or break meanwhile.
+func TestStopRecordsDownloads(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data)
 	content := bytes.Repeat([]byte("0123456789abcdef"), 16<<20/16)
@@ -282,7 +286,7 @@ func TestStopTellsOfDownloads(t *testing.T) {
 	one := func(id string) sluice.Sent {
 		of := entries[id]
 		if of.redeemed != 1 || len(of.delivered) != 1 {
-			t.Fatalf("the log says %+v of a download", of)
+			t.Fatalf("the log has %+v for a download", of)
 		}
 		return of.delivered[0]
 	}
@@ -291,18 +295,18 @@ func TestStopTellsOfDownloads(t *testing.T) {
 	}
 	for id := range just {
 		if sent := one(id); sent.Bytes != int64(len(content)) || !sent.Complete {
-			t.Errorf("of a whole download the log says %+v", sent)
+			t.Errorf("the log has %+v for a complete download", sent)
 		}
 	}
 	for _, r := range broken {
 		if sent := one(r.id); sent.Bytes < 1<<20 || sent.Bytes >= int64(len(content)) || sent.Complete {
-			t.Errorf("of a broken download the log says %+v", sent)
+			t.Errorf("the log has %+v for a broken download", sent)
 		}
 	}
 }
 
-// What a stop has to cut off is told of too.
-func TestStopTellsOfWhatItCutsOff(t *testing.T) {
+// Downloads that the stop interrupts also get delivery entries.
+func TestStopRecordsInterruptedDownloads(t *testing.T) {
 	grace := stopGrace
 	stopGrace = 300 * time.Millisecond
 	defer func() { stopGrace = grace }()
@@ -331,7 +335,7 @@ func TestStopTellsOfWhatItCutsOff(t *testing.T) {
 	if code := <-done; code != 0 {
 		t.Errorf("a stop that cut downloads off exits with %d: %s", code, said)
 	}
-	if !regexp.MustCompile("transfers were cut off").MatchString(said.String()) {
+	if !regexp.MustCompile("transfers interrupted").MatchString(said.String()) {
 		t.Errorf("nothing was cut off: %s", said)
 	}
 	entries, _ := toldIn(t, data, link)
@@ -339,12 +343,12 @@ func TestStopTellsOfWhatItCutsOff(t *testing.T) {
 		n, err := r.rest()
 		of := entries[r.id]
 		if err == nil || len(of.delivered) != 1 || of.delivered[0].Complete || of.delivered[0].Bytes < n {
-			t.Errorf("a client got %d bytes (%v), and the log says %+v", n, err, of)
+			t.Errorf("a client received %d bytes (%v), but the log has %+v", n, err, of)
 		}
 	}
 }
 
-// screen is what a command printed, while it prints.
+// screen collects the output of a running command.
 type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -362,9 +366,9 @@ func (l *screen) String() string {
 	return l.text.String()
 }
 
-// A kill leaves the redemption as the only trace of a download that was under
-// way: nothing is said of bytes that nobody saw go.
-func TestKillLeavesTheRedemption(t *testing.T) {
+// After a kill, a running download has only its redemption entry. No entry
+// claims that bytes were sent.
+func TestKillLeavesRedemption(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data)
 	content := bytes.Repeat([]byte("0123456789abcdef"), 16<<20/16)
@@ -380,13 +384,13 @@ func TestKillLeavesTheRedemption(t *testing.T) {
 	entries, downloads := toldIn(t, data, link)
 	for _, r := range readers {
 		if of := entries[r.id]; of.redeemed != 1 || len(of.delivered) != 0 {
-			t.Errorf("the log says %+v", of)
+			t.Errorf("the log has %+v", of)
 		}
 		if n, err := r.rest(); err == nil {
-			t.Errorf("the download went on for %d bytes to its end", n)
+			t.Errorf("the download received %d more bytes", n)
 		}
 	}
-	if downloads != 3 { // all come from one client, who may ask for the whole twice in ten minutes
+	if downloads != 3 { // all from one client, which may request the whole file twice in ten minutes
 		t.Errorf("%d downloads are counted", downloads)
 	}
 }

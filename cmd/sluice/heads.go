@@ -19,9 +19,9 @@ import (
 	"sluice/ledger"
 )
 
-// headsFile keeps the newest signed head of each log beside the secrets, where
-// a writer of the database cannot change it. It implements service.Heads. What
-// it was told reaches the file with the next write.
+// headsFile keeps the newest signed head of each log in a file beside the
+// secrets, out of reach of a database writer. It implements service.Heads.
+// Changes reach the file with the next write.
 type headsFile struct {
 	path string
 
@@ -30,22 +30,23 @@ type headsFile struct {
 	changed bool
 }
 
-// keptHead is a head as it stands in the file.
+// keptHead is the form of a head in the file.
 type keptHead struct {
 	Size     int64  `json:"size"`
 	Root     string `json:"root"`
 	Verifier string `json:"verifier"`
 }
 
-// keptHeads is the content of the file. Logs are named by account and mode.
+// keptHeads is the form of the file. Keys are ACCOUNT/MODE.
 type keptHeads struct {
 	Logs map[string]keptHead `json:"logs"`
 }
 
-// maxHeads bounds the file: there is room for more than a hundred thousand logs.
+// maxHeads is the largest size of the file in bytes, enough for over a hundred
+// thousand logs.
 const maxHeads = 64 << 20
 
-// openHeads reads a file of heads. That there is none yet is no error.
+// openHeads reads a file of heads. A missing file holds no heads.
 func openHeads(path string) (*headsFile, error) {
 	h := &headsFile{path: path, heads: map[sluice.LedgerID]service.Head{}}
 	info, err := os.Stat(path)
@@ -53,7 +54,7 @@ func openHeads(path string) (*headsFile, error) {
 		return h, nil
 	}
 	if err == nil && info.Size() > maxHeads {
-		err = errors.New("it is too large")
+		err = errors.New("the file is too large")
 	}
 	var kept keptHeads
 	if err == nil {
@@ -65,7 +66,7 @@ func openHeads(path string) (*headsFile, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("heads %s: %w; it records the last signed checkpoint; "+
+		return nil, fmt.Errorf("heads %s: %w; the file records the last signed checkpoints; "+
 			"restore it, or delete it only if you know why it is damaged", path, err)
 	}
 	return h, nil
@@ -96,15 +97,15 @@ func (h *headsFile) take(name string, k keptHead) error {
 	return nil
 }
 
-// ledgerID reads the name of a log from the end of a text, as ACCOUNT/MODE.
+// ledgerID parses the ACCOUNT/MODE at the end of a text.
 func ledgerID(text string) (l sluice.LedgerID, err error) {
 	parts := strings.Split(text, "/")
 	if len(parts) < 2 {
-		return l, fmt.Errorf("%q names no account and mode", text)
+		return l, fmt.Errorf("%q does not end in ACCOUNT/MODE", text)
 	}
 	l = sluice.LedgerID{Account: parts[len(parts)-2], Mode: sluice.Mode(parts[len(parts)-1])}
 	if l.Mode != sluice.Live && l.Mode != sluice.Test || l.Account == "" {
-		return l, fmt.Errorf("%q names no account and mode", text)
+		return l, fmt.Errorf("%q does not end in ACCOUNT/MODE", text)
 	}
 	return l, nil
 }
@@ -139,9 +140,9 @@ func (h *headsFile) Remember(head service.Head) {
 	h.heads[head.Ledger] = head
 }
 
-// write makes the file hold what is remembered, durably, if it does not yet.
-// Servers that share a file replace what each other wrote; each of them compares
-// its own memory, and brings it up to the database every second.
+// write writes changed heads to the file, durably. Servers that share the file
+// overwrite each other's heads. This is harmless: each server checks against
+// its own memory, and reads the database every second.
 func (h *headsFile) write() error {
 	h.mu.Lock()
 	changed, heads := h.changed, maps.Clone(h.heads)
@@ -166,29 +167,30 @@ func (h *headsFile) write() error {
 	return err
 }
 
-// headsEvery is how often the logs are looked at, and the file written at most.
+// headsEvery is the interval of the job.
 const headsEvery = time.Second
 
-// job looks at the logs and writes the file, also at an orderly stop.
+// job returns the job that compares the logs with their heads and writes the
+// file. It also runs at an orderly stop.
 func (h *headsFile) job(svc *service.Service) jobs.Job {
 	return jobs.Job{Name: "log heads", Every: headsEvery, AtStop: true, Run: func(ctx context.Context) (int, error) {
 		err := svc.WatchLogs(ctx)
 		if failed := h.write(); failed != nil {
-			err = errors.Join(err, fmt.Errorf("the newest heads of the logs are not kept in %s: %w", h.path, failed))
+			err = errors.Join(err, fmt.Errorf("log heads not written to %s: %w", h.path, failed))
 		}
 		return 0, err
 	}}
 }
 
-// remembered opens the file of heads, and reads back the newest checkpoint of
-// each log in the files that checkpoints are taken out to.
+// remembered opens the file of heads. It also reads the newest checkpoint of
+// each log from the anchor files.
 func (s *serveCommand) remembered(c *service.Config) (*headsFile, error) {
 	path := s.Heads
 	if path == "" {
 		path = s.place.secretsFile() + ".heads"
 	}
-	if err := removeLeft(path); err != nil {
-		c.Log.Warn("old temporary files were not removed", "beside", path, "error", err)
+	if err := removeTemporary(path); err != nil {
+		c.Log.Warn("old temporary files not removed", "beside", path, "error", err)
 	}
 	heads, err := openHeads(path)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	_ "modernc.org/sqlite"
 )
 
-// signedUp uploads a file, and waits until every entry is under a checkpoint.
-// It gives the number of checkpoints.
+// signedUp uploads a file and waits until a checkpoint covers every entry. It
+// returns the number of checkpoints.
 func signedUp(t *testing.T, p *process, key, data string) (checkpoints int) {
 	t.Helper()
 	c := &crashClients{key: key, http: http.DefaultClient}
@@ -25,7 +25,8 @@ func signedUp(t *testing.T, p *process, key, data string) (checkpoints int) {
 	db := openDatabase(t, data)
 	eventually(t, func() error {
 		var unsigned int
-		err := db.QueryRow("SELECT (SELECT count(*) FROM ledger WHERE next > signed), (SELECT count(*) FROM checkpoint)").Scan(&unsigned, &checkpoints)
+		err := db.QueryRow("SELECT (SELECT count(*) FROM ledger WHERE next > signed), (SELECT count(*) "+
+			"FROM checkpoint)").Scan(&unsigned, &checkpoints)
 		if err == nil && unsigned > 0 {
 			err = fmt.Errorf("%d logs are not signed", unsigned)
 		}
@@ -57,8 +58,8 @@ func change(t *testing.T, data string, statements ...string) {
 	}
 }
 
-// cut takes the newest checkpoints and entries of each log out of the
-// database: what whoever can write to it can do without any secret.
+// cut removes the newest checkpoints and entries of each log from the database,
+// as a database writer without secrets could.
 var cut = []string{
 	"DELETE FROM checkpoint WHERE size > (SELECT min(size) FROM checkpoint AS c WHERE c.ledger = checkpoint.ledger)",
 	"DELETE FROM batch WHERE first >= (SELECT max(size) FROM checkpoint AS c WHERE c.ledger = batch.ledger)",
@@ -66,7 +67,8 @@ var cut = []string{
 	"UPDATE ledger SET next = signed WHERE signed > 0",
 }
 
-// refusedStart starts a server that must not start, and gives what it says.
+// refusedStart starts a server that must refuse to start, and returns its
+// output.
 func refusedStart(t *testing.T, data string, flags ...string) string {
 	t.Helper()
 	path, err := binary()
@@ -101,9 +103,10 @@ func refusedStart(t *testing.T, data string, flags ...string) string {
 	return string(said)
 }
 
-// A log that was cut short with SQL alone is not signed on: the heads beside
-// the secrets tell of it. An operator who restored an older database says so.
-func TestCutLogIsRefused(t *testing.T) {
+// The server does not continue a log that was truncated with SQL, because the
+// heads beside the secrets reveal it. An operator who restored an older
+// database must say so.
+func TestTruncatedLogIsRefused(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	anchored := filepath.Join(t.TempDir(), "anchor.txt")
 	p := startServer(t, data, "--anchor", "file:"+anchored)
@@ -113,13 +116,14 @@ func TestCutLogIsRefused(t *testing.T) {
 	p.stop()
 	change(t, data, cut...)
 	said := refusedStart(t, data)
-	for _, want := range []string{"does not extend its last signed checkpoint", "--accept-rollback", "secrets.json.heads", "/test"} {
+	for _, want := range []string{"does not extend its last signed checkpoint", "--accept-rollback", "secrets.json.heads",
+		"/test"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q does not say %q", said, want)
 		}
 	}
 
-	// Without the heads, the anchor knows.
+	// Without the heads, the anchor file reveals it.
 	if err := os.Remove(filepath.Join(data, "secrets.json.heads")); err != nil {
 		t.Fatal(err)
 	}
@@ -141,32 +145,33 @@ func TestCutLogIsRefused(t *testing.T) {
 	if err := c.do("GET", p.url+"/v1/audit_entries?action=ledger.rolled_back", nil, "", http.StatusOK, &list); err != nil {
 		t.Fatal(err)
 	}
-	if len(list.Data) != 1 || list.Data[0].Ledger.WasSize == nil || *list.Data[0].Ledger.Size >= *list.Data[0].Ledger.WasSize || list.Data[0].Ledger.WasRoot == "" {
-		t.Errorf("the log does not tell what was lost: %+v", list)
+	if len(list.Data) != 1 || list.Data[0].Ledger.WasSize == nil ||
+		*list.Data[0].Ledger.Size >= *list.Data[0].Ledger.WasSize || list.Data[0].Ledger.WasRoot == "" {
+		t.Errorf("the log does not record the lost entries: %+v", list)
 	}
 	signedUp(t, p, key, data)
 	p.stop()
-	p = startServer(t, data) // it has been accepted once and for all
+	p = startServer(t, data) // the rollback was accepted permanently
 	signedUp(t, p, key, data)
 	p.stop()
 }
 
-// A damaged file of heads is no file without heads.
+// A damaged heads file is an error, unlike a missing one.
 func TestDamagedHeads(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "heads")
 	for _, text := range []string{"", "{", `{"logs":{"acct_1/test":{}}}`, `{"logs":{"nothing":{}}}`} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		want := "it records the last signed checkpoint; restore it, or delete it only if you know why it is damaged"
+		want := "the file records the last signed checkpoints; restore it, or delete it only if you know why it is damaged"
 		if _, err := openHeads(path); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got %v, want an error that says %q", text, err, want)
+			t.Errorf("%q: got %v, want an error with %q", text, err, want)
 		}
 	}
 }
 
-// A log that was rewritten with SQL alone, up to the root of its newest
-// checkpoint, is not signed on either.
+// The server does not continue a log that was rewritten with SQL either,
+// including the root of its newest checkpoint.
 func TestForgedRootIsRefused(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data)
@@ -174,13 +179,13 @@ func TestForgedRootIsRefused(t *testing.T) {
 	p.stop()
 	change(t, data, "UPDATE checkpoint SET root = zeroblob(32)")
 	if said := refusedStart(t, data); !strings.Contains(said, "not what was signed") {
-		t.Errorf("it says %q", said)
+		t.Errorf("got %q", said)
 	}
 	if err := os.Remove(filepath.Join(data, "secrets.json.heads")); err != nil {
 		t.Fatal(err)
 	}
 	if said := refusedStart(t, data); !strings.Contains(said, "not what was signed") {
-		t.Errorf("without heads it says %q", said)
+		t.Errorf("without heads: got %q", said)
 	}
 }
 
@@ -198,14 +203,16 @@ func TestHeadsSurviveKill(t *testing.T) {
 	}
 }
 
-// What a kill left of a write of the heads goes with a later start, and nothing else does.
-func TestLeftHeadsAreRemoved(t *testing.T) {
+// A later start removes the temporary files of killed processes beside the
+// heads, and nothing else.
+func TestTemporaryHeadsAreRemoved(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	startServer(t, data).stop()
 	long := time.Now().Add(-time.Hour)
-	left := map[string]bool{ // and whether it stays
+	left := map[string]bool{ // whether it stays
 		".secrets.json.heads.123": false, ".secrets.json.heads.4567890": false,
-		".secrets.json.heads.": true, ".secrets.json.heads.1b": true, ".secrets.json.bak.1": true, "secrets.json.heads.1": true,
+		".secrets.json.heads.": true, ".secrets.json.heads.1b": true, ".secrets.json.bak.1": true,
+		"secrets.json.heads.1": true,
 	}
 	for name := range left {
 		path := filepath.Join(data, name)
@@ -229,9 +236,9 @@ func TestLeftHeadsAreRemoved(t *testing.T) {
 	}
 }
 
-// While it runs, too, a server notices that its log was cut: it is not ready,
-// and signs nothing.
-func TestCutLogUnderneath(t *testing.T) {
+// A running server also notices that its log was truncated: it is no longer
+// ready and stops signing.
+func TestLogTruncatedWhileRunning(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data)
 	for signedUp(t, p, p.key, data) < 4 {
@@ -252,8 +259,8 @@ func notReady(p *process) error {
 	return nil
 }
 
-// A ledger key that is not the one that signed a log last is refused: without
-// it nothing would be signed any more.
+// The server refuses a ledger key other than the last one that signed a log.
+// Otherwise it would stop signing.
 func TestForeignLedgerKey(t *testing.T) {
 	data, other := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "other")
 	p := startServer(t, data)
@@ -269,6 +276,6 @@ func TestForeignLedgerKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if said := refusedStart(t, data); !strings.Contains(said, "the secrets hold no key that signed") {
-		t.Errorf("it says %q", said)
+		t.Errorf("got %q", said)
 	}
 }

@@ -11,11 +11,11 @@ import (
 )
 
 const description = "Short-lived, single-purpose links to files, and a log of why each file left.\n\n" +
-	"sluice help COMMAND prints the help of a command; so does --help after it."
+	"Run sluice help COMMAND or sluice COMMAND --help for the help of a command."
 
-// expand gives the arguments that stand for what a user typed: help, --version
-// and -v, and a command that has subcommands without any of these. Of the last
-// the help is printed, and incomplete is true: nothing was done.
+// expand rewrites short forms of arguments: help, --version and -v. A command
+// without its subcommand becomes a request for its help, and incomplete is
+// true.
 func expand(model *kong.Node, args []string) (expanded []string, incomplete bool) {
 	switch {
 	case len(args) == 1 && (args[0] == "--version" || args[0] == "-v"):
@@ -36,7 +36,8 @@ func expand(model *kong.Node, args []string) (expanded []string, incomplete bool
 	return append(slices.Clone(args), "--help"), true
 }
 
-// unreachable describes a request that got no answer, without the words of Go.
+// unreachable describes a request that got no response, in terms of the server
+// instead of Go.
 func unreachable(failed *url.Error) error {
 	server := failed.URL
 	if u, err := url.Parse(failed.URL); err == nil {
@@ -44,7 +45,7 @@ func unreachable(failed *url.Error) error {
 	}
 	var dial *net.OpError
 	if errors.As(failed, &dial) && dial.Op == "dial" {
-		return fmt.Errorf("no server answers at %s: %w; is it running, and is the address right?", server, dial.Err)
+		return fmt.Errorf("no server responds at %s: %w; is it running, and is the address right?", server, dial.Err)
 	}
 	return fmt.Errorf("%s: %w", server, failed.Err)
 }

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// minInterval keeps a typing error from reading all files, or the database, without end.
+// minInterval prevents a mistyped flag from reading all files, or the database, continuously.
 const minInterval = time.Hour
 
-// parseInterval reads a flag such as --scrub-interval.
+// parseInterval parses a flag such as --scrub-interval.
 func parseInterval(flag, text string) (time.Duration, error) {
 	interval, err := parseDuration(strings.TrimSpace(text))
 	if err == nil && interval != 0 && interval < minInterval {

@@ -17,23 +17,24 @@ import (
 )
 
 type keyCommand struct {
-	Create keyCreate `cmd:"" help:"Make a key and print its secret, which is shown once."`
+	Create keyCreate `cmd:"" help:"Create a key and print its secret, which is shown only once."`
 	Rotate keyRotate `cmd:"" help:"Give a key a new secret and print it."`
 	List   keyList   `cmd:"" help:"List the keys of both modes, newest first."`
-	Revoke keyRevoke `cmd:"" help:"End a key and every link it minted."`
+	Revoke keyRevoke `cmd:"" help:"Revoke a key and every link that it minted."`
 }
 
-// dataFlags choose what a command that works on the data directly works on.
+// dataFlags name the installation and the account that a command works on
+// directly, without a server.
 type dataFlags struct {
 	place
-	Account string `help:"Account, where there is more than one." placeholder:"ACCT_ID"`
+	Account string `help:"Account. Required if there are several." placeholder:"ACCT_ID"`
 	JSON    bool   `help:"Print JSON." name:"json"`
 }
 
-// open gives the installation and the account to work on.
+// open opens the installation and finds the account.
 func (d *dataFlags) open(ctx context.Context, out *output) (*installation, sluice.Account, error) {
 	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	// No link is printed, so it does not matter where links lead.
+	// The commands print no links, so any public URL will do.
 	i, err := d.place.open(ctx, service.Config{PublicURL: "http://localhost", Log: log}, opening{})
 	if err != nil {
 		return nil, sluice.Account{}, err
@@ -63,11 +64,11 @@ func (d *dataFlags) account(ctx context.Context, svc *service.Service) (sluice.A
 
 type keyCreate struct {
 	dataFlags
-	Mode            string   `help:"Mode: test, for trying out, or live. A key sees the files, links and log of its own mode only." enum:"test,live" required:"" placeholder:"test|live"`
-	Name            string   `help:"Who or what will use it." required:""`
-	Scopes          []string `help:"What it may do: ${scopes}; all of it when left out." placeholder:"SCOPE,…"`
-	Expires         string   `help:"Lifetime, such as 90d or 12h; none when left out." placeholder:"DURATION"`
-	MaxLinkLifetime string   `help:"Longest lifetime of the links it mints, such as 12h; none for links without end." placeholder:"DURATION"`
+	Mode            string   `help:"Mode: test or live. A key sees only the files, links and log of its mode." enum:"test,live" required:"" placeholder:"test|live"`
+	Name            string   `help:"The user or purpose of the key." required:""`
+	Scopes          []string `help:"Scopes of the key; all by default: ${scopes}." placeholder:"SCOPE,…"`
+	Expires         string   `help:"Lifetime of the key, such as 90d or 12h; unlimited by default." placeholder:"DURATION"`
+	MaxLinkLifetime string   `help:"Longest lifetime of links that the key mints, such as 12h, or none for links without expiry; the server's limit by default." placeholder:"DURATION"`
 }
 
 func (k *keyCreate) Run(ctx context.Context, out *output) error {
@@ -75,7 +76,7 @@ func (k *keyCreate) Run(ctx context.Context, out *output) error {
 	for _, s := range k.Scopes {
 		scope := sluice.Scope(strings.TrimSpace(s))
 		if !slices.Contains(sluice.AllScopes(), scope) {
-			return usageError{fmt.Errorf("--scopes: there is no scope %q; choose from %s", s, joinScopes(sluice.AllScopes()))}
+			return usageError{fmt.Errorf("--scopes: unknown scope %q; choose from %s", s, joinScopes(sluice.AllScopes()))}
 		}
 		n.Scopes = append(n.Scopes, scope)
 	}
@@ -112,8 +113,8 @@ func (d *dataFlags) printSecret(out *output, created service.CreatedKey) error {
 	return err
 }
 
-// parseLifetime reads a duration, "none" for links without end, or "" for the
-// server's value.
+// parseLifetime parses a duration, or "none" for sluice.Forever. "" is 0, which
+// means the server's default.
 func parseLifetime(text string) (time.Duration, error) {
 	switch text {
 	case "":
@@ -123,12 +124,12 @@ func parseLifetime(text string) (time.Duration, error) {
 	}
 	d, err := parseDuration(strings.TrimSpace(text))
 	if err != nil || d < time.Second {
-		return 0, errors.New("want a duration of a second or more, such as 12h or 30d, or none")
+		return 0, errors.New("want a duration of at least a second, such as 12h or 30d, or none")
 	}
 	return d, nil
 }
 
-// keyJSON is a key as --json prints it.
+// keyJSON is the form in which --json prints a key.
 type keyJSON struct {
 	ID              string         `json:"id"`
 	Object          string         `json:"object"`
@@ -184,7 +185,8 @@ func (k *keyList) Run(ctx context.Context, out *output) error {
 		if !key.Active(i.service.Now()) {
 			state = "ended"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%q\t%s\t%s\t%s\n", key.ID, key.Ledger.Mode, key.Name, key.Created.Format(time.RFC3339), state, joinScopes(key.Scopes))
+		fmt.Fprintf(table, "%s\t%s\t%q\t%s\t%s\t%s\n", key.ID, key.Ledger.Mode, key.Name, key.Created.Format(time.RFC3339),
+			state, joinScopes(key.Scopes))
 	}
 	return table.Flush()
 }
@@ -197,7 +199,7 @@ func joinScopes(scopes []sluice.Scope) string {
 	return strings.Join(texts, ",")
 }
 
-// allKeys gives the keys of both modes, test first.
+// allKeys returns the keys of both modes, test first.
 func allKeys(ctx context.Context, svc *service.Service, a sluice.Account) (keys []sluice.Key, err error) {
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 		page := sluice.Page{Limit: sluice.MaxPageSize}
@@ -215,7 +217,7 @@ func allKeys(ctx context.Context, svc *service.Service, a sluice.Account) (keys 
 	return keys, nil
 }
 
-// ofKey does something to a key, whichever mode it is of.
+// ofKey calls do with the operator of the key's mode.
 func ofKey(a sluice.Account, id string, do func(service.Caller) error) (err error) {
 	if err := checkID(sluice.PrefixKey, id); err != nil {
 		return usageError{err}
@@ -226,13 +228,13 @@ func ofKey(a sluice.Account, id string, do func(service.Caller) error) (err erro
 			return err
 		}
 	}
-	return sluice.Errorf(sluice.CodeNotFound, "there is no key %s, or it was revoked already; sluice key list shows them", id)
+	return sluice.Errorf(sluice.CodeNotFound, "no key %s, or it is already revoked; sluice key list shows all keys", id)
 }
 
-// checkID refuses what cannot be an id of a kind.
+// checkID refuses an id that does not have the form of its kind.
 func checkID(prefix, id string) error {
 	if _, ok := objectid.Parse(prefix, id); !ok {
-		return fmt.Errorf("%q is no id: want %s and 26 letters and digits", id, prefix)
+		return fmt.Errorf("%q is not an id: want %s and 26 letters and digits", id, prefix)
 	}
 	return nil
 }
@@ -240,7 +242,7 @@ func checkID(prefix, id string) error {
 type keyRotate struct {
 	dataFlags
 	ID      string   `arg:"" help:"The key's id."`
-	Overlap duration `help:"How long the secret before it stays good, at most 7d." default:"0s" placeholder:"DURATION"`
+	Overlap duration `help:"How long the old secret stays valid, at most 7d." default:"0s" placeholder:"DURATION"`
 }
 
 func (k *keyRotate) Run(ctx context.Context, out *output) error {

@@ -13,7 +13,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// usedData gives a data folder with files, on which no server works any more.
+// usedData returns a data folder with files and without a running server.
 func usedData(t *testing.T) (data string, stored []string) {
 	t.Helper()
 	data = filepath.Join(t.TempDir(), "data")
@@ -37,20 +37,22 @@ func storedFiles(t *testing.T, data string) []string {
 	return files
 }
 
-// refuses starts a server that must not start, and gives the one line it says.
+// refuses starts a server that must refuse to start, and returns the line that
+// it prints.
 func refuses(t *testing.T, data string, flags ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...), &stdout, &stderr)
+	code := run(t.Context(), append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...), &stdout,
+		&stderr)
 	said := stderr.String()
 	if code != exitFailed || strings.Count(said, "\n") != 1 || stdout.Len() > 0 {
-		t.Fatalf("exits with %d and says %q and %q, want %d and one line", code, stdout.String(), said, exitFailed)
+		t.Fatalf("exit code %d, stdout %q, stderr %q, want %d and one line", code, stdout.String(), said, exitFailed)
 	}
 	return said
 }
 
-// A server does not start where the database is gone and the rest is not: it
-// would take every file for an orphan.
+// A server does not start if only the database is gone, because it would treat
+// every file as an orphan.
 func TestLostDatabase(t *testing.T) {
 	removeDatabase := func(t *testing.T, data string) {
 		files, err := filepath.Glob(filepath.Join(data, databaseName+"*"))
@@ -86,8 +88,8 @@ func TestLostDatabase(t *testing.T) {
 			lose(t, data)
 			before, _ := filepath.Glob(filepath.Join(data, "*"))
 			said := refuses(t, data)
-			if want := "put back the database from a backup"; !strings.Contains(said, want) {
-				t.Errorf("says %q, want %q in it", said, want)
+			if want := "restore the database from a backup"; !strings.Contains(said, want) {
+				t.Errorf("got %q, want %q in it", said, want)
 			}
 			if after, _ := filepath.Glob(filepath.Join(data, "*")); len(after) != len(before) {
 				t.Errorf("made something in the folder: %v, there was %v", after, before)
@@ -99,7 +101,7 @@ func TestLostDatabase(t *testing.T) {
 	}
 }
 
-// Records and files of two installations do not go together.
+// The server refuses records and files of different installations.
 func TestForeignFiles(t *testing.T) {
 	data, _ := usedData(t)
 	marker := filepath.Join(data, blobsName, "installation")
@@ -109,7 +111,7 @@ func TestForeignFiles(t *testing.T) {
 		if err := os.Symlink(filepath.Join(data, blobsName), filepath.Join(other, blobsName)); err != nil {
 			t.Fatal(err)
 		}
-		if said := refuses(t, other); !strings.Contains(said, "put back the database") {
+		if said := refuses(t, other); !strings.Contains(said, "restore the database") {
 			t.Errorf("says %q", said)
 		}
 	})
@@ -122,9 +124,10 @@ func TestForeignFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := refuses(t, other)
-		for _, want := range []string{"belong to installation", `the marker "installation" beside them`, "remove the marker"} {
+		for _, want := range []string{"belong to installation", `the marker "installation" beside them`,
+			"remove the marker"} {
 			if !strings.Contains(said, want) {
-				t.Errorf("says %q, want %q in it", said, want)
+				t.Errorf("got %q, want %q in it", said, want)
 			}
 		}
 	})
@@ -145,14 +148,15 @@ func TestForeignFiles(t *testing.T) {
 		bucket := sluicetest.S3(t)
 		flags := func(database string) []string { return []string{"--database-url", database, "--blob-url", bucket} }
 		startServer(t, t.TempDir(), flags(sluicetest.Postgres(t))...).stop()
-		if said := refuses(t, t.TempDir(), flags(sluicetest.Postgres(t))...); !strings.Contains(said, "belong to installation") {
+		if said := refuses(t, t.TempDir(), flags(sluicetest.Postgres(t))...); !strings.Contains(said,
+			"belong to installation") {
 			t.Errorf("says %q", said)
 		}
 	})
 }
 
-// downgrade takes out of a database what the newest migrations made: so is a
-// copy from before an upgrade.
+// downgrade removes what the newest migrations created, as in a copy of the
+// database from before an upgrade.
 var downgrade = []string{
 	"DROP TABLE installation",
 	"DROP TABLE ending",
@@ -166,8 +170,8 @@ var downgrade = []string{
 	"DELETE FROM goose_db_version WHERE version_id > 5",
 }
 
-// A copy of the database from before an upgrade is put back after it: the files
-// are still those of its installation.
+// After an upgrade, a copy of the database from before it is restored. The
+// files still belong to its installation.
 func TestBackupFromBeforeUpgrade(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data)

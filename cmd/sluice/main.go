@@ -1,5 +1,6 @@
-// Sluice is a file-link service: files go in, short-lived signed links go out,
-// and a log remembers why. See the root package for what the words mean.
+// Sluice is a file-link service. It stores files, mints short-lived signed
+// links to them, and records in an audit log why each file left. The root
+// package defines the terms.
 package main
 
 import (
@@ -26,20 +27,21 @@ const (
 )
 
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run the server. On an empty data folder it makes an account and a first test key, and prints how to use them."`
-	Key     keyCommand     `cmd:"" help:"Make, list and revoke API keys, also while a server runs."`
-	Audit   auditCommand   `cmd:"" help:"Read, export, check and prove the audit log of a server."`
+	Serve   serveCommand   `cmd:"" help:"Run the server. In an empty data folder, create an account and a first test key, and print how to use them."`
+	Key     keyCommand     `cmd:"" help:"Create, list, rotate and revoke API keys. A running server sees the change at once."`
+	Audit   auditCommand   `cmd:"" help:"Read, export, verify and prove the audit log of a server."`
 	Fsck    fsckCommand    `cmd:"" help:"Check the database, the audit logs and their index, also while a server runs."`
-	Migrate migrateCommand `cmd:"" help:"Move a one-machine installation to PostgreSQL and S3."`
-	Version versionCommand `cmd:"" help:"Print the version of this binary, as --version and -v do."`
+	Migrate migrateCommand `cmd:"" help:"Move a single-machine installation to PostgreSQL and S3."`
+	Version versionCommand `cmd:"" help:"Print the version of this binary. --version and -v do the same."`
 }
 
 func main() {
 	os.Exit(run(untilSignal(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// untilSignal gives a context that ends with the first signal to stop. The
-// second ends the program at once. Under nohup a hangup stays ignored.
+// untilSignal returns a context that is canceled by the first interrupt,
+// SIGTERM or SIGHUP. A second signal exits at once. SIGHUP stays ignored under
+// nohup.
 func untilSignal() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	stop := []os.Signal{os.Interrupt, syscall.SIGTERM}
@@ -51,8 +53,8 @@ func untilSignal() context.Context {
 	go func() {
 		<-signals
 		cancel()
-		// Not left to what the signal did before: a shell that starts a program in
-		// the background has it ignore an interrupt.
+		// Exit here instead of restoring the default action: a shell starts
+		// background programs with SIGINT ignored.
 		if second, ok := (<-signals).(syscall.Signal); ok {
 			os.Exit(128 + int(second))
 		}
@@ -61,7 +63,8 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// run does what main does with everything that comes from the process given.
+// run is main with the process's context, arguments and streams as parameters.
+// It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err := dropEmpty(); err != nil {
 		return complain(stderr, err, exitFailed)
@@ -92,12 +95,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case code >= 0 && incomplete:
 		return exitUsage
-	case code >= 0: // --help was asked for and has been printed
+	case code >= 0: // --help was printed
 		return code
 	case err != nil:
 		return complain(stderr, fmt.Errorf("%w; see sluice --help", err), exitUsage)
 	}
-	if parsed.Command() != "serve" { // which has a log
+	if parsed.Command() != "serve" { // serve logs its warnings
 		for _, w := range out.warnings {
 			fmt.Fprintf(stderr, "sluice: warning: %s\n", printable(w))
 		}
@@ -108,10 +111,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// output is where commands print.
+// output holds the streams that commands print to.
 type output struct {
 	stdout, stderr io.Writer
-	warnings       []string // of what was found wrong before the command began
+	warnings       []string // problems found before the command ran
 }
 
 func complain(stderr io.Writer, err error, code int) int {
@@ -119,12 +122,12 @@ func complain(stderr io.Writer, err error, code int) int {
 	if errors.As(err, &failed) {
 		err = unreachable(failed)
 	}
-	// One line, whatever a server or a folder has put into it.
+	// Print one line, even if the message came from a server or a folder.
 	fmt.Fprintf(stderr, "sluice: %s\n", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	return code
 }
 
-// usageError is a wrong use of the command line that parsing alone cannot see.
+// usageError marks an invalid command line that the parser alone cannot reject.
 type usageError struct{ error }
 
 func exitCode(err error) int {

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(tidy{m}, map[string]func(){"sluice": main})
 }
 
-// tidy removes the programs that tests built, when all tests have run.
+// tidy removes the programs that tests built, after all tests.
 type tidy struct{ *testing.M }
 
 func (m tidy) Run() int {
@@ -34,7 +34,7 @@ func (m tidy) Run() int {
 	return code
 }
 
-// built are the folders of programs that tests built.
+// built lists the folders with programs that tests built.
 var built struct {
 	mu   sync.Mutex
 	dirs []string
@@ -48,7 +48,7 @@ func buildFolder() (string, error) {
 	return dir, err
 }
 
-// What a user types, and what it answers.
+// The scripts type commands as a user does and compare the output.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -64,7 +64,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// port NAME sets an environment variable to an address that is free.
+// port NAME sets an environment variable to an unused address.
 func chooseCommandPort(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -72,7 +72,7 @@ func chooseCommandPort(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], l.Addr().String())
 }
 
-// await ADDRESS waits until a server answers there.
+// await ADDRESS waits until a server responds there.
 func awaitServer(ts *testscript.TestScript, _ bool, args []string) {
 	if err := answers("http://" + args[0]); err != nil {
 		ts.Fatalf("%v", err)
@@ -80,7 +80,7 @@ func awaitServer(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // env-from-list NAME MODE sets an environment variable to the id of the newest
-// key of a mode, as the last command listed it.
+// key of a mode in the output of the last command.
 func keyFromList(ts *testscript.TestScript, _ bool, args []string) {
 	row := regexp.MustCompile(`(?m)^(key_[0-9a-z]{26}) +` + args[1])
 	m := row.FindStringSubmatch(ts.ReadFile("stdout"))
@@ -119,8 +119,8 @@ var binary = sync.OnceValues(func() (string, error) {
 type process struct {
 	cmd     *exec.Cmd
 	url     string
-	printed string // on standard output, by the time it answered
-	key     string // the first key, when this start made one
+	printed string // standard output until the server responded
+	key     string // the first key, if this start created one
 }
 
 var (
@@ -128,13 +128,14 @@ var (
 	secret    = regexp.MustCompile(`sk_test_[a-z2-7]{39}`)
 )
 
-// startServer runs the real binary on a data folder and waits until it answers.
+// startServer runs the real binary on a data folder and waits until it
+// responds.
 func startServer(t *testing.T, data string, flags ...string) *process {
 	t.Helper()
 	return startServerBy(t, func(cmd *exec.Cmd) {}, data, flags...)
 }
 
-// startServerBy starts one as startServer does, by a command that is adjusted first.
+// startServerBy is startServer with a function that adjusts the command.
 func startServerBy(t *testing.T, adjust func(*exec.Cmd), data string, flags ...string) *process {
 	t.Helper()
 	path, err := binary()
@@ -187,13 +188,14 @@ func newServe(path, data string, stdout io.Writer, flags ...string) *exec.Cmd {
 	return cmd
 }
 
-// kill ends the server as a loss of power would end it for its clients.
+// kill ends the server immediately. Its clients see the same as after a power
+// failure.
 func (p *process) kill() {
 	p.cmd.Process.Kill()
 	p.cmd.Wait()
 }
 
-// stop asks the server to stop, and gives its exit code.
+// stop asks the server to stop and returns its exit code.
 func (p *process) stop() int {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	p.cmd.Wait()

@@ -19,36 +19,38 @@ import (
 	"sluice/internal/blob"
 	"sluice/internal/service"
 	"sluice/internal/store"
+	"sluice/internal/store/transfer"
 )
 
-// migrateCommand moves a one-machine installation to PostgreSQL and S3.
+// migrateCommand moves a single-machine installation to PostgreSQL and S3.
 type migrateCommand struct {
-	Data          string `help:"Folder of the installation that moves, which no server works on meanwhile. It is left as it is." default:"./sluice-data" placeholder:"DIR"`
-	Secrets       string `help:"File of its secrets; secrets.json in --data when left out." placeholder:"FILE"`
-	ToDatabaseURL string `help:"Empty PostgreSQL database for the records; a password may stand in PGPASSWORD or ~/.pgpass." required:"" placeholder:"URL"`
-	ToBlobURL     string `help:"Empty S3 bucket or prefix for the files: s3://BUCKET/PREFIX?region=…&endpoint=…; credentials as for the AWS command line." required:"" placeholder:"URL"`
+	Data          string `help:"Data folder of the installation to move. No server may use it meanwhile. It is not changed." default:"./sluice-data" placeholder:"DIR"`
+	Secrets       string `help:"Secrets file of the installation; secrets.json in --data by default." placeholder:"FILE"`
+	ToDatabaseURL string `help:"Empty PostgreSQL database for the records. The password may be in PGPASSWORD or ~/.pgpass." required:"" placeholder:"URL"`
+	ToBlobURL     string `help:"Empty S3 bucket or prefix for the files: s3://BUCKET/PREFIX?region=…&endpoint=…. Credentials are read as the AWS command line reads them." required:"" placeholder:"URL"`
 	JSON          bool   `help:"Print JSON." name:"json"`
 }
 
-// Help is what --help says besides.
+// Help returns the details that --help prints.
 func (m *migrateCommand) Help() string {
-	return "Copies every file and every record, reads each file back and compares its SHA-256 with the record, compares all records, and rebuilds each " +
-		"audit log up to its newest signed checkpoint. Links, keys and the log go on working with the same secrets file. A run that was broken off " +
-		"is gone on with by running the same command again; until one has finished, no server starts on the new database. Afterwards never start a " +
-		"server on --data again: there would be two logs that contradict each other."
+	return "Copies every file and every record. Reads each file back and compares its SHA-256 with the record, " +
+		"compares all records, and rebuilds each audit log up to its newest signed checkpoint. Links, keys and the log " +
+		"remain valid with the same secrets file. If a run is interrupted, run the same command again to resume it. " +
+		"No server starts on the new database until a run has finished. Afterwards never start a server on --data " +
+		"again: two servers would continue the same log in different ways."
 }
 
-// moved is what has moved, as --json prints it.
+// moved is the result of a migration, in the form that --json prints.
 type moved struct {
-	Before  bool       `json:"before"` // a run before this one has finished it
+	Before  bool       `json:"before"` // an earlier run has finished
 	Files   int64      `json:"files"`
 	Bytes   int64      `json:"bytes"`
 	Records int64      `json:"records"`
 	Logs    []movedLog `json:"logs"`
-	Start   []string   `json:"start"` // what to run now
+	Start   []string   `json:"start"` // the command line of the next server
 }
 
-// movedLog is a log that was rebuilt from what arrived.
+// movedLog is a log that was rebuilt from the moved records.
 type movedLog struct {
 	Origin  string `json:"origin"`
 	Size    int64  `json:"size"` // of the newest checkpoint
@@ -59,12 +61,13 @@ type movedLog struct {
 func (m *migrateCommand) Run(ctx context.Context, out *output) error {
 	result, err := m.migrate(ctx, out)
 	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("broken off; run the same command again to go on: %w", ctx.Err())
+		return fmt.Errorf("interrupted; run the same command again to resume: %w", ctx.Err())
 	}
 	if err != nil {
 		return err
 	}
-	result.Start = []string{"sluice", "serve", "--database-url", withoutPassword(m.ToDatabaseURL), "--blob-url", m.ToBlobURL, "--secrets", m.place().secretsFile()}
+	result.Start = []string{"sluice", "serve", "--database-url", withoutPassword(m.ToDatabaseURL), "--blob-url",
+		m.ToBlobURL, "--secrets", m.place().secretsFile()}
 	if m.JSON {
 		return printJSON(out.stdout, result)
 	}
@@ -83,7 +86,7 @@ func (m *migrateCommand) migrate(ctx context.Context, out *output) (result moved
 		return result, usageError{fmt.Errorf("--to-blob-url: %w", err)}
 	}
 	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	records, err := store.OpenMove(ctx, filepath.Join(m.Data, databaseName), m.ToDatabaseURL, store.Options{Log: log})
+	records, err := transfer.Open(ctx, filepath.Join(m.Data, databaseName), m.ToDatabaseURL, store.Options{Log: log})
 	if err != nil {
 		return result, p.explain(err)
 	}
@@ -114,9 +117,9 @@ func (m *migrateCommand) migrate(ctx context.Context, out *output) (result moved
 	return v.run(ctx)
 }
 
-// secrets sees that the secrets are those of the installation: no link would
-// open with others.
-func (m *migrateCommand) secrets(ctx context.Context, records *store.Move, c *service.Config) error {
+// secrets checks that the secrets belong to the installation. Its links are not
+// valid under others.
+func (m *migrateCommand) secrets(ctx context.Context, records *transfer.Transfer, c *service.Config) error {
 	path := m.place().secretsFile()
 	if err := loadSecrets(path, false, c); err != nil {
 		return err
@@ -126,21 +129,21 @@ func (m *migrateCommand) secrets(ctx context.Context, records *store.Move, c *se
 		return err
 	}
 	if !slices.ContainsFunc(c.SigningKeys, func(k service.SigningKey) bool { return slices.Contains(known, k.ID()) }) {
-		return fmt.Errorf("secrets %s: they are not those that %s was made with", path, m.Data)
+		return fmt.Errorf("secrets %s: not the secrets of %s", path, m.Data)
 	}
 	return nil
 }
 
-// mover moves an installation whose parts are open.
+// mover moves an installation whose storage is open.
 type mover struct {
-	records  *store.Move
+	records  *transfer.Transfer
 	from, to service.Blobs
 	service  *service.Service
 	say      func(format string, args ...any)
 }
 
 func (v *mover) run(ctx context.Context) (result moved, err error) {
-	if err := v.ownBucket(ctx); err != nil {
+	if err := v.checkBucket(ctx); err != nil {
 		return result, err
 	}
 	id, err := v.records.Installation(ctx)
@@ -148,10 +151,10 @@ func (v *mover) run(ctx context.Context) (result moved, err error) {
 		return result, err
 	}
 	if err := v.to.Claim(ctx, id); err != nil {
-		return result, fmt.Errorf("the bucket to move to: %w", err)
+		return result, fmt.Errorf("the target bucket: %w", err)
 	}
 	if v.records.Begun() {
-		v.say("going on with what was begun before")
+		v.say("resuming an earlier run")
 	}
 	if err := v.records.Begin(ctx); err != nil {
 		return result, err
@@ -168,7 +171,7 @@ func (v *mover) run(ctx context.Context) (result moved, err error) {
 	if err != nil {
 		return result, err
 	}
-	v.say("records  %d are there, and are compared now", result.Records)
+	v.say("records  %d copied; comparing", result.Records)
 	if err := v.records.Check(ctx); err != nil {
 		return result, err
 	}
@@ -178,25 +181,26 @@ func (v *mover) run(ctx context.Context) (result moved, err error) {
 	return result, v.records.Finish(ctx)
 }
 
-// ownBucket refuses a bucket with bytes that are not this installation's: a
-// server would sweep them away, for no record names them.
-func (v *mover) ownBucket(ctx context.Context) error {
+// checkBucket refuses a bucket with objects of other origin. The server would
+// delete them, because no record names them.
+func (v *mover) checkBucket(ctx context.Context) error {
 	return v.to.Walk(ctx, func(key string, _ time.Time) error {
 		own, err := false, error(nil)
 		if v.records.Begun() {
 			own, err = v.records.HasFile(ctx, key)
 		}
 		if err == nil && !own {
-			err = fmt.Errorf("the bucket to move to is not empty (%s): choose an empty one, or another prefix", key)
+			err = fmt.Errorf("the target bucket is not empty (%s): choose an empty one, or another prefix", key)
 		}
 		return err
 	})
 }
 
-// filesAtOnce is how many files are on their way together: one alone mostly waits.
+// filesAtOnce is the number of files that move concurrently. A single one
+// mostly waits for the network.
 const filesAtOnce = 8
 
-// files moves the bytes of all files.
+// files copies the bytes of all files.
 func (v *mover) files(ctx context.Context) (files, size int64, err error) {
 	ofFiles, ofSize, err := v.records.CountFiles(ctx)
 	if err != nil {
@@ -206,7 +210,7 @@ func (v *mover) files(ctx context.Context) (files, size int64, err error) {
 	defer stop(nil)
 	var done, bytes atomic.Int64
 	var workers sync.WaitGroup
-	queue := make(chan store.MovedFile)
+	queue := make(chan transfer.File)
 	for range filesAtOnce {
 		workers.Go(func() {
 			for f := range queue {
@@ -219,7 +223,7 @@ func (v *mover) files(ctx context.Context) (files, size int64, err error) {
 		})
 	}
 	tick := everySecond()
-	err = v.records.Files(ctx, func(f store.MovedFile) error {
+	err = v.records.Files(ctx, func(f transfer.File) error {
 		select {
 		case queue <- f:
 		case <-ctx.Done():
@@ -235,14 +239,13 @@ func (v *mover) files(ctx context.Context) (files, size int64, err error) {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	v.say("files    %d are there, and were read back", done.Load())
+	v.say("files    %d copied and read back", done.Load())
 	return done.Load(), bytes.Load(), err
 }
 
-// file sees that the bytes of a file are in the bucket, whole, by reading them
-// there. When they are not there it brings them; others, which nothing but
-// damage explains, it replaces.
-func (v *mover) file(ctx context.Context, f store.MovedFile) error {
+// file ensures that the bucket holds the bytes of a file, by reading them
+// there. It copies missing bytes and replaces damaged ones.
+func (v *mover) file(ctx context.Context, f transfer.File) error {
 	want := service.Stored{Size: f.Size, SHA256: f.SHA256}
 	have, err := stored(ctx, v.to, f.ID)
 	switch {
@@ -254,13 +257,14 @@ func (v *mover) file(ctx context.Context, f store.MovedFile) error {
 		err = nil
 	}
 	if err == nil {
-		err = v.bring(ctx, f.ID, want)
+		err = v.copyFile(ctx, f.ID, want)
 	}
 	if err == nil {
 		have, err = stored(ctx, v.to, f.ID)
 	}
 	if err == nil && !same(have, want) {
-		err = fmt.Errorf("the bucket gives %d bytes of SHA-256 %s, and %d of %s were sent to it", have.Size, have.SHA256, want.Size, want.SHA256)
+		err = fmt.Errorf("the bucket returned %d bytes with SHA-256 %s, but %d bytes with %s were written",
+			have.Size, have.SHA256, want.Size, want.SHA256)
 	}
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("file %s: %w", f.ID, err)
@@ -268,12 +272,13 @@ func (v *mover) file(ctx context.Context, f store.MovedFile) error {
 	return err
 }
 
-// bring sends the bytes of a file from the disk, unless they are not what was
-// uploaded.
-func (v *mover) bring(ctx context.Context, id string, want service.Stored) error {
+// copyFile copies the bytes of a file from the disk. It fails if they are not the
+// bytes that were uploaded.
+func (v *mover) copyFile(ctx context.Context, id string, want service.Stored) error {
 	src, err := v.from.Open(ctx, id)
 	if sluice.CodeOf(err) == sluice.CodeNotFound {
-		return errors.New("its bytes are not in the data folder: put them back from a backup, or delete the file, and run this again")
+		return errors.New("its bytes are not in the data folder: " +
+			"restore them from a backup, or delete the file, and run the command again")
 	}
 	if err != nil {
 		return err
@@ -283,15 +288,18 @@ func (v *mover) bring(ctx context.Context, id string, want service.Stored) error
 	if err != nil || same(sent, want) {
 		return err
 	}
-	err = fmt.Errorf("its bytes in the data folder are damaged: %d bytes of SHA-256 %s, where %d of %s were uploaded: put them back from a backup, or delete the file, and run this again",
+	err = fmt.Errorf("its bytes in the data folder are damaged: %d bytes with SHA-256 %s, "+
+		"but %d bytes with %s were uploaded: "+
+		"restore them from a backup, or delete the file, and run the command again",
 		sent.Size, sent.SHA256, want.Size, want.SHA256)
 	return errors.Join(err, v.to.Remove(context.WithoutCancel(ctx), id))
 }
 
-// same compares what every record has: older ones have no CRC-32.
+// same compares size and SHA-256, which every record has. Older records have no
+// CRC-32.
 func same(a, b service.Stored) bool { return a.Size == b.Size && a.SHA256 == b.SHA256 }
 
-// stored reads what is under a key.
+// stored reads a blob and returns its size and SHA-256.
 func stored(ctx context.Context, blobs service.Blobs, key string) (s service.Stored, err error) {
 	r, err := blobs.Open(ctx, key)
 	if err != nil {
@@ -304,7 +312,7 @@ func stored(ctx context.Context, blobs service.Blobs, key string) (s service.Sto
 	return s, err
 }
 
-// logs rebuilds every log from the records that arrived.
+// logs rebuilds and verifies every log from the moved records.
 func (v *mover) logs(ctx context.Context) (all []movedLog, err error) {
 	accounts, err := v.service.Accounts(ctx)
 	if err != nil {
@@ -315,12 +323,13 @@ func (v *mover) logs(ctx context.Context) (all []movedLog, err error) {
 			l := sluice.LedgerID{Account: a.ID, Mode: mode}
 			report, err := v.service.VerifyLedger(ctx, l)
 			if sluice.CodeOf(err) == sluice.CodeNotFound {
-				continue // nothing was signed yet
+				continue // nothing is signed yet
 			}
 			if err != nil {
-				return nil, fmt.Errorf("the log of %s does not hold: %w", l, err)
+				return nil, fmt.Errorf("the log of %s is not valid: %w", l, err)
 			}
-			log := movedLog{Origin: report.Checkpoint.Origin, Size: report.Checkpoint.Size, Root: report.Checkpoint.Root.String()}
+			log := movedLog{Origin: report.Checkpoint.Origin, Size: report.Checkpoint.Size,
+				Root: report.Checkpoint.Root.String()}
 			err = v.records.To().View(ctx, func(r service.Reader) (err error) {
 				log.Entries, err = r.Size(l)
 				return err
@@ -328,35 +337,37 @@ func (v *mover) logs(ctx context.Context) (all []movedLog, err error) {
 			if err != nil {
 				return nil, err
 			}
-			v.say("log      %s: %d entries lead to the root that was signed", log.Origin, log.Size)
+			v.say("log      %s: %d entries match the signed root", log.Origin, log.Size)
 			all = append(all, log)
 		}
 	}
 	return all, nil
 }
 
-// print tells what has moved, and what to do now.
+// print prints what was moved, and how to continue.
 func (r *moved) print(out *output, data string) error {
 	w := &lines{w: out.stdout}
 	if r.Before {
-		w.add("%s has moved there before.", data)
+		w.add("%s was already moved there.", data)
 	} else {
-		w.add("moved %d files of %d bytes, each read back and its SHA-256 compared, and %d records, each compared", r.Files, r.Bytes, r.Records)
+		w.add("moved %d files of %d bytes, each read back and its SHA-256 compared, and %d records, each compared",
+			r.Files, r.Bytes, r.Records)
 	}
 	for _, l := range r.Logs {
 		w.add("log  %s  %d entries, signed up to %d, root %s", l.Origin, l.Entries, l.Size, l.Root)
 	}
-	w.add("Never start a server on %s again: there would be two logs that contradict each other. Go on with", data)
+	w.add("Never start a server on %s again: two servers would continue the same log in different ways. Continue with",
+		data)
 	quoted := make([]string, len(r.Start))
 	for i, word := range r.Start {
 		quoted[i] = shellQuoted(word)
 	}
 	w.add("  %s", strings.Join(quoted, " "))
-	w.add("and the flags that the server had besides; above all the same --public-url, where links lead.")
+	w.add("and the server's other flags. Keep --public-url, because existing links lead there.")
 	return w.err
 }
 
-// shellQuoted quotes a word for sh, where it needs that.
+// shellQuoted quotes a word for sh if it must be quoted.
 func shellQuoted(word string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=@%+,", r)
@@ -367,7 +378,7 @@ func shellQuoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// withoutPassword is the URL of a database as it may be shown, or "URL" where it
+// withoutPassword returns a database URL without its password, or "URL" if text
 // has another form.
 func withoutPassword(text string) string {
 	u, err := url.Parse(text)
@@ -387,13 +398,13 @@ func withoutPassword(text string) string {
 	return u.String()
 }
 
-// sayer prints lines of progress.
+// sayer returns a function that prints lines of progress.
 func sayer(w io.Writer) func(format string, args ...any) {
 	l := &lines{w: w}
 	return l.add
 }
 
-// everySecond gives a function that is true about once a second.
+// everySecond returns a function that returns true about once a second.
 func everySecond() func() bool {
 	last := time.Now()
 	return func() bool {

@@ -13,11 +13,12 @@ import (
 	"sluice/sluicetest"
 )
 
-// Every metric that the alert rules, the dashboard or operating.md name is
-// served, with the labels by which they ask for it.
+// The server exports every metric in the alert rules, the dashboard and
+// operating.md, with the labels that they use.
 func TestMonitoring(t *testing.T) {
 	metrics := sluicetest.FreeAddress(t)
-	p := startServer(t, filepath.Join(t.TempDir(), "data"), "--metrics-listen", metrics, "--anchor", "file:"+filepath.Join(t.TempDir(), "anchor"))
+	p := startServer(t, filepath.Join(t.TempDir(), "data"), "--metrics-listen", metrics, "--anchor",
+		"file:"+filepath.Join(t.TempDir(), "anchor"))
 	c := &crashClients{key: p.key, http: http.DefaultClient}
 	if _, err := c.upload(p.url, []byte("a file")); err != nil {
 		t.Fatal(err)
@@ -38,7 +39,7 @@ func TestMonitoring(t *testing.T) {
 		text, err := io.ReadAll(res.Body)
 		served = named.FindAllString(string(text), -1)
 		if err == nil && !slices.Contains(served, "sluice_follower_send_seconds_count") {
-			err = io.ErrNoProgress // the anchor has got nothing yet
+			err = io.ErrNoProgress // the anchor has not received anything yet
 		}
 		return err
 	})

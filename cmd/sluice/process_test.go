@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// startServerTo starts a server as startServer does, with its log in a file.
+// startServerTo is startServer with the log in a file.
 func startServerTo(t *testing.T, stderr, data string, flags ...string) *process {
 	t.Helper()
 	path, err := binary()
@@ -50,8 +50,8 @@ func startServerTo(t *testing.T, stderr, data string, flags ...string) *process 
 	return p
 }
 
-// ended waits until the process has ended by itself, and gives its exit code;
-// -1 when it was killed by a signal.
+// ended waits until the process exits by itself and returns its exit code, or
+// -1 if a signal killed it.
 func (p *process) ended(t *testing.T) int {
 	t.Helper()
 	done := make(chan struct{})

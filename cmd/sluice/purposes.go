@@ -17,8 +17,8 @@ import (
 	"sluice"
 )
 
-// purposesFile is the form of a purposes file. What a purpose leaves out is
-// not restricted, but for its size, which is at most 50 GiB then.
+// purposesFile is the form of a purposes file. An omitted member sets no limit,
+// except max_size, which is then 50 GiB.
 //
 //	purposes:
 //	  - name: invoice
@@ -46,7 +46,7 @@ func (f *purposesFile) UnmarshalYAML(node *yaml.Node) error {
 	type members purposesFile // without this method
 	unknown, line, err := decodeMembers(node, (*members)(f), "purposes")
 	if unknown != "" {
-		return fmt.Errorf("line %d: there is no member %q; the file has one, purposes", line, unknown)
+		return fmt.Errorf("line %d: unknown member %q; the only member of the file is purposes", line, unknown)
 	}
 	return err
 }
@@ -63,13 +63,13 @@ func (p *purposeText) UnmarshalYAML(node *yaml.Node) error {
 	return err
 }
 
-// decodeMembers reads a mapping with these members into a struct. It gives the
-// name and the line of a member that is none of them.
+// decodeMembers decodes a mapping into a struct. If the mapping has an unknown
+// member, it returns the name and line of that member.
 func decodeMembers(node *yaml.Node, into any, known ...string) (unknown string, line int, err error) {
 	if node.Kind != yaml.MappingNode {
 		return "", 0, wrongKind(node, "a mapping")
 	}
-	var all map[string]yaml.Node // merged members are there, too
+	var all map[string]yaml.Node // includes merged members
 	if err := node.Decode(&all); err != nil {
 		return "", 0, err
 	}
@@ -81,18 +81,19 @@ func decodeMembers(node *yaml.Node, into any, known ...string) (unknown string, 
 	return "", 0, node.Decode(into)
 }
 
-// wrongKind says that something else stands where a kind is wanted.
+// wrongKind returns an error for a node that is not of the wanted kind.
 func wrongKind(node *yaml.Node, wanted string) error {
 	switch node.Kind {
 	case yaml.ScalarNode:
 		return fmt.Errorf("line %d: %.40q is not %s", node.Line, node.Value, wanted)
 	case yaml.SequenceNode:
-		return fmt.Errorf("line %d: a list stands where %s belongs", node.Line, wanted)
+		return fmt.Errorf("line %d: found a list, want %s", node.Line, wanted)
 	}
-	return fmt.Errorf("line %d: a mapping stands where %s belongs", node.Line, wanted)
+	return fmt.Errorf("line %d: found a mapping, want %s", node.Line, wanted)
 }
 
-// text, yesNo and list are read as YAML has them, with errors in its words.
+// text, yesNo and list decode like YAML's own types, but with the errors of
+// this file.
 type (
 	text        string
 	yesNo       bool
@@ -122,8 +123,8 @@ func (l *list[T]) UnmarshalYAML(node *yaml.Node) error {
 
 const defaultMaxSize = 50 << 30
 
-// loadPurposes reads the purposes of an installation, or gives the default
-// set when path is "". A field it does not know is an error.
+// loadPurposes reads a purposes file. It returns the default purposes if path
+// is "". Unknown members are an error.
 func loadPurposes(path string) (sluice.Purposes, error) {
 	if path == "" {
 		return sluice.DefaultPurposes(), nil
@@ -170,7 +171,7 @@ func readPurposes(r io.Reader) (sluice.Purposes, error) {
 	return sluice.NewPurposes(purposes)
 }
 
-// byteSize is written as bytes, or with KiB, MiB, GiB or TiB.
+// byteSize is a number of bytes, or a number with KiB, MiB, GiB or TiB.
 type byteSize int64
 
 var sizeText = regexp.MustCompile(`^([0-9]{1,15})(|KiB|MiB|GiB|TiB)$`)
@@ -178,7 +179,8 @@ var sizeText = regexp.MustCompile(`^([0-9]{1,15})(|KiB|MiB|GiB|TiB)$`)
 func (s *byteSize) UnmarshalYAML(node *yaml.Node) error {
 	m := sizeText.FindStringSubmatch(node.Value)
 	if m == nil {
-		return fmt.Errorf("line %d: %q is no size; write bytes, or a number with KiB, MiB, GiB or TiB", node.Line, node.Value)
+		return fmt.Errorf("line %d: %q is not a size; write a number of bytes, or a number with KiB, MiB, GiB or TiB",
+			node.Line, node.Value)
 	}
 	n, err := strconv.ParseInt(m[1], 10, 64)
 	if err != nil {
@@ -186,20 +188,20 @@ func (s *byteSize) UnmarshalYAML(node *yaml.Node) error {
 	}
 	shift := map[string]uint{"": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}[m[2]]
 	if n > sluice.MaxFileSize>>shift {
-		return fmt.Errorf("line %d: %s is more than 1TiB, the largest file there may be", node.Line, node.Value)
+		return fmt.Errorf("line %d: %s is more than 1TiB, the largest size of a file", node.Line, node.Value)
 	}
 	*s = byteSize(n << shift)
 	return nil
 }
 
-// duration is written as Go writes durations, or in whole days or years of 365
-// days: 90m, 30d, 10y.
+// duration is a Go duration, or a number of days or of years of 365 days: 90m,
+// 30d, 10y.
 type duration time.Duration
 
 var longText = regexp.MustCompile(`^([0-9]{1,5})(d|y)$`)
 
-// parseDuration reads a duration in one of these forms. It is not negative, and
-// in days or years at most 100 years.
+// parseDuration parses a duration in one of these forms. It refuses negative
+// durations, and more than 100 years in days or years.
 func parseDuration(text string) (time.Duration, error) {
 	day := 24 * time.Hour
 	if m := longText.FindStringSubmatch(text); m != nil {
@@ -215,7 +217,7 @@ func parseDuration(text string) (time.Duration, error) {
 	}
 	parsed, err := time.ParseDuration(text)
 	if err != nil || parsed < 0 {
-		return 0, fmt.Errorf("%q is no duration; write 90m, 12h, 30d or 10y", text)
+		return 0, fmt.Errorf("%q is not a duration; write 90m, 12h, 30d or 10y", text)
 	}
 	return parsed, nil
 }
@@ -229,7 +231,7 @@ func (d *duration) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// UnmarshalText reads the value of a flag.
+// UnmarshalText parses the value of a flag.
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := parseDuration(strings.TrimSpace(string(text)))
 	*d = duration(parsed)

@@ -33,7 +33,8 @@ purposes:
 	}
 	day := 24 * time.Hour
 	want := sluice.Purposes{
-		"invoice": {Name: "invoice", Title: "Invoice", Types: []string{"application/pdf"}, MaxSize: 100 << 20, Retention: 3650 * day, Linkable: true, MaxLinkLifetime: 12 * time.Hour},
+		"invoice": {Name: "invoice", Title: "Invoice", Types: []string{"application/pdf"}, MaxSize: 100 << 20,
+			Retention: 3650 * day, Linkable: true, MaxLinkLifetime: 12 * time.Hour},
 		"scratch": {Name: "scratch", Title: "scratch", MaxSize: 50 << 30, Retention: 30 * day},
 		"other":   {Name: "other", Title: "other", MaxSize: 50 << 30, Retention: 30 * day},
 	}
@@ -44,33 +45,36 @@ purposes:
 
 func TestReadPurposesRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                      "there are no purposes",
-		"purposes: []":                          "there are no purposes",
-		"purposes: [{name: Invoice}]":           "a name is",
-		"purposes: [{name: a}, {name: a}]":      "there twice",
-		"purposes: [{name: a, colour: red}]":    "line 1: a purpose has no member \"colour\"; its members are name, title, types,",
-		"purposes: [{name: a, max_size: 2TiB}]": "more than 1TiB",
-		"purposes: [{name: a, max_size: -1}]":   "is no size",
-		"purposes: [{name: a, max_size: 99999999999999999999}]": "is no size",
+		"":                                 "there are no purposes",
+		"purposes: []":                     "there are no purposes",
+		"purposes: [{name: Invoice}]":      "a name is",
+		"purposes: [{name: a}, {name: a}]": "there twice",
+		"purposes: [{name: a, colour: red}]": "line 1: a purpose has no member \"colour\"; its members are name, " +
+			"title, types,",
+		"purposes: [{name: a, max_size: 2TiB}]":                 "more than 1TiB",
+		"purposes: [{name: a, max_size: -1}]":                   "is not a size",
+		"purposes: [{name: a, max_size: 99999999999999999999}]": "is not a size",
 		"purposes: [{name: a, retention: 101y}]":                "more than 100y",
-		"purposes: [{name: a, retention: -1h}]":                 "is no duration",
-		"purposes: [{name: a, max_link_lifetime: often}]":       "is no duration",
+		"purposes: [{name: a, retention: -1h}]":                 "is not a duration",
+		"purposes: [{name: a, max_link_lifetime: often}]":       "is not a duration",
 		"purposes: [{name: a, types: [nonsense]}]":              "no media type",
 		"purposes: [{name: a, linkable: perhaps}]":              "line 1: \"perhaps\" is not true or false",
-		"- name: a":            "line 1: a list stands where a mapping belongs",
-		"purpose: [{name: a}]": "there is no member \"purpose\"; the file has one, purposes",
-		"purposes: {name: a}":  "line 1: a mapping stands where a list belongs",
+		"- name: a":            "line 1: found a list, want a mapping",
+		"purpose: [{name: a}]": "unknown member \"purpose\"; the only member of the file is purposes",
+		"purposes: {name: a}":  "line 1: found a mapping, want a list",
 		"purposes: [a]":        "line 1: \"a\" is not a mapping",
-		"purposes: [{name: a, types: application/pdf}]":               "line 1: \"application/pdf\" is not a list",
-		"purposes: [{name: {a: b}}]":                                  "line 1: a mapping stands where text belongs",
-		"purposes: [{name: a, name: b}]":                              "line 1: mapping key \"name\" already defined at line 1",
+		"purposes: [{name: a, types: application/pdf}]": "line 1: \"application/pdf\" is not a list",
+		"purposes: [{name: {a: b}}]":                    "line 1: found a mapping, want text",
+		"purposes: [{name: a, name: b}]": "line 1: mapping key \"name\" already defined " +
+			"at line 1",
 		"purposes:\n- &a {name: a, colour: red}\n- {<<: *a, name: b}": "line 2: a purpose has no member \"colour\"",
 		"purposes:\n- name: a\n  <<: {colour: red}":                   "line 3: a purpose has no member \"colour\"",
 		"purposes:\n- name: a\n  title: A\n  colour: red":             "line 4: a purpose has no member \"colour\"",
 		"purposes: [": "yaml: line 1: did not find expected node content",
 	} {
-		if _, err := readPurposes(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) || strings.ContainsAny(err.Error(), "\n`") {
-			t.Errorf("%q: got %v, want an error that says %q", text, err, want)
+		_, err := readPurposes(strings.NewReader(text))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.ContainsAny(err.Error(), "\n`") {
+			t.Errorf("%q: got %v, want an error with %q", text, err, want)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// What the README has a newcomer type works as it stands there, in its order;
-// and the change that it makes to a copy of the log is found.
+// The commands in the README work as written and in order, and the change to
+// the copy of the log is found.
 func TestReadme(t *testing.T) {
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
@@ -38,7 +38,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := map[string]string{"sk_test_...": p.key}
-	var kept, shown string // kept are the lines that later commands need, too
+	var kept, shown string // kept holds the lines that later commands need
 	sh := func(command string) (string, error) {
 		command = strings.ReplaceAll(command, "@docs/", "@"+filepath.Join(root, "docs")+"/")
 		for _, m := range regexp.MustCompile(`[^ =]*\.\.\.`).FindAllString(command, -1) {
@@ -55,7 +55,8 @@ func TestReadme(t *testing.T) {
 		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"))
 		out, err := cmd.CombinedOutput()
 		for name, id := range map[string]string{
-			"file_...": `"id":"(file_[0-9a-z]+)"`, "link_...": `"id":"(link_[0-9a-z]+)"`, "http://127.0.0.1:8080/l/...": `"url":"([^"]+)"`,
+			"file_...": `"id":"(file_[0-9a-z]+)"`, "link_...": `"id":"(link_[0-9a-z]+)"`,
+			"http://127.0.0.1:8080/l/...": `"url":"([^"]+)"`,
 		} {
 			if m := regexp.MustCompile(id).FindSubmatch(out); m != nil {
 				found[name] = string(m[1])
@@ -69,7 +70,7 @@ func TestReadme(t *testing.T) {
 			continue // the server of this test
 		}
 		if strings.Contains(block[1], "audit export") {
-			awaitCheckpoint(t, p, size) // also on a machine that is slower than the page expects
+			awaitCheckpoint(t, p, size) // also on a machine slower than the page expects
 		}
 		commands++
 		out, err := sh(block[1])
@@ -78,7 +79,7 @@ func TestReadme(t *testing.T) {
 			t.Fatalf("%s\n%v\n%s", block[1], err, out)
 		}
 	}
-	// A session that is typed exactly so has the numbers that the page shows.
+	// The exact session produces the numbers on the page.
 	for _, shows := range regexp.MustCompile("(?s)```text\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 		shown := inGeneral(shown, strings.TrimPrefix(p.url, "http://"))
 		for line := range strings.Lines(inGeneral(shows[1], "127.0.0.1:8080")) {
@@ -90,14 +91,15 @@ func TestReadme(t *testing.T) {
 	if _, err := os.Stat(scratch); !os.IsNotExist(err) {
 		t.Errorf("the scratch folder is left: %v", err)
 	}
-	for _, want := range []string{"410\n", "link.refused", "are as signed", "does not hold: entry fault: entry ", "not what was signed"} {
+	for _, want := range []string{"410\n", "link.refused", "match the signed checkpoint",
+		"is not valid: entry fault: entry ", "not what was signed"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("%d commands of the README show no %q:\n%s", commands, want, shown)
 		}
 	}
 }
 
-// inGeneral leaves out of a text what differs from one run to the next.
+// inGeneral removes from a text what differs between runs.
 func inGeneral(text, address string) string {
 	text = strings.ReplaceAll(text, address, "ADDRESS")
 	text = regexp.MustCompile(`acct_[0-9a-z]+`).ReplaceAllString(text, "ACCOUNT")

@@ -18,8 +18,8 @@ import (
 
 const redirectedText = "what the store sends itself\n"
 
-// redirecting is a server whose links lead on to a real S3 server, at another
-// address than the one it uses itself.
+// redirecting is a server that redirects downloads to a real S3 server, at
+// another address than it uses itself.
 type redirecting struct {
 	*crashClients
 	url, public string
@@ -39,18 +39,20 @@ func startRedirecting(t *testing.T) *redirecting {
 func (r *redirecting) link(t *testing.T, content, body string) (path string) {
 	t.Helper()
 	var file struct{ ID string }
-	err := r.do("POST", r.url+"/v1/files?purpose=report&filename=Caf%C3%A9.txt", strings.NewReader(content), "text/plain", http.StatusCreated, &file)
+	err := r.do("POST", r.url+"/v1/files?purpose=report&filename=Caf%C3%A9.txt", strings.NewReader(content), "text/plain",
+		http.StatusCreated, &file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var link struct{ URL string }
-	if err := r.do("POST", r.url+"/v1/files/"+file.ID+"/links", strings.NewReader(body), "application/json", http.StatusOK, &link); err != nil {
+	if err := r.do("POST", r.url+"/v1/files/"+file.ID+"/links", strings.NewReader(body), "application/json",
+		http.StatusOK, &link); err != nil {
 		t.Fatal(err)
 	}
 	return link.URL
 }
 
-// ask sends a request with headers given as names and values in turn.
+// ask sends a request with headers, given as pairs of name and value.
 func (r *redirecting) ask(t *testing.T, method, target, body string, header ...string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequest(method, target, strings.NewReader(body))
@@ -72,11 +74,14 @@ func (r *redirecting) ask(t *testing.T, method, target, body string, header ...s
 	return res, string(content)
 }
 
-// wantRedirect checks that an answer leads to the file at the public address.
+// wantRedirect checks that a response redirects to the file at the public
+// address.
 func (r *redirecting) wantRedirect(t *testing.T, res *http.Response, body string) (location string) {
 	t.Helper()
 	location = res.Header.Get("Location")
-	if res.StatusCode != http.StatusSeeOther || !strings.HasPrefix(location, r.public+"/"+sluicetest.S3Bucket+"/redirected/") || strings.Contains(body, redirectedText) {
+	if res.StatusCode != http.StatusSeeOther ||
+		!strings.HasPrefix(location, r.public+"/"+sluicetest.S3Bucket+"/redirected/") ||
+		strings.Contains(body, redirectedText) {
 		t.Fatalf("status %s, to %q, with %q; want 303 to %s", res.Status, location, body, r.public)
 	}
 	if got := res.Header.Get("Cache-Control"); got != "private, no-store" {
@@ -87,14 +92,16 @@ func (r *redirecting) wantRedirect(t *testing.T, res *http.Response, body string
 		t.Fatal(err)
 	}
 	if got := u.Query().Get("X-Amz-Expires"); got != "60" {
-		t.Errorf("the URL is good for %s seconds, want 60", got)
+		t.Errorf("the URL is valid for %s seconds, want 60", got)
 	}
 	got, content := r.ask(t, "GET", location, "")
 	if got.StatusCode != http.StatusOK || content != redirectedText {
 		t.Errorf("there is %s %q", got.Status, content)
 	}
 	for name, want := range map[string]string{
-		"Content-Type": "text/plain", "Content-Disposition": `attachment; filename="Caf_.txt"; filename*=UTF-8''Caf%C3%A9.txt`, "Cache-Control": "private, no-store",
+		"Content-Type":        "text/plain",
+		"Content-Disposition": `attachment; filename="Caf_.txt"; filename*=UTF-8''Caf%C3%A9.txt`,
+		"Cache-Control":       "private, no-store",
 	} {
 		if value := got.Header.Get(name); value != want {
 			t.Errorf("%s there is %q, want %q", name, value, want)
@@ -103,7 +110,8 @@ func (r *redirecting) wantRedirect(t *testing.T, res *http.Response, body string
 	return location
 }
 
-// delivered gives the entries about links, newest first, as "action mode status".
+// delivered returns the entries about links, newest first, as "action mode
+// status".
 func (r *redirecting) delivered(t *testing.T) (all []string) {
 	t.Helper()
 	var page struct {
@@ -124,7 +132,7 @@ func (r *redirecting) delivered(t *testing.T) (all []string) {
 }
 
 const (
-	redirected = `link.redeemed {"mode":"redirect","status":303}` // and nothing of bytes that were sent
+	redirected = `link.redeemed {"mode":"redirect","status":303}` // without a number of sent bytes
 	answered   = `link.redeemed {"mode":"proxy","status":`
 )
 
@@ -136,14 +144,16 @@ func TestRedirect(t *testing.T) {
 	if res, _ := r.ask(t, "GET", location, "", "Range", "bytes=5-8"); res.StatusCode != http.StatusPartialContent {
 		t.Errorf("a range there is %s", res.Status)
 	}
-	if res, _ := r.ask(t, "GET", strings.Replace(location, "X-Amz-Expires=60", "X-Amz-Expires=6000", 1), ""); res.StatusCode != http.StatusForbidden {
+	if res, _ := r.ask(t, "GET", strings.Replace(location, "X-Amz-Expires=60", "X-Amz-Expires=6000", 1),
+		""); res.StatusCode != http.StatusForbidden {
 		t.Errorf("a URL that was made to last longer is %s", res.Status)
 	}
 
-	// What needs no bytes is Sluice's to answer.
+	// Sluice itself responds if no bytes are needed.
 	res, _ = r.ask(t, "HEAD", link, "")
 	tag := res.Header.Get("Etag")
-	if res.StatusCode != http.StatusOK || res.ContentLength != int64(len(redirectedText)) || tag == "" || res.Header.Get("Location") != "" {
+	if res.StatusCode != http.StatusOK || res.ContentLength != int64(len(redirectedText)) || tag == "" ||
+		res.Header.Get("Location") != "" {
 		t.Errorf("HEAD: %s, %d bytes, Etag %s", res.Status, res.ContentLength, tag)
 	}
 	if res, _ := r.ask(t, "GET", link, "", "If-None-Match", tag); res.StatusCode != http.StatusNotModified {
@@ -156,21 +166,22 @@ func TestRedirect(t *testing.T) {
 		t.Errorf("a file without bytes: %s", res.Status)
 	}
 
-	// Only of the file without bytes is it known that it was sent.
+	// Only of the empty file it is known that it was sent.
 	got := r.delivered(t)
 	for deadline := time.Now().Add(time.Minute); len(got) < 6 && time.Now().Before(deadline); got = r.delivered(t) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	slices.Reverse(got)
-	want := []string{redirected, answered + "200}", answered + "304}", answered + "412}", answered + "200}", `link.delivered {"mode":"proxy","status":200,"bytes":0,`}
+	want := []string{redirected, answered + "200}", answered + "304}", answered + "412}", answered + "200}",
+		`link.delivered {"mode":"proxy","status":200,"bytes":0,`}
 	if len(got) != len(want) || !slices.EqualFunc(got, want, strings.HasPrefix) {
-		t.Errorf("the log says %q, want %q", got, want)
+		t.Errorf("the log has %q, want %q", got, want)
 	}
 }
 
-// A link that is for some downloads or some bearers only leads to no address
-// that is good for anyone: Sluice sends the file.
-func TestRedirectNotOfLimitedLinks(t *testing.T) {
+// A link that is limited in downloads or clients is not redirected to a URL
+// that works for anyone. Sluice sends the file.
+func TestRedirectOfLimitedLinks(t *testing.T) {
 	r := startRedirecting(t)
 	const person, form = "text/html,application/xhtml+xml", "application/x-www-form-urlencoded"
 	sent := func(what string, res *http.Response, body string) {
@@ -189,14 +200,15 @@ func TestRedirectNotOfLimitedLinks(t *testing.T) {
 	res, body = r.ask(t, "GET", guarded, "", "X-Link-Password", "open sesame")
 	sent("a password", res, body)
 	res, body = r.ask(t, "GET", guarded, "", "Accept", person)
-	if res.StatusCode != http.StatusOK || !strings.Contains(body, "<form") || !strings.Contains(res.Header.Get("Content-Security-Policy"), "form-action 'self'") {
+	if res.StatusCode != http.StatusOK || !strings.Contains(body, "<form") ||
+		!strings.Contains(res.Header.Get("Content-Security-Policy"), "form-action 'self'") {
 		t.Fatalf("%s %s", res.Status, body)
 	}
 	res, body = r.ask(t, "POST", guarded, "password=open+sesame", "Accept", person, "Content-Type", form)
 	sent("the answer of a person", res, body)
 	for _, entry := range r.delivered(t) {
 		if strings.Contains(entry, "redirect") {
-			t.Errorf("the log says %s", entry)
+			t.Errorf("the log has %s", entry)
 		}
 	}
 }

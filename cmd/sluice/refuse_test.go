@@ -14,8 +14,8 @@ import (
 	"sluice/sluicetest"
 )
 
-// A server that cannot work does not start. It says why in one line, in which
-// there is no secret.
+// A server that cannot work does not start. It prints the reason in one line,
+// without secrets.
 func TestRefusedStart(t *testing.T) {
 	s3 := sluicetest.NewS3Server(t)
 	empty := sluicetest.Postgres(t)
@@ -54,25 +54,36 @@ func TestRefusedStart(t *testing.T) {
 		code     int
 		want     string
 	}{
-		{"no blobs", empty, "", nil, [2]string{}, exitUsage, "--database-url and --blob-url go together"},
-		{"no database", "", bucket, nil, [2]string{}, exitUsage, "--database-url and --blob-url go together"},
-		{"redirect without S3", "", "", []string{"--delivery", "redirect"}, [2]string{}, exitUsage, "--delivery redirect needs files in S3"},
-		{"unreadable database URL", "postgres://sluice:" + password + "@[::/sluice", bucket, nil, [2]string{}, exitFailed, "cannot be read"},
+		{"no blobs", empty, "", nil, [2]string{}, exitUsage, "--database-url and --blob-url require each other"},
+		{"no database", "", bucket, nil, [2]string{}, exitUsage, "--database-url and --blob-url require each other"},
+		{"redirect without S3", "", "", []string{"--delivery", "redirect"}, [2]string{}, exitUsage,
+			"--delivery redirect requires files in S3"},
+		{"unreadable database URL", "postgres://sluice:" + password + "@[::/sluice", bucket, nil, [2]string{}, exitFailed,
+			"cannot be read"},
 		{"unreachable database", noServer, bucket, nil, [2]string{}, exitFailed, "the server cannot be reached"},
-		{"password from the environment", "postgres://sluice@" + nobody + "/sluice", bucket, nil, [2]string{"PGPASSWORD", password}, exitFailed, "the server cannot be reached"},
-		{"wrong password", as(func(u *url.URL) { u.User = url.UserPassword("sluice", password) }), bucket, nil, [2]string{}, exitFailed, "refuses the password of user sluice"},
-		{"no such database", as(func(u *url.URL) { u.Path = "/nowhere" }), bucket, nil, [2]string{}, exitFailed, "no such database"},
+		{"password from the environment", "postgres://sluice@" + nobody + "/sluice", bucket, nil,
+			[2]string{"PGPASSWORD", password}, exitFailed, "the server cannot be reached"},
+		{"wrong password", as(func(u *url.URL) { u.User = url.UserPassword("sluice", password) }), bucket, nil, [2]string{},
+			exitFailed, "refuses the password of user sluice"},
+		{"no such database", as(func(u *url.URL) { u.Path = "/nowhere" }), bucket, nil, [2]string{}, exitFailed,
+			"no such database"},
 		{"newer schema", newer, bucket, nil, [2]string{}, exitFailed, "newer"},
-		{"no secrets", used, bucket, nil, [2]string{}, exitFailed, "put back the secrets file"},
+		{"no secrets", used, bucket, nil, [2]string{}, exitFailed, "restore the secrets file"},
 		{"foreign secrets", used, bucket, []string{"--secrets", foreign}, [2]string{}, exitFailed, "other signing keys"},
-		{"secrets nowhere", empty, bucket, []string{"--secrets", filepath.Join(t.TempDir(), "nowhere", "secrets.json")}, [2]string{}, exitFailed, "nowhere"},
+		{"secrets nowhere", empty, bucket, []string{"--secrets", filepath.Join(t.TempDir(), "nowhere", "secrets.json")},
+			[2]string{}, exitFailed, "nowhere"},
 		{"other scheme", empty, "https://" + password + "/bucket", nil, [2]string{}, exitUsage, "--blob-url: "},
 		{"no region", empty, "s3://bucket/prefix", nil, [2]string{}, exitUsage, "the region is missing"},
-		{"secret in the S3 URL", empty, "s3://key:" + password + "@bucket/prefix?region=x", nil, [2]string{}, exitUsage, "credentials do not belong here"},
-		{"unknown parameter", empty, "s3://bucket?region=x&secret=" + password, nil, [2]string{}, exitUsage, "the parameters are"},
-		{"no S3 server", empty, "s3://bucket?region=x&path_style=true&endpoint=http://" + nobody, nil, [2]string{}, exitFailed, "S3 at http://" + nobody},
-		{"no bucket", empty, strings.Replace(bucket, sluicetest.S3Bucket, "another-bucket", 1), nil, [2]string{}, exitFailed, "there is no bucket another-bucket"},
-		{"wrong S3 secret", empty, bucket, nil, [2]string{"AWS_SECRET_ACCESS_KEY", password}, exitFailed, "credentials are refused"},
+		{"secret in the S3 URL", empty, "s3://key:" + password + "@bucket/prefix?region=x", nil, [2]string{}, exitUsage,
+			"credentials do not belong here"},
+		{"unknown parameter", empty, "s3://bucket?region=x&secret=" + password, nil, [2]string{}, exitUsage,
+			"the parameters are"},
+		{"no S3 server", empty, "s3://bucket?region=x&path_style=true&endpoint=http://" + nobody, nil, [2]string{},
+			exitFailed, "S3 at http://" + nobody},
+		{"no bucket", empty, strings.Replace(bucket, sluicetest.S3Bucket, "another-bucket", 1), nil, [2]string{}, exitFailed,
+			"there is no bucket another-bucket"},
+		{"wrong S3 secret", empty, bucket, nil, [2]string{"AWS_SECRET_ACCESS_KEY", password}, exitFailed,
+			"credentials are refused"},
 		{"no S3 credentials", empty, bucket, nil, [2]string{"AWS_ACCESS_KEY_ID", ""}, exitFailed, "no S3 credentials"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -91,14 +102,14 @@ func TestRefusedStart(t *testing.T) {
 			code := run(t.Context(), append(args, c.more...), &stdout, &stderr)
 			said := stderr.String()
 			if code != c.code || !strings.Contains(said, c.want) {
-				t.Errorf("exits with %d, want %d, and says %q, want %q in it", code, c.code, said, c.want)
+				t.Errorf("exit code %d, want %d, and stderr %q, want %q in it", code, c.code, said, c.want)
 			}
 			if !strings.HasPrefix(said, "sluice: ") || strings.Count(said, "\n") != 1 || stdout.Len() > 0 {
-				t.Errorf("says %q and %q, want one line", stdout.String(), said)
+				t.Errorf("stdout %q, stderr %q, want one line", stdout.String(), said)
 			}
 			for _, hidden := range []string{password, "pa55", sluicetest.S3Secret} {
 				if strings.Contains(said, hidden) {
-					t.Errorf("says %q, with a secret", said)
+					t.Errorf("%q contains a secret", said)
 				}
 			}
 			if _, err := os.Stat(data); code == exitUsage && err == nil {

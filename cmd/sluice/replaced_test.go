@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// A server whose database file is replaced or removed ends: what it would
-// commit from then on, no later start could find.
-func TestReplacedDatabaseEndsTheServer(t *testing.T) {
+// A server whose database file is replaced or removed exits, because later
+// starts could not find its further commits.
+func TestReplacedDatabaseStopsServer(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, path string) error{
 		"removed": func(_ *testing.T, path string) error { return os.Remove(path) },
 		"replaced": func(t *testing.T, path string) error {
@@ -38,7 +38,7 @@ func TestReplacedDatabaseEndsTheServer(t *testing.T) {
 			}
 			said, err := os.ReadFile(stderr)
 			if err != nil || !strings.Contains(string(said), "sluice.db was replaced or removed") {
-				t.Errorf("it says %s, %v", said, err)
+				t.Errorf("got %s, %v", said, err)
 			}
 			if left, err := os.Stat(filepath.Join(data, databaseName+"-wal")); err == nil && left.Size() > 0 {
 				t.Errorf("a log of %d bytes is left, for the next start to read into the other database", left.Size())

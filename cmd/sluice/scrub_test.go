@@ -26,14 +26,15 @@ func TestParseInterval(t *testing.T) {
 	}
 }
 
-// A server reads its files by itself, and records damage once, however often it
-// is killed. With an interval of 0 it does not.
+// A server reads its files regularly and records damage once, despite kills.
+// With an interval of 0 it does not.
 func TestScrubRuns(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data, "--scrub-interval", "0")
 	c := &crashClients{key: p.key, http: http.DefaultClient}
 	var file struct{ ID string }
-	err := c.do("POST", p.url+"/v1/files?purpose=report&filename=a.txt", strings.NewReader("content"), "text/plain", http.StatusCreated, &file)
+	err := c.do("POST", p.url+"/v1/files?purpose=report&filename=a.txt", strings.NewReader("content"), "text/plain",
+		http.StatusCreated, &file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,27 +15,26 @@ import (
 	"sluice/ledger"
 )
 
-// secrets is what makes links and checkpoints authentic. It stands in a file of
-// its own, never in the database, so that neither a database nor a backup of one
-// opens a file or signs a log.
+// secrets sign links and checkpoints. They are kept in a file and never in the
+// database: a database or its backup can then neither open a file nor sign a
+// log.
 type secrets struct {
-	SigningKeys []string `json:"signing_keys"` // of links: the first one signs, all are accepted
-	LedgerKeys  []string `json:"ledger_keys"`  // of checkpoints: the first one signs, the others hand over to it
+	SigningKeys []string `json:"signing_keys"` // for links: the first signs, all verify
+	LedgerKeys  []string `json:"ledger_keys"`  // for checkpoints: the first signs, the log rotates from the others to it
 }
 
-// newSecrets makes secrets that nobody had before.
+// newSecrets generates secrets.
 func newSecrets() (s secrets, err error) {
 	link, err := service.NewSigningKey(rand.Reader)
 	if err != nil {
 		return s, err
 	}
-	// Each log puts its own name in the place of the key's.
+	// Each log replaces the name in the key with its own.
 	checkpoint, _, err := ledger.GenerateKey(rand.Reader, "sluice")
 	return secrets{SigningKeys: []string{link.Secret()}, LedgerKeys: []string{checkpoint}}, err
 }
 
-// keys reads the secrets into the configuration of a service, which must be
-// able to work with each of them.
+// keys parses all secrets and adds them to c.
 func (s secrets) keys(c *service.Config) error {
 	for _, text := range s.SigningKeys {
 		k, err := service.ParseSigningKey(text)
@@ -52,16 +51,15 @@ func (s secrets) keys(c *service.Config) error {
 	c.LedgerKeys = s.LedgerKeys
 	switch {
 	case len(s.SigningKeys) == 0:
-		return errors.New("no signing key in it")
+		return errors.New("it holds no signing key")
 	case len(s.LedgerKeys) == 0:
-		return errors.New("no ledger key in it")
+		return errors.New("it holds no ledger key")
 	}
 	return nil
 }
 
-// loadSecrets reads the secrets at path into the configuration of a service.
-// With create it makes them when there is no such file: whole and durable, or
-// not at all.
+// loadSecrets reads the secrets at path and adds them to c. With create, a
+// missing file is created atomically and durably.
 func loadSecrets(path string, create bool, c *service.Config) error {
 	if err := checkMode(path, c.Log); err != nil {
 		return fmt.Errorf("secrets %s: %w", path, err)
@@ -69,7 +67,7 @@ func loadSecrets(path string, create bool, c *service.Config) error {
 	s, err := readSecrets(path)
 	if errors.Is(err, fs.ErrNotExist) && create {
 		s, err = createSecrets(path)
-		if errors.Is(err, fs.ErrExist) { // another server that starts now was first
+		if errors.Is(err, fs.ErrExist) { // another server was first
 			s, err = readSecrets(path)
 		}
 	}
@@ -82,19 +80,20 @@ func loadSecrets(path string, create bool, c *service.Config) error {
 	return nil
 }
 
-// checkMode refuses a file of secrets that any user of this machine can read or
-// change, and warns of one that a group can read. Windows has no such modes.
+// checkMode refuses a secrets file that any user of the machine can read or
+// change. It logs a warning if the file's group can read it. Windows has no
+// such modes.
 func checkMode(path string, log *slog.Logger) error {
 	info, err := os.Stat(path)
 	if err != nil || runtime.GOOS == "windows" {
-		return nil // reading it tells what is wrong
+		return nil // reading it will report the error
 	}
 	switch mode := info.Mode().Perm(); {
 	case mode&0o027 != 0:
 		return fmt.Errorf("its mode %04o lets others read or change it; "+
 			"run chmod 600, and rotate the secrets: assume they were read", mode)
 	case mode&0o040 != 0 && log != nil:
-		log.Warn("a group can read the secrets", "file", path, "mode", fmt.Sprintf("%04o", mode))
+		log.Warn("the secrets file is readable by its group", "file", path, "mode", fmt.Sprintf("%04o", mode))
 	}
 	return nil
 }
@@ -119,8 +118,8 @@ func createSecrets(path string) (secrets, error) {
 	return s, writeOnce(path, append(data, '\n'))
 }
 
-// writeOnce makes a file that only its owner may read, durable when it
-// returns. It never replaces one.
+// writeOnce creates a file that only its owner can read, durably. It never
+// replaces a file.
 func writeOnce(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"sluice/internal/service"
 )
 
-// Servers that start at once on an empty database share what the first of
-// them made.
-func TestSecretsMadeAtOnce(t *testing.T) {
+// Servers that start concurrently on an empty database share the secrets of the
+// first one.
+func TestConcurrentFirstStarts(t *testing.T) {
 	for range 20 {
 		path := filepath.Join(t.TempDir(), secretsName)
 		var configs [8]service.Config

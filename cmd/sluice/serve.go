@@ -36,32 +36,32 @@ import (
 // serveCommand is the configuration of a server. Every flag has an environment
 // variable: --public-url is SLUICE_PUBLIC_URL.
 type serveCommand struct {
-	Listen string `help:"Address to listen on; ${default} when left out." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Listen string `help:"Address to listen on; ${default} by default." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	place
-	Delivery        string         `help:"Who sends the bytes of a link: ${enum}. A redirect leads to a presigned URL of the bucket, good for a minute; that bytes were sent is not observed." enum:"proxy,redirect" default:"proxy"`
-	PublicURL       string         `help:"Where links lead. Needed unless the server listens on loopback." placeholder:"URL"`
-	Purposes        string         `help:"YAML file of the purposes files may have; a default set when left out." placeholder:"FILE"`
-	MaxLinkLifetime string         `help:"Longest lifetime of links, for keys without a value of their own; none for links without end." default:"24h" placeholder:"DURATION"`
-	RateLimit       bool           `help:"Limit the rate of requests of each key. In the environment, SLUICE_RATE_LIMIT=false is --no-rate-limit." default:"true" negatable:""`
-	MetricsListen   string         `help:"Address to serve /metrics on, for Prometheus; nowhere when left out." placeholder:"HOST:PORT"`
-	TrustedProxies  []proxyNetwork `help:"Addresses and networks of proxies whose X-Forwarded-For is believed; of none when left out." placeholder:"CIDR,…"`
-	From            string         `help:"Who files are from, as the pages of links that ask first say it; nobody when left out." placeholder:"NAME"`
-	LedgerOrigin    string         `help:"What the names of new logs begin with; the host of the public URL when left out. A log keeps its name." placeholder:"NAME"`
-	Compat          string         `help:"Vendors whose APIs are served beside the native one; write none to serve no other." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
-	ScrubInterval   string         `help:"How often all stored bytes are read and compared with what was uploaded, an hour or more; 0 for never." default:"30d" placeholder:"DURATION"`
-	CheckInterval   string         `help:"How often the pages of a SQLite database are checked, an hour or more, and the index of each log every seventh time; 0 for never." default:"24h" placeholder:"DURATION"`
-	LogFormat       string         `help:"Form of the log on stderr: ${enum}." enum:"text,json" default:"text"`
-	Heads           string         `help:"File in which this process keeps the newest signed head of each log; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
-	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint (after restoring a backup), and record that." env:"-"`
+	Delivery        string         `help:"How files are delivered: ${enum}. redirect sends clients to a presigned URL of the bucket that is valid for a minute; the server then cannot see whether the bytes were sent." enum:"proxy,redirect" default:"proxy"`
+	PublicURL       string         `help:"Base URL of links. Required unless the server listens on loopback." placeholder:"URL"`
+	Purposes        string         `help:"YAML file of the purposes that files may have; a built-in set by default." placeholder:"FILE"`
+	MaxLinkLifetime string         `help:"Longest lifetime of links, for keys without a limit of their own; none allows links without expiry; ${default} by default." default:"24h" placeholder:"DURATION"`
+	RateLimit       bool           `help:"Limit the request rate of each key. In the environment, SLUICE_RATE_LIMIT=false is --no-rate-limit." default:"true" negatable:""`
+	MetricsListen   string         `help:"Address to serve /metrics on, for Prometheus; not served by default." placeholder:"HOST:PORT"`
+	TrustedProxies  []proxyNetwork `help:"Addresses and networks of proxies whose X-Forwarded-For is trusted; none by default." placeholder:"CIDR,…"`
+	From            string         `help:"Name of the sender that confirmation pages show; none by default." placeholder:"NAME"`
+	LedgerOrigin    string         `help:"Prefix of the names of new logs; the host of the public URL by default. Existing logs keep their names." placeholder:"NAME"`
+	Compat          string         `help:"Vendors whose APIs are served beside the native one, or none; all by default." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
+	ScrubInterval   string         `help:"Interval at which all stored files are read and compared with their digests, an hour or more; 0 disables it; ${default} by default." default:"30d" placeholder:"DURATION"`
+	CheckInterval   string         `help:"Interval at which the pages of a SQLite database are checked, an hour or more; the index of each log is checked every seventh time; 0 disables both; ${default} by default." default:"24h" placeholder:"DURATION"`
+	LogFormat       string         `help:"Format of the log on stderr: ${enum}." enum:"text,json" default:"text"`
+	Heads           string         `help:"File in which this process keeps the newest signed head of each log; by default the secrets file's name with .heads appended." placeholder:"FILE"`
+	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint, as after restoring a backup, and record it in the log." env:"-"`
 	anchorFlags
 
-	doors []compat.Door // that Compat names, once config has read it
+	adapters []compat.Door // named by Compat; set by config
 }
 
-// proxyNetwork is a network in CIDR notation, or one address.
+// proxyNetwork is a network in CIDR notation, or a single address.
 type proxyNetwork struct{ netip.Prefix }
 
-// UnmarshalText reads the value of a flag.
+// UnmarshalText parses the value of a flag.
 func (n *proxyNetwork) UnmarshalText(text []byte) (err error) {
 	trimmed := strings.TrimSpace(string(text))
 	if addr, failed := netip.ParseAddr(trimmed); failed == nil && addr.Zone() == "" {
@@ -74,13 +74,13 @@ func (n *proxyNetwork) UnmarshalText(text []byte) (err error) {
 	return nil
 }
 
-// How long an orderly stop waits for downloads and uploads to end; a test
-// waits less.
+// stopGrace is how long an orderly stop waits for downloads and uploads. Tests
+// shorten it.
 var stopGrace = 30 * time.Second
 
-// gcPercent has the garbage collector wait until the heap, which is small, has
-// grown to five times what is in use: a fifth of the time of a download went
-// into collecting. GOGC says otherwise where it is set.
+// gcPercent lets the small heap grow to five times its live size before a
+// collection. With Go's default of 100, collections took a fifth of the time of
+// a download. GOGC overrides it.
 const gcPercent = 400
 
 func (s *serveCommand) Run(ctx context.Context, out *output) error {
@@ -91,10 +91,10 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	for _, w := range out.warnings {
 		log.Warn(w)
 	}
-	// A log whose reader has gone is no reason to end.
+	// Keep running when the reader of the log goes away.
 	signal.Ignore(syscall.SIGPIPE)
-	// The port is taken before anything is made, so that a start that fails
-	// for want of it prints no key.
+	// Listen first: a start that fails because the port is taken must not
+	// create and print a key.
 	listener, err := listen(s.Listen, "--listen")
 	if err != nil {
 		return err
@@ -119,11 +119,12 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	first, err := i.service.Start(ctx)
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) { // asked to stop before it served
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) { // interrupted before it served
 		return i.close()
 	}
 	if errors.Is(err, service.ErrRolledBack) {
-		err = fmt.Errorf("%w; put back the database that belongs here, or, if an older one was restored on purpose, start once with --accept-rollback", err)
+		err = fmt.Errorf("%w; restore the right database, or, if an older one was restored on purpose, "+
+			"start once with --accept-rollback", err)
 	}
 	err = s.place.explain(err)
 	if err == nil {
@@ -153,19 +154,19 @@ func listen(address, flag string) (net.Listener, error) {
 	return l, nil
 }
 
-// checkAddress refuses what is no address to listen on, whatever the machine.
+// checkAddress refuses a text that is not an address on any machine.
 func checkAddress(address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = net.LookupPort("tcp", port)
 	}
 	if err != nil {
-		return fmt.Errorf("%q is no address; write HOST:PORT, such as 127.0.0.1:8080", address)
+		return fmt.Errorf("%q is not an address; write HOST:PORT, such as 127.0.0.1:8080", address)
 	}
 	return nil
 }
 
-// config is what the flags say of the service.
+// config returns the service's configuration.
 func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config, err error) {
 	c.Log, c.LedgerOrigin = log, s.LedgerOrigin
 	if c.PublicURL, err = s.publicURL(addr); err != nil {
@@ -175,12 +176,13 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 		return c, usageError{fmt.Errorf("--max-link-lifetime: %w", err)}
 	}
 	if strings.ContainsFunc(s.LedgerOrigin, func(r rune) bool { return r == '+' || unicode.IsSpace(r) }) {
-		return c, usageError{fmt.Errorf("--ledger-origin: %q has a space or a plus sign, which the name of a log may not have", s.LedgerOrigin)}
+		return c, usageError{fmt.Errorf("--ledger-origin: %q contains a space or a plus sign, "+
+			"which the name of a log must not contain", s.LedgerOrigin)}
 	}
 	if err := checkFrom(s.From); err != nil {
 		return c, usageError{err}
 	}
-	if s.doors, err = parseCompat(s.Compat); err != nil {
+	if s.adapters, err = parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
 	if _, err := parseInterval("--scrub-interval", s.ScrubInterval); err != nil {
@@ -195,17 +197,18 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	return c, err
 }
 
-// maxFrom bounds --from, in characters: it stands in one sentence of a page.
+// maxFrom is the largest length of --from in characters. Pages show it within a
+// sentence.
 const maxFrom = 100
 
 func checkFrom(name string) error {
 	switch {
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return fmt.Errorf("--from: %q is not one line of text", name)
+		return fmt.Errorf("--from: %q is not a single line of text", name)
 	case name != "" && strings.TrimSpace(name) == "":
-		return errors.New("--from: a name of spaces says nothing; leave it out")
+		return errors.New("--from: the name is blank; omit the flag for no name")
 	case utf8.RuneCountInString(name) > maxFrom:
-		return fmt.Errorf("--from: a name has at most %d characters, this one has %d", maxFrom, utf8.RuneCountInString(name))
+		return fmt.Errorf("--from: the limit is %d characters, and the name has %d", maxFrom, utf8.RuneCountInString(name))
 	}
 	return nil
 }
@@ -217,8 +220,8 @@ func (s *serveCommand) logger(out *output) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out.stderr, nil))
 }
 
-// inMilliseconds writes a duration as a number whose name has its unit: slog
-// writes nanoseconds, and says so nowhere.
+// inMilliseconds replaces a duration by milliseconds and adds the unit to its
+// name. slog would write nanoseconds without a unit.
 func inMilliseconds(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		return slog.Float64(a.Key+"_ms", float64(a.Value.Duration().Microseconds())/1000)
@@ -226,22 +229,23 @@ func inMilliseconds(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// publicURL is what was configured, or the listener's own address when only
-// this machine can reach it. It is never taken from what a request claims.
+// publicURL returns --public-url, or the address of a loopback listener. It
+// never depends on a request.
 func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 	if s.PublicURL != "" {
 		return s.PublicURL, nil
 	}
 	at, err := netip.ParseAddrPort(addr.String())
 	if err != nil || !at.Addr().IsLoopback() {
-		return "", usageError{fmt.Errorf("%s can be reached from other machines; say with --public-url where links shall lead", addr)}
+		return "", usageError{fmt.Errorf("%s is reachable from other machines; give --public-url, the base URL of links",
+			addr)}
 	}
 	return "http://" + addr.String(), nil
 }
 
-// parseCompat reads --compat: the vendors' wire contracts that are served beside
-// the native API, in the order in which a request is matched with them.
-func parseCompat(text string) (doors []compat.Door, err error) {
+// parseCompat parses --compat. It returns the vendors' adapters in the order in
+// which requests are matched.
+func parseCompat(text string) (adapters []compat.Door, err error) {
 	if text = strings.TrimSpace(text); text == "" || text == "none" {
 		return nil, nil
 	}
@@ -252,17 +256,17 @@ func parseCompat(text string) (doors []compat.Door, err error) {
 	var known []string
 	for _, d := range []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()} {
 		if known = append(known, d.Vendor); wanted[d.Vendor] {
-			doors = append(doors, d)
+			adapters = append(adapters, d)
 		}
 		delete(wanted, d.Vendor)
 	}
 	for name := range wanted {
-		return nil, fmt.Errorf("--compat: there is no %q; choose from %s, or none", name, strings.Join(known, ","))
+		return nil, fmt.Errorf("--compat: unknown vendor %q; choose from %s, or none", name, strings.Join(known, ","))
 	}
-	return doors, nil
+	return adapters, nil
 }
 
-// warn tells of flags that make a server believe or show more than was meant.
+// warn logs flags that make the server trust or reveal more than intended.
 func (s *serveCommand) warn(public string, log *slog.Logger) {
 	for _, p := range s.TrustedProxies {
 		bits, small := p.Bits(), 16
@@ -282,12 +286,17 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 		return
 	}
 	if at, err := netip.ParseAddr(u.Hostname()); err != nil || !at.IsLoopback() {
-		log.Warn("--public-url is http: links and API keys pass in the clear; use https, with a proxy in front", "host", u.Host)
+		log.Warn("--public-url is http: links and API keys are sent unencrypted; use https, with a proxy in front",
+			"host", u.Host)
 	}
 }
 
-func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.Metrics, heads *headsFile, followers []follow.Follower, l net.Listener, first *service.First, log *slog.Logger, out *output) error {
-	opts := httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies), From: s.From, Doors: s.doors}
+func (s *serveCommand) serve(
+	ctx context.Context, i *installation, metrics *obs.Metrics, heads *headsFile, followers []follow.Follower,
+	l net.Listener, first *service.First, log *slog.Logger, out *output,
+) error {
+	opts := httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies),
+		From: s.From, Doors: s.adapters}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
@@ -301,7 +310,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.
 	}
 	defer stopMetrics()
 	if first != nil {
-		lifetime, _ := parseLifetime(s.MaxLinkLifetime) // config has checked it
+		lifetime, _ := parseLifetime(s.MaxLinkLifetime) // checked by config
 		welcome(out.stdout, i.service, lifetime, first)
 	}
 	log.Info("listening", "address", l.Addr().String(), "public_url", i.service.PublicURL(), "version", version())
@@ -310,7 +319,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.
 	var kept sync.WaitGroup
 	scheduler := jobs.Scheduler{Store: i.store, Log: log, Observer: metrics}
 	followed := follow.Runner{Store: i.store, Log: log, Observer: metrics}
-	scrubInterval, _ := parseInterval("", s.ScrubInterval) // config has checked it
+	scrubInterval, _ := parseInterval("", s.ScrubInterval) // checked by config
 	own := append(jobs.Own(i.service, i.gate), heads.job(i.service))
 	own = append(own, s.checks(i, metrics, log)...)
 	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service, scrubInterval), own) })
@@ -318,7 +327,7 @@ func (s *serveCommand) serve(ctx context.Context, i *installation, metrics *obs.
 	defer func() { stopBackground(); kept.Wait() }()
 	err = untilStopped(ctx, srv.HTTPServer(s.Listen), srv.LimitedListener(l, connections()), i.store.Lost(), log)
 	if lost := i.store.Err(); lost != nil {
-		return errors.Join(err, lost) // nothing can be committed any more
+		return errors.Join(err, lost) // nothing more can be committed
 	}
 	return errors.Join(err, flush(ctx, i.gate))
 }
@@ -328,7 +337,7 @@ var checksAfter = 10 * time.Minute
 
 // checks gives the jobs that check the database.
 func (s *serveCommand) checks(i *installation, metrics *obs.Metrics, log *slog.Logger) []jobs.Job {
-	interval, _ := parseInterval("", s.CheckInterval) // config has checked it
+	interval, _ := parseInterval("", s.CheckInterval) // checked by config
 	if interval == 0 {
 		return nil
 	}
@@ -337,20 +346,22 @@ func (s *serveCommand) checks(i *installation, metrics *obs.Metrics, log *slog.L
 	}), checksAfter)
 }
 
-// flushGrace is how long an orderly stop waits for the store to take what was delivered.
+// flushGrace is how long an orderly stop waits for the last deliveries to be
+// committed.
 const flushGrace = 10 * time.Second
 
-// flush commits what was delivered. No download is under way any more.
+// flush commits the last deliveries. No download may be running.
 func flush(ctx context.Context, links *gate.Gate) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushGrace)
 	defer cancel()
 	if err := links.Flush(grace); err != nil {
-		return fmt.Errorf("the last deliveries could not be recorded: %w", err)
+		return fmt.Errorf("the last deliveries were not committed: %w", err)
 	}
 	return nil
 }
 
-// serveMetrics serves /metrics on a listener of its own, if there is to be one.
+// serveMetrics serves /metrics on its own listener if --metrics-listen is
+// given.
 func (s *serveCommand) serveMetrics(srv *httpd.Server, log *slog.Logger) (stop func() error, err error) {
 	if s.MetricsListen == "" {
 		return func() error { return nil }, nil
@@ -371,8 +382,8 @@ func (s *serveCommand) serveMetrics(srv *httpd.Server, log *slog.Logger) (stop f
 	return hs.Close, nil
 }
 
-// untilStopped serves until ctx ends, and then until what has begun is
-// finished, or stopGrace is over. When the store is lost, it ends at once.
+// untilStopped serves until ctx is done, then waits up to stopGrace for running
+// requests. It stops at once when the store is lost.
 func untilStopped(ctx context.Context, hs *http.Server, l net.Listener, lost <-chan struct{}, log *slog.Logger) error {
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(l) }()
@@ -388,11 +399,12 @@ func untilStopped(ctx context.Context, hs *http.Server, l net.Listener, lost <-c
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
 	if err := hs.Shutdown(grace); err != nil {
-		log.Warn("transfers were cut off", "error", err)
+		log.Warn("transfers interrupted", "error", err)
 		return hs.Close()
 	}
 	return nil
 }
 
-// maxConnections bounds the connections of a server whatever the system allows.
+// maxConnections is the largest number of connections, even if the system allows
+// more.
 const maxConnections = 1 << 20

@@ -14,16 +14,17 @@ import (
 	"time"
 )
 
-// What a newcomer sees is what a newcomer pastes.
+// The commands that the first start prints can be pasted.
 func TestWelcomeLinesWork(t *testing.T) {
 	for name, c := range map[string]struct {
 		purposes string
 		flags    []string
 		want     string
 	}{
-		"default":     {"", nil, "purpose=attachment"},
-		"own":         {"{name: closed, linkable: false}, {name: minutes, max_link_lifetime: 10m}", nil, "purpose=minutes"},
-		"typed":       {"{name: invoice, types: [application/pdf]}", []string{"--max-link-lifetime", "20m"}, "type=application/pdf"},
+		"default": {"", nil, "purpose=attachment"},
+		"own":     {"{name: closed, linkable: false}, {name: minutes, max_link_lifetime: 10m}", nil, "purpose=minutes"},
+		"typed": {"{name: invoice, types: [application/pdf]}", []string{"--max-link-lifetime", "20m"},
+			"type=application/pdf"},
 		"of the file": {"{name: invoice, types: [application/pdf]}, {name: note, types: [text/plain]}", nil, "purpose=note"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -44,19 +45,21 @@ func TestWelcomeLinesWork(t *testing.T) {
 	}
 }
 
-// Where no purpose allows links, nothing is printed that cannot work.
+// If no purpose allows links, the first start prints no commands that cannot
+// work.
 func TestWelcomeWithoutLinks(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "purposes.yaml")
 	if err := os.WriteFile(file, []byte("purposes: [{name: closed, linkable: false}]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := startServer(t, filepath.Join(t.TempDir(), "data"), "--purposes", file)
-	if p.key == "" || !strings.Contains(p.printed, "None of your purposes allows links") || strings.Contains(p.printed, "curl") {
+	if p.key == "" || !strings.Contains(p.printed, "None of your purposes allows links") ||
+		strings.Contains(p.printed, "curl") {
 		t.Errorf("%q", p.printed)
 	}
 }
 
-// A pasted line whose request is refused says so, with the answer.
+// A pasted line whose request is refused prints the response.
 func TestWelcomeLinesFail(t *testing.T) {
 	p := startServer(t, filepath.Join(t.TempDir(), "data"))
 	lines := welcomeLines(t, p)
@@ -64,7 +67,8 @@ func TestWelcomeLinesFail(t *testing.T) {
 	shell := exec.Command("sh", "-u")
 	shell.Dir, shell.Stdin = t.TempDir(), strings.NewReader(strings.Join(lines, ""))
 	out, err := shell.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), `The upload failed: {"type":`) || !strings.Contains(string(out), "upload a file first") {
+	if err == nil || !strings.Contains(string(out), `The upload failed: {"type":`) ||
+		!strings.Contains(string(out), "upload a file first") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -97,7 +101,8 @@ func pasteWelcome(t *testing.T, p *process) {
 	if err != nil || string(content) != "Hello" {
 		t.Errorf("downloaded %q, %v", content, err)
 	}
-	for _, want := range []string{"file_", "/l/", "saved hello.txt", "link.created", `"reason":"first light"`, "link.redeemed"} {
+	for _, want := range []string{"file_", "/l/", "saved hello.txt", "link.created", `"reason":"first light"`,
+		"link.redeemed"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the pasted lines do not show %q:\n%s", want, out)
 		}
@@ -121,7 +126,7 @@ func TestSecondStartShowsNoKey(t *testing.T) {
 	}
 }
 
-// Nobody but the owner may read what a data folder holds.
+// Only the owner can read the files in a data folder.
 func TestDataIsPrivate(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := startServer(t, data)
@@ -144,7 +149,7 @@ func TestDataIsPrivate(t *testing.T) {
 	}
 }
 
-// A server refuses to work with secrets that do not belong to its database.
+// A server refuses secrets that do not belong to its database.
 func TestForeignSecrets(t *testing.T) {
 	data, other := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "other")
 	startServer(t, data).stop()
@@ -175,7 +180,7 @@ func TestForeignSecrets(t *testing.T) {
 	}
 }
 
-// The pages of links that ask first say who the file is from.
+// Confirmation pages name the sender of the file.
 func TestFrom(t *testing.T) {
 	p := startServer(t, filepath.Join(t.TempDir(), "data"), "--from", "Example & Söhne")
 	c := &crashClients{key: p.key, http: http.DefaultClient}
@@ -184,7 +189,8 @@ func TestFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	var link struct{ URL string }
-	if err := c.do("POST", p.url+"/v1/files/"+file+"/links", strings.NewReader(`{"max_downloads":1}`), "application/json", http.StatusOK, &link); err != nil {
+	if err := c.do("POST", p.url+"/v1/files/"+file+"/links", strings.NewReader(`{"max_downloads":1}`), "application/json",
+		http.StatusOK, &link); err != nil {
 		t.Fatal(err)
 	}
 	r, err := http.NewRequest("GET", link.URL, nil)
@@ -202,8 +208,9 @@ func TestFrom(t *testing.T) {
 	}
 
 	long := strings.Repeat("ü", 101)
-	said := sluiceRun(t, exitUsage, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--from", long)
-	if said != "sluice: --from: a name has at most 100 characters, this one has 101\n" {
+	said := sluiceRun(t, exitUsage, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"),
+		"--from", long)
+	if said != "sluice: --from: the limit is 100 characters, and the name has 101\n" {
 		t.Errorf("%q", said)
 	}
 	for _, name := range []string{long, "two\nlines", "\u202egnp.exe", "\xff", "  "} {
@@ -216,7 +223,7 @@ func TestFrom(t *testing.T) {
 	}
 }
 
-// --compat chooses which vendors' APIs are served.
+// --compat selects the vendors' APIs that are served.
 func TestCompat(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags  []string
@@ -243,13 +250,14 @@ func TestCompat(t *testing.T) {
 			}
 		})
 	}
-	said := sluiceRun(t, exitUsage, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--compat", "strype")
-	if said != "sluice: --compat: there is no \"strype\"; choose from stripe,metorial,digitalriver, or none\n" {
+	said := sluiceRun(t, exitUsage, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"),
+		"--compat", "strype")
+	if said != "sluice: --compat: unknown vendor \"strype\"; choose from stripe,metorial,digitalriver, or none\n" {
 		t.Errorf("%q", said)
 	}
 }
 
-// A duration in the log has a unit, in either form.
+// Durations in the log have a unit, in both formats.
 func TestLogUnits(t *testing.T) {
 	for format, want := range map[string]string{"json": `"took_ms":4.095}`, "text": "took=4.095ms"} {
 		var b bytes.Buffer

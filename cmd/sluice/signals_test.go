@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// A hangup ends the server as SIGTERM does: transfers end first, and the last
-// line says that it has ended.
-func TestHangupStopsInOrder(t *testing.T) {
+// SIGHUP ends the server like SIGTERM: it waits for transfers, and logs a last
+// line.
+func TestHangupStopsOrderly(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			stderr := filepath.Join(t.TempDir(), "stderr")
@@ -40,15 +40,15 @@ func TestHangupStopsInOrder(t *testing.T) {
 	}
 }
 
-// notIgnored has servers that t starts not ignore a signal, as they would when
-// the test itself is run by nohup.
+// notIgnored ensures that servers started by t do not ignore a signal, as they
+// would if the test itself ran under nohup.
 func notIgnored(t *testing.T, sig os.Signal) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, sig)
 	t.Cleanup(func() { signal.Stop(caught) })
 }
 
-// A second signal ends the server at once, with an upload under way.
+// A second signal ends the server at once, even during an upload.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(sig.String(), func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
-// A log whose reader has gone ends nothing.
+// The server keeps running when the reader of its log is gone.
 func TestLogWithoutReader(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	path, err := binary()
@@ -89,7 +89,7 @@ func TestLogWithoutReader(t *testing.T) {
 		}
 	}
 	reader.Close()
-	for range 3 { // each is a line in the log
+	for range 3 { // each request logs a line
 		res, err := http.Get(p.url + "/l/unknown")
 		if err != nil {
 			t.Fatal(err)
@@ -101,9 +101,10 @@ func TestLogWithoutReader(t *testing.T) {
 	}
 }
 
-// Also where the shell that started it in the background has it ignore interrupts.
+// This also holds if the shell that started it in the background ignores
+// interrupts.
 func TestSecondInterruptInBackground(t *testing.T) {
-	signal.Ignore(syscall.SIGINT) // which the server inherits
+	signal.Ignore(syscall.SIGINT) // the server inherits that
 	stderr := filepath.Join(t.TempDir(), "stderr")
 	p := startServerTo(t, stderr, filepath.Join(t.TempDir(), "data"))
 	signal.Reset(syscall.SIGINT)
@@ -114,14 +115,14 @@ func TestSecondInterruptInBackground(t *testing.T) {
 	wantEndedAtOnce(t, p, syscall.SIGINT, stderr)
 }
 
-// wantEndedAtOnce waits for the end that a second signal makes: with its exit
-// code, and not in an orderly way after the grace.
+// wantEndedAtOnce waits for the end by a second signal: with its exit code, and
+// without the orderly stop.
 func wantEndedAtOnce(t *testing.T, p *process, sig syscall.Signal, stderr string) {
 	t.Helper()
 	if code := p.ended(t); code != 128+int(sig) {
 		t.Errorf("it ended with %d, want %d", code, 128+int(sig))
 	}
-	if says(stderr, "msg=stopped") == nil || says(stderr, "transfers were cut off") == nil {
+	if says(stderr, "msg=stopped") == nil || says(stderr, "transfers interrupted") == nil {
 		t.Error("it ended in an orderly way")
 	}
 }
@@ -134,13 +135,13 @@ func says(path, text string) error {
 	return err
 }
 
-// slowUpload begins an upload that ends when its body is closed. The server
-// has begun to read it when slowUpload returns.
+// slowUpload begins an upload that ends when its body is closed. It returns
+// after the server has begun to read the upload.
 func slowUpload(t *testing.T, p *process) (body io.Closer, ended <-chan string) {
 	t.Helper()
 	begin := "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\ngeneric\r\n--b\r\n" +
 		"Content-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\n" +
-		strings.Repeat("x", 24<<20) // more than the buffers of both sockets hold: it is being read
+		strings.Repeat("x", 24<<20) // more than both socket buffers hold, so the server is reading it
 	end := "\r\n--b--\r\n"
 	from, to := io.Pipe()
 	r, err := http.NewRequest("POST", p.url+"/v1/files", from)

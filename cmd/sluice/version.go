@@ -13,8 +13,8 @@ func (versionCommand) Run(out *output) error {
 	return err
 }
 
-// version is what the Go tool stamped into the binary: the module's version,
-// or the commit it was built from.
+// version returns what the Go tool stamped into the binary: the version of the
+// module, or the commit.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -10,15 +10,15 @@ import (
 	"sluice/internal/service"
 )
 
-// welcome prints the first key, once, and lines to paste that upload, mint,
-// download, and read the log. The lines need a POSIX shell, curl and expr. Each
-// says so when it fails.
+// welcome prints the first key, which is not shown again, and commands to
+// paste. They upload a file, mint a link, download the file and read the log.
+// They need a POSIX shell, curl and expr, and print an error if they fail.
 func welcome(w io.Writer, svc *service.Service, lifetime time.Duration, first *service.First) {
 	fmt.Fprintf(w, `Welcome to Sluice at %s
 
-Below is your first key. It is shown once; only its hash is stored. It is a test
-key: test and live are two modes, each with its own files, links, keys and log.
-For real use make a key with sluice key create --mode live.
+This is your first key. It is shown only once; the server stores its hash. It is
+a test key. Test and live are two modes, each with its own files, links, keys and
+log. For production, create a key with sluice key create --mode live.
 
 `, svc.PublicURL())
 	p, ok := firstPurpose(svc.Purposes())
@@ -46,8 +46,9 @@ file=@report.pdf instead of file=%[4]s.
 `, svc.PublicURL(), first.Secret, p.Name, file, seconds(p, lifetime))
 }
 
-// firstPurpose gives the purpose of the first file: attachment where there is
-// one, else the first by name that allows links, of text if it can be.
+// firstPurpose chooses the purpose of the first file: attachment if possible,
+// else the first purpose by name that allows links. It prefers purposes that
+// allow text.
 func firstPurpose(all []sluice.Purpose) (first sluice.Purpose, ok bool) {
 	best := 0
 	for _, p := range all {
@@ -68,7 +69,8 @@ func firstPurpose(all []sluice.Purpose) (first sluice.Purpose, ok bool) {
 	return first, best > 0
 }
 
-// seconds is how long the first link lives: an hour, or what is allowed.
+// seconds returns the lifetime of the first link: an hour, or less if that is
+// not allowed.
 func seconds(p sluice.Purpose, most time.Duration) int64 {
 	d := time.Hour
 	for _, limit := range []time.Duration{p.MaxLinkLifetime, most} {

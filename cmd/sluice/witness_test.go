@@ -24,14 +24,15 @@ import (
 	"sluice/ledger"
 )
 
-// litewitness builds a witness that others wrote, from the module that pins it.
+// litewitness builds an independent witness, from the module that pins it.
 var litewitness = sync.OnceValues(func() (string, error) {
 	dir, err := buildFolder()
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "litewitness")
-	build := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "litewitness"), "-o", path, "filippo.io/torchwood/cmd/litewitness")
+	build := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "litewitness"), "-o", path,
+		"filippo.io/torchwood/cmd/litewitness")
 	out, err := build.CombinedOutput()
 	if err != nil {
 		err = errors.New(string(out))
@@ -45,7 +46,7 @@ type witness struct {
 	database  string
 }
 
-// startWitness runs litewitness. Its key is held by an agent of this test.
+// startWitness runs litewitness. An agent of the test holds its key.
 func startWitness(t *testing.T) *witness {
 	t.Helper()
 	tool, err := litewitness()
@@ -74,7 +75,8 @@ func startWitness(t *testing.T) *witness {
 		t.Fatal(err)
 	}
 	defer said.Close()
-	cmd := exec.Command(tool, "-name", "witness.example/w1", "-db", w.database, "-ssh-agent", socket, "-key", fingerprint, "-listen", address)
+	cmd := exec.Command(tool, "-name", "witness.example/w1", "-db", w.database, "-ssh-agent", socket, "-key", fingerprint,
+		"-listen", address)
 	cmd.Stderr = said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -86,7 +88,7 @@ func startWitness(t *testing.T) *witness {
 			w.vkey = string(m[1])
 			return nil
 		}
-		return errors.Join(err, errors.New("litewitness says "+string(text)))
+		return errors.Join(err, errors.New("litewitness printed "+string(text)))
 	})
 	return w
 }
@@ -122,7 +124,7 @@ func startAgent(t *testing.T, socket string) (path, fingerprint string) {
 	return socket, ssh.FingerprintSHA256(public)
 }
 
-// knows tells the witness of a log, as its operator does.
+// knows adds a log to the witness, as its operator does.
 func (w *witness) knows(t *testing.T, vkey string) {
 	t.Helper()
 	origin, _, _ := strings.Cut(vkey, "+")
@@ -132,7 +134,8 @@ func (w *witness) knows(t *testing.T, vkey string) {
 	}
 	defer db.Close()
 	none := ledger.EmptyRoot()
-	_, err = db.Exec("INSERT INTO log (origin, tree_size, tree_hash) VALUES (?, 0, ?)", origin, base64.StdEncoding.EncodeToString(none[:]))
+	_, err = db.Exec("INSERT INTO log (origin, tree_size, tree_hash) VALUES (?, 0, ?)", origin,
+		base64.StdEncoding.EncodeToString(none[:]))
 	if err == nil {
 		_, err = db.Exec("INSERT INTO key (origin, key) VALUES (?, ?)", origin, vkey)
 	}
@@ -141,9 +144,9 @@ func (w *witness) knows(t *testing.T, vkey string) {
 	}
 }
 
-// A witness that others wrote cosigns the checkpoints of a log that grows, which
-// then carry its signature wherever they go; and it refuses a log that was
-// rewritten or cut short, which the operator's log tells.
+// An independent witness cosigns the checkpoints of a growing log, and they
+// carry its signature everywhere. It refuses a log that was rewritten or
+// truncated, and the server logs that.
 func TestWitness(t *testing.T) {
 	w := startWitness(t)
 	dir := t.TempDir()
@@ -159,20 +162,22 @@ func TestWitness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sluiceRun(t, exitFailed, "audit", "verify", p.url, "--witness", w.vkey) // it does not know the log yet
+	sluiceRun(t, exitFailed, "audit", "verify", p.url, "--witness", w.vkey) // the witness does not know the log yet
 	w.knows(t, vkey)
-	size := int64(1) // the key's own entry
+	size := int64(1) // the entry of the key
 	for range 3 {
 		makeEntries(t, data, "true", 3)
 		size = awaitCosignature(t, c, w, size+3)
 	}
 	log, proof := filepath.Join(dir, "log"), filepath.Join(dir, "proof")
 	sluiceRun(t, 0, "audit", "export", log)
-	if out := sluiceRun(t, 0, "audit", "verify", log, "--vkey", vkey, "--witness", w.vkey); !strings.Contains(out, "witness     witness.example/w1 cosigned it at 20") {
+	if out := sluiceRun(t, 0, "audit", "verify", log, "--vkey", vkey, "--witness", w.vkey); !strings.Contains(out,
+		"witness     witness.example/w1 cosigned it at 20") {
 		t.Errorf("prints %s", out)
 	}
-	awaitCosignature(t, c, w, size+1) // that it was exported
-	id := regexp.MustCompile(`"id":"(aud_[0-9a-z]+)"`).FindStringSubmatch(sluiceRun(t, 0, "audit", "ls", "-n", "1", "--json"))
+	awaitCosignature(t, c, w, size+1) // the entry of the export
+	id := regexp.MustCompile(`"id":"(aud_[0-9a-z]+)"`).FindStringSubmatch(sluiceRun(t, 0, "audit", "ls", "-n", "1",
+		"--json"))
 	sluiceRun(t, 0, "audit", "proof", id[1], "-o", proof)
 	sluiceRun(t, 0, "audit", "verify", proof, "--vkey", vkey, "--witness", w.vkey)
 	p.stop()
@@ -180,7 +185,7 @@ func TestWitness(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// What the witness knows, it is told on from after a restart too.
+	// After a restart, the server continues with the state of the witness.
 	p = startLog(t, data, flags...)
 	makeEntries(t, data, "true", 3)
 	if c, err = client.New(p.url, os.Getenv("SLUICE_KEY")); err != nil {
@@ -221,22 +226,23 @@ func TestWitness(t *testing.T) {
 					url = "http://" + string(m[1])
 				}
 				if !strings.Contains(string(text), "the witness has seen another log") {
-					return errors.New("the server says " + string(text))
+					return errors.New("the server logged " + string(text))
 				}
 				return nil
 			})
 			if entries == 0 {
-				return // its checkpoint is the one that was cosigned in its time
+				return // its checkpoint was cosigned in time
 			}
-			awaitSize(t, url, size+int64(entries)) // the checkpoint before was cosigned in its time too
-			if out := sluiceRun(t, exitFailed, "audit", "verify", url, "--witness", w.vkey); !strings.Contains(out, "not cosigned by witness.example/w1") {
+			awaitSize(t, url, size+int64(entries)) // the checkpoint before was also cosigned in time
+			if out := sluiceRun(t, exitFailed, "audit", "verify", url, "--witness", w.vkey); !strings.Contains(out,
+				"not cosigned by witness.example/w1") {
 				t.Errorf("says %s", out)
 			}
 		})
 	}
 }
 
-// awaitSize waits until a checkpoint covers at least so many entries.
+// awaitSize waits for a checkpoint of at least size entries.
 func awaitSize(t *testing.T, url string, least int64) {
 	t.Helper()
 	c, err := client.New(url, os.Getenv("SLUICE_KEY"))
@@ -256,8 +262,8 @@ func awaitSize(t *testing.T, url string, least int64) {
 	})
 }
 
-// awaitCosignature waits until a checkpoint of at least so many entries is
-// cosigned, and gives their number.
+// awaitCosignature waits for a cosigned checkpoint of at least size entries and
+// returns its size.
 func awaitCosignature(t *testing.T, c *client.Client, w *witness, least int64) (size int64) {
 	t.Helper()
 	key, err := ledger.NewWitness(w.vkey)

@@ -9,21 +9,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"sluice"
 	"sluice/internal/service"
 )
 
-// The shapes of Update that must be fast, by how many callers wait at once and
-// how many of them may share a commit.
+// The kinds of Update that must be fast, by the number of callers that wait at once, and by how many may share a
+// commit.
 //
 //	go test ./internal/store -run '^$' -bench . -benchtime 20000x
 
-// BenchmarkRedeem redeems links in turn, so that a group holds each but once.
+// BenchmarkRedeem redeems links in turn, so that a group has each link once.
 func BenchmarkRedeem(b *testing.B) { benchRedeem(b, benchSQLite, benchLinks) }
 
-// BenchmarkRedeemPostgres does so where every statement is a round trip.
+// BenchmarkRedeemPostgres does the same where every statement is a round trip.
 func BenchmarkRedeemPostgres(b *testing.B) { benchRedeem(b, benchPostgres, benchLinks) }
 
 // BenchmarkRedeemOne redeems one link.
@@ -84,7 +82,7 @@ const (
 
 var benchLedger = sluice.LedgerID{Account: "acct_00000000000000000000000001", Mode: sluice.Live}
 
-// benchOpen opens a new database, of which group Updates share a commit.
+// benchOpen opens a new database; group is how many Updates may share a commit.
 type benchOpen func(b *testing.B, group int) (*Store, error)
 
 func benchSQLite(b *testing.B, group int) (*Store, error) {
@@ -92,11 +90,7 @@ func benchSQLite(b *testing.B, group int) (*Store, error) {
 }
 
 func benchPostgres(b *testing.B, group int) (*Store, error) {
-	config, err := pgx.ParseConfig(NewPostgres(b))
-	if err != nil {
-		return nil, err
-	}
-	return openPostgres(context.Background(), config, Options{}.complete(), group)
+	return openPostgres(context.Background(), NewPostgres(b), Options{}.Complete(), group)
 }
 
 func bench(b *testing.B, open benchOpen, update func(*Store, int64) error) {
@@ -135,14 +129,17 @@ func bench(b *testing.B, open benchOpen, update func(*Store, int64) error) {
 func benchFill(b *testing.B, s *Store) {
 	now := time.Now()
 	err := s.Update(context.Background(), benchLedger, func(tx service.Tx) error {
-		k := sluice.Key{ID: benchKey, Ledger: benchLedger, Name: "billing", Scopes: sluice.AllScopes(), Created: now, Updated: now}
+		k := sluice.Key{ID: benchKey, Ledger: benchLedger, Name: "billing", Scopes: sluice.AllScopes(), Created: now,
+			Updated: now}
 		if err := tx.CreateKey(k, sluice.Entry{ID: "aud_key", Ledger: benchLedger, Time: now}); err != nil {
 			return err
 		}
 		for i := range int64(benchLinks) {
 			f := sluice.File{
-				ID: fmt.Sprintf("file_%026d", i), Ledger: benchLedger, Purpose: "invoice", Filename: "invoice-2026-0042.pdf", Type: "application/pdf",
-				Size: 48_213, Metadata: sluice.Metadata{"invoice": "INV-2026-0042", "region": "eu"}, Created: now, Updated: now,
+				ID: fmt.Sprintf("file_%026d", i), Ledger: benchLedger, Purpose: "invoice",
+				Filename: "invoice-2026-0042.pdf", Type: "application/pdf",
+				Size: 48_213, Metadata: sluice.Metadata{"invoice": "INV-2026-0042", "region": "eu"}, Created: now,
+				Updated: now,
 			}
 			if err := tx.CreateFile(f, benchEntry(-2*i-1, sluice.FileCreated, now, f, sluice.Link{})); err != nil {
 				return err
@@ -162,23 +159,25 @@ func benchFill(b *testing.B, s *Store) {
 func benchLink(n int64, file string, now time.Time) sluice.Link {
 	return sluice.Link{
 		ID: fmt.Sprintf("link_%026d", n), Ledger: benchLedger, FileID: file, KeyID: benchKey, SigningKey: "0a1b2c3d",
-		Reason: "monthly invoice", Metadata: sluice.Metadata{"customer": "4711"}, Created: now, Updated: now, Expires: now.Add(time.Hour),
+		Reason: "monthly invoice", Metadata: sluice.Metadata{"customer": "4711"}, Created: now, Updated: now,
+		Expires: now.Add(time.Hour),
 	}
 }
 
-// benchID is an id of which a hundred are made in the 32 milliseconds that its
-// first nine characters tell.
+// benchID makes ids of which a hundred begin with the same nine characters, those of 32 milliseconds.
 func benchID(prefix string, n int64) string { return fmt.Sprintf("%s%09d%017d", prefix, n/100, n) }
 
 func benchEntry(n int64, a sluice.Action, now time.Time, f sluice.File, l sluice.Link) sluice.Entry {
 	return sluice.Entry{
 		ID: benchID("aud_", n), Ledger: benchLedger, Time: now, Action: a, Outcome: sluice.Allowed,
 		Actor: sluice.Actor{Type: sluice.ActorBearer, ID: l.ID},
-		File:  &sluice.FilePart{ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(), Purpose: f.Purpose, Metadata: f.Metadata},
-		Link:  &sluice.LinkPart{ID: l.ID, Expires: l.Expires, Reason: l.Reason, Metadata: l.Metadata},
+		File: &sluice.FilePart{ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(),
+			Purpose: f.Purpose, Metadata: f.Metadata},
+		Link: &sluice.LinkPart{ID: l.ID, Expires: l.Expires, Reason: l.Reason, Metadata: l.Metadata},
 		Request: &sluice.Request{
 			ID: benchID("req_", n), Method: "GET", Route: "/l/{token}", IP: "203.0.113.7",
-			UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36",
+			UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0" +
+				" Safari/537.36",
 		},
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// Witnesses answer at once: none may take away what another has added.
+// TestCosign lets witnesses add their signatures at once. None may remove the signature of another.
 func TestCosign(t *testing.T) { onEach(t, testCosign) }
 
 func testCosign(t *testing.T, database string) {
@@ -25,7 +25,9 @@ func testCosign(t *testing.T, database string) {
 	var all sync.WaitGroup
 	for i := range witnesses {
 		all.Go(func() {
-			err := s.Store.Cosign(ctx, l, size, func(note []byte) ([]byte, error) { return fmt.Appendf(note, "— w%d x\n", i), nil })
+			err := s.Store.Cosign(ctx, l, size, func(note []byte) ([]byte, error) {
+				return fmt.Appendf(note, "— w%d x\n", i), nil
+			})
 			if err != nil {
 				t.Error(err)
 			}
@@ -38,13 +40,17 @@ func testCosign(t *testing.T, database string) {
 	}
 
 	refusal := errors.New("no")
-	if err := s.Store.Cosign(ctx, l, size, func([]byte) ([]byte, error) { return nil, refusal }); !errors.Is(err, refusal) {
+	if err := s.Store.Cosign(ctx, l, size, func([]byte) ([]byte, error) { return nil, refusal }); !errors.Is(err,
+		refusal) {
 		t.Errorf("got %v", err)
 	}
 	if after := newestCheckpoint(t, s, l); string(after.Note) != string(newest.Note) {
 		t.Errorf("a refused cosignature changed the note to %q", after.Note)
 	}
-	if err := s.Store.Cosign(ctx, l, size+1, func(note []byte) ([]byte, error) { return note, nil }); sluice.CodeOf(err) != sluice.CodeNotFound {
+	if err := s.Store.Cosign(ctx, l, size+1, func(note []byte) ([]byte, error) {
+		return note,
+			nil
+	}); sluice.CodeOf(err) != sluice.CodeNotFound {
 		t.Errorf("a checkpoint that is not there: %v", err)
 	}
 }

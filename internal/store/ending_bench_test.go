@@ -14,7 +14,7 @@ import (
 	"sluice/internal/service"
 )
 
-// endWindow is for how long links are marked, and another ledger records entries, after each act.
+// endWindow is how long links are marked, and another ledger records entries, after each of the two.
 const endWindow = 10 * time.Second
 
 // BenchmarkEnd deletes a file, and then revokes a key, that has ENDING_LINKS live links (20,000 when it is not set). It
@@ -46,7 +46,8 @@ func benchEnd(b *testing.B, open benchOpen) {
 	b.Logf("%d links were made in %v", links, time.Since(began).Round(time.Second))
 	b.Run("file", func(b *testing.B) {
 		measureEnd(b, s, func(tx service.Tx, now time.Time) error {
-			return tx.DeleteFile("file_"+fmt.Sprintf("%026d", 0), now, benchEntry(-5, sluice.FileEnded, now, sluice.File{}, sluice.Link{}))
+			return tx.DeleteFile("file_"+fmt.Sprintf("%026d", 0), now,
+				benchEntry(-5, sluice.FileEnded, now, sluice.File{}, sluice.Link{}))
 		})
 	})
 	b.Run("key", func(b *testing.B) {
@@ -90,7 +91,8 @@ func measureEnd(b *testing.B, s *Store, end func(service.Tx, time.Time) error) {
 	waits := make(chan []time.Duration)
 	go func() { waits <- otherLedger(ctx, b, s) }()
 	began := time.Now()
-	if err := s.Update(context.Background(), benchLedger, func(tx service.Tx) error { return end(tx, began) }); err != nil {
+	if err := s.Update(context.Background(), benchLedger,
+		func(tx service.Tx) error { return end(tx, began) }); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(time.Since(began).Microseconds())/1000, "end-ms")
@@ -125,7 +127,8 @@ func otherLedger(ctx context.Context, b *testing.B, s *Store) (waits []time.Dura
 	other := sluice.LedgerID{Account: "acct_00000000000000000000000002", Mode: sluice.Live}
 	for ctx.Err() == nil {
 		began := time.Now()
-		e := sluice.Entry{ID: benchID("aud_", 1<<40+otherEntries.Add(1)), Ledger: other, Time: began, Action: sluice.FileRead}
+		e := sluice.Entry{ID: benchID("aud_", 1<<40+otherEntries.Add(1)), Ledger: other, Time: began,
+			Action: sluice.FileRead}
 		if err := s.Update(context.Background(), other, func(tx service.Tx) error { return tx.Record(e) }); err != nil {
 			b.Error(err)
 			break

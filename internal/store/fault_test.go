@@ -18,10 +18,13 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/postgres"
+	"sluice/internal/store/sqldb"
 	"sluice/internal/store/storetest"
 )
 
-// A database file that can no longer be read is no fault of the caller: every call says that it cannot be used now.
+// TestUnreadableDatabase damages a database file. Every call says that the database cannot be used now: it is not the
+// caller's fault.
 func TestUnreadableDatabase(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, path string, size int64){
 		"cut off": func(t *testing.T, path string, _ int64) {
@@ -37,9 +40,12 @@ func TestUnreadableDatabase(t *testing.T) {
 			s := open(t, path)
 			k := storetest.NewKey(storetest.LiveLedger, "key_1")
 			storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
-				return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), storetest.NewEntry(storetest.LiveLedger))
+				return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"),
+					storetest.NewEntry(storetest.LiveLedger))
 			})
-			storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.CreateKey(k, storetest.NewEntry(storetest.LiveLedger)) })
+			storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+				return tx.CreateKey(k, storetest.NewEntry(storetest.LiveLedger))
+			})
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -51,9 +57,11 @@ func TestUnreadableDatabase(t *testing.T) {
 			}
 			damage(t, path, info.Size())
 
-			wantUnavailable(t, "an upload", s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
-				return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_2"), storetest.NewEntry(storetest.LiveLedger))
-			}))
+			wantUnavailable(t, "an upload", s.Update(storetest.Background, storetest.LiveLedger,
+				func(tx service.Tx) error {
+					return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_2"),
+						storetest.NewEntry(storetest.LiveLedger))
+				}))
 			wantUnavailable(t, "a file", s.View(storetest.Background, func(r service.Reader) error {
 				_, err := r.File(storetest.LiveLedger, "file_1")
 				return err
@@ -78,7 +86,7 @@ func open(t *testing.T, path string) *Store {
 	return s
 }
 
-// overwrite replaces what a file has between two offsets.
+// overwrite replaces the bytes of a file between two offsets.
 func overwrite(t *testing.T, path string, from, to int64) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -99,9 +107,9 @@ func wantUnavailable(t *testing.T, what string, err error) {
 	}
 }
 
-// TestPostgresFaults gives the errors of a server that fails, and of a connection to it, their class.
+// TestPostgresFaults wants a code for each error of a failing server, and of a connection to it.
 func TestPostgresFaults(t *testing.T) {
-	s := &Store{dialect: dialect{code: postgresCode}}
+	s := &sqldb.Dialect{Code: postgres.Code}
 	for _, code := range []string{
 		"08006", // connection_failure
 		"53200", // out_of_memory
@@ -115,18 +123,20 @@ func TestPostgresFaults(t *testing.T) {
 		"XX001", // data_corrupted
 		"XX002", // index_corrupted
 	} {
-		wantUnavailable(t, code, s.classify(fmt.Errorf("read: %w", &pgconn.PgError{Code: code})))
+		wantUnavailable(t, code, s.Classify(fmt.Errorf("read: %w", &pgconn.PgError{Code: code})))
 	}
 	for _, err := range []error{
-		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, driver.ErrBadConn, sql.ErrConnDone,
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, driver.ErrBadConn,
+		sql.ErrConnDone,
 		&net.OpError{Op: "read", Err: syscall.EIO},
 	} {
-		wantUnavailable(t, err.Error(), s.classify(fmt.Errorf("read: %w", err)))
+		wantUnavailable(t, err.Error(), s.Classify(fmt.Errorf("read: %w", err)))
 	}
-	storetest.WantCode(t, s.classify(&pgconn.PgError{Code: "53100"}), sluice.CodeStorageFull)
-	storetest.WantCode(t, s.classify(&pgconn.PgError{Code: "23505"}), sluice.CodeConflict)
-	storetest.WantCode(t, s.classify(&pgconn.PgError{Code: "42601"}), sluice.CodeInternal) // our own SQL
-	if err := s.classify(context.Canceled); !errors.Is(err, context.Canceled) || sluice.CodeOf(err) == sluice.CodeUnavailable {
+	storetest.WantCode(t, s.Classify(&pgconn.PgError{Code: "53100"}), sluice.CodeStorageFull)
+	storetest.WantCode(t, s.Classify(&pgconn.PgError{Code: "23505"}), sluice.CodeConflict)
+	storetest.WantCode(t, s.Classify(&pgconn.PgError{Code: "42601"}), sluice.CodeInternal) // our own SQL
+	if err := s.Classify(context.Canceled); !errors.Is(err, context.Canceled) ||
+		sluice.CodeOf(err) == sluice.CodeUnavailable {
 		t.Errorf("a caller that went away: %v", err)
 	}
 }

@@ -1,7 +1,7 @@
 //go:build !race
 
-// SQLite, which is Go, takes minutes to fill a large log under the race
-// detector; test.sh runs this test without it.
+// Under the race detector SQLite, which is compiled to Go, takes minutes to fill a large log. test.sh runs this test
+// without it.
 
 package store_test
 
@@ -21,8 +21,8 @@ import (
 	"sluice/sluicetest"
 )
 
-// TestFsck lets a third party's checker, fsck of transparency-dev/tessera, read
-// logs of many sizes from a running server, and sees it refuse damaged ones.
+// TestFsck checks logs of many sizes on a running server with a checker of a third party: fsck of
+// transparency-dev/tessera. The checker must refuse damaged logs.
 func TestFsck(t *testing.T) {
 	tool := buildFsck(t)
 	s := sluicetest.NewServer(t)
@@ -48,13 +48,17 @@ func TestFsck(t *testing.T) {
 		if !strings.Contains(out, fmt.Sprintf("Successfully fsck'd log with size %d and root", want)) {
 			t.Fatalf("%d entries: %s", want, out)
 		}
-		t.Logf("%d entries: filled in %s, checked in %s", want, filled.Sub(began).Round(time.Millisecond), time.Since(filled).Round(time.Millisecond))
+		t.Logf("%d entries: filled in %s, checked in %s", want, filled.Sub(began).Round(time.Millisecond),
+			time.Since(filled).Round(time.Millisecond))
 	}
 
 	db := openRaw(t, s.Service)
 	for name, column := range map[string]struct{ read, write string }{
-		"leaf": {"SELECT leaves FROM batch WHERE first <= 131071 AND ledger = $1 ORDER BY first DESC LIMIT 1", "UPDATE batch SET leaves = $2 WHERE ledger = $1 AND first = (SELECT MAX(first) FROM batch WHERE first <= 131071 AND ledger = $1)"},
-		"tile": {"SELECT hashes FROM tile WHERE level = 1 AND idx = 1 AND ledger = $1", "UPDATE tile SET hashes = $2 WHERE level = 1 AND idx = 1 AND ledger = $1"},
+		"leaf": {"SELECT leaves FROM batch WHERE first <= 131071 AND ledger = $1 ORDER BY first DESC LIMIT 1",
+			"UPDATE batch SET leaves = $2 WHERE ledger = $1 AND first = (SELECT MAX(first) FROM batch WHERE first" +
+				" <= 131071 AND ledger = $1)"},
+		"tile": {"SELECT hashes FROM tile WHERE level = 1 AND idx = 1 AND ledger = $1",
+			"UPDATE tile SET hashes = $2 WHERE level = 1 AND idx = 1 AND ledger = $1"},
 	} {
 		number := ledgerNumber(t, db, l)
 		var data []byte
@@ -78,7 +82,8 @@ func TestFsck(t *testing.T) {
 func buildFsck(t *testing.T) string {
 	t.Helper()
 	tool := filepath.Join(t.TempDir(), "fsck")
-	out, err := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "fsck"), "-o", tool, "github.com/transparency-dev/tessera/cmd/fsck").CombinedOutput()
+	out, err := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "fsck"), "-o", tool,
+		"github.com/transparency-dev/tessera/cmd/fsck").CombinedOutput()
 	switch {
 	case err == nil:
 	case os.Getenv("CI") == "true":
@@ -89,8 +94,7 @@ func buildFsck(t *testing.T) string {
 	return tool
 }
 
-// runFsck gives what the checker says of the test ledger, from its key on. It
-// exits with 0 whatever it finds.
+// runFsck gives the output of the checker for the test ledger. It exits with 0 whatever it finds.
 func runFsck(t *testing.T, tool string, s *sluicetest.Server) string {
 	t.Helper()
 	r, err := http.NewRequest("GET", s.URL+"/v1/ledger/key", nil)

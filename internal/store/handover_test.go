@@ -13,8 +13,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// TestHandOver hands a log over to a new key, twice, and follows it from the
-// first key on, over HTTP.
+// TestHandOver hands a log over to a new key, twice, and follows it from the first key over HTTP.
 func TestHandOver(t *testing.T) { onEach(t, testHandOverChain) }
 
 func testHandOverChain(t *testing.T, database string) {
@@ -40,7 +39,7 @@ func testHandOverChain(t *testing.T, database string) {
 		}
 		if stuck, err := ledger.NewVerifier(first); round > 0 && err == nil {
 			if _, err := ledger.Verify(ctx, src, stuck); err == nil {
-				t.Error("whoever does not know the rotations believes the next key")
+				t.Error("a verifier without the rotations accepts the next key")
 			}
 		}
 		s.SetLedgerKeys(append([]string{sluicetest.NewLedgerKey(t)}, s.LedgerKeys()...)...)
@@ -63,7 +62,7 @@ func testHandOverChain(t *testing.T, database string) {
 		t.Errorf("%d entries tell of 3 rotations", actions)
 	}
 
-	// A key that was replaced signs no more.
+	// A replaced key no longer signs.
 	keys := s.LedgerKeys()
 	s.SetLedgerKeys(keys[3], keys[0])
 	s.Restart(t)
@@ -83,7 +82,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// proofs gives the rotations of the test ledger as the service has them.
+// proofs gives the proofs of the rotations of the test ledger.
 func proofs(t testing.TB, s *sluicetest.Server) (list [][]byte) {
 	t.Helper()
 	_, rotations, err := s.LedgerKey(ctx, service.Operator(s.Ledger(sluice.Test)))
@@ -96,7 +95,7 @@ func proofs(t testing.TB, s *sluicetest.Server) (list [][]byte) {
 	return list
 }
 
-// faulty fails one of the steps of a hand-over: before it was applied, or after.
+// faulty fails a step of a hand-over, either before or after it is applied.
 type faulty struct {
 	service.Store
 	step    string
@@ -122,7 +121,8 @@ func (f *faulty) Update(ctx context.Context, l sluice.LedgerID, fn func(service.
 	return f.at("record", func() error { return f.Store.Update(ctx, l, fn) })
 }
 
-func (f *faulty) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c service.Checkpoint) error {
+func (f *faulty) Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData,
+	c service.Checkpoint) error {
 	return f.at("sign", func() error { return f.Store.Extend(ctx, l, from, tiles, c) })
 }
 
@@ -130,8 +130,7 @@ func (f *faulty) HandOver(ctx context.Context, l sluice.LedgerID, r service.Rota
 	return f.at("hand over", func() error { return f.Store.HandOver(ctx, l, r) })
 }
 
-// TestHandOverCrash ends a hand-over at each of its steps, and sees the next
-// process go on with it.
+// TestHandOverCrash ends a hand-over at each of its steps. The next process must complete it.
 func TestHandOverCrash(t *testing.T) {
 	for _, step := range []string{"record", "sign", "hand over"} {
 		for _, applied := range []bool{false, true} {
@@ -140,7 +139,9 @@ func TestHandOverCrash(t *testing.T) {
 				name = step + " was applied"
 			}
 			t.Run(name, func(t *testing.T) {
-				onEach(t, func(t *testing.T, database string) { testHandOverCrash(t, openStore(t, database), step, applied) })
+				onEach(t, func(t *testing.T, database string) {
+					testHandOverCrash(t, openStore(t, database), step, applied)
+				})
 			})
 		}
 	}
@@ -187,8 +188,8 @@ func checkpoint(t testing.TB, s *service.Service) {
 	}
 }
 
-// TestOldKeyMissing takes the key away that a log was signed with last: that is
-// said, nothing is signed, and everything else goes on.
+// TestOldKeyMissing removes the key that last signed a log. The service reports it and signs nothing; everything else
+// works.
 func TestOldKeyMissing(t *testing.T) { onEach(t, testOldKeyMissing) }
 
 func testOldKeyMissing(t *testing.T, database string) {
@@ -201,7 +202,8 @@ func testOldKeyMissing(t *testing.T, database string) {
 	record(t, s.Store, id, 2)
 	for range 2 {
 		n, err := s.Service.Service.Checkpoint(ctx)
-		if n != 0 || err == nil || !strings.Contains(err.Error(), kept.Verifier) || !strings.Contains(err.Error(), id.String()) {
+		if n != 0 || err == nil || !strings.Contains(err.Error(), kept.Verifier) ||
+			!strings.Contains(err.Error(), id.String()) {
 			t.Fatalf("%d checkpoints, %v", n, err)
 		}
 		record(t, s.Store, id, 1)

@@ -11,7 +11,7 @@ import (
 	"sluice/internal/store/storetest"
 )
 
-// Work passes on when its holder cannot renew the lease, on every database.
+// TestPassOn wants another process to get a lease that its holder cannot renew, on every database.
 func TestPassOn(t *testing.T) {
 	three := func(t *testing.T, open func() (*Store, error)) (stores [3]*Store) {
 		for i := range stores {
@@ -35,8 +35,8 @@ func TestPassOn(t *testing.T) {
 	})
 }
 
-// testPassOn has one that cannot renew its lease, as one that is dead or
-// frozen, and one that can, for longer than a lease lasts.
+// testPassOn tests a holder that cannot renew its lease, because it is dead or frozen, and one that can, for longer
+// than a lease lasts.
 func testPassOn(t *testing.T, frozen, next, healthy *Store) {
 	for _, s := range []*Store{frozen, next, healthy} {
 		s.lease = 600 * time.Millisecond
@@ -46,7 +46,7 @@ func testPassOn(t *testing.T, frozen, next, healthy *Store) {
 	var lost atomic.Bool
 	wg.Go(func() {
 		_, err := frozen.Exclusive(storetest.Background, "work", func(work context.Context) error {
-			release <- storetest.Busy(t, frozen) // its writer writes no more
+			release <- storetest.Busy(t, frozen) // its writer is blocked
 			<-work.Done()
 			lost.Store(true)
 			return context.Cause(work)
@@ -56,8 +56,8 @@ func testPassOn(t *testing.T, frozen, next, healthy *Store) {
 		}
 	})
 	thaw := <-release
-	// Where one writer keeps out all others, a frozen one would.
-	if frozen.rowLock == "" {
+	// On SQLite a frozen writer would keep out all others.
+	if frozen.db.RowLock == "" {
 		wg.Go(func() {
 			for !lost.Load() {
 				time.Sleep(time.Millisecond)
@@ -70,7 +70,7 @@ func testPassOn(t *testing.T, frozen, next, healthy *Store) {
 		var err error
 		ran, err = next.Exclusive(storetest.Background, "work", func(context.Context) error {
 			if !lost.Load() {
-				t.Error("work was passed on while its holder held it")
+				t.Error("another process got the lease before it was lost")
 			}
 			return nil
 		})
@@ -78,20 +78,21 @@ func testPassOn(t *testing.T, frozen, next, healthy *Store) {
 			t.Error(err)
 		}
 		if took := time.Since(start); took > time.Minute {
-			t.Fatal("work was not passed on")
+			t.Fatal("no other process got the lease")
 		}
 	}
 	if took := time.Since(start); took < 100*time.Millisecond {
-		t.Errorf("work was passed on after %v", took)
+		t.Errorf("another process got the lease after %v", took)
 	}
-	if frozen.rowLock != "" {
+	if frozen.db.RowLock != "" {
 		thaw()
 	}
 	wg.Wait()
 	_, err := healthy.Exclusive(storetest.Background, "work", func(work context.Context) error {
 		for range 12 {
 			time.Sleep(150 * time.Millisecond)
-			if ran, err := next.Exclusive(storetest.Background, "work", func(context.Context) error { return nil }); ran || err != nil {
+			if ran, err := next.Exclusive(storetest.Background, "work",
+				func(context.Context) error { return nil }); ran || err != nil {
 				t.Errorf("a lease that is renewed: ran %v, %v", ran, err)
 			}
 		}

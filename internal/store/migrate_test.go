@@ -17,23 +17,22 @@ import (
 	"sluice/internal/audit"
 	"sluice/internal/objectid"
 	"sluice/internal/service"
+	"sluice/internal/store/postgres"
+	"sluice/internal/store/sqlite"
 	"sluice/internal/store/storetest"
 )
 
-// TestMigrateEntries brings a log up to date that was written with a row for
-// each entry.
+// TestMigrateEntries migrates a log with a row for each entry.
 func TestMigrateEntries(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sluice.db")
-		db, err := sql.Open("sqlite", sqliteDSN(path))
+		db, err := sql.Open("sqlite", sqlite.DSN(path))
 		if err != nil {
 			t.Fatal(err)
 		}
-		files, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
-		if err != nil {
-			t.Fatal(err)
-		}
-		testMigrateEntries(t, db, goose.DialectSQLite3, files, 3, func() (*Store, error) { return OpenSQLite(path, Options{}) })
+		testMigrateEntries(t, db, goose.DialectSQLite3, sqlite.Migrations(), 3, func() (*Store, error) {
+			return OpenSQLite(path, Options{})
+		})
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		url := NewPostgres(t)
@@ -41,15 +40,14 @@ func TestMigrateEntries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files, err := fs.Sub(postgresMigrations, "migrations/postgres")
-		if err != nil {
-			t.Fatal(err)
-		}
-		testMigrateEntries(t, db, goose.DialectPostgres, files, 1, func() (*Store, error) { return OpenPostgres(storetest.Background, url, Options{}) })
+		testMigrateEntries(t, db, goose.DialectPostgres, postgres.Migrations(), 1, func() (*Store, error) {
+			return OpenPostgres(storetest.Background, url, Options{})
+		})
 	})
 }
 
-func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, version int64, open func() (*Store, error)) {
+func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, version int64,
+	open func() (*Store, error)) {
 	p, err := goose.NewProvider(d, db, files, goose.WithDisableGlobalRegistry(true))
 	if err == nil {
 		_, err = p.UpTo(storetest.Background, version)
@@ -64,20 +62,26 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 		}
 	}
 	const entries, indexed = 40, 30
-	exec("INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, $3, $4, 0, 0)", storetest.LiveLedger.Account, string(storetest.LiveLedger.Mode), entries, indexed)
+	exec("INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, $3, $4, 0, 0)",
+		storetest.LiveLedger.Account, string(storetest.LiveLedger.Mode), entries, indexed)
 	var want []sluice.Entry
 	for seq := range int64(entries) {
 		e := storetest.NewEntry(storetest.LiveLedger)
-		e.Seq, e.Request = seq, &sluice.Request{ID: fmt.Sprintf("req_%026d", seq), IP: "203.0.113.7", UserAgent: "é\nx"}
+		e.Seq = seq
+		e.Request = &sluice.Request{ID: fmt.Sprintf("req_%026d", seq), IP: "203.0.113.7", UserAgent: "é\nx"}
 		sealed, err := audit.Seal(e, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
-		exec("INSERT INTO entry (ledger, seq, id, time, action, outcome, request_id, leaf, disclosures) VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8)",
-			seq, e.ID, e.Time.UnixMicro(), string(e.Action), string(e.Outcome), e.Request.ID, sealed.Leaf, sealed.Disclosures)
-		for field, value := range map[string]string{"action": string(e.Action), "outcome": string(e.Outcome), "request": e.Request.ID} {
+		exec("INSERT INTO entry (ledger, seq, id, time, action, outcome, request_id, leaf, disclosures) VALUES (1,"+
+			" $1, $2, $3, $4, $5, $6, $7, $8)",
+			seq, e.ID, e.Time.UnixMicro(), string(e.Action), string(e.Outcome), e.Request.ID, sealed.Leaf,
+			sealed.Disclosures)
+		for field, value := range map[string]string{"action": string(e.Action), "outcome": string(e.Outcome),
+			"request": e.Request.ID} {
 			if seq < indexed {
-				exec("INSERT INTO entry_index (ledger, field, value, first, seqs) VALUES (1, $1, $2, $3, $4)", field, value, seq, []byte{0})
+				exec("INSERT INTO entry_index (ledger, field, value, first, seqs) VALUES (1, $1, $2, $3, $4)", field,
+					value, seq, []byte{0})
 			}
 		}
 		want = append([]sluice.Entry{e}, want...)
@@ -95,14 +99,18 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(more) })
 	more.Seq = entries
 	want = append([]sluice.Entry{more}, want...)
-	for name, f := range map[string]service.EntryFilter{"all": {}, "action": {Action: "thing.done"}, "outcome": {Outcome: sluice.Allowed}} {
+	for name, f := range map[string]service.EntryFilter{"all": {}, "action": {Action: "thing.done"},
+		"outcome": {Outcome: sluice.Allowed}} {
 		got := storetest.Read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
 			return r.Entries(storetest.LiveLedger, f, sluice.Page{Limit: 100})
 		})
 		t.Run(name, func(t *testing.T) { storetest.WantEqual(t, got.Data, want) })
 	}
 	for _, e := range want {
-		storetest.WantEqual(t, storetest.Read(t, s, func(r service.Reader) (sluice.Entry, error) { return r.Entry(storetest.LiveLedger, e.ID) }), e)
+		storetest.WantEqual(t, storetest.Read(t, s, func(r service.Reader) (sluice.Entry,
+			error) {
+			return r.Entry(storetest.LiveLedger, e.ID)
+		}), e)
 		if e.Request == nil {
 			continue
 		}
@@ -113,27 +121,18 @@ func testMigrateEntries(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, 
 	}
 }
 
-// TestMigrateInstallation brings two copies of an old database up to date: the
-// id of the installation is the same in both, as their files are. Two new
-// databases have two ids.
+// TestMigrateInstallation migrates two copies of an old database. They get the same installation id, because their
+// files are the same. Two new databases get different ids.
 func TestMigrateInstallation(t *testing.T) {
-	sqliteFiles, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
-	if err != nil {
-		t.Fatal(err)
-	}
-	postgresFiles, err := fs.Sub(postgresMigrations, "migrations/postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Run("SQLite", func(t *testing.T) {
 		for _, version := range []int64{3, 5} {
 			testMigrateInstallation(t, func(accounts ...sluice.Account) string {
 				path := filepath.Join(t.TempDir(), "sluice.db")
-				db, err := sql.Open("sqlite", sqliteDSN(path))
+				db, err := sql.Open("sqlite", sqlite.DSN(path))
 				if err != nil {
 					t.Fatal(err)
 				}
-				oldAccounts(t, db, goose.DialectSQLite3, sqliteFiles, version, accounts)
+				oldAccounts(t, db, goose.DialectSQLite3, sqlite.Migrations(), version, accounts)
 				return installationOf(t, func() (*Store, error) { return OpenSQLite(path, Options{}) })
 			})
 		}
@@ -146,8 +145,10 @@ func TestMigrateInstallation(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				oldAccounts(t, db, goose.DialectPostgres, postgresFiles, version, accounts)
-				return installationOf(t, func() (*Store, error) { return OpenPostgres(storetest.Background, url, Options{}) })
+				oldAccounts(t, db, goose.DialectPostgres, postgres.Migrations(), version, accounts)
+				return installationOf(t, func() (*Store, error) {
+					return OpenPostgres(storetest.Background, url, Options{})
+				})
 			})
 		}
 	})
@@ -156,7 +157,8 @@ func TestMigrateInstallation(t *testing.T) {
 func testMigrateInstallation(t *testing.T, upgraded func(...sluice.Account) string) {
 	t.Helper()
 	account := func(raw byte, created time.Time) sluice.Account {
-		return sluice.Account{ID: objectid.Format(sluice.PrefixAccount, [16]byte{15: raw}), Name: "an account", Created: created}
+		return sluice.Account{ID: objectid.Format(sluice.PrefixAccount, [16]byte{15: raw}), Name: "an account",
+			Created: created}
 	}
 	first, second := account(2, storetest.Epoch), account(1, storetest.Epoch.Add(time.Hour))
 	ours := upgraded(first)
@@ -174,7 +176,7 @@ func testMigrateInstallation(t *testing.T, upgraded func(...sluice.Account) stri
 	}
 }
 
-// oldAccounts makes a database of an older version that knows some accounts.
+// oldAccounts makes a database of an older version with some accounts.
 func oldAccounts(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, version int64, accounts []sluice.Account) {
 	t.Helper()
 	p, err := goose.NewProvider(d, db, files, goose.WithDisableGlobalRegistry(true))
@@ -183,7 +185,8 @@ func oldAccounts(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, version
 	}
 	for _, a := range accounts {
 		if err == nil {
-			_, err = db.Exec("INSERT INTO account (id, name, created) VALUES ($1, $2, $3)", a.ID, a.Name, a.Created.UnixMicro())
+			_, err = db.Exec("INSERT INTO account (id, name, created) VALUES ($1, $2, $3)", a.ID, a.Name,
+				a.Created.UnixMicro())
 		}
 	}
 	if err = errors.Join(err, db.Close()); err != nil {
@@ -191,7 +194,7 @@ func oldAccounts(t *testing.T, db *sql.DB, d goose.Dialect, files fs.FS, version
 	}
 }
 
-// installationOf opens a database, which brings it up to date, and gives its id.
+// installationOf opens a database, which migrates it, and gives its id.
 func installationOf(t *testing.T, open func() (*Store, error)) string {
 	t.Helper()
 	s, err := open()

@@ -21,12 +21,14 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/postgres"
+	"sluice/internal/store/records"
+	"sluice/internal/store/sqldb"
 	"sluice/internal/store/storetest"
 )
 
-// NewPostgres makes an empty database and gives its URL; NewPostgresServer
-// makes one on a server of its own, and stops and starts that. They are set by
-// the tests outside of the package: sluicetest imports what is tested here.
+// NewPostgres makes an empty database and gives its URL. NewPostgresServer makes one on a server of its own, and stops
+// and starts that server. Tests outside of the package set them, because sluicetest imports this package.
 var (
 	NewPostgres       func(testing.TB) string
 	NewPostgresServer func(testing.TB) (url string, stop, start func())
@@ -77,8 +79,8 @@ func TestPostgresKill(t *testing.T) {
 	testKill(t, openPostgresURL, func() string { return NewPostgres(t) })
 }
 
-// Processes may open an empty database all at once. What keeps one from it is
-// said in one line, without the password.
+// TestPostgresOpen lets processes open an empty database at once. An error that prevents it is one line, without the
+// password.
 func TestPostgresOpen(t *testing.T) {
 	good := NewPostgres(t)
 	var wg sync.WaitGroup
@@ -96,7 +98,8 @@ func TestPostgresOpen(t *testing.T) {
 	}
 	wg.Wait()
 	migrating(t, good)
-	for _, query := range []string{"CREATE DATABASE latin TEMPLATE template0 ENCODING latin1 LOCALE 'C'", "CREATE ROLE guest LOGIN PASSWORD 'pa55w0rd'"} {
+	for _, query := range []string{"CREATE DATABASE latin TEMPLATE template0 ENCODING latin1 LOCALE 'C'",
+		"CREATE ROLE guest LOGIN PASSWORD 'pa55w0rd'"} {
 		if err := execPostgres(good, query); err != nil {
 			t.Fatal(err)
 		}
@@ -116,10 +119,15 @@ func TestPostgresOpen(t *testing.T) {
 		return u.String()
 	}
 	for name, test := range map[string]struct{ url, want string }{
-		"password": {with(func(u *url.URL) { u.User = url.UserPassword("sluice", "pa55w0rd2") }), "refuses the password of user sluice"},
+		"password": {with(func(u *url.URL) {
+			u.User = url.UserPassword("sluice", "pa55w0rd2")
+		}), "refuses the password of user sluice"},
 		"database": {with(func(u *url.URL) { u.Path = "/none" }), "open database none"},
-		"server":   {"postgres://sluice:pa55w0rd@" + closed + "/sluice", "database sluice of " + closed + ": the server cannot be reached"},
-		"rights":   {with(func(u *url.URL) { u.User = url.UserPassword("guest", "pa55w0rd") }), "user guest lacks a right"},
+		"server": {"postgres://sluice:pa55w0rd@" + closed + "/sluice",
+			"database sluice of " + closed + ": the server cannot be reached"},
+		"rights": {with(func(u *url.URL) {
+			u.User = url.UserPassword("guest", "pa55w0rd")
+		}), "user guest lacks a right"},
 		"encoding": {with(func(u *url.URL) { u.Path = "/latin" }), "LATIN1: create it with encoding UTF8"},
 		"no URL":   {"postgres://sluice:pa55w0rd%zz@localhost/sluice", "should look like postgres://"},
 	} {
@@ -129,13 +137,14 @@ func TestPostgresOpen(t *testing.T) {
 			t.Errorf("%s: opened", name)
 			continue
 		}
-		if text := err.Error(); !strings.Contains(text, test.want) || strings.Contains(text, "\n") || strings.Contains(text, "pa55w0rd") {
+		if text := err.Error(); !strings.Contains(text, test.want) || strings.Contains(text, "\n") ||
+			strings.Contains(text, "pa55w0rd") {
 			t.Errorf("%s: %q, want one line with %q", name, text, test.want)
 		}
 	}
 }
 
-// migrating has a process wait for another that brings the schema up to date.
+// migrating checks that a process waits while another migrates the schema.
 func migrating(t *testing.T, url string) {
 	t.Helper()
 	db, err := sql.Open("pgx", url)
@@ -144,7 +153,7 @@ func migrating(t *testing.T, url string) {
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	if _, err := db.Exec("SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+	if _, err := db.Exec("SELECT pg_advisory_lock($1)", int64(postgres.MigrationLock)); err != nil {
 		t.Fatal(err)
 	}
 	opened := make(chan error)
@@ -167,10 +176,8 @@ func migrating(t *testing.T, url string) {
 	}
 }
 
-// TestPostgresSessions asks the connections what they promise, of a server that
-// was told to promise less.
-// A URL of several hosts asks for the one that can be written to. Readers find
-// it too, and still cannot write.
+// TestPostgresReadWrite uses a URL that asks for a server that accepts writes, as one with several hosts does. Readers
+// find the server too, and still cannot write.
 func TestPostgresReadWrite(t *testing.T) {
 	u, err := url.Parse(NewPostgres(t))
 	if err != nil {
@@ -184,32 +191,39 @@ func TestPostgresReadWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.View(storetest.Background, func(r service.Reader) error { _, err := r.SigningKeys(); return err }); err != nil {
+	if err := s.View(storetest.Background, func(r service.Reader) error {
+		_,
+			err := r.SigningKeys()
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.readDB.Exec("UPDATE probe SET n = n + 1"); err == nil {
+	if _, err := s.db.Reader.Exec("UPDATE probe SET n = n + 1"); err == nil {
 		t.Error("a reader has written")
 	}
 }
 
+// TestPostgresSessions asks the connections for their settings, on a server whose defaults promise less.
 func TestPostgresSessions(t *testing.T) {
 	s := openAnother(t, NewPostgres(t)+"&options=-c%20synchronous_commit%3Doff")
-	show := func(c *conn, name string) (value string) {
+	show := func(c *sqldb.Conn, name string) (value string) {
 		if err := c.QueryRowContext(storetest.Background, "SHOW "+name).Scan(&value); err != nil {
 			t.Error(err)
 		}
 		return value
 	}
 	storetest.Update(t, s, storetest.LiveLedger, func(given service.Tx) error {
-		for name, want := range map[string]string{"synchronous_commit": "on", "transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "5s", "lock_timeout": "10s"} {
-			if got := show(given.(*tx).conn, name); got != want {
+		for name, want := range map[string]string{"synchronous_commit": "on",
+			"transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "5s",
+			"lock_timeout": "10s"} {
+			if got := show(given.(*tx).session.Conn, name); got != want {
 				t.Errorf("the writer's %s is %s, want %s", name, got, want)
 			}
 		}
 		return given.Record(storetest.NewEntry(storetest.LiveLedger))
 	})
 	s.View(storetest.Background, func(r service.Reader) error {
-		c := r.(*reader).conn
+		c := r.(*reader).session.Conn
 		if got := show(c, "transaction_isolation"); got != "repeatable read" {
 			t.Errorf("a reader's isolation is %s", got)
 		}
@@ -218,9 +232,10 @@ func TestPostgresSessions(t *testing.T) {
 		}
 		return nil
 	})
-	// Whatever the database's collation is, texts are ordered by their bytes.
-	rows, err := s.readDB.Query("SELECT table_name || '.' || column_name FROM information_schema.columns" +
-		" WHERE table_schema = 'public' AND table_name <> 'goose_db_version' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'")
+	// Texts are ordered by their bytes, whatever the collation of the database is.
+	rows, err := s.db.Reader.Query("SELECT table_name || '.' || column_name FROM information_schema.columns" +
+		" WHERE table_schema = 'public' AND table_name <> 'goose_db_version' AND data_type = 'text' AND" +
+		" collation_name IS DISTINCT FROM 'C'")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,8 +249,7 @@ func TestPostgresSessions(t *testing.T) {
 	}
 }
 
-// TestPostgresRestart ends the server under load, as a crash would, and starts
-// it again.
+// TestPostgresRestart stops the server under load, as a crash would, and starts it again.
 func TestPostgresRestart(t *testing.T) {
 	url, stop, start := NewPostgresServer(t)
 	stores := []*Store{openAnother(t, url), openAnother(t, url)}
@@ -284,7 +298,7 @@ func TestPostgresRestart(t *testing.T) {
 		if err := s.Ready(storetest.Background); err != nil {
 			t.Error(err)
 		}
-		for range 2 * postgresReaders { // on every connection
+		for range 2 * postgres.Readers { // on every connection
 			storetest.Read(t, s, service.Reader.Accounts)
 		}
 	}
@@ -299,14 +313,16 @@ func TestPostgresRestart(t *testing.T) {
 	checkStored(t, openPostgresURL, url, all)
 }
 
-// An update whose session the server ends fails, and leaves nothing; the next
-// succeeds. So does a view on a connection that was lost while it was idle.
+// TestPostgresTerminated ends the session of an Update. The Update fails and leaves nothing, and the next succeeds. So
+// does a View on a connection that was lost while it was idle.
 func TestPostgresTerminated(t *testing.T) {
 	s, url := openTempPostgres(t)
 	storetest.Read(t, s, service.Reader.Accounts)
-	const others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+	const others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND" +
+		" pid <> pg_backend_pid()"
 	err := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
-		if err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), storetest.NewEntry(storetest.LiveLedger)); err != nil {
+		if err := tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"),
+			storetest.NewEntry(storetest.LiveLedger)); err != nil {
 			return err
 		}
 		return execPostgres(url, others)
@@ -317,13 +333,15 @@ func TestPostgresTerminated(t *testing.T) {
 	if err := execPostgres(url, others); err != nil {
 		t.Fatal(err)
 	}
-	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+		return tx.Record(storetest.NewEntry(storetest.LiveLedger))
+	})
 	if n := len(storetest.Seqs(t, s, storetest.LiveLedger)); n != 11 {
 		t.Errorf("%d entries, want 11", n)
 	}
 }
 
-// A commit whose answer is lost may have happened: it is no success.
+// TestPostgresLostAnswer loses the answer to a commit, which may have happened. The Update must not report success.
 func TestPostgresLostAnswer(t *testing.T) {
 	direct := NewPostgres(t)
 	p := newProxy(t, direct)
@@ -347,7 +365,9 @@ func TestPostgresLostAnswer(t *testing.T) {
 		if !delivered {
 			storetest.WantCode(t, err, sluice.CodeNotFound)
 		}
-		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+			return tx.Record(storetest.NewEntry(storetest.LiveLedger))
+		})
 	}
 	if n := len(storetest.Seqs(t, s, storetest.LiveLedger)); n != 3 {
 		t.Errorf("%d entries, want 3", n)
@@ -358,13 +378,13 @@ func TestPostgresLostAnswer(t *testing.T) {
 type proxy struct {
 	url   string
 	mu    sync.Mutex
-	state int // whole, or:
+	state int // whole, deaf or unanswered
 }
 
 const (
 	whole      = iota
-	deaf       // the next words of a client break the connection
-	unanswered // the next words of the server do
+	deaf       // the next message of a client breaks the connection
+	unanswered // the next message of the server does
 )
 
 func newProxy(t *testing.T, direct string) *proxy {
@@ -425,8 +445,8 @@ func (p *proxy) carry(to, from net.Conn, breaks int) {
 	}
 }
 
-// cut breaks the connection at the next words of the client, or, when its
-// commit is to be delivered, at the answer to that.
+// cut breaks the connection at the next message of the client or, when its commit is to be delivered, at the answer to
+// that.
 func (p *proxy) cut(delivered bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -442,9 +462,8 @@ func (p *proxy) heal() {
 	p.state = whole
 }
 
-// TestPostgresFrozen stops a process in the middle of an update. The others
-// wait for no more than a few seconds, and when it wakes it runs that update
-// again, after theirs.
+// TestPostgresFrozen stops a process in the middle of an Update. Others wait for a few seconds at most. When the
+// process continues, it runs that Update again, after theirs.
 func TestPostgresFrozen(t *testing.T) {
 	if url := os.Getenv(childDatabase); url != "" {
 		writeSlowly(url)
@@ -479,7 +498,7 @@ func TestPostgresFrozen(t *testing.T) {
 	began := time.Now()
 	meanwhile := storetest.NewEntry(storetest.LiveLedger)
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(meanwhile) })
-	if took := time.Since(began); took < time.Second || took > frozenWriter+time.Minute {
+	if took := time.Since(began); took < time.Second || took > postgres.FrozenWriter+time.Minute {
 		t.Errorf("a frozen process held up an update for %v", took)
 	}
 	child.Process.Signal(syscall.SIGCONT)
@@ -492,12 +511,12 @@ func TestPostgresFrozen(t *testing.T) {
 	ids := storetest.Seqs(t, s, storetest.LiveLedger)
 	at := func(id string) int { return slices.Index(ids, id) }
 	if at(first) < 0 || at(meanwhile.ID) < at(first) || at(late) < at(meanwhile.ID) {
-		t.Errorf("%s, %s and %s stand at %d, %d and %d", first, meanwhile.ID, late, at(first), at(meanwhile.ID), at(late))
+		t.Errorf("%s, %s and %s stand at %d, %d and %d", first, meanwhile.ID, late, at(first), at(meanwhile.ID),
+			at(late))
 	}
 }
 
-// writeSlowly records entries, and says when it is inside of an update and
-// what came of it.
+// writeSlowly records entries, and prints when it is inside an Update and when that is stored.
 func writeSlowly(url string) {
 	s, err := openPostgresURL(url)
 	for err == nil {
@@ -520,12 +539,14 @@ func writeSlowly(url string) {
 	os.Exit(1)
 }
 
-// Groups that wait for each other run again.
+// TestPostgresDeadlock makes two groups wait for each other. One of them runs again.
 func TestPostgresDeadlock(t *testing.T) {
 	first, url := openTempPostgres(t)
 	second := openAnother(t, url)
 	storetest.Update(t, first, storetest.LiveLedger, func(tx service.Tx) error {
-		return errors.Join(tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_1"), storetest.NewEntry(storetest.LiveLedger)), tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_2"), storetest.NewEntry(storetest.LiveLedger)))
+		return errors.Join(tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_1"),
+			storetest.NewEntry(storetest.LiveLedger)), tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_2"),
+			storetest.NewEntry(storetest.LiveLedger)))
 	})
 	var meeting sync.WaitGroup
 	meeting.Add(2)
@@ -535,7 +556,7 @@ func TestPostgresDeadlock(t *testing.T) {
 		return s.Update(storetest.Background, l, func(given service.Tx) error {
 			runs.Add(1)
 			for _, key := range keys {
-				if _, err := given.(*tx).exec("UPDATE key SET used = 1 WHERE id = $1", key); err != nil {
+				if _, err := given.(*tx).session.Exec("UPDATE key SET used = 1 WHERE id = $1", key); err != nil {
 					return err
 				}
 				if !met {
@@ -561,15 +582,16 @@ func TestPostgresDeadlock(t *testing.T) {
 	}
 	wg.Wait()
 	if n := runs.Load(); n < 3 {
-		t.Errorf("the functions ran %d times: nothing was in the way", n)
+		t.Errorf("the functions ran %d times: there was no deadlock", n)
 	}
-	if a, b := len(storetest.Seqs(t, first, storetest.TestLedger)), len(storetest.Seqs(t, first, storetest.OtherLedger)); a != 1 || b != 1 {
+	if a, b := len(storetest.Seqs(t, first, storetest.TestLedger)),
+		len(storetest.Seqs(t, first, storetest.OtherLedger)); a != 1 || b != 1 {
 		t.Errorf("%d and %d entries, want one each", a, b)
 	}
 }
 
-// PostgreSQL fails a transaction with any statement of it. That is the fault of
-// no neighbour.
+// TestPostgresBrokenGroup makes a statement fail, which fails the whole transaction in PostgreSQL. The neighbours in
+// the group are committed.
 func TestPostgresBrokenGroup(t *testing.T) {
 	s, _ := openTempPostgres(t)
 	for _, changed := range []bool{false, true} {
@@ -588,7 +610,8 @@ func TestPostgresBrokenGroup(t *testing.T) {
 						}
 					}
 					var n int
-					if err := given.(*tx).one([]any{&n}, "SELECT 1 / downloads FROM (SELECT 0 AS downloads) AS none"); err == nil {
+					if err := given.(*tx).session.One([]any{&n},
+						"SELECT 1 / downloads FROM (SELECT 0 AS downloads) AS none"); err == nil {
 						t.Error("a division by zero succeeded")
 					}
 					return nil
@@ -605,31 +628,35 @@ func TestPostgresBrokenGroup(t *testing.T) {
 		if stored := int64(len(storetest.Seqs(t, s, storetest.LiveLedger))) - before; stored != acknowledged.Load() {
 			t.Errorf("%d updates were told that they were stored, %d were", acknowledged.Load(), stored)
 		}
-		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error { return tx.Record(storetest.NewEntry(storetest.LiveLedger)) })
+		storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
+			return tx.Record(storetest.NewEntry(storetest.LiveLedger))
+		})
 	}
 }
 
-// PostgreSQL answers the commit of a transaction that has failed with no error.
+// TestPostgresUnsound makes a transaction fail unnoticed. PostgreSQL answers its COMMIT with no error.
 func TestPostgresUnsound(t *testing.T) {
 	s, _ := openTempPostgres(t)
-	err := s.chore(storetest.Background, noLedger, func(t *tx) error {
-		if _, err := t.exec("INSERT INTO account (id, name, created) VALUES ('acct_1', '', 0)"); err != nil {
+	err := s.unlogged(storetest.Background, noLedger, func(t *tx) error {
+		if _, err := t.session.Exec("INSERT INTO account (id, name, created) VALUES ('acct_1', '', 0)"); err != nil {
 			return err
 		}
-		t.conn.ExecContext(storetest.Background, "SELECT 1 / n FROM probe")
+		t.session.Conn.ExecContext(storetest.Background, "SELECT 1 / n FROM probe")
 		return nil
 	})
 	storetest.WantCode(t, err, sluice.CodeUnavailable)
 	storetest.WantNothing(t, s)
 }
 
-// What PostgreSQL keeps no text for is found nowhere, and harms nobody.
+// TestPostgresTexts asks for texts that PostgreSQL cannot store. They are not found, and do not disturb neighbours.
 func TestPostgresTexts(t *testing.T) {
 	s, _ := openTempPostgres(t)
 	e := storetest.NewEntry(storetest.LiveLedger)
 	e.ID = "aud_first"
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
-		return errors.Join(tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), e), tx.CreateLink(storetest.NewLink(storetest.LiveLedger, "link_1", "file_1"), storetest.NewEntry(storetest.LiveLedger)))
+		return errors.Join(tx.CreateFile(storetest.NewFile(storetest.LiveLedger, "file_1"), e),
+			tx.CreateLink(storetest.NewLink(storetest.LiveLedger, "link_1", "file_1"),
+				storetest.NewEntry(storetest.LiveLedger)))
 	})
 	page := sluice.Page{Limit: 10}
 	for _, text := range []string{"file\x00", "\x00", "file_1\x00", "\xff", "a\xc3\x28"} {
@@ -646,7 +673,8 @@ func TestPostgresTexts(t *testing.T) {
 			files, err1 := r.Files(storetest.LiveLedger, service.FileFilter{Filename: text}, page)
 			some, err2 := r.Files(storetest.LiveLedger, service.FileFilter{IDs: []string{"file_1", text}}, page)
 			none, err3 := r.Links(storetest.LiveLedger, service.LinkFilter{IDs: []string{text}}, page)
-			if err := errors.Join(err1, err2, err3); err != nil || len(files.Data) != 0 || len(some.Data) != 1 || len(none.Data) != 0 {
+			if err := errors.Join(err1, err2, err3); err != nil || len(files.Data) != 0 || len(some.Data) != 1 ||
+				len(none.Data) != 0 {
 				t.Errorf("%q: %d, %d and %d objects, %v", text, len(files.Data), len(some.Data), len(none.Data), err)
 			}
 			return nil
@@ -658,11 +686,13 @@ func TestPostgresTexts(t *testing.T) {
 			return errors.Join(look(tx), tx.Record(storetest.NewEntry(storetest.LiveLedger)))
 		})
 		if err := s.Update(storetest.Background, storetest.LiveLedger, func(tx service.Tx) error {
-			return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, text), storetest.NewEntry(storetest.LiveLedger))
+			return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, text),
+				storetest.NewEntry(storetest.LiveLedger))
 		}); err == nil {
 			t.Errorf("%q was stored", text)
 		}
-		if err := s.Update(storetest.Background, sluice.LedgerID{Account: text, Mode: sluice.Live}, func(tx service.Tx) error { return nil }); err != nil {
+		if err := s.Update(storetest.Background, sluice.LedgerID{Account: text, Mode: sluice.Live},
+			func(tx service.Tx) error { return nil }); err != nil {
 			t.Errorf("an update of nothing in ledger %q: %v", text, err)
 		}
 	}
@@ -671,71 +701,12 @@ func TestPostgresTexts(t *testing.T) {
 	}
 }
 
-// TestPostgresPlans looks at the plan of every list under every filter.
-func TestPostgresPlans(t *testing.T) {
-	_, url := openTempPostgres(t)
-	db, err := sql.Open("pgx", url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	// Plans are those of a large database: none reads a table, or sorts one.
-	for _, setting := range []string{"enable_seqscan", "enable_sort", "enable_bitmapscan"} {
-		if _, err := db.Exec("SET " + setting + " = off"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for want, listings := range plannedLists() {
-		for _, q := range listings {
-			for _, up := range []bool{false, true} {
-				query, few := q.query(up), strings.Contains(want, "autoindex") // by id, which may be sorted
-				plan := explainPostgres(t, db, query, q.args(1, q.within(interval{0, 1_000_000}), 10))
-				if strings.Contains(plan, "Seq Scan") || !few && (!strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Sort")) {
-					t.Errorf("%s\n%s, want the index %s", query, plan, want)
-				}
-			}
-		}
-	}
-	for _, q := range plannedEntries() {
-		want := map[string]string{"batch": "batch_pkey", "places": "batch_pkey", "entry_index": "entry_index_pkey"}[q.from]
-		if plan := explainPostgres(t, db, q.query, q.args); !strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Sort") {
-			t.Errorf("%s\n%s, want the index %s", q.query, plan, want)
-		}
-	}
-	for want, plan := range map[string]string{
-		"file_pkey":    explainPostgres(t, db, filesAfter, []any{"file_1", 10}),
-		"file_damaged": explainPostgres(t, db, damagedFiles, nil),
-	} {
-		if !strings.Contains(plan, " using "+want+" ") || strings.Contains(plan, "Seq Scan on file") || strings.Contains(plan, "Sort") {
-			t.Errorf("%s, want the index %s", plan, want)
-		}
-	}
-}
-
-func explainPostgres(t *testing.T, db *sql.DB, query string, args []any) (plan string) {
-	t.Helper()
-	rows, err := db.Query("EXPLAIN (COSTS OFF) "+query, args...)
-	if err != nil {
-		t.Fatal(query, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			t.Fatal(err)
-		}
-		plan += line + "\n"
-	}
-	return plan
-}
-
-// TestPostgresEndsInOnePass marks the links of a revoked key while an old snapshot is open. PostgreSQL cannot remove the
-// index entries of marked links then, so a commit must not start at the first of them again.
+// TestPostgresEndsInOnePass marks the links of a revoked key while an old snapshot is open. PostgreSQL cannot
+// remove the index entries of marked links then, so a commit must not start at the first of them again.
 func TestPostgresEndsInOnePass(t *testing.T) {
 	url := NewPostgres(t)
 	s := openAnother(t, url)
-	const links = 10 * endedPerCommit
+	const links = 10 * records.EndedPerCommit
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
 		err := tx.CreateKey(storetest.NewKey(storetest.LiveLedger, "key_1"), storetest.NewEntry(storetest.LiveLedger))
 		for i := range links {
@@ -750,7 +721,7 @@ func TestPostgresEndsInOnePass(t *testing.T) {
 	storetest.Update(t, s, storetest.LiveLedger, func(tx service.Tx) error {
 		return tx.RevokeKey("key_1", storetest.Epoch, storetest.NewEntry(storetest.LiveLedger))
 	})
-	marked := endedAtOnce
+	marked := records.EndedAtOnce
 	for more := true; more; {
 		var n int
 		var err error
@@ -772,12 +743,33 @@ func TestPostgresEndsInOnePass(t *testing.T) {
 	defer db.Close()
 	var read int64
 	waitFor(t, "the index was never read", func() bool {
-		if err := db.QueryRow("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'link_by_key'").Scan(&read); err != nil {
+		if err := db.QueryRow("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname =" +
+			" 'link_by_key'").Scan(&read); err != nil {
 			t.Fatal(err)
 		}
-		return read >= links-endedPerCommit
+		return read >= links-records.EndedPerCommit
 	})
 	if read > 2*links {
 		t.Errorf("%d entries of the index were read to mark %d links", read, links)
 	}
+}
+
+// inTransaction runs statements on a connection of its own, which release closes.
+func inTransaction(t *testing.T, url string, queries ...string) (release func()) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	c, err := db.Conn(storetest.Background)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range queries {
+		if _, err := c.ExecContext(storetest.Background, query); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	return func() { c.Close(); db.Close() }
 }

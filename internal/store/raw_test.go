@@ -34,13 +34,13 @@ func openStore(t testing.TB, database string) (s *store.Store) {
 	return s
 }
 
-// openRaw opens the database of a service beside it, as whoever tampers with a
-// log does.
+// openRaw opens the database of a service beside it, as someone who tampers with a log does.
 func openRaw(t testing.TB, s *sluicetest.Service) *sql.DB {
 	t.Helper()
 	driver, name := "sqlite", filepath.Join(s.Dir, "sluice.db")+"?_busy_timeout=5000&_synchronous=OFF"
 	if s.Database != "" {
-		driver, name = "pgx", s.Database+"&default_query_exec_mode=simple_protocol" // which takes several statements at once
+		// The simple protocol takes several statements at once.
+		driver, name = "pgx", s.Database+"&default_query_exec_mode=simple_protocol"
 	}
 	db, err := sql.Open(driver, name)
 	if err != nil {
@@ -60,7 +60,8 @@ func mustExec(t testing.TB, db *sql.DB, query string, args ...any) {
 // ledgerNumber is the number that stands for a ledger in all tables.
 func ledgerNumber(t testing.TB, db *sql.DB, l sluice.LedgerID) (n int64) {
 	t.Helper()
-	if err := db.QueryRow("SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account, string(l.Mode)).Scan(&n); err != nil {
+	if err := db.QueryRow("SELECT id FROM ledger WHERE account = $1 AND mode = $2", l.Account,
+		string(l.Mode)).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n

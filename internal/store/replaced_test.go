@@ -10,13 +10,13 @@ import (
 	"sluice/internal/store/storetest"
 )
 
-// What was committed to a file that was moved away is in it once the Store is
-// closed, and its log is not left for the file in its place.
+// TestReplacedFile moves a database file away while it is open. When the Store is closed, the file has all commits,
+// and no WAL is left for the file in its place.
 func TestReplacedFile(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		reader bool // another process reads: the log cannot be moved into the file
-		kept   int  // how many logs are moved out of the way
+		reader bool // another process reads, so the WAL cannot be moved into the file
+		kept   int  // how many WALs are renamed
 	}{{"alone", false, 0}, {"beside a reader", true, 1}} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -57,7 +57,7 @@ func TestReplacedFile(t *testing.T) {
 				t.Error(err)
 			}
 			if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
-				t.Errorf("a log of %d bytes is left for the other file", log.Size())
+				t.Errorf("a WAL of %d bytes is left for the other file", log.Size())
 			}
 			if other, err := os.Stat(path); err != nil || other.Size() > 0 {
 				t.Errorf("the file in its place was touched: %v, %v", other, err)
@@ -87,7 +87,8 @@ func TestReplacedFile(t *testing.T) {
 	}
 }
 
-// TestReplacedFileKeys asks for a key right after the file was replaced by another database: that one's keys open nothing.
+// TestReplacedFileKeys asks for a key right after the file was replaced by another database. The keys of that database
+// must not be accepted.
 func TestReplacedFileKeys(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sluice.db")
@@ -101,13 +102,15 @@ func TestReplacedFileKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreign := storetest.NewKey(storetest.LiveLedger, "key_foreign")
-	storetest.Update(t, other, storetest.LiveLedger, func(tx service.Tx) error { return tx.CreateKey(foreign, storetest.NewEntry(storetest.LiveLedger)) })
+	storetest.Update(t, other, storetest.LiveLedger, func(tx service.Tx) error {
+		return tx.CreateKey(foreign, storetest.NewEntry(storetest.LiveLedger))
+	})
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for range cap(s.readers) { // so that the next reader opens a connection
 		if c := <-s.readers; c != nil {
-			c.discard()
+			c.Discard()
 		}
 		s.readers <- nil
 	}

@@ -14,11 +14,12 @@ import (
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/records"
 	"sluice/internal/store/storetest"
 )
 
-// TestSQLiteReserve fills a disk: what ends something is committed, everything else is refused until there is room, and
-// then the reserve is made again.
+// TestSQLiteReserve fills a disk. Revocations and deletions are committed, and everything else is refused until there
+// is space. Then the reserve is made again.
 func TestSQLiteReserve(t *testing.T) {
 	d := newFullDisk(t)
 	s := d.store
@@ -30,15 +31,15 @@ func TestSQLiteReserve(t *testing.T) {
 	if err := os.Remove(d.filler); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "nothing can be stored with room again", func() bool { return d.create(s) == nil })
+	waitFor(t, "nothing can be stored with space again", func() bool { return d.create(s) == nil })
 	d.wantReserve(t, reserveSize)
 	if err := s.Ready(storetest.Background); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestSQLiteReserveJobs does what a server does by itself, on a disk whose reserve is released: leases for the start and
-// the jobs, and jobs that make room. Links are not marked meanwhile: that takes room, and readers do without.
+// TestSQLiteReserveJobs does what a server does by itself, on a disk whose reserve is released: leases for the start
+// and the jobs, and jobs that free space. Links are not marked meanwhile, because that needs space.
 func TestSQLiteReserveJobs(t *testing.T) {
 	d := newFullDisk(t)
 	s := d.store
@@ -66,18 +67,18 @@ func TestSQLiteReserveJobs(t *testing.T) {
 	}
 	waitFor(t, "the links are never marked", func() bool {
 		n, _, err := s.EndLinks(storetest.Background)
-		return n == endedAtOnce && err == nil
+		return n == records.EndedAtOnce && err == nil
 	})
 }
 
-// TestSQLiteReserveShared has one process release the reserve, and wants the other to notice before it uses that space
-// for anything but endings. What opens the database then, refuses the same.
+// TestSQLiteReserveShared lets one process release the reserve. The other must notice before it uses that space for
+// anything but endings. So must a process that opens the database then.
 func TestSQLiteReserveShared(t *testing.T) {
 	d := newFullDisk(t)
 	other := d.open(t)
 	d.end(t, other)
 	d.wantReserve(t, 0)
-	time.Sleep(2 * reserveLook) // the longest that it may take to notice
+	time.Sleep(2 * reserveCheck) // the longest that it may take to notice
 	stored := 0
 	for range 200 {
 		if d.create(d.store) == nil {
@@ -101,11 +102,13 @@ func TestSQLiteReserveShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	other = d.open(t)
-	waitFor(t, "nothing can be stored with room again", func() bool { return d.create(again) == nil && d.create(other) == nil })
+	waitFor(t, "nothing can be stored with space again", func() bool {
+		return d.create(again) == nil && d.create(other) == nil
+	})
 	d.wantReserve(t, reserveSize)
 }
 
-// TestSQLiteReserveAsksFirst wants nothing to be written on a disk that lacks room for the reserve.
+// TestSQLiteReserveAsksFirst wants nothing to be written to a disk without space for the reserve.
 func TestSQLiteReserveAsksFirst(t *testing.T) {
 	d := newFullDisk(t)
 	d.end(t, d.store)
@@ -123,7 +126,7 @@ func TestSQLiteReserveAsksFirst(t *testing.T) {
 	}
 }
 
-// fullDisk is a small disk, which is full, with a database.
+// fullDisk is a small disk that is full, with a database.
 type fullDisk struct {
 	dir, filler    string
 	store          *Store
@@ -148,12 +151,14 @@ func newFullDisk(t *testing.T) *fullDisk {
 	d.store = d.open(t)
 	for i := range 60 {
 		storetest.Update(t, d.store, storetest.LiveLedger, func(tx service.Tx) error {
-			return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, fmt.Sprint("file_", i)), storetest.NewEntry(storetest.LiveLedger))
+			return tx.CreateFile(storetest.NewFile(storetest.LiveLedger, fmt.Sprint("file_", i)),
+				storetest.NewEntry(storetest.LiveLedger))
 		})
 	}
 	storetest.Update(t, d.store, storetest.LiveLedger, func(tx service.Tx) error { // more than are marked at once
-		for i := range 2 * endedAtOnce {
-			if err := tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprint("link_", i), "file_0"), storetest.NewEntry(storetest.LiveLedger)); err != nil {
+		for i := range 2 * records.EndedAtOnce {
+			if err := tx.CreateLink(storetest.NewLink(storetest.LiveLedger, fmt.Sprint("link_", i), "file_0"),
+				storetest.NewEntry(storetest.LiveLedger)); err != nil {
 				return err
 			}
 		}
@@ -196,7 +201,8 @@ func (d *fullDisk) end(t *testing.T, s *Store) {
 	t.Helper()
 	for range 20 {
 		err := s.Update(service.Ending(storetest.Background), storetest.LiveLedger, func(tx service.Tx) error {
-			return tx.DeleteFile(fmt.Sprint("file_", d.ended), storetest.Epoch, storetest.NewEntry(storetest.LiveLedger))
+			return tx.DeleteFile(fmt.Sprint("file_", d.ended), storetest.Epoch,
+				storetest.NewEntry(storetest.LiveLedger))
 		})
 		if err != nil {
 			t.Fatalf("delete on a full disk: %v", err)

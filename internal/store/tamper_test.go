@@ -28,8 +28,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// httpSource reads a log from a running server, as whoever does not trust its
-// operator does.
+// httpSource reads a log from a running server, as someone does who does not trust its operator.
 type httpSource struct {
 	url, secret string
 }
@@ -92,7 +91,7 @@ func (h httpSource) Disclosures(ctx context.Context) iter.Seq2[ledger.Disclosure
 	}
 }
 
-// storeSource reads a log where it is stored.
+// storeSource reads a log from its store.
 type storeSource struct {
 	*store.Store
 	ledger sluice.LedgerID
@@ -126,7 +125,7 @@ func (s storeSource) Tile(ctx context.Context, t ledger.Tile) (data []byte, err 
 		from, to := t.Entries()
 		list, err := r.Leaves(s.ledger, from, int(to-from))
 		for _, e := range list {
-			data = binary.BigEndian.AppendUint16(data, uint16(len(e.Leaf))) // whatever it is
+			data = binary.BigEndian.AppendUint16(data, uint16(len(e.Leaf))) // also a damaged one
 			data = append(data, e.Leaf...)
 		}
 		return err
@@ -146,7 +145,7 @@ func (s storeSource) Disclosures(ctx context.Context) iter.Seq2[ledger.Disclosur
 			return
 		}
 		for seq, e := range list {
-			for d, err := range opened(int64(seq), e.Disclosures) {
+			for d, err := range disclosuresOf(int64(seq), e.Disclosures) {
 				if !yield(d, err) || err != nil {
 					return
 				}
@@ -155,8 +154,8 @@ func (s storeSource) Disclosures(ctx context.Context) iter.Seq2[ledger.Disclosur
 	}
 }
 
-// opened reads the disclosures of an entry as they are stored.
-func opened(seq int64, stored []byte) iter.Seq2[ledger.Disclosure, error] {
+// disclosuresOf reads the disclosures of an entry as they are stored.
+func disclosuresOf(seq int64, stored []byte) iter.Seq2[ledger.Disclosure, error] {
 	return func(yield func(ledger.Disclosure, error) bool) {
 		var fields map[string]struct{ Salt, Value string }
 		if err := json.Unmarshal(stored, &fields); err != nil {
@@ -169,8 +168,9 @@ func opened(seq int64, stored []byte) iter.Seq2[ledger.Disclosure, error] {
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			// As a line of an export, which has but one form.
-			line, err := json.Marshal(map[string]any{"field": name, "salt": strings.ToLower(fields[name].Salt), "seq": seq, "value": fields[name].Value})
+			// In the one form that a line of an export has.
+			line, err := json.Marshal(map[string]any{"field": name, "salt": strings.ToLower(fields[name].Salt),
+				"seq": seq, "value": fields[name].Value})
 			var d ledger.Disclosure
 			if err == nil {
 				d, err = ledger.ParseDisclosure(line)
@@ -182,7 +182,7 @@ func opened(seq int64, stored []byte) iter.Seq2[ledger.Disclosure, error] {
 	}
 }
 
-// evidence is a small log and what a stranger keeps of it.
+// evidence is a small log, and what an outsider keeps of it.
 type evidence struct {
 	*sluicetest.Server
 	id    sluice.LedgerID
@@ -192,8 +192,7 @@ type evidence struct {
 
 const evidenceSize = 6 // a key's, and five with a personal field each
 
-// newEvidence makes one, its entries in rows of their own or, with together, two
-// in a row.
+// newEvidence makes a small log. Its entries have rows of their own or, with together, two share a row.
 func newEvidence(t *testing.T, database string, together bool) *evidence {
 	t.Helper()
 	s := sluicetest.NewServerOn(t, database)
@@ -229,7 +228,7 @@ func newEvidence(t *testing.T, database string, together bool) *evidence {
 	return e
 }
 
-// keep opens the newest checkpoint, as one that is kept.
+// keep gives the newest checkpoint, as one that an outsider keeps.
 func (e *evidence) keep(t *testing.T) ledger.Checkpoint {
 	t.Helper()
 	c, err := e.keys.Open(newest(t, e.Store, e.id).Note)
@@ -239,7 +238,7 @@ func (e *evidence) keep(t *testing.T) ledger.Checkpoint {
 	return c
 }
 
-// verify reads the log from the store, and over HTTP when that is asked for.
+// verify verifies the log from the store, or over HTTP.
 func (e *evidence) verify(overHTTP bool) error {
 	var src ledger.Source = storeSource{e.Store, e.id}
 	if overHTTP {
@@ -249,7 +248,7 @@ func (e *evidence) verify(overHTTP bool) error {
 	return err
 }
 
-// fault holds an error to be of one of some kinds, and to say where.
+// fault wants an error to be a fault of one of some kinds.
 func fault(t *testing.T, what string, err error, kinds ...ledger.FaultKind) *ledger.Fault {
 	t.Helper()
 	var f *ledger.Fault
@@ -259,8 +258,7 @@ func fault(t *testing.T, what string, err error, kinds ...ledger.FaultKind) *led
 	return f
 }
 
-// TestFlippedBytes flips every byte of everything that is stored of a log, one
-// after the other, and sees each named.
+// TestFlippedBytes flips every byte of a stored log, one after the other. The verifier must name each.
 func TestFlippedBytes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs without -short")
@@ -296,7 +294,7 @@ func TestFlippedBytes(t *testing.T) {
 			if f.Seq < first || f.Seq >= first+entries {
 				t.Errorf("%s: %v", what, f)
 			}
-			// Every tenth is looked at from outside too.
+			// Every tenth is verified over HTTP too.
 			if at%10 == 9 {
 				if err := e.verify(true); err == nil || !strings.Contains(err.Error(), "tile/entries/000.p/6") {
 					t.Errorf("%s: from outside: %v", what, err)
@@ -337,10 +335,11 @@ func TestFlippedBytes(t *testing.T) {
 			}
 		})
 	}
-	// The root beside the note is what the next checkpoint is built on.
+	// The next checkpoint is built on the root that is stored beside the note.
 	record(t, e.Store, e.id, 1)
 	flip("checkpoint", "root", fmt.Sprint("size = ", evidenceSize), -1, func(what string, at int) {
-		if n, err := e.Service.Service.Checkpoint(ctx); n != 0 || err == nil || !strings.Contains(err.Error(), e.id.String()) {
+		if n, err := e.Service.Service.Checkpoint(ctx); n != 0 || err == nil ||
+			!strings.Contains(err.Error(), e.id.String()) {
 			t.Errorf("%s: %d checkpoints, %v", what, n, err)
 		}
 	})
@@ -352,8 +351,8 @@ func TestFlippedBytes(t *testing.T) {
 	}
 }
 
-// TestTamperedRows drops, repeats, reorders and cuts off rows, signs what was
-// changed with another key, and puts back a backup.
+// TestTamperedRows drops, repeats, reorders and cuts rows, signs a changed log with another key, and restores a
+// backup.
 func TestTamperedRows(t *testing.T) { onEach(t, testTamperedRows) }
 
 func testTamperedRows(t *testing.T, database string) {
@@ -363,27 +362,45 @@ func testTamperedRows(t *testing.T, database string) {
 	for name, test := range map[string]struct {
 		tamper  string // several statements; $L is the ledger
 		kinds   []ledger.FaultKind
-		seq     int64  // -1: none is named
-		outside string // what is seen over HTTP; the same fault when ""
+		seq     int64  // -1 for none
+		outside string // part of the error over HTTP; "" for the same fault
 	}{
-		"an entry is dropped":       {"DELETE FROM batch WHERE ledger = $L AND first = 3", []ledger.FaultKind{ledger.FaultEntry}, 3, "tile/entries/000.p/6"},
-		"the last entry is dropped": {"DELETE FROM batch WHERE ledger = $L AND first = 5", []ledger.FaultKind{ledger.FaultEntry}, 5, "tile/entries/000.p/6"},
-		"an entry is dropped and the rest moves up": {"DELETE FROM batch WHERE ledger = $L AND first = 3; UPDATE batch SET first = first - 1 WHERE ledger = $L AND first > 3",
+		"an entry is dropped": {"DELETE FROM batch WHERE ledger = $L AND first = 3",
 			[]ledger.FaultKind{ledger.FaultEntry}, 3, "tile/entries/000.p/6"},
-		"an entry is repeated": {"UPDATE batch SET leaves = (SELECT leaves FROM batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, ""},
-		"two entries change places": {"UPDATE batch SET first = 99 WHERE ledger = $L AND first = 1; UPDATE batch SET first = 1 WHERE ledger = $L AND first = 4; UPDATE batch SET first = 4 WHERE ledger = $L AND first = 99",
+		"the last entry is dropped": {"DELETE FROM batch WHERE ledger = $L AND first = 5",
+			[]ledger.FaultKind{ledger.FaultEntry}, 5, "tile/entries/000.p/6"},
+		"an entry is dropped and the rest moves up": {"DELETE FROM batch WHERE ledger = $L AND first = 3; UPDATE" +
+			" batch SET first = first - 1 WHERE ledger = $L AND first > 3",
+			[]ledger.FaultKind{ledger.FaultEntry}, 3, "tile/entries/000.p/6"},
+		"an entry is repeated": {"UPDATE batch SET leaves = (SELECT leaves FROM batch WHERE ledger = $L AND first" +
+			" = 1) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, ""},
+		"two entries change places": {"UPDATE batch SET first = 99 WHERE ledger = $L AND first = 1; UPDATE batch" +
+			" SET first = 1 WHERE ledger = $L AND first = 4; UPDATE batch SET first = 4 WHERE ledger = $L AND" +
+			" first = 99",
 			[]ledger.FaultKind{ledger.FaultEntry}, 1, ""},
-		"an entry is cut":                  {"UPDATE batch SET leaves = substr(leaves, 1, 100) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
-		"an entry is emptied":              {"UPDATE batch SET leaves = substr(leaves, 1, 0) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
-		"a tile is dropped":                {"DELETE FROM tile WHERE ledger = $L", []ledger.FaultKind{ledger.FaultTile}, -1, ""},
-		"a tile is cut":                    {"UPDATE tile SET hashes = substr(hashes, 1, 64) WHERE ledger = $L", []ledger.FaultKind{ledger.FaultTile}, -1, ""},
-		"the newest checkpoint is dropped": {"DELETE FROM checkpoint WHERE ledger = $L AND size = 6", []ledger.FaultKind{ledger.FaultHistory}, 5, ""},
-		"every checkpoint is dropped":      {"DELETE FROM checkpoint WHERE ledger = $L", []ledger.FaultKind{ledger.FaultCheckpoint, ledger.FaultHistory}, -1, "the log has 0 entries"},
-		"an older checkpoint stands for the newest": {"UPDATE checkpoint SET note = (SELECT note FROM checkpoint WHERE ledger = $L AND size = 3) WHERE ledger = $L AND size = 6",
+		"an entry is cut": {"UPDATE batch SET leaves = substr(leaves, 1, 100) WHERE ledger = $L" +
+			" AND first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
+		"an entry is emptied": {"UPDATE batch SET leaves = substr(leaves, 1, 0) WHERE ledger = $L AND" +
+			" first = 2", []ledger.FaultKind{ledger.FaultEntry}, 2, "tile/entries/000.p/6"},
+		"a tile is dropped": {"DELETE FROM tile WHERE ledger = $L",
+			[]ledger.FaultKind{ledger.FaultTile}, -1, ""},
+		"a tile is cut": {"UPDATE tile SET hashes = substr(hashes, 1, 64) WHERE ledger = $L",
+			[]ledger.FaultKind{ledger.FaultTile}, -1, ""},
+		"the newest checkpoint is dropped": {"DELETE FROM checkpoint WHERE ledger = $L AND size = 6",
+			[]ledger.FaultKind{ledger.FaultHistory}, 5, ""},
+		"every checkpoint is dropped": {"DELETE FROM checkpoint WHERE ledger = $L",
+			[]ledger.FaultKind{ledger.FaultCheckpoint, ledger.FaultHistory}, -1, "the log has 0 entries"},
+		"an older checkpoint stands for the newest": {"UPDATE checkpoint SET note = (SELECT note FROM checkpoint" +
+			" WHERE ledger = $L AND size = 3) WHERE ledger = $L AND size = 6",
 			[]ledger.FaultKind{ledger.FaultHistory}, 3, ""},
-		"disclosures change places":                 {"UPDATE batch SET disclosures = (SELECT disclosures FROM batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultDisclosure}, 2, ""},
-		"disclosures are given to an entry without": {"UPDATE batch SET disclosures = (SELECT disclosures FROM batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 0", []ledger.FaultKind{ledger.FaultDisclosure}, 0, ""},
-		"disclosures are cut":                       {"UPDATE batch SET disclosures = substr(disclosures, 1, 20) WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultDisclosure}, -1, "disclosures"},
+		"disclosures change places": {"UPDATE batch SET disclosures = (SELECT disclosures FROM" +
+			" batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 2",
+			[]ledger.FaultKind{ledger.FaultDisclosure}, 2, ""},
+		"disclosures are given to an entry without": {"UPDATE batch SET disclosures = (SELECT disclosures FROM" +
+			" batch WHERE ledger = $L AND first = 1) WHERE ledger = $L AND first = 0",
+			[]ledger.FaultKind{ledger.FaultDisclosure}, 0, ""},
+		"disclosures are cut": {"UPDATE batch SET disclosures = substr(disclosures, 1, 20)" +
+			" WHERE ledger = $L AND first = 2", []ledger.FaultKind{ledger.FaultDisclosure}, -1, "disclosures"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			saved := snapshot(t, db)
@@ -408,8 +425,7 @@ func testTamperedRows(t *testing.T, database string) {
 	}
 }
 
-// TestGap reads past an entry that is missing: what follows is not given in its
-// place.
+// TestGap reads beyond a missing entry. The entries after it must not appear in its place.
 func TestGap(t *testing.T) { onEach(t, testGap) }
 
 func testGap(t *testing.T, database string) {
@@ -421,7 +437,7 @@ func testGap(t *testing.T, database string) {
 			t.Errorf("%d leaves from %d on, want %d", len(list), from, want)
 		}
 	}
-	// Another process, which reads what it indexes, does not stop at that.
+	// Another process, which reads the entries that it indexes, goes on.
 	s, err := reopen(e.Service)
 	if err != nil {
 		t.Fatal(err)
@@ -445,10 +461,10 @@ func reopen(s *sluicetest.Service) (*store.Store, error) {
 	return store.OpenSQLite(filepath.Join(s.Dir, "sluice.db"), store.Options{})
 }
 
-// snapshot keeps the rows of a log.
+// snapshot copies the rows of a log.
 func snapshot(t *testing.T, db *sql.DB) tables {
 	t.Helper()
-	db.SetMaxOpenConns(1) // which has the copies
+	db.SetMaxOpenConns(1) // the one with the copies
 	kept := tables{"batch", "tile", "checkpoint"}
 	for _, table := range kept {
 		mustExec(t, db, "CREATE TEMP TABLE kept_"+table+" AS SELECT * FROM "+table)
@@ -482,14 +498,14 @@ func testResigned(t *testing.T, database string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, db, "UPDATE checkpoint SET note = $1, verifier = $2 WHERE size = $3 AND ledger = $4", note, stranger.VerifierKey(), c.Size, ledgerNumber(t, db, e.id))
+	mustExec(t, db, "UPDATE checkpoint SET note = $1, verifier = $2 WHERE size = $3 AND ledger = $4", note,
+		stranger.VerifierKey(), c.Size, ledgerNumber(t, db, e.id))
 	for _, overHTTP := range []bool{false, true} {
 		fault(t, "signed by a stranger", e.verify(overHTTP), ledger.FaultCheckpoint)
 	}
 }
 
-// TestRestoredBackup puts an older copy of the database in the place of the log,
-// and goes on from there with the rightful key.
+// TestRestoredBackup replaces the log by an older copy of the database, and continues there with the right key.
 func TestRestoredBackup(t *testing.T) {
 	e := newEvidence(t, "", false)
 	db := openRaw(t, e.Service)
@@ -524,7 +540,7 @@ func TestRestoredBackup(t *testing.T) {
 		t.Errorf("a fork: %v", f)
 	}
 	if _, err = ledger.Verify(ctx, src, e.keys); err != nil {
-		t.Errorf("without what was kept there is nothing to see, but: %v", err)
+		t.Errorf("without a kept checkpoint the fork cannot be noticed, but: %v", err)
 	}
 }
 
@@ -541,7 +557,8 @@ func serviceOn(t testing.TB, s service.Store, keys ...string) *service.Service {
 		t.Fatal(err)
 	}
 	service, err := service.New(service.Config{
-		Store: s, Blobs: bytes, SigningKeys: []service.SigningKey{signing}, PublicURL: "http://sluice.test", LedgerKeys: keys,
+		Store: s, Blobs: bytes, SigningKeys: []service.SigningKey{signing}, PublicURL: "http://sluice.test",
+		LedgerKeys: keys,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ type log struct {
 	ids   []string
 }
 
-// newLog fills a ledger with size entries, all of them under a checkpoint.
+// newLog fills a ledger with size entries and signs a checkpoint over all of them.
 func newLog(b *testing.B, size int) *log {
 	b.Helper()
 	s, err := store.OpenSQLite(filepath.Join(b.TempDir(), "sluice.db"), store.Options{})
@@ -36,7 +36,8 @@ func newLog(b *testing.B, size int) *log {
 	l := &log{Service: serviceOn(b, s, sluicetest.NewLedgerKey(b)), store: s, ids: record(b, s, testL, size)}
 	filled := time.Now()
 	l.checkpoint(b)
-	b.Logf("%d entries filled in %s, and signed in %s", size, filled.Sub(began).Round(time.Millisecond), time.Since(filled).Round(time.Millisecond))
+	b.Logf("%d entries filled in %s, and signed in %s", size, filled.Sub(began).Round(time.Millisecond),
+		time.Since(filled).Round(time.Millisecond))
 	return l
 }
 
@@ -97,7 +98,8 @@ func (l *log) longestUpdate(b *testing.B, fn func()) (longest time.Duration) {
 		defer close(done)
 		for !stop.Load() {
 			began := time.Now()
-			if err := l.store.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(newEntry(testL)) }); err != nil {
+			err := l.store.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(newEntry(testL)) })
+			if err != nil {
 				b.Error(err)
 			}
 			longest = max(longest, time.Since(began))
@@ -109,8 +111,8 @@ func (l *log) longestUpdate(b *testing.B, fn func()) (longest time.Duration) {
 	return longest
 }
 
-// distribution reports the median, the 99th percentile and the longest of many
-// runs of fn: a thousand are one operation of the benchmark.
+// distribution reports the median, the 99th percentile and the longest of many runs of fn. A thousand runs are one
+// operation of the benchmark.
 func distribution(b *testing.B, fn func(i int) error) {
 	var took []time.Duration
 	for i := range 1000 * b.N {
@@ -134,8 +136,7 @@ func report(b *testing.B, name string, took []time.Duration) {
 	b.ReportMetric(at(100), name+"max-ms")
 }
 
-// BenchmarkUnsigned asks which of 10,000 ledgers need a checkpoint, as a
-// server does four times a second.
+// BenchmarkUnsigned asks which of 10,000 ledgers need a checkpoint, as a server does four times a second.
 func BenchmarkUnsigned(b *testing.B) {
 	s, err := store.OpenSQLite(filepath.Join(b.TempDir(), "sluice.db"), store.Options{})
 	if err != nil {
@@ -148,7 +149,8 @@ func BenchmarkUnsigned(b *testing.B) {
 		l := sluice.LedgerID{Account: sluice.PrefixAccount + newEntry(testL).ID, Mode: sluice.Test}
 		record(b, s, l, 1)
 		if i > 0 {
-			if err := s.Extend(ctx, l, 0, tiles, service.Checkpoint{Size: 1, Note: []byte("note"), Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}); err != nil {
+			if err := s.Extend(ctx, l, 0, tiles, service.Checkpoint{Size: 1, Note: []byte("note"),
+				Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -164,7 +166,7 @@ func BenchmarkUnsigned(b *testing.B) {
 	}
 }
 
-// BenchmarkRecord is a group of Updates with one entry each.
+// BenchmarkRecord commits groups of Updates with one entry each.
 func BenchmarkRecord(b *testing.B) {
 	s, err := store.OpenSQLite(filepath.Join(b.TempDir(), "sluice.db"), store.Options{})
 	if err != nil {
@@ -174,7 +176,8 @@ func BenchmarkRecord(b *testing.B) {
 	b.SetParallelism(32)
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
-			if err := s.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(newEntry(testL)) }); err != nil {
+			err := s.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(newEntry(testL)) })
+			if err != nil {
 				b.Error(err)
 			}
 		}

@@ -52,8 +52,7 @@ func TestTreePostgres(t *testing.T) {
 	})
 }
 
-// testTree holds a kind of Store to what it promises of the ledger. database
-// makes an empty database.
+// testTree tests what a Store promises of the ledger. database makes an empty database.
 func testTree(t *testing.T, database func(testing.TB) opener) {
 	for name, test := range map[string]func(*testing.T, opener){
 		"leaves":            testLeaves,
@@ -75,7 +74,7 @@ var (
 	otherL = sluice.LedgerID{Account: "acct_a", Mode: sluice.Live}
 )
 
-// number makes ids that differ from all others.
+// number makes ids unique.
 var number = struct {
 	sync.Mutex
 	n int
@@ -86,9 +85,11 @@ func newEntry(l sluice.LedgerID) sluice.Entry {
 	defer number.Unlock()
 	number.n++
 	return sluice.Entry{
-		ID: fmt.Sprintf("aud_%010d%016d", number.n, 0), Ledger: l, Time: time.UnixMicro(int64(number.n)).UTC(), Action: sluice.LinkRedeemed, Outcome: sluice.Allowed,
-		Actor:   sluice.Actor{Type: sluice.ActorBearer},
-		Request: &sluice.Request{ID: "req_1", Method: "GET", Route: "/l/{token}", IP: "203.0.113.7", UserAgent: "curl/8"},
+		ID: fmt.Sprintf("aud_%010d%016d", number.n, 0), Ledger: l, Time: time.UnixMicro(int64(number.n)).UTC(),
+		Action: sluice.LinkRedeemed, Outcome: sluice.Allowed,
+		Actor: sluice.Actor{Type: sluice.ActorBearer},
+		Request: &sluice.Request{ID: "req_1", Method: "GET", Route: "/l/{token}", IP: "203.0.113.7",
+			UserAgent: "curl/8"},
 	}
 }
 
@@ -139,9 +140,9 @@ func signer(t testing.TB) *ledger.Signer {
 	return s
 }
 
-// grown gives the tiles and the checkpoint of a ledger of size entries that had
-// from before.
-func grown(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, from, size int64) ([]ledger.TileData, service.Checkpoint) {
+// grown gives the tiles and the checkpoint of a ledger that has grown from from to size entries.
+func grown(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, from, size int64) ([]ledger.TileData,
+	service.Checkpoint) {
 	t.Helper()
 	tree, err := ledger.OpenTree(0, nil)
 	if err != nil {
@@ -159,7 +160,8 @@ func grown(t testing.TB, s *store.Store, l sluice.LedgerID, by *ledger.Signer, f
 			tree.Append(ledger.LeafHash(e.Leaf))
 		}
 	}
-	c := service.Checkpoint{Size: size, Root: tree.Root(), Verifier: by.VerifierKey(), Created: time.UnixMicro(1e15 + size).UTC()}
+	c := service.Checkpoint{Size: size, Root: tree.Root(), Verifier: by.VerifierKey(),
+		Created: time.UnixMicro(1e15 + size).UTC()}
 	if c.Note, err = by.Sign(size, c.Root); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +209,8 @@ func testLeaves(t *testing.T, open opener) {
 		if n, err := r.Size(testL); n != 7 || err != nil {
 			t.Errorf("size %d, %v", n, err)
 		}
-		for _, span := range []struct{ from, limit, want int }{{0, 100, 7}, {0, 7, 7}, {2, 3, 3}, {6, 3, 1}, {7, 3, 0}} {
+		for _, span := range []struct{ from, limit, want int }{{0, 100, 7}, {0, 7, 7}, {2, 3, 3}, {6, 3, 1},
+			{7, 3, 0}} {
 			list, err := r.Leaves(testL, int64(span.from), span.limit)
 			if err != nil || len(list) != span.want {
 				t.Fatalf("%+v: %d leaves, %v", span, len(list), err)
@@ -244,7 +247,8 @@ func testLeaves(t *testing.T, open opener) {
 func testExtend(t *testing.T, open opener) {
 	s, by := open(t), signer(t)
 	record(t, s, testL, 600)
-	made := []service.Checkpoint{extend(t, s, testL, by, 0, 1), extend(t, s, testL, by, 1, 300), extend(t, s, testL, by, 300, 600)}
+	made := []service.Checkpoint{extend(t, s, testL, by, 0, 1), extend(t, s, testL, by, 1, 300),
+		extend(t, s, testL, by, 300, 600)}
 	view(t, s, func(r service.Reader) error {
 		for size, want := range map[int64]int{-1: 2, 0: 0, 1: 0, 2: 1, 300: 1, 301: 2, 600: 2} {
 			c, err := r.Checkpoint(testL, size)
@@ -289,8 +293,8 @@ func testExtend(t *testing.T, open opener) {
 	}
 }
 
-// testExtendRaces lets two processes extend the same ledger at once, again and
-// again. One of them wins each time, and the ledger holds what that one signed.
+// testExtendRaces lets two processes extend the same ledger at once, again and again. One of them wins each time, and
+// the ledger has what that one signed.
 func testExtendRaces(t *testing.T, open opener) {
 	stores := []*store.Store{open(t), open(t)}
 	by := signer(t)
@@ -319,7 +323,7 @@ func testExtendRaces(t *testing.T, open opener) {
 	}
 }
 
-// testExtendInPieces takes more tiles than are stored in one go.
+// testExtendInPieces extends by more tiles than one commit stores.
 func testExtendInPieces(t *testing.T, open opener) {
 	s, by := open(t), signer(t)
 	const size = 40_000 // 156 full tiles
@@ -331,7 +335,8 @@ func testExtendInPieces(t *testing.T, open opener) {
 	for i := range size {
 		tree.Append(ledger.LeafHash(fmt.Append(nil, i)))
 	}
-	tiles, c := tree.Changes(), service.Checkpoint{Size: size, Root: tree.Root(), Note: []byte("note"), Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}
+	tiles, c := tree.Changes(), service.Checkpoint{Size: size, Root: tree.Root(), Note: []byte("note"),
+		Verifier: by.VerifierKey(), Created: time.UnixMicro(1).UTC()}
 
 	stale := c
 	stale.Size, stale.Note = 1, []byte("stale")
@@ -355,8 +360,7 @@ func testExtendInPieces(t *testing.T, open opener) {
 	})
 }
 
-// rotation makes the rotation that the newest checkpoint of a ledger proves to
-// end with its last entry.
+// rotation makes the rotation at the last entry of a ledger, with its newest checkpoint as the proof.
 func rotation(t testing.TB, s *store.Store, l sluice.LedgerID, next *ledger.Signer) (r service.Rotation) {
 	t.Helper()
 	view(t, s, func(reader service.Reader) error {
@@ -365,8 +369,11 @@ func rotation(t testing.TB, s *store.Store, l sluice.LedgerID, next *ledger.Sign
 			return err
 		}
 		p := ledger.Proof{Index: c.Size - 1, Checkpoint: c.Note}
-		p.Hashes, err = ledger.ProveInclusion(p.Index, c.Size, func(want []ledger.Tile) ([][]byte, error) { return reader.Tiles(l, want) })
-		r = service.Rotation{Seq: p.Index, Verifier: next.VerifierKey(), Proof: p.Format(), Created: time.UnixMicro(7).UTC()}
+		p.Hashes, err = ledger.ProveInclusion(p.Index, c.Size, func(want []ledger.Tile) ([][]byte, error) {
+			return reader.Tiles(l, want)
+		})
+		r = service.Rotation{Seq: p.Index, Verifier: next.VerifierKey(), Proof: p.Format(),
+			Created: time.UnixMicro(7).UTC()}
 		return err
 	})
 	return r
@@ -398,7 +405,7 @@ func testHandOver(t *testing.T, open opener) {
 		t.Errorf("another ledger has %d rotations", len(list))
 	}
 
-	// The key before has signed for the last time.
+	// The old key has signed for the last time.
 	record(t, s, testL, 1)
 	tiles, c := grown(t, s, testL, old, 3, 4)
 	isCode(t, s.Extend(ctx, testL, 3, tiles, c), sluice.CodeConflict)
@@ -413,8 +420,7 @@ func testHandOver(t *testing.T, open opener) {
 	}
 }
 
-// testHandOverIsLate refuses a rotation when the key before has signed since
-// its last checkpoint.
+// testHandOverIsLate hands over after the old key has signed again. That is refused.
 func testHandOverIsLate(t *testing.T, open opener) {
 	s, old, next := open(t), signer(t), signer(t)
 	record(t, s, testL, 3)
@@ -422,7 +428,8 @@ func testHandOverIsLate(t *testing.T, open opener) {
 	late := rotation(t, s, testL, next)
 	extend(t, s, testL, old, 2, 3)
 	isCode(t, s.HandOver(ctx, testL, late), sluice.CodeConflict)
-	if err := s.HandOver(ctx, testL, service.Rotation{Verifier: next.VerifierKey(), Proof: []byte("no proof")}); err == nil {
+	if err := s.HandOver(ctx, testL, service.Rotation{Verifier: next.VerifierKey(),
+		Proof: []byte("no proof")}); err == nil {
 		t.Error("a rotation without a proof was stored")
 	}
 	if list := rotations(t, s, testL); len(list) != 0 {
@@ -492,13 +499,13 @@ func testRedact(t *testing.T, open opener) {
 		}
 	}
 	e, err := after[1].Open(1)
-	if err != nil || e.Request.IP != "" || e.Request.UserAgent != "curl/8" || !slices.Equal(e.Redacted, []string{"/request/ip"}) {
+	if err != nil || e.Request.IP != "" || e.Request.UserAgent != "curl/8" ||
+		!slices.Equal(e.Redacted, []string{"/request/ip"}) {
 		t.Errorf("%+v, %v", e, err)
 	}
 }
 
-// TestErasedBytes looks for what was redacted in the files of a database: in
-// its pages, also those that are free, and in the log beside it.
+// TestErasedBytes looks for a redacted value in the files of a database: in its pages, also free ones, and in the WAL.
 func TestErasedBytes(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sluice.db")
@@ -511,15 +518,15 @@ func TestErasedBytes(t *testing.T) {
 	e := newEntry(testL)
 	e.Request.UserAgent = string(secret)
 	e.Request.IP = strings.Repeat(string(secret), 9)                  // one page
-	e.File = &sluice.FilePart{Filename: strings.Repeat("long", 5000)} // the disclosures lie in pages of their own
+	e.File = &sluice.FilePart{Filename: strings.Repeat("long", 5000)} // the disclosures have pages of their own
 	err = s.Update(ctx, testL, func(tx service.Tx) error { return tx.Record(e) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !stored(t, dir, secret[:26]) && !stored(t, dir, secret[26:]) { // one may be split between two pages
-		t.Fatal("the value is nowhere before it is erased")
+		t.Fatal("the value is not found before it is erased")
 	}
-	read, ended := openSnapshot(t, s) // a reader in the way
+	read, ended := openSnapshot(t, s) // a reader prevents a checkpoint of the WAL
 	began := time.Now()
 	err = s.Update(ctx, testL, func(tx service.Tx) error {
 		return tx.Redact(e.ID, []string{"/request/ip", "/request/user_agent"}, newEntry(testL))
@@ -534,11 +541,11 @@ func TestErasedBytes(t *testing.T) {
 	close(read)
 	<-ended
 	record(t, s, testL, 1)
-	if err := s.Ready(ctx); err != nil { // the group after which it is removed has ended
+	if err := s.Ready(ctx); err != nil { // the value is removed after the group before
 		t.Fatal(err)
 	}
 	if stored(t, dir, secret[:26]) || stored(t, dir, secret[26:]) {
-		t.Error("what was redacted is still on the disk")
+		t.Error("the redacted value is still on the disk")
 	}
 }
 
@@ -559,7 +566,8 @@ func TestErasedBytesPostgres(t *testing.T) {
 	}
 	defer raw.Close()
 	var id string
-	secrets := [2][]byte{[]byte(rand.Text()), []byte(rand.Text())} // at most one is split between two pieces of the TOAST table
+	// At most one is split between two pieces of the TOAST table.
+	secrets := [2][]byte{[]byte(rand.Text()), []byte(rand.Text())}
 	err = s.Update(ctx, testL, func(tx service.Tx) error {
 		for i := range 60 {
 			e := newEntry(testL)
@@ -577,22 +585,26 @@ func TestErasedBytesPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	if main, toast := inPostgresFiles(t, raw, secrets); main || !toast {
-		t.Fatalf("before it is erased, the value is in the table's file: %v, in that of its TOAST table: %v", main, toast)
+		t.Fatalf("before it is erased, the value is in the table's file: %v, in that of its TOAST table: %v", main,
+			toast)
 	}
 	read, ended := openSnapshot(t, s)
-	err = s.Update(ctx, testL, func(tx service.Tx) error { return tx.Redact(id, []string{"/request/user_agent"}, newEntry(testL)) })
+	err = s.Update(ctx, testL, func(tx service.Tx) error {
+		return tx.Redact(id, []string{"/request/user_agent"}, newEntry(testL))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const removed = "removed redacted values"
 	eventually(t, "the table was never vacuumed", func() (n bool) {
-		if err := raw.QueryRow("SELECT vacuum_count > 0 FROM pg_stat_user_tables WHERE relname = 'batch'").Scan(&n); err != nil {
+		if err := raw.QueryRow("SELECT vacuum_count > 0 FROM pg_stat_user_tables WHERE relname =" +
+			" 'batch'").Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
 	})
 	if strings.Contains(log.String(), removed) {
-		t.Error("the store takes the value for removed while a snapshot still reads it")
+		t.Error("the store reports the value as removed while a snapshot still reads it")
 	}
 	close(read)
 	<-ended
@@ -602,7 +614,8 @@ func TestErasedBytesPostgres(t *testing.T) {
 	if main, toast := inPostgresFiles(t, raw, secrets); main || toast {
 		t.Fatalf("the value is in the table's file: %v, in that of its TOAST table: %v", main, toast)
 	}
-	if e := leaves(t, s, testL, 5, 1); strings.Contains(string(e[0].Disclosures), "user_agent") || !strings.Contains(string(e[0].Disclosures), "203.0.113.7") {
+	if e := leaves(t, s, testL, 5, 1); strings.Contains(string(e[0].Disclosures), "user_agent") ||
+		!strings.Contains(string(e[0].Disclosures), "203.0.113.7") {
 		t.Errorf("what is left: %s", e[0].Disclosures)
 	}
 }
@@ -627,7 +640,8 @@ func inPostgresFiles(t *testing.T, db *sql.DB, values [2][]byte) (main, toast bo
 	mustExec(t, db, "CHECKPOINT")
 	var folder string
 	var paths [2]string
-	err := db.QueryRow("SELECT current_setting('data_directory'), pg_relation_filepath(oid), pg_relation_filepath(reltoastrelid)"+
+	err := db.QueryRow("SELECT current_setting('data_directory'), pg_relation_filepath(oid),"+
+		" pg_relation_filepath(reltoastrelid)"+
 		" FROM pg_class WHERE oid = 'batch'::regclass").Scan(&folder, &paths[0], &paths[1])
 	if err != nil {
 		t.Fatal(err)
@@ -643,7 +657,7 @@ func inPostgresFiles(t *testing.T, db *sql.DB, values [2][]byte) (main, toast bo
 	return found[0], found[1]
 }
 
-// openSnapshot has a View open until read is closed.
+// openSnapshot keeps a View open until read is closed.
 func openSnapshot(t *testing.T, s *store.Store) (read chan<- struct{}, ended <-chan struct{}) {
 	t.Helper()
 	reading, finish, done := make(chan struct{}), make(chan struct{}), make(chan struct{})

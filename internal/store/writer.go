@@ -1,58 +1,44 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
-	"math/bits"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"sluice"
 	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
 )
 
 // maxGroup bounds how many Updates share a commit.
 const maxGroup = 256
 
-// request is an Update on its way through the writer.
+// request is an Update or an unlogged write on its way through the writer.
 type request struct {
-	ctx    context.Context
-	ledger sluice.LedgerID
-	fn     func(service.Tx) error
-	chore  func(*tx) error // in place of fn: what no ledger tells of; ledger is what it changes, if any
+	ctx      context.Context
+	ledger   sluice.LedgerID
+	fn       func(service.Tx) error
+	unlogged func(*tx) error // in place of fn; ledger is what it changes, if any
 
 	state    atomic.Int32
-	done     chan struct{} // closed when the rest is set
+	done     chan struct{} // closed when the fields below are set
 	err      error
 	panicked any
 }
 
-// The states of a request. The writer begins it, or its caller gives it up.
+// The states of a request. Either the writer begins it or its caller gives it up.
 const (
 	waiting = iota
 	begun
 	abandoned
 )
 
-// Update implements service.Store. An Update that has not begun when ctx ends
-// is not run; one that has begun is waited for, whatever ctx does.
+// Update implements service.Store. An Update that has not begun when ctx ends is not run. One that has begun is
+// waited for, whatever becomes of ctx.
 func (s *Store) Update(ctx context.Context, ledger sluice.LedgerID, fn func(service.Tx) error) error {
 	return s.perform(&request{ctx: ctx, ledger: ledger, fn: fn})
 }
-
-// chore commits a write that no ledger tells of, as Update does one that does.
-// It reads and changes nothing of a ledger but l.
-func (s *Store) chore(ctx context.Context, l sluice.LedgerID, fn func(*tx) error) error {
-	return s.perform(&request{ctx: ctx, ledger: l, chore: fn})
-}
-
-// noLedger is that of a chore whose rows belong to none.
-var noLedger sluice.LedgerID
 
 func (s *Store) performOnce(r *request) error {
 	leave, err := s.enter()
@@ -78,7 +64,7 @@ func (s *Store) performOnce(r *request) error {
 	return r.err
 }
 
-// Ready commits a write of a few bytes, and answers no later than ctx ends.
+// Ready implements service.Store. It commits a write of a few bytes, and returns no later than ctx ends.
 func (s *Store) Ready(ctx context.Context) error {
 	leave, err := s.enter()
 	if err != nil {
@@ -88,7 +74,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	if s.reserve != nil && !s.reserve.ensure() {
 		return errReserve
 	}
-	r := &request{ctx: ctx, chore: probe, done: make(chan struct{})}
+	r := &request{ctx: ctx, unlogged: probe, done: make(chan struct{})}
 	if err := s.submit(ctx, r); err != nil {
 		return err
 	}
@@ -101,7 +87,7 @@ func (s *Store) Ready(ctx context.Context) error {
 }
 
 func probe(t *tx) error {
-	_, err := t.exec("UPDATE probe SET n = n + 1")
+	_, err := t.session.Exec("UPDATE probe SET n = n + 1")
 	return err
 }
 
@@ -116,13 +102,12 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 	}
 }
 
-// write is the writer. It takes all requests that wait, runs them in one
-// transaction, and answers them when that is committed. It does not wait for
-// more to come: the next group gathers while this one commits.
+// write is the writer. It takes all requests that wait, runs them in one transaction, and answers them when that is
+// committed. It does not wait for more requests: the next group gathers while this one commits.
 func (s *Store) write() {
 	defer close(s.stopped)
-	w := writer{store: s, group: newGroup(), beyond: map[int64]unindexed{}, indexing: map[int64]unindexed{}}
-	requests := make([]*request, 0, s.group)
+	w := writer{store: s, group: newGroup(), inserter: sqldb.NewInserter()}
+	requests := make([]*request, 0, s.maxGroup)
 	for r := range s.queue {
 		requests = s.gather(append(requests[:0], r))
 		w.commit(requests)
@@ -134,15 +119,15 @@ func (s *Store) write() {
 	if w.conn == nil {
 		return
 	}
-	if s.file != nil {
-		s.file.complete(w.conn, s.log)
+	if s.db.Drain != nil {
+		s.db.Drain(w.conn)
 	}
-	w.conn.discard()
+	w.conn.Discard()
 }
 
 // gather adds the requests that wait now.
 func (s *Store) gather(requests []*request) []*request {
-	for len(requests) < s.group {
+	for len(requests) < s.maxGroup {
 		select {
 		case r, ok := <-s.queue:
 			if !ok {
@@ -156,82 +141,76 @@ func (s *Store) gather(requests []*request) []*request {
 	return requests
 }
 
-// writer is what the writing goroutine alone uses.
+// writer is the state of the writing goroutine.
 type writer struct {
-	store *Store
-	conn  *conn // nil: to be opened
-	group *group
-	// beyond is what lies beyond the indexes of ledgers, as this process knows
-	// it; indexing is what it will be after this group.
-	beyond, indexing map[int64]unindexed
-	// version is what the database said when the last group began, settled that
-	// this group was committed whole and nothing was taken back.
-	version int64
-	settled bool
-	// careful has each Update run behind a savepoint of its own.
+	store    *Store
+	conn     *sqldb.Conn // nil: to be opened
+	group    *group
+	inserter *sqldb.Inserter
+	// version is the database's version when the last group began. unbroken says that this group was committed, on the
+	// connection of the version.
+	version  int64
+	unbroken bool
+	// careful has each request run behind a savepoint of its own.
 	careful bool
-	// erases tells that the running group erases something, erased that
-	// something was erased which scrub could not remove yet.
+	// erases says that the running group erases something; erased, that something was erased which is not scrubbed yet.
 	erases, erased bool
 }
 
-// commit runs a group and commits it. The Updates of a group seldom fail once
-// they have written, so it runs without savepoints first, and when one does, all
-// over again with one for each: contract point 5. It runs again, too, when it
-// failed by no fault of its own. When the transaction itself fails, nothing of
-// it is applied, and all get the error.
+// commit runs a group and commits it. An Update seldom fails after it has written, so a group runs without
+// savepoints first. When one fails so, the whole group runs again with a savepoint for each: contract point 3. A
+// group also runs again when it failed because of a concurrent transaction. When the transaction itself fails,
+// nothing is applied, and all requests get the error.
 func (w *writer) commit(requests []*request) {
 	ctx, began, runs := context.Background(), time.Now(), 1
 	err := w.attempt(ctx, requests)
-	for ; runs < attempts && (err == errAgain || w.store.reruns(err)); runs++ {
+	for ; runs < maxRuns && (err == errRunCarefully || w.store.db.Reruns(err)); runs++ {
 		w.rollBack(ctx)
-		w.careful = w.careful || err == errAgain
+		w.careful = w.careful || err == errRunCarefully
 		err = w.attempt(ctx, requests)
 	}
 	w.careful = false
-	if w.store.observe != nil {
-		w.store.observe.Committed(Commit{Updates: len(requests), Runs: runs, Took: time.Since(began), Err: err})
+	if w.store.observer != nil {
+		w.store.observer.Committed(Commit{Updates: len(requests), Runs: runs, Took: time.Since(began), Err: err})
 	}
 	if err == nil {
-		w.settled = true
-		if w.store.committed != nil {
-			w.store.committed()
+		w.unbroken = true
+		if w.store.db.Committed != nil {
+			w.store.db.Committed()
 		}
-		w.learn()
+		w.group.log.Committed(&w.store.ledgers)
 		w.scrub(ctx)
 		return
 	}
 	if w.conn != nil {
-		w.conn.discard()
+		w.conn.Discard()
 		w.conn = nil
 	}
 	for _, r := range requests {
-		// Also an Update that has refused something gets the error: what it has seen of its neighbours never happened.
+		// Also an Update that returned an error of its own gets this one: what it has read of its neighbours never
+		// happened.
 		if r.panicked == nil && r.state.Load() != abandoned {
 			r.err = err
 		}
 	}
 }
 
-// attempts is how often a group runs at most.
-const attempts = 4
+// maxRuns is how often a group runs at most.
+const maxRuns = 4
 
-// maxKeptTails limits how many ledgers keep their unindexed tail in memory.
-const maxKeptTails = 1024
+// errRunCarefully says that an Update failed which had written without a savepoint.
+var errRunCarefully = errors.New("the group has to run again with savepoints")
 
-// errAgain says that an Update failed which had written without a savepoint.
-var errAgain = errors.New("the group has to run again")
-
+// attempt runs a group once, and commits it.
 func (w *writer) attempt(ctx context.Context, requests []*request) error {
 	w.erases = false
-	clear(w.indexing)
 	err := w.begin(ctx)
 	w.group.start(err == nil && w.unchanged(ctx))
 	if err == nil {
 		err = w.lock(ctx, requests)
 	}
 	if err == nil && !w.careful {
-		err = w.foresee(ctx, requests)
+		err = w.prefetch(ctx, requests)
 	}
 	for _, r := range requests {
 		if r.ctx.Err() != nil && r.state.CompareAndSwap(waiting, abandoned) {
@@ -249,260 +228,171 @@ func (w *writer) attempt(ctx context.Context, requests []*request) error {
 	return err
 }
 
-// rollBack ends an attempt. A transaction that the database has ended by itself
-// leaves nothing to roll back, and a connection not worth keeping.
+// rollBack ends an attempt. When the database has ended the transaction by itself, there is nothing to roll back,
+// and the connection is not worth keeping.
 func (w *writer) rollBack(ctx context.Context) {
 	if w.conn == nil {
 		return
 	}
-	if _, err := w.conn.exec(ctx, "ROLLBACK"); err != nil {
-		w.conn.discard()
+	if _, err := w.conn.Exec(ctx, "ROLLBACK"); err != nil {
+		w.conn.Discard()
 		w.conn = nil
 	}
 }
 
 // unchanged reports whether the database is as the last group has left it.
 func (w *writer) unchanged(ctx context.Context) bool {
-	if w.store.dialect.version == nil {
+	if w.store.db.Version == nil {
 		return false
 	}
-	version, err := w.store.dialect.version(ctx, w.conn)
-	same := err == nil && w.settled && version == w.version
-	w.version, w.settled = version, false
+	version, err := w.store.db.Version(ctx, w.conn)
+	same := err == nil && w.unbroken && version == w.version
+	w.version, w.unbroken = version, false
 	return same
 }
 
 func (w *writer) begin(ctx context.Context) (err error) {
-	for deadline := time.Now().Add(w.store.wait); ; {
+	db := w.store.db
+	for deadline := time.Now().Add(w.store.lockWait); ; {
 		before := w.conn
-		w.conn, err = w.store.start(ctx, before, w.store.db, w.store.begin)
-		w.settled = w.settled && w.conn == before // versions are those of one connection
-		if err == nil || !w.store.locked(err) || time.Now().After(deadline) {
-			return w.store.classify(err)
+		w.conn, err = db.Start(ctx, before, db.Writer, db.Begin)
+		w.unbroken = w.unbroken && w.conn == before // versions are those of one connection
+		if err == nil || !db.Locked(err) || time.Now().After(deadline) {
+			return db.Classify(err)
 		}
 	}
 }
 
-// lock takes the heads of a group's ledgers, where begin has not. All groups
-// take them in one order, so that no two wait for each other. A ledger that an
-// Update would be the first of is made: what is not there cannot be locked.
+// lock locks the heads of the group's ledgers, where begin has not.
 func (w *writer) lock(ctx context.Context, requests []*request) error {
-	if w.store.rowLock == "" {
+	if w.store.db.RowLock == "" {
 		return nil
 	}
-	var ledgers, first []sluice.LedgerID
-	updated := map[sluice.LedgerID]bool{}
+	var ledgers []sluice.LedgerID
+	logged := map[sluice.LedgerID]bool{}
 	for _, r := range requests {
 		l := r.ledger
-		if l == noLedger || !w.store.keeps(l.Account, string(l.Mode)) {
+		if l == noLedger || !w.store.db.CanStore(l.Account, string(l.Mode)) {
 			continue
 		}
-		if w.group.heads[l] == nil {
-			w.group.heads[l] = &head{}
-			ledgers = append(ledgers, l)
-		}
-		updated[l] = updated[l] || r.chore == nil
+		ledgers = append(ledgers, l)
+		logged[l] = logged[l] || r.unlogged == nil
 	}
-	if err := w.lockHeads(ctx, ledgers); err != nil {
-		return err
-	}
-	for _, l := range ledgers {
-		if updated[l] && w.group.heads[l].id == 0 {
-			first = append(first, l)
-		}
-	}
-	slices.SortFunc(first, func(a, b sluice.LedgerID) int {
-		return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(string(a.Mode), string(b.Mode)))
-	})
-	for _, l := range first {
-		_, err := w.conn.exec(ctx, "INSERT INTO ledger (account, mode, next, indexed, latest, longest) VALUES ($1, $2, 0, 0, 0, 0) ON CONFLICT (account, mode) DO NOTHING", l.Account, string(l.Mode))
-		if err != nil {
-			return w.store.classify(err)
-		}
-	}
-	return w.lockHeads(ctx, first)
+	s := w.session(ctx)
+	return w.group.log.Lock(&s, ledgers, logged)
 }
 
-// lockHeads reads the heads of ledgers and locks their rows.
-func (w *writer) lockHeads(ctx context.Context, ledgers []sluice.LedgerID) error {
-	if len(ledgers) == 0 {
+// prefetch reads the links, with their files, that the Updates of the group are going to ask for, where each would be a
+// round trip.
+func (w *writer) prefetch(ctx context.Context, requests []*request) error {
+	if w.store.db.Each == nil {
 		return nil
 	}
-	type row struct {
-		ledger sluice.LedgerID
-		head   head
+	links := map[int64][]string{}
+	for _, r := range requests {
+		link := service.Foreseen(r.ctx)
+		if number := w.group.log.LockedNumber(r.ledger); link != "" && sqldb.IsText(link) && number != 0 {
+			links[number] = append(links[number], link)
+		}
 	}
-	// The last is repeated, so that few texts are prepared.
-	names := make([]any, 0, 4*len(ledgers))
-	for i := range 1 << bits.Len(uint(len(ledgers)-1)) {
-		l := ledgers[min(i, len(ledgers)-1)]
-		names = append(names, l.Account, string(l.Mode))
+	s := w.session(ctx)
+	for ledger, ids := range links {
+		if err := w.group.records.Prefetch(&s, ledger, ids); err != nil {
+			return err
+		}
 	}
-	rows, err := many(&reader{ctx: ctx, store: w.store, conn: w.conn}, func(row *row) []any {
-		return append(ledgerFields(&row.ledger), &row.head.id, &row.head.next, &row.head.indexed, &row.head.latest, &row.head.longest, &row.head.endings)
-	}, "SELECT account, mode, id, next, indexed, latest, longest, endings FROM ledger WHERE (account, mode) IN ("+pairs(len(names)/2)+") ORDER BY account, mode"+w.store.rowLock, names...)
-	for _, row := range rows {
-		*w.group.heads[row.ledger] = row.head
-	}
-	return err
+	return nil
 }
 
-// pairs gives placeholders of n pairs: ($1, $2), ($3, $4).
-func pairs(n int) string {
-	marks := make([]string, n)
-	for i := range marks {
-		marks[i] = fmt.Sprintf("($%d, $%d)", 2*i+1, 2*i+2)
-	}
-	return strings.Join(marks, ", ")
-}
-
-// end writes what the group has gathered, and the heads, and commits.
+// end writes what the group has gathered, the index and the heads, and commits.
 func (w *writer) end(ctx context.Context) error {
-	r := &reader{ctx: ctx, store: w.store, conn: w.conn, group: w.group}
-	if err := r.flush(); err != nil {
+	s := w.session(ctx)
+	if err := s.Flush(); err != nil {
 		if !w.careful {
-			return errAgain
+			return errRunCarefully
 		}
 		return err
 	}
-	var heads [][]any
-	for _, h := range w.group.heads {
-		if !h.changed {
-			continue
-		}
-		beyond, err := r.index(h, w.beyond[h.id])
-		if err != nil {
-			return err
-		}
-		w.indexing[h.id] = beyond
-		heads = append(heads, []any{h.next, h.indexed, h.latest, h.longest, h.id})
+	if err := w.group.log.Finish(&s); err != nil {
+		return err
 	}
-	if len(heads) > 0 {
-		err := w.store.execEach(ctx, w.conn, "UPDATE ledger SET next = $1, indexed = $2, latest = $3, longest = $4 WHERE id = $5", heads)
-		if err != nil {
-			return w.store.classify(err)
-		}
+	if w.store.db.Sound != nil && !w.store.db.Sound(w.conn) {
+		return sqldb.Coded(sluice.CodeUnavailable, errUnsound)
 	}
-	if w.store.sound != nil && !w.store.sound(w.conn) {
-		return w.store.coded(sluice.CodeUnavailable, errUnsound)
-	}
-	_, err := w.conn.exec(ctx, "COMMIT")
+	_, err := w.conn.Exec(ctx, "COMMIT")
 	if err == nil {
 		w.erased = w.erased || w.erases
 	}
-	return w.store.classify(err)
+	return w.store.db.Classify(err)
 }
 
-var errUnsound = errors.New("the transaction has failed already: its commit would undo it")
+var errUnsound = errors.New("the transaction has failed: its commit would roll it back")
 
-// learn keeps the ids of the ledgers seen, and what lies beyond their indexes,
-// now that they are committed.
-func (w *writer) learn() {
-	if len(w.beyond) > maxKeptTails {
-		clear(w.beyond)
-	}
-	maps.Copy(w.beyond, w.indexing)
-	for l, h := range w.group.heads {
-		if h.changed {
-			w.store.ledgers.LoadOrStore(l, h.id)
-		}
-	}
-}
-
-// scrub removes what was erased. Where it cannot now, it tries again after the
-// next group.
+// scrub removes erased values from where the database still has them. Where that fails, it tries again after the next
+// group.
 func (w *writer) scrub(ctx context.Context) {
-	if !w.erased || w.store.dialect.scrub == nil {
+	if !w.erased || w.store.db.Scrub == nil {
 		return
 	}
-	done, err := w.store.dialect.scrub(ctx, w.conn)
+	done, err := w.store.db.Scrub(ctx, w.conn)
 	if err != nil {
-		w.store.log.Error("what was erased may still be on the disk", "error", err)
+		w.store.log.Error("redacted values may still be in the database, retrying after the next commit", "error", err)
 	}
 	w.erased = !done
 }
 
-// run runs one request. What it returns is a failure of the transaction
-// itself, or errAgain.
+// run runs one request. It returns a failure of the transaction itself, or errRunCarefully. The error of the
+// request is in r.err.
 func (w *writer) run(r *request) error {
-	ctx := context.WithoutCancel(r.ctx)
-	t := &tx{reader: reader{ctx: ctx, store: w.store, conn: w.conn, group: w.group}, ledger: r.ledger}
-	if r.chore != nil {
-		t.head = &head{}
-	} else if t.head, r.err = t.headOf(r.ledger); r.err != nil {
-		return r.err
+	t, err := w.newTx(r)
+	if r.err = err; err != nil {
+		return err
 	}
 	if w.careful {
-		if err := t.save(); err != nil {
+		if err := t.setSavepoint(); err != nil {
 			return err
 		}
 	}
-	before := *t.head
-	w.group.mark, w.group.flushed = mark{len(w.group.minted), len(w.group.entries), len(w.group.redeemed)}, false
+	w.group.save(t.LedgerHead())
 	r.err = t.call(r)
-	if r.err == nil && w.careful && t.err == nil {
-		t.flush()
+	if r.err == nil && w.careful && t.session.Err() == nil {
+		t.session.Flush()
 	}
-	failure := t.err
+	failure := t.session.Err()
 	if r.err == nil {
 		r.err = failure
 	}
-	t.err = errEnded
-	if w.store.reruns(failure) {
+	t.session.End(errEnded)
+	if w.store.db.Reruns(failure) {
 		return failure
 	}
 	if r.err == nil && r.panicked == nil {
-		w.erases = w.erases || t.erased
+		w.erases = w.erases || t.Erased()
 		if w.careful {
-			_, err := w.conn.exec(ctx, "RELEASE SAVEPOINT u")
-			return w.store.classify(err)
+			_, err := w.conn.Exec(t.session.Ctx, "RELEASE SAVEPOINT u")
+			return w.store.db.Classify(err)
 		}
 		return nil
 	}
-	*t.head = before
-	w.group.takeBack()
+	w.group.undo()
 	if !w.careful {
-		if t.wrote || w.group.flushed || failure != nil {
-			return errAgain
+		if t.Wrote() || w.group.flushed || failure != nil {
+			return errRunCarefully
 		}
 		return nil
 	}
-	w.group.forget()
-	_, err := w.conn.exec(ctx, "ROLLBACK TO SAVEPOINT u")
+	return w.rollBackTo(t, failure)
+}
+
+// rollBackTo rolls back to the savepoint of a request that failed.
+func (w *writer) rollBackTo(t *tx, failure error) error {
+	w.group.records.Forget()
+	_, err := w.conn.Exec(t.session.Ctx, "ROLLBACK TO SAVEPOINT u")
 	if err == nil {
-		_, err = w.conn.exec(ctx, "RELEASE SAVEPOINT u")
+		_, err = w.conn.Exec(t.session.Ctx, "RELEASE SAVEPOINT u")
 	}
 	if err != nil && failure != nil {
-		return failure // what ended the transaction
+		return failure // it ended the transaction
 	}
-	return w.store.classify(err)
+	return w.store.db.Classify(err)
 }
-
-// save puts a savepoint behind all that was written so far.
-func (t *tx) save() error {
-	if err := t.flush(); err != nil {
-		return err
-	}
-	_, err := t.conn.exec(t.ctx, "SAVEPOINT u")
-	return t.fail(err)
-}
-
-// call runs the caller's function, and keeps its panic for the caller.
-func (t *tx) call(r *request) error {
-	returned := false
-	defer func() {
-		if r.panicked = recover(); r.panicked == nil && !returned {
-			panic("store: the function given to Update ended its goroutine")
-		}
-	}()
-	var err error
-	if r.chore != nil {
-		err = r.chore(t)
-	} else {
-		err = r.fn(t)
-	}
-	returned = true
-	return err
-}
-
-var errEnded = errors.New("the transaction has ended: a Reader or Tx is good only inside the function it was given to")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails when a Go module calls a function with a known vulnerability. Where the database cannot be reached within
-# a minute, it says so and succeeds: a machine without network can run the rest of the tests.
+# Fails if a Go module calls a function with a known vulnerability. If the database cannot be reached within a minute,
+# it reports that and succeeds, so that a machine without network can run the other tests.
 #
 #   tools/govulncheck/check.sh [DATABASE [FOLDER]]
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests check.sh with a database of its own, in which one function of the standard library is vulnerable.
+# Tests check.sh with a database in which one function of the standard library is vulnerable.
 set -euo pipefail
 cd "$(dirname "$0")"
 dir=$(mktemp -d)

@@ -1,13 +1,13 @@
-// Lints an OpenAPI document with the recommended rules of Redocly. What a rule says is an error here, also where
-// Redocly would only warn. It takes the linter as a library, since Redocly's command line brings ten times as many
-// packages and asks its maker's server for news.
+// Lints an OpenAPI document with the recommended rules of Redocly. Every finding is an error, even if Redocly would only
+// warn. The linter is used as a library, because Redocly's command line has ten times as many packages and contacts its
+// maker's server.
 import { createConfig, formatProblems, lint } from '@redocly/openapi-core';
 
 const config = await createConfig({
   extends: ['recommended'],
   rules: {
-    // /openapi.json, /docs, /healthz and /readyz ask for nothing, so there is nothing in a request to refuse. That all
-    // other operations say how they refuse is held by TestRefusalsAreDocumented in internal/httpd/openapi_test.go.
+    // /openapi.json, /docs, /healthz and /readyz take no input, so they refuse no request. TestRefusalsAreDocumented in
+    // internal/httpd/openapi_test.go checks that all other operations document their refusals.
     'operation-4xx-response': 'off',
   },
 });

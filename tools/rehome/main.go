@@ -1,14 +1,14 @@
-// Command rehome gives the module of this repository another path, such as the one under which it is published:
+// Command rehome changes the module path of this repository, such as to the one under which it is published:
 //
 //	go run -C tools/rehome . github.com/acme/sluice
 //	go run -C tools/rehome . -to /tmp/published github.com/acme/sluice
 //
-// It rewrites the go.mod of every module in the repository, every import of one of its packages, and what pages,
-// scripts and comments say of them. Names of packages, of the program and of folders stay. With -to it leaves the
-// repository as it is and writes a clone, whose folder must not exist yet; a relative one is below the repository.
+// It rewrites the go.mod of every module in the repository, the imports of their packages, and mentions of them in
+// pages, scripts and comments. The names of packages, of the program and of folders do not change. With -to it writes a
+// clone instead. The clone's folder must not exist; a relative path is relative to the repository.
 //
-// It refuses a repository that has changes or new files which are not committed, so that git shows what it did and
-// git restore takes it back. It reads every file before it writes one. It commits nothing.
+// It refuses a repository with uncommitted changes or new files, so that git can show and undo its changes. It reads
+// all files before it writes one. It commits nothing.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// run moves the repository around dir, or a clone of it, to a module path.
+// run changes the module path of the repository around dir, or of a clone.
 func run(dir, to, path string) error {
 	root, err := git(dir, "rev-parse", "--show-toplevel")
 	if err != nil {
@@ -48,7 +48,7 @@ func run(dir, to, path string) error {
 		return err
 	}
 	if changes != "" {
-		return fmt.Errorf("%s has changes that are not committed:\n%s", root, changes)
+		return fmt.Errorf("%s has uncommitted changes:\n%s", root, changes)
 	}
 	if to != "" {
 		if root, err = clone(root, to); err != nil {
@@ -64,12 +64,12 @@ func run(dir, to, path string) error {
 	}
 	fmt.Printf("%s: %s is now %s in %d files\n", root, m.from, m.to, len(m.changed))
 	for _, text := range m.left {
-		fmt.Println("left as it is:", text)
+		fmt.Println("not changed:", text)
 	}
 	return nil
 }
 
-// clone writes what the repository has committed to a new folder, and gives its name.
+// clone clones the committed state of the repository to a new folder and returns its path.
 func clone(root, to string) (string, error) {
 	if !filepath.IsAbs(to) {
 		to = filepath.Join(root, to)

@@ -12,7 +12,7 @@ import (
 
 const home = "files.example.com/acme/vault"
 
-// repository gives a clone of the repository that this is in.
+// repository returns a clone of this repository.
 func repository(t *testing.T) string {
 	t.Helper()
 	root, err := git(".", "rev-parse", "--show-toplevel")
@@ -25,11 +25,11 @@ func repository(t *testing.T) string {
 	if os.Getenv("CI") == "true" {
 		t.Fatal(err)
 	}
-	t.Skip("this is not in a repository that git can clone:", err)
+	t.Skip("not in a repository that git can clone:", err)
 	return ""
 }
 
-// command runs a command that must succeed, and gives its output.
+// command runs a command, which must succeed, and returns its output.
 func command(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
@@ -42,15 +42,15 @@ func command(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// The repository builds under another path, and obeys its own law of imports there.
-func TestRepositoryBuildsAtItsNewHome(t *testing.T) {
+// The repository builds under another path, and its import rules hold there.
+func TestRepositoryBuildsUnderNewPath(t *testing.T) {
 	from := repository(t)
 	to := filepath.Join(t.TempDir(), "moved")
 	if err := run(from, to, home); err != nil {
 		t.Fatal(err)
 	}
 	if changes := command(t, from, "git", "status", "--porcelain"); changes != "" {
-		t.Errorf("the repository itself has changed:\n%s", changes)
+		t.Errorf("the original repository has changed:\n%s", changes)
 	}
 	command(t, to, "go", "build", "./...")
 	command(t, to, "go", "vet", "./client/...")
@@ -75,7 +75,7 @@ func TestRepositoryBuildsAtItsNewHome(t *testing.T) {
 	if err != nil || modules < 6 {
 		t.Errorf("%d modules, %v", modules, err)
 	}
-	// A module that requires the root finds it.
+	// A module that requires the root can import it.
 	command(t, filepath.Join(to, "tests"), "go", "list", "-deps", home+"/client")
 	page, err := os.ReadFile(filepath.Join(to, "docs", "api.md"))
 	if err != nil || !strings.Contains(string(page), `"`+home+`/client"`) {
@@ -117,7 +117,7 @@ func TestRefusals(t *testing.T) {
 	if got := read(t, repo, "go.mod"); !strings.HasPrefix(got, "module sluice\n") {
 		t.Errorf("go.mod has become %q", got)
 	}
-	// Nothing is written when a file cannot be read.
+	// Nothing is written if a file cannot be read.
 	put(t, repo, "b.go", "package ")
 	commit(t, repo)
 	if err := run(repo, "", home); err == nil || command(t, repo, "git", "status", "--porcelain") != "" {
@@ -126,7 +126,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestWhatChanges(t *testing.T) {
-	// What stands between ‹ and › names the module, and nothing else does.
+	// ‹ and › enclose the paths that must change.
 	texts := map[string]string{
 		"go.mod":       "module ‹sluice›\n\ngo 1.26\n",
 		"sub/go.mod":   "module ‹sluice›/sub\n\nrequire ‹sluice› v0.0.0\n\nreplace ‹sluice› => ../\n",

@@ -21,17 +21,17 @@ import (
 	"golang.org/x/mod/module"
 )
 
-// move is the change of a module's path: from one path to another, and so for every path below it.
+// move changes the path of a module, and with it the paths of its packages.
 type move struct {
 	root     string // of the repository
 	from, to string
-	mentions *regexp.Regexp    // of packages in prose
-	commands *regexp.Regexp    // of the module in commands
+	mentions *regexp.Regexp    // packages in prose
+	commands *regexp.Regexp    // the module in commands
 	changed  map[string][]byte // new content of files, by name
-	left     []string          // what looks like a path and was not changed
+	left     []string          // texts that look like paths and were not changed
 }
 
-// plan reads every file of the repository and finds out what changes.
+// plan reads every file of the repository and computes the changes.
 func plan(root, to string) (*move, error) {
 	gomod, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
@@ -47,7 +47,7 @@ func plan(root, to string) (*move, error) {
 	}
 	var names []string
 	for _, name := range strings.Split(strings.TrimSuffix(list, "\x00"), "\x00") {
-		// Not what git keeps as a link, nor another repository.
+		// Skip symbolic links and other repositories.
 		if info, err := os.Lstat(filepath.Join(root, name)); err == nil && info.Mode().IsRegular() {
 			names = append(names, name)
 		}
@@ -63,23 +63,23 @@ func plan(root, to string) (*move, error) {
 
 func checkPath(from, to string) error {
 	if from == "" {
-		return errors.New("go.mod names no module")
+		return errors.New("go.mod has no module path")
 	}
 	if err := module.CheckPath(to); err != nil {
 		return err
 	}
-	// The modules below require the root at v0.0.0, which no other major version has.
+	// The other modules require the root at v0.0.0, which only major versions 0 and 1 can have.
 	if _, major, _ := module.SplitPathVersion(to); major != "" {
-		return fmt.Errorf("%s: the path of a later major version needs more than another name", to)
+		return fmt.Errorf("%s: a module path with a major version suffix is not supported", to)
 	}
 	if from == to {
-		return fmt.Errorf("the module is %s already", to)
+		return fmt.Errorf("the module path is already %s", to)
 	}
 	return nil
 }
 
-// recognise makes the patterns by which text is seen to name the module. Only a folder that has Go files can be a
-// package: a path of the file system, such as /etc/sluice/purposes.yaml, is left alone.
+// recognise builds the patterns that match names of the module. Only a folder with Go files can be a package, so that
+// file paths such as /etc/sluice/purposes.yaml do not match.
 func (m *move) recognise(names []string) {
 	packages := map[string]bool{}
 	for _, name := range names {
@@ -88,14 +88,14 @@ func (m *move) recognise(names []string) {
 		}
 	}
 	longest := slices.Sorted(maps.Keys(packages))
-	slices.Reverse(longest) // a folder stands before the one it is in
+	slices.Reverse(longest) // a folder before its parent
 	old := regexp.QuoteMeta(m.from)
 	m.mentions = regexp.MustCompile(`(^|[^\w./@~-])` + old + `(/(?:` + strings.Join(longest, "|") + `))($|[^\w/-])`)
 	before, after := `(\bgo (?:get|install|run|doc)(?: -\S+)* |^module |\bimport ")`, "($|[\"@\\s`])"
 	m.commands = regexp.MustCompile(before + old + after)
 }
 
-// renamed gives a path of the module at its new place.
+// renamed returns the new path for a path in the module.
 func (m *move) renamed(p string) (string, bool) {
 	if p == m.from {
 		return m.to, true
@@ -123,11 +123,11 @@ func (m *move) file(name string) error {
 	return err
 }
 
-// text rewrites what prose and commands say of packages.
+// text rewrites package paths in prose and commands.
 func (m *move) text(_ string, data []byte) ([]byte, error) {
 	lines := strings.SplitAfter(string(data), "\n")
 	for i, line := range lines {
-		for { // neighbours share the character between them
+		for { // adjacent matches share a character
 			next := m.mentions.ReplaceAllString(line, "${1}"+m.to+"${2}${3}")
 			next = m.commands.ReplaceAllString(next, "${1}"+m.to+"${2}")
 			if next == line {
@@ -140,12 +140,12 @@ func (m *move) text(_ string, data []byte) ([]byte, error) {
 	return []byte(strings.Join(lines, "")), nil
 }
 
-// goFile rewrites imports and comments, and sorts the imports anew.
+// goFile rewrites imports and comments, and sorts the imports again.
 func (m *move) goFile(name string, data []byte) ([]byte, error) {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, name, data, parser.ParseComments)
 	if err != nil {
-		if strings.Contains(name, "testdata/") { // some of it is broken on purpose
+		if strings.Contains(name, "testdata/") { // some files are invalid on purpose
 			return data, nil
 		}
 		return nil, err
@@ -185,7 +185,7 @@ func (m *move) goFile(name string, data []byte) ([]byte, error) {
 	return format.Source(data)
 }
 
-// findLeft notes texts that name a package of the module: whether that is the path of an import, only a reader knows.
+// findLeft collects string literals with a package path. Only a reader can tell whether they are imports.
 func (m *move) findLeft(files *token.FileSet, file *ast.File, imports map[ast.Node]bool) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		literal, ok := n.(*ast.BasicLit)
@@ -196,7 +196,7 @@ func (m *move) findLeft(files *token.FileSet, file *ast.File, imports map[ast.No
 	})
 }
 
-// modFile rewrites the path of a module, and what it requires, replaces and excludes of the others.
+// modFile rewrites the module path, and the paths in require, replace and exclude directives.
 func (m *move) modFile(name string, data []byte) ([]byte, error) {
 	if path.Base(name) != "go.mod" {
 		return data, nil
@@ -211,7 +211,7 @@ func (m *move) modFile(name string, data []byte) ([]byte, error) {
 		}
 	}
 	for _, r := range slices.Clone(f.Require) {
-		r := *r // which dropping clears
+		r := *r // dropping clears it
 		if to, ours := m.renamed(r.Mod.Path); ours && err == nil {
 			err = f.DropRequire(r.Mod.Path)
 			f.AddNewRequire(to, r.Mod.Version, r.Indirect)
@@ -233,10 +233,10 @@ func (m *move) modFile(name string, data []byte) ([]byte, error) {
 	return f.Format()
 }
 
-// write writes what has changed.
+// write writes the changed files.
 func (m *move) write() error {
 	for _, name := range slices.Sorted(maps.Keys(m.changed)) {
-		if err := os.WriteFile(filepath.Join(m.root, name), m.changed[name], 0o644); err != nil { // which keeps its mode
+		if err := os.WriteFile(filepath.Join(m.root, name), m.changed[name], 0o644); err != nil { // keeps the mode
 			return err
 		}
 	}

@@ -9,14 +9,14 @@ import (
 	"sluice/internal/service"
 )
 
-// testGuesses counts wrong passwords as the root does, from two stores on one database.
+// testGuesses counts wrong passwords as the gate does, from two stores on one database.
 func testGuesses(t *testing.T, db Database) {
 	here, there, everywhere := sluice.Digest{1}, sluice.Digest{2}, sluice.Digest{}
 	today := Epoch.Truncate(24 * time.Hour)
 	yesterday := today.Add(-24 * time.Hour)
 	first, second := openStore(t, db), openStore(t, db)
 
-	// guess adds one to what is kept, and refuses with an entry.
+	// guess counts one more wrong password, and records an entry.
 	guess := func(s service.Store, l sluice.LedgerID, link string, from sluice.Digest, day time.Time) {
 		t.Helper()
 		Update(t, s, l, func(tx service.Tx) error {
@@ -38,7 +38,7 @@ func testGuesses(t *testing.T, db Database) {
 		WantEqual(t, got, g)
 	}
 
-	want(first, LiveLedger, "link_1", here, today, 0)             // of a ledger that has no entry yet, too
+	want(first, LiveLedger, "link_1", here, today, 0)             // also in a ledger without entries
 	for _, l := range []sluice.LedgerID{LiveLedger, TestLedger} { // a ledger with a link has entries
 		Update(t, first, l, func(tx service.Tx) error { return tx.Record(NewEntry(l)) })
 	}
@@ -61,7 +61,8 @@ func testGuesses(t *testing.T, db Database) {
 	})
 	failure := errors.New("failure")
 	err := first.Update(Background, LiveLedger, func(tx service.Tx) error { // leaves nothing
-		return errors.Join(tx.SetGuesses(service.Guesses{LinkID: "link_4", Address: here, Day: today, N: 1, Last: today}), failure)
+		return errors.Join(tx.SetGuesses(service.Guesses{LinkID: "link_4", Address: here, Day: today, N: 1,
+			Last: today}), failure)
 	})
 	if !errors.Is(err, failure) {
 		t.Errorf("got %v, want the function's error", err)
@@ -86,7 +87,7 @@ func testGuesses(t *testing.T, db Database) {
 		t.Helper()
 		n, err := second.ForgetGuesses(Background, before)
 		if n != rows || err != nil {
-			t.Errorf("%d rows from before %v are forgotten, %v; want %d", n, before, err, rows)
+			t.Errorf("%d rows from before %v are deleted, %v; want %d", n, before, err, rows)
 		}
 	}
 	forget(yesterday, 0)

@@ -23,18 +23,18 @@ func testExclusive(t *testing.T, db Database) {
 			return failure
 		})
 		if !ran {
-			t.Error("nobody else does it, and it was not run")
+			t.Error("the lease was free, and the function did not run")
 		}
 		done <- err
 	}()
 	<-began
 	for _, s := range []service.Store{first, second} {
 		ran, err := s.Exclusive(Background, "work", func(context.Context) error {
-			t.Error("two do it at once")
+			t.Error("two functions run at once")
 			return nil
 		})
 		if ran || err != nil {
-			t.Errorf("while somebody does it: ran %v, %v", ran, err)
+			t.Errorf("while the lease is taken: ran %v, %v", ran, err)
 		}
 	}
 	wantRun(t, second, "other work")
@@ -57,7 +57,7 @@ func testExclusive(t *testing.T, db Database) {
 	wantRun(t, second, "work")
 }
 
-// testOneOfMany has many begin at the same moment.
+// testOneOfMany lets many ask for the lease at the same moment.
 func testOneOfMany(t *testing.T, db Database) {
 	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	var inside, ran atomic.Int64
@@ -70,7 +70,7 @@ func testOneOfMany(t *testing.T, db Database) {
 				_, err := stores[g%2].Exclusive(Background, "work", func(context.Context) error {
 					ran.Add(1)
 					if n := inside.Add(1); n != 1 {
-						t.Errorf("%d at once", n)
+						t.Errorf("%d functions run at once", n)
 					}
 					time.Sleep(20 * time.Millisecond)
 					inside.Add(-1)

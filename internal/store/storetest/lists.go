@@ -21,19 +21,20 @@ import (
 
 func sorted(ids []string) []string { return slices.Sorted(slices.Values(ids)) }
 
+// Ptr gives a pointer to a value.
 func Ptr[T any](v T) *T { return &v }
 
-// after is a moment some microseconds after the epoch of the suite.
+// after is a time some microseconds after the epoch of the suite.
 func after(us int) time.Time { return Epoch.Add(time.Duration(us) * time.Microsecond) }
 
-// listed is a list under a filter, and which of the suite's objects belong in it.
+// listed is a list under a filter, and a test of which objects belong in it.
 type listed[T any] struct {
 	name string
 	list func(service.Reader, sluice.Page) (sluice.List[T], error)
 	has  func(T) bool
 }
 
-// timeRanges are ranges, by name, that cut moments of after(0) to after(11).
+// timeRanges are named ranges that cut the times after(0) to after(11).
 func timeRanges() map[string]sluice.TimeRange {
 	half := after(4).Add(500 * time.Nanosecond)
 	return map[string]sluice.TimeRange{
@@ -49,7 +50,8 @@ func timeRanges() map[string]sluice.TimeRange {
 }
 
 func within(r sluice.TimeRange, t time.Time) bool {
-	return (r.GT == nil || t.After(*r.GT)) && (r.GTE == nil || !t.Before(*r.GTE)) && (r.LT == nil || t.Before(*r.LT)) && (r.LTE == nil || !t.After(*r.LTE))
+	return (r.GT == nil || t.After(*r.GT)) && (r.GTE == nil || !t.Before(*r.GTE)) &&
+		(r.LT == nil || t.Before(*r.LT)) && (r.LTE == nil || !t.After(*r.LTE))
 }
 
 // narrowing is one filter of a list.
@@ -70,7 +72,7 @@ func combined[F any](singles []narrowing[F]) (all []narrowing[F]) {
 	return all
 }
 
-// createdIn narrows to moments of creation, in every way a range can be written.
+// createdIn narrows by the time of creation, in every form of a range.
 func createdIn[F any](set func(*F, sluice.TimeRange)) (singles []narrowing[F]) {
 	for name, r := range timeRanges() {
 		singles = append(singles, narrowing[F]{"created " + name, func(f *F) { set(f, r) }})
@@ -79,7 +81,8 @@ func createdIn[F any](set func(*F, sluice.TimeRange)) (singles []narrowing[F]) {
 }
 
 func inSize(r sluice.Range[int64], n int64) bool {
-	return (r.GT == nil || n > *r.GT) && (r.GTE == nil || n >= *r.GTE) && (r.LT == nil || n < *r.LT) && (r.LTE == nil || n <= *r.LTE)
+	return (r.GT == nil || n > *r.GT) && (r.GTE == nil || n >= *r.GTE) && (r.LT == nil || n < *r.LT) &&
+		(r.LTE == nil || n <= *r.LTE)
 }
 
 func fileLists() (lists []listed[sluice.File]) {
@@ -113,9 +116,13 @@ func fileLists() (lists []listed[sluice.File]) {
 			},
 			has: func(x sluice.File) bool {
 				return x.Active() == (f.Status == service.ActiveFiles) && (f.Purpose == "" || x.Purpose == f.Purpose) &&
-					(f.Purposes == nil || slices.Contains(f.Purposes, x.Purpose)) && (f.Types == nil || slices.Contains(f.Types, x.Type)) && (f.Filename == "" || x.Filename == f.Filename) &&
-					(f.Title == "" || x.Title == f.Title) && (f.Type == "" || x.Type == f.Type) && (f.SHA256 == nil || x.SHA256 == *f.SHA256) && inSize(f.Size, x.Size) &&
-					(f.Linked == nil || slices.Contains(x.Linked, *f.Linked)) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) && within(f.Created, x.Created)
+					(f.Purposes == nil || slices.Contains(f.Purposes, x.Purpose)) &&
+					(f.Types == nil || slices.Contains(f.Types, x.Type)) &&
+					(f.Filename == "" || x.Filename == f.Filename) &&
+					(f.Title == "" || x.Title == f.Title) && (f.Type == "" || x.Type == f.Type) &&
+					(f.SHA256 == nil || x.SHA256 == *f.SHA256) && inSize(f.Size, x.Size) &&
+					(f.Linked == nil || slices.Contains(x.Linked, *f.Linked)) &&
+					(len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) && within(f.Created, x.Created)
 			},
 		})
 	}
@@ -125,7 +132,8 @@ func fileLists() (lists []listed[sluice.File]) {
 func linkLists() (lists []listed[sluice.Link]) {
 	singles := createdIn(func(f *service.LinkFilter, r sluice.TimeRange) { f.Created = r })
 	for name, r := range timeRanges() {
-		singles = append(singles, narrowing[service.LinkFilter]{"expires " + name, func(f *service.LinkFilter) { f.Expires = r }})
+		singles = append(singles, narrowing[service.LinkFilter]{"expires " + name,
+			func(f *service.LinkFilter) { f.Expires = r }})
 	}
 	expired := func(name string, is bool, now time.Time) narrowing[service.LinkFilter] {
 		return narrowing[service.LinkFilter]{name, func(f *service.LinkFilter) { f.Expired, f.Now = &is, now }}
@@ -146,7 +154,10 @@ func linkLists() (lists []listed[sluice.Link]) {
 		over("not over later", false, Epoch.Add(10*time.Hour)),
 		{"revoked", func(f *service.LinkFilter) { f.Revoked = Ptr(true) }},
 		{"not revoked", func(f *service.LinkFilter) { f.Revoked = Ptr(false) }},
-		{"expires between", func(f *service.LinkFilter) { f.Expires = sluice.TimeRange{GT: Ptr(after(5)), LTE: Ptr(after(11))} }},
+		{"expires between", func(f *service.LinkFilter) {
+			f.Expires = sluice.TimeRange{GT: Ptr(after(5)),
+				LTE: Ptr(after(11))}
+		}},
 		singles[0],
 	})
 	for _, n := range append(filters, singles...) {
@@ -158,18 +169,21 @@ func linkLists() (lists []listed[sluice.Link]) {
 				return r.Links(LiveLedger, f, p)
 			},
 			has: func(x sluice.Link) bool {
-				return x.Ended != sluice.Revoked && (f.FileID == "" || x.FileID == f.FileID) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) &&
-					(f.Expired == nil || *f.Expired == x.Expired(f.Now)) && (f.Revoked == nil || *f.Revoked == !x.Revoked.IsZero()) &&
+				return x.Ended != sluice.Revoked && (f.FileID == "" || x.FileID == f.FileID) &&
+					(len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) &&
+					(f.Expired == nil || *f.Expired == x.Expired(f.Now)) &&
+					(f.Revoked == nil || *f.Revoked == !x.Revoked.IsZero()) &&
 					(f.Over == nil || *f.Over == (x.Expired(f.Now) || !x.Revoked.IsZero())) &&
-					(f.Expires == (sluice.TimeRange{}) || !x.Expires.IsZero() && within(f.Expires, x.Expires)) && within(f.Created, x.Created)
+					(f.Expires == (sluice.TimeRange{}) || !x.Expires.IsZero() && within(f.Expires, x.Expires)) &&
+					within(f.Created, x.Created)
 			},
 		})
 	}
 	return lists
 }
 
-// testExpiry lists links by when they expire while the longest lifetime there
-// is grows, by minting and by updating, up to one without end.
+// testExpiry lists links by when they expire, while new and updated links raise the longest lifetime of the ledger, up
+// to one that does not expire.
 func testExpiry(t *testing.T, db Database) {
 	s := openStore(t, db)
 	var links []sluice.Link
@@ -222,9 +236,12 @@ func entryLists() (lists []listed[sluice.Entry]) {
 				return r.Entries(OtherLedger, f, p)
 			},
 			has: func(x sluice.Entry) bool {
-				return (f.FileID == "" || x.File != nil && x.File.ID == f.FileID) && (f.LinkID == "" || x.Link != nil && x.Link.ID == f.LinkID) &&
-					(f.KeyID == "" || x.KeyID() == f.KeyID) && (f.Action == "" || x.Action == f.Action) && (f.Outcome == "" || x.Outcome == f.Outcome) &&
-					(f.RequestID == "" || x.Request != nil && x.Request.ID == f.RequestID) && (len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) && within(f.Created, x.Time)
+				return (f.FileID == "" || x.File != nil && x.File.ID == f.FileID) &&
+					(f.LinkID == "" || x.Link != nil && x.Link.ID == f.LinkID) &&
+					(f.KeyID == "" || x.KeyID() == f.KeyID) && (f.Action == "" || x.Action == f.Action) &&
+					(f.Outcome == "" || x.Outcome == f.Outcome) &&
+					(f.RequestID == "" || x.Request != nil && x.Request.ID == f.RequestID) &&
+					(len(f.IDs) == 0 || slices.Contains(f.IDs, x.ID)) && within(f.Created, x.Time)
 			},
 		})
 	}
@@ -239,7 +256,8 @@ func entryLists() (lists []listed[sluice.Entry]) {
 	for name, r := range timeRanges() {
 		add("created "+name, service.EntryFilter{Created: r})
 	}
-	add("everything", service.EntryFilter{FileID: "file_1", LinkID: "link_1", KeyID: "key_1", Action: "b", Outcome: sluice.Refused, RequestID: "req_1", IDs: []string{"aud_1", "aud_2"}, Created: timeRanges()["gte"]})
+	add("everything", service.EntryFilter{FileID: "file_1", LinkID: "link_1", KeyID: "key_1", Action: "b",
+		Outcome: sluice.Refused, RequestID: "req_1", IDs: []string{"aud_1", "aud_2"}, Created: timeRanges()["gte"]})
 	return lists
 }
 
@@ -267,8 +285,7 @@ func newerEntry(a, b sluice.Entry) int {
 	return cmp.Compare(b.Seq, a.Seq)
 }
 
-// objects are what the lists are made of: many at few moments, with ids in no
-// order of time.
+// objects are the objects of the lists: many with few different times, and with ids in no order of time.
 type objects struct {
 	files   []sluice.File
 	links   []sluice.Link
@@ -281,7 +298,8 @@ func newObjects(n int) (o objects) {
 	for i := range n {
 		f := NewFile(LiveLedger, fmt.Sprint("file_", i))
 		f.Created, f.Purpose = moment(), []string{"invoice", "report"}[i%2]
-		f.Filename, f.Title, f.Type = []string{"a.pdf", "b.pdf"}[i/2%2], []string{"", "a title"}[i/4%2], []string{"text/plain", "image/png"}[i/3%2]
+		f.Filename, f.Title, f.Type = []string{"a.pdf", "b.pdf"}[i/2%2], []string{"", "a title"}[i/4%2],
+			[]string{"text/plain", "image/png"}[i/3%2]
 		f.Size, f.SHA256 = int64(i%10), sluice.Digest{byte(i % 3 * 7)}
 		f.Linked = []sluice.Resource{{Type: "order", ID: fmt.Sprint(i % 2)}, {Type: "customer", ID: "1"}}
 		if i%8 == 7 {
@@ -306,10 +324,13 @@ func newObjects(n int) (o objects) {
 		if i%3 == 0 {
 			e.Actor = sluice.Actor{Type: sluice.ActorKey, ID: "key_1"}
 		} else {
-			e.File, e.Link = &sluice.FilePart{ID: fmt.Sprint("file_", i%2)}, &sluice.LinkPart{ID: fmt.Sprint("link_", i%4)}
-			e.Key, e.Request = &sluice.KeyPart{ID: fmt.Sprint("key_", i%5)}, &sluice.Request{ID: fmt.Sprint("req_", i%2)}
+			e.File, e.Link = &sluice.FilePart{ID: fmt.Sprint("file_", i%2)},
+				&sluice.LinkPart{ID: fmt.Sprint("link_", i%4)}
+			e.Key, e.Request = &sluice.KeyPart{ID: fmt.Sprint("key_", i%5)},
+				&sluice.Request{ID: fmt.Sprint("req_", i%2)}
 		}
-		o.files, o.links, o.keys, o.entries = append(o.files, f), append(o.links, l), append(o.keys, k), append(o.entries, e)
+		o.files, o.links, o.keys, o.entries = append(o.files, f), append(o.links, l), append(o.keys, k),
+			append(o.entries, e)
 	}
 	return o
 }
@@ -318,7 +339,8 @@ func (o objects) store(t *testing.T, s service.Store) {
 	t.Helper()
 	Update(t, s, LiveLedger, func(tx service.Tx) (err error) {
 		for i := range o.files {
-			err = errors.Join(err, tx.CreateFile(o.files[i], NewEntry(LiveLedger)), tx.CreateLink(o.links[i], NewEntry(LiveLedger)), tx.CreateKey(o.keys[i], NewEntry(LiveLedger)))
+			err = errors.Join(err, tx.CreateFile(o.files[i], NewEntry(LiveLedger)),
+				tx.CreateLink(o.links[i], NewEntry(LiveLedger)), tx.CreateKey(o.keys[i], NewEntry(LiveLedger)))
 		}
 		return err
 	})
@@ -328,17 +350,17 @@ func (o objects) store(t *testing.T, s service.Store) {
 		}
 		return err
 	})
-	Update(t, s, TestLedger, func(tx service.Tx) error { // seen by no list of live or other
+	Update(t, s, TestLedger, func(tx service.Tx) error { // in no list of the other ledgers
 		return errors.Join(
-			tx.CreateFile(NewFile(TestLedger, "file_foreign"), NewEntry(TestLedger)), tx.CreateKey(NewKey(TestLedger, "key_foreign"), NewEntry(TestLedger)),
+			tx.CreateFile(NewFile(TestLedger, "file_foreign"), NewEntry(TestLedger)),
+			tx.CreateKey(NewKey(TestLedger, "key_foreign"), NewEntry(TestLedger)),
 			tx.CreateLink(NewLink(TestLedger, "link_foreign", "file_1"), NewEntry(TestLedger)),
 		)
 	})
 }
 
-// testLists compares every list under every filter with what filtering and
-// sorting in memory gives, page by page in both directions, and from every
-// object as a cursor, also one that the list itself leaves out.
+// testLists compares every list under every filter with one that is filtered and sorted in memory, page by page in
+// both directions, and with every object as a cursor, also one that is not in the list.
 func testLists(t *testing.T, db Database) {
 	s := openStore(t, db)
 	o := newObjects(40)
@@ -357,9 +379,8 @@ func testLists(t *testing.T, db Database) {
 	}
 }
 
-// testIndexedEntries reads lists of a log so long that most of it is in the
-// index, written in groups of all sizes by two processes in turn, with a clock
-// that goes back now and then.
+// testIndexedEntries reads lists of a log of which most is indexed. Two processes write it in turn, in groups of all
+// sizes, with a clock that goes back now and then.
 func testIndexedEntries(t *testing.T, db Database) {
 	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	all := newObjects(1200).entries
@@ -379,7 +400,7 @@ func testIndexedEntries(t *testing.T, db Database) {
 		i += size
 	}
 	placed := after(0)
-	at := map[string]time.Time{} // as lists take it
+	at := map[string]time.Time{} // as lists order it
 	for _, e := range all {
 		placed = time.UnixMicro(max(placed.UnixMicro(), e.Time.UnixMicro()))
 		at[e.ID] = placed
@@ -394,17 +415,22 @@ func testIndexedEntries(t *testing.T, db Database) {
 			e.Time = at[e.ID]
 			return has(e)
 		}
-		want := slices.DeleteFunc(slices.SortedFunc(slices.Values(all), newerEntry), func(e sluice.Entry) bool { return !c.has(e) })
+		want := slices.DeleteFunc(slices.SortedFunc(slices.Values(all), newerEntry), func(e sluice.Entry) bool {
+			return !c.has(e)
+		})
 		got := walk(t, stores[0], c, entryID, largest, false, "")
 		if !slices.Equal(idsOf(got, entryID), idsOf(want, entryID)) {
-			t.Errorf("%s: %d entries %v\nwant %d %v", c.name, len(got), idsOf(got, entryID), len(want), idsOf(want, entryID))
+			t.Errorf("%s: %d entries %v\nwant %d %v", c.name, len(got), idsOf(got, entryID), len(want),
+				idsOf(want, entryID))
 		}
 		for range cursors {
 			from := rand.IntN(len(all))
 			younger := slices.DeleteFunc(slices.Clone(want), func(e sluice.Entry) bool { return e.Seq <= int64(from) })
 			slices.Reverse(younger)
-			if got := walk(t, stores[0], c, entryID, largest, true, all[from].ID); !slices.Equal(idsOf(got, entryID), idsOf(younger, entryID)) {
-				t.Errorf("%s, before %s: %v\nwant %v", c.name, all[from].ID, idsOf(got, entryID), idsOf(younger, entryID))
+			if got := walk(t, stores[0], c, entryID, largest, true, all[from].ID); !slices.Equal(idsOf(got, entryID),
+				idsOf(younger, entryID)) {
+				t.Errorf("%s, before %s: %v\nwant %v", c.name, all[from].ID, idsOf(got, entryID),
+					idsOf(younger, entryID))
 			}
 		}
 	}
@@ -432,7 +458,8 @@ func checkList[T any](t *testing.T, s service.Store, c listed[T], all []T, id fu
 			older := slices.DeleteFunc(slices.Clone(belong), func(x T) bool { return newer(x, cursor) <= 0 })
 			check(sluice.Page{Limit: limit, After: id(cursor)}, older[:min(limit, len(older))], len(older) > limit)
 			younger := slices.DeleteFunc(slices.Clone(belong), func(x T) bool { return newer(x, cursor) >= 0 })
-			check(sluice.Page{Limit: limit, Before: id(cursor)}, younger[max(0, len(younger)-limit):], len(younger) > limit)
+			check(sluice.Page{Limit: limit, Before: id(cursor)}, younger[max(0, len(younger)-limit):],
+				len(younger) > limit)
 		}
 	}
 }
@@ -444,9 +471,10 @@ func idsOf[T any](list []T, id func(T) string) (ids []string) {
 	return ids
 }
 
-// walk reads a list page by page, none larger than largest, newest first or
-// with up oldest first, and gives it in the order of the walk.
-func walk[T any](t *testing.T, s service.Store, c listed[T], id func(T) string, largest int, up bool, from string) (all []T) {
+// walk reads a list page by page, with pages of up to largest, newest first or with up oldest first. It gives the
+// objects in that order.
+func walk[T any](t *testing.T, s service.Store, c listed[T], id func(T) string, largest int, up bool,
+	from string) (all []T) {
 	p := sluice.Page{Limit: 1 + rand.IntN(largest), After: from}
 	if up {
 		p.Before, p.After = p.After, ""
@@ -477,8 +505,8 @@ func walk[T any](t *testing.T, s service.Store, c listed[T], id func(T) string, 
 	}
 }
 
-// testMovingLists walks the lists while rows come and go. What is there
-// throughout appears once, and the order is strict.
+// testMovingLists reads lists while rows come and go. An object that is there throughout appears once, and the order
+// is strict.
 func testMovingLists(t *testing.T, db Database) {
 	s := openStore(t, db)
 	o := newObjects(20)
@@ -501,7 +529,8 @@ func testMovingLists(t *testing.T, db Database) {
 			})
 			Update(t, s, LiveLedger, func(tx service.Tx) error {
 				l.Revoked, l.Ended = Epoch, sluice.Revoked
-				return errors.Join(tx.DeleteFile(name, Epoch, NewEntry(LiveLedger)), tx.UpdateLink(l, NewEntry(LiveLedger)))
+				return errors.Join(tx.DeleteFile(name, Epoch, NewEntry(LiveLedger)),
+					tx.UpdateLink(l, NewEntry(LiveLedger)))
 			})
 		}
 	})
@@ -583,17 +612,21 @@ func testCursors(t *testing.T, db Database) {
 			switch {
 			case test.param == "" && err != nil:
 				t.Errorf("%s, page %+v: %v", prefix, test.page, err)
-			case test.param != "" && (!errors.As(err, &e) || e.Code != sluice.CodeValidation || e.Param != test.param || len(e.Fields) != 1):
-				t.Errorf("%s, page %+v: got %v, want %s of %s", prefix, test.page, err, sluice.CodeValidation, test.param)
+			case test.param != "" && (!errors.As(err, &e) || e.Code != sluice.CodeValidation ||
+				e.Param != test.param || len(e.Fields) != 1):
+				t.Errorf("%s, page %+v: got %v, want %s of %s", prefix, test.page, err, sluice.CodeValidation,
+					test.param)
 			}
 		}
 	}
 }
 
-// hostile are texts that a store must take for data.
+// hostile are texts that a store must treat as data.
 var hostile = []string{
 	`'; DROP TABLE file; --`, `"quoted" \ back\\slash`, `%_?$1:name@p{}`, "line\nbreak\r\ttab\x01\x1f\x7f\u0085\u2028",
-	"😂𝒳 4 bytes", "e\u0301 é", "\ufeffbom\ufffd\uffff", "</script>&amp;", " surrounded ", strings.Repeat("é", 255), "null", "0", "",
+	"😂𝒳 4 bytes", "e\u0301 é", "\ufeffbom\ufffd\uffff", "</script>&amp;", " surrounded ",
+	strings.Repeat("é", 255),
+	"null", "0", "",
 }
 
 func testTexts(t *testing.T, db Database) {
@@ -601,7 +634,8 @@ func testTexts(t *testing.T, db Database) {
 	for i, text := range hostile {
 		account := sluice.Account{ID: fmt.Sprint("acct_", text), Name: text, Created: Epoch}
 		l := sluice.LedgerID{Account: account.ID, Mode: sluice.Test}
-		k, f, link := NewKey(l, fmt.Sprint("key_", text)), NewFile(l, fmt.Sprint("file_", text)), NewLink(l, fmt.Sprint("link_", text), fmt.Sprint("file_", text))
+		k, f, link := NewKey(l, fmt.Sprint("key_", text)), NewFile(l, fmt.Sprint("file_", text)),
+			NewLink(l, fmt.Sprint("link_", text), fmt.Sprint("file_", text))
 		k.Name, k.Hash = text, sluice.Digest{byte(i)}
 		f.Purpose, f.Filename, f.Title, f.Type = text, text, text, text
 		link.KeyID, link.SigningKey, link.Reason = text, text, text
@@ -615,7 +649,8 @@ func testTexts(t *testing.T, db Database) {
 		e := NewEntry(l)
 		e.ID = fmt.Sprint("aud_", text)
 		Update(t, s, l, func(tx service.Tx) error {
-			return errors.Join(tx.CreateAccount(account, NewEntry(l)), tx.CreateKey(k, NewEntry(l)), tx.CreateFile(f, NewEntry(l)), tx.CreateLink(link, NewEntry(l)), tx.Record(e))
+			return errors.Join(tx.CreateAccount(account, NewEntry(l)), tx.CreateKey(k, NewEntry(l)),
+				tx.CreateFile(f, NewEntry(l)), tx.CreateLink(link, NewEntry(l)), tx.Record(e))
 		})
 		e.Seq = 4
 		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Key, error) { return r.Key(l, k.ID) }), k)
@@ -646,11 +681,14 @@ func testMoments(t *testing.T, db Database) {
 		time.Date(1582, 10, 4, 0, 0, 0, 1000, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
 	} {
 		want := moment.UTC().Truncate(time.Microsecond)
-		f, l, k := NewFile(LiveLedger, fmt.Sprint("file_", i)), NewLink(LiveLedger, fmt.Sprint("link_", i), "file_1"), NewKey(LiveLedger, fmt.Sprint("key_", i))
-		f.Deleted, l.Expires, l.Revoked, l.Redeemed, k.Expires, k.Revoked = moment, moment, moment, moment, moment, moment
+		f, l, k := NewFile(LiveLedger, fmt.Sprint("file_", i)), NewLink(LiveLedger, fmt.Sprint("link_", i), "file_1"),
+			NewKey(LiveLedger, fmt.Sprint("key_", i))
+		f.Deleted, l.Expires, l.Revoked, l.Redeemed, k.Expires, k.Revoked = moment, moment, moment, moment, moment,
+			moment
 		k.MaxLinkLifetime = []time.Duration{0, time.Nanosecond, sluice.Forever}[i%3]
 		Update(t, s, LiveLedger, func(tx service.Tx) error {
-			return errors.Join(tx.CreateFile(f, NewEntry(LiveLedger)), tx.CreateLink(l, NewEntry(LiveLedger)), tx.CreateKey(k, NewEntry(LiveLedger)))
+			return errors.Join(tx.CreateFile(f, NewEntry(LiveLedger)), tx.CreateLink(l, NewEntry(LiveLedger)),
+				tx.CreateKey(k, NewEntry(LiveLedger)))
 		})
 		f.Deleted, l.Expires, l.Revoked, l.Redeemed, k.Expires, k.Revoked = want, want, want, want, want, want
 		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.File, error) { return r.File(LiveLedger, f.ID) }), f)
@@ -658,21 +696,23 @@ func testMoments(t *testing.T, db Database) {
 		wantLinks(t, s, l)
 		got := Read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(LiveLedger, l.ID) })
 		if got.Expires.Location() != time.UTC || got.Created.Location() != time.UTC {
-			t.Errorf("a moment came back in %v", got.Expires.Location())
+			t.Errorf("a time came back in %v", got.Expires.Location())
 		}
 	}
 }
 
-// testEntries records entries as the service does, and looks at their leaves.
+// testEntries records entries as the service does, and checks their leaves.
 func testEntries(t *testing.T, db Database) {
 	s := openStore(t, db)
 	var want []sluice.Entry
 	for i, text := range hostile {
 		e := NewEntry(LiveLedger)
 		e.Actor = sluice.Actor{Type: sluice.ActorKey, ID: "key_9", Name: text}
-		e.Request = &sluice.Request{ID: fmt.Sprint("req_", i), Method: "GET", Route: "/l/{token}", IP: "203.0.113.7", UserAgent: text, ForwardedFor: text, RefererHost: text}
+		e.Request = &sluice.Request{ID: fmt.Sprint("req_", i), Method: "GET", Route: "/l/{token}", IP: "203.0.113.7",
+			UserAgent: text, ForwardedFor: text, RefererHost: text}
 		if i%2 == 0 {
-			e.File = &sluice.FilePart{ID: "file_1", Filename: text, Size: 1 << 40, SHA256: "00", Metadata: sluice.Metadata{"k": text}}
+			e.File = &sluice.FilePart{ID: "file_1", Filename: text, Size: 1 << 40, SHA256: "00",
+				Metadata: sluice.Metadata{"k": text}}
 			e.Link = &sluice.LinkPart{ID: "link_1", Reason: text, Expires: Epoch, Metadata: sluice.Metadata{"k": text}}
 			e.Key, e.Outcome, e.Refusal = &sluice.KeyPart{ID: "key_1", Name: text}, sluice.Refused, sluice.Expired
 		}

@@ -9,7 +9,7 @@ import (
 	"sluice/internal/service"
 )
 
-// testScrub notes what the scrub has found, and how far it has come.
+// testScrub stores the findings and the progress of the scrub.
 func testScrub(t *testing.T, db Database) {
 	s := openStore(t, db)
 	damaged := func() int64 { t.Helper(); return Read(t, s, service.Reader.DamagedFiles) }
@@ -72,9 +72,11 @@ func testScrub(t *testing.T, db Database) {
 	}
 	WantEqual(t, after("", 10), []string{"file_1 liveb", "file_3 testa", "file_4 live"})
 
-	p := service.ScrubProgress{Running: true, Began: Epoch, After: "file_1", Files: 1, Bytes: 1 << 40, OfFiles: 3, OfBytes: 3 << 40}
+	p := service.ScrubProgress{Running: true, Began: Epoch, After: "file_1", Files: 1, Bytes: 1 << 40, OfFiles: 3,
+		OfBytes: 3 << 40}
 	version := file(LiveLedger, "file_1").Version()
-	if err := s.Scrubbed(Background, p, []service.WholeFile{{ID: "file_1", CRC32: 7}, {ID: "file_gone", CRC32: 1}}); err != nil {
+	whole := []service.WholeFile{{ID: "file_1", CRC32: 7}, {ID: "file_gone", CRC32: 1}}
+	if err := s.Scrubbed(Background, p, whole); err != nil {
 		t.Fatal(err)
 	}
 	WantEqual(t, Read(t, s, service.Reader.ScrubProgress), p)

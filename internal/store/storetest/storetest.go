@@ -1,4 +1,4 @@
-// Package storetest holds a database to the contract of service.Store.
+// Package storetest is a test suite of the contract of service.Store, for any implementation.
 package storetest
 
 import (
@@ -22,12 +22,12 @@ import (
 // Database is one database that the suite opens Stores on.
 type Database struct {
 	Open func() (service.Store, error)
-	Exec func(query string) error // beside every Store
-	Far  bool                     // every query is a round trip: long lists are read in fewer
+	Exec func(query string) error // runs SQL on the database, outside of any Store
+	Far  bool                     // every query is a round trip, so long lists are read in fewer
 }
 
-// Run is the contract of service.Store; its numbers are those of the
-// contract. create makes an empty database.
+// Run tests the contract of service.Store. The numbers of the tests are those of the contract. create makes an empty
+// database.
 func Run(t *testing.T, create func(t *testing.T) Database) {
 	for _, test := range []struct {
 		name string
@@ -37,42 +37,42 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"01 a panic leaves nothing and reaches its caller", testPanic},
 		{"01 a cancelled update is not run", testCancelled},
 		{"01 a cancelled update does not wait", testPrompt},
-		{"01 a begun update is resolved", testBegun},
+		{"01 a begun update is finished", testBegun},
 		{"01 a swallowed error leaves nothing", testSwallowed},
 		{"01 a transaction ends with its function", testEnded},
-		{"02 what was updated is there when opened again", testReopen},
+		{"02 updates are durable", testReopen},
 		{"03 neighbours are untouched", testNeighbours},
 		{"04 seq has no gap", testSeq},
-		{"04 entries stand in the order of decisions", testDecisions},
-		{"04 what another process has changed is known", testTwo},
+		{"04 the order of entries is the order of decisions", testDecisions},
+		{"04 an update reads what another process has changed", testTwo},
 		{"05 updates of a ledger do not overlap", testOverlap},
 		{"05 an update reads its own changes", testOwnChanges},
-		{"05 an update that was foreseen reads what is", testForeseen},
+		{"05 an update with a prefetch hint reads current objects", testForeseen},
 		{"06 a view is a snapshot", testSnapshot},
-		{"06 a view reads what was written before it", testReadYourWrites},
+		{"06 a view reads what was committed before it", testReadYourWrites},
 		{"07 other ledgers do not exist", testLedgers},
 		{"07 duplicates are conflicts", testDuplicates},
-		{"07 what is missing is not found", testMissing},
+		{"07 missing objects are not found", testMissing},
 		{"08 lists", slow(testLists)},
 		{"08 links by their expiry", slow(testExpiry)},
 		{"08 lists while rows come and go", slow(testMovingLists)},
 		{"08 lists of a long log", slow(testIndexedEntries)},
 		{"08 cursors and limits", testCursors},
 		{"09 texts come back byte for byte", testTexts},
-		{"09 moments are microseconds", testMoments},
+		{"09 times are microseconds", testMoments},
 		{"09 entries are sealed and canonical", testEntries},
 		{"10 deleting a file ends its links", testDeleteFile},
-		{"10 revoking a key ends its good links", testRevokeKey},
+		{"10 revoking a key ends its active links", testRevokeKey},
 		{"10 many links end at once, and are marked later", testManyEnd},
 		{"10 a link is updated and counted", testUpdateLink},
-		{"10 guesses are counted by address and day, and forgotten", testGuesses},
+		{"10 wrong guesses are counted by address and day, and deleted", testGuesses},
 		{"11 a newer schema is refused", testNewer},
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
-		{"the scrub is noted", testScrub},
+		{"the scrub stores its findings", testScrub},
 		{"ready", testReady},
-		{"one at a time", testExclusive},
-		{"one of many at a time", testOneOfMany},
+		{"a lease has one holder", testExclusive},
+		{"a lease has one holder of many", testOneOfMany},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,8 +81,8 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 	}
 }
 
-// slow leaves a test out of the run under the race detector, which takes minutes
-// for it: go test -short. The other run has it.
+// slow leaves a test out of go test -short, which runs under the race detector and would take minutes. The other run
+// has it.
 func slow(run func(t *testing.T, db Database)) func(t *testing.T, db Database) {
 	return func(t *testing.T, db Database) {
 		if testing.Short() {
@@ -92,6 +92,7 @@ func slow(run func(t *testing.T, db Database)) func(t *testing.T, db Database) {
 	}
 }
 
+// What the suite and other tests of a Store use.
 var (
 	Background  = context.Background()
 	LiveLedger  = sluice.LedgerID{Account: "acct_1", Mode: sluice.Live}
@@ -111,6 +112,7 @@ func openStore(t *testing.T, db Database) service.Store {
 	return s
 }
 
+// Update runs an Update that must succeed.
 func Update(t *testing.T, s service.Store, l sluice.LedgerID, fn func(service.Tx) error) {
 	t.Helper()
 	if err := s.Update(Background, l, fn); err != nil {
@@ -118,7 +120,7 @@ func Update(t *testing.T, s service.Store, l sluice.LedgerID, fn func(service.Tx
 	}
 }
 
-// Read gives what a Reader's method gives in a View.
+// Read gives the result of a Reader's method in a View.
 func Read[T any](t *testing.T, s service.Store, fn func(service.Reader) (T, error)) (v T) {
 	t.Helper()
 	err := s.View(Background, func(r service.Reader) (err error) {
@@ -131,6 +133,7 @@ func Read[T any](t *testing.T, s service.Store, fn func(service.Reader) (T, erro
 	return v
 }
 
+// WantCode wants an error to have a code, or no error for "".
 func WantCode(t *testing.T, err error, want sluice.Code) {
 	t.Helper()
 	if got := sluice.CodeOf(err); got != want {
@@ -138,6 +141,7 @@ func WantCode(t *testing.T, err error, want sluice.Code) {
 	}
 }
 
+// WantEqual wants two values to be equal.
 func WantEqual(t *testing.T, got, want any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -145,6 +149,7 @@ func WantEqual(t *testing.T, got, want any) {
 	}
 }
 
+// NewEntry makes an entry that differs from all others.
 func NewEntry(l sluice.LedgerID) sluice.Entry {
 	n := serial.Add(1)
 	return sluice.Entry{
@@ -153,22 +158,26 @@ func NewEntry(l sluice.LedgerID) sluice.Entry {
 	}
 }
 
+// NewFile makes a file.
 func NewFile(l sluice.LedgerID, id string) sluice.File {
-	return sluice.File{ID: id, Ledger: l, Purpose: "invoice", Filename: "a.pdf", Type: "application/pdf", Size: 1 << 40, SHA256: sluice.Digest{1, 31: 2}, Created: Epoch, Updated: Epoch}
+	return sluice.File{ID: id, Ledger: l, Purpose: "invoice", Filename: "a.pdf", Type: "application/pdf",
+		Size: 1 << 40, SHA256: sluice.Digest{1, 31: 2}, Created: Epoch, Updated: Epoch}
 }
 
+// NewLink makes a link of a file, which expires after an hour.
 func NewLink(l sluice.LedgerID, id, file string) sluice.Link {
-	return sluice.Link{ID: id, Ledger: l, FileID: file, KeyID: "key_1", SigningKey: "0a0b0c0d", Created: Epoch, Updated: Epoch, Expires: Epoch.Add(time.Hour)}
+	return sluice.Link{ID: id, Ledger: l, FileID: file, KeyID: "key_1", SigningKey: "0a0b0c0d", Created: Epoch,
+		Updated: Epoch, Expires: Epoch.Add(time.Hour)}
 }
 
+// NewKey makes a key, whose hash begins with its id.
 func NewKey(l sluice.LedgerID, id string) sluice.Key {
 	k := sluice.Key{ID: id, Ledger: l, Name: "billing", Scopes: sluice.AllScopes(), Created: Epoch, Updated: Epoch}
 	copy(k.Hash[:], id)
 	return k
 }
 
-// Seqs checks that the entries of a ledger are numbered 0, 1, 2, … and gives
-// their ids in that order.
+// Seqs wants the entries of a ledger to be numbered 0, 1, 2, … and gives their ids in that order.
 func Seqs(t *testing.T, s service.Store, l sluice.LedgerID) (ids []string) {
 	t.Helper()
 	bySeq := map[int64]string{}
@@ -188,14 +197,14 @@ func Seqs(t *testing.T, s service.Store, l sluice.LedgerID) (ids []string) {
 	for seq := range int64(len(bySeq)) {
 		id, ok := bySeq[seq]
 		if !ok {
-			t.Fatalf("of %d entries none has seq %d", len(bySeq), seq)
+			t.Fatalf("none of %d entries has seq %d", len(bySeq), seq)
 		}
 		ids = append(ids, id)
 	}
 	return ids
 }
 
-// Changes makes one of every change, and errors of which each is the first.
+// Changes makes one change of each kind.
 func Changes(tx service.Tx) error {
 	return errors.Join(
 		tx.CreateAccount(sluice.Account{ID: "acct_1", Name: "first", Created: Epoch}, NewEntry(LiveLedger)),
@@ -211,7 +220,7 @@ func Changes(tx service.Tx) error {
 	)
 }
 
-// WantNothing checks that no change of changes was applied.
+// WantNothing wants no change of Changes to be applied.
 func WantNothing(t *testing.T, s service.Store) {
 	t.Helper()
 	err := s.View(Background, func(r service.Reader) error {
@@ -276,7 +285,7 @@ func testPanic(t *testing.T, db Database) {
 	Update(t, s, LiveLedger, Changes)
 }
 
-// Busy keeps s from beginning anything else until the function it gives is called.
+// Busy blocks the writer of s until release is called.
 func Busy(t *testing.T, s service.Store) (release func()) {
 	t.Helper()
 	begun, free, done := make(chan bool), make(chan bool), make(chan error)
@@ -323,8 +332,8 @@ func testCancelled(t *testing.T, db Database) {
 	}
 }
 
-// cancelNeighbour ends the context of an update while another, usually of the same
-// group and before it, runs. Which of the two comes first is the machine's choice.
+// cancelNeighbour ends the context of an Update while another, usually before it in the same group, runs. Which of the
+// two comes first depends on the machine.
 func cancelNeighbour(t *testing.T, s service.Store) {
 	release := Busy(t, s)
 	stoppable, cancel := context.WithCancel(Background)
@@ -357,8 +366,8 @@ func cancelNeighbour(t *testing.T, s service.Store) {
 	}
 }
 
-// testPrompt ends the context of an update, and of a probe, while the update
-// before them, of the same group, runs on: their callers do not wait for that.
+// testPrompt ends the contexts of an Update and of a probe while the Update before them in the same group still runs.
+// Their callers must not wait for it.
 func testPrompt(t *testing.T, db Database) {
 	s := openStore(t, db)
 	release := Busy(t, s)
@@ -422,10 +431,15 @@ func testSwallowed(t *testing.T, db Database) {
 	})
 	for name, fail := range map[string]func(tx service.Tx) error{
 		"the database refuses the object": func(tx service.Tx) error {
-			return errors.Join(tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)), tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)))
+			return errors.Join(tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
+				tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)))
 		},
-		"the entry is of another ledger":  func(tx service.Tx) error { return tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(OtherLedger)) },
-		"the object is of another ledger": func(tx service.Tx) error { return tx.CreateFile(NewFile(OtherLedger, "file_1"), NewEntry(LiveLedger)) },
+		"the entry is of another ledger": func(tx service.Tx) error {
+			return tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(OtherLedger))
+		},
+		"the object is of another ledger": func(tx service.Tx) error {
+			return tx.CreateFile(NewFile(OtherLedger, "file_1"), NewEntry(LiveLedger))
+		},
 		"the entry is too large": func(tx service.Tx) error {
 			e := NewEntry(LiveLedger)
 			e.Actor.Name = strings.Repeat("x", ledger.MaxLeaf)
@@ -433,7 +447,7 @@ func testSwallowed(t *testing.T, db Database) {
 		},
 	} {
 		err := s.Update(Background, LiveLedger, func(tx service.Tx) error {
-			// A link is refused when it is written, with those of other Updates.
+			// The database refuses a link when it is written, together with others of the group.
 			later := name == "the database refuses the object"
 			if err := fail(tx); err == nil && !later {
 				t.Errorf("%s: no error", name)
@@ -465,7 +479,7 @@ func testEnded(t *testing.T, db Database) {
 		return nil
 	})
 	if err := tx.Record(NewEntry(LiveLedger)); err == nil {
-		t.Error("an ended transaction records")
+		t.Error("a transaction that has ended records")
 	}
 	var r service.Reader
 	s.View(Background, func(given service.Reader) error {
@@ -473,7 +487,7 @@ func testEnded(t *testing.T, db Database) {
 		return nil
 	})
 	if _, err := r.Accounts(); err == nil {
-		t.Error("an ended snapshot reads")
+		t.Error("a snapshot that has ended reads")
 	}
 	if ids := Seqs(t, s, LiveLedger); len(ids) > 0 {
 		t.Errorf("%d entries", len(ids))
@@ -501,7 +515,7 @@ func testNeighbours(t *testing.T, db Database) {
 	})
 	release := Busy(t, s)
 	const n = 60
-	var downloads [n]int64 // as each saw them
+	var downloads [n]int64 // as each Update read them
 	failure := errors.New("failure")
 	stoppable, cancel := context.WithCancel(Background)
 	var wg sync.WaitGroup
@@ -514,7 +528,7 @@ func testNeighbours(t *testing.T, db Database) {
 				switch i % 5 {
 				case 0, 1:
 					if err != nil || p != nil {
-						t.Errorf("a good update beside bad ones: %v, panic %v", err, p)
+						t.Errorf("an update beside failing ones: %v, panic %v", err, p)
 					}
 				case 2:
 					if err != failure || p != nil {
@@ -535,7 +549,8 @@ func testNeighbours(t *testing.T, db Database) {
 				its = stoppable
 			}
 			err = s.Update(its, LiveLedger, func(tx service.Tx) error {
-				if err := errors.Join(tx.CreateFile(file, NewEntry(LiveLedger)), tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger))); err != nil {
+				if err := errors.Join(tx.CreateFile(file, NewEntry(LiveLedger)),
+					tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger))); err != nil {
 					return err
 				}
 				l, err := tx.Link(LiveLedger, "link_1")
@@ -560,7 +575,7 @@ func testNeighbours(t *testing.T, db Database) {
 	wg.Wait()
 
 	var want []string
-	counted := map[int64]bool{} // downloads that a good one saw
+	counted := map[int64]bool{} // downloads that a successful Update read
 	for i := range n {
 		if i%5 < 2 {
 			want = append(want, fmt.Sprint("file_", i))
@@ -569,7 +584,7 @@ func testNeighbours(t *testing.T, db Database) {
 	}
 	for i := range len(want) {
 		if !counted[int64(i+1)] {
-			t.Errorf("no good update saw %d downloads: they saw %v", i+1, downloads)
+			t.Errorf("no successful update read %d downloads: they read %v", i+1, downloads)
 		}
 	}
 	list := Read(t, s, func(r service.Reader) (sluice.List[sluice.File], error) {
@@ -583,7 +598,10 @@ func testNeighbours(t *testing.T, db Database) {
 	if ids := Seqs(t, s, LiveLedger); len(ids) != 1+2*len(want) {
 		t.Errorf("%d entries, want %d", len(ids), 1+2*len(want))
 	}
-	if l := Read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(LiveLedger, "link_1") }); l.Downloads != int64(len(want)) {
+	if l := Read(t, s, func(r service.Reader) (sluice.Link,
+		error) {
+		return r.Link(LiveLedger, "link_1")
+	}); l.Downloads != int64(len(want)) {
 		t.Errorf("%d downloads, want %d", l.Downloads, len(want))
 	}
 }
@@ -628,13 +646,14 @@ func testSeq(t *testing.T, db Database) {
 	}
 }
 
-// No redemption stands after the revocation that forbids it.
+// testDecisions wants no redemption after the revocation that forbids it.
 func testDecisions(t *testing.T, db Database) {
 	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	const links = 10
 	Update(t, stores[0], LiveLedger, func(tx service.Tx) error {
 		for i := range links {
-			if err := tx.CreateLink(NewLink(LiveLedger, fmt.Sprint("link_", i), "file_1"), NewEntry(LiveLedger)); err != nil {
+			if err := tx.CreateLink(NewLink(LiveLedger, fmt.Sprint("link_", i), "file_1"),
+				NewEntry(LiveLedger)); err != nil {
 				return err
 			}
 		}
@@ -707,11 +726,12 @@ func testDecisions(t *testing.T, db Database) {
 	}
 }
 
-// testTwo has two processes change what the other has read, in turn.
+// testTwo lets two processes change in turn what the other has read.
 func testTwo(t *testing.T, db Database) {
 	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	Update(t, stores[0], LiveLedger, func(tx service.Tx) error {
-		return errors.Join(tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)), tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
+		return errors.Join(tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
+			tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
 			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)))
 	})
 	for i := range int64(20) {
@@ -733,9 +753,12 @@ func testTwo(t *testing.T, db Database) {
 				t.Errorf("round %d: %+v, %v", i, k, err)
 			}
 			l.Reason, f.Title, k.Name = fmt.Sprint(i+1), fmt.Sprint(i+1), fmt.Sprint(i+1)
-			return errors.Join(tx.UpdateLink(l, NewEntry(LiveLedger)), tx.UpdateFile(f, NewEntry(LiveLedger)), tx.UpdateKey(k, NewEntry(LiveLedger)))
+			return errors.Join(tx.UpdateLink(l, NewEntry(LiveLedger)), tx.UpdateFile(f, NewEntry(LiveLedger)),
+				tx.UpdateKey(k, NewEntry(LiveLedger)))
 		})
-		Update(t, stores[i%2], LiveLedger, func(tx service.Tx) error { return tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)) })
+		Update(t, stores[i%2], LiveLedger, func(tx service.Tx) error {
+			return tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger))
+		})
 	}
 }
 
@@ -763,16 +786,18 @@ func testOverlap(t *testing.T, db Database) {
 	wg.Wait()
 }
 
-// An update that has read objects sees what it makes of them, and what comes of
-// it for others; so does a view, and the next update, whoever makes it.
+// testOwnChanges wants an Update to read its own changes of objects that it had read before, with what follows for
+// other objects. A View and the next Update of any process must read the same.
 func testOwnChanges(t *testing.T, db Database) {
 	stores := []service.Store{openStore(t, db), openStore(t, db)}
 	s := stores[0]
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
-			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_2"), NewEntry(LiveLedger)),
-			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)), tx.CreateLink(NewLink(LiveLedger, "link_2", "file_2"), NewEntry(LiveLedger)),
+			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
+			tx.CreateFile(NewFile(LiveLedger, "file_2"), NewEntry(LiveLedger)),
+			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)),
+			tx.CreateLink(NewLink(LiveLedger, "link_2", "file_2"), NewEntry(LiveLedger)),
 		)
 	})
 	made := NewLink(LiveLedger, "link_3", "file_2")
@@ -809,8 +834,10 @@ func testOwnChanges(t *testing.T, db Database) {
 		change func(service.Tx) error
 		want   func()
 	}{
-		{func(tx service.Tx) error { return tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)) }, func() { want.Link1.Downloads, want.Link1.Redeemed = 1, Epoch }},
-		{func(tx service.Tx) error { return tx.UpdateLink(changed, NewEntry(LiveLedger)) }, func() { want.Link1.Reason = "why" }},
+		{func(tx service.Tx) error { return tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)) },
+			func() { want.Link1.Downloads, want.Link1.Redeemed = 1, Epoch }},
+		{func(tx service.Tx) error { return tx.UpdateLink(changed, NewEntry(LiveLedger)) },
+			func() { want.Link1.Reason = "why" }},
 		{func(tx service.Tx) error { return tx.DeleteFile("file_1", Epoch, NewEntry(LiveLedger)) }, func() {
 			want.File1.Deleted, want.Link1.Revoked, want.Link1.Ended = Epoch, Epoch, sluice.FileDeleted
 		}},
@@ -833,14 +860,14 @@ func testOwnChanges(t *testing.T, db Database) {
 	}
 }
 
-// testForeseen says of updates that share a commit what they will ask for,
-// rightly or not, while one of them changes it.
+// testForeseen gives Updates that share a commit right and wrong prefetch hints, while they change what they read.
 func testForeseen(t *testing.T, db Database) {
 	s := openStore(t, db)
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
-			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)), tx.CreateLink(NewLink(LiveLedger, "link_2", "file_none"), NewEntry(LiveLedger)),
+			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)),
+			tx.CreateLink(NewLink(LiveLedger, "link_2", "file_none"), NewEntry(LiveLedger)),
 		)
 	})
 	release := Busy(t, s)
@@ -856,7 +883,8 @@ func testForeseen(t *testing.T, db Database) {
 						WantCode(t, err2, sluice.CodeNotFound)
 						return nil
 					}
-					if err := errors.Join(err1, err2); err != nil || f.Filename != "a.pdf" || found.Downloads != int64(len(found.Reason)) {
+					if err := errors.Join(err1, err2); err != nil || f.Filename != "a.pdf" ||
+						found.Downloads != int64(len(found.Reason)) {
 						t.Errorf("%+v, %+v, %v", f, found, err)
 					}
 					if err := tx.Redeemed("link_1", Epoch, NewEntry(l)); err != nil {
@@ -882,7 +910,9 @@ func testForeseen(t *testing.T, db Database) {
 
 func testSnapshot(t *testing.T, db Database) {
 	s, second := openStore(t, db), openStore(t, db)
-	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)) })
+	Update(t, s, LiveLedger, func(tx service.Tx) error {
+		return tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger))
+	})
 	look := func(r service.Reader) string {
 		files, err1 := r.Files(LiveLedger, service.FileFilter{}, sluice.Page{Limit: 10})
 		entries, err2 := r.Entries(LiveLedger, service.EntryFilter{}, sluice.Page{Limit: 10})
@@ -949,7 +979,8 @@ func testLedgers(t *testing.T, db Database) {
 	s := openStore(t, db)
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return errors.Join(
-			tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
+			tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
+			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
 			tx.CreateLink(NewLink(LiveLedger, "link_1", "file_1"), NewEntry(LiveLedger)),
 		)
 	})
@@ -1005,11 +1036,17 @@ func testDuplicates(t *testing.T, db Database) {
 	sameHash := NewKey(TestLedger, "key_2")
 	sameHash.Hash = NewKey(LiveLedger, "key_1").Hash
 	for name, fn := range map[string]func(tx service.Tx) error{
-		"account":     func(tx service.Tx) error { return tx.CreateAccount(sluice.Account{ID: "acct_1"}, NewEntry(TestLedger)) },
+		"account": func(tx service.Tx) error {
+			return tx.CreateAccount(sluice.Account{ID: "acct_1"}, NewEntry(TestLedger))
+		},
 		"signing key": func(tx service.Tx) error { return tx.AddSigningKey("0a0b0c0d", Epoch, NewEntry(TestLedger)) },
-		"key":         func(tx service.Tx) error { return tx.CreateKey(NewKey(TestLedger, "key_1"), NewEntry(TestLedger)) },
-		"hash":        func(tx service.Tx) error { return tx.CreateKey(sameHash, NewEntry(TestLedger)) },
-		"file":        func(tx service.Tx) error { return tx.CreateFile(NewFile(TestLedger, "file_1"), NewEntry(TestLedger)) },
+		"key": func(tx service.Tx) error {
+			return tx.CreateKey(NewKey(TestLedger, "key_1"), NewEntry(TestLedger))
+		},
+		"hash": func(tx service.Tx) error { return tx.CreateKey(sameHash, NewEntry(TestLedger)) },
+		"file": func(tx service.Tx) error {
+			return tx.CreateFile(NewFile(TestLedger, "file_1"), NewEntry(TestLedger))
+		},
 		"link": func(tx service.Tx) error {
 			return tx.CreateLink(NewLink(TestLedger, "link_1", "file_1"), NewEntry(TestLedger))
 		},
@@ -1035,10 +1072,12 @@ func testDuplicates(t *testing.T, db Database) {
 func testMissing(t *testing.T, db Database) {
 	s := openStore(t, db)
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
-		if err := errors.Join(tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger))); err != nil {
+		if err := errors.Join(tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
+			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger))); err != nil {
 			return err
 		}
-		return errors.Join(tx.RevokeKey("key_1", Epoch, NewEntry(LiveLedger)), tx.DeleteFile("file_1", Epoch, NewEntry(LiveLedger)))
+		return errors.Join(tx.RevokeKey("key_1", Epoch, NewEntry(LiveLedger)),
+			tx.DeleteFile("file_1", Epoch, NewEntry(LiveLedger)))
 	})
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		WantCode(t, tx.RevokeKey("key_2", Epoch, NewEntry(LiveLedger)), sluice.CodeNotFound)
@@ -1061,13 +1100,16 @@ func testMissing(t *testing.T, db Database) {
 func testDeleteFile(t *testing.T, db Database) {
 	s := openStore(t, db)
 	deleted := Epoch.Add(2 * time.Hour)
-	good, expired, revoked, elsewhere := NewLink(LiveLedger, "link_1", "file_1"), NewLink(LiveLedger, "link_2", "file_1"), NewLink(LiveLedger, "link_3", "file_1"), NewLink(LiveLedger, "link_4", "file_2")
+	good, expired, revoked, elsewhere := NewLink(LiveLedger, "link_1", "file_1"),
+		NewLink(LiveLedger, "link_2", "file_1"), NewLink(LiveLedger, "link_3", "file_1"),
+		NewLink(LiveLedger, "link_4", "file_2")
 	good.Expires = time.Time{}
 	revoked.Revoked, revoked.Ended = Epoch, sluice.Revoked
 	file := NewFile(LiveLedger, "file_1")
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return errors.Join(
-			tx.CreateFile(file, NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_2"), NewEntry(LiveLedger)),
+			tx.CreateFile(file, NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_2"),
+				NewEntry(LiveLedger)),
 			tx.CreateLink(good, NewEntry(LiveLedger)), tx.CreateLink(expired, NewEntry(LiveLedger)),
 			tx.CreateLink(revoked, NewEntry(LiveLedger)), tx.CreateLink(elsewhere, NewEntry(LiveLedger)),
 		)
@@ -1079,9 +1121,11 @@ func testDeleteFile(t *testing.T, db Database) {
 	}
 	WantEqual(t, known(), map[string]bool{"file_1": true, "file_2": true})
 	if any := Read(t, s, func(r service.Reader) (bool, error) { return r.AnyFile() }); !any {
-		t.Error("AnyFile knows of none")
+		t.Error("AnyFile finds none")
 	}
-	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.DeleteFile("file_1", deleted, NewEntry(LiveLedger)) })
+	Update(t, s, LiveLedger, func(tx service.Tx) error {
+		return tx.DeleteFile("file_1", deleted, NewEntry(LiveLedger))
+	})
 	WantEqual(t, known(), map[string]bool{"file_1": false, "file_2": true})
 	installation := func(r service.Reader) (string, error) { return r.Installation() }
 	if id := Read(t, s, installation); len(id) != 32 || id != Read(t, s, installation) {
@@ -1098,7 +1142,9 @@ func testDeleteFile(t *testing.T, db Database) {
 func testRevokeKey(t *testing.T, db Database) {
 	s := openStore(t, db)
 	now := Epoch.Add(time.Hour)
-	good, forever, expired, revoked, others := NewLink(LiveLedger, "link_1", "file_1"), NewLink(LiveLedger, "link_2", "file_1"), NewLink(LiveLedger, "link_3", "file_1"), NewLink(LiveLedger, "link_4", "file_1"), NewLink(LiveLedger, "link_5", "file_1")
+	good, forever, expired, revoked, others := NewLink(LiveLedger, "link_1", "file_1"),
+		NewLink(LiveLedger, "link_2", "file_1"), NewLink(LiveLedger, "link_3", "file_1"),
+		NewLink(LiveLedger, "link_4", "file_1"), NewLink(LiveLedger, "link_5", "file_1")
 	good.Expires = now.Add(time.Microsecond)
 	forever.Expires = time.Time{}
 	expired.Expires = now
@@ -1108,7 +1154,8 @@ func testRevokeKey(t *testing.T, db Database) {
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		return errors.Join(
 			tx.CreateKey(key, NewEntry(LiveLedger)), tx.CreateKey(NewKey(LiveLedger, "key_2"), NewEntry(LiveLedger)),
-			tx.CreateLink(good, NewEntry(LiveLedger)), tx.CreateLink(forever, NewEntry(LiveLedger)), tx.CreateLink(expired, NewEntry(LiveLedger)),
+			tx.CreateLink(good, NewEntry(LiveLedger)), tx.CreateLink(forever, NewEntry(LiveLedger)),
+			tx.CreateLink(expired, NewEntry(LiveLedger)),
 			tx.CreateLink(revoked, NewEntry(LiveLedger)), tx.CreateLink(others, NewEntry(LiveLedger)),
 		)
 	})
@@ -1121,20 +1168,22 @@ func testRevokeKey(t *testing.T, db Database) {
 	wantLinks(t, s, good, forever, expired, revoked, others)
 }
 
-// testManyEnd ends more links than one Update marks, in two ways that overlap. What a reader sees is the same before
-// the links are marked, while they are, and afterwards.
+// testManyEnd ends more links than one Update marks, in two ways that overlap. A reader must see the same before the
+// links are marked, while they are, and afterwards.
 func testManyEnd(t *testing.T, db Database) {
 	s := openStore(t, db)
 	const each = 700
 	revoked, deleted := Epoch.Add(time.Hour), Epoch.Add(2*time.Hour)
 	links := map[string]sluice.Link{}
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
-		err := errors.Join(tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)), tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
+		err := errors.Join(tx.CreateKey(NewKey(LiveLedger, "key_1"), NewEntry(LiveLedger)),
+			tx.CreateFile(NewFile(LiveLedger, "file_1"), NewEntry(LiveLedger)),
 			tx.CreateFile(NewFile(LiveLedger, "file_2"), NewEntry(LiveLedger)))
 		for i := range 3 * each {
 			l := NewLink(LiveLedger, fmt.Sprintf("link_%04d", i), "file_1")
 			l.KeyID, l.Created, l.Updated = "key_1", Epoch.Add(time.Duration(i)*time.Microsecond), Epoch
-			l.Expires = []time.Time{{}, Epoch.Add(time.Minute), Epoch.Add(90 * time.Minute), Epoch.Add(3 * time.Hour)}[i%4]
+			l.Expires = []time.Time{{}, Epoch.Add(time.Minute), Epoch.Add(90 * time.Minute),
+				Epoch.Add(3 * time.Hour)}[i%4]
 			if i%7 == 0 {
 				l.Revoked, l.Ended = Epoch, sluice.Revoked
 			}
@@ -1150,7 +1199,9 @@ func testManyEnd(t *testing.T, db Database) {
 		return err
 	})
 	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.RevokeKey("key_1", revoked, NewEntry(LiveLedger)) })
-	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.DeleteFile("file_1", deleted, NewEntry(LiveLedger)) })
+	Update(t, s, LiveLedger, func(tx service.Tx) error {
+		return tx.DeleteFile("file_1", deleted, NewEntry(LiveLedger))
+	})
 	for id, l := range links {
 		switch {
 		case !l.Revoked.IsZero():
@@ -1168,12 +1219,15 @@ func testManyEnd(t *testing.T, db Database) {
 			service.LinkFilter
 			holds func(sluice.Link) bool
 		}{
-			"all":      {service.LinkFilter{}, func(sluice.Link) bool { return true }},
-			"revoked":  {service.LinkFilter{Revoked: Ptr(true)}, func(l sluice.Link) bool { return l.Ended != "" }},
-			"good":     {service.LinkFilter{Revoked: Ptr(false)}, func(l sluice.Link) bool { return l.Ended == "" }},
-			"over":     {service.LinkFilter{Over: Ptr(true), Now: now}, func(l sluice.Link) bool { return l.Ended != "" || l.Expired(now) }},
-			"not over": {service.LinkFilter{Over: Ptr(false), Now: now}, func(l sluice.Link) bool { return l.Ended == "" && !l.Expired(now) }},
-			"file":     {service.LinkFilter{FileID: "file_1", Revoked: Ptr(true)}, func(l sluice.Link) bool { return l.FileID == "file_1" && l.Ended != "" }},
+			"all":     {service.LinkFilter{}, func(sluice.Link) bool { return true }},
+			"revoked": {service.LinkFilter{Revoked: Ptr(true)}, func(l sluice.Link) bool { return l.Ended != "" }},
+			"good":    {service.LinkFilter{Revoked: Ptr(false)}, func(l sluice.Link) bool { return l.Ended == "" }},
+			"over": {service.LinkFilter{Over: Ptr(true), Now: now},
+				func(l sluice.Link) bool { return l.Ended != "" || l.Expired(now) }},
+			"not over": {service.LinkFilter{Over: Ptr(false), Now: now},
+				func(l sluice.Link) bool { return l.Ended == "" && !l.Expired(now) }},
+			"file": {service.LinkFilter{FileID: "file_1", Revoked: Ptr(true)},
+				func(l sluice.Link) bool { return l.FileID == "file_1" && l.Ended != "" }},
 		} {
 			want := map[string]sluice.Link{}
 			for id, l := range links {
@@ -1238,7 +1292,8 @@ func testManyEnd(t *testing.T, db Database) {
 func wantLinks(t *testing.T, s service.Store, links ...sluice.Link) {
 	t.Helper()
 	for _, want := range links {
-		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(want.Ledger, want.ID) }), want)
+		WantEqual(t, Read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(want.Ledger, want.ID) }),
+			want)
 	}
 }
 
@@ -1247,16 +1302,19 @@ func testUpdateLink(t *testing.T, db Database) {
 	l := NewLink(LiveLedger, "link_1", "file_1")
 	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.CreateLink(l, NewEntry(LiveLedger)) })
 	changed := l
-	changed.Reason, changed.Metadata, changed.Expires, changed.Updated = "why", sluice.Metadata{"a": "b"}, time.Time{}, Epoch.Add(time.Second)
+	changed.Reason, changed.Metadata, changed.Expires, changed.Updated = "why", sluice.Metadata{"a": "b"},
+		time.Time{}, Epoch.Add(time.Second)
 	changed.Revoked, changed.Ended = Epoch.Add(time.Minute), sluice.Revoked
 	given := changed
-	given.FileID, given.KeyID, given.SigningKey, given.Created, given.Downloads, given.Redeemed = "file_9", "key_9", "9", time.Time{}, 9, Epoch
+	given.FileID, given.KeyID, given.SigningKey, given.Created, given.Downloads, given.Redeemed = "file_9", "key_9",
+		"9", time.Time{}, 9, Epoch
 	Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.UpdateLink(given, NewEntry(LiveLedger)) })
 	wantLinks(t, s, changed)
 	changed.Downloads, changed.Redeemed = 2, Epoch.Add(3*time.Second)
 	for i := range 2 {
 		Update(t, s, LiveLedger, func(tx service.Tx) error {
-			if err := tx.Redeemed("link_1", Epoch.Add(time.Duration(2+i)*time.Second), NewEntry(LiveLedger)); err != nil {
+			if err := tx.Redeemed("link_1", Epoch.Add(time.Duration(2+i)*time.Second),
+				NewEntry(LiveLedger)); err != nil {
 				return err
 			}
 			l, err := tx.Link(LiveLedger, "link_1")
@@ -1282,7 +1340,8 @@ func testUpdateLink(t *testing.T, db Database) {
 	}
 	wantLinks(t, s, changed)
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
-		err := errors.Join(tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)), tx.Returned("link_1", NewEntry(LiveLedger)))
+		err := errors.Join(tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)),
+			tx.Returned("link_1", NewEntry(LiveLedger)))
 		l, err2 := tx.Link(LiveLedger, "link_1")
 		if l.Downloads != 0 {
 			t.Errorf("%d downloads after one was counted and returned", l.Downloads)
@@ -1310,7 +1369,8 @@ func testNewer(t *testing.T, db Database) {
 
 func testAccounts(t *testing.T, db Database) {
 	s := openStore(t, db)
-	accounts := []sluice.Account{{ID: "acct_2", Name: "b", Created: Epoch}, {ID: "acct_3", Name: "c", Created: Epoch}, {ID: "acct_1", Name: "a", Created: Epoch.Add(time.Microsecond)}}
+	accounts := []sluice.Account{{ID: "acct_2", Name: "b", Created: Epoch}, {ID: "acct_3", Name: "c", Created: Epoch},
+		{ID: "acct_1", Name: "a", Created: Epoch.Add(time.Microsecond)}}
 	for _, i := range []int{2, 1, 0} {
 		a := accounts[i]
 		l := sluice.LedgerID{Account: a.ID, Mode: sluice.Live}
@@ -1328,7 +1388,9 @@ func testClosed(t *testing.T, db Database) {
 	results := make(chan error)
 	for range 3 {
 		go func() {
-			results <- s.Update(Background, LiveLedger, func(tx service.Tx) error { return tx.Record(NewEntry(LiveLedger)) })
+			results <- s.Update(Background, LiveLedger, func(tx service.Tx) error {
+				return tx.Record(NewEntry(LiveLedger))
+			})
 		}()
 	}
 	time.Sleep(50 * time.Millisecond) // they wait now

@@ -1,0 +1,152 @@
+package auditlog
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"sluice/internal/audit"
+	"sluice/internal/store/sqldb"
+)
+
+// The table entry_index finds entries by their terms. A row holds, for one value of one field, the seqs of a whole
+// stretch of the log, so that entries that have much in common need few rows. A stretch is indexed when it is long
+// enough. Lists read all entries after the index.
+
+// indexStep is the length of a stretch: at most so many entries are unindexed, besides those of one group.
+const indexStep = 256
+
+// fields are the fields that entries are found by. Those later in the list select fewer entries.
+var fields = []struct {
+	name string
+	of   func(audit.Terms) string
+}{
+	{"outcome", func(t audit.Terms) string { return string(t.Outcome) }},
+	{"action", func(t audit.Terms) string { return string(t.Action) }},
+	{"key", func(t audit.Terms) string { return t.KeyID }},
+	{"file", func(t audit.Terms) string { return t.FileID }},
+	{"link", func(t audit.Terms) string { return t.LinkID }},
+	{"request", func(t audit.Terms) string { return t.RequestID }},
+	{"id", func(t audit.Terms) string { return t.ID }},
+}
+
+// indexedValue gives the text that stands for a value in the index. Few entries share an id or a request, so a row
+// for each value would cost more than all other rows. These values begin with their time (a ULID, after a prefix of
+// four characters), so the index has them by the 32 milliseconds they were made in.
+func indexedValue(field, value string) string {
+	const made = 4 + 9
+	if (field == "id" || field == "request") && len(value) > made {
+		return strings.ToValidUTF8(value[:made], "")
+	}
+	return value
+}
+
+// tail is the unindexed part of a ledger: the terms of its entries from a seq on.
+type tail struct {
+	from int64
+	list []audit.Terms
+}
+
+// posting is one row of the index.
+type posting struct {
+	ledger       int64
+	field, value string
+	first        int64
+	seqs         []byte // see packSeqs
+}
+
+var postingInsert = sqldb.Insertion{
+	Table: "entry_index", Columns: []string{"ledger", "field", "value", "first", "seqs"},
+}
+
+// index writes the index of a ledger's tail when it is long enough, and gives the tail that is left. known is the
+// tail as of the last commit.
+func (r *Reader) index(h *Head, known tail) (tail, error) {
+	t := tail{h.Indexed, append(known.list, h.fresh...)}
+	if known.from != h.Indexed || h.Indexed+int64(len(t.list)) != h.Next {
+		t.list = nil // another process has written to the ledger
+	}
+	if h.Next-h.Indexed < indexStep {
+		return t, nil
+	}
+	if t.list == nil {
+		var err error
+		if t.list, err = r.termsOf(h.ID, sqldb.Interval{From: h.Indexed, To: h.Next}); err != nil {
+			return tail{}, err
+		}
+	}
+	if err := sqldb.Insert(r.Session, postingInsert, postings(h.ID, t), func(args []any, p posting) []any {
+		return append(args, p.ledger, p.field, p.value, p.first, p.seqs)
+	}); err != nil {
+		return tail{}, err
+	}
+	h.Indexed = h.Next
+	return tail{from: h.Next}, nil
+}
+
+// termsOf reads the terms of the entries of an interval. A missing or damaged entry has none: a verifier reports it.
+func (r *Reader) termsOf(ledger int64, span sqldb.Interval) ([]audit.Terms, error) {
+	list := make([]audit.Terms, span.To-span.From)
+	err := r.scan(ledger, span, true, func(s stored) bool {
+		list[s.seq-span.From], _ = s.Terms()
+		return true
+	})
+	return list, err
+}
+
+// postings gives the rows of a stretch, in the order of the table's key.
+func postings(ledger int64, t tail) (rows []posting) {
+	for _, field := range fields {
+		seqs := map[string][]int64{}
+		for i, terms := range t.list {
+			if value := field.of(terms); value != "" {
+				value = indexedValue(field.name, value)
+				seqs[value] = append(seqs[value], t.from+int64(i))
+			}
+		}
+		for _, value := range slices.Sorted(maps.Keys(seqs)) {
+			rows = append(rows, posting{ledger, field.name, value, seqs[value][0], packSeqs(seqs[value])})
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b posting) int { return cmp.Compare(a.field, b.field) })
+	return rows
+}
+
+// packSeqs writes ascending seqs, each as its distance from the one before (the first as 0), as unsigned varints.
+func packSeqs(seqs []int64) (packed []byte) {
+	before := seqs[0]
+	for _, seq := range seqs {
+		packed = binary.AppendUvarint(packed, uint64(seq-before))
+		before = seq
+	}
+	return packed
+}
+
+func (p *posting) unpack() (seqs []int64, err error) {
+	seq := p.first
+	for rest := p.seqs; len(rest) > 0; {
+		distance, n := binary.Uvarint(rest)
+		if n <= 0 {
+			return nil, errors.New("entry_index: a row is damaged")
+		}
+		seq += int64(distance)
+		seqs, rest = append(seqs, seq), rest[n:]
+	}
+	return seqs, nil
+}
+
+func (p *posting) fields() []any { return []any{(*sqldb.Integer)(&p.first), &p.seqs} }
+
+// postingsQuery selects the postings of a term that begin in an interval of seqs, the newest or with up the oldest
+// first.
+func postingsQuery(up bool) string {
+	order := " DESC"
+	if up {
+		order = ""
+	}
+	return "SELECT first, seqs FROM entry_index WHERE ledger = $1 AND field = $2 AND value = $3" +
+		" AND first >= $4 AND first < $5 ORDER BY first" + order + " LIMIT $6"
+}

@@ -1,0 +1,135 @@
+package auditlog
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"sluice"
+	"sluice/internal/audit"
+	"sluice/internal/store/sqldb"
+)
+
+// Tx adds entries to the ledger of one Update.
+type Tx struct {
+	Reader
+	ledger sluice.LedgerID
+	head   *Head
+	random io.Reader // for the salts of entries
+	wrote  bool
+	erased bool
+}
+
+// NewTx makes the Tx of an Update of a ledger. An unlogged write has an empty head.
+func NewTx(r Reader, ledger sluice.LedgerID, head *Head, random io.Reader) Tx {
+	return Tx{Reader: r, ledger: ledger, head: head, random: random}
+}
+
+// Ledger is the ledger of the Update.
+func (t *Tx) Ledger() sluice.LedgerID { return t.ledger }
+
+// LedgerHead is the end of that ledger.
+func (t *Tx) LedgerHead() *Head { return t.head }
+
+// Wrote reports whether the Update has changed something in the database.
+func (t *Tx) Wrote() bool { return t.wrote }
+
+// Erased reports whether the Update has removed something for good.
+func (t *Tx) Erased() bool { return t.erased }
+
+// Exec runs one statement and gives the number of rows that it changed.
+func (t *Tx) Exec(query string, args ...any) (int64, error) {
+	t.wrote = t.wrote || t.Err() == nil
+	return t.Session.Exec(query, args...)
+}
+
+// Writes notes that the Update changes something by another way than Exec.
+func (t *Tx) Writes() { t.wrote = true }
+
+// Change runs a statement that changes exactly one row, and records the entry that describes it. When no row is
+// changed it is ErrNotFound.
+func (t *Tx) Change(e sluice.Entry, query string, args ...any) error {
+	n, err := t.Exec(query, args...)
+	if err == nil && n == 0 {
+		err = sqldb.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	return t.Record(e)
+}
+
+// EnsureLedger gives the number of the Update's ledger, and makes its row at the first use. l is the ledger of an
+// object to store: it must be the same.
+func (t *Tx) EnsureLedger(l sluice.LedgerID) (int64, error) {
+	if t.Err() != nil {
+		return 0, t.Err()
+	}
+	if l != t.ledger {
+		return 0, t.Fail(fmt.Errorf("an update of ledger %s cannot write to %s", t.ledger, l))
+	}
+	if t.head.ID == 0 {
+		if _, err := t.Exec(createLedger, l.Account, string(l.Mode)); err != nil {
+			return 0, err
+		}
+		err := t.OneUnbuffered([]any{&t.head.ID}, "SELECT id FROM ledger WHERE account = $1 AND mode = $2",
+			l.Account, string(l.Mode))
+		if err != nil {
+			return 0, err
+		}
+	}
+	return t.head.ID, nil
+}
+
+// Record seals an entry and appends it to the ledger. It is written together with others of the group.
+func (t *Tx) Record(e sluice.Entry) error {
+	number, err := t.EnsureLedger(e.Ledger)
+	if err != nil {
+		return err
+	}
+	s, err := audit.Seal(e, t.random)
+	if err != nil {
+		return t.Fail(err)
+	}
+	h := t.head
+	h.Latest = max(h.Latest, e.Time.UnixMicro())
+	t.group.entries = append(t.group.entries, unwritten{number, h.Next, h.Latest, s})
+	h.fresh = append(h.fresh, audit.TermsOf(e))
+	h.Next++
+	h.changed = true
+	return nil
+}
+
+// Redact erases disclosed fields of an entry.
+func (t *Tx) Redact(id string, fields []string, e sluice.Entry) error {
+	s, err := t.find(t.ledger, id)
+	if err != nil {
+		return err
+	}
+	disclosed := map[string]json.RawMessage{}
+	if err := json.Unmarshal(s.Disclosures, &disclosed); err != nil {
+		return t.Fail(fmt.Errorf("disclosures of entry %s: %w", id, err))
+	}
+	for _, field := range fields {
+		delete(disclosed, field)
+	}
+	left, err := json.Marshal(disclosed)
+	if err != nil {
+		return t.Fail(err)
+	}
+	var first int64
+	var disclosures []byte
+	err = t.batchesWith(t.head.ID, []int64{s.seq}, func(b *unpackedBatch, _ []stored) bool {
+		lines := bytes.Split(b.disclosures, []byte("\n"))
+		lines[s.seq-b.first] = left
+		first, disclosures = b.first, pack(bytes.Join(lines, []byte("\n")))
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	t.erased = true
+	return t.Change(e, "UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3",
+		disclosures, t.head.ID, first)
+}

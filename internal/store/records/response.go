@@ -1,0 +1,67 @@
+package records
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"sluice"
+	"sluice/internal/service"
+	"sluice/internal/store/sqldb"
+)
+
+const responseColumns = "key_id, once_key, fingerprint, request_id, created, result, err"
+
+func responseFields(a *service.Answer) []any {
+	return []any{
+		&a.KeyID, &a.OnceKey, (*sqldb.Digest)(&a.Fingerprint), &a.RequestID, (*sqldb.Time)(&a.Created),
+		(*[]byte)(&a.Result), failure{&a.Err},
+	}
+}
+
+// failure reads the error of a stored response, which is JSON, NULL for none.
+type failure struct{ err **sluice.Error }
+
+// Scan implements sql.Scanner.
+func (f failure) Scan(v any) error {
+	*f.err = nil
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case []byte:
+		return json.Unmarshal(v, f.err)
+	default:
+		return fmt.Errorf("an error is stored as bytes, not as %T", v)
+	}
+}
+
+// Answer implements service.Reader: it gives the stored response to an idempotency key.
+func (r *Reader) Answer(keyID, onceKey string) (a service.Answer, err error) {
+	err = r.OneUnbuffered(responseFields(&a),
+		"SELECT "+responseColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, onceKey)
+	return a, err
+}
+
+// Remember implements service.Tx: it stores the response to an idempotency key.
+func (t *Tx) Remember(a service.Answer) error {
+	var result, failed any
+	if a.Result != nil {
+		result = []byte(a.Result)
+	}
+	if a.Err != nil {
+		data, err := json.Marshal(a.Err)
+		if err != nil {
+			return t.Fail(err)
+		}
+		failed = data
+	}
+	_, err := t.log.Exec("INSERT INTO answer ("+responseColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7)"+
+		" ON CONFLICT (key_id, once_key) DO UPDATE SET"+
+		" fingerprint = excluded.fingerprint, request_id = excluded.request_id,"+
+		" created = excluded.created, result = excluded.result, err = excluded.err",
+		a.KeyID, a.OnceKey, a.Fingerprint[:], a.RequestID, sqldb.Micros(a.Created), result, failed)
+	return err
+}
+
+// DeleteResponses deletes stored responses from before a time.
+var DeleteResponses = deleteBefore("DELETE FROM answer WHERE (key_id, once_key) IN" +
+	" (SELECT key_id, once_key FROM answer WHERE created < $1 ORDER BY created LIMIT $2)")
