@@ -29,6 +29,6 @@ func TestAllActions(t *testing.T) {
 		listed[a] = true
 	}
 	if declared == 0 || len(listed) != declared {
-		t.Errorf("entry.go declares %d actions, and AllActions lists %d: add what is missing", declared, len(listed))
+		t.Errorf("entry.go declares %d actions, AllActions lists %d: add the missing ones", declared, len(listed))
 	}
 }

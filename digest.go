@@ -5,8 +5,8 @@ import (
 	"encoding/hex"
 )
 
-// Digest is a SHA-256 (FIPS 180-4).
+// Digest is a SHA-256 digest (FIPS 180-4).
 type Digest [sha256.Size]byte
 
-// String is the digest in lower-case hexadecimal.
+// String returns the digest as 64 lower-case hexadecimal digits.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }

@@ -6,44 +6,46 @@ import (
 	"time"
 )
 
-// AllActions gives every action that this version writes, in the order in which
-// they are declared.
+// AllActions returns every action that this version writes, in the order of
+// declaration.
 func AllActions() []Action {
 	return []Action{
-		AccountCreated, SigningKeyAdded, KeyCreated, KeyEnded, FileCreated, KeyUpdated, KeyRotated, FileUpdated, FileHeld,
-		FileReleased, FileRetainedOut, FileRead, FileEnded, LinkCreated, LinkUpdated, LinkEnded, LinkRedeemed, LinkRefused,
-		LinkDelivered, FileDamaged, AuditExported, AuditRedacted, KeyHandedOver, LedgerRolledBack, AccessDenied,
+		AccountCreated, SigningKeyAdded, KeyCreated, KeyEnded, FileCreated, KeyUpdated, KeyRotated, FileUpdated,
+		FileHeld, FileReleased, FileRetainedOut, FileRead, FileEnded, LinkCreated, LinkUpdated, LinkEnded,
+		LinkRedeemed, LinkRefused, LinkDelivered, FileDamaged, AuditExported, AuditRedacted, KeyHandedOver,
+		LedgerRolledBack, AccessDenied,
 	}
 }
 
-// Entry is one line of the audit log: who did what to which object, from
-// where and why, and how it ended. Once committed it is never changed.
+// Entry is one record of the audit log: who did what to which object, from
+// where and why, and with which outcome. A committed entry never changes.
 type Entry struct {
-	Seq      int64 // place in its ledger: 0, 1, 2, … without a gap; given by the store
+	Seq      int64 // position in its ledger: 0, 1, 2, … without gaps; assigned by the store
 	ID       string
 	Ledger   LedgerID
 	Time     time.Time
 	Action   Action
 	Outcome  Outcome
 	Actor    Actor
-	Key      *KeyPart // the key this concerns: the one changed, or the one that minted the link
+	Key      *KeyPart // the key that was changed, or the key that minted the link
 	File     *FilePart
 	Link     *LinkPart
-	Subject  *EntryPart // the entry this one is about
-	Handover string     // with KeyHandedOver: the verifier key that the log goes on with
+	Subject  *EntryPart // the earlier entry that this one refers to
+	Handover string     // with KeyHandedOver: the new verifier key of the log
 	Rollback *RollbackPart
 	Export   string // with AuditExported: what was exported
 	Request  *Request
 	Delivery *DeliveryPart
 	Refusal  Refusal // with Refused: the rule that refused
-	// Repeats is, with Refused, how often the same was refused for the same
-	// reason since the entry before it without an entry of its own.
+	// Repeats counts, with Refused, the identical refusals since the previous
+	// entry that were counted and have no entry of their own.
 	Repeats  int64
-	Redacted []string // personal fields that have been erased since, as JSON Pointers into the leaf
-	Damaged  []string // personal fields whose stored value is not the one the leaf commits to; they are empty
+	Redacted []string // personal fields that were erased later, as JSON Pointers into the leaf
+	Damaged  []string // personal fields left empty: the stored value does not match the commitment in the leaf
 }
 
-// Action is what was done. The set is open: a reader skips what it does not know.
+// Action names what was done. The set is open: readers ignore actions they do
+// not know.
 type Action string
 
 // The actions.
@@ -72,11 +74,12 @@ const (
 	AuditRedacted   Action = "audit.redacted"
 	KeyHandedOver   Action = "ledger.key_rotated" // also ledger.ActionKeyRotated
 	AccessDenied    Action = "access.denied"
-	// LedgerRolledBack: an operator has accepted a database that lacks what was signed.
+	// LedgerRolledBack records that an operator accepted a database that has
+	// lost signed entries.
 	LedgerRolledBack Action = "ledger.rolled_back"
 )
 
-// Outcome says whether the act was allowed.
+// Outcome says whether the action was allowed.
 type Outcome string
 
 // The outcomes.
@@ -90,37 +93,37 @@ type ActorType string
 
 // The types of actors.
 const (
-	ActorKey    ActorType = "key"    // an API key; ID is the key's
-	ActorBearer ActorType = "bearer" // whoever held a link's URL
-	ActorCLI    ActorType = "cli"    // the operator, on the machine
-	ActorSystem ActorType = "system" // Sluice itself, by a rule
+	ActorKey    ActorType = "key"    // an API key; ID is the id of the key
+	ActorBearer ActorType = "bearer" // the bearer of a link's URL; ID is the id of the link
+	ActorCLI    ActorType = "cli"    // the operator, on the command line
+	ActorSystem ActorType = "system" // Sluice itself, applying a rule
 )
 
-// Actor is who asks.
+// Actor is the party that made a request.
 type Actor struct {
 	Type ActorType
 	ID   string
 	Name string
 }
 
-// KeyPart is what an entry keeps of a key.
+// KeyPart is the record of a key in an entry.
 type KeyPart struct {
 	ID     string
 	Name   string
-	Rights *KeyRights // nil where the entry does not tell them
+	Rights *KeyRights // nil if the entry does not record them
 	Before Before     // with KeyUpdated
 }
 
-// KeyRights is what a key may do. Entries that a key was created, updated,
-// rotated or revoked tell it.
+// KeyRights is what a key may do. Entries that create, update, rotate or revoke
+// a key record it.
 type KeyRights struct {
 	Scopes          []Scope
 	Expires         time.Time     // zero: never
 	MaxLinkLifetime time.Duration // in whole seconds; zero for the server's value, Forever for no limit
-	OldExpires      time.Time     // with KeyRotated: when the secret before it ends
+	OldExpires      time.Time     // with KeyRotated: when the previous secret expires
 }
 
-// FilePart is what an entry keeps of a file, also after the file is gone.
+// FilePart is the record of a file in an entry. It outlives the file.
 type FilePart struct {
 	ID       string
 	Filename string
@@ -129,113 +132,113 @@ type FilePart struct {
 	SHA256   string
 	Purpose  string
 	Metadata Metadata
-	Details  *FileDetails // nil where the entry does not tell them
+	Details  *FileDetails // nil if the entry does not record them
 	Before   Before       // with FileUpdated, FileHeld and FileReleased
 	Found    *FoundPart   // with FileDamaged
 }
 
-// FoundPart is what was found in place of the bytes that a file should have.
+// FoundPart describes the stored bytes of a damaged file.
 type FoundPart struct {
 	Problem Damage
-	Size    *int64 // bytes; nil where they could not be counted
-	SHA256  string // of the bytes found, where they have the right size
+	Size    *int64 // in bytes; nil if the bytes could not be counted
+	SHA256  string // of the stored bytes, if their number is right
 }
 
-// Damage says in what way the bytes of a file are not what was uploaded. The set
-// is open.
+// Damage says how the stored bytes of a file differ from the uploaded ones. The
+// set is open.
 type Damage string
 
 // The kinds of damage.
 const (
-	BytesMissing    Damage = "missing"    // nothing is stored
-	BytesUnreadable Damage = "unreadable" // what is stored cannot be read
-	WrongSize       Damage = "size"       // more or fewer bytes are stored
-	WrongDigest     Damage = "sha256"     // as many bytes are stored, and others
+	BytesMissing    Damage = "missing"    // no bytes are stored
+	BytesUnreadable Damage = "unreadable" // the stored bytes cannot be read
+	WrongSize       Damage = "size"       // the number of stored bytes differs
+	WrongDigest     Damage = "sha256"     // the number of bytes is right, their digest differs
 )
 
-// FileDetails is what else its owner says of a file. Entries that a file was
-// created, updated, held, released or deleted tell it.
+// FileDetails holds the mutable details of a file. Entries that create, update,
+// hold, release or delete a file record it.
 type FileDetails struct {
 	Title  string
 	Held   bool
 	Linked []Resource
 }
 
-// LinkPart is what an entry keeps of a link.
+// LinkPart is the record of a link in an entry.
 type LinkPart struct {
 	ID       string
 	Expires  time.Time // zero: never
 	Reason   string
 	Metadata Metadata
-	Limits   *LinkLimits // nil where the entry does not tell them
+	Limits   *LinkLimits // nil if the entry does not record them
 	Before   Before      // with LinkUpdated
 }
 
-// LinkLimits is what bounds the use of a link beside its end. Entries that a
-// link was created, updated or revoked tell it.
+// LinkLimits bounds the use of a link, apart from its expiry. Entries that
+// create, update or revoke a link record it.
 type LinkLimits struct {
 	MaxDownloads int64 // 0: no limit
 	HasPassword  bool
-	AllowedIPs   []netip.Prefix // none: any address
+	AllowedIPs   []netip.Prefix // empty: any address
 	Disposition  Disposition
-	Filename     string // "": the file's own
+	Filename     string // "": the file's own name
 }
 
-// Before holds the members of a part that a change replaced, with the values
-// they had: by their names in the leaf, as canonical JSON. A member that was
-// not set is null. A member that is in Before and no longer in the part was
-// lifted.
+// Before holds the previous values of the members that a change replaced. The
+// keys are the member names in the leaf, the values canonical JSON. A member
+// that was not set is null. A member that is in Before but no longer in the part
+// was removed.
 type Before map[string]json.RawMessage
 
-// DeliveryPart is how a file leaves.
+// DeliveryPart describes the delivery of a file.
 type DeliveryPart struct {
 	Mode   DeliveryMode
-	Status int // of the answer, HTTP
-	// Returned says that Sluice failed, and that the download does not count.
+	Status int // of the HTTP response
+	// Returned says that Sluice failed and that the download is not counted.
 	Returned bool
 	Sent     *Sent
 }
 
-// DeliveryMode says who sends the bytes.
+// DeliveryMode says which party sends the bytes.
 type DeliveryMode string
 
-// The modes of delivery.
+// The delivery modes.
 const (
-	DeliveredByProxy    DeliveryMode = "proxy"    // Sluice itself
-	DeliveredByRedirect DeliveryMode = "redirect" // the store of the bytes: whether they were sent is not observed
+	DeliveredByProxy    DeliveryMode = "proxy"    // Sluice
+	DeliveredByRedirect DeliveryMode = "redirect" // the blob store; Sluice does not see whether it sent them
 )
 
-// Sent is what was observed of bytes on their way: they were handed to the
-// connection. What of them arrived, only the client knows.
+// Sent describes the bytes that were handed to the connection. Only the client
+// knows how many of them arrived.
 type Sent struct {
-	Bytes    int64 // of the file
-	Complete bool  // all that was planned
+	Bytes    int64 // bytes of the file
+	Complete bool  // all planned bytes were handed over
 	Duration time.Duration
 }
 
-// EntryPart names an earlier entry, and fields of it.
+// EntryPart names an earlier entry and some of its fields.
 type EntryPart struct {
 	ID     string
 	Seq    int64
 	Fields []string // JSON Pointers into its leaf
 }
 
-// RollbackPart is, with LedgerRolledBack, what a log has lost.
+// RollbackPart describes, with LedgerRolledBack, the entries that a log lost.
 type RollbackPart struct {
 	Log     string `json:"log"`      // account and mode
-	Size    int64  `json:"size"`     // signed entries when it was accepted
-	WasSize int64  `json:"was_size"` // signed entries before
-	WasRoot string `json:"was_root"` // of the tree over those, base64
+	Size    int64  `json:"size"`     // number of signed entries when the rollback was accepted
+	WasSize int64  `json:"was_size"` // number of signed entries before the rollback
+	WasRoot string `json:"was_root"` // root of the tree before the rollback, in base64
 }
 
-// Request is what is known of the request that asked. IP is the peer's
-// address, which may be a proxy's, and ForwardedFor what proxies claim.
-// ClientIP is the address that the rules decided on: what a trusted proxy says
-// of whom it speaks for, or else the peer's. It is "" where that is not known.
+// Request describes the request behind an entry. IP is the address of the peer,
+// which may be a proxy. ForwardedFor is what proxies claim. ClientIP is the
+// address that the rules were applied to: the client address reported by a
+// trusted proxy, otherwise the peer's. It is "" if unknown.
 type Request struct {
 	ID           string
 	Method       string
-	Route        string // the pattern, never the path: paths hold tokens
+	Route        string // the pattern, never the path: paths contain tokens
 	Range        string
 	IP           string
 	ClientIP     string
@@ -244,8 +247,8 @@ type Request struct {
 	RefererHost  string
 }
 
-// KeyID is the key an entry is found by: the one it concerns, else the one
-// that asked.
+// KeyID returns the id of the key that the entry is listed under: the key it
+// concerns, otherwise the key that made the request, otherwise "".
 func (e Entry) KeyID() string {
 	switch {
 	case e.Key != nil:

@@ -7,44 +7,44 @@ import (
 	"time"
 )
 
-// Code names a class of failure. It is what callers branch on: the set is
-// small, stable, and the same on every face of Sluice.
+// Code names a class of failure, for callers to branch on. The set is small and
+// stable, and every API of Sluice uses the same one.
 type Code string
 
-// The codes. Each has one row in the table of the face that shows it; for the
-// native API that is internal/httpd/problem.go.
+// The codes. Each API maps them to statuses in a table of its own; the native
+// API's is internal/httpd/problem.go.
 const (
 	CodeValidation         Code = "validation_failed"      // invalid input
-	CodeDigestMismatch     Code = "digest_mismatch"        // declared digest differs from what arrived
-	CodeUnauthenticated    Code = "unauthenticated"        // no key, or one that is not good
+	CodeDigestMismatch     Code = "digest_mismatch"        // the declared digest is not that of the received bytes
+	CodeUnauthenticated    Code = "unauthenticated"        // no key, or an invalid, expired or revoked one
 	CodeForbidden          Code = "forbidden"              // the key lacks the scope
 	CodeNotFound           Code = "not_found"              // unknown, or not visible to the caller
 	CodeMethodNotAllowed   Code = "method_not_allowed"     // the resource exists, the method does not
-	CodeConflict           Code = "conflict"               // a duplicate of something that must be unique
+	CodeConflict           Code = "conflict"               // a duplicate of a value that must be unique
 	CodeIdempotencyReused  Code = "idempotency_key_reused" // same Idempotency-Key, different request
-	CodeLinkExpired        Code = "link_expired"           // changing a link whose time has run out
-	CodeLinkRevoked        Code = "link_revoked"           // changing a link that was ended
-	CodeFileHeld           Code = "file_held"              // deleting a file under hold or retention
-	CodeGone               Code = "gone"                   // an authentic link that is no longer good
+	CodeLinkExpired        Code = "link_expired"           // change of an expired link
+	CodeLinkRevoked        Code = "link_revoked"           // change of a revoked link
+	CodeFileHeld           Code = "file_held"              // deletion of a file under hold or retention
+	CodeGone               Code = "gone"                   // an authentic link that can no longer be used
 	CodePreconditionFailed Code = "precondition_failed"    // If-Match did not match
 	CodeTooLarge           Code = "too_large"              // body or file over its limit
 	CodeUnsupportedType    Code = "unsupported_media_type" // media type not allowed here
-	CodeRange              Code = "range_not_satisfiable"  // no byte of the range exists
-	CodeRateLimited        Code = "rate_limited"           // slow down; RetryAfter says how long
-	CodeInternal           Code = "internal"               // a defect of ours: logged whole, never shown
-	CodeUnavailable        Code = "unavailable"            // store or log cannot commit now
+	CodeRange              Code = "range_not_satisfiable"  // the range lies beyond the end of the file
+	CodeRateLimited        Code = "rate_limited"           // too many requests; RetryAfter says how long to wait
+	CodeInternal           Code = "internal"               // a defect of Sluice: logged in full, never shown
+	CodeUnavailable        Code = "unavailable"            // the store or the log cannot commit now
 	CodeStorageFull        Code = "insufficient_storage"   // disk full
 )
 
-// Error is the only error type that crosses a package boundary with meaning.
-// An error without one is CodeInternal.
+// Error is the error type that carries a Code across package boundaries. An
+// error that is not and does not wrap an *Error is CodeInternal.
 type Error struct {
 	Code       Code
-	Param      string        // the offending parameter, dotted, or ""
-	Detail     string        // one sentence for the caller; never holds a secret
-	Reason     Refusal       // with CodeGone and CodeForbidden on a link: which rule refused it
-	RetryAfter time.Duration // when trying again may help, else 0
-	Fields     []FieldError  // with CodeValidation: every failure found
+	Param      string        // path of the offending parameter, with dots, or ""
+	Detail     string        // one sentence for the caller, without secrets
+	Reason     Refusal       // with CodeGone and CodeForbidden on a link: the rule that refused
+	RetryAfter time.Duration // how long to wait before a retry; 0 if a retry does not help
+	Fields     []FieldError  // with CodeValidation: all failures
 	Err        error         `json:"-"` // the cause, for the log
 }
 
@@ -55,7 +55,7 @@ type FieldError struct {
 	Message string
 }
 
-// Error gives code, detail and cause in one line.
+// Error returns code, detail and cause in one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(string(e.Code))
@@ -68,10 +68,10 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// CodeOf gives the code of err: CodeInternal for an error without one, "" for nil.
+// CodeOf returns the code of err: CodeInternal for an error without one, "" for nil.
 func CodeOf(err error) Code {
 	if err == nil {
 		return ""
@@ -83,27 +83,29 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// Errorf makes an Error whose detail is formatted for the caller to read.
+// Errorf returns an Error with a formatted detail. The caller of the API sees
+// the detail.
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Wrap makes an Error that hides cause from the caller and keeps it for the log.
+// Wrap returns an Error with a cause. The cause is logged and never shown to the
+// caller of the API.
 func Wrap(code Code, detail string, cause error) *Error {
 	return &Error{Code: code, Detail: detail, Err: cause}
 }
 
-// Invalid collects failures of validation, so that a caller learns all of
-// them at once. Its zero value is ready.
+// Invalid collects validation failures, so that a caller learns all of them at
+// once. The zero value is ready to use.
 type Invalid struct{ fields []FieldError }
 
-// Add notes one failure of param.
+// Add adds a failure of param.
 func (v *Invalid) Add(param, code, format string, args ...any) {
 	v.fields = append(v.fields, FieldError{Param: param, Code: code, Message: fmt.Sprintf(format, args...)})
 }
 
-// Err is nil when nothing was added, else a CodeValidation Error that names
-// the first failure and lists all.
+// Err returns nil if there are no failures, otherwise a CodeValidation Error
+// with the param and message of the first failure and all of them in Fields.
 func (v *Invalid) Err() error {
 	if len(v.fields) == 0 {
 		return nil
@@ -112,7 +114,7 @@ func (v *Invalid) Err() error {
 	return &Error{Code: CodeValidation, Param: first.Param, Detail: first.Message, Fields: v.fields}
 }
 
-// ReasonOf gives the rule that refused, "" when err is no refusal.
+// ReasonOf returns the rule that refused, or "" if err is not a refusal.
 func ReasonOf(err error) Refusal {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Reason

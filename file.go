@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// File is a stored object: what Sluice knows of its bytes. The bytes are in
-// Blobs under the file's id.
+// File is the record of a stored file. Its bytes are kept apart, under the
+// file's id.
 type File struct {
 	ID       string
 	Ledger   LedgerID
@@ -16,40 +16,40 @@ type File struct {
 	Type     string // media type as declared, RFC 9110 section 8.3.1
 	Size     int64
 	SHA256   Digest
-	CRC32    *uint32 // IEEE 802.3, as ZIP has it; nil for an older file that the scrub has not read yet
+	CRC32    *uint32 // IEEE 802.3, as in ZIP; nil for an older file that no scrub has read yet
 	Metadata Metadata
-	Linked   []Resource // what the file belongs to, in the caller's own system
+	Linked   []Resource // the objects of the caller's system that the file belongs to
 	Held     bool       // under legal hold: it may not be deleted
 	Created  time.Time
 	Updated  time.Time
-	Expires  time.Time // when its purpose's retention deletes it; zero: never
+	Expires  time.Time // when the retention of its purpose ends and the file is deleted; zero: never
 	Deleted  time.Time // zero: active
 }
 
-// Resource names an object of the caller's own system.
+// Resource names an object of the caller's system.
 type Resource struct {
 	Type string
 	ID   string
 }
 
-// Limits of linked resources. Lengths are in characters.
+// Limits of linked resources. Lengths count characters (Unicode code points).
 const (
 	MaxLinkedResources = 50
 	MaxResourceIDLen   = 255
 )
 
-// Limits of a file's texts, in characters.
+// Limits of a file's texts, in characters (Unicode code points).
 const (
 	MaxFilenameLen = 255
 	MaxTitleLen    = 255
 	MaxTypeLen     = 127
 )
 
-// Active reports whether the file still has its bytes.
+// Active reports whether the file has not been deleted.
 func (f File) Active() bool { return f.Deleted.IsZero() }
 
-// Version names a state of an object for conditional requests: it differs
-// whenever its owner has changed the object.
+// Version returns the version of the file for conditional requests. It changes
+// with every change to the file's record.
 func (f File) Version() string { return version(f.Updated) }
 
 func version(updated time.Time) string { return strconv.FormatInt(updated.UnixMicro(), 36) }

@@ -1,7 +1,7 @@
 package sluice
 
-// The prefixes of ids. An id is its prefix and the 26 characters of a ULID in
-// lower case: sortable by time of making, unguessable in 80 bits.
+// The prefixes of ids. An id is a prefix followed by a ULID, 26 lower-case
+// characters. Ids sort by creation time and contain 80 random bits.
 const (
 	PrefixAccount = "acct_"
 	PrefixKey     = "key_"

@@ -15,21 +15,23 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// directions says, for each folder with Go files, which folders of this module its package may import.
-// "." is the root and "*" on the right is everything. A folder imports only rooms that stand above it here.
+// directions lists, for each folder with Go files, the folders of this module that its package may import.
+// "." is the root; "*" on the right stands for every folder. A folder imports only folders listed above it.
 var directions = map[string][]string{
-	"ledger":                   {},
-	"api":                      {},
-	".":                        {},
-	"client":                   {".", "api", "ledger"},
-	"internal/objectid":        {},
-	"internal/jsoninput":       {"."},
-	"internal/audit":           {".", "ledger"},
-	"internal/password":        {"."},
-	"internal/presentation":    {"."},
-	"internal/refusals":        {".", "internal/audit"},
-	"internal/service":         {".", "ledger", "internal/audit", "internal/objectid", "internal/password", "internal/refusals"},
-	"internal/gate":            {".", "internal/audit", "internal/password", "internal/presentation", "internal/refusals", "internal/service"},
+	"ledger":                {},
+	"api":                   {},
+	".":                     {},
+	"client":                {".", "api", "ledger"},
+	"internal/objectid":     {},
+	"internal/jsoninput":    {"."},
+	"internal/audit":        {".", "ledger"},
+	"internal/password":     {"."},
+	"internal/presentation": {"."},
+	"internal/refusals":     {".", "internal/audit"},
+	"internal/service": {".", "ledger", "internal/audit", "internal/objectid", "internal/password",
+		"internal/refusals"},
+	"internal/gate": {".", "internal/audit", "internal/password", "internal/presentation", "internal/refusals",
+		"internal/service"},
 	"internal/store/storetest": {".", "ledger", "internal/audit", "internal/objectid", "internal/service"},
 	"internal/store/sqldb":     {"."},
 	"internal/store/sqlite":    {".", "internal/store/sqldb"},
@@ -44,17 +46,20 @@ var directions = map[string][]string{
 	"internal/httpd/contract": {"api"},
 	"internal/httpd/compat":   {".", "internal/jsoninput", "internal/service"},
 	"internal/httpd/compat/*": {".", "internal/service", "internal/httpd/compat"},
-	"internal/httpd": {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/objectid", "internal/presentation",
-		"internal/service", "internal/gate", "internal/httpd/compat", "internal/httpd/contract"},
-	// The server serves what apidoc made, and does not import it.
+	"internal/httpd": {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/objectid",
+		"internal/presentation", "internal/service", "internal/gate", "internal/httpd/compat",
+		"internal/httpd/contract"},
+	// The server serves the generated pages; it does not import their generator.
 	"internal/httpd/apidoc":  {".", "api", "internal/service", "internal/httpd", "internal/httpd/contract"},
 	"internal/leader":        {"internal/service"},
 	"internal/maintain/*":    {".", "ledger", "internal/service", "internal/store"},
 	"internal/jobs":          {"internal/gate", "internal/leader", "internal/maintain/fsck", "internal/service"},
 	"internal/follow/anchor": {"ledger"},
-	"internal/follow":        {".", "ledger", "internal/blob", "internal/follow/anchor", "internal/leader", "internal/service"},
-	"internal/obs":           {".", "internal/service", "internal/store"},
-	"sluicetest": {".", "ledger", "internal/audit", "internal/service", "internal/gate", "internal/store", "internal/blob", "internal/httpd", "internal/httpd/compat", "internal/obs",
+	"internal/follow": {".", "ledger", "internal/blob", "internal/follow/anchor", "internal/leader",
+		"internal/service"},
+	"internal/obs": {".", "internal/service", "internal/store"},
+	"sluicetest": {".", "ledger", "internal/audit", "internal/service", "internal/gate", "internal/store",
+		"internal/blob", "internal/httpd", "internal/httpd/compat", "internal/obs",
 		"internal/httpd/compat/digitalriver", "internal/httpd/compat/metorial", "internal/httpd/compat/stripe"},
 	"cmd/sluice": {"*"},
 	"bench/*":    {"*"},
@@ -69,11 +74,11 @@ var confined = []struct{ prefix, only string }{
 	{"github.com/aws", "internal/blob"},
 }
 
-// withoutHTTP are folders whose packages decide, and read no requests.
+// withoutHTTP lists the folders that must not import net/http: their packages decide and read no requests.
 var withoutHTTP = []string{".", "ledger", "internal/audit", "internal/refusals", "internal/service", "internal/gate"}
 
-// TestImports holds every Go file to the tables above. A test file of the package itself imports what the
-// package may; an external test package may also import its own package, sluicetest, and what sluicetest may.
+// TestImports checks every Go file against the tables above. An internal test may import what its package may.
+// An external test may also import its own package, sluicetest, and what sluicetest may import.
 func TestImports(t *testing.T) {
 	gomod, err := os.ReadFile("go.mod")
 	if err != nil {
@@ -99,11 +104,12 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// isApart reports whether the go command leaves the folder out of this module's packages.
+// isApart reports whether the go command excludes the folder from the packages of this module.
 func isApart(dir string) bool {
 	base := path.Base(dir)
 	_, err := os.Stat(path.Join(dir, "go.mod"))
-	return err == nil || base == "testdata" || base == "node_modules" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")
+	return err == nil || slices.Contains([]string{"testdata", "node_modules", "vendor"}, base) ||
+		strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")
 }
 
 func checkFile(t *testing.T, module, name string) {
@@ -116,10 +122,10 @@ func checkFile(t *testing.T, module, name string) {
 	dir, isTest := path.Dir(name), strings.HasSuffix(name, "_test.go")
 	allowed, ok := row(dir)
 	if !ok {
-		t.Errorf("%s: no row in directions for the folder %s: say where it belongs", name, dir)
+		t.Errorf("%s: directions has no row for the folder %s: add one", name, dir)
 		return
 	}
-	if isTest { // the suite of what it implements
+	if isTest { // a package may test itself with the suite of its contract
 		allowed = slices.Concat(allowed, []string{dir + "/" + path.Base(dir) + "test"})
 	}
 	if isTest && strings.HasSuffix(file.Name.Name, "_test") {
@@ -134,15 +140,15 @@ func checkFile(t *testing.T, module, name string) {
 		}
 		if ours, ok := within(module, imported); ok {
 			if !slices.Contains(allowed, "*") && !slices.Contains(allowed, ours) {
-				t.Errorf("%s imports %s: %s may import %q of ours", name, imported, dir, allowed)
+				t.Errorf("%s imports %s: of this module, %s may import only %q", name, imported, dir, allowed)
 			}
 			continue
 		}
 		if first, _, _ := strings.Cut(imported, "/"); dir == "." && !isTest && strings.Contains(first, ".") {
-			t.Errorf("%s imports %s: the root has the standard library alone", name, imported)
+			t.Errorf("%s imports %s: the root may import only the standard library", name, imported)
 		}
 		if imported == "net/http" && !isTest && slices.Contains(withoutHTTP, dir) {
-			t.Errorf("%s imports %s: %s decides and reads no requests", name, imported, dir)
+			t.Errorf("%s imports %s: %s must not know HTTP", name, imported, dir)
 		}
 		for _, c := range confined {
 			_, applies := within(c.prefix, imported)
@@ -154,7 +160,7 @@ func checkFile(t *testing.T, module, name string) {
 	}
 }
 
-// row finds the row of directions that covers dir.
+// row returns the row of directions for dir.
 func row(dir string) (allowed []string, ok bool) {
 	for pattern, allowed := range directions {
 		if match, _ := path.Match(pattern, dir); match {
@@ -164,8 +170,8 @@ func row(dir string) (allowed []string, ok bool) {
 	return nil, false
 }
 
-// within returns the part of an import path below prefix, "." for prefix itself, and whether it is below at all.
-func within(prefix, imported string) (rest string, ok bool) {
+// within returns the path of imported relative to prefix, "." for prefix itself. ok reports whether it lies there.
+func within(prefix, imported string) (relative string, ok bool) {
 	if imported == prefix {
 		return ".", true
 	}

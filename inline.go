@@ -5,18 +5,20 @@ import (
 	"strings"
 )
 
-// inlineTypes are the media types that a browser may show in place, in the order
-// in which they are documented: none of them can carry script.
+// inlineTypes lists the media types that a browser may display inline, in the
+// order of the documentation. None of them can carry a script.
 var inlineTypes = []string{
 	"text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp",
-	"audio/wav", "audio/x-wav", "audio/vnd.wave", "audio/ogg", "audio/mp4", "audio/webm", "video/ogg", "video/mp4", "video/webm",
+	"audio/wav", "audio/x-wav", "audio/vnd.wave", "audio/ogg", "audio/mp4", "audio/webm",
+	"video/ogg", "video/mp4", "video/webm",
 }
 
-// InlineTypes gives the media types that Inline holds for.
+// InlineTypes returns the media types for which a link may have the disposition
+// Inline. The caller may change the slice.
 func InlineTypes() []string { return slices.Clone(inlineTypes) }
 
-// ShowsInline reports whether a browser may show a file of a media type in
-// place; parameters of the type do not matter.
+// ShowsInline reports whether InlineTypes contains mediaType. Parameters of the
+// media type are ignored.
 func ShowsInline(mediaType string) bool {
 	essence, _, _ := strings.Cut(mediaType, ";")
 	return slices.Contains(inlineTypes, strings.TrimSpace(essence))

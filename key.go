@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Key is an API credential. Its secret is shown once, when it is made; what is
-// stored is a hash that opens nothing.
+// Key is an API key. Its secret is shown once, on creation; only a hash of it
+// is stored.
 type Key struct {
 	ID      string
 	Ledger  LedgerID
@@ -18,30 +18,30 @@ type Key struct {
 	Updated time.Time
 	Expires time.Time // zero: never
 	Revoked time.Time // zero: not revoked
-	Used    time.Time // last use, known to about a minute; zero: none
-	Version string    // the API version it was made under
+	Used    time.Time // last use, to within about a minute; zero: never used
+	Version string    // the API version that the key is pinned to
 
-	// After a rotation the secret before it is good for a while.
+	// After a rotation the previous secret stays valid until OldExpires.
 	OldHash    Digest
 	OldExpires time.Time
 
-	// MaxLinkLifetime bounds the links the key may mint: zero for the server's
-	// value, Forever for links without end.
+	// MaxLinkLifetime is the longest lifetime of the links that the key may
+	// mint: zero for the server's value, Forever for no limit.
 	MaxLinkLifetime time.Duration
 }
 
-// Forever is a lifetime without end.
+// Forever is the lifetime of an object that never expires.
 const Forever time.Duration = math.MaxInt64
 
-// MaxKeyNameLen is the longest name of a key, in characters.
+// MaxKeyNameLen is the maximum length of a key's name, in characters.
 const MaxKeyNameLen = 100
 
-// Scope is one thing a key may do.
+// Scope is a permission of a key.
 type Scope string
 
 // The scopes.
 const (
-	FilesRead    Scope = "files:read"    // what is known of files, without their bytes
+	FilesRead    Scope = "files:read"    // the records of files, not their bytes
 	FilesContent Scope = "files:content" // the bytes of files, without a link
 	FilesWrite   Scope = "files:write"
 	LinksRead    Scope = "links:read"
@@ -50,18 +50,19 @@ const (
 	KeysAdmin    Scope = "keys:admin"
 )
 
-// AllScopes gives every scope, in the order they are documented.
+// AllScopes returns every scope, in the order of the documentation.
 func AllScopes() []Scope {
 	return []Scope{FilesRead, FilesContent, FilesWrite, LinksRead, LinksWrite, AuditRead, KeysAdmin}
 }
 
-// Active reports whether the key is good at a moment.
+// Active reports whether the key is neither revoked nor expired at now.
 func (k Key) Active(now time.Time) bool {
 	return k.Revoked.IsZero() && (k.Expires.IsZero() || now.Before(k.Expires))
 }
 
-// Revision names a state of the key for conditional requests, as File.Version
-// does of a file; Version is the API's. Use does not change it.
+// Revision returns the version of the key for conditional requests, like
+// File.Version. It is not Version, which is the version of the API. Use of the
+// key does not change it.
 func (k Key) Revision() string { return version(k.Updated) }
 
 // Grants reports whether the key has a scope.

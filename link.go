@@ -5,62 +5,61 @@ import (
 	"time"
 )
 
-// Link is a time-limited, single-purpose right to read one file. Its URL is
-// derived from its id and a signing key; nothing stored opens the file.
+// Link is a right to download one file, bounded in time. Its URL is derived from
+// its id and a signing key and is not stored.
 type Link struct {
 	ID         string
 	Ledger     LedgerID
 	FileID     string
-	KeyID      string // the key that minted it; "" when the operator did
-	SigningKey string // which signing key its URL is derived with
-	Reason     string // why the file leaves
+	KeyID      string // the key that minted it; "" for a link minted by the operator
+	SigningKey string // the name of the signing key that its URL is derived with
+	Reason     string // why the file is shared
 	Metadata   Metadata
 	Created    time.Time
 	Updated    time.Time
 	Expires    time.Time // zero: never
-	Revoked    time.Time // zero: not ended before its time
-	Ended      Refusal   // why it was ended, when Revoked is set
+	Revoked    time.Time // zero: not revoked
+	Ended      Refusal   // why it was revoked, if Revoked is set
 	Downloads  int64
 	Redeemed   time.Time // last redemption; zero: none yet
 
 	MaxDownloads int64          // 0: no limit
 	Password     PasswordHash   // "": none
-	AllowedIPs   []netip.Prefix // none: any address
+	AllowedIPs   []netip.Prefix // empty: any address
 	Disposition  Disposition
-	Filename     string // what the download is called; "": the file's name
+	Filename     string // the name that the file is saved under; "": the file's own name
 }
 
-// Disposition says whether a browser shows a file or saves it (RFC 6266).
+// Disposition says whether a browser displays a file or saves it (RFC 6266).
 type Disposition string
 
-// The dispositions. Inline is for the types of InlineTypes; a link that asks for
-// it to a file of another type is refused.
+// The dispositions. Inline needs a file of one of the InlineTypes.
 const (
 	Attachment Disposition = "attachment"
 	Inline     Disposition = "inline"
 )
 
-// Lifetimes of links, and the longest reason in characters.
+// Lifetimes of links, and the maximum length of a reason in characters.
 const (
 	DefaultLinkLifetime = time.Hour
 	MaxLinkLifetime     = 24 * time.Hour // unless configured otherwise
 	MaxReasonLen        = 500
 )
 
-// Limits of what a link may ask for.
+// Limits of a link's restrictions and of a batch.
 const (
-	MaxMaxDownloads = 1_000_000_000
-	MaxAllowedIPs   = 100
-	MaxBatch        = 100
+	MaxMaxDownloads = 1_000_000_000 // largest MaxDownloads
+	MaxAllowedIPs   = 100           // prefixes in AllowedIPs
+	MaxBatch        = 100           // links minted by one request
 )
 
 // Refusal is the rule that forbids a redemption.
 type Refusal string
 
-// The refusals. Expired, Revoked, FileDeleted and KeyRevoked are what a link
-// cannot come back from. KeyExpired, KeyRestricted and PurposeRestricted follow
-// from the minting key and the purpose as they are at the moment of use: when
-// those are widened again, the link works again.
+// The refusals. Expired, Revoked, FileDeleted and KeyRevoked are final.
+// KeyExpired, KeyRestricted and PurposeRestricted depend on the minting key and
+// the purpose at the time of use: once those allow the link again, it works
+// again.
 const (
 	Expired     Refusal = "expired"
 	Exhausted   Refusal = "exhausted"
@@ -69,25 +68,25 @@ const (
 	KeyRevoked  Refusal = "key_revoked"
 
 	KeyExpired        Refusal = "key_expired"
-	KeyRestricted     Refusal = "key_restricted"     // it lacks links:write, or its links may not live so long
-	PurposeRestricted Refusal = "purpose_restricted" // it may not be linked, or its links may not live so long
+	KeyRestricted     Refusal = "key_restricted"     // the key lacks links:write, or allows only shorter lifetimes
+	PurposeRestricted Refusal = "purpose_restricted" // the purpose allows no links, or only shorter lifetimes
 
 	WrongPassword     Refusal = "wrong_password"
 	AddressNotAllowed Refusal = "address_not_allowed"
 )
 
-// Expired reports whether the link's time has run out.
+// Expired reports whether the link has expired at now.
 func (l Link) Expired(now time.Time) bool {
 	return !l.Expires.IsZero() && !now.Before(l.Expires)
 }
 
-// Version names a state of the link for conditional requests. Downloads do
-// not change it.
+// Version returns the version of the link for conditional requests. Downloads
+// do not change it.
 func (l Link) Version() string { return version(l.Updated) }
 
 // PasswordHash is an argon2id hash (RFC 9106) with its salt and parameters, in
-// the PHC string form. It is a string that must not be shown.
+// the PHC string format. It must not be shown.
 type PasswordHash string
 
-// String hides the hash from logs.
+// String returns "(password)", so that logs do not contain the hash.
 func (PasswordHash) String() string { return "(password)" }

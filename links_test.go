@@ -24,11 +24,11 @@ var (
 	linkText   = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 )
 
-// TestMarkdownLinks follows every link from a Markdown file of the repository to a file or heading of the repository.
+// TestMarkdownLinks checks that every relative link in a Markdown file leads to a file or heading of the repository.
 func TestMarkdownLinks(t *testing.T) {
 	files := markdownFiles(t)
 	if len(files) < 20 {
-		t.Fatalf("only %d Markdown files were found: %q", len(files), files)
+		t.Fatalf("found only %d Markdown files: %q", len(files), files)
 	}
 	followed := 0
 	for _, file := range files {
@@ -46,7 +46,7 @@ func TestMarkdownLinks(t *testing.T) {
 		}
 	}
 	if followed < 20 {
-		t.Errorf("only %d links were followed", followed)
+		t.Errorf("followed only %d links", followed)
 	}
 }
 
@@ -92,7 +92,7 @@ func readLines(t *testing.T, file string) []string {
 	return strings.Split(string(text), "\n")
 }
 
-// follow says what is wrong with a relative link of a file, if anything is.
+// follow returns what is wrong with a relative link in file, or "".
 func follow(t *testing.T, file string, u *url.URL) string {
 	t.Helper()
 	target := file
@@ -111,7 +111,7 @@ func follow(t *testing.T, file string, u *url.URL) string {
 	return ""
 }
 
-// prose gives the lines outside of fenced code.
+// prose returns the lines outside fenced code.
 func prose(lines []string) []string {
 	var kept []string
 	open := ""
@@ -146,7 +146,7 @@ func linksIn(lines []string) []string {
 	return links
 }
 
-// anchorsIn gives the fragments that GitHub makes of headings, and those that HTML anchors name.
+// anchorsIn returns the fragments that GitHub derives from headings, and those of HTML anchors.
 func anchorsIn(lines []string) []string {
 	var anchors []string
 	seen := map[string]int{}
@@ -169,7 +169,7 @@ func anchorsIn(lines []string) []string {
 	return anchors
 }
 
-// fragment is lower case, with hyphens for spaces and without punctuation.
+// fragment returns title in lower case, with hyphens for spaces and without punctuation.
 func fragment(title string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -1,6 +1,6 @@
 package sluice
 
-// Metadata is the caller's own flat map, kept byte for byte.
+// Metadata is a flat map of the caller's, stored byte for byte.
 type Metadata map[string]string
 
 // Limits of metadata. Lengths count characters (Unicode code points).

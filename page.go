@@ -1,8 +1,6 @@
 package sluice
 
-import (
-	"time"
-)
+import "time"
 
 // Limits of a page.
 const (
@@ -10,34 +8,33 @@ const (
 	MaxPageSize     = 100
 )
 
-// Page says which part of a list is wanted. Lists run newest first. At most
-// one of After and Before is set.
+// Page selects part of a list. Lists are ordered newest first. At most one of
+// After and Before is set.
 type Page struct {
 	Limit  int    // 1 to MaxPageSize
-	After  string // id of an object: what follows it, older
-	Before string // id of an object: what precedes it, newer
-	Last   bool   // the oldest objects; without After and Before
+	After  string // id of an object; the page begins with the next older one
+	Before string // id of an object; the page ends with the next newer one
+	Last   bool   // the page holds the oldest objects; without After and Before
 }
 
-// Up says whether the page begins at its oldest object and goes on to newer
-// ones.
+// Up reports whether the page is read from its oldest object towards newer ones.
 func (p Page) Up() bool { return p.Before != "" || p.Last && p.After == "" }
 
-// List is one page, newest first. More says that there is at least one more
-// object beyond the page in the direction it was asked for: older, or with
-// Page.Before or Page.Last newer.
+// List is one page, newest first. More reports whether the list continues beyond
+// the page in its direction: towards newer objects with Page.Before or
+// Page.Last, otherwise towards older ones.
 //
-// An object keeps its place for cursors when it is deleted; an id that never
-// was one of the caller's is CodeValidation.
+// A deleted object still serves as a cursor. An id that never named an object
+// of the caller is CodeValidation.
 type List[T any] struct {
 	Data []T
 	More bool
 }
 
-// Range bounds a value from below and above. A nil bound is open.
+// Range bounds a value from below and above. A nil bound is no bound.
 type Range[T any] struct {
 	GT, GTE, LT, LTE *T
 }
 
-// TimeRange is a range of moments.
+// TimeRange is a range of times.
 type TimeRange = Range[time.Time]

@@ -10,52 +10,54 @@ import (
 	"time"
 )
 
-// Purpose says what a file is for, and the rules that follow from it.
+// Purpose says what a file is for and which rules apply to it.
 type Purpose struct {
-	Name            string
-	Title           string
-	Types           []string      // media types a file may have; empty for any
-	MaxSize         int64         // bytes
-	Retention       time.Duration // how long a file is kept, then deleted; zero for as long as its owner wishes
-	Linkable        bool          // whether links to such files may be minted
-	MaxLinkLifetime time.Duration // narrows what server and key allow; zero for no narrowing
+	Name            string        // 1 to 40 of a-z, 0-9 and _, beginning with a letter
+	Title           string        // for people
+	Types           []string      // allowed media types; empty: any
+	MaxSize         int64         // in bytes
+	Retention       time.Duration // how long a file is kept before it is deleted; zero: until its owner deletes it
+	Linkable        bool          // whether links to its files may be minted
+	MaxLinkLifetime time.Duration // longest lifetime of links to its files; zero: no limit beyond server and key
 }
 
-// allows reports whether a file of this purpose may have a media type.
+// Allows reports whether a file of this purpose may have the media type.
+// Parameters of the media type are ignored.
 func (p Purpose) Allows(mediaType string) bool {
 	t, _, _ := strings.Cut(mediaType, ";")
 	return len(p.Types) == 0 || slices.Contains(p.Types, strings.TrimSpace(t))
 }
 
-// MaxFileSize is the largest file that any purpose may allow: 1 TiB.
+// MaxFileSize is the largest MaxSize of a purpose, in bytes: 1 TiB.
 const MaxFileSize int64 = 1 << 40
 
-// Purposes is the set of purposes an installation knows, by name.
+// Purposes holds the purposes of an installation by name.
 type Purposes map[string]Purpose
 
 var purposeName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 
-// NewPurposes makes a set, and refuses rules that contradict each other.
+// NewPurposes returns the set of the purposes in list. It is an error if the
+// list is empty, a name occurs twice, or a purpose has an invalid field.
 func NewPurposes(list []Purpose) (Purposes, error) {
 	set := Purposes{}
 	for _, p := range list {
 		_, taken := set[p.Name]
 		switch {
 		case !purposeName.MatchString(p.Name):
-			return nil, fmt.Errorf("purpose %q: a name is 1 to 40 of a-z 0-9 _, a letter first", p.Name)
+			return nil, fmt.Errorf("purpose %q: a name has 1 to 40 of a-z 0-9 _ and begins with a letter", p.Name)
 		case taken:
-			return nil, fmt.Errorf("purpose %s is there twice", p.Name)
+			return nil, fmt.Errorf("purpose %s is defined twice", p.Name)
 		case p.MaxSize < 1 || p.MaxSize > MaxFileSize:
-			return nil, fmt.Errorf("purpose %s: max size is 1 to %d bytes", p.Name, MaxFileSize)
+			return nil, fmt.Errorf("purpose %s: max size must be 1 to %d bytes", p.Name, MaxFileSize)
 		case slices.ContainsFunc(p.Types, func(t string) bool { return !isMediaType(t) }):
-			return nil, fmt.Errorf("purpose %s: one of %q is no media type, such as application/pdf", p.Name, p.Types)
+			return nil, fmt.Errorf("purpose %s: %q: a type must be a media type like application/pdf", p.Name, p.Types)
 		case p.Retention < 0 || p.MaxLinkLifetime < 0:
-			return nil, fmt.Errorf("purpose %s: a duration is not negative", p.Name)
+			return nil, fmt.Errorf("purpose %s: durations must not be negative", p.Name)
 		}
 		set[p.Name] = p
 	}
 	if len(set) == 0 {
-		return nil, fmt.Errorf("there are no purposes")
+		return nil, fmt.Errorf("no purposes are defined")
 	}
 	return set, nil
 }
@@ -65,19 +67,19 @@ func isMediaType(t string) bool {
 	return err == nil && parsed == t && len(params) == 0 && strings.Contains(t, "/")
 }
 
-// List gives the purposes by name.
+// List returns the purposes sorted by name.
 func (s Purposes) List() []Purpose {
 	return slices.SortedFunc(maps.Values(s), func(a, b Purpose) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// names lists the purposes for a message.
+// Names returns the sorted names, separated by commas, for use in a message.
 func (s Purposes) Names() string { return strings.Join(slices.Sorted(maps.Keys(s)), ", ") }
 
 const mib, gib = 1 << 20, 1 << 30
 
-// DefaultPurposes is the set of an installation that configures none: Sluice's
-// own purposes, and those of the vendors whose wire contracts it serves under
-// their own names, so that what a client says comes back to it as it was.
+// DefaultPurposes returns the purposes of an installation that configures none:
+// Sluice's own, and those of the vendors whose APIs Sluice serves. The vendors'
+// purposes keep their names, so that clients read back the name they sent.
 func DefaultPurposes() Purposes {
 	documents := []string{"application/pdf", "image/jpeg", "image/png"}
 	set, err := NewPurposes(append(vendorPurposes(), []Purpose{
@@ -86,9 +88,15 @@ func DefaultPurposes() Purposes {
 		{Name: "tax_document", Title: "Tax document", MaxSize: 100 * mib, Linkable: true},
 		{Name: "signed_agreement", Title: "Signed agreement", MaxSize: 100 * mib, Linkable: true},
 		{Name: "report", Title: "Report", MaxSize: 5 * gib, Linkable: true},
-		{Name: "identity_document", Title: "Identity document", MaxSize: 50 * mib, Types: documents, Linkable: true, MaxLinkLifetime: time.Hour},
+		{
+			Name: "identity_document", Title: "Identity document", MaxSize: 50 * mib, Types: documents, Linkable: true,
+			MaxLinkLifetime: time.Hour,
+		},
 		{Name: "evidence", Title: "Evidence", MaxSize: 5 * gib, Linkable: true},
-		{Name: "logo", Title: "Logo", MaxSize: 10 * mib, Types: []string{"image/gif", "image/jpeg", "image/png", "image/svg+xml", "image/webp"}, Linkable: true},
+		{
+			Name: "logo", Title: "Logo", MaxSize: 10 * mib, Linkable: true,
+			Types: []string{"image/gif", "image/jpeg", "image/png", "image/svg+xml", "image/webp"},
+		},
 		{Name: "import", Title: "Import", MaxSize: 50 * gib},
 		{Name: "export", Title: "Export", MaxSize: 50 * gib, Linkable: true},
 		{Name: "generic", Title: "Generic", MaxSize: 50 * gib, Linkable: true},
@@ -99,7 +107,7 @@ func DefaultPurposes() Purposes {
 	return set
 }
 
-// vendorPurposes are the purposes that clients of vendors name.
+// vendorPurposes returns the purposes that the clients of vendors use.
 func vendorPurposes() (list []Purpose) {
 	pictures := []string{"image/gif", "image/jpeg", "image/png", "image/webp"}
 	for name, title := range map[string]string{

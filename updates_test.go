@@ -10,25 +10,25 @@ import (
 	"testing"
 )
 
-// updaters are the files outside internal/store that call Store.Update: the places where a change begins. A change
-// that a caller asks for goes through one of the first two. Each of the others says what else it needs an Update for.
+// updaters lists the files outside internal/store that call Store.Update: the places where a change begins. Changes
+// that a caller asks for begin in the first two. Each of the others is listed with its reason.
 var updaters = map[string]string{
 	"internal/service/service.go": "the funnel of all changes",
-	"internal/gate/gate.go":       "decisions on links, and what follows from them",
+	"internal/gate/gate.go":       "decisions on links, and the entries that follow them",
 
-	"internal/service/account.go":    "the operator makes an account",
-	"internal/service/start.go":      "the first account, and signing keys",
-	"internal/service/heads.go":      "what a rollback has lost",
-	"internal/service/checkpoint.go": "the log goes on with another key",
-	"internal/service/denials.go":    "a key may not read something",
-	"internal/service/once.go":       "the answer to a request that failed",
-	"internal/service/file.go":       "waits for commits under way, before the bytes of a failed upload are removed",
-	"internal/service/scrub.go":      "a file is damaged",
-	"internal/service/sweep.go":      "waits for commits under way, before orphans are moved to the trash",
-	"bench/fill/main.go":             "data to measure with",
+	"internal/service/account.go":    "records a new account",
+	"internal/service/start.go":      "records the first account and signing keys",
+	"internal/service/heads.go":      "records an accepted rollback",
+	"internal/service/checkpoint.go": "records a change of the log's key",
+	"internal/service/denials.go":    "records that a read was denied",
+	"internal/service/once.go":       "stores the response to a failed request",
+	"internal/service/file.go":       "waits for commits under way before it removes the bytes of a failed upload",
+	"internal/service/scrub.go":      "records a damaged file",
+	"internal/service/sweep.go":      "waits for commits under way before it moves orphans to the trash",
+	"bench/fill/main.go":             "writes data to measure with",
 }
 
-// TestUpdaters holds calls of Store.Update to the list above.
+// TestUpdaters checks that only the files listed above call Store.Update.
 func TestUpdaters(t *testing.T) {
 	found := map[string]bool{}
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
@@ -63,12 +63,12 @@ func TestUpdaters(t *testing.T) {
 	}
 	for name := range found {
 		if updaters[name] == "" {
-			t.Errorf("%s calls Update: a change goes through the funnel of the service, or through the gate", name)
+			t.Errorf("%s calls Update: a change must go through service.go of the service or through the gate", name)
 		}
 	}
 	for name := range updaters {
 		if !found[name] {
-			t.Errorf("%s is listed and calls no Update", name)
+			t.Errorf("%s is listed but does not call Update", name)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 package sluice
 
-// APIVersion is the version of the native API that a new key is pinned to: the
-// day of the last change that could break a client. The server knows how to
-// answer as each earlier version did.
+// APIVersion is the version of the native API that new keys are pinned to: the
+// date of the last breaking change. The server still supports every earlier
+// version.
 const APIVersion = "2026-11-21"

@@ -10,23 +10,23 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// lanes is how many bundles are read and hashed at a time. It bounds the memory
-// of Verify: a bundle has 256 entries of up to MaxLeaf bytes.
+// lanes is the number of bundles that are read and hashed concurrently. It
+// bounds the memory of Verify: a bundle has 256 entries of up to MaxLeaf bytes.
 const lanes = 8
 
-// bundle is a bundle of entries, read and hashed, with the hash tile over it.
+// bundle is an entry bundle that was read and hashed, with its hash tile.
 type bundle struct {
-	tile     Tile
-	leaves   [][]byte
-	hashes   []Hash // of the leaves
-	odd      int    // the first leaf that is not a canonical JSON object, or -1
-	err      error  // what ended it after the leaves
-	hashTile TileData
-	tileErr  error
+	tile         Tile
+	leaves       [][]byte
+	hashes       []Hash // of the leaves
+	nonCanonical int    // index of the first leaf that is not a canonical JSON object, or -1
+	err          error  // why there are no more leaves
+	hashTile     TileData
+	tileErr      error
 }
 
-// bundles reads the bundles of a log, several at a time, and yields them in
-// order. It leaves no goroutine behind.
+// bundles reads the bundles of a log concurrently and yields them in order. All
+// its goroutines have ended when it returns.
 func bundles(ctx context.Context, src Source, size int64) iter.Seq[*bundle] {
 	return func(yield func(*bundle) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -56,7 +56,7 @@ func bundles(ctx context.Context, src Source, size int64) iter.Seq[*bundle] {
 }
 
 func readBundle(ctx context.Context, src Source, t Tile) *bundle {
-	b := &bundle{tile: t, odd: -1, hashTile: TileData{Tile: Tile{0, t.Index, t.Width}}}
+	b := &bundle{tile: t, nonCanonical: -1, hashTile: TileData{Tile: Tile{0, t.Index, t.Width}}}
 	b.hashTile.Data, b.tileErr = readHashTile(ctx, src, b.hashTile.Tile)
 	from, to := t.Entries()
 	data, err := src.Tile(ctx, t)
@@ -68,21 +68,21 @@ func readBundle(ctx context.Context, src Source, t Tile) *bundle {
 	if err != nil {
 		broken := from + int64(len(b.leaves))
 		if broken == to {
-			broken = -1 // the entries are all there, and something behind them
+			broken = -1 // the entries are complete; the bundle has trailing bytes
 		}
 		b.err = &Fault{Kind: FaultEntry, Path: t.Path(), Seq: broken, Last: broken, Err: err}
 	}
 	b.hashes = make([]Hash, len(b.leaves))
 	for i, leaf := range b.leaves {
 		b.hashes[i] = LeafHash(leaf)
-		if b.odd < 0 && (leaf[0] != '{' || !IsCanonical(leaf)) {
-			b.odd = i
+		if b.nonCanonical < 0 && (leaf[0] != '{' || !IsCanonical(leaf)) {
+			b.nonCanonical = i
 		}
 	}
 	return b
 }
 
-// readHashTile reads a hash tile and holds it to its length.
+// readHashTile reads a hash tile and checks its length.
 func readHashTile(ctx context.Context, src Source, t Tile) ([]byte, error) {
 	f := Fault{Kind: FaultTile, Path: t.Path(), Seq: -1, Last: -1}
 	data, err := src.Tile(ctx, t)
@@ -96,11 +96,11 @@ func readHashTile(ctx context.Context, src Source, t Tile) ([]byte, error) {
 	return data, nil
 }
 
-// publishedTiles is a Source as tlog.TileHashReader wants it.
+// publishedTiles adapts a Source to tlog.TileReader.
 type publishedTiles struct {
 	ctx     context.Context
 	src     Source
-	failure error // of the source: nothing that the log is to blame for
+	failure error // an error of the source that is no fault of the log
 }
 
 func (p *publishedTiles) Height() int { return tileHeight }

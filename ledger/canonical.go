@@ -11,23 +11,21 @@ import (
 	"github.com/gowebpki/jcs"
 )
 
-// MaxLeaf is the largest leaf, in bytes: 64 KiB less one, which is what the
-// uint16 length of an entry in a C2SP tlog-tiles bundle can say.
+// MaxLeaf is the maximum length of a leaf in bytes: 65,535, the largest entry
+// length that a C2SP tlog-tiles bundle can encode (a uint16).
 const MaxLeaf = 1<<16 - 1
 
-// ErrTooLarge is returned, wrapped, for input over a documented limit.
+// ErrTooLarge is wrapped in the errors for input over a documented limit.
 var ErrTooLarge = errors.New("too large")
 
-// Canonical gives the canonical form (RFC 8785) of a JSON document of at most
-// MaxLeaf bytes. Input that is longer, or whose canonical form is, is
-// ErrTooLarge. Input that is not I-JSON (RFC 7493) has no canonical form and is
-// an error: invalid UTF-8, lone surrogates, duplicate keys, numbers beyond a
-// float64.
+// Canonical returns the canonical form (RFC 8785) of a JSON document. The error
+// is ErrTooLarge if the document or its canonical form is longer than MaxLeaf.
+// Input that is not I-JSON (RFC 7493) is an error: invalid UTF-8, lone
+// surrogates, duplicate keys, and numbers outside the range of a float64.
 func Canonical(data []byte) ([]byte, error) {
 	if len(data) > MaxLeaf {
 		return nil, fmt.Errorf("canonical JSON: %d bytes: %w", len(data), ErrTooLarge)
 	}
-	// jcs reads nil as an absent document rather than an empty one; both are refused.
 	out, err := jcs.Transform(data)
 	if err != nil {
 		return nil, fmt.Errorf("canonical JSON: %w", err)
@@ -40,9 +38,8 @@ func Canonical(data []byte) ([]byte, error) {
 }
 
 // AppendString appends s as a canonical JSON string (RFC 8785, section
-// 3.2.2.2): the quote, the backslash and control characters are escaped,
-// everything else stands as it is. Each byte of invalid UTF-8 becomes U+FFFD,
-// as in encoding/json.
+// 3.2.2.2). It escapes quotes, backslashes and control characters, and nothing
+// else. Each byte of invalid UTF-8 becomes U+FFFD, as in encoding/json.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
@@ -68,7 +65,7 @@ func AppendString(dst []byte, s string) []byte {
 	return append(append(dst, s[start:]...), '"')
 }
 
-// plain marks the ASCII bytes that stand unescaped in a canonical string.
+// plain marks the ASCII bytes that a canonical string does not escape.
 var plain = func() (t [utf8.RuneSelf]bool) {
 	for c := byte(' '); c < utf8.RuneSelf; c++ {
 		t[c] = c != '"' && c != '\\'
@@ -95,46 +92,47 @@ func appendEscape(dst []byte, c byte) []byte {
 	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }
 
-// AppendStringMap appends m as a canonical JSON object, its keys in the order
-// of their UTF-16 code units (RFC 8785, section 3.2.3). Keys and values may be
-// any strings. A JSON object cannot hold a key twice: of keys that differ only
-// in bytes of invalid UTF-8, the first in byte order is written. A nil map is {}.
+// AppendStringMap appends m as a canonical JSON object, with the keys in the
+// order of their UTF-16 code units (RFC 8785, section 3.2.3). A nil map is {}.
+// Each byte of invalid UTF-8 becomes U+FFFD. If that makes two keys equal, only
+// the one that comes first in byte order is written.
 func AppendStringMap(dst []byte, m map[string]string) []byte {
-	type member struct{ key, shown string }
-	var few [32]member // enough for most maps, so that they cost no allocation
-	members := few[:0]
+	type member struct{ key, valid string }
+	var array [32]member // large enough for most maps, to avoid an allocation
+	members := array[:0]
 	for k := range m {
-		members = append(members, member{k, repaired(k)})
+		members = append(members, member{k, toValidUTF8(k)})
 	}
 	slices.SortFunc(members, func(a, b member) int {
-		return cmp.Or(compareUTF16(a.shown, b.shown), strings.Compare(a.key, b.key))
+		return cmp.Or(compareUTF16(a.valid, b.valid), strings.Compare(a.key, b.key))
 	})
 	dst = append(dst, '{')
 	for i, k := range members {
 		if i > 0 {
-			if members[i-1].shown == k.shown {
+			if members[i-1].valid == k.valid {
 				continue
 			}
 			dst = append(dst, ',')
 		}
-		dst = AppendString(dst, k.shown)
+		dst = AppendString(dst, k.valid)
 		dst = append(dst, ':')
 		dst = AppendString(dst, m[k.key])
 	}
 	return append(dst, '}')
 }
 
-// repaired is s with each byte of invalid UTF-8 as U+FFFD.
-func repaired(s string) string {
+// toValidUTF8 returns s with each byte of invalid UTF-8 replaced by U+FFFD.
+func toValidUTF8(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
 	return string([]rune(s))
 }
 
-// compareUTF16 orders valid UTF-8 by its UTF-16 code units. That is the order
-// of the bytes, but for characters above U+FFFF (lead bytes from 0xF0): their
-// surrogates sort before U+E000 (lead bytes 0xEE and 0xEF).
+// compareUTF16 compares two strings of valid UTF-8 by their UTF-16 code units.
+// The result is that of a comparison by bytes, except for characters above
+// U+FFFF (lead bytes from 0xF0): their surrogates sort before U+E000 (lead bytes
+// 0xEE and 0xEF).
 func compareUTF16[T ~string | ~[]byte](a, b T) int {
 	for i := range min(len(a), len(b)) {
 		x, y := a[i], b[i]

@@ -12,7 +12,7 @@ import (
 	"github.com/gowebpki/jcs"
 )
 
-// canonicalOf is what the reference implementation makes of a Go value.
+// canonicalOf returns the canonical form of a Go value by the reference implementation.
 func canonicalOf(t *testing.T, v any) string {
 	t.Helper()
 	raw, err := json.Marshal(v)
@@ -96,10 +96,10 @@ func TestCanonical(t *testing.T) {
 func TestCanonicalBound(t *testing.T) {
 	fits := []byte(`"` + strings.Repeat("a", MaxLeaf-2) + `"`)
 	if !IsCanonical(fits) {
-		t.Error("a document of MaxLeaf bytes is refused")
+		t.Error("a document of MaxLeaf bytes was refused")
 	}
 	if over := []byte(`"` + strings.Repeat("a", MaxLeaf-1) + `"`); IsCanonical(over) {
-		t.Error("a document of MaxLeaf and one bytes is taken")
+		t.Error("a document of MaxLeaf+1 bytes was accepted")
 	}
 	grows := []byte("[" + strings.Repeat("1e20,", MaxLeaf/10) + "1]")
 	for _, big := range [][]byte{append(fits, ' '), grows} {
@@ -123,7 +123,7 @@ func FuzzAppendString(f *testing.F) {
 			t.Fatal(err)
 		}
 		if utf8.ValidString(s) && back != s {
-			t.Fatalf("%q came back as %q", s, back)
+			t.Fatalf("%q was decoded as %q", s, back)
 		}
 	})
 }
@@ -139,7 +139,7 @@ func FuzzAppendStringMap(f *testing.F) {
 		}
 		for k := range m {
 			if !utf8.ValidString(k) {
-				return // may coincide with another key, which jcs refuses
+				return // the key may equal another, which jcs refuses
 			}
 		}
 		if want := canonicalOf(t, m); string(got) != want {
@@ -159,7 +159,7 @@ func FuzzCanonical(f *testing.F) {
 		}
 		var a, b any
 		if json.Unmarshal(data, &a) != nil || json.Unmarshal(out, &b) != nil {
-			t.Fatalf("encoding/json refuses %q or %q", data, out)
+			t.Fatalf("encoding/json refused %q or %q", data, out)
 		}
 		again, err := Canonical(out)
 		if err != nil || !bytes.Equal(out, again) {
@@ -171,7 +171,7 @@ func FuzzCanonical(f *testing.F) {
 	})
 }
 
-// A redemption's entry, encoded as the hot path does it.
+// BenchmarkEncodeEntry encodes an entry of a redemption like the hot path.
 func BenchmarkEncodeEntry(b *testing.B) {
 	metadata := map[string]string{"invoice": "INV-2026-0042", "customer": "Überfluss GmbH", "region": "eu"}
 	agent := "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36"
@@ -202,7 +202,12 @@ func BenchmarkAppendString(b *testing.B) {
 }
 
 func BenchmarkAppendStringMap(b *testing.B) {
-	m := map[string]string{"invoice": "INV-2026-0042", "customer": "Überfluss GmbH", "region": "eu", "sent-by": "billing"}
+	m := map[string]string{
+		"invoice":  "INV-2026-0042",
+		"customer": "Überfluss GmbH",
+		"region":   "eu",
+		"sent-by":  "billing",
+	}
 	buf := make([]byte, 0, 256)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -10,29 +10,30 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// MaxCheckpoint is the longest signed checkpoint, in bytes. It has room for
-// more than the 16 signatures that C2SP signed-note demands of a reader.
+// MaxCheckpoint is the maximum length of a signed checkpoint in bytes. It allows
+// more than the 16 signatures that C2SP signed-note requires readers to support.
 const MaxCheckpoint = 128 << 10
 
-// A Checkpoint is the head of a log: what is signed, per C2SP tlog-checkpoint.
+// A Checkpoint is the head of a log (C2SP tlog-checkpoint). Its Text is what the
+// log signs.
 type Checkpoint struct {
-	Origin string // names the log; neither empty nor with spaces or +
+	Origin string // name of the log; not empty, without spaces and plus signs
 	Size   int64  // number of entries
-	Root   Hash   // of the tree over all of them
+	Root   Hash   // root of the tree over all entries
 }
 
-// ErrCheckpoint is returned, wrapped, for a checkpoint that is malformed,
-// another log's, or not signed by a key that may.
+// ErrCheckpoint is wrapped in the errors for a checkpoint that is malformed,
+// belongs to another log, or is not signed by a key of the log.
 var ErrCheckpoint = errors.New("not a checkpoint of this log")
 
-// Text is the text of C2SP tlog-checkpoint: origin, size and root on a line
-// each, and no extension lines.
+// Text returns the text of C2SP tlog-checkpoint: origin, size and root, one per
+// line, without extension lines.
 func (c Checkpoint) Text() string {
 	return c.Origin + "\n" + strconv.FormatInt(c.Size, 10) + "\n" + base64.StdEncoding.EncodeToString(c.Root[:]) + "\n"
 }
 
-// ParseCheckpoint reads what Text writes, in its one form. It knows nothing of
-// signatures: Verifier.Open does.
+// ParseCheckpoint parses the output of Text and no other form. Failures wrap
+// ErrCheckpoint. It does not look at signatures; Verifier.Open checks them.
 func ParseCheckpoint(text string) (Checkpoint, error) {
 	lines := strings.SplitN(text, "\n", 4)
 	if len(text) > MaxCheckpoint || len(lines) != 4 || lines[3] != "" {
@@ -49,15 +50,15 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 
 // signature is one signature line of a note.
 type signature struct {
-	line string // whole, with its newline
+	line string // the complete line, with its newline
 	name string
 	id   uint32
 	sig  []byte
 }
 
-// splitNote cuts a signed note (C2SP signed-note) into its text and its
-// signature lines. It is stricter than note.Open in that base64 has one form,
-// so that a changed byte of a signature never leaves the same signature.
+// splitNote splits a signed note (C2SP signed-note) into its text and its
+// signature lines. Unlike note.Open it accepts only one base64 encoding of a
+// signature, so changing any byte of a note invalidates it.
 func splitNote(signed []byte) (text string, sigs []signature, err error) {
 	if len(signed) > MaxCheckpoint {
 		return "", nil, fmt.Errorf("%w: %w", ErrCheckpoint, ErrTooLarge)
@@ -86,9 +87,9 @@ func parseSignatures(lines string) ([]signature, error) {
 	return sigs, nil
 }
 
-// openNote verifies the signatures of the keys that are known, each of which
-// may stand there once, and gives the text with the keys that have signed.
-// Signatures by others are left alone, as C2SP signed-note demands.
+// openNote verifies the signatures by known keys and returns the text and the
+// keys that signed it. A second signature by the same key is an error.
+// Signatures by unknown keys are ignored, as C2SP signed-note requires.
 func openNote(signed []byte, known ...note.Verifier) (text string, by []note.Verifier, err error) {
 	text, sigs, err := splitNote(signed)
 	if err != nil {

@@ -24,10 +24,14 @@ func TestCheckpointText(t *testing.T) {
 func TestParseCheckpointRefuses(t *testing.T) {
 	root := base64.StdEncoding.EncodeToString(make([]byte, HashSize))
 	for _, text := range []string{
-		"", "\n", "a\n1\n" + root, "a\n1\n\n", "\n1\n" + root + "\n", "a b\n1\n" + root + "\n", "a+b\n1\n" + root + "\n",
-		"a\n01\n" + root + "\n", "a\n-1\n" + root + "\n", "a\n+1\n" + root + "\n", "a\n1 \n" + root + "\n", "a\n0x1\n" + root + "\n",
-		"a\n281474976710656\n" + root + "\n", "a\n9223372036854775808\n" + root + "\n", "a\n1\n" + root[:43] + "\n", "a\n1\n" + root[:42] + "B=\n",
-		"a\n1\n" + root + "=\n", "a\n1\n" + root + "\nextension\n", "a\n1\n" + root + "\n\n", "a\r\n1\r\n" + root + "\r\n", "a\n0\n" + root + "\n",
+		"", "\n", "a\n1\n" + root, "a\n1\n\n", "\n1\n" + root + "\n", "a b\n1\n" + root + "\n",
+		"a+b\n1\n" + root + "\n",
+		"a\n01\n" + root + "\n", "a\n-1\n" + root + "\n", "a\n+1\n" + root + "\n", "a\n1 \n" + root + "\n",
+		"a\n0x1\n" + root + "\n",
+		"a\n281474976710656\n" + root + "\n", "a\n9223372036854775808\n" + root + "\n", "a\n1\n" + root[:43] + "\n",
+		"a\n1\n" + root[:42] + "B=\n",
+		"a\n1\n" + root + "=\n", "a\n1\n" + root + "\nextension\n", "a\n1\n" + root + "\n\n",
+		"a\r\n1\r\n" + root + "\r\n", "a\n0\n" + root + "\n",
 		"\xff\n1\n" + root + "\n", strings.Repeat("a", MaxCheckpoint) + "\n1\n" + root + "\n",
 	} {
 		if got, err := ParseCheckpoint(text); !errors.Is(err, ErrCheckpoint) {
@@ -46,12 +50,13 @@ func TestOpen(t *testing.T) {
 	if c, err := v.Open(signed); err != nil || c != (Checkpoint{testOrigin, 7, Hash{9}}) {
 		t.Errorf("%+v, %v", c, err)
 	}
-	// Package note is a second opinion.
+	// Package note must agree.
 	known, err := note.NewVerifier(signer.VerifierKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := note.Open(signed, note.VerifierList(known)); err != nil || len(n.Sigs) != 1 || n.Sigs[0].Name != testOrigin {
+	if n, err := note.Open(signed, note.VerifierList(known)); err != nil || len(n.Sigs) != 1 ||
+		n.Sigs[0].Name != testOrigin {
 		t.Errorf("%+v, %v", n, err)
 	}
 	for i := range signed {
@@ -100,7 +105,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: %+v, %v", what, c, err)
 		}
 	}
-	// C2SP signed-note: who is not known is left alone, whatever the signature.
+	// C2SP signed-note: signatures by unknown keys are ignored.
 	others := string(good) + "— witness.example AAAAAAA=\n— " + testOrigin + " AAAAAAA=\n"
 	if c, err := v.Open([]byte(others)); err != nil || c.Size != 7 {
 		t.Errorf("with other signatures: %+v, %v", c, err)

@@ -5,13 +5,13 @@ import (
 	"encoding/hex"
 )
 
-// Salt hides a committed value: 128 bits of fresh randomness for each value,
-// never reused. Whoever erases it makes the value beyond recovery, however
-// guessable it was.
+// A Salt hides a committed value: 128 bits of fresh randomness for each value,
+// never reused. Once the salt is erased, the value cannot be recovered from its
+// commitment, not even by guessing.
 type Salt [16]byte
 
-// Commit gives the commitment to value as it stands in a leaf: "sha256:" and
-// the lower-case hex of SHA-256(salt || value).
+// Commit returns the commitment to value in the form used in leaves: "sha256:"
+// followed by SHA-256(salt || value) in lower-case hexadecimal.
 func Commit(salt Salt, value []byte) string {
 	return string(AppendCommitment(make([]byte, 0, commitmentLen), salt, value))
 }
@@ -21,10 +21,10 @@ const (
 	commitmentLen    = len(commitmentPrefix) + 2*sha256.Size
 )
 
-// AppendCommitment appends what Commit returns, without quotes. It does not
+// AppendCommitment appends the result of Commit, without quotes. It does not
 // allocate for values up to 1 KiB.
 func AppendCommitment[V ~[]byte | ~string](dst []byte, salt Salt, value V) []byte {
-	var room [len(salt) + 1<<10]byte
-	sum := sha256.Sum256(append(append(room[:0], salt[:]...), value...))
+	var buf [len(salt) + 1<<10]byte
+	sum := sha256.Sum256(append(append(buf[:0], salt[:]...), value...))
 	return hex.AppendEncode(append(dst, commitmentPrefix...), sum[:])
 }

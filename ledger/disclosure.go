@@ -9,27 +9,28 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDisclosure is the longest line that holds a Disclosure, in bytes.
+// MaxDisclosure is the maximum length of the line of a Disclosure, in bytes.
 const MaxDisclosure = 512 << 10
 
-// A Disclosure opens one commitment of one leaf. Erasing it is redaction.
+// A Disclosure opens one commitment of one leaf: it holds the committed value
+// and its salt. To redact a value is to erase its disclosure.
 type Disclosure struct {
-	Seq   int64
-	Field string // where the commitment stands in the leaf: a JSON Pointer (RFC 6901), such as /request/ip
+	Seq   int64  // seq of the entry
+	Field string // JSON Pointer (RFC 6901) to the commitment in the leaf, such as /request/ip
 	Salt  Salt
 	Value string // valid UTF-8
 }
 
-// ErrDisclosure is returned, wrapped, for a disclosure that is malformed or out
-// of place.
+// ErrDisclosure is wrapped in the errors for a malformed disclosure.
 var ErrDisclosure = errors.New("malformed disclosure")
 
 // AppendDisclosure appends d as one line of canonical JSON, without a newline:
 //
 //	{"field":"/request/ip","salt":"<32 hex>","seq":12,"value":"203.0.113.7"}
 //
-// A value or field that is not valid UTF-8, a seq below 0 or above MaxSize, or
-// a line longer than MaxDisclosure is an error.
+// It is ErrDisclosure if the value or field is not valid UTF-8 or the seq is not
+// within 0 and MaxSize, and ErrTooLarge if the line is longer than
+// MaxDisclosure.
 func AppendDisclosure(dst []byte, d Disclosure) ([]byte, error) {
 	if d.Seq < 0 || d.Seq > MaxSize || !utf8.ValidString(d.Field) || !utf8.ValidString(d.Value) {
 		return dst, fmt.Errorf("disclosure of entry %d: %w", d.Seq, ErrDisclosure)
@@ -49,8 +50,8 @@ func AppendDisclosure(dst []byte, d Disclosure) ([]byte, error) {
 	return dst, nil
 }
 
-// ParseDisclosure reads a line that AppendDisclosure wrote. Every other form,
-// also of the same content, is ErrDisclosure.
+// ParseDisclosure parses a line written by AppendDisclosure. Any other input is
+// ErrDisclosure, even another encoding of the same content.
 func ParseDisclosure(line []byte) (d Disclosure, err error) {
 	if len(line) > MaxDisclosure {
 		return d, fmt.Errorf("%w: %w", ErrDisclosure, ErrTooLarge)
@@ -71,19 +72,20 @@ func ParseDisclosure(line []byte) (d Disclosure, err error) {
 	return d, nil
 }
 
-// Opens reports whether d opens a commitment in the leaf: at its Field stands
-// the commitment to its Value under its Salt. The leaf must be canonical.
+// Opens reports whether d opens a commitment in the leaf: whether the value at
+// d.Field is the commitment to d.Value with d.Salt. The leaf must be canonical.
 func (d Disclosure) Opens(leaf []byte) bool {
-	stands, ok := lookup(leaf, d.Field)
+	got, ok := lookup(leaf, d.Field)
 	if !ok {
 		return false
 	}
-	var room [commitmentLen + 2]byte
-	want := append(AppendCommitment(append(room[:0], '"'), d.Salt, d.Value), '"')
-	return bytes.Equal(stands, want)
+	var buf [commitmentLen + 2]byte
+	want := append(AppendCommitment(append(buf[:0], '"'), d.Salt, d.Value), '"')
+	return bytes.Equal(got, want)
 }
 
-// lineParser reads the parts of a canonical line in turn, until one fails.
+// lineParser parses a canonical line from left to right. After a failure all its
+// methods do nothing.
 type lineParser struct {
 	rest   []byte
 	failed bool
@@ -121,7 +123,7 @@ func (p *lineParser) hex(dst []byte) {
 		return
 	}
 	_, err := hex.Decode(dst, digits)
-	// Upper case decodes too, but is not what was written.
+	// Decode accepts upper case too; AppendDisclosure does not write it.
 	p.failed = err != nil || !bytes.Equal(bytes.ToLower(digits), digits)
 }
 

@@ -22,7 +22,7 @@ func TestDisclosureLine(t *testing.T) {
 			changed := bytes.Clone(got)
 			changed[i] ^= 1 << bit
 			if back, err := ParseDisclosure(changed); err == nil && back == d {
-				t.Errorf("byte %d ^ %#x reads the same", i, 1<<bit)
+				t.Errorf("byte %d ^ %#x parses to the same disclosure", i, 1<<bit)
 			}
 		}
 	}
@@ -31,12 +31,18 @@ func TestDisclosureLine(t *testing.T) {
 func TestDisclosureRefused(t *testing.T) {
 	const salt = `"salt":"ab000000000000000000000000000001"`
 	for _, line := range []string{
-		"", "{}", `{"field":"/a",` + salt + `,"seq":1,"value":"v"} `, ` {"field":"/a",` + salt + `,"seq":1,"value":"v"}`,
-		`{"field":"/a",` + salt + `,"seq":1,"value":"v"`, `{"field":"/a",` + salt + `,"seq":01,"value":"v"}`, `{"field":"/a",` + salt + `,"seq":-1,"value":"v"}`,
-		`{"field":"/a",` + salt + `,"seq":281474976710656,"value":"v"}`, `{"field":"/a",` + salt + `,"seq":,"value":"v"}`, `{"field":"/a",` + salt + `,"seq":1,"value":v}`,
-		`{"field":"/a","salt":"AB000000000000000000000000000001","seq":1,"value":"v"}`, `{"field":"/a","salt":"ab","seq":1,"value":"v"}`,
-		`{"field":"/a","salt":"zz000000000000000000000000000001","seq":1,"value":"v"}`, `{"field":"/a",` + salt + `,"seq":1,"value":"\u0041"}`,
-		`{` + salt + `,"field":"/a","seq":1,"value":"v"}`, `{"field":"/a",` + salt + `,"seq":1,"value":"v","x":1}`, "{\"field\":\"/a\"," + salt + ",\"seq\":1,\"value\":\"\xff\"}",
+		"", "{}", `{"field":"/a",` + salt + `,"seq":1,"value":"v"} `,
+		` {"field":"/a",` + salt + `,"seq":1,"value":"v"}`,
+		`{"field":"/a",` + salt + `,"seq":1,"value":"v"`, `{"field":"/a",` + salt + `,"seq":01,"value":"v"}`,
+		`{"field":"/a",` + salt + `,"seq":-1,"value":"v"}`,
+		`{"field":"/a",` + salt + `,"seq":281474976710656,"value":"v"}`,
+		`{"field":"/a",` + salt + `,"seq":,"value":"v"}`, `{"field":"/a",` + salt + `,"seq":1,"value":v}`,
+		`{"field":"/a","salt":"AB000000000000000000000000000001","seq":1,"value":"v"}`,
+		`{"field":"/a","salt":"ab","seq":1,"value":"v"}`,
+		`{"field":"/a","salt":"zz000000000000000000000000000001","seq":1,"value":"v"}`,
+		`{"field":"/a",` + salt + `,"seq":1,"value":"\u0041"}`,
+		`{` + salt + `,"field":"/a","seq":1,"value":"v"}`, `{"field":"/a",` + salt + `,"seq":1,"value":"v","x":1}`,
+		"{\"field\":\"/a\"," + salt + ",\"seq\":1,\"value\":\"\xff\"}",
 	} {
 		if d, err := ParseDisclosure([]byte(line)); !errors.Is(err, ErrDisclosure) {
 			t.Errorf("%s: %+v, %v", line, d, err)
@@ -57,7 +63,15 @@ func TestDisclosureRefused(t *testing.T) {
 
 func TestOpens(t *testing.T) {
 	salt := Salt{1}
-	leaf := []byte(`{"a":{"b/c":"` + Commit(salt, []byte("v")) + `","d~":"` + Commit(salt, []byte("w")) + `"},"e":"` + Commit(salt, nil) + `"}`)
+	leaf := []byte(
+		`{"a":{"b/c":"` + Commit(
+			salt, []byte("v"),
+		) + `","d~":"` + Commit(
+			salt, []byte("w"),
+		) + `"},"e":"` + Commit(
+			salt, nil,
+		) + `"}`,
+	)
 	if !IsCanonical(leaf) {
 		t.Fatal("the leaf is not canonical")
 	}
@@ -91,7 +105,7 @@ func FuzzParseDisclosure(f *testing.F) {
 		}
 		back, err := AppendDisclosure(nil, d)
 		if err != nil || !bytes.Equal(back, line) || len(line) <= MaxLeaf && !IsCanonical(line) {
-			t.Fatalf("%q is read as %+v, written as %q, %v", line, d, back, err)
+			t.Fatalf("%q parses to %+v, which is written as %q, %v", line, d, back, err)
 		}
 	})
 }

@@ -17,9 +17,9 @@ import (
 
 var errKey = errors.New("malformed key")
 
-// GenerateKey makes an Ed25519 key pair in the text form of C2SP signed-note:
-// the secret signer key, and the verifier key for anyone. The name must not be
-// empty nor contain spaces or a plus sign.
+// GenerateKey returns a new Ed25519 key pair in the text form of C2SP
+// signed-note: the signer key skey, which is secret, and the verifier key vkey,
+// which is public. The name must not be empty or contain spaces or plus signs.
 func GenerateKey(random io.Reader, name string) (skey, vkey string, err error) {
 	if !validName(name) {
 		return "", "", fmt.Errorf("key name %q: %w", name, errKey)
@@ -29,21 +29,23 @@ func GenerateKey(random io.Reader, name string) (skey, vkey string, err error) {
 
 // validName reports whether s can name a key or a log, per C2SP signed-note.
 func validName(s string) bool {
-	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r < ' ' || r == '+' })
+	forbidden := func(r rune) bool { return unicode.IsSpace(r) || r < ' ' || r == '+' }
+	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, forbidden)
 }
 
-// keyID is the number that stands before a signature.
+// keyID returns the key id in the first four bytes of raw.
 func keyID(raw []byte) uint32 { return binary.BigEndian.Uint32(raw) }
 
-// A Signer makes the checkpoints of one log.
+// A Signer signs the checkpoints of one log.
 type Signer struct {
 	signer note.Signer
 	vkey   string
 }
 
-// NewSigner makes the signer of a log from a signer key. The key takes the
-// log's origin as its name, as C2SP tlog-checkpoint recommends: one secret
-// serves many logs, and the verifier key of each says which it is for.
+// NewSigner returns a signer for the log named origin. The signer uses the
+// secret of skey with the origin as the key's name, as C2SP tlog-checkpoint
+// recommends. One secret can thus sign many logs, and the verifier key of each
+// log names the log.
 func NewSigner(skey, origin string) (*Signer, error) {
 	if _, err := note.NewSigner(skey); err != nil {
 		return nil, fmt.Errorf("signer key: %w", err)
@@ -69,14 +71,14 @@ func NewSigner(skey, origin string) (*Signer, error) {
 	return &Signer{signer, vkey}, nil
 }
 
-// VerifierKey is the public half, in the text form of C2SP signed-note.
+// VerifierKey returns the public key in the text form of C2SP signed-note.
 func (s *Signer) VerifierKey() string { return s.vkey }
 
-// Origin is the name of the log.
+// Origin returns the name of the log.
 func (s *Signer) Origin() string { return s.signer.Name() }
 
-// Sign gives the signed checkpoint of a tree. The caller sees to it that the
-// tree holds every tree signed before.
+// Sign returns the signed checkpoint of a tree with size entries. The caller must
+// make sure that every tree signed before is a prefix of this tree.
 func (s *Signer) Sign(size int64, root Hash) ([]byte, error) {
 	if size < 0 || size > MaxSize {
 		return nil, fmt.Errorf("checkpoint of %d entries: %w", size, errSize)
@@ -84,9 +86,8 @@ func (s *Signer) Sign(size int64, root Hash) ([]byte, error) {
 	return note.Sign(&note.Note{Text: Checkpoint{s.Origin(), size, root}.Text()}, s.signer)
 }
 
-// A Verifier knows the checkpoints of one log: those signed by the key it is
-// made with, and by the keys which that one has handed over to. It is safe for
-// concurrent use.
+// A Verifier checks the checkpoints of one log: those signed by its first key
+// and by the keys that replaced it. It is safe for concurrent use.
 type Verifier struct {
 	origin    string
 	keys      []trustedKey // oldest first
@@ -96,15 +97,15 @@ type Verifier struct {
 type trustedKey struct {
 	note.Verifier
 	vkey string
-	upTo int64 // largest checkpoint it may sign
+	upTo int64 // size of the largest checkpoint it may sign
 }
 
-// NewVerifier makes a verifier from a verifier key, whose name is the log's
-// origin, and the rotations since, oldest first. A rotation is the text of a
-// Proof, with the leaf as its Extra, that the log holds an entry which names
-// the next key (see RotatedKey) under a checkpoint signed by the key before.
-// That checkpoint is the last one that the old key can sign: whoever steals it
-// later cannot fork the log.
+// NewVerifier returns a verifier for a log. The name of vkey is the log's origin.
+// The rotations are the changes of the log's key since vkey, oldest first. Each
+// is the text of a Proof whose Extra is a leaf that names the next key (see
+// RotatedKey). The checkpoint of the proof is signed by the previous key and is
+// the largest checkpoint accepted from it, so a key that is stolen after its
+// rotation cannot fork the log.
 func NewVerifier(vkey string, rotations ...[]byte) (*Verifier, error) {
 	v := &Verifier{}
 	if err := v.trust(vkey); err != nil {
@@ -148,22 +149,22 @@ func (v *Verifier) trust(vkey string) error {
 	}
 	encoded, ok := strings.CutPrefix(vkey, fmt.Sprintf("%s+%08x+", v.origin, key.KeyHash()))
 	if _, err := decodeBase64(encoded); err != nil || !ok || !validName(v.origin) {
-		return fmt.Errorf("verifier key: %w: not one of %s", errKey, v.origin)
+		return fmt.Errorf("verifier key: %w: not a key of %s", errKey, v.origin)
 	}
 	v.keys = append(v.keys, trustedKey{key, vkey, math.MaxInt64})
 	return nil
 }
 
-// Origin is the name of the log.
+// Origin returns the name of the log.
 func (v *Verifier) Origin() string { return v.origin }
 
-// Key is the newest verifier key.
+// Key returns the newest verifier key.
 func (v *Verifier) Key() string { return v.keys[len(v.keys)-1].vkey }
 
-// Open checks a signed checkpoint and gives what it says: at most MaxCheckpoint
-// bytes of C2SP signed-note, of this log's origin, signed by one of the log's
-// keys. Signatures by others, such as the cosignatures of witnesses, are not
-// looked at. Failures are ErrCheckpoint.
+// Open checks a signed checkpoint (C2SP signed-note) and returns it. The note
+// must be at most MaxCheckpoint bytes long, have the origin of this log, and be
+// signed by one of the log's keys. Other signatures, such as the cosignatures of
+// witnesses, are ignored. Failures wrap ErrCheckpoint.
 func (v *Verifier) Open(signed []byte) (Checkpoint, error) {
 	known := make([]note.Verifier, len(v.keys))
 	for i := range v.keys {
@@ -181,22 +182,22 @@ func (v *Verifier) Open(signed []byte) (Checkpoint, error) {
 		return Checkpoint{}, err
 	}
 	if c.Origin != v.origin {
-		return Checkpoint{}, fmt.Errorf("%w: it is of %s, not %s", ErrCheckpoint, c.Origin, v.origin)
+		return Checkpoint{}, fmt.Errorf("%w: its origin is %s, want %s", ErrCheckpoint, c.Origin, v.origin)
 	}
 	for _, key := range by {
 		if c.Size <= key.(*trustedKey).upTo {
 			return c, nil
 		}
 	}
-	return Checkpoint{}, fmt.Errorf("%w: signed by a key that had been replaced before entry %d", ErrCheckpoint, c.Size-1)
+	return Checkpoint{}, fmt.Errorf("%w: signed by a key that was replaced before entry %d", ErrCheckpoint, c.Size-1)
 }
 
-// ActionKeyRotated is the action of the entry that hands a log over to its
-// next key.
+// ActionKeyRotated is the action of the entry that replaces the log's key.
 const ActionKeyRotated = "ledger.key_rotated"
 
-// RotatedKey gives the verifier key that a leaf hands over to: the string at
-// /ledger/key of a canonical leaf whose action is ActionKeyRotated.
+// RotatedKey returns the verifier key of the log's next signing key: the string
+// at /ledger/key of a canonical leaf whose action is ActionKeyRotated. It is not
+// ok for any other leaf.
 func RotatedKey(leaf []byte) (vkey string, ok bool) {
 	action, ok := lookup(leaf, "/action")
 	if !ok || !IsCanonical(leaf) || string(action) != `"`+ActionKeyRotated+`"` {

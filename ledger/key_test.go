@@ -21,7 +21,7 @@ func TestKeys(t *testing.T) {
 	if err != nil || a.VerifierKey() != vkey || a.Origin() != "files.example.com" {
 		t.Errorf("%+v, %v, want the key %s", a, err, vkey)
 	}
-	// One secret signs for two logs, and neither passes for the other.
+	// One secret signs two logs; neither accepts the other's checkpoints.
 	b, err := NewSigner(skey, "files.example.com/other")
 	if err != nil || b.VerifierKey() == vkey {
 		t.Fatalf("%+v, %v", b, err)
@@ -38,10 +38,10 @@ func TestKeys(t *testing.T) {
 	}
 	for _, name := range []string{"", "a b", "a+b", "a\n", "\xff", "a\x00"} {
 		if _, _, err := GenerateKey(random, name); err == nil {
-			t.Errorf("a key named %q", name)
+			t.Errorf("a key named %q was made", name)
 		}
 		if _, err := NewSigner(skey, name); err == nil {
-			t.Errorf("a signer named %q", name)
+			t.Errorf("a signer named %q was made", name)
 		}
 	}
 	for _, bad := range []string{"", vkey, skey[:len(skey)-4], strings.Replace(skey, "PRIVATE", "PUBLIC", 1)} {
@@ -78,8 +78,8 @@ func TestNewVerifierRefuses(t *testing.T) {
 	}
 }
 
-// rotated is a log that the first key handed over to the second after 300
-// entries and the second to the third after 400.
+// rotated is a log whose first key was replaced by the second after 300 entries,
+// and the second by the third after 400.
 func rotated(t *testing.T) (f folder, signers []*Signer, rotations [][]byte) {
 	t.Helper()
 	for seed := range byte(3) {
@@ -124,7 +124,7 @@ func TestKeyRotation(t *testing.T) {
 		}
 	}
 
-	// An old key signs what it could have signed before, and no more.
+	// An old key is accepted only for checkpoints up to its rotation.
 	for size, want := range map[int64]bool{1: true, 301: true, 302: false, 600: false} {
 		signed, err := signers[0].Sign(size, Hash{1})
 		if err != nil {
@@ -134,7 +134,7 @@ func TestKeyRotation(t *testing.T) {
 			t.Errorf("%d entries by the first key: %v", size, err)
 		}
 	}
-	// The history up to a handover is bound by it.
+	// A rotation binds the history before it.
 	leaves, _ := testLeaves(600)
 	if fault := faultOf(t, export(t, signers[2], leaves, nil), v); fault.Kind != FaultHistory {
 		t.Errorf("rewritten before the handover: %v", fault)
@@ -155,7 +155,7 @@ func TestRotationRefused(t *testing.T) {
 	refuse("the second without the first", rotations[1])
 	refuse("twice", rotations[0], rotations[0])
 
-	// The first key's word for the third, once it has handed over to the second.
+	// The first key signs a rotation to the third after its rotation to the second.
 	leaves := [][]byte{rotationLeaf(signers[1].VerifierKey()), rotationLeaf(signers[2].VerifierKey())}
 	f := export(t, signers[0], leaves, nil)
 	both := [][]byte{}
@@ -184,10 +184,14 @@ func TestRotationRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refuse("to a key of another log", single(signers[0], rotationLeaf(other.VerifierKey()), rotationLeaf(other.VerifierKey())))
+	refuse(
+		"to a key of another log",
+		single(signers[0], rotationLeaf(other.VerifierKey()), rotationLeaf(other.VerifierKey())),
+	)
 	for _, leaf := range []string{
 		`{"action":"link.created","ledger":{"key":"` + next + `"}}`, `{"action":"ledger.key_rotated"}`,
-		`{"ledger":{"key":"` + next + `"},"action":"ledger.key_rotated"}`, `{"action":"ledger.key_rotated","ledger":{"key":7}}`, `{"action":"ledger.key_rotated","ledger":{"key":"x"}}`,
+		`{"ledger":{"key":"` + next + `"},"action":"ledger.key_rotated"}`,
+		`{"action":"ledger.key_rotated","ledger":{"key":7}}`, `{"action":"ledger.key_rotated","ledger":{"key":"x"}}`,
 	} {
 		refuse(leaf, single(signers[0], []byte(leaf), []byte(leaf)))
 	}
@@ -201,7 +205,8 @@ func FuzzNewVerifier(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := note.NewVerifier(vkey); err != nil || v.Key() != vkey || !bytes.HasPrefix([]byte(vkey), []byte(v.Origin()+"+")) {
+		if _, err := note.NewVerifier(vkey); err != nil || v.Key() != vkey ||
+			!bytes.HasPrefix([]byte(vkey), []byte(v.Origin()+"+")) {
 			t.Fatalf("%q: %+v, %v", vkey, v, err)
 		}
 		if v, err := NewVerifier(vkey, rotation); err == nil {

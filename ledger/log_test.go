@@ -15,7 +15,7 @@ import (
 
 const testOrigin = "files.example.com/acct_01/live"
 
-// folder is a log as exported: what stands under each path. It is a Source.
+// folder is an exported log: the content of each path. It is a Source.
 type folder map[string][]byte
 
 func (f folder) file(path string) ([]byte, error) {
@@ -49,7 +49,7 @@ func (f folder) Disclosures(context.Context) iter.Seq2[Disclosure, error] {
 	}
 }
 
-// tiles reads hash tiles out of the folder, as a store would from its rows.
+// tiles reads hash tiles from the folder, like a store from its rows.
 func (f folder) tiles(tiles []Tile) ([][]byte, error) {
 	var data [][]byte
 	for _, t := range tiles {
@@ -62,7 +62,7 @@ func (f folder) tiles(tiles []Tile) ([][]byte, error) {
 	return data, nil
 }
 
-// rows holds hash tiles as a store does: one growing row for each (Level, Index).
+// rows holds hash tiles like a store: one growing row for each (Level, Index).
 type rows map[[2]int64][]byte
 
 func (r rows) put(changes []TileData) {
@@ -79,7 +79,7 @@ func (r rows) read(tiles []Tile) ([][]byte, error) {
 	return data, nil
 }
 
-// seededKey makes keys that are the same in every run.
+// seededKey returns keys that are the same in every run.
 func seededKey(t testing.TB, seed byte) (skey string) {
 	t.Helper()
 	random := rand.NewChaCha8([32]byte{seed})
@@ -108,7 +108,7 @@ func testVerifier(t testing.TB, vkey string, rotations ...[]byte) *Verifier {
 	return v
 }
 
-// testLeaf is an entry like a redemption's, and what it discloses.
+// testLeaf returns an entry like that of a redemption, and its disclosures.
 func testLeaf(seq int) (leaf []byte, disclosures []Disclosure) {
 	sum := sha256.Sum256([]byte(strconv.Itoa(seq)))
 	salt := Salt(sum[:16])
@@ -134,7 +134,7 @@ func testLeaves(n int) (leaves [][]byte, disclosures []Disclosure) {
 	return leaves, disclosures
 }
 
-// export makes the folder of a log.
+// export returns the folder of a log.
 func export(t testing.TB, signer *Signer, leaves [][]byte, disclosures []Disclosure) folder {
 	t.Helper()
 	tree, stored, f := &Tree{}, rows{}, folder{"disclosures": nil}

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// ErrProof is returned, wrapped, for a proof that does not hold.
-var ErrProof = errors.New("proof does not hold")
+// ErrProof is wrapped in the errors for a proof that is not valid.
+var ErrProof = errors.New("invalid proof")
 
-// ProveInclusion makes the proof that a tree of size entries holds the entry
-// with seq index (RFC 6962, section 2.1.1). It reads at most two tiles a level,
+// ProveInclusion returns the proof that a tree of size entries contains the entry
+// with seq index (RFC 6962, section 2.1.1). It reads at most two tiles per level,
 // in one call.
 func ProveInclusion(index, size int64, read TileReader) ([]Hash, error) {
 	if index < 0 || index >= size || size > MaxSize {
@@ -23,8 +23,8 @@ func ProveInclusion(index, size int64, read TileReader) ([]Hash, error) {
 	return tlog.ProveRecord(size, index, hashReader(size, read))
 }
 
-// CheckInclusion checks the proof that the tree of that size and root holds an
-// entry with that LeafHash at index. A failure is ErrProof.
+// CheckInclusion checks a proof that the tree with the given size and root
+// contains, at index, an entry whose LeafHash is leaf. A failure wraps ErrProof.
 func CheckInclusion(proof []Hash, index, size int64, root, leaf Hash) error {
 	if index < 0 || index >= size || size > MaxSize || tlog.CheckRecord(proof, size, root, index, leaf) != nil {
 		return fmt.Errorf("inclusion of entry %d in %d: %w", index, size, ErrProof)
@@ -32,9 +32,9 @@ func CheckInclusion(proof []Hash, index, size int64, root, leaf Hash) error {
 	return nil
 }
 
-// ProveConsistency makes the proof that the tree of size from is a prefix of
-// the one of size to (RFC 6962, section 2.1.2). From nothing, or from the same
-// size, it is empty. It reads at most two tiles a level, in one call.
+// ProveConsistency returns the proof that the tree of size from is a prefix of
+// the tree of size to (RFC 6962, section 2.1.2). The proof is empty if from is 0
+// or equal to to. It reads at most two tiles per level, in one call.
 func ProveConsistency(from, to int64, read TileReader) ([]Hash, error) {
 	if from < 0 || from > to || to > MaxSize {
 		return nil, fmt.Errorf("consistency of %d with %d: %w", from, to, errSize)
@@ -45,8 +45,8 @@ func ProveConsistency(from, to int64, read TileReader) ([]Hash, error) {
 	return tlog.ProveTree(to, from, hashReader(to, read))
 }
 
-// CheckConsistency checks the proof that a tree is a prefix of another. A
-// failure is ErrProof.
+// CheckConsistency checks a proof that the tree with size from and root fromRoot
+// is a prefix of the tree with size to and root toRoot. A failure wraps ErrProof.
 func CheckConsistency(proof []Hash, from, to int64, fromRoot, toRoot Hash) error {
 	var holds bool
 	switch {
@@ -62,22 +62,22 @@ func CheckConsistency(proof []Hash, from, to int64, fromRoot, toRoot Hash) error
 	return nil
 }
 
-// hashReader takes the hashes of a tree of size entries out of its tiles.
+// hashReader reads the hashes of a tree of size entries from its tiles.
 func hashReader(size int64, read TileReader) tlog.HashReader {
 	return tlog.HashReaderFunc(func(indexes []int64) ([]Hash, error) {
 		var tiles []Tile
-		at := make(map[Tile]int)
-		of := make([]int, len(indexes))
+		position := make(map[Tile]int)      // of a tile in tiles
+		tileOf := make([]int, len(indexes)) // position of the tile of each hash
 		for i, x := range indexes {
 			t := tlog.TileForIndex(tileHeight, x)
 			tile := tileAt(t.L, t.N*TileWidth, size)
-			n, ok := at[tile]
+			n, ok := position[tile]
 			if !ok {
 				n = len(tiles)
-				at[tile] = n
+				position[tile] = n
 				tiles = append(tiles, tile)
 			}
-			of[i] = n
+			tileOf[i] = n
 		}
 		data, err := read.read(tiles)
 		if err != nil {
@@ -85,8 +85,9 @@ func hashReader(size int64, read TileReader) tlog.HashReader {
 		}
 		hashes := make([]Hash, len(indexes))
 		for i, x := range indexes {
-			t := tiles[of[i]]
-			hashes[i], err = tlog.HashFromTile(tlog.Tile{H: tileHeight, L: t.Level, N: t.Index, W: t.Width}, data[of[i]], x)
+			t := tiles[tileOf[i]]
+			tile := tlog.Tile{H: tileHeight, L: t.Level, N: t.Index, W: t.Width}
+			hashes[i], err = tlog.HashFromTile(tile, data[tileOf[i]], x)
 			if err != nil {
 				return nil, err
 			}
@@ -96,23 +97,24 @@ func hashReader(size int64, read TileReader) tlog.HashReader {
 }
 
 const (
-	// MaxProof is the longest text of a Proof or Consistency, in bytes.
+	// MaxProof is the maximum length of the text of a Proof or Consistency, in bytes.
 	MaxProof = MaxCheckpoint + MaxLeaf/3*4 + 4 + 8<<10
-	// maxProofHashes is what C2SP tlog-witness allows; RFC 6962 proofs in trees up to MaxSize are shorter.
+	// maxProofHashes is the limit of C2SP tlog-witness. Proofs for trees up to MaxSize have fewer hashes.
 	maxProofHashes = 63
 
 	proofHeader = "c2sp.org/tlog-proof@v1\n"
 )
 
-// A Proof shows offline that an entry is in a log, per C2SP tlog-proof.
+// A Proof proves, without access to the log, that the log contains an entry
+// (C2SP tlog-proof).
 type Proof struct {
-	Index      int64  // the entry's seq
-	Hashes     []Hash // RFC 6962, section 2.1.1
-	Extra      []byte // optional, at most MaxLeaf bytes, authenticated by nothing; in a rotation, the leaf
-	Checkpoint []byte // signed
+	Index      int64  // seq of the entry
+	Hashes     []Hash // inclusion proof, RFC 6962, section 2.1.1
+	Extra      []byte // optional and not authenticated, at most MaxLeaf bytes; in a rotation, the leaf
+	Checkpoint []byte // signed checkpoint
 }
 
-// Format gives the text of C2SP tlog-proof.
+// Format returns the text of C2SP tlog-proof.
 func (p Proof) Format() []byte {
 	text := []byte(proofHeader)
 	if len(p.Extra) > 0 {
@@ -126,8 +128,8 @@ func (p Proof) Format() []byte {
 
 var errProofText = errors.New("malformed proof")
 
-// ParseProof reads the text of C2SP tlog-proof, in its one form. It checks
-// nothing of what the proof says: that is Verifier.Inclusion.
+// ParseProof parses the text of C2SP tlog-proof, in the form that Format writes.
+// It does not check the proof; Verifier.Inclusion does.
 func ParseProof(text []byte) (Proof, error) {
 	if len(text) > MaxProof {
 		return Proof{}, fmt.Errorf("proof: %w", ErrTooLarge)
@@ -152,22 +154,22 @@ func ParseProof(text []byte) (Proof, error) {
 	return p, nil
 }
 
-// Consistency shows that a log has only grown since it had From entries. Its
-// text is that of an add-checkpoint request of C2SP tlog-witness.
+// A Consistency proves that a log has only grown since it had From entries. Its
+// text is the body of an add-checkpoint request of C2SP tlog-witness.
 type Consistency struct {
-	From       int64
-	Hashes     []Hash // RFC 6962, section 2.1.2
-	Checkpoint []byte // signed, of the larger tree
+	From       int64  // size of the older tree
+	Hashes     []Hash // consistency proof, RFC 6962, section 2.1.2
+	Checkpoint []byte // signed checkpoint of the newer tree
 }
 
-// Format gives the request body of C2SP tlog-witness, add-checkpoint.
+// Format returns the body of an add-checkpoint request of C2SP tlog-witness.
 func (c Consistency) Format() []byte {
 	text := strconv.AppendInt([]byte("old "), c.From, 10)
 	return appendProofTail(append(text, '\n'), c.Hashes, c.Checkpoint)
 }
 
-// ParseConsistency reads what Consistency.Format writes, in its one form. It
-// checks nothing of what the proof says: that is Verifier.Consistency.
+// ParseConsistency parses the output of Consistency.Format and no other form. It
+// does not check the proof; Verifier.Consistency does.
 func ParseConsistency(text []byte) (Consistency, error) {
 	if len(text) > MaxProof {
 		return Consistency{}, fmt.Errorf("proof: %w", ErrTooLarge)
@@ -186,8 +188,8 @@ func appendProofTail(text []byte, hashes []Hash, checkpoint []byte) []byte {
 	return append(append(text, '\n'), checkpoint...)
 }
 
-// parseProofTail reads a number behind its word, hashes, an empty line and the
-// checkpoint.
+// parseProofTail parses a line with word and a number, lines with hashes, an
+// empty line, and the checkpoint.
 func parseProofTail(text, word string) (n int64, hashes []Hash, checkpoint []byte, err error) {
 	line, rest, _ := strings.Cut(text, "\n")
 	digits, ok := strings.CutPrefix(line, word)
@@ -213,8 +215,8 @@ func parseProofTail(text, word string) (n int64, hashes []Hash, checkpoint []byt
 	return n, hashes, []byte(rest), nil
 }
 
-// decodeBase64 takes the one standard encoding (RFC 4648, section 4) of some
-// bytes: no line breaks, no stray bits at the end.
+// decodeBase64 decodes standard base64 (RFC 4648, section 4) strictly: without
+// line breaks, and with zero padding bits.
 func decodeBase64(s string) ([]byte, error) {
 	raw, err := base64.StdEncoding.Strict().DecodeString(s)
 	if err != nil || strings.ContainsAny(s, "\r\n") {
@@ -231,8 +233,9 @@ func parseHash(s string) (h Hash, err error) {
 	return Hash(raw), nil
 }
 
-// Inclusion checks a Proof for a leaf: that its checkpoint is the log's own and
-// the leaf is in the tree. It gives the seq and the checkpoint.
+// Inclusion checks the text of a Proof for a leaf: that the checkpoint is one of
+// this log and that its tree contains the leaf. It returns the seq of the entry
+// and the checkpoint. Failures include ErrCheckpoint, ErrProof and ErrTooLarge.
 func (v *Verifier) Inclusion(text, leaf []byte) (seq int64, c Checkpoint, err error) {
 	p, err := ParseProof(text)
 	if err != nil {
@@ -247,8 +250,9 @@ func (v *Verifier) Inclusion(text, leaf []byte) (seq int64, c Checkpoint, err er
 	return p.Index, c, nil
 }
 
-// Consistency checks the text of a Consistency proof against a checkpoint that
-// was opened before, and gives the newer one.
+// Consistency checks the text of a Consistency against a checkpoint that was
+// opened earlier, and returns the newer checkpoint. Failures include
+// ErrCheckpoint, ErrProof and ErrTooLarge.
 func (v *Verifier) Consistency(text []byte, older Checkpoint) (Checkpoint, error) {
 	p, err := ParseConsistency(text)
 	if err != nil {
@@ -259,7 +263,7 @@ func (v *Verifier) Consistency(text []byte, older Checkpoint) (Checkpoint, error
 		return Checkpoint{}, err
 	}
 	if p.From != older.Size || c.Origin != older.Origin {
-		return Checkpoint{}, fmt.Errorf("proof begins at %d entries of %s: %w", p.From, c.Origin, ErrProof)
+		return Checkpoint{}, fmt.Errorf("proof starts from %d entries of %s: %w", p.From, c.Origin, ErrProof)
 	}
 	if err := CheckConsistency(p.Hashes, older.Size, c.Size, older.Root, c.Root); err != nil {
 		return Checkpoint{}, err

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// grownRows is a log of numbered leaves as rows, and its root at every size.
+// grownRows returns the rows of a log of numbered leaves, and its root at every size.
 func grownRows(t testing.TB, n int64) (rows, []Hash) {
 	t.Helper()
 	tree, stored, roots := &Tree{}, rows{}, []Hash{EmptyRoot()}
@@ -109,10 +109,10 @@ func TestConsistencyFromNothing(t *testing.T) {
 		}
 	}
 	if err := CheckConsistency([]Hash{roots[1]}, 0, 5, EmptyRoot(), roots[5]); !errors.Is(err, ErrProof) {
-		t.Errorf("a hash too many: %v", err)
+		t.Errorf("with an extra hash: %v", err)
 	}
 	if err := CheckConsistency(nil, 0, 0, EmptyRoot(), roots[1]); !errors.Is(err, ErrProof) {
-		t.Errorf("an empty tree with a root: %v", err)
+		t.Errorf("empty tree with another root: %v", err)
 	}
 }
 
@@ -129,14 +129,14 @@ func TestProveRefuses(t *testing.T) {
 		}
 	}
 	if _, err := ProveInclusion(0, 6, stored.read); err == nil {
-		t.Error("a proof from a row that is too short")
+		t.Error("a row that is too short gave a proof")
 	}
 	if _, err := ProveInclusion(0, 600, rows{}.read); err == nil {
-		t.Error("a proof from no rows")
+		t.Error("missing rows gave a proof")
 	}
 }
 
-// What a proof costs in a log of ten million entries: it reads O(log n) tiles.
+// A proof reads O(log n) tiles of a log of ten million entries.
 func TestProofReads(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 10))
 	for range 200 {
@@ -152,7 +152,7 @@ func TestProofReads(t *testing.T) {
 	}
 }
 
-// testProof is a proof of an entry of a log of 600, with its leaf.
+// testProof returns the proof of an entry in a log of 600 entries, and its leaf.
 func testProof(t testing.TB, index int64) (p Proof, leaf []byte, v *Verifier) {
 	t.Helper()
 	signer := testSigner(t, 1)
@@ -162,7 +162,13 @@ func testProof(t testing.TB, index int64) (p Proof, leaf []byte, v *Verifier) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Proof{Index: index, Hashes: hashes, Checkpoint: f["checkpoint"]}, leaves[index], testVerifier(t, signer.VerifierKey())
+	return Proof{
+			Index:      index,
+			Hashes:     hashes,
+			Checkpoint: f["checkpoint"],
+		}, leaves[index], testVerifier(
+			t, signer.VerifierKey(),
+		)
 }
 
 func TestProofText(t *testing.T) {
@@ -187,12 +193,13 @@ func TestProofText(t *testing.T) {
 	}
 	p.Extra = []byte("hi")
 	want := "c2sp.org/tlog-proof@v1\nextra aGk=\nindex 300\n" + base64.StdEncoding.EncodeToString(p.Hashes[0][:]) + "\n"
-	if text := string(p.Format()); !strings.HasPrefix(text, want) || !strings.Contains(text, "=\n\n"+testOrigin+"\n600\n") {
+	if text := string(p.Format()); !strings.HasPrefix(text, want) ||
+		!strings.Contains(text, "=\n\n"+testOrigin+"\n600\n") {
 		t.Errorf("%s", text)
 	}
 }
 
-// No byte of a proof can be changed without it being noticed.
+// Every changed byte of a proof is detected.
 func TestInclusionNoticesEveryByte(t *testing.T) {
 	p, leaf, v := testProof(t, 599)
 	text := p.Format()
@@ -264,7 +271,7 @@ func TestConsistencyText(t *testing.T) {
 		older.Root[5] ^= 1
 		misnamed := Consistency{from + 1, hashes, f["checkpoint"]}.Format()
 		if _, err := v.Consistency(misnamed, older); !errors.Is(err, ErrProof) {
-			t.Errorf("from %d, said to be from another: %v", from, err)
+			t.Errorf("from %d, with another From: %v", from, err)
 		}
 		foreign := older
 		foreign.Origin = "files.example.com/acct_02/live"
@@ -288,7 +295,7 @@ func FuzzParseProof(f *testing.F) {
 	f.Add(p.Format(), []byte("x"))
 	f.Fuzz(func(t *testing.T, text, other []byte) {
 		if back, err := ParseProof(text); err == nil && !bytes.Equal(back.Format(), text) {
-			t.Fatalf("%q is read as %+v", text, back)
+			t.Fatalf("%q parses to %+v", text, back)
 		}
 		if seq, _, err := v.Inclusion(text, other); err == nil && (seq != 300 || !bytes.Equal(other, leaf)) {
 			t.Fatalf("%q proves %q", text, other)
@@ -301,7 +308,7 @@ func FuzzParseConsistency(f *testing.F) {
 	f.Add(Consistency{12, p.Hashes, p.Checkpoint}.Format())
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if back, err := ParseConsistency(text); err == nil && !bytes.Equal(back.Format(), text) {
-			t.Fatalf("%q is read as %+v", text, back)
+			t.Fatalf("%q parses to %+v", text, back)
 		}
 	})
 }

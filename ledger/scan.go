@@ -11,18 +11,18 @@ import (
 	"github.com/gowebpki/jcs"
 )
 
-// maxDepth bounds nesting, as encoding/json and jcs do.
+// maxDepth bounds nesting. It is the limit of encoding/json and jcs.
 const maxDepth = 10000
 
-// IsCanonical reports whether data is its own Canonical form. It does not
+// IsCanonical reports whether data equals its Canonical form. It does not
 // allocate for the leaves that Sluice writes.
 func IsCanonical(data []byte) bool {
 	return len(data) <= MaxLeaf && scanValue(data, 0, 0) == len(data)
 }
 
-// The scan functions walk canonical JSON. Each takes the offset at which
-// something begins and gives the offset after it, or -1 if what stands there
-// is not canonical. An offset at or beyond the end is never canonical.
+// The scan functions walk canonical JSON. Each takes the offset of a token or
+// value and returns the offset of its end, or -1 if there is no canonical one.
+// At or beyond the end of the data they return -1.
 
 func scanValue(b []byte, i, depth int) int {
 	if i >= len(b) {
@@ -104,7 +104,7 @@ func scanObject(b []byte, i, depth int) int {
 	}
 }
 
-// scanKey gives a member's name, quoted, and the offset of its value.
+// scanKey returns the quoted name of a member and the offset of its value.
 func scanKey(b []byte, i int) ([]byte, int) {
 	if i >= len(b) || b[i] != '"' {
 		return nil, -1
@@ -116,7 +116,7 @@ func scanKey(b []byte, i int) ([]byte, int) {
 	return b[i:j], j + 1
 }
 
-// compareKeys orders two quoted canonical strings by their UTF-16 code units.
+// compareKeys compares two quoted canonical strings by their UTF-16 code units.
 func compareKeys(a, b []byte) int {
 	if bytes.IndexByte(a, '\\') < 0 && bytes.IndexByte(b, '\\') < 0 {
 		return compareUTF16(a[1:len(a)-1], b[1:len(b)-1])
@@ -153,16 +153,16 @@ func scanString(b []byte, i int) int {
 	return -1
 }
 
-// allPlain reports whether each of eight bytes is marked in plain. It looks at
-// all of them at once: subtracting borrows into the top bit of a byte that was
-// too small, and the top bit of one beyond ASCII is set already.
+// allPlain reports whether plain marks each of the eight bytes of x. It tests
+// them in parallel: a subtraction sets the top bit of a byte that is too small,
+// and the top bit of a non-ASCII byte is already set.
 func allPlain(x uint64) bool {
 	const each, top = 0x0101010101010101, 0x8080808080808080
 	quote, backslash := x^each*'"', x^each*'\\'
 	return (x|(x-each*' ')|(quote-each)|(backslash-each))&top == 0
 }
 
-// scanEscape gives the length of the canonical escape that b begins with, or 0.
+// scanEscape returns the length of the canonical escape at the start of b, or 0.
 func scanEscape(b []byte) int {
 	n := 2
 	if len(b) > 1 && b[1] == 'u' {
@@ -172,14 +172,14 @@ func scanEscape(b []byte) int {
 		return 0
 	}
 	c, ok := unescape(b[:n])
-	var room [6]byte
-	if !ok || plain[c] || string(appendEscape(room[:0], c)) != string(b[:n]) {
+	var buf [6]byte
+	if !ok || plain[c] || string(appendEscape(buf[:0], c)) != string(b[:n]) {
 		return 0
 	}
 	return n
 }
 
-// unescape reads an escape of two or six bytes that stands for one ASCII
+// unescape decodes an escape of two or six bytes that encodes one ASCII
 // character.
 func unescape(b []byte) (byte, bool) {
 	switch b[1] {
@@ -202,7 +202,7 @@ func unescape(b []byte) (byte, bool) {
 	return 0, false
 }
 
-// unquote gives the text of a quoted canonical string.
+// unquote decodes a quoted canonical string.
 func unquote(quoted []byte) string {
 	text := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(text, '\\') < 0 {
@@ -222,8 +222,9 @@ func unquote(quoted []byte) string {
 	return s.String()
 }
 
-// scanNumber takes integers of up to fifteen digits as they stand: a float64
-// holds each of them exactly. Any other number has to be what ECMAScript writes.
+// scanNumber accepts integers of up to fifteen digits without further checks: a
+// float64 represents them exactly. Any other number must be in the form of
+// ECMAScript.
 func scanNumber(b []byte, i int) int {
 	j := i
 	for j < len(b) && (b[j] >= '0' && b[j] <= '9' || b[j] == '-' || b[j] == '+' || b[j] == '.' || b[j] == 'e') {
@@ -255,9 +256,9 @@ func smallInteger(token []byte) bool {
 	return true
 }
 
-// Members yields the members of an object in a canonical document, such as a
-// leaf: each name and value as it stands there. It ends where the document is
-// not canonical, and has nothing of what is no object.
+// Members yields the members of a canonical JSON object, such as a leaf: the
+// name without its quotes but still escaped, and the value in JSON. It stops
+// where the data is not canonical, and yields nothing if it is not an object.
 func Members(object []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		if len(object) == 0 || object[0] != '{' {
@@ -275,7 +276,7 @@ func Members(object []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// Text gives the text of a string in a canonical document, "" for anything else.
+// Text decodes a canonical JSON string. It returns "" for any other value.
 func Text(value []byte) string {
 	if len(value) < 2 || value[0] != '"' {
 		return ""
@@ -283,8 +284,8 @@ func Text(value []byte) string {
 	return unquote(value)
 }
 
-// lookup gives the value at a JSON Pointer (RFC 6901) in a canonical document,
-// as it stands there. It goes through objects only.
+// lookup returns the value at a JSON Pointer (RFC 6901) in a canonical document,
+// in JSON. The pointer can pass through objects only, not arrays.
 func lookup(doc []byte, pointer string) ([]byte, bool) {
 	i := 0
 	for pointer != "" {
@@ -316,10 +317,11 @@ func pointerToken(s string) (token, rest string) {
 	return token, rest
 }
 
-// member gives the offset of the value of a member of the object at offset i.
+// member returns the offset of the value of a member of the object at offset i,
+// or -1.
 func member(doc []byte, i int, name string) int {
-	var room [64]byte
-	want := AppendString(room[:0], name)
+	var buf [64]byte
+	want := AppendString(buf[:0], name)
 	if i >= len(doc) || doc[i] != '{' {
 		return -1
 	}

@@ -13,42 +13,42 @@ import (
 const MaxSize = 1<<48 - 1
 
 const (
-	// TileWidth is the number of hashes in a full tile, and of entries in a full bundle.
+	// TileWidth is the number of hashes in a full tile and of entries in a full bundle.
 	TileWidth = 1 << tileHeight
-	// EntriesLevel is the Level of a bundle of entries.
+	// EntriesLevel is the Level of an entry bundle.
 	EntriesLevel = -1
 
 	tileHeight = 8
 	maxLevel   = 5 // MaxSize >> (tileHeight * 6) is 0
 )
 
-// A Tile names a hash tile or, with Level EntriesLevel, an entry bundle, per
-// C2SP tlog-tiles. Tile (L, N) holds the hashes of the nodes at height 8*L,
-// from number 256*N on. The tile of a smaller tree is a prefix of the same tile
-// of a larger one, so a store needs one growing row for each (Level, Index).
+// A Tile names a hash tile (C2SP tlog-tiles) or, if its Level is EntriesLevel, an
+// entry bundle. Tile (L, N) contains the hashes of the nodes at height 8*L,
+// starting with node 256*N. A tile of a smaller tree is a prefix of the same tile
+// of a larger tree, so a store needs one growing row per pair of Level and Index.
 type Tile struct {
 	Level int
 	Index int64
-	Width int // hashes or entries: 1 to TileWidth
+	Width int // number of hashes or entries: 1 to TileWidth
 }
 
-// level is the level in the tree: entries lie under the hashes of level 0.
+// level returns the level in the tree: bundles are below the hashes of level 0.
 func (t Tile) level() int { return max(t.Level, 0) }
 
-// In reports whether a tree of size entries has the tile, at this width or wider.
+// In reports whether a tree of size entries has the tile with at least this width.
 func (t Tile) In(size int64) bool {
 	return t.Level >= EntriesLevel && t.Level <= maxLevel && t.Width >= 1 && t.Width <= TileWidth && size <= MaxSize &&
 		t.Index >= 0 && t.Index <= MaxSize/TileWidth && t.Index*TileWidth+int64(t.Width) <= size>>(tileHeight*t.level())
 }
 
-// Entries gives the range [from, to) of entries under the tile.
+// Entries returns the range [from, to) of the seqs of the entries under the tile.
 func (t Tile) Entries() (from, to int64) {
 	shift := tileHeight * t.level()
 	return t.Index * TileWidth << shift, (t.Index*TileWidth + int64(t.Width)) << shift
 }
 
-// MaxBytes is the largest content the tile can have: what a reader of
-// untrusted input should stop at.
+// MaxBytes returns the maximum length of the tile's content in bytes. Readers of
+// untrusted input should stop there.
 func (t Tile) MaxBytes() int {
 	if t.Level == EntriesLevel {
 		return t.Width * (2 + MaxLeaf)
@@ -56,7 +56,7 @@ func (t Tile) MaxBytes() int {
 	return t.Width * HashSize
 }
 
-// Path is the tile's path per C2SP tlog-tiles: tile/<L>/<N>[.p/<W>] or
+// Path returns the path of the tile (C2SP tlog-tiles): tile/<L>/<N>[.p/<W>] or
 // tile/entries/<N>[.p/<W>].
 func (t Tile) Path() string {
 	level := "entries"
@@ -75,8 +75,8 @@ func (t Tile) Path() string {
 
 var errTilePath = errors.New("malformed tile path")
 
-// ParseTilePath reads a path that Tile.Path writes. Every other spelling is an
-// error, and so is a tile that no tree up to MaxSize has.
+// ParseTilePath parses the output of Tile.Path and no other form. It is an error
+// if no tree of up to MaxSize entries has the tile.
 func ParseTilePath(path string) (Tile, error) {
 	rest, ok := strings.CutPrefix(path, "tile/")
 	level, rest, ok2 := strings.Cut(rest, "/")
@@ -105,16 +105,17 @@ func ParseTilePath(path string) (Tile, error) {
 	return t, nil
 }
 
-// tileAt is the tile of a tree of size entries that holds hash number index of
-// a level, as wide as the tree makes it.
+// tileAt returns the tile that contains hash number index of a level, with its
+// full width in a tree of size entries.
 func tileAt(level int, index, size int64) Tile {
 	t := Tile{Level: level, Index: index / TileWidth}
 	t.Width = int(min(TileWidth, size>>(tileHeight*t.level())-t.Index*TileWidth))
 	return t
 }
 
-// Tiles yields the hash tiles and entry bundles that a tree of size to has and
-// one of size from has not: all of them, from 0. What an exporter writes.
+// Tiles yields the hash tiles and entry bundles of a tree of size to that a tree
+// of size from does not have or has with a smaller width. If from is 0 it yields
+// all of them.
 func Tiles(from, to int64) iter.Seq[Tile] {
 	return func(yield func(Tile) bool) {
 		for level := EntriesLevel; level <= maxLevel; level++ {
@@ -128,18 +129,20 @@ func Tiles(from, to int64) iter.Seq[Tile] {
 	}
 }
 
-// AppendEntry appends a leaf to an entry bundle per C2SP tlog-tiles, behind its
-// length as a big-endian uint16. An empty leaf is an error, as is one above MaxLeaf.
+// AppendEntry appends a leaf to an entry bundle (C2SP tlog-tiles): its length as
+// a big-endian uint16, then the leaf. It is an error if the leaf is empty or
+// longer than MaxLeaf.
 func AppendEntry(bundle, leaf []byte) ([]byte, error) {
 	if len(leaf) == 0 || len(leaf) > MaxLeaf {
-		return bundle, fmt.Errorf("entry of %d bytes in a bundle", len(leaf))
+		return bundle, fmt.Errorf("entry of %d bytes does not fit a bundle", len(leaf))
 	}
 	bundle = binary.BigEndian.AppendUint16(bundle, uint16(len(leaf)))
 	return append(bundle, leaf...), nil
 }
 
-// CutEntry gives the first leaf of an entry bundle, and what follows it, as
-// parts of bundle. It is not ok when no whole leaf is left.
+// CutEntry returns the first leaf of an entry bundle and the rest of the bundle.
+// Both share memory with bundle. It is not ok if the bundle does not begin with a
+// complete leaf.
 func CutEntry(bundle []byte) (leaf, rest []byte, ok bool) {
 	if len(bundle) < 2 {
 		return nil, bundle, false
@@ -151,12 +154,12 @@ func CutEntry(bundle []byte) (leaf, rest []byte, ok bool) {
 	return bundle[2:n:n], bundle[n:], true
 }
 
-// ParseBundle gives the width leaves of a bundle, as parts of data. A bundle
-// that holds fewer, more, or an empty one is an error; the leaves before the
-// damage are given with it.
+// ParseBundle returns the leaves of an entry bundle. They share memory with data.
+// It is an error if the bundle does not consist of exactly width leaves, none of
+// them empty. The leaves before the damage are returned with the error.
 func ParseBundle(data []byte, width int) ([][]byte, error) {
 	if width < 1 || width > TileWidth {
-		return nil, fmt.Errorf("bundle of %d entries", width)
+		return nil, fmt.Errorf("a bundle cannot have %d entries", width)
 	}
 	leaves := make([][]byte, 0, width)
 	for len(leaves) < width {
@@ -165,12 +168,12 @@ func ParseBundle(data []byte, width int) ([][]byte, error) {
 		}
 		leaf, rest, ok := CutEntry(data)
 		if !ok {
-			return leaves, fmt.Errorf("bundle has no whole entry number %d of %d", len(leaves), width)
+			return leaves, fmt.Errorf("bundle has no complete entry number %d of %d", len(leaves), width)
 		}
 		leaves, data = append(leaves, leaf), rest
 	}
 	if len(data) > 0 {
-		return leaves, fmt.Errorf("bundle goes on for %d bytes after %d entries", len(data), width)
+		return leaves, fmt.Errorf("bundle has %d bytes after its %d entries", len(data), width)
 	}
 	return leaves, nil
 }

@@ -35,10 +35,14 @@ func TestParseTilePathRefuses(t *testing.T) {
 	for _, path := range []string{
 		"", "tile", "tile/", "tile/0", "tile/0/", "/tile/0/000", "tile/0/000/", "Tile/0/000", "tile//000",
 		"tile/0/0", "tile/0/00", "tile/0/0000", "tile/0/x000", "tile/0/x000/000", "tile/0/001/000", "tile/0/x001/x000",
-		"tile/00/000", "tile/+0/000", "tile/-1/000", "tile/6/000", "tile/63/000.p/1", "tile/64/000", "tile/data/000", "tile/Entries/000",
-		"tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01", "tile/0/000.p/+1", "tile/0/000.p/-1", "tile/0/000.p/", "tile/0/000.p",
-		"tile/0/000.p/1/", "tile/0/000.p/1.p/1", "tile/0/000.p/1/2", "tile/0/+00", "tile/0/-01", "tile/0/x-01/000", "tile/0/٠٠٠",
-		"tile/5/001.p/1", "tile/5/000", "tile/0/x001/x099/x511/x627/776.p/1", "tile/0/x999/x999/x999/x999/x999/x999/x999/x999/000",
+		"tile/00/000", "tile/+0/000", "tile/-1/000", "tile/6/000", "tile/63/000.p/1", "tile/64/000", "tile/data/000",
+		"tile/Entries/000",
+		"tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01", "tile/0/000.p/+1", "tile/0/000.p/-1", "tile/0/000.p/",
+		"tile/0/000.p",
+		"tile/0/000.p/1/", "tile/0/000.p/1.p/1", "tile/0/000.p/1/2", "tile/0/+00", "tile/0/-01", "tile/0/x-01/000",
+		"tile/0/٠٠٠",
+		"tile/5/001.p/1", "tile/5/000", "tile/0/x001/x099/x511/x627/776.p/1",
+		"tile/0/x999/x999/x999/x999/x999/x999/x999/x999/000",
 		"tile/0/x18446744/073", "tile/entries/../0/000", "tile/0/000\n", " tile/0/000", "tile/0/000.p/1\x00",
 	} {
 		if got, err := ParseTilePath(path); err == nil {
@@ -106,8 +110,10 @@ func TestTileIn(t *testing.T) {
 	}{
 		{Tile{0, 0, 1}, 0, false}, {Tile{0, 0, 1}, 1, true}, {Tile{0, 0, 2}, 1, false}, {Tile{0, 0, 256}, 255, false},
 		{Tile{0, 0, 256}, 256, true}, {Tile{EntriesLevel, 1, 1}, 256, false}, {Tile{EntriesLevel, 1, 1}, 257, true},
-		{Tile{1, 0, 1}, 255, false}, {Tile{1, 0, 1}, 256, true}, {Tile{1, 0, 2}, 511, false}, {Tile{1, 0, 2}, 512, true},
-		{Tile{0, 0, 0}, 10, false}, {Tile{0, 0, 257}, 1000, false}, {Tile{0, -1, 256}, 1000, false}, {Tile{-2, 0, 1}, 1000, false},
+		{Tile{1, 0, 1}, 255, false}, {Tile{1, 0, 1}, 256, true}, {Tile{1, 0, 2}, 511, false},
+		{Tile{1, 0, 2}, 512, true},
+		{Tile{0, 0, 0}, 10, false}, {Tile{0, 0, 257}, 1000, false}, {Tile{0, -1, 256}, 1000, false},
+		{Tile{-2, 0, 1}, 1000, false},
 		{Tile{6, 0, 1}, MaxSize, false}, {Tile{0, 0, 1}, MaxSize + 1, false}, {Tile{0, 1 << 62, 1}, MaxSize, false},
 	} {
 		if got := test.tile.In(test.size); got != test.want {
@@ -134,14 +140,15 @@ func TestBundle(t *testing.T) {
 	}
 	for _, width := range []int{-1, 0, 2, 4, 257} {
 		if _, err := ParseBundle(data, width); err == nil {
-			t.Errorf("%d entries were read from 3", width)
+			t.Errorf("%d entries were read from a bundle of 3", width)
 		}
 	}
 	for end := range len(data) {
 		if end > 10 && end < len(data)-10 {
 			continue
 		}
-		if got, err := ParseBundle(data[:end], 3); err == nil || !slices.EqualFunc(got, leaves[:len(got)], bytes.Equal) {
+		if got, err := ParseBundle(data[:end], 3); err == nil ||
+			!slices.EqualFunc(got, leaves[:len(got)], bytes.Equal) {
 			t.Errorf("cut after %d: %d leaves, %v", end, len(got), err)
 		}
 	}

@@ -10,29 +10,29 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Hash is a node of the tree: a SHA-256.
+// Hash is the SHA-256 hash of a node of the tree.
 type Hash = tlog.Hash
 
 // HashSize is the length of a Hash in bytes.
 const HashSize = tlog.HashSize
 
-// EmptyRoot is the root of a tree without entries: SHA-256 of nothing (RFC
-// 6962, section 2.1).
+// EmptyRoot returns the root of a tree without entries: the SHA-256 hash of the
+// empty string (RFC 6962, section 2.1).
 func EmptyRoot() Hash { return sha256.Sum256(nil) }
 
-// LeafHash is SHA-256(0x00 || leaf) (RFC 6962, section 2.1).
+// LeafHash returns SHA-256(0x00 || leaf) (RFC 6962, section 2.1).
 func LeafHash(leaf []byte) Hash {
-	var room [2 << 10]byte // longer leaves go to the heap
-	return sha256.Sum256(append(append(room[:0], 0), leaf...))
+	var buf [2 << 10]byte // longer leaves are copied to the heap
+	return sha256.Sum256(append(append(buf[:0], 0), leaf...))
 }
 
-// A TileReader gives the content of hash tiles, all that one step needs in one
-// call: a handful, never more than log256 of the tree's size per hash. Each
-// answer must begin with the tile's Width hashes; what follows is ignored, so
-// that a row which has grown since will do.
+// A TileReader returns the content of hash tiles, in the order of tiles. One call
+// asks for all tiles of a step: at most two per level of the tree. Each content
+// must begin with the tile's Width hashes. The rest is ignored, so a reader may
+// return a row that has grown in the meantime.
 type TileReader func(tiles []Tile) ([][]byte, error)
 
-// read calls r and holds it to its contract. A nil reader has no tiles.
+// read calls r and checks the result against the contract of TileReader.
 func (r TileReader) read(tiles []Tile) ([][]byte, error) {
 	if len(tiles) == 0 {
 		return nil, nil
@@ -42,7 +42,7 @@ func (r TileReader) read(tiles []Tile) ([][]byte, error) {
 		return nil, fmt.Errorf("reading tiles: %w", err)
 	}
 	if len(data) != len(tiles) {
-		return nil, fmt.Errorf("reading tiles: %d asked for, %d given", len(tiles), len(data))
+		return nil, fmt.Errorf("reading tiles: got %d, want %d", len(data), len(tiles))
 	}
 	for i, t := range tiles {
 		if len(data[i]) < t.Width*HashSize {
@@ -53,30 +53,30 @@ func (r TileReader) read(tiles []Tile) ([][]byte, error) {
 	return data, nil
 }
 
-// A Tree takes new leaves into a log whose tiles are stored elsewhere. It holds
-// the right edge only: at most 8 KiB for each of the log's levels, of which a
-// million entries make three. It is not safe for concurrent use.
+// A Tree appends leaves to a log whose tiles are stored elsewhere. It keeps only
+// the right edge of the tree in memory, at most 8 KiB per level; a log of a
+// million entries has three levels. It is not safe for concurrent use.
 type Tree struct {
 	frontier frontier
-	edge     [maxLevel + 1][]byte // each level's rightmost tile while it is partial
-	grown    [maxLevel + 1]bool   // which of them have changed since the last Changes
-	full     []TileData
+	edge     [maxLevel + 1][]byte // the rightmost tile of each level while it is partial
+	grown    [maxLevel + 1]bool   // whether it has changed since the last call of Changes
+	full     []TileData           // tiles that became full since then
 }
 
-// TileData is a hash tile and its content, Width hashes.
+// TileData is a hash tile and its content: Width hashes.
 type TileData struct {
 	Tile
 	Data []byte
 }
 
-// OpenTree opens a tree of size entries. It reads the partial tiles at the
-// right edge, at most one a level, in one call. Whoever signs on top should
-// compare Root with the last checkpoint first: it tells of damaged tiles.
+// OpenTree opens a tree of size entries. It reads the partial tiles at the right
+// edge, at most one per level, in one call. Before they sign the tree, callers
+// should compare Root with the last checkpoint, which detects damaged tiles.
 func OpenTree(size int64, read TileReader) (*Tree, error) {
 	if size < 0 || size > MaxSize {
 		return nil, fmt.Errorf("tree of %d entries: %w", size, errSize)
 	}
-	var edge []Tile // top down, as the frontier stands
+	var edge []Tile // from the top level down, the order of the frontier
 	for level := maxLevel; level >= 0; level-- {
 		if hashes := size >> (tileHeight * level); hashes%TileWidth != 0 {
 			edge = append(edge, tileAt(level, hashes-1, size))
@@ -94,7 +94,8 @@ func OpenTree(size int64, read TileReader) (*Tree, error) {
 	return t, nil
 }
 
-// Append adds the next leaf by its LeafHash. Beyond MaxSize it panics.
+// Append appends a leaf, given by its LeafHash. It panics if the tree already has
+// MaxSize leaves.
 func (t *Tree) Append(leaf Hash) {
 	if t.frontier.size >= MaxSize {
 		panic("ledger: tree is full")
@@ -111,15 +112,15 @@ func (t *Tree) keep(level int, index int64, h Hash) {
 	}
 }
 
-// Size is the number of leaves.
+// Size returns the number of leaves.
 func (t *Tree) Size() int64 { return t.frontier.size }
 
-// Root is the Merkle tree hash of all leaves (RFC 6962, section 2.1).
+// Root returns the Merkle tree hash of all leaves (RFC 6962, section 2.1).
 func (t *Tree) Root() Hash { return t.frontier.root() }
 
-// Changes gives the tiles that are new or have grown since OpenTree or the last
-// Changes: full ones first, then those that are still partial. Each is whole,
-// to be stored in place of what stands at its (Level, Index).
+// Changes returns the tiles that are new or have grown since OpenTree or the last
+// call of Changes: first the full tiles, then the partial ones. Each has its
+// complete content and replaces the stored row with its Level and Index.
 func (t *Tree) Changes() []TileData {
 	changes := t.full
 	for level, data := range t.edge {
@@ -139,8 +140,8 @@ type frontier struct {
 	stack []Hash
 }
 
-// push adds a leaf, and calls emit for each hash this makes that belongs into
-// a tile, bottom up.
+// push appends a leaf and calls emit, bottom up, for each new hash that belongs
+// in a tile.
 func (f *frontier) push(h Hash, emit func(level int, index int64, h Hash)) {
 	emit(0, f.size, h)
 	for height := 1; f.size>>(height-1)&1 == 1; height++ {
@@ -179,7 +180,8 @@ func appendSubtrees(stack []Hash, data []byte) []Hash {
 	return stack
 }
 
-// subtree is the root over a power of two of hashes.
+// subtree returns the root over the hashes in data. Their number is a power of
+// two.
 func subtree(data []byte) Hash {
 	if len(data) == HashSize {
 		return Hash(data)
@@ -190,8 +192,8 @@ func subtree(data []byte) Hash {
 
 var errSize = errors.New("not a tree size")
 
-// parseSize reads a tree size or an index: decimal, no leading zeros, at most
-// MaxSize.
+// parseSize parses a tree size or an index: decimal, without leading zeros, at
+// most MaxSize.
 func parseSize(s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 || n > MaxSize || strconv.FormatInt(n, 10) != s {

@@ -17,7 +17,9 @@ func TestRootVectors(t *testing.T) {
 	if got := hexRoot(tree); got != "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" {
 		t.Errorf("empty: %s", got)
 	}
-	leaves := []string{"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"}
+	leaves := []string{
+		"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f",
+	}
 	roots := map[int]string{
 		1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
 		8: "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
@@ -61,8 +63,8 @@ func (s *storedHashes) ReadHashes(indexes []int64) ([]Hash, error) {
 	return hashes, nil
 }
 
-// A tree that grows in steps of any length, opened anew from stored rows each
-// time, has the tiles and the root that package tlog makes of the same leaves.
+// A tree that grows in steps of any length, opened from stored rows before each
+// step, has the same tiles and root as package tlog computes from the leaves.
 func TestTreeGrows(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	stored, reference, size := rows{}, tlogTree(t, 80_000), int64(0)
@@ -92,7 +94,7 @@ func TestTreeGrows(t *testing.T) {
 		changes := tree.Changes()
 		stored.put(changes)
 		if more := tree.Changes(); len(more) > 0 {
-			t.Fatalf("%d changes without a change", len(more))
+			t.Fatalf("%d changes although nothing was appended", len(more))
 		}
 		var want int
 		for tile := range Tiles(size, tree.Size()) {
@@ -100,7 +102,10 @@ func TestTreeGrows(t *testing.T) {
 				continue
 			}
 			want++
-			data, err := tlog.ReadTileData(tlog.Tile{H: tileHeight, L: tile.Level, N: tile.Index, W: tile.Width}, reference)
+			data, err := tlog.ReadTileData(
+				tlog.Tile{H: tileHeight, L: tile.Level, N: tile.Index, W: tile.Width},
+				reference,
+			)
 			if row := stored[[2]int64{int64(tile.Level), tile.Index}]; err != nil || string(row) != string(data) {
 				t.Fatalf("%d to %d: %+v differs, %v", size, tree.Size(), tile, err)
 			}
@@ -128,7 +133,7 @@ func tlogTree(t testing.TB, n int64) *storedHashes {
 	return &s
 }
 
-// Whatever becomes of changes given out, the tree grows on undisturbed.
+// The caller may overwrite the result of Changes without affecting the tree.
 func TestChangesAreTheCallers(t *testing.T) {
 	tree := &Tree{}
 	tree.Append(numberedLeaf(0))
@@ -164,7 +169,7 @@ func TestOpenTreeRefuses(t *testing.T) {
 	}
 }
 
-// madeUpTiles answers for a log of any size without holding one: its tiles have
+// madeUpTiles reads tiles of a log of any size that does not exist: the tiles have
 // the right shape and made-up hashes.
 func madeUpTiles(reads *int) TileReader {
 	row := make([]byte, TileWidth*HashSize)
@@ -189,8 +194,8 @@ func BenchmarkLeafHash(b *testing.B) {
 	}
 }
 
-// A checkpoint after 10,000 new entries of 600 bytes in a log of ten million,
-// without the store.
+// The benchmark makes a checkpoint after 10,000 new entries of 600 bytes in a log
+// of ten million, without a store.
 func BenchmarkCheckpointAfter10000(b *testing.B) {
 	signer := testSigner(b, 1)
 	leaf := []byte(strings.Repeat("x", 600))

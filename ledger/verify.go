@@ -13,48 +13,48 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A Source is a log as published: a running server, or an exported folder.
-// What is not there is fs.ErrNotExist; any other error ends Verify as it is,
-// for it says nothing of the log.
+// A Source is a published log: a running server, or an exported folder. A
+// missing file is fs.ErrNotExist and counts as a fault of the log. Verify
+// returns any other error unchanged, because it says nothing about the log.
 type Source interface {
-	// Checkpoint gives the newest signed checkpoint. It need not read further
-	// than one byte beyond MaxCheckpoint.
+	// Checkpoint returns the newest signed checkpoint. It need not read more
+	// than MaxCheckpoint+1 bytes.
 	Checkpoint(ctx context.Context) ([]byte, error)
-	// Tile gives a hash tile or an entry bundle, at exactly that width. It need
-	// not read further than one byte beyond Tile.MaxBytes. It is called from
-	// several goroutines at once, and the answer is the caller's to keep.
+	// Tile returns a hash tile or an entry bundle with exactly the width of t. It
+	// need not read more than t.MaxBytes()+1 bytes. It is called concurrently.
+	// The caller keeps the result.
 	Tile(ctx context.Context, t Tile) ([]byte, error)
-	// Disclosures yields every disclosure there is, in the order of Seq and
-	// then Field, and ends with an error. One that is ErrDisclosure, as those of
-	// ParseDisclosure are, counts against the log.
+	// Disclosures yields all disclosures, ordered by Seq and then Field. It stops
+	// after the first error. An error that wraps ErrDisclosure, such as those of
+	// ParseDisclosure, counts as a fault of the log.
 	Disclosures(ctx context.Context) iter.Seq2[Disclosure, error]
 }
 
-// A FaultKind is what is wrong with a log.
+// A FaultKind says what kind of fault a log has.
 type FaultKind string
 
-// The kinds of faults. Where a log has several, Verify tells of entries before
-// tiles, and of tiles before disclosures.
+// The kinds of faults. If a log has several, Verify reports entries before tiles,
+// and tiles before disclosures.
 const (
-	FaultCheckpoint FaultKind = "checkpoint" // not this log's, or not signed by a key that may
+	FaultCheckpoint FaultKind = "checkpoint" // belongs to another log, or not signed by a key of this log
 	FaultEntry      FaultKind = "entry"      // missing, not what was signed, or not canonical
 	FaultRoot       FaultKind = "root"       // entries and tiles agree, but the checkpoint signs another root
-	FaultHistory    FaultKind = "history"    // not what an older checkpoint has signed: rewritten, or cut short
-	FaultTile       FaultKind = "tile"       // a hash tile is not that of the entries, which are as signed
+	FaultHistory    FaultKind = "history"    // contradicts an older checkpoint: rewritten or truncated
+	FaultTile       FaultKind = "tile"       // a hash tile contradicts the entries, which are as signed
 	FaultDisclosure FaultKind = "disclosure" // malformed, out of order, or opens no commitment
 )
 
-// A Fault is something wrong with a log, and where.
+// A Fault describes a fault of a log and its location.
 type Fault struct {
 	Kind  FaultKind
-	Path  string // file at fault: as in C2SP tlog-tiles, or "disclosures"
-	Seq   int64  // first entry at fault, or -1 where no entry is
-	Last  int64  // equal to Seq where that is certain; else the fault lies somewhere from Seq to Last
-	Field string // with FaultDisclosure: of which field
+	Path  string // path of the file at fault: "checkpoint", "disclosures", or a path of C2SP tlog-tiles
+	Seq   int64  // seq of the first entry at fault, or -1 if no entry is at fault
+	Last  int64  // the fault lies between Seq and Last; if they are equal, in that entry
+	Field string // with FaultDisclosure: the field
 	Err   error  // what is wrong
 }
 
-// Error says where and what in one line.
+// Error returns location and fault in one line.
 func (f *Fault) Error() string {
 	where := f.Path
 	if f.Field != "" {
@@ -69,27 +69,33 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("%s: %v", where, f.Err)
 }
 
-// Unwrap gives Err.
+// Unwrap returns Err.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// A Report is what Verify has seen hold.
+// A Report says what Verify has verified.
 type Report struct {
-	Checkpoint  Checkpoint // every entry below its Size is as signed
-	Tiles       int64      // hash tiles that are those of the entries
-	Disclosures int64      // disclosures that open their commitment
+	Checkpoint  Checkpoint // all its entries are as signed
+	Tiles       int64      // number of hash tiles that match the entries
+	Disclosures int64      // number of disclosures that open their commitment
 }
 
-// Verify reads a whole log and checks all that can be: the signature of the
-// checkpoint; that every entry is a canonical JSON object and together they
-// hash to the signed root; that every hash tile is that of the entries; that
-// every disclosure opens a commitment; and that the older checkpoints, opened
-// before with the same keys, are of prefixes of this log. Memory stays flat
-// whatever the log's size.
+// Verify reads a whole log and checks that
 //
-// What is wrong with the log is a *Fault. Where an entry and a hash tile
-// disagree, tiles that lead up to the signed root decide between them. Verify
-// cannot tell a missing disclosure from a redaction, nor a log from an earlier
-// state of itself, unless an older checkpoint shows it.
+//   - one of the keys has signed the checkpoint,
+//   - every entry is a canonical JSON object,
+//   - the entries hash to the signed root,
+//   - every hash tile matches the entries,
+//   - every disclosure opens a commitment, and
+//   - the older checkpoints, opened with the same keys, are those of prefixes of
+//     this log.
+//
+// Its memory does not grow with the log.
+//
+// The error is a *Fault if the log is at fault. If an entry and a hash tile
+// contradict each other, Verify uses the tiles between them and the signed root
+// to find out which one is wrong. It cannot distinguish a missing disclosure from
+// a redaction. It detects that a log was reset to an earlier state only with an
+// older checkpoint of a larger size.
 func Verify(ctx context.Context, src Source, keys *Verifier, older ...Checkpoint) (Report, error) {
 	signed, err := src.Checkpoint(ctx)
 	if err != nil {
@@ -103,10 +109,11 @@ func Verify(ctx context.Context, src Source, keys *Verifier, older ...Checkpoint
 	slices.SortStableFunc(older, func(a, b Checkpoint) int { return cmp.Compare(a.Size, b.Size) })
 	for _, o := range older {
 		if o.Origin != c.Origin {
-			return Report{}, historyFault(-1, -1, fmt.Errorf("the older checkpoint is of %s", o.Origin))
+			return Report{}, historyFault(-1, -1, fmt.Errorf("the older checkpoint belongs to %s", o.Origin))
 		}
 		if o.Size > c.Size {
-			return Report{}, historyFault(c.Size, o.Size-1, fmt.Errorf("the log has %d entries and had %d before", c.Size, o.Size))
+			err := fmt.Errorf("the log has %d entries and had %d before", c.Size, o.Size)
+			return Report{}, historyFault(c.Size, o.Size-1, err)
 		}
 	}
 	next, stop := iter.Pull2(src.Disclosures(ctx))
@@ -125,7 +132,8 @@ func historyFault(seq, last int64, err error) *Fault {
 	return &Fault{Kind: FaultHistory, Path: "checkpoint", Seq: seq, Last: last, Err: err}
 }
 
-// sourceError is the fault, if the source says that something is not there.
+// sourceError returns the fault f if err says that a file does not exist.
+// Otherwise it returns err with context.
 func sourceError(err error, f Fault) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		f.Err = err
@@ -134,56 +142,56 @@ func sourceError(err error, f Fault) error {
 	return fmt.Errorf("%s: %w", f.Path, err)
 }
 
-// verification is one run of Verify. It takes the entries in order and rebuilds
+// verification is one run of Verify. It reads the entries in order and rebuilds
 // the tree from them alone.
 type verification struct {
 	ctx         context.Context
 	src         Source
 	report      Report
 	frontier    frontier
-	tiles       [maxLevel + 1]TileData // as published: the one that each level has reached
-	suspect     [maxLevel + 1]Tile     // the last one found not to lead up to the root
-	older       []Checkpoint           // not reached yet
-	agreed      int64                  // the last older checkpoint that agreed, by its size
+	tiles       [maxLevel + 1]TileData // the current published tile of each level
+	suspect     [maxLevel + 1]Tile     // the last tile of each level that does not lead up to the root
+	older       []Checkpoint           // older checkpoints that are still to be compared
+	agreed      int64                  // size of the last older checkpoint that agreed
 	disclosures disclosureStream
 
-	err     error  // found while a hash was put into place
-	doubt   *Fault // where entries and tiles disagree and it was not seen which is wrong
-	history *Fault // first older checkpoint that disagrees
-	opening *Fault // first disclosure at fault
+	err     error  // from compareHash, which cannot return it
+	doubt   *Fault // entries and tiles disagree, and it is unknown which are wrong
+	history *Fault // the first older checkpoint that disagrees
+	opening *Fault // the first disclosure at fault
 }
 
 func (v *verification) run() error {
 	v.checkOlder()
 	for b := range bundles(v.ctx, v.src, v.report.Checkpoint.Size) {
-		if err := v.take(b); err != nil {
+		if err := v.checkBundle(b); err != nil {
 			return err
 		}
 	}
 	if err := v.ctx.Err(); err != nil {
 		return err
 	}
-	if err := v.disclosed(v.frontier.size, nil); err != nil {
+	if err := v.checkDisclosures(v.frontier.size, nil); err != nil {
 		return err
 	}
 	return v.verdict()
 }
 
-// take checks the next bundle.
-func (v *verification) take(b *bundle) error {
-	if v.enter(b.hashTile, b.tileErr); v.err != nil {
+func (v *verification) checkBundle(b *bundle) error {
+	if v.setTile(b.hashTile, b.tileErr); v.err != nil {
 		return v.err
 	}
 	from, _ := b.tile.Entries()
 	for i, leaf := range b.leaves {
-		if v.frontier.push(b.hashes[i], v.place); v.err != nil {
+		if v.frontier.push(b.hashes[i], v.compareHash); v.err != nil {
 			return v.err
 		}
 		seq := from + int64(i)
-		if b.odd == i {
-			return &Fault{Kind: FaultEntry, Path: b.tile.Path(), Seq: seq, Last: seq, Err: errors.New("it is not a canonical JSON object")}
+		if b.nonCanonical == i {
+			err := errors.New("not a canonical JSON object")
+			return &Fault{Kind: FaultEntry, Path: b.tile.Path(), Seq: seq, Last: seq, Err: err}
 		}
-		if err := v.disclosed(seq, leaf); err != nil {
+		if err := v.checkDisclosures(seq, leaf); err != nil {
 			return err
 		}
 		v.checkOlder()
@@ -191,9 +199,9 @@ func (v *verification) take(b *bundle) error {
 	return b.err
 }
 
-// enter begins the next published tile of a level. One that is missing, or not
-// as long as it should be, is left without data and compared with nothing.
-func (v *verification) enter(t TileData, err error) {
+// setTile makes t the current published tile of its level. A tile that is missing
+// or has the wrong length has no data, and no hash is compared with it.
+func (v *verification) setTile(t TileData, err error) {
 	v.tiles[t.Level] = t
 	v.report.Tiles++
 	var f *Fault
@@ -202,19 +210,19 @@ func (v *verification) enter(t TileData, err error) {
 	}
 	if f != nil {
 		from, to := t.Entries()
-		v.suspicion(&Fault{Kind: FaultEntry, Path: f.Path, Seq: from, Last: to - 1, Err: f.Err})
+		v.addDoubt(&Fault{Kind: FaultEntry, Path: f.Path, Seq: from, Last: to - 1, Err: f.Err})
 	}
 }
 
-// suspicion keeps the narrowest doubt, and of equals the first.
-func (v *verification) suspicion(f *Fault) {
+// addDoubt keeps the fault with the narrowest range, and the first of several.
+func (v *verification) addDoubt(f *Fault) {
 	if v.doubt == nil || f.Last-f.Seq < v.doubt.Last-v.doubt.Seq {
 		v.doubt = f
 	}
 }
 
-// place compares a hash of the rebuilt tree with the published one.
-func (v *verification) place(level int, index int64, h Hash) {
+// compareHash compares a hash of the rebuilt tree with the published one.
+func (v *verification) compareHash(level int, index int64, h Hash) {
 	if v.err != nil {
 		return
 	}
@@ -222,18 +230,18 @@ func (v *verification) place(level int, index int64, h Hash) {
 	if level > 0 && (t.Width == 0 || t.Index != index/TileWidth) {
 		tile := tileAt(level, index, v.report.Checkpoint.Size)
 		data, err := readHashTile(v.ctx, v.src, tile)
-		if v.enter(TileData{tile, data}, err); v.err != nil {
+		if v.setTile(TileData{tile, data}, err); v.err != nil {
 			return
 		}
 	}
 	at := index % TileWidth * HashSize
 	if len(t.Data) > 0 && !bytes.Equal(t.Data[at:at+HashSize], h[:]) {
-		v.disagree(t.Tile, index, h)
+		v.resolve(t.Tile, index, h)
 	}
 }
 
-// disagree decides which is wrong: the published hash, or the entries under it.
-func (v *verification) disagree(t Tile, index int64, h Hash) {
+// resolve decides which is wrong: a published hash, or the entries under it.
+func (v *verification) resolve(t Tile, index int64, h Hash) {
 	shift := tileHeight * t.Level
 	f := &Fault{Kind: FaultEntry, Path: t.Path(), Seq: index << shift, Last: (index+1)<<shift - 1}
 	if v.suspect[t.Level] == t {
@@ -246,12 +254,12 @@ func (v *verification) disagree(t Tile, index int64, h Hash) {
 		return
 	}
 	v.suspect[t.Level] = t
-	f.Err = fmt.Errorf("hash %d is not that of the entries", index%TileWidth)
-	v.suspicion(f)
+	f.Err = fmt.Errorf("hash %d does not match the entries", index%TileWidth)
+	v.addDoubt(f)
 }
 
-// authentic gives a published hash if the tiles above it lead up to the signed
-// root. Where the source fails, that goes to v.err.
+// authentic returns a published hash if the tiles above it lead up to the signed
+// root. It sets v.err if the source fails.
 func (v *verification) authentic(level int, index int64) (Hash, error) {
 	c := v.report.Checkpoint
 	tiles := &publishedTiles{ctx: v.ctx, src: v.src}
@@ -264,20 +272,20 @@ func (v *verification) authentic(level int, index int64) (Hash, error) {
 	return hashes[0], nil
 }
 
-// checkOlder compares the root so far with the older checkpoints of this size.
+// checkOlder compares the current root with the older checkpoints of this size.
 func (v *verification) checkOlder() {
 	for len(v.older) > 0 && v.older[0].Size == v.frontier.size {
 		switch root := v.frontier.root(); {
 		case root == v.older[0].Root:
 			v.agreed = v.frontier.size
 		case v.history == nil:
-			v.history = historyFault(v.agreed, v.frontier.size-1, errors.New("not what an older checkpoint has signed"))
+			v.history = historyFault(v.agreed, v.frontier.size-1, errors.New("not what an older checkpoint signed"))
 		}
 		v.older = v.older[1:]
 	}
 }
 
-// verdict weighs what was found, once the whole tree is rebuilt.
+// verdict returns the first fault by priority, once the whole tree is rebuilt.
 func (v *verification) verdict() error {
 	c := v.report.Checkpoint
 	if root := v.frontier.root(); root != c.Root {
@@ -285,7 +293,8 @@ func (v *verification) verdict() error {
 			f.Err = fmt.Errorf("%w, and the entries do not hash to the signed root", f.Err)
 			return f
 		}
-		f := &Fault{Kind: FaultRoot, Path: "checkpoint", Seq: v.agreed, Last: c.Size - 1, Err: fmt.Errorf("the entries hash to %v and the checkpoint signs %v", root, c.Root)}
+		err := fmt.Errorf("the entries hash to %v and the checkpoint signs %v", root, c.Root)
+		f := &Fault{Kind: FaultRoot, Path: "checkpoint", Seq: v.agreed, Last: c.Size - 1, Err: err}
 		if f.Seq > f.Last {
 			f.Seq, f.Last = -1, -1
 		}
@@ -303,10 +312,10 @@ func (v *verification) verdict() error {
 	return nil
 }
 
-// disclosed checks the disclosures up to those of an entry, or all that are
-// left where leaf is nil. It keeps the first fault, and returns none but an
-// error of the source.
-func (v *verification) disclosed(seq int64, leaf []byte) error {
+// checkDisclosures checks the disclosures up to those of the entry seq, or all
+// remaining ones if leaf is nil. It keeps the first fault. It returns only
+// errors of the source.
+func (v *verification) checkDisclosures(seq int64, leaf []byte) error {
 	d := &v.disclosures
 	for v.opening == nil {
 		if err := d.peek(); err != nil {
@@ -320,7 +329,10 @@ func (v *verification) disclosed(seq int64, leaf []byte) error {
 			return nil
 		}
 		if err := d.check(leaf); err != nil {
-			v.opening = &Fault{Kind: FaultDisclosure, Path: "disclosures", Seq: d.head.Seq, Last: d.head.Seq, Field: d.head.Field, Err: err}
+			seq := d.head.Seq
+			v.opening = &Fault{
+				Kind: FaultDisclosure, Path: "disclosures", Seq: seq, Last: seq, Field: d.head.Field, Err: err,
+			}
 			return nil
 		}
 		v.report.Disclosures++
@@ -328,12 +340,12 @@ func (v *verification) disclosed(seq int64, leaf []byte) error {
 	return nil
 }
 
-// disclosureStream gives the disclosures one after the other, with a look ahead.
+// disclosureStream reads disclosures with one of lookahead.
 type disclosureStream struct {
 	next   func() (Disclosure, error, bool)
-	head   Disclosure // the next one, where peeked and more
-	last   Disclosure // the one checked last
-	any    bool       // whether last is one
+	head   Disclosure // the next disclosure, if peeked and more
+	last   Disclosure // the last checked disclosure
+	any    bool       // whether last is set
 	peeked bool
 	more   bool
 }
@@ -346,15 +358,15 @@ func (d *disclosureStream) peek() (err error) {
 	return err
 }
 
-// check takes the head against the leaf it is of, or nil where there is none.
+// check checks the head against its leaf. The leaf is nil if the log has none.
 func (d *disclosureStream) check(leaf []byte) error {
 	switch {
 	case d.any && (d.head.Seq < d.last.Seq || d.head.Seq == d.last.Seq && d.head.Field <= d.last.Field):
-		return errors.New("out of order, or a second one")
+		return errors.New("out of order or duplicate")
 	case leaf == nil:
-		return errors.New("of no entry in the log")
+		return errors.New("the log has no such entry")
 	case !d.head.Opens(leaf):
-		return errors.New("salt and value do not fit a commitment in the entry")
+		return errors.New("salt and value do not open a commitment in the entry")
 	}
 	d.last, d.any, d.peeked = d.head, true, false
 	return nil

@@ -10,13 +10,19 @@ import (
 	"testing"
 )
 
-// redemption makes entries with all that a redemption's has, cheaply.
+// redemption cheaply makes entries with all members of a redemption.
 var redemption = func() func(seq int64) []byte {
 	dst := []byte(`{"account":"acct_01JD8Q5W0000000000000000AA","action":"link.redeemed","actor":{"id":"`)
-	dst = append(dst, `link_01JD8Q5W0000000000000000BB","type":"bearer"},"file":{"filename":"quarterly report.pdf","id":"file_01JD8Q5W0000000000000000CC",`...)
-	dst = append(dst, `"purpose":"invoice","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","size":4096,"type":"application/pdf"},"id":"aud_`...)
+	dst = append(
+		dst,
+		`link_01JD8Q5W0000000000000000BB","type":"bearer"},"file":{"filename":"quarterly report.pdf","id":"file_01JD8Q5W0000000000000000CC",`...)
+	dst = append(
+		dst,
+		`"purpose":"invoice","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","size":4096,"type":"application/pdf"},"id":"aud_`...)
 	id := len(dst)
-	dst = append(dst, `00000000000000000000000000","link":{"expires_at":"2026-11-21T20:00:00.000000Z","id":"link_01JD8Q5W0000000000000000BB","reason":"monthly statement"},`...)
+	dst = append(
+		dst,
+		`00000000000000000000000000","link":{"expires_at":"2026-11-21T20:00:00.000000Z","id":"link_01JD8Q5W0000000000000000BB","reason":"monthly statement"},`...)
 	dst = append(dst, `"livemode":true,"outcome":"allowed","request":{"id":"req_01JD8Q5W0000000000000000DD","ip":"`...)
 	dst = AppendCommitment(dst, redemptionDiscloses[0].Salt, redemptionDiscloses[0].Value)
 	dst = append(dst, `","method":"GET","route":"GET /f/{token}","user_agent":"`...)
@@ -37,14 +43,13 @@ var redemptionDiscloses = [...]Disclosure{
 	{Field: "/request/user_agent", Salt: Salt{2}, Value: "Mozilla/5.0 (X11; Linux x86_64)"},
 }
 
-// generated is a log of any size that holds its hash tiles and makes its
-// entries and disclosures when they are asked for. Every so often it looks how
-// much memory is in use.
+// generated is a log of any size that stores its hash tiles and makes its entries
+// and disclosures on demand. It measures the memory in use from time to time.
 type generated struct {
 	rows   rows
 	signed []byte
 	size   int64
-	heap   *atomic.Uint64 // most seen, or nil
+	heap   *atomic.Uint64 // maximum of the heap in use, or nil
 	asked  atomic.Int64
 }
 
@@ -105,7 +110,7 @@ func (g *generated) Disclosures(context.Context) iter.Seq2[Disclosure, error] {
 	}
 }
 
-// Verify holds the bundles it is at and no more, however long the log.
+// Verify holds only the current bundles in memory, whatever the length of the log.
 func TestVerifyMemoryIsFlat(t *testing.T) {
 	g, v := generate(t, 30_000)
 	var before runtime.MemStats
@@ -121,7 +126,7 @@ func TestVerifyMemoryIsFlat(t *testing.T) {
 	}
 }
 
-// What making the entries costs here, an exported folder costs in reading.
+// Making the entries costs about as much as reading them from an exported folder.
 func BenchmarkVerify(b *testing.B) {
 	for _, size := range []int64{100_000, 1_000_000} {
 		g, v := generate(b, size)

@@ -27,7 +27,7 @@ func forSizes(t *testing.T, test func(t *testing.T, n int, f folder, v *Verifier
 	}
 }
 
-// faultOf verifies a log that must not verify.
+// faultOf verifies a log that must be at fault, and returns the fault.
 func faultOf(t *testing.T, f folder, v *Verifier, older ...Checkpoint) *Fault {
 	t.Helper()
 	report, err := Verify(context.Background(), f, v, older...)
@@ -44,7 +44,7 @@ func (f folder) with(path string, data []byte) folder {
 	return g
 }
 
-// wants what a fault says of itself, but for the words.
+// place returns the kind and location of a fault.
 func (f *Fault) place() string { return fmt.Sprintf("%s %s %d-%d", f.Kind, f.Path, f.Seq, f.Last) }
 
 func TestVerify(t *testing.T) {
@@ -65,7 +65,7 @@ func TestVerify(t *testing.T) {
 	})
 }
 
-// Every byte of every file counts: all those of small logs, a sample of those of large ones.
+// Every changed byte is detected: all bytes of small logs, and a sample of large ones.
 func TestVerifyNamesFlippedByte(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	forSizes(t, func(t *testing.T, n int, f folder, v *Verifier) {
@@ -86,7 +86,7 @@ func TestVerifyNamesFlippedByte(t *testing.T) {
 	})
 }
 
-// flipPlace is what Verify should say of one changed byte.
+// flipPlace returns the kind and location that Verify should report for a changed byte.
 func flipPlace(f folder, path string, at int) string {
 	switch {
 	case path == "checkpoint":
@@ -141,7 +141,7 @@ func TestVerifyNamesWhereEntriesWereMoved(t *testing.T) {
 					}
 					last := seq
 					if what == "repeated" && at == tile.Width-1 {
-						seq, last = -1, -1 // every entry is there, and one too many
+						seq, last = -1, -1 // the entries are complete, with an extra one
 					}
 					if want := fmt.Sprintf("entry %s %d-%d", path, seq, last); fault.place() != want {
 						t.Errorf("%s %d of %s: %q, want %q (%v)", what, at, path, fault.place(), want, fault)
@@ -161,19 +161,20 @@ func TestVerifyNamesTruncatedAndMissingFiles(t *testing.T) {
 			if fault.Path != path {
 				t.Errorf("without %s: %v", path, fault)
 			}
-			if strings.HasPrefix(path, "tile/entries/") && fault.Kind != FaultEntry || strings.HasPrefix(path, "tile/0") && fault.Kind != FaultTile {
+			if strings.HasPrefix(path, "tile/entries/") && fault.Kind != FaultEntry ||
+				strings.HasPrefix(path, "tile/0") && fault.Kind != FaultTile {
 				t.Errorf("without %s: %s", path, fault.place())
 			}
 			for _, end := range []int{0, 1, len(data) / 3, len(data) - 33, len(data) - 1} {
 				if end < 0 || end >= len(data) || path == "disclosures" && (end == 0 || data[end-1] == '\n') {
-					continue // what whole lines of disclosures are missing may be redacted
+					continue // missing lines may have been redacted
 				}
 				if fault := faultOf(t, f.with(path, data[:end]), v); fault.Path != path {
 					t.Errorf("%s cut after %d bytes: %v", path, end, fault)
 				}
 			}
 			if fault := faultOf(t, f.with(path, append(bytes.Clone(data), '\n')), v); fault.Path != path {
-				t.Errorf("%s with a byte too many: %v", path, fault)
+				t.Errorf("%s with an extra byte: %v", path, fault)
 			}
 		}
 	})
@@ -190,13 +191,15 @@ func TestVerifyRefusesStrangersKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fault := faultOf(t, f.with("checkpoint", signed), v); fault.Kind != FaultCheckpoint || !errors.Is(fault, ErrCheckpoint) || !strings.Contains(fault.Error(), "not signed by") {
+		if fault := faultOf(t, f.with("checkpoint", signed), v); fault.Kind != FaultCheckpoint ||
+			!errors.Is(fault, ErrCheckpoint) ||
+			!strings.Contains(fault.Error(), "not signed by") {
 			t.Errorf("%v", fault)
 		}
 	})
 }
 
-// An entry is changed, and so is everything above it up to a certain level.
+// An entry is changed, and with it all hashes above it up to a certain level.
 func TestVerifyNamesConsistentChange(t *testing.T) {
 	signer := testSigner(t, 1)
 	v := testVerifier(t, signer.VerifierKey())
@@ -218,13 +221,13 @@ func TestVerifyNamesConsistentChange(t *testing.T) {
 		}
 	}
 
-	// The tiles tell the truth of neither, so both are in doubt.
+	// The tiles above are broken, so it is unknown whether entry or tile is wrong.
 	broken := f.with("tile/entries/001", g["tile/entries/001"])
 	broken["tile/1/000.p/2"] = make([]byte, 2*HashSize)
 	if fault := faultOf(t, broken, v); fault.Kind != FaultEntry || fault.Seq != 300 {
 		t.Errorf("with a broken tile above: %q (%v)", fault.place(), fault)
 	}
-	// A broken tile hides no broken entry further on.
+	// A broken tile does not hide a broken entry behind it.
 	broken = f.with("tile/0/000", make([]byte, 256*HashSize))
 	broken["tile/entries/002.p/88"] = bundleOf(t, append(slices.Clone(leaves[512:599]), []byte(`{}`)))
 	if fault := faultOf(t, broken, v); fault.place() != "entry tile/entries/002.p/88 599-599" {
@@ -250,7 +253,7 @@ func TestVerifyOlderCheckpoints(t *testing.T) {
 	leaves, disclosures := testLeaves(600)
 	f := export(t, signer, leaves, disclosures)
 	var older []Checkpoint
-	for _, n := range []int{600, 0, 1, 257, 512} { // in no order
+	for _, n := range []int{600, 0, 1, 257, 512} { // unordered
 		c, err := v.Open(export(t, signer, leaves[:n], nil)["checkpoint"])
 		if err != nil {
 			t.Fatal(err)
@@ -266,7 +269,7 @@ func TestVerifyOlderCheckpoints(t *testing.T) {
 	rewritten[300] = []byte(`{}`)
 	g := export(t, signer, rewritten, nil)
 	if _, err := Verify(context.Background(), g, v); err != nil {
-		t.Fatalf("nobody else has seen it: %v", err)
+		t.Fatalf("without an older checkpoint: %v", err)
 	}
 	if fault := faultOf(t, g, v, older...); fault.place() != "history checkpoint 257-511" {
 		t.Errorf("rewritten: %q (%v)", fault.place(), fault)
@@ -279,7 +282,7 @@ func TestVerifyOlderCheckpoints(t *testing.T) {
 	if fault := faultOf(t, f, v, foreign); fault.Kind != FaultHistory {
 		t.Errorf("of another log: %v", fault)
 	}
-	// A root that is wrong lies behind what has been seen to agree.
+	// A wrong root is located behind the last older checkpoint that agrees.
 	c := older[0]
 	c.Root[0] ^= 1
 	signed, err := signer.Sign(c.Size, c.Root)
@@ -326,7 +329,7 @@ func TestVerifyDisclosures(t *testing.T) {
 			t.Errorf("%s: %q %s (%v)", what, fault.place(), fault.Field, fault)
 		}
 	}
-	// Entries go before disclosures.
+	// Faults of entries are reported before those of disclosures.
 	f := export(t, signer, leaves, edited(0, func(d *Disclosure) { d.Value = "x" }))
 	f["tile/entries/001.p/44"][50] ^= 1
 	if fault := faultOf(t, f, v); fault.Kind != FaultEntry || fault.Seq != 256 {
@@ -334,7 +337,7 @@ func TestVerifyDisclosures(t *testing.T) {
 	}
 }
 
-// counted counts what Verify reads.
+// counted counts the reads of Verify.
 type counted struct {
 	folder
 	reads *atomic.Int64
@@ -345,7 +348,7 @@ func (c counted) Tile(ctx context.Context, t Tile) ([]byte, error) {
 	return c.folder.Tile(ctx, t)
 }
 
-// A tile of nothing but wrong hashes is looked into once, not for each.
+// A tile with many wrong hashes is resolved once, not for each hash.
 func TestVerifyReadsLittleForABrokenTile(t *testing.T) {
 	signer := testSigner(t, 1)
 	leaves, _ := testLeaves(600)
@@ -358,7 +361,7 @@ func TestVerifyReadsLittleForABrokenTile(t *testing.T) {
 	}
 }
 
-// lost breaks off when a path is read a second time.
+// lost fails when a path is read a second time.
 type lost struct {
 	folder
 	path string
@@ -372,8 +375,8 @@ func (l lost) Tile(ctx context.Context, t Tile) ([]byte, error) {
 	return l.folder.Tile(ctx, t)
 }
 
-// When it is to be decided whether a tile or an entry is wrong, a failing
-// source decides nothing.
+// If the source fails while Verify decides whether a tile or an entry is wrong,
+// Verify returns that error and no fault.
 func TestVerifyBlamesNothingWhenTheSourceIsLost(t *testing.T) {
 	signer := testSigner(t, 1)
 	leaves, _ := testLeaves(600)
@@ -392,7 +395,7 @@ func TestVerifyBlamesNothingWhenTheSourceIsLost(t *testing.T) {
 	}
 }
 
-// failing is a source that breaks off at one path, as a network does.
+// failing is a source that fails at one path, like a network.
 type failing struct {
 	folder
 	path string

@@ -15,8 +15,8 @@ import (
 // algCosignature is the signature type of C2SP tlog-cosignature, Ed25519.
 const algCosignature = 4
 
-// A Witness knows the cosignatures of one witness (C2SP tlog-cosignature,
-// cosignature/v1): each says that the witness saw the log only grow.
+// A Witness checks the cosignatures of one witness (C2SP tlog-cosignature,
+// cosignature/v1). A cosignature says that the witness saw the log only grow.
 type Witness struct {
 	name string
 	id   uint32
@@ -25,7 +25,7 @@ type Witness struct {
 
 var _ note.Verifier = (*Witness)(nil)
 
-// NewWitness reads a verifier key of signature type 0x04.
+// NewWitness returns a Witness for a verifier key of signature type 0x04.
 func NewWitness(vkey string) (*Witness, error) {
 	name, rest, _ := strings.Cut(vkey, "+")
 	id, encoded, _ := strings.Cut(rest, "+")
@@ -35,18 +35,18 @@ func NewWitness(vkey string) (*Witness, error) {
 	}
 	sum := sha256.Sum256(append([]byte(name+"\n"), raw...))
 	if id != fmt.Sprintf("%08x", keyID(sum[:])) {
-		return nil, fmt.Errorf("witness key: %w: its id is not of this name and key", errKey)
+		return nil, fmt.Errorf("witness key: %w: the id does not match name and key", errKey)
 	}
 	return &Witness{name, keyID(sum[:]), raw[1:]}, nil
 }
 
-// Name is the witness's name.
+// Name returns the name of the witness.
 func (w *Witness) Name() string { return w.name }
 
-// KeyHash is the id of the witness's key.
+// KeyHash returns the id of the witness's key.
 func (w *Witness) KeyHash() uint32 { return w.id }
 
-// Verify reports whether sig is the witness's timestamped signature of the
+// Verify reports whether sig is a timestamped signature by the witness of the
 // text of a checkpoint.
 func (w *Witness) Verify(text, sig []byte) bool {
 	if len(sig) != 8+ed25519.SignatureSize {
@@ -57,9 +57,9 @@ func (w *Witness) Verify(text, sig []byte) bool {
 	return at <= math.MaxInt64 && ed25519.Verify(w.key, signed, sig[8:])
 }
 
-// Cosigned gives the time of the witness's cosignature on a signed checkpoint;
-// none is an error, and so is one that does not verify. It does not look at
-// the log's own signature: Verifier.Open does.
+// Cosigned returns the time of the witness's cosignature on a signed checkpoint.
+// A missing or invalid cosignature is ErrCheckpoint. Cosigned does not check the
+// log's own signature; Verifier.Open does.
 func (w *Witness) Cosigned(signed []byte) (time.Time, error) {
 	_, by, err := openNote(signed, w)
 	if err != nil {
@@ -77,24 +77,25 @@ func (w *Witness) Cosigned(signed []byte) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%w: not cosigned by %s", ErrCheckpoint, w.name)
 }
 
-// Cosign adds to a signed checkpoint the cosignature that a witness answered
-// with: signature lines, as C2SP tlog-witness has them in the response to
-// add-checkpoint. Lines by others are left out; an earlier cosignature by the
-// same key is replaced. An answer without a valid one is an error.
-func (w *Witness) Cosign(signed, answer []byte) ([]byte, error) {
-	if len(answer) > MaxCheckpoint {
-		return nil, fmt.Errorf("answer of %s: %w", w.name, ErrTooLarge)
+// Cosign adds the witness's cosignature to a signed checkpoint. The response is
+// the body of the witness's response to add-checkpoint (C2SP tlog-witness), which
+// consists of signature lines. Lines by other keys are ignored. The cosignature
+// replaces an earlier one by the same key. It is ErrCheckpoint if the response
+// has no valid cosignature, and ErrTooLarge if it is longer than MaxCheckpoint.
+func (w *Witness) Cosign(signed, response []byte) ([]byte, error) {
+	if len(response) > MaxCheckpoint {
+		return nil, fmt.Errorf("response of %s: %w", w.name, ErrTooLarge)
 	}
 	text, sigs, err := splitNote(signed)
 	if err != nil {
 		return nil, err
 	}
-	answered, err := parseSignatures(string(answer))
+	received, err := parseSignatures(string(response))
 	if err != nil {
-		return nil, fmt.Errorf("answer of %s: %w", w.name, err)
+		return nil, fmt.Errorf("response of %s: %w", w.name, err)
 	}
-	for _, a := range answered {
-		if a.name != w.name || a.id != w.id || !w.Verify([]byte(text), a.sig) {
+	for _, r := range received {
+		if r.name != w.name || r.id != w.id || !w.Verify([]byte(text), r.sig) {
 			continue
 		}
 		out := text + "\n"
@@ -103,7 +104,7 @@ func (w *Witness) Cosign(signed, answer []byte) ([]byte, error) {
 				out += s.line
 			}
 		}
-		return []byte(out + a.line), nil
+		return []byte(out + r.line), nil
 	}
-	return nil, fmt.Errorf("answer of %s: %w: no valid cosignature", w.name, ErrCheckpoint)
+	return nil, fmt.Errorf("response of %s: %w: no valid cosignature", w.name, ErrCheckpoint)
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// cosigner signs as a witness does.
+// cosigner signs like a witness.
 type cosigner struct {
 	name string
 	key  ed25519.PrivateKey
@@ -65,7 +65,7 @@ func TestWitness(t *testing.T) {
 		t.Fatal(err)
 	}
 	if bytes.Contains(cosigned, []byte("w2")) {
-		t.Errorf("took a stranger's line:\n%s", cosigned)
+		t.Errorf("accepted a line by another key:\n%s", cosigned)
 	}
 	if at, err := w.Cosigned(cosigned); err != nil || at.Unix() != 1_700_000_000 {
 		t.Errorf("%v, %v", at, err)
@@ -74,7 +74,8 @@ func TestWitness(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	again, err := w.Cosign(cosigned, []byte(one.line(c.Text(), 1_700_000_001)))
-	if at, err2 := w.Cosigned(again); err != nil || err2 != nil || at.Unix() != 1_700_000_001 || len(again) != len(cosigned) {
+	if at, err2 := w.Cosigned(again); err != nil || err2 != nil || at.Unix() != 1_700_000_001 ||
+		len(again) != len(cosigned) {
 		t.Errorf("%v, %v, %v:\n%s", at, err, err2, again)
 	}
 	for i := range cosigned {

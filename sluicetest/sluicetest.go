@@ -278,7 +278,7 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*httpd.Options)) 
 	s.opts = httpd.Options{
 		Log:   slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Rates: map[sluice.Mode]httpd.Rate{},
-		Doors: []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()},
+		Doors: []compat.Adapter{stripe.Adapter(), metorial.Adapter(), digitalriver.Adapter()},
 	}
 	for _, f := range adjust {
 		f(&s.opts)

@@ -1,3 +1,3 @@
-// Package tests is the root of a module for tests that need large libraries of their own, so that the module of the
-// product asks for none of them: a browser, and another implementation of the log's tree.
+// Package tests is the root of a module for tests with large dependencies, such as a browser driver and another
+// implementation of Merkle trees. The module of the product does not depend on them.
 package tests

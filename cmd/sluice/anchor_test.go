@@ -99,7 +99,7 @@ func TestAnchorFlags(t *testing.T) {
 		{"--anchor", "file:", "neither file:PATH nor webhook:URL"},
 		{"--anchor", "webhook:example.com", "http or https URL"},
 		{"--anchor", "file:" + filepath.Join(t.TempDir(), "none", "anchor"), "no such file"},
-		{"--witness", "example.com/w+aaaaaaaa+AAAA", "a space between"},
+		{"--witness", "example.com/w+aaaaaaaa+AAAA", "separated by a space"},
 		{"--witness", "example.com/w+aaaaaaaa+AAAA http://w", "witness key"},
 	} {
 		t.Run(c.value, func(t *testing.T) {

@@ -132,7 +132,7 @@ func TestVerifyNamesFault(t *testing.T) {
 		says  string
 	}{
 		{"hash tile", func(dir string) { tamper(t, dir, "tile/0/000", flip(40)) }, vkey,
-			`tile fault: tile/0/000: hash 1 is not`},
+			`tile fault: tile/0/000: hash 1 does not match`},
 		{"hash tile of level 1", func(dir string) { tamper(t, dir, "tile/1/000.p/1", flip(0)) }, vkey,
 			`tile fault: tile/1/000.p/1`},
 		{"short tile", func(dir string) { tamper(t, dir, "tile/0/000", func(b []byte) []byte { return b[1:] }) }, vkey,
@@ -150,7 +150,7 @@ func TestVerifyNamesFault(t *testing.T) {
 		{"value", func(dir string) {
 			tamper(t, dir, disclosuresName,
 				func(b []byte) []byte { return bytes.Replace(b, []byte("192.0.2.7"), []byte("192.0.2.8"), 1) })
-		}, vkey, `disclosure fault: entry \d+ \(disclosures /request/ip\): salt and value do not fit`},
+		}, vkey, `disclosure fault: entry \d+ \(disclosures /request/ip\): salt and value do not open`},
 		{"disclosure of nothing", func(dir string) {
 			tamper(t, dir, disclosuresName, func(b []byte) []byte {
 				line, err := ledger.AppendDisclosure(nil, ledger.Disclosure{Seq: 5000, Field: "/request/ip", Value: "192.0.2.1"})
@@ -159,7 +159,7 @@ func TestVerifyNamesFault(t *testing.T) {
 				}
 				return append(append(b, line...), '\n')
 			})
-		}, vkey, `disclosure fault: entry 5000 .*of no entry in the log`},
+		}, vkey, `disclosure fault: entry 5000 .*the log has no such entry`},
 		{"own key", func(dir string) { tamper(t, dir, keyName, flip(-3)) }, vkey, `key fault: key: `},
 		{"stranger's key in the folder", func(dir string) {
 			tamper(t, dir, keyName, func([]byte) []byte { return []byte(stranger + "\n") })
@@ -790,8 +790,8 @@ func TestRewrittenLog(t *testing.T) {
 		export  string // output of export
 		verify  string // output of verify
 	}{
-		{"cut short", 0, "entries and the folder's .*: it was truncated", "it was truncated, or this copy is older"},
-		{"rewritten", 30, "the server does not prove", "not what an older checkpoint has signed"},
+		{"cut short", 0, "entries and the folder's .*: it was cut short", "it was cut short, or this copy is older"},
+		{"rewritten", 30, "the server does not prove", "not what an older checkpoint signed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			forged := filepath.Join(t.TempDir(), "forged")

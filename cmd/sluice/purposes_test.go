@@ -45,19 +45,19 @@ purposes:
 
 func TestReadPurposesRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                 "there are no purposes",
-		"purposes: []":                     "there are no purposes",
-		"purposes: [{name: Invoice}]":      "a name is",
-		"purposes: [{name: a}, {name: a}]": "there twice",
+		"":                                 "no purposes are defined",
+		"purposes: []":                     "no purposes are defined",
+		"purposes: [{name: Invoice}]":      "a name has",
+		"purposes: [{name: a}, {name: a}]": "defined twice",
 		"purposes: [{name: a, colour: red}]": "line 1: a purpose has no member \"colour\"; its members are name, " +
 			"title, types,",
 		"purposes: [{name: a, max_size: 2TiB}]":                 "more than 1TiB",
-		"purposes: [{name: a, max_size: -1}]":                   "is not a size",
-		"purposes: [{name: a, max_size: 99999999999999999999}]": "is not a size",
+		"purposes: [{name: a, max_size: -1}]":                   "is no size",
+		"purposes: [{name: a, max_size: 99999999999999999999}]": "is no size",
 		"purposes: [{name: a, retention: 101y}]":                "more than 100y",
-		"purposes: [{name: a, retention: -1h}]":                 "is not a duration",
-		"purposes: [{name: a, max_link_lifetime: often}]":       "is not a duration",
-		"purposes: [{name: a, types: [nonsense]}]":              "no media type",
+		"purposes: [{name: a, retention: -1h}]":                 "is no duration",
+		"purposes: [{name: a, max_link_lifetime: often}]":       "is no duration",
+		"purposes: [{name: a, types: [nonsense]}]":              "must be a media type",
 		"purposes: [{name: a, linkable: perhaps}]":              "line 1: \"perhaps\" is not true or false",
 		"- name: a":            "line 1: found a list, want a mapping",
 		"purpose: [{name: a}]": "unknown member \"purpose\"; the only member of the file is purposes",

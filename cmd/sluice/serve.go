@@ -55,7 +55,7 @@ type serveCommand struct {
 	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint, as after restoring a backup, and record it in the log." env:"-"`
 	anchorFlags
 
-	adapters []compat.Door // named by Compat; set by config
+	adapters []compat.Adapter // named by Compat; set by config
 }
 
 // proxyNetwork is a network in CIDR notation, or a single address.
@@ -245,7 +245,7 @@ func (s *serveCommand) publicURL(addr net.Addr) (string, error) {
 
 // parseCompat parses --compat. It returns the vendors' adapters in the order in
 // which requests are matched.
-func parseCompat(text string) (adapters []compat.Door, err error) {
+func parseCompat(text string) (adapters []compat.Adapter, err error) {
 	if text = strings.TrimSpace(text); text == "" || text == "none" {
 		return nil, nil
 	}
@@ -254,7 +254,7 @@ func parseCompat(text string) (adapters []compat.Door, err error) {
 		wanted[strings.TrimSpace(name)] = true
 	}
 	var known []string
-	for _, d := range []compat.Door{stripe.Door(), metorial.Door(), digitalriver.Door()} {
+	for _, d := range []compat.Adapter{stripe.Adapter(), metorial.Adapter(), digitalriver.Adapter()} {
 		if known = append(known, d.Vendor); wanted[d.Vendor] {
 			adapters = append(adapters, d)
 		}

@@ -13,11 +13,12 @@ import (
 	"sluice/ledger"
 )
 
-// EntryTime is the form of moments in a leaf: UTC, microseconds, RFC 3339.
+// EntryTime is the layout of times in a leaf: RFC 3339 in UTC, with microseconds.
 const EntryTime = "2006-01-02T15:04:05.000000Z"
 
-// leaf writes the entry with the keys of every object in order, as RFC 8785
-// demands. With digests, metadata and linked resources stand as their SHA-256.
+// leafOf encodes an entry in canonical JSON. The code writes the members of every
+// object in the order of RFC 8785. With digests, metadata and linked resources are
+// replaced by their SHA-256 digests.
 func leafOf(e sluice.Entry, digests bool) []byte {
 	w := object{buf: make([]byte, 0, 1024)}
 	w.open("")
@@ -102,7 +103,7 @@ func leafOf(e sluice.Entry, digests bool) []byte {
 	return w.buf
 }
 
-// writeKey writes the members of the part, in order.
+// writeKey writes the members of a KeyPart in canonical order.
 func writeKey(w *object, k sluice.KeyPart, digests bool) {
 	w.before(k.Before, digests)
 	r := k.Rights
@@ -126,10 +127,10 @@ func writeKey(w *object, k sluice.KeyPart, digests bool) {
 	}
 }
 
-// endless is Forever in a leaf.
+// endless is the max_link_lifetime of sluice.Forever in a leaf.
 const endless = "none"
 
-// writeFile writes the members of the part, in order.
+// writeFile writes the members of a FilePart in canonical order.
 func writeFile(w *object, f sluice.FilePart, digests bool) {
 	w.before(f.Before, digests)
 	w.str("filename", f.Filename)
@@ -156,7 +157,7 @@ func writeFile(w *object, f sluice.FilePart, digests bool) {
 	w.str("type", f.Type)
 }
 
-// writeFound writes the members of the part, in order.
+// writeFound writes the members of a FoundPart in canonical order.
 func writeFound(w *object, f sluice.FoundPart) {
 	w.str("problem", string(f.Problem))
 	w.str("sha256", f.SHA256)
@@ -165,7 +166,7 @@ func writeFound(w *object, f sluice.FoundPart) {
 	}
 }
 
-// FoundText is the part in canonical JSON.
+// FoundText returns f in canonical JSON, as it is in a leaf.
 func FoundText(f sluice.FoundPart) string {
 	var w object
 	w.open("")
@@ -174,7 +175,7 @@ func FoundText(f sluice.FoundPart) string {
 	return string(w.buf)
 }
 
-// writeLink writes the members of the part, in order.
+// writeLink writes the members of a LinkPart in canonical order.
 func writeLink(w *object, l sluice.LinkPart, digests bool) {
 	limits := l.Limits
 	if limits != nil && len(limits.AllowedIPs) > 0 {
@@ -219,7 +220,8 @@ func appendResources(dst []byte, list []sluice.Resource) []byte {
 	return append(w.buf, ']')
 }
 
-// object writes a JSON object member by member; empty strings are left out.
+// object writes a JSON object member by member. Members with an empty string are
+// omitted.
 type object struct {
 	buf   []byte
 	comma bool
@@ -272,7 +274,7 @@ func (w *object) raw(name, value string) {
 	w.buf = append(w.buf, value...)
 }
 
-// time writes a moment; the zero time is left out.
+// time writes a time. The zero time is omitted.
 func (w *object) time(name string, at time.Time) {
 	if !at.IsZero() {
 		w.str(name, at.UTC().Format(EntryTime))
@@ -290,7 +292,8 @@ func (w *object) metadata(m sluice.Metadata, digest bool) {
 	}
 }
 
-// large writes a value in canonical JSON, or its SHA-256 under another name.
+// large writes a value in canonical JSON or, with digest, its SHA-256 digest as
+// member name_sha256.
 func (w *object) large(name string, value []byte, digest bool) {
 	if !digest {
 		w.raw(name, string(value))
@@ -300,8 +303,8 @@ func (w *object) large(name string, value []byte, digest bool) {
 	w.str(name+"_sha256", hex.EncodeToString(sum[:]))
 }
 
-// before writes what a change replaced. With digests, the members that may be
-// large stand as their SHA-256, as they do beside it.
+// before writes the values that a change replaced. With digests, it replaces the
+// members that may be large by their digests.
 func (w *object) before(b sluice.Before, digests bool) {
 	if len(b) == 0 {
 		return

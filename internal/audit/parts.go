@@ -9,16 +9,21 @@ import (
 	"sluice/ledger"
 )
 
+// FilePart returns the record of a file in an entry, without its details.
 func FilePart(f sluice.File) *sluice.FilePart {
-	return &sluice.FilePart{ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(), Purpose: f.Purpose, Metadata: f.Metadata}
+	return &sluice.FilePart{
+		ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(),
+		Purpose: f.Purpose, Metadata: f.Metadata,
+	}
 }
 
+// LinkPart returns the record of a link in an entry, without its limits.
 func LinkPart(l sluice.Link) *sluice.LinkPart {
 	return &sluice.LinkPart{ID: l.ID, Expires: l.Expires, Reason: l.Reason, Metadata: l.Metadata}
 }
 
-// FileDetails tells all that the owner says of a file, and when was is not
-// nil, what a change replaced.
+// FileDetails returns the record of a file with its details. If was is not nil,
+// it includes the values of was that differ.
 func FileDetails(f sluice.File, was *sluice.File) *sluice.FilePart {
 	p := FilePart(f)
 	p.Details = &sluice.FileDetails{Title: f.Title, Held: f.Held, Linked: f.Linked}
@@ -28,8 +33,8 @@ func FileDetails(f sluice.File, was *sluice.File) *sluice.FilePart {
 	return p
 }
 
-// LinkLimits tells the limits of a link too, and when was is not nil, what a
-// change replaced.
+// LinkLimits returns the record of a link with its limits. If was is not nil, it
+// includes the values of was that differ.
 func LinkLimits(l sluice.Link, was *sluice.Link) *sluice.LinkPart {
 	p := LinkPart(l)
 	p.Limits = &sluice.LinkLimits{
@@ -42,17 +47,19 @@ func LinkLimits(l sluice.Link, was *sluice.Link) *sluice.LinkPart {
 	return p
 }
 
-// KeyPart tells what a key may do, and when was is not nil, what a change
-// replaced.
+// KeyPart returns the record of a key with its rights. If was is not nil, it
+// includes the values of was that differ.
 func KeyPart(k sluice.Key, was *sluice.Key) *sluice.KeyPart {
-	p := &sluice.KeyPart{ID: k.ID, Name: k.Name, Rights: &sluice.KeyRights{Scopes: k.Scopes, Expires: k.Expires, MaxLinkLifetime: k.MaxLinkLifetime}}
+	rights := &sluice.KeyRights{Scopes: k.Scopes, Expires: k.Expires, MaxLinkLifetime: k.MaxLinkLifetime}
+	p := &sluice.KeyPart{ID: k.ID, Name: k.Name, Rights: rights}
 	if was != nil {
 		p.Before = before(writeKey, *KeyPart(*was, nil), *p)
 	}
 	return p
 }
 
-// before compares two states of a part by their members in the leaf.
+// before compares the members of two versions of a part, as they are in the leaf,
+// and returns the old values of those that differ.
 func before[P any](write func(w *object, p P, digests bool), was, is P) sluice.Before {
 	members := func(p P) sluice.Before {
 		var w object

@@ -1,5 +1,5 @@
-// Package audit turns an entry of the log into its leaf and back: canonical JSON (RFC 8785), in
-// which personal fields stand as salted commitments.
+// Package audit encodes entries of the log as leaves and decodes them. A leaf is canonical JSON (RFC 8785) in which
+// personal fields are replaced by salted commitments.
 package audit
 
 import (
@@ -19,7 +19,8 @@ import (
 	"sluice/ledger"
 )
 
-// ClipRequest holds what a stranger sends to what an entry has room for.
+// ClipRequest shortens each text that the client chose to 512 characters, the
+// limit of an entry.
 func ClipRequest(r sluice.Request) sluice.Request {
 	for _, s := range []*string{&r.Range, &r.ForwardedFor, &r.UserAgent, &r.RefererHost} {
 		*s = Clip(*s, 512)
@@ -27,12 +28,12 @@ func ClipRequest(r sluice.Request) sluice.Request {
 	return r
 }
 
-// SealedEntry is an entry as it is stored: the leaf, which is what the ledger
-// hashes, and the disclosures beside it, which open the leaf's commitments and
-// can be erased without touching the leaf.
+// SealedEntry is an entry in its stored form: the leaf, which the ledger hashes,
+// and the disclosures, which open the commitments in the leaf. Disclosures can be
+// erased without a change to the leaf.
 type SealedEntry struct {
 	Leaf        []byte // canonical JSON, RFC 8785, at most ledger.MaxLeaf bytes
-	Disclosures []byte // JSON object: JSON Pointer (RFC 6901) into the leaf to {salt, value}
+	Disclosures []byte // JSON object from JSON Pointer (RFC 6901) into the leaf to {salt, value}
 }
 
 type disclosure struct {
@@ -40,12 +41,13 @@ type disclosure struct {
 	Value string `json:"value"`
 }
 
-// Seal encodes an entry. Personal fields (addresses, forwarded addresses, user
-// agent) stand in the leaf as salted commitments. Where a leaf would be too
-// large, metadata and linked resources stand in it as their SHA-256.
+// Seal encodes an entry. In the leaf, personal fields (addresses, forwarded
+// addresses, user agent) are replaced by salted commitments with salts from
+// random. If the leaf would be longer than ledger.MaxLeaf, metadata and linked
+// resources are replaced by their SHA-256 digests.
 func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
-	beside := object{buf: make([]byte, 0, 512)}
-	beside.open("")
+	disclosures := object{buf: make([]byte, 0, 512)}
+	disclosures.open("")
 	if e.Request != nil {
 		request := ClipRequest(*e.Request)
 		e.Request = &request
@@ -53,7 +55,10 @@ func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
 			field string
 			value *string
 		}{
-			{"/request/client_ip", &request.ClientIP}, {"/request/forwarded_for", &request.ForwardedFor}, {"/request/ip", &request.IP}, {"/request/user_agent", &request.UserAgent},
+			{"/request/client_ip", &request.ClientIP},
+			{"/request/forwarded_for", &request.ForwardedFor},
+			{"/request/ip", &request.IP},
+			{"/request/user_agent", &request.UserAgent},
 		} {
 			if *personal.value == "" {
 				continue
@@ -64,28 +69,27 @@ func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
 			}
 			value := strings.ToValidUTF8(*personal.value, "\uFFFD")
 			*personal.value = ledger.Commit(salt, []byte(value))
-			beside.open(personal.field)
-			beside.str("salt", hex.EncodeToString(salt[:]))
-			beside.key("value")
-			beside.buf = ledger.AppendString(beside.buf, value)
-			beside.close()
+			disclosures.open(personal.field)
+			disclosures.str("salt", hex.EncodeToString(salt[:]))
+			disclosures.key("value")
+			disclosures.buf = ledger.AppendString(disclosures.buf, value)
+			disclosures.close()
 		}
 	}
-	beside.close()
+	disclosures.close()
 	leaf := leafOf(e, false)
 	if len(leaf) > ledger.MaxLeaf {
 		leaf = leafOf(e, true)
 	}
 	if len(leaf) > ledger.MaxLeaf {
-		return SealedEntry{}, fmt.Errorf("entry %s: %d bytes are more than a leaf holds", e.ID, len(leaf))
+		return SealedEntry{}, fmt.Errorf("entry %s: %d bytes do not fit a leaf", e.ID, len(leaf))
 	}
-	return SealedEntry{Leaf: leaf, Disclosures: beside.buf}, nil
+	return SealedEntry{Leaf: leaf, Disclosures: disclosures.buf}, nil
 }
 
-// Open reads what Seal wrote. A personal field whose disclosure was erased is
-// empty and named in Redacted. One whose disclosure does not open the
-// commitment in the leaf, or stands beside a leaf without one, is empty and
-// named in Damaged.
+// Open decodes an entry encoded by Seal. A personal field whose disclosure was
+// erased is empty and listed in Redacted. A personal field whose disclosure does
+// not open a commitment in the leaf is empty and listed in Damaged.
 func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 	var in struct {
 		Account, Action, ID, Outcome, Refusal, Time string
@@ -117,7 +121,7 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		File *struct {
 			sluice.FilePart
 			Title  string
-			Held   *bool             // there whenever the details are
+			Held   *bool             // present if the details are
 			Linked []sluice.Resource `json:"linked_resources"`
 		}
 		Link *struct {
@@ -125,7 +129,7 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 			ExpiresAt            leafTime `json:"expires_at"`
 			Metadata             sluice.Metadata
 			Before               sluice.Before
-			Disposition          sluice.Disposition // there whenever the limits are
+			Disposition          sluice.Disposition // present if the limits are
 			MaxDownloads         int64              `json:"max_downloads"`
 			HasPassword          bool               `json:"has_password"`
 			AllowedIPs           []netip.Prefix     `json:"allowed_ips"`
@@ -145,7 +149,8 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 	unreadable := json.Unmarshal(s.Disclosures, &disclosed) != nil
 	e := sluice.Entry{
 		Seq: seq, ID: in.ID, Ledger: sluice.LedgerID{Account: in.Account, Mode: sluice.Test},
-		Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome), Refusal: sluice.Refusal(in.Refusal), Repeats: in.Repeats,
+		Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome),
+		Refusal: sluice.Refusal(in.Refusal), Repeats: in.Repeats,
 		Actor:   sluice.Actor{Type: sluice.ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
 		Subject: in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
 	}
@@ -159,7 +164,9 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 	if k := in.Key; k != nil {
 		e.Key = &sluice.KeyPart{ID: k.ID, Name: k.Name, Before: k.Before}
 		if k.Scopes != nil {
-			e.Key.Rights = &sluice.KeyRights{Scopes: k.Scopes, Expires: time.Time(k.ExpiresAt), OldExpires: time.Time(k.OldSecretExpires)}
+			e.Key.Rights = &sluice.KeyRights{
+				Scopes: k.Scopes, Expires: time.Time(k.ExpiresAt), OldExpires: time.Time(k.OldSecretExpires),
+			}
 			if e.Key.Rights.MaxLinkLifetime, err = leafLifetime(k.MaxLinkLifetime); err != nil {
 				return sluice.Entry{}, fmt.Errorf("entry %d: %w", seq, err)
 			}
@@ -172,7 +179,9 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		}
 	}
 	if l := in.Link; l != nil {
-		e.Link = &sluice.LinkPart{ID: l.ID, Expires: time.Time(l.ExpiresAt), Reason: l.Reason, Metadata: l.Metadata, Before: l.Before}
+		e.Link = &sluice.LinkPart{
+			ID: l.ID, Expires: time.Time(l.ExpiresAt), Reason: l.Reason, Metadata: l.Metadata, Before: l.Before,
+		}
 		if l.Disposition != "" {
 			e.Link.Limits = &sluice.LinkLimits{
 				MaxDownloads: l.MaxDownloads, HasPassword: l.HasPassword, AllowedIPs: l.AllowedIPs,
@@ -183,7 +192,8 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 	if d := in.Delivery; d != nil {
 		e.Delivery = &sluice.DeliveryPart{Mode: d.Mode, Status: d.Status, Returned: d.Returned}
 		if d.Bytes != nil {
-			e.Delivery.Sent = &sluice.Sent{Bytes: *d.Bytes, Complete: d.Complete, Duration: time.Duration(d.DurationMS) * time.Millisecond}
+			took := time.Duration(d.DurationMS) * time.Millisecond
+			e.Delivery.Sent = &sluice.Sent{Bytes: *d.Bytes, Complete: d.Complete, Duration: took}
 		}
 	}
 	if r := in.Request; r != nil {
@@ -202,30 +212,34 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		}
 		e.Request = &sluice.Request{
 			ID: r.ID, Method: r.Method, Route: r.Route, Range: r.Range, RefererHost: r.RefererHost,
-			ClientIP: reveal("/request/client_ip", r.ClientIP), ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor),
-			IP: reveal("/request/ip", r.IP), UserAgent: reveal("/request/user_agent", r.UserAgent), // in order
+			// In the order of the fields, which is that of Redacted and Damaged.
+			ClientIP:     reveal("/request/client_ip", r.ClientIP),
+			ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor),
+			IP:           reveal("/request/ip", r.IP),
+			UserAgent:    reveal("/request/user_agent", r.UserAgent),
 		}
 	}
 	return e, nil
 }
 
-// opens reports whether the disclosure opens a commitment.
+// opens reports whether d opens a commitment.
 func (d disclosure) opens(commitment string) bool {
 	salt, err := hex.DecodeString(d.Salt)
-	return err == nil && len(salt) == len(ledger.Salt{}) && ledger.Commit(ledger.Salt(salt), []byte(d.Value)) == commitment
+	return err == nil && len(salt) == len(ledger.Salt{}) &&
+		ledger.Commit(ledger.Salt(salt), []byte(d.Value)) == commitment
 }
 
-// leafTime reads a moment in a leaf.
+// leafTime decodes a time in a leaf.
 type leafTime time.Time
 
-// UnmarshalJSON reads the form that EntryTime names.
+// UnmarshalJSON parses a string in the layout of EntryTime.
 func (t *leafTime) UnmarshalJSON(data []byte) error {
 	at, err := time.Parse(`"`+EntryTime+`"`, string(data))
 	*t = leafTime(at)
 	return err
 }
 
-// leafLifetime reads a max_link_lifetime of a leaf, where there is one.
+// leafLifetime decodes a max_link_lifetime of a leaf. It returns 0 if text is empty.
 func leafLifetime(text json.RawMessage) (time.Duration, error) {
 	switch string(text) {
 	case "":
@@ -245,7 +259,8 @@ func Clip(s string, max int) string {
 	return string([]rune(s)[:max])
 }
 
-// Disclosed gives what opens the commitments of a leaf, by field.
+// Disclosed returns the disclosures of the entry, ordered by field. seq is the seq
+// of the entry.
 func (s SealedEntry) Disclosed(seq int64) (list []ledger.Disclosure, err error) {
 	stored := map[string]disclosure{}
 	if err := json.Unmarshal(s.Disclosures, &stored); err != nil {

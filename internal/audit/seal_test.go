@@ -24,19 +24,58 @@ func sampleEntry(text string) sluice.Entry {
 	now := time.Date(2026, 11, 21, 19, 0, 0, 123456000, time.UTC)
 	return sluice.Entry{
 		Seq: 7, ID: "aud_01", Ledger: sluice.LedgerID{Account: "acct_01", Mode: sluice.Live}, Time: now,
-		Action: sluice.LinkRedeemed, Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorBearer, ID: "link_01", Name: text},
+		Action: sluice.LinkRedeemed, Outcome: sluice.Allowed,
+		Actor: sluice.Actor{Type: sluice.ActorBearer, ID: "link_01", Name: text},
 		Key: &sluice.KeyPart{ID: "key_01", Name: text,
-			Rights: &sluice.KeyRights{Scopes: []sluice.Scope{sluice.FilesRead, sluice.KeysAdmin}, Expires: now.Add(time.Hour), MaxLinkLifetime: 90 * time.Second, OldExpires: now},
+			Rights: &sluice.KeyRights{
+				Scopes:          []sluice.Scope{sluice.FilesRead, sluice.KeysAdmin},
+				Expires:         now.Add(time.Hour),
+				MaxLinkLifetime: 90 * time.Second,
+				OldExpires:      now,
+			},
 			Before: sluice.Before{"name": ledger.AppendString(nil, text), "expires_at": json.RawMessage("null")}},
-		File: &sluice.FilePart{ID: "file_01", Filename: text, Size: 1 << 40, Type: "text/plain", SHA256: "00", Purpose: "report", Metadata: sluice.Metadata{"b": text, "a": "1", "€": text},
-			Details: &sluice.FileDetails{Title: text, Held: true, Linked: []sluice.Resource{{Type: "case", ID: text}}},
-			Found:   &sluice.FoundPart{Problem: sluice.WrongDigest, Size: &[]int64{1 << 41}[0], SHA256: "01"},
-			Before:  sluice.Before{"title": ledger.AppendString(nil, text), "metadata": ledger.AppendStringMap(nil, sluice.Metadata{"a": text})}},
-		Link: &sluice.LinkPart{ID: "link_01", Expires: now.Add(time.Hour), Reason: text, Metadata: sluice.Metadata{"case": text},
-			Limits: &sluice.LinkLimits{MaxDownloads: 3, HasPassword: true, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, Disposition: sluice.Inline, Filename: text},
-			Before: sluice.Before{"max_downloads": json.RawMessage("1"), "reason": ledger.AppendString(nil, text)}},
-		Subject: &sluice.EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text, Export: text,
-		Request: &sluice.Request{ID: "req_01", Method: "GET", Route: "/l/{token}", Range: "bytes=0-", IP: "192.0.2.7", ClientIP: "198.51.100.1", ForwardedFor: text, UserAgent: text, RefererHost: "example.com"},
+		File: &sluice.FilePart{
+			ID:       "file_01",
+			Filename: text,
+			Size:     1 << 40,
+			Type:     "text/plain",
+			SHA256:   "00",
+			Purpose:  "report",
+			Metadata: sluice.Metadata{"b": text, "a": "1", "€": text},
+			Details:  &sluice.FileDetails{Title: text, Held: true, Linked: []sluice.Resource{{Type: "case", ID: text}}},
+			Found:    &sluice.FoundPart{Problem: sluice.WrongDigest, Size: &[]int64{1 << 41}[0], SHA256: "01"},
+			Before: sluice.Before{
+				"title":    ledger.AppendString(nil, text),
+				"metadata": ledger.AppendStringMap(nil, sluice.Metadata{"a": text}),
+			},
+		},
+		Link: &sluice.LinkPart{
+			ID:       "link_01",
+			Expires:  now.Add(time.Hour),
+			Reason:   text,
+			Metadata: sluice.Metadata{"case": text},
+			Limits: &sluice.LinkLimits{
+				MaxDownloads: 3,
+				HasPassword:  true,
+				AllowedIPs:   []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},
+				Disposition:  sluice.Inline,
+				Filename:     text,
+			},
+			Before: sluice.Before{"max_downloads": json.RawMessage("1"), "reason": ledger.AppendString(nil, text)},
+		},
+		Subject: &sluice.EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text,
+		Export: text,
+		Request: &sluice.Request{
+			ID:           "req_01",
+			Method:       "GET",
+			Route:        "/l/{token}",
+			Range:        "bytes=0-",
+			IP:           "192.0.2.7",
+			ClientIP:     "198.51.100.1",
+			ForwardedFor: text,
+			UserAgent:    text,
+			RefererHost:  "example.com",
+		},
 		Refusal: sluice.Refusal(text),
 	}
 }
@@ -56,12 +95,19 @@ func TestEntryRoundTrip(t *testing.T) {
 	}
 }
 
-// What an entry is found by is the same before it is sealed and after.
+// An entry has the same index terms before and after it is sealed.
 func TestEntryTerms(t *testing.T) {
 	hostile := "a \"quoted\" \\ name\n\u2028 <é> 文件 \U0001F600"
 	whole := sampleEntry(hostile)
 	whole.File.ID, whole.Link.ID, whole.Key.ID, whole.Request.ID, whole.ID = hostile, hostile+"1", hostile+"2", hostile+"3", hostile+"4"
-	bare := sluice.Entry{ID: "aud_1", Ledger: whole.Ledger, Time: whole.Time, Action: sluice.AccessDenied, Outcome: sluice.Refused, Actor: sluice.Actor{Type: sluice.ActorKey, ID: "key_1"}}
+	bare := sluice.Entry{
+		ID:      "aud_1",
+		Ledger:  whole.Ledger,
+		Time:    whole.Time,
+		Action:  sluice.AccessDenied,
+		Outcome: sluice.Refused,
+		Actor:   sluice.Actor{Type: sluice.ActorKey, ID: "key_1"},
+	}
 	operator := bare
 	operator.Actor = sluice.Actor{Type: sluice.ActorCLI, ID: "key_1"}
 	for _, e := range []sluice.Entry{whole, bare, operator} {
@@ -69,12 +115,12 @@ func TestEntryTerms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, at := sealed.Terms()
-		if diff := cmp.Diff(TermsOf(e), got); diff != "" || !at.Equal(e.Time) {
+		got, at := sealed.IndexTerms()
+		if diff := cmp.Diff(IndexTermsOf(e), got); diff != "" || !at.Equal(e.Time) {
 			t.Errorf("at %s, want %s (-sealed +read):\n%s", at, e.Time, diff)
 		}
-		for n := range sealed.Leaf { // damage is no reason to fail
-			SealedEntry{Leaf: sealed.Leaf[:n]}.Terms()
+		for n := range sealed.Leaf { // damage must not make it fail
+			SealedEntry{Leaf: sealed.Leaf[:n]}.IndexTerms()
 		}
 	}
 }
@@ -88,12 +134,12 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 	}
 	for _, personal := range []string{"192.0.2.7", "198.51.100.1", "an-agent", "198.51.100.9"} {
 		if bytes.Contains(sealed.Leaf, []byte(personal)) {
-			t.Errorf("the leaf holds %q", personal)
+			t.Errorf("the leaf contains %q", personal)
 		}
 	}
 	again, _ := Seal(e, rand.Reader)
 	if bytes.Equal(again.Leaf, sealed.Leaf) {
-		t.Error("the same address has the same commitment twice: it is not salted")
+		t.Error("the same address has the same commitment twice, so it is not salted")
 	}
 	sealed.Disclosures = []byte("{}")
 	opened, err := sealed.Open(0)
@@ -105,14 +151,16 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 		t.Errorf("redacted fields (-want +got):\n%s", diff)
 	}
 	if opened.Request.IP != "" {
-		t.Errorf("an erased address reads %q", opened.Request.IP)
+		t.Errorf("an erased address is %q", opened.Request.IP)
 	}
 }
 
 func TestEntryTooLargeKeepsDigests(t *testing.T) {
 	m := sluice.Metadata{}
 	for i := range sluice.MaxMetadataKeys {
-		m[strings.Repeat("k", 38)+string(rune('a'+i%26))+string(rune('a'+i/26))] = strings.Repeat("\u0001", sluice.MaxMetadataValueLen)
+		m[strings.Repeat("k", 38)+string(rune('a'+i%26))+string(rune('a'+i/26))] = strings.Repeat(
+			"\u0001", sluice.MaxMetadataValueLen,
+		)
 	}
 	e := sampleEntry("plain")
 	e.File.Metadata, e.Link.Metadata = m, m
@@ -128,8 +176,8 @@ func TestEntryTooLargeKeepsDigests(t *testing.T) {
 	}
 }
 
-// The largest change of each object still has a leaf, with a digest in the
-// place of each value that would not fit, before the change as after it.
+// The largest change of each object fits a leaf. Digests replace the values that
+// would not fit, both the old and the new ones.
 func TestLargestChangesFit(t *testing.T) {
 	metadata := func(text string) sluice.Metadata {
 		m := sluice.Metadata{}
@@ -140,24 +188,45 @@ func TestLargestChangesFit(t *testing.T) {
 	}
 	linked := func(text string) (list []sluice.Resource) {
 		for i := range sluice.MaxLinkedResources {
-			list = append(list, sluice.Resource{Type: strings.Repeat("t", 40), ID: strings.Repeat(text, sluice.MaxResourceIDLen-2) + fmt.Sprint(10+i)})
+			list = append(
+				list,
+				sluice.Resource{
+					Type: strings.Repeat("t", 40),
+					ID:   strings.Repeat(text, sluice.MaxResourceIDLen-2) + fmt.Sprint(10+i),
+				},
+			)
 		}
 		return list
 	}
 	networks := func(first byte) (list []netip.Prefix) {
 		for i := range sluice.MaxAllowedIPs {
-			a := [16]byte{first, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, byte(i)}
+			a := [16]byte{
+				first, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, byte(i),
+			}
 			list = append(list, netip.PrefixFrom(netip.AddrFrom16(a), 128))
 		}
 		return list
 	}
 	file := func(text string) sluice.File {
-		return sluice.File{ID: "file_01", Filename: strings.Repeat(text, sluice.MaxFilenameLen), Title: strings.Repeat(text, sluice.MaxTitleLen), Type: strings.Repeat("t", sluice.MaxTypeLen),
-			Metadata: metadata(text), Linked: linked(text)}
+		return sluice.File{
+			ID:       "file_01",
+			Filename: strings.Repeat(text, sluice.MaxFilenameLen),
+			Title:    strings.Repeat(text, sluice.MaxTitleLen),
+			Type:     strings.Repeat("t", sluice.MaxTypeLen),
+			Metadata: metadata(text),
+			Linked:   linked(text),
+		}
 	}
 	link := func(text string, at time.Time, first byte) sluice.Link {
-		return sluice.Link{ID: "link_01", Reason: strings.Repeat(text, sluice.MaxReasonLen), Filename: strings.Repeat(text, sluice.MaxFilenameLen),
-			Metadata: metadata(text), MaxDownloads: sluice.MaxMaxDownloads, AllowedIPs: networks(first), Expires: at}
+		return sluice.Link{
+			ID:           "link_01",
+			Reason:       strings.Repeat(text, sluice.MaxReasonLen),
+			Filename:     strings.Repeat(text, sluice.MaxFilenameLen),
+			Metadata:     metadata(text),
+			MaxDownloads: sluice.MaxMaxDownloads,
+			AllowedIPs:   networks(first),
+			Expires:      at,
+		}
 	}
 	e := sampleEntry(strings.Repeat("\u0001", 512))
 	e.Subject, e.Handover, e.Export, e.Refusal = nil, "", "", ""
@@ -177,7 +246,8 @@ func TestLargestChangesFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(ledger.AppendStringMap(nil, wasFile.Metadata))
-	if want := fmt.Sprintf("%q", hex.EncodeToString(sum[:])); string(got.File.Before["metadata_sha256"]) != want || string(got.Link.Before["metadata_sha256"]) != want {
+	if want := fmt.Sprintf("%q", hex.EncodeToString(sum[:])); string(got.File.Before["metadata_sha256"]) != want ||
+		string(got.Link.Before["metadata_sha256"]) != want {
 		t.Errorf("before: %.300s, %.300s", got.File.Before, got.Link.Before)
 	}
 	if got.File.Before["linked_resources_sha256"] == nil || len(got.Link.Limits.AllowedIPs) != sluice.MaxAllowedIPs {
@@ -185,7 +255,7 @@ func TestLargestChangesFit(t *testing.T) {
 	}
 }
 
-// What stands beside a leaf is shown only when it is what the leaf commits to.
+// A disclosed value is returned only if it opens the commitment in the leaf.
 func TestEntryDamagedDisclosures(t *testing.T) {
 	e := sampleEntry("plain")
 	sealed, err := Seal(e, rand.Reader)
@@ -202,7 +272,10 @@ func TestEntryDamagedDisclosures(t *testing.T) {
 		"unreadable":    {`{`, ``, []string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			altered := SealedEntry{sealed.Leaf, []byte(strings.Replace(string(sealed.Disclosures), test.old, test.new, 1))}
+			altered := SealedEntry{
+				sealed.Leaf,
+				[]byte(strings.Replace(string(sealed.Disclosures), test.old, test.new, 1)),
+			}
 			got, err := altered.Open(0)
 			if err != nil {
 				t.Fatal(err)
@@ -211,8 +284,9 @@ func TestEntryDamagedDisclosures(t *testing.T) {
 			if diff := cmp.Diff(test.damaged, got.Damaged); diff != "" {
 				t.Errorf("damaged (-want +got):\n%s", diff)
 			}
-			if slices.Contains(test.damaged, "/request/ip") && got.Request.IP != "" || slices.Contains(test.damaged, "/request/client_ip") && got.Request.ClientIP != "" {
-				t.Errorf("shown as truth: %+v", got.Request)
+			if slices.Contains(test.damaged, "/request/ip") && got.Request.IP != "" ||
+				slices.Contains(test.damaged, "/request/client_ip") && got.Request.ClientIP != "" {
+				t.Errorf("the damaged value was returned: %+v", got.Request)
 			}
 		})
 	}
@@ -223,11 +297,11 @@ func TestEntryDamagedDisclosures(t *testing.T) {
 	}
 	got, err := SealedEntry{bare.Leaf, sealed.Disclosures}.Open(0)
 	if err != nil || got.Request.UserAgent != "" || !slices.Contains(got.Damaged, "/request/user_agent") {
-		t.Errorf("a field that the leaf does not have: %+v, %q, %v", got.Request, got.Damaged, err)
+		t.Errorf("with a disclosure of a field that the leaf lacks: %+v, %q, %v", got.Request, got.Damaged, err)
 	}
 }
 
-// A leaf from before entries told limits still reads, and tells none.
+// A leaf of the time before entries recorded limits can be opened, and has none.
 func TestEntryWithoutLimits(t *testing.T) {
 	leaf := `{"account":"acct_01","action":"link.updated","actor":{"id":"key_01","type":"key"},"file":{"filename":"a","id":"file_01","purpose":"report","sha256":"00","size":1,"type":"text/plain"},` +
 		`"id":"aud_01","key":{"id":"key_01","name":"n"},"link":{"expires_at":"2026-11-21T19:00:00.123456Z","id":"link_01"},"livemode":true,"outcome":"allowed","time":"2026-11-21T19:00:00.123456Z","v":1}`
@@ -235,7 +309,8 @@ func TestEntryWithoutLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Link.Limits != nil || e.File.Details != nil || e.Key.Rights != nil || e.Link.Before != nil || e.Link.Expires.IsZero() {
+	if e.Link.Limits != nil || e.File.Details != nil || e.Key.Rights != nil || e.Link.Before != nil ||
+		e.Link.Expires.IsZero() {
 		t.Errorf("%+v %+v %+v", e.Link, e.File, e.Key)
 	}
 }
@@ -263,7 +338,9 @@ func FuzzEntryLeafIsCanonical(f *testing.F) {
 
 func BenchmarkEntrySeal(b *testing.B) {
 	e := sampleEntry("quarterly report")
-	e.Key.Rights, e.Key.Before, e.File.Details, e.File.Before, e.Link.Limits, e.Link.Before = nil, nil, nil, nil, nil, nil // as in a redemption
+	// Like the entry of a redemption, without rights, details and limits.
+	e.Key.Rights, e.Key.Before, e.File.Details, e.File.Before = nil, nil, nil, nil
+	e.Link.Limits, e.Link.Before = nil, nil
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Seal(e, rand.Reader); err != nil {

@@ -7,16 +7,17 @@ import (
 	"sluice/ledger"
 )
 
-// Terms are what an entry is found by; "" where it does not say.
-type Terms struct {
+// IndexTerms are the index terms of an entry: the values that it can be looked up by.
+// A term that the entry lacks is "".
+type IndexTerms struct {
 	ID, KeyID, FileID, LinkID, RequestID string
 	Action                               sluice.Action
 	Outcome                              sluice.Outcome
 }
 
-// TermsOf gives what the entry is found by.
-func TermsOf(e sluice.Entry) Terms {
-	t := Terms{ID: e.ID, KeyID: e.KeyID(), Action: e.Action, Outcome: e.Outcome}
+// IndexTermsOf returns the index terms of an entry.
+func IndexTermsOf(e sluice.Entry) IndexTerms {
+	t := IndexTerms{ID: e.ID, KeyID: e.KeyID(), Action: e.Action, Outcome: e.Outcome}
 	if e.File != nil {
 		t.FileID = e.File.ID
 	}
@@ -29,9 +30,10 @@ func TermsOf(e sluice.Entry) Terms {
 	return t
 }
 
-// Terms gives what the entry is found by, and its time, at a tenth of the price
-// of Open. Of a leaf that is damaged it gives what stands before the damage.
-func (s SealedEntry) Terms() (t Terms, at time.Time) {
+// IndexTerms returns the index terms and the time of a sealed entry. It takes about a
+// tenth of the time of Open. If the leaf is damaged, it returns what precedes the
+// damage.
+func (s SealedEntry) IndexTerms() (t IndexTerms, at time.Time) {
 	var actor, actorType string
 	hasKey := false
 	for name, value := range ledger.Members(s.Leaf) {
@@ -62,7 +64,7 @@ func (s SealedEntry) Terms() (t Terms, at time.Time) {
 	return t, at
 }
 
-// textOf gives the text of a member of an object, "" where it has none.
+// textOf returns the text of a member of an object, or "".
 func textOf(object []byte, member string) string {
 	for name, value := range ledger.Members(object) {
 		if string(name) == member {

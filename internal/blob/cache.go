@@ -12,22 +12,23 @@ import (
 )
 
 const (
-	// maxHeld is the largest file, in bytes, that is kept in memory.
+	// maxHeld is the size in bytes of the largest file that is kept in memory.
 	maxHeld = 64 << 10
-	// heldBytes is how much of memory the files kept may take.
+	// heldBytes limits the memory that all kept files take together.
 	heldBytes = 32 << 20
 )
 
-// Cached keeps small files that were opened lately in memory, so that they
-// leave again without a call to the disk or to another machine. Only bytes that
-// were verified are kept. What is under a key never changes; whether it may leave
-// is decided elsewhere, each time.
+// Cached keeps small files in memory that were opened recently, so that they can
+// be sent again without a call to the disk or to another machine. It keeps only
+// bytes that were verified. The bytes under a key never change. Whether they may
+// be sent is decided elsewhere, for each request.
 func Cached(b service.Blobs) service.Blobs {
 	return &cached{Blobs: b, recent: map[string][]byte{}, before: map[string][]byte{}}
 }
 
-// cached holds two generations of files. When the younger has taken half of
-// the memory, the older is dropped: what is asked for often moves on.
+// cached holds two generations of files. When the younger one has filled half of
+// the memory, the older one is dropped. A file that is opened again moves to the
+// younger one.
 type cached struct {
 	service.Blobs
 
@@ -36,7 +37,7 @@ type cached struct {
 	size           int // of recent, in bytes
 }
 
-// inMemory is content that is in memory as a whole.
+// inMemory is content that is completely in memory.
 type inMemory struct {
 	bytes.Reader
 	content []byte
@@ -64,7 +65,7 @@ func (m *inMemory) Verify(want sluice.Digest) bool {
 	return true
 }
 
-// Bytes gives all of the content, which must not be changed.
+// Bytes gives all of the content. The caller must not change it.
 func (m *inMemory) Bytes() []byte { return m.content }
 
 func (*inMemory) Close() error { return nil }
@@ -120,7 +121,7 @@ func (c *cached) keep(key string, content []byte) {
 	c.add(key, content)
 }
 
-// entryCost is what a file takes beside its bytes, roughly.
+// entryCost is roughly the memory that a file takes in addition to its bytes.
 const entryCost = 256
 
 func (c *cached) add(key string, content []byte) {
@@ -133,14 +134,14 @@ func (c *cached) add(key string, content []byte) {
 	c.recent[key] = content
 }
 
-// Remove ends the bytes, also in memory. What another process removes is
-// forgotten in the course of time.
+// Remove removes the bytes, also from memory. Bytes that another process removes
+// stay in memory until newer ones replace them.
 func (c *cached) Remove(ctx context.Context, key string) error {
 	c.forget(key)
 	return c.Blobs.Remove(ctx, key)
 }
 
-// Discard moves the bytes to the trash, and ends them in memory.
+// Discard moves the bytes to the trash and removes them from memory.
 func (c *cached) Discard(ctx context.Context, key string) error {
 	c.forget(key)
 	return c.Blobs.Discard(ctx, key)

@@ -17,7 +17,7 @@ func TestCached(t *testing.T) {
 	blobtest.Run(t, func(t *testing.T) service.Blobs { return Cached(openDisk(t, t.TempDir())) })
 }
 
-// What was opened is in memory, up to a size, and no more of it than there may be.
+// TestCacheHolds opens files: small ones stay in memory, within the limits.
 func TestCacheHolds(t *testing.T) {
 	ctx := context.Background()
 	c := Cached(openDisk(t, t.TempDir())).(*cached)
@@ -79,7 +79,7 @@ func TestCacheHolds(t *testing.T) {
 	}
 }
 
-// Bytes without the digest that is wanted are not kept: the next Open reads them again.
+// Bytes that have another digest are not kept. The next Open reads them again.
 func TestCacheKeepsVerified(t *testing.T) {
 	ctx := context.Background()
 	c := Cached(openDisk(t, t.TempDir())).(*cached)

@@ -19,10 +19,10 @@ import (
 
 const (
 	// MarkerName names the file, or the object below the prefix, that holds the
-	// id of the installation whose blobs are beside it.
+	// id of the installation that owns the blobs.
 	MarkerName = service.MarkerName
 
-	maxInstallation = 64 // length of an id
+	maxInstallation = 64 // characters of an id
 )
 
 func checkInstallation(id string) error {
@@ -47,7 +47,7 @@ func readMarker(r io.Reader) (string, error) {
 	return id, nil
 }
 
-// claimed compares the owner of a place with who claims it.
+// claimed compares the owner of a place with the installation that claims it.
 func claimed(owner, id string) error {
 	if owner != id {
 		return sluice.Errorf(sluice.CodeConflict, "the files belong to the installation %s, not to %s", owner, id)
@@ -68,7 +68,7 @@ func (d *Disk) Owner(context.Context) (string, error) {
 	return readMarker(f)
 }
 
-// Claim writes the marker, whole or not at all, and returns when it is durable.
+// Claim writes the marker, whole or not at all, and returns once it is durable.
 func (d *Disk) Claim(ctx context.Context, id string) error {
 	if err := checkInstallation(id); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (s *S3) Owner(ctx context.Context) (string, error) {
 	return readMarker(out.Body)
 }
 
-// Claim writes the marker under the prefix, where it replaces none.
+// Claim writes the marker under the prefix. It never replaces one.
 func (s *S3) Claim(ctx context.Context, id string) error {
 	if err := checkInstallation(id); err != nil {
 		return err

@@ -12,9 +12,9 @@ import (
 	"sluice"
 )
 
-// Without a descriptor left, bytes are neither missing nor lost: ask again. The
-// limit is that of the whole process, so no test of this package may run in
-// parallel with this one.
+// Without a free descriptor, bytes are neither missing nor lost: the error asks to
+// try again. The limit is that of the process, so no test of this package may run
+// in parallel with this one.
 func TestDiskWithoutDescriptors(t *testing.T) {
 	d, err := OpenDisk(t.TempDir())
 	if err != nil {
@@ -52,7 +52,7 @@ func TestDiskWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// A disk that cannot be read or written is no fault of the caller.
+// An error of the disk is not the fault of the caller.
 func TestFailingDisk(t *testing.T) {
 	for _, failure := range []error{syscall.EIO, syscall.EROFS} {
 		var e *sluice.Error

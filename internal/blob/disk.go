@@ -1,13 +1,12 @@
-// Package blob keeps the bytes of files: the implementations of service.Blobs.
+// Package blob stores the bytes of files. It has the implementations of
+// service.Blobs.
 package blob
 
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -22,50 +21,41 @@ import (
 )
 
 const (
-	// fanOut is how many of a key's last characters name its folder.
+	// fanOut is the number of a key's last characters that name its folder.
 	fanOut = 2
 
-	// tempFolder holds the files of Puts that are under way. Its name is longer
+	// tempFolder holds the files of stages that were not saved. Its name is longer
 	// than any made of fanOut characters.
 	tempFolder = "tmp"
 
-	// chunkSize is how much is read, hashed and written at a time. A Put holds
-	// two chunks.
-	chunkSize = 256 << 10
-
-	// writebackStep is how many bytes of a Put wait in memory before the
-	// system is asked to start writing them out.
-	writebackStep = 4 << 20
-
 	// minFree is the free space, in bytes, below which Ready reports a full
-	// disk. Puts go on until the disk refuses.
+	// disk. Uploads go on until the disk refuses them.
 	minFree = 64 << 20
 )
 
-// Disk keeps each blob in a file of its own, named by its key, in a folder
-// named by the key's last two characters: ten million blobs are some ten
-// thousand files in each of about a thousand folders. Files have mode 0600,
-// folders 0700. Nothing outside its folder is reached, not by a symbolic link
-// either.
+// Disk stores each blob in a file of its own, named by its key, in a folder named
+// by the key's last two characters. Ten million blobs are about ten thousand
+// files in each of about a thousand folders. Files have mode 0600, folders 0700.
+// Disk never leaves its folder, and follows no symbolic link out of it.
 //
 // The file system must have hard links, and a Sync of a folder must make the
-// names in it durable: those of Linux, macOS and the BSDs do. Several
-// processes may share one folder.
+// names in it durable. The file systems of Linux, macOS and the BSDs do that.
+// Several processes may share one folder.
 type Disk struct {
 	root   *os.Root
 	chunks sync.Pool // of *[2][chunkSize]byte
 
-	// made holds the folders whose own names this process knows to be durable.
+	// made holds the folders whose names are known to be durable.
 	made sync.Map
 
-	// sync is (*os.File).Sync, but in tests that break it.
+	// sync is (*os.File).Sync. Tests replace it with one that fails.
 	sync func(*os.File) error
 }
 
 var _ service.Blobs = (*Disk)(nil)
 
-// OpenDisk opens the blobs in dir, which is created, with the folders above
-// it, if it is not there. The caller closes it.
+// OpenDisk opens the blobs in dir. It creates dir, and the folders above it, if
+// they do not exist. The caller closes it.
 func OpenDisk(dir string) (*Disk, error) {
 	if err := makeDir(filepath.Clean(dir), (*os.File).Sync); err != nil {
 		return nil, fmt.Errorf("create the blob folder: %w", err)
@@ -108,152 +98,19 @@ func makeDir(dir string, sync func(*os.File) error) error {
 	return errors.Join(sync(f), f.Close())
 }
 
-// Close ends the use of the folder. What Open gave stays readable.
+// Close ends the use of the folder. Files that Open gave stay readable.
 func (d *Disk) Close() error { return d.root.Close() }
 
-// Put stores all of r under key as service.Blobs promises, in two chunks of
-// 256 KiB and whatever the system caches. A key of the wrong form is
-// CodeValidation and a taken one CodeConflict, which is known only when all of
-// r is read. ctx is looked at before each Read of r and before the bytes become
-// visible; it does not break a Read that blocks.
-func (d *Disk) Put(ctx context.Context, key string, r io.Reader) (service.Stored, error) {
-	if err := checkKey(key); err != nil {
-		return service.Stored{}, err
-	}
-	temp := path.Join(tempFolder, rand.Text())
-	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return service.Stored{}, diskError("create a temporary file", err)
-	}
-	// After a success this removes the second of the file's two names. What
-	// cannot be removed now is left to Sweep.
-	defer d.root.Remove(temp)
-	defer f.Close()
-
-	stored, err := d.fill(ctx, f, r)
-	if err != nil {
-		return service.Stored{}, err
-	}
-	if err := d.sync(f); err != nil {
-		return service.Stored{}, diskError("sync a blob", err)
-	}
-	if err := f.Close(); err != nil {
-		return service.Stored{}, diskError("close a blob", err)
-	}
-	if err := ctx.Err(); err != nil {
-		return service.Stored{}, err
-	}
-	if err := d.publish(temp, key); err != nil {
-		return service.Stored{}, err
-	}
-	return stored, nil
-}
-
-// fill copies r to f and hashes it. While one chunk is written, it is hashed
-// and the next is read: a Put takes as long as the slower of the two, not as
-// both. Only the writing happens in another goroutine, so that a panic of r
-// unwinds through the caller.
-func (d *Disk) fill(ctx context.Context, f *os.File, r io.Reader) (service.Stored, error) {
-	chunks := d.chunks.Get().(*[2][chunkSize]byte)
-	defer d.chunks.Put(chunks)
-
-	var (
-		stored   service.Stored
-		digest   = sha256.New()
-		check    = crc32.NewIEEE()
-		out      = writer{f: f}
-		writing  sync.WaitGroup
-		writeErr error
-	)
-	defer writing.Wait() // before the chunks are another's
-	for i, more := 0, true; more; i++ {
-		chunk := chunks[i%2][:]
-		n, err := readChunk(ctx, r, chunk)
-		if err != nil && err != io.EOF {
-			return stored, err
-		}
-		more = err == nil
-		writing.Wait()
-		if writeErr != nil {
-			break
-		}
-		writing.Go(func() { writeErr = out.write(chunk[:n]) })
-		digest.Write(chunk[:n])
-		check.Write(chunk[:n])
-		stored.Size += int64(n)
-	}
-	writing.Wait()
-	if writeErr != nil {
-		return stored, diskError("write a blob", writeErr)
-	}
-	digest.Sum(stored.SHA256[:0])
-	stored.CRC32 = check.Sum32()
-	return stored, nil
-}
-
-// readChunk fills p, or as much of it as r has, and gives r's own error.
-// io.ReadFull would not do: it says io.ErrUnexpectedEOF where r ends early,
-// and so may r where it breaks off.
-func readChunk(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		if err := ctx.Err(); err != nil {
-			return n, err
-		}
-		var m int
-		m, err = r.Read(p[n:])
-		n += m
-	}
-	return n, err
-}
-
-// writer writes a file from its start and has the system write it out early,
-// so that the Sync at the end finds little to do.
-type writer struct {
-	f             *os.File
-	size, started int64
-}
-
-func (w *writer) write(p []byte) error {
-	n, err := w.f.Write(p)
-	w.size += int64(n)
-	if waiting := w.size - w.started; waiting >= writebackStep {
-		startWriteback(w.f, w.started, waiting)
-		w.started = w.size
-	}
-	return err
-}
-
-// publish gives the file temp, whose bytes are durable, the name of key. It is
-// a link, since a rename would replace what is there and a look beforehand
-// would leave a moment for another Put: of many Puts of one key, one links.
-func (d *Disk) publish(temp, key string) error {
-	folder, name := place(key)
-	if err := d.makeFolder(folder); err != nil {
-		return diskError("create a blob folder", err)
-	}
-	err := d.root.Link(temp, name)
-	if errors.Is(err, fs.ErrExist) {
-		return sluice.Errorf(sluice.CodeConflict, "bytes are already stored under this key")
-	}
-	if err != nil {
-		return diskError("name a blob", err)
-	}
-	if err := d.syncFolder(folder); err != nil {
-		return errors.Join(diskError("sync a blob folder", err), d.root.Remove(name))
-	}
-	return nil
-}
-
-// place is where key is kept: a folder and the path of the file in it. The
-// last characters of an id are random, the first are its time.
+// place gives the folder of a key, and the path of its file. The last characters
+// of an id are random; the first are a time.
 func place(key string) (folder, name string) {
 	folder = key[len(key)-fanOut:]
 	return folder, folder + "/" + key
 }
 
-// makeFolder creates a folder of the root if it is not there, and returns only
-// when its name is durable. That it is there says nothing of that: a process
-// may have created it and died.
+// makeFolder creates a folder in the root if it does not exist, and returns when
+// its name is durable. A folder that exists may not be durable yet: the process
+// that created it may have died.
 func (d *Disk) makeFolder(name string) error {
 	if _, ok := d.made.Load(name); ok {
 		return nil
@@ -277,9 +134,9 @@ func (d *Disk) syncFolder(name string) error {
 	return d.sync(f)
 }
 
-// Open gives the bytes under key as an *os.File, so that a copy to a socket
-// can stay within the system. A key of the wrong form is CodeValidation, a
-// missing one CodeNotFound.
+// Open gives the bytes under key as an *os.File, so that the system can copy them
+// to a socket by itself. A key of the wrong form is CodeValidation, a missing one
+// CodeNotFound.
 func (d *Disk) Open(_ context.Context, key string) (io.ReadSeekCloser, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -302,7 +159,7 @@ func (d *Disk) Open(_ context.Context, key string) (io.ReadSeekCloser, error) {
 	return f, nil
 }
 
-// isFile refuses a folder, or whatever else somebody put in the place of a file.
+// isFile refuses folders and other things that are not regular files.
 func isFile(info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a regular file", info.Name())
@@ -330,8 +187,9 @@ func (d *Disk) Size(_ context.Context, key string) (int64, error) {
 	return info.Size(), nil
 }
 
-// Remove ends the bytes under key, and returns only when that is durable. Who
-// has them open reads on. A key of the wrong form is CodeValidation.
+// Remove removes the bytes under key, and returns when that is durable. Readers
+// that have them open are not disturbed. A key of the wrong form is
+// CodeValidation.
 func (d *Disk) Remove(_ context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -350,10 +208,9 @@ func (d *Disk) Remove(_ context.Context, key string) error {
 	return nil
 }
 
-// Walk calls fn for every key with the time its last byte was written, to the
-// precision of the file system. It holds the names of one folder at a time. fn
-// may call the other methods. What is in the folder and is no blob is passed
-// over.
+// Walk calls fn for every key with the time when its last byte was written, to the
+// precision of the file system. It holds the names of one folder at a time. fn may
+// call the other methods. Walk ignores files that are not blobs.
 func (d *Disk) Walk(ctx context.Context, fn func(key string, written time.Time) error) error {
 	folders, err := fs.ReadDir(d.root.FS(), ".")
 	if err != nil {
@@ -379,9 +236,10 @@ func (d *Disk) Walk(ctx context.Context, fn func(key string, written time.Time) 
 	return nil
 }
 
-// Sweep removes the temporary files last written before a moment. A Put that
-// is still under way and has been given no byte since then loses its file, and
-// fails.
+// Sweep removes the temporary files last written before a moment, and the saved
+// stages whose last Save is service.StageAge before it. A stage that is still
+// under way, was not saved and got no byte since that moment loses its file:
+// its Commit fails.
 func (d *Disk) Sweep(ctx context.Context, before time.Time) (int, error) {
 	swept := 0
 	err := d.eachFile(ctx, tempFolder, func(name string, written time.Time) error {
@@ -398,7 +256,11 @@ func (d *Disk) Sweep(ctx context.Context, before time.Time) (int, error) {
 		swept++
 		return nil
 	})
-	return swept, err
+	if err != nil {
+		return swept, err
+	}
+	stages, err := d.sweepStages(ctx, before.Add(-service.StageAge))
+	return swept + stages, err
 }
 
 // eachFile calls fn for every regular file in a folder with the time of its
@@ -430,8 +292,8 @@ func (d *Disk) eachFile(ctx context.Context, folder string, fn func(name string,
 }
 
 // Ready creates and removes a file. Less than 64 MiB of free space is
-// CodeStorageFull, where the system tells; a folder that cannot be written to
-// is CodeUnavailable. A quota is not foreseen.
+// CodeStorageFull, on systems that report it. A folder that cannot be written to
+// is CodeUnavailable. Ready cannot see how much of a quota is left.
 func (d *Disk) Ready(context.Context) error {
 	dir, err := d.root.Open(".")
 	if err != nil {
@@ -463,9 +325,9 @@ func unavailable(cause error) error {
 	return sluice.Wrap(sluice.CodeUnavailable, "the folder for the bytes of files cannot be written to", cause)
 }
 
-// diskError gives an error of the disk its class: CodeStorageFull, CodeUnavailable
-// when the process has no descriptor left or the disk fails, or none.
-// Errors of the reader given to Put do not pass through here.
+// diskError gives an error of the disk its code: CodeStorageFull, or
+// CodeUnavailable when the process has no descriptor left or the disk fails. Other
+// errors get no code. Errors of a caller's reader do not come here.
 func diskError(doing string, err error) error {
 	err = fmt.Errorf("%s: %w", doing, err)
 	if isFull(err) {
@@ -486,7 +348,8 @@ func later(detail string, cause error) error {
 	return e
 }
 
-// isFull reports whether err says that space, files or a quota have run out.
+// isFull reports whether the disk has no space or no inodes left, or a quota is
+// used up.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

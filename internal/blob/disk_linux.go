@@ -5,15 +5,15 @@ import (
 	"syscall"
 )
 
-// startWriteback asks the system to write out a range of f and does not wait.
-// It is a hint: what fails here fails again, and is reported, in Sync.
+// startWriteback asks the system to write out a range of f, and does not wait. It
+// is a hint: an error here shows again in Sync.
 func startWriteback(f *os.File, offset, length int64) {
 	const syncFileRangeWrite = 2 // SYNC_FILE_RANGE_WRITE, sync_file_range(2)
 	_ = syscall.SyncFileRange(int(f.Fd()), offset, length, syncFileRangeWrite)
 }
 
-// freeSpace is how many bytes this process may still write to the disk that
-// holds f.
+// freeSpace gives the number of bytes that this process may still write to the
+// disk that holds f.
 func freeSpace(f *os.File) (uint64, error) {
 	var st syscall.Statfs_t
 	err := syscall.Fstatfs(int(f.Fd()), &st)

@@ -17,12 +17,12 @@ import (
 	"sluice/internal/service"
 )
 
-// ownMounts gives the test a mount namespace of its own, which ends with it.
-// Where that is not allowed the test is skipped, and under CI it fails.
+// ownMounts gives the test a mount namespace of its own, which ends with it. Where
+// that is not allowed, the test is skipped; under CI it fails.
 func ownMounts(t *testing.T) {
 	t.Helper()
-	// The namespace is the thread's. It is never unlocked, so it ends with the
-	// test's goroutine.
+	// The namespace belongs to the thread. The thread is never unlocked, so it ends
+	// with the goroutine of the test.
 	runtime.LockOSThread()
 	err := syscall.Unshare(syscall.CLONE_NEWNS)
 	if err == nil {
@@ -75,7 +75,32 @@ func TestFullDisk(t *testing.T) {
 	blobtest.WantCode(t, "Ready with less than 1 MiB free", d.Ready(t.Context()), sluice.CodeStorageFull)
 }
 
-// TestNoFileLeft lets the disk run out of files at each step of a Put.
+// TestFullDiskInStage fills the disk in an Append to a saved stage. When there is
+// room again, the stage goes on from its last Save.
+func TestFullDiskInStage(t *testing.T) {
+	ownMounts(t)
+	d, dir := smallDisk(t, "size=3m")
+	p := blobtest.Content(1, 2<<20)
+	saved(t, d, blobtest.Key(1), p[:1<<20])
+	writeFile(t, filepath.Join(dir, "other"), string(blobtest.Content(2, 3<<19)))
+	stage := blobtest.Resume(t, d, blobtest.Key(1))
+	err := stage.Append(t.Context(), 1<<20, bytes.NewReader(p[1<<20:]))
+	blobtest.WantCode(t, "Append of more than fits", err, sluice.CodeStorageFull)
+	blobtest.WantCode(t, "Save after it", stage.Save(t.Context()), sluice.CodeStorageFull)
+	_, err = stage.Commit(t.Context())
+	blobtest.WantCode(t, "Commit after it", err, sluice.CodeStorageFull)
+	stage.Close()
+	if err := os.Remove(filepath.Join(dir, "other")); err != nil {
+		t.Fatal(err)
+	}
+	stage = blobtest.Resume(t, d, blobtest.Key(1))
+	blobtest.Append(t, stage, 1<<20, p[1<<20:])
+	blobtest.Commit(t, stage, p)
+	blobtest.WantContent(t, d, blobtest.Key(1), p)
+	stage.Close()
+}
+
+// TestNoFileLeft lets the disk run out of inodes at each step of a Put.
 func TestNoFileLeft(t *testing.T) {
 	ownMounts(t)
 	refused := 0
@@ -120,8 +145,8 @@ func TestReadyReadOnly(t *testing.T) {
 	blobtest.WantCode(t, "Put on a read-only disk", err, sluice.CodeUnavailable)
 }
 
-// TestWalkWithoutRights walks as a stranger does over the root of an ext4 file
-// system, whose lost+found is root's alone.
+// TestWalkWithoutRights walks over the root of an ext4 file system without the
+// right to read its lost+found.
 func TestWalkWithoutRights(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("this test gives up rights: run it as root")
@@ -149,8 +174,8 @@ func TestWalkWithoutRights(t *testing.T) {
 	blobtest.WantKeys(t, d, blobtest.Key(12))
 }
 
-// TestPowerLoss cuts a real file system off the way a power failure does, with
-// nothing written out but what the last Put or Remove waited for.
+// TestPowerLoss cuts a real file system off as a power failure does: only the
+// bytes that the last Put or Remove waited for are on the disk.
 func TestPowerLoss(t *testing.T) {
 	const size = 1_234_567
 	t.Run("after Put", func(t *testing.T) {
@@ -183,8 +208,8 @@ func TestPowerLoss(t *testing.T) {
 	})
 }
 
-// journaled gives a folder on an ext4 file system of the test's own, and what
-// makes that lose all that is in memory only.
+// journaled gives a folder on an ext4 file system of the test's own, and a function
+// that makes the file system lose what is only in memory.
 func journaled(t *testing.T) (dir string, lose func()) {
 	t.Helper()
 	ownMounts(t)
@@ -218,7 +243,8 @@ func run(t *testing.T, name string, args ...string) {
 	}
 }
 
-// cutPower has ext4 drop what it has not written, journal included.
+// cutPower makes ext4 drop everything that it has not written, its journal
+// included.
 func cutPower(t *testing.T, dir string) {
 	t.Helper()
 	f, err := os.Open(dir)

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// startWriteback does nothing: there is no portable way to ask for it.
+// startWriteback does nothing, because there is no portable call for it.
 func startWriteback(*os.File, int64, int64) {}
 
-// freeSpace does not know, and says that there is enough.
+// freeSpace cannot tell, and reports that there is enough.
 func freeSpace(*os.File) (uint64, error) { return math.MaxUint64, nil }

@@ -27,7 +27,7 @@ import (
 	"sluice/internal/service"
 )
 
-// A child is this test binary, started again to be killed.
+// A child is this test binary, which a test starts again in order to kill it.
 const (
 	childDir   = "SLUICE_BLOB_TEST_DIR"
 	childFirst = "SLUICE_BLOB_TEST_FIRST"
@@ -60,7 +60,7 @@ func openDisk(t testing.TB, dir string) *Disk {
 	return d
 }
 
-// names lists a folder, and is empty if there is none.
+// names lists a folder. It is empty if the folder does not exist.
 func names(t testing.TB, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -191,8 +191,8 @@ func TestSeekAfterRemove(t *testing.T) {
 	}
 }
 
-// TestSyncs holds Put to its order: the bytes are synced while no key names
-// them, the folder while one does, and a new folder's own name between.
+// TestSyncs checks the order of a Put: it syncs the bytes before they have a key,
+// then the name of a new folder, and the folder after the key is in it.
 func TestSyncs(t *testing.T) {
 	dir := t.TempDir()
 	d := openDisk(t, dir)
@@ -380,8 +380,7 @@ func TestSweep(t *testing.T) {
 	blobtest.WantKeys(t, d, blobtest.Key(1))
 }
 
-// TestSweepsTogether sees that Sweeps, and Puts that end, may take each other's
-// files.
+// TestSweepsTogether runs several Sweeps over the same files.
 func TestSweepsTogether(t *testing.T) {
 	dir := t.TempDir()
 	d := openDisk(t, dir)
@@ -407,7 +406,7 @@ func TestSweepsTogether(t *testing.T) {
 	wantNames(t, filepath.Join(dir, tempFolder))
 }
 
-// TestSweepOfLivePut sees that a Put whose file was swept says so.
+// TestSweepOfLivePut checks that a Put fails when its file was swept.
 func TestSweepOfLivePut(t *testing.T) {
 	d := openDisk(t, t.TempDir())
 	finish := blobtest.StartPut(t, d, blobtest.Key(1), blobtest.Content(1, 700_000))
@@ -420,7 +419,7 @@ func TestSweepOfLivePut(t *testing.T) {
 	blobtest.WantNothing(t, d, blobtest.Key(1))
 }
 
-// TestNothingLeft sees that Puts, whatever their end, leave no temporary file.
+// TestNothingLeft checks that Puts leave no temporary file, however they end.
 func TestNothingLeft(t *testing.T) {
 	dir := t.TempDir()
 	d := openDisk(t, dir)
@@ -437,7 +436,7 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// TestFlatMemory stores 1 GiB and counts all that is allocated meanwhile.
+// TestFlatMemory stores 1 GiB and counts the bytes that are allocated meanwhile.
 func TestFlatMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 1 GiB")
@@ -469,9 +468,12 @@ func TestFlatMemory(t *testing.T) {
 }
 
 // child puts blobs into dir, one after another from a first number, and prints
-// the number of each that Put has returned for. Without a first number it
-// starts one Put, prints that, and never ends it.
+// the number of each when its Put has returned. Without a first number it starts
+// one Put, says so, and never ends it.
 func child(dir string) error {
+	if os.Getenv(childStage) != "" {
+		return stagingChild(dir)
+	}
 	d, err := OpenDisk(dir)
 	if err != nil {
 		return err
@@ -482,7 +484,8 @@ func child(dir string) error {
 			fmt.Println("stuck")
 			return os.Stdin.Read(make([]byte, 1))
 		})
-		_, err := d.Put(context.Background(), blobtest.Key(1), io.MultiReader(bytes.NewReader(blobtest.Content(1, 1<<20)), stuck))
+		r := io.MultiReader(bytes.NewReader(blobtest.Content(1, 1<<20)), stuck)
+		_, err := d.Put(context.Background(), blobtest.Key(1), r)
 		return err
 	}
 	first, err := strconv.Atoi(number)
@@ -499,8 +502,8 @@ func child(dir string) error {
 
 func childContent(n int) []byte { return blobtest.Content(n, n*77_773%900_000) }
 
-// startChild starts a child over dir and gives the lines it prints and what
-// sends it SIGKILL.
+// startChild starts a child over dir. It gives the lines that the child prints, and
+// a function that sends it SIGKILL.
 func startChild(t *testing.T, dir, first string) (lines *bufio.Scanner, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -554,8 +557,8 @@ func TestKilledInPut(t *testing.T) {
 	blobtest.WantNothing(t, d, blobtest.Key(1))
 }
 
-// TestKilledAnywhere kills a child in the middle of a row of Puts. What Put
-// returned for is there, and what is there is whole.
+// TestKilledAnywhere kills a child between and in its Puts. Every blob whose Put
+// returned is there, and every blob that is there is whole.
 func TestKilledAnywhere(t *testing.T) {
 	dir := t.TempDir()
 	d := openDisk(t, dir)
@@ -594,8 +597,8 @@ func TestKilledAnywhere(t *testing.T) {
 	wantNames(t, filepath.Join(dir, tempFolder))
 }
 
-// FuzzKey checks wellFormed against the pattern it is documented with, and
-// that no key leads out of the folder.
+// FuzzKey checks wellFormed against the documented pattern, and that no key leads
+// out of the folder.
 func FuzzKey(f *testing.F) {
 	for _, key := range blobtest.HostileKeys {
 		f.Add(key)
@@ -623,25 +626,4 @@ func FuzzKey(f *testing.F) {
 		wantNames(t, base, "deep")
 		wantNames(t, filepath.Join(base, "deep"), "down")
 	})
-}
-
-func BenchmarkPut(b *testing.B) {
-	for _, size := range []int{1 << 20, 64 << 20} {
-		b.Run(fmt.Sprintf("%dMiB", size>>20), func(b *testing.B) {
-			d := openDisk(b, b.TempDir())
-			p := blobtest.Content(1, size)
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := d.Put(b.Context(), blobtest.Key(1), bytes.NewReader(p)); err != nil {
-					b.Fatal(err)
-				}
-				b.StopTimer()
-				if err := d.Remove(b.Context(), blobtest.Key(1)); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
-			}
-		})
-	}
 }

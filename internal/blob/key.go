@@ -2,15 +2,16 @@ package blob
 
 import "sluice"
 
-// maxPrefix bounds the letters before the underscore of a key, so that every
-// key is also a name that a file system takes.
+// maxPrefix limits the letters before the underscore of a key, so that every key
+// is also a valid file name.
 const maxPrefix = 32
 
-// suffixLen is the length of what follows the underscore: a ULID.
+// suffixLen is the length of the part after the underscore: a ULID.
 const suffixLen = 26
 
-// checkKey refuses every key but those of the form [a-z]{1,32}_[0-9a-z]{26}.
-// They hold nothing that a path, a URL or an S3 object name gives a meaning.
+// checkKey refuses every key that does not have the form
+// [a-z]{1,32}_[0-9a-z]{26}. A key of this form has no character with a meaning in
+// a path, a URL or the name of an S3 object.
 func checkKey(key string) error {
 	if !wellFormed(key) {
 		return sluice.Errorf(sluice.CodeValidation, "this is not the key of a blob")

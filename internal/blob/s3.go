@@ -24,46 +24,48 @@ import (
 )
 
 const (
-	// smallSize is how much of r a Put reads before it takes a part's buffer.
-	// Most files are no larger, and never wait for one.
+	// smallSize is the size of the buffer that takes the first bytes of a stage
+	// and of each of its parts. Most files are no larger, and never wait for a
+	// buffer of partSize.
 	smallSize = 256 << 10
 
-	// A part has partSize bytes up to part number hugeAfter, and hugeSize
-	// beyond: S3 takes 10,000 parts, which must hold sluice.MaxFileSize.
+	// A part has partSize bytes up to part number hugeAfter, and hugeSize bytes
+	// beyond it. S3 takes 10,000 parts, which must hold sluice.MaxFileSize.
 	partSize  = 8 << 20
 	hugeSize  = 128 << 20
 	hugeAfter = 1000
 
-	// partBuffers is how many buffers of partSize all Puts together hold. Of
-	// those of hugeSize there is one.
+	// partBuffers is the number of buffers of partSize that all stages share. There
+	// is one buffer of hugeSize.
 	partBuffers = 8
 
-	// sendsPerPut is how many parts of one Put are sent at the same time.
-	sendsPerPut = 2
+	// sendsPerStage is the number of parts of one stage that are sent at a time.
+	sendsPerStage = 2
 )
 
-// Times that bound what a server does not answer.
+// Limits for a server that is slow or does not answer.
 const (
-	askTimeout   = 20 * time.Second // one request without bytes, and its retries
-	probeTimeout = 5 * time.Second  // Ready, and what is asked once something has failed
-	stallTimeout = 30 * time.Second // bytes of which none come
-	slowest      = 128 << 10        // bytes a second of what is sent, below which it is given up
-	joining      = 8 << 20          // bytes a second at which a server joins parts
-	writeGrace   = 5 * time.Second  // a request that writes goes on so long after its ctx has ended
+	askTimeout   = 20 * time.Second // for a request without bytes, and its retries
+	probeTimeout = 5 * time.Second  // for Ready, and for questions after a failure
+	stallTimeout = 30 * time.Second // for a body of which no byte comes
+	slowest      = 128 << 10        // bytes a second: a body that is sent more slowly is given up
+	joining      = 8 << 20          // bytes a second at which a server is expected to join parts
+	writeGrace   = 5 * time.Second  // for a request that writes, after the end of its ctx
 	retryAfter   = 2 * time.Second  // where the server does not say
 
-	attempts   = 4 // of one request, and of one place to read from
+	attempts   = 4 // for a request, and for a read from one offset
 	maxBackoff = 2 * time.Second
 )
 
-// S3 keeps each blob in an object of its own, named by its key after the
-// prefix, in a bucket of an S3-compatible server. Several processes may share
-// one bucket and prefix; other prefixes are never looked at.
+// S3 stores each blob in an object of its own, named by the prefix and its key, in
+// a bucket of an S3-compatible server. Several processes may share one bucket and
+// prefix. S3 never looks at other prefixes.
 //
-// The server must honour If-None-Match on PutObject and
-// CompleteMultipartUpload, and If-Match and Range on GetObject. It should end
-// unfinished uploads by itself after a week or so: Sweep does so too, where
-// ListMultipartUploads takes a prefix.
+// The server must honour If-None-Match on PutObject and CompleteMultipartUpload,
+// and If-Match and Range on GetObject; saved stages need If-Match on PutObject,
+// too. It should have a lifecycle rule that ends unfinished uploads after a week
+// or so. Sweep ends them as well, on servers whose ListMultipartUploads takes a
+// prefix.
 type S3 struct {
 	client    *s3.Client
 	presigner *s3.PresignClient
@@ -75,8 +77,9 @@ type S3 struct {
 	parts slots
 	huge  slots
 
-	// What tests make smaller.
+	// Tests make these smaller.
 	partSize, hugeSize, hugeAfter int
+	reservedParts                 int
 	stall                         time.Duration
 	pageSize                      int32
 }
@@ -86,31 +89,33 @@ var (
 	_ service.Presigner = (*S3)(nil)
 )
 
-// OpenS3 opens the blobs in a bucket that exists, and sees that the server lets
-// it list them. The caller closes it.
+// OpenS3 opens the blobs in a bucket that exists, and checks that it may list
+// them. The caller closes it.
 //
-// Credentials are those that AWS's tools would take: AWS_ACCESS_KEY_ID,
-// AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN of the environment, else the
-// shared config and credentials files, with AWS_PROFILE, roles and all, else
-// what the environment of a container points to. The metadata service of EC2
-// is not asked. Endpoint and region are those of o alone.
+// OpenS3 finds credentials where AWS's tools find them: in the environment
+// (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN), then in the
+// shared config and credentials files, with AWS_PROFILE and roles, then where the
+// environment of a container points to. It does not ask the metadata service of
+// EC2. Endpoint and region come from o alone.
 func OpenS3(ctx context.Context, o S3Options) (*S3, error) {
 	return openS3(ctx, o, nil)
 }
 
-// openS3 is OpenS3 with clients that tune, if there is one, has changed.
+// openS3 is OpenS3 with client options that tune may change. tune may be nil.
 func openS3(ctx context.Context, o S3Options, tune func(*s3.Options)) (*S3, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("S3: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	known, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
+	known, err := config.LoadDefaultConfig(ctx,
+		config.WithRegion(o.Region), config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
 	if err != nil {
 		return nil, fmt.Errorf("S3 credentials: %w", err)
 	}
 	if _, err := known.Credentials.Retrieve(ctx); err != nil {
-		return nil, fmt.Errorf("no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a shared credentials file: %w", err)
+		return nil, fmt.Errorf("no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "+
+			"or a shared credentials file: %w", err)
 	}
 
 	s := &S3{
@@ -122,8 +127,11 @@ func openS3(ctx context.Context, o S3Options, tune func(*s3.Options)) (*S3, erro
 		partSize:  partSize,
 		hugeSize:  hugeSize,
 		hugeAfter: hugeAfter,
-		stall:     stallTimeout,
-		pageSize:  1000,
+
+		reservedParts: reservedParts,
+
+		stall:    stallTimeout,
+		pageSize: 1000,
 	}
 	if o.Prefix != "" {
 		s.prefix = o.Prefix + "/"
@@ -135,7 +143,9 @@ func openS3(ctx context.Context, o S3Options, tune func(*s3.Options)) (*S3, erro
 	s.client = s3.New(options, at(o.Endpoint))
 	s.presigner = s3.NewPresignClient(s3.New(options, at(cmp.Or(o.PublicEndpoint, o.Endpoint))))
 
-	_, err = s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &s.prefix, MaxKeys: aws.Int32(1)})
+	_, err = s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
+		Bucket: &s.bucket, Prefix: &s.prefix, MaxKeys: aws.Int32(1),
+	})
 	if err != nil {
 		s.Close()
 		return nil, openError(o, err)
@@ -168,13 +178,13 @@ func (s *S3) clientOptions(o S3Options, credentials aws.CredentialsProvider) s3.
 			o.MaxAttempts = attempts
 			o.MaxBackoff = maxBackoff
 		}),
-		// Other vendors' servers know no CRC in trailers.
+		// Servers of other vendors do not accept a CRC in a trailer.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 	}
 }
 
-// at directs a client to an endpoint; "" is AWS.
+// at directs a client to an endpoint. An empty endpoint is AWS.
 func at(endpoint string) func(*s3.Options) {
 	return func(o *s3.Options) {
 		if endpoint != "" {
@@ -183,9 +193,9 @@ func at(endpoint string) func(*s3.Options) {
 	}
 }
 
-// signed has the server check each body it gets against a SHA-256 in the
-// signed header x-amz-content-sha256. The SDK would leave that out over TLS,
-// which ends where a proxy in front of the server does.
+// signed has the server check the body of a request against a SHA-256 in the
+// signed header x-amz-content-sha256. The SDK leaves the digest out over TLS, but
+// TLS may end at a proxy in front of the server.
 func signed(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 		sum := &v4.ComputePayloadSHA256{}
@@ -194,7 +204,7 @@ func signed(o *s3.Options) {
 	})
 }
 
-// Close ends connections that are idle. What Open gave stays readable.
+// Close closes idle connections. Objects that Open gave stay readable.
 func (s *S3) Close() error {
 	s.transport.CloseIdleConnections()
 	return nil
@@ -202,9 +212,9 @@ func (s *S3) Close() error {
 
 func (s *S3) name(key string) *string { return aws.String(s.prefix + key) }
 
-// Remove ends the bytes under key. A key of the wrong form is CodeValidation.
-// In a bucket with versions it hides them, and only a rule of the bucket's
-// lifecycle removes them.
+// Remove removes the bytes under key. A key of the wrong form is CodeValidation.
+// In a bucket with versions, Remove only hides the bytes; a lifecycle rule of the
+// bucket removes them.
 func (s *S3) Remove(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -223,9 +233,10 @@ func (s *S3) removeObject(ctx context.Context, name *string) error {
 }
 
 // Walk calls fn for every key with the time that the server gives its object, to
-// the second: when its Put ended, or on AWS for an upload in parts when it began. It holds the names of a thousand keys at a time. fn
-// may call the other methods. What is under the prefix and is no blob is passed
-// over.
+// the second. That is the end of its Commit; on AWS, for an upload in parts, it is
+// the moment when the first part was begun. Walk holds the names of a thousand
+// keys at a time. fn may call the other methods. Walk ignores objects that are not
+// blobs.
 func (s *S3) Walk(ctx context.Context, fn func(key string, written time.Time) error) error {
 	in := &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &s.prefix, MaxKeys: &s.pageSize}
 	for {
@@ -262,14 +273,14 @@ func (s *S3) list(ctx context.Context, in *s3.ListObjectsV2Input) (*s3.ListObjec
 	return page, nil
 }
 
-// key gives the key that an object's name stands for, if it is one of ours.
+// key gives the key of an object's name. It reports false for other objects.
 func (s *S3) key(name *string) (key string, ok bool) {
 	key, ok = strings.CutPrefix(aws.ToString(name), s.prefix)
 	return key, ok && checkKey(key) == nil
 }
 
-// Ready asks whether the bucket is there, and gives up after five seconds. That
-// the credentials allow writing it does not try.
+// Ready asks whether the bucket exists, and gives up after five seconds. It does
+// not check that the credentials allow writing.
 func (s *S3) Ready(ctx context.Context) error {
 	asked, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -283,10 +294,10 @@ func (s *S3) Ready(ctx context.Context) error {
 	}
 }
 
-// Presign gives a URL of the public endpoint that is good for the bytes under
-// key until its lifetime, or the credentials that signed it, has run out. The
-// server is not asked: a key that is missing is so when the URL is fetched. A
-// key of the wrong form is CodeValidation.
+// Presign gives a URL of the public endpoint for the bytes under key. It is valid
+// until its lifetime is over or the credentials that signed it expire. Presign
+// does not ask the server: a missing key shows when the URL is fetched. A key of
+// the wrong form is CodeValidation.
 func (s *S3) Presign(ctx context.Context, key string, p service.Presigned) (string, error) {
 	if err := checkKey(key); err != nil {
 		return "", err

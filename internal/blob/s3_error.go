@@ -17,8 +17,8 @@ import (
 	"sluice"
 )
 
-// fullCodes are what servers say when there is no room left, besides the
-// status 507. AWS has no such limit.
+// fullCodes are the error codes of servers that have no room left, in addition to
+// the status 507. AWS has no such limit.
 var fullCodes = map[string]bool{
 	"InsufficientStorage":            true, // versitygw
 	"QuotaExceeded":                  true, // versitygw, Ceph
@@ -26,10 +26,10 @@ var fullCodes = map[string]bool{
 	"XMinioAdminBucketQuotaExceeded": true, // MinIO
 }
 
-// s3Error gives what a request failed with its class. What ended with the
-// caller's ctx is that ctx's error. Throttling, answers from 500 on and none at
-// all are CodeUnavailable, after the retries. A request that the server refuses
-// for what it is, or for who asks, has no class.
+// s3Error gives the error of a request its code. If the caller's ctx ended, it
+// returns the error of ctx. After the retries, throttling, an answer of 500 or
+// above and no answer at all are CodeUnavailable. A request that is wrong or not
+// allowed gets no code.
 func s3Error(ctx context.Context, doing string, err error) error {
 	if cause := ctx.Err(); cause != nil {
 		return cause
@@ -52,10 +52,14 @@ func s3Error(ctx context.Context, doing string, err error) error {
 	return err
 }
 
-const noBytes = "no bytes are stored under this key"
+const (
+	noBytes  = "no bytes are stored under this key"
+	noStage  = "no upload under this key is saved"
+	keyTaken = "bytes are already stored under this key"
+)
 
-// answer is what the server said: S3's code of the error, and the response
-// when there was one.
+// answer gives the S3 code of an error, and the server's response if there was
+// one.
 func answer(err error) (code string, res *smithyhttp.Response) {
 	var api smithy.APIError
 	if errors.As(err, &api) {
@@ -68,28 +72,28 @@ func answer(err error) (code string, res *smithyhttp.Response) {
 	return code, res
 }
 
-// passing reports codes that say try again with a status that does not, or
-// that the upload is gone, which another has ended.
+// passing reports codes that mean "try again" although their status does not, and
+// the code for an upload that another process has ended.
 func passing(code string) bool {
 	_, throttled := retry.DefaultThrottleErrorCodes[code]
 	_, retryable := retry.DefaultRetryableErrorCodes[code]
 	return throttled || retryable || code == "OperationAborted" || code == "NoSuchUpload" || code == "NoSuchBucket"
 }
 
-// isMissing reports whether the server knows no object of the name.
+// isMissing reports whether the server has no object of the name.
 func isMissing(err error) bool {
 	code, _ := answer(err)
 	return code == "NoSuchKey" || code == "NotFound"
 }
 
-// isTaken reports whether a condition on a write did not hold, or another write
+// isTaken reports whether the condition of a write did not hold, or another write
 // to the same name was under way.
 func isTaken(err error) bool {
 	code, res := answer(err)
 	return code == "ConditionalRequestConflict" || res != nil && res.StatusCode == http.StatusPreconditionFailed
 }
 
-// whenToRetry is what the server says, within reason.
+// whenToRetry gives the server's Retry-After if it is at most an hour.
 func whenToRetry(res *smithyhttp.Response) time.Duration {
 	if res != nil {
 		seconds, err := strconv.Atoi(res.Header.Get("Retry-After"))
@@ -111,7 +115,8 @@ func openError(o S3Options, err error) error {
 	switch {
 	case code == "NoSuchBucket":
 		return fmt.Errorf("S3 at %s: there is no bucket %s", at, o.Bucket)
-	case res != nil && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized), code == "XAdminUserNotFound":
+	case res != nil && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized),
+		code == "XAdminUserNotFound":
 		return fmt.Errorf("S3 at %s: the credentials are refused for the bucket %s (%s)", at, o.Bucket, code)
 	case res != nil && res.StatusCode/100 == 3, code == "AuthorizationHeaderMalformed":
 		return fmt.Errorf("S3 at %s: the bucket %s is not in the region %s (%s)", at, o.Bucket, o.Region, code)

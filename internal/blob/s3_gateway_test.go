@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// What the tests sign with, and no error may show.
+// The tests sign with these credentials. No error may show them.
 const (
 	testAccess = "SLUICETESTACCESS"
 	testSecret = "zQ7hVb2nXc9mKd4pWf6tRg8yLj3sAe5u"
@@ -26,13 +26,13 @@ const (
 	testRegion = "eu-central-1"
 )
 
-// gateway is a real S3 server, versitygw, over a folder. It ends with the
-// process that started it, however that ends.
+// gateway is a real S3 server, versitygw, over a folder. It ends with the process
+// that started it, however that process ends.
 type gateway struct {
 	tool, dir, addr string
 
 	cmd  *exec.Cmd
-	hold io.Closer // its end ends the gateway
+	hold io.Closer // closing it ends the gateway
 }
 
 // underWatch runs a command until its standard input ends.
@@ -46,8 +46,8 @@ var shared struct {
 	gateway *gateway
 }
 
-// gatewayTool builds versitygw from the module that pins it, once.
-func gatewayTool(t *testing.T) string {
+// gatewayTool builds versitygw once, from the module that pins its version.
+func gatewayTool(t testing.TB) string {
 	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
@@ -56,7 +56,8 @@ func gatewayTool(t *testing.T) string {
 			t.Fatal(shared.err)
 		}
 		shared.tool = filepath.Join(shared.dir, "versitygw")
-		build := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "versitygw"), "-o", shared.tool, "github.com/versity/versitygw/cmd/versitygw")
+		build := exec.Command("go", "build", "-C", filepath.Join("..", "..", "tools", "versitygw"),
+			"-o", shared.tool, "github.com/versity/versitygw/cmd/versitygw")
 		if out, err := build.CombinedOutput(); err != nil {
 			shared.err = fmt.Errorf("%w: %s", err, out)
 		}
@@ -66,13 +67,14 @@ func gatewayTool(t *testing.T) string {
 	case os.Getenv("CI") == "true":
 		t.Fatalf("go build: %v", shared.err)
 	default:
-		t.Skipf("versitygw, the S3 server of the tests, could not be built (%v): with network, go build -C tools/versitygw fetches it", shared.err)
+		t.Skipf("versitygw, the S3 server of the tests, could not be built (%v): "+
+			"with network, go build -C tools/versitygw fetches it", shared.err)
 	}
 	return shared.tool
 }
 
-// sharedGateway is one for all tests that leave it running.
-func sharedGateway(t *testing.T) *gateway {
+// sharedGateway gives the gateway that all tests share. They leave it running.
+func sharedGateway(t testing.TB) *gateway {
 	t.Helper()
 	tool := gatewayTool(t)
 	shared.Lock()
@@ -86,7 +88,7 @@ func sharedGateway(t *testing.T) *gateway {
 	return shared.gateway
 }
 
-// ownGateway is one that the test may stop.
+// ownGateway gives a gateway that the test may stop.
 func ownGateway(t *testing.T) *gateway {
 	t.Helper()
 	g := newGateway(t, gatewayTool(t), t.TempDir())
@@ -96,7 +98,7 @@ func ownGateway(t *testing.T) *gateway {
 	return g
 }
 
-// endGateway ends what the tests share.
+// endGateway ends the shared gateway.
 func endGateway() {
 	if shared.gateway != nil {
 		shared.gateway.stop()
@@ -106,7 +108,7 @@ func endGateway() {
 	}
 }
 
-func newGateway(t *testing.T, tool, dir string) *gateway {
+func newGateway(t testing.TB, tool, dir string) *gateway {
 	t.Helper()
 	for _, name := range []string{filepath.Join("buckets", testBucket), "attributes"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
@@ -121,9 +123,10 @@ func newGateway(t *testing.T, tool, dir string) *gateway {
 	return &gateway{tool: tool, dir: dir, addr: free.Addr().String()}
 }
 
-func (g *gateway) start(t *testing.T) {
+func (g *gateway) start(t testing.TB) {
 	t.Helper()
-	g.cmd = exec.Command("sh", "-c", underWatch, g.tool, "--port", g.addr, "--region", testRegion, "--quiet", "--keep-alive",
+	g.cmd = exec.Command("sh", "-c", underWatch, g.tool,
+		"--port", g.addr, "--region", testRegion, "--quiet", "--keep-alive",
 		"posix", "--sidecar", filepath.Join(g.dir, "attributes"), filepath.Join(g.dir, "buckets"))
 	g.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+testAccess, "ROOT_SECRET_KEY="+testSecret)
 	log, err := os.Create(filepath.Join(g.dir, "log"))
@@ -158,7 +161,7 @@ func (g *gateway) stop() {
 	}
 }
 
-// options are those of a prefix that no other test uses.
+// options gives the options for a prefix that no other test uses.
 func (g *gateway) options(t testing.TB) S3Options {
 	prefix := fmt.Sprintf("%s/%d", strings.Map(prefixRune, t.Name()), time.Now().UnixNano())
 	return S3Options{Bucket: testBucket, Prefix: prefix, Region: testRegion, Endpoint: "http://" + g.addr, PathStyle: true}
@@ -172,14 +175,14 @@ func prefixRune(r rune) rune {
 }
 
 // setCredentials makes the environment the only place with credentials.
-func setCredentials(t *testing.T) {
+func setCredentials(t testing.TB) {
 	t.Helper()
 	forgetCredentials(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", testAccess)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
 }
 
-func forgetCredentials(t *testing.T) {
+func forgetCredentials(t testing.TB) {
 	t.Helper()
 	for _, setting := range os.Environ() {
 		if name, _, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "AWS_") {
@@ -191,7 +194,7 @@ func forgetCredentials(t *testing.T) {
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 }
 
-// mustOpenS3 opens with a short pause between attempts.
+// mustOpenS3 opens an S3 that pauses only briefly between attempts.
 func mustOpenS3(t testing.TB, o S3Options, tune ...func(*s3.Options)) *S3 {
 	t.Helper()
 	s, err := openS3(t.Context(), o, func(options *s3.Options) {
@@ -214,8 +217,11 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// through has a client send its requests by way of f, which may send them on.
-func through(f func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error)) func(*s3.Options) {
+// sender sends a request.
+type sender = func(*http.Request) (*http.Response, error)
+
+// through has a client send its requests through f, which may pass them on to send.
+func through(f func(r *http.Request, send sender) (*http.Response, error)) func(*s3.Options) {
 	return func(o *s3.Options) {
 		real := o.HTTPClient.(*http.Client).Transport
 		o.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -224,14 +230,14 @@ func through(f func(r *http.Request, send func(*http.Request) (*http.Response, e
 	}
 }
 
-// relay passes connections on to a gateway. Each is cut when it has carried
-// as many bytes towards the client as budget says; cut never sees the request.
+// relay passes connections on to a gateway. It cuts each one when that has carried
+// as many bytes towards the client as budget allows.
 type relay struct {
 	net.Listener
 	budget func(connection int) (bytes int64, stall bool)
 }
 
-// newRelay starts one that ends with the test.
+// newRelay starts a relay that ends with the test.
 func newRelay(t *testing.T, target string, budget func(connection int) (bytes int64, stall bool)) *relay {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -2,9 +2,9 @@ package blob
 
 import "syscall"
 
-// newBuffer gives size bytes outside of Go's heap. The collector lets a heap
-// grow to twice of what it holds, so that parts kept there would take twice
-// their size; and memory that no part was read into is none.
+// newBuffer gives size bytes outside of Go's heap. The collector lets the heap
+// grow to twice the size of its live objects, so that buffers in it would take
+// twice their size. Pages that were never written take no memory.
 func newBuffer(size int) ([]byte, error) {
 	return syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 }

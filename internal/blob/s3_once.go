@@ -13,18 +13,19 @@ import (
 const (
 	// maxText is the largest text that WriteOnce keeps, in bytes.
 	maxText   = 64 << 10
-	textTime  = 30 * time.Second      // for all of its requests
+	textTime  = 30 * time.Second      // for all requests of one WriteOnce
 	textPause = 20 * time.Millisecond // before its second try; later ones wait longer
 )
 
-// WriteOnce keeps a text of up to 64 KiB under a name below the prefix, where it
-// replaces nothing: when the name is taken, it gives what is there. It is for
-// what is to outlive whoever wrote it, such as checkpoints of a log; Walk, Sweep
-// and Remove know nothing of it, since no key has a slash.
+// WriteOnce stores a text of up to 64 KiB under a name below the prefix. It never
+// replaces a text: if the name is taken, it returns the text that is there. It is
+// for texts that must outlive their writer, such as the checkpoints of a log.
+// Their names have a slash, which no key has, so Walk, Sweep and Remove ignore
+// them.
 //
-// A server may refuse a write because of another that it has not finished: the
-// name is taken, and nothing can be read yet. WriteOnce then tries again until
-// one of the two is there, for 30 seconds at most.
+// A server may refuse a write because another one is not finished: the name is
+// taken, and nothing can be read yet. WriteOnce then tries again until one of the
+// two texts is there, for 30 seconds at most.
 func (s *S3) WriteOnce(ctx context.Context, name string, text []byte) (there []byte, err error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("a text of %d bytes is more than WriteOnce keeps", len(text))

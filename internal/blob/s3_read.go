@@ -15,16 +15,16 @@ import (
 	"sluice"
 )
 
-// Open asks for all bytes under key. What it gives reads them as they come:
-// whoever reads from the start to the end makes one request, and is
-// undisturbed by a Remove, as long as the connection lasts. To Seek is no
-// request, not even for the size; to Read elsewhere than where the last Read
-// ended is another one, and so is reading on when the connection breaks. After
-// a Remove those give CodeNotFound. They never give another object's bytes.
+// Open sends a request for all bytes under key, and reads them as they come. A
+// reader that goes from the start to the end makes one request, and a Remove does
+// not disturb it as long as the connection lasts. Seek makes no request, not even
+// for the size. A Read at another offset than the end of the last one makes a new
+// request, and so does a Read after the connection broke. After a Remove these
+// requests give CodeNotFound. They never give the bytes of another object.
 //
-// Reading ends with ctx. A key of the wrong form is CodeValidation, a missing
-// one CodeNotFound. Without a byte for half a minute, with retries,
-// a Read is CodeUnavailable.
+// Reading ends with ctx. A key of the wrong form is CodeValidation, a missing one
+// CodeNotFound. A Read that gets no byte for half a minute, retries included, is
+// CodeUnavailable.
 func (s *S3) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -40,8 +40,8 @@ func (s *S3) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	return o, nil
 }
 
-// Size asks for the head of the object. A key of the wrong form is
-// CodeValidation, a missing one CodeNotFound.
+// Size sends a HeadObject request. A key of the wrong form is CodeValidation, a
+// missing one CodeNotFound.
 func (s *S3) Size(ctx context.Context, key string) (int64, error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
@@ -68,17 +68,17 @@ type object struct {
 	key    string
 	tag    *string // nil until the first answer
 	size   int64
-	offset int64 // where the next Read reads
+	offset int64 // of the next Read
 	closed bool
 
 	body   io.ReadCloser // nil when there is none
-	at     int64         // where body is
+	at     int64         // offset of the next byte of body
 	cancel context.CancelFunc
 	stall  *time.Timer // runs cancel
 }
 
-// Read reads from one body as long as it is at the offset, and gives up when
-// several in turn have not given a byte.
+// Read reads from the current body if that is at the offset, and else from a new
+// one. It gives up when several bodies in turn gave no byte.
 func (o *object) Read(p []byte) (int, error) {
 	if o.closed {
 		return 0, fs.ErrClosed
@@ -99,12 +99,12 @@ func (o *object) Read(p []byte) (int, error) {
 		n, err := o.readOnce(p)
 		if n > 0 {
 			o.offset, o.at = o.offset+int64(n), o.at+int64(n)
-			return n, nil // what err says, the next Read finds
+			return n, nil // the next Read finds the cause of err
 		}
 		o.drop()
 		failure = err
 		if _, refused := answer(err); refused != nil || errors.Is(err, errOtherBytes) {
-			break // the client has tried again where that helps
+			break // the client has tried again if that could help
 		}
 	}
 	return 0, s3Error(o.ctx, "read an object", failure)
@@ -131,7 +131,7 @@ func (o *object) readOnce(p []byte) (int, error) {
 	return n, err
 }
 
-// pause lets a server that dropped a connection come back.
+// pause gives a server that dropped a connection time to come back.
 func (o *object) pause(attempt int) error {
 	t := time.NewTimer(100 * time.Millisecond << (2 * (attempt - 1)))
 	defer t.Stop()
@@ -143,11 +143,11 @@ func (o *object) pause(attempt int) error {
 	}
 }
 
-// errOtherBytes is an answer that is none to what was asked.
+// errOtherBytes is the error for an answer that does not fit the request.
 var errOtherBytes = errors.New("the S3 server gave other bytes than it was asked for")
 
-// get asks for the bytes from the offset on: of any object the first time, of
-// the same one from then on.
+// get requests the bytes from the offset on. After the first request it accepts
+// only the same version of the object.
 func (o *object) get() error {
 	ctx, cancel := context.WithCancel(o.ctx)
 	o.cancel, o.at = cancel, o.offset
@@ -170,8 +170,8 @@ func (o *object) get() error {
 	return nil
 }
 
-// accept checks that the answer is the part that was asked for, whose length
-// the first answer gives.
+// accept checks that the answer has the bytes that were requested. The first answer
+// gives the size of the object.
 func (o *object) accept(out *s3.GetObjectOutput) error {
 	if out.ContentLength == nil || out.ETag == nil {
 		return fmt.Errorf("%w: it names no length or no ETag", errOtherBytes)
@@ -189,7 +189,7 @@ func (o *object) accept(out *s3.GetObjectOutput) error {
 	return nil
 }
 
-// drop ends the body there is, and its connection unless it was read whole.
+// drop closes the body, and its connection unless the body was read to its end.
 func (o *object) drop() {
 	if o.body != nil {
 		o.cancel()
@@ -219,7 +219,7 @@ func (o *object) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// Close ends the reading. A second one does nothing.
+// Close ends the reading. A second Close does nothing.
 func (o *object) Close() error {
 	o.drop()
 	o.closed = true

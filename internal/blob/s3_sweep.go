@@ -8,18 +8,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"sluice/internal/service"
 )
 
 // Sweep ends the multipart uploads under the prefix, copies to the trash among
-// them, that began before a moment and have had no part since. A Put that is still under way and has sent no part
-// since then loses its upload, and fails. MinIO lists no uploads by prefix, and
-// ends them by itself after a day.
+// them, that began before a moment and got no part since, unless a saved stage
+// needs them; and it removes the saved stages whose last Save is service.StageAge
+// before that moment. A stage that is still under way, was not saved and sent no
+// part since then loses its upload: its Commit fails. MinIO lists no uploads by
+// prefix, and ends them by itself after a day.
 func (s *S3) Sweep(ctx context.Context, before time.Time) (int, error) {
+	swept, err := s.sweepStages(ctx, before.Add(-service.StageAge))
+	if err != nil {
+		return swept, err
+	}
 	stale, err := s.staleUploads(ctx, before)
 	if err != nil {
-		return 0, err
+		return swept, err
 	}
-	swept := 0
 	for _, u := range stale {
 		ended, err := s.sweepUpload(ctx, u, before)
 		if err != nil {
@@ -32,9 +39,9 @@ func (s *S3) Sweep(ctx context.Context, before time.Time) (int, error) {
 	return swept, nil
 }
 
-// staleUploads gives the uploads of ours that began before a moment. It pages
-// by key alone, since not every server takes an upload's id for a marker; of
-// several uploads of one key a page may leave some to the next Sweep.
+// staleUploads lists the uploads of this store that began before a moment. It pages
+// by key alone, because not every server takes the id of an upload as a marker. If
+// a key has several uploads, some may be left to the next Sweep.
 func (s *S3) staleUploads(ctx context.Context, before time.Time) (stale []types.MultipartUpload, err error) {
 	in := &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &s.prefix, MaxUploads: &s.pageSize}
 	for {
@@ -54,13 +61,15 @@ func (s *S3) staleUploads(ctx context.Context, before time.Time) (stale []types.
 	}
 }
 
-// isUpload reports whether Put or Discard makes objects of this name.
+// isUpload reports whether a stage or Discard uploads objects of this name.
 func (s *S3) isUpload(name *string) bool {
 	rest, ok := strings.CutPrefix(aws.ToString(name), s.prefix)
 	return ok && checkKey(strings.TrimPrefix(rest, trashFolder+"/")) == nil
 }
 
-func (s *S3) listUploads(ctx context.Context, in *s3.ListMultipartUploadsInput) (*s3.ListMultipartUploadsOutput, error) {
+func (s *S3) listUploads(
+	ctx context.Context, in *s3.ListMultipartUploadsInput,
+) (*s3.ListMultipartUploadsOutput, error) {
 	asked, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	page, err := s.client.ListMultipartUploads(asked, in)
@@ -70,7 +79,8 @@ func (s *S3) listUploads(ctx context.Context, in *s3.ListMultipartUploadsInput) 
 	return page, nil
 }
 
-// sweepUpload ends an upload unless it is over or has had a part since.
+// sweepUpload ends an upload unless it is over, has got a part since, or belongs
+// to a saved stage.
 func (s *S3) sweepUpload(ctx context.Context, u types.MultipartUpload, before time.Time) (ended bool, err error) {
 	last, err := s.lastPart(ctx, u)
 	if err != nil && !isOver(err) {
@@ -79,22 +89,31 @@ func (s *S3) sweepUpload(ctx context.Context, u types.MultipartUpload, before ti
 	if err != nil || !last.Before(before) {
 		return false, nil
 	}
+	staged, err := s.isStaged(ctx, strings.TrimPrefix(aws.ToString(u.Key), s.prefix))
+	if err != nil {
+		return false, s3Error(ctx, "look for a saved upload", err)
+	}
+	if staged {
+		return false, nil
+	}
 	asked, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	_, err = s.client.AbortMultipartUpload(asked, &s3.AbortMultipartUploadInput{Bucket: &s.bucket, Key: u.Key, UploadId: u.UploadId})
+	_, err = s.client.AbortMultipartUpload(asked, &s3.AbortMultipartUploadInput{
+		Bucket: &s.bucket, Key: u.Key, UploadId: u.UploadId,
+	})
 	if err != nil && !isOver(err) {
 		return false, s3Error(ctx, "end an unfinished upload", err)
 	}
 	return err == nil, nil
 }
 
-// isOver reports whether an upload was completed or ended meanwhile.
+// isOver reports whether an upload was completed or aborted meanwhile.
 func isOver(err error) bool {
 	code, _ := answer(err)
 	return code == "NoSuchUpload"
 }
 
-// lastPart is when the newest part of an upload came, or when it began.
+// lastPart gives the time of the newest part of an upload, or of its beginning.
 func (s *S3) lastPart(ctx context.Context, u types.MultipartUpload) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

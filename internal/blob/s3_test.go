@@ -43,14 +43,15 @@ func openSharedS3(t *testing.T, g *gateway, tune ...func(*s3.Options)) *S3 {
 // unfinished counts the multipart uploads under a store's prefix.
 func unfinished(t *testing.T, s *S3) int {
 	t.Helper()
-	out, err := s.client.ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &s.prefix})
+	in := &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &s.prefix}
+	out, err := s.client.ListMultipartUploads(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return len(out.Uploads)
 }
 
-// wantIdle checks that no Put holds a buffer and no upload is left.
+// wantIdle checks that no stage holds a buffer and no upload is left.
 func wantIdle(t *testing.T, s *S3) {
 	t.Helper()
 	if n := unfinished(t, s); n != 0 {
@@ -61,8 +62,8 @@ func wantIdle(t *testing.T, s *S3) {
 	}
 }
 
-// parts is of how many parts the server says an object was made, 0 for one
-// that came in a single request.
+// parts gives the number of parts of an object according to the server. It is 0
+// for an object that came in a single request.
 func parts(t *testing.T, s *S3, key string) int {
 	t.Helper()
 	head, err := s.client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.name(key)})
@@ -91,7 +92,7 @@ func TestS3Parts(t *testing.T) {
 	wantIdle(t, s)
 }
 
-// TestS3HugeParts goes on in larger parts where a file is larger than most.
+// TestS3HugeParts stores a file that needs parts of the larger size.
 func TestS3HugeParts(t *testing.T) {
 	if most := int64(hugeAfter)*partSize + int64(10_000-hugeAfter)*hugeSize; most < sluice.MaxFileSize {
 		t.Errorf("10,000 parts hold %d bytes, a file may have %d", most, sluice.MaxFileSize)
@@ -149,7 +150,7 @@ func heapBytes() int64 {
 	return int64(sample[0].Value.Uint64())
 }
 
-// TestS3WaitEnds lets a Put that finds no buffer end with its context.
+// TestS3WaitEnds checks that a Put that waits for a buffer ends with its context.
 func TestS3WaitEnds(t *testing.T) {
 	s := openSharedS3(t, sharedGateway(t))
 	for range partBuffers {
@@ -158,7 +159,8 @@ func TestS3WaitEnds(t *testing.T) {
 	blobtest.Put(t, s, blobtest.Key(1), blobtest.Content(1, smallSize-1))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := s.Put(ctx, blobtest.Key(2), bytes.NewReader(blobtest.Content(1, smallSize+1))); !errors.Is(err, context.DeadlineExceeded) {
+	_, err := s.Put(ctx, blobtest.Key(2), bytes.NewReader(blobtest.Content(1, smallSize+1)))
+	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("without a free buffer: %v", err)
 	}
 }
@@ -167,7 +169,8 @@ func TestS3BrokenReader(t *testing.T) {
 	s := openSharedS3(t, sharedGateway(t))
 	broken := errors.New("the line is dead")
 	for _, after := range []int{0, partSize / 2, partSize, partSize + 1, 3*partSize + partSize/2} {
-		_, err := s.Put(t.Context(), blobtest.Key(1), io.MultiReader(bytes.NewReader(blobtest.Content(1, after)), iotest.ErrReader(broken)))
+		r := io.MultiReader(bytes.NewReader(blobtest.Content(1, after)), iotest.ErrReader(broken))
+		_, err := s.Put(t.Context(), blobtest.Key(1), r)
 		if err != broken {
 			t.Errorf("after %d bytes: %v", after, err)
 		}
@@ -192,12 +195,12 @@ func TestS3BrokenReader(t *testing.T) {
 	wantIdle(t, s)
 }
 
-// TestS3PartsEnd lets the parts under way end before the upload does: one that
-// a server takes after the abort would be left over.
+// TestS3PartsEnd checks that an upload is aborted only when no part is under way. A
+// part that arrives after the abort would be left over.
 func TestS3PartsEnd(t *testing.T) {
 	read := make(chan struct{})
 	var ended atomic.Int64
-	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send sender) (*http.Response, error) {
 		if isOperation(r, "UploadPart") {
 			<-read
 			time.Sleep(100 * time.Millisecond)
@@ -213,7 +216,8 @@ func TestS3PartsEnd(t *testing.T) {
 	}))
 	broken := errors.New("the line is dead")
 	breaking := blobtest.ReaderFunc(func([]byte) (int, error) { close(read); return 0, broken })
-	_, err := s.Put(t.Context(), blobtest.Key(1), io.MultiReader(bytes.NewReader(blobtest.Content(1, 2*partSize+1)), breaking))
+	r := io.MultiReader(bytes.NewReader(blobtest.Content(1, 2*partSize+1)), breaking)
+	_, err := s.Put(t.Context(), blobtest.Key(1), r)
 	if err != broken {
 		t.Error(err)
 	}
@@ -259,7 +263,7 @@ func TestS3AnswerLost(t *testing.T) {
 			for _, times := range []int{1, attempts} {
 				t.Run(fmt.Sprintf("%s applied %v, %d times", name, applied, times), func(t *testing.T) {
 					var lost atomic.Int64
-					s := openSharedS3(t, g, through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+					s := openSharedS3(t, g, through(func(r *http.Request, send sender) (*http.Response, error) {
 						if !isOperation(r, name) || lost.Add(1) > int64(times) {
 							return send(r)
 						}
@@ -309,9 +313,9 @@ func isOperation(r *http.Request, name string) bool {
 	return false
 }
 
-// TestS3PartFails ends a Put at the first part that cannot be sent.
+// TestS3PartFails checks that a Put ends when a part cannot be sent.
 func TestS3PartFails(t *testing.T) {
-	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send sender) (*http.Response, error) {
 		if isOperation(r, "UploadPart") && r.URL.Query().Get("partNumber") == "2" {
 			return nil, errors.New("connection reset by peer")
 		}
@@ -331,17 +335,19 @@ func TestS3PartFails(t *testing.T) {
 	wantIdle(t, s)
 }
 
-// TestS3LateRead holds the SDK to what the buffers rely on: nobody reads a body
-// when its request is answered, and the memory no longer there.
+// TestS3LateRead checks a property of the SDK that the buffers rely on: it reads no
+// body after the request has returned. Then the memory may be gone.
 func TestS3LateRead(t *testing.T) {
 	var late []io.Reader
-	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send sender) (*http.Response, error) {
 		if !isOperation(r, "UploadPart") && !isOperation(r, "PutObject") {
 			return send(r)
 		}
 		late = append(late, r.Body)
 		text := strings.NewReader("<Error><Code>AccessDenied</Code></Error>")
-		return &http.Response{StatusCode: 403, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r, Body: io.NopCloser(text)}, nil
+		return &http.Response{
+			StatusCode: 403, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r, Body: io.NopCloser(text),
+		}, nil
 	}))
 	for _, size := range []int{1000, partSize} {
 		if _, err := s.Put(t.Context(), blobtest.Key(1), bytes.NewReader(blobtest.Content(1, size))); err == nil {
@@ -359,15 +365,15 @@ func TestS3LateRead(t *testing.T) {
 	wantIdle(t, s)
 }
 
-// TestS3Wire looks at what is sent: bodies are signed, over TLS too, and one
-// that is damaged on its way is refused.
+// TestS3Wire looks at the requests: bodies are signed, also over TLS, and the server
+// refuses one that was damaged on its way.
 func TestS3Wire(t *testing.T) {
 	g := sharedGateway(t)
 	signedSum := regexp.MustCompile(`^[0-9a-f]{64}$`)
 	var checked, damaged atomic.Int64
 	o := g.options(t)
 	o.Endpoint = strings.Replace(o.Endpoint, "http:", "https:", 1)
-	s := mustOpenS3(t, o, through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	s := mustOpenS3(t, o, through(func(r *http.Request, send sender) (*http.Response, error) {
 		r = r.Clone(r.Context())
 		r.URL.Scheme = "http" // what is above believes that this is TLS
 		if isOperation(r, "PutObject") || isOperation(r, "UploadPart") {
@@ -405,7 +411,7 @@ func TestS3Wire(t *testing.T) {
 	}
 }
 
-// TestS3Gone stops the server in the middle, and starts it again.
+// TestS3Gone stops the server during reads and Puts, and starts it again.
 func TestS3Gone(t *testing.T) {
 	g := ownGateway(t)
 	s := openSharedS3(t, g)
@@ -455,7 +461,7 @@ func TestS3Gone(t *testing.T) {
 	wantIdle(t, s)
 }
 
-// TestS3Cut breaks the connection midway through a read, again and again.
+// TestS3Cut breaks the connection again and again during a read.
 func TestS3Cut(t *testing.T) {
 	g := sharedGateway(t)
 	o := g.options(t)
@@ -500,7 +506,7 @@ func TestS3Stall(t *testing.T) {
 	blobtest.WantContent(t, s, blobtest.Key(1), p)
 }
 
-// TestS3Truncated takes a connection that always ends early for what it is.
+// TestS3Truncated reads over connections that always end too early.
 func TestS3Truncated(t *testing.T) {
 	g := sharedGateway(t)
 	o := g.options(t)
@@ -508,7 +514,7 @@ func TestS3Truncated(t *testing.T) {
 	blobtest.Put(t, mustOpenS3(t, o), blobtest.Key(1), p)
 
 	var dead atomic.Bool
-	s := mustOpenS3(t, o, through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	s := mustOpenS3(t, o, through(func(r *http.Request, send sender) (*http.Response, error) {
 		res, err := send(r)
 		if err == nil && dead.Load() && isOperation(r, "GetObject") {
 			body := res.Body
@@ -530,10 +536,10 @@ func TestS3Truncated(t *testing.T) {
 	blobtest.WantRest(t, r, p[10:])
 }
 
-// TestS3Requests counts what reading costs.
+// TestS3Requests counts the requests of reads.
 func TestS3Requests(t *testing.T) {
 	var gets, others atomic.Int64
-	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send sender) (*http.Response, error) {
 		if isOperation(r, "GetObject") {
 			gets.Add(1)
 		} else {
@@ -564,7 +570,8 @@ func TestS3Requests(t *testing.T) {
 	}
 }
 
-// TestS3Replaced never mixes two objects, and says what a Remove leaves.
+// TestS3Replaced replaces an object under a reader, who gets no byte of the new
+// one.
 func TestS3Replaced(t *testing.T) {
 	s := openSharedS3(t, sharedGateway(t))
 	p := blobtest.Content(1, 1<<20)
@@ -591,9 +598,9 @@ func TestS3Replaced(t *testing.T) {
 	}
 }
 
-// TestS3IgnoresRange refuses a server that gives the whole for a part.
+// TestS3IgnoresRange checks that an answer with all bytes is no answer to a range.
 func TestS3IgnoresRange(t *testing.T) {
-	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send sender) (*http.Response, error) {
 		if r.Header.Get("Range") != "" {
 			r = r.Clone(r.Context())
 			r.Header.Del("Range")
@@ -658,7 +665,7 @@ func beginUpload(t *testing.T, s *S3, name string) {
 func TestS3Sweep(t *testing.T) {
 	var old atomic.Bool
 	initiated := regexp.MustCompile(`<Initiated>[^<]*</Initiated>`)
-	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send sender) (*http.Response, error) {
 		res, err := send(r)
 		if err == nil && old.Load() && r.URL.Query().Has("uploads") {
 			p, _ := io.ReadAll(res.Body)
@@ -693,7 +700,7 @@ func TestS3Sweep(t *testing.T) {
 	}
 }
 
-// TestS3Prefix keeps stores in one bucket apart.
+// TestS3Prefix checks that stores in one bucket do not touch each other.
 func TestS3Prefix(t *testing.T) {
 	g := sharedGateway(t)
 	o := g.options(t)
@@ -736,7 +743,8 @@ func TestS3Presign(t *testing.T) {
 	blobtest.Put(t, s, blobtest.Key(1), p)
 	presign := func(key string, lifetime time.Duration) (string, error) {
 		return s.Presign(t.Context(), key, service.Presigned{
-			Type: "application/pdf", Disposition: `attachment; filename="ä b.pdf"; filename*=UTF-8''%C3%A4%20b.pdf`, Lifetime: lifetime,
+			Type: "application/pdf", Lifetime: lifetime,
+			Disposition: `attachment; filename="ä b.pdf"; filename*=UTF-8''%C3%A4%20b.pdf`,
 		})
 	}
 	link, err := presign(blobtest.Key(1), time.Minute)
@@ -812,7 +820,7 @@ func fetch(t *testing.T, method, link string) (*http.Response, []byte) {
 	return res, body
 }
 
-// TestS3Answers gives each refusal of a server its class.
+// TestS3Answers checks the code of each refusal of a server.
 func TestS3Answers(t *testing.T) {
 	for _, test := range []struct {
 		status int
@@ -838,7 +846,7 @@ func TestS3Answers(t *testing.T) {
 		{403, "SignatureDoesNotMatch", sluice.CodeInternal, 0},
 	} {
 		t.Run(fmt.Sprint(test.status, test.code), func(t *testing.T) {
-			s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := openSharedS3(t, sharedGateway(t), through(func(r *http.Request, send sender) (*http.Response, error) {
 				if !isOperation(r, "PutObject") {
 					return send(r)
 				}
@@ -860,8 +868,8 @@ func TestS3Answers(t *testing.T) {
 	}
 }
 
-// TestWriteOnceBesideAnother refuses the first writes because of another write
-// that cannot be read yet, as a server does that is still busy with it.
+// TestWriteOnceBesideAnother has the server refuse the first writes because of
+// another write that cannot be read yet.
 func TestWriteOnceBesideAnother(t *testing.T) {
 	for _, test := range []struct {
 		name, code string
@@ -875,7 +883,7 @@ func TestWriteOnceBesideAnother(t *testing.T) {
 			writes := 0
 			var s *S3
 			s = openSharedS3(t, sharedGateway(t), through(
-				func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+				func(r *http.Request, send sender) (*http.Response, error) {
 					if !isOperation(r, "PutObject") {
 						return send(r)
 					}
@@ -906,7 +914,7 @@ func TestWriteOnceBesideAnother(t *testing.T) {
 func wantNoSecret(t *testing.T, err error) {
 	t.Helper()
 	text := fmt.Sprintf("%v %+v", err, err)
-	if strings.Contains(text, testSecret) || strings.Contains(text, testSecret[:12]) || strings.Contains(text, "Signature=") {
+	if strings.Contains(text, testSecret[:12]) || strings.Contains(text, "Signature=") {
 		t.Errorf("an error shows a secret: %s", text)
 	}
 }
@@ -917,16 +925,19 @@ func TestS3OpenRefuses(t *testing.T) {
 		change func(*testing.T, *S3Options)
 		want   string
 	}{
-		"nobody listens": {func(_ *testing.T, o *S3Options) { o.Endpoint = "http://127.0.0.1:1" }, "cannot be reached: dial tcp 127.0.0.1:1"},
-		"no bucket":      {func(_ *testing.T, o *S3Options) { o.Bucket = "elsewhere" }, "there is no bucket elsewhere"},
+		"nobody listens": {func(_ *testing.T, o *S3Options) { o.Endpoint = "http://127.0.0.1:1" },
+			"cannot be reached: dial tcp 127.0.0.1:1"},
+		"no bucket": {func(_ *testing.T, o *S3Options) { o.Bucket = "elsewhere" }, "there is no bucket elsewhere"},
 		"wrong secret": {func(t *testing.T, _ *S3Options) { t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret+"x") },
 			"the credentials are refused for the bucket sluice-test (SignatureDoesNotMatch)"},
 		"unknown access key": {func(t *testing.T, _ *S3Options) { t.Setenv("AWS_ACCESS_KEY_ID", "NOBODY") },
 			"the credentials are refused for the bucket sluice-test ("},
-		"no credentials": {func(t *testing.T, _ *S3Options) { forgetCredentials(t) }, "no S3 credentials: set AWS_ACCESS_KEY_ID"},
+		"no credentials": {func(t *testing.T, _ *S3Options) { forgetCredentials(t) },
+			"no S3 credentials: set AWS_ACCESS_KEY_ID"},
 		"half of the credentials": {func(t *testing.T, _ *S3Options) { t.Setenv("AWS_ACCESS_KEY_ID", "") },
 			"no S3 credentials: set AWS_ACCESS_KEY_ID"},
-		"another region":      {func(_ *testing.T, o *S3Options) { o.Region = "us-west-2" }, "is not in the region us-west-2"},
+		"another region": {func(_ *testing.T, o *S3Options) { o.Region = "us-west-2" },
+			"is not in the region us-west-2"},
 		"half of the options": {func(_ *testing.T, o *S3Options) { o.Region = "" }, "the region is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -946,7 +957,7 @@ func TestS3OpenRefuses(t *testing.T) {
 	}
 }
 
-// TestS3NoMetadataService sees that nobody asks the machine for credentials.
+// TestS3NoMetadataService checks that the metadata service is not asked.
 func TestS3NoMetadataService(t *testing.T) {
 	g := sharedGateway(t)
 	forgetCredentials(t)
@@ -959,7 +970,7 @@ func TestS3NoMetadataService(t *testing.T) {
 	}
 }
 
-// TestS3SharedFile takes credentials from the file where AWS's tools keep them.
+// TestS3SharedFile reads the credentials from the shared file of AWS's tools.
 func TestS3SharedFile(t *testing.T) {
 	g := sharedGateway(t)
 	forgetCredentials(t)

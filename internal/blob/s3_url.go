@@ -9,25 +9,23 @@ import (
 	"strings"
 )
 
-// S3Options say where the blobs are. Credentials are no part of them: see
-// OpenS3.
+// S3Options say where the blobs are. They hold no credentials; see OpenS3.
 type S3Options struct {
 	Bucket string
-	Prefix string // of all keys, without a slash at either end; "" is the whole bucket
+	Prefix string // of all keys, without a slash at either end; "" uses the whole bucket
 	Region string // as the server names its region
 
-	// Endpoint is http or https, a host, and a port when there is one. AWS's
-	// own for the region when "".
+	// Endpoint is a URL with http or https, a host, and perhaps a port. If it is
+	// empty, AWS's endpoint for the region is used.
 	Endpoint string
-	// PublicEndpoint is where those to whom Presign gives a URL reach the same
-	// bucket. Endpoint when "".
+	// PublicEndpoint is where clients reach the same bucket with a URL of Presign.
+	// If it is empty, Endpoint is used.
 	PublicEndpoint string
 	// PathStyle puts the bucket into the path of a URL instead of its host name.
 	PathStyle bool
 }
 
-// maxS3Prefix keeps the longest name of an object far below the 1,024 bytes
-// that S3 allows.
+// maxS3Prefix keeps the names of objects far below the 1,024 bytes that S3 allows.
 const maxS3Prefix = 256
 
 var (
@@ -38,12 +36,12 @@ var (
 	parameterForm = regexp.MustCompile(`^[a-z_]{1,24}$`)
 )
 
-// ParseS3URL reads the form that configuration has,
+// ParseS3URL parses an S3 URL of the configuration,
 //
 //	s3://bucket/prefix?region=eu-central-1&endpoint=https://host:port&public_endpoint=https://host&path_style=true
 //
-// of which bucket and region are required. Whatever else it holds is refused,
-// secrets above all, and no error shows a part of it that could be one.
+// of which bucket and region are required. It refuses everything else, secrets
+// above all. No error shows a part of the URL that could be a secret.
 func ParseS3URL(raw string) (S3Options, error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -52,7 +50,8 @@ func ParseS3URL(raw string) (S3Options, error) {
 	case u.Scheme != "s3" || u.Opaque != "":
 		return S3Options{}, errors.New("S3 URL: want s3://bucket/prefix")
 	case u.User != nil:
-		return S3Options{}, errors.New("S3 URL: credentials do not belong here: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a shared credentials file")
+		return S3Options{}, errors.New("S3 URL: credentials do not belong here: " +
+			"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a shared credentials file")
 	case u.Fragment != "" || strings.Contains(raw, "#"):
 		return S3Options{}, errors.New("S3 URL: # has no meaning here")
 	}
@@ -92,7 +91,7 @@ func (o *S3Options) set(name string, values []string) error {
 	case isText && values[0] == "":
 		return fmt.Errorf("%s is empty", name)
 	case isText && name != "region":
-		*text = strings.TrimSuffix(values[0], "/") // an endpoint is a host: the slash says nothing
+		*text = strings.TrimSuffix(values[0], "/") // an endpoint has no path: the slash means nothing
 	case isText:
 		*text = values[0]
 	case values[0] != "true" && values[0] != "false":
@@ -103,7 +102,7 @@ func (o *S3Options) set(name string, values []string) error {
 	return nil
 }
 
-// check refuses what no bucket, region or endpoint looks like, before a server
+// check refuses malformed names of buckets, regions and endpoints before a server
 // is asked.
 func (o S3Options) check() error {
 	switch {
@@ -112,7 +111,8 @@ func (o S3Options) check() error {
 	case !bucketForm.MatchString(o.Bucket) || strings.Contains(o.Bucket, ".."):
 		return errors.New("the bucket is not named as S3 names one: 3 to 63 lower-case letters, digits, dots and dashes")
 	case o.Prefix != "" && !validPrefix(o.Prefix):
-		return fmt.Errorf("the prefix is not one of at most %d letters, digits, dots, dashes and underscores in parts that a slash divides", maxS3Prefix)
+		return fmt.Errorf("the prefix is not one of at most %d letters, digits, dots, dashes and underscores "+
+			"in parts that a slash divides", maxS3Prefix)
 	case o.Region == "":
 		return errors.New("the region is missing; stores that know none accept us-east-1")
 	case !regionForm.MatchString(o.Region):

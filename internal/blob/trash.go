@@ -15,12 +15,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// trashFolder holds discarded blobs, each by its key. No folder made of fanOut
-// characters and no key has this name.
+// trashFolder holds discarded blobs, each named by its key. No folder made of
+// fanOut characters and no key has this name.
 const trashFolder = "trash"
 
-// Discard moves the file of key to the folder trash, with the present moment as
-// its time.
+// Discard moves the file of key to the folder trash. The file's time becomes the
+// time of this call.
 func (d *Disk) Discard(_ context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -65,12 +65,12 @@ func (d *Disk) EmptyTrash(ctx context.Context, before time.Time) (int, error) {
 	return removed, err
 }
 
-// maxCopy is the largest object that S3 copies by one request, and the size of
-// the parts of a larger one.
+// maxCopy is the size of the largest object that S3 copies in one request. Larger
+// objects are copied in parts of this size.
 const maxCopy = 5 << 30
 
-// Discard copies the object of key to the same name below trash/, and then
-// removes it. The copy gets the present moment as its time.
+// Discard copies the object of key to the same name below trash/, and then removes
+// it. The copy has the time of this call.
 func (s *S3) Discard(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err

@@ -16,14 +16,15 @@ import (
 	"sluice/ledger"
 )
 
-// anchorPause is how often a checkpoint of one log is taken out: what can be
-// rewritten unseen is as young as that.
+// anchorPause is the minimum time between two anchored checkpoints of a log. Entries
+// that are older than that cannot be rewritten unnoticed.
 const anchorPause = 10 * time.Second
 
-// Anchor makes a follower that takes checkpoints out to file:PATH, which is
-// appended to; to webhook:URL, which gets them by POST; or to
-// s3://BUCKET/PREFIX?region=…, where each is an object that is never replaced.
-// The newest checkpoint stands for those before it, which may be left out.
+// Anchor returns a follower that keeps checkpoints outside the database. The text is
+// file:PATH for a file to append to, webhook:URL for a URL to POST to, or
+// s3://BUCKET/PREFIX?region=… for a bucket with one object per checkpoint, which is
+// never replaced. The newest checkpoint covers the earlier ones, so some may be
+// skipped.
 func Anchor(ctx context.Context, text string) (Follower, error) {
 	kind, where, _ := strings.Cut(text, ":")
 	switch {
@@ -47,11 +48,13 @@ func Anchor(ctx context.Context, text string) (Follower, error) {
 	return Follower{}, fmt.Errorf("%q is neither file:PATH nor webhook:URL nor s3://BUCKET/PREFIX", text)
 }
 
-// sendCheckpoint sends one. Known is the size of the one that was sent before, 0
-// for none.
-type sendCheckpoint func(ctx context.Context, s service.Store, l sluice.LedgerID, c service.Checkpoint, known int64) error
+// sendCheckpoint sends a checkpoint. known is the size of the last sent checkpoint,
+// or 0.
+type sendCheckpoint func(
+	ctx context.Context, s service.Store, l sluice.LedgerID, c service.Checkpoint, known int64,
+) error
 
-// checkpoints makes a follower that gets the newest checkpoint of each log.
+// checkpoints returns a follower that receives the newest checkpoint of each log.
 func checkpoints(name string, pause time.Duration, send sendCheckpoint) Follower {
 	return Follower{
 		Name: name, Pause: pause,
@@ -71,7 +74,7 @@ func checkpoints(name string, pause time.Duration, send sendCheckpoint) Follower
 }
 
 func fileAnchor(name, path string) (Follower, error) {
-	// A file that cannot be written to is refused now.
+	// Fail early if the file cannot be written.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return Follower{}, err
@@ -82,8 +85,8 @@ func fileAnchor(name, path string) (Follower, error) {
 	return checkpoints(name, anchorPause, send), f.Close()
 }
 
-// s3Anchor keeps each checkpoint as an object of its own, named by account, mode
-// and size. It replaces none, and fails where another checkpoint of that size is.
+// s3Anchor writes each checkpoint to an object named by account, mode and size. It
+// never replaces an object, and fails if the object contains another checkpoint.
 func s3Anchor(ctx context.Context, text string) (Follower, error) {
 	options, err := blob.ParseS3URL(text)
 	if err != nil {
@@ -98,23 +101,24 @@ func s3Anchor(ctx context.Context, text string) (Follower, error) {
 
 func toBucket(bucket *blob.S3) sendCheckpoint {
 	return func(ctx context.Context, s service.Store, l sluice.LedgerID, c service.Checkpoint, _ int64) error {
-		there, err := bucket.WriteOnce(ctx, fmt.Sprintf("checkpoints/%s/%020d.txt", l, c.Size), c.Note)
-		if err == nil && there != nil && !bytes.Equal(signedText(there), signedText(c.Note)) {
-			err = fmt.Errorf("the bucket has another checkpoint of %d entries than this log", c.Size)
+		stored, err := bucket.WriteOnce(ctx, fmt.Sprintf("checkpoints/%s/%020d.txt", l, c.Size), c.Note)
+		if err == nil && stored != nil && !bytes.Equal(signedText(stored), signedText(c.Note)) {
+			err = fmt.Errorf("the bucket contains another checkpoint of %d entries", c.Size)
 		}
 		return err
 	}
 }
 
-// signedText is what the signatures of a note are over; witnesses may add some.
+// signedText returns the signed part of a note, without the signatures. Witnesses
+// may add signatures.
 func signedText(note []byte) []byte {
 	text, _, _ := bytes.Cut(note, []byte("\n\n"))
 	return text
 }
 
-// Witness makes a follower that has a C2SP witness cosign checkpoints, and keeps
-// the cosignatures with them, so that they are served and exported with them. The
-// text is the witness's verifier key, a space, and its URL.
+// Witness returns a follower that has a C2SP witness cosign checkpoints. It stores
+// the cosignatures with the checkpoints, which are served and exported with them.
+// The text is the witness's verifier key, a space, and its URL.
 func Witness(text string) (Follower, error) {
 	w, err := anchor.NewWitness(text)
 	if err != nil {
@@ -125,16 +129,19 @@ func Witness(text string) (Follower, error) {
 		if err != nil {
 			return err
 		}
-		return s.Cosign(ctx, l, c.Size, func(note []byte) ([]byte, error) { return w.Witness.Cosign(note, cosignature) })
+		return s.Cosign(ctx, l, c.Size, func(note []byte) ([]byte, error) {
+			return w.Witness.Cosign(note, cosignature)
+		})
 	}
 	return checkpoints("witness "+w.Name(), time.Second, send), nil
 }
 
-// prover proves that a log has only grown, from what is stored.
+// prover returns a function that makes consistency proofs from the stored tiles.
 func prover(ctx context.Context, s service.Store, l sluice.LedgerID) func(from, to int64) ([]ledger.Hash, error) {
 	return func(from, to int64) (hashes []ledger.Hash, err error) {
 		err = s.View(ctx, func(r service.Reader) error {
-			hashes, err = ledger.ProveConsistency(from, to, func(want []ledger.Tile) ([][]byte, error) { return r.Tiles(l, want) })
+			read := func(tiles []ledger.Tile) ([][]byte, error) { return r.Tiles(l, tiles) }
+			hashes, err = ledger.ProveConsistency(from, to, read)
 			return err
 		})
 		return hashes, err

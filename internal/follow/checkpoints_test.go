@@ -11,8 +11,8 @@ import (
 	"sluice/sluicetest"
 )
 
-// TestAnchorInS3 finds every checkpoint that went out in a bucket, and is told
-// of one that is not this log's.
+// TestAnchorInS3 finds every anchored checkpoint in the bucket. A checkpoint of
+// another log with the same name is refused.
 func TestAnchorInS3(t *testing.T) {
 	where := sluicetest.S3(t)
 	options, err := blob.ParseS3URL(where)
@@ -35,14 +35,17 @@ func TestAnchorInS3(t *testing.T) {
 			t.Errorf("%q: %v", c.note.Note, err)
 		}
 	}
-	there, err := bucket.WriteOnce(t.Context(), "checkpoints/acct_1/live/00000000000000000007.txt", []byte("x"))
-	if want := string(note("root", "— a b\n").Note); err != nil || string(there) != want {
-		t.Errorf("the bucket has %q, %v, want %q", there, err, want)
+	stored, err := bucket.WriteOnce(t.Context(), "checkpoints/acct_1/live/00000000000000000007.txt", []byte("x"))
+	if want := string(note("root", "— a b\n").Note); err != nil || string(stored) != want {
+		t.Errorf("the bucket contains %q, %v, want %q", stored, err, want)
 	}
 	if _, err := bucket.WriteOnce(t.Context(), "checkpoints/large.txt", make([]byte, 64<<10+1)); err == nil {
-		t.Error("a text without end is kept")
+		t.Error("a text over the limit was stored")
 	}
-	if err := bucket.Walk(t.Context(), func(key string, _ time.Time) error { t.Errorf("it is a blob: %s", key); return nil }); err != nil {
+	if err := bucket.Walk(t.Context(), func(key string, _ time.Time) error {
+		t.Errorf("Walk yields the checkpoint %s as a blob", key)
+		return nil
+	}); err != nil {
 		t.Error(err)
 	}
 }

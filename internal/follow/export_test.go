@@ -8,7 +8,7 @@ import (
 	"sluice/internal/service"
 )
 
-// ToBucket takes a checkpoint out to a bucket.
+// ToBucket anchors a checkpoint in a bucket.
 func ToBucket(ctx context.Context, bucket *blob.S3, l sluice.LedgerID, c service.Checkpoint) error {
 	return toBucket(bucket)(ctx, nil, l, c, 0)
 }

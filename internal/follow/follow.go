@@ -1,5 +1,5 @@
-// Package follow takes what the logs hold to others: each follower has a cursor
-// into every log, and is told when a log has gone beyond it.
+// Package follow sends new parts of the logs to followers, such as anchors and
+// witnesses. Each follower has a cursor into every log.
 package follow
 
 import (
@@ -13,35 +13,35 @@ import (
 	"sluice/internal/service"
 )
 
-// Follower is somebody who is to have what the logs hold.
+// Follower receives new parts of every log.
 type Follower struct {
-	Name string // of its cursors, in logs and in metrics
-	// Pause is the shortest time between two sends of one log.
+	Name string // in log lines and metrics
+	// Pause is the minimum time between two sends of one log.
 	Pause time.Duration
-	// Head says how far a log has come for this follower.
+	// Head returns the size of a log from the follower's point of view.
 	Head func(service.LogSize) int64
-	// Send brings over what a log holds beyond a cursor, and gives the new
-	// cursor. It begins at 0 whenever a server takes over, so that a follower who
-	// remembers more than the database holds is asked, and can say so.
+	// Send sends the part of a log beyond the cursor and returns the new cursor.
+	// The cursor is 0 after a server has taken over, so that a follower that knows
+	// more than the database contains is asked and can report it.
 	Send func(ctx context.Context, s service.Store, l sluice.LedgerID, cursor int64) (int64, error)
 }
 
-// Observer is told how far a follower is behind, over all logs, after each look
-// at them; and of each send.
+// Observer is notified of the lag of each follower over all logs, and of each send.
 type Observer interface {
 	FollowerBehind(follower string, behind int64)
 	FollowerSent(follower string, took time.Duration, err error)
 }
 
-// Runner runs followers until its context ends.
+// Runner runs followers.
 type Runner struct {
 	Store    service.Store
 	Log      *slog.Logger
-	Observer Observer // nil: nobody is told
+	Observer Observer // may be nil
 }
 
-// How long a follower that fails for one log is left alone: twice as long each
-// time. An orderly stop waits for the last sends.
+// After a failure, sends of that log are retried after firstRetry; the delay doubles
+// with each failure up to longRetry. An orderly stop allows lastSends for the last
+// sends.
 const (
 	firstRetry = time.Second
 	longRetry  = time.Hour
@@ -49,12 +49,12 @@ const (
 	lookEvery  = time.Second
 )
 
-// leaseName names the lease of the server that runs the followers.
+// leaseName is the name of the lease for running the followers.
 const leaseName = "followers"
 
-// Run runs followers until ctx ends, and gives each what is new at last. Of the
-// servers on one database, one runs them. A follower that is slow or fails holds
-// up nothing but itself.
+// Run runs followers until ctx ends, and then sends each what is new once more. Of
+// the servers that share a database, one runs them. A slow or failing follower does
+// not delay the others.
 func (r *Runner) Run(ctx context.Context, list []Follower) {
 	if len(list) == 0 {
 		return
@@ -65,7 +65,7 @@ func (r *Runner) Run(ctx context.Context, list []Follower) {
 			all.Go(func() {
 				p := progress{Follower: f, Runner: r, logs: map[sluice.LedgerID]*position{}}
 				p.run(turn)
-				if ctx.Err() != nil { // an orderly stop, and not a lost lease
+				if ctx.Err() != nil { // an orderly stop, not a lost lease
 					p.last(ctx)
 				}
 			})
@@ -74,18 +74,18 @@ func (r *Runner) Run(ctx context.Context, list []Follower) {
 	})
 }
 
-// progress is how far one follower has come.
+// progress is the progress of one follower.
 type progress struct {
 	Follower
 	*Runner
 	logs map[sluice.LedgerID]*position
 }
 
-// position is how far a follower has come in one log.
+// position is the progress of a follower in one log.
 type position struct {
 	cursor int64
-	next   time.Time     // when it may be sent to again
-	retry  time.Duration // 0 after a success
+	next   time.Time     // time of the next send
+	retry  time.Duration // delay after the last failure; 0 after a success
 }
 
 func (p *progress) run(ctx context.Context) {
@@ -101,14 +101,14 @@ func (p *progress) run(ctx context.Context) {
 	}
 }
 
-// last sends what is new without a pause.
+// last sends what is new, without regard to Pause.
 func (p *progress) last(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSends)
 	defer cancel()
 	p.round(ctx, time.Now().Add(p.Pause))
 }
 
-// round sends from every log whose turn has come.
+// round sends from every log that is due.
 func (p *progress) round(ctx context.Context, now time.Time) {
 	heads, err := p.heads(ctx)
 	if err != nil && ctx.Err() == nil {
@@ -131,7 +131,7 @@ func (p *progress) round(ctx context.Context, now time.Time) {
 	}
 }
 
-// heads gives how far each log has come.
+// heads returns the head of each log.
 func (p *progress) heads(ctx context.Context) (heads map[sluice.LedgerID]int64, err error) {
 	err = p.Store.View(ctx, func(r service.Reader) error {
 		list, err := r.Logs()
@@ -159,5 +159,6 @@ func (p *progress) send(ctx context.Context, l sluice.LedgerID, at *position) {
 	}
 	at.retry = min(max(firstRetry, 2*at.retry), longRetry)
 	at.next = time.Now().Add(at.retry)
-	p.Log.Error("follower failed", "follower", p.Name, "ledger", l.String(), "cursor", at.cursor, "retry_in", at.retry.String(), "error", err)
+	p.Log.Error("follower failed", "follower", p.Name, "ledger", l.String(), "cursor", at.cursor,
+		"retry_in", at.retry.String(), "error", err)
 }

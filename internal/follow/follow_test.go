@@ -15,7 +15,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// sends notes the cursors that a follower was asked with.
+// sends records the cursors of the calls of Send.
 type sends struct {
 	mu      sync.Mutex
 	cursors []int64
@@ -37,11 +37,11 @@ func (s *sends) await(t *testing.T, n int) []int64 {
 			return cursors
 		}
 	}
-	t.Fatalf("not %d sends within a minute", n)
+	t.Fatalf("fewer than %d sends within a minute", n)
 	return nil
 }
 
-// run runs a follower until the function it gives is called.
+// run runs a follower until stop is called.
 func run(t *testing.T, s *sluicetest.Service, f follow.Follower, metrics *obs.Metrics) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan bool)
@@ -57,26 +57,34 @@ func run(t *testing.T, s *sluicetest.Service, f follow.Follower, metrics *obs.Me
 
 func entries(l service.LogSize) int64 { return l.Size }
 
-// A follower that fails is asked again with the same cursor, and its lag shows in
-// the metrics until it has what it missed.
+// A failed send is retried with the same cursor. The metrics show the lag until the
+// follower has caught up.
 func TestRetry(t *testing.T) {
 	s := sluicetest.NewService(t)
 	var asked sends
 	metrics := obs.New("test")
 	l := s.Ledger(sluice.Test)
 	s.NewKey(t, l)
-	run(t, s, follow.Follower{Name: "f", Head: entries, Send: func(_ context.Context, _ service.Store, of sluice.LedgerID, cursor int64) (int64, error) {
-		if of != l {
-			return 1 << 40, nil
-		}
-		asked.add(cursor)
-		if len(asked.cursors) < 3 {
-			return 0, errors.New("no")
-		}
-		return 1 << 40, nil
-	}}, metrics)
+	run(
+		t, s,
+		follow.Follower{
+			Name: "f",
+			Head: entries,
+			Send: func(_ context.Context, _ service.Store, of sluice.LedgerID, cursor int64) (int64, error) {
+				if of != l {
+					return 1 << 40, nil
+				}
+				asked.add(cursor)
+				if len(asked.cursors) < 3 {
+					return 0, errors.New("no")
+				}
+				return 1 << 40, nil
+			},
+		},
+		metrics,
+	)
 	if got := asked.await(t, 3); got[0] != 0 || got[1] != 0 || got[2] != 0 {
-		t.Errorf("asked with the cursors %v", got)
+		t.Errorf("got the cursors %v, want 0 three times", got)
 	}
 	behind := func() float64 {
 		families, err := metrics.Registry.Gather()
@@ -92,13 +100,13 @@ func TestRetry(t *testing.T) {
 	}
 	for deadline := time.Now().Add(time.Minute); behind() != 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it is %v behind", behind())
+			t.Fatalf("after a minute, the follower is %v entries behind", behind())
 		}
 	}
 }
 
-// A follower is asked from where it was, is given what is new at an orderly stop,
-// and is asked from the beginning by the next server.
+// A follower continues from its cursor and is sent what is new at an orderly stop.
+// The next server begins with cursor 0.
 func TestCursor(t *testing.T) {
 	s := sluicetest.NewService(t)
 	l := s.Ledger(sluice.Test)
@@ -123,10 +131,10 @@ func TestCursor(t *testing.T) {
 	s.NewKey(t, l)
 	stop()
 	if got := first.await(t, 2); len(got) != 2 || got[0] != 0 || got[1] != size {
-		t.Errorf("asked with %v, want 0 and at the stop %d", got, size)
+		t.Errorf("got the cursors %v, want 0 and, at the stop, %d", got, size)
 	}
 	run(t, s, f(&second), nil)
 	if got := second.await(t, 1); got[0] != 0 {
-		t.Errorf("asked with %v after a restart, want 0", got)
+		t.Errorf("got the cursors %v after a restart, want 0", got)
 	}
 }

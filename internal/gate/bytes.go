@@ -10,9 +10,8 @@ import (
 	"sluice/internal/service"
 )
 
-// openBytes opens the bytes of a file. Bytes of another size than the record
-// says are damaged, and are refused before anything is sent. So are bytes of
-// another digest, where they are in memory as a whole.
+// openBytes opens the bytes of a file. It is an error if their number differs
+// from the record, or, for content that is held in memory, if their digest does.
 func (gate *Gate) openBytes(ctx context.Context, f sluice.File) (io.ReadSeekCloser, error) {
 	content, err := gate.blobs.Open(ctx, f.ID)
 	if err != nil {
@@ -34,8 +33,8 @@ func (gate *Gate) openBytes(ctx context.Context, f sluice.File) (io.ReadSeekClos
 	return content, nil
 }
 
-// checkSize fails as openBytes does where bytes are missing or of another size.
-// It reads none of them.
+// checkSize returns the error of openBytes if the bytes of a file are missing or
+// their number is wrong. It does not read them.
 func (gate *Gate) checkSize(ctx context.Context, f sluice.File) error {
 	size, err := gate.blobs.Size(ctx, f.ID)
 	if err != nil {
@@ -49,13 +48,13 @@ func (gate *Gate) checkSize(ctx context.Context, f sluice.File) error {
 
 func sameSize(f sluice.File, size int64) error {
 	if size != f.Size {
-		return fmt.Errorf("file %s is damaged: %d bytes are stored, and %d were uploaded", f.ID, size, f.Size)
+		return fmt.Errorf("file %s is damaged: %d bytes are stored, %d were uploaded", f.ID, size, f.Size)
 	}
 	return nil
 }
 
-// unreadable tells a file that was deleted since a decision from one whose bytes
-// were lost.
+// unreadable returns the error for bytes that cannot be opened. It distinguishes
+// a file that was deleted since the decision from a file whose bytes are lost.
 func (gate *Gate) unreadable(ctx context.Context, f sluice.File, cause error) error {
 	if sluice.CodeOf(cause) != sluice.CodeNotFound {
 		return cause

@@ -12,7 +12,7 @@ import (
 	"sluice/internal/gate"
 )
 
-// Bytes of another size than was recorded are refused, by both ways to get them.
+// Both ways to read a file refuse bytes whose number differs from the record.
 func TestDamagedSize(t *testing.T) {
 	for name, damage := range map[string]func(path string) error{
 		"cut":    func(path string) error { return os.Truncate(path, 3) },

@@ -7,11 +7,10 @@ import (
 	"sluice/internal/service"
 )
 
-// ReadFile gives the bytes of a file to a caller who needs no link for them,
-// for the vendors whose contract has that. It needs files:content: files:read
-// gives no bytes. Who read what is committed to the log before ReadFile returns.
-// The Grant has no Link; the caller closes its Content, which is all of the file
-// whatever the Plan says.
+// ReadFile opens the bytes of a file without a link, as the APIs of some vendors
+// allow. It requires the scope files:content. The read is committed to the log
+// before ReadFile returns. The Grant has no Link. Its Content is the whole file
+// whatever the Plan selects, and the caller closes it.
 func (gate *Gate) ReadFile(ctx context.Context, c service.Caller, id string, want Want) (*Grant, error) {
 	f, err := gate.service.RecordRead(ctx, c, id)
 	if err != nil {

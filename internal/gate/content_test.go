@@ -7,8 +7,8 @@ import (
 	"sluice"
 )
 
-// TestReadFile reads a file with a key: what was decided is in the log before
-// there is a byte.
+// TestReadFile reads a file with a key. The decision is in the log before the
+// first byte is sent.
 func TestReadFile(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("hello")
@@ -19,7 +19,8 @@ func TestReadFile(t *testing.T) {
 	defer g.Content.Close()
 	entries := f.base.Entries(t, f.ledger)
 	last := entries[len(entries)-1]
-	if last.Action != sluice.FileRead || last.Outcome != sluice.Allowed || last.File.ID != file.ID || last.Actor != f.caller.Actor {
+	if last.Action != sluice.FileRead || last.Outcome != sluice.Allowed || last.File.ID != file.ID ||
+		last.Actor != f.caller.Actor {
 		t.Errorf("the entry is %+v", last)
 	}
 	content, err := io.ReadAll(g.Content)
@@ -27,8 +28,12 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("%q, %v", content, err)
 	}
 
-	// To see what is known of a file is not to have its bytes.
-	_, err = f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesRead, sluice.LinksRead, sluice.LinksWrite), file.ID, whole)
+	// files:read does not give access to the bytes.
+	_, err = f.ReadFile(
+		ctx,
+		f.newCaller(f.ledger, sluice.FilesRead, sluice.LinksRead, sluice.LinksWrite),
+		file.ID, whole,
+	)
 	wantCode(t, err, sluice.CodeForbidden)
 	other, err := f.ReadFile(ctx, f.newCaller(f.ledger, sluice.FilesContent), file.ID, whole)
 	if err != nil {

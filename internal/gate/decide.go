@@ -10,13 +10,13 @@ import (
 	"sluice/internal/service"
 )
 
-// decide commits the decision on one redemption. A hash takes longer to check
-// than an Update may, so a link with a password is decided in two steps: the
-// first gives errAsksPassword and commits nothing, the second brings the hash
-// that was proved, or wrongPassword.
+// decide commits the decision on one redemption. Checking a password takes longer
+// than an Update may, so a link with a password is decided in two calls: the
+// first returns errAsksPassword and commits nothing; the second is given the
+// proved hash, or wrongPassword.
 //
-// What was refused a moment ago is looked at in a View first: it costs no commit
-// when it is refused again.
+// A link that was refused recently is first decided in a View, so that a repeated
+// refusal costs no commit.
 func (gate *Gate) decide(
 	ctx context.Context, ledger sluice.LedgerID, id string, b Bearer, proved sluice.PasswordHash,
 ) (*Grant, error) {
@@ -30,7 +30,7 @@ func (gate *Gate) decide(
 			if _, refusal, err = gate.judge(r, g, b, proved); err != nil {
 				return err
 			}
-			if refusal == "" || !gate.refusals.Repeated(object, refusal, g.asker(), g.began) {
+			if refusal == "" || !gate.refusals.Repeated(object, refusal, g.caller(), g.began) {
 				return errUndecided
 			}
 			return nil
@@ -45,7 +45,7 @@ func (gate *Gate) decide(
 	return g, err
 }
 
-// commitDecision decides in an Update, so that the decision is in the log when it returns.
+// commitDecision decides in an Update. When it returns, the decision is in the log.
 func (gate *Gate) commitDecision(
 	ctx context.Context, object refusals.Object, b Bearer, proved sluice.PasswordHash,
 ) (g *Grant, refusal sluice.Refusal, err error) {
@@ -67,23 +67,24 @@ func (gate *Gate) commitDecision(
 		return gate.record(tx, g, b, open, refusal)
 	})
 	if g != nil {
-		attempt.End(g.asker(), g.began, err)
+		attempt.End(g.caller(), g.began, err)
 	}
 	return g, refusal, err
 }
 
-// begin makes a grant of nothing yet.
+// begin returns a Grant before its decision.
 func (gate *Gate) begin(ledger sluice.LedgerID, id string, b Bearer) *Grant {
 	return &Grant{
 		bearer: service.Caller{
-			Ledger: ledger, Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id}, Request: audit.ClipRequest(b.Request),
+			Ledger: ledger, Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id},
+			Request: audit.ClipRequest(b.Request),
 		},
 		began: gate.service.Now(),
 	}
 }
 
-// judge loads what a grant is of, plans the answer, and gives the reason to refuse it, or "". With open, the answer
-// comes from a grant that the bearer has already.
+// judge loads link, file and key, plans the response, and returns the refusal, or "". If open is set, the response is
+// taken from an open grant of the bearer.
 func (gate *Gate) judge(
 	r service.Reader, g *Grant, b Bearer, proved sluice.PasswordHash,
 ) (open service.OpenGrant, refusal sluice.Refusal, err error) {
@@ -92,10 +93,10 @@ func (gate *Gate) judge(
 		return open, "", err
 	}
 	g.Plan = b.Want.Plan(g.File)
-	if gate.redirect != nil && g.Plan.Bytes > 0 && !limited(g.Link) { // whoever has the address has all of the file
+	if gate.redirect != nil && g.Plan.Bytes > 0 && !limited(g.Link) { // a presigned URL gives access to the whole file
 		g.Plan = redirected(g.File)
 	}
-	open, answered, err := g.covered(r, b, g.began)
+	open, answered, err := g.findOpenGrant(r, b, g.began)
 	if err != nil {
 		return open, "", err
 	}
@@ -104,14 +105,14 @@ func (gate *Gate) judge(
 		refusal = ""
 	}
 	if refusal == "" && !answered {
-		refusal, err = g.question(b, proved)
+		refusal, err = g.challenge(b, proved)
 	}
 	return open, refusal, err
 }
 
-// question is what a link asks of those who have not answered yet: ErrAsk and
-// errAsksPassword say that they are to be asked.
-func (g *Grant) question(b Bearer, proved sluice.PasswordHash) (sluice.Refusal, error) {
+// challenge checks the link's password. It returns ErrAsk or errAsksPassword if
+// the bearer has yet to be asked for it, or for their consent to a download.
+func (g *Grant) challenge(b Bearer, proved sluice.PasswordHash) (sluice.Refusal, error) {
 	switch {
 	case b.Person && !b.Answered && g.asks():
 		return "", ErrAsk
@@ -125,8 +126,8 @@ func (g *Grant) question(b Bearer, proved sluice.PasswordHash) (sluice.Refusal, 
 	return "", nil
 }
 
-// record writes a decision, with what follows from it: one more download, or
-// less that is left of an open grant.
+// record records a decision and its effects: it counts a download, or takes the
+// response from an open grant.
 func (gate *Gate) record(
 	tx service.Tx, g *Grant, b Bearer, open service.OpenGrant, refusal sluice.Refusal,
 ) (err error) {
@@ -140,33 +141,33 @@ func (gate *Gate) record(
 			*e.Request = refusals.Kept(*e.Request)
 		}
 		return tx.Record(e)
-	case !g.Plan.spends():
+	case !g.Plan.consumes():
 		return tx.Record(e)
-	case g.Link.MaxDownloads == 0 && g.Plan.Later: // more of a download that was counted when it began
+	case g.Link.MaxDownloads == 0 && g.Plan.Continuation: // the download was counted when it began
 		return tx.Record(e)
 	case g.Link.MaxDownloads == 0:
 		g.counts = true
 		return tx.Redeemed(g.Link.ID, g.began, e)
 	case open.LinkID != "":
 		open.Left -= g.Plan.cost()
-		g.taken = open
+		g.openGrant = open
 		return errors.Join(tx.Record(e), tx.SetGrant(open))
 	}
-	if g.taken, err = gate.open(g, b, g.began); err != nil {
+	if g.openGrant, err = gate.newOpenGrant(g, b, g.began); err != nil {
 		return err
 	}
 	g.counts = true
-	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.taken))
+	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.openGrant))
 }
 
-// asker is who is counted when the link is refused.
-func (g *Grant) asker() refusals.Caller {
+// caller returns the caller under which a refusal is counted.
+func (g *Grant) caller() refusals.Caller {
 	return refusals.Caller{Actor: g.bearer.Actor, Request: g.bearer.Request}
 }
 
-// asks reports whether a person is asked before the link is used.
+// asks reports whether a person must be asked before the link is used.
 func (g *Grant) asks() bool {
-	return g.Plan.spends() && (g.Link.Password != "" || g.Link.MaxDownloads != 0)
+	return g.Plan.consumes() && (g.Link.Password != "" || g.Link.MaxDownloads != 0)
 }
 
 func (g *Grant) load(r service.Reader, ledger sluice.LedgerID, id string) (k sluice.Key, err error) {

@@ -8,39 +8,39 @@ import (
 	"sluice/internal/service"
 )
 
-// Delivered records what became of a grant: how many bytes of the file were
-// handed to the connection. It does not wait: the entry is committed soon, and
-// Flush waits for it. What was granted and not sent may be asked for again.
+// Delivered records the end of a download: sent bytes of the file were handed to
+// the connection. It returns before the entry is committed; Flush waits for it.
+// Bytes that were granted but not sent may be downloaded again.
 func (gate *Gate) Delivered(g *Grant, sent int64) { gate.conclude(g, sent, false) }
 
-// Failed records, in place of Delivered, that a grant could not be fulfilled
-// because of Sluice itself: its bytes could not be read, or no address could be
-// made for them. The download is given back: it does not count any more.
+// Failed records, instead of Delivered, that a download failed because of Sluice:
+// the bytes could not be read, or no URL could be presigned. The download is no
+// longer counted.
 func (gate *Gate) Failed(g *Grant, sent int64) { gate.conclude(g, sent, true) }
 
 func (gate *Gate) conclude(g *Grant, sent int64, failed bool) {
-	if !g.Plan.spends() {
+	if !g.Plan.consumes() {
 		return
 	}
-	if g.Location != "" { // what comes of it is not observed
+	if g.Location != "" { // Sluice does not see what the blob store sends
 		gate.delivered.underway.Add(-1)
 		return
 	}
 	now := gate.service.Now()
-	took := max(0, now.Sub(g.began)) // clocks are set back
+	took := max(0, now.Sub(g.began)) // the clock may have been set back
 	g.sent = sluice.Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: took}
 	g.failed = failed
-	e := lateEntry{id: gate.service.NewEntryID(now), record: func(tx service.Tx, id string, now time.Time) error {
+	e := pendingEntry{id: gate.service.NewEntryID(now), record: func(tx service.Tx, id string, now time.Time) error {
 		g.entry = id
 		return gate.settle(tx, g, now)
 	}}
-	gate.recordLate(g.bearer.Ledger, e, failed || !g.sent.Complete && g.taken.LinkID != "")
+	gate.enqueue(g.bearer.Ledger, e, failed || !g.sent.Complete && g.openGrant.LinkID != "")
 	gate.delivered.underway.Add(-1)
 }
 
-// settle records one delivery, and gives back what was not sent: to the grant it
-// was taken from, or the whole download when Sluice failed. All of it is one
-// Update, so what is given back is given back once.
+// settle records one delivery. It returns unsent bytes to the open grant they were
+// taken from, and the whole download if Sluice failed. All of this is one Update,
+// so nothing is returned twice.
 func (gate *Gate) settle(tx service.Tx, g *Grant, now time.Time) error {
 	e := gate.service.NewEntry(g.bearer, sluice.LinkDelivered, now)
 	e.ID = g.entry
@@ -52,18 +52,18 @@ func (gate *Gate) settle(tx service.Tx, g *Grant, now time.Time) error {
 	if g.failed && g.counts {
 		record = func(e sluice.Entry) error { return tx.Returned(g.Link.ID, e) }
 	}
-	if err := record(e); err != nil || g.taken.LinkID == "" || g.sent.Complete && !g.failed {
+	if err := record(e); err != nil || g.openGrant.LinkID == "" || g.sent.Complete && !g.failed {
 		return err
 	}
-	open, err := tx.OpenGrant(g.bearer.Ledger, g.Link.ID, g.taken.Bearer)
-	if sluice.CodeOf(err) == sluice.CodeNotFound || err == nil && !open.Expires.Equal(g.taken.Expires) {
-		return nil // it is over, or another took its place
+	open, err := tx.OpenGrant(g.bearer.Ledger, g.Link.ID, g.openGrant.Bearer)
+	if sluice.CodeOf(err) == sluice.CodeNotFound || err == nil && !open.Expires.Equal(g.openGrant.Expires) {
+		return nil // the open grant has ended or was replaced
 	}
 	if err != nil {
 		return err
 	}
 	switch {
-	case g.failed && g.counts: // the next download is counted, and opens a grant of its own
+	case g.failed && g.counts: // the next download is counted again
 		open.Expires, open.Left = now, 0
 	case g.failed:
 		open.Left += g.Plan.cost()

@@ -45,7 +45,7 @@ func newOneFails(t *testing.T) (*fixture, *oneFails) {
 	return f, store
 }
 
-// in gives a fixture of another ledger of the same service.
+// in returns a fixture of another ledger of the same service.
 func (f *fixture) in(l sluice.LedgerID) *fixture {
 	other := *f
 	other.ledger, other.caller = l, f.newCaller(l)
@@ -57,12 +57,12 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("after a minute, still not: %s", what)
 		}
 	}
 }
 
-// has is how many entries of an action a ledger has.
+// has returns the number of entries of an action in a ledger.
 func (f *fixture) has(action sluice.Action) int {
 	f.Helper()
 	n := 0
@@ -79,8 +79,8 @@ func (f *fixture) has(action sluice.Action) int {
 	}
 }
 
-// A ledger whose deliveries cannot be committed delays only its own: those of
-// other ledgers are committed and flushed, its own when it can be written again.
+// A ledger whose deliveries cannot be committed delays only itself. Other ledgers
+// are committed and flushed. The failing one catches up once it can be written.
 func TestFailingLedgerDelaysOnlyItself(t *testing.T) {
 	f, store := newOneFails(t)
 	other := f.in(f.base.Ledger(sluice.Live))
@@ -102,7 +102,7 @@ func TestFailingLedgerDelaysOnlyItself(t *testing.T) {
 	}
 	eventually(t, "the deliveries of the other ledger", func() bool { return other.has(sluice.LinkDelivered) == 3 })
 
-	// An orderly stop commits what can be committed, and says what cannot.
+	// An orderly stop commits all that it can and reports the rest.
 	if err := other.spend(good, gate.Bearer{Address: here}); err != nil {
 		t.Fatal(err)
 	}
@@ -113,28 +113,28 @@ func TestFailingLedgerDelaysOnlyItself(t *testing.T) {
 		grace *= 2 // for a slow machine
 		err := f.Flush(short)
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("a flush of what cannot be written: %v", err)
+			t.Fatalf("flush of a ledger that cannot be written: %v", err)
 		}
 		return strings.Contains(err.Error(), "1 delivery entries of 1 ledgers")
 	})
 	if n := other.has(sluice.LinkDelivered); n != 4 {
-		t.Errorf("%d deliveries of the other ledger are committed", n)
+		t.Errorf("got %d delivery entries in the other ledger", n)
 	}
 	if n := f.DeliveriesWaiting(); n != 1 {
-		t.Errorf("%d deliveries wait", n)
+		t.Errorf("%d deliveries are waiting", n)
 	}
 	store.set(f.ledger, false)
 	f.flush()
 	if n := f.has(sluice.LinkDelivered); n != 1 {
-		t.Errorf("%d deliveries of the ledger that failed", n)
+		t.Errorf("got %d delivery entries in the ledger that failed", n)
 	}
 }
 
-// A ledger with as many deliveries waiting as are kept opens no more links, and
-// the end of a download waits for nothing.
+// A ledger whose queue of deliveries is full refuses redemptions. The end of a
+// download never waits.
 func TestDeliveriesAreBounded(t *testing.T) {
 	f, store := newOneFails(t)
-	f.BoundDeliveries(3, 100)
+	f.LimitDeliveries(3, 100)
 	other := f.in(f.base.Ledger(sluice.Live))
 	_, bad := f.mint(f.upload("0123456789"))
 	_, good := other.mint(other.upload("0123456789"))
@@ -156,10 +156,10 @@ func TestDeliveriesAreBounded(t *testing.T) {
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, err := f.Redeem(gone, bad, gate.Bearer{Address: here, Want: whole}); !errors.Is(err, context.Canceled) {
-		t.Errorf("a request that is gone: %v", err)
+		t.Errorf("with a canceled request: %v", err)
 	}
 	if n := f.has(sluice.LinkRedeemed); n != decided {
-		t.Errorf("%d redemptions were decided, without room for their deliveries", n-decided)
+		t.Errorf("%d redemptions were decided although the queue was full", n-decided)
 	}
 	if err := other.spend(good, gate.Bearer{Address: here}); err != nil {
 		t.Errorf("the other ledger: %v", err)
@@ -167,16 +167,16 @@ func TestDeliveriesAreBounded(t *testing.T) {
 	store.set(f.ledger, false)
 	f.flush()
 	if err := f.spend(bad, gate.Bearer{Address: here}); err != nil {
-		t.Errorf("with room again: %v", err)
+		t.Errorf("after the queue was emptied: %v", err)
 	}
 	f.flush()
 	if n := f.has(sluice.LinkDelivered); n != 6 {
-		t.Errorf("%d deliveries", n)
+		t.Errorf("got %d delivery entries", n)
 	}
 }
 
-// noLookups gives Updates whose entries cannot be found by their ids, as when
-// the index is damaged.
+// noLookups fails every lookup of an entry by id in an Update, like a damaged
+// index.
 type noLookups struct{ *lossy }
 
 func (s noLookups) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
@@ -189,7 +189,7 @@ func (blindTx) Entry(sluice.LedgerID, string) (sluice.Entry, error) {
 	return sluice.Entry{}, errors.New("the index is damaged")
 }
 
-// A damaged index stops no delivery, and none is told of twice.
+// A damaged index does not stop deliveries, and no delivery is recorded twice.
 func TestDeliveryBesideADamagedIndex(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		f, store := newLossy(t)
@@ -206,22 +206,25 @@ func TestDeliveryBesideADamagedIndex(t *testing.T) {
 			store.set(0, true)
 		}
 		f.Delivered(g, 10)
-		eventually(t, "a try that failed", func() bool { return strings.Contains(f.base.Log.String(), "not committed") })
+		eventually(
+			t, "a try that failed",
+			func() bool { return strings.Contains(f.base.Log.String(), "not committed") },
+		)
 		store.set(0, false)
 		eventually(t, "the delivery", func() bool { return f.has(sluice.LinkDelivered) == 1 })
 		f.flush()
 		if n := f.has(sluice.LinkDelivered); n != 1 {
-			t.Errorf("applied %v: %d deliveries", applied, n)
+			t.Errorf("applied %v: got %d delivery entries", applied, n)
 		}
 	}
 }
 
-// An entry that cannot be recorded holds up no other of its ledger, and each new
-// try costs as much as the first.
+// An entry that cannot be recorded does not block others of its ledger, and each
+// retry costs as much as the first.
 func TestEntryThatCannotBeRecorded(t *testing.T) {
 	f := newFixture(t)
 	var mended atomic.Bool
-	f.Gate.RecordLate(f.ledger, "aud_bad", func(service.Tx, string, time.Time) error {
+	f.Gate.Enqueue(f.ledger, "aud_bad", func(service.Tx, string, time.Time) error {
 		if !mended.Load() {
 			return errors.New("no")
 		}
@@ -238,13 +241,13 @@ func TestEntryThatCannotBeRecorded(t *testing.T) {
 		eventually(t, "the delivery is committed", func() bool { return f.has(sluice.LinkDelivered) == n+1 })
 	}
 	eventually(t, "only the bad entry waits", func() bool { return f.DeliveriesWaiting() == 1 })
-	if n := f.Gate.UncertainTries(f.ledger); n != 0 {
-		t.Errorf("%d places are looked at for a batch of which nothing was committed", n)
+	if n := f.Gate.UncertainCommits(f.ledger); n != 0 {
+		t.Errorf("%d seqs are remembered for a batch that was never committed", n)
 	}
 	patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := f.Flush(patience); err == nil {
-		t.Error("Flush says nothing of the entry that is left")
+		t.Error("Flush does not report the entry that is left")
 	}
 	mended.Store(true)
 }

@@ -7,19 +7,19 @@ import (
 	"sluice/internal/service"
 )
 
-// RecordLate has an entry recorded as that of a delivery is.
-func (gate *Gate) RecordLate(l sluice.LedgerID, id string, record func(tx service.Tx, id string, now time.Time) error) {
-	gate.recordLate(l, lateEntry{id: id, record: record}, false)
+// Enqueue queues an entry like that of a delivery.
+func (gate *Gate) Enqueue(l sluice.LedgerID, id string, record func(tx service.Tx, id string, now time.Time) error) {
+	gate.enqueue(l, pendingEntry{id: id, record: record}, false)
 }
 
-// BoundDeliveries sets how many delivery entries of one ledger, and of all, may wait.
-func (gate *Gate) BoundDeliveries(most, total int) {
-	gate.delivered.most, gate.delivered.total = most, total
+// LimitDeliveries sets how many delivery entries of one ledger, and of all, may wait.
+func (gate *Gate) LimitDeliveries(perLedger, total int) {
+	gate.delivered.maxPerLedger, gate.delivered.maxTotal = perLedger, total
 }
 
-// UncertainTries is how many places are looked at for the batch of a ledger.
-func (gate *Gate) UncertainTries(l sluice.LedgerID) int {
+// UncertainCommits returns the number of seqs at which the batch of a ledger may have been committed.
+func (gate *Gate) UncertainCommits(l sluice.LedgerID) int {
 	gate.delivered.mu.Lock()
 	defer gate.delivered.mu.Unlock()
-	return len(gate.delivered.queues[l].batch.tried)
+	return len(gate.delivered.queues[l].batch.triedSeqs)
 }

@@ -22,15 +22,15 @@ import (
 
 var ctx = context.Background()
 
-// fixture is a service with a key, whose store can be told to fail.
+// fixture is a service with a key and a store that can be made to fail.
 type fixture struct {
 	*service.Service
-	*gate.Gate // of the links of Service
+	*gate.Gate // redeems the links of Service
 	*testing.T
 	base   *sluicetest.Service
 	store  *faultyStore
 	config service.Config
-	bucket service.Presigner // where links lead on to, nil for nowhere
+	bucket service.Presigner // presigns redirects; nil for none
 	ledger sluice.LedgerID
 	caller service.Caller
 }
@@ -49,7 +49,8 @@ func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 	f := &fixture{T: t, base: base, store: &faultyStore{Store: base.Store}, ledger: base.Ledger(sluice.Test)}
 	f.config = service.Config{
 		Store: f.store, Blobs: base.Blobs, SigningKeys: []service.SigningKey{signing},
-		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now, Log: slog.New(slog.NewTextHandler(base.Log, nil)),
+		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now,
+		Log: slog.New(slog.NewTextHandler(base.Log, nil)),
 	}
 	f.use(nil)
 	t.Cleanup(f.flush)
@@ -57,7 +58,7 @@ func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 	return f
 }
 
-// use has the fixture go on with another service and gate on the same data.
+// use replaces the fixture's service and gate by others on the same data.
 func (f *fixture) use(p sluice.Purposes) {
 	f.Helper()
 	f.Service = f.withPurposes(p)
@@ -70,7 +71,7 @@ func (f *fixture) use(p sluice.Purposes) {
 	}
 }
 
-// withPurposes gives another service on the same data.
+// withPurposes returns a service with other purposes on the same data.
 func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
 	f.Helper()
 	c := f.config
@@ -85,7 +86,10 @@ func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
 func (f *fixture) newCaller(l sluice.LedgerID, scopes ...sluice.Scope) service.Caller {
 	f.Helper()
 	_, secret := f.base.NewKey(f.T, l, scopes...)
-	c, err := f.Authenticate(ctx, secret, sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"})
+	c, err := f.Authenticate(
+		ctx, secret,
+		sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"},
+	)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -131,7 +135,13 @@ func (f *fixture) redeem(token string) (string, error) {
 }
 
 func (f *fixture) redeemAs(token string, b gate.Bearer) (string, error) {
-	b.Request = sluice.Request{ID: f.NewRequestID(), Method: "GET", Route: "/l/{token}", IP: b.Address.String(), UserAgent: b.Request.UserAgent}
+	b.Request = sluice.Request{
+		ID:        f.NewRequestID(),
+		Method:    "GET",
+		Route:     "/l/{token}",
+		IP:        b.Address.String(),
+		UserAgent: b.Request.UserAgent,
+	}
 	g, err := f.Redeem(ctx, token, b)
 	if err != nil {
 		return "", err
@@ -146,7 +156,7 @@ func (f *fixture) redeemAs(token string, b gate.Bearer) (string, error) {
 	return string(content), err
 }
 
-// log gives "action outcome refusal" of each entry since from.
+// log returns "action outcome refusal" for each entry since from.
 func (f *fixture) log(from int) (lines []string) {
 	f.Helper()
 	for _, e := range f.base.Entries(f.T, f.ledger)[from:] {
@@ -157,10 +167,10 @@ func (f *fixture) log(from int) (lines []string) {
 
 func (f *fixture) logged() int { return len(f.base.Entries(f.T, f.ledger)) }
 
-// faultyStore fails Updates in the two ways there are.
+// faultyStore fails Updates in both ways: not applied, and applied.
 type faultyStore struct {
 	service.Store
-	fail string // "": not; "before": not applied; "after": applied, and the answer lost
+	fail string // "": none; "before": not applied; "after": applied
 }
 
 func (s *faultyStore) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
@@ -181,7 +191,7 @@ func wantCode(t *testing.T, err error, want sluice.Code) {
 	}
 }
 
-// part asks for the first bytes of a file.
+// part requests the first bytes of a file.
 func part(bytes int64) gate.Want {
 	return gate.Want{Ranges: []gate.RangeSpec{{First: 0, Last: bytes - 1}}}
 }
@@ -196,7 +206,7 @@ var (
 	there = netip.MustParseAddr("203.0.113.9")
 )
 
-// grant redeems, and leaves it to the test to say what was delivered.
+// grant redeems a link without reporting a delivery.
 func (f *fixture) grant(token string, b gate.Bearer) (*gate.Grant, error) {
 	f.Helper()
 	b.Request.ID, b.Request.Method = f.NewRequestID(), "GET"
@@ -210,7 +220,7 @@ func (f *fixture) grant(token string, b gate.Bearer) (*gate.Grant, error) {
 	return g, err
 }
 
-// spend redeems and delivers all.
+// spend redeems a link and delivers all its bytes.
 func (f *fixture) spend(token string, b gate.Bearer) error {
 	f.Helper()
 	g, err := f.grant(token, b)
@@ -245,7 +255,7 @@ func wantReason(t *testing.T, err error, want sluice.Refusal) {
 	}
 }
 
-// second is the same service and gate on a Store of their own, as another process has them.
+// second returns a service and gate with a Store of their own on the same data, like another process.
 func (f *fixture) second() *fixture {
 	f.Helper()
 	var db *store.Store

@@ -1,5 +1,6 @@
-// Package gate redeems links. It takes data, what a request wants of a file, and returns data, the decision and what
-// the answer carries. It knows nothing of HTTP but numbers and words that stand in an audit entry.
+// Package gate redeems links. Its input is data, what a request wants of a file; its output is data, a decision and
+// a plan of the response. It does not import net/http: of HTTP it knows the statuses, methods and ranges that audit
+// entries record.
 package gate
 
 import (
@@ -17,48 +18,49 @@ import (
 	"sluice/internal/service"
 )
 
-// Bearer is whoever presents a link's URL, and what they send with it.
+// Bearer describes the client that presents a link's URL.
 type Bearer struct {
-	Address  netip.Addr // the client's, as far as proxies are trusted
-	Password string     // "" when none was sent
-	// Person says that somebody sits before it, who is asked before a password
-	// or a download is taken from them; Answered, that this is the answer.
+	Address  netip.Addr // of the client, as reported by trusted proxies
+	Password string     // "" if none was sent
+	// Person says that the client is a browser, so that a person is asked before
+	// a password is needed or a download is counted. Answered says that the
+	// request is the person's answer.
 	Person, Answered bool
-	// Cookie is the one a Grant gave this bearer, "" for none.
+	// Cookie is the Cookie of an earlier Grant, or "".
 	Cookie string
-	// Want is what they ask for of the file.
+	// Want is the part of the file that is requested.
 	Want    Want
 	Request sluice.Request
 }
 
-// Grant is a redemption that was decided, and whose entry is committed: the
-// bytes may leave.
+// Grant is an allowed redemption whose entry is committed: the bytes may leave.
 type Grant struct {
 	File sluice.File
 	Link sluice.Link
 	Plan Plan
-	// Content is nil when the plan has no bytes, or a Location.
+	// Content is nil if the plan has no bytes or if there is a Location.
 	Content io.ReadSeekCloser
-	// Location is where the bearer gets the bytes, for RedirectLasts; "" when
-	// Sluice sends them.
+	// Location is the presigned URL of the bytes, valid for RedirectLasts, or ""
+	// if Sluice sends them.
 	Location string
-	// Cookie is a secret to give to a person's browser for as long as GrantLasts:
-	// with it, parts of the file come without counting again. "" when there is none.
+	// Cookie is a secret for the browser of a person, valid for GrantLasts. With
+	// it the browser can download the file, or parts of it, again without being
+	// counted. It is "" if there is none.
 	Cookie string
 
-	bearer service.Caller
-	key    *sluice.KeyPart
-	began  time.Time
-	taken  service.OpenGrant // what the bytes are taken from, if the link counts
-	counts bool              // as one more download
-	failed bool              // on Sluice's side
-	sent   sluice.Sent
-	entry  string // id of the entry that tells what was sent
+	bearer    service.Caller
+	key       *sluice.KeyPart
+	began     time.Time
+	openGrant service.OpenGrant // the bytes are taken from it, if the link has a download limit
+	counts    bool              // the redemption counts as a download
+	failed    bool              // the delivery failed because of Sluice
+	sent      sluice.Sent
+	entry     string // id of the delivery entry
 
-	repeats int64 // refusals without an entry, which the entry of this one tells of
+	repeats int64 // with a refusal: counted refusals that its entry includes
 }
 
-// RedirectLasts is how long the address is good to which a bearer is redirected.
+// RedirectLasts is the lifetime of the presigned URL that a bearer is redirected to.
 const RedirectLasts = time.Minute
 
 // Gate redeems links: it decides whether the bytes of a file may leave, commits the decision to the log, and records
@@ -76,23 +78,23 @@ type Gate struct {
 	delivered deliveries
 }
 
-// Config is what a Gate is made of.
+// Config configures a Gate.
 type Config struct {
-	Service *service.Service // makes the links; its signing keys, limits and clock are those of the gate
+	Service *service.Service // mints the links; the gate uses its signing keys, limits and clock
 	Store   service.Store    // the store of Service
 	Blobs   service.Blobs    // the bytes of Service
 
-	// Redirect, when it is not nil, has links lead on to where the bytes are.
+	// Redirect, if not nil, makes links redirect to presigned URLs.
 	Redirect service.Presigner
 
-	Random io.Reader    // crypto/rand when nil; safe for concurrent use
-	Log    *slog.Logger // slog.Default() when nil
+	Random io.Reader    // crypto/rand if nil; safe for concurrent use
+	Log    *slog.Logger // slog.Default() if nil
 }
 
-// New makes a Gate.
+// New returns a Gate.
 func New(c Config) (*Gate, error) {
 	if c.Service == nil || c.Store == nil || c.Blobs == nil {
-		return nil, errors.New("a gate needs a service with its store and its blobs")
+		return nil, errors.New("a gate needs a service, its store and its blobs")
 	}
 	gate := &Gate{
 		service: c.Service, store: c.Store, blobs: c.Blobs, redirect: c.Redirect,
@@ -107,27 +109,25 @@ func New(c Config) (*Gate, error) {
 	return gate, nil
 }
 
-// update is the one place where the gate changes records: by a decision, by entries that follow one, and by counting
-// a wrong password.
+// update is the one place where the gate changes records: for a decision, for entries that follow a decision, and to
+// count a wrong password.
 func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
 	return gate.store.Update(ctx, l, fn)
 }
 
-// Redeem turns a token into the bytes it gives a right to. A token that no
-// signing key made is CodeNotFound and costs no I/O. Else the decision is made
-// against link, file and minting key as they are now, and is committed to the
-// log, allowed or refused, before Redeem returns. What is refused is CodeGone
-// or CodeForbidden with the rule as Reason; too many wrong passwords are
-// CodeRateLimited.
+// Redeem decides on the redemption of a token. A token that no signing key made
+// is CodeNotFound and costs no I/O. For any other token the decision, allowed or
+// refused, depends on the current link, file and minting key, and is committed to
+// the log before Redeem returns. A refusal is CodeGone or CodeForbidden with the
+// rule as Reason. Too many wrong passwords are CodeRateLimited.
 //
-// A person who has to be asked first gets ErrAsk with a Grant that has File and
-// Link only; nothing is decided. A wrong password comes with one too: who
-// mistyped it is asked again.
+// If a person must be asked first, Redeem decides nothing and returns ErrAsk and
+// a Grant with only File and Link. It returns such a Grant with a wrong password
+// too, so that the person can be asked again.
 //
-// The caller closes Grant.Content, and tells Delivered or Failed what became of
-// the bytes, once for each Grant. Flush waits for that. When the bytes cannot be
-// opened, or the address of a redirect cannot be made, Redeem gives the download
-// back itself.
+// The caller closes Grant.Content and calls Delivered or Failed once for each
+// Grant; Flush waits for that. If the bytes cannot be opened, or the URL of a
+// redirect cannot be presigned, Redeem calls Failed itself.
 func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, error) {
 	ledger, id, ok := gate.service.OpenToken(token)
 	if !ok {
@@ -151,11 +151,11 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	case err != nil:
 		return nil, err
 	}
-	if g.Plan.spends() {
+	if g.Plan.consumes() {
 		gate.delivered.underway.Add(1)
 	}
 	if err := gate.fetch(ctx, g); err != nil {
-		if ctx.Err() != nil { // the bearer went away
+		if ctx.Err() != nil { // the client disconnected
 			gate.Delivered(g, 0)
 		} else {
 			gate.Failed(g, 0)
@@ -165,7 +165,7 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	return g, nil
 }
 
-// fetch gives a grant its bytes, or the address of them.
+// fetch opens the bytes of a grant, or presigns their URL.
 func (gate *Gate) fetch(ctx context.Context, g *Grant) (err error) {
 	switch {
 	case g.Plan.mode() == sluice.DeliveredByRedirect:
@@ -174,13 +174,13 @@ func (gate *Gate) fetch(ctx context.Context, g *Grant) (err error) {
 		}
 	case g.Plan.Bytes > 0:
 		g.Content, err = gate.openBytes(ctx, g.File)
-	case g.Plan.Bodiless && g.Plan.Status == 200 && g.File.Size > 0: // HEAD fails where GET would
+	case g.Plan.Bodiless && g.Plan.Status == 200 && g.File.Size > 0: // HEAD fails if GET would
 		err = gate.checkSize(ctx, g.File)
 	}
 	return err
 }
 
-// presigned says how whoever has the bytes presents the file of a grant.
+// presigned returns how the blob store is to send the file of a grant.
 func (g *Grant) presigned() service.Presigned {
 	return service.Presigned{
 		Type: presentation.Type(g.File), Disposition: presentation.Disposition(g.Link, g.File), Lifetime: RedirectLasts,

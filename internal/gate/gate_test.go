@@ -16,14 +16,14 @@ import (
 	"sluice/internal/service"
 )
 
-// Every rule of redemption, each with its entry.
+// Every rule of redemption refuses and leaves its entry.
 func TestRedemption(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		end    func(*fixture, sluice.File, sluice.Link) error
 		reason sluice.Refusal
 	}{
-		{"good", nil, ""},
+		{"valid", nil, ""},
 		{"a moment before it expires", func(f *fixture, _ sluice.File, l sluice.Link) error {
 			f.base.Clock.Advance(time.Hour - time.Microsecond)
 			return nil
@@ -58,7 +58,7 @@ func TestRedemption(t *testing.T) {
 			content, err := f.redeem(token)
 			if c.reason == "" {
 				if err != nil || content != "content" {
-					t.Errorf("got %q, %v", content, err)
+					t.Errorf("content is %q, %v", content, err)
 				}
 				if diff := cmp.Diff([]string{"link.redeemed allowed", "link.delivered allowed"}, f.log(before)); diff != "" {
 					t.Error(diff)
@@ -68,7 +68,7 @@ func TestRedemption(t *testing.T) {
 			wantCode(t, err, sluice.CodeGone)
 			var e *sluice.Error
 			if !errors.As(err, &e) || e.Reason != c.reason {
-				t.Errorf("reason is %v, want %s", err, c.reason)
+				t.Errorf("got %v, want reason %s", err, c.reason)
 			}
 			if diff := cmp.Diff([]string{"link.refused refused " + string(c.reason)}, f.log(before)); diff != "" {
 				t.Error(diff)
@@ -77,7 +77,7 @@ func TestRedemption(t *testing.T) {
 	}
 }
 
-// The entry of a redemption says what left, by whose link, why, and to where.
+// The entry of a redemption records the file, the link, its reason and the client.
 func TestRedemptionEntry(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
@@ -87,8 +87,13 @@ func TestRedemptionEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := f.base.Entries(t, f.ledger)[before]
-	got := []string{e.File.ID, e.File.SHA256, e.Link.ID, e.Link.Reason, e.Key.ID, string(e.Actor.Type), e.Actor.ID, e.Request.Route, e.Request.IP}
-	want := []string{file.ID, file.SHA256.String(), l.ID, "a test", f.caller.Key.ID, "bearer", l.ID, "/l/{token}", "198.51.100.4"}
+	got := []string{
+		e.File.ID, e.File.SHA256, e.Link.ID, e.Link.Reason, e.Key.ID, string(e.Actor.Type), e.Actor.ID,
+		e.Request.Route, e.Request.IP,
+	}
+	want := []string{
+		file.ID, file.SHA256.String(), l.ID, "a test", f.caller.Key.ID, "bearer", l.ID, "/l/{token}", "198.51.100.4",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("entry (-want +got):\n%s", diff)
 	}
@@ -97,7 +102,7 @@ func TestRedemptionEntry(t *testing.T) {
 	}
 }
 
-// Nothing is sent unless the decision is durable.
+// No byte is sent unless the decision is durable.
 func TestRedemptionFailsClosed(t *testing.T) {
 	for _, fail := range []string{"before", "after"} {
 		t.Run(fail, func(t *testing.T) {
@@ -124,7 +129,7 @@ func TestForgedTokensLeaveNoTrace(t *testing.T) {
 	}
 	f.store.fail = ""
 	if after := f.logged(); after != before {
-		t.Errorf("forged tokens added %d entries", after-before)
+		t.Errorf("forged tokens left %d entries", after-before)
 	}
 }
 
@@ -136,7 +141,7 @@ func TestPassword(t *testing.T) {
 		_, err := f.redeemAs(token, gate.Bearer{Password: wrong})
 		wantCode(t, err, sluice.CodeForbidden)
 	}
-	for range 20 { // the right one is not limited by having been right
+	for range 20 { // right passwords are not limited
 		if content, err := f.redeemAs(token, gate.Bearer{Password: "correct horse"}); content != "content" {
 			t.Fatalf("the right password: %q, %v", content, err)
 		}
@@ -159,7 +164,7 @@ func TestPasswordGuessesAreLimited(t *testing.T) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	codes := map[sluice.Code]int{}
-	for range 40 { // at once, so that none is checked before the next is counted
+	for range 40 { // concurrently, to try to evade the count
 		all.Go(func() {
 			code := guess()
 			mu.Lock()
@@ -174,24 +179,24 @@ func TestPasswordGuessesAreLimited(t *testing.T) {
 	_, err := f.redeemAs(token, gate.Bearer{Password: "correct horse"})
 	wantCode(t, err, sluice.CodeRateLimited)
 	if content, err := f.redeemAs(token, gate.Bearer{Address: there, Password: "correct horse"}); content != "content" {
-		t.Errorf("guesses from one address hold up another: %v", err)
+		t.Errorf("guesses from one address block another address: %v", err)
 	}
 	if content, err := f.redeemAs(other, gate.Bearer{Password: "another horse"}); content != "content" {
-		t.Errorf("guesses at one link hold up another: %v", err)
+		t.Errorf("guesses at one link block another link: %v", err)
 	}
 	f.base.Clock.Advance(10 * time.Minute)
 	if code := guess(); code != sluice.CodeForbidden {
-		t.Errorf("after ten minutes a guess gets %s", code)
+		t.Errorf("a guess after ten minutes: %s", code)
 	}
 	if code := guess(); code != sluice.CodeRateLimited {
-		t.Errorf("and a second one %s", code)
+		t.Errorf("a second guess after ten minutes: %s", code)
 	}
 }
 
 func TestMaxDownloads(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, MaxDownloads: 3})
-	for range 5 { // what asks for no content does not count
+	for range 5 { // requests without content are not counted
 		if _, err := f.redeemAs(token, gate.Bearer{Want: nothing}); err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +214,7 @@ func TestMaxDownloads(t *testing.T) {
 	}
 	all.Wait()
 	if diff := cmp.Diff(map[sluice.Code]int{"": 3, sluice.CodeGone: 47}, codes); diff != "" {
-		t.Errorf("50 downloads at once of a link for 3 (-want +got):\n%s", diff)
+		t.Errorf("50 concurrent downloads of a link for 3 (-want +got):\n%s", diff)
 	}
 	if l, err := f.Link(ctx, f.caller, "", l.ID); err != nil || l.Downloads != 3 {
 		t.Errorf("the link counts %d, %v", l.Downloads, err)
@@ -234,8 +239,8 @@ func TestAllowedIPs(t *testing.T) {
 	wantCode(t, err, sluice.CodeForbidden)
 }
 
-// A link is good only while the key that minted it could still mint it, and is
-// good again when the key is.
+// A link works only while its key could still mint it, and works again once the
+// key can.
 func TestLinkFollowsItsKey(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -285,17 +290,17 @@ func TestLinkFollowsItsKey(t *testing.T) {
 			_, err = f.redeem(counted)
 			wantReason(t, err, c.want)
 			if _, err := f.redeem(operators); err != nil {
-				t.Errorf("a link of the operator: %v", err)
+				t.Errorf("link minted by the operator: %v", err)
 			}
 			change(c.widen)
 			if _, err := f.redeem(token); err != nil {
-				t.Errorf("the key is good again, the link: %v", err)
+				t.Errorf("link after its key was restored: %v", err)
 			}
 		})
 	}
 }
 
-// A link without end ends with what its key may mint now.
+// A link without expiry ends at the longest lifetime that its key allows now.
 func TestEndlessLinkOfNarrowedKey(t *testing.T) {
 	f := newFixture(t)
 	forever := sluice.Forever

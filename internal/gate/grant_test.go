@@ -16,7 +16,7 @@ import (
 	"sluice/internal/service"
 )
 
-// A grant goes beyond the number of downloads, and beyond no other rule.
+// An open grant overrides the download limit and no other rule.
 func TestGrantBeyondOtherRules(t *testing.T) {
 	f := newFixture(t)
 	for _, c := range []struct {
@@ -59,19 +59,29 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 		})
 	}
 	t.Run("elsewhere with the cookie", func(t *testing.T) {
-		_, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}})
+		_, token := f.mintAs(
+			service.NewLink{
+				FileID:       f.upload("0123456789").ID,
+				MaxDownloads: 1,
+				AllowedIPs:   []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+			},
+		)
 		g, err := f.grant(token, gate.Bearer{Address: here, Person: true, Answered: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Delivered(g, 10)
-		wantReason(t, f.spend(token, gate.Bearer{Address: there, Cookie: g.Cookie, Want: part(1)}), sluice.AddressNotAllowed)
+		wantReason(
+			t,
+			f.spend(token, gate.Bearer{Address: there, Cookie: g.Cookie, Want: part(1)}),
+			sluice.AddressNotAllowed,
+		)
 		wantReason(t, f.spend(token, gate.Bearer{Address: here, Cookie: g.Cookie, Want: part(1)}), "")
 	})
 }
 
-// What is free within a grant, and what spends another download. The file has
-// ten bytes, so a grant is good for twenty.
+// Which requests an open grant allows, and which ones count as a download. The
+// file has ten bytes, so an open grant allows twenty.
 func TestGrants(t *testing.T) {
 	f := newFixture(t)
 	client := gate.Bearer{Address: here, Request: sluice.Request{UserAgent: "curl/8"}}
@@ -104,7 +114,7 @@ func TestGrants(t *testing.T) {
 		{"another user agent", []gate.Bearer{client, with(agent, part(1))}, 0, 2},
 		{"a moment before ten minutes", []gate.Bearer{client, with(client, part(1))}, gate.GrantLasts - time.Microsecond, 1},
 		{"ten minutes later", []gate.Bearer{client, with(client, part(1))}, gate.GrantLasts, 2},
-		{"what has no content", []gate.Bearer{with(client, nothing), with(client, nothing)}, 0, 0},
+		{"responses without content", []gate.Bearer{with(client, nothing), with(client, nothing)}, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 9})
@@ -125,7 +135,7 @@ func TestGrants(t *testing.T) {
 	t.Run("exhausted", func(t *testing.T) {
 		l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
 		wantReason(t, f.spend(token, client), "")
-		wantReason(t, f.spend(token, with(client, nothing)), "") // within the grant
+		wantReason(t, f.spend(token, with(client, nothing)), "") // within the open grant
 		wantReason(t, f.spend(token, with(other, nothing)), sluice.Exhausted)
 		wantReason(t, f.spend(token, with(client, part(5))), "")
 		wantReason(t, f.spend(token, client), sluice.Exhausted)
@@ -149,8 +159,8 @@ func TestGrants(t *testing.T) {
 	})
 }
 
-// A cookie is worth something on its own link only, and one that is worth
-// nothing takes nothing from the client that sends it.
+// A cookie is valid for its own link only. An invalid cookie does not affect the
+// client that sends it.
 func TestGrantCookie(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("0123456789")
@@ -178,10 +188,10 @@ func TestGrantCookie(t *testing.T) {
 	whose := elsewhere(whole)
 	whose.Person = true
 	if _, err := f.grant(two, whose); err != gate.ErrAsk {
-		t.Errorf("a cookie of another link: %v", err)
+		t.Errorf("with the cookie of another link: %v", err)
 	}
 
-	// The password is asked for anew of whoever has no cookie, also for parts.
+	// Without the cookie the password is needed again, also for ranges.
 	client := gate.Bearer{Address: here, Password: "correct horse"}
 	wantReason(t, f.spend(two, client), "")
 	client.Password, client.Want = "", part(1)
@@ -191,14 +201,14 @@ func TestGrantCookie(t *testing.T) {
 	client.Password = "correct horse"
 	wantReason(t, f.spend(two, client), "")
 	if n := f.downloads(another.ID); n != 1 {
-		t.Errorf("%d downloads are counted of a client with a worthless cookie", n)
+		t.Errorf("%d downloads are counted of a client with an invalid cookie", n)
 	}
 	if strings.Contains(f.base.Log.String(), g.Cookie) {
-		t.Error("the log of the process has the cookie")
+		t.Error("the cookie is in the process log")
 	}
 }
 
-// What was granted and not sent may be asked for again, of the same grant.
+// Unsent bytes return to the open grant that they were taken from.
 func TestGrantGivesBack(t *testing.T) {
 	f := newFixture(t)
 	client := gate.Bearer{Address: here}
@@ -221,7 +231,7 @@ func TestGrantGivesBack(t *testing.T) {
 		t.Errorf("%d downloads are counted", n)
 	}
 
-	// A second grant gets nothing of the first.
+	// They do not return to a later grant.
 	f.base.Clock.Advance(gate.GrantLasts)
 	first, err := f.grant(token, client)
 	if err != nil {
@@ -237,11 +247,11 @@ func TestGrantGivesBack(t *testing.T) {
 	wantReason(t, f.spend(token, client), "")
 	f.Delivered(first, 0)
 	f.flush()
-	wantReason(t, f.spend(token, ranged(10)), "") // all that is left
+	wantReason(t, f.spend(token, ranged(10)), "") // all remaining bytes
 	wantReason(t, f.spend(token, ranged(1)), sluice.Exhausted)
 }
 
-// lossy loses the answer to so many Updates that were committed.
+// lossy returns an error for a number of Updates that were committed.
 type lossy struct {
 	service.Store
 	mu   sync.Mutex
@@ -280,8 +290,8 @@ func newLossy(t *testing.T) (*fixture, *lossy) {
 	return f, store
 }
 
-// A delivery whose commit came through although its answer was lost is told of
-// once, and gives back once.
+// A delivery that was committed although its Update failed is recorded once, and
+// returns its bytes once.
 func TestDeliveryIsToldOnce(t *testing.T) {
 	f, store := newLossy(t)
 	_, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
@@ -301,7 +311,7 @@ func TestDeliveryIsToldOnce(t *testing.T) {
 	wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(6)}), "")
 }
 
-// failing is blobs that cannot be opened while down is set.
+// failing is a Blobs whose Open fails while down is set.
 type failing struct {
 	service.Blobs
 	down bool
@@ -314,8 +324,8 @@ func (b *failing) Open(ctx context.Context, key string) (io.ReadSeekCloser, erro
 	return b.Blobs.Open(ctx, key)
 }
 
-// A download that Sluice failed to send does not count, and its entry says so,
-// once, also when the answer to the commit is lost.
+// A download that Sluice failed to send is not counted. One entry says so, also
+// if its Update fails after the commit.
 func TestFailureGivesTheDownloadBack(t *testing.T) {
 	f, store := newLossy(t)
 	blobs := &failing{Blobs: f.base.Blobs}
@@ -360,9 +370,9 @@ func TestFailureGivesTheDownloadBack(t *testing.T) {
 		// The failed one leaves no grant behind: what follows is counted.
 		wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(1)}), "")
 		if n := f.downloads(l.ID); n != 2 {
-			t.Errorf("%d downloads are counted of a part after a failure", n)
+			t.Errorf("%d downloads are counted for a range after a failure", n)
 		}
-		// One that took from a grant gives back all that it took.
+		// A failed delivery returns all bytes that it took from an open grant.
 		g, err = f.grant(token, gate.Bearer{Address: here})
 		if err != nil {
 			t.Fatal(err)
@@ -375,7 +385,7 @@ func TestFailureGivesTheDownloadBack(t *testing.T) {
 	}
 }
 
-// However many ask at once, from a grant comes what it holds and no more.
+// Concurrent requests cannot take more bytes from an open grant than it has.
 func TestGrantIsExactAtOnce(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
@@ -384,7 +394,14 @@ func TestGrantIsExactAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 60 {
 		all.Go(func() {
-			g, err := f.Redeem(ctx, token, gate.Bearer{Address: here, Want: wants[i%3], Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"}})
+			g, err := f.Redeem(
+				ctx, token,
+				gate.Bearer{
+					Address: here,
+					Want:    wants[i%3],
+					Request: sluice.Request{ID: f.NewRequestID(), Method: "GET"},
+				},
+			)
 			if err != nil {
 				if sluice.ReasonOf(err) != sluice.Exhausted {
 					t.Error(err)
@@ -399,11 +416,11 @@ func TestGrantIsExactAtOnce(t *testing.T) {
 	all.Wait()
 	f.flush()
 	if n := got.Load(); n > 20 || n < 11 || f.downloads(l.ID) != 1 {
-		t.Errorf("%d bytes were taken, and %d downloads counted", n, f.downloads(l.ID))
+		t.Errorf("%d bytes were taken and %d downloads were counted", n, f.downloads(l.ID))
 	}
 }
 
-// What was delivered while the store was down is told of when it is up again.
+// Deliveries during an outage of the store are recorded after it.
 func TestDeliveryWhileTheStoreIsDown(t *testing.T) {
 	f, store := newLossy(t)
 	_, token := f.mint(f.upload("0123456789"))
@@ -417,7 +434,7 @@ func TestDeliveryWhileTheStoreIsDown(t *testing.T) {
 	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 	defer cancel()
 	if err := f.Flush(short); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a flush of what cannot be written: %v", err)
+		t.Errorf("flush of a store that cannot be written: %v", err)
 	}
 	store.set(0, false)
 	f.flush()
@@ -425,12 +442,13 @@ func TestDeliveryWhileTheStoreIsDown(t *testing.T) {
 	if len(entries) != 2 {
 		t.Fatalf("%d entries", len(entries))
 	}
-	if sent := entries[1].Delivery.Sent; sent == nil || sent.Bytes != 7 || sent.Complete || entries[1].Request.ID != entries[0].Request.ID {
+	if sent := entries[1].Delivery.Sent; sent == nil || sent.Bytes != 7 || sent.Complete ||
+		entries[1].Request.ID != entries[0].Request.ID {
 		t.Errorf("%+v", entries[1])
 	}
 }
 
-// A flush waits for who has a grant and has not said what became of it.
+// Flush waits for every Grant that was not reported by Delivered or Failed.
 func TestFlushWaitsForGrants(t *testing.T) {
 	f := newFixture(t)
 	_, token := f.mint(f.upload("0123456789"))
@@ -448,7 +466,7 @@ func TestFlushWaitsForGrants(t *testing.T) {
 		go func() { flushed <- f.Flush(ctx) }()
 		select {
 		case err := <-flushed:
-			t.Fatalf("flushed with a grant open: %v", err)
+			t.Fatalf("flush with an unreported grant: %v", err)
 		case <-time.After(50 * time.Millisecond):
 		}
 		f.Delivered(g, g.Plan.Bytes)
@@ -461,7 +479,7 @@ func TestFlushWaitsForGrants(t *testing.T) {
 	}
 }
 
-// What a bearer may ask for again does not wait for the downloads of others.
+// Unsent bytes are returned without waiting for other downloads.
 func TestGivingBackIsNotHeldUp(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("0123456789")
@@ -479,14 +497,14 @@ func TestGivingBackIsNotHeldUp(t *testing.T) {
 		}
 		wantReason(t, f.spend(token, gate.Bearer{Address: here, Want: part(1)}), "")
 		f.Delivered(g, 0)
-		for { // of 20 bytes 9 are left, until those of g are given back
+		for { // 9 of 20 bytes are left until those of g are returned
 			g, err := f.grant(token, gate.Bearer{Address: here, Want: part(10)})
 			if err == nil {
 				f.Delivered(g, 0)
 				break
 			}
 			if time.Since(began) > time.Minute {
-				t.Fatalf("nothing is given back: %v", err)
+				t.Fatalf("the unsent bytes are not returned: %v", err)
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -498,7 +516,7 @@ func TestGivingBackIsNotHeldUp(t *testing.T) {
 	}
 }
 
-// A clock that is set back makes no download end before it began.
+// If the clock is set back, no download ends before it began.
 func TestDurationIsNotNegative(t *testing.T) {
 	f := newFixture(t)
 	_, token := f.mint(f.upload("0123456789"))
@@ -515,7 +533,7 @@ func TestDurationIsNotNegative(t *testing.T) {
 	}
 }
 
-// addresses stands for a bucket that signs addresses.
+// addresses stands for a bucket that presigns URLs.
 type addresses struct{ down bool }
 
 func (a *addresses) Presign(_ context.Context, key string, p service.Presigned) (string, error) {
@@ -525,9 +543,9 @@ func (a *addresses) Presign(_ context.Context, key string, p service.Presigned) 
 	return "https://bucket.example.com/" + key, nil
 }
 
-// Whoever is given the address of a file has all of it, whatever part they
-// asked for: each address counts, and none is told of as delivered. A link with
-// a number of downloads leads to no address.
+// A presigned URL gives access to the whole file, whatever range was requested.
+// Each one counts as a download, and none has a delivery entry. A link with a
+// download limit has none.
 func TestRedirectsCount(t *testing.T) {
 	f := newFixture(t)
 	bucket := &addresses{}
@@ -557,7 +575,7 @@ func TestRedirectsCount(t *testing.T) {
 	token = counted
 	g, err := redirected(one)
 	if err != nil || g.Location != "" || g.Content == nil || g.Plan.Status != 206 {
-		t.Errorf("a link with a number of downloads: %+v %v", g, err)
+		t.Errorf("link with a download limit: %+v %v", g, err)
 	}
 	f.Delivered(g, 1)
 	f.flush()
@@ -566,15 +584,16 @@ func TestRedirectsCount(t *testing.T) {
 	var failed sluice.Link
 	failed, token = f.mint(f.upload("0123456789"))
 	if _, err := redirected(one); err == nil {
-		t.Error("there is no address, and no error")
+		t.Error("got neither a URL nor an error")
 	}
 	f.flush()
 	if n := f.downloads(failed.ID); n != 0 {
-		t.Errorf("%d downloads are counted without an address", n)
+		t.Errorf("%d downloads are counted although no URL was presigned", n)
 	}
-	f.flush() // nothing is waited for
+	f.flush() // there is nothing to wait for
 	for _, e := range f.base.Entries(t, f.ledger)[before:] {
-		if d := e.Delivery; e.Action == sluice.LinkDelivered && !d.Returned || e.Action == sluice.LinkRedeemed && e.Request.Method == "GET" && d.Mode != sluice.DeliveredByRedirect {
+		if d := e.Delivery; e.Action == sluice.LinkDelivered && !d.Returned ||
+			e.Action == sluice.LinkRedeemed && e.Request.Method == "GET" && d.Mode != sluice.DeliveredByRedirect {
 			t.Errorf("%s by %+v", e.Action, d)
 		}
 	}

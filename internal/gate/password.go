@@ -13,22 +13,22 @@ import (
 	"sluice/internal/service"
 )
 
-// wrongPassword is no hash of anything.
+// wrongPassword stands for a wrong password. It is not a hash.
 const wrongPassword sluice.PasswordHash = "wrong"
 
-// provePassword gives the link's own hash for the right password, and
-// wrongPassword for any other, which is counted then. Guessing too often is
-// CodeRateLimited, and is neither checked nor recorded.
+// provePassword returns the link's hash if the password is right, and otherwise
+// wrongPassword, after counting the guess. Too many guesses are CodeRateLimited;
+// those are neither checked nor recorded.
 func (gate *Gate) provePassword(ctx context.Context, l sluice.Link, b Bearer) (sluice.PasswordHash, error) {
 	if b.Password == "" {
 		return wrongPassword, nil
 	}
 	from := guesser(l.ID, b.Address)
-	end, err := gate.guessing.take(ctx, from)
+	release, err := gate.guessing.acquire(ctx, from)
 	if err != nil {
 		return "", err
 	}
-	defer end()
+	defer release()
 	var before time.Duration
 	err = gate.store.View(ctx, func(r service.Reader) error {
 		now := gate.service.Now()
@@ -54,21 +54,21 @@ func (gate *Gate) provePassword(ctx context.Context, l sluice.Link, b Bearer) (s
 	return wrongPassword, gate.countGuess(ctx, l, from)
 }
 
-// Wrong guesses at one link's password are counted for a day of UTC, in the
-// database: a restart or another server forgets none.
+// Limits of wrong passwords for one link and UTC day. The counts are in the
+// database, so they survive restarts and hold for all servers.
 const (
-	// guessBurst are at once from one address, guessEvery is between those that
-	// follow, and guessesOfAddress are all of a day.
+	// An address has guessBurst guesses at once, then one every guessEvery, up to
+	// guessesOfAddress a day.
 	guessBurst       = 10
 	guessEvery       = 10 * time.Minute
 	guessesOfAddress = 30
-	// guessesOfLink are those of a day from all addresses together. Beyond it an
-	// address that has not guessed wrongly on that day has one guess.
+	// All addresses together have guessesOfLink guesses a day. Beyond that, an
+	// address without a wrong guess on that day has one guess.
 	guessesOfLink = 3000
 )
 
-// guesser names where a guess comes from without keeping it: an IPv4 address,
-// or the /64 of an IPv6 address.
+// guesser returns a hash that identifies the source of a guess: an IPv4 address,
+// or the /64 network of an IPv6 address.
 func guesser(link string, from netip.Addr) sluice.Digest {
 	from = from.Unmap().WithZone("")
 	bits := 64
@@ -79,7 +79,7 @@ func guesser(link string, from netip.Addr) sluice.Digest {
 	return sha256.Sum256([]byte("guess\x00" + link + "\x00" + network.String()))
 }
 
-// wait is how long a guess has to wait now; 0 when it may be made.
+// wait returns how long the next guess has to wait, or 0.
 func wait(address, all service.Guesses, now time.Time) time.Duration {
 	rest := address.Day.Add(24 * time.Hour).Sub(now)
 	switch {
@@ -91,7 +91,8 @@ func wait(address, all service.Guesses, now time.Time) time.Duration {
 	return 0
 }
 
-// guesses reads what was guessed wrongly at a link on the day of now.
+// guesses returns the wrong guesses for a link on the day of now, from one address
+// and from all.
 func guesses(
 	r service.Reader, l sluice.Link, from sluice.Digest, now time.Time,
 ) (address, all service.Guesses, err error) {
@@ -102,7 +103,7 @@ func guesses(
 	return address, all, err
 }
 
-// countGuess counts a wrong guess, before its guesser learns that it was wrong.
+// countGuess counts a wrong guess, before the client learns that it was wrong.
 func (gate *Gate) countGuess(ctx context.Context, l sluice.Link, from sluice.Digest) error {
 	return gate.update(ctx, l.Ledger, func(tx service.Tx) error {
 		now := gate.service.Now()
@@ -120,43 +121,42 @@ func (gate *Gate) countGuess(ctx context.Context, l sluice.Link, from sluice.Dig
 	})
 }
 
-// guessing lets the guesses of one address at one link be checked one after the
-// other, so that each knows of those before, and right ones cost nothing. The
-// zero value is ready.
+// guessing serialises the guesses of each source at each link, so that every
+// guess takes the earlier ones into account. The zero value is ready to use.
 type guessing struct {
 	mu    sync.Mutex
-	turns map[sluice.Digest]*guessTurn
+	locks map[sluice.Digest]*guessLock
 }
 
-type guessTurn struct {
-	free chan struct{} // holds one while nobody has the turn
-	want int           // who have it or wait for it
+type guessLock struct {
+	free  chan struct{} // contains a value while the lock is free
+	users int           // goroutines that hold the lock or wait for it
 }
 
-// take waits for the turn of a guesser, and gives what ends it.
-func (g *guessing) take(ctx context.Context, from sluice.Digest) (end func(), err error) {
+// acquire waits for the lock of a source and returns the function that releases it.
+func (g *guessing) acquire(ctx context.Context, from sluice.Digest) (release func(), err error) {
 	g.mu.Lock()
-	turn := g.turns[from]
-	if turn == nil {
-		if g.turns == nil {
-			g.turns = map[sluice.Digest]*guessTurn{}
+	lock := g.locks[from]
+	if lock == nil {
+		if g.locks == nil {
+			g.locks = map[sluice.Digest]*guessLock{}
 		}
-		turn = &guessTurn{free: make(chan struct{}, 1)}
-		turn.free <- struct{}{}
-		g.turns[from] = turn
+		lock = &guessLock{free: make(chan struct{}, 1)}
+		lock.free <- struct{}{}
+		g.locks[from] = lock
 	}
-	turn.want++
+	lock.users++
 	g.mu.Unlock()
 	leave := func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if turn.want--; turn.want == 0 {
-			delete(g.turns, from)
+		if lock.users--; lock.users == 0 {
+			delete(g.locks, from)
 		}
 	}
 	select {
-	case <-turn.free:
-		return func() { turn.free <- struct{}{}; leave() }, nil
+	case <-lock.free:
+		return func() { lock.free <- struct{}{}; leave() }, nil
 	case <-ctx.Done():
 		leave()
 		return nil, ctx.Err()

@@ -11,14 +11,16 @@ import (
 	"sluice/internal/service"
 )
 
-// Guesses are counted over two services on one database, for a day; whoever is
-// elsewhere, or knows the password, is not held up.
+// Guesses are counted across two services on one database, for a day. Other
+// addresses, and clients that know the password, are not blocked.
 func TestGuessesOfTwoStores(t *testing.T) { eachDatabase(t, testGuessesOfTwoStores) }
 
 func testGuessesOfTwoStores(t *testing.T, f *fixture) {
 	services := []*fixture{f, f.second()}
-	lifetime := 24 * time.Hour // the guesses below take hours
-	_, token := f.mintAs(service.NewLink{FileID: f.upload("content").ID, Password: "correct horse", Lifetime: &lifetime})
+	lifetime := 24 * time.Hour // longer than the guesses below take
+	_, token := f.mintAs(
+		service.NewLink{FileID: f.upload("content").ID, Password: "correct horse", Lifetime: &lifetime},
+	)
 	try := func(s *fixture, from, password string) sluice.Code {
 		return sluice.CodeOf(tryRedeem(s, token, gate.Bearer{Address: netip.MustParseAddr(from), Password: password}))
 	}
@@ -26,7 +28,7 @@ func testGuessesOfTwoStores(t *testing.T, f *fixture) {
 	for i := range 60 {
 		all.Go(func() {
 			if code := try(services[i%2], "192.0.2.1", "correct horse"); code != "" {
-				t.Errorf("one of 60 right passwords at once: %s", code)
+				t.Errorf("one of 60 concurrent right passwords: %s", code)
 			}
 		})
 	}
@@ -40,13 +42,13 @@ func testGuessesOfTwoStores(t *testing.T, f *fixture) {
 		return n
 	}
 	if n := checked("192.0.2.1"); n != 10 {
-		t.Errorf("%d guesses at once were checked over two services", n)
+		t.Errorf("two services checked %d concurrent guesses", n)
 	}
 	if n := checked("2001:db8::1") + checked("2001:db8::ffff:2"); n != 10 {
-		t.Errorf("%d guesses at once were checked from one network", n)
+		t.Errorf("%d concurrent guesses from one network were checked", n)
 	}
 	if code := try(services[0], "192.0.2.2", "correct horse"); code != "" {
-		t.Errorf("the right password from another address: %s", code)
+		t.Errorf("right password from another address: %s", code)
 	}
 	day := 0
 	for range 40 {
@@ -55,7 +57,7 @@ func testGuessesOfTwoStores(t *testing.T, f *fixture) {
 			day++
 		}
 	}
-	if day != 20 { // the clock of the test shows no midnight in between
-		t.Errorf("%d more guesses were checked on the day, want the 20 that a day has left", day)
+	if day != 20 { // the test's clock does not pass midnight
+		t.Errorf("%d more guesses were checked on that day, want the remaining 20", day)
 	}
 }

@@ -11,60 +11,63 @@ import (
 	"sluice/internal/service"
 )
 
-// deliveries are the entries that are committed a moment after what they tell
-// of: those of downloads that have ended, whose decision is in the log already.
-// Each ledger has a queue of its own, so a ledger that cannot be written delays
-// only itself.
+// deliveries queues entries that are committed a moment later, in groups: those
+// of ended downloads, whose decision is already in the log, and those of counted
+// refusals. Each ledger has its own queue, so a ledger that cannot be written
+// delays only itself.
 type deliveries struct {
 	underway atomic.Int64 // downloads that were granted and have not ended
-	flushing atomic.Int64 // calls of Flush
+	flushing atomic.Int64 // running calls of Flush
 
 	mu     sync.Mutex
-	queues map[sluice.LedgerID]*deliveryQueue // of the ledgers with entries that wait
+	queues map[sluice.LedgerID]*deliveryQueue // of the ledgers with waiting entries
 	size   int                                // entries in all queues
-	most   int                                // bound of one queue; maxDelivered when 0
-	total  int                                // bound of size; maxDeliveredTotal when 0
+
+	// Limits of one queue and of size. If 0, maxWaiting and maxWaitingTotal apply.
+	maxPerLedger, maxTotal int
 }
 
-// deliveryQueue holds the entries of one ledger that wait, oldest first.
+// deliveryQueue holds the waiting entries of one ledger.
 type deliveryQueue struct {
-	ledger  sluice.LedgerID
-	waiting []lateEntry
-	batch   deliveryBatch // of the first that wait; only the goroutine that writes uses it
-	failing bool          // the last Update failed
-	stop    func()        // ends the goroutine that writes what waits; nil when there is none
-	hurry   chan struct{} // somebody waits for what is written
-	room    chan struct{} // closed, and replaced, after each Update that was committed
+	ledger    sluice.LedgerID
+	waiting   []pendingEntry // oldest first
+	batch     deliveryBatch  // the first waiting entries; used only by the writing goroutine
+	failing   bool           // the last Update failed
+	stop      func()         // stops the writing goroutine; nil if there is none
+	urgent    chan struct{}  // tells the writing goroutine not to gather more entries
+	committed chan struct{}  // closed and replaced after each successful Update
 }
 
-// lateEntry is an entry that is committed later.
-type lateEntry struct {
+// pendingEntry is an entry that waits to be committed.
+type pendingEntry struct {
 	id     string
 	record func(tx service.Tx, id string, now time.Time) error
 }
 
 const (
-	// deliverAfter is how long an entry waits for others.
-	deliverAfter = 100 * time.Millisecond
-	// maxDelivered is how many entries of one ledger wait before its links open no more.
-	maxDelivered = 8192
-	// maxDeliveredTotal is how many entries wait in all before the links of
-	// ledgers that cannot be written open no more.
-	maxDeliveredTotal = 8 * maxDelivered
-	// deliveredAtOnce is how many share an Update.
-	deliveredAtOnce = 256
-	// deliverAgain and deliverAgainMost are the shortest and the longest wait
-	// before an Update that failed is tried again. The wait doubles.
-	deliverAgain     = 100 * time.Millisecond
-	deliverAgainMost = 5 * time.Second
-	// deliverTime is how long one Update may wait for its turn.
-	deliverTime = 30 * time.Second
-	// roomWait is how long a redemption waits for room in a full queue.
-	roomWait = time.Second
+	// gatherTime is how long an entry waits for others to share its commit.
+	gatherTime = 100 * time.Millisecond
+	// maxWaiting is the number of waiting entries of one ledger at which its
+	// redemptions are refused.
+	maxWaiting = 8192
+	// maxWaitingTotal is the number of waiting entries of all ledgers at which
+	// redemptions of ledgers that cannot be written are refused.
+	maxWaitingTotal = 8 * maxWaiting
+	// maxBatch is the largest number of entries that share an Update.
+	maxBatch = 256
+	// retryMin and retryMax bound the wait before a failed Update is retried. The
+	// wait doubles with each failure.
+	retryMin = 100 * time.Millisecond
+	retryMax = 5 * time.Second
+	// updateTimeout limits one Update.
+	updateTimeout = 30 * time.Second
+	// queueWait is how long a redemption waits for a full queue.
+	queueWait = time.Second
 )
 
-// recordLate has an entry committed soon, or at once when somebody waits for it.
-func (gate *Gate) recordLate(ledger sluice.LedgerID, e lateEntry, hurry bool) {
+// enqueue adds an entry to the queue of a ledger. It is committed soon, and at
+// once if it is urgent.
+func (gate *Gate) enqueue(ledger sluice.LedgerID, e pendingEntry, urgent bool) {
 	d := &gate.delivered
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -73,13 +76,13 @@ func (gate *Gate) recordLate(ledger sluice.LedgerID, e lateEntry, hurry bool) {
 		if d.queues == nil {
 			d.queues = map[sluice.LedgerID]*deliveryQueue{}
 		}
-		q = &deliveryQueue{ledger: ledger, hurry: make(chan struct{}, 1), room: make(chan struct{})}
+		q = &deliveryQueue{ledger: ledger, urgent: make(chan struct{}, 1), committed: make(chan struct{})}
 		d.queues[ledger] = q
 	}
 	q.waiting = append(q.waiting, e)
 	d.size++
-	if hurry {
-		q.rush()
+	if urgent {
+		q.writeNow()
 	}
 	gate.startWriting(q)
 }
@@ -93,50 +96,51 @@ func (gate *Gate) startWriting(q *deliveryQueue) {
 	}
 }
 
-// rush has what waits written at once, but not before the wait after a failure is over.
-func (q *deliveryQueue) rush() {
+// writeNow has the waiting entries written at once. It does not shorten the wait
+// after a failure.
+func (q *deliveryQueue) writeNow() {
 	select {
-	case q.hurry <- struct{}{}:
+	case q.urgent <- struct{}{}:
 	default:
 	}
 }
 
-// DeliveriesWaiting is the number of entries of ended downloads that are not committed yet.
+// DeliveriesWaiting returns the number of queued entries that are not committed yet.
 func (gate *Gate) DeliveriesWaiting() int {
 	gate.delivered.mu.Lock()
 	defer gate.delivered.mu.Unlock()
 	return gate.delivered.size
 }
 
-// deliverable waits until the queue of a ledger has room. A queue without room
-// after roomWait is CodeUnavailable: what would be redeemed could not be
-// recorded to its end. The queues of ledgers that can be written always have
-// room soon, so these are refused only at their own bound.
+// deliverable waits until the queue of a ledger is not full. If it is still full
+// after queueWait, the redemption is refused with CodeUnavailable: its delivery
+// could not be recorded. A ledger that can be written empties its queue quickly,
+// so it is refused only at its own limit.
 func (gate *Gate) deliverable(ctx context.Context, ledger sluice.LedgerID) error {
-	room := gate.delivered.full(ledger)
-	if room == nil {
+	committed := gate.delivered.full(ledger)
+	if committed == nil {
 		return nil
 	}
-	patience := time.NewTimer(roomWait)
-	defer patience.Stop()
-	for room != nil {
+	timeout := time.NewTimer(queueWait)
+	defer timeout.Stop()
+	for committed != nil {
 		select {
-		case <-room:
-			room = gate.delivered.full(ledger)
+		case <-committed:
+			committed = gate.delivered.full(ledger)
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-patience.C:
+		case <-timeout.C:
 			return &sluice.Error{
-				Code: sluice.CodeUnavailable, Detail: "the ends of earlier downloads cannot be recorded now",
-				RetryAfter: deliverAgainMost,
+				Code: sluice.CodeUnavailable, Detail: "earlier downloads cannot be recorded in the log now",
+				RetryAfter: retryMax,
 			}
 		}
 	}
 	return nil
 }
 
-// full gives nil when the queue of a ledger has room, else what is closed when
-// it may have.
+// full returns nil if the queue of a ledger is not full. Otherwise it returns a
+// channel that is closed after the next commit of the queue.
 func (d *deliveries) full(ledger sluice.LedgerID) chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -144,21 +148,21 @@ func (d *deliveries) full(ledger sluice.LedgerID) chan struct{} {
 	if q == nil {
 		return nil
 	}
-	most, total := d.most, d.total
+	most, total := d.maxPerLedger, d.maxTotal
 	if most == 0 {
-		most, total = maxDelivered, maxDeliveredTotal
+		most, total = maxWaiting, maxWaitingTotal
 	}
 	if len(q.waiting) >= most || q.failing && d.size >= total {
-		return q.room
+		return q.committed
 	}
 	return nil
 }
 
-// Flush waits until Delivered was told of every Grant and all entries that wait
-// are committed, also those of refusals that were only counted so far. It is for
-// an orderly stop, when no more is to come. When ctx ends first, the error says
-// what is left, and the writing stops until the next Delivered or Flush. A ledger
-// that cannot be written keeps no other from being flushed.
+// Flush waits until every Grant was reported by Delivered or Failed and all
+// queued entries are committed, including those of counted refusals. It is meant
+// for an orderly stop, after the last redemption. If ctx ends first, the error
+// says how much is left, and writing stops until the next Delivered or Flush. A
+// ledger that cannot be written does not prevent the others from being flushed.
 func (gate *Gate) Flush(ctx context.Context) error {
 	d := &gate.delivered
 	d.flushing.Add(1)
@@ -167,8 +171,8 @@ func (gate *Gate) Flush(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		underway := d.underway.Load() // before the queues, which follow it
-		entries, ledgers := gate.rushAll()
+		underway := d.underway.Load() // first: an ended download is already queued
+		entries, ledgers := gate.writeAllNow()
 		if underway == 0 && entries == 0 {
 			return nil
 		}
@@ -182,19 +186,20 @@ func (gate *Gate) Flush(ctx context.Context) error {
 	}
 }
 
-// rushAll has what waits in every queue written at once, and says how much that is.
-func (gate *Gate) rushAll() (entries, ledgers int) {
+// writeAllNow calls writeNow for every queue, and returns the number of waiting
+// entries and of their ledgers.
+func (gate *Gate) writeAllNow() (entries, ledgers int) {
 	d := &gate.delivered
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, q := range d.queues {
 		gate.startWriting(q)
-		q.rush()
+		q.writeNow()
 	}
 	return d.size, len(d.queues)
 }
 
-// stopWriting ends the goroutines of the queues. What waits stays.
+// stopWriting stops the writing goroutines. The entries stay in their queues.
 func (d *deliveries) stopWriting() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"sluice/internal/service"
 )
 
-// tryRedeem redeems a link through a service, and delivers what it was given.
+// tryRedeem redeems a link through a service and delivers its bytes.
 func tryRedeem(s *fixture, token string, b gate.Bearer) error {
 	b.Request = sluice.Request{ID: s.NewRequestID(), Method: "GET", UserAgent: b.Request.UserAgent}
 	g, err := s.Redeem(ctx, token, b)
@@ -27,8 +27,8 @@ func tryRedeem(s *fixture, token string, b gate.Bearer) error {
 	return nil
 }
 
-// Redemptions and the end of their link come at once, through one store or
-// two: in the log no redemption stands after the end.
+// If a link is redeemed and ended concurrently, through one store or two, the log
+// has no redemption after the end.
 func TestNoRedemptionAfterTheEnd(t *testing.T) { eachDatabase(t, testNoRedemptionAfterTheEnd) }
 
 func testNoRedemptionAfterTheEnd(t *testing.T, f *fixture) {
@@ -74,7 +74,7 @@ func testNoRedemptionAfterTheEnd(t *testing.T, f *fixture) {
 						case err == nil && !late:
 							redeemed.Add(1)
 						case err == nil:
-							t.Errorf("%s: redeemed after the end was answered", action)
+							t.Errorf("%s: redeemed after the link had ended", action)
 							return
 						default:
 							wantCode(t, err, sluice.CodeGone)
@@ -101,7 +101,7 @@ func testNoRedemptionAfterTheEnd(t *testing.T, f *fixture) {
 	over := map[string]bool{} // ids of links, files and keys
 	for i, e := range f.base.Entries(t, f.ledger) {
 		if e.Seq != int64(i) {
-			t.Fatalf("seq %d is at place %d", e.Seq, i)
+			t.Fatalf("entry %[2]d has seq %[1]d", e.Seq, i)
 		}
 		switch {
 		case e.Action == sluice.LinkEnded:
@@ -114,13 +114,13 @@ func testNoRedemptionAfterTheEnd(t *testing.T, f *fixture) {
 			t.Errorf("entry %d redeems a link that had ended", e.Seq)
 		}
 	}
-	t.Logf("%d redemptions, %d refusals before the end was answered", redeemed.Load(), together.Load())
+	t.Logf("%d redemptions and %d refusals before the link had ended", redeemed.Load(), together.Load())
 	if redeemed.Load() == 0 || len(over) != rounds*len(end) {
-		t.Error("nothing was redeemed or ended, so nothing was tested")
+		t.Error("nothing was redeemed or nothing ended: the test tests nothing")
 	}
 }
 
-// Two processes on one database give out no more than a link is good for.
+// Two processes on one database together respect a link's download limit.
 func TestMaxDownloadsOfTwoStores(t *testing.T) { eachDatabase(t, testMaxDownloadsOfTwoStores) }
 
 func testMaxDownloadsOfTwoStores(t *testing.T, f *fixture) {
@@ -138,20 +138,20 @@ func testMaxDownloadsOfTwoStores(t *testing.T, f *fixture) {
 			err := tryRedeem(services[i%2], token, b)
 			if err == nil {
 				served.Add(1)
-				b.Want = part(5) // free, also through the other
+				b.Want = part(5) // not counted, also through the other service
 				err = tryRedeem(services[(i+1)%2], token, b)
 			} else {
 				wantReason(t, err, sluice.Exhausted)
 				return
 			}
 			if err != nil {
-				t.Errorf("a part within a grant: %v", err)
+				t.Errorf("range within an open grant: %v", err)
 			}
 		})
 	}
 	all.Wait()
 	if n := f.downloads(l.ID); n != limit || served.Load() != limit {
-		t.Errorf("of %d downloads %d are counted, and %d bearers were served", limit, n, served.Load())
+		t.Errorf("limit %d: %d downloads are counted and %d bearers were served", limit, n, served.Load())
 	}
 	f.flush()
 	if err := services[1].Flush(ctx); err != nil {
@@ -161,7 +161,8 @@ func testMaxDownloadsOfTwoStores(t *testing.T, f *fixture) {
 	for _, e := range f.base.Entries(t, f.ledger) {
 		told[e.Action] += 1 + int(e.Repeats)
 	}
-	if told[sluice.LinkRedeemed] != 2*limit || told[sluice.LinkDelivered] != 2*limit || told[sluice.LinkRefused] != bearers-limit {
+	if told[sluice.LinkRedeemed] != 2*limit || told[sluice.LinkDelivered] != 2*limit ||
+		told[sluice.LinkRefused] != bearers-limit {
 		t.Errorf("%v", told)
 	}
 }

@@ -8,24 +8,24 @@ import (
 	"sluice/internal/service"
 )
 
-// WriteRefusals writes to the log what was refused since the entries before,
-// where a minute has passed since. Those entries are committed soon, like those
-// of Delivered.
+// WriteRefusals queues entries for the refusals that were counted since the last
+// entry, if that is at least a minute old. The entries are committed soon, like
+// those of Delivered.
 func (gate *Gate) WriteRefusals() { gate.writeRefusals(false) }
 
 func (gate *Gate) writeRefusals(all bool) {
-	room := func(l sluice.LedgerID) bool { return gate.delivered.full(l) == nil }
-	for _, t := range gate.refusals.Take(gate.service.Now(), all, room) {
+	writable := func(l sluice.LedgerID) bool { return gate.delivered.full(l) == nil }
+	for _, t := range gate.refusals.Take(gate.service.Now(), all, writable) {
 		id := gate.service.NewEntryID(gate.service.Now())
-		e := lateEntry{id: id, record: func(tx service.Tx, id string, now time.Time) error {
+		e := pendingEntry{id: id, record: func(tx service.Tx, id string, now time.Time) error {
 			return gate.recordTally(tx, id, t, now)
 		}}
-		gate.recordLate(t.Ledger, e, all)
+		gate.enqueue(t.Ledger, e, all)
 	}
 }
 
-// recordTally records refusals that have no entry yet: the newest of them, and
-// how many there were besides.
+// recordTally records counted refusals as one entry: the newest of them, and the
+// number of the others.
 func (gate *Gate) recordTally(tx service.Tx, id string, t refusals.Tally, now time.Time) error {
 	c := service.Caller{Ledger: t.Ledger, Actor: t.Caller.Actor, Request: t.Caller.Request}
 	e := gate.service.NewEntry(c, sluice.AccessDenied, now)

@@ -12,7 +12,7 @@ import (
 	"sluice/internal/service"
 )
 
-// refusedEntries gives the repeats of each entry of a refusal.
+// refusedEntries returns the repeats of each refusal entry.
 func (f *fixture) refusedEntries(action sluice.Action, reason sluice.Refusal) (repeats []int64) {
 	f.Helper()
 	for _, e := range f.base.Entries(f.T, f.ledger) {
@@ -36,8 +36,8 @@ func (f *fixture) wantRefused(action sluice.Action, reason sluice.Refusal, want 
 	}
 }
 
-// However often a dead link is asked for, an entry is made at first and then one
-// a minute, which counts the others. The answer stays the same.
+// However often an ended link is requested, it leaves one entry at first and then
+// one a minute, which counts the others. The response stays the same.
 func TestRefusalsAreBounded(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mint(f.upload("0123456789"))
@@ -63,7 +63,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	ask(10)
 	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0, 99)
 
-	// What is refused no more is written when its minute is over.
+	// Counted refusals are written a minute after the last entry.
 	f.WriteRefusals()
 	f.flushed()
 	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0, 99)
@@ -72,7 +72,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	f.flushed()
 	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0, 99, 8)
 
-	// An orderly stop writes what is counted.
+	// An orderly stop writes counted refusals.
 	ask(3)
 	f.flush()
 	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0, 99, 8, 2)
@@ -80,13 +80,13 @@ func TestRefusalsAreBounded(t *testing.T) {
 	f.wantRefused(sluice.LinkRefused, sluice.Revoked, 0, 99, 8, 2)
 }
 
-// flushed waits until no entry waits, and does not ask for more.
+// flushed waits until no entry is queued, without calling Flush.
 func (f *fixture) flushed() {
 	f.Helper()
 	eventually(f.T, "nothing waits", func() bool { return f.DeliveriesWaiting() == 0 })
 }
 
-// Another reason is written at once, and what came between is counted by its own.
+// A refusal for another reason is written at once. Each reason has its own count.
 func TestRefusalsOfAnotherReason(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, Password: "correct horse"})
@@ -94,11 +94,13 @@ func TestRefusalsOfAnotherReason(t *testing.T) {
 		_, err := f.grant(token, gate.Bearer{Address: here})
 		wantReason(t, err, sluice.WrongPassword)
 	}
-	if _, err := f.grant(token, gate.Bearer{Address: here, Password: "wrong horse"}); sluice.ReasonOf(err) != sluice.WrongPassword {
+	if _, err := f.grant(token, gate.Bearer{Address: here, Password: "wrong horse"}); sluice.ReasonOf(
+		err,
+	) != sluice.WrongPassword {
 		t.Error(err)
 	}
 	if err := f.spend(token, gate.Bearer{Address: here, Password: "correct horse"}); err != nil {
-		t.Errorf("the right password after wrong ones: %v", err)
+		t.Errorf("right password after wrong ones: %v", err)
 	}
 	f.wantRefused(sluice.LinkRefused, sluice.WrongPassword, 0)
 	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
@@ -111,7 +113,7 @@ func TestRefusalsOfAnotherReason(t *testing.T) {
 	f.wantRefused(sluice.LinkRefused, sluice.WrongPassword, 0, 4)
 }
 
-// A key without a scope makes an entry at first, then one a minute, of each scope.
+// A key that lacks a scope leaves one entry at first and then one a minute, for each scope.
 func TestDenialsAreBounded(t *testing.T) {
 	f := newFixture(t)
 	weak := f.newCaller(f.ledger, sluice.FilesRead)
@@ -127,8 +129,8 @@ func TestDenialsAreBounded(t *testing.T) {
 	f.wantRefused(sluice.AccessDenied, "missing_scope:keys:admin", 0, 18)
 }
 
-// Less is kept of what strangers send when they are refused, and a commit that
-// failed is no refusal that was written.
+// The entry of a refusal keeps less of what the client sent. A refusal whose
+// commit failed does not count as written.
 func TestRefusalEntry(t *testing.T) {
 	f, store := newOneFails(t)
 	l, token := f.mint(f.upload("0123456789"))
@@ -136,7 +138,10 @@ func TestRefusalEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := strings.Repeat("x", 5000)
-	b := gate.Bearer{Address: here, Request: sluice.Request{UserAgent: long, ForwardedFor: long, Range: long, RefererHost: long}}
+	b := gate.Bearer{
+		Address: here,
+		Request: sluice.Request{UserAgent: long, ForwardedFor: long, Range: long, RefererHost: long},
+	}
 	store.set(f.ledger, true)
 	_, err := f.grant(token, b)
 	wantCode(t, err, sluice.CodeUnavailable)
@@ -148,10 +153,10 @@ func TestRefusalEntry(t *testing.T) {
 	r := entries[len(entries)-1].Request
 	for _, text := range []string{r.UserAgent, r.ForwardedFor, r.Range, r.RefererHost} {
 		if len(text) != 256 {
-			t.Errorf("%d bytes are kept", len(text))
+			t.Errorf("the entry keeps %d bytes", len(text))
 		}
 	}
-	// With the store down, a repeated refusal needs no commit.
+	// A repeated refusal needs no commit, so it works while the store is down.
 	store.set(f.ledger, true)
 	_, err = f.grant(token, b)
 	wantReason(t, err, sluice.Revoked)

@@ -8,11 +8,10 @@ import (
 	"sluice/internal/service"
 )
 
-// refuse is the rule of redemption: the reason why a link is no longer good,
-// or not good for this bearer, or "". The password is decide's. The minting key
-// and the purpose are judged as they are now. A link that the operator minted
-// has no key, and a purpose that is not configured any more has no rules: such
-// links stay good until their own end.
+// refuse is the rule of redemption. It returns the reason to refuse a link, or
+// "". It does not check the password; decide does. The minting key and the
+// purpose count as they are now. A link minted by the operator has no key, and a
+// purpose that is no longer configured has no rules.
 func refuse(
 	limits service.LinkLimits, l sluice.Link, f sluice.File, k sluice.Key, now time.Time, from netip.Addr,
 ) sluice.Refusal {
@@ -35,25 +34,25 @@ func refuse(
 	case !allows(l, from):
 		return sluice.AddressNotAllowed
 	case l.MaxDownloads != 0 && l.Downloads >= l.MaxDownloads:
-		return sluice.Exhausted // the last, for a grant goes beyond it
+		return sluice.Exhausted // last, because an open grant overrides it
 	}
 	return ""
 }
 
-// limited reports whether a link is for some bearers or some downloads only. An
-// address of a store of bytes would be good for anyone, any number of times, so
-// Sluice sends the file itself.
+// limited reports whether a link restricts its bearers or its downloads. Sluice
+// sends the file of such a link itself: a presigned URL would work for anyone, any
+// number of times.
 func limited(l sluice.Link) bool {
 	return l.MaxDownloads != 0 || l.Password != "" || len(l.AllowedIPs) != 0
 }
 
-// outlived reports whether a link is as old as a longest lifetime allows, or older.
+// outlived reports whether a link has reached a longest lifetime.
 func outlived(l sluice.Link, longest time.Duration, now time.Time) bool {
 	return longest != sluice.Forever && !now.Before(l.Created.Add(longest))
 }
 
-// allows reports whether a link may be redeemed from an address. An IPv4
-// address that came as IPv6 is what it stands for.
+// allows reports whether a link may be redeemed from an address. An IPv4-mapped
+// IPv6 address counts as IPv4.
 func allows(l sluice.Link, from netip.Addr) bool {
 	for _, p := range l.AllowedIPs {
 		if p.Contains(from.Unmap().WithZone("")) {
@@ -63,43 +62,44 @@ func allows(l sluice.Link, from netip.Addr) bool {
 	return len(l.AllowedIPs) == 0
 }
 
-// errNoLink is the one answer to every token that is not authentic.
-var errNoLink = sluice.Errorf(sluice.CodeNotFound, "there is no such link")
+// errNoLink is the error for every token that is not authentic.
+var errNoLink = sluice.Errorf(sluice.CodeNotFound, "link not found")
 
-// ErrAsk says that a person has to be asked: for the password, or whether they
-// mean to spend a download. What fetches links to look at them only goes no further.
-var ErrAsk = sluice.Errorf(sluice.CodeForbidden, "this link asks first")
+// ErrAsk says that a person must be asked first: for the password, or whether to
+// use up a download. It keeps link previews from using up downloads.
+var ErrAsk = sluice.Errorf(sluice.CodeForbidden, "this link needs a confirmation")
 
-// errUndecided never leaves decide: what was only looked at has to be decided.
+// errUndecided says that a View did not decide. decide does not return it.
 var errUndecided = sluice.Errorf(sluice.CodeInternal, "undecided")
 
-// errAsksPassword never leaves Redeem.
-var errAsksPassword = sluice.Errorf(sluice.CodeForbidden, "the link asks for a password")
+// errAsksPassword says that the password must be checked. Redeem does not return
+// it.
+var errAsksPassword = sluice.Errorf(sluice.CodeForbidden, "the link needs its password")
 
-// refused is the error a bearer gets for a refusal: gone when no bearer can
-// use the link, forbidden when another bearer could.
+// refused returns the error for a refusal: CodeGone if no bearer can use the
+// link, CodeForbidden if another bearer could.
 func refused(r sluice.Refusal) error {
 	e := &sluice.Error{Code: sluice.CodeGone, Reason: r}
 	switch r {
 	case sluice.Expired:
 		e.Detail = "this link has expired"
 	case sluice.Revoked:
-		e.Detail = "this link was ended by its owner"
+		e.Detail = "this link was revoked by its owner"
 	case sluice.Exhausted:
-		e.Detail = "this link has been used as often as it may be"
+		e.Detail = "this link has reached its download limit"
 	case sluice.FileDeleted:
-		e.Detail = "the file behind this link was deleted"
+		e.Detail = "the file of this link was deleted"
 	case sluice.KeyRevoked:
 		e.Detail = "the key that made this link was revoked"
 	case sluice.KeyExpired:
 		e.Detail = "the key that made this link has expired"
 	case sluice.KeyRestricted:
-		e.Detail = "the key that made this link may no longer make one like it"
+		e.Detail = "the key that made this link may no longer make such links"
 	case sluice.PurposeRestricted:
-		e.Detail = "files of this purpose may no longer be linked like this"
+		e.Detail = "the purpose of this file no longer allows such links"
 	case sluice.WrongPassword:
 		e.Code = sluice.CodeForbidden
-		e.Detail = "this link needs its password: send it as X-Link-Password, or by Basic authentication"
+		e.Detail = "this link needs its password: send it as X-Link-Password or with Basic authentication"
 	case sluice.AddressNotAllowed:
 		e.Code, e.Detail = sluice.CodeForbidden, "this link may not be used from your address"
 	}

@@ -7,7 +7,7 @@ import (
 	"sluice"
 )
 
-// The statuses of HTTP (RFC 9110 section 15) that an answer with a file may have.
+// The HTTP statuses (RFC 9110 section 15) of a response with a file.
 const (
 	statusOK                  = 200
 	statusPartialContent      = 206
@@ -17,61 +17,62 @@ const (
 	statusRangeNotSatisfiable = 416
 )
 
-// Want is what a request asks for of a file: its method, preconditions and ranges (RFC 9110 sections 13 and 14), read
-// but not compared with any file yet. The zero value asks for the whole file.
+// Want is the part of a file that a request asks for: its method, preconditions and ranges (RFC 9110 sections 13 and
+// 14), parsed but not yet applied to a file. The zero value asks for the whole file.
 type Want struct {
-	Method string // GET when ""
+	Method string // "" means GET
 
-	// The preconditions. What the request does not have is nil, and so is a moment that is not valid.
+	// The preconditions. Each is nil if the request does not have it or if its date is invalid.
 	IfMatch, IfNoneMatch               *FileVersions
 	IfUnmodifiedSince, IfModifiedSince *time.Time
 
-	// Ranges are the parts that are asked for, in the order of the request; none asks for the whole file. BadRange
-	// says that one of the ranges is malformed: then there are no Ranges. Both count for GET alone.
+	// Ranges are the requested ranges in the order of the request; if empty, the whole file is requested. BadRange
+	// says that a range is malformed; then Ranges is empty. Both apply to GET only.
 	Ranges   []RangeSpec
 	BadRange bool
-	// IfRange is the version of the file that the ranges are of; of any other the whole file is sent. Nil for any version.
+	// IfRange is the version that the ranges refer to, or nil for any version. If the file has another version, the
+	// whole file is sent.
 	IfRange *FileVersion
 }
 
-// FileVersions names versions of a file by their digests, as a list of entity tags does.
+// FileVersions is a set of versions of a file, named by their digests like a list of entity tags.
 type FileVersions struct {
-	Any     bool // whatever the version is
+	Any     bool // every version
 	SHA256s []sluice.Digest
 }
 
-// FileVersion names one version of a file by its digest or by the moment it was made, in whole seconds. One that has
-// neither names no version.
+// FileVersion names one version of a file, by its digest or by its modification time in whole seconds. The zero value
+// names no version.
 type FileVersion struct {
 	SHA256   *sluice.Digest
 	Modified *time.Time
 }
 
-// RangeSpec names bytes of a file whose size is not known yet.
+// RangeSpec is a range of bytes of a file of unknown size.
 type RangeSpec struct {
-	First, Last int64 // both are included; Last may lie beyond the end
-	Suffix      bool  // the last bytes of the file are meant, as many as Last says
+	First, Last int64 // inclusive; Last may lie beyond the end of the file
+	Suffix      bool  // the range is the last Last bytes of the file
 }
 
 // ByteRange is a range of the bytes of a file.
 type ByteRange struct{ From, Length int64 }
 
-// Plan is what the answer to a request carries of a file.
+// Plan describes the response to a request for a file.
 type Plan struct {
-	Status int // of HTTP
-	// Parts are the ranges of the file that are selected: all of it with status 200, what was asked for with 206.
-	// With any other status there are none.
+	Status int // of the HTTP response
+	// Parts are the selected ranges: the whole file with status 200, the requested ranges with 206, and none with any
+	// other status.
 	Parts  []ByteRange
-	Ranged bool // ranges were asked for, and the answer follows them
-	// Beyond says, with status 416, that the ranges lie beyond the end of the file, rather than that one is malformed.
+	Ranged bool // the response is to a request for ranges
+	// Beyond says, with status 416, that the ranges lie beyond the end of the file. If false, a range is malformed.
 	Beyond bool
-	// Bodiless says that no content follows, as with HEAD.
-	Bodiless bool
-	Bytes    int64 // of the file, in the content
-	Later    bool  // the first byte of the file is in none of the ranges
+	// Bodiless says that the response has no content, as for HEAD.
+	Bodiless     bool
+	Bytes        int64 // bytes of the file in the content
+	Continuation bool  // no range includes the first byte of the file
 }
 
-// Plan decides what the answer carries of a file. It depends on nothing else.
+// Plan plans the response for a file. The result depends on w and f only.
 func (w Want) Plan(f sluice.File) Plan {
 	p := w.selection(f)
 	p.Bodiless = w.Method == "HEAD" || len(p.Parts) == 0
@@ -79,7 +80,7 @@ func (w Want) Plan(f sluice.File) Plan {
 		for _, r := range p.Parts {
 			p.Bytes += r.Length
 		}
-		p.Later = p.Ranged && !slices.ContainsFunc(p.Parts, func(r ByteRange) bool { return r.From == 0 })
+		p.Continuation = p.Ranged && !slices.ContainsFunc(p.Parts, func(r ByteRange) bool { return r.From == 0 })
 	}
 	return p
 }
@@ -101,7 +102,7 @@ func (w Want) selection(f sluice.File) Plan {
 			parts = append(parts, r)
 			left -= r.Length
 		}
-		if left < 0 { // no client needs a byte twice
+		if left < 0 { // the ranges overlap so much that the whole file is shorter
 			return wholeOf(f)
 		}
 	}
@@ -119,8 +120,8 @@ func wholeOf(f sluice.File) Plan {
 	return Plan{Status: statusOK, Parts: []ByteRange{{0, f.Size}}}
 }
 
-// precondition gives 412 or 304 when the request is not to be carried out, in the order of RFC 9110 section 13.2.2,
-// else 0. Only GET and HEAD get 304.
+// precondition evaluates the preconditions in the order of RFC 9110 section 13.2.2. It returns 412 or 304 if one of
+// them fails, otherwise 0. Only GET and HEAD get 304.
 func (w Want) precondition(f sluice.File) int {
 	reads := w.Method == "GET" || w.Method == "" || w.Method == "HEAD"
 	switch {
@@ -151,10 +152,10 @@ func (v *FileVersion) is(f sluice.File) bool {
 	return v.SHA256 != nil && *v.SHA256 == f.SHA256 || v.Modified != nil && v.Modified.Equal(Modified(f))
 }
 
-// Modified is the moment from which a file has its bytes, in whole seconds: they never change.
+// Modified returns the modification time of a file's bytes in whole seconds: its creation, because they never change.
 func Modified(f sluice.File) time.Time { return f.Created.Truncate(time.Second) }
 
-// of gives the bytes of a file of some size that lie in a range; of length 0 when there are none.
+// of returns the range in a file of the given size. Its length is 0 if it lies beyond the end.
 func (s RangeSpec) of(size int64) ByteRange {
 	if s.Suffix {
 		n := min(s.Last, size)
@@ -166,8 +167,8 @@ func (s RangeSpec) of(size int64) ByteRange {
 	return ByteRange{s.First, min(s.Last, size-1) - s.First + 1}
 }
 
-// redirected is the plan of an answer that leads on to where the bytes are. Who sends them looks at preconditions and
-// ranges, so the whole file may leave.
+// redirected returns the plan of a redirect to the blob store. The blob store evaluates preconditions and ranges, so
+// the whole file may leave.
 func redirected(f sluice.File) Plan { return Plan{Status: statusSeeOther, Bytes: f.Size} }
 
 func (p Plan) mode() sluice.DeliveryMode {
@@ -177,13 +178,13 @@ func (p Plan) mode() sluice.DeliveryMode {
 	return sluice.DeliveredByProxy
 }
 
-// spends reports whether an answer gives what a download is counted for.
-func (p Plan) spends() bool { return p.Bytes > 0 || p.Status == statusOK && !p.Bodiless }
+// consumes reports whether the response consumes a download: whether it has bytes, or is the content of an empty file.
+func (p Plan) consumes() bool { return p.Bytes > 0 || p.Status == statusOK && !p.Bodiless }
 
-// cost is what an answer takes from a grant, in bytes. An empty file costs one,
-// or it could be had without end.
+// cost returns the number of bytes that the response takes from an open grant. An empty file costs one byte, so that
+// its downloads are limited too.
 func (p Plan) cost() int64 {
-	if p.spends() {
+	if p.consumes() {
 		return max(1, p.Bytes)
 	}
 	return 0

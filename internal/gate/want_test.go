@@ -11,7 +11,7 @@ import (
 	"sluice/internal/gate"
 )
 
-// TestPlan holds what an answer carries of a file of ten bytes to what the request asks for.
+// TestPlan plans the responses to requests for a file of ten bytes.
 func TestPlan(t *testing.T) {
 	own, other := sluice.Digest{1}, sluice.Digest{2}
 	created := time.Date(2026, 3, 4, 5, 6, 7, 890123000, time.UTC)
@@ -19,7 +19,11 @@ func TestPlan(t *testing.T) {
 	file := sluice.File{Size: 10, SHA256: own, Created: created}
 	empty := sluice.File{SHA256: own, Created: created}
 
-	is, isNot := &gate.FileVersions{SHA256s: []sluice.Digest{other, own}}, &gate.FileVersions{SHA256s: []sluice.Digest{other}}
+	is, isNot := &gate.FileVersions{
+		SHA256s: []sluice.Digest{other, own},
+	}, &gate.FileVersions{
+		SHA256s: []sluice.Digest{other},
+	}
 	any, none := &gate.FileVersions{Any: true}, &gate.FileVersions{}
 	ranges := func(specs ...gate.RangeSpec) gate.Want { return gate.Want{Method: "GET", Ranges: specs} }
 	first := gate.RangeSpec{First: 0, Last: 3}
@@ -31,7 +35,7 @@ func TestPlan(t *testing.T) {
 	head := gate.Plan{Status: 200, Parts: whole.Parts, Bodiless: true}
 	part := gate.Plan{Status: 206, Parts: []gate.ByteRange{{From: 0, Length: 4}}, Ranged: true, Bytes: 4}
 	later := func(parts ...gate.ByteRange) gate.Plan {
-		p := gate.Plan{Status: 206, Parts: parts, Ranged: true, Later: true}
+		p := gate.Plan{Status: 206, Parts: parts, Ranged: true, Continuation: true}
 		for _, r := range parts {
 			p.Bytes += r.Length
 		}
@@ -47,11 +51,11 @@ func TestPlan(t *testing.T) {
 		file sluice.File
 		plan gate.Plan
 	}{
-		{"nothing in particular", gate.Want{}, file, whole},
-		{"the head", gate.Want{Method: "HEAD"}, file, head},
-		{"a form that was answered", gate.Want{Method: "POST"}, file, whole},
+		{"plain GET", gate.Want{}, file, whole},
+		{"HEAD", gate.Want{Method: "HEAD"}, file, head},
+		{"POST", gate.Want{Method: "POST"}, file, whole},
 		{"an empty file", gate.Want{}, empty, gate.Plan{Status: 200, Parts: []gate.ByteRange{{}}}},
-		{"the head of an empty file", gate.Want{Method: "HEAD"}, empty, gate.Plan{Status: 200, Parts: []gate.ByteRange{{}}, Bodiless: true}},
+		{"HEAD of an empty file", gate.Want{Method: "HEAD"}, empty, gate.Plan{Status: 200, Parts: []gate.ByteRange{{}}, Bodiless: true}},
 
 		{"the first bytes", ranges(first), file, part},
 		{"the last bytes", ranges(gate.RangeSpec{Suffix: true, Last: 4}), file, later(gate.ByteRange{From: 6, Length: 4})},
@@ -62,42 +66,42 @@ func TestPlan(t *testing.T) {
 			later(gate.ByteRange{From: 4, Length: 2}, gate.ByteRange{From: 8, Length: 1})},
 		{"several with the first byte", ranges(gate.RangeSpec{First: 8, Last: 8}, first), file,
 			gate.Plan{Status: 206, Parts: []gate.ByteRange{{From: 8, Length: 1}, {From: 0, Length: 4}}, Ranged: true, Bytes: 5}},
-		{"one that has bytes and one that has none", ranges(gate.RangeSpec{First: 10, Last: 11}, first), file, part},
-		{"more than the file in all", ranges(first, gate.RangeSpec{First: 2, Last: 9}), file, whole},
-		{"no byte", ranges(gate.RangeSpec{First: 10, Last: 10}), file, beyond},
-		{"no last byte", ranges(gate.RangeSpec{Suffix: true}), file, beyond},
+		{"a range with bytes and one without", ranges(gate.RangeSpec{First: 10, Last: 11}, first), file, part},
+		{"ranges longer than the file", ranges(first, gate.RangeSpec{First: 2, Last: 9}), file, whole},
+		{"range beyond the end", ranges(gate.RangeSpec{First: 10, Last: 10}), file, beyond},
+		{"suffix of no bytes", ranges(gate.RangeSpec{Suffix: true}), file, beyond},
 		{"a malformed range", gate.Want{BadRange: true}, file, malformed},
 		{"a range of an empty file", ranges(first), empty, gate.Plan{Status: 200, Parts: []gate.ByteRange{{}}}},
 		{"a malformed range of an empty file", gate.Want{BadRange: true}, empty, gate.Plan{Status: 200, Parts: []gate.ByteRange{{}}}},
-		{"a range of the head", gate.Want{Method: "HEAD", Ranges: []gate.RangeSpec{first}}, file, head},
-		{"a malformed range with a form", gate.Want{Method: "POST", BadRange: true}, file, whole},
+		{"HEAD with a range", gate.Want{Method: "HEAD", Ranges: []gate.RangeSpec{first}}, file, head},
+		{"POST with a malformed range", gate.Want{Method: "POST", BadRange: true}, file, whole},
 
 		{"a range of this version", ifRange(gate.FileVersion{SHA256: &own}), file, part},
 		{"a range of another version", ifRange(gate.FileVersion{SHA256: &other}), file, whole},
-		{"a range of this moment", ifRange(gate.FileVersion{Modified: &second}), file, part},
-		{"a range of another moment", ifRange(gate.FileVersion{Modified: &earlier}), file, whole},
+		{"a range of this modification time", ifRange(gate.FileVersion{Modified: &second}), file, part},
+		{"a range of another modification time", ifRange(gate.FileVersion{Modified: &earlier}), file, whole},
 		{"a range of no version", ifRange(gate.FileVersion{}), file, whole},
 		{"a malformed range of another version", gate.Want{BadRange: true, IfRange: &gate.FileVersion{}}, file, whole},
 
 		{"if match", gate.Want{IfMatch: is}, file, whole},
 		{"if match any", gate.Want{IfMatch: any}, file, whole},
 		{"if match another", gate.Want{IfMatch: isNot}, file, bodiless(412)},
-		{"if match what is malformed", gate.Want{IfMatch: none}, file, bodiless(412)},
+		{"if match, malformed", gate.Want{IfMatch: none}, file, bodiless(412)},
 		{"if unmodified since then", gate.Want{IfUnmodifiedSince: &second}, file, whole},
 		{"if unmodified since earlier", gate.Want{IfUnmodifiedSince: &earlier}, file, bodiless(412)},
-		{"if match goes before if unmodified since", gate.Want{IfMatch: is, IfUnmodifiedSince: &earlier}, file, whole},
+		{"if match takes precedence over if unmodified since", gate.Want{IfMatch: is, IfUnmodifiedSince: &earlier}, file, whole},
 		{"if none match", gate.Want{IfNoneMatch: is}, file, bodiless(304)},
 		{"if none match any", gate.Want{IfNoneMatch: any}, file, bodiless(304)},
-		{"if none match, of the head", gate.Want{Method: "HEAD", IfNoneMatch: is}, file, bodiless(304)},
-		{"if none match, with a form", gate.Want{Method: "POST", IfNoneMatch: is}, file, bodiless(412)},
+		{"if none match, HEAD", gate.Want{Method: "HEAD", IfNoneMatch: is}, file, bodiless(304)},
+		{"if none match, POST", gate.Want{Method: "POST", IfNoneMatch: is}, file, bodiless(412)},
 		{"if none match another", gate.Want{IfNoneMatch: isNot}, file, whole},
-		{"if none match what is malformed", gate.Want{IfNoneMatch: none}, file, whole},
+		{"if none match, malformed", gate.Want{IfNoneMatch: none}, file, whole},
 		{"if modified since then", gate.Want{IfModifiedSince: &second}, file, bodiless(304)},
 		{"if modified since earlier", gate.Want{IfModifiedSince: &earlier}, file, whole},
-		{"if modified since then, with a form", gate.Want{Method: "POST", IfModifiedSince: &second}, file, whole},
-		{"if none match goes before if modified since", gate.Want{IfNoneMatch: isNot, IfModifiedSince: &second}, file, whole},
-		{"if match goes before if none match", gate.Want{IfMatch: isNot, IfNoneMatch: is}, file, bodiless(412)},
-		{"a precondition goes before a range", gate.Want{IfNoneMatch: is, Ranges: []gate.RangeSpec{first}}, file, bodiless(304)},
+		{"if modified since then, POST", gate.Want{Method: "POST", IfModifiedSince: &second}, file, whole},
+		{"if none match takes precedence over if modified since", gate.Want{IfNoneMatch: isNot, IfModifiedSince: &second}, file, whole},
+		{"if match takes precedence over if none match", gate.Want{IfMatch: isNot, IfNoneMatch: is}, file, bodiless(412)},
+		{"a precondition takes precedence over a range", gate.Want{IfNoneMatch: is, Ranges: []gate.RangeSpec{first}}, file, bodiless(304)},
 	} {
 		if diff := cmp.Diff(c.plan, c.want.Plan(c.file)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
@@ -105,7 +109,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestBearerIsData holds what is handed to the gate to plain values: nothing of it runs while a decision is made.
+// TestBearerIsData checks that a Bearer contains plain values only: no code of the caller runs during a decision.
 func TestBearerIsData(t *testing.T) {
 	seen := map[reflect.Type]bool{reflect.TypeFor[time.Time](): true} // a clock's time zone is data too
 	var check func(path string, of reflect.Type)

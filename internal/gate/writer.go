@@ -10,14 +10,14 @@ import (
 	"sluice/internal/service"
 )
 
-// writeQueue commits what waits in a queue until nothing does, or ctx ends.
+// writeQueue commits the entries of a queue until it is empty or ctx ends.
 func (gate *Gate) writeQueue(ctx context.Context, q *deliveryQueue) {
-	again := deliverAgain
+	delay := retryMin
 	for gate.gather(ctx, q) {
 		err := gate.commit(ctx, &q.batch)
-		gate.delivered.wrote(q, err)
+		gate.delivered.batchDone(q, err)
 		if err == nil {
-			again = deliverAgain
+			delay = retryMin
 			continue
 		}
 		gate.log.Error("delivery entries not committed; retrying",
@@ -25,26 +25,26 @@ func (gate *Gate) writeQueue(ctx context.Context, q *deliveryQueue) {
 		if failed, ok := err.(*recordError); ok {
 			gate.delivered.setAside(q, failed.at)
 		}
-		gate.backOff(ctx, q, again)
-		again = min(2*again, deliverAgainMost)
+		gate.backOff(ctx, delay)
+		delay = min(2*delay, retryMax)
 	}
 }
 
-// deliveryBatch is what one Update commits. A batch whose Update failed is
-// tried again as it is.
+// deliveryBatch holds the entries of one Update. If the Update fails, the same
+// batch is retried.
 type deliveryBatch struct {
-	ledger  sluice.LedgerID
-	entries []lateEntry
-	tried   []int64 // where in the ledger tries that may have been committed put the first entry
+	ledger    sluice.LedgerID
+	entries   []pendingEntry
+	triedSeqs []int64 // seqs of the first entry in failed Updates that may have been committed
 }
 
-// gather waits a moment for company and takes the next batch, unless there is
-// one to try again. It is false, and the queue is not written any more, when
-// nothing waits or ctx has ended.
+// gather fills the next batch after waiting a moment for more entries, unless
+// there is a batch to retry. It returns false, and the writing goroutine must
+// end, if the queue is empty or ctx has ended.
 func (gate *Gate) gather(ctx context.Context, q *deliveryQueue) bool {
 	d, b := &gate.delivered, &q.batch
-	if len(b.entries) == 0 && d.waitingIn(q) < deliveredAtOnce {
-		q.wait(ctx, deliverAfter)
+	if len(b.entries) == 0 && d.waitingIn(q) < maxBatch {
+		q.wait(ctx, gatherTime)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,35 +57,35 @@ func (gate *Gate) gather(ctx context.Context, q *deliveryQueue) bool {
 		return false
 	}
 	if len(b.entries) == 0 {
-		b.ledger, b.entries = q.ledger, slices.Clone(q.waiting[:min(len(q.waiting), deliveredAtOnce)])
+		b.ledger, b.entries = q.ledger, slices.Clone(q.waiting[:min(len(q.waiting), maxBatch)])
 	}
 	return true
 }
 
-// wait waits for a time, or until somebody is in a hurry.
-func (q *deliveryQueue) wait(ctx context.Context, long time.Duration) {
-	timer := time.NewTimer(long)
+// wait waits for d, or until writeNow is called.
+func (q *deliveryQueue) wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-q.hurry:
+	case <-q.urgent:
 	case <-timer.C:
 	case <-ctx.Done():
 	}
 }
 
-// backOff waits before a batch is tried again, but no longer than deliverAgain
-// while Flush waits for it.
-func (gate *Gate) backOff(ctx context.Context, q *deliveryQueue, long time.Duration) {
-	for until := time.Now().Add(long); ctx.Err() == nil; {
+// backOff waits for d before a batch is retried, but no longer than retryMin
+// while Flush is running.
+func (gate *Gate) backOff(ctx context.Context, d time.Duration) {
+	for until := time.Now().Add(d); ctx.Err() == nil; {
 		left := time.Until(until)
 		if gate.delivered.flushing.Load() > 0 {
-			left = min(left, deliverAgain)
+			left = min(left, retryMin)
 			until = time.Now().Add(left)
 		}
 		if left <= 0 {
 			return
 		}
-		timer := time.NewTimer(min(left, deliverAgain))
+		timer := time.NewTimer(min(left, retryMin))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -94,8 +94,9 @@ func (gate *Gate) backOff(ctx context.Context, q *deliveryQueue, long time.Durat
 	}
 }
 
-// wrote notes what became of a batch: its entries wait no more when it was committed.
-func (d *deliveries) wrote(q *deliveryQueue, err error) {
+// batchDone records the result of a batch. If it was committed, its entries leave
+// the queue.
+func (d *deliveries) batchDone(q *deliveryQueue, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	q.failing = err != nil
@@ -106,8 +107,8 @@ func (d *deliveries) wrote(q *deliveryQueue, err error) {
 	q.waiting = slices.Delete(q.waiting, 0, n)
 	q.batch = deliveryBatch{}
 	d.size -= n
-	close(q.room)
-	q.room = make(chan struct{})
+	close(q.committed)
+	q.committed = make(chan struct{})
 }
 
 func (d *deliveries) waitingIn(q *deliveryQueue) int {
@@ -116,19 +117,19 @@ func (d *deliveries) waitingIn(q *deliveryQueue) int {
 	return len(q.waiting)
 }
 
-// recordError says that an entry of a batch cannot be recorded. Nothing of the
+// recordError says that an entry of a batch cannot be recorded. No entry of the
 // batch was committed.
 type recordError struct {
-	at  int // place of the entry in the batch
+	at  int // index of the entry in the batch
 	err error
 }
 
 func (e *recordError) Error() string { return e.err.Error() }
 func (e *recordError) Unwrap() error { return e.err }
 
-// setAside has the entries of a batch before one that cannot be recorded committed
-// without it. When there are none, that entry goes to the end of its queue, so that
-// it holds up no other.
+// setAside shortens a batch to the entries before one that cannot be recorded. If
+// there are none, it moves that entry to the end of the queue, so that it does not
+// block the others.
 func (d *deliveries) setAside(q *deliveryQueue, at int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -140,22 +141,23 @@ func (d *deliveries) setAside(q *deliveryQueue, at int) {
 	q.batch = deliveryBatch{}
 }
 
-// commit commits a batch. An Update that failed may have been committed all the
-// same: then the first entry stands where that Update put it. It is looked for
-// there, and not by its id, so that a damaged index is not in the way.
+// commit commits a batch. A failed Update may have been committed nevertheless;
+// then its first entry has the seq that the Update gave it. commit looks for it
+// by seq rather than by id, so that it does not depend on a possibly damaged
+// index.
 func (gate *Gate) commit(ctx context.Context, b *deliveryBatch) error {
-	ctx, cancel := context.WithTimeout(ctx, deliverTime)
+	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
 	defer cancel()
-	var place int64
+	var firstSeq int64
 	var failed *recordError
-	ran := false
+	complete := false
 	err := gate.update(ctx, b.ledger, func(tx service.Tx) (err error) {
-		ran, failed = false, nil
+		complete, failed = false, nil
 		committed, err := b.committed(tx)
 		if err != nil || committed {
 			return err
 		}
-		if place, err = tx.Size(b.ledger); err != nil {
+		if firstSeq, err = tx.Size(b.ledger); err != nil {
 			return err
 		}
 		now := gate.service.Now()
@@ -165,22 +167,22 @@ func (gate *Gate) commit(ctx context.Context, b *deliveryBatch) error {
 				return failed
 			}
 		}
-		ran = true
+		complete = true
 		return nil
 	})
 	switch {
 	case err != nil && failed != nil:
 		return failed
-	case err != nil && ran && !slices.Contains(b.tried, place): // it may have been committed
-		b.tried = append(b.tried, place)
+	case err != nil && complete && !slices.Contains(b.triedSeqs, firstSeq): // it may have been committed
+		b.triedSeqs = append(b.triedSeqs, firstSeq)
 	}
 	return err
 }
 
-// committed reports whether an earlier try was committed.
+// committed reports whether an earlier Update of the batch was committed.
 func (b *deliveryBatch) committed(tx service.Tx) (bool, error) {
-	for _, place := range b.tried {
-		leaves, err := tx.Leaves(b.ledger, place, 1)
+	for _, seq := range b.triedSeqs {
+		leaves, err := tx.Leaves(b.ledger, seq, 1)
 		if err != nil {
 			return false, err
 		}

@@ -15,12 +15,12 @@ import (
 
 // door is a vendor's wire contract that is served.
 type door struct {
-	compat.Door
+	compat.Adapter
 	prefix string // of the paths that lead to it
 	mux    *http.ServeMux
 }
 
-func newDoor(s *Server, served compat.Door) *door {
+func newDoor(s *Server, served compat.Adapter) *door {
 	served.Version = http.CanonicalHeaderKey(served.Version)
 	d := &door{served, "/compat/" + served.Vendor, http.NewServeMux()}
 	for _, rt := range d.Routes {

@@ -13,8 +13,8 @@ import (
 )
 
 // odd is a door that shows what the server does for one.
-func odd() compat.Door {
-	return compat.Door{
+func odd() compat.Adapter {
+	return compat.Adapter{
 		Vendor: "odd", Version: "Odd-Version",
 		Head: func(h http.Header, r *http.Request, id string) { h.Set("Odd-Id", id) },
 		Fail: func(w http.ResponseWriter, _ *http.Request, f compat.Failure) {
@@ -36,7 +36,7 @@ func odd() compat.Door {
 }
 
 func TestDoor(t *testing.T) {
-	s := sluicetest.NewServer(t, func(o *httpd.Options) { o.Doors = []compat.Door{odd()} })
+	s := sluicetest.NewServer(t, func(o *httpd.Options) { o.Doors = []compat.Adapter{odd()} })
 	ask := func(method, path, body string, header ...string) (*http.Response, string) {
 		t.Helper()
 		req, err := http.NewRequest(method, s.URL+path, strings.NewReader(body))

@@ -163,15 +163,15 @@ func TestMessages(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"expires_in_seconds":"3600"}`:                 `expires_in_seconds must be a whole number of seconds or "none", not a string`,
 		`{"expires_in_seconds":9223372037}`:             `expires_in_seconds is 1 to 3153599999`,
-		`{"expires_in_seconds":1e30}`:                   `expires_in_seconds is too large a number, or too small`,
+		`{"expires_in_seconds":1e30}`:                   `expires_in_seconds is out of the range of numbers`,
 		`{"expires_at":"1795850000"}`:                   `expires_at must be an integer, not a string`,
 		`{"expires_at":1.5}`:                            `expires_at must be an integer, not a fraction`,
-		`{"expires_at":1e400}`:                          `expires_at is too large a number, or too small`,
+		`{"expires_at":1e400}`:                          `expires_at is out of the range of numbers`,
 		`{"reason":7}`:                                  `reason must be a string, not a number`,
 		`{"allowed_ips":"192.0.2.1"}`:                   `allowed_ips must be an array, not a string`,
 		`{"reason":"a","reason":"b"}`:                   `reason is given more than once`,
-		`{"reason":"\ud83d"}`:                           `reason holds half of a surrogate pair, which is no character`,
-		`{"metadata":{"b":"1","b":"2","a":"\udc00"}}`:   `metadata.a holds half of a surrogate pair, which is no character`,
+		`{"reason":"\ud83d"}`:                           `reason contains a lone surrogate`,
+		`{"metadata":{"b":"1","b":"2","a":"\udc00"}}`:   `metadata.a contains a lone surrogate`,
 		`{"metadata":{"b":"1","b":"2"},"reason":1e400}`: `metadata.b is given more than once`,
 	} {
 		a := c.as(forever.Secret).ask(t, "POST", "/v1/files/"+f.ID+"/links", body).want(t, 400)

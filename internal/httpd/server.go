@@ -57,7 +57,7 @@ type Options struct {
 	From string
 	// Doors are the wire contracts of vendors that are served beside the
 	// native API, on the same service and with the same limits.
-	Doors []compat.Door
+	Doors []compat.Adapter
 	// Registry takes the metrics; a new one when nil. Metrics serves all that it has.
 	Registry *prometheus.Registry
 }

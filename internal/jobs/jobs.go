@@ -1,5 +1,5 @@
-// Package jobs runs what a server does by itself, again and again: signing the
-// logs, retention, sweeping, forgetting.
+// Package jobs runs the periodic jobs of a server, such as checkpoints, retention
+// and sweeps.
 package jobs
 
 import (
@@ -12,35 +12,36 @@ import (
 	"sluice/internal/service"
 )
 
-// Job is work that is repeated.
+// Job is a periodic job.
 type Job struct {
 	Name  string
 	Every time.Duration
-	After time.Duration // how long after the start it runs first
-	// Run does the work once and says how many items it changed; 0 is not
-	// logged. A run that fails is repeated when its time comes.
+	After time.Duration // delay of the first run after the start
+	// Run runs the job once and returns the number of items that it changed. The
+	// number is logged unless it is 0. A failed run is not repeated before its
+	// time.
 	Run func(context.Context) (items int, err error)
-	// AtStop has it run once more when the server stops.
+	// AtStop says that the job runs once more when the server stops.
 	AtStop bool
 }
 
-// Observer is told of each run that ended.
+// Observer is notified of the end of each run.
 type Observer interface {
 	JobEnded(job string, took time.Duration, err error)
 }
 
-// Scheduler runs jobs until its context ends.
+// Scheduler runs jobs.
 type Scheduler struct {
 	Store    service.Store
 	Log      *slog.Logger
-	Observer Observer // nil: nobody is told
+	Observer Observer // may be nil
 }
 
-// leaseName names the lease of the server that runs the shared jobs.
+// leaseName is the name of the lease for running the shared jobs.
 const leaseName = "jobs"
 
-// Run runs jobs until ctx ends, each in a goroutine of its own. Of the servers
-// on one database, one runs the shared jobs; every server runs its own.
+// Run runs jobs until ctx ends, each in its own goroutine. Of the servers that share
+// a database, one runs the shared jobs. Every server runs its own jobs.
 func (s *Scheduler) Run(ctx context.Context, shared, own []Job) {
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -63,11 +64,11 @@ func (s *Scheduler) repeatAll(ctx context.Context, list []Job) {
 	all.Wait()
 }
 
-// runner runs one job, one run after the other.
+// runner runs one job.
 type runner struct {
 	Job
 	*Scheduler
-	failure string // what the last run failed with, "" when it did not
+	failure string // error of the last run, or ""
 }
 
 func (r *runner) repeat(ctx context.Context) {
@@ -88,8 +89,8 @@ func (r *runner) repeat(ctx context.Context) {
 	}
 }
 
-// once runs the job once. A failure is logged when it begins and when what it
-// says changes, so that a job of every second does not fill the log.
+// once runs the job once. It logs a failure only if the previous run did not fail
+// with the same error, so that a frequent job does not fill the log.
 func (r *runner) once(ctx context.Context) {
 	began := time.Now()
 	items, err := r.Job.Run(ctx)

@@ -16,17 +16,17 @@ import (
 	"sluice/sluicetest"
 )
 
-// await waits until something is so.
+// await waits until a condition holds.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within a minute", what)
+			t.Fatalf("after a minute, still not: %s", what)
 		}
 	}
 }
 
-// buffer is a log that is read while it is written.
+// buffer is a log that can be read while it is written.
 type buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -44,8 +44,9 @@ func (b *buffer) count(text string) int {
 	return strings.Count(b.text.String(), text)
 }
 
-// Of two servers on one database, one runs a shared job, and the other takes it
-// over when that one stops. Both run their own, the last time when they stop.
+// Of two servers on one database, one runs a shared job. The other takes the job
+// over when the first stops. Both run their own jobs, and those with AtStop once
+// more when they stop.
 func TestSharedAndOwn(t *testing.T) {
 	s := sluicetest.NewService(t)
 	type server struct {
@@ -76,17 +77,17 @@ func TestSharedAndOwn(t *testing.T) {
 	second := start()
 	await(t, "the second runs its own job", func() bool { return second.own.Load() > 3 })
 	if n := second.shared.Load(); n != 0 {
-		t.Errorf("the second ran the shared job %d times beside the first", n)
+		t.Errorf("the second ran the shared job %d times while the first ran it", n)
 	}
 	first.stop()
 	if n := first.atStop.Load(); n != 1 {
-		t.Errorf("the job of the stop ran %d times", n)
+		t.Errorf("the job with AtStop ran %d times, want 1", n)
 	}
-	await(t, "the second takes the shared job over", func() bool { return second.shared.Load() > 0 })
+	await(t, "the second takes over the shared job", func() bool { return second.shared.Load() > 0 })
 }
 
-// A job that fails again and again is one line in the log until it recovers, and
-// shows in the metrics.
+// A job that keeps failing leaves one line in the log until it recovers. The
+// metrics show the failure.
 func TestFailingJob(t *testing.T) {
 	s := sluicetest.NewService(t)
 	var log buffer
@@ -110,13 +111,16 @@ func TestFailingJob(t *testing.T) {
 	scheduler := jobs.Scheduler{Store: s.Store, Log: slog.New(slog.NewTextHandler(&log, nil)), Observer: metrics}
 	go func() {
 		defer close(ended)
-		scheduler.Run(ctx, nil, []jobs.Job{{Name: "flaky", Every: time.Millisecond, Run: func(context.Context) (int, error) {
-			runs.Add(1)
-			if !works.Load() {
-				return 0, errors.New("no")
-			}
-			return 3, nil
-		}}})
+		scheduler.Run(
+			ctx, nil,
+			[]jobs.Job{{Name: "flaky", Every: time.Millisecond, Run: func(context.Context) (int, error) {
+				runs.Add(1)
+				if !works.Load() {
+					return 0, errors.New("no")
+				}
+				return 3, nil
+			}}},
+		)
 	}()
 	await(t, "the job fails", func() bool { return failing() == 1 && runs.Load() > 5 })
 	works.Store(true)
@@ -125,6 +129,8 @@ func TestFailingJob(t *testing.T) {
 	cancel()
 	<-ended
 	if failed, recovered := log.count("job failed"), log.count("job recovered"); failed != 1 || recovered != 1 {
-		t.Errorf("%d failures and %d recoveries are logged: %s", failed, recovered, log.text.String())
+		t.Errorf(
+			"%d failures and %d recoveries were logged, want one of each: %s", failed, recovered, log.text.String(),
+		)
 	}
 }

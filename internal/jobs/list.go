@@ -9,17 +9,17 @@ import (
 	"sluice/internal/service"
 )
 
-// Shared gives the jobs that one server does for all of them. The stored bytes are
-// read once in a scrub interval; of 0, never.
+// Shared returns the jobs that one server runs for all servers. The scrub reads all
+// stored bytes once per scrubInterval; 0 disables it.
 func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
 	list := []Job{
 		{Name: "checkpoints", Every: 250 * time.Millisecond, Run: func(ctx context.Context) (int, error) {
-			_, err := svc.Checkpoint(ctx) // signed too often to log each
+			_, err := svc.Checkpoint(ctx) // not logged: checkpoints are too frequent
 			return 0, err
 		}},
 		{Name: "endings", Every: time.Second, Run: svc.EndLinks},
 		{Name: "retention", Every: time.Minute, Run: svc.Retain},
-		// An operator who started on the wrong database has an hour to notice before anything moves.
+		// The delay gives an operator who started on the wrong database an hour to notice.
 		{Name: "sweep", Every: 10 * time.Minute, After: time.Hour, Run: func(ctx context.Context) (int, error) {
 			swept, err := svc.Sweep(ctx, svc.Now().Add(-service.SweepAge))
 			return swept.Total(), err
@@ -47,13 +47,17 @@ func Checks(w *fsck.Watch, after time.Duration) []Job {
 	}
 }
 
-// Own gives the jobs that every server does: each knows which keys it was asked
-// with, and what it refused.
+// Own returns the jobs that every server runs on state of its own process: the use
+// of keys, and counted refusals.
 func Own(svc *service.Service, links *gate.Gate) []Job {
 	return []Job{
-		{Name: "key usage", Every: time.Minute, AtStop: true, Run: func(ctx context.Context) (int, error) { return 0, svc.WriteUsage(ctx) }},
-		// Each server shows in its metrics how far the scrub has come.
-		{Name: "scrub state", Every: time.Minute, Run: func(ctx context.Context) (int, error) { return 0, svc.WatchScrub(ctx) }},
+		{Name: "key usage", Every: time.Minute, AtStop: true, Run: func(ctx context.Context) (int, error) {
+			return 0, svc.WriteUsage(ctx)
+		}},
+		// The metrics of every server show the progress of the scrub.
+		{Name: "scrub state", Every: time.Minute, Run: func(ctx context.Context) (int, error) {
+			return 0, svc.WatchScrub(ctx)
+		}},
 		{Name: "refusals", Every: 10 * time.Second, Run: func(context.Context) (int, error) {
 			links.WriteRefusals()
 			return 0, nil

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// A sweep runs first an hour after the start, so that a start on the wrong
-// database moves nothing before somebody can see it. Every other job runs at once.
+// The first sweep runs an hour after the start, so that nothing moves at once if a
+// server was started on the wrong database. Every other job runs at once.
 func TestFirstRuns(t *testing.T) {
 	list := append(Shared(nil, 30*24*time.Hour), Own(nil, nil)...)
 	if n, none := len(list), len(Shared(nil, 0))+len(Own(nil, nil)); n != none+1 {
-		t.Errorf("%d jobs, and %d without a scrub", n, none)
+		t.Errorf("got %d jobs, and %d without the scrub", n, none)
 	}
 	for _, j := range list {
 		t.Run(j.Name, func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestFirstRuns(t *testing.T) {
 				r := runner{Job: j, Scheduler: &Scheduler{Log: slog.Default()}}
 				r.repeat(ctx)
 				if len(runs) != 2 || runs[0] != after || runs[1] != after+j.Every {
-					t.Errorf("it runs after %v, want after %v and then every %v", runs, after, j.Every)
+					t.Errorf("ran after %v, want after %v and then every %v", runs, after, j.Every)
 				}
 			})
 		})

@@ -1,5 +1,5 @@
-// Package jsoninput finds what JSON input may not hold although encoding/json takes it, such as
-// members that are there twice, and writes integers in one form.
+// Package jsoninput finds faults in JSON input that encoding/json accepts, such as duplicate members, and normalizes
+// integers.
 package jsoninput
 
 import (
@@ -14,27 +14,29 @@ import (
 	"sluice"
 )
 
-// CheckJSON finds what RFC 7493 (I-JSON) forbids and encoding/json alters
-// without a word: members given more than once, and escapes of half a
-// surrogate pair, which stand for no character. A document that is not JSON at
-// all has no such fault.
+// CheckJSON returns the faults of a document that RFC 7493 (I-JSON) forbids and
+// that encoding/json silently alters: duplicate members and escapes of lone
+// surrogates. It returns none for data that is not JSON.
 func CheckJSON(data []byte) (faults []sluice.FieldError) {
+	add := func(param, message string) {
+		faults = append(faults, sluice.FieldError{Param: param, Code: "invalid", Message: param + " " + message})
+	}
 	walkJSON(data, func(param string, token json.Token, raw []byte, _ int) {
 		switch token.(type) {
-		case repeated:
-			faults = append(faults, sluice.FieldError{Param: param, Code: "invalid", Message: param + " is given more than once"})
+		case duplicate:
+			add(param, "is given more than once")
 		case string:
 			if loneSurrogate(raw) {
-				faults = append(faults, sluice.FieldError{Param: param, Code: "invalid", Message: param + " holds half of a surrogate pair, which is no character"})
+				add(param, "contains a lone surrogate")
 			}
 		}
 	})
 	return faults
 }
 
-// PlainIntegers writes the integers of a JSON document that have a fraction of
-// zero or an exponent, such as 3.0 and 1.5e3, without: encoding/json reads no
-// other form into an integer. A number beyond the range of int64 is a fault.
+// PlainIntegers rewrites integers with a fraction or an exponent, such as 3.0 and
+// 1.5e3, in plain digits, because encoding/json decodes only those into an integer.
+// An integer outside the range of int64 is a fault.
 func PlainIntegers(data []byte) (plain []byte, faults []sluice.FieldError) {
 	done := 0
 	walkJSON(data, func(param string, token json.Token, raw []byte, at int) {
@@ -44,7 +46,9 @@ func PlainIntegers(data []byte) (plain []byte, faults []sluice.FieldError) {
 		}
 		text, fits := plainInteger(string(number))
 		if !fits {
-			faults = append(faults, sluice.FieldError{Param: param, Code: "out_of_range", Message: param + " is too large a number, or too small"})
+			faults = append(faults, sluice.FieldError{
+				Param: param, Code: "out_of_range", Message: param + " is out of the range of numbers",
+			})
 		} else if text != string(number) {
 			plain = append(append(plain, data[done:at]...), text...)
 			done = at + len(raw)
@@ -53,9 +57,9 @@ func PlainIntegers(data []byte) (plain []byte, faults []sluice.FieldError) {
 	return append(plain, data[done:]...), faults
 }
 
-// plainInteger gives a number of JSON as digits alone where it is an integer,
-// and as it is where it has a fraction. It is false for one that neither an
-// int64 nor, with a fraction, a float64 holds.
+// plainInteger returns an integer in plain digits and any other number unchanged.
+// It reports whether an int64 or, for a number with a fraction, a float64 can hold
+// the number.
 func plainInteger(number string) (text string, fits bool) {
 	if !strings.ContainsAny(number, ".eE") {
 		_, err := strconv.ParseInt(number, 10, 64)
@@ -90,21 +94,21 @@ func plainInteger(number string) (text string, fits bool) {
 	return digits, err == nil
 }
 
-// repeated is the token of the name of a member that its object had before.
-type repeated string
+// duplicate is the token of a member name that its object already has.
+type duplicate string
 
-// level is an object or array that walkJSON is within.
+// level is an object or array that encloses the current token.
 type level struct {
 	param string
-	names map[string]bool // of the members so far; nil for an array
-	name  string          // of the member whose value comes; "" where a name comes
-	named bool
+	names map[string]bool // names of the members so far; nil for an array
+	name  string          // name of the current member
+	named bool            // the next token is the member's value, not a name
 	index int
 }
 
-// walkJSON visits the strings, numbers and repeated names of members in a JSON
-// document: each with the member it belongs to, dotted, as it stands in the
-// document, and where.
+// walkJSON calls visit for the names, strings, numbers and other scalars of a
+// JSON document, and for duplicate names. param is the path of the member, with
+// dots; raw is the token in the document, at offset at.
 func walkJSON(data []byte, visit func(param string, token json.Token, raw []byte, at int)) {
 	if !utf8.Valid(data) || !json.Valid(data) {
 		return
@@ -132,7 +136,7 @@ func walkJSON(data []byte, visit func(param string, token json.Token, raw []byte
 				in.name, in.named = text, true
 				param = in.member()
 				if in.names[text] {
-					visit(param, repeated(text), raw, from)
+					visit(param, duplicate(text), raw, from)
 				}
 				in.names[text] = true
 				visit(param, token, raw, from)
@@ -152,10 +156,10 @@ func walkJSON(data []byte, visit func(param string, token json.Token, raw []byte
 	}
 }
 
-// maxParam bounds a dotted name, for what a stranger nests deeply.
+// maxParam limits the length of a path in a deeply nested document.
 const maxParam = 256
 
-// member is the dotted name of the element that comes.
+// member returns the path of the current element.
 func (l *level) member() string {
 	name := l.name
 	if l.names == nil {
@@ -167,8 +171,8 @@ func (l *level) member() string {
 	return l.param + "." + name
 }
 
-// loneSurrogate reports whether a string, as it stands in a document, has an
-// escape of half a surrogate pair.
+// loneSurrogate reports whether a string in JSON contains an escape of a lone
+// surrogate.
 func loneSurrogate(raw []byte) bool {
 	for i := 0; i+1 < len(raw); i++ {
 		if raw[i] != '\\' {
@@ -194,7 +198,7 @@ func loneSurrogate(raw []byte) bool {
 	return false
 }
 
-// unit reads the four hexadecimal digits of an escape in valid JSON.
+// unit parses the four hexadecimal digits of an escape in valid JSON.
 func unit(digits []byte) uint64 {
 	n, err := strconv.ParseUint(string(digits[:4]), 16, 16)
 	if err != nil {

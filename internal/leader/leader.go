@@ -1,4 +1,4 @@
-// Package leader has work done by one of the servers that share a database.
+// Package leader lets one of the servers that share a database do work for all of them.
 package leader
 
 import (
@@ -9,13 +9,12 @@ import (
 	"sluice/internal/service"
 )
 
-// retryEvery is how long a server waits before it asks again for a lease that
-// another one holds.
+// retryEvery is how long a server waits before it tries again to acquire a lease.
 const retryEvery = 2 * time.Second
 
-// Run does work while this server holds the lease of a name, until ctx ends.
-// The context of work ends when ctx ends or the lease is lost. A server whose
-// holder stops or freezes gives the lease to another within ten seconds, see
+// Run calls work whenever this server acquires the lease with the given name, until
+// ctx ends. The context of work ends when ctx ends or the lease is lost. If a server
+// stops or freezes, another acquires its lease within ten seconds; see
 // service.Store.Exclusive.
 func Run(ctx context.Context, s service.Store, name string, log *slog.Logger, work func(context.Context)) {
 	for ctx.Err() == nil {

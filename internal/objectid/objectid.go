@@ -1,4 +1,4 @@
-// Package objectid makes and reads ids: a prefix that names the kind of object, and a ULID.
+// Package objectid generates and parses ids. An id is a prefix that names the kind of object, followed by a ULID.
 package objectid
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// Parse gives the 16 bytes of an id that has the prefix and is written as
-// Sluice writes it.
+// Parse returns the 16 bytes of an id with the given prefix. It is not ok unless
+// the id has the form that Format returns.
 func Parse(prefix, id string) (raw [16]byte, ok bool) {
 	rest, ok := strings.CutPrefix(id, prefix)
 	if !ok || len(rest) != ulid.EncodedSize || rest != strings.ToLower(rest) {
@@ -21,10 +21,10 @@ func Parse(prefix, id string) (raw [16]byte, ok bool) {
 	return [16]byte(u), err == nil
 }
 
-// Format is the inverse of ParseID.
+// Format returns the id with the given prefix and bytes.
 func Format(prefix string, raw [16]byte) string {
 	var text [ulid.EncodedSize]byte
-	_ = ulid.ULID(raw).MarshalTextTo(text[:]) // fails for want of room only
+	_ = ulid.ULID(raw).MarshalTextTo(text[:]) // fails only if the buffer is too short
 	for i, c := range text {
 		if c >= 'A' {
 			text[i] = c + 'a' - 'A'
@@ -33,17 +33,19 @@ func Format(prefix string, raw [16]byte) string {
 	return prefix + string(text[:])
 }
 
-// Source makes ids from one source of randomness. Those made in one millisecond
-// ascend, so ids of one process sort as they were made.
+// Source generates ids. Ids of the same millisecond increase, so the ids of one
+// process sort in the order of their creation. It is safe for concurrent use.
 type Source struct {
 	mu      sync.Mutex
 	entropy *ulid.MonotonicEntropy
 }
 
+// NewSource returns a Source that reads from random.
 func NewSource(random io.Reader) *Source {
 	return &Source{entropy: ulid.Monotonic(random, 0)}
 }
 
+// New returns a new id with the given prefix and time.
 func (s *Source) New(prefix string, now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,7 +1,6 @@
-// Package obs keeps what a server observes of itself, as metrics for Prometheus.
-// Other packages name what they report in small interfaces of their own, which
-// Metrics fulfils. No label holds what a stranger sends, so the number of series
-// is bounded.
+// Package obs collects the metrics of a server for Prometheus. Metrics implements the
+// small observer interfaces of other packages. No label has a value that a client can
+// choose, so the number of series is bounded.
 package obs
 
 import (
@@ -17,7 +16,7 @@ import (
 	"sluice/internal/store"
 )
 
-// Metrics are the metrics of one server, and of its process.
+// Metrics holds the metrics of one server and of its process.
 type Metrics struct {
 	Registry *prometheus.Registry
 
@@ -31,11 +30,10 @@ type Metrics struct {
 	findings, checked      *prometheus.GaugeVec
 }
 
-// seconds are the buckets of what takes from a fraction of a millisecond to a
-// minute.
+// seconds are the buckets of durations from half a millisecond to a minute.
 var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60}
 
-// New makes metrics for a server of a version.
+// New returns the metrics of a server with the given version.
 func New(version string) *Metrics {
 	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds}, labels)
@@ -45,28 +43,35 @@ func New(version string) *Metrics {
 	}
 	m := &Metrics{
 		Registry: prometheus.NewRegistry(),
-		jobs:     histogram("sluice_job_duration_seconds", "Time that a run of a background job took.", "name", "result"),
+		jobs: histogram("sluice_job_duration_seconds",
+			"Duration of the runs of background jobs.", "name", "result"),
 		jobSuccess: gauge("sluice_job_last_success_timestamp_seconds",
-			"When a background job last succeeded on this server, in Unix time.", "name"),
-		jobFailing: gauge("sluice_job_failing", "1 while the last run of a background job failed.", "name"),
-		sends:      histogram("sluice_follower_send_seconds", "Time that sending to a follower of the logs took.", "follower", "result"),
-		behind:     gauge("sluice_follower_behind_entries", "Entries of all logs that a follower does not have yet.", "follower"),
-		commits:    histogram("sluice_commit_duration_seconds", "Time that a group of updates took, its commit included.", "result"),
+			"Unix time of the last success of a background job on this server.", "name"),
+		jobFailing: gauge("sluice_job_failing", "1 if the last run of a background job failed, else 0.", "name"),
+		sends: histogram("sluice_follower_send_seconds",
+			"Duration of sends to followers of the logs.", "follower", "result"),
+		behind: gauge("sluice_follower_behind_entries",
+			"Entries of all logs that a follower has not received yet.", "follower"),
+		commits: histogram("sluice_commit_duration_seconds",
+			"Duration of groups of updates, including their commit.", "result"),
 		group: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "sluice_commit_group_size", Help: "Updates that shared a commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+			Name: "sluice_commit_group_size", Help: "Updates per commit.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 		}),
 		reruns: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sluice_commit_reruns_total", Help: "Groups of updates that were run again.",
+			Name: "sluice_commit_reruns_total", Help: "Repeated runs of groups of updates.",
 		}),
-		blobs: histogram("sluice_blob_duration_seconds", "Time that an operation on stored bytes took.", "operation", "result"),
+		blobs: histogram("sluice_blob_duration_seconds",
+			"Duration of operations on stored bytes.", "operation", "result"),
 	}
 	m.findings = gauge("sluice_fsck_findings", "Problems that the newest check of the database by this server found.", "check")
 	m.checked = gauge("sluice_fsck_completed_timestamp_seconds",
 		"When this server last completed a check of the database, in Unix time; 0 when it did not yet.", "check")
 	build := gauge("sluice_build_info", "1, with the version of the server.", "version")
 	build.WithLabelValues(version).Set(1)
-	m.Registry.MustRegister(m.jobs, m.jobSuccess, m.jobFailing, m.sends, m.behind, m.commits, m.group, m.reruns, m.blobs, m.findings, m.checked, build,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.Registry.MustRegister(m.jobs, m.jobSuccess, m.jobFailing, m.sends, m.behind, m.commits, m.group, m.reruns,
+		m.blobs, m.findings, m.checked, build, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -120,15 +125,15 @@ func (m *Metrics) Committed(c store.Commit) {
 	m.reruns.Add(float64(c.Runs - 1))
 }
 
-// WatchStore adds how many updates wait for the writer.
+// WatchStore adds a metric of the updates that wait for the writer.
 func (m *Metrics) WatchStore(waiting func() int64) {
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "sluice_updates_waiting", Help: "Updates that wait for the writer of the database.",
+		Name: "sluice_updates_waiting", Help: "Updates waiting for the writer of the database.",
 	}, func() float64 { return float64(waiting()) }))
 }
 
-// Blobs gives b with its operations measured. Put and Open include the client's
-// and the network's time as far as the operation itself waits for them.
+// Blobs wraps b to measure its operations. The duration of Put includes the time that
+// it waits for its reader.
 func (m *Metrics) Blobs(b service.Blobs) service.Blobs { return timed{b, m} }
 
 type timed struct {
@@ -145,7 +150,7 @@ func (t timed) Uncached() service.Blobs {
 }
 
 func (t timed) observe(operation string, began time.Time, err error) {
-	if sluice.CodeOf(err) == sluice.CodeNotFound { // an answer, and no failure
+	if sluice.CodeOf(err) == sluice.CodeNotFound { // not a failure of the store
 		err = nil
 	}
 	t.metrics.blobs.WithLabelValues(operation, result(err)).Observe(time.Since(began).Seconds())
@@ -155,6 +160,50 @@ func (t timed) Put(ctx context.Context, key string, r io.Reader) (service.Stored
 	began := time.Now()
 	stored, err := t.Blobs.Put(ctx, key, r)
 	t.observe("put", began, err)
+	return stored, err
+}
+
+// Stage measures an upload in steps as one put: the time that Append and Commit
+// take together.
+func (t timed) Stage(ctx context.Context, key string) (service.Stage, error) {
+	began := time.Now()
+	stage, err := t.Blobs.Stage(ctx, key)
+	if err != nil {
+		t.observe("put", began, err)
+		return nil, err
+	}
+	return &timedStage{Stage: stage, timed: t, took: time.Since(began)}, nil
+}
+
+// Resume measures what is added to a saved stage as one put.
+func (t timed) Resume(ctx context.Context, key string) (service.Stage, error) {
+	stage, err := t.Blobs.Resume(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return &timedStage{Stage: stage, timed: t}, nil
+}
+
+type timedStage struct {
+	service.Stage
+	timed timed
+	took  time.Duration // so far
+}
+
+func (s *timedStage) Append(ctx context.Context, offset int64, r io.Reader) error {
+	began := time.Now().Add(-s.took)
+	err := s.Stage.Append(ctx, offset, r)
+	s.took = time.Since(began)
+	if err != nil {
+		s.timed.observe("put", began, err)
+	}
+	return err
+}
+
+func (s *timedStage) Commit(ctx context.Context) (service.Stored, error) {
+	began := time.Now().Add(-s.took)
+	stored, err := s.Stage.Commit(ctx)
+	s.timed.observe("put", began, err)
 	return stored, err
 }
 

@@ -1,5 +1,5 @@
-// Package password hashes the passwords of links with argon2id, and checks them. It bounds how many are hashed at
-// once, and with that the memory they take.
+// Package password hashes and checks the passwords of links with argon2id. It limits the number of concurrent hashes
+// and thereby their memory.
 package password
 
 import (
@@ -15,8 +15,8 @@ import (
 	"sluice"
 )
 
-// Parameters of argon2id: what OWASP's password storage cheat sheet names as
-// its first choice, 19 MiB and two passes.
+// Parameters of argon2id, as recommended by OWASP's Password Storage Cheat Sheet:
+// 19 MiB and two passes.
 const (
 	argonMemory  = 19 * 1024 // KiB
 	argonTime    = 2
@@ -25,10 +25,10 @@ const (
 	argonKeyLen  = 32
 )
 
-// argonSlots bounds how many passwords are hashed at once, and with it memory.
+// argonSlots limits the number of concurrent hashes.
 var argonSlots = make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))
 
-// argon hashes a password when a slot is free, unless ctx ends first.
+// argon hashes a password once a slot is free. The error is that of ctx.
 func argon(ctx context.Context, password string, salt []byte) ([]byte, error) {
 	select {
 	case argonSlots <- struct{}{}:
@@ -42,7 +42,7 @@ func argon(ctx context.Context, password string, salt []byte) ([]byte, error) {
 	return argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKeyLen), nil
 }
 
-// Hash hashes a password with a new salt. The error is that of random, or of ctx when it ended before.
+// Hash hashes a password with a new salt from random. The error is that of random or of ctx.
 func Hash(ctx context.Context, random io.Reader, password string) (sluice.PasswordHash, error) {
 	salt := make([]byte, argonSaltLen)
 	if _, err := io.ReadFull(random, salt); err != nil {
@@ -57,8 +57,8 @@ func Hash(ctx context.Context, random io.Reader, password string) (sluice.Passwo
 		argon2.Version, argonMemory, argonTime, argonThreads, b64(salt), b64(hash))), nil
 }
 
-// Matches reports whether a password is the one that was hashed. The error is
-// that of ctx, when it ended before.
+// Matches reports whether h is the hash of a password. It returns false for a hash
+// with other parameters than those of Hash. The error is that of ctx.
 func Matches(ctx context.Context, h sluice.PasswordHash, password string) (bool, error) {
 	var version, memory, passes, threads int
 	var rest string

@@ -34,11 +34,11 @@ func TestMatches(t *testing.T) {
 		}
 	}
 	if again, _ := password.Hash(t.Context(), rand.Reader, "correct horse"); again == hash {
-		t.Error("two hashes of one password have the same salt")
+		t.Error("two hashes of a password have the same salt")
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if right, err := password.Matches(gone, hash, "correct horse"); right || !errors.Is(err, context.Canceled) {
-		t.Errorf("with a context that has ended: %v, %v", right, err)
+		t.Errorf("with a canceled context: %v, %v", right, err)
 	}
 }

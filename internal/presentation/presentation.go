@@ -1,5 +1,5 @@
-// Package presentation says how an uploaded file leaves: under which name, as which type, and whether a browser saves
-// it or shows it. Its values are safe in a header, whatever was stored.
+// Package presentation determines how a file is presented to the client that downloads it: its name, its media type,
+// and whether a browser saves or displays it. The values are safe in a header, whatever name and type were stored.
 package presentation
 
 import (
@@ -12,10 +12,11 @@ import (
 	"sluice"
 )
 
-// maxShownName is how much of a name a header carries, in bytes of UTF-8.
+// maxShownName is the maximum length of a name in a header, in bytes of UTF-8.
 const maxShownName = 240
 
-// Disposition is the Content-Disposition with which a file leaves through a link. The zero link stands for none.
+// Disposition returns the Content-Disposition (RFC 6266) of a file downloaded through a link. Without a link, l is the
+// zero Link.
 func Disposition(l sluice.Link, f sluice.File) string {
 	inline := l.Disposition == sluice.Inline && sluice.ShowsInline(f.Type)
 	value := attachment(filename(l, f))
@@ -25,16 +26,16 @@ func Disposition(l sluice.Link, f sluice.File) string {
 	return value
 }
 
-// Name is the name that a person is shown for a file behind a link.
+// Name returns the name of a linked file for display.
 func Name(l sluice.Link, f sluice.File) string { return shownName(filename(l, f)) }
 
 func filename(l sluice.Link, f sluice.File) string { return cmp.Or(l.Filename, f.Filename) }
 
-// Type is the Content-Type of a file. A stored type that no header may carry gives application/octet-stream.
+// Type returns the Content-Type of a file. It is application/octet-stream if the stored type is not valid in a header.
 func Type(f sluice.File) string { return mediaType(f.Type) }
 
-// attachment is the Content-Disposition (RFC 6266) of a file that is saved:
-// its name made safe, in ASCII for old readers and as it is, RFC 8187.
+// attachment returns the Content-Disposition of a file that is saved: its
+// sanitized name in ASCII for old clients and in UTF-8 (RFC 8187).
 func attachment(filename string) string {
 	name := shownName(filename)
 	var b strings.Builder
@@ -60,26 +61,26 @@ func attachment(filename string) string {
 	return b.String()
 }
 
-// isAttrChar is attr-char of RFC 8187 section 3.2.1.
+// isAttrChar reports whether c is an attr-char (RFC 8187 section 3.2.1).
 func isAttrChar(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		strings.IndexByte("!#$&+-.^_`|~", c) >= 0
 }
 
-// unescapes is what turns into a control character, a dot or a separator for a
-// program that decodes a name once too often, as wget does.
+// unescapes matches escapes of control characters, dots and separators. A program
+// that decodes a name once too often, like wget, would turn them into those.
 var unescapes = regexp.MustCompile(`(?i)%([01][0-9a-f]|2[ef]|3a|5c|7f)`)
 
-// shownName makes a name harmless for whoever saves under it: no control
-// characters, none that reorder what is read, no separators of any system, no
-// dots that hide it, and no more than a file system takes. A long name keeps
-// its extension.
+// shownName sanitizes a name so that it is safe to save a file under it. It removes
+// control characters, characters that change the order of the text, and leading and
+// trailing dots, replaces the path separators of all systems, and limits the
+// length. A long name keeps its extension.
 func shownName(name string) string {
 	name = trimName(strings.Map(func(r rune) rune {
 		switch {
 		case strings.ContainsRune(`/\:*?<>|`, r):
 			return '_'
-		case ' ' <= r && r <= '~', r == '\u200c' || r == '\u200d': // those two join letters and emoji, and harm nobody
+		case ' ' <= r && r <= '~', r == '\u200c' || r == '\u200d': // joiners of letters and emoji are harmless
 			return r
 		case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp):
 			return -1
@@ -102,13 +103,13 @@ func shownName(name string) string {
 	return name
 }
 
-// trimName takes away the dots and spaces at the ends of a name, which hide a
-// file or are dropped when it is saved.
+// trimName removes dots and spaces from the ends of a name. A leading dot hides the
+// file; some systems drop trailing ones.
 func trimName(name string) string {
 	return strings.TrimFunc(name, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
 }
 
-// mediaType gives a stored type as a header may carry it.
+// mediaType returns a stored type if it is valid in a header.
 func mediaType(t string) string {
 	for i := range len(t) {
 		if t[i] < ' ' || t[i] > '~' {

@@ -53,11 +53,12 @@ func FuzzAttachment(f *testing.F) {
 			t.Fatalf("%q: %v, %s %q from %q", name, err, kind, params, got)
 		}
 		shown := params["filename"]
-		if shown != shownName(name) || shown != shownName(shown) || shown == "" || len(shown) > maxShownName || !utf8.ValidString(shown) {
+		if shown != shownName(name) || shown != shownName(shown) || shown == "" || len(shown) > maxShownName ||
+			!utf8.ValidString(shown) {
 			t.Fatalf("%q: shown as %q", name, shown)
 		}
 		if decoded, err := url.PathUnescape(shown); err == nil && strings.ContainsAny(decoded, "/\\\r\n\x00") {
-			t.Fatalf("%q: decoded once more it is %q", name, decoded)
+			t.Fatalf("%q: decoded once more, it becomes %q", name, decoded)
 		}
 		if strings.ContainsAny(shown, "/\\:*?<>|\r\n\x00\u202e\u2066\u2028\ufeff") || strings.HasPrefix(shown, ".") {
 			t.Fatalf("%q: shown as %q", name, shown)

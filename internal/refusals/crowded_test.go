@@ -14,8 +14,8 @@ var (
 	quiet   = sluice.LedgerID{Account: "acct_2", Mode: sluice.Live}
 )
 
-// refuse refuses an object once, and says whether an entry was made of it and how
-// many others that tells of.
+// refuse refuses an object once. It returns whether that wrote an entry, and how
+// many earlier refusals the entry includes.
 func refuse(c *refusals.Counts, l sluice.LedgerID, id string, now time.Time) (repeats int64, wrote bool) {
 	o := refusals.Object{Ledger: l, ID: id}
 	by := refusals.Caller{Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id}}
@@ -28,9 +28,8 @@ func refuse(c *refusals.Counts, l sluice.LedgerID, id string, now time.Time) (re
 	return repeats, wrote
 }
 
-// Whoever has thousands of links refused at once makes the log grow no faster
-// than a thousand links do, and counts of other ledgers are as they were. No
-// refusal is lost from the sum.
+// Thousands of refused links make the log grow no faster than a thousand do. The
+// counts of other ledgers are not affected. The sum includes every refusal.
 func TestCrowdedLedger(t *testing.T) {
 	const links, limit = 20_000, 1100
 	var c refusals.Counts
@@ -46,16 +45,16 @@ func TestCrowdedLedger(t *testing.T) {
 		count(refuse(&c, crowded, fmt.Sprint("link_", i), now))
 	}
 	if entries > limit {
-		t.Errorf("%d links refused once made %d entries", links, entries)
+		t.Errorf("%d links refused once left %d entries", links, entries)
 	}
 	if _, wrote := refuse(&c, quiet, "link_a", now); !wrote {
-		t.Error("the first refusal of another ledger made no entry")
+		t.Error("the first refusal of another ledger left no entry")
 	}
 	if _, wrote := refuse(&c, quiet, "link_a", now); wrote {
-		t.Error("the second refusal of another ledger made an entry")
+		t.Error("the second refusal of another ledger left an entry")
 	}
 	if _, wrote := refuse(&c, quiet, "link_b", now); !wrote {
-		t.Error("the first refusal of another link made no entry")
+		t.Error("the first refusal of another link left no entry")
 	}
 	now = now.Add(time.Minute)
 	for _, tally := range c.Take(now, false, func(sluice.LedgerID) bool { return true }) {
@@ -67,13 +66,13 @@ func TestCrowdedLedger(t *testing.T) {
 		}
 	}
 	if told != links {
-		t.Errorf("%d refusals, and the log tells of %d", links, told)
+		t.Errorf("of %d refusals the log includes %d", links, told)
 	}
-	// What was not refused for a minute is forgotten, and counted by itself again.
+	// An object without a refusal for a minute is removed, and gets a count of its own again.
 	now = now.Add(2 * time.Minute)
 	for _, id := range []string{"link_new", "link_0"} {
 		if _, wrote := refuse(&c, crowded, id, now); !wrote {
-			t.Errorf("the first refusal of %s after minutes made no entry", id)
+			t.Errorf("the first refusal of %s after minutes left no entry", id)
 		}
 	}
 }

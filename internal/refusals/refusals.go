@@ -1,5 +1,5 @@
-// Package refusals counts what is refused, so that nobody can make the log grow without bound: the first refusal of
-// an object for a reason is written at once, then one a minute with the number of those since.
+// Package refusals limits how fast refused requests make the log grow. The first refusal of an object for a reason is
+// written to the log at once. After that, one entry a minute is written, with the number of the refusals since.
 package refusals
 
 import (
@@ -11,75 +11,76 @@ import (
 	"sluice/internal/audit"
 )
 
-// every is how often the refusals of one object for one reason are
-// written to the log at most. Those between are counted.
+// every is the shortest time between two entries for the refusals of one object
+// for one reason. The refusals in between are counted.
 const every = time.Minute
 
-// maxCounts and maxLedgerCounts are how many objects and reasons are counted at
-// once, in all and of one ledger. Those of a ledger beyond are counted together,
-// by their reason: its log grows no faster, and other ledgers are not concerned.
+// maxCounts and maxLedgerCounts limit the number of counts, that is of pairs of
+// object and reason, in total and per ledger. Beyond the limit, the refusals of a
+// ledger are counted by reason only, so its log grows no faster. Other ledgers are
+// not affected.
 const (
 	maxCounts       = 8192
 	maxLedgerCounts = 1024
 )
 
-// maxText is how much an entry of a refusal keeps of each text that the
-// client chose, in bytes.
+// maxText is the maximum length of each text in a refusal entry that the client
+// chose, in characters.
 const maxText = 256
 
-// Counts are the refusals of one process. The zero value is ready. It is safe for concurrent use.
+// Counts counts the refusals of one process. The zero value is ready to use. It is safe for concurrent use.
 type Counts struct {
 	mu      sync.Mutex
 	objects map[Object]map[sluice.Refusal]*history
-	ledgers map[sluice.LedgerID]int // counts of each, but for those of the rest
-	size    int                     // of all ledgers
+	ledgers map[sluice.LedgerID]int // number of counts per ledger, without those of the rest
+	size    int                     // number of counts of all ledgers
 	swept   time.Time
 }
 
-// Object is a link that was refused, or a key.
+// Object is a refused link or key.
 type Object struct {
 	Ledger sluice.LedgerID
 	ID     string
 }
 
-// Caller is who was refused, and what they asked.
+// Caller is the actor that was refused, with its request.
 type Caller struct {
 	Actor   sluice.Actor
 	Request sluice.Request
 }
 
-// history is what is known of one object and reason.
+// history is the count of one object and reason.
 type history struct {
-	wrote   time.Time // when an entry was made last
-	by      *Attempt  // makes an entry now
+	wrote   time.Time // time of the last entry
+	by      *Attempt  // the attempt that is writing an entry now, or nil
 	repeats int64     // refusals since that entry
-	last    Caller    // of the newest of these
+	last    Caller    // the caller of the newest of them
 }
 
-// Attempt is one request that may be refused. It is made by Counts.Attempt.
+// Attempt is one request that may be refused. Counts.Attempt returns one.
 type Attempt struct {
 	of     *Counts
-	count  *history // nil when the request is not refused, or not counted
-	writes bool     // whether an entry is made of it; else it is counted only
-	taken  int64    // refusals that the entry tells of besides
+	count  *history // nil if the request is not refused or not counted
+	writes bool     // whether it writes an entry; otherwise it is only counted
+	taken  int64    // earlier refusals that the entry includes
 }
 
-// Attempt begins to count one request.
+// Attempt returns an Attempt for one request.
 func (r *Counts) Attempt() *Attempt { return &Attempt{of: r} }
 
-// Recent reports whether an object was refused within the last minute. Of one that
-// is not counted by itself it may say so for another.
+// Recent reports whether an object may have been refused within the last minute.
+// For an object without a count of its own, the refusal may be that of another.
 func (r *Counts) Recent(o Object) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.objects[o]) > 0 || len(r.objects[rest(o)]) > 0
 }
 
-// rest stands for the objects of a ledger that are not counted by themselves.
+// rest stands for the objects of a ledger that have no count of their own.
 func rest(o Object) Object { return Object{Ledger: o.Ledger} }
 
-// find gives what is known of an object and reason, nil for nothing. The caller
-// holds the lock.
+// find returns the count of an object and reason, or nil. The caller holds the
+// lock.
 func (r *Counts) find(o Object, reason sluice.Refusal) *history {
 	if h := r.objects[o][reason]; h != nil || !r.full(o.Ledger) {
 		return h
@@ -91,7 +92,7 @@ func (r *Counts) full(l sluice.LedgerID) bool {
 	return r.size >= maxCounts || r.ledgers[l] >= maxLedgerCounts
 }
 
-// add begins to count an object and reason, or the rest of its ledger.
+// add adds a count of an object and reason, or of the rest of its ledger.
 func (r *Counts) add(o Object, reason sluice.Refusal) *history {
 	if r.full(o.Ledger) {
 		o = rest(o)
@@ -111,14 +112,14 @@ func (r *Counts) add(o Object, reason sluice.Refusal) *history {
 	return h
 }
 
-// within reports whether a refusal now is to be counted only. A clock that was
-// set back makes an entry rather than none.
+// within reports whether a refusal at now is within a minute of the last entry and
+// thus only counted. If the clock was set back, it is not.
 func (c *history) within(now time.Time) bool {
 	since := now.Sub(c.wrote)
 	return since >= 0 && since < every
 }
 
-// Repeated reports whether a refusal is one to be counted only, and then counts it.
+// Repeated counts a refusal if it needs no entry, and reports whether it did.
 func (r *Counts) Repeated(o Object, reason sluice.Refusal, c Caller, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -136,7 +137,8 @@ func (c *history) add(by Caller) {
 	c.last = by
 }
 
-// Kept clips what is kept of a refused request, and shares no memory with it.
+// Kept shortens the texts of a refused request for its entry. The copy shares no
+// memory with them.
 func Kept(r sluice.Request) sluice.Request {
 	for _, s := range []*string{&r.Range, &r.ForwardedFor, &r.UserAgent, &r.RefererHost} {
 		*s = strings.Clone(audit.Clip(*s, maxText))
@@ -144,8 +146,8 @@ func Kept(r sluice.Request) sluice.Request {
 	return r
 }
 
-// Begin decides, inside an Update, whether an entry is to be made of a refusal,
-// and gives the number of those that it tells of besides.
+// Begin decides, inside an Update, whether a refusal needs an entry. It returns the
+// number of earlier refusals that the entry includes.
 func (f *Attempt) Begin(o Object, reason sluice.Refusal, now time.Time) (repeats int64, write bool) {
 	r := f.of
 	r.mu.Lock()
@@ -165,24 +167,25 @@ func (f *Attempt) Begin(o Object, reason sluice.Refusal, now time.Time) (repeats
 	return f.taken, true
 }
 
-// Again takes back what Begin has decided: an Update runs its function again.
+// Again undoes Begin. Updates call it first, because they may run their function
+// more than once.
 func (f *Attempt) Again() {
 	if f.count == nil {
 		return
 	}
 	f.of.mu.Lock()
 	defer f.of.mu.Unlock()
-	f.letGo()
+	f.reset()
 }
 
-func (f *Attempt) letGo() {
+func (f *Attempt) reset() {
 	if f.writes {
 		f.count.by = nil
 	}
 	f.count, f.writes, f.taken = nil, false, 0
 }
 
-// End says what became of the Update.
+// End reports the result of the Update.
 func (f *Attempt) End(c Caller, now time.Time, err error) {
 	if f.count == nil {
 		return
@@ -197,11 +200,11 @@ func (f *Attempt) End(c Caller, now time.Time, err error) {
 	default:
 		f.count.add(c)
 	}
-	f.letGo()
+	f.reset()
 }
 
-// sweep forgets what was not refused for a minute, once a second at most. The
-// caller holds the lock.
+// sweep removes counts without a refusal in the last minute, at most once a
+// second. The caller holds the lock.
 func (r *Counts) sweep(now time.Time) {
 	if since := now.Sub(r.swept); since >= 0 && since < time.Second {
 		return
@@ -230,23 +233,23 @@ func (r *Counts) forget(o Object) {
 	}
 }
 
-// Tally is a number of refusals without an entry.
+// Tally is a number of counted refusals that have no entry yet.
 type Tally struct {
 	Ledger  sluice.LedgerID
 	Reason  sluice.Refusal
-	Caller  Caller // of the newest; its actor is the link or key that was refused
+	Caller  Caller // of the newest refusal; its actor is the refused link or key
 	Refused int64
 }
 
-// Take gives the counts whose minute is over, or all, of the ledgers that have
-// room for an entry. They count from zero then.
-func (r *Counts) Take(now time.Time, all bool, room func(sluice.LedgerID) bool) (tallies []Tally) {
+// Take returns the tallies of counts whose minute is over, or of all counts if
+// all is set, for the ledgers that are writable. It resets those counts to zero.
+func (r *Counts) Take(now time.Time, all bool, writable func(sluice.LedgerID) bool) (tallies []Tally) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweep(now)
 	for o, counts := range r.objects {
 		for reason, count := range counts {
-			if count.repeats == 0 || count.by != nil || count.within(now) && !all || !room(o.Ledger) {
+			if count.repeats == 0 || count.by != nil || count.within(now) && !all || !writable(o.Ledger) {
 				continue
 			}
 			tallies = append(tallies, Tally{o.Ledger, reason, count.last, count.repeats})

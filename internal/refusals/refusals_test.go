@@ -50,30 +50,31 @@ func TestOneEntryAMinute(t *testing.T) {
 	}
 }
 
-// An Update that runs its function again decides again, and a refusal that is being written is written once.
+// An Update that runs its function again decides again. Only one attempt at a time writes an entry.
 func TestAgain(t *testing.T) {
 	var r Counts
 	first, second := r.Attempt(), r.Attempt()
 	if _, write := first.Begin(link, sluice.Expired, start); !write {
-		t.Fatal("the first is not written")
+		t.Fatal("the first refusal is not written")
 	}
 	if _, write := second.Begin(link, sluice.Expired, start); write {
-		t.Error("two entries are made at once")
+		t.Error("two attempts write an entry at the same time")
 	}
 	second.End(bearer, start, nil)
 	first.Again()
 	if repeats, write := first.Begin(link, sluice.Expired, start); !write || repeats != 1 {
-		t.Errorf("when the Update of the first runs again: repeats %d and written %v", repeats, write)
+		t.Errorf("after Again: repeats %d and written %v, want 1 and true", repeats, write)
 	}
 	first.End(bearer, start, nil)
 	if !r.Recent(link) || !r.Repeated(link, sluice.Expired, bearer, start.Add(time.Second)) {
-		t.Error("a third is not counted")
+		t.Error("a third refusal is not counted")
 	}
 	if r.Repeated(link, sluice.Revoked, bearer, start) || r.Recent(Object{Ledger: ledger, ID: "link_2"}) {
-		t.Error("what was not refused is known")
+		t.Error("an object is recent or repeated that was never refused")
 	}
 	tallies := r.Take(start.Add(time.Minute), false, func(sluice.LedgerID) bool { return true })
-	if len(tallies) != 1 || tallies[0].Ledger != link.Ledger || tallies[0].Reason != sluice.Expired || tallies[0].Refused != 1 {
+	if len(tallies) != 1 || tallies[0].Ledger != link.Ledger || tallies[0].Reason != sluice.Expired ||
+		tallies[0].Refused != 1 {
 		t.Errorf("%+v", tallies)
 	}
 }

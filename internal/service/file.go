@@ -97,38 +97,57 @@ func (s *Service) CreateFile(ctx context.Context, c Caller, purpose string, cont
 		return CreatedFile{}, err
 	}
 	id := s.ids.New(sluice.PrefixFile, s.Now())
-	stored, err := s.blobs.Put(ctx, id, &sizeLimited{r: content, left: limit, limit: limit})
+	staged, err := s.blobs.Stage(ctx, id)
 	if err != nil {
+		return CreatedFile{}, err
+	}
+	defer staged.Close()
+	if err := staged.Append(ctx, 0, &sizeLimited{r: content, left: limit, limit: limit}); err != nil {
 		return CreatedFile{}, err
 	}
 	n, err := describe()
 	if err != nil {
-		s.discard(ctx, c.Ledger, id, nil)
 		return CreatedFile{}, err
 	}
-	created, err := s.recordFile(ctx, c, id, n, stored)
+	return s.recordFile(ctx, c, id, n, staged)
+}
+
+// recordFile ends every upload: it checks what was staged and what is said of it, commits the bytes, and then commits
+// the record. Bytes that got no record are removed.
+func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile, staged Stage) (CreatedFile, error) {
+	create, err := s.prepareFile(ctx, c, id, n, staged.Stored())
+	if err != nil {
+		return CreatedFile{}, err
+	}
+	if _, err := staged.Commit(ctx); err != nil {
+		return CreatedFile{}, err
+	}
+	created, err := change(ctx, s, c, sluice.FilesWrite, create)
 	if err != nil || created.File.ID != id {
 		s.discard(ctx, c.Ledger, id, err)
 	}
 	return created, err
 }
 
-func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile, stored Stored) (CreatedFile, error) {
+// prepareFile checks an upload and gives the change that records it.
+func (s *Service) prepareFile(
+	ctx context.Context, c Caller, id string, n NewFile, stored Stored,
+) (create func(Tx, time.Time) (CreatedFile, error), err error) {
 	if err := c.Once.fingerprint(n, stored); err != nil {
-		return CreatedFile{}, err
+		return nil, err
 	}
 	var v sluice.Invalid
 	p := n.validate(&v, s.purposes)
 	if err := v.Err(); err != nil {
-		return CreatedFile{}, err
+		return nil, err
 	}
 	switch {
 	case stored.Size > p.MaxSize:
-		return CreatedFile{}, tooLarge(p.MaxSize)
+		return nil, tooLarge(p.MaxSize)
 	case !p.Allows(n.Type):
-		return CreatedFile{}, &sluice.Error{Code: sluice.CodeUnsupportedType, Param: "file", Detail: fmt.Sprintf("purpose %s does not allow %s", p.Name, n.Type)}
+		return nil, &sluice.Error{Code: sluice.CodeUnsupportedType, Param: "file", Detail: fmt.Sprintf("purpose %s does not allow %s", p.Name, n.Type)}
 	case n.SHA256 != nil && *n.SHA256 != stored.SHA256:
-		return CreatedFile{}, &sluice.Error{Code: sluice.CodeDigestMismatch, Param: "file", Detail: fmt.Sprintf("the content that arrived has SHA-256 %s", stored.SHA256)}
+		return nil, &sluice.Error{Code: sluice.CodeDigestMismatch, Param: "file", Detail: fmt.Sprintf("the content that arrived has SHA-256 %s", stored.SHA256)}
 	}
 	f := sluice.File{
 		ID: id, Ledger: c.Ledger, Purpose: p.Name, Filename: n.Filename, Title: n.Title, Type: n.Type,
@@ -136,14 +155,14 @@ func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile
 	}
 	link, err := s.prepareLink(ctx, n.Link)
 	if err != nil {
-		return CreatedFile{}, within("link", err)
+		return nil, within("link", err)
 	}
 	if link != nil {
 		if err := s.Allow(ctx, c, sluice.LinksWrite); err != nil {
-			return CreatedFile{}, err
+			return nil, err
 		}
 	}
-	return change(ctx, s, c, sluice.FilesWrite, func(tx Tx, now time.Time) (CreatedFile, error) {
+	return func(tx Tx, now time.Time) (CreatedFile, error) {
 		f.Created, f.Updated = now, now
 		if p.Retention != 0 {
 			f.Expires = now.Add(p.Retention)
@@ -155,7 +174,7 @@ func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile
 		}
 		l, err := s.mint(tx, c, f, *link, now)
 		return CreatedFile{File: f, Link: &l}, within("link", err)
-	})
+	}, nil
 }
 
 // within says of a failure of validation that its parameters are members of

@@ -18,17 +18,17 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium is a browser without a window, and one tab of it.
+// chromium is a headless browser with one tab.
 type chromium struct {
 	context.Context
-	downloads string // the folder they land in, by their guid
+	downloads string // folder of the downloads, which are named by their GUIDs
 
 	mu    sync.Mutex
 	began []*browser.EventDownloadWillBegin
 	done  map[string]bool
 }
 
-// newChromium starts a browser that ends with the test.
+// newChromium starts a browser, which is stopped at the end of the test.
 func newChromium(t *testing.T) *chromium {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
@@ -81,7 +81,7 @@ func (c *chromium) hear(event any) {
 	}
 }
 
-// in runs an action in the tab.
+// in runs actions in the tab.
 func in[T any](t *testing.T, c *chromium, action chromedp.Action[T]) T {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(c.Context, time.Minute)
@@ -93,8 +93,8 @@ func in[T any](t *testing.T, c *chromium, action chromedp.Action[T]) T {
 	return v
 }
 
-// open goes to an address, and reports whether the tab shows what is there
-// rather than save it or refuse it.
+// open navigates to a URL, and reports whether the tab displays it. Otherwise the
+// browser saves or blocks it.
 func (c *chromium) open(t *testing.T, url string) (shown bool) {
 	t.Helper()
 	if err := chromedp.Do(c.Context, chromedp.Navigate(url)); err != nil {
@@ -112,8 +112,8 @@ func ask[T any](t *testing.T, c *chromium, expression string) T {
 	return in(t, c, chromedp.Evaluate[T](expression))
 }
 
-// until waits for an expression to be true in the tab, where it may not be good
-// before the next page is there.
+// until waits until an expression is true in the tab. Errors before the next page is
+// loaded are ignored.
 func (c *chromium) until(t *testing.T, expression string) {
 	t.Helper()
 	var is bool
@@ -122,16 +122,19 @@ func (c *chromium) until(t *testing.T, expression string) {
 		is, err = chromedp.Run(c.Context, chromedp.Evaluate[bool](expression))
 	}
 	if !is {
-		t.Fatalf("never came true: %s (%v)", expression, err)
+		t.Fatalf("timed out waiting for %s (%v)", expression, err)
 	}
 }
 
-// saved waits for the download of an address, and gives its name and bytes.
+// saved waits for the download of a URL and returns its name and bytes.
 func (c *chromium) saved(t *testing.T, url string) (name, content string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		c.mu.Lock()
-		i := slices.IndexFunc(c.began, func(e *browser.EventDownloadWillBegin) bool { return e.URL == url && c.done[e.GUID] })
+		i := slices.IndexFunc(
+			c.began,
+			func(e *browser.EventDownloadWillBegin) bool { return e.URL == url && c.done[e.GUID] },
+		)
 		var e *browser.EventDownloadWillBegin
 		if i >= 0 {
 			e = c.began[i]
@@ -150,7 +153,8 @@ func (c *chromium) saved(t *testing.T, url string) (name, content string) {
 	return "", ""
 }
 
-// beacon is a stranger's server. It hears from every script that runs.
+// beacon is a server of another site. It receives a request from every script that
+// runs.
 type beacon struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -186,7 +190,7 @@ func (b *beacon) page(path, kind, body string) (url string) {
 	return b.URL + path
 }
 
-// all gives what was heard, each once, and forgets it.
+// all returns the distinct requests since the last call.
 func (b *beacon) all() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -200,8 +204,8 @@ func distinct(list []string) []string {
 	return slices.Compact(list)
 }
 
-// dangerous are contents that run script, or send people elsewhere, where a
-// browser lets them. In each, BEACON stands for a server that hears of it.
+// dangerous are contents that run scripts or redirect, if the browser allows it. In
+// each, BEACON stands for the URL of the beacon.
 var dangerous = map[string]string{
 	"html": `<!doctype html><script>window.ran=1;fetch("BEACON/html-script",{mode:"no-cors"})</script>
 <img src="x:" onerror='fetch("BEACON/html-onerror",{mode:"no-cors"})'>
@@ -220,32 +224,35 @@ var dangerous = map[string]string{
 	"xslt":     `<?xml version="1.0"?><x:script xmlns:x="http://www.w3.org/1999/xhtml">fetch("BEACON/xslt",{mode:"no-cors"})</x:script>`,
 }
 
-// TestBrowserRunsNothing opens links to files that hold script, in a tab and
-// from a page of a stranger, inline and not.
+// TestBrowserRunsNothing opens links to files with scripts, in a tab and from a page
+// of another site, inline and as attachments.
 func TestBrowserRunsNothing(t *testing.T) {
 	tab, b, c := newChromium(t), newBeacon(t), newClient(t)
 	content := func(name string) string {
 		return strings.ReplaceAll(dangerous[name], "BEACON", b.URL+"/ran")
 	}
 
-	// Elsewhere it does run: what hears of it works.
+	// On another server the scripts do run, so the beacon works.
 	tab.open(t, b.page("/html", "text/html", strings.Replace(content("html"), "http-equiv", "not", 1)))
 	tab.open(t, b.page("/svg", "image/svg+xml", content("svg")))
 	b.page("/gif.js", "text/javascript", content("gif+js"))
 	tab.open(t, b.page("/gif", "text/html", "<script src=/gif.js></script>"))
-	want := []string{"gif", "html-frame", "html-image", "html-onerror", "html-script", "html-style", "svg-foreign", "svg-onload", "svg-script"}
+	want := []string{
+		"gif", "html-frame", "html-image", "html-onerror", "html-script", "html-style", "svg-foreign", "svg-onload",
+		"svg-script",
+	}
 	var heard []string
 	for deadline := time.Now().Add(time.Minute); len(heard) < len(want) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		heard = distinct(append(heard, b.all()...))
 	}
 	if !slices.Equal(heard, want) {
-		t.Fatalf("without protection the stranger hears %q, want %q", heard, want)
+		t.Fatalf("without protection the beacon receives %q, want %q", heard, want)
 	}
 
-	var embedded [2]strings.Builder // one for each page of the stranger
+	var embedded [2]strings.Builder // one per page of the other site
 	for i, test := range []struct {
 		content, kind string
-		inline        bool // the type is on the list
+		inline        bool // the type may be displayed inline
 	}{
 		{"html", "text/html", false},
 		{"html", "text/plain", true},
@@ -272,7 +279,7 @@ func TestBrowserRunsNothing(t *testing.T) {
 	} {
 		f := c.upload(t, "a.html", test.kind, content(test.content))
 		for _, disposition := range []string{"inline", "attachment"} {
-			if disposition == "inline" && !test.inline { // is refused
+			if disposition == "inline" && !test.inline { // the link is refused
 				continue
 			}
 			name := fmt.Sprintf("%s as %s, %s", test.content, test.kind, disposition)
@@ -283,29 +290,33 @@ func TestBrowserRunsNothing(t *testing.T) {
 					t.Errorf("%s: saved %q", name, got)
 				}
 				if disposition == "inline" && strings.HasPrefix(test.kind, "text/plain") {
-					t.Errorf("%s: is not shown", name)
+					t.Errorf("%s: is not displayed", name)
 				}
 			} else {
 				kind := ask[string](t, tab, "document.contentType")
 				if essence, _, _ := strings.Cut(test.kind, ";"); !test.inline || disposition != "inline" || kind != essence {
-					t.Errorf("%s: is shown as %s", name, kind)
+					t.Errorf("%s: is displayed as %s", name, kind)
 				}
 				if text := ask[string](t, tab, "document.body.textContent"); kind == "text/plain" && text != content(test.content) {
-					t.Errorf("%s: shows %q", name, text)
+					t.Errorf("%s: displays %q", name, text)
 				}
 				if ask[bool](t, tab, `"ran" in window`) {
-					t.Errorf("%s: ran", name)
+					t.Errorf("%s: its script ran", name)
 				}
 			}
-			if disposition == "attachment" && test.inline { // which only says what a tab does
+			if disposition == "attachment" && test.inline { // attachment affects tabs only
 				continue
 			}
-			fmt.Fprintf(&embedded[i%2], `<iframe src="%[1]s"></iframe><object data="%[1]s"></object><embed src="%[1]s"><img src="%[1]s"><script src="%[1]s"></script><link rel=stylesheet href="%[1]s"><video src="%[1]s" preload=auto></video>`+"\n", url)
+			fmt.Fprintf(
+				&embedded[i%2],
+				`<iframe src="%[1]s"></iframe><object data="%[1]s"></object><embed src="%[1]s"><img src="%[1]s"><script src="%[1]s"></script><link rel=stylesheet href="%[1]s"><video src="%[1]s" preload=auto></video>`+"\n",
+				url,
+			)
 		}
 	}
-	time.Sleep(200 * time.Millisecond) // what would run has time to
+	time.Sleep(200 * time.Millisecond) // leaves scripts time to run
 	if heard := b.all(); len(heard) > 0 {
-		t.Errorf("in a tab, ran: %q", heard)
+		t.Errorf("scripts ran in a tab: %q", heard)
 	}
 
 	good := c.mint(t, c.upload(t, "a.png", "image/png", string(picture(t))).ID, `{"disposition":"inline"}`).URL
@@ -314,36 +325,37 @@ func TestBrowserRunsNothing(t *testing.T) {
 		fmt.Fprintf(&embedded[i], `<img src="%s"><iframe src="%s"></iframe>`, good, text)
 		b.page("/embed", "text/html", "<!doctype html>"+embedded[i].String())
 		if !tab.open(t, name+"/embed") {
-			t.Fatal("the page of the stranger does not open")
+			t.Fatal("the page of the other site does not open")
 		}
 		tab.until(t, `[...document.images].every(i => i.complete)`)
 		if n := ask[int](t, tab, `[...document.images].filter(i => i.naturalWidth > 0).length + [...document.querySelectorAll("video")].filter(v => v.readyState > 0).length`); n != 0 {
-			t.Errorf("on %s: %d pictures and films are shown", name, n)
+			t.Errorf("on %s: %d images and videos are displayed", name, n)
 		}
-		if ask[bool](t, tab, `"ran" in window`) || ask[string](t, tab, "getComputedStyle(document.body).color") == "rgb(1, 2, 3)" {
-			t.Errorf("on %s: a script or a style of ours was used", name)
+		if ask[bool](t, tab, `"ran" in window`) ||
+			ask[string](t, tab, "getComputedStyle(document.body).color") == "rgb(1, 2, 3)" {
+			t.Errorf("on %s: a script or style from a link was used", name)
 		}
-		// A file in a frame has a process of its own, as it is in a sandbox. On another
-		// site, so has the error that stands in its place.
+		// A file in a frame is sandboxed and thus has its own process. On another site, so
+		// does the error page.
 		targets, err := chromedp.Targets(tab.Context)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, target := range targets {
 			if i == 0 && strings.HasPrefix(target.URL, c.URL) {
-				t.Errorf("on %s: a frame shows %s", name, target.URL)
+				t.Errorf("on %s: a frame displays %s", name, target.URL)
 			}
 		}
 		if heard := b.all(); len(heard) > 0 {
-			t.Errorf("on %s, ran: %q", name, heard)
+			t.Errorf("on %s, scripts ran: %q", name, heard)
 		}
 	}
 
 	if !tab.open(t, good) || ask[int](t, tab, "document.images[0].naturalWidth") == 0 {
-		t.Error("a picture is not shown")
+		t.Error("an image is not displayed")
 	}
 	if !tab.open(t, text) || ask[string](t, tab, "document.body.innerText") != "hello" {
-		t.Error("text is not shown")
+		t.Error("text is not displayed")
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// client calls a server with one key.
+// client sends requests to a server with one key.
 type client struct {
 	*sluicetest.Server
 	secret string
@@ -30,14 +30,14 @@ func newClient(t *testing.T, options ...func(*httpd.Options)) client {
 
 func (c client) as(secret string) client { return client{c.Server, secret} }
 
-// answer is a response, read to its end.
+// answer is a response with its body.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// call sends a request. Headers are given as name, value, name, value.
+// call sends a request. The headers are pairs of name and value.
 func (c client) call(t *testing.T, method, target, mediaType string, body []byte, headers ...string) answer {
 	t.Helper()
 	if strings.HasPrefix(target, "/") {
@@ -68,13 +68,13 @@ func (c client) call(t *testing.T, method, target, mediaType string, body []byte
 	return answer{res.StatusCode, res.Header, b}
 }
 
-// ask sends a request with a JSON body, or without one when body is "".
+// ask sends a request with a JSON body, or without one if body is "".
 func (c client) ask(t *testing.T, method, target, body string, headers ...string) answer {
 	t.Helper()
 	return c.call(t, method, target, "application/json", []byte(body), headers...)
 }
 
-// get opens a URL without a key, as the bearer of a link does.
+// get requests a URL without a key, like the bearer of a link.
 func (c client) get(t *testing.T, target string, headers ...string) answer {
 	t.Helper()
 	return c.as("").ask(t, "GET", target, "", headers...)
@@ -107,20 +107,20 @@ func (c client) upload(t *testing.T, filename, mediaType, content string) api.Fi
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = io.WriteString(part, content) // a buffer takes everything
+	_, _ = io.WriteString(part, content) // writes to a buffer do not fail
 	_ = w.WriteField("purpose", "generic")
 	_ = w.WriteField("filename", filename)
 	_ = w.Close()
 	return read[api.File](t, c.call(t, "POST", "/v1/files", w.FormDataContentType(), form.Bytes()).want(t, 201))
 }
 
-// mint makes a link to a file.
+// mint creates a link to a file.
 func (c client) mint(t *testing.T, file, body string) api.Link {
 	t.Helper()
 	return read[api.Link](t, c.ask(t, "POST", "/v1/files/"+url.PathEscape(file)+"/links", body).want(t, 200))
 }
 
-// downloads is how often a link counts as used.
+// downloads returns the number of counted downloads of a link.
 func (c client) downloads(t *testing.T, link string) int64 {
 	t.Helper()
 	return read[api.Link](t, c.ask(t, "GET", "/v1/file_links/"+link, "").want(t, 200)).Downloads

@@ -27,13 +27,13 @@ func (c *chromium) scripted(t *testing.T, is bool) {
 	}
 }
 
-// press presses the button of a page.
+// press clicks the button of a page.
 func (c *chromium) press(t *testing.T) {
 	t.Helper()
 	in(t, c, chromedp.Click(chromedp.CSS("button")))
 }
 
-// shot keeps a picture of the tab where BROWSER_SHOTS says, for people to look at.
+// shot saves a screenshot of the tab in the folder BROWSER_SHOTS, if that is set.
 func (c *chromium) shot(t *testing.T, name string) {
 	t.Helper()
 	folder := os.Getenv("BROWSER_SHOTS")
@@ -56,8 +56,8 @@ func newNamed(t *testing.T, from string) client {
 	return newClient(t, func(o *httpd.Options) { o.From = from })
 }
 
-// TestBrowserAsksForPassword opens a link with a password, as people do who
-// mistype it, with JavaScript and without.
+// TestBrowserAsksForPassword opens a link with a password, first with a wrong one,
+// with and without JavaScript.
 func TestBrowserAsksForPassword(t *testing.T) {
 	tab, c := newChromium(t), newNamed(t, "Example <Bank> & Sons")
 	content := strings.Repeat("0123456789abcdef", 100_000)
@@ -75,7 +75,7 @@ func TestBrowserAsksForPassword(t *testing.T) {
 			}
 		}
 		if got := ask[string](t, tab, "getComputedStyle(document.querySelector('input')).display"); got != "block" {
-			t.Error("the style of the page does not apply")
+			t.Error("the style of the page is not applied")
 		}
 		tab.shot(t, "password")
 		in(t, tab, chromedp.SendKeys(chromedp.CSS("#password"), "wrong one"))
@@ -96,8 +96,8 @@ func TestBrowserAsksForPassword(t *testing.T) {
 	}
 }
 
-// TestBrowserSpendsByButton opens a link that may be used once, in each way
-// that people and what works for them look at links.
+// TestBrowserSpendsByButton opens a link that may be used once like people and their
+// programs do. Only the button uses up the download.
 func TestBrowserSpendsByButton(t *testing.T) {
 	tab, c := newChromium(t), newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
@@ -105,7 +105,13 @@ func TestBrowserSpendsByButton(t *testing.T) {
 	const html = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 	for _, agent := range []string{"", "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"} {
 		for _, method := range []string{"GET", "HEAD"} {
-			a := c.as("").ask(t, method, l.URL, "", "Accept", html, "User-Agent", agent, "Range", "bytes=0-0").want(t, 200)
+			a := c.as(
+				"",
+			).ask(
+				t, method, l.URL, "", "Accept", html, "User-Agent", agent, "Range", "bytes=0-0",
+			).want(
+				t, 200,
+			)
 			if a.header.Get("Set-Cookie") != "" || strings.Contains(string(a.body), "hello") {
 				t.Errorf("%s %q gave %v %s", method, agent, a.header, a.body)
 			}
@@ -119,16 +125,16 @@ func TestBrowserSpendsByButton(t *testing.T) {
 	}
 	tab.shot(t, "counted")
 	if n := c.downloads(t, l.ID); n != 0 {
-		t.Fatalf("looking spent %d", n)
+		t.Fatalf("opening the page used up %d downloads", n)
 	}
 	tab.press(t)
 	if _, got := tab.saved(t, l.URL); got != "hello" {
 		t.Errorf("saved %q", got)
 	}
 	if n := c.downloads(t, l.ID); n != 1 {
-		t.Errorf("the button spent %d", n)
+		t.Errorf("the button used up %d downloads, want 1", n)
 	}
-	tab.press(t) // once more, of the same download
+	tab.press(t) // again, within the same download
 	tab.saved(t, l.URL)
 	tab.press(t)
 	tab.until(t, `document.body.innerText.includes("no downloads left")`)
@@ -136,18 +142,17 @@ func TestBrowserSpendsByButton(t *testing.T) {
 	other := c.mint(t, f.ID, `{"max_downloads":2}`)
 	c.get(t, other.URL, "Accept", "*/*").want(t, 200)
 	if n := c.downloads(t, other.ID); n != 1 {
-		t.Errorf("a program spent %d", n)
+		t.Errorf("a program used up %d downloads", n)
 	}
-	// A page of a stranger cannot press the button in a frame, which shows nothing.
+	// A page of another site cannot click the button in a frame: the frame stays empty.
 	b := newBeacon(t)
 	tab.open(t, b.page("/", "text/html", `<iframe src="`+other.URL+`"></iframe>`))
 	if n := c.downloads(t, other.ID); n != 1 {
-		t.Errorf("a frame spent %d", n-1)
+		t.Errorf("a frame used up %d downloads", n-1)
 	}
 }
 
-// TestBrowserSaysWhatEnded opens links that are not or no longer good, without
-// script.
+// TestBrowserSaysWhatEnded opens links that cannot be used, without JavaScript.
 func TestBrowserSaysWhatEnded(t *testing.T) {
 	tab, c := newChromium(t), newClient(t)
 	tab.scripted(t, false)
@@ -189,7 +194,7 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 				test.end(f.ID, l.ID, url)
 			}
 			status := test.status
-			if test.name == "guessed" { // the page that asks
+			if test.name == "guessed" { // the page asks for the password
 				status = 200
 			}
 			if got := in(t, tab, chromedp.NavigateResponse(url)); got.Status != status {
@@ -200,18 +205,19 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 				tab.press(t)
 				tab.until(t, `document.querySelector("#password") == null`)
 			}
-			if text := ask[string](t, tab, bodyText); !strings.Contains(text, test.says) || strings.Contains(text, "a.txt") {
+			if text := ask[string](t, tab, bodyText); !strings.Contains(text, test.says) ||
+				strings.Contains(text, "a.txt") {
 				t.Errorf("the page says:\n%s", text)
 			}
 			if got := ask[string](t, tab, "getComputedStyle(document.querySelector('.note')).color"); got == "rgb(0, 0, 0)" {
-				t.Error("the style of the page does not apply")
+				t.Error("the style of the page is not applied")
 			}
 			tab.shot(t, test.name)
 		})
 	}
 }
 
-// tone is a WAV file (RIFF, PCM) of so many seconds, 176,444 bytes each.
+// tone returns a WAV file (RIFF, PCM) of some seconds, with 176,444 bytes each.
 func tone(seconds int) string {
 	const rate, frame = 44_100, 4
 	size := seconds * rate * frame
@@ -236,8 +242,7 @@ func tone(seconds int) string {
 	return string(b)
 }
 
-// TestBrowserSeeks plays a file in Chromium's own player, and goes to a place
-// far in.
+// TestBrowserSeeks plays a file in Chromium's player and seeks to a later position.
 func TestBrowserSeeks(t *testing.T) {
 	tab, c := newChromium(t), newClient(t)
 	f := c.upload(t, "tone.wav", "audio/wav", tone(300))
@@ -246,7 +251,7 @@ func TestBrowserSeeks(t *testing.T) {
 			l := c.mint(t, f.ID, body)
 			before := len(c.Entries(t, c.Ledger(sluice.Test)))
 			if !tab.open(t, l.URL) {
-				t.Fatal("is not shown")
+				t.Fatal("the file is not displayed")
 			}
 			if strings.Contains(body, "max_downloads") {
 				tab.press(t)
@@ -258,13 +263,15 @@ func TestBrowserSeeks(t *testing.T) {
 			tab.until(t, at+`.currentTime > 280.2 && !`+at+`.seeking`)
 			far := false
 			for _, e := range c.Entries(t, c.Ledger(sluice.Test))[before:] {
-				far = far || e.Delivery != nil && e.Delivery.Status == http.StatusPartialContent && strings.HasPrefix(e.Request.Range, "bytes=4")
+				far = far ||
+					e.Delivery != nil && e.Delivery.Status == http.StatusPartialContent &&
+						strings.HasPrefix(e.Request.Range, "bytes=4")
 			}
 			if !far {
-				t.Error("no range far in was asked for")
+				t.Error("no later range was requested")
 			}
 			if n := c.downloads(t, l.ID); n != 1 && l.MaxDownloads != nil {
-				t.Errorf("counted %d times", n)
+				t.Errorf("%d downloads are counted", n)
 			}
 		})
 	}

@@ -1,5 +1,5 @@
-// Starts Sluice servers for the tests of clients for Node: the binary is built from this repository,
-// or is the one that SLUICE_BINARY names.
+// Starts Sluice servers for the tests of Node clients. The binary is SLUICE_BINARY, or is built from
+// this repository.
 import {execFileSync, spawn} from 'node:child_process';
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
@@ -16,7 +16,7 @@ if (!binary) {
 }
 process.on('exit', () => rmSync(folder, {recursive: true, force: true}));
 
-// start runs a server until the test ends.
+// start starts a server that is stopped at the end of the test.
 export async function start(t, ...flags) {
   const data = mkdtempSync(join(folder, 'data-'));
   const child = spawn(binary, ['serve', '--listen', '127.0.0.1:0', '--data', data, ...flags], {stdio: ['ignore', 'pipe', 'ignore']});
@@ -32,7 +32,7 @@ export async function start(t, ...flags) {
     if (key) break;
   }
   child.stdout.resume();
-  // newKey makes a key by the command line, as an operator does.
+  // newKey creates a key on the command line.
   const newKey = (...more) => JSON.parse(
     execFileSync(binary, ['key', 'create', '--json', '--data', data, '--mode', 'test', '--name', 'test', ...more]),
   ).secret;

@@ -18,7 +18,7 @@ func numberedLeaf(i int64) ledger.Hash {
 	return ledger.LeafHash(binary.BigEndian.AppendUint64(nil, uint64(i)))
 }
 
-// tiles are the stored hash tiles of a tree. A wide tile begins with every narrower one.
+// tiles holds the stored hash tiles of a tree. A narrower tile is a prefix of a wider one.
 type tiles map[[2]int64][]byte
 
 func (s tiles) read(want []ledger.Tile) (found [][]byte, err error) {
@@ -32,7 +32,7 @@ func (s tiles) read(want []ledger.Tile) (found [][]byte, err error) {
 	return found, nil
 }
 
-// grownTree is a tree of numbered leaves, and its root at every size.
+// grownTree returns a tree of numbered leaves and its root at every size.
 func grownTree(size int64) (tiles, []ledger.Hash) {
 	tree, stored, roots := &ledger.Tree{}, tiles{}, []ledger.Hash{ledger.EmptyRoot()}
 	for i := range size {
@@ -45,7 +45,7 @@ func grownTree(size int64) (tiles, []ledger.Hash) {
 	return stored, roots
 }
 
-// Roots and proofs are those of an implementation that shares no code with ours.
+// Roots and proofs agree with an implementation that shares no code with ours.
 func TestAgainstTransparencyDevMerkle(t *testing.T) {
 	const size = 3000
 	stored, roots := grownTree(size)

@@ -1,4 +1,4 @@
-// Package blobtest holds a place for bytes to the contract of service.Blobs.
+// Package blobtest is the test suite of the contract of service.Blobs.
 package blobtest
 
 import (
@@ -22,42 +22,47 @@ import (
 	"sluice/internal/service"
 )
 
-// Run is the contract of service.Blobs. open gives an empty place that
-// nobody else uses, and ends it with the test.
+// test is a part of the contract.
+type test struct {
+	name string
+	run  func(*testing.T, service.Blobs)
+}
+
+// Run tests a place for bytes against the contract of service.Blobs. open gives an
+// empty place that nobody else uses, and closes it when the test ends.
 func Run(t *testing.T, open func(t *testing.T) service.Blobs) {
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T, service.Blobs)
-	}{
-		{"gives back what was put", testRoundTrip},
-		{"takes every reader", testReaders},
-		{"gives ranges", testRanges},
-		{"says what is missing", testMissing},
-		{"tells sizes", testSize},
-		{"refuses a taken key", Taken},
-		{"lets one of many win", SameKey},
-		{"takes many at once", testManyKeys},
-		{"keeps nothing of a broken reader", BrokenReader},
-		{"keeps nothing of a panic", Panic},
-		{"keeps nothing of a cancelled put", Cancelled},
-		{"hides what is not whole", testHidden},
-		{"reads on after a remove", testReadAfterRemove},
-		{"walks", testWalk},
-		{"lets a walk end early", testWalkEnds},
-		{"lets a walk remove", testWalkRemoves},
-		{"sweeps no blob and no put under way", testSweepSpares},
-		{"refuses hostile keys", testHostileKeys},
-		{"is ready", Ready},
-		{"is claimed by one installation", testClaim},
-		{"lets one of many claim", testClaims},
-		{"keeps a trash", testTrash},
-	} {
+	for _, test := range slices.Concat(tests, stageTests) {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
 }
 
-// HostileKeys are no keys. Each differs from one in a way that a path, a URL,
-// a pattern or a careless check could let through.
+var tests = []test{
+	{"gives back what was put", testRoundTrip},
+	{"takes every reader", testReaders},
+	{"gives ranges", testRanges},
+	{"says what is missing", testMissing},
+	{"tells sizes", testSize},
+	{"refuses a taken key", Taken},
+	{"lets one of many win", SameKey},
+	{"takes many at once", testManyKeys},
+	{"keeps nothing of a broken reader", BrokenReader},
+	{"keeps nothing of a panic", Panic},
+	{"keeps nothing of a cancelled put", Cancelled},
+	{"hides what is not whole", testHidden},
+	{"reads on after a remove", testReadAfterRemove},
+	{"walks", testWalk},
+	{"lets a walk end early", testWalkEnds},
+	{"lets a walk remove", testWalkRemoves},
+	{"sweeps no blob and no put under way", testSweepSpares},
+	{"refuses hostile keys", testHostileKeys},
+	{"is ready", Ready},
+	{"is claimed by one installation", testClaim},
+	{"lets one of many claim", testClaims},
+	{"keeps a trash", testTrash},
+}
+
+// HostileKeys are malformed keys. Each one could pass a careless check, or has a
+// meaning in a path, a URL or a pattern.
 var HostileKeys = []string{
 	"",
 	".",
@@ -98,10 +103,10 @@ var HostileKeys = []string{
 	strings.Repeat("a", 1<<20) + "_01j9z3k4m5n6p7q8r9s0t1v2w3",
 }
 
-// Key is the nth key.
+// Key gives the nth key.
 func Key(n int) string { return fmt.Sprintf("file_%026d", n) }
 
-// Content is size bytes that depend on seed.
+// Content gives size bytes that depend on seed.
 func Content(seed, size int) []byte {
 	var s [32]byte
 	s[0], s[1], s[2] = byte(seed), byte(seed>>8), byte(seed>>16)
@@ -110,10 +115,12 @@ func Content(seed, size int) []byte {
 	return p
 }
 
+// StoredOf gives size and digests of p.
 func StoredOf(p []byte) service.Stored {
 	return service.Stored{Size: int64(len(p)), SHA256: sha256.Sum256(p), CRC32: crc32.ChecksumIEEE(p)}
 }
 
+// Put stores p under key, and checks what Put returns.
 func Put(t *testing.T, b service.Blobs, key string, p []byte) {
 	t.Helper()
 	stored, err := b.Put(t.Context(), key, bytes.NewReader(p))
@@ -125,6 +132,7 @@ func Put(t *testing.T, b service.Blobs, key string, p []byte) {
 	}
 }
 
+// Open opens key, and closes it when the test ends.
 func Open(t *testing.T, b service.Blobs, key string) io.ReadSeekCloser {
 	t.Helper()
 	r, err := b.Open(t.Context(), key)
@@ -135,6 +143,7 @@ func Open(t *testing.T, b service.Blobs, key string) io.ReadSeekCloser {
 	return r
 }
 
+// WantContent checks the bytes under key.
 func WantContent(t *testing.T, b service.Blobs, key string, want []byte) {
 	t.Helper()
 	r, err := b.Open(t.Context(), key)
@@ -145,6 +154,7 @@ func WantContent(t *testing.T, b service.Blobs, key string, want []byte) {
 	WantRest(t, r, want)
 }
 
+// WantRest checks the bytes that r still gives.
 func WantRest(t *testing.T, r io.Reader, want []byte) {
 	t.Helper()
 	got, err := io.ReadAll(r)
@@ -156,6 +166,7 @@ func WantRest(t *testing.T, r io.Reader, want []byte) {
 	}
 }
 
+// WantCode checks the code of an error.
 func WantCode(t *testing.T, doing string, err error, want sluice.Code) {
 	t.Helper()
 	if got := sluice.CodeOf(err); got != want {
@@ -163,7 +174,7 @@ func WantCode(t *testing.T, doing string, err error, want sluice.Code) {
 	}
 }
 
-// Walk is all keys in order.
+// Walk gives all keys in order.
 func Walk(t *testing.T, b service.Blobs) []string {
 	t.Helper()
 	keys := []string{}
@@ -178,6 +189,7 @@ func Walk(t *testing.T, b service.Blobs) []string {
 	return keys
 }
 
+// WantKeys checks the keys that Walk names.
 func WantKeys(t *testing.T, b service.Blobs, want ...string) {
 	t.Helper()
 	if got := Walk(t, b); !slices.Equal(got, want) {
@@ -185,8 +197,7 @@ func WantKeys(t *testing.T, b service.Blobs, want ...string) {
 	}
 }
 
-// WantNothing checks that no trace of a failed Put shows and that its key is
-// still free.
+// WantNothing checks that a failed upload left no trace and that its key is free.
 func WantNothing(t *testing.T, b service.Blobs, key string) {
 	t.Helper()
 	_, err := b.Open(t.Context(), key)
@@ -226,7 +237,7 @@ func testReaders(t *testing.T, b service.Blobs) {
 	}
 }
 
-// hesitant reads nothing every other time.
+// hesitant is a reader that gives no byte every other time.
 type hesitant struct {
 	r     io.Reader
 	ready bool
@@ -273,7 +284,7 @@ func testRanges(t *testing.T, b service.Blobs) {
 	}
 }
 
-// compareStep makes got and want do the same and compares the outcomes.
+// compareStep does the same with got and want, and compares the outcomes.
 func compareStep(t *testing.T, got, want io.ReadSeeker, offset int64, whence, read int) {
 	t.Helper()
 	gotAt, gotErr := got.Seek(offset, whence)
@@ -336,6 +347,7 @@ func testSize(t *testing.T, b service.Blobs) {
 	}
 }
 
+// Taken puts bytes under keys that are taken.
 func Taken(t *testing.T, b service.Blobs) {
 	for i, first := range [][]byte{Content(1, 300_000), {}} {
 		Put(t, b, Key(i), first)
@@ -348,8 +360,7 @@ func Taken(t *testing.T, b service.Blobs) {
 	}
 }
 
-// SameKey puts many blobs under one key, with all their readers ending at
-// the same moment.
+// SameKey puts many blobs under one key. Their readers end at the same moment.
 func SameKey(t *testing.T, b service.Blobs) {
 	const puts, rounds = 16, 12
 	for round := range rounds {
@@ -381,21 +392,23 @@ func SameKey(t *testing.T, b service.Blobs) {
 	}
 }
 
+// WantOneWinner checks that one of many uploads succeeded and that the others are
+// CodeConflict. It gives the index of the one.
 func WantOneWinner(t *testing.T, outcomes []error) int {
 	t.Helper()
 	winner := -1
 	for i, err := range outcomes {
 		if err != nil {
-			WantCode(t, "a Put that lost", err, sluice.CodeConflict)
+			WantCode(t, "an upload that lost", err, sluice.CodeConflict)
 			continue
 		}
 		if winner >= 0 {
-			t.Errorf("Puts %d and %d of one key both succeeded", winner, i)
+			t.Errorf("uploads %d and %d of one key both succeeded", winner, i)
 		}
 		winner = i
 	}
 	if winner < 0 {
-		t.Fatal("no Put succeeded")
+		t.Fatal("no upload succeeded")
 	}
 	return winner
 }
@@ -421,6 +434,7 @@ func testManyKeys(t *testing.T, b service.Blobs) {
 	}
 }
 
+// BrokenReader puts readers that break off.
 func BrokenReader(t *testing.T, b service.Blobs) {
 	n := 0
 	for _, want := range []error{
@@ -453,6 +467,7 @@ type ReaderFunc func([]byte) (int, error)
 
 func (f ReaderFunc) Read(p []byte) (int, error) { return f(p) }
 
+// Panic puts a reader that panics.
 func Panic(t *testing.T, b service.Blobs) {
 	func() {
 		defer func() {
@@ -466,6 +481,7 @@ func Panic(t *testing.T, b service.Blobs) {
 	WantNothing(t, b, Key(1))
 }
 
+// Cancelled ends the context of Puts.
 func Cancelled(t *testing.T, b service.Blobs) {
 	p := Content(1, 24<<20)
 	for _, after := range []int{0, 1, 256 << 10, 700_000, len(p)} {
@@ -500,8 +516,8 @@ type WriterFunc func([]byte) (int, error)
 
 func (f WriterFunc) Write(p []byte) (int, error) { return f(p) }
 
-// StartPut begins a Put that has taken p and waits for more. finish lets it
-// end and gives its outcome.
+// StartPut starts a Put that has read p and waits for more. finish lets it end and
+// gives its outcome.
 func StartPut(t *testing.T, b service.Blobs, key string, p []byte) (finish func() error) {
 	t.Helper()
 	r, w := io.Pipe()
@@ -555,7 +571,7 @@ func testWalk(t *testing.T, b service.Blobs) {
 		want = append(want, Key(i*37))
 	}
 	WantKeys(t, b, want...)
-	const tolerance = 5 * time.Second // clocks of a store tick coarsely, and may be another machine's
+	const tolerance = 5 * time.Second // the clock of a store may be coarse, or another machine's
 	err := b.Walk(t.Context(), func(key string, written time.Time) error {
 		if written.Before(start.Add(-tolerance)) || written.After(time.Now().Add(tolerance)) {
 			t.Errorf("%s was written at %v, says Walk; it is %v", key, written, time.Now())
@@ -604,7 +620,7 @@ func testWalkRemoves(t *testing.T, b service.Blobs) {
 
 	var keys []string
 	for i := range 5 {
-		keys = append(keys, Key(i*100)) // which Disk keeps together
+		keys = append(keys, Key(i*100)) // Disk keeps them in one folder
 		Put(t, b, keys[i], nil)
 	}
 	err := b.Walk(t.Context(), func(string, time.Time) error {
@@ -646,6 +662,11 @@ func testHostileKeys(t *testing.T, b service.Blobs) {
 		name := fmt.Sprintf("%.40q", key)
 		_, err := b.Put(t.Context(), key, untouched)
 		WantCode(t, "Put of "+name, err, sluice.CodeValidation)
+		stage, err := b.Stage(t.Context(), key)
+		WantCode(t, "Stage of "+name, err, sluice.CodeValidation)
+		if stage != nil {
+			t.Errorf("Stage of %s failed and gave a stage", name)
+		}
 		r, err := b.Open(t.Context(), key)
 		WantCode(t, "Open of "+name, err, sluice.CodeValidation)
 		if r != nil {
@@ -661,6 +682,7 @@ func testHostileKeys(t *testing.T, b service.Blobs) {
 	}
 }
 
+// Ready checks that Ready succeeds and leaves nothing.
 func Ready(t *testing.T, b service.Blobs) {
 	Put(t, b, Key(1), nil)
 	if err := b.Ready(t.Context()); err != nil {
@@ -730,7 +752,7 @@ func testTrash(t *testing.T, b service.Blobs) {
 	for i := range 3 {
 		Put(t, b, Key(i), Content(i, 1000))
 	}
-	for range 2 { // of what is missing, too
+	for range 2 { // the second time it is missing
 		if err := b.Discard(t.Context(), Key(1)); err != nil {
 			t.Fatalf("Discard: %v", err)
 		}
@@ -746,7 +768,7 @@ func testTrash(t *testing.T, b service.Blobs) {
 	wantEmptied(time.Now().Add(time.Hour), 0)
 	WantContent(t, b, Key(0), Content(0, 1000))
 
-	Put(t, b, Key(1), Content(1, 10)) // brought back, and discarded again
+	Put(t, b, Key(1), Content(1, 10)) // an operator brings it back; it is discarded again
 	for _, key := range []string{Key(1), Key(2)} {
 		if err := b.Discard(t.Context(), key); err != nil {
 			t.Fatal(err)

@@ -43,7 +43,7 @@ func TestAppendFile(t *testing.T) {
 	}
 	whole, err := os.ReadFile(name)
 	if err != nil || string(whole) != "one\n\n— sig\n---\ntwo\n---\n" {
-		t.Fatalf("the file holds %q, %v", whole, err)
+		t.Fatalf("the file contains %q, %v", whole, err)
 	}
 	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
@@ -53,7 +53,7 @@ func TestAppendFile(t *testing.T) {
 	}
 }
 
-// Wherever a crash has cut the file, what is appended after it is read whole.
+// Wherever a crash truncated the file, a text that is appended later is read in full.
 func TestAppendAfterCrash(t *testing.T) {
 	whole := "one\n\n— sig\n---\ntwo\n\n— sig\n---\n"
 	for cut := range len(whole) + 1 {
@@ -73,14 +73,14 @@ func TestAppendAfterCrash(t *testing.T) {
 			t.Errorf("cut at %d: %q", cut, got)
 		}
 		if !strings.HasPrefix(string(left), whole[:cut]) {
-			t.Errorf("cut at %d: what was there became %q", cut, left)
+			t.Errorf("cut at %d: the content before became %q", cut, left)
 		}
 	}
 }
 
 func TestAppendToNoFile(t *testing.T) {
 	if err := anchor.AppendFile(t.TempDir(), []byte("x\n")); err == nil {
-		t.Error("a folder is appended to")
+		t.Error("appended to a folder")
 	}
 }
 
@@ -122,7 +122,9 @@ func TestTextsRefusesWhatIsTooLong(t *testing.T) {
 }
 
 func TestPost(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
+	elsewhere := httptest.NewServer(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }),
+	)
 	defer elsewhere.Close()
 	var got string
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -144,16 +146,17 @@ func TestPost(t *testing.T) {
 			t.Errorf("%s: %v, sent %q", path, err, got)
 		}
 		if err != nil && strings.Contains(err.Error(), "hush") {
-			t.Errorf("the error tells the secret: %v", err)
+			t.Errorf("the error contains the secret: %v", err)
 		}
 	}
 	ts.Close()
-	if err := anchor.Post(context.Background(), ts.URL+"/?token=hush", nil); err == nil || strings.Contains(err.Error(), "hush") {
-		t.Errorf("nobody listens: %v", err)
+	if err := anchor.Post(context.Background(), ts.URL+"/?token=hush", nil); err == nil ||
+		strings.Contains(err.Error(), "hush") {
+		t.Errorf("without a server: %v", err)
 	}
 }
 
-// cosignerKey is the verifier key of a witness (C2SP tlog-cosignature) that
+// cosignerKey returns the verifier key of a witness (C2SP tlog-cosignature) that
 // never signs.
 func cosignerKey(t *testing.T) string {
 	t.Helper()
@@ -167,7 +170,7 @@ func cosignerKey(t *testing.T) string {
 	return fmt.Sprintf("%s+%x+%s", name, id[:4], base64.StdEncoding.EncodeToString(raw))
 }
 
-// Answers that break the protocol are errors, whatever they are.
+// Responses that violate the protocol are errors.
 func TestWitnessThatAnswersWrongly(t *testing.T) {
 	skey, _, err := ledger.GenerateKey(rand.Reader, "log")
 	if err != nil {
@@ -207,7 +210,7 @@ func TestWitnessThatAnswersWrongly(t *testing.T) {
 			ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				asked++
 				if r.URL.Path != "/w/add-checkpoint" {
-					t.Errorf("asked at %s", r.URL.Path)
+					t.Errorf("request to %s", r.URL.Path)
 				}
 				w.Header().Set("Content-Type", c.kind)
 				w.Header().Set("Location", "/elsewhere")
@@ -219,9 +222,12 @@ func TestWitnessThatAnswersWrongly(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = w.Show(context.Background(), note, 0, 0, func(int64, int64) ([]ledger.Hash, error) { return nil, nil })
+			_, err = w.Show(
+				context.Background(), note, 0, 0,
+				func(int64, int64) ([]ledger.Hash, error) { return nil, nil },
+			)
 			if err == nil || errors.Is(err, anchor.ErrRefused) != c.refused || asked > 2 {
-				t.Errorf("asked %d times: %v", asked, err)
+				t.Errorf("%d requests: %v", asked, err)
 			}
 		})
 	}

@@ -1,7 +1,7 @@
-// Package anchor gives checkpoints to others, so that whoever holds both the
-// database and the signing key of a log cannot rewrite what has gone out: to a
-// file that is only appended to, to a URL, or to a witness who signs that the
-// log has only grown.
+// Package anchor keeps checkpoints outside the database: in an append-only file, at
+// a URL, or with a witness that signs that the log has only grown. An attacker who
+// has both the database and the signing key of a log still cannot rewrite the
+// entries under an anchored checkpoint unnoticed.
 package anchor
 
 import (
@@ -17,19 +17,19 @@ import (
 	"sluice/ledger"
 )
 
-// separator ends each text of a file of several. No checkpoint and no proof has
-// such a line of its own.
+// separator is the line that ends each text in a file. No checkpoint and no proof
+// contains such a line.
 const separator = "---\n"
 
-// AppendText appends a text that ends in a newline, and the line that ends it.
+// AppendText appends a text and a separator line. The text must end in a newline.
 func AppendText(dst, text []byte) []byte {
 	return append(append(dst, text...), separator...)
 }
 
-// AppendFile appends a text to the file at path, made with mode 0600 if there
-// is none: signed checkpoints, each followed by a line of three hyphens. The
-// text is durable when it returns. One process at a time may append; what a
-// crash has left half-written is ended by the next text.
+// AppendFile appends a text, such as a signed checkpoint, and a line of three
+// hyphens to the file at path. It creates the file with mode 0600 if it does not
+// exist. The text is durable when AppendFile returns. Only one process at a time may
+// append. A text that a crash left incomplete is ended before the next one.
 func AppendFile(path string, text []byte) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -44,7 +44,7 @@ func appendTo(f *os.File, text []byte) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a file", f.Name())
+		return fmt.Errorf("%s is not a regular file", f.Name())
 	}
 	var record []byte
 	tail := make([]byte, min(info.Size(), int64(len(separator))))
@@ -54,7 +54,7 @@ func appendTo(f *os.File, text []byte) error {
 	if len(tail) > 0 && string(tail) != separator {
 		record = append(record, "\n"+separator...)
 	}
-	// One write, so that a crash leaves a part of this text at most.
+	// A single write, so that a crash leaves at most a prefix of this text.
 	if _, err := f.Write(AppendText(record, text)); err != nil {
 		return err
 	}
@@ -69,23 +69,23 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// Texts reads a file of texts, each ended by a line of three hyphens. The last
-// one may lack that line, so a single checkpoint is such a file too. It ends
-// with the first error; a text longer than ledger.MaxProof is one.
+// Texts yields the texts of a file written by AppendFile. The last text may lack its
+// line of hyphens, so a file with a single checkpoint is valid too. It stops after
+// the first error. A text longer than ledger.MaxProof is ledger.ErrTooLarge.
 func Texts(r io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		lines := bufio.NewReader(r)
 		var text []byte
 		for {
 			line, err := lines.ReadSlice('\n')
-			whole := len(text) == 0 || text[len(text)-1] == '\n' // the line begins here
-			end := err == nil && whole && string(line) == separator
+			atStart := len(text) == 0 || text[len(text)-1] == '\n' // line is the beginning of a line
+			end := err == nil && atStart && string(line) == separator
 			if !end {
 				text = append(text, line...)
 			}
 			switch {
 			case len(text) > ledger.MaxProof:
-				err = fmt.Errorf("a text in it: %w", ledger.ErrTooLarge)
+				err = fmt.Errorf("a text in the file is %w", ledger.ErrTooLarge)
 			case err == bufio.ErrBufferFull:
 				err = nil
 			}
@@ -103,13 +103,13 @@ func Texts(r io.Reader) iter.Seq2[[]byte, error] {
 	}
 }
 
-// Newest gives the last checkpoint of each log, by origin, in the file at path.
-// It does not check signatures. What is no checkpoint is left out, such as one
-// that a crash has left half-written.
+// Newest returns the last checkpoint of each log in the file at path, by origin. It
+// does not check signatures. It skips texts that are not checkpoints, such as one
+// that a crash left incomplete.
 //
-// It reads the whole file, about a second for each million checkpoints. Its end
-// alone would not do: a log that was idle for long has its last checkpoint far
-// up, and a log that the database has lost is known from this file only.
+// It reads the whole file, which takes about a second per million checkpoints. The
+// end of the file is not enough: the last checkpoint of an idle log may be far from
+// the end, and only this file knows of a log that the database has lost.
 func Newest(path string) (map[string]ledger.Checkpoint, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -12,37 +12,37 @@ import (
 	"time"
 )
 
-// timeout is how long one request may take.
+// timeout limits one request.
 const timeout = 20 * time.Second
 
-// outgoing follows no redirect: what is sent goes where it was configured to go.
+// outgoing does not follow redirects: data is sent only to the configured URL.
 var outgoing = &http.Client{
 	Timeout:       timeout,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// answer is what a request was answered with.
-type answer struct {
+// response is the response to a request.
+type response struct {
 	status int
-	kind   string // media type
-	body   []byte // its first bytes, up to what was asked for
+	kind   string // media type, without parameters
+	body   []byte // truncated at the limit
 }
 
-// Post sends a signed checkpoint as text/plain to an http or https URL. Every
-// 2xx is success. Errors name the host and never the rest of the URL, which
-// may hold a secret.
+// Post sends a signed checkpoint as text/plain to an http or https URL. Any status
+// but 2xx is an error. Errors name the host but not the rest of the URL, which may
+// contain a secret.
 func Post(ctx context.Context, to string, note []byte) error {
-	a, err := post(ctx, to, note, 1<<10)
-	if err == nil && (a.status < 200 || a.status > 299) {
-		err = fmt.Errorf("%s answered %d", host(to), a.status)
+	r, err := post(ctx, to, note, 1<<10)
+	if err == nil && (r.status < 200 || r.status > 299) {
+		err = fmt.Errorf("%s answered with status %d", host(to), r.status)
 	}
 	return err
 }
 
-func post(ctx context.Context, to string, body []byte, most int64) (a answer, err error) {
+func post(ctx context.Context, to string, body []byte, limit int64) (r response, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
-		return a, errors.New("the URL of an anchor is malformed")
+		return r, errors.New("malformed URL of an anchor")
 	}
 	req.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	req.Header.Set("User-Agent", "sluice")
@@ -52,16 +52,16 @@ func post(ctx context.Context, to string, body []byte, most int64) (a answer, er
 		err = failed.Err
 	}
 	if err != nil {
-		return a, fmt.Errorf("%s: %w", host(to), err)
+		return r, fmt.Errorf("%s: %w", host(to), err)
 	}
 	defer res.Body.Close()
-	a.status = res.StatusCode
-	a.kind, _, _ = strings.Cut(res.Header.Get("Content-Type"), ";")
-	a.body, err = io.ReadAll(io.LimitReader(res.Body, most))
-	return a, err
+	r.status = res.StatusCode
+	r.kind, _, _ = strings.Cut(res.Header.Get("Content-Type"), ";")
+	r.body, err = io.ReadAll(io.LimitReader(res.Body, limit))
+	return r, err
 }
 
-// CheckURL refuses what is no http or https URL.
+// CheckURL returns an error unless text is an http or https URL.
 func CheckURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

@@ -18,7 +18,7 @@ const (
 	pages   = "../docs/generated"
 )
 
-// TestGenerated holds the files that the server serves to what the generator makes, all of them and no others.
+// TestGenerated checks that the files that the server serves are those that the generator makes.
 func TestGenerated(t *testing.T) {
 	made := map[string][]byte{openAPI: apidoc.OpenAPI()}
 	for name, page := range apidoc.Pages() {
@@ -29,12 +29,12 @@ func TestGenerated(t *testing.T) {
 			write(t, name, data)
 		}
 		if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, data) {
-			t.Errorf("%s is not what the generator makes (%v): go generate ./internal/httpd/apidoc", name, err)
+			t.Errorf("%s is out of date (%v): run go generate ./internal/httpd/apidoc", name, err)
 		}
 	}
 	err := filepath.WalkDir(pages, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && made[name] == nil {
-			t.Errorf("%s is a file that the generator does not make", name)
+			t.Errorf("%s is not a generated file: delete it", name)
 		}
 		return err
 	})

@@ -11,8 +11,8 @@ import (
 	"sluice/api"
 )
 
-// byHand describes what the parameters, bodies and answers of plain handlers
-// are, by operation.
+// byHand describes the parameters, bodies and responses of operations without wire
+// types.
 var byHand = map[string]func(*document, *operation){
 	"createFile":      describeUpload,
 	"putFile":         describeUpload,
@@ -20,26 +20,33 @@ var byHand = map[string]func(*document, *operation){
 	"redeemNamed":     describeDownload,
 	"answerLink":      describeAnswer,
 	"answerLinkNamed": describeAnswer,
-	"health":          answers("application/json", statusSchema, "It answers"),
-	"ready":           answers("application/json", statusSchema, "Changes can be committed, and bytes stored"),
+	"health":          answers("application/json", statusSchema, "The process responds"),
+	"ready":           answers("application/json", statusSchema, "Changes can be committed and bytes can be stored"),
 	"getMetrics":      answers("text/plain", &schema{Type: typeString}, "Metrics"),
 	"getTile":         describeTile,
-	"getDocument":     answers("application/json", &schema{Type: typeObject, Description: "An OpenAPI 3.1 document"}, "The document"),
+	"getDocument": answers(
+		"application/json",
+		&schema{Type: typeObject, Description: "An OpenAPI 3.1 document"},
+		"The document",
+	),
 
 	"showReference": answers("text/html", &schema{Type: typeString}, "The page"),
 	"explainError": func(ref *document, op *operation) {
 		answers("text/html", &schema{Type: typeString}, "The page")(ref, op)
 		code := &schema{Type: typeString, Enum: codes.Enum}
-		op.Parameters = []*param{{Name: "code", In: "path", Required: true, Description: "The code of a problem", Schema: code}}
+		op.Parameters = []*param{
+			{Name: "code", In: "path", Required: true, Description: "A problem code", Schema: code},
+		}
 	},
 }
 
-// describeTile describes a tile, whose path has as many steps as its place needs.
+// describeTile describes a tile. The number of segments of its path varies.
 func describeTile(ref *document, op *operation) {
-	answers("application/octet-stream", bytesOf("Hashes of 32 bytes each, or entries behind their length in two bytes"), "The tile")(ref, op)
+	answers("application/octet-stream", bytesOf("Hashes of 32 bytes each, or entries, each preceded by its length "+
+		"in two bytes"), "The tile")(ref, op)
 	op.Parameters = append([]*param{{
 		Name: "tile", In: "path", Required: true, Schema: textSchema(), Example: exampleTile,
-		Description: "Level and place, as C2SP tlog-tiles writes them: 0/000, 0/x001/234, entries/000.p/7",
+		Description: "Level and index as in C2SP tlog-tiles: 0/000, 0/x001/234, entries/000.p/7",
 	}}, op.Parameters...)
 }
 
@@ -48,7 +55,7 @@ var statusSchema = &schema{
 	Properties: map[string]*schema{"status": {Type: typeString, Enum: []any{"ok"}, Description: "Always ok"}},
 }
 
-// answers describes an operation that takes nothing and gives one thing.
+// answers describes an operation without input and with one response.
 func answers(media string, content *schema, description string) func(*document, *operation) {
 	return func(_ *document, op *operation) {
 		op.Responses = map[string]*response{"200": {
@@ -57,15 +64,20 @@ func answers(media string, content *schema, description string) func(*document, 
 	}
 }
 
-// A file as it goes over the wire, whatever its type.
+// bytesOf returns the schema of the bytes of a file of any type.
 func bytesOf(description string) *schema {
-	return &schema{Type: typeString, Format: "binary", ContentMediaType: "application/octet-stream", Description: description}
+	return &schema{
+		Type:             typeString,
+		Format:           "binary",
+		ContentMediaType: "application/octet-stream",
+		Description:      description,
+	}
 }
 
-// describeUpload describes the two forms of an upload: a form, and a raw body
-// with the fields of a form in the query.
+// describeUpload describes the two kinds of uploads: a form, and a raw body with the
+// fields in the query.
 func describeUpload(ref *document, op *operation) {
-	raw := &mediaType{Schema: bytesOf("The file; its media type is the Content-Type"), Example: exampleContent}
+	raw := &mediaType{Schema: bytesOf("The file. Its media type is the Content-Type"), Example: exampleContent}
 	op.RequestBody = &requestBody{Required: true, Content: map[string]*mediaType{"*/*": raw}}
 	if op.Method == http.MethodPost {
 		ref.Components.Schemas["Upload"] = uploadSchema(ref)
@@ -75,7 +87,7 @@ func describeUpload(ref *document, op *operation) {
 	}
 	op.Parameters = append(op.Parameters, uploadParams(op.Method == http.MethodPut)...)
 	op.Responses = map[string]*response{"201": {
-		Description: "The file, and the link that was asked for with it",
+		Description: "The file, and its link if one was requested",
 		Headers:     headerRefs("ETag", "Location"),
 		Content: map[string]*mediaType{
 			"application/json": {Schema: ref.schemaOf(reflect.TypeFor[api.CreatedFile]())},
@@ -87,7 +99,7 @@ func describeUpload(ref *document, op *operation) {
 type uploadField struct {
 	name, description string
 	schema            func() *schema
-	json              bool // whether it comes as JSON
+	json              bool // whether its value is JSON
 	example           any
 }
 
@@ -107,7 +119,7 @@ func dispositionSchema() *schema {
 	return &schema{Type: typeString, Enum: []any{"attachment", "inline"}}
 }
 
-// givenLifetime is a lifetime where there is no null.
+// givenLifetime is the schema of a lifetime that cannot be null.
 func givenLifetime() *schema {
 	s := lifetime()
 	s.OneOf[0].Nullable = false
@@ -115,29 +127,50 @@ func givenLifetime() *schema {
 }
 
 var uploadFields = []uploadField{
-	{"purpose", "What the file is for; GET /v1/purposes lists them", textSchema, false, "report"},
-	{"filename", "Its name; that of the part when left out", textSchema, false, exampleFilename},
-	{"title", "What people call it", textSchema, false, "Third quarter"},
-	{"metadata", "Your own notes, as a JSON object; or one field for each key: metadata[key]", textsSchema, true, exampleMetadata},
-	{"linked_resources", "What the file belongs to in your own system, as a JSON list", resourcesSchema, true, []api.Resource{exampleResource}},
-	{"link[expires_in_seconds]", "Mint a link too: its lifetime, or none for a link without end. Any link[…] asks for one", givenLifetime, false, 900},
-	{"link[expires_at]", "When the link ends, in unix seconds; instead of a lifetime", integerSchema, false, 1772604367},
-	{"link[reason]", "Why the file leaves", textSchema, false, "quarterly report for the bank"},
-	{"link[metadata]", "Your own notes on the link, as a JSON object; or one field for each key: link[metadata][key]", textsSchema, true, exampleMetadata},
-	{"link[max_downloads]", "How often the file may be downloaded", integerSchema, false, 3},
-	{"link[password]", "What a bearer must send too", textSchema, false, "correct horse"},
-	{"link[allowed_ips]", "Networks (CIDR) or addresses the link may be used from, separated by commas", textSchema, false, "192.0.2.0/24,2001:db8::/32"},
-	{"link[disposition]", "Whether a browser saves the file or shows it; inline is refused for types that are never shown, such as application/pdf", dispositionSchema, false, "attachment"},
-	{"link[filename]", "What the download is called", textSchema, false, "report.txt"},
+	{"purpose", "What the file is for; see GET /v1/purposes", textSchema, false, "report"},
+	{"filename", "Name of the file; by default that of the part", textSchema, false, exampleFilename},
+	{"title", "Title for people", textSchema, false, "Third quarter"},
+	{
+		"metadata", "Your metadata, as a JSON object or as one field per key: metadata[key]", textsSchema, true,
+		exampleMetadata,
+	},
+	{
+		"linked_resources", "Objects of your system that the file belongs to, as a JSON array", resourcesSchema, true,
+		[]api.Resource{exampleResource},
+	},
+	{"link[expires_in_seconds]", "Lifetime of a link to create with the file, or none for no expiry. Any link[…] " +
+		"field creates a link", givenLifetime, false, 900},
+	{
+		"link[expires_at]", "Expiry of the link, in Unix seconds, instead of a lifetime", integerSchema, false,
+		1772604367,
+	},
+	{"link[reason]", "Why the file is shared", textSchema, false, "quarterly report for the bank"},
+	{
+		"link[metadata]", "Metadata of the link, as a JSON object or as one field per key: link[metadata][key]",
+		textsSchema, true, exampleMetadata,
+	},
+	{"link[max_downloads]", "Maximum number of downloads", integerSchema, false, 3},
+	{"link[password]", "Password that a download needs", textSchema, false, "correct horse"},
+	{
+		"link[allowed_ips]", "Addresses or networks (CIDR) that may use the link, separated by commas", textSchema,
+		false, "192.0.2.0/24,2001:db8::/32",
+	},
+	{"link[disposition]", "Whether a browser saves or displays the file; inline is refused for types such as " +
+		"application/pdf", dispositionSchema, false, "attachment"},
+	{"link[filename]", "Name that the file is saved under", textSchema, false, "report.txt"},
 }
 
 func uploadSchema(ref *document) *schema {
 	ref.schemaOf(reflect.TypeFor[api.Resource]())
 	s := &schema{
 		Type: typeObject, Required: []string{"file", "purpose"}, AdditionalProperties: false,
-		Properties: map[string]*schema{"file": bytesOf("The file: its media type is that of the part, and its name unless filename says another")},
+		Properties: map[string]*schema{"file": bytesOf("The file. Its media type is that of the part, and so is " +
+			"its name unless filename is given")},
 		PatternProperties: map[string]*schema{
-			`^(link\[metadata\]|metadata)\[[A-Za-z0-9_.-]{1,40}\]$`: {Type: typeString, MaxLength: ptr(sluice.MaxMetadataValueLen)},
+			`^(link\[metadata\]|metadata)\[[A-Za-z0-9_.-]{1,40}\]$`: {
+				Type:      typeString,
+				MaxLength: ptr(sluice.MaxMetadataValueLen),
+			},
 		},
 	}
 	for _, f := range uploadFields {
@@ -151,17 +184,23 @@ func uploadSchema(ref *document) *schema {
 func uploadExample() map[string]any {
 	example := map[string]any{"file": exampleContent}
 	for _, f := range uploadFields {
-		if f.name != "link[expires_at]" { // there is a lifetime
+		if f.name != "link[expires_at]" { // excluded by the lifetime
 			example[f.name] = f.example
 		}
 	}
 	return example
 }
 
-// uploadParams are the fields of an upload whose body is the file.
+// uploadParams returns the query parameters of an upload whose body is the file.
 func uploadParams(alone bool) (params []*param) {
 	for _, f := range uploadFields {
-		p := &param{Name: f.name, In: "query", Description: f.description, Required: alone && f.name == "purpose", Example: f.example}
+		p := &param{
+			Name:        f.name,
+			In:          "query",
+			Description: f.description,
+			Required:    alone && f.name == "purpose",
+			Example:     f.example,
+		}
 		s := f.schema()
 		if limit := limits["Upload."+f.name]; limit != nil {
 			s.holdTo(limit)
@@ -173,53 +212,59 @@ func uploadParams(alone bool) (params []*param) {
 			p.Schema = s
 		}
 		if !alone {
-			p.Description += ". Where the body is the file"
+			p.Description += ". If the body is the file"
 		}
 		if f.name == "filename" {
-			p.Description = strings.Replace(p.Description, "; that of the part when left out", "", 1)
+			p.Description = strings.Replace(p.Description, "; by default that of the part", "", 1)
 		}
 		params = append(params, p)
 	}
 	return params
 }
 
-// describeAnswer describes what the form of a page that asks sends.
+// describeAnswer describes the request of the form on a link's page.
 func describeAnswer(ref *document, op *operation) {
 	describeDownload(ref, op)
 	op.Parameters = slices.DeleteFunc(op.Parameters, func(p *param) bool { return p.In == "header" })
 	delete(op.Responses, "206")
 	delete(op.Responses, "304")
 	password := textSchema()
-	password.Description = "The password, when the link has one"
+	password.Description = "The password, if the link has one"
 	op.RequestBody = &requestBody{Content: map[string]*mediaType{"application/x-www-form-urlencoded": {
 		Schema:  &schema{Type: typeObject, Properties: map[string]*schema{"password": password}},
 		Example: map[string]any{"password": "correct horse"},
 	}}}
 }
 
-// describeDownload describes what the URL of a link answers.
+// describeDownload describes the responses of a link's URL.
 func describeDownload(_ *document, op *operation) {
 	param := func(in, name, description string) {
-		op.Parameters = append(op.Parameters, &param{Name: name, In: in, Required: in == "path", Description: description, Schema: textSchema()})
+		op.Parameters = append(
+			op.Parameters,
+			&param{Name: name, In: in, Required: in == "path", Description: description, Schema: textSchema()},
+		)
 	}
-	param("path", "token", "What the URL of a link holds")
+	param("path", "token", "The token in the URL of a link")
 	if strings.HasSuffix(op.Path, "{tail}") {
-		param("path", "tail", "Anything, slashes too")
+		param("path", "tail", "Any text, including slashes")
 	}
-	param("header", "Range", "Up to 8 ranges of bytes (RFC 9110 section 14)")
-	param("header", "If-Range", "The ETag that the ranges are of")
-	param("header", "If-Match", "Entity tags: answer 412 unless the file has one of them")
-	param("header", "If-None-Match", "Entity tags: answer 304 when the file has one of them")
-	param("header", "If-Modified-Since", "A moment: answer 304 when the file is older")
+	param("header", "Range", "Up to 8 byte ranges (RFC 9110 section 14)")
+	param("header", "If-Range", "ETag of the file that the ranges refer to")
+	param("header", "If-Match", "Entity tags: 412 unless the file has one of them")
+	param("header", "If-None-Match", "Entity tags: 304 if the file has one of them")
+	param("header", "If-Modified-Since", "A date: 304 if the file was not stored later")
 
 	about := headerRefs("Accept-Ranges", "Content-Disposition", "ETag", "Repr-Digest", "Last-Modified")
 	partly := maps.Clone(about)
 	partly["Content-Range"] = headerRefs("Content-Range")["Content-Range"]
 	op.Responses = map[string]*response{
 		"200": {Description: "The file", Headers: about, Content: map[string]*mediaType{"*/*": {Schema: bytesOf("")}}},
-		"206": {Description: "The ranges that were asked for", Headers: partly, Content: map[string]*mediaType{
+		"206": {Description: "The requested ranges", Headers: partly, Content: map[string]*mediaType{
 			"*/*": {Schema: bytesOf("")}, "multipart/byteranges": {Schema: bytesOf("")},
 		}},
-		"304": {Description: "The caller has the file as it is", Headers: headerRefs("Content-Disposition", "ETag", "Repr-Digest")},
+		"304": {
+			Description: "The file has not changed",
+			Headers:     headerRefs("Content-Disposition", "ETag", "Repr-Digest"),
+		},
 	}
 }

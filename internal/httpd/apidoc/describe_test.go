@@ -8,22 +8,22 @@ import (
 	"sluice/internal/httpd"
 )
 
-// TestDescriptions holds every operation to being described, and every description to being one of an operation.
+// TestDescriptions checks that every operation has a description and that there are no others.
 func TestDescriptions(t *testing.T) {
 	var operations []string
 	for _, rt := range httpd.Routes() {
 		if d := descriptions[rt.Operation]; d.tag == "" || d.summary == "" || d.description == "" {
-			t.Errorf("%s is described by %+v", rt.Operation, d)
+			t.Errorf("the description of %s is incomplete: %+v", rt.Operation, d)
 		}
 		operations = append(operations, rt.Operation)
 	}
 	slices.Sort(operations)
 	if described := slices.Sorted(maps.Keys(descriptions)); !slices.Equal(operations, described) {
-		t.Errorf("there are the operations %v and descriptions of %v", operations, described)
+		t.Errorf("operations %v, but descriptions of %v", operations, described)
 	}
 }
 
-// TestTablesNameWhatThereIs holds the tables to naming operations, schemas and members that exist.
+// TestTablesNameWhatThereIs checks that the operations, schemas and members in the tables exist.
 func TestTablesNameWhatThereIs(t *testing.T) {
 	doc := newDocument()
 	operations, members := map[string]bool{}, map[string]bool{}
@@ -37,26 +37,26 @@ func TestTablesNameWhatThereIs(t *testing.T) {
 	}
 	for name := range limits {
 		if !members[name] {
-			t.Errorf("limits: there is no member %s", name)
+			t.Errorf("limits: unknown member %s", name)
 		}
 	}
 	for _, table := range []map[string]bool{keysOf(schemaDescriptions), keysOf(exampleObjects), keysOf(bases)} {
 		for name := range table {
 			if doc.Components.Schemas[name] == nil {
-				t.Errorf("there is no schema %s", name)
+				t.Errorf("unknown schema %s", name)
 			}
 		}
 	}
 	for _, table := range []map[string]bool{keysOf(exampleBodies), keysOf(ownRefusals), keysOf(mediaTypes)} {
 		for name := range table {
 			if _, known := operations[name]; !known {
-				t.Errorf("there is no operation %s", name)
+				t.Errorf("unknown operation %s", name)
 			}
 		}
 	}
 	for name := range byHand {
 		if !operations[name] {
-			t.Errorf("%s is described by hand and by its types", name)
+			t.Errorf("%s is described both by hand and by its types", name)
 		}
 	}
 }

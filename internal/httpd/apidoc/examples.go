@@ -9,7 +9,7 @@ import (
 	"sluice/internal/httpd"
 )
 
-// What the examples of the documentation speak of.
+// The values in the examples of the documentation.
 const (
 	exampleFileID   = "file_01kjvbw2yf9q4m7t1c5x8r3z6n"
 	exampleLinkID   = "link_01kjvbwb3e0p6k9s2d4v7h1g5w"
@@ -37,12 +37,15 @@ var (
 	exampleFile = api.File{
 		ID: exampleFileID, Object: "file", Purpose: "report", Filename: exampleFilename, Title: ptr("Third quarter"),
 		Size: int64(len(exampleContent)), Type: "text/plain", SHA256: exampleHash, Status: api.StatusActive,
-		LinkedResources: []api.Resource{exampleResource}, Metadata: exampleMetadata, Created: exampleTime, Updated: exampleTime,
+		LinkedResources: []api.Resource{exampleResource}, Metadata: exampleMetadata, Created: exampleTime,
+		Updated: exampleTime,
 	}
 	exampleLink = api.Link{
 		ID: exampleLinkID, Object: "file_link", FileID: exampleFileID, URL: exampleURL + "/l/" + exampleToken,
-		ExpiresAt: ptr(int64(exampleTime + 900)), Reason: ptr("quarterly report for the bank"), Metadata: exampleMetadata,
-		Disposition: "attachment", AllowedIPs: []string{"192.0.2.0/24"}, HasPassword: true, Created: exampleTime, Updated: exampleTime,
+		ExpiresAt: ptr(int64(exampleTime + 900)), Reason: ptr("quarterly report for the bank"),
+		Metadata:    exampleMetadata,
+		Disposition: "attachment", AllowedIPs: []string{"192.0.2.0/24"}, HasPassword: true, Created: exampleTime,
+		Updated: exampleTime,
 	}
 	exampleKey = api.Key{
 		ID: exampleKeyID, Object: "key", Name: "billing", Scopes: []string{"files:write", "links:write"},
@@ -50,33 +53,51 @@ var (
 	}
 	exampleEntry = api.AuditEntry{
 		ID: exampleEntryID, Object: "audit_entry", Seq: 41, Created: exampleTime, Time: "2026-03-04T05:06:07.890123Z",
-		Action: string(sluice.LinkCreated), Outcome: "allowed", Actor: api.Actor{Type: "key", ID: exampleKeyID, Name: "billing"},
+		Action: string(sluice.LinkCreated), Outcome: "allowed",
+		Actor: api.Actor{Type: "key", ID: exampleKeyID, Name: "billing"},
 		File: &api.FileRef{
-			ID: exampleFileID, Filename: exampleFilename, Size: int64(len(exampleContent)), Type: "text/plain", SHA256: exampleHash, Purpose: "report",
+			ID: exampleFileID, Filename: exampleFilename, Size: int64(len(exampleContent)), Type: "text/plain",
+			SHA256: exampleHash, Purpose: "report",
 		},
-		Link: &api.LinkRef{ID: exampleLinkID, ExpiresAt: ptr(int64(exampleTime + 900)), Reason: "quarterly report for the bank", Metadata: exampleMetadata},
+		Link: &api.LinkRef{
+			ID:        exampleLinkID,
+			ExpiresAt: ptr(int64(exampleTime + 900)),
+			Reason:    "quarterly report for the bank",
+			Metadata:  exampleMetadata,
+		},
 		Request: &api.Request{
 			ID: exampleRequest, Method: "POST", Route: "/v1/files/{id}/links", IP: "192.0.2.7", UserAgent: "curl/8.5.0",
 		},
 	}
 	examplePurpose = api.Purpose{
-		Object: "purpose", Name: "identity_document", Title: "Identity document", Types: []string{"application/pdf", "image/jpeg", "image/png"},
+		Object: "purpose", Name: "identity_document", Title: "Identity document",
+		Types:   []string{"application/pdf", "image/jpeg", "image/png"},
 		MaxSize: 50 << 20, Linkable: true, MaxLinkLifetimeSeconds: ptr(int64(3600)),
 	}
 )
 
-// exampleObjects are the examples of schemas.
+// exampleObjects are the examples of schemas, by name.
 var exampleObjects = map[string]any{
 	"File":        exampleFile,
 	"CreatedFile": api.CreatedFile{File: exampleFile, Link: &exampleLink},
 	"Link":        exampleLink,
-	"LinkBatch":   api.LinkBatch{Object: "file_link_batch", Data: []api.Link{exampleLink}, Absent: []string{"file_01kjvbw2yf0000000000000000"}},
-	"Key":         exampleKey,
-	"CreatedKey":  api.CreatedKey{Key: exampleKey, Secret: ptr("sk_test_…")},
-	"AuditEntry":  exampleEntry,
-	"Purpose":     examplePurpose,
-	"Account":     api.Account{Object: "account", ID: exampleAccount, Name: "example", Created: exampleTime, Key: exampleKey},
-	"Deleted":     api.Deleted{ID: exampleFileID, Object: "file", Deleted: true},
+	"LinkBatch": api.LinkBatch{
+		Object: "file_link_batch",
+		Data:   []api.Link{exampleLink},
+		Absent: []string{"file_01kjvbw2yf0000000000000000"},
+	},
+	"Key":        exampleKey,
+	"CreatedKey": api.CreatedKey{Key: exampleKey, Secret: ptr("sk_test_…")},
+	"AuditEntry": exampleEntry,
+	"Purpose":    examplePurpose,
+	"Account": api.Account{
+		Object:  "account",
+		ID:      exampleAccount,
+		Name:    "example",
+		Created: exampleTime,
+		Key:     exampleKey,
+	},
+	"Deleted": api.Deleted{ID: exampleFileID, Object: "file", Deleted: true},
 
 	"ListFile":       exampleList("/v1/files", exampleFile, exampleFileID),
 	"ListLink":       exampleList("/v1/file_links", exampleLink, exampleLinkID),
@@ -97,26 +118,44 @@ var exampleNewLink = api.NewLink{
 
 var exampleLinkChange = api.LinkChange{
 	ExpiresInSeconds: ptr(api.Lifetime(1800)), Reason: api.Some("the bank asked for more time"),
-	Metadata: map[string]*string{"case": ptr("2026-118"), "clerk": nil}, MaxDownloads: api.Null[int64](), AllowedIPs: &[]string{},
+	Metadata: map[string]*string{
+		"case":  ptr("2026-118"),
+		"clerk": nil,
+	}, MaxDownloads: api.Null[int64](), AllowedIPs: &[]string{},
 }
 
 // exampleBodies are the examples of JSON bodies, by operation.
 var exampleBodies = map[string]any{
 	"updateFile": api.FileChange{
-		Filename: ptr("report.txt"), Title: api.Some("Third quarter, final"), Metadata: map[string]*string{"case": ptr("2026-118"), "clerk": nil},
+		Filename: ptr("report.txt"), Title: api.Some("Third quarter, final"),
+		Metadata:        map[string]*string{"case": ptr("2026-118"), "clerk": nil},
 		LinkedResources: &[]api.Resource{exampleResource}, Held: ptr(false),
 	},
 	"createLinkOfFile": exampleNewLink,
-	"createLink":       api.NewFileLink{FileID: exampleFileID, NewLink: api.NewLink{ExpiresInSeconds: ptr(api.Lifetime(900)), Reason: "quarterly report for the bank"}},
-	"createLinks":      api.NewLinkBatch{FileIDs: []string{exampleFileID}, NewLink: api.NewLink{Reason: "documents for the auditor"}},
+	"createLink": api.NewFileLink{
+		FileID:  exampleFileID,
+		NewLink: api.NewLink{ExpiresInSeconds: ptr(api.Lifetime(900)), Reason: "quarterly report for the bank"},
+	},
+	"createLinks": api.NewLinkBatch{
+		FileIDs: []string{exampleFileID},
+		NewLink: api.NewLink{Reason: "documents for the auditor"},
+	},
 	"updateLink":       exampleLinkChange,
 	"updateLinkOfFile": exampleLinkChange,
-	"createKey":        api.NewKey{Name: "billing", Scopes: []string{"files:write", "links:write"}, MaxLinkLifetime: ptr(api.Lifetime(3600))},
-	"updateKey":        api.KeyChange{Name: ptr("billing, nightly"), Scopes: &[]string{"links:write"}, ExpiresAt: api.Null[int64]()},
-	"rotateKey":        api.KeyRotation{OverlapSeconds: 3600},
+	"createKey": api.NewKey{
+		Name:            "billing",
+		Scopes:          []string{"files:write", "links:write"},
+		MaxLinkLifetime: ptr(api.Lifetime(3600)),
+	},
+	"updateKey": api.KeyChange{
+		Name:      ptr("billing, nightly"),
+		Scopes:    &[]string{"links:write"},
+		ExpiresAt: api.Null[int64](),
+	},
+	"rotateKey": api.KeyRotation{OverlapSeconds: 3600},
 }
 
-// exampleParam is the example of a parameter of a route.
+// exampleParam returns the example of a parameter of a route.
 func exampleParam(rt httpd.Route, p *param) any {
 	switch {
 	case rt.Operation == "exportDisclosures" && p.Name == "size":
@@ -131,38 +170,43 @@ func exampleParam(rt httpd.Route, p *param) any {
 	return exampleParams[p.Name]
 }
 
-// exampleIDs are ids by the collection that objects are in.
+// exampleIDs are example ids, by collection.
 var exampleIDs = map[string]string{
-	"files": exampleFileID, "links": exampleLinkID, "file_links": exampleLinkID, "keys": exampleKeyID, "audit_entries": exampleEntryID,
-	"export": exampleEntryID,
+	"files": exampleFileID, "links": exampleLinkID, "file_links": exampleLinkID, "keys": exampleKeyID,
+	"audit_entries": exampleEntryID,
+	"export":        exampleEntryID,
 }
 
-// listedID is the id of an object that a list may hold.
+// listedID returns the id of an object in a list.
 func listedID(rt httpd.Route) string { return exampleIDs[path.Base(rt.Path)] }
 
 var exampleParams = map[string]any{
-	"link": exampleLinkID, "file_id": exampleFileID, "link_id": exampleLinkID, "key_id": exampleKeyID, "request_id": exampleRequest,
-	"token": exampleToken, "tail": "report.pdf", "code": string(sluice.CodeGone),
+	"link": exampleLinkID, "file_id": exampleFileID, "link_id": exampleLinkID, "key_id": exampleKeyID,
+	"request_id": exampleRequest,
+	"token":      exampleToken, "tail": "report.pdf", "code": string(sluice.CodeGone),
 
 	"limit": 10, "created": "1772600767", "created[gt]": "2026-03-01T00:00:00Z", "created[gte]": "1772323200",
 	"created[lt]": "2026-04-01T00:00:00Z", "created[lte]": "1775001600",
 	"expires_at": "1772604367", "expires_at[gt]": "2026-03-01T00:00:00Z", "expires_at[gte]": "1772323200",
 	"expires_at[lt]": "2026-04-01T00:00:00Z", "expires_at[lte]": "1775001600",
 	"size": "5", "size[gt]": "4", "size[gte]": "5", "size[lt]": "6", "size[lte]": "5",
-	"purpose": "report", "filename": exampleFilename, "title": "Third quarter", "type": "text/plain", "sha256": exampleHash,
+	"purpose": "report", "filename": exampleFilename, "title": "Third quarter", "type": "text/plain",
+	"sha256":          exampleHash,
 	"linked_resource": "contract:4711", "status": "active", "expired": "false", "revoked": "false",
 	"action": string(sluice.LinkCreated), "outcome": "allowed", "key": exampleKeyID,
 	"format": "ndjson", "entry": exampleEntryID, "from": 0, "to": 4,
 
-	"Sluice-Version": sluice.APIVersion, "Idempotency-Key": "3f0c6d1e-report-2026-q3", "Content-Digest": exampleDigest, "Repr-Digest": exampleDigest,
-	"If-Match": exampleETag, "If-None-Match": exampleETag, "If-Range": exampleETag, "Range": "bytes=0-3",
+	"Sluice-Version": sluice.APIVersion, "Idempotency-Key": "3f0c6d1e-report-2026-q3", "Content-Digest": exampleDigest,
+	"Repr-Digest": exampleDigest,
+	"If-Match":    exampleETag, "If-None-Match": exampleETag, "If-Range": exampleETag, "Range": "bytes=0-3",
 	"If-Modified-Since": "Wed, 04 Mar 2026 05:06:07 GMT",
 }
 
-// exampleProblem is a problem with a code, as the documentation shows it.
+// exampleProblem returns an example of a problem with a code.
 func exampleProblem(code sluice.Code) api.Problem {
 	p := explanations[code].example
 	p.Type = exampleURL + "/docs/errors/" + string(code)
-	p.DocURL, p.Title, p.Status, p.Code, p.RequestID = p.Type, titleOf(code), statusOf(code), string(code), exampleRequest
+	p.DocURL, p.Title, p.Status = p.Type, titleOf(code), statusOf(code)
+	p.Code, p.RequestID = string(code), exampleRequest
 	return p
 }

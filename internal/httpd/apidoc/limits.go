@@ -9,8 +9,8 @@ import (
 	"sluice/internal/service"
 )
 
-// limits are what the rules hold members of schemas to, as schemas that name nothing else. The rules themselves are in
-// the packages sluice and service.
+// limits contains the limits of members, as schemas with nothing but limits. The rules themselves are in the packages
+// sluice and service.
 var limits = map[string]*schema{
 	"File.id":               {Pattern: idPattern(sluice.PrefixFile)},
 	"File.sha256":           {Pattern: "^[0-9a-f]{64}$"},
@@ -92,12 +92,12 @@ var limits = map[string]*schema{
 	"Problem.request_id": {Pattern: idPattern(sluice.PrefixRequest)},
 }
 
-// bases are the schemas whose members another one has too.
+// bases maps schemas to the schema that they embed.
 var bases = map[string]string{
 	"CreatedFile": "File", "CreatedKey": "Key", "NewFileLink": "NewLink", "NewLinkBatch": "NewLink",
 }
 
-// paramPatterns are the forms of parameters.
+// paramPatterns are the patterns of parameters.
 var paramPatterns = map[string]string{
 	"sha256":          "^[0-9A-Fa-f]{64}$",
 	"linked_resource": "^[^:]+:.+$",
@@ -108,11 +108,11 @@ var paramPatterns = map[string]string{
 // Limits of several members.
 var (
 	moment        = &schema{Minimum: ptr(0.0), Maximum: ptr(float64(httpd.MaxUnix))}
-	aSecondOrMore = &schema{OneOf: []*schema{{Minimum: ptr(1.0)}}} // the number among the forms of a lifetime
+	aSecondOrMore = &schema{OneOf: []*schema{{Minimum: ptr(1.0)}}} // a lifetime that is a number
 	scopes        = &schema{MinItems: ptr(1), Items: &schema{Enum: enum(sluice.AllScopes())}}
 	codes         = &schema{Enum: enum(httpd.Codes())}
 
-	// Of what is merged, it is the outcome that may have so many keys.
+	// The limit of keys applies to the result of a merge, not to the change.
 	changedTexts = &schema{AdditionalProperties: &schema{MaxLength: ptr(sluice.MaxMetadataValueLen)}}
 	texts        = &schema{
 		AdditionalProperties: changedTexts.AdditionalProperties, MaxProperties: ptr(sluice.MaxMetadataKeys),
@@ -120,7 +120,7 @@ var (
 	}
 )
 
-// idPattern is that of an id: a prefix, and a ULID in lower case.
+// idPattern returns the pattern of an id: a prefix and a ULID in lower case.
 func idPattern(prefix string) string { return "^" + prefix + "[0-7][0-9a-hjkmnp-tv-z]{25}$" }
 
 func enum[S ~string](values []S) (list []any) {
@@ -136,7 +136,11 @@ func (s *schema) holdTo(l *schema) {
 	s.MinLength, s.MaxLength = cmp.Or(l.MinLength, s.MinLength), cmp.Or(l.MaxLength, s.MaxLength)
 	s.MinItems, s.MaxItems = cmp.Or(l.MinItems, s.MinItems), cmp.Or(l.MaxItems, s.MaxItems)
 	s.Minimum, s.Maximum = cmp.Or(l.Minimum, s.Minimum), cmp.Or(l.Maximum, s.Maximum)
-	s.MaxProperties, s.PropertyNames = cmp.Or(l.MaxProperties, s.MaxProperties), cmp.Or(l.PropertyNames, s.PropertyNames)
+	s.MaxProperties, s.PropertyNames = cmp.Or(
+		l.MaxProperties, s.MaxProperties,
+	), cmp.Or(
+		l.PropertyNames, s.PropertyNames,
+	)
 	if l.Enum != nil {
 		s.Enum = l.Enum
 	}
@@ -152,47 +156,52 @@ func (s *schema) holdTo(l *schema) {
 	}
 }
 
-// schemaDescriptions says what each schema is.
+// schemaDescriptions describes the schemas.
 var schemaDescriptions = map[string]string{
-	"Account":            "Who a key is, and where it works.",
-	"Actor":              "Who asked.",
-	"AuditEntry":         "One line of the audit log.",
-	"CreatedFile":        "A stored file, and the link that was minted with it.",
+	"Account":            "The account and mode of a key.",
+	"Actor":              "The party that made a request.",
+	"AuditEntry":         "An entry of the audit log.",
+	"CreatedFile":        "A stored file, and the link that was created with it.",
 	"CreatedKey":         "A key and its secret, which is shown once.",
-	"Deleted":            "Tells that an object was ended.",
-	"Delivery":           "How a file leaves. What was sent stands in link.delivered only.",
-	"Found":              "What was found in place of the bytes that a file should have.",
-	"EntryRef":           "Names an earlier entry, and fields of it.",
-	"LedgerRef":          "What an entry says of the log itself.",
-	"LedgerRotation":     "Proves that the log went on with another key.",
+	"Deleted":            "Confirms that an object was deleted or revoked.",
+	"Delivery":           "The delivery of a file. Only link.delivered says how much was sent.",
+	"Found":              "The stored bytes of a damaged file.",
+	"EntryRef":           "Refers to fields of an earlier entry.",
+	"LedgerRef":          "The part of an entry about the log itself.",
+	"LedgerRotation":     "Proves that the log continues with another key.",
 	"ListLedgerRotation": "All changes of the key.",
-	"Redaction":          "Tells that personal fields of an entry were erased.",
+	"Redaction":          "Confirms that personal fields of an entry were erased.",
 	"FieldError":         "One failure of validation.",
-	"File":               "A stored file. Its bytes leave through links, and through the content routes of the compatible APIs (Stripe, Digital River) to keys with files:content.",
-	"FileChange":         "Updates a file's details; members that are left out stay as they are.",
-	"FileRef":            "What an entry keeps of a file, also after the file is gone.",
-	"Key":                "An API credential.",
-	"KeyChange":          "Changes a key; what is left out stays as it is.",
-	"KeyRef":             "What an entry keeps of a key.",
-	"KeyRotation":        "Asks for a new secret.",
-	"Link":               "A time-limited right to read one file.",
-	"LinkBatch":          "What a batch made: a link for each file that exists.",
-	"LinkChange":         "Changes a link; what is left out stays as it is. expires_in_seconds and expires_at exclude each other.",
-	"LinkRef":            "What an entry keeps of a link.",
-	"ListAuditEntry":     "One page of audit entries.",
-	"ListFile":           "One page of files.",
-	"ListKey":            "One page of keys.",
-	"ListLink":           "One page of links.",
-	"ListPurpose":        "All purposes.",
-	"NewFileLink":        "Asks for a link to the file it names. expires_in_seconds and expires_at exclude each other; with neither, the link lives for an hour.",
-	"NewKey":             "Asks for a key. It grants at most what the key that asks has itself.",
-	"NewLink":            "Asks for a link. expires_in_seconds and expires_at exclude each other; with neither, the link lives for an hour.",
-	"NewLinkBatch":       "Asks for one link of a kind to each of many files.",
-	"Problem":            "An error (RFC 9457). Branch on code.",
-	"Purpose":            "What a file is for, and the rules that follow.",
-	"Request":            "What an entry keeps of the request that asked.",
-	"Resource":           "Names an object of your own system.",
-	"Upload":             "A file, and what is said of it. Parts may stand in any order. metadata and link[metadata] may also come as one part for each key: metadata[key], link[metadata][key].",
+	"File": "A stored file. Its bytes can be downloaded with links and, by keys with files:content, " +
+		"through the compatible APIs (Stripe, Digital River).",
+	"FileChange":  "A change of a file's details. Omitted members do not change.",
+	"FileRef":     "The record of a file in an entry. It outlives the file.",
+	"Key":         "An API key.",
+	"KeyChange":   "A change of a key. Omitted members do not change.",
+	"KeyRef":      "The record of a key in an entry.",
+	"KeyRotation": "A request for a new secret.",
+	"Link":        "A time-limited right to download one file.",
+	"LinkBatch":   "The links of a batch, one for each file that exists.",
+	"LinkChange": "A change of a link. Omitted members do not change. expires_in_seconds and expires_at " +
+		"exclude each other.",
+	"LinkRef":        "The record of a link in an entry.",
+	"ListAuditEntry": "One page of audit entries.",
+	"ListFile":       "One page of files.",
+	"ListKey":        "One page of keys.",
+	"ListLink":       "One page of links.",
+	"ListPurpose":    "All purposes.",
+	"NewFileLink": "A new link with the id of its file. expires_in_seconds and expires_at exclude each " +
+		"other; without both, the link expires after an hour.",
+	"NewKey": "A new key. It can have at most the rights of the key that creates it.",
+	"NewLink": "A new link. expires_in_seconds and expires_at exclude each other; without both, the " +
+		"link expires after an hour.",
+	"NewLinkBatch": "New links with the same settings, one for each of many files.",
+	"Problem":      "An error (RFC 9457). Branch on code.",
+	"Purpose":      "What a file is for, with the rules that apply to it.",
+	"Request":      "The request behind an entry.",
+	"Resource":     "An object of your system.",
+	"Upload": "A file and its details. The parts may have any order. metadata and link[metadata] may " +
+		"also be sent as one part per key: metadata[key], link[metadata][key].",
 }
 
 // pathParam describes a parameter of a route's path.

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 )
 
-// The parts of an OpenAPI 3.1 document that ours has. Members are in the order of their names, as they are in the
-// document.
+// The types of this file are the parts of an OpenAPI 3.1 document that ours uses. Members are ordered by name, like in
+// the document.
 
-// document is the whole.
+// document is the whole document.
 type document struct {
 	Components components           `json:"components"`
 	Info       info                 `json:"info"`
@@ -70,7 +70,7 @@ type pathItem struct {
 	Put    *operation `json:"put,omitempty"`
 }
 
-// of is where the operation of a method stands.
+// of returns the field for the operation of a method.
 func (p *pathItem) of(method string) **operation {
 	return map[string]**operation{
 		"DELETE": &p.Delete, "GET": &p.Get, "PATCH": &p.Patch, "POST": &p.Post, "PUT": &p.Put,
@@ -91,7 +91,7 @@ type operation struct {
 	Path   string `json:"-"`
 }
 
-// param is a parameter, and the header of an answer.
+// param is a parameter or a response header.
 type param struct {
 	Ref         string                `json:"$ref,omitempty"`
 	Content     map[string]*mediaType `json:"content,omitempty"`
@@ -131,7 +131,7 @@ const (
 	typeString  = "string"
 )
 
-// schemaPrefix begins the reference to a schema.
+// schemaPrefix is the prefix of references to schemas.
 const schemaPrefix = "#/components/schemas/"
 
 // schema is a JSON Schema (draft 2020-12).
@@ -160,13 +160,13 @@ type schema struct {
 	PropertyNames        *schema            `json:"propertyNames,omitempty"`
 	Required             []string           `json:"required,omitempty"`
 	Type                 string             `json:"-"`
-	Types                any                `json:"type,omitempty"` // is set from Type and Nullable
+	Types                any                `json:"type,omitempty"` // set from Type and Nullable
 	UniqueItems          bool               `json:"uniqueItems,omitempty"`
 
 	Nullable bool `json:"-"`
 }
 
-// MarshalJSON writes a schema that may be null as one of two types.
+// MarshalJSON encodes a nullable schema with two types.
 func (s *schema) MarshalJSON() ([]byte, error) {
 	type plain schema
 	shown := plain(*s)

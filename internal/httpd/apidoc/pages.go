@@ -18,7 +18,7 @@ import (
 	"sluice/internal/httpd"
 )
 
-// The documentation for people is rendered from the document. It needs no script and nothing from another host.
+// The pages are rendered from the document. They need no scripts and no other hosts.
 
 //go:embed templates
 var templateFiles embed.FS
@@ -29,13 +29,14 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"prose": prose,
 }).ParseFS(templateFiles, "templates/*.html"))
 
-// Pages makes the pages of the documentation, by their names below internal/httpd/docs/generated.
+// Pages returns the pages of the documentation, by their paths below internal/httpd/docs/generated.
 func Pages() map[string][]byte {
 	pages := map[string][]byte{"reference.html": referencePage(newDocument())}
 	for code, about := range explanations {
 		pages["errors/"+string(code)+".html"] = rendered("error.html", map[string]any{
-			"Code": code, "Title": titleOf(code), "Status": statusOf(code), "StatusText": http.StatusText(statusOf(code)),
-			"Meaning": about.meaning, "When": about.when, "Remedy": about.remedy, "Example": exampleProblem(code),
+			"Code": code, "Title": titleOf(code), "Status": statusOf(code),
+			"StatusText": http.StatusText(statusOf(code)),
+			"Meaning":    about.meaning, "When": about.when, "Remedy": about.remedy, "Example": exampleProblem(code),
 		})
 	}
 	return pages
@@ -59,7 +60,7 @@ func rendered(name string, data any) []byte {
 	return b.Bytes()
 }
 
-// prose sets what stands between backticks as code.
+// prose converts text to HTML, with text between backticks as code.
 func prose(text string) template.HTML {
 	var b strings.Builder
 	for i, part := range strings.Split(text, "`") {
@@ -83,8 +84,9 @@ func indented(v any) (string, error) {
 
 func referencePage(ref *document) []byte {
 	data := map[string]any{
-		"Title": ref.Info.Title, "Version": ref.Info.Version, "Introduction": strings.Split(ref.Info.Description, "\n\n"),
-		"Groups": docGroups(ref), "Schemas": docSchemas(ref), "Problems": docProblems(),
+		"Title": ref.Info.Title, "Version": ref.Info.Version,
+		"Introduction": strings.Split(ref.Info.Description, "\n\n"),
+		"Groups":       docGroups(ref), "Schemas": docSchemas(ref), "Problems": docProblems(),
 		"Schemes": ref.Components.SecuritySchemes, "ProblemType": docType{Ref: "Problem"},
 	}
 	return rendered("reference.html", data)
@@ -98,7 +100,7 @@ type docGroup struct {
 
 type docOperation struct {
 	*operation
-	Scope   string // that the key must have
+	Scope   string // required scope of the key
 	Keyed   bool
 	Params  []docParam
 	Bodies  []docBody
@@ -112,21 +114,21 @@ type docParam struct {
 	In string
 }
 
-// docMember is a line of a table: a parameter, or a member of an object.
+// docMember is a row of a table: a parameter, or a member of an object.
 type docMember struct {
 	Name, Description, Limits string
 	Type                      docType
-	Required                  bool // for whoever asks
-	Optional                  bool // in an answer
+	Required                  bool // in a request
+	Optional                  bool // in a response
 }
 
-// docType is a type in words, with the name of the schema it ends in.
+// docType is a type in words, followed by the name of a schema.
 type docType struct{ Text, Ref string }
 
 type docBody struct {
 	MediaType string
 	Type      docType
-	Members   []docMember // of what is asked
+	Members   []docMember // of the request
 	Example   string
 }
 
@@ -147,8 +149,8 @@ type docSchema struct {
 	Example           any
 }
 
-// docGroups gives the operations in the order of the tags and, within one, of
-// the table of routes.
+// docGroups returns the operations in the order of the tags and, within a tag, of the
+// table of routes.
 func docGroups(ref *document) []docGroup {
 	var groups []docGroup
 	for _, t := range ref.Tags {
@@ -191,7 +193,8 @@ func describedOperation(ref *document, rt httpd.Route) docOperation {
 			continue
 		}
 		d.Answers = append(d.Answers, docAnswer{
-			Status: status, Description: answer.Description, Bodies: bodiesOf(ref, answer.Content), Headers: slices.Sorted(maps.Keys(answer.Headers)),
+			Status: status, Description: answer.Description,
+			Bodies: bodiesOf(ref, answer.Content), Headers: slices.Sorted(maps.Keys(answer.Headers)),
 		})
 	}
 	for _, code := range codesOf(rt) {
@@ -201,7 +204,7 @@ func describedOperation(ref *document, rt httpd.Route) docOperation {
 	return d
 }
 
-// paramSchema is the schema of a parameter, whether it comes as text or as JSON.
+// paramSchema returns the schema of a parameter in text or JSON.
 func paramSchema(p *param) *schema {
 	if p.Schema != nil {
 		return p.Schema
@@ -238,12 +241,13 @@ func docSchemas(ref *document) (list []docSchema) {
 	return list
 }
 
-// membersOf are the members of an object, those that a request must have first.
+// membersOf returns the members of an object, required ones first.
 func membersOf(s *schema, asked bool) (members []docMember) {
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		m, required := s.Properties[name], slices.Contains(s.Required, name)
 		members = append(members, docMember{
-			Name: name, Description: m.Description, Type: typeOf(m), Limits: limitsOf(m), Required: required && asked, Optional: !required && !asked,
+			Name: name, Description: m.Description, Type: typeOf(m), Limits: limitsOf(m),
+			Required: required && asked, Optional: !required && !asked,
 		})
 	}
 	slices.SortStableFunc(members, func(a, b docMember) int {
@@ -267,10 +271,15 @@ func docProblems() (list []docProblem) {
 }
 
 func problemOf(code sluice.Code) docProblem {
-	return docProblem{Code: string(code), Title: titleOf(code), Meaning: explanations[code].meaning, Status: statusOf(code)}
+	return docProblem{
+		Code:    string(code),
+		Title:   titleOf(code),
+		Meaning: explanations[code].meaning,
+		Status:  statusOf(code),
+	}
 }
 
-// typeOf says in words what a schema is.
+// typeOf returns the type of a schema in words.
 func typeOf(s *schema) (t docType) {
 	switch {
 	case s.Ref != "":
@@ -284,10 +293,14 @@ func typeOf(s *schema) (t docType) {
 		return docType{Text: "bytes"}
 	case s.Type == typeObject && s.AdditionalProperties != nil:
 		if values, ok := s.AdditionalProperties.(*schema); ok {
-			return docType{Text: "texts by key" + orNull(values)}
+			return docType{Text: "object of texts" + orNull(values)}
 		}
 	}
-	return docType{Text: map[string]string{typeString: "text"}[s.Type] + map[bool]string{true: s.Type}[s.Type != typeString] + orNull(s)}
+	kind := s.Type
+	if kind == typeString {
+		kind = "text"
+	}
+	return docType{Text: kind + orNull(s)}
 }
 
 func orNull(s *schema) string {
@@ -297,7 +310,7 @@ func orNull(s *schema) string {
 	return ""
 }
 
-// limitsOf says in words what a value is held to.
+// limitsOf returns the limits of a schema in words.
 func limitsOf(s *schema) string {
 	if len(s.OneOf) > 0 {
 		s = s.OneOf[0]
@@ -349,7 +362,7 @@ func span(least, most *int) string {
 	return fmt.Sprintf("%d to %d", *least, *most)
 }
 
-// curl is a command that asks for an operation.
+// curl returns a curl command for an operation.
 func curl(op *operation, rt httpd.Route) string {
 	target := op.Path
 	for _, p := range op.Parameters {
@@ -362,10 +375,10 @@ func curl(op *operation, rt httpd.Route) string {
 	case rt.Operation == "putFile":
 		lines[0] = `curl -sS -T report.pdf "$SLUICE_URL` + target + `?purpose=report&filename=report.pdf"`
 	case strings.HasPrefix(rt.Operation, "answerLink"):
-		lines[0] = `curl -sS -OJ "$SLUICE_URL` + target + `"`
+		lines[0] = `curl -sS -fOJ "$SLUICE_URL` + target + `"`
 		lines = append(lines, `-d password=correct+horse`)
 	case strings.HasPrefix(target, "/l/"):
-		lines[0] = `curl -sS -OJ "$SLUICE_URL` + target + `"`
+		lines[0] = `curl -sS -fOJ "$SLUICE_URL` + target + `"`
 	case changes(rt) && op.RequestBody == nil, rt.Method == http.MethodPatch, rt.Operation == "rotateKey":
 		lines[0] = `curl -sS -X ` + rt.Method + strings.TrimPrefix(lines[0], "curl -sS")
 	}

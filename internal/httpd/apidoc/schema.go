@@ -8,7 +8,7 @@ import (
 	"sluice/internal/httpd/contract"
 )
 
-// schemaOf gives the schema of a Go type. Those of structs stand in the components of the document, by their names.
+// schemaOf returns the schema of a Go type. It adds the schemas of structs to the components of the document.
 func (d *document) schemaOf(t reflect.Type) *schema { return d.schema(contract.Of(t)) }
 
 func (d *document) schema(t *contract.Type) *schema {
@@ -52,13 +52,13 @@ func (d *document) objectSchema(t *contract.Type) *schema {
 	return s
 }
 
-// schemaName is the name of a struct, and ListFile for List[File].
+// schemaName returns the name of a struct; for List[File] it is ListFile.
 func schemaName(t reflect.Type) string {
 	name, of, _ := strings.Cut(strings.TrimSuffix(t.Name(), "]"), "[")
 	return name + of[strings.LastIndexByte(of, '.')+1:]
 }
 
-// lifetime is the schema of a lifetime.
+// lifetime returns the schema of a lifetime.
 func lifetime() *schema {
 	return &schema{OneOf: []*schema{
 		{Type: typeInteger, Format: "int64", Nullable: true},

@@ -19,19 +19,19 @@ const (
 	maxValue  = 16 << 10 // bytes
 )
 
-// Form is what fields with brackets in their names say:
+// Form holds form fields whose names may have brackets:
 //
-//	a=1             a text
-//	a=1&a=2         a text given twice
-//	a[]=1&a[]=2     a list, also as a[0]=1&a[1]=2
+//	a=1             text
+//	a=1&a=2         text given twice
+//	a[]=1&a[]=2     list, also written a[0]=1&a[1]=2
 //	a[b]=1&a[c]=2   members
 //
-// It is read by asking for what it may hold; Unknown then tells what nobody
-// asked for. What is wrong with a field is noted in the sluice.Invalid that all
-// forms within one share, under the name it came with: for the same fields
-// always in the same order, for a repeated request is recognized by that too.
+// A handler reads the members that it knows; Unknown then returns the others.
+// Failures are added to a sluice.Invalid that a form shares with its nested forms,
+// under the name in the request. The same fields always give the failures in the
+// same order, because a repeated request is recognized by them.
 type Form struct {
-	name    string // of the field this form is the members of; "" for the whole
+	name    string // of the field that has these members; "" at the top
 	texts   map[string][]string
 	members map[string]*Form
 	asked   map[string]bool
@@ -39,10 +39,10 @@ type Form struct {
 	invalid *sluice.Invalid
 }
 
-// NewForm makes an empty form that notes failures in v.
+// NewForm returns an empty form that adds failures to v.
 func NewForm(v *sluice.Invalid) *Form { return &Form{count: new(int), invalid: v} }
 
-// ParseForm reads a query or a body of application/x-www-form-urlencoded.
+// ParseForm parses a query or a body of application/x-www-form-urlencoded.
 func ParseForm(text string, v *sluice.Invalid) *Form {
 	f := NewForm(v)
 	for text != "" {
@@ -54,11 +54,11 @@ func ParseForm(text string, v *sluice.Invalid) *Form {
 		name, value, _ := strings.Cut(field, "=")
 		name, err := url.QueryUnescape(name)
 		if err != nil {
-			v.Add("", "invalid", "the name of a field is not percent-encoded as it must be")
+			v.Add("", "invalid", "the name of a field has an invalid percent-encoding")
 			continue
 		}
 		if value, err = url.QueryUnescape(value); err != nil {
-			v.Add(clip(name), "invalid", "the value of %s is not percent-encoded as it must be", clip(name))
+			v.Add(clip(name), "invalid", "the value of %s has an invalid percent-encoding", clip(name))
 			continue
 		}
 		if !f.Add(name, value) {
@@ -68,7 +68,7 @@ func ParseForm(text string, v *sluice.Invalid) *Form {
 	return f
 }
 
-// Add takes one field. It is false when the form has as many as it may have.
+// Add adds a field. It returns false if the form has too many.
 func (f *Form) Add(name, value string) bool {
 	if *f.count++; *f.count > maxFields {
 		f.invalid.Add("", "too_many", "there are more than %d fields", maxFields)
@@ -77,13 +77,13 @@ func (f *Form) Add(name, value string) bool {
 	path, ok := splitName(name)
 	switch {
 	case !ok:
-		f.invalid.Add(clip(name), "invalid", "%q is no name of a field", clip(name))
+		f.invalid.Add(clip(name), "invalid", "%q is not a valid field name", clip(name))
 	case len(path) > maxDepth:
-		f.invalid.Add(clip(name), "invalid", "%s is nested more than %d deep", clip(name), maxDepth)
+		f.invalid.Add(clip(name), "invalid", "%s is nested more than %d levels deep", clip(name), maxDepth)
 	case !utf8.ValidString(name) || strings.ContainsRune(name, 0):
-		f.invalid.Add(clip(name), "invalid", "the name of a field is not valid UTF-8, or holds a NUL")
+		f.invalid.Add(clip(name), "invalid", "the name of a field is not valid UTF-8 or contains a NUL")
 	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
-		f.invalid.Add(clip(name), "invalid", "%s is not valid UTF-8, or holds a NUL", clip(name))
+		f.invalid.Add(clip(name), "invalid", "%s is not valid UTF-8 or contains a NUL", clip(name))
 	case len(value) > maxValue:
 		f.invalid.Add(clip(name), "too_long", "%s is longer than %d bytes", clip(name), maxValue)
 	default:
@@ -110,8 +110,8 @@ func (f *Form) set(path []string, value string) {
 	f.texts[path[0]] = append(f.texts[path[0]], value)
 }
 
-// splitName takes a[b][c] apart. Brackets are balanced and nothing stands
-// between or behind them.
+// splitName splits a[b][c] into its names. The brackets must be balanced, with
+// nothing between or after them.
 func splitName(name string) (path []string, ok bool) {
 	first, rest, nested := strings.Cut(name, "[")
 	if first == "" || len(name) > maxName || strings.Contains(first, "]") {
@@ -135,7 +135,7 @@ func splitName(name string) (path []string, ok bool) {
 	return path, true
 }
 
-// full is the name of a member as it came.
+// full returns the name of a member as in the request.
 func (f *Form) full(name string) string {
 	if f.name == "" {
 		return clip(name)
@@ -143,7 +143,7 @@ func (f *Form) full(name string) string {
 	return f.name + "[" + clip(name) + "]"
 }
 
-// ask notes that somebody knows a member.
+// ask marks a member as known.
 func (f *Form) ask(name string) {
 	if f.asked == nil {
 		f.asked = map[string]bool{}
@@ -151,16 +151,16 @@ func (f *Form) ask(name string) {
 	f.asked[name] = true
 }
 
-// Has reports whether anything is said of a member.
+// Has reports whether the form has a member.
 func (f *Form) Has(name string) bool {
 	return f.texts[name] != nil || f.members[name] != nil
 }
 
-// Text gives a member that is one text, and whether it is there.
+// Text returns a member that is a single text, and whether it was given.
 func (f *Form) Text(name string) (text string, given bool) {
 	f.ask(name)
 	if f.members[name] != nil {
-		f.invalid.Add(f.full(name), "invalid", "%s is one text, without members", f.full(name))
+		f.invalid.Add(f.full(name), "invalid", "%s must be a text without members", f.full(name))
 		return "", false
 	}
 	list := f.texts[name]
@@ -173,8 +173,7 @@ func (f *Form) Text(name string) (text string, given bool) {
 	return list[0], true
 }
 
-// Texts gives a member that is a list: name[]=a, name[0]=a, or name=a more than
-// once.
+// Texts returns a member that is a list: name[]=a, name[0]=a, or a repeated name=a.
 func (f *Form) Texts(name string) (list []string) {
 	f.ask(name)
 	list = slices.Clone(f.texts[name])
@@ -191,7 +190,7 @@ func (f *Form) Texts(name string) (list []string) {
 		texts := m.texts[key]
 		i, err := strconv.Atoi(key)
 		if _, taken := numbered[i]; err != nil || i < 0 || i >= maxFields || len(texts) > 1 || taken {
-			f.invalid.Add(m.full(key), "invalid", "%s is no place in a list", m.full(key))
+			f.invalid.Add(m.full(key), "invalid", "%s is not a valid index of a list", m.full(key))
 			continue
 		}
 		numbered[i] = texts[0]
@@ -200,18 +199,18 @@ func (f *Form) Texts(name string) (list []string) {
 		list = append(list, numbered[i])
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.members)) {
-		f.invalid.Add(m.full(key), "invalid", "%s has members; the list holds texts", m.full(key))
+		f.invalid.Add(m.full(key), "invalid", "%s has members, but the elements of the list must be texts", m.full(key))
 	}
 	return list
 }
 
-// Map gives a member that is a flat map of texts, name[key]=a, and whether
-// anything is said of it. With a bare empty text, name=, it is there and empty.
+// Map returns a member that is a flat map of texts, name[key]=a, and whether it was
+// given. name= gives an empty map, which is nil.
 func (f *Form) Map(name string) (pairs map[string]string, given bool) {
 	f.ask(name)
 	for _, text := range f.texts[name] {
 		if text != "" {
-			f.invalid.Add(f.full(name), "invalid", "%s has members: %s[key]=value", f.full(name), f.full(name))
+			f.invalid.Add(f.full(name), "invalid", "%s must have members: %s[key]=value", f.full(name), f.full(name))
 		}
 	}
 	m := f.members[name]
@@ -227,17 +226,19 @@ func (f *Form) Map(name string) (pairs map[string]string, given bool) {
 		pairs[key] = texts[0]
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.members)) {
-		f.invalid.Add(m.full(key), "invalid", "%s has members; the values of %s are texts", m.full(key), f.full(name))
+		f.invalid.Add(
+			m.full(key), "invalid", "%s has members, but the values of %s must be texts", m.full(key), f.full(name),
+		)
 	}
 	return pairs, true
 }
 
-// Members gives a member that has members of its own; an empty form when
-// nothing is said of it.
+// Members returns a member that has members itself. If it was not given, the form
+// is empty.
 func (f *Form) Members(name string) *Form {
 	f.ask(name)
 	if f.texts[name] != nil {
-		f.invalid.Add(f.full(name), "invalid", "%s has members: %s[…]", f.full(name), f.full(name))
+		f.invalid.Add(f.full(name), "invalid", "%s must have members: %s[…]", f.full(name), f.full(name))
 	}
 	if m := f.members[name]; m != nil {
 		return m
@@ -245,7 +246,7 @@ func (f *Form) Members(name string) *Form {
 	return &Form{name: f.full(name), count: f.count, invalid: f.invalid}
 }
 
-// Unknown gives the names of the members that nobody asked for, in order.
+// Unknown returns the sorted names of the members that were not read.
 func (f *Form) Unknown() (names []string) {
 	for name := range f.texts {
 		if !f.asked[name] {
@@ -263,7 +264,7 @@ func (f *Form) Unknown() (names []string) {
 	return names
 }
 
-// clip shortens what a stranger sends to what an error message shows.
+// clip shortens a text of the client for an error message.
 func clip(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "?")
 	if len(s) > 64 {

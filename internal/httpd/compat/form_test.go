@@ -20,7 +20,7 @@ func parse(text string) (*Form, *sluice.Invalid) {
 	return ParseForm(text, v), v
 }
 
-// failures gives "param code" of everything noted.
+// failures returns "param code" of each failure.
 func failures(v *sluice.Invalid) (list []string) {
 	var e *sluice.Error
 	if err := v.Err(); err != nil {
@@ -56,10 +56,10 @@ func TestForm(t *testing.T) {
 		t.Errorf("g is %v, %v", empty, given)
 	}
 	if _, given := f.Map("none"); given {
-		t.Error("what is not there is given")
+		t.Error("a missing member is reported as given")
 	}
 	if got := failures(v); got != nil {
-		t.Errorf("failures %q", got)
+		t.Errorf("got failures %q", got)
 	}
 	if got := f.Unknown(); !slices.Equal(got, []string{"i"}) {
 		t.Errorf("unknown are %q", got)
@@ -74,7 +74,7 @@ func TestUnknownMembers(t *testing.T) {
 	}
 }
 
-// TestMalformedForm asks for every kind of member of forms that have another.
+// TestMalformedForm reads members as another kind than they are.
 func TestMalformedForm(t *testing.T) {
 	ask := func(f *Form) {
 		f.Text("text")
@@ -119,12 +119,15 @@ func TestMalformedForm(t *testing.T) {
 	}
 }
 
-// The failures of a form come in the same order each time: the fingerprint of
-// an upload that fails is made of them.
+// The failures of a form always have the same order, because the fingerprint of a
+// failed upload includes them.
 func TestFailuresInOrder(t *testing.T) {
 	read := func() string {
 		v := &sluice.Invalid{}
-		f := ParseForm("l[x]=1&l[y]=1&l[z]=1&l[a][b]=1&l[c][d]=1&l[7]=1&l[07]=2&m[a]=1&m[a]=2&m[b]=1&m[b]=2&m[c][x]=1&m[d][x]=1&u[1]=1&w=2", v)
+		f := ParseForm(
+			"l[x]=1&l[y]=1&l[z]=1&l[a][b]=1&l[c][d]=1&l[7]=1&l[07]=2&m[a]=1&m[a]=2&m[b]=1&m[b]=2&m[c][x]=1&m[d][x]=1&u[1]=1&w=2",
+			v,
+		)
 		list := f.Texts("l")
 		f.Map("m")
 		for _, name := range f.Unknown() {
@@ -156,7 +159,8 @@ func TestRange(t *testing.T) {
 		"n[gt]=1&n[lt]=9": {GT: p(10), LT: p(9)},
 	} {
 		f, v := parse(text)
-		if diff := cmp.Diff(want, Range(f, "n", "a number", second)); diff != "" || v.Err() != nil || f.Unknown() != nil {
+		if diff := cmp.Diff(want, Range(f, "n", "a number", second)); diff != "" || v.Err() != nil ||
+			f.Unknown() != nil {
 			t.Errorf("%s: %s %v %v", text, diff, v.Err(), f.Unknown())
 		}
 	}
@@ -217,7 +221,7 @@ func TestSpan(t *testing.T) {
 		{Span{Limit: 2, OldestFirst: true, Before: "5"}, "34", true, true},
 		{Span{Limit: 2, OldestFirst: true, Before: "2"}, "1", false, true},
 	} {
-		got := Of(c.span, service(c.span.Page()))
+		got := InOrder(c.span, service(c.span.Page()))
 		if strings.Join(got.Data, "") != c.want || got.HasBefore != c.before || got.HasAfter != c.after {
 			t.Errorf("%+v: %+v, want %s %v %v", c.span, got, c.want, c.before, c.after)
 		}
@@ -243,11 +247,12 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// FuzzForm reads what strangers may send: it ends, keeps its bounds, and takes
-// what the standard library takes of names without brackets.
+// FuzzForm parses arbitrary input: parsing ends and keeps its limits. Names without
+// brackets are parsed like by the standard library.
 func FuzzForm(f *testing.F) {
 	for _, seed := range []string{
-		"a=1&b[]=x&c[0]=y&d[k]=v", "a[b][c][d]=1", "a[[]]=1", "%5B%5D=1", "a%5Bb%5D=1", "a[=1&a]=2", "=&=&&", "a=%", "+[+]=+", strings.Repeat("[", 99), strings.Repeat("a&", 600),
+		"a=1&b[]=x&c[0]=y&d[k]=v", "a[b][c][d]=1", "a[[]]=1", "%5B%5D=1", "a%5Bb%5D=1", "a[=1&a]=2", "=&=&&", "a=%",
+		"+[+]=+", strings.Repeat("[", 99), strings.Repeat("a&", 600),
 	} {
 		f.Add(seed)
 	}
@@ -258,14 +263,14 @@ func FuzzForm(f *testing.F) {
 			return
 		}
 		if *form.count > maxFields {
-			t.Fatalf("%d fields", *form.count)
+			t.Fatalf("the form has %d fields", *form.count)
 		}
 		for name, values := range std {
 			if strings.ContainsAny(name, "[]") {
 				continue
 			}
 			if got := form.texts[name]; !slices.Equal(got, values) {
-				t.Fatalf("%q: %q, the standard library says %q", name, got, values)
+				t.Fatalf("%q: got %q, url.ParseQuery %q", name, got, values)
 			}
 		}
 		for name := range form.members {

@@ -6,15 +6,15 @@ import (
 	"sluice"
 )
 
-// Span is the part of a list that a vendor's cursors ask for, in the vendor's
-// order. At most one of After and Before is set.
+// Span is the part of a list that a vendor's cursors select, in the vendor's order.
+// At most one of After and Before is set.
 type Span struct {
 	Limit         int
-	After, Before string // ids of objects: what follows one, what precedes it
+	After, Before string // ids: the span follows or precedes that object
 	OldestFirst   bool
 }
 
-// Page is the page of the Service's list that holds the span.
+// Page returns the page of the Service's list for the span.
 func (s Span) Page() sluice.Page {
 	if !s.OldestFirst {
 		return sluice.Page{Limit: s.Limit, After: s.After, Before: s.Before}
@@ -22,16 +22,16 @@ func (s Span) Page() sluice.Page {
 	return sluice.Page{Limit: s.Limit, After: s.Before, Before: s.After, Last: s.After == "" && s.Before == ""}
 }
 
-// Listed is a span of a list in the vendor's order.
+// Listed holds the objects of a span in the vendor's order.
 type Listed[T any] struct {
 	Data []T
-	// HasBefore and HasAfter say that there is more on either side. Whoever
-	// came from one side may go back there.
+	// HasBefore and HasAfter say whether the list continues on either side. On the
+	// side of the cursor, it always does.
 	HasBefore, HasAfter bool
 }
 
-// Of puts a page of the Service into the order of the span that asked for it.
-func Of[T any](s Span, l sluice.List[T]) Listed[T] {
+// InOrder returns a page of the Service in the order of its span.
+func InOrder[T any](s Span, l sluice.List[T]) Listed[T] {
 	out := Listed[T]{Data: l.Data}
 	if s.OldestFirst {
 		out.Data = slices.Clone(l.Data)
@@ -45,10 +45,10 @@ func Of[T any](s Span, l sluice.List[T]) Listed[T] {
 	return out
 }
 
-// Range reads the bounds of a range: name for one value, or name[gt], name[gte],
-// name[lt] and name[lte]. A text may stand for a span of values, such as all
-// moments of a second: parse gives its ends, and the range holds the whole of
-// it or nothing. want says in a failure what a value is.
+// Range reads the bounds of a range: name for a single value, or name[gt],
+// name[gte], name[lt] and name[lte]. A text may stand for several values, such as
+// all times within a second. parse returns the first and the last of them, and the
+// range includes either all or none. want describes a valid value in a failure.
 func Range[T any](f *Form, name, want string, parse func(string) (first, last T, ok bool)) (r sluice.Range[T]) {
 	read := func(full, text string) (first, last *T) {
 		from, to, ok := parse(text)

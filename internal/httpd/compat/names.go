@@ -9,8 +9,9 @@ import (
 	"sluice"
 )
 
-// Bracketed writes a dotted parameter of a sluice.Error with brackets:
-// link.metadata.a.b is link[metadata][a.b], for keys of metadata hold dots.
+// Bracketed converts a dotted parameter of a sluice.Error to brackets:
+// link.metadata.a.b becomes link[metadata][a.b], because keys of metadata may
+// contain dots.
 func Bracketed(param string) string {
 	parts := strings.Split(param, ".")
 	if i := slices.Index(parts, "metadata"); i >= 0 && i+2 < len(parts) {
@@ -22,8 +23,8 @@ func Bracketed(param string) string {
 	return parts[0] + "[" + strings.Join(parts[1:], "][") + "]"
 }
 
-// Failures gives every failure that an error tells of: those of a validation,
-// or itself as the only one.
+// Failures returns the failures of a validation error. Any other error is returned as
+// the only failure.
 func Failures(e *sluice.Error) []sluice.FieldError {
 	if len(e.Fields) > 0 {
 		return e.Fields
@@ -31,18 +32,19 @@ func Failures(e *sluice.Error) []sluice.FieldError {
 	return []sluice.FieldError{{Param: e.Param, Code: "invalid", Message: e.Detail}}
 }
 
-// shortTypes are the short names of media types where these differ from the
-// extension that a file's own name happens to have.
+// shortTypes maps media types to the short names that vendors use.
 var shortTypes = map[string]string{
-	"application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp", "image/svg+xml": "svg",
-	"text/csv": "csv", "text/plain": "txt", "text/html": "html", "application/json": "json", "application/xml": "xml", "application/zip": "zip",
+	"application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg", "image/gif": "gif",
+	"image/webp": "webp", "image/svg+xml": "svg",
+	"text/csv": "csv", "text/plain": "txt", "text/html": "html",
+	"application/json": "json", "application/xml": "xml", "application/zip": "zip",
 	"application/msword": "doc", "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
 	"application/vnd.ms-excel": "xls", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 	"application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
 }
 
-// MediaTypes are the media types that files with a short type have. A file of
-// whose short type only its name tells has another one, so it may be missed.
+// MediaTypes returns the media types with a short type. Files whose short type comes
+// from their name have other media types, so a filter by media type misses them.
 func MediaTypes(short string) (types []string) {
 	short = strings.ToLower(short)
 	byName := mime.TypeByExtension("." + short)
@@ -55,20 +57,21 @@ func MediaTypes(short string) (types []string) {
 		}
 	}
 	if len(types) == 0 {
-		types = []string{short} // which no file has
+		types = []string{short} // matches no file
 	}
 	return types
 }
 
-// ShortType is the type of a file as vendors have it: pdf, csv, png. It is ""
-// where neither media type nor name tell.
+// ShortType returns the short type of a file, such as pdf, csv or png, by its media
+// type or else its name. It is "" if unknown.
 func ShortType(f sluice.File) string {
 	t, _, _ := strings.Cut(f.Type, ";")
 	if short := shortTypes[strings.TrimSpace(t)]; short != "" {
 		return short
 	}
 	ext := strings.ToLower(strings.TrimPrefix(path.Ext(f.Filename), "."))
-	if ext == "" || len(ext) > 16 || strings.ContainsFunc(ext, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
+	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }
+	if ext == "" || len(ext) > 16 || strings.ContainsFunc(ext, other) {
 		return ""
 	}
 	return ext

@@ -14,24 +14,23 @@ import (
 	"sluice/internal/jsoninput"
 )
 
-// Object is the members of a JSON object (RFC 8259) in the body of a request.
-// Like a Form it is read by asking for what it may hold.
+// Object holds the members of a JSON object (RFC 8259) in the body of a request. It
+// is read like a Form.
 type Object struct {
 	members map[string]json.RawMessage
 	asked   map[string]bool
 	invalid *sluice.Invalid
 }
 
-// ReadObject reads a body that holds one JSON object, at most limit bytes
-// long; an empty one stands for an object without members. Failures of members
-// are noted in v.
+// ReadObject reads a body of at most limit bytes with one JSON object. An empty body
+// is an object without members. Failures of members are added to v.
 func ReadObject(c Call, limit int64, v *sluice.Invalid) (*Object, error) {
 	data, err := c.Body(limit)
 	if err != nil {
 		return nil, err
 	}
 	if len(data) > 0 && !IsJSON(c.Request()) {
-		return nil, sluice.Errorf(sluice.CodeUnsupportedType, "the body is sent as application/json")
+		return nil, sluice.Errorf(sluice.CodeUnsupportedType, "the body must be application/json")
 	}
 	return parseObject(data, v)
 }
@@ -42,7 +41,7 @@ func parseObject(data []byte, v *sluice.Invalid) (*Object, error) {
 		return o, nil
 	}
 	if err := json.Unmarshal(data, &o.members); err != nil || !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
-		return nil, sluice.Errorf(sluice.CodeValidation, "the body is not one JSON object")
+		return nil, sluice.Errorf(sluice.CodeValidation, "the body must be a JSON object")
 	}
 	for _, f := range jsoninput.CheckJSON(data) {
 		v.Add(clip(f.Param), f.Code, "%s", clip(f.Message))
@@ -56,8 +55,8 @@ func IsJSON(r *http.Request) bool {
 	return err == nil && t == "application/json"
 }
 
-// Text gives a member that is a string, and whether it is there. One that is
-// not a string is noted with the code of Mistyped(want, …).
+// Text returns a member that is a string, and whether it was given. For any other
+// type it adds a failure with the code of Mistyped(want, …).
 func (o *Object) Text(name, want string) (text string, given bool) {
 	o.asked[name] = true
 	raw, given := o.members[name]
@@ -65,14 +64,14 @@ func (o *Object) Text(name, want string) (text string, given bool) {
 		return "", false
 	}
 	if kindOf(raw) != "string" || json.Unmarshal(raw, &text) != nil {
-		o.invalid.Add(name, Mistyped(want, kindOf(raw)), "%s is a %s, not %s", name, want, kindOf(raw))
+		o.invalid.Add(name, Mistyped(want, kindOf(raw)), "%s must be a %s, not %s", name, want, kindOf(raw))
 		return "", false
 	}
 	return text, true
 }
 
-// Pairs gives a member that is a flat map, whose values are strings, or
-// numbers and booleans as they are written.
+// Pairs returns a member that is a flat map. Its values are strings; numbers and
+// booleans are returned as they are written in the body.
 func (o *Object) Pairs(name string) map[string]string {
 	o.asked[name] = true
 	raw, given := o.members[name]
@@ -81,7 +80,7 @@ func (o *Object) Pairs(name string) map[string]string {
 	}
 	var members map[string]json.RawMessage
 	if kindOf(raw) != "object" || json.Unmarshal(raw, &members) != nil {
-		o.invalid.Add(name, Mistyped("object", kindOf(raw)), "%s is an object, not %s", name, kindOf(raw))
+		o.invalid.Add(name, Mistyped("object", kindOf(raw)), "%s must be an object, not %s", name, kindOf(raw))
 		return nil
 	}
 	pairs := map[string]string{}
@@ -91,19 +90,20 @@ func (o *Object) Pairs(name string) map[string]string {
 		switch kind := kindOf(value); kind {
 		case "string":
 			if err := json.Unmarshal(value, &text); err != nil {
-				o.invalid.Add(name+"."+clip(key), "invalid", "%s is no string", clip(key))
+				o.invalid.Add(name+"."+clip(key), "invalid", "%s is not a valid string", clip(key))
 			}
 		case "number", "boolean":
 			text = string(value)
 		default:
-			o.invalid.Add(name+"."+clip(key), Mistyped("string", kind), "the value of %s is a string, not %s", clip(key), kind)
+			o.invalid.Add(name+"."+clip(key), Mistyped("string", kind),
+				"the value of %s must be a string, not %s", clip(key), kind)
 		}
 		pairs[key] = text
 	}
 	return pairs
 }
 
-// Unknown gives the names of the members that nobody asked for, in order.
+// Unknown returns the sorted names of the members that were not read.
 func (o *Object) Unknown() (names []string) {
 	for name := range o.members {
 		if !o.asked[name] {
@@ -114,7 +114,7 @@ func (o *Object) Unknown() (names []string) {
 	return names
 }
 
-// Has reports whether there is a member, be it null.
+// Has reports whether the object has a member, even if it is null.
 func (o *Object) Has(name string) bool {
 	_, given := o.members[name]
 	return given
@@ -138,10 +138,10 @@ func kindOf(raw json.RawMessage) string {
 
 const mistyped = "type:"
 
-// Mistyped is the code of a failure: a value of another type than it must have.
+// Mistyped returns the code of the failure that a value has another type than wanted.
 func Mistyped(want, got string) string { return fmt.Sprintf("%s%s:%s", mistyped, want, got) }
 
-// IsMistyped takes a code of Mistyped apart.
+// IsMistyped parses a code of Mistyped.
 func IsMistyped(code string) (want, got string, ok bool) {
 	rest, ok := strings.CutPrefix(code, mistyped)
 	want, got, _ = strings.Cut(rest, ":")

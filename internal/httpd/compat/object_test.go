@@ -12,7 +12,10 @@ import (
 
 func TestObject(t *testing.T) {
 	v := &sluice.Invalid{}
-	o, err := parseObject([]byte(` {"a":"ü\u00fc","n":null,"m":{"x":"1","y":2.50,"z":true},"o":[1],"b":{"k":null,"l":[]},"u":1} `), v)
+	o, err := parseObject(
+		[]byte(` {"a":"ü\u00fc","n":null,"m":{"x":"1","y":2.50,"z":true},"o":[1],"b":{"k":null,"l":[]},"u":1} `),
+		v,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,7 +23,7 @@ func TestObject(t *testing.T) {
 		t.Errorf("a is %q, %v", a, given)
 	}
 	if none, given := o.Text("none", "string"); none != "" || given || o.Has("none") {
-		t.Errorf("what is not there is %q, %v", none, given)
+		t.Errorf("a missing member is %q, %v", none, given)
 	}
 	if n, given := o.Text("n", "date"); n != "" || given || !o.Has("n") {
 		t.Errorf("null is %q, %v", n, given)
@@ -44,14 +47,16 @@ func TestObject(t *testing.T) {
 		t.Errorf("%q %q %v", want, got, ok)
 	}
 	if _, _, ok := IsMistyped("invalid"); ok {
-		t.Error("invalid is taken for a type")
+		t.Error("IsMistyped accepts another code")
 	}
 }
 
 func TestMalformedObject(t *testing.T) {
 	for body, want := range map[string]sluice.Code{
-		"": "", "{}": "", "null": sluice.CodeValidation, "[]": sluice.CodeValidation, "{": sluice.CodeValidation, `{} {}`: sluice.CodeValidation,
-		`"a"`: sluice.CodeValidation, "{'a':1}": sluice.CodeValidation, strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000): sluice.CodeValidation,
+		"": "", "{}": "", "null": sluice.CodeValidation, "[]": sluice.CodeValidation, "{": sluice.CodeValidation,
+		`{} {}`: sluice.CodeValidation,
+		`"a"`:   sluice.CodeValidation, "{'a':1}": sluice.CodeValidation,
+		strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000): sluice.CodeValidation,
 	} {
 		if _, err := parseObject([]byte(body), &sluice.Invalid{}); sluice.CodeOf(err) != want {
 			t.Errorf("%.20s: %v, want %q", body, err, want)
@@ -73,7 +78,7 @@ func TestMediaTypes(t *testing.T) {
 	}
 }
 
-// What JSON readers take in different ways is refused.
+// JSON that parsers interpret differently is refused.
 func TestAmbiguousObject(t *testing.T) {
 	v := &sluice.Invalid{}
 	if _, err := parseObject([]byte(`{"a":"1","a":"2","m":{"k":"x","k":"y"},"s":"\ud800","n":1.0}`), v); err != nil {

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Sniffer passes content on and notes how it begins, for the clients that
-// declare application/octet-stream whatever they send.
+// Sniffer reads content and keeps its beginning, to detect the media type for clients
+// that always declare application/octet-stream.
 type Sniffer struct {
 	Content io.Reader
 	head    []byte
 }
 
-// sniffed is how much http.DetectContentType looks at.
+// sniffed is the number of bytes that http.DetectContentType considers.
 const sniffed = 512
 
 func (s *Sniffer) Read(p []byte) (int, error) {
@@ -24,9 +24,9 @@ func (s *Sniffer) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// MediaType is what to store of content that was read: the type that was
-// declared when it says something, "" when the Service can tell by the name,
-// else what the content looks like.
+// MediaType returns the media type to store once the content was read: the declared
+// type unless it is application/octet-stream, "" if the Service can derive it from
+// the name, otherwise the detected type.
 func (s *Sniffer) MediaType(declared, filename string) string {
 	t, _, err := mime.ParseMediaType(declared)
 	if err == nil && t != "application/octet-stream" {

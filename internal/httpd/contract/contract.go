@@ -1,8 +1,8 @@
-// Package contract reads what the struct tags of the wire types say. The decoder of the native API holds requests
-// to it, and the OpenAPI document is made from it, so that the two cannot differ.
+// Package contract reads the constraints in the struct tags of the wire types. The native API checks requests against
+// them, and the OpenAPI document is generated from them, so the two cannot differ.
 //
 // The tags are: json for a member of a body, path or query for a parameter, doc for its description, and required,
-// default, enum, minimum, maximum and nullable. Any other type of a field is a mistake, and Of and Params panic.
+// default, enum, minimum, maximum and nullable. Of and Params panic on a field of an unsupported type.
 package contract
 
 import (
@@ -14,7 +14,7 @@ import (
 	"sluice/api"
 )
 
-// Kind is what a value is on the wire.
+// Kind is the kind of a value on the wire.
 type Kind int
 
 // The kinds of values.
@@ -29,7 +29,7 @@ const (
 	Object
 )
 
-// Type is what a value must be.
+// Type describes the valid values of a member or parameter.
 type Type struct {
 	Kind             Kind
 	Nullable         bool
@@ -37,32 +37,32 @@ type Type struct {
 	Enum             []string
 	Go               reflect.Type
 	Elem             *Type    // of a List or a Map
-	Members          []Member // of an Object, those of the struct itself before those of embedded ones
+	Members          []Member // of an Object; members of the struct itself precede those of embedded structs
 }
 
-// Member is one member of an object.
+// Member is a member of an object.
 type Member struct {
 	Name, Doc string
 	Required  bool
 	Type      *Type
 }
 
-// Param is one parameter in the path or the query of a request.
+// Param is a parameter in the path or the query of a request.
 type Param struct {
 	Member
 	In      string // path or query
 	Default string
-	Index   []int // of its field, as in reflect.Value.FieldByIndex
+	Index   []int // index of its field for reflect.Value.FieldByIndex
 }
 
-// optionals are the types that stand for a value, null, or no change.
+// optionals maps the types with the states value, null and unset to plain types.
 var optionals = map[reflect.Type]reflect.Type{
 	reflect.TypeFor[api.Optional[api.Lifetime]](): reflect.TypeFor[*api.Lifetime](),
 	reflect.TypeFor[api.Optional[int64]]():        reflect.TypeFor[*int64](),
 	reflect.TypeFor[api.Optional[string]]():       reflect.TypeFor[*string](),
 }
 
-// Of gives what a value of a Go type must be.
+// Of returns the Type of a Go type.
 func Of(t reflect.Type) *Type {
 	if inner, ok := optionals[t]; ok {
 		t = inner
@@ -92,12 +92,12 @@ func Of(t reflect.Type) *Type {
 	case reflect.Struct:
 		w.Kind, w.Members, w.Nullable = Object, members(t), false
 	default:
-		panic(fmt.Sprintf("%s has no form on the wire", t))
+		panic(fmt.Sprintf("type %s is not supported on the wire", t))
 	}
 	return w
 }
 
-// members are the members of a struct.
+// members returns the members of a struct.
 func members(t reflect.Type) (list []Member) {
 	var embedded []Member
 	for f := range fields(t) {
@@ -108,14 +108,14 @@ func members(t reflect.Type) (list []Member) {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		m := Member{Name: name, Doc: f.Tag.Get("doc"), Required: options == "", Type: typeOfField(f)}
 		if f.Type.Kind() == reflect.Pointer && options != "" {
-			m.Type.Nullable = false // it is left out
+			m.Type.Nullable = false // omitted instead of null
 		}
 		list = append(list, m)
 	}
 	return append(list, embedded...)
 }
 
-// fields are the exported and the embedded fields of a struct.
+// fields yields the exported and the embedded fields of a struct.
 func fields(t reflect.Type) func(yield func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for i := range t.NumField() {
@@ -126,7 +126,7 @@ func fields(t reflect.Type) func(yield func(reflect.StructField) bool) {
 	}
 }
 
-// typeOfField is the type of a field, with what its tags add.
+// typeOfField returns the type of a field with the constraints of its tags.
 func typeOfField(f reflect.StructField) *Type {
 	t := Of(f.Type)
 	t.Minimum, t.Maximum = number(f, "minimum"), number(f, "maximum")
@@ -146,12 +146,12 @@ func number(f reflect.StructField, tag string) *float64 {
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		panic(fmt.Sprintf("%s of %s is no number", tag, f.Name))
+		panic(fmt.Sprintf("%s of %s is not a number", tag, f.Name))
 	}
 	return &n
 }
 
-// Params are the parameters that the fields of a struct stand for.
+// Params returns the parameters described by the fields of a struct.
 func Params(t reflect.Type) (list []Param) {
 	for f := range fields(t) {
 		if f.Anonymous {
@@ -172,15 +172,15 @@ func Params(t reflect.Type) (list []Param) {
 		}
 		p.Type = typeOfField(f)
 		if k := p.Type.Kind; k != Text && k != Integer && (k != List || p.Type.Elem.Kind != Text) {
-			panic(fmt.Sprintf("the parameter %s is no text, integer or list of texts", p.Name))
+			panic(fmt.Sprintf("parameter %s must be a text, an integer or a list of texts", p.Name))
 		}
 		list = append(list, p)
 	}
 	return list
 }
 
-// Body gives the type of the JSON body that a struct asks for in its field Body, nil for none. It is required
-// unless the field is a pointer.
+// Body returns the type of a struct's field Body, which describes a JSON body, or nil if it has none. The body is
+// required unless the field is a pointer.
 func Body(t reflect.Type) (body *Type, required bool) {
 	f, ok := t.FieldByName("Body")
 	if !ok {

@@ -64,7 +64,7 @@ func FuzzBatch(f *testing.F) {
 			if e.seq != int64(i) || len(e.Leaf) == 0 || len(e.Leaf) > ledger.MaxLeaf {
 				t.Errorf("entry %d: seq %d, %d bytes", i, e.seq, len(e.Leaf))
 			}
-			e.Terms()
+			e.IndexTerms()
 		}
 		if len(b.leaves) > max(maxUnpacked, len(leaves)) {
 			t.Errorf("%d bytes from %d", len(b.leaves), len(leaves))

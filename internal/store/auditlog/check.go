@@ -85,7 +85,7 @@ func (r *Reader) ReadBatches(l sluice.LedgerID, from, to int64, limit int, yield
 }
 
 func logEntry(s stored) (e LogEntry) {
-	has, at := s.Terms()
+	has, at := s.IndexTerms()
 	e.Time, e.Terms = at, make([]IndexTerm, 0, len(fields))
 	for _, t := range fields {
 		if value := t.of(has); value != "" {

@@ -45,6 +45,6 @@ func (q *entryList) inTime(s stored) bool {
 	if q.within == (sqldb.Interval{}) || q.within == sqldb.Everything {
 		return true
 	}
-	_, at := s.Terms()
+	_, at := s.IndexTerms()
 	return at.UnixMicro() >= q.within.From && at.UnixMicro() < q.within.To
 }

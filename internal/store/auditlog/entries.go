@@ -19,11 +19,11 @@ type entryList struct {
 	span    sqldb.Interval // of seqs
 	up      bool           // oldest first
 	limit   int
-	want    audit.Terms // "" for any
-	ids     []string    // one of these, if any
-	terms   []term      // all of these, those that select fewer entries last; with ids, any of these
-	needle  []byte      // occurs in the leaf of every entry of the list
-	nothing bool        // no entry can pass the filter
+	want    audit.IndexTerms // "" for any
+	ids     []string         // one of these, if any
+	terms   []term           // all of these, those that select fewer entries last; with ids, any of these
+	needle  []byte           // occurs in the leaf of every entry of the list
+	nothing bool             // no entry can pass the filter
 
 	distrusted bool           // the index is, and the times of batches: see DistrustIndex
 	within     sqldb.Interval // of the times of entries, where it is
@@ -108,7 +108,7 @@ func (r *Reader) entryList(l sluice.LedgerID, f service.EntryFilter, p sluice.Pa
 }
 
 func (q *entryList) filter(f service.EntryFilter) {
-	q.want = audit.Terms{
+	q.want = audit.IndexTerms{
 		Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID,
 		RequestID: f.RequestID,
 	}
@@ -143,7 +143,7 @@ func (q *entryList) matches(s stored) bool {
 	if !bytes.Contains(s.Leaf, q.needle) {
 		return false
 	}
-	has, _ := s.Terms()
+	has, _ := s.IndexTerms()
 	for _, field := range fields {
 		if value := field.of(q.want); value != "" && value != field.of(has) {
 			return false
@@ -192,7 +192,7 @@ func (q *entryList) firstAt(micros int64) (int64, error) {
 	err = q.eachBatch(lastBatchQuery(batchColumns), args, func(b *unpackedBatch, entries []stored) bool {
 		latest := b.time
 		for _, s := range entries {
-			_, at := s.Terms()
+			_, at := s.IndexTerms()
 			if latest = max(latest, at.UnixMicro()); latest >= micros {
 				to = min(to, s.seq)
 			}

@@ -22,15 +22,15 @@ const indexStep = 256
 // fields are the fields that entries are found by. Those later in the list select fewer entries.
 var fields = []struct {
 	name string
-	of   func(audit.Terms) string
+	of   func(audit.IndexTerms) string
 }{
-	{"outcome", func(t audit.Terms) string { return string(t.Outcome) }},
-	{"action", func(t audit.Terms) string { return string(t.Action) }},
-	{"key", func(t audit.Terms) string { return t.KeyID }},
-	{"file", func(t audit.Terms) string { return t.FileID }},
-	{"link", func(t audit.Terms) string { return t.LinkID }},
-	{"request", func(t audit.Terms) string { return t.RequestID }},
-	{"id", func(t audit.Terms) string { return t.ID }},
+	{"outcome", func(t audit.IndexTerms) string { return string(t.Outcome) }},
+	{"action", func(t audit.IndexTerms) string { return string(t.Action) }},
+	{"key", func(t audit.IndexTerms) string { return t.KeyID }},
+	{"file", func(t audit.IndexTerms) string { return t.FileID }},
+	{"link", func(t audit.IndexTerms) string { return t.LinkID }},
+	{"request", func(t audit.IndexTerms) string { return t.RequestID }},
+	{"id", func(t audit.IndexTerms) string { return t.ID }},
 }
 
 // indexedValue gives the text that stands for a value in the index. Few entries share an id or a request, so a row
@@ -47,7 +47,7 @@ func indexedValue(field, value string) string {
 // tail is the unindexed part of a ledger: the terms of its entries from a seq on.
 type tail struct {
 	from int64
-	list []audit.Terms
+	list []audit.IndexTerms
 }
 
 // posting is one row of the index.
@@ -88,10 +88,10 @@ func (r *Reader) index(h *Head, known tail) (tail, error) {
 }
 
 // termsOf reads the terms of the entries of an interval. A missing or damaged entry has none: a verifier reports it.
-func (r *Reader) termsOf(ledger int64, span sqldb.Interval) ([]audit.Terms, error) {
-	list := make([]audit.Terms, span.To-span.From)
+func (r *Reader) termsOf(ledger int64, span sqldb.Interval) ([]audit.IndexTerms, error) {
+	list := make([]audit.IndexTerms, span.To-span.From)
 	err := r.scan(ledger, span, true, func(s stored) bool {
-		list[s.seq-span.From], _ = s.Terms()
+		list[s.seq-span.From], _ = s.IndexTerms()
 		return true
 	})
 	return list, err

@@ -37,7 +37,7 @@ type Head struct {
 	Longest int64 // the longest lifetime of its links that expire, in microseconds
 	Endings int64 // keys and files that have ended and whose links are not all marked
 	changed bool
-	fresh   []audit.Terms // of the entries that this group added
+	fresh   []audit.IndexTerms // of the entries that this group added
 }
 
 const headColumns = "id, next, indexed, latest, longest, endings"

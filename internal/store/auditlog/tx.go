@@ -95,7 +95,7 @@ func (t *Tx) Record(e sluice.Entry) error {
 	h := t.head
 	h.Latest = max(h.Latest, e.Time.UnixMicro())
 	t.group.entries = append(t.group.entries, unwritten{number, h.Next, h.Latest, s})
-	h.fresh = append(h.fresh, audit.TermsOf(e))
+	h.fresh = append(h.fresh, audit.IndexTermsOf(e))
 	h.Next++
 	h.changed = true
 	return nil

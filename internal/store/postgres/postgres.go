@@ -50,7 +50,8 @@ var dialect = sqldb.Dialect{
 	Placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
 	Now:         "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 	Text:        sqldb.IsText,
-	Code:        Code, Locked: func(error) bool { return false }, Sound: sound, Each: each, Rerun: rerun, Pages: checkPages,
+	Code:        Code, Locked: func(error) bool { return false }, Sound: sound, Each: each, Rerun: rerun,
+	Pages: checkPages,
 }
 
 // Timeouts of the server for a session. FrozenWriter is how long others wait when a process freezes, or its machine

@@ -3,8 +3,8 @@ import {MetorialFilesEndpoint as PulsarFiles, MetorialLinksEndpoint, MetorialMan
 import {MetorialFilesEndpoint as MagnetarFiles, MetorialFileLinksEndpoint, MetorialDashboardInstanceFileLinksEndpoint as DashboardFileLinks} from '@metorial/generated/src/mt_2026_01_01_magnetar';
 import {MetorialSDKBuilder} from '@metorial/util-endpoint';
 
-// The library waits and tries again when it is told when to. The tests do not
-// wait: they see the answer as one that does not tell.
+// The library retries after Retry-After. To avoid the wait, the tests remove that
+// header from responses.
 const impatient = async (...args) => {
   const answer = await fetch(...args);
   if (answer.status !== 429) return answer;
@@ -18,7 +18,8 @@ const builder = version => MetorialSDKBuilder.create('metorial-public-api', vers
   .setGetHeaders(config => ({Authorization: `Bearer ${config.apiKey}`, 'Metorial-Version': version}))
   .build(config => ({...config, fetch: impatient}));
 
-// upload is what the library has no method for: a form by its own requests.
+// upload sends a form with the library's own requests, because the library has no
+// method for it.
 const upload = manager => async (name, content, purpose, more = {}, type = 'text/plain') => {
   const form = new FormData();
   form.set('purpose', purpose);
@@ -27,15 +28,14 @@ const upload = manager => async (name, content, purpose, more = {}, type = 'text
   return manager.request('POST', {path: 'files', body: form});
 };
 
-// linksOf asks for a page of the links of a file, for which the method of the
-// older generation has no parameters.
+// linksOf requests a page of the links of a file. The method of the older version has
+// no parameters for it.
 const linksOf = manager => async (file, query) => {
   const {items, pagination} = await manager.request('GET', {path: `files/${file}/links`, query});
   return {items, pagination: {hasMoreBefore: pagination.has_more_before, hasMoreAfter: pagination.has_more_after}};
 };
 
-// pulsar and magnetar are Metorial's clients of two generations with another
-// address, and nothing else changed.
+// pulsar and magnetar are Metorial's clients of two versions with another base URL.
 export const pulsar = builder('2025-01-01-pulsar')(manager => ({
   upload: upload(manager), linksOf: linksOf(manager), files: new PulsarFiles(manager), links: new MetorialLinksEndpoint(manager),
   instanceFiles: new InstanceFiles(manager), instanceLinks: new InstanceLinks(manager),

@@ -7,7 +7,7 @@ import {magnetar, pulsar} from './client.mjs';
 
 const endless = ['--no-rate-limit', '--max-link-lifetime', 'none'];
 
-// Both ways to the door: the version header, and the prefix.
+// The adapter is selected by the version header or by the prefix.
 const direct = ({url}, apiKey) => ({apiHost: url, apiKey});
 const prefixed = ({url}, apiKey) => ({apiHost: url + '/compat/metorial', apiKey});
 
@@ -18,8 +18,8 @@ async function get(url) {
 
 const near = date => assert.ok(date instanceof Date && Math.abs(date - Date.now()) < 5000, String(date));
 
-// walk goes through a list page by page, from its first page on with after, or
-// from its last object back with before.
+// walk pages through a list, forwards from its first page with after, or backwards from
+// its last object with before.
 async function walk(list, query, last) {
   const ids = [];
   for (let edge = last; ;) {
@@ -78,7 +78,7 @@ test('links: pulsar', async t => {
   assert.deepEqual(await client.links.update(file, link.id, {expiresAt}), {...link, expiresAt});
   assert.deepEqual(await client.links.update(file, link.id, {}), {...link, expiresAt});
   const brief = await client.links.create(file, {expiresAt: new Date(Date.now() + 500)});
-  // The library takes the links of a list for files, and leaves what these have not as it came.
+  // The library converts the links of a list like files, and leaves unknown members as they are.
   const {items} = await client.links.list(file);
   assert.deepEqual(items, [
     {object: 'file.file_link', id: link.id, file_id: file, url: link.url, createdAt: link.createdAt, expires_at: expiresAt.toISOString()},
@@ -178,7 +178,7 @@ test('lists, both ways and by every filter', async t => {
   assert.deepEqual(await walk(listFiles, {limit: 100, organizationId: 'org_1'}), files);
 });
 
-// fails expects the library's error, with every member that it reads.
+// fails expects an error of the library with all its members.
 const fails = (promise, status, code, {entity, id, errors} = {}) => assert.rejects(promise, e => {
   assert.ok(e instanceof MetorialSDKError);
   assert.ok(e.message);

@@ -1,4 +1,3 @@
-// Package stripego holds Stripe's own Go library against a Sluice server: see
-// its tests. It is a module of its own, so that the product does not depend on
-// the library.
+// Package stripego tests a Sluice server with Stripe's Go library. It is a separate
+// module, so that the product does not depend on the library.
 package stripego

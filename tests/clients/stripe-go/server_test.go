@@ -18,7 +18,7 @@ import (
 	"github.com/stripe/stripe-go/v83"
 )
 
-// binary is the server that the tests run.
+// binary is the path of the server's binary.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// process is a server that runs until its test ends.
+// process is a server that is stopped at the end of its test.
 type process struct {
 	url, key, data string
 }
@@ -86,16 +86,20 @@ func start(t *testing.T, flags ...string) *process {
 		}
 	}
 	if p.key == "" {
-		t.Fatal("the server has printed no key")
+		t.Fatal("the server did not print a key")
 	}
 	go io.Copy(io.Discard, out)
 	return p
 }
 
-// newKey makes a key by the command line, as an operator does.
+// newKey creates a key on the command line.
 func (p *process) newKey(t *testing.T, flags ...string) (id, secret string) {
 	t.Helper()
-	out, err := exec.Command(binary, append([]string{"key", "create", "--json", "--data", p.data, "--mode", "test", "--name", "test"}, flags...)...).Output()
+	out, err := exec.Command(
+		binary,
+		append(
+			[]string{"key", "create", "--json", "--data", p.data, "--mode", "test", "--name", "test"},
+			flags...)...).Output()
 	var made struct{ ID, Secret string }
 	if err = errors.Join(err, json.Unmarshal(out, &made)); err != nil {
 		t.Fatal(err)
@@ -103,13 +107,15 @@ func (p *process) newKey(t *testing.T, flags ...string) (id, secret string) {
 	return made.ID, made.Secret
 }
 
-// client is Stripe's client with another base URL, and nothing else changed.
+// client returns Stripe's client with another base URL.
 func client(url, key string) *stripe.Client {
-	backends := stripe.NewBackendsWithConfig(&stripe.BackendConfig{URL: stripe.String(url), MaxNetworkRetries: stripe.Int64(0)})
+	backends := stripe.NewBackendsWithConfig(
+		&stripe.BackendConfig{URL: stripe.String(url), MaxNetworkRetries: stripe.Int64(0)},
+	)
 	return stripe.NewClient(key, stripe.WithBackends(backends))
 }
 
-// wait passes a second of the clock that times are measured in.
+// wait waits until the next second.
 func wait() { time.Sleep(1100 * time.Millisecond) }
 
 func revoke(t *testing.T, p *process, id string) {

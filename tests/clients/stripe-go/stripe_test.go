@@ -72,7 +72,7 @@ func collect[T any](t *testing.T, list stripe.Seq2[T, error], id func(T) string)
 	return ids
 }
 
-// wantIDs says where two lists part.
+// wantIDs reports where two lists differ.
 func wantIDs(t *testing.T, what string, got, want []string) {
 	t.Helper()
 	if slices.Equal(got, want) {
@@ -88,8 +88,8 @@ func wantIDs(t *testing.T, what string, got, want []string) {
 func fileID(f *stripe.File) string     { return f.ID }
 func linkID(l *stripe.FileLink) string { return l.ID }
 
-// TestFilesAndLinks goes the way of an application. The library takes no URL
-// with a path, so the door is found by the header that it sends.
+// TestFilesAndLinks uses files and links like an application. The library does not
+// support a base URL with a path, so its header selects the adapter.
 func TestFilesAndLinks(t *testing.T) {
 	p := start(t, "--no-rate-limit", "--max-link-lifetime", "none")
 	walk(t, p, client(p.url, p.key))
@@ -99,15 +99,17 @@ func walk(t *testing.T, p *process, c *stripe.Client) {
 	before := time.Now().Unix()
 	f := upload(t, c, "evidence.pdf", "%PDF-1.7 hello", "dispute_evidence")
 	want := stripe.File{
-		ID: f.ID, Object: "file", Created: f.Created, Filename: "evidence.pdf", Purpose: stripe.FilePurposeDisputeEvidence, Size: 14, Type: "pdf",
+		ID: f.ID, Object: "file", Created: f.Created, Filename: "evidence.pdf",
+		Purpose: stripe.FilePurposeDisputeEvidence, Size: 14, Type: "pdf",
 		URL: p.url + "/compat/stripe/v1/files/" + f.ID + "/contents",
 	}
 	checkFile(t, f, want)
 	if f.Created < before || f.Created > time.Now().Unix() || !strings.HasPrefix(f.ID, "file_") {
 		t.Errorf("created %d, id %s", f.Created, f.ID)
 	}
-	if r := f.LastResponse; r.StatusCode != 200 || !strings.HasPrefix(r.RequestID, "req_") || r.Header.Get("Stripe-Version") != stripe.APIVersion {
-		t.Errorf("the answer: %d %s %v", r.StatusCode, r.RequestID, r.Header)
+	if r := f.LastResponse; r.StatusCode != 200 || !strings.HasPrefix(r.RequestID, "req_") ||
+		r.Header.Get("Stripe-Version") != stripe.APIVersion {
+		t.Errorf("response: %d %s %v", r.StatusCode, r.RequestID, r.Header)
 	}
 	got, err := c.V1Files.Retrieve(ctx, f.ID, nil)
 	if err != nil {
@@ -115,12 +117,14 @@ func walk(t *testing.T, p *process, c *stripe.Client) {
 	}
 	checkFile(t, got, want)
 	if status, body := get(t, f.URL, p.key); status != 200 || body != "%PDF-1.7 hello" {
-		t.Errorf("the contents: %d %q", status, body)
+		t.Errorf("contents: %d %q", status, body)
 	}
 
-	// A link without end, and one with.
+	// A link without expiry, and one with.
 	endless := link(t, c, &stripe.FileLinkCreateParams{File: stripe.String(f.ID)})
-	if endless.ExpiresAt != 0 || endless.Expired || endless.File.ID != f.ID || endless.Livemode || len(endless.Metadata) != 0 || endless.Object != "file_link" {
+	if endless.ExpiresAt != 0 || endless.Expired || endless.File.ID != f.ID || endless.Livemode ||
+		len(endless.Metadata) != 0 ||
+		endless.Object != "file_link" {
 		t.Errorf("the link is %+v", endless)
 	}
 	if status, body := get(t, endless.URL, ""); status != 200 || body != "%PDF-1.7 hello" {
@@ -128,20 +132,27 @@ func walk(t *testing.T, p *process, c *stripe.Client) {
 	}
 	at := time.Now().Unix() + 3600
 	l := link(t, c, &stripe.FileLinkCreateParams{
-		File: stripe.String(f.ID), ExpiresAt: stripe.Int64(at), Metadata: map[string]string{"order": "6735", "a.b": "ü"},
+		File: stripe.String(f.ID), ExpiresAt: stripe.Int64(at),
+		Metadata: map[string]string{"order": "6735", "a.b": "ü"},
 	})
 	if l.ExpiresAt != at || l.Expired || !maps.Equal(l.Metadata, map[string]string{"order": "6735", "a.b": "ü"}) {
 		t.Errorf("the link is %+v", l)
 	}
 
-	read, err := c.V1FileLinks.Retrieve(ctx, l.ID, &stripe.FileLinkRetrieveParams{Expand: []*string{stripe.String("file")}})
+	read, err := c.V1FileLinks.Retrieve(
+		ctx, l.ID,
+		&stripe.FileLinkRetrieveParams{Expand: []*string{stripe.String("file")}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if read.URL != l.URL || read.File.Filename != "evidence.pdf" || read.File.Size != 14 || len(read.File.Links.Data) != 2 {
+	if read.URL != l.URL || read.File.Filename != "evidence.pdf" || read.File.Size != 14 ||
+		len(read.File.Links.Data) != 2 {
 		t.Errorf("expanded: %+v", read.File)
 	}
-	if got, _ = c.V1Files.Retrieve(ctx, f.ID, nil); len(got.Links.Data) != 2 || got.Links.HasMore || got.Links.Data[0].ID != l.ID || got.Links.URL != "/v1/file_links?file="+f.ID {
+	if got, _ = c.V1Files.Retrieve(ctx, f.ID, nil); len(got.Links.Data) != 2 || got.Links.HasMore ||
+		got.Links.Data[0].ID != l.ID ||
+		got.Links.URL != "/v1/file_links?file="+f.ID {
 		t.Errorf("the file's links are %+v", got.Links)
 	}
 	checkUpdates(t, c, l, at)
@@ -179,7 +190,7 @@ func checkUpdates(t *testing.T, c *stripe.Client, l *stripe.FileLink, at int64) 
 		t.Errorf("ended: %+v", got)
 	}
 	if status, _ := get(t, l.URL, ""); status != http.StatusGone {
-		t.Errorf("an ended link answers %d", status)
+		t.Errorf("the URL of an expired link responds with %d", status)
 	}
 	if got, err := c.V1FileLinks.Retrieve(ctx, l.ID, nil); err != nil || !got.Expired {
 		t.Errorf("read again: %+v, %v", got, err)
@@ -201,26 +212,32 @@ func checkFile(t *testing.T, got *stripe.File, want stripe.File) {
 	}
 }
 
-// TestUploadWithLink makes the link in the same call.
+// TestUploadWithLink creates the link in the same request.
 func TestUploadWithLink(t *testing.T) {
 	p := start(t, "--no-rate-limit", "--max-link-lifetime", "none")
 	c := client(p.url, p.key)
 	at := time.Now().Unix() + 600
 	for _, create := range []bool{true, false} {
 		f, err := c.V1Files.Create(ctx, &stripe.FileCreateParams{
-			FileReader: strings.NewReader("a,b\n"), Filename: stripe.String("a.csv"), Purpose: stripe.String("finance_report_run"),
-			FileLinkData: &stripe.FileCreateFileLinkDataParams{Create: stripe.Bool(create), ExpiresAt: stripe.Int64(at), Metadata: map[string]string{"k": "v"}},
+			FileReader: strings.NewReader("a,b\n"), Filename: stripe.String("a.csv"),
+			Purpose: stripe.String("finance_report_run"),
+			FileLinkData: &stripe.FileCreateFileLinkDataParams{
+				Create:    stripe.Bool(create),
+				ExpiresAt: stripe.Int64(at),
+				Metadata:  map[string]string{"k": "v"},
+			},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !create {
 			if len(f.Links.Data) != 0 {
-				t.Errorf("a link that was not asked for: %+v", f.Links.Data)
+				t.Errorf("got a link that was not requested: %+v", f.Links.Data)
 			}
 			continue
 		}
-		if len(f.Links.Data) != 1 || f.Links.Data[0].ExpiresAt != at || f.Links.Data[0].Metadata["k"] != "v" || f.Type != "csv" {
+		if len(f.Links.Data) != 1 || f.Links.Data[0].ExpiresAt != at || f.Links.Data[0].Metadata["k"] != "v" ||
+			f.Type != "csv" {
 			t.Fatalf("%+v", f.Links)
 		}
 		if status, body := get(t, f.Links.Data[0].URL, ""); status != 200 || body != "a,b\n" {
@@ -229,8 +246,8 @@ func TestUploadWithLink(t *testing.T) {
 	}
 }
 
-// TestLists pages through more objects than fit on two pages, both ways, and
-// by every filter.
+// TestLists pages through more objects than fit on two pages, in both directions and
+// with every filter.
 func TestLists(t *testing.T) {
 	p := start(t, "--no-rate-limit", "--max-link-lifetime", "none")
 	c := client(p.url, p.key)
@@ -251,36 +268,66 @@ func TestLists(t *testing.T) {
 	hundred := stripe.ListParams{Limit: stripe.Int64(100)}
 	wantIDs(t, "files", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: hundred}), fileID), files)
 	wantIDs(t, "files, ten at a time", collect(t, c.V1Files.List(ctx, nil), fileID), files)
-	wantIDs(t, "links", collect(t, c.V1FileLinks.List(ctx, &stripe.FileLinkListParams{ListParams: hundred}), linkID), links)
+	wantIDs(
+		t, "links",
+		collect(t, c.V1FileLinks.List(ctx, &stripe.FileLinkListParams{ListParams: hundred}), linkID),
+		links,
+	)
 
-	// Backwards the library gives the oldest first.
+	// Backwards, the library yields the oldest objects first.
 	back := func(from string) stripe.ListParams {
 		return stripe.ListParams{Limit: stripe.Int64(100), EndingBefore: stripe.String(from)}
 	}
 	oldestFirst := slices.Clone(files[:count-1])
 	slices.Reverse(oldestFirst)
-	wantIDs(t, "files backwards", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: back(files[count-1])}), fileID), oldestFirst)
+	wantIDs(
+		t, "files backwards",
+		collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: back(files[count-1])}), fileID),
+		oldestFirst,
+	)
 	oldestFirst = slices.Clone(links[:count-1])
 	slices.Reverse(oldestFirst)
-	wantIDs(t, "links backwards", collect(t, c.V1FileLinks.List(ctx, &stripe.FileLinkListParams{ListParams: back(links[count-1])}), linkID), oldestFirst)
+	wantIDs(
+		t, "links backwards",
+		collect(t, c.V1FileLinks.List(ctx, &stripe.FileLinkListParams{ListParams: back(links[count-1])}), linkID),
+		oldestFirst,
+	)
 
 	single := stripe.ListParams{Limit: stripe.Int64(3), StartingAfter: stripe.String(files[4]), Single: true}
-	wantIDs(t, "one page", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: single}), fileID), files[5:8])
+	wantIDs(
+		t, "one page",
+		collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: single}), fileID),
+		files[5:8],
+	)
 
 	var evidence []string
 	for i := 0; i < count; i += 2 {
 		evidence = append(evidence, files[i])
 	}
-	wantIDs(t, "purpose", collect(t, c.V1Files.List(ctx, &stripe.FileListParams{ListParams: hundred, Purpose: stripe.String("dispute_evidence")}), fileID), evidence)
+	wantIDs(
+		t, "purpose",
+		collect(
+			t,
+			c.V1Files.List(
+				ctx,
+				&stripe.FileListParams{ListParams: hundred, Purpose: stripe.String("dispute_evidence")},
+			),
+			fileID,
+		),
+		evidence,
+	)
 	checkTimes(t, p, c, files, links)
 }
 
-// checkTimes lists by the time of creation and by what has expired.
+// checkTimes filters lists by creation time and by expired.
 func checkTimes(t *testing.T, p *process, c *stripe.Client, files, links []string) {
 	t.Helper()
 	wait()
 	young := upload(t, c, "young.txt", "x", "selfie")
-	youngLink := link(t, c, &stripe.FileLinkCreateParams{File: stripe.String(young.ID), ExpiresAt: stripe.Int64(young.Created + 2)})
+	youngLink := link(
+		t, c,
+		&stripe.FileLinkCreateParams{File: stripe.String(young.ID), ExpiresAt: stripe.Int64(young.Created + 2)},
+	)
 	want := func(what string, got []string, want ...string) {
 		t.Helper()
 		wantIDs(t, what, got, want)
@@ -290,11 +337,34 @@ func checkTimes(t *testing.T, p *process, c *stripe.Client, files, links []strin
 	hundred := stripe.ListParams{Limit: stripe.Int64(100)}
 
 	want("created", byFile(stripe.FileListParams{Created: stripe.Int64(young.Created)}), young.ID)
-	want("created[gte]", byFile(stripe.FileListParams{CreatedRange: &stripe.RangeQueryParams{GreaterThanOrEqual: young.Created}}), young.ID)
-	want("created[gt]", byFile(stripe.FileListParams{CreatedRange: &stripe.RangeQueryParams{GreaterThan: young.Created}}))
-	want("created[lt]", byFile(stripe.FileListParams{ListParams: hundred, CreatedRange: &stripe.RangeQueryParams{LesserThan: young.Created}}), files...)
+	want(
+		"created[gte]",
+		byFile(stripe.FileListParams{CreatedRange: &stripe.RangeQueryParams{GreaterThanOrEqual: young.Created}}),
+		young.ID,
+	)
+	want(
+		"created[gt]",
+		byFile(stripe.FileListParams{CreatedRange: &stripe.RangeQueryParams{GreaterThan: young.Created}}),
+	)
+	want(
+		"created[lt]",
+		byFile(
+			stripe.FileListParams{
+				ListParams:   hundred,
+				CreatedRange: &stripe.RangeQueryParams{LesserThan: young.Created},
+			},
+		),
+		files...)
 	all := append([]string{young.ID}, files...)
-	want("created[lte]", byFile(stripe.FileListParams{ListParams: hundred, CreatedRange: &stripe.RangeQueryParams{LesserThanOrEqual: young.Created}}), all...)
+	want(
+		"created[lte]",
+		byFile(
+			stripe.FileListParams{
+				ListParams:   hundred,
+				CreatedRange: &stripe.RangeQueryParams{LesserThanOrEqual: young.Created},
+			},
+		),
+		all...)
 
 	want("file", byLink(stripe.FileLinkListParams{File: stripe.String(young.ID)}), youngLink.ID)
 	want("created of links", byLink(stripe.FileLinkListParams{Created: stripe.Int64(youngLink.Created)}), youngLink.ID)
@@ -303,11 +373,14 @@ func checkTimes(t *testing.T, p *process, c *stripe.Client, files, links []strin
 	want("expired", byLink(stripe.FileLinkListParams{Expired: stripe.Bool(true)}), youngLink.ID)
 	want("not expired", byLink(stripe.FileLinkListParams{ListParams: hundred, Expired: stripe.Bool(false)}), links...)
 
-	// A link whose key was revoked has ended, and is not among the good ones.
+	// A link whose key was revoked counts as expired.
 	id, secret := p.newKey(t)
 	orphan := link(t, client(p.url, secret), &stripe.FileLinkCreateParams{File: stripe.String(young.ID)})
 	revoke(t, p, id)
-	want("not expired, of a revoked key", byLink(stripe.FileLinkListParams{File: stripe.String(young.ID), Expired: stripe.Bool(false)}))
+	want(
+		"not expired, of a revoked key",
+		byLink(stripe.FileLinkListParams{File: stripe.String(young.ID), Expired: stripe.Bool(false)}),
+	)
 	if l, err := c.V1FileLinks.Retrieve(ctx, orphan.ID, nil); err != nil || !l.Expired {
 		t.Errorf("the link of a revoked key: %+v, %v", l, err)
 	}
@@ -325,22 +398,26 @@ func wantError(t *testing.T, err error, status int, kind stripe.ErrorType, code 
 	t.Helper()
 	var e *stripe.Error
 	if !errors.As(err, &e) {
-		t.Errorf("%v is no error of Stripe's", err)
+		t.Errorf("%v is not a stripe.Error", err)
 		return
 	}
 	if e.HTTPStatusCode != status || e.Type != kind || e.Code != code || e.Param != param {
-		t.Errorf("status %d, type %s, code %q, param %q (%s)\nwant   %d, type %s, code %q, param %q", e.HTTPStatusCode, e.Type, e.Code, e.Param, e.Msg, status, kind, code, param)
+		t.Errorf(
+			"status %d, type %s, code %q, param %q (%s)\nwant   %d, type %s, code %q, param %q", e.HTTPStatusCode,
+			e.Type, e.Code, e.Param, e.Msg, status, kind, code, param,
+		)
 	}
 	if e.Msg == "" || !strings.Contains(e.DocURL, "/docs/errors/") || !strings.HasPrefix(e.RequestID, "req_") {
 		t.Errorf("message %q, doc_url %q, request id %q", e.Msg, e.DocURL, e.RequestID)
 	}
 	var invalid *stripe.InvalidRequestError
 	var again *stripe.IdempotencyError
-	if errors.As(err, &invalid) != (kind == stripe.ErrorTypeInvalidRequest) || errors.As(err, &again) != (kind == stripe.ErrorTypeIdempotency) {
+	if errors.As(err, &invalid) != (kind == stripe.ErrorTypeInvalidRequest) ||
+		errors.As(err, &again) != (kind == stripe.ErrorTypeIdempotency) {
 		t.Errorf("%s is raised as %T", kind, e.Err)
 	}
 	if status != 429 && e.LastResponse.Header.Get("Stripe-Should-Retry") != "false" {
-		t.Error("the client is not told that trying again is no use")
+		t.Error("the response does not tell the client not to retry")
 	}
 }
 
@@ -401,13 +478,15 @@ func TestErrors(t *testing.T) {
 		}, 400, "", "file"},
 		"larger than its purpose allows": {func() error {
 			_, err := c.V1Files.Create(ctx, &stripe.FileCreateParams{
-				FileReader: strings.NewReader(strings.Repeat("x", 30<<20)), Filename: stripe.String("a.png"), Purpose: stripe.String("business_logo"),
+				FileReader: strings.NewReader(strings.Repeat("x", 30<<20)), Filename: stripe.String("a.png"),
+				Purpose: stripe.String("business_logo"),
 			})
 			return err
 		}, 400, "", "file"},
 		"link of an upload without end": {func() error {
 			_, err := c.V1Files.Create(ctx, &stripe.FileCreateParams{
-				FileReader: strings.NewReader("x"), Filename: stripe.String("a"), Purpose: stripe.String("dispute_evidence"),
+				FileReader: strings.NewReader("x"), Filename: stripe.String("a"),
+				Purpose:      stripe.String("dispute_evidence"),
 				FileLinkData: &stripe.FileCreateFileLinkDataParams{Create: stripe.Bool(true)},
 			})
 			return err
@@ -435,7 +514,7 @@ func TestErrors(t *testing.T) {
 	_, err := client(p.url, reader).V1FileLinks.Retrieve(ctx, l.ID, nil)
 	wantError(t, err, 403, bad, "", "")
 	if f, err := client(p.url, reader).V1Files.Retrieve(ctx, f.ID, nil); err != nil || f.Links != nil {
-		t.Errorf("a file for a key that may not read links: %+v, %v", f, err)
+		t.Errorf("file for a key that may not read links: %+v, %v", f, err)
 	}
 }
 
@@ -452,7 +531,11 @@ func TestIdempotency(t *testing.T) {
 	p := start(t, "--no-rate-limit", "--max-link-lifetime", "none")
 	c := client(p.url, p.key)
 	create := func(content string) (*stripe.File, error) {
-		params := &stripe.FileCreateParams{FileReader: strings.NewReader(content), Filename: stripe.String("a.txt"), Purpose: stripe.String("selfie")}
+		params := &stripe.FileCreateParams{
+			FileReader: strings.NewReader(content),
+			Filename:   stripe.String("a.txt"),
+			Purpose:    stripe.String("selfie"),
+		}
 		params.SetIdempotencyKey("upload-1")
 		return c.V1Files.Create(ctx, params)
 	}
@@ -464,7 +547,9 @@ func TestIdempotency(t *testing.T) {
 	if err != nil || again.ID != first.ID || string(again.LastResponse.RawJSON) != string(first.LastResponse.RawJSON) {
 		t.Fatalf("%s\n%s\n%v", again.LastResponse.RawJSON, first.LastResponse.RawJSON, err)
 	}
-	if h := again.LastResponse.Header; h.Get("Idempotent-Replayed") != "true" || h.Get("Original-Request") != first.LastResponse.RequestID || first.LastResponse.Header.Get("Idempotent-Replayed") != "" {
+	if h := again.LastResponse.Header; h.Get("Idempotent-Replayed") != "true" ||
+		h.Get("Original-Request") != first.LastResponse.RequestID ||
+		first.LastResponse.Header.Get("Idempotent-Replayed") != "" {
 		t.Errorf("headers %v", h)
 	}
 	_, err = create("two")
@@ -498,11 +583,11 @@ func TestIdempotency(t *testing.T) {
 		t.Errorf("ended again: %v", err)
 	}
 	if list := collect(t, c.V1FileLinks.List(ctx, nil), linkID); len(list) != 1 {
-		t.Errorf("there are the links %q", list)
+		t.Errorf("got the links %q", list)
 	}
 }
 
-// TestRateLimit asks faster than a test key may.
+// TestRateLimit sends requests faster than a test key may.
 func TestRateLimit(t *testing.T) {
 	p := start(t)
 	c := client(p.url, p.key)
@@ -520,7 +605,7 @@ func TestRateLimit(t *testing.T) {
 	}
 	wg.Wait()
 	if limited == nil {
-		t.Fatal("sixty requests at once all passed")
+		t.Fatal("sixty concurrent requests all succeeded")
 	}
 	wantError(t, limited, 429, stripe.ErrorTypeInvalidRequest, stripe.ErrorCodeRateLimit, "")
 	var e *stripe.Error

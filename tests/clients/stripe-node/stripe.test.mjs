@@ -128,7 +128,7 @@ test('lists, both ways and by every filter', async t => {
 
 const {StripeInvalidRequestError, StripeAuthenticationError, StripePermissionError, StripeRateLimitError, StripeIdempotencyError} = Stripe.errors;
 
-// fails expects the exception of a class, with every member that a client reads.
+// fails expects an exception of a class with all its members.
 const fails = (promise, kind, statusCode, code, param) => assert.rejects(promise, e => {
   assert.ok(e instanceof kind, `${e.constructor.name}: ${e.message}`);
   assert.deepEqual({statusCode: e.statusCode, code: e.code, param: e.param}, {statusCode, code, param}, e.message);

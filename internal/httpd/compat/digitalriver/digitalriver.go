@@ -1,5 +1,5 @@
-// Package digitalriver is the door for clients of Digital River's Files and
-// File Links, version 2021-12-13 of its API.
+// Package digitalriver serves the Files and File Links of Digital River's API,
+// version 2021-12-13.
 package digitalriver
 
 import (
@@ -16,13 +16,13 @@ import (
 
 const prefix = "/compat/digitalriver"
 
-// Door is served at /compat/digitalriver and chosen on any path by
-// DigitalRiver-Version, whose value changes nothing.
+// Adapter returns the adapter. Its paths are below /compat/digitalriver. The header
+// DigitalRiver-Version selects it on any path; the value is ignored.
 //
-// Files of other purposes than Digital River's are not seen here, for its
-// clients fail on their names. Links of such files are: they name no purpose.
-func Door() compat.Door {
-	return compat.Door{
+// Files with other purposes than Digital River's are not visible, because its clients
+// fail on unknown purposes. Links to such files are visible.
+func Adapter() compat.Adapter {
+	return compat.Adapter{
 		Vendor: "digitalriver", Version: "DigitalRiver-Version", Basic: true,
 		Head: head, Fail: fail,
 		Routes: []compat.Route{
@@ -43,22 +43,21 @@ func Door() compat.Door {
 
 func head(h http.Header, _ *http.Request, id string) { h.Set("x-dr-requestid", id) }
 
-// purposes are those that Digital River's clients know.
+// purposes are the purposes that Digital River's clients know.
 var purposes = []string{"tax_document_customer_upload", "customer_invoice", "customer_credit_memo"}
 
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-const wantMoment = "a moment of ISO 8601, such as 2026-01-31T12:00:00Z"
+const wantMoment = "an ISO 8601 time, such as 2026-01-31T12:00:00Z"
 
-// second gives the ends of the second that a moment stands for, which is all of
-// a moment that a client sees.
+// second returns the first and last time within a second. Clients see only seconds.
 func second(text string) (first, last time.Time, ok bool) {
 	t, err := time.Parse(time.RFC3339, text)
 	first = t.UTC().Truncate(time.Second)
 	return first, first.Add(time.Second - time.Microsecond), err == nil
 }
 
-// expiry reads when a link ends.
+// expiry parses the expiry of a link.
 func expiry(v *sluice.Invalid, name, text string) time.Time {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
@@ -85,7 +84,7 @@ func pageOf[T, Shown any](l sluice.List[T], show func(T) (Shown, error)) (list[S
 	return out, nil
 }
 
-// params are the parameters of a GET, and what is wrong with them.
+// params are the parameters of a request, and their failures.
 type params struct {
 	*compat.Form
 	invalid *sluice.Invalid
@@ -96,9 +95,9 @@ func query(c compat.Call) params {
 	return params{compat.ParseForm(tidy(c.Request().URL.RawQuery), v), v}
 }
 
-// tidy gives the parameters of a query the names that are meant where Digital
-// River's own client writes others: a list of ids without its name, as 0=a&1=b,
-// and a moment as the only element of a list, as createdTime[0]=….
+// tidy corrects the parameter names that Digital River's client library writes
+// wrongly: a list of ids without its name, as 0=a&1=b, and a time as a list with one
+// element, as createdTime[0]=….
 func tidy(query string) string {
 	var out []string
 	for field := range strings.SplitSeq(query, "&") {
@@ -115,17 +114,16 @@ func tidy(query string) string {
 	return strings.Join(out, "&")
 }
 
-// text reads a parameter that is not empty when it is there.
+// text reads a parameter that must not be empty.
 func (p params) text(name string) string {
 	text, given := p.Text(name)
 	if given && text == "" {
-		p.invalid.Add(name, "invalid", "%s is empty; leave it out to say nothing of it", name)
+		p.invalid.Add(name, "invalid", "%s must not be empty; omit it instead", name)
 	}
 	return text
 }
 
-// span reads the part of a list that is asked for. Of two cursors endingBefore
-// counts.
+// span reads limit and cursors. endingBefore takes precedence over startingAfter.
 func (p params) span() compat.Span {
 	s := compat.Span{Limit: sluice.DefaultPageSize, After: p.text("startingAfter"), Before: p.text("endingBefore")}
 	if s.Before != "" {
@@ -134,7 +132,7 @@ func (p params) span() compat.Span {
 	if text, given := p.Text("limit"); given {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > sluice.MaxPageSize {
-			p.invalid.Add("limit", "invalid", "limit is a number from 1 to %d", sluice.MaxPageSize)
+			p.invalid.Add("limit", "invalid", "limit must be a number from 1 to %d", sluice.MaxPageSize)
 		}
 		s.Limit = n
 	}
@@ -145,7 +143,7 @@ func (p params) created() sluice.TimeRange {
 	return compat.Range(p.Form, "createdTime", wantMoment, second)
 }
 
-// maxIDs is how many objects a list may be asked for by name.
+// maxIDs is the maximum number of ids in a filter.
 const maxIDs = 100
 
 func (p params) ids() (ids []string) {
@@ -153,15 +151,15 @@ func (p params) ids() (ids []string) {
 		ids = append(ids, strings.Split(text, ",")...)
 	}
 	if slices.Contains(ids, "") {
-		p.invalid.Add("ids", "invalid", "ids holds an empty id")
+		p.invalid.Add("ids", "invalid", "ids contains an empty id")
 	}
 	if len(ids) > maxIDs {
-		p.invalid.Add("ids", "invalid", "ids holds more than %d ids", maxIDs)
+		p.invalid.Add("ids", "invalid", "ids has more than %d ids", maxIDs)
 	}
 	return ids
 }
 
-// flag reads true or false, which Digital River's own client writes as 1 and 0.
+// flag reads a boolean. Digital River's client library writes 1 and 0.
 func (p params) flag(name string) *bool {
 	text, given := p.Text(name)
 	if !given {
@@ -169,15 +167,15 @@ func (p params) flag(name string) *bool {
 	}
 	b := text == "true" || text == "1"
 	if !b && text != "false" && text != "0" {
-		p.invalid.Add(name, "invalid", "%s is neither true nor false", name)
+		p.invalid.Add(name, "invalid", "%s must be true or false", name)
 	}
 	return &b
 }
 
-// done is what is wrong with the parameters, once all that are known were read.
+// done returns the failures of the parameters. Call it after the known ones were read.
 func (p params) done() error {
 	for _, name := range p.Unknown() {
-		p.invalid.Add(name, "unknown", "there is no parameter %s here", name)
+		p.invalid.Add(name, "unknown", "unknown parameter %s", name)
 	}
 	return p.invalid.Err()
 }
@@ -189,7 +187,7 @@ func body(c compat.Call, limit int64) (params, *compat.Object, error) {
 	return p, o, err
 }
 
-// required reads a member that must be there.
+// required reads a required member.
 func (p params) required(o *compat.Object, name string) string {
 	text, given := o.Text(name, "string")
 	if !given && !o.Has(name) || given && text == "" {
@@ -198,10 +196,10 @@ func (p params) required(o *compat.Object, name string) string {
 	return text
 }
 
-// finished is what is wrong with a body, once all that is known was read.
+// finished returns the failures of a body. Call it after the known members were read.
 func (p params) finished(o *compat.Object) error {
 	for _, name := range o.Unknown() {
-		p.invalid.Add(name, "unknown", "there is no parameter %s here", name)
+		p.invalid.Add(name, "unknown", "unknown parameter %s", name)
 	}
 	return p.invalid.Err()
 }

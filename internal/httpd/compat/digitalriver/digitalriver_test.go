@@ -26,7 +26,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// client speaks HTTP to a server, and holds all that it answers to the schemas
+// client sends requests to a server and validates every response against the schemas
 // of Digital River's objects.
 type client struct {
 	*sluicetest.Server
@@ -36,11 +36,14 @@ type client struct {
 
 func newClient(t *testing.T, adjust ...func(*httpd.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
-	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	_, secret := s.NewKeyAs(
+		t, s.Ledger(sluice.Test),
+		service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever},
+	)
 	return &client{s, s.URL + "/compat/digitalriver", secret, jsonschema.NewCompiler()}
 }
 
-// fits holds a document to a schema of testdata.
+// fits validates a document against a schema in testdata.
 func (c *client) fits(t *testing.T, schema string, document []byte) {
 	t.Helper()
 	s, err := c.schemas.Compile(filepath.Join("testdata", "schemas", schema+".json"))
@@ -62,7 +65,7 @@ type answer struct {
 	body   []byte
 }
 
-// object is any object of an answer.
+// object is a JSON object in a response.
 type object map[string]any
 
 func (o object) text(name string) string {
@@ -70,7 +73,7 @@ func (o object) text(name string) string {
 	return text
 }
 
-// is fails unless an object has members of these values, written with %v.
+// is fails unless the members of an object have the given values, formatted with %v.
 func (o object) is(t *testing.T, want map[string]string) {
 	t.Helper()
 	for name, value := range want {
@@ -105,7 +108,7 @@ func (c *client) do(t *testing.T, method, path, body string, header ...string) a
 	return c.read(t, method, u, resp)
 }
 
-// read takes an answer, whatever it is, and holds it to its schema.
+// read reads a response and validates it against its schema.
 func (c *client) read(t *testing.T, method, u string, resp *http.Response) answer {
 	t.Helper()
 	defer resp.Body.Close()
@@ -177,7 +180,7 @@ func (a answer) fails(t *testing.T, status int, kind string, what ...string) {
 	}
 }
 
-// list gives the ids of a page, and whether there is more.
+// list returns the ids of a page, and whether there are more.
 func (c *client) list(t *testing.T, path string) (ids []string, more bool) {
 	t.Helper()
 	o := c.do(t, "GET", path, "").want(t, 200)
@@ -196,7 +199,7 @@ func (c *client) listIs(t *testing.T, path string, want ...string) {
 
 type field struct{ name, value string }
 
-// form is an upload with a named file, or as base64 when its name is empty.
+// form returns an upload with a named file, or in base64 if the name is empty.
 func form(content string, fields ...field) (body, contentType string) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -229,7 +232,7 @@ func (c *client) file(t *testing.T) string {
 	return c.upload(t, "hello", invoice, field{"file", "a.pdf"}).want(t, 201).text("id")
 }
 
-// soon is within what any key may give a link; the clock shows 05:06:07.89.
+// soon is an expiry that any key may set; the clock shows 05:06:07.89.
 const soon = "2026-03-04T05:30:00Z"
 
 func (c *client) link(t *testing.T, file, expires string) object {
@@ -237,8 +240,8 @@ func (c *client) link(t *testing.T, file, expires string) object {
 	return c.do(t, "POST", "/file-links", fmt.Sprintf(`{"fileId":%q,"expiresTime":%q}`, file, expires)).want(t, 201)
 }
 
-// send writes a request of testdata, as it stands there, to a connection: names
-// in braces are replaced, and lines end as HTTP has it.
+// send writes a request in testdata to a connection. It replaces names in braces, and
+// ends lines with CRLF.
 func (c *client) send(t *testing.T, name string, names map[string]string) answer {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", "requests", name+".http"))
@@ -249,7 +252,10 @@ func (c *client) send(t *testing.T, name string, names map[string]string) answer
 	for name, value := range names {
 		pairs = append(pairs, "{"+name+"}", value)
 	}
-	head, body, _ := strings.Cut(strings.NewReplacer(pairs...).Replace(strings.TrimSuffix(string(data), "\n")+"\n"), "\r\n\r\n")
+	head, body, _ := strings.Cut(
+		strings.NewReplacer(pairs...).Replace(strings.TrimSuffix(string(data), "\n")+"\n"),
+		"\r\n\r\n",
+	)
 	if !strings.Contains(head, "multipart") {
 		body = strings.TrimSuffix(body, "\r\n")
 	}
@@ -271,8 +277,8 @@ func (c *client) send(t *testing.T, name string, names map[string]string) answer
 	return c.read(t, method, c.url+path, resp)
 }
 
-// TestRequests sends what Digital River's own client for PHP writes, and looks
-// at all that it reads.
+// TestRequests sends the requests of Digital River's client library for PHP, and
+// checks all members that the library reads.
 func TestRequests(t *testing.T) {
 	c := newClient(t)
 	oldest := c.file(t)
@@ -280,17 +286,39 @@ func TestRequests(t *testing.T) {
 	made := c.send(t, "create-file-form", nil).want(t, 201)
 	file := made.text("id")
 	made.is(t, map[string]string{
-		"createdTime": "2026-03-04T05:06:07Z", "fileName": "invoice.pdf", "purpose": "customer_invoice", "title": "Your invoice", "size": "14", "type": "pdf",
+		"createdTime": "2026-03-04T05:06:07Z", "fileName": "invoice.pdf", "purpose": "customer_invoice",
+		"title": "Your invoice", "size": "14", "type": "pdf",
 		"url": c.URL + "/compat/digitalriver/files/" + file + "/content", "liveMode": "false",
 	})
 	born := object(made["links"].([]any)[0].(map[string]any))
-	born.is(t, map[string]string{"createdTime": "2026-03-04T05:06:07Z", "expired": "false", "expiresTime": "2026-03-04T06:06:07Z", "fileId": file, "liveMode": "false"})
+	born.is(
+		t,
+		map[string]string{
+			"createdTime": "2026-03-04T05:06:07Z",
+			"expired":     "false",
+			"expiresTime": "2026-03-04T06:06:07Z",
+			"fileId":      file,
+			"liveMode":    "false",
+		},
+	)
 	memo := c.send(t, "create-file-base64", nil).want(t, 201)
-	memo.is(t, map[string]string{"fileName": "memo.pdf", "purpose": "customer_credit_memo", "size": "14", "type": "pdf"})
+	memo.is(
+		t,
+		map[string]string{"fileName": "memo.pdf", "purpose": "customer_credit_memo", "size": "14", "type": "pdf"},
+	)
 	image := c.send(t, "create-file-json", nil).want(t, 201)
-	image.is(t, map[string]string{"fileName": "exemption.png", "title": "Exemption", "purpose": "tax_document_customer_upload", "size": "8", "type": "png"})
+	image.is(
+		t,
+		map[string]string{
+			"fileName": "exemption.png",
+			"title":    "Exemption",
+			"purpose":  "tax_document_customer_upload",
+			"size":     "8",
+			"type":     "png",
+		},
+	)
 	if memo["links"] != nil || image["links"] != nil {
-		t.Errorf("links that nobody asked for: %v %v", memo, image)
+		t.Errorf("got links that were not requested: %v %v", memo, image)
 	}
 
 	names := map[string]string{"file": file, "other": memo.text("id"), "last": oldest}
@@ -319,14 +347,15 @@ func TestRequests(t *testing.T) {
 	}
 	names["file"] = memo.text("id")
 	if a := c.send(t, "get-content", names); a.status != 200 || string(a.body) != "%PDF-1.7 hello" {
-		t.Errorf("of base64: %d %q", a.status, a.body)
+		t.Errorf("content uploaded in base64: %d %q", a.status, a.body)
 	}
 
 	c.Clock.Advance(time.Second)
 	l := c.send(t, "create-link", names).want(t, 201)
 	names["link"] = l.text("id")
 	l.is(t, map[string]string{
-		"createdTime": "2026-03-04T05:06:08Z", "expired": "false", "expiresTime": "2026-03-04T06:06:07Z", "fileId": memo.text("id"), "liveMode": "false",
+		"createdTime": "2026-03-04T05:06:08Z", "expired": "false", "expiresTime": "2026-03-04T06:06:07Z",
+		"fileId": memo.text("id"), "liveMode": "false",
 		"metadata": "map[count:7 order:6735 paid:true]",
 	})
 	if got := c.send(t, "get-link", names).want(t, 200); fmt.Sprint(got) != fmt.Sprint(l) {
@@ -336,7 +365,8 @@ func TestRequests(t *testing.T) {
 	equal(ids(c.send(t, "list-links-expired", names)))
 	updated := c.send(t, "update-link", names).want(t, 200)
 	updated.is(t, map[string]string{"id": l.text("id"), "url": l.text("url"), "expiresTime": "2026-03-04T08:00:00Z"})
-	if a := c.do(t, "GET", l.text("url"), "", "Authorization", ""); a.status != 200 || string(a.body) != "%PDF-1.7 hello" {
+	if a := c.do(t, "GET", l.text("url"), "", "Authorization", ""); a.status != 200 ||
+		string(a.body) != "%PDF-1.7 hello" {
 		t.Errorf("%d %q", a.status, a.body)
 	}
 	c.Clock.Advance(3 * time.Hour)
@@ -349,15 +379,27 @@ func TestRequests(t *testing.T) {
 	c.send(t, "delete-file", names).fails(t, 404, "not_found", "not_found id")
 }
 
-// TestPages goes through long lists in both directions, as auto-paging does.
+// TestPages pages through long lists in both directions, like auto-pagination.
 func TestPages(t *testing.T) {
 	c := newClient(t)
 	const count = 255
 	var files, links []string
 	for i := range count {
 		purpose := []string{"customer_invoice", "customer_credit_memo", "tax_document_customer_upload"}[i%3]
-		files = append([]string{c.upload(t, "x", field{"purpose", purpose}, field{"file", fmt.Sprint(i, ".pdf")}).want(t, 201).text("id")}, files...)
-		c.do(t, "PUT", c.URL+"/v1/files?purpose=report", "x", "Content-Type", "").want(t, 201) // seen by no list here
+		files = append(
+			[]string{
+				c.upload(
+					t, "x",
+					field{"purpose", purpose},
+					field{"file", fmt.Sprint(i, ".pdf")},
+				).want(
+					t, 201,
+				).text(
+					"id",
+				),
+			},
+			files...)
+		c.do(t, "PUT", c.URL+"/v1/files?purpose=report", "x", "Content-Type", "").want(t, 201) // not visible in Digital River's lists
 		c.Clock.Advance(time.Millisecond)
 	}
 	for range count {
@@ -408,15 +450,22 @@ func TestFilters(t *testing.T) {
 	c.Clock.Advance(time.Second)
 	n := c.upload(t, "notes", field{"purpose", "customer_credit_memo"}, field{"file", "n.txt"}).want(t, 201).text("id")
 	for query, want := range map[string][]string{
-		"purpose=customer_invoice": {a}, "purpose=tax_document_customer_upload": nil, "fileName=b.csv": {b}, "title=A": {a},
+		"purpose=customer_invoice": {a}, "purpose=tax_document_customer_upload": nil, "fileName=b.csv": {b},
+		"title=A":  {a},
 		"type=pdf": {a}, "type=csv": {b}, "type=txt": {n}, "type=TXT": {n}, "type=png": nil, "type=nosuch": nil,
 		"size=5": {n, a}, "size[gt]=4": {n, a}, "size[gte]=4&size[lt]=5": {b}, "size[lte]=4": {b},
-		"createdTime=2026-03-04T05:06:07Z": {a}, "createdTime=2026-03-04T06:06:09%2B01:00": {b}, "createdTime[0]=2026-03-04T05:06:07Z": {a},
-		"createdTime[gt]=2026-03-04T05:06:07Z": {n, b}, "createdTime[gte]=2026-03-04T05:06:09Z": {n, b}, "createdTime[lt]=2026-03-04T05:06:09Z": {a},
-		"createdTime[lte]=2026-03-04T05:06:09Z": {b, a}, "createdTime[gt]=2026-03-04T05:06:07Z&createdTime[lt]=2026-03-04T05:06:10Z": {b},
-		"ids=" + a + "&ids=" + n: {n, a}, "ids=" + a + "," + n: {n, a}, "ids[0]=" + a + "&ids[1]=" + n: {n, a}, "ids[]=" + a: {a},
-		"0=" + a + "&1=" + n: {n, a}, "ids=file_none": nil, "limit=1": {n}, "startingAfter=" + b: {a}, "endingBefore=" + b: {n},
-		"endingBefore=" + b + "&startingAfter=" + b: {n}, "endingBefore=" + b + "&startingAfter=file_none": {n}, "": {n, b, a},
+		"createdTime=2026-03-04T05:06:07Z": {a}, "createdTime=2026-03-04T06:06:09%2B01:00": {b},
+		"createdTime[0]=2026-03-04T05:06:07Z":  {a},
+		"createdTime[gt]=2026-03-04T05:06:07Z": {n, b}, "createdTime[gte]=2026-03-04T05:06:09Z": {n, b},
+		"createdTime[lt]=2026-03-04T05:06:09Z":                                      {a},
+		"createdTime[lte]=2026-03-04T05:06:09Z":                                     {b, a},
+		"createdTime[gt]=2026-03-04T05:06:07Z&createdTime[lt]=2026-03-04T05:06:10Z": {b},
+		"ids=" + a + "&ids=" + n:                                                    {n, a}, "ids=" + a + "," + n: {n, a}, "ids[0]=" + a + "&ids[1]=" + n: {n, a},
+		"ids[]=" + a:         {a},
+		"0=" + a + "&1=" + n: {n, a}, "ids=file_none": nil, "limit=1": {n}, "startingAfter=" + b: {a},
+		"endingBefore=" + b:                         {n},
+		"endingBefore=" + b + "&startingAfter=" + b: {n}, "endingBefore=" + b + "&startingAfter=file_none": {n},
+		"": {n, b, a},
 	} {
 		t.Run(query, func(t *testing.T) { c.listIs(t, "/files?"+query, want...) })
 	}
@@ -432,14 +481,16 @@ func TestFilters(t *testing.T) {
 	slices.Reverse(sorted)
 	for query, want := range map[string][]string{
 		"fileId=" + a: {later, early}, "fileId=" + b: {other}, "expired=false": {later}, "expired=0": {later},
-		"expired=true&fileId=" + a: {early}, "expired=1&fileId=" + b: {other}, "ids=" + early: {early}, "0=" + early: {early}, "limit=2": sorted,
-		"createdTime[lt]=2026-03-04T05:06:11Z": {early}, "createdTime=2026-03-04T05:06:10Z": {early}, "createdTime[gt]=2026-03-04T05:06:11Z": nil,
+		"expired=true&fileId=" + a: {early}, "expired=1&fileId=" + b: {other}, "ids=" + early: {early},
+		"0=" + early: {early}, "limit=2": sorted,
+		"createdTime[lt]=2026-03-04T05:06:11Z": {early}, "createdTime=2026-03-04T05:06:10Z": {early},
+		"createdTime[gt]=2026-03-04T05:06:11Z": nil,
 	} {
 		t.Run(query, func(t *testing.T) { c.listIs(t, "/file-links?"+query, want...) })
 	}
 }
 
-// TestBadInput sends what no library should.
+// TestBadInput sends invalid requests.
 func TestBadInput(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -520,16 +571,28 @@ func TestBadInput(t *testing.T) {
 			c.do(t, method, path, b.body).fails(t, b.status, b.kind, b.what...)
 		})
 	}
-	c.do(t, "POST", "/file-links", "fileId=1", "Content-Type", "application/x-www-form-urlencoded").fails(t, 400, bad, "invalid_format")
+	c.do(
+		t, "POST", "/file-links", "fileId=1", "Content-Type", "application/x-www-form-urlencoded",
+	).fails(
+		t, 400, bad, "invalid_format",
+	)
 	c.do(t, "POST", "/file-links", make(""), "Content-Encoding", "gzip").fails(t, 400, bad, "invalid_format")
 	c.do(t, "GET", "/files/"+file+"/content", "", "Range", "bytes=9-").fails(t, 416, bad, "invalid_parameter")
-	if l := c.do(t, "POST", "/file-links", make(`,"metadata":{`+pairs(20)+`}`)).want(t, 201); len(l["metadata"].(map[string]any)) != 20 {
+	if l := c.do(t, "POST", "/file-links", make(`,"metadata":{`+pairs(20)+`}`)).want(t, 201); len(
+		l["metadata"].(map[string]any),
+	) != 20 {
 		t.Errorf("%v", l)
 	}
 	_, brief := c.NewKey(t, c.Ledger(sluice.Test))
-	c.do(t, "POST", "/file-links", `{"fileId":"`+file+`","expiresTime":"2036-01-01T00:00:00Z"}`, "Authorization", "Bearer "+brief).fails(t, 400, bad, param+"expiresTime")
+	c.do(
+		t, "POST", "/file-links",
+		`{"fileId":"`+file+`","expiresTime":"2036-01-01T00:00:00Z"}`,
+		"Authorization", "Bearer "+brief,
+	).fails(
+		t, 400, bad, param+"expiresTime",
+	)
 	if keys := c.BlobKeys(t); len(keys) != 1 {
-		t.Errorf("failed uploads have left %q", keys)
+		t.Errorf("failed uploads left %q behind", keys)
 	}
 }
 
@@ -566,17 +629,21 @@ func TestBadUploads(t *testing.T) {
 		t.Run(name, func(t *testing.T) { c.upload(t, b.content, b.fields...).fails(t, 400, "bad_request", b.what...) })
 	}
 	body, contentType := form("hello", invoice, file)
-	c.do(t, "POST", "/files", body[:len(body)-20], "Content-Type", contentType).fails(t, 400, "bad_request", "invalid_parameter")
+	c.do(
+		t, "POST", "/files", body[:len(body)-20], "Content-Type", contentType,
+	).fails(
+		t, 400, "bad_request", "invalid_parameter",
+	)
 	c.do(t, "POST", "/files", "x", "Content-Type", "text/plain").fails(t, 400, "bad_request", "invalid_format")
 	if keys := c.BlobKeys(t); len(keys) != 0 {
-		t.Errorf("failed uploads have left %q", keys)
+		t.Errorf("failed uploads left %q behind", keys)
 	}
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<18)
 	lines := base64.StdEncoding.EncodeToString(large)
 	broken := strings.Join(slices.Collect(chunks(lines, 76)), "\r\n")
 	f := c.upload(t, broken, field{"fileName", "big.pdf"}, invoice, field{"file", ""}).want(t, 201)
 	if a := c.do(t, "GET", f.text("url"), ""); !bytes.Equal(a.body, large) {
-		t.Errorf("%d bytes came back", len(a.body))
+		t.Errorf("got %d bytes", len(a.body))
 	}
 }
 
@@ -591,8 +658,8 @@ func chunks(s string, n int) func(func(string) bool) {
 	}
 }
 
-// TestWhoMay tries every route without a key, with bad ones, and with keys of
-// another mode and without the scope.
+// TestWhoMay requests every route without a key, with invalid keys, with a key of
+// the other mode, and with keys that lack the scope.
 func TestWhoMay(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -602,7 +669,7 @@ func TestWhoMay(t *testing.T) {
 	encoded := `{"purpose":"customer_invoice","fileName":"a.pdf","file":"aGVsbG8="}`
 	for _, r := range []struct {
 		method, path, body string
-		foreign            int // what a key of another mode is answered
+		foreign            int // status for a key of the other mode
 	}{
 		{"POST", "/files", encoded, 201},
 		{"GET", "/files", "", 200},
@@ -623,9 +690,13 @@ func TestWhoMay(t *testing.T) {
 					t.Error("no WWW-Authenticate")
 				}
 			}
-			c.do(t, r.method, r.path, r.body, "Authorization", "Bearer "+auditor).fails(t, 403, "forbidden", "forbidden")
+			c.do(
+				t, r.method, r.path, r.body, "Authorization", "Bearer "+auditor,
+			).fails(
+				t, 403, "forbidden", "forbidden",
+			)
 			if a := c.do(t, r.method, r.path, r.body, "Authorization", "Bearer "+live); a.status != r.foreign {
-				t.Errorf("a live key is answered %d %s", a.status, a.body)
+				t.Errorf("with a live key: %d %s", a.status, a.body)
 			}
 		})
 	}
@@ -633,11 +704,11 @@ func TestWhoMay(t *testing.T) {
 	c.do(t, "GET", "/files/"+file, "", "Authorization", basic).want(t, 200)
 	_, reader := c.NewKey(t, c.Ledger(sluice.Test), sluice.FilesRead)
 	if f := c.do(t, "GET", "/files/"+file, "", "Authorization", "Bearer "+reader).want(t, 200); f["links"] != nil {
-		t.Errorf("links for a key that may not read them: %v", f)
+		t.Errorf("got links with a key that may not read them: %v", f)
 	}
 }
 
-// TestOtherFaces makes objects at each face and sees them at the others.
+// TestOtherFaces creates objects with each API and reads them with the others.
 func TestOtherFaces(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -646,11 +717,23 @@ func TestOtherFaces(t *testing.T) {
 			t.Errorf("%s: %v", u, f)
 		}
 	}
-	native := c.do(t, "PUT", c.URL+"/v1/files?purpose=customer_invoice&filename=n.pdf", "%PDF", "Content-Type", "").want(t, 201).text("id")
+	native := c.do(
+		t, "PUT", c.URL+"/v1/files?purpose=customer_invoice&filename=n.pdf", "%PDF", "Content-Type", "",
+	).want(
+		t, 201,
+	).text(
+		"id",
+	)
 	c.do(t, "GET", "/files/"+native, "").want(t, 200).is(t, map[string]string{"fileName": "n.pdf", "type": "pdf"})
 
-	// Of a purpose that Digital River has none of there is no file, but there are links.
-	hidden := c.do(t, "PUT", c.URL+"/v1/files?purpose=report&filename=r.pdf", "hello", "Content-Type", "").want(t, 201).text("id")
+	// A file whose purpose Digital River does not know is not visible, but its links are.
+	hidden := c.do(
+		t, "PUT", c.URL+"/v1/files?purpose=report&filename=r.pdf", "hello", "Content-Type", "",
+	).want(
+		t, 201,
+	).text(
+		"id",
+	)
 	for method, path := range map[string]string{"GET": "/files/" + hidden, "DELETE": "/files/" + hidden, "HEAD": "/files/" + hidden + "/content"} {
 		if a := c.do(t, method, path, ""); a.status != 404 {
 			t.Errorf("%s %s: %d", method, path, a.status)
@@ -666,7 +749,7 @@ func TestOtherFaces(t *testing.T) {
 	}
 	c.listIs(t, "/file-links", l)
 
-	// The header leads here too, and an ended link is gone for all.
+	// The header selects the adapter too, and a revoked link is gone in every API.
 	c.do(t, "DELETE", c.URL+"/file-links/"+l, "", "DigitalRiver-Version", "2021-12-13").want(t, 204)
 	if a := c.do(t, "GET", c.URL+"/v1/file_links/"+l, "", "Content-Type", ""); a.status != 404 {
 		t.Errorf("%d %s", a.status, a.body)
@@ -679,8 +762,8 @@ func TestOtherFaces(t *testing.T) {
 	c.do(t, "DELETE", "/files/"+held, "").fails(t, 409, "conflict", "restricted_update")
 }
 
-// TestLinksOfFile shows the newest links of a file in it, also those that have
-// ended with it.
+// TestLinksOfFile checks that a file includes its newest links, even if they have
+// expired.
 func TestLinksOfFile(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -697,7 +780,12 @@ func TestLinksOfFile(t *testing.T) {
 	c.do(t, "GET", "/files/"+file, "").fails(t, 404, "not_found", "not_found id")
 	c.do(t, "GET", "/file-links/"+made[0], "").want(t, 200).is(t, map[string]string{"expired": "true"})
 	c.do(t, "POST", "/file-links/"+made[0], `{"expiresTime":"`+soon+`"}`).fails(t, 409, "conflict", "restricted_update")
-	c.do(t, "POST", "/file-links", `{"fileId":"`+file+`","expiresTime":"`+soon+`"}`).fails(t, 400, "bad_request", "invalid_parameter fileId")
+	c.do(
+		t, "POST", "/file-links",
+		`{"fileId":"`+file+`","expiresTime":"`+soon+`"}`,
+	).fails(
+		t, 400, "bad_request", "invalid_parameter fileId",
+	)
 }
 
 // TestIdempotency repeats requests with Idempotency-Key.
@@ -725,9 +813,15 @@ func TestIdempotency(t *testing.T) {
 			c.Clock.Advance(time.Second)
 		}
 	}
-	c.do(t, "POST", "/files", strings.Replace(encoded, "a.pdf", "b.pdf", 1), "Idempotency-Key", "k0").fails(t, 409, "conflict", "conflict")
+	c.do(
+		t, "POST", "/files",
+		strings.Replace(encoded, "a.pdf", "b.pdf", 1),
+		"Idempotency-Key", "k0",
+	).fails(
+		t, 409, "conflict", "conflict",
+	)
 	if keys := c.BlobKeys(t); len(keys) != 1 {
-		t.Errorf("there are the bytes of %q", keys)
+		t.Errorf("bytes are stored for %q", keys)
 	}
 }
 
@@ -742,7 +836,7 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// TestContentNeedsScope asks for bytes with keys that may see the file.
+// TestContentNeedsScope requests bytes with keys that may only read the record.
 func TestContentNeedsScope(t *testing.T) {
 	c := newClient(t)
 	path := "/files/" + c.file(t) + "/content"

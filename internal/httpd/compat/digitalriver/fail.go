@@ -10,7 +10,7 @@ import (
 	"sluice/internal/httpd/compat"
 )
 
-// failure is Digital River's error object.
+// failure is an error object of Digital River.
 type failure struct {
 	Type   string    `json:"type"`
 	Errors []problem `json:"errors"`
@@ -32,8 +32,8 @@ const (
 	ended     = "restricted_update"
 )
 
-// failures is the table from Sluice's codes to Digital River's types and codes.
-// Its clients know no other types. A code that is not in it is a defect.
+// failures maps Sluice's codes to Digital River's types and codes. Its clients know
+// only these types. A missing code is a defect.
 var failures = map[sluice.Code]struct {
 	status     int
 	kind, code string
@@ -59,16 +59,20 @@ var failures = map[sluice.Code]struct {
 	sluice.CodeStorageFull:        {503, "service_unavailable", "service_unavailable"},
 }
 
-// fieldCodes are Digital River's codes of what can be wrong with a parameter,
-// where that is not invalid_parameter.
-var fieldCodes = map[string]string{"required": "missing_parameter", "unknown": "unknown_parameter", badFormat: badFormat}
+// fieldCodes maps codes of field errors to Digital River's codes. The others map to
+// invalid_parameter.
+var fieldCodes = map[string]string{
+	"required": "missing_parameter", "unknown": "unknown_parameter", badFormat: badFormat,
+}
 
 func fail(w http.ResponseWriter, _ *http.Request, f compat.Failure) {
 	row, known := failures[f.Err.Code]
 	if !known {
 		row = failures[sluice.CodeInternal]
 	}
-	out := failure{Type: row.kind, Errors: []problem{{Code: row.code, Parameter: paramOf(f.Err.Param), Message: f.Err.Detail}}}
+	out := failure{Type: row.kind, Errors: []problem{
+		{Code: row.code, Parameter: paramOf(f.Err.Param), Message: f.Err.Detail},
+	}}
 	switch f.Err.Code {
 	case sluice.CodeValidation:
 		out.Errors = nil
@@ -79,7 +83,7 @@ func fail(w http.ResponseWriter, _ *http.Request, f compat.Failure) {
 		w.Header().Set("WWW-Authenticate", `Bearer, Basic realm="Sluice"`)
 	}
 	if row.status >= 500 {
-		out.Errors[0].Message = "this could not be done; the request id " + f.ID + " leads to the cause"
+		out.Errors[0].Message = "the request failed; give the operator the request id " + f.ID
 	}
 	compat.WriteJSON(w, row.status, out)
 }
@@ -104,9 +108,10 @@ func codeOf(f sluice.FieldError) string {
 	return badParam
 }
 
-// names are those that Digital River's clients know parameters by.
+// names maps parameters to Digital River's names.
 var names = map[string]string{
-	"filename": "fileName", "expires_at": "expiresTime", "link.expires_at": "linkExpiresTime", "starting_after": "startingAfter", "ending_before": "endingBefore",
+	"filename": "fileName", "expires_at": "expiresTime", "link.expires_at": "linkExpiresTime",
+	"starting_after": "startingAfter", "ending_before": "endingBefore",
 }
 
 func paramOf(param string) string {
@@ -116,33 +121,32 @@ func paramOf(param string) string {
 	return param
 }
 
-// noSuch says of an error that is not_found what kind of object there is none of.
+// noSuch adds the kind of object to a not_found error.
 func noSuch(err error, what string) error {
 	if sluice.CodeOf(err) != sluice.CodeNotFound {
 		return err
 	}
-	return &sluice.Error{Code: sluice.CodeNotFound, Param: "id", Detail: "there is no " + what + " with this id"}
+	return &sluice.Error{Code: sluice.CodeNotFound, Param: "id", Detail: "no " + what + " has this id"}
 }
 
-// noFile says of an error that is not_found that it is the parameter fileId
-// that names no file.
+// noFile turns a not_found error into a failure of the parameter fileId.
 func noFile(err error) error {
 	if sluice.CodeOf(err) != sluice.CodeNotFound {
 		return err
 	}
 	var v sluice.Invalid
-	v.Add("fileId", "invalid", "there is no file with this id")
+	v.Add("fileId", "invalid", "no file has this id")
 	return v.Err()
 }
 
-// cursor says of a list that the object it shall begin at does not exist.
+// cursor turns an invalid cursor into a failure of Digital River's parameter.
 func cursor(err error) error {
 	var e *sluice.Error
 	if !errors.As(err, &e) || e.Code != sluice.CodeValidation || names[e.Param] == "" {
 		return err
 	}
 	var v sluice.Invalid
-	v.Add(names[e.Param], "invalid", "%s names no object of this list", names[e.Param])
+	v.Add(names[e.Param], "invalid", "%s is not the id of an object in this list", names[e.Param])
 	return v.Err()
 }
 

@@ -14,7 +14,7 @@ import (
 	"sluice/internal/service"
 )
 
-// file is Digital River's File.
+// file is a File of Digital River.
 type file struct {
 	ID          string     `json:"id"`
 	CreatedTime string     `json:"createdTime"`
@@ -28,15 +28,16 @@ type file struct {
 	LiveMode    bool       `json:"liveMode"`
 }
 
-// shownLinks is how many links of a file stand in it.
+// shownLinks is the maximum number of links in a file object.
 const shownLinks = 10
 
-// wireFile gives a file with its newest links, as far as the key may read them.
+// wireFile converts a file, with its newest links if the key may read links.
 func wireFile(c compat.Call, f sluice.File) (file, error) {
 	var links sluice.List[sluice.Link]
 	if c.Caller().Key.Grants(sluice.LinksRead) {
 		var err error
-		links, err = c.Service().Links(c.Request().Context(), c.Caller(), service.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks})
+		filter, page := service.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks}
+		links, err = c.Service().Links(c.Request().Context(), c.Caller(), filter, page)
 		if err != nil {
 			return file{}, err
 		}
@@ -46,8 +47,9 @@ func wireFile(c compat.Call, f sluice.File) (file, error) {
 
 func withLinks(c compat.Call, f sluice.File, links []sluice.Link) (file, error) {
 	out := file{
-		ID: f.ID, CreatedTime: moment(f.Created), FileName: f.Filename, Purpose: f.Purpose, Title: f.Title, Size: f.Size,
-		Type: compat.ShortType(f), URL: c.Service().PublicURL() + prefix + "/files/" + f.ID + "/content", LiveMode: f.Ledger.Mode.Live(),
+		ID: f.ID, CreatedTime: moment(f.Created), FileName: f.Filename, Purpose: f.Purpose, Title: f.Title,
+		Size: f.Size, Type: compat.ShortType(f), LiveMode: f.Ledger.Mode.Live(),
+		URL: c.Service().PublicURL() + prefix + "/files/" + f.ID + "/content",
 	}
 	for _, l := range links {
 		shown, err := wireLink(c, l, c.Service().Now())
@@ -91,16 +93,16 @@ func bytes(text string) (first, last int64, ok bool) {
 	return n, n, err == nil && n >= 0
 }
 
-// purpose notes a purpose that Digital River has none of.
+// purpose adds a failure unless name is a purpose of Digital River.
 func (p params) purpose(name string) string {
 	if !slices.Contains(purposes, name) {
-		p.invalid.Add("purpose", "invalid", "purpose is one of %s", strings.Join(purposes, ", "))
+		p.invalid.Add("purpose", "invalid", "purpose must be one of %s", strings.Join(purposes, ", "))
 	}
 	return name
 }
 
-// visible gives the file of the path unless it is deleted, or of a purpose that
-// Digital River has none of.
+// visible returns the file in the path. It is not found if it has a purpose that
+// Digital River does not know or, unless deleted is set, if it was deleted.
 func visible(c compat.Call, deleted bool) (sluice.File, error) {
 	r := c.Request()
 	id := r.PathValue("id")
@@ -140,12 +142,12 @@ func getContent(c compat.Call) error {
 	return nil
 }
 
-// deleteFile is for keys that may see what they delete.
+// deleteFile requires files:read too.
 func deleteFile(c compat.Call) error {
 	if _, err := c.Body(compat.MaxBody); err != nil {
 		return err
 	}
-	f, err := visible(c, true) // to be answered again, when it was deleted by this very request
+	f, err := visible(c, true) // a repeated request finds the file deleted
 	if err != nil {
 		return err
 	}
@@ -167,7 +169,7 @@ func createFile(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	// What is answered is what was made, also when it is asked for again.
+	// A repeated request gets the same response, whatever changed since.
 	var links []sluice.Link
 	if created.Link != nil {
 		links = []sluice.Link{*created.Link}
@@ -179,11 +181,11 @@ func createFile(c compat.Call) error {
 	return c.Answer(201, out)
 }
 
-// maxEncoded is the longest body of a JSON upload, which is held in memory, in
-// bytes. What is larger comes as a form.
+// maxEncoded is the maximum length of the body of a JSON upload in bytes. The body is
+// held in memory; larger files need a form.
 const maxEncoded = 16 << 20
 
-// createEncoded stores a file that stands in a JSON object.
+// createEncoded stores a file that is encoded in a JSON object.
 func createEncoded(c compat.Call) (created service.CreatedFile, err error) {
 	p, o, err := body(c, maxEncoded)
 	if err != nil {
@@ -199,13 +201,16 @@ func createEncoded(c compat.Call) (created service.CreatedFile, err error) {
 		return created, err
 	}
 	sniffed := &compat.Sniffer{Content: decode(strings.NewReader(content))}
-	return c.Service().CreateFile(c.Request().Context(), c.Caller(), n.Purpose, sniffed, func() (service.NewFile, error) {
-		n.Type = sniffed.MediaType("", n.Filename)
-		return n, nil
-	})
+	return c.Service().CreateFile(
+		c.Request().Context(), c.Caller(), n.Purpose, sniffed,
+		func() (service.NewFile, error) {
+			n.Type = sniffed.MediaType("", n.Filename)
+			return n, nil
+		},
+	)
 }
 
-// decoder reads base64 (RFC 4648 section 4), which may be broken into lines.
+// decoder decodes base64 (RFC 4648 section 4), with or without line breaks.
 type decoder struct{ r io.Reader }
 
 func decode(r io.Reader) io.Reader { return decoder{base64.NewDecoder(base64.StdEncoding, r)} }
@@ -215,7 +220,7 @@ func (d decoder) Read(p []byte) (int, error) {
 	var corrupt base64.CorruptInputError
 	if errors.As(err, &corrupt) || err == io.ErrUnexpectedEOF {
 		var v sluice.Invalid
-		v.Add("file", badFormat, "file is not base64, or is cut short")
+		v.Add("file", badFormat, "file is not valid base64 or is truncated")
 		err = v.Err()
 	}
 	return n, err
@@ -224,12 +229,12 @@ func (d decoder) Read(p []byte) (int, error) {
 // upload is a form that creates a file.
 type upload struct {
 	params  params
-	fields  [][2]string // as they came
+	fields  [][2]string // in the order of the form
 	part    compat.Part
 	content *compat.Sniffer
 }
 
-// maxField is the longest field, in bytes.
+// maxField is the maximum length of a field in bytes.
 const maxField = 4 << 10
 
 func (u *upload) Limit(string) int64 { return maxField }
@@ -243,7 +248,7 @@ func (u *upload) Set(name, value string) {
 	u.params.Add(name, value)
 }
 
-// Open takes a part with a file name as it is, and one without for base64.
+// Open stores a part with a file name as it is, and decodes base64 in one without.
 func (u *upload) Open(part *compat.Part) (purpose string, content io.Reader, err error) {
 	p := u.params
 	if part == nil {
@@ -253,7 +258,7 @@ func (u *upload) Open(part *compat.Part) (purpose string, content io.Reader, err
 	}
 	u.part = *part
 	if !part.Named {
-		u.part.Content, u.part.Type = decode(part.Content), "" // what is declared is the type of the text
+		u.part.Content, u.part.Type = decode(part.Content), "" // the declared type is that of the base64 text
 	}
 	u.content = &compat.Sniffer{Content: u.part.Content}
 	if p.Has("purpose") {
@@ -291,11 +296,11 @@ func (u *upload) Describe() (service.NewFile, error) {
 	return n, p.done()
 }
 
-// Said is what an upload that failed is recognised by.
+// Said implements compat.Upload.
 func (u *upload) Said() string {
 	said, err := json.Marshal(u.fields)
 	if err != nil {
-		panic(err) // they are texts
+		panic(err) // strings can always be encoded
 	}
 	return string(said)
 }

@@ -8,8 +8,8 @@ import (
 	"sluice/internal/service"
 )
 
-// fileLink is Digital River's FileLink. A link without end, which only other
-// contracts can make, has no expiresTime.
+// fileLink is a FileLink of Digital River. A link that never expires, which only other
+// APIs can make, has no expiresTime.
 type fileLink struct {
 	ID          string            `json:"id"`
 	CreatedTime string            `json:"createdTime"`
@@ -21,8 +21,7 @@ type fileLink struct {
 	URL         string            `json:"url"`
 }
 
-// wireLink gives a link as it was or is at a moment. A link that was ended
-// before its time, with its file or its key, has expired.
+// wireLink converts a link as of a time. A revoked link is shown as expired.
 func wireLink(c compat.Call, l sluice.Link, at time.Time) (fileLink, error) {
 	u, err := c.Service().LinkURL(l)
 	if err != nil {
@@ -65,7 +64,7 @@ func listLinks(c compat.Call) error {
 	return c.Answer(200, out)
 }
 
-// maxMetadata is how many pairs Digital River's metadata have.
+// maxMetadata is the maximum number of pairs in Digital River's metadata.
 const maxMetadata = 20
 
 func createLink(c compat.Call) error {
@@ -81,7 +80,9 @@ func createLink(c compat.Call) error {
 		link.Metadata = o.Pairs("metadata")
 	}
 	if len(link.Metadata) > maxMetadata {
-		p.invalid.Add("metadata", "too_many", "metadata has %d pairs; at most %d are kept", len(link.Metadata), maxMetadata)
+		p.invalid.Add(
+			"metadata", "too_many", "metadata has %d pairs; at most %d are allowed", len(link.Metadata), maxMetadata,
+		)
 	}
 	if err := p.finished(o); err != nil {
 		return err

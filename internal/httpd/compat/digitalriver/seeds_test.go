@@ -10,8 +10,8 @@ import (
 	"sluice"
 )
 
-// A sentence, parameter or example of the page "File Links" of Digital River,
-// and how it holds here.
+// sentence is a sentence, parameter or example on Digital River's page "File Links",
+// with its test.
 type sentence struct {
 	text  string
 	holds func(t *testing.T, c *client, file string)
@@ -19,8 +19,8 @@ type sentence struct {
 
 const nobody = "link_01kjvktdcj8xnzpwc57x5g67k8"
 
-// atTheEnd makes a link that is good until a moment and not after it, by the
-// request that a function sends.
+// atTheEnd checks that a link created by a function works until its expiry and not
+// after it.
 func atTheEnd(t *testing.T, c *client, send func(expires string) answer) {
 	t.Helper()
 	now := c.Clock.Now().Truncate(time.Second)
@@ -29,15 +29,15 @@ func atTheEnd(t *testing.T, c *client, send func(expires string) answer) {
 	l := send(now.Add(2 * time.Second).Format(time.RFC3339))
 	url := l.want(t, l.status).text("url")
 	if a := c.do(t, "GET", url, "", "Authorization", ""); a.status != 200 {
-		t.Errorf("before its end it answers %d", a.status)
+		t.Errorf("before its expiry the link responds with %d", a.status)
 	}
 	c.Clock.Advance(now.Add(2 * time.Second).Sub(c.Clock.Now()))
 	if a := c.do(t, "GET", url, "", "Authorization", ""); a.status != 410 {
-		t.Errorf("at its end it answers %d", a.status)
+		t.Errorf("at its expiry the link responds with %d", a.status)
 	}
 }
 
-// three makes three links, one a second, and gives them newest first.
+// three creates three links, one per second, and returns them newest first.
 func three(t *testing.T, c *client, file string) (ids []string) {
 	t.Helper()
 	for range 3 {
@@ -47,7 +47,7 @@ func three(t *testing.T, c *client, file string) (ids []string) {
 	return ids
 }
 
-// TestFileLinksPage holds the door to the page, sentence by sentence.
+// TestFileLinksPage tests the adapter against the page, sentence by sentence.
 func TestFileLinksPage(t *testing.T) {
 	for _, s := range []sentence{
 		{"File Links provide a secure and convenient way to share the contents of a File object with customers by generating a unique URL.", func(t *testing.T, c *client, file string) {
@@ -56,7 +56,7 @@ func TestFileLinksPage(t *testing.T) {
 				t.Errorf("%v %v", one, two)
 			}
 			if a := c.do(t, "GET", one.text("url")[:len(one.text("url"))-4]+"AAAA", "", "Authorization", ""); a.status != 404 {
-				t.Errorf("a forged URL answers %d", a.status)
+				t.Errorf("a forged URL responds with %d", a.status)
 			}
 		}},
 		{"This URL allows customers to access the file's content without requiring authentication.", func(t *testing.T, c *client, file string) {
@@ -168,7 +168,8 @@ func TestFileLinksPage(t *testing.T) {
 			c.Clock.Advance(5 * time.Second)
 			good := c.link(t, file, soon).text("id")
 			for query, want := range map[string][]string{
-				"": {good, brief}, "?expired=true": {brief}, "?expired=1": {brief}, "?expired=false": {good}, "?expired=0": {good},
+				"": {good, brief}, "?expired=true": {brief}, "?expired=1": {brief}, "?expired=false": {good},
+				"?expired=0": {good},
 			} {
 				c.listIs(t, "/file-links"+query, want...)
 			}
@@ -238,7 +239,7 @@ func TestFileLinksPage(t *testing.T) {
 			}
 			c.listIs(t, "/file-links")
 			if a := c.do(t, "GET", l.text("url"), "", "Authorization", ""); a.status != 410 {
-				t.Errorf("its URL answers %d", a.status)
+				t.Errorf("its URL responds with %d", a.status)
 			}
 		}},
 		{"Delete: Supply the unique identifier of the file link. FileLink ID", func(t *testing.T, c *client, file string) {

@@ -10,7 +10,7 @@ import (
 	"sluice/internal/httpd/compat"
 )
 
-// failure is Metorial's error object.
+// failure is an error object of Metorial.
 type failure struct {
 	Typename string    `json:"__typename"`
 	OK       bool      `json:"ok"`
@@ -34,8 +34,7 @@ type invalid struct {
 
 const badRequest = "bad_request"
 
-// failures is the table from Sluice's codes to Metorial's. A code that is not
-// in it is a defect.
+// failures maps Sluice's codes to Metorial's. A missing code is a defect.
 var failures = map[sluice.Code]struct {
 	status int
 	code   string
@@ -60,7 +59,7 @@ var failures = map[sluice.Code]struct {
 	sluice.CodeStorageFull:        {507, "internal_server_error"},
 }
 
-// The entities that there may be none of.
+// The entities of not_found errors.
 const (
 	fileEntity = "file"
 	linkEntity = "fileLink"
@@ -76,7 +75,7 @@ func fail(w http.ResponseWriter, r *http.Request, f compat.Failure) {
 	switch f.Err.Code {
 	case sluice.CodeValidation:
 		if f.Err.Param == "" && len(f.Err.Fields) == 0 {
-			out.Code = badRequest // of the body as a whole
+			out.Code = badRequest // the body as a whole is invalid
 			break
 		}
 		for _, one := range compat.Failures(f.Err) {
@@ -95,11 +94,12 @@ func fail(w http.ResponseWriter, r *http.Request, f compat.Failure) {
 	case sluice.CodeUnauthenticated:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		if r.URL.Query().Has("token") {
-			out.Hint = "a key in the query, as token, is not accepted, for it would stand in logs: send it in the header Authorization"
+			out.Hint = "send the key in the Authorization header: the query parameter token is not accepted, " +
+				"because it would appear in logs"
 		}
 	}
 	if row.status >= 500 {
-		out.Message = "this could not be done; the request id " + f.ID + " leads to the cause"
+		out.Message = "the request failed; give the operator the request id " + f.ID
 	}
 	if out.Hint == "" && row.status < 500 {
 		out.Hint = f.DocURL
@@ -118,8 +118,8 @@ func wireInvalid(f sluice.FieldError) invalid {
 	return out
 }
 
-// noSuch says of an error that is not_found which object there is none of. The
-// entity is the parameter of the error, and the id that of its only field.
+// noSuch adds entity and id to a not_found error: as its param, and as the param of its
+// only field.
 func noSuch(err error, entity, id string) error {
 	var e *sluice.Error
 	if sluice.CodeOf(err) != sluice.CodeNotFound || errors.As(err, &e) && e.Param != "" {
@@ -129,14 +129,17 @@ func noSuch(err error, entity, id string) error {
 	if utf8.RuneCountInString(id) > 64 {
 		id = string([]rune(id)[:64])
 	}
-	return &sluice.Error{Code: sluice.CodeNotFound, Param: entity, Detail: "there is no " + entity + " with this id", Fields: []sluice.FieldError{{Param: id}}}
+	return &sluice.Error{
+		Code: sluice.CodeNotFound, Param: entity, Detail: "no " + entity + " has this id",
+		Fields: []sluice.FieldError{{Param: id}},
+	}
 }
 
-// cursor gives a failure of a page under the name that the client gave the id
-// that the page begins at.
+// cursor turns an invalid cursor into a failure of Metorial's parameter.
 func cursor(err error, span compat.Span) error {
 	var e *sluice.Error
-	if !errors.As(err, &e) || e.Code != sluice.CodeValidation || e.Param != "starting_after" && e.Param != "ending_before" {
+	if !errors.As(err, &e) || e.Code != sluice.CodeValidation ||
+		e.Param != "starting_after" && e.Param != "ending_before" {
 		return err
 	}
 	name := "after"
@@ -144,6 +147,6 @@ func cursor(err error, span compat.Span) error {
 		name = "before"
 	}
 	var v sluice.Invalid
-	v.Add(name, "invalid", "%s names no object of this list", name)
+	v.Add(name, "invalid", "%s is not the id of an object in this list", name)
 	return v.Err()
 }

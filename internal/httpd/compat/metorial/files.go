@@ -9,8 +9,8 @@ import (
 	"sluice/internal/service"
 )
 
-// file is Metorial's file object. The last three members are what its older
-// documentation calls what now has other names.
+// file is a file object of Metorial. The last three members are the names in its older
+// documentation.
 type file struct {
 	Object    string  `json:"object"`
 	ID        string  `json:"id"`
@@ -54,11 +54,11 @@ func listFiles(c compat.Call) error {
 	span := p.span(false)
 	filter := service.FileFilter{
 		IDs: p.several("id"), Purposes: p.several("purpose"),
-		Created: compat.Range(p.Form, "created_at", "a moment of ISO 8601, such as 2026-01-31T12:00:00.000Z", millisecond),
+		Created: compat.Range(p.Form, "created_at", wantMoment, millisecond),
 	}
 	for _, name := range filter.Purposes {
 		if _, known := purposeOf(c, name); !known {
-			p.invalid.Add("purpose", "invalid", "there is no such purpose")
+			p.invalid.Add("purpose", "invalid", "unknown purpose")
 		}
 	}
 	if err := p.invalid.Err(); err != nil {
@@ -83,7 +83,7 @@ func getFile(c compat.Call) error {
 	return c.Answer(200, wireFile(c, f))
 }
 
-// theFile gives the file of the path, which may be deleted.
+// theFile returns the file in the path, even if it is deleted.
 func theFile(c compat.Call) (sluice.File, error) {
 	r := c.Request()
 	id := r.PathValue("file")
@@ -113,7 +113,7 @@ func updateFile(c compat.Call) error {
 	return c.Answer(200, wireFile(c, f))
 }
 
-// deleteFile answers with what was deleted, so it is for keys that may see it.
+// deleteFile responds with the deleted file, so it requires files:read too.
 func deleteFile(c compat.Call) error {
 	if _, err := c.Body(compat.MaxBody); err != nil {
 		return err
@@ -140,19 +140,19 @@ func createFile(c compat.Call) error {
 // upload is a form that creates a file.
 type upload struct {
 	params  params
-	fields  [][2]string // as they came
+	fields  [][2]string // in the order of the form
 	part    compat.Part
 	content *compat.Sniffer
 }
 
-// maxField is the longest field, in bytes.
+// maxField is the maximum length of a field in bytes.
 const maxField = 4 << 10
 
 func (u *upload) Limit(string) int64 { return maxField }
 
 func (u *upload) Set(name, value string) {
 	switch {
-	case name != "purpose" && name != "title": // ignored, whatever it is
+	case name != "purpose" && name != "title": // other fields are ignored
 	case len(value) > maxField:
 		u.params.invalid.Add(name, "too_long", "%s is longer than %d bytes", name, maxField)
 	default:
@@ -164,7 +164,7 @@ func (u *upload) Set(name, value string) {
 func (u *upload) Open(part *compat.Part) (purpose string, content io.Reader, err error) {
 	p := u.params
 	if part == nil {
-		p.invalid.Add("file", "required", "the form has no part named file")
+		p.invalid.Add("file", "required", "the form must have a part named file")
 		u.purpose()
 		return "", nil, p.invalid.Err()
 	}
@@ -178,7 +178,7 @@ func (u *upload) Open(part *compat.Part) (purpose string, content io.Reader, err
 func (u *upload) purpose() string {
 	name, _ := u.params.Text("purpose")
 	if name == "" {
-		u.params.invalid.Add("purpose", "required", "purpose says what the file is for")
+		u.params.invalid.Add("purpose", "required", "purpose is required")
 	}
 	return name
 }
@@ -190,11 +190,11 @@ func (u *upload) Describe() (service.NewFile, error) {
 	return n, u.params.invalid.Err()
 }
 
-// Said is what an upload that failed is recognised by.
+// Said implements compat.Upload.
 func (u *upload) Said() string {
 	said, err := json.Marshal(u.fields)
 	if err != nil {
-		panic(err) // they are texts
+		panic(err) // strings can always be encoded
 	}
 	return string(said)
 }

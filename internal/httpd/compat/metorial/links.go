@@ -8,7 +8,7 @@ import (
 	"sluice/internal/service"
 )
 
-// fileLink is Metorial's file link object.
+// fileLink is a file link object of Metorial.
 type fileLink struct {
 	Object    string  `json:"object"`
 	ID        string  `json:"id"`
@@ -18,8 +18,8 @@ type fileLink struct {
 	ExpiresAt *string `json:"expires_at"` // null: never
 }
 
-// wireLink gives a link. One that was ended early, with its file or key, has
-// expired then: there is no other member that could say so.
+// wireLink converts a link. A revoked link is shown as expired at that time; no other
+// member could say so.
 func wireLink(c compat.Call, l sluice.Link) (any, error) {
 	u, err := c.Service().LinkURL(l)
 	if err != nil {
@@ -45,8 +45,8 @@ func answerLink(c compat.Call, l sluice.Link) error {
 	return c.Answer(200, out)
 }
 
-// listLinks lists the links of the file in the path, or of that in the query,
-// or all.
+// listLinks lists the links of the file in the path, of the file in the query, or of
+// all files.
 func listLinks(c compat.Call) error {
 	p := query(c)
 	span := p.span(true)
@@ -79,7 +79,7 @@ func createLink(c compat.Call) error {
 	link := service.NewLink{FileID: r.PathValue("file")}
 	if link.FileID == "" {
 		if link.FileID, _ = body.Text("file_id", "string"); link.FileID == "" && v.Err() == nil {
-			v.Add("file_id", "required", "file_id says which file the link leads to")
+			v.Add("file_id", "required", "file_id is required")
 		}
 	}
 	if expires := expiresAt(body, &v); expires != nil {
@@ -98,7 +98,7 @@ func createLink(c compat.Call) error {
 	return answerLink(c, l)
 }
 
-// expiresAt reads when a link ends; nil when that is not said.
+// expiresAt reads the expiry of a link. It returns nil if it was not given.
 func expiresAt(body *compat.Object, v *sluice.Invalid) *time.Time {
 	text, given := body.Text("expires_at", "date")
 	if !given {
@@ -106,7 +106,7 @@ func expiresAt(body *compat.Object, v *sluice.Invalid) *time.Time {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		v.Add("expires_at", compat.Mistyped("date", "string"), "expires_at is a moment of ISO 8601, such as 2026-01-31T12:00:00.000Z")
+		v.Add("expires_at", compat.Mistyped("date", "string"), "expires_at must be %s", wantMoment)
 	}
 	t = t.UTC().Truncate(time.Microsecond)
 	return &t
@@ -140,7 +140,7 @@ func updateLink(c compat.Call) error {
 	return answerLink(c, l)
 }
 
-// deleteLink answers with the link as it was.
+// deleteLink responds with the link as it was.
 func deleteLink(c compat.Call) error {
 	if _, err := c.Body(compat.MaxBody); err != nil {
 		return err
@@ -153,11 +153,12 @@ func deleteLink(c compat.Call) error {
 	return answerLink(c, l)
 }
 
-// noLink says of an error that is not_found whether it is the file of the path
-// that there is none of, or its link.
+// noLink adds entity and id to a not_found error: those of the file in the path if that
+// does not exist, otherwise those of the link.
 func noLink(c compat.Call, err error) error {
 	r := c.Request()
-	if sluice.CodeOf(err) == sluice.CodeNotFound && r.PathValue("file") != "" && c.Caller().Key.Grants(sluice.FilesRead) {
+	if sluice.CodeOf(err) == sluice.CodeNotFound && r.PathValue("file") != "" &&
+		c.Caller().Key.Grants(sluice.FilesRead) {
 		if _, err := theFile(c); err != nil {
 			return err
 		}

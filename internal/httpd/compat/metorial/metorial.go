@@ -1,6 +1,5 @@
-// Package metorial is the door for clients of Metorial's Files and File Links:
-// the wire contract of https://metorial.com/api, for which Metorial's own
-// library needs another address and nothing else.
+// Package metorial serves the Files and File Links of Metorial's API, as documented at
+// https://metorial.com/api. Metorial's client library needs only another base URL.
 package metorial
 
 import (
@@ -12,14 +11,13 @@ import (
 	"sluice/internal/httpd/compat"
 )
 
-// Door is served at /compat/metorial and chosen on any path by
-// Metorial-Version, whose value changes nothing: the paths of both generations,
-// 2025-01-01-pulsar and 2026-01-01-magnetar, are served to both, and what these
-// have in common is the same. Parameters that it does not know are ignored, as
-// Metorial does.
-func Door() compat.Door {
-	d := compat.Door{Vendor: "metorial", Version: "Metorial-Version", Fail: fail}
-	// A key belongs to one account, so the instance in a path says nothing more.
+// Adapter returns the adapter. Its paths are below /compat/metorial. The header
+// Metorial-Version selects it on any path; the value is ignored, because the paths of
+// both versions, 2025-01-01-pulsar and 2026-01-01-magnetar, do not conflict. Like
+// Metorial, it ignores unknown parameters.
+func Adapter() compat.Adapter {
+	d := compat.Adapter{Vendor: "metorial", Version: "Metorial-Version", Fail: fail}
+	// The instance in a path is ignored: the key determines the account.
 	for _, within := range []string{"", "/instances/{instance}", "/dashboard/instances/{instance}"} {
 		d.Routes = append(d.Routes, []compat.Route{
 			{Method: "GET", Path: within + "/files", Serve: listFiles},
@@ -43,13 +41,15 @@ func Door() compat.Door {
 	return d
 }
 
-// timeForm is how moments are written: as JavaScript's Date does.
+// timeForm is the layout of times, that of JavaScript's Date.
 const timeForm = "2006-01-02T15:04:05.000Z"
+
+const wantMoment = "an ISO 8601 time, such as 2026-01-31T12:00:00.000Z"
 
 func moment(t time.Time) string { return t.UTC().Format(timeForm) }
 
-// millisecond gives the ends of the millisecond that a moment stands for, which
-// is all of a moment that a client sees.
+// millisecond returns the first and last time within a millisecond. Clients see only
+// milliseconds.
 func millisecond(text string) (first, last time.Time, ok bool) {
 	t, err := time.Parse(time.RFC3339, text)
 	first = t.UTC().Truncate(time.Millisecond)
@@ -69,9 +69,9 @@ type pagination struct {
 }
 
 func pageOf[T any](s compat.Span, l sluice.List[T], show func(T) (any, error)) (list, error) {
-	of := compat.Of(s, l)
-	out := list{Typename: "list", Items: []any{}, Pagination: pagination{of.HasAfter, of.HasBefore}}
-	for _, one := range of.Data {
+	page := compat.InOrder(s, l)
+	out := list{Typename: "list", Items: []any{}, Pagination: pagination{page.HasAfter, page.HasBefore}}
+	for _, one := range page.Data {
 		shown, err := show(one)
 		if err != nil {
 			return list{}, err
@@ -81,7 +81,7 @@ func pageOf[T any](s compat.Span, l sluice.List[T], show func(T) (any, error)) (
 	return out, nil
 }
 
-// params are the parameters of a GET, and what is wrong with them.
+// params are the parameters of a request, and their failures.
 type params struct {
 	*compat.Form
 	invalid *sluice.Invalid
@@ -92,26 +92,26 @@ func query(c compat.Call) params {
 	return params{compat.ParseForm(c.Request().URL.RawQuery, v), v}
 }
 
-// defaultLimit is how long a page is when nobody says.
+// defaultLimit is the default length of a page.
 const defaultLimit = 20
 
-// span reads the part of a list that is asked for. With clamped, a limit that
-// is out of range is taken for the nearest one that is not.
+// span reads limit, order and cursors. If clamped, a limit out of range is replaced by
+// the nearest one in range.
 func (p params) span(clamped bool) compat.Span {
 	s := compat.Span{Limit: defaultLimit, OldestFirst: true}
 	s.After, _ = p.Text("after")
 	s.Before, _ = p.Text("before")
 	if s.After != "" && s.Before != "" {
-		p.invalid.Add("before", "invalid", "give after or before, not both")
+		p.invalid.Add("before", "invalid", "after and before exclude each other")
 	}
 	if p.Has("cursor") {
-		p.invalid.Add("cursor", "invalid", "there are no cursors but ids: give one as after or before")
+		p.invalid.Add("cursor", "invalid", "cursor is not supported: use an id as after or before")
 	}
 	switch order, given := p.Text("order"); {
 	case order == "desc":
 		s.OldestFirst = false
 	case given && order != "asc":
-		p.invalid.Add("order", "invalid", "order is asc or desc")
+		p.invalid.Add("order", "invalid", "order must be asc or desc")
 	}
 	text, given := p.Text("limit")
 	if !given {
@@ -120,33 +120,37 @@ func (p params) span(clamped bool) compat.Span {
 	n, err := strconv.Atoi(text)
 	switch {
 	case err != nil:
-		p.invalid.Add("limit", compat.Mistyped("number", "string"), "limit is a number from 1 to %d", sluice.MaxPageSize)
+		p.invalid.Add(
+			"limit",
+			compat.Mistyped("number", "string"),
+			"limit must be a number from 1 to %d", sluice.MaxPageSize,
+		)
 	case clamped:
 		n = min(max(n, 1), sluice.MaxPageSize)
 	case n < 1 || n > sluice.MaxPageSize:
-		p.invalid.Add("limit", "out_of_range", "limit is a number from 1 to %d", sluice.MaxPageSize)
+		p.invalid.Add("limit", "out_of_range", "limit must be a number from 1 to %d", sluice.MaxPageSize)
 	}
 	s.Limit = n
 	return s
 }
 
-// several reads a member that is one text or several, also separated by commas.
+// several reads a member with one or more texts, which may be separated by commas.
 func (p params) several(name string) (list []string) {
 	for _, text := range p.Texts(name) {
 		for one := range strings.SplitSeq(text, ",") {
 			if one == "" {
-				p.invalid.Add(name, "invalid", "%s holds an empty text", name)
+				p.invalid.Add(name, "invalid", "%s contains an empty text", name)
 			}
 			list = append(list, one)
 		}
 	}
 	if len(list) > sluice.MaxPageSize {
-		p.invalid.Add(name, "too_many", "%s holds more than %d texts", name, sluice.MaxPageSize)
+		p.invalid.Add(name, "too_many", "%s has more than %d texts", name, sluice.MaxPageSize)
 	}
 	return list
 }
 
-// purposeOf gives a purpose, and whether the server still knows it.
+// purposeOf returns a purpose, and whether it is configured.
 func purposeOf(c compat.Call, name string) (p purpose, known bool) {
 	for _, one := range c.Service().Purposes() {
 		if one.Name == name {

@@ -19,7 +19,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// client speaks HTTP to a server as Metorial's users do.
+// client sends requests like a client of Metorial.
 type client struct {
 	*sluicetest.Server
 	url, secret string
@@ -27,7 +27,10 @@ type client struct {
 
 func newClient(t *testing.T, adjust ...func(*httpd.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
-	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	_, secret := s.NewKeyAs(
+		t, s.Ledger(sluice.Test),
+		service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever},
+	)
 	return &client{s, s.URL + "/compat/metorial", secret}
 }
 
@@ -37,7 +40,7 @@ type answer struct {
 	body   []byte
 }
 
-// object is any object of an answer.
+// object is a JSON object in a response.
 type object map[string]any
 
 func (o object) text(name string) string {
@@ -77,7 +80,7 @@ func (c *client) do(t *testing.T, method, path, body string, header ...string) a
 	return answer{resp.StatusCode, resp.Header, data}
 }
 
-// ok expects 200 with a JSON object: the client fails on anything less.
+// ok expects status 200 with a JSON object, which Metorial's client library requires.
 func (a answer) ok(t *testing.T) (o object) {
 	t.Helper()
 	if a.status != 200 {
@@ -89,7 +92,7 @@ func (a answer) ok(t *testing.T) (o object) {
 	return o
 }
 
-// items gives the ids of a list, and whether there is more before and after.
+// items returns the ids of a list, and whether there are more before and after.
 func (a answer) items(t *testing.T) (ids []string, before, after bool) {
 	t.Helper()
 	var l struct {
@@ -157,7 +160,7 @@ func (a answer) fails(t *testing.T, status int, code string, what ...string) {
 
 type field struct{ name, value string }
 
-// form is an upload as curl and FormData send it.
+// form returns an upload like those of curl and FormData.
 func form(content string, fields ...field) (body, contentType string) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -191,10 +194,10 @@ func (c *client) link(t *testing.T, file, body string) object {
 	return c.do(t, "POST", "/files/"+file+"/links", body).ok(t)
 }
 
-// soon is within what any key may give a link; the clock shows 05:06:07.89.
+// soon is an expiry that any key may set; the clock shows 05:06:07.89.
 const soon = "2026-03-04T05:30:00.000Z"
 
-// TestBadInput sends what no library should.
+// TestBadInput sends invalid requests.
 func TestBadInput(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -217,7 +220,12 @@ func TestBadInput(t *testing.T) {
 		{"POST", links, `{"expires_at":"tomorrow"}`, 400, "invalid_data", []string{"invalid_type expires_at"}},
 		{"POST", links, `{"expires_at":"2026-03-04"}`, 400, "invalid_data", []string{"invalid_type expires_at"}},
 		{"POST", links, `{"expires_at":""}`, 400, "invalid_data", []string{"invalid_type expires_at"}},
-		{"POST", links, `{"expires_at":"2026-03-04T05:06:07.890Z"}`, 400, "invalid_data", []string{"out_of_range expires_at"}},
+		{
+			"POST", links,
+			`{"expires_at":"2026-03-04T05:06:07.890Z"}`,
+			400, "invalid_data",
+			[]string{"out_of_range expires_at"},
+		},
 		{"POST", links, `{"x":"` + strings.Repeat("x", 300<<10) + `"}`, 400, "bad_request", nil},
 		{"POST", "/files/file_none/links", `{}`, 404, "not_found", []string{"file"}},
 		{"POST", "/files/" + link + "/links", `{}`, 404, "not_found", []string{"file"}},
@@ -225,7 +233,12 @@ func TestBadInput(t *testing.T) {
 		{"POST", "/file-links", `{"file_id":7}`, 400, "invalid_data", []string{"invalid_type file_id"}},
 		{"POST", "/file-links", `{"file_id":"file_none"}`, 404, "not_found", []string{"file"}},
 		{"PATCH", one, `{"expires_at":null}`, 400, "invalid_data", []string{"invalid_type expires_at"}},
-		{"PATCH", one, `{"expires_at":"2020-01-01T00:00:00Z"}`, 400, "invalid_data", []string{"out_of_range expires_at"}},
+		{
+			"PATCH", one,
+			`{"expires_at":"2020-01-01T00:00:00Z"}`,
+			400, "invalid_data",
+			[]string{"out_of_range expires_at"},
+		},
 		{"PATCH", "/files/file_none/links/" + link, `{}`, 404, "not_found", []string{"file"}},
 		{"PATCH", links + "/link_none", `{}`, 404, "not_found", []string{"fileLink"}},
 		{"PATCH", "/file-links/" + link, `{}`, 404, "not_found", []string{"endpoint"}},
@@ -266,24 +279,42 @@ func TestBadInput(t *testing.T) {
 			c.do(t, b.method, b.path, b.body).fails(t, b.status, b.code, b.what...)
 		})
 	}
-	c.do(t, "POST", links, "expires_at=1", "Content-Type", "application/x-www-form-urlencoded").fails(t, 400, "bad_request")
+	c.do(
+		t, "POST", links, "expires_at=1", "Content-Type", "application/x-www-form-urlencoded",
+	).fails(
+		t, 400, "bad_request",
+	)
 	c.do(t, "POST", links, "{}", "Content-Type", "").fails(t, 400, "bad_request")
 	c.do(t, "POST", links, "{}", "Content-Encoding", "gzip").fails(t, 400, "bad_request")
 	if got := c.do(t, "GET", one, "").ok(t); got["expires_at"] != nil {
-		t.Errorf("refused requests have changed %v", got)
+		t.Errorf("refused requests changed %v", got)
 	}
 }
 
-// TestEndless has a key mint links without end only if it may.
+// TestEndless checks that only a key that may can mint links without expiry.
 func TestEndless(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
 	_, brief := c.NewKey(t, c.Ledger(sluice.Test))
 	links := "/files/" + file + "/links"
-	c.do(t, "POST", links, "{}", "Authorization", "Bearer "+brief).fails(t, 400, "invalid_data", "out_of_range expires_at")
-	c.do(t, "POST", "/file-links", `{"file_id":"`+file+`"}`, "Authorization", "Bearer "+brief).fails(t, 400, "invalid_data", "out_of_range expires_at")
+	c.do(
+		t, "POST", links, "{}", "Authorization", "Bearer "+brief,
+	).fails(
+		t, 400, "invalid_data", "out_of_range expires_at",
+	)
+	c.do(
+		t, "POST", "/file-links",
+		`{"file_id":"`+file+`"}`,
+		"Authorization", "Bearer "+brief,
+	).fails(
+		t, 400, "invalid_data", "out_of_range expires_at",
+	)
 	far := `{"expires_at":"2036-03-04T00:00:00Z"}`
-	c.do(t, "POST", links, far, "Authorization", "Bearer "+brief).fails(t, 400, "invalid_data", "out_of_range expires_at")
+	c.do(
+		t, "POST", links, far, "Authorization", "Bearer "+brief,
+	).fails(
+		t, 400, "invalid_data", "out_of_range expires_at",
+	)
 	if l := c.do(t, "POST", links, `{"expires_at":"`+soon+`"}`, "Authorization", "Bearer "+brief).ok(t); l["expires_at"] != soon {
 		t.Errorf("%v", l)
 	}
@@ -314,21 +345,28 @@ func TestBadUploads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { c.upload(t, "hello", b.fields...).fails(t, 400, "invalid_data", b.what...) })
 	}
-	c.upload(t, strings.Repeat("x", 11<<20), field{"purpose", "user_image"}, field{"file", "a.png"}).fails(t, 400, "invalid_data", "invalid file")
+	c.upload(
+		t,
+		strings.Repeat("x", 11<<20),
+		field{"purpose", "user_image"},
+		field{"file", "a.png"},
+	).fails(
+		t, 400, "invalid_data", "invalid file",
+	)
 	c.do(t, "POST", "/files", `{"purpose":"attachment"}`).fails(t, 400, "bad_request")
 	body, contentType := form("hello", purpose, file)
 	c.do(t, "POST", "/files", body[:len(body)-20], "Content-Type", contentType).fails(t, 400, "bad_request")
 	if keys := c.BlobKeys(t); len(keys) != 0 {
-		t.Errorf("failed uploads have left %q", keys)
+		t.Errorf("failed uploads left %q behind", keys)
 	}
 	f := c.upload(t, "hello", file, field{"colour", strings.Repeat("x", 5000)}, field{"title", "T"}, purpose).ok(t)
 	if f["title"] != "T" || f["file_type"] != "text/plain; charset=utf-8" {
-		t.Errorf("an upload with a field that nobody knows: %v", f)
+		t.Errorf("upload with an unknown field: %v", f)
 	}
 }
 
-// TestWhoMay tries every route without a key, with bad ones, and with keys of
-// another mode and without the scope.
+// TestWhoMay requests every route without a key, with invalid keys, with a key of
+// the other mode, and with keys that lack the scope.
 func TestWhoMay(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -338,7 +376,7 @@ func TestWhoMay(t *testing.T) {
 	body, contentType := form("hello", field{"purpose", "attachment"}, field{"file", "a.txt"})
 	for _, r := range []struct {
 		method, path, body string
-		foreign            string // what a key of another mode is told there is none of
+		foreign            string // entity of the not_found error for a key of the other mode
 	}{
 		{"POST", "/files", body, ""},
 		{"GET", "/files", "", ""},
@@ -383,12 +421,12 @@ func TestWhoMay(t *testing.T) {
 	a := c.do(t, "GET", "/files?token="+c.secret, "", "Authorization", "")
 	a.fails(t, 401, "unauthorized")
 	if !strings.Contains(string(a.body), "token") {
-		t.Errorf("nothing is said of token: %s", a.body)
+		t.Errorf("the response does not mention token: %s", a.body)
 	}
 	c.do(t, "GET", "/files/"+file, "").ok(t)
 }
 
-// TestOtherFaces makes objects at each face and sees them at the others.
+// TestOtherFaces creates objects with each API and reads them with the others.
 func TestOtherFaces(t *testing.T) {
 	c := newClient(t)
 	var made object
@@ -396,18 +434,22 @@ func TestOtherFaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := made.text("id")
-	if f := c.do(t, "GET", "/files/"+id, "").ok(t); f["title"] != "Third quarter" || f["file_type"] != "application/pdf" || f["purpose"].(map[string]any)["identifier"] != "report" {
+	if f := c.do(t, "GET", "/files/"+id, "").ok(t); f["title"] != "Third quarter" ||
+		f["file_type"] != "application/pdf" ||
+		f["purpose"].(map[string]any)["identifier"] != "report" {
 		t.Errorf("%v", f)
 	}
 	version := []string{"Metorial-Version", "some-day"}
 	if l := c.do(t, "POST", c.URL+"/files/"+id+"/links", "{}", version...).ok(t); l["object"] != "file.file_link" {
-		t.Errorf("the header does not lead to the door: %v", l)
+		t.Errorf("the header does not select the adapter: %v", l)
 	}
 	l := c.link(t, id, "")
-	if native := c.do(t, "GET", c.URL+"/v1/file_links/"+l.text("id"), "").ok(t); native["url"] != l["url"] || native["file_id"] != id {
+	if native := c.do(t, "GET", c.URL+"/v1/file_links/"+l.text("id"), "").ok(t); native["url"] != l["url"] ||
+		native["file_id"] != id {
 		t.Errorf("%v", native)
 	}
-	if s := c.do(t, "GET", c.URL+"/compat/stripe/v1/file_links/"+l.text("id"), "").ok(t); s["file"] != id || s["url"] != l["url"] {
+	if s := c.do(t, "GET", c.URL+"/compat/stripe/v1/file_links/"+l.text("id"), "").ok(t); s["file"] != id ||
+		s["url"] != l["url"] {
 		t.Errorf("%v", s)
 	}
 	c.Clock.Advance(time.Minute)
@@ -417,17 +459,22 @@ func TestOtherFaces(t *testing.T) {
 		t.Errorf("%v", f)
 	}
 	if l := c.do(t, "GET", "/files/"+id+"/links/"+l.text("id"), "").ok(t); l["expires_at"] != "2026-03-04T05:07:07.890Z" {
-		t.Errorf("the link of a deleted file: %v", l)
+		t.Errorf("link of a deleted file: %v", l)
 	}
-	c.do(t, "PATCH", "/files/"+id+"/links/"+l.text("id"), `{"expires_at":"2026-03-05T00:00:00Z"}`).fails(t, 400, "bad_request")
+	c.do(
+		t, "PATCH", "/files/"+id+"/links/"+l.text("id"),
+		`{"expires_at":"2026-03-05T00:00:00Z"}`,
+	).fails(
+		t, 400, "bad_request",
+	)
 	c.do(t, "PATCH", "/files/"+id, `{"title":"t"}`).fails(t, 404, "not_found", "file")
 	held := c.file(t)
 	c.do(t, "PATCH", c.URL+"/v1/files/"+held, `{"held":true}`).ok(t)
 	c.do(t, "DELETE", "/files/"+held, "").fails(t, 400, "bad_request")
 }
 
-// TestIdempotency repeats requests with Idempotency-Key, which the library does
-// not send but other clients may.
+// TestIdempotency repeats requests with Idempotency-Key. Metorial's client library
+// does not send it, but other clients may.
 func TestIdempotency(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -459,7 +506,7 @@ func TestIdempotency(t *testing.T) {
 		}
 	}
 	if ended != 2 {
-		t.Errorf("%d entries of ends", ended)
+		t.Errorf("got %d entries of ended links", ended)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"sluice/internal/httpd/compat"
 )
 
-// failure is what https://docs.stripe.com/api/errors describes.
+// failure is the error object of https://docs.stripe.com/api/errors.
 type failure struct {
 	Code    string `json:"code,omitempty"`
 	DocURL  string `json:"doc_url,omitempty"`
@@ -18,16 +18,15 @@ type failure struct {
 	Type    string `json:"type"`
 }
 
-// The types of errors.
+// The error types.
 const (
 	invalidRequest = "invalid_request_error"
 	apiError       = "api_error"
 	idempotency    = "idempotency_error"
 )
 
-// failures is the table from Sluice's codes to Stripe's. There is no 409 in it,
-// which Stripe's clients take for a reason to try again. A code that is not in
-// it is a defect.
+// failures maps Sluice's codes to Stripe's. It avoids status 409, on which Stripe's
+// clients retry. A missing code is a defect.
 var failures = map[sluice.Code]struct {
 	status     int
 	kind, code string
@@ -52,7 +51,7 @@ var failures = map[sluice.Code]struct {
 	sluice.CodeStorageFull:        {507, apiError, ""},
 }
 
-// fieldCodes are Stripe's codes of what can be wrong with a parameter.
+// fieldCodes maps codes of field errors to Stripe's codes.
 var fieldCodes = map[string]string{
 	"required": "parameter_missing",
 	"unknown":  "parameter_unknown",
@@ -80,7 +79,7 @@ func fail(w http.ResponseWriter, _ *http.Request, f compat.Failure) {
 		w.Header().Set("WWW-Authenticate", `Bearer, Basic realm="Sluice"`)
 	}
 	if row.status >= 500 {
-		out.Message = "this could not be done; the request id " + f.ID + " leads to the cause"
+		out.Message = "the request failed; give the operator the request id " + f.ID
 	}
 	if row.status < 500 && row.status != http.StatusTooManyRequests {
 		w.Header().Set("Stripe-Should-Retry", "false")
@@ -90,7 +89,7 @@ func fail(w http.ResponseWriter, _ *http.Request, f compat.Failure) {
 	}{out})
 }
 
-// paramOf is the name that Stripe's clients know a parameter by.
+// paramOf returns Stripe's name of a parameter.
 func paramOf(param string) string {
 	if rest, ok := strings.CutPrefix(param, "link."); ok {
 		param = "file_link_data." + rest
@@ -101,15 +100,16 @@ func paramOf(param string) string {
 	return compat.Bracketed(param)
 }
 
-// noSuch says of an error that is not_found which object there is none of.
+// noSuch adds kind and id of the object to a not_found error.
 func noSuch(err error, what, id, param string) error {
 	if sluice.CodeOf(err) != sluice.CodeNotFound {
 		return err
 	}
-	return &sluice.Error{Code: sluice.CodeNotFound, Param: param, Detail: "there is no " + what + " '" + clip(strings.ToValidUTF8(id, "?")) + "'"}
+	detail := "No such " + what + ": '" + clip(strings.ToValidUTF8(id, "?")) + "'"
+	return &sluice.Error{Code: sluice.CodeNotFound, Param: param, Detail: detail}
 }
 
-// noCursor says of a list that the object it shall begin at does not exist.
+// noCursor turns an invalid cursor into Stripe's failure.
 func noCursor(err error, what string, span compat.Span) error {
 	var e *sluice.Error
 	if !errors.As(err, &e) || e.Code != sluice.CodeValidation {
@@ -124,6 +124,6 @@ func noCursor(err error, what string, span compat.Span) error {
 		return err
 	}
 	var v sluice.Invalid
-	v.Add(e.Param, missing, "there is no %s '%s'", what, clip(id))
+	v.Add(e.Param, missing, "No such %s: '%s'", what, clip(id))
 	return v.Err()
 }

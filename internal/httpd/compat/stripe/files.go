@@ -25,16 +25,17 @@ type file struct {
 	URL       string  `json:"url"`
 }
 
-// shownLinks is how many links of a file stand in it.
+// shownLinks is the maximum number of links in a file object.
 const shownLinks = 10
 
-// wireFile gives a file with its newest links.
+// wireFile converts a file, with its newest links if the key may read links.
 func wireFile(c compat.Call, f sluice.File, ex expansion) (file, error) {
 	if !c.Caller().Key.Grants(sluice.LinksRead) {
 		return bareFile(c, f), nil
 	}
 	r := c.Request()
-	links, err := c.Service().Links(r.Context(), c.Caller(), service.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks})
+	filter, page := service.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks}
+	links, err := c.Service().Links(r.Context(), c.Caller(), filter, page)
 	if err != nil {
 		return file{}, err
 	}
@@ -132,11 +133,11 @@ func listFiles(c compat.Call) error {
 	return c.Answer(200, out)
 }
 
-// purpose notes a purpose that there is none of.
+// purpose adds a failure unless name is a configured purpose.
 func (p params) purpose(c compat.Call, name string) {
 	known := func(one sluice.Purpose) bool { return one.Name == name }
 	if !slices.ContainsFunc(c.Service().Purposes(), known) {
-		p.invalid.Add("purpose", "invalid", "there is no purpose %q", clip(name))
+		p.invalid.Add("purpose", "invalid", "unknown purpose %q", clip(name))
 	}
 }
 
@@ -146,7 +147,7 @@ func createFile(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	// What is answered is what was made, also when it is asked for again.
+	// A repeated request gets the same response, whatever changed since.
 	var links sluice.List[sluice.Link]
 	if created.Link != nil {
 		links.Data = []sluice.Link{*created.Link}
@@ -161,12 +162,12 @@ func createFile(c compat.Call) error {
 // upload is a form that creates a file.
 type upload struct {
 	params  params
-	fields  [][2]string // as they came
+	fields  [][2]string // in the order of the form
 	part    compat.Part
 	content *compat.Sniffer
 }
 
-// maxField is the longest field, in bytes.
+// maxField is the maximum length of a field in bytes.
 const maxField = 4 << 10
 
 func (u *upload) Limit(string) int64 { return maxField }
@@ -183,7 +184,7 @@ func (u *upload) Set(name, value string) {
 func (u *upload) Open(part *compat.Part) (purpose string, content io.Reader, err error) {
 	p := u.params
 	if part == nil {
-		p.invalid.Add("file", "required", "the form has no part named file")
+		p.invalid.Add("file", "required", "the form must have a part named file")
 		p.required("purpose")
 		return "", nil, p.invalid.Err()
 	}
@@ -205,13 +206,13 @@ func (u *upload) Describe() (service.NewFile, error) {
 	return n, p.done()
 }
 
-// link is the link to make with the file, if there shall be one.
+// link returns the link to create with the file, or nil.
 func (u *upload) link() *service.NewLink {
 	p := params{u.params.Members("file_link_data"), u.params.invalid}
 	const full = "file_link_data"
 	create := p.flag("create", full+"[create]")
 	if create == nil {
-		p.invalid.Add(full+"[create]", "required", "%s[create] says whether to make a link", full)
+		p.invalid.Add(full+"[create]", "required", "%s[create] is required", full)
 	}
 	link := &service.NewLink{Metadata: p.metadata()}
 	p.expiry(link, full+"[expires_at]")
@@ -221,11 +222,11 @@ func (u *upload) link() *service.NewLink {
 	return link
 }
 
-// Said is what an upload that failed is recognised by.
+// Said implements compat.Upload.
 func (u *upload) Said() string {
 	said, err := json.Marshal(u.fields)
 	if err != nil {
-		panic(err) // they are texts
+		panic(err) // strings can always be encoded
 	}
 	return string(said)
 }

@@ -21,8 +21,7 @@ type fileLink struct {
 	URL       string            `json:"url"`
 }
 
-// wireLink gives a link as it was or is at a moment. A link that was ended
-// before its time, with its file or its key, has expired.
+// wireLink converts a link as of a time. A revoked link is shown as expired.
 func wireLink(c compat.Call, l sluice.Link, at time.Time, ex expansion) (fileLink, error) {
 	u, err := c.Service().LinkURL(l)
 	if err != nil {
@@ -51,7 +50,6 @@ func wireLink(c compat.Call, l sluice.Link, at time.Time, ex expansion) (fileLin
 	return out, nil
 }
 
-// answerLink answers with a link, or with why there is none.
 func answerLink(c compat.Call, l sluice.Link, at time.Time, ex expansion) error {
 	out, err := wireLink(c, l, at, ex)
 	if err != nil {
@@ -60,7 +58,7 @@ func answerLink(c compat.Call, l sluice.Link, at time.Time, ex expansion) error 
 	return c.Answer(200, out)
 }
 
-// expiry reads when a new link ends: never, unless that is said.
+// expiry reads the expiry of a new link. By default it never expires.
 func (p params) expiry(link *service.NewLink, full string) {
 	text, given := p.Text("expires_at")
 	if !given {
@@ -124,7 +122,7 @@ func updateLink(c compat.Call) error {
 	return answerLink(c, l, l.Updated, ex)
 }
 
-// change reads what to change of a link.
+// change reads the changes to a link.
 func (p params) change(ch *service.LinkChange) {
 	switch text, given := p.Text("expires_at"); {
 	case !given:

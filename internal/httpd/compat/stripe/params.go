@@ -9,28 +9,28 @@ import (
 	"sluice/internal/httpd/compat"
 )
 
-// Codes of failures, beside those of sluice.FieldError, that Stripe has codes
-// of its own for.
+// Codes of failures in addition to those of sluice.FieldError, for which Stripe has
+// codes.
 const (
 	notInteger = "integer"
 	isEmpty    = "empty"
 	exclusive  = "exclusive"
-	missing    = "missing" // names no object
+	missing    = "missing" // no such object
 )
 
 // maxUnix is the last second of the year 9999.
 const maxUnix = 253402300799
 
-// text reads a parameter that is not empty when it is there.
+// text reads a parameter that must not be empty.
 func (p params) text(name string) string {
 	text, given := p.Text(name)
 	if given && text == "" {
-		p.invalid.Add(name, isEmpty, "%s is empty; leave it out to say nothing of it", name)
+		p.invalid.Add(name, isEmpty, "%s must not be empty; omit it instead", name)
 	}
 	return text
 }
 
-// required reads a parameter that must be there.
+// required reads a required parameter.
 func (p params) required(name string) string {
 	if !p.Has(name) {
 		p.invalid.Add(name, "required", "the parameter %s is required", name)
@@ -45,12 +45,12 @@ func (p params) flag(name, full string) *bool {
 	}
 	b := text == "true"
 	if !b && text != "false" {
-		p.invalid.Add(full, "invalid", "%s is neither true nor false", full)
+		p.invalid.Add(full, "invalid", "%s must be true or false", full)
 	}
 	return &b
 }
 
-// moment reads a Unix time in seconds.
+// moment parses a Unix time in seconds.
 func (p params) moment(full, text string) time.Time {
 	first, _, ok := second(text)
 	if !ok {
@@ -59,7 +59,7 @@ func (p params) moment(full, text string) time.Time {
 	return first
 }
 
-// second gives the ends of the second that a Unix time stands for.
+// second returns the first and last time within the second of a Unix time.
 func second(text string) (first, last time.Time, ok bool) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 || n > maxUnix {
@@ -69,12 +69,12 @@ func second(text string) (first, last time.Time, ok bool) {
 	return first, first.Add(time.Second - time.Microsecond), true
 }
 
-// created reads the filter of lists by time.
+// created reads the filter by creation time.
 func (p params) created() sluice.TimeRange {
 	return compat.Range(p.Form, "created", "a Unix time in seconds", second)
 }
 
-// metadata reads pairs to set. An empty value sets nothing.
+// metadata reads the pairs to set. Pairs with an empty value are ignored.
 func (p params) metadata() sluice.Metadata {
 	pairs, _ := p.Map("metadata")
 	for key, value := range pairs {
@@ -85,30 +85,29 @@ func (p params) metadata() sluice.Metadata {
 	return pairs
 }
 
-// span reads the part of a list that is asked for.
+// span reads limit and cursors.
 func (p params) span() compat.Span {
 	s := compat.Span{Limit: sluice.DefaultPageSize, After: p.text("starting_after"), Before: p.text("ending_before")}
 	if s.After != "" && s.Before != "" {
-		p.invalid.Add("starting_after", exclusive, "give starting_after or ending_before, not both")
+		p.invalid.Add("starting_after", exclusive, "starting_after and ending_before exclude each other")
 	}
 	if text, given := p.Text("limit"); given {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > sluice.MaxPageSize {
-			p.invalid.Add("limit", notInteger, "limit is an integer from 1 to %d", sluice.MaxPageSize)
+			p.invalid.Add("limit", notInteger, "limit must be an integer from 1 to %d", sluice.MaxPageSize)
 		}
 		s.Limit = n
 	}
 	return s
 }
 
-// expansion is what to put in place of ids: the members of an object by name,
-// each with what to expand within.
+// expansion is a tree of the members to expand, by name.
 type expansion map[string]expansion
 
-// The kinds of objects, for what can be expanded in them.
+// kind describes the expandable members of a kind of object.
 type kind struct {
-	next map[string]string // member to the kind of it
-	id   map[string]bool   // members that are an id unless expanded
+	next map[string]string // kind of the object in a member
+	id   map[string]bool   // members that contain an id unless expanded
 }
 
 var kinds = map[string]kind{
@@ -118,10 +117,10 @@ var kinds = map[string]kind{
 	"files":     {next: map[string]string{"data": "file"}},
 }
 
-// maxExpansion is how deep an expansion may go.
+// maxExpansion is the maximum depth of an expansion.
 const maxExpansion = 4
 
-// expand reads the paths that are to be expanded in an object of a kind.
+// expand reads the paths to expand in an object of a kind.
 func (p params) expand(of string) expansion {
 	all := expansion{}
 	for _, path := range p.Texts("expand") {
@@ -145,10 +144,10 @@ func (p params) expand(of string) expansion {
 	return all
 }
 
-// maxObjects is how many objects a list may hold, those within others included.
+// maxObjects is the maximum number of objects in a list, including nested objects.
 const maxObjects = 2_000
 
-// bound refuses a list of a kind that could hold too many objects.
+// bound adds a failure if a list could contain more than maxObjects objects.
 func (p params) bound(s compat.Span, of string, ex expansion) {
 	each := objects(of, ex)
 	if most := maxObjects / each; s.Limit > most {
@@ -156,7 +155,8 @@ func (p params) bound(s compat.Span, of string, ex expansion) {
 	}
 }
 
-// objects is how many objects one of a kind holds at most, itself included.
+// objects returns the maximum number of objects in an object of a kind, including
+// itself.
 func objects(of string, ex expansion) int {
 	n := 1
 	for member, kind := range kinds[of].next {

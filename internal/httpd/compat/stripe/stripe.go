@@ -1,7 +1,6 @@
-// Package stripe is the door for clients of Stripe's Files and File Links: the
-// wire contract of https://docs.stripe.com/api/files and
-// https://docs.stripe.com/api/file_links, for which Stripe's own libraries need
-// another base URL and nothing else.
+// Package stripe serves the Files and File Links of Stripe's API, as documented at
+// https://docs.stripe.com/api/files and https://docs.stripe.com/api/file_links.
+// Stripe's client libraries need only another base URL.
 package stripe
 
 import (
@@ -15,11 +14,11 @@ import (
 
 const prefix = "/compat/stripe"
 
-// Door is served at /compat/stripe and chosen on any path by Stripe-Version,
-// whose value changes nothing: files and their links are the same in all
-// versions.
-func Door() compat.Door {
-	return compat.Door{
+// Adapter returns the adapter. Its paths are below /compat/stripe. The header
+// Stripe-Version selects it on any path; the value is ignored, because files and file
+// links are the same in all versions.
+func Adapter() compat.Adapter {
+	return compat.Adapter{
 		Vendor: "stripe", Version: "Stripe-Version", Basic: true,
 		Head: head, Fail: fail, Replayed: replayed,
 		Routes: []compat.Route{
@@ -58,7 +57,7 @@ type list struct {
 	URL     string `json:"url"`
 }
 
-// params are the parameters of a request, and what is wrong with them.
+// params are the parameters of a request, and their failures.
 type params struct {
 	*compat.Form
 	invalid *sluice.Invalid
@@ -70,7 +69,7 @@ func query(c compat.Call) params {
 	return params{compat.ParseForm(c.Request().URL.RawQuery, v), v}
 }
 
-// body reads the parameters of a POST, which may stand in the query too.
+// body reads the parameters of a POST, in its body and its query.
 func body(c compat.Call) (params, error) {
 	r := c.Request()
 	data, err := c.Body(compat.MaxBody)
@@ -79,16 +78,17 @@ func body(c compat.Call) (params, error) {
 	}
 	t, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if len(data) > 0 && !strings.EqualFold(strings.TrimSpace(t), "application/x-www-form-urlencoded") {
-		return params{}, sluice.Errorf(sluice.CodeUnsupportedType, "parameters are sent as application/x-www-form-urlencoded")
+		return params{}, sluice.Errorf(sluice.CodeUnsupportedType,
+			"the parameters must be application/x-www-form-urlencoded")
 	}
 	v := &sluice.Invalid{}
 	return params{compat.ParseForm(r.URL.RawQuery+"&"+string(data), v), v}, nil
 }
 
-// done is what is wrong with the parameters, once all that are known were read.
+// done returns the failures of the parameters. Call it after the known ones were read.
 func (p params) done() error {
 	for _, name := range p.Unknown() {
-		p.invalid.Add(name, "unknown", "there is no parameter %s here", name)
+		p.invalid.Add(name, "unknown", "unknown parameter %s", name)
 	}
 	return p.invalid.Err()
 }

@@ -20,7 +20,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// client speaks HTTP to a server as Stripe's libraries do.
+// client sends requests like Stripe's client libraries.
 type client struct {
 	*sluicetest.Server
 	url, secret string
@@ -28,7 +28,10 @@ type client struct {
 
 func newClient(t *testing.T, adjust ...func(*httpd.Options)) *client {
 	s := sluicetest.NewServer(t, adjust...)
-	_, secret := s.NewKeyAs(t, s.Ledger(sluice.Test), service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	_, secret := s.NewKeyAs(
+		t, s.Ledger(sluice.Test),
+		service.NewKey{Name: "endless", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever},
+	)
 	return &client{s, s.URL + "/compat/stripe", secret}
 }
 
@@ -38,13 +41,13 @@ type answer struct {
 	body   []byte
 }
 
-// failure is the error of an answer.
+// failure is the error in a response.
 type failure struct {
 	Code, Message, Param, Type string
 	DocURL                     string `json:"doc_url"`
 }
 
-// object is any object of an answer.
+// object is a JSON object in a response.
 type object map[string]any
 
 func (c *client) do(t *testing.T, method, path, body string, header ...string) answer {
@@ -105,8 +108,10 @@ func (a answer) fails(t *testing.T, status int, kind, code, param string) {
 	if status < 500 && status != 429 {
 		retry = "false"
 	}
-	if got.Message == "" || !strings.Contains(got.DocURL, "/docs/errors/") || !strings.HasPrefix(a.header.Get("Request-Id"), "req_") ||
-		a.header.Get("Stripe-Should-Retry") != retry || a.header.Get("Content-Type") != "application/json" {
+	if got.Message == "" || !strings.Contains(got.DocURL, "/docs/errors/") ||
+		!strings.HasPrefix(a.header.Get("Request-Id"), "req_") ||
+		a.header.Get("Stripe-Should-Retry") != retry ||
+		a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("incomplete: %v %s", a.header, a.body)
 	}
 }
@@ -115,7 +120,7 @@ const invalid = "invalid_request_error"
 
 type field struct{ name, value string }
 
-// form is an upload as stripe-node sends it.
+// form returns an upload like those of stripe-node.
 func form(content string, fields ...field) (body, contentType string) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -149,7 +154,7 @@ func (c *client) link(t *testing.T, more string) object {
 	return c.do(t, "POST", "/v1/file_links", "file="+c.file(t)+more).ok(t)
 }
 
-// TestBadInput sends what no library should.
+// TestBadInput sends invalid requests.
 func TestBadInput(t *testing.T) {
 	c := newClient(t)
 	file := c.file(t)
@@ -253,9 +258,20 @@ func TestBadInput(t *testing.T) {
 			c.do(t, method, path, b.body).fails(t, b.status, invalid, b.code, b.param)
 		})
 	}
-	c.do(t, "POST", "/v1/file_links", `{"file":"`+file+`"}`, "Content-Type", "application/json").fails(t, 400, invalid, "", "")
+	c.do(
+		t, "POST", "/v1/file_links",
+		`{"file":"`+file+`"}`,
+		"Content-Type", "application/json",
+	).fails(
+		t, 400, invalid, "", "",
+	)
 	c.do(t, "POST", "/v1/file_links", ask, "Content-Encoding", "gzip").fails(t, 400, invalid, "", "")
-	c.do(t, "POST", "/v1/file_links", ask, "Idempotency-Key", strings.Repeat("k", 256)).fails(t, 400, invalid, "", "Idempotency-Key")
+	c.do(
+		t, "POST", "/v1/file_links", ask, "Idempotency-Key",
+		strings.Repeat("k", 256),
+	).fails(
+		t, 400, invalid, "", "Idempotency-Key",
+	)
 	c.do(t, "GET", "/v1/files/"+file+"/contents", "", "Range", "bytes=9-").fails(t, 416, invalid, "", "")
 }
 
@@ -298,19 +314,33 @@ func TestBadUploads(t *testing.T) {
 			c.upload(t, "hello", b.fields...).fails(t, 400, invalid, b.code, b.param)
 		})
 	}
-	c.upload(t, "hello", field{"purpose", "import"}, file, field{"file_link_data[create]", "true"}).fails(t, 403, invalid, "", "")
-	c.upload(t, strings.Repeat("x", 11<<20), field{"purpose", "business_logo"}, field{"file", "a.png"}).fails(t, 400, invalid, "", "file")
+	c.upload(
+		t, "hello",
+		field{"purpose", "import"},
+		file,
+		field{"file_link_data[create]", "true"},
+	).fails(
+		t, 403, invalid, "", "",
+	)
+	c.upload(
+		t,
+		strings.Repeat("x", 11<<20),
+		field{"purpose", "business_logo"},
+		field{"file", "a.png"},
+	).fails(
+		t, 400, invalid, "", "file",
+	)
 	body, contentType := form("hello", selfie, file)
 	c.do(t, "POST", "/v1/files", body[:len(body)-20], "Content-Type", contentType).fails(t, 400, invalid, "", "")
 	c.do(t, "POST", "/v1/files", body, "Content-Type", "multipart/form-data").fails(t, 400, invalid, "", "")
 	c.do(t, "POST", "/v1/files", "purpose=selfie").fails(t, 400, invalid, "", "")
 	if keys := c.BlobKeys(t); len(keys) != 0 {
-		t.Errorf("failed uploads have left %q", keys)
+		t.Errorf("failed uploads left %q behind", keys)
 	}
 }
 
-// TestContentTells takes the type of a file from its content where its name
-// says nothing.
+// TestContentTells checks that the media type is detected from the content if the
+// name has no extension.
 func TestContentTells(t *testing.T) {
 	c := newClient(t)
 	png := "\x89PNG\r\n\x1a\n"
@@ -323,8 +353,8 @@ func TestContentTells(t *testing.T) {
 	}
 }
 
-// TestChoice finds the door by prefix and by header, and leaves the native API
-// and public links alone.
+// TestChoice checks that prefix and header select the adapter, and that the native
+// API and public links are not affected.
 func TestChoice(t *testing.T) {
 	c := newClient(t)
 	link := c.link(t, "&metadata[k]=v")
@@ -333,19 +363,21 @@ func TestChoice(t *testing.T) {
 	kind := func(a answer) any { return a.ok(t)["file"] }
 
 	if kind(c.do(t, "GET", "/v1/file_links/"+id, "")) == nil {
-		t.Error("the prefix does not lead to the door")
+		t.Error("the prefix does not select the adapter")
 	}
 	a := c.do(t, "GET", c.URL+"/v1/file_links/"+id, "", version...)
 	if kind(a) == nil || a.header.Get("Stripe-Version") != "2025-09-30.clover" {
-		t.Errorf("the header does not lead to the door: %v", a.header)
+		t.Errorf("the header does not select the adapter: %v", a.header)
 	}
 	native := c.do(t, "GET", c.URL+"/v1/file_links/"+id, "").ok(t)
-	if native["file_id"] != link["file"] || native["metadata"].(map[string]any)["k"] != "v" || native["url"] != link["url"] {
-		t.Errorf("the native API shows %v", native)
+	if native["file_id"] != link["file"] || native["metadata"].(map[string]any)["k"] != "v" ||
+		native["url"] != link["url"] {
+		t.Errorf("the native API returns %v", native)
 	}
 	c.do(t, "GET", c.URL+"/anything", "", version...).fails(t, 404, invalid, "", "")
-	if a := c.do(t, "GET", link["url"].(string), "", append(version, "Authorization", "")...); a.status != 200 || string(a.body) != "hello" {
-		t.Errorf("a public link with the header: %d %s", a.status, a.body)
+	if a := c.do(t, "GET", link["url"].(string), "", append(version, "Authorization", "")...); a.status != 200 ||
+		string(a.body) != "hello" {
+		t.Errorf("public link with the header: %d %s", a.status, a.body)
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/openapi.json", "/docs"} {
 		if a := c.do(t, "GET", c.URL+path, "", append(version, "Authorization", "")...); a.status != 200 {
@@ -353,7 +385,8 @@ func TestChoice(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/compat/stripely/v1/files", "/compat/other/v1/files", "/compat"} {
-		if a := c.do(t, "GET", c.URL+path, ""); a.status != 404 || a.header.Get("Content-Type") != "application/problem+json" {
+		if a := c.do(t, "GET", c.URL+path, ""); a.status != 404 ||
+			a.header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %v", path, a.status, a.header)
 		}
 	}
@@ -362,12 +395,15 @@ func TestChoice(t *testing.T) {
 	}
 	_, operator := c.NewKey(t, c.Ledger(sluice.Live), sluice.KeysAdmin)
 	metrics := string(c.do(t, "GET", c.URL+"/metrics", "", "Authorization", "Bearer "+operator).body)
-	if !strings.Contains(metrics, `sluice_http_request_duration_seconds_count{method="GET",route="/compat/stripe/v1/file_links/{id}",status="2xx"} 2`) {
+	if !strings.Contains(
+		metrics,
+		`sluice_http_request_duration_seconds_count{method="GET",route="/compat/stripe/v1/file_links/{id}",status="2xx"} 2`,
+	) {
 		t.Error("the metrics do not count the route")
 	}
 }
 
-// TestOtherFaces makes objects at each face and sees them at the other.
+// TestOtherFaces creates objects with each API and reads them with the other.
 func TestOtherFaces(t *testing.T) {
 	c := newClient(t)
 	native := c.do(t, "PUT", c.URL+"/v1/files?purpose=report&filename=q3.pdf&title=Third+quarter", "%PDF").body
@@ -397,13 +433,13 @@ func TestOtherFaces(t *testing.T) {
 	c.do(t, "GET", "/v1/files/"+id, "").fails(t, 404, invalid, "resource_missing", "id")
 	c.do(t, "GET", "/v1/files/"+id+"/contents", "").fails(t, 404, invalid, "resource_missing", "id")
 	if l := c.do(t, "GET", "/v1/file_links/"+l["id"].(string), "").ok(t); l["expired"] != true {
-		t.Errorf("the link of a deleted file: %v", l)
+		t.Errorf("link of a deleted file: %v", l)
 	}
 	c.do(t, "POST", "/v1/file_links/"+l["id"].(string), "expires_at=").fails(t, 400, invalid, "", "")
 }
 
-// TestLinksOfFile shows the newest links of a file in it, and where the others
-// are.
+// TestLinksOfFile checks that a file includes its newest links and the URL of the
+// others.
 func TestLinksOfFile(t *testing.T) {
 	c := newClient(t)
 	id := c.file(t)
@@ -415,17 +451,19 @@ func TestLinksOfFile(t *testing.T) {
 	f := c.do(t, "GET", "/v1/files", "").ok(t)["data"].([]any)[0].(map[string]any)
 	links := f["links"].(map[string]any)
 	data := links["data"].([]any)
-	if len(data) != 10 || data[0].(map[string]any)["id"] != made[10] || data[0].(map[string]any)["file"] != id || links["has_more"] != true {
+	if len(data) != 10 || data[0].(map[string]any)["id"] != made[10] || data[0].(map[string]any)["file"] != id ||
+		links["has_more"] != true {
 		t.Errorf("%v", links)
 	}
 	rest := c.do(t, "GET", links["url"].(string)+"&starting_after="+made[1], "").ok(t)
-	if data := rest["data"].([]any); len(data) != 1 || data[0].(map[string]any)["id"] != made[0] || rest["has_more"] != false {
+	if data := rest["data"].([]any); len(data) != 1 || data[0].(map[string]any)["id"] != made[0] ||
+		rest["has_more"] != false {
 		t.Errorf("%v", rest)
 	}
 }
 
-// TestContents reads bytes with the key, whole and in part; each time is in
-// the log.
+// TestContents reads bytes with a key, in whole and in part. The log records each
+// read.
 func TestContents(t *testing.T) {
 	c := newClient(t)
 	id := c.file(t)
@@ -437,17 +475,25 @@ func TestContents(t *testing.T) {
 	}
 	before := len(c.Entries(t, c.Ledger(sluice.Test)))
 	a := c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Accept", "text/html")
-	if a.status != 200 || string(a.body) != "hello" || !strings.HasPrefix(a.header.Get("Content-Disposition"), "attachment") ||
-		a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Cache-Control") != "private, no-store" {
+	if a.status != 200 || string(a.body) != "hello" ||
+		!strings.HasPrefix(a.header.Get("Content-Disposition"), "attachment") ||
+		a.header.Get("X-Content-Type-Options") != "nosniff" ||
+		a.header.Get("Cache-Control") != "private, no-store" {
 		t.Errorf("%d %q %v", a.status, a.body, a.header)
 	}
-	if a := c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Range", "bytes=1-2"); a.status != 206 || string(a.body) != "el" {
+	if a := c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Range", "bytes=1-2"); a.status != 206 ||
+		string(a.body) != "el" {
 		t.Errorf("%d %q", a.status, a.body)
 	}
-	c.do(t, "GET", "/v1/files/"+id+"/contents", "", "Range", "bytes=9-", "Accept", "text/html").fails(t, 416, invalid, "", "")
+	c.do(
+		t, "GET", "/v1/files/"+id+"/contents", "", "Range", "bytes=9-", "Accept", "text/html",
+	).fails(
+		t, 416, invalid, "", "",
+	)
 	for _, e := range c.Entries(t, c.Ledger(sluice.Test))[before:] {
-		if e.Action != sluice.FileRead || e.File.ID != id || e.Request.Route != "/compat/stripe/v1/files/{id}/contents" {
-			t.Errorf("an entry of %s by %+v", e.Action, e.Request)
+		if e.Action != sluice.FileRead || e.File.ID != id ||
+			e.Request.Route != "/compat/stripe/v1/files/{id}/contents" {
+			t.Errorf("got an entry %s by %+v", e.Action, e.Request)
 		}
 		before++
 	}
@@ -456,8 +502,8 @@ func TestContents(t *testing.T) {
 	}
 }
 
-// TestWhoMay tries every route without a key, with bad ones, and with keys of
-// another mode and without the scope.
+// TestWhoMay requests every route without a key, with invalid keys, with a key of
+// the other mode, and with keys that lack the scope.
 func TestWhoMay(t *testing.T) {
 	c := newClient(t)
 	l := c.link(t, "")
@@ -467,7 +513,7 @@ func TestWhoMay(t *testing.T) {
 	body, contentType := form("hello", field{"purpose", "selfie"}, field{"file", "a.txt"})
 	for _, r := range []struct {
 		method, path, body string
-		foreign            int // what a key of another mode is answered
+		foreign            int // status for a key of the other mode
 	}{
 		{"POST", "/v1/files", body, 200},
 		{"GET", "/v1/files", "", 200},
@@ -495,7 +541,7 @@ func TestWhoMay(t *testing.T) {
 			}
 			with("Bearer "+auditor).fails(t, 403, invalid, "", "")
 			if a := with("Bearer " + live); a.status != r.foreign {
-				t.Errorf("a live key is answered %d %s", a.status, a.body)
+				t.Errorf("with a live key: %d %s", a.status, a.body)
 			}
 		})
 	}
@@ -504,12 +550,12 @@ func TestWhoMay(t *testing.T) {
 	req.SetBasicAuth(c.secret, "")
 	c.do(t, "GET", "/v1/files", "", "Authorization", req.Header.Get("Authorization")).ok(t)
 	if a := c.do(t, "GET", c.URL+"/v1/files", "", "Authorization", req.Header.Get("Authorization")); a.status != 401 {
-		t.Errorf("the native API takes Basic: %d", a.status)
+		t.Errorf("the native API with Basic authentication: %d", a.status)
 	}
 }
 
-// TestIdempotency repeats requests, also failed ones, at both ways into the
-// door; and the native API does not take them for its own.
+// TestIdempotency repeats successful and failed requests by prefix and by header. The
+// native API does not accept them as its own.
 func TestIdempotency(t *testing.T) {
 	c := newClient(t)
 	id := c.file(t)
@@ -519,7 +565,11 @@ func TestIdempotency(t *testing.T) {
 	for _, path := range []string{"/v1/file_links", c.URL + "/v1/file_links"} {
 		a := c.do(t, "POST", path, "file="+id, append(once, "Stripe-Version", "2020-01-01")...)
 		if string(a.body) != string(first.body) || a.header.Get("Idempotent-Replayed") != "true" ||
-			a.header.Get("Original-Request") != first.header.Get("Request-Id") || a.header.Get("Idempotency-Key") != "k1" {
+			a.header.Get(
+				"Original-Request",
+			) != first.header.Get(
+				"Request-Id",
+			) || a.header.Get("Idempotency-Key") != "k1" {
 			t.Errorf("%s %v", a.body, a.header)
 		}
 	}
@@ -544,7 +594,12 @@ func TestIdempotency(t *testing.T) {
 			t.Errorf("%v", a.header)
 		}
 	}
-	body, contentType := form("hello", field{"purpose", "selfie"}, field{"file", "a.txt"}, field{"file_link_data[create]", "true"})
+	body, contentType := form(
+		"hello",
+		field{"purpose", "selfie"},
+		field{"file", "a.txt"},
+		field{"file_link_data[create]", "true"},
+	)
 	up := func(body string) answer {
 		return c.do(t, "POST", "/v1/files", body, "Content-Type", contentType, "Idempotency-Key", "k4")
 	}
@@ -553,9 +608,10 @@ func TestIdempotency(t *testing.T) {
 		t.Errorf("%s\n%s %v", one.body, two.body, two.header)
 	}
 	up(strings.Replace(body, "hello", "jello", 1)).fails(t, 400, "idempotency_error", "", "")
-	// One that fails in many ways fails in the same way each time.
+	// A request with several failures fails in the same way each time.
 	body, contentType = form("hello", field{"purpose", "selfie"}, field{"file_link_data[create]", "true"},
-		field{"file_link_data[metadata][a][b]", "1"}, field{"file_link_data[metadata][c][d]", "1"}, field{"file_link_data[metadata][e][f]", "1"},
+		field{"file_link_data[metadata][a][b]", "1"}, field{"file_link_data[metadata][c][d]", "1"},
+		field{"file_link_data[metadata][e][f]", "1"},
 		field{"expand[x]", "1"}, field{"expand[y]", "1"}, field{"expand[z]", "1"}, field{"file", "a.txt"})
 	bad := func() answer {
 		return c.do(t, "POST", "/v1/files", body, "Content-Type", contentType, "Idempotency-Key", "k5")
@@ -566,11 +622,11 @@ func TestIdempotency(t *testing.T) {
 		}
 	}
 	if keys := c.BlobKeys(t); len(keys) != 2 {
-		t.Errorf("there are the bytes of %q", keys)
+		t.Errorf("bytes are stored for %q", keys)
 	}
 }
 
-// TestRateLimit counts the requests of a key at every face together.
+// TestRateLimit checks that the requests of a key to all APIs are counted together.
 func TestRateLimit(t *testing.T) {
 	c := newClient(t, func(o *httpd.Options) { o.Rates = map[sluice.Mode]httpd.Rate{sluice.Test: {PerMinute: 2}} })
 	c.do(t, "GET", "/v1/files", "").ok(t)
@@ -581,16 +637,19 @@ func TestRateLimit(t *testing.T) {
 		t.Errorf("%v", a.header)
 	}
 	if a := c.do(t, "GET", c.URL+"/v1/files", ""); a.status != 429 {
-		t.Errorf("the native API answers %d", a.status)
+		t.Errorf("the native API responds with %d", a.status)
 	}
 }
 
-// TestEndedLinks lists links by whether they are still good.
+// TestEndedLinks filters links by expired.
 func TestEndedLinks(t *testing.T) {
 	c := newClient(t)
 	good := c.link(t, "")["id"]
 	brief := c.link(t, "&expires_at=1772600777")["id"]
-	key, secret := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "brief", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever})
+	key, secret := c.NewKeyAs(
+		t, c.Ledger(sluice.Test),
+		service.NewKey{Name: "brief", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever},
+	)
 	orphan := c.do(t, "POST", "/v1/file_links", "file="+c.file(t), "Authorization", "Bearer "+secret).ok(t)["id"].(string)
 	if _, err := c.RevokeKey(t.Context(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 		t.Fatal(err)
@@ -606,11 +665,11 @@ func TestEndedLinks(t *testing.T) {
 		}
 	}
 	if l := c.do(t, "GET", "/v1/file_links/"+orphan, "").ok(t); l["expired"] != true {
-		t.Errorf("the link of a revoked key: %v", l)
+		t.Errorf("link of a revoked key: %v", l)
 	}
 }
 
-// TestChunked sends bodies whose length nobody knows beforehand.
+// TestChunked sends bodies without Content-Length.
 func TestChunked(t *testing.T) {
 	c := newClient(t)
 	send := func(path, body, contentType string) object {
@@ -640,7 +699,7 @@ func TestChunked(t *testing.T) {
 	}
 }
 
-// TestUpdates changes links in every way that Stripe has.
+// TestUpdates changes links in every way that Stripe allows.
 func TestUpdates(t *testing.T) {
 	c := newClient(t)
 	l := c.link(t, "&expires_at=1772700000&metadata[a]=1&metadata[b]=2&metadata[c]=")
@@ -649,7 +708,8 @@ func TestUpdates(t *testing.T) {
 	}
 	path := "/v1/file_links/" + l["id"].(string)
 	update := func(body string) object { t.Helper(); return c.do(t, "POST", path, body).ok(t) }
-	if m := update("metadata[a]=&metadata[c]=3")["metadata"].(map[string]any); len(m) != 2 || m["b"] != "2" || m["c"] != "3" {
+	if m := update("metadata[a]=&metadata[c]=3")["metadata"].(map[string]any); len(m) != 2 || m["b"] != "2" ||
+		m["c"] != "3" {
 		t.Errorf("merged: %v", m)
 	}
 	if got := update(""); got["expires_at"] != 1772700000.0 || len(got["metadata"].(map[string]any)) != 2 {
@@ -661,25 +721,28 @@ func TestUpdates(t *testing.T) {
 	if got := update("expires_at="); got["expires_at"] != nil || got["expired"] != false {
 		t.Errorf("never: %v", got)
 	}
-	if got := update("expires_at=1772800000&expand[0]=file"); got["expires_at"] != 1772800000.0 || got["file"].(map[string]any)["filename"] != "a.txt" {
+	if got := update("expires_at=1772800000&expand[0]=file"); got["expires_at"] != 1772800000.0 ||
+		got["file"].(map[string]any)["filename"] != "a.txt" {
 		t.Errorf("later: %v", got)
 	}
 	c.Clock.Advance(time.Second)
-	if got := update("expires_at=now&metadata[why]=done"); got["expired"] != true || got["metadata"].(map[string]any)["why"] != "done" {
+	if got := update("expires_at=now&metadata[why]=done"); got["expired"] != true ||
+		got["metadata"].(map[string]any)["why"] != "done" {
 		t.Errorf("ended: %v", got)
 	}
 	if a := c.do(t, "GET", l["url"].(string), ""); a.status != 410 {
-		t.Errorf("an ended link answers %d", a.status)
+		t.Errorf("the URL of an expired link responds with %d", a.status)
 	}
 	c.do(t, "POST", path, "expires_at=1772800000").fails(t, 400, invalid, "", "")
 	c.do(t, "POST", path, "metadata[a]=1").fails(t, 400, invalid, "", "")
 }
 
-// Lists that hold few objects are answered, however they are expanded.
+// Lists with few objects are returned with any expansion.
 func TestExpandedListsAreBounded(t *testing.T) {
 	c := newClient(t)
 	for _, path := range []string{
-		"/v1/files?limit=100", "/v1/files?expand[]=data.links.data.file", "/v1/files?limit=16&expand[]=data.links.data.file",
+		"/v1/files?limit=100", "/v1/files?expand[]=data.links.data.file",
+		"/v1/files?limit=16&expand[]=data.links.data.file",
 		"/v1/file_links?limit=100&expand[]=data.file",
 	} {
 		c.do(t, "GET", path, "").ok(t)
