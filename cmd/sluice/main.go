@@ -30,6 +30,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server. In an empty data folder, create an account and a first test key, and print how to use them."`
 	Key     keyCommand     `cmd:"" help:"Create, list, rotate and revoke API keys. A running server sees the change at once."`
 	Audit   auditCommand   `cmd:"" help:"Read, export, verify and prove the audit log of a server."`
+	Fsck    fsckCommand    `cmd:"" help:"Check the database, the audit logs and their index, also while a server runs."`
 	Migrate migrateCommand `cmd:"" help:"Move a single-machine installation to PostgreSQL and S3."`
 	Version versionCommand `cmd:"" help:"Print the version of this binary. --version and -v do the same."`
 }

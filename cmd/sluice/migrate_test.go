@@ -500,6 +500,9 @@ func TestMigrate(t *testing.T) {
 	if diff := cmp.Diff(want, dump(t, place{Data: e.data})); diff != "" {
 		t.Errorf("the source was changed:\n%s", diff)
 	}
+	sluiceRun(t, 0, "fsck", "--data", e.data)
+	sluiceRun(t, 0, "fsck", "--database-url", to.database, "--blob-url", to.blobs,
+		"--secrets", filepath.Join(e.data, secretsName))
 	e.works(t, to)
 	// Another run changes nothing and prints how to start a server. The command
 	// line contains no password.

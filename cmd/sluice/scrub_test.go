@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-func TestParseScrubInterval(t *testing.T) {
+func TestParseInterval(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"30d": 30 * 24 * time.Hour, " 1h ": time.Hour, "0": 0, "0s": 0, "1y": 365 * 24 * time.Hour,
 		"59m": -1, "1s": -1, "-1h": -1, "": -1, "none": -1, "200y": -1, "monthly": -1,
 	} {
-		got, err := parseScrubInterval(text)
+		got, err := parseInterval("--scrub-interval", text)
 		if (err != nil) != (want < 0) || err == nil && got != want {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}

@@ -28,6 +28,7 @@ import (
 	"sluice/internal/httpd/compat/metorial"
 	"sluice/internal/httpd/compat/stripe"
 	"sluice/internal/jobs"
+	"sluice/internal/maintain/fsck"
 	"sluice/internal/obs"
 	"sluice/internal/server"
 	"sluice/internal/service"
@@ -49,6 +50,7 @@ type serveCommand struct {
 	LedgerOrigin    string         `help:"Prefix of the names of new logs; the host of the public URL by default. Existing logs keep their names." placeholder:"NAME"`
 	Compat          string         `help:"Vendors whose APIs are served beside the native one, or none; all by default." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
 	ScrubInterval   string         `help:"Interval at which all stored files are read and compared with their digests, an hour or more; 0 disables it; ${default} by default." default:"30d" placeholder:"DURATION"`
+	CheckInterval   string         `help:"Interval at which the pages of a SQLite database are checked, an hour or more; the index of each log is checked every seventh time; 0 disables both; ${default} by default." default:"24h" placeholder:"DURATION"`
 	LogFormat       string         `help:"Format of the log on stderr: ${enum}." enum:"text,json" default:"text"`
 	Heads           string         `help:"File in which this process keeps the newest signed head of each log; by default the secrets file's name with .heads appended." placeholder:"FILE"`
 	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint, as after restoring a backup, and record it in the log." env:"-"`
@@ -184,7 +186,10 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	if s.adapters, err = parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
-	if _, err := parseScrubInterval(s.ScrubInterval); err != nil {
+	if _, err := parseInterval("--scrub-interval", s.ScrubInterval); err != nil {
+		return c, usageError{err}
+	}
+	if _, err := parseInterval("--check-interval", s.CheckInterval); err != nil {
 		return c, usageError{err}
 	}
 	if c.Purposes, err = loadPurposes(s.Purposes); err != nil {
@@ -314,8 +319,9 @@ func (s *serveCommand) serve(
 	var kept sync.WaitGroup
 	scheduler := jobs.Scheduler{Store: i.store, Log: log, Observer: metrics}
 	followed := follow.Runner{Store: i.store, Log: log, Observer: metrics}
-	scrubInterval, _ := parseScrubInterval(s.ScrubInterval) // checked by config
+	scrubInterval, _ := parseInterval("", s.ScrubInterval) // checked by config
 	own := append(jobs.Own(i.service, i.gate), heads.job(i.service))
+	own = append(own, s.checks(i, metrics, log)...)
 	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service, scrubInterval), own) })
 	kept.Go(func() { followed.Run(background, followers) })
 	defer func() { stopBackground(); kept.Wait() }()
@@ -324,6 +330,20 @@ func (s *serveCommand) serve(
 		return errors.Join(err, lost) // nothing more can be committed
 	}
 	return errors.Join(err, flush(ctx, i.gate))
+}
+
+// checksAfter is how long after the start the database is checked first; a test waits less.
+var checksAfter = 10 * time.Minute
+
+// checks gives the jobs that check the database.
+func (s *serveCommand) checks(i *installation, metrics *obs.Metrics, log *slog.Logger) []jobs.Job {
+	interval, _ := parseInterval("", s.CheckInterval) // checked by config
+	if interval == 0 {
+		return nil
+	}
+	return jobs.Checks(fsck.NewWatch(fsck.Config{
+		Store: i.store, Pages: !s.place.shared(), Interval: interval, Log: log, Observer: metrics,
+	}), checksAfter)
 }
 
 // flushGrace is how long an orderly stop waits for the last deliveries to be

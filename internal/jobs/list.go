@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/internal/gate"
+	"sluice/internal/maintain/fsck"
 	"sluice/internal/service"
 )
 
@@ -31,6 +32,19 @@ func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
 		}})
 	}
 	return list
+}
+
+// Checks gives the jobs by which every server notices that its database is damaged. A server that has just started has
+// other work, so they wait a while. Each run asks what is due.
+func Checks(w *fsck.Watch, after time.Duration) []Job {
+	return []Job{
+		{Name: "page check", Every: time.Minute, After: after, Run: func(ctx context.Context) (int, error) {
+			return 0, w.CheckPages(ctx)
+		}},
+		{Name: "index check", Every: time.Minute, After: after, Run: func(ctx context.Context) (int, error) {
+			return 0, w.CheckIndexes(ctx)
+		}},
+	}
 }
 
 // Own returns the jobs that every server runs on state of its own process: the use

@@ -27,6 +27,7 @@ type Metrics struct {
 	group                  prometheus.Histogram
 	reruns                 prometheus.Counter
 	blobs                  *prometheus.HistogramVec
+	findings, checked      *prometheus.GaugeVec
 }
 
 // seconds are the buckets of durations from half a millisecond to a minute.
@@ -63,10 +64,14 @@ func New(version string) *Metrics {
 		blobs: histogram("sluice_blob_duration_seconds",
 			"Duration of operations on stored bytes.", "operation", "result"),
 	}
+	m.findings = gauge("sluice_fsck_findings", "Problems that the newest check of the database by this server found.", "check")
+	m.checked = gauge("sluice_fsck_completed_timestamp_seconds",
+		"When this server last completed a check of the database, in Unix time; 0 when it did not yet.", "check")
 	build := gauge("sluice_build_info", "1, with the version of the server.", "version")
 	build.WithLabelValues(version).Set(1)
 	m.Registry.MustRegister(m.jobs, m.jobSuccess, m.jobFailing, m.sends, m.behind, m.commits, m.group, m.reruns,
-		m.blobs, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		m.blobs, m.findings, m.checked, build, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -97,6 +102,20 @@ func (m *Metrics) FollowerBehind(follower string, behind int64) {
 // FollowerSent implements follow.Observer.
 func (m *Metrics) FollowerSent(follower string, took time.Duration, err error) {
 	m.sends.WithLabelValues(follower, result(err)).Observe(took.Seconds())
+}
+
+// FsckFindings implements fsck.Observer.
+func (m *Metrics) FsckFindings(check string, n int) {
+	m.findings.WithLabelValues(check).Set(float64(n))
+}
+
+// FsckCompleted implements fsck.Observer.
+func (m *Metrics) FsckCompleted(check string, at time.Time) {
+	seconds := 0.0
+	if !at.IsZero() {
+		seconds = float64(at.Unix())
+	}
+	m.checked.WithLabelValues(check).Set(seconds)
 }
 
 // Committed implements store.Observer.

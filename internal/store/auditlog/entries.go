@@ -24,6 +24,9 @@ type entryList struct {
 	terms   []term           // all of these, those that select fewer entries last; with ids, any of these
 	needle  []byte           // occurs in the leaf of every entry of the list
 	nothing bool             // no entry can pass the filter
+
+	distrusted bool           // the index is, and the times of batches: see DistrustIndex
+	within     sqldb.Interval // of the times of entries, where it is
 }
 
 // term is a value of a field, as the index has it.
@@ -76,6 +79,7 @@ func (r *Reader) find(l sluice.LedgerID, id string) (stored, error) {
 		return stored{}, err
 	}
 	q := &entryList{Reader: r, ledger: number, span: sqldb.Interval{From: 0, To: sqldb.Everything.To}, limit: 1}
+	_, q.distrusted = r.ledgers.distrusted.Load(l)
 	q.filter(service.EntryFilter{IDs: []string{id}})
 	rows, err := q.read()
 	if err != nil {
@@ -90,10 +94,14 @@ func (r *Reader) find(l sluice.LedgerID, id string) (stored, error) {
 func (r *Reader) entryList(l sluice.LedgerID, f service.EntryFilter, p sluice.Page) (q *entryList, err error) {
 	q = &entryList{Reader: r, up: p.Up(), limit: p.Limit + 1}
 	q.filter(f)
+	_, q.distrusted = r.ledgers.distrusted.Load(l)
 	if q.ledger, err = r.LedgerNumber(l); err != nil {
 		return nil, err
 	}
-	if q.span, err = q.created(f.Created); err != nil {
+	if q.distrusted {
+		q.span = sqldb.Interval{From: 0, To: sqldb.Everything.To}
+		q.within = sqldb.Times(f.Created)
+	} else if q.span, err = q.created(f.Created); err != nil {
 		return nil, err
 	}
 	return q, q.cursor(l, p)
@@ -220,6 +228,9 @@ func (q *entryList) read() (rows []stored, err error) {
 	add := func(s stored) bool {
 		rows = append(rows, s.clone())
 		return len(rows) < q.limit
+	}
+	if q.distrusted && (len(q.terms) > 0 || q.within != sqldb.Everything) {
+		return rows, q.readLog(add)
 	}
 	if len(q.terms) == 0 {
 		return rows, q.scan(q.ledger, q.span, q.up, add)

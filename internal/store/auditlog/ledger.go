@@ -23,7 +23,10 @@ import (
 )
 
 // Ledgers keeps the numbers of committed ledgers, which never change. It is for several goroutines.
-type Ledgers struct{ numbers sync.Map }
+type Ledgers struct {
+	numbers    sync.Map
+	distrusted sync.Map // sluice.LedgerID to true: see DistrustIndex
+}
 
 // Head is the end of a ledger: its row in the table ledger.
 type Head struct {

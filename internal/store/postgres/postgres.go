@@ -51,6 +51,7 @@ var dialect = sqldb.Dialect{
 	Now:         "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 	Text:        sqldb.IsText,
 	Code:        Code, Locked: func(error) bool { return false }, Sound: sound, Each: each, Rerun: rerun,
+	Pages: checkPages,
 }
 
 // Timeouts of the server for a session. FrozenWriter is how long others wait when a process freezes, or its machine

@@ -42,6 +42,8 @@ type Dialect struct {
 	Sound func(*Conn) bool
 	// Rerun reports whether a transaction failed only because of a concurrent one and may run again. nil: never.
 	Rerun func(error) bool
+	// Pages has the database check its own pages, on a connection that is used for nothing else.
+	Pages func(context.Context, *Conn) (PageReport, error)
 	// Text reports whether the database can store a text. nil: it stores any.
 	Text func(string) bool
 }

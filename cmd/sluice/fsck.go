@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sluice/internal/maintain/fsck"
+	"sluice/internal/service"
+	"sluice/internal/store"
+)
+
+type fsckCommand struct {
+	place
+	Heads string `help:"File of the newest signed heads; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
+	JSON  bool   `help:"Print JSON: one object for each finding, and one for the whole." name:"json"`
+}
+
+// fsckSummary is the last line of what is printed as JSON.
+type fsckSummary struct {
+	Findings int      `json:"findings"`
+	Notes    []string `json:"notes,omitempty"`
+	Pages    int64    `json:"pages"`
+	Ledgers  int      `json:"ledgers"`
+	Entries  int64    `json:"entries"`
+	Rows     int64    `json:"index_rows"`
+	Tiles    int64    `json:"tiles"`
+	Seconds  float64  `json:"seconds"`
+}
+
+func (f *fsckCommand) Run(ctx context.Context, out *output) error {
+	began := time.Now()
+	var r fsck.Report
+	if err := f.check(ctx, out, &r); err != nil {
+		return err
+	}
+	if err := f.print(out, r, time.Since(began)); err != nil {
+		return err
+	}
+	if n := len(r.Findings); n > 0 {
+		return errors.New(counted(n, "1 problem was found", "%d problems were found") +
+			`; see "Is everything as it should be?" in docs/operating.md`)
+	}
+	return nil
+}
+
+// check checks the pages first. What a damaged database tells of the rest is not to be relied on, and to open it for
+// writing might do harm.
+func (f *fsckCommand) check(ctx context.Context, out *output, r *fsck.Report) error {
+	if _, err := f.place.check(false); err != nil {
+		return err
+	}
+	if err := f.place.prepare(false); err != nil {
+		return err
+	}
+	if !f.place.shared() {
+		pages, err := store.CheckSQLiteFile(ctx, filepath.Join(f.Data, databaseName))
+		if err != nil {
+			return fmt.Errorf("the pages of the database: %w", err)
+		}
+		if r.AddPages(pages); len(r.Findings) > 0 {
+			r.Notes = append(r.Notes, "the logs were not checked, because the database is damaged")
+			return nil
+		}
+	}
+	i, err := f.open(ctx, out, r)
+	if err != nil {
+		return err
+	}
+	err = f.checkOpen(ctx, i, r)
+	return errors.Join(err, i.close())
+}
+
+func (f *fsckCommand) open(ctx context.Context, out *output, r *fsck.Report) (*installation, error) {
+	path := f.Heads
+	if path == "" {
+		path = f.place.secretsFile() + ".heads"
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		r.Notes = append(r.Notes, fmt.Sprintf(
+			"there is no %s: the logs were not compared with the heads beside the secrets", path))
+	}
+	heads, err := openHeads(path)
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return f.place.open(ctx, service.Config{PublicURL: "http://localhost", Log: log, Heads: heads}, opening{})
+}
+
+func (f *fsckCommand) checkOpen(ctx context.Context, i *installation, r *fsck.Report) error {
+	if f.place.shared() {
+		pages, err := i.store.CheckPages(ctx)
+		if err != nil {
+			return fmt.Errorf("the pages of the database: %w", err)
+		}
+		r.AddPages(pages)
+	}
+	return r.CheckLedgers(ctx, i.service, i.store)
+}
+
+func (f *fsckCommand) print(out *output, r fsck.Report, took time.Duration) error {
+	if f.JSON {
+		encoder := json.NewEncoder(out.stdout)
+		for _, finding := range r.Findings {
+			if err := encoder.Encode(finding); err != nil {
+				return err
+			}
+		}
+		return encoder.Encode(fsckSummary{len(r.Findings), r.Notes, r.Pages, r.Ledgers, r.Entries, r.Rows, r.Tiles,
+			float64(took.Milliseconds()) / 1000})
+	}
+	w := &lines{w: out.stdout}
+	for _, finding := range r.Findings {
+		w.add("%s", finding.String())
+	}
+	for _, note := range r.Notes {
+		w.add("note: %s", note)
+	}
+	w.add("%s, %s, %s, %s and %s were checked in %s: %s",
+		counted(r.Pages, "1 page", "%d pages"), counted(r.Ledgers, "1 log", "%d logs"),
+		counted(r.Entries, "1 entry", "%d entries"),
+		counted(r.Rows, "1 index row", "%d index rows"), counted(r.Tiles, "1 tile", "%d tiles"), took.Round(time.Millisecond),
+		counted(len(r.Findings), "1 problem was found", "%d problems were found"))
+	return w.err
+}

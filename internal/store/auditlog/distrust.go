@@ -1,0 +1,50 @@
+package auditlog
+
+import (
+	"errors"
+
+	"sluice"
+	"sluice/internal/store/sqldb"
+)
+
+// maxUnindexed is how many entries a list may read from the log where the index cannot be used.
+const maxUnindexed = 1 << 20
+
+// DistrustIndex has lists and look-ups of a ledger's entries read the log in place of the index and of the times of
+// batches, or those again. It is slow, so that they read a million entries at most, and are CodeUnavailable where
+// that does not suffice. It is kept in memory.
+func (k *Ledgers) DistrustIndex(l sluice.LedgerID, distrust bool) {
+	if distrust {
+		k.distrusted.Store(l, true)
+	} else {
+		k.distrusted.Delete(l)
+	}
+}
+
+// readLog gives the first rows of a list from the log alone. Where it cannot read far enough it fails: a part of a list
+// must not be taken for the whole.
+func (q *entryList) readLog(add func(stored) bool) (err error) {
+	read, found := 0, 0
+	failed := q.scan(q.ledger, q.span, q.up, func(s stored) bool {
+		if read++; read > maxUnindexed {
+			err = sluice.Errorf(sluice.CodeUnavailable, "the index of this log is damaged, and the log is too long"+
+				" to be read without it; list its entries without filters, and have the operator run sluice fsck")
+			return false
+		}
+		if !q.matches(s) || !q.inTime(s) {
+			return true
+		}
+		found++
+		return add(s) && (q.ids == nil || found < len(q.ids))
+	})
+	return errors.Join(failed, err)
+}
+
+// inTime reports whether an entry is of the time that a list is of.
+func (q *entryList) inTime(s stored) bool {
+	if q.within == (sqldb.Interval{}) || q.within == sqldb.Everything {
+		return true
+	}
+	_, at := s.IndexTerms()
+	return at.UnixMicro() >= q.within.From && at.UnixMicro() < q.within.To
+}
