@@ -405,7 +405,10 @@ func TestSQLiteGroups(t *testing.T) {
 			})
 		})
 	}
-	time.Sleep(50 * time.Millisecond)
+	for deadline := time.Now().Add(time.Minute); s.Waiting() < 9 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(10 * time.Millisecond) // what is counted is about to wait
 	release()
 	wg.Wait()
 	if largest != 4 {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -81,7 +80,7 @@ func New(db *sqldb.Database, opts Options) *Store { return newStore(db, opts, ma
 func newStore(db *sqldb.Database, opts Options, group int, wait time.Duration) *Store {
 	opts = opts.Complete()
 	s := &Store{
-		db: db, random: bufio.NewReader(opts.Random), log: opts.Log, observer: opts.Observer,
+		db: db, random: opts.Random, log: opts.Log, observer: opts.Observer,
 		queue: make(chan *request), maxGroup: group, lockWait: wait, lease: leaseTime,
 		stopped: make(chan struct{}), readers: make(chan *sqldb.Conn, db.Readers),
 	}

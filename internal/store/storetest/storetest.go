@@ -370,6 +370,16 @@ func cancelNeighbour(t *testing.T, s service.Store) {
 // Their callers must not wait for it.
 func testPrompt(t *testing.T, db Database) {
 	s := openStore(t, db)
+	for range 20 {
+		if cancelWaiting(t, s) {
+			return
+		}
+	}
+	t.Error("the update that was to wait ran first, 20 times")
+}
+
+// cancelWaiting reports whether the update whose context it ends was still waiting then.
+func cancelWaiting(t *testing.T, s service.Store) bool {
 	release := Busy(t, s)
 	began, free, first := make(chan bool), make(chan bool), make(chan error, 1)
 	go func() {
@@ -379,20 +389,34 @@ func testPrompt(t *testing.T, db Database) {
 			return nil
 		})
 	}()
-	time.Sleep(10 * time.Millisecond)
+	awaitQueue(t, s, 1)
 	stoppable, cancel := context.WithCancel(Background)
+	defer cancel()
+	var early atomic.Bool
 	second := make(chan error, 2)
 	go func() {
 		second <- s.Update(stoppable, LiveLedger, func(service.Tx) error {
-			t.Error("a cancelled update was run")
+			select {
+			case <-began:
+				t.Error("a cancelled update was run")
+			default:
+				early.Store(true)
+			}
 			return nil
 		})
 	}()
 	go func() { second <- s.Ready(stoppable) }()
-	time.Sleep(10 * time.Millisecond) // all wait now, the first before the others
+	awaitQueue(t, s, 3)
 	release()
 	<-began
 	cancel()
+	if early.Load() {
+		close(free)
+		<-second
+		<-second
+		<-first
+		return false
+	}
 	for range 2 {
 		select {
 		case err := <-second:
@@ -406,6 +430,22 @@ func testPrompt(t *testing.T, db Database) {
 	close(free)
 	if err := <-first; err != nil {
 		t.Error(err)
+	}
+	return true
+}
+
+// awaitQueue waits until n callers wait for the writer. A store that does not count them gets 50 ms instead.
+func awaitQueue(t *testing.T, s service.Store, n int64) {
+	t.Helper()
+	counts, ok := s.(interface{ Waiting() int64 })
+	if !ok {
+		time.Sleep(50 * time.Millisecond)
+		return
+	}
+	for deadline := time.Now().Add(time.Minute); counts.Waiting() < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d callers wait, want %d", counts.Waiting(), n)
+		}
 	}
 }
 
@@ -1393,7 +1433,7 @@ func testClosed(t *testing.T, db Database) {
 			})
 		}()
 	}
-	time.Sleep(50 * time.Millisecond) // they wait now
+	awaitQueue(t, s, 3)
 	closed := make(chan error)
 	go func() { closed <- s.Close() }()
 	time.Sleep(10 * time.Millisecond)
