@@ -10,22 +10,11 @@ import (
 	"testing"
 )
 
-// updaters lists the files outside internal/store that call Store.Update: the places where a change begins. Changes
-// that a caller asks for begin in the first two. Each of the others is listed with its reason.
+// updaters are the only files outside internal/store that call Store.Update. Every change begins in one of them.
 var updaters = map[string]string{
-	"internal/service/service.go": "the funnel of all changes",
-	"internal/gate/gate.go":       "decisions on links, and the entries that follow them",
-
-	"internal/service/account.go":    "records a new account",
-	"internal/service/start.go":      "records the first account and signing keys",
-	"internal/service/heads.go":      "records an accepted rollback",
-	"internal/service/checkpoint.go": "records a change of the log's key",
-	"internal/service/denials.go":    "records that a read was denied",
-	"internal/service/once.go":       "stores the response to a failed request",
-	"internal/service/file.go":       "waits for commits under way before it removes the bytes of a failed upload",
-	"internal/service/scrub.go":      "records a damaged file",
-	"internal/service/sweep.go":      "waits for commits under way before it moves orphans to the trash",
-	"bench/fill/main.go":             "writes data to measure with",
+	"internal/service/core.go": "the funnel of the service",
+	"internal/gate/gate.go":    "decisions on links, and the entries that follow from them",
+	"bench/fill/main.go":       "data for benchmarks",
 }
 
 // TestUpdaters checks that only the files listed above call Store.Update.

@@ -149,7 +149,7 @@ func closed(t testing.TB, c interface{ Close() error }) {
 // NewAccount creates another account.
 func (s *Service) NewAccount(t testing.TB, name string) sluice.Account {
 	t.Helper()
-	a, err := s.CreateAccount(context.Background(), name)
+	a, err := s.Accounts.Create(context.Background(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func (s *Service) NewKey(t testing.TB, l sluice.LedgerID, scopes ...sluice.Scope
 // secret.
 func (s *Service) NewKeyAs(t testing.TB, l sluice.LedgerID, n service.NewKey) (sluice.Key, string) {
 	t.Helper()
-	k, err := s.CreateKey(context.Background(), service.Operator(l), n)
+	k, err := s.Keys.Create(context.Background(), service.Operator(l), n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func (s *Service) NewKeyAs(t testing.TB, l sluice.LedgerID, n service.NewKey) (s
 // Checkpoint signs the checkpoints that are due and returns their number.
 func (s *Service) Checkpoint(t testing.TB) int {
 	t.Helper()
-	made, err := s.Service.Checkpoint(context.Background())
+	made, err := s.Service.Ledgers.Checkpoint(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func (s *Service) entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) 
 	t.Helper()
 	page := sluice.Page{Limit: sluice.MaxPageSize}
 	for {
-		list, err := s.Service.Entries(context.Background(), service.Operator(l), service.EntryFilter{}, page)
+		list, err := s.Service.Entries.List(context.Background(), service.Operator(l), service.EntryFilter{}, page)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -128,7 +128,8 @@ func (f *filler) makeKeys(ctx context.Context, dir string, n int) (secret string
 	})
 	for i := 0; i < n && err == nil; i++ {
 		var k service.CreatedKey
-		if k, err = svc.CreateKey(ctx, service.Operator(f.ledger), service.NewKey{Name: fmt.Sprintf("bench %d", i)}); i == 0 {
+		n := service.NewKey{Name: fmt.Sprintf("bench %d", i)}
+		if k, err = svc.Keys.Create(ctx, service.Operator(f.ledger), n); i == 0 {
 			secret = k.Secret
 		}
 		f.keys = append(f.keys, k.Key)

@@ -51,7 +51,7 @@ func growLog(t *testing.T, s *sluicetest.Server, n int) {
 	caller.Request = sluice.Request{IP: "192.0.2.7", UserAgent: "curl/8"}
 	for len(s.Entries(t, s.Ledger(sluice.Test))) < n {
 		for range min(50, n) {
-			if _, err := s.CreateKey(context.Background(), caller, service.NewKey{Name: "one more"}); err != nil {
+			if _, err := s.Keys.Create(context.Background(), caller, service.NewKey{Name: "one more"}); err != nil {
 				t.Fatal(err)
 			}
 		}

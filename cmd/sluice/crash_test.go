@@ -196,7 +196,7 @@ func (c *crashClients) sweepAndCompare(t *testing.T, data string) {
 	}
 	defer i.close()
 	for range 2 { // the first sweep finds the orphans, the second moves them
-		swept, err := i.service.Sweep(ctx, time.Now().Add(time.Minute))
+		swept, err := i.service.Sweep.Run(ctx, time.Now().Add(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}

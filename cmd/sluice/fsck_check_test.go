@@ -210,7 +210,7 @@ func testFsckFinds(t *testing.T, database string) {
 			if len(r.Findings) == 0 || !strings.Contains(findingLines(r), test.want) {
 				t.Errorf("found %d, want %q:\n%s", len(r.Findings), test.want, findingLines(r))
 			}
-			if _, err := s.VerifyLedger(t.Context(), l); (err != nil) != test.signed {
+			if _, err := s.Ledgers.Verify(t.Context(), l); (err != nil) != test.signed {
 				t.Errorf("a verifier says %v", err)
 			}
 		})
@@ -254,7 +254,7 @@ func testFsckBeside(t *testing.T, database string) {
 				return nil
 			})
 			if err == nil && i%3 == 0 {
-				_, err = s.Service.Checkpoint(context.WithoutCancel(ctx))
+				_, err = s.Service.Ledgers.Checkpoint(context.WithoutCancel(ctx))
 			}
 			if err != nil || ctx.Err() != nil {
 				ended <- err
@@ -390,13 +390,13 @@ func TestFsckFindsDamagedPages(t *testing.T) {
 		t.Fatal("the server did not stop well")
 	}
 	i := mustOpen(t, place{Data: data})
-	accounts, err := i.service.Accounts(t.Context())
+	accounts, err := i.service.Accounts.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test}
 	recordEntries(t, i.store, l, 3000)
-	if _, err := i.service.Checkpoint(t.Context()); err != nil {
+	if _, err := i.service.Ledgers.Checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := i.close(); err != nil {
@@ -482,10 +482,10 @@ func verifierSees(t *testing.T, data string) bool {
 		return true
 	}
 	defer i.close()
-	logs, err := i.service.Accounts(t.Context())
+	logs, err := i.service.Accounts.List(t.Context())
 	if err != nil || len(logs) != 1 {
 		return true
 	}
-	_, err = i.service.VerifyLedger(t.Context(), sluice.LedgerID{Account: logs[0].ID, Mode: sluice.Test})
+	_, err = i.service.Ledgers.Verify(t.Context(), sluice.LedgerID{Account: logs[0].ID, Mode: sluice.Test})
 	return err != nil
 }

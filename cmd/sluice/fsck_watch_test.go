@@ -198,7 +198,7 @@ func TestServerNoticesDamage(t *testing.T) {
 		t.Fatal("the server did not stop well")
 	}
 	i := mustOpen(t, place{Data: data})
-	accounts, err := i.service.Accounts(t.Context())
+	accounts, err := i.service.Accounts.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

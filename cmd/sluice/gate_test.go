@@ -53,7 +53,7 @@ func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 	operator := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
 	all := map[string]told{}
 	for page := (sluice.Page{Limit: sluice.MaxPageSize}); ; {
-		list, err := i.service.Entries(ctx, operator, service.EntryFilter{LinkID: link}, page)
+		list, err := i.service.Entries.List(ctx, operator, service.EntryFilter{LinkID: link}, page)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 			break
 		}
 	}
-	l, err := i.service.Link(ctx, operator, "", link)
+	l, err := i.service.Links.Get(ctx, operator, "", link)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -174,7 +174,7 @@ const headsEvery = time.Second
 // file. It also runs at an orderly stop.
 func (h *headsFile) job(svc *service.Service) jobs.Job {
 	return jobs.Job{Name: "log heads", Every: headsEvery, AtStop: true, Run: func(ctx context.Context) (int, error) {
-		err := svc.WatchLogs(ctx)
+		err := svc.Ledgers.Watch(ctx)
 		if failed := h.write(); failed != nil {
 			err = errors.Join(err, fmt.Errorf("log heads not written to %s: %w", h.path, failed))
 		}

@@ -47,7 +47,7 @@ func (d *dataFlags) open(ctx context.Context, out *output) (*installation, sluic
 }
 
 func (d *dataFlags) account(ctx context.Context, svc *service.Service) (sluice.Account, error) {
-	accounts, err := svc.Accounts(ctx)
+	accounts, err := svc.Accounts.List(ctx)
 	if err != nil {
 		return sluice.Account{}, err
 	}
@@ -96,7 +96,7 @@ func (k *keyCreate) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	ledger := sluice.LedgerID{Account: account.ID, Mode: sluice.Mode(k.Mode)}
-	created, err := i.service.CreateKey(ctx, service.Operator(ledger), n)
+	created, err := i.service.Keys.Create(ctx, service.Operator(ledger), n)
 	if err := errors.Join(err, i.close()); err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func allKeys(ctx context.Context, svc *service.Service, a sluice.Account) (keys 
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 		page := sluice.Page{Limit: sluice.MaxPageSize}
 		for more := true; more; {
-			list, err := svc.Keys(ctx, service.Operator(sluice.LedgerID{Account: a.ID, Mode: m}), page)
+			list, err := svc.Keys.List(ctx, service.Operator(sluice.LedgerID{Account: a.ID, Mode: m}), page)
 			if err != nil {
 				return nil, err
 			}
@@ -252,7 +252,7 @@ func (k *keyRotate) Run(ctx context.Context, out *output) error {
 	}
 	var rotated service.CreatedKey
 	err = ofKey(account, k.ID, func(c service.Caller) (err error) {
-		rotated, err = i.service.RotateKey(ctx, c, k.ID, time.Duration(k.Overlap))
+		rotated, err = i.service.Keys.Rotate(ctx, c, k.ID, time.Duration(k.Overlap))
 		return err
 	})
 	if err := errors.Join(err, i.close()); err != nil {
@@ -272,7 +272,7 @@ func (k *keyRevoke) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	err = ofKey(account, k.ID, func(c service.Caller) error {
-		_, err := i.service.RevokeKey(ctx, c, k.ID, nil)
+		_, err := i.service.Keys.Revoke(ctx, c, k.ID, nil)
 		return err
 	})
 	if err := errors.Join(err, i.close()); err != nil {

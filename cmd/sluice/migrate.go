@@ -315,14 +315,14 @@ func stored(ctx context.Context, blobs service.Blobs, key string) (s service.Sto
 
 // logs rebuilds and verifies every log from the moved records.
 func (v *mover) logs(ctx context.Context) (all []movedLog, err error) {
-	accounts, err := v.service.Accounts(ctx)
+	accounts, err := v.service.Accounts.List(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range accounts {
 		for _, mode := range []sluice.Mode{sluice.Test, sluice.Live} {
 			l := sluice.LedgerID{Account: a.ID, Mode: mode}
-			report, err := v.service.VerifyLedger(ctx, l)
+			report, err := v.service.Ledgers.Verify(ctx, l)
 			if sluice.CodeOf(err) == sluice.CodeNotFound {
 				continue // nothing is signed yet
 			}

@@ -158,10 +158,10 @@ func (e *estate) useServer(t *testing.T, base string) {
 func (e *estate) useService(t *testing.T, i *installation) {
 	t.Helper()
 	ctx, svc := t.Context(), i.service
-	if _, err := svc.CreateAccount(ctx, "second "+hostile); err != nil {
+	if _, err := svc.Accounts.Create(ctx, "second "+hostile); err != nil {
 		t.Fatal(err)
 	}
-	accounts, err := svc.Accounts(ctx)
+	accounts, err := svc.Accounts.List(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,9 +171,9 @@ func (e *estate) useService(t *testing.T, i *installation) {
 		}
 	}
 	first := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
-	redeemed, err := svc.Entries(ctx, first, service.EntryFilter{Action: sluice.LinkRedeemed}, sluice.Page{Limit: 1})
+	redeemed, err := svc.Entries.List(ctx, first, service.EntryFilter{Action: sluice.LinkRedeemed}, sluice.Page{Limit: 1})
 	if err == nil {
-		_, err = svc.RedactEntry(ctx, first, redeemed.Data[0].ID)
+		_, err = svc.Entries.Redact(ctx, first, redeemed.Data[0].ID)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -185,20 +185,21 @@ func (e *estate) useService(t *testing.T, i *installation) {
 	for n := range 8 {
 		minters.Go(func() {
 			for range 80 {
-				if _, err := svc.MintLink(ctx, many, service.NewLink{FileID: f.ID, Reason: fmt.Sprint("link of ", n)}); err != nil {
+				link := service.NewLink{FileID: f.ID, Reason: fmt.Sprint("link of ", n)}
+				if _, err := svc.Links.Mint(ctx, many, link); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	minters.Wait()
-	if _, err := svc.Checkpoint(ctx); err != nil {
+	if _, err := svc.Ledgers.Checkpoint(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if e.vkey, _, err = svc.LedgerKey(ctx, first); err != nil {
+	if e.vkey, _, err = svc.Ledgers.Key(ctx, first); err != nil {
 		t.Fatal(err)
 	}
-	newest, err := svc.NewestCheckpoint(ctx, first)
+	newest, err := svc.Ledgers.NewestCheckpoint(ctx, first)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +210,7 @@ func (e *estate) useService(t *testing.T, i *installation) {
 
 func (e *estate) file(t *testing.T, svc *service.Service, c service.Caller, content []byte) sluice.File {
 	t.Helper()
-	created, err := svc.CreateFile(t.Context(), c, "export", bytes.NewReader(content), func() (service.NewFile, error) {
+	created, err := svc.Files.Create(t.Context(), c, "export", bytes.NewReader(content), func() (service.NewFile, error) {
 		return service.NewFile{
 			Purpose: "export", Filename: "a" + strings.ReplaceAll(hostile, "\u0001", ""), Title: "title é",
 			Metadata: sluice.Metadata{"k": "v\\\"\n\t", "k-2": "é\u2028\U0001F600"}, Linked: []sluice.Resource{{Type: "order",
@@ -233,12 +234,12 @@ func (e *estate) useLedger(t *testing.T, svc *service.Service, c service.Caller)
 		}
 	}
 	path := func(l sluice.Link) string {
-		text, err := svc.LinkURL(l)
+		text, err := svc.Links.URL(l)
 		check(err)
 		return strings.TrimPrefix(text, "http://localhost")
 	}
 	mint := func(n service.NewLink) sluice.Link {
-		l, err := svc.MintLink(ctx, c, n)
+		l, err := svc.Links.Mint(ctx, c, n)
 		check(err)
 		return l
 	}
@@ -253,7 +254,7 @@ func (e *estate) useLedger(t *testing.T, svc *service.Service, c service.Caller)
 	e.opens[path(mint(service.NewLink{FileID: whole.ID, Reason: "whole",
 		Metadata: sluice.Metadata{"to": hostile}}))] = string(content)
 	revoked := mint(service.NewLink{FileID: whole.ID, Reason: "revoked"})
-	_, err := svc.RevokeLink(ctx, c, whole.ID, revoked.ID, nil)
+	_, err := svc.Links.Revoke(ctx, c, whole.ID, revoked.ID, nil)
 	check(err)
 	soon := time.Second
 	e.gone = append(e.gone, path(revoked), path(mint(service.NewLink{FileID: whole.ID, Lifetime: &soon})))
@@ -261,21 +262,21 @@ func (e *estate) useLedger(t *testing.T, svc *service.Service, c service.Caller)
 
 	deleted := e.file(t, svc, c, []byte("deleted"))
 	e.gone = append(e.gone, path(mint(service.NewLink{FileID: deleted.ID})))
-	_, err = svc.DeleteFile(ctx, c, deleted.ID, nil)
+	_, err = svc.Files.Delete(ctx, c, deleted.ID, nil)
 	check(err)
 	held, yes := e.file(t, svc, c, []byte("held")), true
-	_, err = svc.UpdateFile(ctx, c, held.ID, nil, service.FileChange{Held: &yes})
+	_, err = svc.Files.Update(ctx, c, held.ID, nil, service.FileChange{Held: &yes})
 	check(err)
 
-	first, err := svc.CreateKey(ctx, c, service.NewKey{Name: "rotated " + hostile,
+	first, err := svc.Keys.Create(ctx, c, service.NewKey{Name: "rotated " + hostile,
 		Scopes: []sluice.Scope{sluice.FilesRead}})
 	check(err)
-	second, err := svc.RotateKey(ctx, c, first.Key.ID, time.Hour)
+	second, err := svc.Keys.Rotate(ctx, c, first.Key.ID, time.Hour)
 	check(err)
 	e.rotated = [2]string{first.Secret, second.Secret}
-	ended, err := svc.CreateKey(ctx, c, service.NewKey{Name: "revoked"})
+	ended, err := svc.Keys.Create(ctx, c, service.NewKey{Name: "revoked"})
 	check(err)
-	_, err = svc.RevokeKey(ctx, c, ended.Key.ID, nil)
+	_, err = svc.Keys.Revoke(ctx, c, ended.Key.ID, nil)
 	check(err)
 	e.revoked = ended.Secret
 }
@@ -302,19 +303,19 @@ func (e *estate) rotateLedgerKey(t *testing.T) {
 	}
 	i := mustOpen(t, place{Data: e.data})
 	defer i.close()
-	accounts, err := i.service.Accounts(t.Context())
+	accounts, err := i.service.Accounts.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
 	for range 3 {
 		e.file(t, i.service, c, []byte("another"))
-		if _, err := i.service.Checkpoint(t.Context()); err != nil {
+		if _, err := i.service.Ledgers.Checkpoint(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	e.file(t, i.service, c, []byte("last"))
-	if _, rotations, err := i.service.LedgerKey(t.Context(), c); err != nil || len(rotations) != 1 {
+	if _, rotations, err := i.service.Ledgers.Key(t.Context(), c); err != nil || len(rotations) != 1 {
 		t.Fatalf("%d rotations, %v", len(rotations), err)
 	}
 }
@@ -359,7 +360,7 @@ func dump(t *testing.T, p place) (all []ledgerDump) {
 	i := mustOpen(t, p)
 	defer i.close()
 	ctx, svc := t.Context(), i.service
-	accounts, err := svc.Accounts(ctx)
+	accounts, err := svc.Accounts.List(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,24 +369,24 @@ func dump(t *testing.T, p place) (all []ledgerDump) {
 			c := service.Operator(sluice.LedgerID{Account: a.ID, Mode: m})
 			d := ledgerDump{Ledger: c.Ledger}
 			d.Keys = pages(t, func(k sluice.Key) string { return k.ID },
-				func(p sluice.Page) (sluice.List[sluice.Key], error) { return svc.Keys(ctx, c, p) })
+				func(p sluice.Page) (sluice.List[sluice.Key], error) { return svc.Keys.List(ctx, c, p) })
 			files := func(f service.FileFilter) []sluice.List[sluice.File] {
 				return pages(t, func(f sluice.File) string { return f.ID },
-					func(p sluice.Page) (sluice.List[sluice.File], error) { return svc.Files(ctx, c, f, p) })
+					func(p sluice.Page) (sluice.List[sluice.File], error) { return svc.Files.List(ctx, c, f, p) })
 			}
 			d.Files, d.Deleted = files(service.FileFilter{}), files(service.FileFilter{Status: service.DeletedFiles})
 			d.Linked = files(service.FileFilter{Linked: &sluice.Resource{Type: "order", ID: "ö 2"}})
 			d.Links = pages(t, func(l sluice.Link) string { return l.ID },
 				func(p sluice.Page) (sluice.List[sluice.Link], error) {
-					return svc.Links(ctx, c, service.LinkFilter{}, p)
+					return svc.Links.List(ctx, c, service.LinkFilter{}, p)
 				})
 			entries := func(f service.EntryFilter) []sluice.List[sluice.Entry] {
 				return pages(t, func(e sluice.Entry) string { return e.ID },
-					func(p sluice.Page) (sluice.List[sluice.Entry], error) { return svc.Entries(ctx, c, f, p) })
+					func(p sluice.Page) (sluice.List[sluice.Entry], error) { return svc.Entries.List(ctx, c, f, p) })
 			}
 			d.Entries, d.Minted = entries(service.EntryFilter{}), entries(service.EntryFilter{Action: sluice.LinkCreated})
-			if d.Newest, err = svc.NewestCheckpoint(ctx, c); err == nil {
-				_, d.Rotations, err = svc.LedgerKey(ctx, c)
+			if d.Newest, err = svc.Ledgers.NewestCheckpoint(ctx, c); err == nil {
+				_, d.Rotations, err = svc.Ledgers.Key(ctx, c)
 			}
 			if err != nil {
 				t.Fatal(err)

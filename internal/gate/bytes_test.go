@@ -41,7 +41,7 @@ func TestUploadChecksum(t *testing.T) {
 	f := newFixture(t)
 	for _, content := range []string{"", "content", strings.Repeat("content", 100_000)} {
 		file := f.upload(content)
-		kept, err := f.File(ctx, f.caller, file.ID)
+		kept, err := f.Files.Get(ctx, f.caller, file.ID)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 // before ReadFile returns. The Grant has no Link. Its Content is the whole file
 // whatever the Plan selects, and the caller closes it.
 func (gate *Gate) ReadFile(ctx context.Context, c service.Caller, id string, want Want) (*Grant, error) {
-	f, err := gate.service.RecordRead(ctx, c, id)
+	f, err := gate.service.Files.RecordRead(ctx, c, id)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func TestReadFile(t *testing.T) {
 	other.Content.Close()
 	_, err = f.ReadFile(ctx, f.newCaller(f.base.Ledger(sluice.Live)), file.ID, whole)
 	wantCode(t, err, sluice.CodeNotFound)
-	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {
+	if _, err := f.Files.Delete(ctx, f.caller, file.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	_, err = f.ReadFile(ctx, f.caller, file.ID, whole)

@@ -50,7 +50,7 @@ func (gate *Gate) commitDecision(
 	ctx context.Context, object refusals.Object, b Bearer, proved sluice.PasswordHash,
 ) (g *Grant, refusal sluice.Refusal, err error) {
 	attempt := gate.refusals.Attempt()
-	err = gate.update(service.Foresee(ctx, object.ID), object.Ledger, func(tx service.Tx) error {
+	err = gate.update(service.Prefetch(ctx, object.ID), object.Ledger, func(tx service.Tx) error {
 		attempt.Again()
 		g = gate.begin(object.Ledger, object.ID, b)
 		var open service.OpenGrant

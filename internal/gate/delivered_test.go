@@ -67,7 +67,7 @@ func (f *fixture) has(action sluice.Action) int {
 	f.Helper()
 	n := 0
 	for page := (sluice.Page{Limit: 100}); ; {
-		list, err := f.Entries(ctx, service.Operator(f.ledger), service.EntryFilter{Action: action}, page)
+		list, err := f.Entries.List(ctx, service.Operator(f.ledger), service.EntryFilter{Action: action}, page)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -87,7 +87,7 @@ func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
 func (f *fixture) newCaller(l sluice.LedgerID, scopes ...sluice.Scope) service.Caller {
 	f.Helper()
 	_, secret := f.base.NewKey(f.T, l, scopes...)
-	c, err := f.Authenticate(
+	c, err := f.Keys.Authenticate(
 		ctx, secret,
 		sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"},
 	)
@@ -107,7 +107,7 @@ func (f *fixture) upload(content string) sluice.File {
 }
 
 func (f *fixture) tryUpload(content io.Reader) (sluice.File, error) {
-	created, err := f.CreateFile(ctx, f.caller, "generic", content, func() (service.NewFile, error) {
+	created, err := f.Files.Create(ctx, f.caller, "generic", content, func() (service.NewFile, error) {
 		return service.NewFile{Purpose: "generic", Filename: "a.txt"}, nil
 	})
 	return created.File, err
@@ -120,11 +120,11 @@ func (f *fixture) mint(file sluice.File) (sluice.Link, string) {
 
 func (f *fixture) mintAs(n service.NewLink) (sluice.Link, string) {
 	f.Helper()
-	l, err := f.MintLink(ctx, f.caller, n)
+	l, err := f.Links.Mint(ctx, f.caller, n)
 	if err != nil {
 		f.Fatal(err)
 	}
-	u, err := f.LinkURL(l)
+	u, err := f.Links.URL(l)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func (f *fixture) spend(token string, b gate.Bearer) error {
 
 func (f *fixture) downloads(id string) int64 {
 	f.Helper()
-	l, err := f.Link(ctx, f.caller, "", id)
+	l, err := f.Links.Get(ctx, f.caller, "", id)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func New(c Config) (*Gate, error) {
 	}
 	gate := &Gate{
 		service: c.Service, store: c.Store, blobs: c.Blobs, redirect: c.Redirect,
-		limits: c.Service.LinkLimits(), refusals: c.Service.Refusals(), random: c.Random, log: c.Log,
+		limits: c.Service.Links.Limits(), refusals: c.Service.Refusals(), random: c.Random, log: c.Log,
 	}
 	if gate.random == nil {
 		gate.random = rand.Reader
@@ -129,7 +129,7 @@ func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service
 // Grant; Flush waits for that. If the bytes cannot be opened, or the URL of a
 // redirect cannot be presigned, Redeem reports that itself.
 func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, error) {
-	ledger, id, ok := gate.service.OpenToken(token)
+	ledger, id, ok := gate.service.Links.OpenToken(token)
 	if !ok {
 		return nil, errNoLink
 	}

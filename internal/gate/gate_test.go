@@ -34,15 +34,15 @@ func TestRedemption(t *testing.T) {
 			return nil
 		}, sluice.Expired},
 		{"revoked", func(f *fixture, _ sluice.File, l sluice.Link) error {
-			_, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil)
+			_, err := f.Links.Revoke(ctx, f.caller, "", l.ID, nil)
 			return err
 		}, sluice.Revoked},
 		{"file deleted", func(f *fixture, file sluice.File, _ sluice.Link) error {
-			_, err := f.DeleteFile(ctx, f.caller, file.ID, nil)
+			_, err := f.Files.Delete(ctx, f.caller, file.ID, nil)
 			return err
 		}, sluice.FileDeleted},
 		{"key revoked", func(f *fixture, _ sluice.File, l sluice.Link) error {
-			_, err := f.RevokeKey(ctx, f.caller, f.caller.Key.ID, nil)
+			_, err := f.Keys.Revoke(ctx, f.caller, f.caller.Key.ID, nil)
 			return err
 		}, sluice.KeyRevoked},
 	} {
@@ -98,7 +98,7 @@ func TestRedemptionEntry(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("entry (-want +got):\n%s", diff)
 	}
-	if l, err := f.Link(ctx, f.caller, "", l.ID); err != nil || l.Downloads != 1 || !l.Redeemed.Equal(e.Time) {
+	if l, err := f.Links.Get(ctx, f.caller, "", l.ID); err != nil || l.Downloads != 1 || !l.Redeemed.Equal(e.Time) {
 		t.Errorf("the link counts %d downloads, the last at %v (%v)", l.Downloads, l.Redeemed, err)
 	}
 }
@@ -230,7 +230,7 @@ func TestMaxDownloads(t *testing.T) {
 	if diff := cmp.Diff(map[sluice.Code]int{"": 3, sluice.CodeGone: 47}, codes); diff != "" {
 		t.Errorf("50 concurrent downloads of a link for 3 (-want +got):\n%s", diff)
 	}
-	if l, err := f.Link(ctx, f.caller, "", l.ID); err != nil || l.Downloads != 3 {
+	if l, err := f.Links.Get(ctx, f.caller, "", l.ID); err != nil || l.Downloads != 3 {
 		t.Errorf("the link counts %d, %v", l.Downloads, err)
 	}
 }
@@ -280,7 +280,7 @@ func TestLinkFollowsItsKey(t *testing.T) {
 					soon := f.base.Clock.Now().Add(time.Second)
 					ch.Expires = &soon
 				}
-				if _, err := f.UpdateKey(ctx, service.Operator(f.ledger), id, nil, ch); err != nil {
+				if _, err := f.Keys.Update(ctx, service.Operator(f.ledger), id, nil, ch); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -321,7 +321,7 @@ func TestEndlessLinkOfNarrowedKey(t *testing.T) {
 	admin := service.Operator(f.ledger)
 	setLifetime := func(d time.Duration) {
 		t.Helper()
-		if _, err := f.UpdateKey(ctx, admin, f.caller.Key.ID, nil, service.KeyChange{MaxLinkLifetime: &d}); err != nil {
+		if _, err := f.Keys.Update(ctx, admin, f.caller.Key.ID, nil, service.KeyChange{MaxLinkLifetime: &d}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -27,15 +27,15 @@ func TestGrantBeyondOtherRules(t *testing.T) {
 		{"none", func(sluice.Link) error { return nil }, ""},
 		{"address not allowed", func(l sluice.Link) error {
 			only := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-			_, err := f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{AllowedIPs: &only})
+			_, err := f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{AllowedIPs: &only})
 			return err
 		}, sluice.AddressNotAllowed},
 		{"revoked", func(l sluice.Link) error {
-			_, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil)
+			_, err := f.Links.Revoke(ctx, f.caller, "", l.ID, nil)
 			return err
 		}, sluice.Revoked},
 		{"file deleted", func(l sluice.Link) error {
-			_, err := f.DeleteFile(ctx, f.caller, l.FileID, nil)
+			_, err := f.Files.Delete(ctx, f.caller, l.FileID, nil)
 			return err
 		}, sluice.FileDeleted},
 		{"expired", func(l sluice.Link) error {
@@ -240,7 +240,7 @@ func TestGrantGivesBack(t *testing.T) {
 	wantReason(t, f.spend(token, client), "")
 	wantReason(t, f.spend(token, client), sluice.Exhausted)
 	no := int64(3)
-	if _, err := f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{MaxDownloads: &no}); err != nil {
+	if _, err := f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{MaxDownloads: &no}); err != nil {
 		t.Fatal(err)
 	}
 	f.base.Clock.Advance(time.Second)

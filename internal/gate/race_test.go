@@ -35,15 +35,15 @@ func testNoRedemptionAfterTheEnd(t *testing.T, f *fixture) {
 	services := []*fixture{f, f.second()}
 	end := map[sluice.Action]func(*fixture, service.Caller, sluice.Link) error{
 		sluice.LinkEnded: func(s *fixture, c service.Caller, l sluice.Link) error {
-			_, err := s.RevokeLink(ctx, c, "", l.ID, nil)
+			_, err := s.Links.Revoke(ctx, c, "", l.ID, nil)
 			return err
 		},
 		sluice.FileEnded: func(s *fixture, c service.Caller, l sluice.Link) error {
-			_, err := s.DeleteFile(ctx, c, l.FileID, nil)
+			_, err := s.Files.Delete(ctx, c, l.FileID, nil)
 			return err
 		},
 		sluice.KeyEnded: func(s *fixture, c service.Caller, l sluice.Link) error {
-			_, err := s.RevokeKey(ctx, c, l.KeyID, nil)
+			_, err := s.Keys.Revoke(ctx, c, l.KeyID, nil)
 			return err
 		},
 	}
@@ -56,11 +56,11 @@ func testNoRedemptionAfterTheEnd(t *testing.T, f *fixture) {
 				c = f.newCaller(f.ledger)
 			}
 			file := f.upload("content")
-			l, err := f.MintLink(ctx, c, service.NewLink{FileID: file.ID, MaxDownloads: int64(round%2) * 1_000_000})
+			l, err := f.Links.Mint(ctx, c, service.NewLink{FileID: file.ID, MaxDownloads: int64(round%2) * 1_000_000})
 			if err != nil {
 				t.Fatal(err)
 			}
-			url, err := f.LinkURL(l)
+			url, err := f.Links.URL(l)
 			if err != nil {
 				t.Fatal(err)
 			}

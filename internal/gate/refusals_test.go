@@ -41,7 +41,7 @@ func (f *fixture) wantRefused(action sluice.Action, reason sluice.Refusal, want 
 func TestRefusalsAreBounded(t *testing.T) {
 	f := newFixture(t)
 	l, token := f.mint(f.upload("0123456789"))
-	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
+	if _, err := f.Links.Revoke(ctx, f.caller, "", l.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	ask := func(n int) {
@@ -103,7 +103,7 @@ func TestRefusalsOfAnotherReason(t *testing.T) {
 		t.Errorf("right password after wrong ones: %v", err)
 	}
 	f.wantRefused(sluice.LinkRefused, sluice.WrongPassword, 0)
-	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
+	if _, err := f.Links.Revoke(ctx, f.caller, "", l.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	_, err := f.grant(token, gate.Bearer{Address: here})
@@ -119,7 +119,7 @@ func TestDenialsAreBounded(t *testing.T) {
 	weak := f.newCaller(f.ledger, sluice.FilesRead)
 	for range 10 {
 		wantCode(t, f.Allow(ctx, weak, sluice.KeysAdmin), sluice.CodeForbidden)
-		_, err := f.CreateKey(ctx, weak, service.NewKey{Name: "a key"})
+		_, err := f.Keys.Create(ctx, weak, service.NewKey{Name: "a key"})
 		wantCode(t, err, sluice.CodeForbidden)
 	}
 	wantCode(t, f.Allow(ctx, weak, sluice.AuditRead), sluice.CodeForbidden)
@@ -134,7 +134,7 @@ func TestDenialsAreBounded(t *testing.T) {
 func TestRefusalEntry(t *testing.T) {
 	f, store := newOneFails(t)
 	l, token := f.mint(f.upload("0123456789"))
-	if _, err := f.RevokeLink(ctx, f.caller, "", l.ID, nil); err != nil {
+	if _, err := f.Links.Revoke(ctx, f.caller, "", l.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	long := strings.Repeat("x", 5000)

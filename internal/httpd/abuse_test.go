@@ -284,7 +284,7 @@ func TestAbuse(t *testing.T) {
 		limit = 2 * quiet
 	}
 	entries := func() int64 {
-		list, err := real.Service.Service.Entries(t.Context(), service.Operator(c.Ledger(sluice.Test)), service.EntryFilter{}, sluice.Page{Limit: 1})
+		list, err := real.Service.Service.Entries.List(t.Context(), service.Operator(c.Ledger(sluice.Test)), service.EntryFilter{}, sluice.Page{Limit: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

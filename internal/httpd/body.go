@@ -28,7 +28,7 @@ func CheckEncoding(r *http.Request) error {
 func (c *Call) receive(r *http.Request) error {
 	var v sluice.Invalid
 	digests := Promised(r.Header, &v)
-	if c.Caller.Once == nil && len(c.later()) == 0 && digests == nil && v.Err() == nil {
+	if c.Caller.IdempotencyKey == nil && len(c.later()) == 0 && digests == nil && v.Err() == nil {
 		return nil
 	}
 	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))

@@ -221,15 +221,15 @@ func (c client) state(t testing.TB) (s state) {
 	ctx, all := context.Background(), sluice.Page{Limit: sluice.MaxPageSize}
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 		operator := service.Operator(c.Ledger(m))
-		files, err := c.Files(ctx, operator, service.FileFilter{}, all)
+		files, err := c.Files.List(ctx, operator, service.FileFilter{}, all)
 		if err != nil {
 			t.Fatal(err)
 		}
-		links, err := c.Links(ctx, operator, service.LinkFilter{}, all)
+		links, err := c.Links.List(ctx, operator, service.LinkFilter{}, all)
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := c.Keys(ctx, operator, all)
+		keys, err := c.Keys.List(ctx, operator, all)
 		if err != nil {
 			t.Fatal(err)
 		}

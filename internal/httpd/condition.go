@@ -24,7 +24,7 @@ func (e Encoded) EntityTag(version string) string {
 
 // Precondition reads the precondition of a change: the versions in If-Match (RFC 9110 section 13.1.1). Weak tags
 // never match.
-func (c *Call) Precondition() (service.Versions, error) {
+func (c *Call) Precondition() (service.Precondition, error) {
 	lines := c.asked.Values("If-Match")
 	if len(lines) == 0 {
 		return nil, nil
@@ -35,7 +35,7 @@ func (c *Call) Precondition() (service.Versions, error) {
 		v.Add("If-Match", "invalid", "If-Match must be * or a list of up to %d quoted entity tags", maxTags)
 		return nil, v.Err()
 	}
-	want := service.Versions{}
+	want := service.Precondition{}
 	for _, tag := range tags {
 		if tag == "*" {
 			want = append(want, tag)

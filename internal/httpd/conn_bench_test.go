@@ -40,16 +40,16 @@ func BenchmarkListener(b *testing.B) {
 
 func benchConnections(b *testing.B, s *sluicetest.Server, address string) {
 	ctx, operator := context.Background(), service.Operator(s.Ledger(sluice.Test))
-	created, err := s.CreateFile(ctx, operator, "generic", strings.NewReader(strings.Repeat("0123456789abcdef", 256)),
+	created, err := s.Files.Create(ctx, operator, "generic", strings.NewReader(strings.Repeat("0123456789abcdef", 256)),
 		func() (service.NewFile, error) { return service.NewFile{Purpose: "generic", Filename: "a.bin"}, nil })
 	if err != nil {
 		b.Fatal(err)
 	}
-	link, err := s.MintLink(ctx, operator, service.NewLink{FileID: created.File.ID})
+	link, err := s.Links.Mint(ctx, operator, service.NewLink{FileID: created.File.ID})
 	if err != nil {
 		b.Fatal(err)
 	}
-	u, err := s.LinkURL(link)
+	u, err := s.Links.URL(link)
 	if err != nil {
 		b.Fatal(err)
 	}

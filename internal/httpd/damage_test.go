@@ -211,7 +211,7 @@ func TestScrubOfS3(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if n, err := c.Scrub(t.Context(), service.ScrubInterval); n != 5 || err != nil {
+		if n, err := c.Scrub.Run(t.Context(), service.ScrubInterval); n != 5 || err != nil {
 			t.Error(n, err)
 		}
 		got := map[string]string{}
@@ -249,7 +249,7 @@ func TestScrubIsShown(t *testing.T) {
 	live := c.as(secret)
 	metrics := func(want ...string) {
 		t.Helper()
-		if err := c.WatchScrub(ctx); err != nil {
+		if err := c.Scrub.Watch(ctx); err != nil {
 			t.Fatal(err)
 		}
 		text := string(live.ask(t, "GET", "/metrics", "").want(t, 200).body)
@@ -264,7 +264,7 @@ func TestScrubIsShown(t *testing.T) {
 
 	f := c.upload(t, "a.txt", "text/plain", "content")
 	writeFile(t, filepath.Join(c.Dir, "blobs", f.ID[len(f.ID)-2:], f.ID), []byte("Content"))
-	if n, err := c.Scrub(ctx, service.ScrubInterval); n != 1 || err != nil {
+	if n, err := c.Scrub.Run(ctx, service.ScrubInterval); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	metrics("sluice_damaged_files 1", "sluice_scrub_progress_ratio 1", "sluice_scrub_read_bytes_total 14",

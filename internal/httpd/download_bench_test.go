@@ -41,16 +41,16 @@ func benchDownload(b *testing.B, headers http.Header) {
 	s := sluicetest.NewServer(b)
 	ctx := context.Background()
 	operator := service.Operator(s.Ledger(sluice.Test))
-	created, err := s.CreateFile(ctx, operator, "generic", strings.NewReader(strings.Repeat("0123456789", 100)),
+	created, err := s.Files.Create(ctx, operator, "generic", strings.NewReader(strings.Repeat("0123456789", 100)),
 		func() (service.NewFile, error) { return service.NewFile{Purpose: "generic", Filename: "a.txt"}, nil })
 	if err != nil {
 		b.Fatal(err)
 	}
-	link, err := s.MintLink(ctx, operator, service.NewLink{FileID: created.File.ID})
+	link, err := s.Links.Mint(ctx, operator, service.NewLink{FileID: created.File.ID})
 	if err != nil {
 		b.Fatal(err)
 	}
-	url, err := s.LinkURL(link)
+	url, err := s.Links.URL(link)
 	if err != nil {
 		b.Fatal(err)
 	}

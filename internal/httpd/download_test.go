@@ -264,7 +264,7 @@ func TestGone(t *testing.T) {
 	}{
 		{"revoked", "<h1>This link was revoked</h1>", func(id string) { c.ask(t, "DELETE", "/v1/file_links/"+id, "").want(t, 200) }},
 		{"key_revoked", "The sender may no longer share this file.", func(string) {
-			if _, err := c.RevokeKey(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
+			if _, err := c.Keys.Revoke(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 				t.Fatal(err)
 			}
 		}},

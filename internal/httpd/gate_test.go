@@ -129,7 +129,7 @@ func (c client) log(t testing.TB) (all []sluice.Entry) {
 	t.Helper()
 	c.delivery(t)
 	for page := (sluice.Page{Limit: sluice.MaxPageSize}); ; {
-		list, err := c.Service.Service.Entries(context.Background(), service.Operator(c.Ledger(sluice.Test)), service.EntryFilter{}, page)
+		list, err := c.Service.Service.Entries.List(context.Background(), service.Operator(c.Ledger(sluice.Test)), service.EntryFilter{}, page)
 		if err != nil {
 			t.Fatal(err)
 		}

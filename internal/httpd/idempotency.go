@@ -23,10 +23,10 @@ func (c *Call) readIdempotencyKey(r *http.Request) error {
 	if !ok || len(values) > 1 {
 		var v sluice.Invalid
 		v.Add("Idempotency-Key", "invalid",
-			"Idempotency-Key must be a single value of 1 to %d printable ASCII characters", service.MaxOnceKeyLen)
+			"Idempotency-Key must be a single value of 1 to %d printable ASCII characters", service.MaxIdempotencyKeyLen)
 		return v.Err()
 	}
-	c.Caller.Once = &service.Once{Key: key, Fingerprint: c.Fingerprint()}
+	c.Caller.IdempotencyKey = &service.IdempotencyKey{Value: key, Fingerprint: c.Fingerprint()}
 	return nil
 }
 
@@ -36,13 +36,13 @@ func (c *Call) Fingerprint(more ...string) service.Fingerprint {
 	if c.adapter != nil {
 		prefix = c.adapter.Prefix
 	}
-	return c.server.svc.Fingerprint(append([]string{c.method, prefix + c.URL.EscapedPath()}, more...)...)
+	return c.server.svc.Idempotency.Fingerprint(append([]string{c.method, prefix + c.URL.EscapedPath()}, more...)...)
 }
 
 // CompleteFingerprint notes that the whole request arrived, and adds its query and its body to its fingerprint.
 func (c *Call) CompleteFingerprint(query, body string) {
 	c.Whole = true
-	if key := c.Caller.Once; key != nil {
+	if key := c.Caller.IdempotencyKey; key != nil {
 		key.Fingerprint = c.Fingerprint(query, body)
 	}
 }
@@ -64,19 +64,19 @@ func idempotencyKey(value string) (key string, ok bool) {
 			return "", false
 		}
 	}
-	return key, key != "" && len(key) <= service.MaxOnceKeyLen
+	return key, key != "" && len(key) <= service.MaxIdempotencyKeyLen
 }
 
 // storeFailure stores a failure as the response to a request with an idempotency key, and returns it. When a response
 // is stored already, it returns the failure in that one. Nothing is stored for a request that arrived in part, since a
 // repeat cannot be recognised.
 func (c *Call) storeFailure(ctx context.Context, e *sluice.Error) *sluice.Error {
-	key := c.Caller.Once
+	key := c.Caller.IdempotencyKey
 	if key == nil || !c.Whole || !isFinal(e) {
 		return e
 	}
 	if key.Replayed == nil {
-		if err := c.server.svc.RememberError(ctx, c.Caller, e); err != nil {
+		if err := c.server.svc.Idempotency.StoreError(ctx, c.Caller, e); err != nil {
 			return asError(ctx, err)
 		}
 	}
@@ -98,11 +98,11 @@ func isFinal(e *sluice.Error) bool {
 }
 
 // Replayed is the stored response that answers a repeated request, or nil when the request is new.
-func (c *Call) Replayed() *service.Answer {
-	if c.Caller.Once == nil {
+func (c *Call) Replayed() *service.StoredResponse {
+	if c.Caller.IdempotencyKey == nil {
 		return nil
 	}
-	return c.Caller.Once.Replayed
+	return c.Caller.IdempotencyKey.Replayed
 }
 
 // MarkReplayed marks the answer as a stored response, if it is one.

@@ -30,7 +30,7 @@ func FuzzIdempotencyKey(f *testing.F) {
 		if !ok {
 			return
 		}
-		if key == "" || len(key) > service.MaxOnceKeyLen ||
+		if key == "" || len(key) > service.MaxIdempotencyKeyLen ||
 			strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("%q is the key %q", value, key)
 		}

@@ -182,7 +182,7 @@ func TestIntegers(t *testing.T) {
 func TestMessages(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
-	forever, err := c.CreateKey(t.Context(), service.Operator(c.Ledger(sluice.Test)), service.NewKey{Name: "forever", MaxLinkLifetime: sluice.Forever})
+	forever, err := c.Keys.Create(t.Context(), service.Operator(c.Ledger(sluice.Test)), service.NewKey{Name: "forever", MaxLinkLifetime: sluice.Forever})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestMessages(t *testing.T) {
 func TestForever(t *testing.T) {
 	c := newClient(t)
 	f := c.upload(t, "a.txt", "text/plain", "hello")
-	forever, err := c.CreateKey(t.Context(), service.Operator(c.Ledger(sluice.Test)), service.NewKey{Name: "forever", MaxLinkLifetime: sluice.Forever})
+	forever, err := c.Keys.Create(t.Context(), service.Operator(c.Ledger(sluice.Test)), service.NewKey{Name: "forever", MaxLinkLifetime: sluice.Forever})
 	if err != nil {
 		t.Fatal(err)
 	}

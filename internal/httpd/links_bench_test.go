@@ -16,13 +16,13 @@ import (
 func BenchmarkLinkList(b *testing.B) {
 	s := sluicetest.NewServer(b)
 	ctx, operator := context.Background(), service.Operator(s.Ledger(sluice.Test))
-	created, err := s.CreateFile(ctx, operator, "generic", strings.NewReader("content"),
+	created, err := s.Files.Create(ctx, operator, "generic", strings.NewReader("content"),
 		func() (service.NewFile, error) { return service.NewFile{Purpose: "generic", Filename: "a.txt"}, nil })
 	if err != nil {
 		b.Fatal(err)
 	}
 	for range 100 {
-		if _, err := s.MintLink(ctx, operator, service.NewLink{FileID: created.File.ID}); err != nil {
+		if _, err := s.Links.Mint(ctx, operator, service.NewLink{FileID: created.File.ID}); err != nil {
 			b.Fatal(err)
 		}
 	}

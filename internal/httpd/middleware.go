@@ -233,7 +233,7 @@ func (c *Call) authenticate(r *http.Request) (err error) {
 	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") {
 		return sluice.Errorf(sluice.CodeUnauthenticated, "the Authorization header must hold one API key, as Bearer sk_…")
 	}
-	c.Caller, err = c.server.svc.Authenticate(r.Context(), strings.Trim(secret, " "), c.Request(r))
+	c.Caller, err = c.server.svc.Keys.Authenticate(r.Context(), strings.Trim(secret, " "), c.Request(r))
 	return err
 }
 

@@ -480,7 +480,7 @@ func TestHugeHeader(t *testing.T) {
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	long := strings.Repeat("x", 20<<10)
 	c.get(t, c.mint(t, f.ID, "").URL, "User-Agent", long, "X-Forwarded-For", long, "Referer", "https://"+long, "Range", "bytes=0-"+strings.Repeat("0", 10<<10)).want(t, 206)
-	all, err := c.Service.Service.Entries(context.Background(), service.Operator(c.Ledger(sluice.Test)), service.EntryFilter{}, sluice.Page{Limit: 1})
+	all, err := c.Service.Service.Entries.List(context.Background(), service.Operator(c.Ledger(sluice.Test)), service.EntryFilter{}, sluice.Page{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func TestLinkOfAnExpiredKey(t *testing.T) {
 	key, secret := c.NewKey(t, c.Ledger(sluice.Test))
 	l := c.as(secret).mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, "")
 	soon := c.Clock.Now().Add(time.Second)
-	if _, err := c.UpdateKey(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil, service.KeyChange{Expires: &soon}); err != nil {
+	if _, err := c.Keys.Update(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil, service.KeyChange{Expires: &soon}); err != nil {
 		t.Fatal(err)
 	}
 	c.get(t, l.URL).want(t, 200)

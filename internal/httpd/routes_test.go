@@ -55,7 +55,7 @@ func (c client) objects(t *testing.T) objects {
 // lastTile is the path of the rightmost tile of the test ledger, below /tile/.
 func (c client) lastTile(t *testing.T) string {
 	t.Helper()
-	newest, err := c.NewestCheckpoint(context.Background(), service.Operator(c.Ledger(sluice.Test)))
+	newest, err := c.Ledgers.NewestCheckpoint(context.Background(), service.Operator(c.Ledger(sluice.Test)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestAuthorisation(t *testing.T) {
 	_, unknown := sluicetest.NewService(t).NewKey(t, c.Ledger(sluice.Test))
 	revokedKey, revoked := c.NewKey(t, c.Ledger(sluice.Test))
 	ctx, operator := context.Background(), service.Operator(c.Ledger(sluice.Test))
-	if _, err := c.RevokeKey(ctx, operator, revokedKey.ID, nil); err != nil {
+	if _, err := c.Keys.Revoke(ctx, operator, revokedKey.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	_, expired := c.NewKeyAs(t, c.Ledger(sluice.Test),

@@ -90,8 +90,8 @@ func New(svc *service.Service, opts Options) *Server {
 		metrics: newMetrics(opts.Registry), public: map[string]bool{},
 		noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
-	s.metrics.watch(svc.LogState)
-	s.metrics.watchScrub(svc.ScrubState)
+	s.metrics.watch(svc.Ledgers.State)
+	s.metrics.watchScrub(svc.Scrub.State)
 	s.mux.HandleFunc("/", s.unrouted)
 	return s
 }

@@ -365,7 +365,7 @@ func TestNotRemembered(t *testing.T) {
 		c.Clock.Advance(time.Minute)
 		c.as(secret).linkWith(t, f.ID, "k").want(t, 401)
 		never := time.Time{}
-		if _, err := c.UpdateKey(t.Context(), service.Operator(c.Ledger(sluice.Test)), k.ID, nil, service.KeyChange{Expires: &never}); err != nil {
+		if _, err := c.Keys.Update(t.Context(), service.Operator(c.Ledger(sluice.Test)), k.ID, nil, service.KeyChange{Expires: &never}); err != nil {
 			t.Fatal(err)
 		}
 		c.as(secret).linkWith(t, f.ID, "k").want(t, 200)
@@ -421,7 +421,7 @@ func TestNotRemembered(t *testing.T) {
 		}
 		put().want(t, 403)
 		scopes := []sluice.Scope{sluice.FilesWrite}
-		if _, err := c.UpdateKey(t.Context(), service.Operator(c.Ledger(sluice.Test)), k.ID, nil, service.KeyChange{Scopes: &scopes}); err != nil {
+		if _, err := c.Keys.Update(t.Context(), service.Operator(c.Ledger(sluice.Test)), k.ID, nil, service.KeyChange{Scopes: &scopes}); err != nil {
 			t.Fatal(err)
 		}
 		put().want(t, 201)

@@ -14,21 +14,21 @@ import (
 func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
 	list := []Job{
 		{Name: "checkpoints", Every: 250 * time.Millisecond, Run: func(ctx context.Context) (int, error) {
-			_, err := svc.Checkpoint(ctx) // not logged: checkpoints are too frequent
+			_, err := svc.Ledgers.Checkpoint(ctx) // not logged: checkpoints are too frequent
 			return 0, err
 		}},
-		{Name: "endings", Every: time.Second, Run: svc.EndLinks},
-		{Name: "retention", Every: time.Minute, Run: svc.Retain},
+		{Name: "endings", Every: time.Second, Run: svc.Housekeeping.MarkEndedLinks},
+		{Name: "retention", Every: time.Minute, Run: svc.Retention.Run},
 		// The delay gives an operator who started on the wrong database an hour to notice.
 		{Name: "sweep", Every: 10 * time.Minute, After: time.Hour, Run: func(ctx context.Context) (int, error) {
-			swept, err := svc.Sweep(ctx, svc.Now().Add(-service.SweepAge))
+			swept, err := svc.Sweep.Run(ctx, svc.Now().Add(-service.SweepAge))
 			return swept.Total(), err
 		}},
-		{Name: "forgetting", Every: 10 * time.Minute, Run: svc.Forget},
+		{Name: "forgetting", Every: 10 * time.Minute, Run: svc.Housekeeping.RemoveExpired},
 	}
 	if scrubInterval != 0 {
 		list = append(list, Job{Name: "scrub", Every: time.Minute, Run: func(ctx context.Context) (int, error) {
-			return svc.Scrub(ctx, scrubInterval)
+			return svc.Scrub.Run(ctx, scrubInterval)
 		}})
 	}
 	return list
@@ -52,11 +52,11 @@ func Checks(w *fsck.Watch, after time.Duration) []Job {
 func Own(svc *service.Service, links *gate.Gate) []Job {
 	return []Job{
 		{Name: "key usage", Every: time.Minute, AtStop: true, Run: func(ctx context.Context) (int, error) {
-			return 0, svc.WriteUsage(ctx)
+			return 0, svc.Keys.WriteUsage(ctx)
 		}},
 		// The metrics of every server show the progress of the scrub.
 		{Name: "scrub state", Every: time.Minute, Run: func(ctx context.Context) (int, error) {
-			return 0, svc.WatchScrub(ctx)
+			return 0, svc.Scrub.Watch(ctx)
 		}},
 		{Name: "refusals", Every: 10 * time.Second, Run: func(context.Context) (int, error) {
 			links.WriteRefusals()

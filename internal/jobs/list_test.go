@@ -6,13 +6,16 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sluice/internal/service"
 )
 
 // The first sweep runs an hour after the start, so that nothing moves at once if a
 // server was started on the wrong database. Every other job runs at once.
 func TestFirstRuns(t *testing.T) {
-	list := append(Shared(nil, 30*24*time.Hour), Own(nil, nil)...)
-	if n, none := len(list), len(Shared(nil, 0))+len(Own(nil, nil)); n != none+1 {
+	var svc service.Service // no job runs its own work here
+	list := append(Shared(&svc, 30*24*time.Hour), Own(&svc, nil)...)
+	if n, none := len(list), len(Shared(&svc, 0))+len(Own(&svc, nil)); n != none+1 {
 		t.Errorf("got %d jobs, and %d without the scrub", n, none)
 	}
 	for _, j := range list {

@@ -21,7 +21,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 			s := db.open()
 			_, secret := s.NewKey(b, s.Ledger(sluice.Test))
 			ask := func(b *testing.B) {
-				if _, err := s.Authenticate(ctx, secret, sluice.Request{}); err != nil {
+				if _, err := s.Keys.Authenticate(ctx, secret, sluice.Request{}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -23,7 +23,7 @@ import (
 //     other stage ends with its handle and leaves nothing. Sweep removes what a
 //     crash left, and saved stages that nobody continued for StageAge. Bytes that
 //     were committed and got no record because of a crash are orphans;
-//     Service.Sweep removes them.
+//     Sweep removes them.
 //  5. Open gives any range of the bytes. A later Remove does not disturb it, with
 //     one exception: S3 returns CodeNotFound when it must send another request for
 //     the rest.

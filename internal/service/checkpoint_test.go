@@ -9,7 +9,7 @@ import (
 	"sluice/internal/service"
 )
 
-// hangs has reads of one ledger's head hang until the context ends.
+// hangs is a Store in which reading the head of one ledger hangs until the context ends.
 type hangs struct {
 	service.Store
 	ledger sluice.LedgerID
@@ -33,7 +33,7 @@ func (r hangingReader) Size(l sluice.LedgerID) (int64, error) {
 	return r.Reader.Size(l)
 }
 
-// A ledger that hangs while it is signed stops no other.
+// TestHangingCheckpointStopsNoOther signs a ledger while another one hangs.
 func TestHangingCheckpointStopsNoOther(t *testing.T) {
 	f := newFixture(t)
 	f.upload("0123456789")
@@ -55,10 +55,10 @@ func TestHangingCheckpointStopsNoOther(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		f.Checkpoint(work)
+		f.Ledgers.Checkpoint(work)
 	}()
 	eventually(t, "a checkpoint of the other ledger", func() bool {
-		c, err := f.base.NewestCheckpoint(ctx, service.Operator(due[1]))
+		c, err := f.base.Ledgers.NewestCheckpoint(ctx, service.Operator(due[1]))
 		return err == nil && c.Size > 0
 	})
 	stop()

@@ -6,8 +6,11 @@ import (
 	"sluice"
 )
 
-// Entry gives one line of the audit log. It needs audit:read.
-func (s *Service) Entry(ctx context.Context, c Caller, id string) (e sluice.Entry, err error) {
+// Entries has the rules of reading the audit log: lists, exports, and the erasure of personal fields.
+type Entries struct{ *core }
+
+// Get returns an entry of the audit log. It needs audit:read.
+func (s *Entries) Get(ctx context.Context, c Caller, id string) (e sluice.Entry, err error) {
 	err = s.read(ctx, c, sluice.AuditRead, func(r Reader) error {
 		e, err = r.Entry(c.Ledger, id)
 		return found(err, "audit entry", id)
@@ -16,8 +19,10 @@ func (s *Service) Entry(ctx context.Context, c Caller, id string) (e sluice.Entr
 	return e, err
 }
 
-// Entries lists the audit log, newest first. It needs audit:read.
-func (s *Service) Entries(ctx context.Context, c Caller, filter EntryFilter, page sluice.Page) (list sluice.List[sluice.Entry], err error) {
+// List returns entries of the audit log, newest first. It needs audit:read.
+func (s *Entries) List(
+	ctx context.Context, c Caller, filter EntryFilter, page sluice.Page,
+) (list sluice.List[sluice.Entry], err error) {
 	err = s.read(ctx, c, sluice.AuditRead, func(r Reader) error {
 		list, err = r.Entries(c.Ledger, filter, page)
 		return err
@@ -26,12 +31,12 @@ func (s *Service) Entries(ctx context.Context, c Caller, filter EntryFilter, pag
 	return list, err
 }
 
-// logDamage tells the operator of personal fields that were altered in the
-// database.
-func (s *Service) logDamage(l sluice.LedgerID, entries ...sluice.Entry) {
+// logDamage logs personal fields that were altered in the database.
+func (s *Entries) logDamage(l sluice.LedgerID, entries ...sluice.Entry) {
 	for _, e := range entries {
 		if len(e.Damaged) > 0 {
-			s.log.Error("stored personal fields are not those the entry commits to", "ledger", l.String(), "entry", e.ID, "fields", e.Damaged)
+			s.log.Error("stored personal fields do not match the commitments of their entry",
+				"ledger", l.String(), "entry", e.ID, "fields", e.Damaged)
 		}
 	}
 }

@@ -14,7 +14,15 @@ import (
 	"sluice/internal/audit"
 )
 
-// NewFile is what a caller says of a file to be stored.
+// Files has the rules of files. Their bytes are in Blobs, their records in Store.
+type Files struct {
+	*core
+	blobs    Blobs
+	purposes sluice.Purposes
+	links    *Links // mints the link that an upload asks for
+}
+
+// NewFile describes a file to store.
 type NewFile struct {
 	Purpose  string
 	Filename string
@@ -22,11 +30,11 @@ type NewFile struct {
 	Type     string
 	Metadata sluice.Metadata
 	Linked   []sluice.Resource
-	SHA256   *sluice.Digest // what the content's digest must be, when declared
-	Link     *NewLink       // a link to mint with it; its FileID is not looked at
+	SHA256   *sluice.Digest // the declared digest of the content, which is checked; nil if none was declared
+	Link     *NewLink       // a link to mint with the file, or nil; its FileID is ignored
 }
 
-// FileChange says what to change of a file; nil leaves a part as it is.
+// FileChange is an update of a file. A nil field stays as it is.
 type FileChange struct {
 	Filename *string
 	Title    *string
@@ -35,33 +43,14 @@ type FileChange struct {
 	Held     *bool
 }
 
-// Versions is a precondition: the versions of which an object must be one.
-// Nil asks for nothing; "*" is any.
-type Versions []string
-
-func (want Versions) check(version string) error {
-	if want == nil || slices.Contains(want, version) || slices.Contains(want, "*") {
-		return nil
-	}
-	return sluice.Errorf(sluice.CodePreconditionFailed, "the object was changed meanwhile; get it again and decide anew")
-}
-
-// next is the moment of a change: now, but after the change before it, so
-// that versions differ.
-func next(now, updated time.Time) time.Time {
-	if now.After(updated) {
-		return now
-	}
-	return updated.Add(time.Microsecond)
-}
-
 func (n *NewFile) validate(v *sluice.Invalid, purposes sluice.Purposes) (p sluice.Purpose) {
 	p, known := purposes[n.Purpose]
 	switch {
 	case n.Purpose == "":
 		v.Add("purpose", "required", "purpose is required; GET /v1/purposes lists them")
 	case !known:
-		v.Add("purpose", "invalid", "there is no purpose %q; choose from %s", audit.Clip(n.Purpose, sluice.MaxMetadataKeyLen), purposes.Names())
+		v.Add("purpose", "invalid", "there is no purpose %q; choose from %s",
+			audit.Clip(n.Purpose, sluice.MaxMetadataKeyLen), purposes.Names())
 	}
 	n.Filename = baseName(n.Filename)
 	validateText(v, "filename", n.Filename, sluice.MaxFilenameLen)
@@ -72,31 +61,29 @@ func (n *NewFile) validate(v *sluice.Invalid, purposes sluice.Purposes) (p sluic
 	return p
 }
 
-// CreatedFile is a stored file, and the link that was minted with it, if any.
+// CreatedFile is a stored file, with the link that was minted with it, if any.
 type CreatedFile struct {
 	File sluice.File
 	Link *sluice.Link
 }
 
-// CreateFile stores bytes and what is said of them: the bytes first, then the
-// record. Of an upload that fails nothing is kept. It needs files:write, and
-// links:write when a link is asked for.
+// Create stores the bytes of a file, then its record. It keeps nothing of an upload that fails. It needs files:write,
+// and links:write if a link is to be minted.
 //
-// A form may name its fields after its file, so describe is asked once content
-// has been read to its end. A purpose known before that bounds what is read;
-// with "" the largest purpose does. Content over the limit is CodeTooLarge, a
-// type the purpose does not allow CodeUnsupportedType, a digest other than the
-// declared one CodeDigestMismatch; errors of content and describe come back as
-// they are. The fingerprint of c.Once is made here, of fields and content.
-func (s *Service) CreateFile(ctx context.Context, c Caller, purpose string, content io.Reader, describe func() (NewFile, error)) (CreatedFile, error) {
-	if err := s.Allow(ctx, c, sluice.FilesWrite); err != nil {
+// A form may have fields after its file, so describe is called once content has been read to its end. The limit on the
+// size is that of purpose; if purpose is "", it is the largest limit of any purpose. Content over the limit is
+// CodeTooLarge, a type that the purpose does not allow is CodeUnsupportedType, a digest other than the declared one is
+// CodeDigestMismatch. Errors of content and describe are returned unchanged. Create adds the fields and the content to
+// the fingerprint of c.IdempotencyKey.
+func (s *Files) Create(ctx context.Context, c Caller, purpose string, content io.Reader, describe func() (NewFile, error)) (CreatedFile, error) {
+	if err := s.allow(ctx, c, sluice.FilesWrite); err != nil {
 		return CreatedFile{}, err
 	}
 	limit, err := s.sizeLimit(purpose)
 	if err != nil {
 		return CreatedFile{}, err
 	}
-	id := s.ids.New(sluice.PrefixFile, s.Now())
+	id := s.ids.New(sluice.PrefixFile, s.now())
 	staged, err := s.blobs.Stage(ctx, id)
 	if err != nil {
 		return CreatedFile{}, err
@@ -109,31 +96,31 @@ func (s *Service) CreateFile(ctx context.Context, c Caller, purpose string, cont
 	if err != nil {
 		return CreatedFile{}, err
 	}
-	return s.recordFile(ctx, c, id, n, staged)
+	return s.record(ctx, c, id, n, staged)
 }
 
-// recordFile ends every upload: it checks what was staged and what is said of it, commits the bytes, and then commits
-// the record. Bytes that got no record are removed.
-func (s *Service) recordFile(ctx context.Context, c Caller, id string, n NewFile, staged Stage) (CreatedFile, error) {
-	create, err := s.prepareFile(ctx, c, id, n, staged.Stored())
+// record ends every upload: it checks the staged bytes and the details of the file, commits the bytes, and then commits
+// the record. Bytes without a record are removed.
+func (s *Files) record(ctx context.Context, c Caller, id string, n NewFile, staged Stage) (CreatedFile, error) {
+	create, err := s.prepare(ctx, c, id, n, staged.Stored())
 	if err != nil {
 		return CreatedFile{}, err
 	}
 	if _, err := staged.Commit(ctx); err != nil {
 		return CreatedFile{}, err
 	}
-	created, err := change(ctx, s, c, sluice.FilesWrite, create)
+	created, err := change(ctx, s.core, c, sluice.FilesWrite, create)
 	if err != nil || created.File.ID != id {
 		s.discard(ctx, c.Ledger, id, err)
 	}
 	return created, err
 }
 
-// prepareFile checks an upload and gives the change that records it.
-func (s *Service) prepareFile(
+// prepare checks an upload, and returns the change that records it.
+func (s *Files) prepare(
 	ctx context.Context, c Caller, id string, n NewFile, stored Stored,
 ) (create func(Tx, time.Time) (CreatedFile, error), err error) {
-	if err := c.Once.fingerprint(n, stored); err != nil {
+	if err := c.IdempotencyKey.addUpload(n, stored); err != nil {
 		return nil, err
 	}
 	var v sluice.Invalid
@@ -153,12 +140,12 @@ func (s *Service) prepareFile(
 		ID: id, Ledger: c.Ledger, Purpose: p.Name, Filename: n.Filename, Title: n.Title, Type: n.Type,
 		Size: stored.Size, SHA256: stored.SHA256, CRC32: &stored.CRC32, Metadata: n.Metadata, Linked: n.Linked,
 	}
-	link, err := s.prepareLink(ctx, n.Link)
+	link, err := s.links.prepare(ctx, n.Link)
 	if err != nil {
 		return nil, within("link", err)
 	}
 	if link != nil {
-		if err := s.Allow(ctx, c, sluice.LinksWrite); err != nil {
+		if err := s.allow(ctx, c, sluice.LinksWrite); err != nil {
 			return nil, err
 		}
 	}
@@ -172,13 +159,12 @@ func (s *Service) prepareFile(
 		if err := tx.CreateFile(f, e); err != nil || link == nil {
 			return CreatedFile{File: f}, err
 		}
-		l, err := s.mint(tx, c, f, *link, now)
+		l, err := s.links.mint(tx, c, f, *link, now)
 		return CreatedFile{File: f, Link: &l}, within("link", err)
 	}, nil
 }
 
-// within says of a failure of validation that its parameters are members of
-// another one.
+// within puts the parameters of a validation error under a parent parameter.
 func within(param string, err error) error {
 	var e *sluice.Error
 	if !errors.As(err, &e) || e.Code != sluice.CodeValidation {
@@ -193,10 +179,10 @@ func within(param string, err error) error {
 	return &inner
 }
 
-// fingerprint is that of an upload: what was said of the content, and the
-// content itself, in whatever form it was sent and whatever it was checked by.
-func (o *Once) fingerprint(n NewFile, stored Stored) error {
-	if o == nil {
+// addUpload adds the fields and the content of an upload to the fingerprint of its request. It does not depend on the
+// encoding of the upload, or on whether a digest was declared.
+func (k *IdempotencyKey) addUpload(n NewFile, stored Stored) error {
+	if k == nil {
 		return nil
 	}
 	n.SHA256 = nil
@@ -204,7 +190,7 @@ func (o *Once) fingerprint(n NewFile, stored Stored) error {
 	if err != nil {
 		return err
 	}
-	begun := o.Fingerprint.digests()
+	begun := k.Fingerprint.digests()
 	whole := make(Fingerprint, len(begun))
 	for i, of := range begun {
 		h := sha256.New()
@@ -213,20 +199,19 @@ func (o *Once) fingerprint(n NewFile, stored Stored) error {
 		h.Write(fields)
 		whole[i] = sluice.Digest(h.Sum(nil))
 	}
-	o.Fingerprint = whole
+	k.Fingerprint = whole
 	return nil
 }
 
-// discard removes the bytes of an upload that failed. Where it is not known whether the record was committed, because
-// the connection to the database broke, the commit may still come: those bytes are left to Sweep, which looks for the
-// record an hour later. Else the record is looked for in an Update, which waits for every commit on the ledger that is
-// under way.
-func (s *Service) discard(ctx context.Context, l sluice.LedgerID, id string, cause error) {
+// discard removes the bytes of an upload that failed. If the connection to the database broke, the record may still be
+// committed. Then discard leaves the bytes to Sweep, which looks for the record an hour later. Otherwise it looks for
+// the record after all commits on the ledger that are under way.
+func (s *Files) discard(ctx context.Context, l sluice.LedgerID, id string, cause error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	err := cause
 	if cause == nil || !mayHaveCommitted(cause) {
-		err = s.store.Update(ctx, l, func(tx Tx) error {
+		err = s.readAfterCommits(ctx, l, func(tx Reader) error {
 			_, err := tx.File(l, id)
 			return err
 		})
@@ -239,8 +224,8 @@ func (s *Service) discard(ctx context.Context, l sluice.LedgerID, id string, cau
 	}
 }
 
-// mayHaveCommitted reports whether an Update that failed with err may have been committed, or be committed later. One
-// whose context ended first was not run.
+// mayHaveCommitted reports whether an Update that failed with err may have been committed, or may be committed later.
+// An Update whose context had ended was not run.
 func mayHaveCommitted(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
@@ -249,8 +234,8 @@ func mayHaveCommitted(err error) bool {
 	return code == sluice.CodeUnavailable || code == sluice.CodeInternal
 }
 
-// sizeLimit is how much content a purpose admits.
-func (s *Service) sizeLimit(purpose string) (int64, error) {
+// sizeLimit is the largest size that a purpose allows, or for "" that any purpose allows.
+func (s *Files) sizeLimit(purpose string) (int64, error) {
 	if p, ok := s.purposes[purpose]; ok {
 		return p.MaxSize, nil
 	}
@@ -270,8 +255,7 @@ func tooLarge(limit int64) error {
 	return &sluice.Error{Code: sluice.CodeTooLarge, Param: "file", Detail: fmt.Sprintf("the file is larger than the %d bytes its purpose allows", limit)}
 }
 
-// sizeLimited reads like r and fails with CodeTooLarge once more than limit
-// bytes have come.
+// sizeLimited reads from r, and fails with CodeTooLarge after more than limit bytes.
 type sizeLimited struct {
 	r           io.Reader
 	left, limit int64
@@ -288,8 +272,8 @@ func (l *sizeLimited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// File gives a file, active or deleted. It needs files:read.
-func (s *Service) File(ctx context.Context, c Caller, id string) (f sluice.File, err error) {
+// Get returns a file, active or deleted. It needs files:read.
+func (s *Files) Get(ctx context.Context, c Caller, id string) (f sluice.File, err error) {
 	err = s.read(ctx, c, sluice.FilesRead, func(r Reader) error {
 		f, err = r.File(c.Ledger, id)
 		return found(err, "file", id)
@@ -297,8 +281,10 @@ func (s *Service) File(ctx context.Context, c Caller, id string) (f sluice.File,
 	return f, err
 }
 
-// Files lists active files. It needs files:read.
-func (s *Service) Files(ctx context.Context, c Caller, filter FileFilter, page sluice.Page) (list sluice.List[sluice.File], err error) {
+// List returns files, by default active ones. It needs files:read.
+func (s *Files) List(
+	ctx context.Context, c Caller, filter FileFilter, page sluice.Page,
+) (list sluice.List[sluice.File], err error) {
 	err = s.read(ctx, c, sluice.FilesRead, func(r Reader) error {
 		list, err = r.Files(c.Ledger, filter, page)
 		return err
@@ -306,10 +292,12 @@ func (s *Service) Files(ctx context.Context, c Caller, filter FileFilter, page s
 	return list, err
 }
 
-// UpdateFile changes what is said of a file; its bytes stay. It needs
-// files:write. A state other than the wanted versions is CodePreconditionFailed.
-func (s *Service) UpdateFile(ctx context.Context, c Caller, id string, want Versions, ch FileChange) (sluice.File, error) {
-	return change(ctx, s, c, sluice.FilesWrite, func(tx Tx, now time.Time) (sluice.File, error) {
+// Update changes the details of a file. Its bytes stay the same. A file of another version than wanted is
+// CodePreconditionFailed. It needs files:write.
+func (s *Files) Update(
+	ctx context.Context, c Caller, id string, want Precondition, ch FileChange,
+) (sluice.File, error) {
+	return change(ctx, s.core, c, sluice.FilesWrite, func(tx Tx, now time.Time) (sluice.File, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return sluice.File{}, err
@@ -358,7 +346,7 @@ func (ch FileChange) apply(f *sluice.File) error {
 	return v.Err()
 }
 
-// activeFile gives a file that still has its bytes.
+// activeFile returns a file that is not deleted.
 func activeFile(r Reader, ledger sluice.LedgerID, id string) (sluice.File, error) {
 	f, err := r.File(ledger, id)
 	if err == nil && !f.Active() {
@@ -367,14 +355,14 @@ func activeFile(r Reader, ledger sluice.LedgerID, id string) (sluice.File, error
 	return f, found(err, "file", id)
 }
 
-// Deleted says that an object was ended.
+// Deleted is the result of deleting a file, or of revoking a link or key.
 type Deleted struct{ ID string }
 
-// DeleteFile ends a file and its links and removes its bytes; the log keeps
-// what it was. Deleting a deleted file is CodeNotFound; one that is held, or
-// that its purpose retains for longer, CodeFileHeld. It needs files:write.
-func (s *Service) DeleteFile(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
-	deleted, err := change(Ending(ctx), s, c, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+// Delete ends a file and its links, and removes its bytes. The log keeps its details. A file that is deleted already is
+// CodeNotFound; a file that is held or within its retention period is CodeFileHeld. A file of another version than
+// wanted is CodePreconditionFailed. It needs files:write.
+func (s *Files) Delete(ctx context.Context, c Caller, id string, want Precondition) (Deleted, error) {
+	deleted, err := change(Ending(ctx), s.core, c, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err
@@ -400,13 +388,14 @@ func deletable(f sluice.File, now time.Time) error {
 	case f.Held:
 		return sluice.Errorf(sluice.CodeFileHeld, "the file is held; release it with held=false first")
 	case now.Before(f.Expires):
-		return sluice.Errorf(sluice.CodeFileHeld, "files of purpose %s are retained; this one until %s", f.Purpose, f.Expires.Format(time.RFC3339))
+		return sluice.Errorf(sluice.CodeFileHeld, "files of purpose %s are retained; this one until %s",
+			f.Purpose, f.Expires.Format(time.RFC3339))
 	}
 	return nil
 }
 
-// removeBytes removes the bytes of a file that was just deleted.
-func (s *Service) removeBytes(ctx context.Context, id string) {
+// removeBytes removes the bytes of a deleted file.
+func (s *Files) removeBytes(ctx context.Context, id string) {
 	if err := s.blobs.Remove(context.WithoutCancel(ctx), id); err != nil {
 		s.log.Warn("bytes of a deleted file are left to the sweep", "file", id, "error", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"sluice/internal/service"
 )
 
-// fullStore is a Store whose disk is full: it lets through only what ends something.
+// fullStore is a Store whose disk is full. It allows only Updates marked by Ending.
 type fullStore struct{ service.Store }
 
 func (s fullStore) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
@@ -19,17 +19,18 @@ func (s fullStore) Update(ctx context.Context, l sluice.LedgerID, fn func(servic
 	return s.Store.Update(ctx, l, fn)
 }
 
-// On a full disk everything that ends a link, a key or a file works.
+// TestEndingOnAFullDisk ends links, keys and files on a full disk.
 func TestEndingOnAFullDisk(t *testing.T) {
 	f := newFixture(t)
-	purposes, err := sluice.NewPurposes([]sluice.Purpose{{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}})
+	generic := sluice.Purpose{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}
+	purposes, err := sluice.NewPurposes([]sluice.Purpose{generic})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Service = f.withPurposes(purposes)
 	file, key := f.upload("content"), f.newCaller(f.ledger).Key
 	link := func() string {
-		l, err := f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID})
+		l, err := f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,24 +44,25 @@ func TestEndingOnAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := full.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID}); sluice.CodeOf(err) != sluice.CodeStorageFull {
-		t.Errorf("a link is minted on a full disk: %v", err)
+	_, err = full.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID})
+	if sluice.CodeOf(err) != sluice.CodeStorageFull {
+		t.Errorf("minting a link on a full disk: %v", err)
 	}
 	for name, end := range map[string]func() error{
-		"RevokeLink": func() error { _, err := full.RevokeLink(ctx, f.caller, file.ID, revoked, nil); return err },
-		"EndLink":    func() error { _, err := full.EndLink(ctx, f.caller, file.ID, ended); return err },
+		"Links.Revoke": func() error { _, err := full.Links.Revoke(ctx, f.caller, file.ID, revoked, nil); return err },
+		"Links.End":    func() error { _, err := full.Links.End(ctx, f.caller, file.ID, ended); return err },
 		"ExpireNow": func() error {
-			_, err := full.UpdateLink(ctx, f.caller, file.ID, expired, nil, service.LinkChange{ExpireNow: true})
+			_, err := full.Links.Update(ctx, f.caller, file.ID, expired, nil, service.LinkChange{ExpireNow: true})
 			return err
 		},
-		"RevokeKey": func() error { _, err := full.RevokeKey(ctx, f.caller, key.ID, nil); return err },
+		"Keys.Revoke": func() error { _, err := full.Keys.Revoke(ctx, f.caller, key.ID, nil); return err },
 	} {
 		if err := end(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	f.base.Clock.Advance(2 * time.Hour)
-	if n, err := full.Retain(ctx); n != 1 || err != nil {
-		t.Errorf("Retain deleted %d, %v, want 1", n, err)
+	if n, err := full.Retention.Run(ctx); n != 1 || err != nil {
+		t.Errorf("retention deleted %d files, %v, want 1", n, err)
 	}
 }

@@ -13,32 +13,30 @@ import (
 	"sluice/ledger"
 )
 
-// Head is the signed end of a log, as it is remembered outside of the database.
+// Head is the signed end of a log, remembered outside of the database.
 type Head struct {
 	Ledger   sluice.LedgerID
 	Size     int64
 	Root     ledger.Hash
-	Verifier string // of the key that signed it; "" where that is not remembered
-	Source   string // what remembers it, to show to people
+	Verifier string // verifier key of the signer; "" if it is not remembered
+	Source   string // where it is remembered, for messages
 }
 
-// Heads remembers the newest head of each log where a writer of the database
-// cannot change it. It is safe for concurrent use.
+// Heads remembers the newest head of each log in a place that a writer of the database cannot change. It is safe for
+// concurrent use.
 //
-// A head is remembered after its checkpoint is durable in the database, so what
-// is remembered was stored. A head that is lost in a crash does no harm: the
-// log is compared with the one before it.
+// A head is remembered after its checkpoint is durable in the database. If the newest head is lost in a crash, the log
+// is compared with the head before it.
 type Heads interface {
-	// Newest gives the newest head of a log, one of size 0 for none.
+	// Newest returns the newest head of a log. Its size is 0 if there is none.
 	Newest(sluice.LedgerID) Head
-	// All gives the newest head of each log.
+	// All returns the newest head of each log.
 	All() map[sluice.LedgerID]Head
-	// Remember keeps a head in place of that of the same log. One of size 0
-	// stands for a log without a checkpoint.
+	// Remember replaces the head of a log. A head of size 0 stands for a log without a checkpoint.
 	Remember(Head)
 }
 
-// noHeads is the Heads of a service that was given none.
+// noHeads remembers nothing.
 type noHeads struct{}
 
 func (noHeads) Newest(sluice.LedgerID) Head { return Head{} }
@@ -47,19 +45,18 @@ func (noHeads) All() map[sluice.LedgerID]Head { return nil }
 
 func (noHeads) Remember(Head) {}
 
-// LogSize says how far a log has come.
+// LogSize is the size of a log.
 type LogSize struct {
 	Ledger sluice.LedgerID
 	Size   int64 // entries
-	Signed int64 // entries under the newest checkpoint; 0 without one
+	Signed int64 // entries that the newest checkpoint covers; 0 without one
 }
 
-// ErrRolledBack says that the database does not hold what a remembered head was
-// signed over: the log was cut short or rewritten, or this is an older database
-// or another one.
+// ErrRolledBack means that the database lacks entries that a remembered head covers. The log was cut short or
+// rewritten, or this is an older database or another one.
 var ErrRolledBack = errors.New("the log does not extend its last signed checkpoint")
 
-// checkExtends compares a log with a head that was remembered before r was opened.
+// checkExtends checks that a log extends a head that was remembered before r was opened.
 func checkExtends(r Reader, known Head, h ledgerHead) error {
 	fault := func(format string, args ...any) error {
 		return fmt.Errorf("log %s: %s remembers %d signed entries, and this database %s: %w",
@@ -75,7 +72,7 @@ func checkExtends(r Reader, known Head, h ledgerHead) error {
 	case h.last.Size == known.Size:
 		return nil
 	}
-	proof, err := ledger.ProveConsistency(known.Size, h.last.Size, func(want []ledger.Tile) ([][]byte, error) { return r.Tiles(h.id, want) })
+	proof, err := ledger.ProveConsistency(known.Size, h.last.Size, tilesOf(r, h.id))
 	switch {
 	case sluice.CodeOf(err) == sluice.CodeNotFound:
 		return fault("lacks a part of their tree (%v)", err)
@@ -87,13 +84,13 @@ func checkExtends(r Reader, known Head, h ledgerHead) error {
 	return nil
 }
 
-// authentic checks that the newest checkpoint was signed with a key of the
-// secrets, or else with the key that is remembered.
-func (s *Service) authentic(known Head, h ledgerHead) error {
+// authentic checks that the newest checkpoint was signed with a key of the secrets, or with the remembered key.
+func (s *Ledgers) authentic(known Head, h ledgerHead) error {
 	if h.last.Size == 0 {
 		return nil
 	}
-	if _, err := s.signers.of(h.last.Verifier, h.origin); err != nil && known.Size > 0 && known.Verifier != h.last.Verifier {
+	_, err := s.signers.withVerifier(h.last.Verifier, h.origin)
+	if err != nil && known.Size > 0 && known.Verifier != h.last.Verifier {
 		return err
 	}
 	v, err := ledger.NewVerifier(h.last.Verifier)
@@ -110,8 +107,8 @@ func (s *Service) authentic(known Head, h ledgerHead) error {
 	return nil
 }
 
-// compare holds a log to the head that is remembered of it.
-func (s *Service) compare(r Reader, known Head, h ledgerHead) error {
+// compare checks that a log extends its remembered head, and that its newest checkpoint is authentic.
+func (s *Ledgers) compare(r Reader, known Head, h ledgerHead) error {
 	if h.last.Size == known.Size && h.last.Root == known.Root && known.Size > 0 {
 		return nil
 	}
@@ -125,16 +122,15 @@ func headOf(l sluice.LedgerID, c Checkpoint) Head {
 	return Head{Ledger: l, Size: c.Size, Root: c.Root, Verifier: c.Verifier}
 }
 
-// rolledBack is a log that has lost what a head was signed over.
+// rolledBack is a log that has lost entries that a head covers.
 type rolledBack struct {
 	known Head
 	now   ledgerHead
 }
 
-// checkLogs compares every log with what is remembered of it, and sees that the
-// secrets hold the key that each goes on with. What is lost is an error, unless
-// the configuration accepts it.
-func (s *Service) checkLogs(ctx context.Context) (lost []rolledBack, err error) {
+// checkLogs checks that every log extends its remembered heads, and that the secrets have the key for its next
+// signature. A log that has lost entries is an error, unless the configuration accepts a rollback.
+func (s *Ledgers) checkLogs(ctx context.Context) (lost []rolledBack, err error) {
 	known := s.heads.All()
 	err = s.store.View(ctx, func(r Reader) error {
 		logs, err := r.Logs()
@@ -154,7 +150,7 @@ func (s *Service) checkLogs(ctx context.Context) (lost []rolledBack, err error) 
 			if stored[l.Ledger] = h; h.last.Size == 0 {
 				continue
 			}
-			if _, err := s.signers.of(h.verifier, h.origin); err != nil {
+			if _, err := s.signers.withVerifier(h.verifier, h.origin); err != nil {
 				return err
 			}
 			if err := s.authentic(known[l.Ledger], h); err != nil {
@@ -178,16 +174,16 @@ func (s *Service) checkLogs(ctx context.Context) (lost []rolledBack, err error) 
 	return lost, err
 }
 
-// acceptLost records that logs have lost what was signed, and remembers what
-// they have now. What two sources remember of one log is recorded once.
-func (s *Service) acceptLost(ctx context.Context, lost []rolledBack) error {
+// acceptLost records that logs have lost signed entries, and remembers their present heads. A log that several sources
+// remember is recorded once.
+func (s *Ledgers) acceptLost(ctx context.Context, lost []rolledBack) error {
 	longest := map[sluice.LedgerID]rolledBack{}
 	for _, l := range lost {
 		if before, ok := longest[l.known.Ledger]; !ok || before.known.Size < l.known.Size {
 			longest[l.known.Ledger] = l
 		}
 	}
-	accounts, err := s.Accounts(ctx)
+	accounts, err := s.accounts.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -196,22 +192,25 @@ func (s *Service) acceptLost(ctx context.Context, lost []rolledBack) error {
 		if !slices.ContainsFunc(accounts, func(a sluice.Account) bool { return a.ID == id.Account }) {
 			into = sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Live}
 		}
-		e := s.entry(Caller{Ledger: into, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "start"}}, sluice.LedgerRolledBack, s.Now())
-		e.Rollback = &sluice.RollbackPart{Log: id.String(), Size: l.now.last.Size, WasSize: l.known.Size, WasRoot: l.known.Root.String()}
-		if err := s.store.Update(ctx, into, func(tx Tx) error { return tx.Record(e) }); err != nil {
+		by := system(into, "start")
+		e := s.entry(by, sluice.LedgerRolledBack, s.now())
+		e.Rollback = &sluice.RollbackPart{
+			Log: id.String(), Size: l.now.last.Size, WasSize: l.known.Size, WasRoot: l.known.Root.String(),
+		}
+		if err := s.changeBySystem(ctx, by, func(tx Tx, _ time.Time) error { return tx.Record(e) }); err != nil {
 			return err
 		}
 		s.heads.Remember(headOf(id, l.now.last))
-		s.log.Warn("an older log was accepted", "ledger", id.String(), "had", l.known.Size, "has", l.now.last.Size, "source", l.known.Source)
+		s.log.Warn("accepted the rollback of a log",
+			"ledger", id.String(), "had", l.known.Size, "has", l.now.last.Size, "source", l.known.Source)
 	}
 	return nil
 }
 
-// unsignedTooLong is how long the entries of a log may wait for a checkpoint
-// before the service is not ready.
+// unsignedTooLong limits how long entries may wait for a checkpoint before the service is not ready.
 const unsignedTooLong = time.Minute
 
-// logWatch is what WatchLogs has seen.
+// logWatch is what Watch has seen.
 type logWatch struct {
 	mu       sync.Mutex
 	waiting  map[sluice.LedgerID]waiting
@@ -219,17 +218,15 @@ type logWatch struct {
 	fault    error
 }
 
-// waiting is a log with entries that are not signed, and when WatchLogs saw
-// first that it had come no further.
+// waiting is a log with unsigned entries. Since is when Watch first saw it at this number of signed entries.
 type waiting struct {
 	signed int64
 	since  time.Time
 }
 
-// WatchLogs looks at how far each log has come, compares those that have grown
-// with what is remembered of them, and remembers them. Every process calls it
-// once a second or so. Ready and LogState say what it saw last.
-func (s *Service) WatchLogs(ctx context.Context) error {
+// Watch reads the size of each log. It checks that logs with a new checkpoint extend their remembered heads, and
+// remembers the new heads. Every process calls it about once a second. Service.Ready and State report what it saw last.
+func (s *Ledgers) Watch(ctx context.Context) error {
 	known := s.heads.All()
 	var logs []LogSize
 	var grown []Head
@@ -240,16 +237,15 @@ func (s *Service) WatchLogs(ctx context.Context) error {
 		grown, err = s.grown(r, logs, known)
 		return err
 	})
-	s.watch.note(logs, s.Now(), err)
+	s.watch.note(logs, s.now(), err)
 	for _, head := range grown {
 		s.heads.Remember(head)
 	}
 	return err
 }
 
-// grown gives the heads of the logs that are not what is remembered of them,
-// and go on from that. The others it tells of in an error.
-func (s *Service) grown(r Reader, logs []LogSize, known map[sluice.LedgerID]Head) (heads []Head, failed error) {
+// grown returns the heads of the logs that extend their remembered heads. The error names the logs that do not.
+func (s *Ledgers) grown(r Reader, logs []LogSize, known map[sluice.LedgerID]Head) (heads []Head, failed error) {
 	missing := maps.Clone(known)
 	for _, l := range logs {
 		delete(missing, l.Ledger)
@@ -279,7 +275,7 @@ func (w *logWatch) note(logs []LogSize, now time.Time, err error) {
 	if errors.Is(err, ErrRolledBack) || errors.Is(err, ledger.ErrCheckpoint) {
 		w.fault = err
 	}
-	if logs == nil && err != nil { // nothing was seen
+	if logs == nil && err != nil { // nothing was read
 		return
 	}
 	before := w.waiting
@@ -297,15 +293,15 @@ func (w *logWatch) note(logs []LogSize, now time.Time, err error) {
 	}
 }
 
-// LogState is how far the signing of the logs is behind.
+// LogState tells how far the signing of the logs is behind.
 type LogState struct {
 	Unsigned int64         // entries of all logs that no checkpoint covers yet
-	Behind   time.Duration // the longest that a log with such entries has got no checkpoint, as far as this process saw
+	Behind   time.Duration // for how long, at most, this process has seen a log with such entries get no checkpoint
 }
 
-// LogState says what WatchLogs saw last.
-func (s *Service) LogState() LogState {
-	state, _ := s.watch.state(s.Now())
+// State returns what Watch saw last.
+func (s *Ledgers) State() LogState {
+	state, _ := s.watch.state(s.now())
 	return state
 }
 
@@ -321,7 +317,7 @@ func (w *logWatch) state(now time.Time) (state LogState, slowest sluice.LedgerID
 	return state, slowest
 }
 
-// ready says whether the logs are signed on, as far as WatchLogs saw.
+// ready fails if Watch saw a rollback or a log that is not being signed.
 func (w *logWatch) ready(now time.Time) error {
 	w.mu.Lock()
 	fault := w.fault

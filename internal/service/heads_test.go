@@ -14,7 +14,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// memory is a service.Heads that lives as long as the test.
+// memory is a service.Heads in memory.
 type memory struct {
 	mu    sync.Mutex
 	heads map[sluice.LedgerID]service.Head
@@ -38,7 +38,7 @@ func (m *memory) Remember(h service.Head) {
 	m.heads[h.Ledger] = h
 }
 
-// remembering is a service over the records of another, with other heads and keys.
+// remembering returns a service on the records of another one, with heads and ledger keys of its own.
 func remembering(t *testing.T, base *sluicetest.Service, ledgerKey string, heads service.Heads) *service.Service {
 	t.Helper()
 	key, err := token.NewKey(strings.NewReader(strings.Repeat("k", 64)))
@@ -55,8 +55,8 @@ func remembering(t *testing.T, base *sluicetest.Service, ledgerKey string, heads
 	return s
 }
 
-// A log is signed on only where it holds what is remembered of it: also when it
-// has grown beyond, and when it was signed by another process meanwhile.
+// TestHeadsAreHeldTo signs a log that extends its remembered head, also after another process has signed it, and
+// refuses to sign a log that does not.
 func TestHeadsAreHeldTo(t *testing.T) {
 	base := sluicetest.NewService(t)
 	f := newFixtureOver(t, base)
@@ -66,12 +66,12 @@ func TestHeadsAreHeldTo(t *testing.T) {
 	l := f.caller.Ledger
 	grow := func() {
 		f.upload("more")
-		if _, err := other.Checkpoint(ctx); err != nil {
+		if _, err := other.Ledgers.Checkpoint(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
 	grow()
-	if err := s.WatchLogs(ctx); err != nil {
+	if err := s.Ledgers.Watch(ctx); err != nil {
 		t.Fatal(err)
 	}
 	first := heads.Newest(l)
@@ -80,7 +80,7 @@ func TestHeadsAreHeldTo(t *testing.T) {
 	}
 	grow()
 	f.upload("unsigned")
-	if _, err := s.Checkpoint(ctx); err != nil {
+	if _, err := s.Ledgers.Checkpoint(ctx); err != nil {
 		t.Fatalf("another process has signed meanwhile: %v", err)
 	}
 	signed := heads.Newest(l)
@@ -89,22 +89,25 @@ func TestHeadsAreHeldTo(t *testing.T) {
 	}
 
 	for name, head := range map[string]service.Head{
-		"longer":             {Ledger: l, Size: signed.Size + 1, Root: signed.Root, Verifier: signed.Verifier},
+		"longer":             {Ledger: l, Size: signed.Size + 1000, Root: signed.Root, Verifier: signed.Verifier},
 		"another root":       {Ledger: l, Size: signed.Size, Root: first.Root, Verifier: signed.Verifier},
 		"another root below": {Ledger: l, Size: first.Size, Root: signed.Root, Verifier: signed.Verifier},
-		"another log":        {Ledger: sluice.LedgerID{Account: "acct_gone", Mode: sluice.Live}, Size: 1, Root: first.Root, Verifier: signed.Verifier},
+		"another log": {
+			Ledger: sluice.LedgerID{Account: "acct_gone", Mode: sluice.Live},
+			Size:   1, Root: first.Root, Verifier: signed.Verifier,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wrong := &memory{heads: map[sluice.LedgerID]service.Head{head.Ledger: head}}
 			s := remembering(t, base, key, wrong)
 			f.upload("to be signed")
-			if _, err := s.Checkpoint(ctx); !errors.Is(err, service.ErrRolledBack) && head.Ledger == l {
+			if _, err := s.Ledgers.Checkpoint(ctx); !errors.Is(err, service.ErrRolledBack) && head.Ledger == l {
 				t.Errorf("signing: %v", err)
 			}
 			if name == "another root" { // which takes signing or a start to see
 				grow()
 			}
-			if err := s.WatchLogs(ctx); !errors.Is(err, service.ErrRolledBack) {
+			if err := s.Ledgers.Watch(ctx); !errors.Is(err, service.ErrRolledBack) {
 				t.Errorf("watching: %v", err)
 			}
 			if err := s.Ready(ctx); !errors.Is(err, service.ErrRolledBack) {
@@ -114,18 +117,18 @@ func TestHeadsAreHeldTo(t *testing.T) {
 				t.Errorf("start: %v", err)
 			}
 			if wrong.Newest(head.Ledger) != head {
-				t.Error("what was remembered is forgotten")
+				t.Error("the remembered head was replaced")
 			}
 		})
 	}
 }
 
-// Entries that wait for a checkpoint too long make the service unready.
+// TestUnsignedTooLong makes the service unready when entries wait too long for a checkpoint.
 func TestUnsignedTooLong(t *testing.T) {
 	base := sluicetest.NewService(t)
 	f := newFixtureOver(t, base)
 	key := sluicetest.NewLedgerKey(t)
-	if _, err := remembering(t, base, key, nil).Checkpoint(ctx); err != nil {
+	if _, err := remembering(t, base, key, nil).Ledgers.Checkpoint(ctx); err != nil {
 		t.Fatal(err)
 	}
 	s := remembering(t, base, sluicetest.NewLedgerKey(t), nil) // it cannot sign on
@@ -133,17 +136,17 @@ func TestUnsignedTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.upload("unsigned")
-	if _, err := s.Checkpoint(ctx); err == nil {
+	if _, err := s.Ledgers.Checkpoint(ctx); err == nil {
 		t.Fatal("it signs with a key that is not the log's")
 	}
 	if _, err := s.Start(ctx); err == nil || !strings.Contains(err.Error(), "no key that signed") {
 		t.Errorf("start: %v", err)
 	}
 	look := func() service.LogState {
-		if err := s.WatchLogs(ctx); err != nil {
+		if err := s.Ledgers.Watch(ctx); err != nil {
 			t.Fatal(err)
 		}
-		return s.LogState()
+		return s.Ledgers.State()
 	}
 	look()
 	base.Clock.Advance(59 * time.Second)
@@ -154,10 +157,10 @@ func TestUnsignedTooLong(t *testing.T) {
 	if look(); s.Ready(ctx) == nil {
 		t.Error("after a minute it is ready")
 	}
-	if _, err := remembering(t, base, key, nil).Checkpoint(ctx); err != nil {
+	if _, err := remembering(t, base, key, nil).Ledgers.Checkpoint(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if state := look(); state != (service.LogState{}) || s.Ready(ctx) != nil {
-		t.Errorf("once it is signed: %+v, %v", state, s.Ready(ctx))
+		t.Errorf("after signing: %+v, %v", state, s.Ready(ctx))
 	}
 }

@@ -17,14 +17,48 @@ import (
 	"sluice/internal/audit"
 )
 
-// accepts reports whether a secret with this hash is the key's at a moment.
+// Keys has the rules of API keys.
+type Keys struct {
+	*core
+	random  io.Reader
+	limits  LinkLimits
+	lookups lookups
+	used    usage
+}
+
+// Authenticate returns the caller for the secret of a key. A malformed secret is refused without a query.
+func (s *Keys) Authenticate(ctx context.Context, secret string, r sluice.Request) (Caller, error) {
+	hash, ok := hashKeySecret(secret)
+	if !ok {
+		return Caller{}, sluice.Errorf(sluice.CodeUnauthenticated, "this is not a Sluice API key")
+	}
+	key, err := s.lookups.find(ctx, hash, s.store.KeyByHash)
+	if sluice.CodeOf(err) == sluice.CodeNotFound || err == nil && !accepts(key, hash, s.now()) {
+		return Caller{}, sluice.Errorf(sluice.CodeUnauthenticated, "no such API key")
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	if err := s.active(key); err != nil {
+		return Caller{}, err
+	}
+	s.used.note(key.ID, s.now())
+	return Caller{
+		Ledger:  key.Ledger,
+		Actor:   sluice.Actor{Type: sluice.ActorKey, ID: key.ID, Name: key.Name},
+		Key:     key,
+		Request: audit.ClipRequest(r),
+	}, nil
+}
+
+// accepts reports whether the hash is that of the key's secret, or of its old secret while that is still valid.
 func accepts(k sluice.Key, hash sluice.Digest, now time.Time) bool {
 	return hash == k.Hash || hash == k.OldHash && now.Before(k.OldExpires)
 }
 
-// A secret is its prefix, 32 characters that carry 160 random bits, and 7 that
-// carry the CRC-32 of all before, in base 32: a scanner can tell a real secret
-// from a look-alike, and a mistyped one is refused without asking the store.
+// A secret is a prefix, 32 characters with 160 random bits, and 7 characters with the CRC-32 of everything before them,
+// both in base 32. The checksum lets a scanner tell a real secret from a look-alike, and a mistyped secret is refused
+// without a query.
 const (
 	secretRandom = 20
 	secretBody   = 32
@@ -50,8 +84,7 @@ func secretChecksum(s string) string {
 	return secretEncoding.EncodeToString(sum[:])
 }
 
-// hashKeySecret gives the hash under which a secret is stored, and whether the
-// secret is one that Sluice could have made.
+// hashKeySecret returns the hash under which a secret is stored. It reports false for a secret that is not well-formed.
 func hashKeySecret(secret string) (sluice.Digest, bool) {
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 		body, ok := strings.CutPrefix(secret, secretPrefix(m))
@@ -66,40 +99,40 @@ func hashKeySecret(secret string) (sluice.Digest, bool) {
 	return sluice.Digest{}, false
 }
 
-// NewKey is what a caller asks for.
+// NewKey describes a key to create.
 type NewKey struct {
 	Name            string
-	Scopes          []sluice.Scope // none for all that the caller has
-	Expires         time.Time      // zero: when the caller's own key does
-	MaxLinkLifetime time.Duration  // zero for the caller's own, or Forever
+	Scopes          []sluice.Scope // the caller's scopes if empty
+	Expires         time.Time      // the caller's own if zero
+	MaxLinkLifetime time.Duration  // or Forever; the caller's own if zero
 }
 
-// KeyChange says what to change of a key; nil leaves a part as it is.
+// KeyChange is an update of a key. A nil field stays as it is.
 type KeyChange struct {
 	Name            *string
 	Scopes          *[]sluice.Scope
-	Expires         *time.Time     // zero: never
-	MaxLinkLifetime *time.Duration // zero for the server's value, or Forever
+	Expires         *time.Time     // never if zero
+	MaxLinkLifetime *time.Duration // or Forever; the server's limit if zero
 }
 
-// CreatedKey is a key and its secret, which is never to be had again: it is ""
-// when the request was a repetition.
+// CreatedKey is a key with its secret. The secret is returned only once: it is "" if the request was a repetition.
 type CreatedKey struct {
 	Key    sluice.Key
 	Secret string `json:"-"`
 }
 
-// CreateKey makes a key in the caller's ledger. A key grants only what it has
-// itself: scopes, lifetimes of links, and its own remaining time. It needs keys:admin.
-func (s *Service) CreateKey(ctx context.Context, c Caller, n NewKey) (CreatedKey, error) {
+// Create makes a key in the caller's ledger. The scopes, link lifetime and expiry of the new key are at most those of
+// the caller's key. It needs keys:admin.
+func (s *Keys) Create(ctx context.Context, c Caller, n NewKey) (CreatedKey, error) {
 	secret, hash, err := s.newSecret(c.Ledger.Mode)
 	if err != nil {
 		return CreatedKey{}, err
 	}
-	return change(ctx, s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
 		k := sluice.Key{
 			ID: s.ids.New(sluice.PrefixKey, now), Ledger: c.Ledger, Name: n.Name, Hash: hash, Scopes: n.Scopes,
-			Created: now, Updated: now, Expires: n.Expires, MaxLinkLifetime: n.MaxLinkLifetime, Version: sluice.APIVersion,
+			Created: now, Updated: now, Expires: n.Expires, MaxLinkLifetime: n.MaxLinkLifetime,
+			Version: sluice.APIVersion,
 		}
 		if len(k.Scopes) == 0 {
 			k.Scopes = c.scopes()
@@ -110,20 +143,21 @@ func (s *Service) CreateKey(ctx context.Context, c Caller, n NewKey) (CreatedKey
 		if k.MaxLinkLifetime == 0 {
 			k.MaxLinkLifetime = c.Key.MaxLinkLifetime
 		}
-		if err := s.validateKey(c, &k, now); err != nil {
+		if err := s.validate(c, &k, now); err != nil {
 			return CreatedKey{}, err
 		}
-		return CreatedKey{Key: k, Secret: secret}, tx.CreateKey(k, s.keyEntry(c, sluice.KeyCreated, now, audit.KeyPart(k, nil)))
+		e := s.keyEntry(c, sluice.KeyCreated, now, audit.KeyPart(k, nil))
+		return CreatedKey{Key: k, Secret: secret}, tx.CreateKey(k, e)
 	})
 }
 
-func (s *Service) newSecret(m sluice.Mode) (string, sluice.Digest, error) {
+func (s *Keys) newSecret(m sluice.Mode) (string, sluice.Digest, error) {
 	secret, err := newKeySecret(s.random, m)
 	hash, _ := hashKeySecret(secret)
 	return secret, hash, err
 }
 
-// scopes is what the caller may grant.
+// scopes are the scopes that the caller may grant.
 func (c Caller) scopes() []sluice.Scope {
 	if c.Actor.Type == sluice.ActorKey {
 		return c.Key.Scopes
@@ -131,9 +165,8 @@ func (c Caller) scopes() []sluice.Scope {
 	return sluice.AllScopes()
 }
 
-// validateKey holds a key that is about to be stored to the contract, and to
-// what the caller may grant.
-func (s *Service) validateKey(c Caller, k *sluice.Key, now time.Time) error {
+// validate checks a key that is about to be stored, and that the caller may grant its rights.
+func (s *Keys) validate(c Caller, k *sluice.Key, now time.Time) error {
 	var v sluice.Invalid
 	if k.Name == "" {
 		v.Add("name", "required", "a key needs a name that says who uses it")
@@ -160,10 +193,9 @@ func (s *Service) validateKey(c Caller, k *sluice.Key, now time.Time) error {
 	return s.grantable(c.Key, *k)
 }
 
-// governs answers CodeForbidden when the caller could not have made a key as it
-// is. Otherwise a key could narrow a greater one to its own rights, rotate it,
-// and act under its name.
-func (s *Service) governs(c Caller, k sluice.Key) error {
+// governs fails with CodeForbidden if a key has more rights than the caller's. Otherwise a key could reduce a more
+// powerful key to its own rights, rotate it, and act under its name.
+func (s *Keys) governs(c Caller, k sluice.Key) error {
 	if c.Actor.Type != sluice.ActorKey {
 		return nil
 	}
@@ -173,35 +205,32 @@ func (s *Service) governs(c Caller, k sluice.Key) error {
 	return nil
 }
 
-// grantable answers CodeForbidden when a key would be more than the one that
-// makes or changes it.
-func (s *Service) grantable(has, k sluice.Key) error {
+// grantable fails with CodeForbidden if k has more rights than the key that creates or changes it.
+func (s *Keys) grantable(has, k sluice.Key) error {
 	for _, scope := range k.Scopes {
 		if !has.Grants(scope) {
 			return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and it lacks %s", scope)
 		}
 	}
-	if s.linkLifetime(k) > s.linkLifetime(has) {
-		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and its own links live at most %s", s.linkLifetime(has))
+	if s.limits.Lifetime(k) > s.limits.Lifetime(has) {
+		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and its own links live at most %s",
+			s.limits.Lifetime(has))
 	}
 	if !has.Expires.IsZero() && (k.Expires.IsZero() || k.Expires.After(has.Expires)) {
-		return sluice.Errorf(sluice.CodeForbidden, "a key grants only what it has, and the calling key itself expires at %s",
-			has.Expires.Format(time.RFC3339))
+		return sluice.Errorf(sluice.CodeForbidden,
+			"a key grants only what it has, and the calling key itself expires at %s", has.Expires.Format(time.RFC3339))
 	}
 	return nil
 }
 
-// linkLifetime is the longest lifetime of links that a key may mint.
-func (s *Service) linkLifetime(k sluice.Key) time.Duration { return s.LinkLimits().Lifetime(k) }
-
-func (s *Service) keyEntry(c Caller, a sluice.Action, now time.Time, k *sluice.KeyPart) sluice.Entry {
+func (s *Keys) keyEntry(c Caller, a sluice.Action, now time.Time, k *sluice.KeyPart) sluice.Entry {
 	e := s.entry(c, a, now)
 	e.Key = k
 	return e
 }
 
-// Key gives a key of the caller's ledger, also one that has ended. It needs keys:admin.
-func (s *Service) Key(ctx context.Context, c Caller, id string) (k sluice.Key, err error) {
+// Get returns a key of the caller's ledger, whether or not it is still active. It needs keys:admin.
+func (s *Keys) Get(ctx context.Context, c Caller, id string) (k sluice.Key, err error) {
 	err = s.read(ctx, c, sluice.KeysAdmin, func(r Reader) error {
 		k, err = r.Key(c.Ledger, id)
 		return found(err, "key", id)
@@ -210,8 +239,8 @@ func (s *Service) Key(ctx context.Context, c Caller, id string) (k sluice.Key, e
 	return k, err
 }
 
-// Keys lists the keys of the caller's ledger. It needs keys:admin.
-func (s *Service) Keys(ctx context.Context, c Caller, page sluice.Page) (list sluice.List[sluice.Key], err error) {
+// List returns the keys of the caller's ledger. It needs keys:admin.
+func (s *Keys) List(ctx context.Context, c Caller, page sluice.Page) (list sluice.List[sluice.Key], err error) {
 	err = s.read(ctx, c, sluice.KeysAdmin, func(r Reader) error {
 		list, err = r.Keys(c.Ledger, page)
 		return err
@@ -222,7 +251,7 @@ func (s *Service) Keys(ctx context.Context, c Caller, page sluice.Page) (list sl
 	return list, err
 }
 
-// liveKey gives a key that was not revoked.
+// liveKey returns a key that is not revoked.
 func liveKey(r Reader, ledger sluice.LedgerID, id string) (sluice.Key, error) {
 	k, err := r.Key(ledger, id)
 	if err == nil && !k.Revoked.IsZero() {
@@ -231,12 +260,11 @@ func liveKey(r Reader, ledger sluice.LedgerID, id string) (sluice.Key, error) {
 	return k, found(err, "key", id)
 }
 
-// UpdateKey changes a key that was not revoked. A key changes only what it
-// could have made itself: one that had more than the caller's key is
-// CodeForbidden, also when the change would take that away. It needs
-// keys:admin. A state other than the wanted revisions is CodePreconditionFailed.
-func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versions, ch KeyChange) (sluice.Key, error) {
-	return change(ctx, s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Key, error) {
+// Update changes a key that is not revoked. A key that has more rights than the caller's is CodeForbidden, even if the
+// change would remove those rights. It needs keys:admin. A key of another revision than wanted is
+// CodePreconditionFailed.
+func (s *Keys) Update(ctx context.Context, c Caller, id string, want Precondition, ch KeyChange) (sluice.Key, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Key, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return sluice.Key{}, err
@@ -260,7 +288,7 @@ func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versi
 		if ch.MaxLinkLifetime != nil {
 			k.MaxLinkLifetime = *ch.MaxLinkLifetime
 		}
-		if err := s.validateKey(c, &k, now); err != nil {
+		if err := s.validate(c, &k, now); err != nil {
 			return sluice.Key{}, err
 		}
 		k.Updated = next(now, k.Updated)
@@ -268,13 +296,12 @@ func (s *Service) UpdateKey(ctx context.Context, c Caller, id string, want Versi
 	})
 }
 
-// MaxOverlap is the longest time that two secrets of a key may both be good.
+// MaxOverlap is the longest time for which two secrets of a key may both be valid.
 const MaxOverlap = 7 * 24 * time.Hour
 
-// RotateKey gives a key a new secret. The one before it stays good for the
-// overlap, at most MaxOverlap; any older one ends at once. As UpdateKey does, it
-// refuses a key that has more than the caller's. It needs keys:admin.
-func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap time.Duration) (CreatedKey, error) {
+// Rotate gives a key a new secret. The current secret stays valid for the overlap, at most MaxOverlap. A secret older
+// than that ends at once. Like Update, it refuses a key that has more rights than the caller's. It needs keys:admin.
+func (s *Keys) Rotate(ctx context.Context, c Caller, id string, overlap time.Duration) (CreatedKey, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		var v sluice.Invalid
 		v.Add("overlap_seconds", "out_of_range", "overlap_seconds is 0 to %d", int64(MaxOverlap/time.Second))
@@ -284,7 +311,7 @@ func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap ti
 	if err != nil {
 		return CreatedKey{}, err
 	}
-	return change(ctx, s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return CreatedKey{}, err
@@ -292,7 +319,7 @@ func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap ti
 		if err := s.governs(c, k); err != nil {
 			return CreatedKey{}, err
 		}
-		if err := s.validateKey(c, &k, now); err != nil {
+		if err := s.validate(c, &k, now); err != nil {
 			return CreatedKey{}, err
 		}
 		k.OldHash, k.OldExpires = k.Hash, now.Add(overlap)
@@ -303,11 +330,11 @@ func (s *Service) RotateKey(ctx context.Context, c Caller, id string, overlap ti
 	})
 }
 
-// RevokeKey ends a key, and with it every link it minted, whatever the key may
-// do: whoever may administer keys may stop one that leaked. It needs keys:admin.
-// A state other than the wanted revisions is CodePreconditionFailed.
-func (s *Service) RevokeKey(ctx context.Context, c Caller, id string, want Versions) (Deleted, error) {
-	return change(Ending(ctx), s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
+// Revoke ends a key and all links that it minted. The key may have more rights than the caller's, so that every
+// administrator of keys can stop a key that leaked. It needs keys:admin. A key of another revision than wanted is
+// CodePreconditionFailed.
+func (s *Keys) Revoke(ctx context.Context, c Caller, id string, want Precondition) (Deleted, error) {
+	return change(Ending(ctx), s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err
@@ -319,8 +346,8 @@ func (s *Service) RevokeKey(ctx context.Context, c Caller, id string, want Versi
 	})
 }
 
-// usage remembers when keys were last used, until it is written down: a write
-// for each request would cost more than the request. Its zero value is ready.
+// usage keeps in memory when keys were last used, until WriteUsage stores it. A write for each request would cost more
+// than the request. The zero value is ready to use.
 type usage struct {
 	mu   sync.Mutex
 	seen map[string]time.Time
@@ -337,7 +364,7 @@ func (u *usage) note(key string, now time.Time) {
 	}
 }
 
-// last is the newer of what is stored of a key and what is remembered.
+// last is when a key was last used: the later of the stored time and the time in memory.
 func (u *usage) last(k sluice.Key) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -347,10 +374,9 @@ func (u *usage) last(k sluice.Key) time.Time {
 	return k.Used
 }
 
-// WriteUsage writes down when keys were last used. What could not be written is
-// written by the next one. It changes nothing that
-// anyone decided, so no entry tells of it.
-func (s *Service) WriteUsage(ctx context.Context) error {
+// WriteUsage stores when keys were last used. After a failure the next WriteUsage tries again. It is not recorded in
+// the log.
+func (s *Keys) WriteUsage(ctx context.Context) error {
 	s.used.mu.Lock()
 	seen := s.used.seen
 	s.used.seen = nil

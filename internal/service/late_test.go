@@ -10,8 +10,8 @@ import (
 	"sluice/internal/service"
 )
 
-// late is a store whose connection breaks in the middle of a commit: the caller is told that it failed, and the commit
-// happens when the test says so.
+// late is a Store whose connection breaks in the middle of a commit. The caller gets an error, and the commit happens
+// later, in release.
 type late struct {
 	service.Store
 	mu    sync.Mutex
@@ -51,8 +51,8 @@ func TestLateCommit(t *testing.T) {
 	f.use(nil)
 	upload := func() (service.CreatedFile, error) {
 		c := f.caller
-		c.Once = &service.Once{Key: "upload 1", Fingerprint: service.Fingerprint{{1}}}
-		return f.CreateFile(ctx, c, "generic", strings.NewReader("0123456789"), func() (service.NewFile, error) {
+		c.IdempotencyKey = &service.IdempotencyKey{Value: "upload 1", Fingerprint: service.Fingerprint{{1}}}
+		return f.Files.Create(ctx, c, "generic", strings.NewReader("0123456789"), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Filename: "a.txt"}, nil
 		})
 	}

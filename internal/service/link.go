@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 
@@ -13,39 +14,49 @@ import (
 	"sluice/internal/token"
 )
 
-// NewLink is what a caller asks for. Lifetime and Expires exclude each other;
-// with neither, DefaultLinkLifetime holds. A Lifetime of Forever asks for a
-// link without end.
+// Links has the rules of links: how they are minted, changed and ended. Package gate redeems them.
+type Links struct {
+	*core
+	keys      token.Keyring
+	limits    LinkLimits
+	publicURL string
+	random    io.Reader
+}
+
+// NewLink describes a link to mint. At most one of Lifetime and Expires is set. Without either the link lives for
+// DefaultLinkLifetime. With a Lifetime of Forever it does not expire.
 type NewLink struct {
 	FileID       string
 	Lifetime     *time.Duration
 	Expires      time.Time
 	Reason       string
 	Metadata     sluice.Metadata
-	MaxDownloads int64 // 0: no limit
+	MaxDownloads int64 // no limit if 0
 	Password     string
 	AllowedIPs   []netip.Prefix
-	Disposition  sluice.Disposition // "": Attachment
+	Disposition  sluice.Disposition // Attachment if ""
 	Filename     string
 }
 
-// LinkChange says what to change of a link; nil leaves a part as it is.
+// LinkChange is an update of a link. A nil field stays as it is.
 type LinkChange struct {
-	Lifetime     *time.Duration // from now; Forever for no end
+	Lifetime     *time.Duration // from now; Forever to never expire
 	Expires      *time.Time
 	Reason       *string
 	Metadata     map[string]*string // merged; nil or "" removes a key
 	MaxDownloads *int64             // 0 lifts the limit
 	AllowedIPs   *[]netip.Prefix
 
-	// What contracts of vendors have beyond that:
-	ExpireNow     bool // its time runs out now, and it stays visible as expired; Lifetime and Expires are not looked at
-	ClearMetadata bool // before Metadata is merged
+	// ExpireNow and ClearMetadata are for the APIs of other vendors.
+	ExpireNow     bool // the link expires now and stays visible as expired; Lifetime and Expires are ignored
+	ClearMetadata bool // remove all metadata before Metadata is merged
 }
 
-// expiry gives the moment a link ends that was minted at minted: what was
-// asked for now, held to the longest lifetime that policy allows.
-func expiry(v *sluice.Invalid, lifetime *time.Duration, expires, minted, now time.Time, longest time.Duration) time.Time {
+// expiry returns the time when a link that was minted at minted expires. It checks what the caller asks for now against
+// the longest lifetime that is allowed.
+func expiry(
+	v *sluice.Invalid, lifetime *time.Duration, expires, minted, now time.Time, longest time.Duration,
+) time.Time {
 	param := "expires_at"
 	switch {
 	case lifetime != nil && !expires.IsZero():
@@ -53,13 +64,15 @@ func expiry(v *sluice.Invalid, lifetime *time.Duration, expires, minted, now tim
 		return time.Time{}
 	case lifetime != nil && *lifetime == sluice.Forever:
 		if longest != sluice.Forever {
-			v.Add(param, "out_of_range", "this key may not mint links without end; a link lives at most %d seconds", int64(longest/time.Second))
+			v.Add(param, "out_of_range", "this key may not mint links without end; a link lives at most %d seconds",
+				int64(longest/time.Second))
 		}
 		return time.Time{}
 	case lifetime != nil:
 		param = "expires_in_seconds"
 		if *lifetime < time.Second || *lifetime > longestLifetime {
-			v.Add(param, "out_of_range", "expires_in_seconds is 1 to %d", int64(min(longest, longestLifetime)/time.Second))
+			v.Add(param, "out_of_range", "expires_in_seconds is 1 to %d",
+				int64(min(longest, longestLifetime)/time.Second))
 			return time.Time{}
 		}
 		expires = now.Add(*lifetime)
@@ -75,17 +88,16 @@ func expiry(v *sluice.Invalid, lifetime *time.Duration, expires, minted, now tim
 	return expires
 }
 
-// longestLifetime is the longest that a link may be asked for in seconds: a
-// hundred years less a second.
+// longestLifetime is the longest lifetime that a caller may give in seconds: a hundred years less a second.
 const longestLifetime = 100*365*24*time.Hour - time.Second
 
-// MintLink makes a link to a file. It needs links:write.
-func (s *Service) MintLink(ctx context.Context, c Caller, n NewLink) (sluice.Link, error) {
-	p, err := s.prepareLink(ctx, &n)
+// Mint makes a link to a file. It needs links:write.
+func (s *Links) Mint(ctx context.Context, c Caller, n NewLink) (sluice.Link, error) {
+	p, err := s.prepare(ctx, &n)
 	if err != nil {
 		return sluice.Link{}, err
 	}
-	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
 		f, err := activeFile(tx, c.Ledger, n.FileID)
 		if err != nil {
 			return sluice.Link{}, err
@@ -94,28 +106,29 @@ func (s *Service) MintLink(ctx context.Context, c Caller, n NewLink) (sluice.Lin
 	})
 }
 
-// Batch is what minting many links at once gives: a link for each file that
-// exists, in the order asked for, and the ids of those that do not.
+// Batch is the result of minting many links at once: a link for each file that exists, in the order of the request, and
+// the ids of the files that do not exist.
 type Batch struct {
 	Links  []sluice.Link
 	Absent []string
 }
 
-// MintLinks makes one link for each of 1 to MaxBatch files, all or none. An id
-// that stands twice gets two links. It needs links:write.
-func (s *Service) MintLinks(ctx context.Context, c Caller, fileIDs []string, n NewLink) (Batch, error) {
+// MintBatch makes one link for each of 1 to MaxBatch files, all or none. An id that is listed twice gets two links. It
+// needs links:write.
+func (s *Links) MintBatch(ctx context.Context, c Caller, fileIDs []string, n NewLink) (Batch, error) {
 	var v sluice.Invalid
 	if len(fileIDs) < 1 || len(fileIDs) > sluice.MaxBatch {
-		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once", len(fileIDs), sluice.MaxBatch)
+		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once",
+			len(fileIDs), sluice.MaxBatch)
 	}
 	if err := v.Err(); err != nil {
 		return Batch{}, err
 	}
-	p, err := s.prepareLink(ctx, &n)
+	p, err := s.prepare(ctx, &n)
 	if err != nil {
 		return Batch{}, err
 	}
-	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (b Batch, err error) {
+	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (b Batch, err error) {
 		for _, id := range fileIDs {
 			f, err := activeFile(tx, c.Ledger, id)
 			if sluice.CodeOf(err) == sluice.CodeNotFound {
@@ -135,15 +148,15 @@ func (s *Service) MintLinks(ctx context.Context, c Caller, fileIDs []string, n N
 	})
 }
 
-// pending is a link that was checked as far as it can be without its file.
+// pending is a link to be minted, checked as far as is possible without its file.
 type pending struct {
 	new      NewLink
 	password sluice.PasswordHash
 }
 
-// prepareLink does what must be done outside of an Update: it checks what was
-// asked for and hashes the password. A nil n stands for no link.
-func (s *Service) prepareLink(ctx context.Context, n *NewLink) (*pending, error) {
+// prepare does the part of minting that must be done outside of an Update: it validates the request and hashes the
+// password. For a nil n it returns nil.
+func (s *Links) prepare(ctx context.Context, n *NewLink) (*pending, error) {
 	if n == nil {
 		return nil, nil
 	}
@@ -175,66 +188,69 @@ func (s *Service) prepareLink(ctx context.Context, n *NewLink) (*pending, error)
 	return p, err
 }
 
-// mint makes a link inside an Update.
-func (s *Service) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (sluice.Link, error) {
+// mint makes a link, inside an Update.
+func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (sluice.Link, error) {
 	if err := s.linkable(f); err != nil {
 		return sluice.Link{}, err
 	}
 	n := p.new
 	var v sluice.Invalid
-	expires := expiry(&v, n.Lifetime, n.Expires, now, now, s.longestLink(c.Key, f))
+	expires := expiry(&v, n.Lifetime, n.Expires, now, now, s.longest(c.Key, f))
 	validateInline(&v, n.Disposition, f.Type)
 	if err := v.Err(); err != nil {
 		return sluice.Link{}, err
 	}
 	l := sluice.Link{
-		ID: s.ids.New(sluice.PrefixLink, now), Ledger: c.Ledger, FileID: f.ID, KeyID: c.Key.ID, SigningKey: s.keys[0].ID(),
-		Reason: n.Reason, Metadata: n.Metadata, Created: now, Updated: now, Expires: expires,
+		ID: s.ids.New(sluice.PrefixLink, now), Ledger: c.Ledger, FileID: f.ID, KeyID: c.Key.ID,
+		SigningKey: s.keys[0].ID(),
+		Reason:     n.Reason, Metadata: n.Metadata, Created: now, Updated: now, Expires: expires,
 		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
 		Disposition: n.Disposition, Filename: n.Filename,
 	}
 	return l, tx.CreateLink(l, s.linkChange(c, sluice.LinkCreated, now, f, l, nil))
 }
 
-// linkable answers CodeForbidden for a file whose purpose does not allow links,
-// or is not configured any more: nothing new is allowed without rules.
-func (s *Service) linkable(f sluice.File) error {
-	switch purpose, configured := s.purposes[f.Purpose]; {
+// linkable fails with CodeForbidden for a file whose purpose does not allow links or is no longer configured.
+func (s *Links) linkable(f sluice.File) error {
+	switch purpose, configured := s.limits.Purposes[f.Purpose]; {
 	case !configured:
-		return sluice.Errorf(sluice.CodeForbidden, "the purpose %s is not configured on this server, so its files may not be linked", f.Purpose)
+		return sluice.Errorf(sluice.CodeForbidden,
+			"the purpose %s is not configured on this server, so its files may not be linked", f.Purpose)
 	case !purpose.Linkable:
 		return sluice.Errorf(sluice.CodeForbidden, "files of purpose %s may not be linked", f.Purpose)
 	}
 	return nil
 }
 
-// longestLink is the longest lifetime a key may give a link to a file: the
-// narrower of key and purpose.
-func (s *Service) longestLink(k sluice.Key, f sluice.File) time.Duration {
-	longest := s.linkLifetime(k)
-	if p := s.purposes[f.Purpose]; p.MaxLinkLifetime != 0 {
+// longest is the longest lifetime that a key may give to a link to a file: the shorter of the limits of the key and of
+// the file's purpose.
+func (s *Links) longest(k sluice.Key, f sluice.File) time.Duration {
+	longest := s.limits.Lifetime(k)
+	if p := s.limits.Purposes[f.Purpose]; p.MaxLinkLifetime != 0 {
 		longest = min(longest, p.MaxLinkLifetime)
 	}
 	return longest
 }
 
-func (s *Service) linkEntry(c Caller, a sluice.Action, now time.Time, f sluice.File, l sluice.Link) sluice.Entry {
+func (s *Links) linkEntry(c Caller, a sluice.Action, now time.Time, f sluice.File, l sluice.Link) sluice.Entry {
 	e := s.entry(c, a, now)
 	e.File, e.Link = audit.FilePart(f), audit.LinkPart(l)
 	return e
 }
 
-// linkChange is the entry of a change of a link: it tells the limits of the
-// link and, when was is not nil, what the change replaced.
-func (s *Service) linkChange(c Caller, a sluice.Action, now time.Time, f sluice.File, l sluice.Link, was *sluice.Link) sluice.Entry {
+// linkChange is the entry of a change of a link. It has the limits of the link and, if was is not nil, the values that
+// the change replaced.
+func (s *Links) linkChange(
+	c Caller, a sluice.Action, now time.Time, f sluice.File, l sluice.Link, was *sluice.Link,
+) sluice.Entry {
 	e := s.linkEntry(c, a, now, f, l)
 	e.Link = audit.LinkLimits(l, was)
 	return e
 }
 
-// LinkURL derives the URL of a link, with the signing key that the link was minted with, or with the first one if that
-// key has been retired. Anyone who has the URL can read the file.
-func (s *Service) LinkURL(l sluice.Link) (string, error) {
+// URL derives the URL of a link, with the signing key that the link was minted with, or with the first key if that one
+// has been retired. Anyone who has the URL can read the file.
+func (s *Links) URL(l sluice.Link) (string, error) {
 	account, ok1 := objectid.Parse(sluice.PrefixAccount, l.Ledger.Account)
 	link, ok2 := objectid.Parse(sluice.PrefixLink, l.ID)
 	if !ok1 || !ok2 {
@@ -244,8 +260,7 @@ func (s *Service) LinkURL(l sluice.Link) (string, error) {
 	return s.publicURL + "/l/" + s.keys.Key(l.SigningKey).Make(t), nil
 }
 
-// visibleLink gives a link unless its owner has ended it; with fileID, only
-// when it leads to that file.
+// visibleLink returns a link unless its owner has ended it. With a fileID the link must lead to that file.
 func visibleLink(r Reader, ledger sluice.LedgerID, fileID, id string) (sluice.Link, error) {
 	l, err := r.Link(ledger, id)
 	if err == nil && (l.Ended == sluice.Revoked || fileID != "" && l.FileID != fileID) {
@@ -254,9 +269,9 @@ func visibleLink(r Reader, ledger sluice.LedgerID, fileID, id string) (sluice.Li
 	return l, found(err, "link", id)
 }
 
-// Link gives a link, also an expired one. With fileID it must lead to that
-// file. It needs links:read.
-func (s *Service) Link(ctx context.Context, c Caller, fileID, id string) (l sluice.Link, err error) {
+// Get returns a link, whether or not it has expired. With a fileID the link must lead to that file. It needs
+// links:read.
+func (s *Links) Get(ctx context.Context, c Caller, fileID, id string) (l sluice.Link, err error) {
 	err = s.read(ctx, c, sluice.LinksRead, func(r Reader) error {
 		l, err = visibleLink(r, c.Ledger, fileID, id)
 		return err
@@ -264,10 +279,11 @@ func (s *Service) Link(ctx context.Context, c Caller, fileID, id string) (l slui
 	return l, err
 }
 
-// Links lists links. Those of a file that does not exist are CodeNotFound. It
-// needs links:read.
-func (s *Service) Links(ctx context.Context, c Caller, filter LinkFilter, page sluice.Page) (list sluice.List[sluice.Link], err error) {
-	filter.Now = s.Now()
+// List returns links. A filter by a file that does not exist is CodeNotFound. It needs links:read.
+func (s *Links) List(
+	ctx context.Context, c Caller, filter LinkFilter, page sluice.Page,
+) (list sluice.List[sluice.Link], err error) {
+	filter.Now = s.now()
 	err = s.read(ctx, c, sluice.LinksRead, func(r Reader) error {
 		if filter.FileID != "" {
 			if _, err := r.File(c.Ledger, filter.FileID); err != nil {
@@ -280,15 +296,16 @@ func (s *Service) Links(ctx context.Context, c Caller, filter LinkFilter, page s
 	return list, err
 }
 
-// UpdateLink changes a link that has not ended; its URL stays the same. It
-// needs links:write. A later end is held to what the caller's key, the minting
-// key and the purpose allow. A link that has ended is CodeLinkExpired or CodeLinkRevoked;
-// a state other than the wanted versions is CodePreconditionFailed.
-func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, want Versions, ch LinkChange) (sluice.Link, error) {
+// Update changes a link that has not ended. Its URL stays the same. A new expiry must be within the limits of the
+// caller's key, the minting key and the purpose. A link that has ended is CodeLinkExpired or CodeLinkRevoked. A link of
+// another version than wanted is CodePreconditionFailed. It needs links:write.
+func (s *Links) Update(
+	ctx context.Context, c Caller, fileID, id string, want Precondition, ch LinkChange,
+) (sluice.Link, error) {
 	if ch.ExpireNow {
 		ctx = Ending(ctx)
 	}
-	return change(ctx, s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
 		l, err := visibleLink(tx, c.Ledger, fileID, id)
 		if err != nil {
 			return sluice.Link{}, err
@@ -298,7 +315,8 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 		}
 		switch {
 		case !l.Revoked.IsZero():
-			return sluice.Link{}, sluice.Errorf(sluice.CodeLinkRevoked, "this link was ended (%s) and cannot be changed", l.Ended)
+			return sluice.Link{}, sluice.Errorf(sluice.CodeLinkRevoked,
+				"this link was ended (%s) and cannot be changed", l.Ended)
 		case l.Expired(now):
 			return sluice.Link{}, sluice.Errorf(sluice.CodeLinkExpired, "this link has expired and cannot be changed")
 		}
@@ -306,13 +324,13 @@ func (s *Service) UpdateLink(ctx context.Context, c Caller, fileID, id string, w
 		if err != nil {
 			return sluice.Link{}, err
 		}
-		longest := s.longestLink(c.Key, f)
-		if l.KeyID != "" { // the link dies when it outlives what its own key allows, whoever changes it
+		longest := s.longest(c.Key, f)
+		if l.KeyID != "" { // the limits of the minting key hold for the whole life of the link
 			k, err := tx.Key(c.Ledger, l.KeyID)
 			if err != nil {
 				return sluice.Link{}, err
 			}
-			longest = min(longest, s.linkLifetime(k))
+			longest = min(longest, s.limits.Lifetime(k))
 		}
 		was := l
 		if err := ch.apply(&l, now, longest); err != nil {
@@ -367,37 +385,24 @@ func (ch LinkChange) apply(l *sluice.Link, now time.Time, longest time.Duration)
 	return v.Err()
 }
 
-// EndLink ends a link as RevokeLink does, and gives it as it was, also when it
-// is asked for again with the same Once. It needs links:write.
-func (s *Service) EndLink(ctx context.Context, c Caller, fileID, id string) (sluice.Link, error) {
-	return change(Ending(ctx), s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
-		return s.endLink(tx, c, fileID, id, nil, now)
+// End ends a link like Revoke, and returns the link as it was before. A request that repeats it with the same
+// idempotency key gets the same link. It needs links:write.
+func (s *Links) End(ctx context.Context, c Caller, fileID, id string) (sluice.Link, error) {
+	return change(Ending(ctx), s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+		return s.end(tx, c, fileID, id, nil, now)
 	})
 }
 
-// EndLinks marks the links of keys that were revoked and of files that were
-// deleted, until none is left or ctx ends, and says how many. Nothing that a
-// client sees depends on it: it keeps lists fast.
-func (s *Service) EndLinks(ctx context.Context) (int, error) {
-	for marked := 0; ; {
-		n, more, err := s.store.EndLinks(ctx)
-		marked += n
-		if err != nil || !more || ctx.Err() != nil {
-			return marked, err
-		}
-	}
-}
-
-// RevokeLink ends a link for good. It needs links:write.
-func (s *Service) RevokeLink(ctx context.Context, c Caller, fileID, id string, want Versions) (Deleted, error) {
-	return change(Ending(ctx), s, c, sluice.LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
-		_, err := s.endLink(tx, c, fileID, id, want, now)
+// Revoke ends a link for good. A link of another version than wanted is CodePreconditionFailed. It needs links:write.
+func (s *Links) Revoke(ctx context.Context, c Caller, fileID, id string, want Precondition) (Deleted, error) {
+	return change(Ending(ctx), s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
+		_, err := s.end(tx, c, fileID, id, want, now)
 		return Deleted{ID: id}, err
 	})
 }
 
-// endLink ends a link inside an Update, and gives it as it was.
-func (s *Service) endLink(tx Tx, c Caller, fileID, id string, want Versions, now time.Time) (sluice.Link, error) {
+// end ends a link, inside an Update, and returns the link as it was before.
+func (s *Links) end(tx Tx, c Caller, fileID, id string, want Precondition, now time.Time) (sluice.Link, error) {
 	l, err := visibleLink(tx, c.Ledger, fileID, id)
 	if err != nil {
 		return sluice.Link{}, err

@@ -40,10 +40,10 @@ func TestLinkURLsThatLive(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := sluice.Link{ID: c.link, Ledger: sluice.LedgerID{Account: c.account, Mode: c.mode}, SigningKey: c.signing}
-		if u, err := s.LinkURL(l); err != nil || u != "https://files.example.com/l/"+c.token {
+		if u, err := s.Links.URL(l); err != nil || u != "https://files.example.com/l/"+c.token {
 			t.Errorf("the URL of %s is %s, %v, want the token %s", c.link, u, err, c.token)
 		}
-		if ledger, id, ok := s.OpenToken(c.token); !ok || ledger != l.Ledger || id != l.ID {
+		if ledger, id, ok := s.Links.OpenToken(c.token); !ok || ledger != l.Ledger || id != l.ID {
 			t.Errorf("%s opens %v %s %v, want %v %s", c.token, ledger, id, ok, l.Ledger, l.ID)
 		}
 	}
@@ -57,7 +57,7 @@ func TestLinkURLWithoutID(t *testing.T) {
 		{ID: "link_1", Ledger: sluice.LedgerID{Account: account, Mode: sluice.Live}},
 		{ID: "link_01arz3ndektsv4rrffq69g5fav", Ledger: sluice.LedgerID{Account: "acct_1", Mode: sluice.Live}},
 	} {
-		if u, err := s.LinkURL(l); err == nil || u != "" {
+		if u, err := s.Links.URL(l); err == nil || u != "" {
 			t.Errorf("link %q of account %q has the URL %q", l.ID, l.Ledger.Account, u)
 		}
 	}

@@ -20,17 +20,18 @@ import (
 	"sluice/internal/token"
 )
 
-// A key grants only what it has.
+// A key grants at most its own rights.
 func TestGranting(t *testing.T) {
 	f := newFixture(t)
 	hour, day := time.Hour, 24*time.Hour
-	boss, err := f.CreateKey(ctx, service.Operator(f.ledger), service.NewKey{
-		Name: "boss", Scopes: []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead}, MaxLinkLifetime: hour, Expires: f.Now().Add(day),
+	boss, err := f.Keys.Create(ctx, service.Operator(f.ledger), service.NewKey{
+		Name: "boss", Scopes: []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead},
+		MaxLinkLifetime: hour, Expires: f.Now().Add(day),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := f.Authenticate(ctx, boss.Secret, sluice.Request{})
+	c, err := f.Keys.Authenticate(ctx, boss.Secret, sluice.Request{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,9 @@ func TestGranting(t *testing.T) {
 		ask  service.NewKey
 		want sluice.Code
 	}{
-		{"less", service.NewKey{Scopes: []sluice.Scope{sluice.FilesRead}, MaxLinkLifetime: time.Minute, Expires: f.Now().Add(hour)}, ""},
+		{"less", service.NewKey{
+			Scopes: []sluice.Scope{sluice.FilesRead}, MaxLinkLifetime: time.Minute, Expires: f.Now().Add(hour),
+		}, ""},
 		{"the same", service.NewKey{}, ""},
 		{"another scope", service.NewKey{Scopes: []sluice.Scope{sluice.FilesWrite}}, sluice.CodeForbidden},
 		{"longer links", service.NewKey{MaxLinkLifetime: hour + time.Second}, sluice.CodeForbidden},
@@ -47,7 +50,7 @@ func TestGranting(t *testing.T) {
 		{"a longer life", service.NewKey{Expires: f.Now().Add(day + time.Second)}, sluice.CodeForbidden},
 	} {
 		n.ask.Name = n.name
-		made, err := f.CreateKey(ctx, c, n.ask)
+		made, err := f.Keys.Create(ctx, c, n.ask)
 		if got := sluice.CodeOf(err); got != n.want {
 			t.Errorf("%s: code %q (%v), want %q", n.name, got, err, n.want)
 		}
@@ -56,10 +59,10 @@ func TestGranting(t *testing.T) {
 		}
 	}
 	more := []sluice.Scope{sluice.KeysAdmin, sluice.FilesRead, sluice.AuditRead}
-	_, err = f.UpdateKey(ctx, c, boss.Key.ID, nil, service.KeyChange{Scopes: &more})
+	_, err = f.Keys.Update(ctx, c, boss.Key.ID, nil, service.KeyChange{Scopes: &more})
 	wantCode(t, err, sluice.CodeForbidden)
-	// To rotate a key is to have it.
-	_, err = f.RotateKey(ctx, c, f.caller.Key.ID, 0)
+	// A key must not rotate a more powerful key: it would get the new secret.
+	_, err = f.Keys.Rotate(ctx, c, f.caller.Key.ID, 0)
 	wantCode(t, err, sluice.CodeForbidden)
 }
 
@@ -68,26 +71,26 @@ func TestRotation(t *testing.T) {
 	key, first := f.base.NewKey(t, f.ledger)
 	operator := service.Operator(f.ledger)
 	good := func(secret string) bool {
-		_, err := f.Authenticate(ctx, secret, sluice.Request{})
+		_, err := f.Keys.Authenticate(ctx, secret, sluice.Request{})
 		return err == nil
 	}
-	rotated, err := f.RotateKey(ctx, operator, key.ID, time.Hour)
+	rotated, err := f.Keys.Rotate(ctx, operator, key.ID, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !good(first) || !good(rotated.Secret) {
-		t.Error("during the overlap both secrets are good")
+		t.Error("during the overlap a secret is refused")
 	}
-	again, err := f.RotateKey(ctx, operator, key.ID, time.Hour)
+	again, err := f.Keys.Rotate(ctx, operator, key.ID, time.Hour)
 	if err != nil || good(first) || !good(rotated.Secret) || !good(again.Secret) {
-		t.Errorf("the oldest secret of three is still good, or a younger one is not (%v)", err)
+		t.Errorf("the oldest of three secrets is accepted, or a newer one is refused (%v)", err)
 	}
 	f.base.Clock.Advance(time.Hour)
 	if good(rotated.Secret) || !good(again.Secret) {
-		t.Error("after the overlap only the newest secret is good")
+		t.Error("after the overlap the old secret is accepted, or the new one is refused")
 	}
-	if _, err := f.RevokeKey(ctx, operator, key.ID, nil); err != nil || good(again.Secret) {
-		t.Errorf("a revoked key is good (%v)", err)
+	if _, err := f.Keys.Revoke(ctx, operator, key.ID, nil); err != nil || good(again.Secret) {
+		t.Errorf("a revoked key is accepted (%v)", err)
 	}
 }
 
@@ -95,14 +98,15 @@ func TestHoldAndRetention(t *testing.T) {
 	f := newFixture(t)
 	yes, no := true, false
 	file := f.upload("content")
-	if _, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Held: &yes}); err != nil {
+	if _, err := f.Files.Update(ctx, f.caller, file.ID, nil, service.FileChange{Held: &yes}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := f.DeleteFile(ctx, f.caller, file.ID, nil)
+	_, err := f.Files.Delete(ctx, f.caller, file.ID, nil)
 	wantCode(t, err, sluice.CodeFileHeld)
 
-	// The same store, under purposes that retain.
-	purposes, err := sluice.NewPurposes([]sluice.Purpose{{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}})
+	// The same store with purposes that have a retention period.
+	generic := sluice.Purpose{Name: "generic", MaxSize: 100, Linkable: true, Retention: time.Hour}
+	purposes, err := sluice.NewPurposes([]sluice.Purpose{generic})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,18 +116,18 @@ func TestHoldAndRetention(t *testing.T) {
 	if !kept.Expires.Equal(f.Now().Add(time.Hour)) {
 		t.Errorf("it expires at %v", kept.Expires)
 	}
-	_, err = f.DeleteFile(ctx, f.caller, kept.ID, nil)
+	_, err = f.Files.Delete(ctx, f.caller, kept.ID, nil)
 	wantCode(t, err, sluice.CodeFileHeld)
-	_, err = f.UpdateFile(ctx, f.caller, held.ID, nil, service.FileChange{Held: &yes})
+	_, err = f.Files.Update(ctx, f.caller, held.ID, nil, service.FileChange{Held: &yes})
 	wantCode(t, err, "")
 
 	f.base.Clock.Advance(time.Hour - time.Microsecond)
-	if n, err := f.Retain(ctx); n != 0 || err != nil {
+	if n, err := f.Retention.Run(ctx); n != 0 || err != nil {
 		t.Errorf("a moment early, %d files are deleted, %v", n, err)
 	}
 	f.base.Clock.Advance(time.Microsecond)
 	before := f.logged()
-	if n, err := f.Retain(ctx); n != 1 || err != nil {
+	if n, err := f.Retention.Run(ctx); n != 1 || err != nil {
 		t.Errorf("%d files are deleted, %v", n, err)
 	}
 	if diff := cmp.Diff([]string{"file.retained_out allowed"}, f.log(before)); diff != "" {
@@ -131,20 +135,21 @@ func TestHoldAndRetention(t *testing.T) {
 	}
 	e := f.base.Entries(t, f.ledger)[before]
 	told := &sluice.FilePart{
-		ID: kept.ID, Filename: kept.Filename, Size: kept.Size, Type: kept.Type, SHA256: kept.SHA256.String(), Purpose: kept.Purpose,
+		ID: kept.ID, Filename: kept.Filename, Size: kept.Size, Type: kept.Type, SHA256: kept.SHA256.String(),
+		Purpose:  kept.Purpose,
 		Metadata: kept.Metadata, Details: &sluice.FileDetails{Title: kept.Title, Held: kept.Held, Linked: kept.Linked},
 	}
 	if diff := cmp.Diff(told, e.File, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("what the entry tells of the file (-want +got):\n%s", diff)
+		t.Errorf("the file in the entry (-want +got):\n%s", diff)
 	}
 	want := slices.Sorted(slices.Values([]string{file.ID, held.ID}))
 	if diff := cmp.Diff(want, f.base.BlobKeys(t)); diff != "" {
 		t.Errorf("bytes (-want +got):\n%s", diff)
 	}
-	_, err = f.UpdateFile(ctx, f.caller, held.ID, nil, service.FileChange{Held: &no})
+	_, err = f.Files.Update(ctx, f.caller, held.ID, nil, service.FileChange{Held: &no})
 	wantCode(t, err, "")
-	if n, err := f.Retain(ctx); n != 1 || err != nil {
-		t.Errorf("once released, %d files are deleted, %v", n, err)
+	if n, err := f.Retention.Run(ctx); n != 1 || err != nil {
+		t.Errorf("after the release, %d files are deleted, %v", n, err)
 	}
 }
 
@@ -152,20 +157,21 @@ func TestPreconditions(t *testing.T) {
 	f := newFixture(t)
 	title := "new"
 	file := f.upload("content")
-	changed, err := f.UpdateFile(ctx, f.caller, file.ID, service.Versions{file.Version()}, service.FileChange{Title: &title})
+	unchanged := service.Precondition{file.Version()}
+	changed, err := f.Files.Update(ctx, f.caller, file.ID, unchanged, service.FileChange{Title: &title})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if changed.Version() == file.Version() {
 		t.Error("a change within the same microsecond keeps the version")
 	}
-	_, err = f.UpdateFile(ctx, f.caller, file.ID, service.Versions{file.Version()}, service.FileChange{Title: &title})
+	_, err = f.Files.Update(ctx, f.caller, file.ID, unchanged, service.FileChange{Title: &title})
 	wantCode(t, err, sluice.CodePreconditionFailed)
-	_, err = f.DeleteFile(ctx, f.caller, file.ID, service.Versions{file.Version(), "x"})
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Precondition{file.Version(), "x"})
 	wantCode(t, err, sluice.CodePreconditionFailed)
-	_, err = f.DeleteFile(ctx, f.caller, file.ID, service.Versions{})
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Precondition{})
 	wantCode(t, err, sluice.CodePreconditionFailed)
-	_, err = f.DeleteFile(ctx, f.caller, file.ID, service.Versions{"x", changed.Version()})
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, service.Precondition{"x", changed.Version()})
 	wantCode(t, err, "")
 }
 
@@ -173,7 +179,7 @@ func TestDeclaredDigest(t *testing.T) {
 	f := newFixture(t)
 	sum := sluice.Digest(sha256.Sum256([]byte("content")))
 	for content, want := range map[string]sluice.Code{"content": "", "contents": sluice.CodeDigestMismatch} {
-		_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader(content), func() (service.NewFile, error) {
+		_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader(content), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", SHA256: &sum}, nil
 		})
 		wantCode(t, err, want)
@@ -183,17 +189,18 @@ func TestDeclaredDigest(t *testing.T) {
 	}
 }
 
-// A request that is sent again takes effect once, whatever came back of it.
-func TestOnce(t *testing.T) {
+// TestIdempotencyKey repeats requests that succeeded, that failed, and whose response was lost.
+func TestIdempotencyKey(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
 	as := func(key, request string) service.Caller {
 		c := f.caller
-		c.Once = &service.Once{Key: key, Fingerprint: service.Fingerprint{sha256.Sum256([]byte(request))}}
+		fingerprint := service.Fingerprint{sha256.Sum256([]byte(request))}
+		c.IdempotencyKey = &service.IdempotencyKey{Value: key, Fingerprint: fingerprint}
 		return c
 	}
 	mint := func(c service.Caller) (sluice.Link, error) {
-		return f.MintLink(ctx, c, service.NewLink{FileID: file.ID})
+		return f.Links.Mint(ctx, c, service.NewLink{FileID: file.ID})
 	}
 	first, err := mint(as("a", "x"))
 	if err != nil {
@@ -201,8 +208,8 @@ func TestOnce(t *testing.T) {
 	}
 	before := f.logged()
 	c := as("a", "x")
-	if again, err := mint(c); err != nil || again.ID != first.ID || c.Once.Replayed == nil {
-		t.Errorf("sent again it made %s, %v; replayed %v", again.ID, err, c.Once.Replayed)
+	if again, err := mint(c); err != nil || again.ID != first.ID || c.IdempotencyKey.Replayed == nil {
+		t.Errorf("the repeated request made %s, %v; replayed %v", again.ID, err, c.IdempotencyKey.Replayed)
 	}
 	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
 		t.Error(diff)
@@ -219,25 +226,25 @@ func TestOnce(t *testing.T) {
 		t.Error(err)
 	}
 	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
-		t.Errorf("a request whose answer was lost took effect twice: %s", diff)
+		t.Errorf("a request whose response was lost took effect twice: %s", diff)
 	}
 
-	f.base.Clock.Advance(service.OnceTTL - time.Microsecond)
+	f.base.Clock.Advance(service.StoredResponseTTL - time.Microsecond)
 	if again, err := mint(as("a", "x")); err != nil || again.ID != first.ID {
-		t.Errorf("a moment before it is forgotten: %s, %v", again.ID, err)
+		t.Errorf("a moment before the stored response expires: %s, %v", again.ID, err)
 	}
 	f.base.Clock.Advance(time.Microsecond)
 	if again, err := mint(as("a", "x")); err != nil || again.ID == first.ID {
-		t.Errorf("after a day it is not forgotten: %v", err)
+		t.Errorf("after a day the response is still stored: %v", err)
 	}
 }
 
-func TestOnceUploads(t *testing.T) {
+func TestIdempotencyKeyOfUploads(t *testing.T) {
 	f := newFixture(t)
 	upload := func(content, title string) (service.CreatedFile, error) {
 		c := f.caller
-		c.Once = &service.Once{Key: "upload"}
-		return f.CreateFile(ctx, c, "", strings.NewReader(content), func() (service.NewFile, error) {
+		c.IdempotencyKey = &service.IdempotencyKey{Value: "upload"}
+		return f.Files.Create(ctx, c, "", strings.NewReader(content), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Title: title, Link: &service.NewLink{Reason: "with it"}}, nil
 		})
 	}
@@ -270,26 +277,27 @@ func TestOnceUploads(t *testing.T) {
 	}
 }
 
-// All of a batch, or nothing.
+// TestBatch mints all links of a batch, or none.
 func TestBatch(t *testing.T) {
 	f := newFixture(t)
 	a, b := f.upload("a"), f.upload("b")
-	batch, err := f.MintLinks(ctx, f.caller, []string{a.ID, "file_absent", b.ID, a.ID}, service.NewLink{})
-	if err != nil || len(batch.Links) != 3 || batch.Links[1].FileID != b.ID || cmp.Diff([]string{"file_absent"}, batch.Absent) != "" {
+	batch, err := f.Links.MintBatch(ctx, f.caller, []string{a.ID, "file_absent", b.ID, a.ID}, service.NewLink{})
+	absent := cmp.Diff([]string{"file_absent"}, batch.Absent)
+	if err != nil || len(batch.Links) != 3 || batch.Links[1].FileID != b.ID || absent != "" {
 		t.Errorf("%+v, %v", batch, err)
 	}
 	var unlinkable service.CreatedFile
-	unlinkable, err = f.CreateFile(ctx, f.caller, "import", strings.NewReader("c"), func() (service.NewFile, error) {
+	unlinkable, err = f.Files.Create(ctx, f.caller, "import", strings.NewReader("c"), func() (service.NewFile, error) {
 		return service.NewFile{Purpose: "import"}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := f.logged()
-	_, err = f.MintLinks(ctx, f.caller, []string{a.ID, unlinkable.File.ID}, service.NewLink{})
+	_, err = f.Links.MintBatch(ctx, f.caller, []string{a.ID, unlinkable.File.ID}, service.NewLink{})
 	wantCode(t, err, sluice.CodeForbidden)
 	for _, n := range []int{0, 101} {
-		_, err = f.MintLinks(ctx, f.caller, make([]string, n), service.NewLink{})
+		_, err = f.Links.MintBatch(ctx, f.caller, make([]string, n), service.NewLink{})
 		wantCode(t, err, sluice.CodeValidation)
 	}
 	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {
@@ -297,19 +305,19 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// Links without end are for keys that may mint them, and never past what the
-// file's purpose allows.
+// TestLinksWithoutEnd mints links that do not expire. The key must allow it, and the purpose of the file.
 func TestLinksWithoutEnd(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
 	forever := sluice.Forever
-	_, err := f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID, Lifetime: &forever})
+	_, err := f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID, Lifetime: &forever})
 	wantCode(t, err, sluice.CodeValidation)
-	made, err := f.CreateKey(ctx, service.Operator(f.ledger), service.NewKey{Name: "door", MaxLinkLifetime: sluice.Forever})
+	endless := service.NewKey{Name: "endless links", MaxLinkLifetime: sluice.Forever}
+	made, err := f.Keys.Create(ctx, service.Operator(f.ledger), endless)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.caller, err = f.Authenticate(ctx, made.Secret, sluice.Request{}); err != nil {
+	if f.caller, err = f.Keys.Authenticate(ctx, made.Secret, sluice.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	l, token := f.mintAs(service.NewLink{FileID: file.ID, Lifetime: &forever})
@@ -317,21 +325,23 @@ func TestLinksWithoutEnd(t *testing.T) {
 	if content, err := f.redeem(token); !l.Expires.IsZero() || content != "content" {
 		t.Errorf("fifty years later: %q, %v", content, err)
 	}
-	identity, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("c"), func() (service.NewFile, error) {
+	identity, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("c"), func() (service.NewFile, error) {
 		return service.NewFile{Purpose: "identity_document", Filename: "a.pdf"}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.MintLink(ctx, f.caller, service.NewLink{FileID: identity.File.ID, Lifetime: &forever})
+	_, err = f.Links.Mint(ctx, f.caller, service.NewLink{FileID: identity.File.ID, Lifetime: &forever})
 	wantCode(t, err, sluice.CodeValidation)
 }
 
 func TestValidationNamesAllFailures(t *testing.T) {
 	f := newFixture(t)
-	_, err := f.MintLink(ctx, f.caller, service.NewLink{
-		FileID: "x", Reason: strings.Repeat("r", 501), Metadata: sluice.Metadata{"sluice_x": "1", "bad key": "1", "long": strings.Repeat("é", 501)},
-		MaxDownloads: -1, Password: "abc", Disposition: "sideways", AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
+	_, err := f.Links.Mint(ctx, f.caller, service.NewLink{
+		FileID: "x", Reason: strings.Repeat("r", 501),
+		Metadata:     sluice.Metadata{"sluice_x": "1", "bad key": "1", "long": strings.Repeat("é", 501)},
+		MaxDownloads: -1, Password: "abc", Disposition: "sideways",
+		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
 	})
 	var e *sluice.Error
 	if !errors.As(err, &e) {
@@ -350,12 +360,12 @@ func TestValidationNamesAllFailures(t *testing.T) {
 	}
 }
 
-// When a key was last used is known at once, and outlives the process.
+// TestKeyUsage reads when a key was last used, at once and after it was stored.
 func TestKeyUsage(t *testing.T) {
 	f := newFixture(t)
 	key, secret := f.base.NewKey(t, f.ledger)
 	used := func() time.Time {
-		k, err := f.Key(ctx, service.Operator(f.ledger), key.ID)
+		k, err := f.Keys.Get(ctx, service.Operator(f.ledger), key.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -365,7 +375,7 @@ func TestKeyUsage(t *testing.T) {
 		t.Errorf("a new key was used at %v", used())
 	}
 	f.base.Clock.Advance(time.Minute)
-	if _, err := f.Authenticate(ctx, secret, sluice.Request{}); err != nil {
+	if _, err := f.Keys.Authenticate(ctx, secret, sluice.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	at := f.Now()
@@ -373,18 +383,17 @@ func TestKeyUsage(t *testing.T) {
 	if !used().Equal(at) {
 		t.Errorf("last used %v, want %v", used(), at)
 	}
-	if err := f.WriteUsage(ctx); err != nil {
+	if err := f.Keys.WriteUsage(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if !used().Equal(at) {
-		t.Errorf("once written down: last used %v, want %v", used(), at)
+		t.Errorf("after it was stored: last used %v, want %v", used(), at)
 	}
 }
 
-// A request that is sent again is recognized while the signing keys are
-// rotated, on processes that have the old order and the new, and once the old
-// key is gone.
-func TestOnceAcrossSigningKeys(t *testing.T) {
+// TestIdempotencyKeyAcrossSigningKeys repeats requests while the signing keys are rotated: to processes with the old
+// order and the new order of keys, and after the old key was removed.
+func TestIdempotencyKeyAcrossSigningKeys(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
 	var old, fresh token.Key
@@ -404,36 +413,41 @@ func TestOnceAcrossSigningKeys(t *testing.T) {
 		}
 		return s
 	}
-	mint := func(s *service.Service, once, request string) (string, error) {
+	mint := func(s *service.Service, idempotencyKey, request string) (string, error) {
 		c := f.caller
-		c.Once = &service.Once{Key: once, Fingerprint: s.Fingerprint(request)}
-		l, err := s.MintLink(ctx, c, service.NewLink{FileID: file.ID})
+		c.IdempotencyKey = &service.IdempotencyKey{
+			Value: idempotencyKey, Fingerprint: s.Idempotency.Fingerprint(request),
+		}
+		l, err := s.Links.Mint(ctx, c, service.NewLink{FileID: file.ID})
 		return l.ID, err
 	}
-	upload := func(s *service.Service, once, request string) (string, error) {
+	upload := func(s *service.Service, idempotencyKey, request string) (string, error) {
 		c := f.caller
-		c.Once = &service.Once{Key: once, Fingerprint: s.Fingerprint(request)}
-		created, err := s.CreateFile(ctx, c, "generic", strings.NewReader("content"), func() (service.NewFile, error) {
+		c.IdempotencyKey = &service.IdempotencyKey{
+			Value: idempotencyKey, Fingerprint: s.Idempotency.Fingerprint(request),
+		}
+		created, err := s.Files.Create(ctx, c, "generic", strings.NewReader("content"), func() (service.NewFile, error) {
 			return service.NewFile{Purpose: "generic", Filename: "a"}, nil
 		})
 		return created.File.ID, err
 	}
-	for name, send := range map[string]func(s *service.Service, once, request string) (string, error){"link": mint, "file": upload} {
+	type sender func(s *service.Service, idempotencyKey, request string) (string, error)
+	for name, send := range map[string]sender{"link": mint, "file": upload} {
 		for i, steps := range [][][]token.Key{
 			{{old}, {old, fresh}, {fresh, old}, {old, fresh}},
 			{{old, fresh}, {fresh, old}},
 			{{fresh, old}, {old, fresh}, {fresh}},
 		} {
-			once := fmt.Sprint(name, i)
-			first, err := send(with(steps[0]...), once, "the request")
+			idempotencyKey := fmt.Sprint(name, i)
+			first, err := send(with(steps[0]...), idempotencyKey, "the request")
 			if err != nil {
 				t.Fatal(err)
 			}
 			for j, keys := range steps[1:] {
-				if again, err := send(with(keys...), once, "the request"); err != nil || again != first {
+				if again, err := send(with(keys...), idempotencyKey, "the request"); err != nil || again != first {
 					t.Errorf("%s, rotation %d, step %d: %q, %v, want %q", name, i, j+1, again, err, first)
 				}
-				_, err := send(with(keys...), once, "another request")
+				_, err := send(with(keys...), idempotencyKey, "another request")
 				wantCode(t, err, sluice.CodeIdempotencyReused)
 			}
 		}

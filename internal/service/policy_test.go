@@ -9,25 +9,27 @@ import (
 	"sluice/internal/service"
 )
 
-// No key gives a link a longer life than the key that minted it may.
+// TestExtensionIsHeldToTheMintingKey extends a link beyond the limit of the key that minted it, by another key.
 func TestExtensionIsHeldToTheMintingKey(t *testing.T) {
 	f := newFixture(t)
 	hour, day, minute := time.Hour, 23*time.Hour, time.Minute
 	l, _ := f.mint(f.upload("0123456789"))
-	if _, err := f.UpdateKey(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil, service.KeyChange{MaxLinkLifetime: &hour}); err != nil {
+	limit := service.KeyChange{MaxLinkLifetime: &hour}
+	if _, err := f.Keys.Update(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil, limit); err != nil {
 		t.Fatal(err)
 	}
 	another := f.newCaller(f.ledger)
-	if _, err := f.UpdateLink(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &day}); sluice.CodeOf(err) != sluice.CodeValidation {
+	_, err := f.Links.Update(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &day})
+	if sluice.CodeOf(err) != sluice.CodeValidation {
 		t.Errorf("longer than the minting key may: %v", err)
 	}
-	if _, err := f.UpdateLink(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &minute}); err != nil {
+	if _, err := f.Links.Update(ctx, another, "", l.ID, nil, service.LinkChange{Lifetime: &minute}); err != nil {
 		t.Error(err)
 	}
 }
 
-// A purpose that is not configured any more allows nothing new; what was
-// minted stays good until its end. One that forbids links ends them.
+// TestPurposeThatIsGone removes a purpose. Its files get no new links, and their links work until they expire. A
+// purpose that does not allow links ends the links of its files.
 func TestPurposeThatIsGone(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("0123456789")
@@ -40,8 +42,14 @@ func TestPurposeThatIsGone(t *testing.T) {
 		redeem   sluice.Refusal
 	}{
 		{"gone", []sluice.Purpose{{Name: "other", MaxSize: 1, Linkable: true}}, "not configured", ""},
-		{"not linkable", []sluice.Purpose{{Name: "generic", MaxSize: 1}}, "may not be linked", sluice.PurposeRestricted},
-		{"outlived", []sluice.Purpose{{Name: "generic", MaxSize: 1, Linkable: true, MaxLinkLifetime: time.Second}}, "", sluice.PurposeRestricted},
+		{
+			"not linkable", []sluice.Purpose{{Name: "generic", MaxSize: 1}},
+			"may not be linked", sluice.PurposeRestricted,
+		},
+		{
+			"outlived", []sluice.Purpose{{Name: "generic", MaxSize: 1, Linkable: true, MaxLinkLifetime: time.Second}},
+			"", sluice.PurposeRestricted,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set, err := sluice.NewPurposes(c.purposes)
@@ -61,13 +69,14 @@ func TestPurposeThatIsGone(t *testing.T) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
-			_, err = f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID})
+			_, err = f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID})
 			forbidden("mint", err)
-			_, err = f.MintLinks(ctx, f.caller, []string{file.ID}, service.NewLink{})
+			_, err = f.Links.MintBatch(ctx, f.caller, []string{file.ID}, service.NewLink{})
 			forbidden("batch", err)
-			_, err = f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &later})
+			_, err = f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &later})
 			forbidden("extension", err)
-			if _, err := f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &sooner}); err != nil {
+			_, err = f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &sooner})
+			if err != nil {
 				t.Errorf("an earlier end: %v", err)
 			}
 			sooner /= 2

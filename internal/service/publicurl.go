@@ -8,14 +8,14 @@ import (
 	"unicode"
 )
 
-// parsePublicURL reads where links lead. It refuses what the URL of a link
-// could not begin with, or would give away: links that were given out keep it.
+// parsePublicURL parses the base URL of links. It refuses a URL that links cannot begin with, and a URL with secrets in
+// it. Links that were given out keep their base URL.
 func parsePublicURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		var inside *url.Error
 		if errors.As(err, &inside) {
-			err = inside.Err // which does not repeat the URL
+			err = inside.Err // without the URL
 		}
 		return nil, err
 	}
@@ -34,11 +34,11 @@ func parsePublicURL(text string) (*url.URL, error) {
 	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
 		return nil, errors.New("it has a space")
 	case strings.ContainsAny(u.Host, `\,;"'<>|^{}`+"`") || strings.Contains(u.Path, `\`):
-		return nil, errors.New("it has a character that no URL has")
+		return nil, errors.New("it has a character that is not allowed in a URL")
 	case strings.Contains(u.Path, "//"):
 		return nil, errors.New("its path has two slashes in a row, which the server does not serve")
 	case strings.Contains(u.Path+"/", "/./") || strings.Contains(u.Path+"/", "/../"):
-		return nil, errors.New("its path has a dot segment, which clients take out")
+		return nil, errors.New("its path has a dot segment, which clients remove")
 	}
 	return u, nil
 }

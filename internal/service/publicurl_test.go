@@ -9,8 +9,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// Where links lead is refused at the start when no link could lead there, or
-// each would show a password.
+// TestPublicURL refuses a base URL that links cannot begin with, or that has a password in it.
 func TestPublicURL(t *testing.T) {
 	base := sluicetest.NewService(t)
 	start := func(public string) (*service.Service, error) {
@@ -20,18 +19,22 @@ func TestPublicURL(t *testing.T) {
 	}
 	for _, public := range []string{
 		"", "h.example", "ftp://h.example", "//h.example", "https://", "https:h.example", "https:///path",
-		"https://h.example/#", "https://h.example#", "https://h.example/?", "https://h.example?", "https://h.example/?a=b", "https://h.example/#f",
+		"https://h.example/#", "https://h.example#", "https://h.example/?", "https://h.example?",
+		"https://h.example/?a=b", "https://h.example/#f",
 		"https://h.example//", "https://h.example//a", "https://h.example/a//b", "https://h.example/a//",
 		"https://user:secret@h.example", "https://user@h.example", "https://@h.example",
-		"https://h.example/sub path", "https://h .example", " https://h.example", "https://h.example ", "https://h.example/a\tb", "https://h.example/a\u00a0b",
-		"https://h.example:99999", "https://h.example:0", "https://h.example:", "https://h.example:port", "https://:443", "https://h.example:-1",
-		"https://h.example/..", "https://h.example/./a", "https://h.example/a/../b", `https://h.example\a`, `https://h.example/a\b`, "https://[::1",
+		"https://h.example/sub path", "https://h .example", " https://h.example", "https://h.example ",
+		"https://h.example/a\tb", "https://h.example/a\u00a0b",
+		"https://h.example:99999", "https://h.example:0", "https://h.example:", "https://h.example:port",
+		"https://:443", "https://h.example:-1",
+		"https://h.example/..", "https://h.example/./a", "https://h.example/a/../b", `https://h.example\a`,
+		`https://h.example/a\b`, "https://[::1",
 	} {
 		_, err := start(public)
 		if err == nil {
-			t.Errorf("%q is taken", public)
+			t.Errorf("%q is accepted", public)
 		} else if strings.Contains(err.Error(), "secret") {
-			t.Errorf("%q: the password is shown: %v", public, err)
+			t.Errorf("%q: the error shows the password: %v", public, err)
 		}
 	}
 	for public, want := range map[string]string{

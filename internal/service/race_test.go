@@ -13,7 +13,7 @@ import (
 	"sluice/sluicetest"
 )
 
-// second is the same service on a Store of its own, as another process has it.
+// second returns the same service on a Store of its own, like that of another process.
 func (f *fixture) second() *service.Service {
 	f.Helper()
 	var db *store.Store
@@ -44,8 +44,8 @@ func eachDatabase(t *testing.T, test func(*testing.T, *fixture)) {
 	})
 }
 
-// A key is revoked through one store while many authenticate with it through
-// another: nobody is let in who comes after the answer to that.
+// TestNoCallerAfterTheEnd revokes a key through one store while many callers authenticate with it through another one.
+// After the revocation has returned, no caller is authenticated.
 func TestNoCallerAfterTheEnd(t *testing.T) { eachDatabase(t, testNoCallerAfterTheEnd) }
 
 func testNoCallerAfterTheEnd(t *testing.T, f *fixture) {
@@ -59,9 +59,9 @@ func testNoCallerAfterTheEnd(t *testing.T, f *fixture) {
 			all.Go(func() {
 				for {
 					late := ended.Load()
-					switch _, err := f.Authenticate(ctx, secret, sluice.Request{}); {
+					switch _, err := f.Keys.Authenticate(ctx, secret, sluice.Request{}); {
 					case err == nil && late:
-						t.Error("let in after the end was answered")
+						t.Error("authenticated after the revocation returned")
 						return
 					case err == nil:
 						admitted.Add(1)
@@ -73,13 +73,13 @@ func testNoCallerAfterTheEnd(t *testing.T, f *fixture) {
 			})
 		}
 		time.Sleep(5 * time.Millisecond)
-		if _, err := other.RevokeKey(ctx, f.caller, k.ID, nil); err != nil {
+		if _, err := other.Keys.Revoke(ctx, f.caller, k.ID, nil); err != nil {
 			t.Error(err)
 		}
 		ended.Store(true)
 		all.Wait()
 	}
 	if admitted.Load() == 0 {
-		t.Error("nobody was let in at all")
+		t.Error("no caller was authenticated")
 	}
 }

@@ -10,12 +10,11 @@ import (
 	"sluice/ledger"
 )
 
-// RedactEntry erases the personal fields of an entry for good: their values
-// and the salts without which their commitments say nothing. The leaf stays,
-// so every proof still holds. What was erased is an entry of its own. It needs
-// keys:admin. Without a field that could be erased it is CodeNotFound.
-func (s *Service) RedactEntry(ctx context.Context, c Caller, id string) (sluice.Entry, error) {
-	return change(ctx, s, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Entry, error) {
+// Redact erases the personal fields of an entry for good: their values, and the salts without which the commitments
+// reveal nothing. The leaf stays, so all proofs remain valid. The redaction is an entry of its own. An entry without
+// personal fields is CodeNotFound. It needs keys:admin.
+func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Entry, error) {
 		seq, sealed, err := tx.Sealed(c.Ledger, id)
 		if err != nil {
 			return sluice.Entry{}, found(err, "audit entry", id)
@@ -37,29 +36,30 @@ func (s *Service) RedactEntry(ctx context.Context, c Caller, id string) (sluice.
 	})
 }
 
-// What an export may be of.
+// The kinds of exports.
 const (
 	ExportDisclosures = "disclosures"
 	ExportEntries     = "entries"
 )
 
-// ExportDisclosures gives the personal fields of the entries that the newest
-// checkpoint covers, in the order of their seq. That they are exported is an
-// entry, made before the first of them is given. It needs audit:read.
-func (s *Service) ExportDisclosures(ctx context.Context, c Caller, upTo int64) (iter.Seq2[ledger.Disclosure, error], error) {
+// ExportDisclosures returns the personal fields of the first upTo entries, in the order of the log. The export is
+// recorded before the first field is returned. It needs audit:read.
+func (s *Entries) ExportDisclosures(
+	ctx context.Context, c Caller, upTo int64,
+) (iter.Seq2[ledger.Disclosure, error], error) {
 	if err := s.recordExport(ctx, c, ExportDisclosures); err != nil {
 		return nil, err
 	}
 	return s.disclosures(ctx, c.Ledger, upTo), nil
 }
 
-// Disclosed gives those of the first entries of a ledger, in order.
-func (s *Service) disclosures(ctx context.Context, l sluice.LedgerID, upTo int64) iter.Seq2[ledger.Disclosure, error] {
+// disclosures returns the personal fields of the first upTo entries of a ledger, in order.
+func (s *core) disclosures(ctx context.Context, l sluice.LedgerID, upTo int64) iter.Seq2[ledger.Disclosure, error] {
 	return func(yield func(ledger.Disclosure, error) bool) {
 		for from := int64(0); from < upTo; {
 			var leaves []audit.SealedEntry
 			err := s.store.View(ctx, func(r Reader) (err error) {
-				leaves, err = r.Leaves(l, from, int(min(leafBatch, upTo-from)))
+				leaves, err = r.Leaves(l, from, int(min(leafPage, upTo-from)))
 				return err
 			})
 			if err != nil {
@@ -86,17 +86,18 @@ func (s *Service) disclosures(ctx context.Context, l sluice.LedgerID, upTo int64
 	}
 }
 
-// ExportEntries gives the entries that a filter lets through, newest first, for
-// people to read. That they are exported is an entry, made before the first of
-// them is given. It needs audit:read.
-func (s *Service) ExportEntries(ctx context.Context, c Caller, filter EntryFilter) (iter.Seq2[sluice.Entry, error], error) {
+// Export returns the entries that match a filter, newest first. The export is recorded before the first entry is
+// returned. It needs audit:read.
+func (s *Entries) Export(
+	ctx context.Context, c Caller, filter EntryFilter,
+) (iter.Seq2[sluice.Entry, error], error) {
 	if err := s.recordExport(ctx, c, ExportEntries); err != nil {
 		return nil, err
 	}
 	return func(yield func(sluice.Entry, error) bool) {
 		page := sluice.Page{Limit: sluice.MaxPageSize}
 		for more := true; more; {
-			list, err := s.Entries(ctx, c, filter, page)
+			list, err := s.List(ctx, c, filter, page)
 			if err != nil {
 				yield(sluice.Entry{}, err)
 				return
@@ -112,8 +113,8 @@ func (s *Service) ExportEntries(ctx context.Context, c Caller, filter EntryFilte
 	}, nil
 }
 
-func (s *Service) recordExport(ctx context.Context, c Caller, what string) error {
-	_, err := change(ctx, s, c, sluice.AuditRead, func(tx Tx, now time.Time) (struct{}, error) {
+func (s *Entries) recordExport(ctx context.Context, c Caller, what string) error {
+	_, err := change(ctx, s.core, c, sluice.AuditRead, func(tx Tx, now time.Time) (struct{}, error) {
 		e := s.entry(c, sluice.AuditExported, now)
 		e.Export = what
 		return struct{}{}, tx.Record(e)

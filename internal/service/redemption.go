@@ -11,11 +11,11 @@ import (
 	"sluice/internal/token"
 )
 
-// What redeeming a link, in package gate, needs of the rules that made it.
+// What package gate needs to redeem links, besides the rules of links and files.
 
-// OpenToken gives the ledger and the id of the link that a token stands for. It is false for a token that none of the
-// service's signing keys made, and for one of anything but a link.
-func (s *Service) OpenToken(text string) (l sluice.LedgerID, link string, ok bool) {
+// OpenToken returns the ledger and the id of the link that a token stands for. It reports false for a token that none
+// of the signing keys made, and for a token of another kind.
+func (s *Links) OpenToken(text string) (l sluice.LedgerID, link string, ok bool) {
 	t, ok := s.keys.Open(text, token.Read)
 	if !ok {
 		return sluice.LedgerID{}, "", false
@@ -30,10 +30,10 @@ func (s *Service) OpenToken(text string) (l sluice.LedgerID, link string, ok boo
 // LinkLimits are the limits of links that the operator has configured.
 type LinkLimits struct {
 	Purposes    sluice.Purposes
-	MaxLifetime time.Duration // for keys without a value of their own
+	MaxLifetime time.Duration // for keys without a limit of their own
 }
 
-// Lifetime is the longest lifetime of links that a key may mint.
+// Lifetime is the longest lifetime of the links that a key mints.
 func (l LinkLimits) Lifetime(k sluice.Key) time.Duration {
 	if k.MaxLinkLifetime != 0 {
 		return k.MaxLinkLifetime
@@ -41,29 +41,29 @@ func (l LinkLimits) Lifetime(k sluice.Key) time.Duration {
 	return l.MaxLifetime
 }
 
-// LinkLimits gives the limits of links.
-func (s *Service) LinkLimits() LinkLimits { return LinkLimits{s.purposes, s.lifetime} }
+// Limits returns the limits of links.
+func (s *Links) Limits() LinkLimits { return s.limits }
 
-// Refusals are the counts of what was refused, of keys and of links.
-func (s *Service) Refusals() *refusals.Counts { return &s.refusals }
+// Refusals counts the refusals of keys and of links.
+func (s *Service) Refusals() *refusals.Counts { return s.refusals }
 
 // NewEntryID makes an id for an entry.
 func (s *Service) NewEntryID(now time.Time) string { return s.ids.New(sluice.PrefixEntry, now) }
 
-// NewEntry begins an entry of what a caller does.
+// NewEntry begins the audit entry of a caller's action.
 func (s *Service) NewEntry(c Caller, a sluice.Action, now time.Time) sluice.Entry {
 	return s.entry(c, a, now)
 }
 
-// NewLinkEntry begins an entry of what a caller does with a link.
+// NewLinkEntry begins the audit entry of a caller's action on a link.
 func (s *Service) NewLinkEntry(c Caller, a sluice.Action, now time.Time, f sluice.File, l sluice.Link) sluice.Entry {
-	return s.linkEntry(c, a, now, f, l)
+	return s.Links.linkEntry(c, a, now, f, l)
 }
 
-// RecordRead decides whether a caller may have the bytes of a file, and commits that to the log before it returns. It
+// RecordRead decides whether a caller may download a file, and commits the decision to the log before it returns. It
 // needs files:content.
-func (s *Service) RecordRead(ctx context.Context, c Caller, id string) (sluice.File, error) {
-	return change(ctx, s, c, sluice.FilesContent, func(tx Tx, now time.Time) (sluice.File, error) {
+func (s *Files) RecordRead(ctx context.Context, c Caller, id string) (sluice.File, error) {
+	return change(ctx, s.core, c, sluice.FilesContent, func(tx Tx, now time.Time) (sluice.File, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return sluice.File{}, err

@@ -14,72 +14,73 @@ import (
 	"sluice/internal/audit"
 )
 
-// StoredFile is an active file, and what is noted as found in place of its
-// bytes: "" for a file that is not known to be damaged.
+// Scrub reads the stored bytes of all files, and compares them with the records.
+type Scrub struct {
+	*core
+	blobs Blobs
+	watch scrubWatch
+}
+
+// StoredFile is an active file. Found is the damage that is noted for its bytes, "" for none.
 type StoredFile struct {
 	sluice.File
 	Found string
 }
 
-// WholeFile is a file whose bytes were found as they should be.
+// WholeFile is a file whose bytes are undamaged.
 type WholeFile struct {
 	ID    string
 	CRC32 uint32
 }
 
-// ScrubProgress is how far the scrub has come. It reads the files in the order
-// of their ids, in one pass after the other.
+// ScrubProgress is the progress of the scrub. It reads the files in the order of their ids, one pass after the other.
 type ScrubProgress struct {
 	Running   bool      // a pass has begun and has not ended
-	Began     time.Time // the newest pass
-	Completed time.Time // the newest pass that came to its end; zero: none did
+	Began     time.Time // when the newest pass began
+	Completed time.Time // when the last complete pass ended; zero if there was none
 	After     string    // id of the last file that the newest pass has read
-	Files     int64     // that it has read
-	Bytes     int64
-	OfFiles   int64 // that there were when it began
-	OfBytes   int64
+	Files     int64     // files that it has read
+	Bytes     int64     // bytes that it has read
+	OfFiles   int64     // files that there were when it began
+	OfBytes   int64     // bytes that there were when it began
 }
 
 const (
-	// ScrubInterval is how long a pass of the scrub takes, and the time from the
-	// beginning of one to that of the next, where nothing else is set.
+	// ScrubInterval is the default duration of a pass of the scrub, and the default time between the beginnings of two
+	// passes.
 	ScrubInterval = 30 * 24 * time.Hour
 
-	// The scrub reads at least minScrub and at most maxScrub bytes a second. At the
-	// least, 5 TB take a month; at the most, 85 TB do.
+	// The scrub reads between minScrub and maxScrub bytes per second: between 5 TB and 85 TB a month.
 	minScrub = 2 << 20
 	maxScrub = 32 << 20
 
-	// scrubFileCost is what opening a file counts for, in bytes.
+	// scrubFileCost is the cost of opening a file, in bytes read.
 	scrubFileCost = 16 << 10
 	scrubChunk    = 256 << 10
-	scrubPage     = 200 // files that the store is asked for at a time
-	// The scrub notes how far it has come after scrubSave, or scrubWhole files of
-	// which there is something to note.
+	scrubPage     = 200 // files in one query
+	// The scrub saves its progress after scrubSave, or after scrubWhole files whose record changes.
 	scrubSave  = 10 * time.Second
 	scrubWhole = 50
-	// scrubTries is how many calls of Scrub in turn fail at one file that is
-	// unavailable, while others are not, before it is unreadable.
+	// scrubTries is the number of consecutive calls of Run that fail at a file that is unavailable, while the others
+	// are available, before the file is considered unreadable.
 	scrubTries = 5
-	// scrubSlack is how far the scrub may run ahead of its pace.
+	// scrubSlack limits how much lost time the scrub may make up.
 	scrubSlack = 2 * time.Second
 )
 
-// due reports whether there is something to read at a moment. A clock that was
-// set back does not keep the scrub from its work.
+// due reports whether a pass is running or the next one is due. A clock that was set back does not delay the next pass.
 func (p ScrubProgress) due(now time.Time, interval time.Duration) bool {
 	return p.Running || p.Began.IsZero() || now.Before(p.Began) || !now.Before(p.Began.Add(interval))
 }
 
-// speed is how many bytes a second are read, so that the pass ends when an
-// interval has passed since it began.
+// speed is the number of bytes to read per second, so that the pass takes an interval.
 func (p ScrubProgress) speed(now time.Time, interval time.Duration) int64 {
-	left := min(max(p.Began.Add(interval).Sub(now), time.Second), max(interval, time.Second)) // clocks are set
+	left := min(max(p.Began.Add(interval).Sub(now), time.Second), max(interval, time.Second)) // in case a clock was set
 	rest := p.OfBytes - p.Bytes + (p.OfFiles-p.Files)*scrubFileCost
 	return min(max(int64(float64(rest)/left.Seconds()), minScrub), maxScrub)
 }
 
-// share is how much of the newest pass is done, from 0 to 1.
+// share is the part of the newest pass that is done, from 0 to 1.
 func (p ScrubProgress) share() float64 {
 	done, all := p.Bytes+p.Files*scrubFileCost, p.OfBytes+p.OfFiles*scrubFileCost
 	switch {
@@ -91,15 +92,15 @@ func (p ScrubProgress) share() float64 {
 	return min(1, float64(done)/float64(all))
 }
 
-// ScrubState is how far the scrub has come, and what it has found.
+// ScrubState is the progress of the scrub, and what it has found.
 type ScrubState struct {
 	Damaged   int64     // active files that are noted as damaged
-	Share     float64   // of the newest pass that is done, from 0 to 1
-	Completed time.Time // when the newest pass ended that came to its end; zero: none did
+	Share     float64   // part of the newest pass that is done, from 0 to 1
+	Completed time.Time // when the last complete pass ended; zero if there was none
 	Read      int64     // bytes that this process has read
 }
 
-// scrubWatch is what WatchScrub has seen, and the file at which Scrub failed last.
+// scrubWatch is what Watch has seen, and the file at which Run failed last.
 type scrubWatch struct {
 	mu       sync.Mutex
 	state    ScrubState
@@ -107,7 +108,7 @@ type scrubWatch struct {
 	failures int
 }
 
-// failed counts a failure at a file, and says how many there were in turn.
+// failed counts a failure at a file, and returns the number of consecutive failures at that file.
 func (w *scrubWatch) failed(id string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -118,9 +119,8 @@ func (w *scrubWatch) failed(id string) int {
 	return w.failures
 }
 
-// WatchScrub looks at how far the scrub has come. Every process calls it now and
-// then; ScrubState says what it saw last.
-func (s *Service) WatchScrub(ctx context.Context) error {
+// Watch reads the progress of the scrub. Every process calls it about once a minute. State returns what it saw last.
+func (s *Scrub) Watch(ctx context.Context) error {
 	var damaged int64
 	var p ScrubProgress
 	err := s.store.View(ctx, func(r Reader) (err error) {
@@ -133,37 +133,34 @@ func (s *Service) WatchScrub(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.scrub.mu.Lock()
-	defer s.scrub.mu.Unlock()
-	s.scrub.state.Damaged, s.scrub.state.Share, s.scrub.state.Completed = damaged, p.share(), p.Completed
+	s.watch.mu.Lock()
+	defer s.watch.mu.Unlock()
+	s.watch.state.Damaged, s.watch.state.Share, s.watch.state.Completed = damaged, p.share(), p.Completed
 	return nil
 }
 
-// ScrubState says what WatchScrub saw last.
-func (s *Service) ScrubState() ScrubState {
-	s.scrub.mu.Lock()
-	defer s.scrub.mu.Unlock()
-	return s.scrub.state
+// State returns what Watch saw last.
+func (s *Scrub) State() ScrubState {
+	s.watch.mu.Lock()
+	defer s.watch.mu.Unlock()
+	return s.watch.state
 }
 
-func (s *Service) countRead(n int64) {
-	s.scrub.mu.Lock()
-	defer s.scrub.mu.Unlock()
-	s.scrub.state.Read += n
+func (s *Scrub) countRead(n int64) {
+	s.watch.mu.Lock()
+	defer s.watch.mu.Unlock()
+	s.watch.state.Read += n
 }
 
-// Scrub reads the bytes of every active file and compares them with the record,
-// in constant memory, at a pace by which a pass takes an interval. It goes on
-// where an earlier Scrub stopped, in this process or another, returns when the
-// pass has ended or ctx does, and does nothing before the next pass is due. It
-// says how many files it has read. Of several processes one should run it; two
-// do no harm.
+// Run reads the bytes of all active files and compares them with the records, in constant memory, at a pace at which a
+// pass takes an interval. It continues where an earlier Run of any process stopped, and returns when the pass or ctx
+// has ended. Before the next pass is due it does nothing. It returns the number of files that it has read. One of
+// several processes should call it; two do no harm.
 //
-// Bytes that are missing or not those that were uploaded are noted and recorded
-// as FileDamaged, once for as long as the same is found. Where the files cannot
-// be reached at all, Scrub fails and notes nothing.
-func (s *Service) Scrub(ctx context.Context, interval time.Duration) (read int, err error) {
-	run := scrubRun{service: s, interval: interval, stored: s.blobs}
+// Bytes that are missing or damaged are noted and recorded as FileDamaged, once for as long as the damage is the same.
+// If the files cannot be reached at all, Run fails and notes nothing.
+func (s *Scrub) Run(ctx context.Context, interval time.Duration) (read int, err error) {
+	run := scrubRun{scrub: s, interval: interval, stored: s.blobs}
 	if c, ok := s.blobs.(Cache); ok {
 		run.stored = c.Uncached()
 	}
@@ -171,7 +168,7 @@ func (s *Service) Scrub(ctx context.Context, interval time.Duration) (read int, 
 		run.progress, err = r.ScrubProgress()
 		return err
 	})
-	if err != nil || !run.progress.due(s.Now(), interval) {
+	if err != nil || !run.progress.due(s.now(), interval) {
 		return 0, err
 	}
 	if !run.progress.Running {
@@ -185,25 +182,25 @@ func (s *Service) Scrub(ctx context.Context, interval time.Duration) (read int, 
 	return run.read, err
 }
 
-// errScrubNotSaved says that what was read could not be noted.
-var errScrubNotSaved = errors.New("the progress of the scrub was not noted")
+// errScrubNotSaved means that the progress could not be saved.
+var errScrubNotSaved = errors.New("the progress of the scrub was not saved")
 
-// scrubRun is one Scrub.
+// scrubRun is one call of Run.
 type scrubRun struct {
-	service  *Service
-	stored   Blobs // not from memory
+	scrub    *Scrub
+	stored   Blobs // without the cache
 	interval time.Duration
 	progress ScrubProgress
-	whole    []WholeFile // that are to be noted
+	whole    []WholeFile // undamaged files that are not saved yet
 	saved    time.Time
 	pace     pacer
 	read     int
 	buf      []byte
 }
 
-// begin counts what a new pass has to read.
+// begin begins a pass. It counts the files and bytes that the pass has to read.
 func (r *scrubRun) begin(ctx context.Context) error {
-	p := ScrubProgress{Running: true, Began: r.service.Now(), Completed: r.progress.Completed}
+	p := ScrubProgress{Running: true, Began: r.scrub.now(), Completed: r.progress.Completed}
 	for after := ""; ; {
 		page, err := r.page(ctx, after)
 		if err != nil {
@@ -223,14 +220,14 @@ func (r *scrubRun) begin(ctx context.Context) error {
 }
 
 func (r *scrubRun) page(ctx context.Context, after string) (files []StoredFile, err error) {
-	err = r.service.store.View(ctx, func(reader Reader) (err error) {
+	err = r.scrub.store.View(ctx, func(reader Reader) (err error) {
 		files, err = reader.FilesAfter(after, scrubPage)
 		return err
 	})
 	return files, err
 }
 
-// all reads what is left of a pass.
+// all reads the rest of a pass.
 func (r *scrubRun) all(ctx context.Context) error {
 	r.buf = make([]byte, scrubChunk)
 	for r.saved = time.Now(); ; {
@@ -239,7 +236,7 @@ func (r *scrubRun) all(ctx context.Context) error {
 			return err
 		}
 		if len(page) == 0 {
-			r.progress.Running, r.progress.Completed = false, r.service.Now()
+			r.progress.Running, r.progress.Completed = false, r.scrub.now()
 			return r.save(ctx)
 		}
 		for _, f := range page {
@@ -257,17 +254,16 @@ func (r *scrubRun) all(ctx context.Context) error {
 	}
 }
 
-// save notes how far the pass has come.
+// save saves the progress of the pass.
 func (r *scrubRun) save(ctx context.Context) error {
-	if err := r.service.store.Scrubbed(ctx, r.progress, r.whole); err != nil {
+	if err := r.scrub.store.Scrubbed(ctx, r.progress, r.whole); err != nil {
 		return fmt.Errorf("%w: %w", errScrubNotSaved, err)
 	}
 	r.whole, r.saved = r.whole[:0], time.Now()
 	return nil
 }
 
-// stop notes how far a pass has come that is to go on later. Where ctx was ended
-// because another process has taken over, that one notes it.
+// stop saves the progress of a pass that is interrupted, unless another process has taken over: then that one saves it.
 func (r *scrubRun) stop(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil && cause != context.Canceled {
 		return nil
@@ -277,13 +273,13 @@ func (r *scrubRun) stop(ctx context.Context) error {
 	return r.save(ctx)
 }
 
-// file reads one file, and notes what it found.
+// file reads one file, and notes the result.
 func (r *scrubRun) file(ctx context.Context, f StoredFile) error {
-	if f.Created.After(r.progress.Began) && !f.Created.After(r.service.Now()) {
-		return nil // its bytes were hashed when it came, after the pass began
+	if f.Created.After(r.progress.Began) && !f.Created.After(r.scrub.now()) {
+		return nil // its bytes were hashed when they were uploaded, after the pass began
 	}
 	found, sum, err := r.inspect(ctx, f.File)
-	if found != nil && err == nil { // twice, so that a passing failure is none
+	if found != nil && err == nil { // again, in case the failure was transient
 		found, sum, err = r.inspect(ctx, f.File)
 	}
 	if err != nil {
@@ -297,7 +293,7 @@ func (r *scrubRun) file(ctx context.Context, f StoredFile) error {
 		r.whole = append(r.whole, WholeFile{ID: f.ID, CRC32: sum})
 	}
 	if found == nil && f.Found != "" {
-		r.service.log.Info("a damaged file is whole again", "file", f.ID, "ledger", f.Ledger.String())
+		r.scrub.log.Info("a damaged file is whole again", "file", f.ID, "ledger", f.Ledger.String())
 	}
 	r.read++
 	r.progress.Files++
@@ -305,8 +301,8 @@ func (r *scrubRun) file(ctx context.Context, f StoredFile) error {
 	return nil
 }
 
-// inspect compares the bytes of a file with its record. It fails where the place
-// of the bytes cannot be reached, or the file cannot be read for now.
+// inspect compares the bytes of a file with its record. It fails if the store of the bytes cannot be reached, or if the
+// file is unavailable for now.
 func (r *scrubRun) inspect(ctx context.Context, f sluice.File) (found *sluice.FoundPart, sum uint32, err error) {
 	if err := r.wait(ctx, scrubFileCost); err != nil {
 		return nil, 0, err
@@ -325,16 +321,18 @@ func (r *scrubRun) inspect(ctx context.Context, f sluice.File) (found *sluice.Fo
 		if down := r.stored.Ready(ctx); down != nil {
 			return nil, 0, errors.Join(err, down)
 		}
-		if sluice.CodeOf(err) == sluice.CodeUnavailable && r.service.scrub.failed(f.ID) < scrubTries {
+		if sluice.CodeOf(err) == sluice.CodeUnavailable && r.scrub.watch.failed(f.ID) < scrubTries {
 			return nil, 0, err
 		}
-		r.service.log.Error("the bytes of a file cannot be read", "file", f.ID, "error", err)
+		r.scrub.log.Error("the bytes of a file cannot be read", "file", f.ID, "error", err)
 		return &sluice.FoundPart{Problem: sluice.BytesUnreadable}, 0, nil
 	}
 	return found, sum, nil
 }
 
-func (r *scrubRun) compare(ctx context.Context, f sluice.File, content io.ReadSeeker) (_ *sluice.FoundPart, sum uint32, err error) {
+func (r *scrubRun) compare(
+	ctx context.Context, f sluice.File, content io.ReadSeeker,
+) (_ *sluice.FoundPart, sum uint32, err error) {
 	size, err := content.Seek(0, io.SeekEnd)
 	if err == nil {
 		_, err = content.Seek(0, io.SeekStart)
@@ -350,7 +348,7 @@ func (r *scrubRun) compare(ctx context.Context, f sluice.File, content io.ReadSe
 	if err != nil {
 		return nil, 0, err
 	}
-	if size != f.Size { // it was cut meanwhile
+	if size != f.Size { // it was truncated meanwhile
 		return &sluice.FoundPart{Problem: sluice.WrongSize, Size: &size}, 0, nil
 	}
 	if got := sluice.Digest(digest.Sum(nil)); got != f.SHA256 {
@@ -368,7 +366,7 @@ type paced struct {
 
 func (p *paced) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
-	p.run.service.countRead(int64(n))
+	p.run.scrub.countRead(int64(n))
 	if err == nil {
 		err = p.run.wait(p.ctx, int64(n))
 	}
@@ -376,19 +374,18 @@ func (p *paced) Read(b []byte) (int, error) {
 }
 
 func (r *scrubRun) wait(ctx context.Context, cost int64) error {
-	return r.pace.pay(ctx, cost, r.progress.speed(r.service.Now(), r.interval))
+	return r.pace.pay(ctx, cost, r.progress.speed(r.scrub.now(), r.interval))
 }
 
-// damaged records damage that is not recorded yet. A file that was deleted
-// meanwhile is not damaged.
+// damaged records damage that is not recorded yet. A file that was deleted meanwhile is not damaged.
 func (r *scrubRun) damaged(ctx context.Context, f sluice.File, found sluice.FoundPart) error {
-	s := r.service
-	if err := r.placeIsOurs(ctx); err != nil {
+	s := r.scrub
+	if err := r.checkOwner(ctx); err != nil {
 		return err
 	}
-	system := Caller{Ledger: f.Ledger, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "scrub"}}
-	err := s.store.Update(ctx, f.Ledger, func(tx Tx) error {
-		e := s.entry(system, sluice.FileDamaged, s.Now())
+	by := system(f.Ledger, "scrub")
+	err := s.changeBySystem(ctx, by, func(tx Tx, now time.Time) error {
+		e := s.entry(by, sluice.FileDamaged, now)
 		e.File = audit.FilePart(f)
 		e.File.Found = &found
 		return tx.FileDamaged(f.ID, audit.FoundText(found), e)
@@ -397,16 +394,17 @@ func (r *scrubRun) damaged(ctx context.Context, f sluice.File, found sluice.Foun
 		return nil
 	}
 	if err == nil {
-		s.log.Error("a stored file is damaged", "file", f.ID, "ledger", f.Ledger.String(), "problem", string(found.Problem))
+		s.log.Error("a stored file is damaged",
+			"file", f.ID, "ledger", f.Ledger.String(), "problem", string(found.Problem))
 	}
 	return err
 }
 
-// placeIsOurs fails where the bytes are looked for in the wrong place, such as a
-// folder on which nothing is mounted: no file is missing then.
-func (r *scrubRun) placeIsOurs(ctx context.Context) error {
+// checkOwner fails if the bytes are looked for in the wrong place, such as a folder on which nothing is mounted. Then
+// no file is missing.
+func (r *scrubRun) checkOwner(ctx context.Context) error {
 	var id string
-	err := r.service.store.View(ctx, func(reader Reader) (err error) {
+	err := r.scrub.store.View(ctx, func(reader Reader) (err error) {
 		id, err = reader.Installation()
 		return err
 	})
@@ -415,16 +413,16 @@ func (r *scrubRun) placeIsOurs(ctx context.Context) error {
 	}
 	owner, err := r.stored.Owner(ctx)
 	if err == nil && owner != id {
-		err = fmt.Errorf("the files belong to installation %q, and the database to %q: no damage was recorded", owner, id)
+		err = fmt.Errorf("the files belong to installation %q, and the database to %q: no damage was recorded",
+			owner, id)
 	}
 	return err
 }
 
-// pacer spreads work over time. It goes by this machine's own measure of time,
-// which nobody sets.
+// pacer spreads work over time. It uses the monotonic clock.
 type pacer struct{ until time.Time }
 
-// pay waits until work of a cost may be done at a speed, in cost a second.
+// pay waits until work of a cost may be done. The speed is the cost per second.
 func (p *pacer) pay(ctx context.Context, cost, speed int64) error {
 	now := time.Now()
 	if earliest := now.Add(-scrubSlack); p.until.Before(earliest) {

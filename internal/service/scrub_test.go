@@ -18,7 +18,7 @@ import (
 	"sluice/internal/service"
 )
 
-// scrubbed is a fixture over a folder that its database owns.
+// scrubbed is a fixture whose folder is claimed by its database.
 type scrubbed struct{ *fixture }
 
 func newScrubbed(t *testing.T) scrubbed {
@@ -54,18 +54,18 @@ func (s scrubbed) path(f sluice.File) string {
 	return filepath.Join(s.base.Dir, "blobs", f.ID[len(f.ID)-2:], f.ID)
 }
 
-// pass lets a month go by, and reads all files.
+// pass advances the clock by a month, and reads all files.
 func (s scrubbed) pass() (read int) {
 	s.Helper()
 	s.base.Clock.Advance(service.ScrubInterval)
-	read, err := s.Scrub(ctx, service.ScrubInterval)
+	read, err := s.Scrub.Run(ctx, service.ScrubInterval)
 	if err != nil {
 		s.Fatal(err)
 	}
 	return read
 }
 
-// damage gives what the log says of damaged files, "file problem size sha256".
+// damage returns the entries of damaged files, as "file problem size sha256".
 func (s scrubbed) damage() (lines []string) {
 	s.Helper()
 	for _, e := range s.base.Entries(s.T, s.ledger) {
@@ -80,7 +80,8 @@ func (s scrubbed) damage() (lines []string) {
 		if found := e.File.Found; found.Size != nil {
 			size = fmt.Sprint(*found.Size)
 		}
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s %.4s", e.File.ID, e.File.Found.Problem, size, e.File.Found.SHA256)))
+		line := fmt.Sprintf("%s %s %s %.4s", e.File.ID, e.File.Found.Problem, size, e.File.Found.SHA256)
+		lines = append(lines, strings.TrimSpace(line))
 	}
 	return lines
 }
@@ -94,10 +95,11 @@ func (s scrubbed) wantDamage(want ...string) {
 
 func (s scrubbed) wantDamaged(want int64) {
 	s.Helper()
-	if err := s.WatchScrub(ctx); err != nil {
+	if err := s.Scrub.Watch(ctx); err != nil {
 		s.Fatal(err)
 	}
-	if state := s.ScrubState(); state.Damaged != want || state.Share != 1 || !state.Completed.Equal(s.Now()) || state.Read == 0 {
+	state := s.Scrub.State()
+	if state.Damaged != want || state.Share != 1 || !state.Completed.Equal(s.Now()) || state.Read == 0 {
 		s.Errorf("the state is %+v, want %d damaged files", state, want)
 	}
 }
@@ -109,8 +111,7 @@ func (s scrubbed) write(f sluice.File, content string) {
 	}
 }
 
-// Whatever happened to the bytes of a file is found, recorded once, and said in
-// the log. Bytes in memory do not hide it.
+// The scrub finds any damage of stored bytes, records it once and logs it, even if the original bytes are in the cache.
 func TestScrubFindsDamage(t *testing.T) {
 	const size = 5000
 	content := strings.Repeat("x", size)
@@ -146,7 +147,7 @@ func TestScrubFindsDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			held := true
-			if _, err := s.UpdateFile(ctx, s.caller, f.ID, nil, service.FileChange{Held: &held}); err != nil {
+			if _, err := s.Files.Update(ctx, s.caller, f.ID, nil, service.FileChange{Held: &held}); err != nil {
 				t.Fatal(err)
 			}
 			if n := s.pass(); n != 2 {
@@ -222,14 +223,13 @@ type brokenContent struct {
 
 func (c brokenContent) Read([]byte) (int, error) { return 0, c.fail() }
 
-// A file that is deleted before or while it is read is not damaged, and neither
-// are bytes whose record is not committed yet.
+// A file that is deleted before or while it is read is not damaged. Neither are bytes without a record.
 func TestScrubSparesDeleted(t *testing.T) {
 	s := newScrubbed(t)
 	early, late := s.upload("deleted before it is opened"), s.upload("deleted while it is read")
 	b := s.watch()
 	remove := func(f sluice.File) {
-		if _, err := s.DeleteFile(ctx, s.caller, f.ID, nil); err != nil && sluice.CodeOf(err) != sluice.CodeNotFound {
+		if _, err := s.Files.Delete(ctx, s.caller, f.ID, nil); err != nil && sluice.CodeOf(err) != sluice.CodeNotFound {
 			t.Error(err)
 		}
 	}
@@ -247,7 +247,8 @@ func TestScrubSparesDeleted(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := b.Put(ctx, "file_"+strings.Repeat("0", 26), strings.NewReader("of an upload that is not committed")); err != nil {
+	uncommitted := strings.NewReader("of an upload that is not committed")
+	if _, err := b.Put(ctx, "file_"+strings.Repeat("0", 26), uncommitted); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.pass(); n != 2 {
@@ -255,11 +256,11 @@ func TestScrubSparesDeleted(t *testing.T) {
 	}
 	s.wantDamage()
 	if strings.Contains(s.base.Log.String(), "damaged") {
-		t.Error("the log tells of damage")
+		t.Error("damage was logged")
 	}
 }
 
-// A pass goes on where it was stopped, and does not read again what was noted.
+// A pass continues where it was stopped, and does not read a file twice.
 func TestScrubGoesOn(t *testing.T) {
 	for _, stop := range []string{"stopped", "unavailable", "killed"} {
 		t.Run(stop, func(t *testing.T) {
@@ -288,7 +289,7 @@ func TestScrubGoesOn(t *testing.T) {
 				}
 				return sluice.Errorf(sluice.CodeUnavailable, "the store is made to fail")
 			}
-			if n, err := s.Scrub(work, service.ScrubInterval); n != 3 || err == nil {
+			if n, err := s.Scrub.Run(work, service.ScrubInterval); n != 3 || err == nil {
 				t.Errorf("%d files, %v", n, err)
 			}
 			s.wantDamage(files[1].ID + " size 1")
@@ -301,7 +302,7 @@ func TestScrubGoesOn(t *testing.T) {
 			if stop == "killed" {
 				want = 6
 			}
-			if n, err := s.Scrub(ctx, service.ScrubInterval); n != want || err != nil {
+			if n, err := s.Scrub.Run(ctx, service.ScrubInterval); n != want || err != nil {
 				t.Errorf("%d files, %v", n, err)
 			}
 			if want == 3 && (len(opened) != 3 || opened[0] != files[3].ID) {
@@ -312,8 +313,7 @@ func TestScrubGoesOn(t *testing.T) {
 	}
 }
 
-// A file that is unavailable while others are not holds up the scrub for a few
-// minutes, and not for ever.
+// A file that stays unavailable while others are available delays the scrub for a few minutes, not forever.
 func TestScrubPassesUnavailable(t *testing.T) {
 	s := newScrubbed(t)
 	f, next := s.upload("content"), s.upload("more")
@@ -326,12 +326,12 @@ func TestScrubPassesUnavailable(t *testing.T) {
 	}
 	s.write(next, "less")
 	for range 4 {
-		if n, err := s.Scrub(ctx, service.ScrubInterval); n != 0 || sluice.CodeOf(err) != sluice.CodeUnavailable {
+		if n, err := s.Scrub.Run(ctx, service.ScrubInterval); n != 0 || sluice.CodeOf(err) != sluice.CodeUnavailable {
 			t.Errorf("%d files, %v", n, err)
 		}
 		s.wantDamage()
 	}
-	if n, err := s.Scrub(ctx, service.ScrubInterval); n != 2 || err != nil {
+	if n, err := s.Scrub.Run(ctx, service.ScrubInterval); n != 2 || err != nil {
 		t.Errorf("%d files, %v", n, err)
 	}
 	if got := s.damage(); len(got) != 2 || got[0] != f.ID+" unreadable -" {
@@ -339,13 +339,13 @@ func TestScrubPassesUnavailable(t *testing.T) {
 	}
 }
 
-// forgetful is a store that loses what Scrubbed says, or its answer.
-type forgetful struct {
+// losing is a Store that loses calls of Scrubbed, or their results.
+type losing struct {
 	service.Store
 	applied bool
 }
 
-func (s forgetful) Scrubbed(ctx context.Context, p service.ScrubProgress, whole []service.WholeFile) error {
+func (s losing) Scrubbed(ctx context.Context, p service.ScrubProgress, whole []service.WholeFile) error {
 	var err error
 	if s.applied {
 		err = s.Store.Scrubbed(ctx, p, whole)
@@ -353,34 +353,33 @@ func (s forgetful) Scrubbed(ctx context.Context, p service.ScrubProgress, whole 
 	return errors.Join(err, errors.New("the store is made to fail"))
 }
 
-// Damage that was recorded before a kill is not recorded again after it, also
-// when the answer to the commit was lost.
+// Damage that was recorded before a kill is not recorded again, even if the result of the commit was lost.
 func TestScrubRecordsOnce(t *testing.T) {
 	s := newScrubbed(t)
 	f := s.upload("content")
 	s.write(f, "Content")
 	want := f.ID + " sha256 7 47bd"
 	for _, applied := range []bool{false, true} {
-		s.config.Store = forgetful{s.store, applied}
-		if _, err := s.withPurposes(nil).Scrub(ctx, service.ScrubInterval); err == nil {
+		s.config.Store = losing{s.store, applied}
+		if _, err := s.withPurposes(nil).Scrub.Run(ctx, service.ScrubInterval); err == nil {
 			t.Error("nothing failed")
 		}
 	}
 	s.config.Store = s.store
 	for _, fail := range []string{"after", "before"} {
 		s.store.fail = fail
-		if _, err := s.Scrub(ctx, service.ScrubInterval); err == nil {
+		if _, err := s.Scrub.Run(ctx, service.ScrubInterval); err == nil {
 			t.Errorf("%s: nothing failed", fail)
 		}
 		s.store.fail = ""
 	}
-	if _, err := s.Scrub(ctx, service.ScrubInterval); err != nil {
+	if _, err := s.Scrub.Run(ctx, service.ScrubInterval); err != nil {
 		t.Error(err)
 	}
 	s.wantDamage(want)
 }
 
-// Where the place of the files is not the right one, nothing is recorded.
+// If the files are looked for in the wrong place, nothing is recorded.
 func TestScrubOfAnotherPlace(t *testing.T) {
 	s := newScrubbed(t)
 	f := s.upload("content")
@@ -397,18 +396,19 @@ func TestScrubOfAnotherPlace(t *testing.T) {
 			}
 		}
 		s.config.Blobs = empty
-		if _, err := s.withPurposes(nil).Scrub(ctx, service.ScrubInterval); err == nil || !strings.Contains(err.Error(), "no damage was recorded") {
+		_, err := s.withPurposes(nil).Scrub.Run(ctx, service.ScrubInterval)
+		if err == nil || !strings.Contains(err.Error(), "no damage was recorded") {
 			t.Errorf("%q: %v", owner, err)
 		}
 	}
 	s.wantDamage()
-	if n, err := s.Scrub(ctx, service.ScrubInterval); n != 1 || err != nil {
+	if n, err := s.Scrub.Run(ctx, service.ScrubInterval); n != 1 || err != nil {
 		t.Errorf("%s: %d files of %s, %v", f.ID, n, blobs, err)
 	}
 	s.wantDamage()
 }
 
-// A pass begins once in an interval, whatever the clock does.
+// A pass begins once in an interval, even if the clock is set.
 func TestScrubIsDue(t *testing.T) {
 	const day = 24 * time.Hour
 	s := newScrubbed(t)
@@ -423,20 +423,20 @@ func TestScrubIsDue(t *testing.T) {
 		{29 * day, 0}, {day, 1},
 	} {
 		s.base.Clock.Advance(c.advance)
-		if n, err := s.Scrub(ctx, service.ScrubInterval); n != c.read || err != nil {
+		if n, err := s.Scrub.Run(ctx, service.ScrubInterval); n != c.read || err != nil {
 			t.Errorf("step %d: %d files, %v, want %d", i, n, err, c.read)
 		}
 	}
-	if n, err := s.Scrub(ctx, time.Hour); n != 0 || err != nil {
+	if n, err := s.Scrub.Run(ctx, time.Hour); n != 0 || err != nil {
 		t.Errorf("%d files, %v", n, err)
 	}
 	s.base.Clock.Advance(time.Hour)
-	if n, err := s.Scrub(ctx, time.Hour); n != 1 || err != nil {
+	if n, err := s.Scrub.Run(ctx, time.Hour); n != 1 || err != nil {
 		t.Errorf("%d files, %v", n, err)
 	}
 }
 
-// Files without a CRC-32 get it from the scrub, unless they are damaged.
+// The scrub stores the CRC-32 of undamaged files that lack it.
 func TestScrubFillsChecksums(t *testing.T) {
 	s := newScrubbed(t)
 	made := 0
@@ -467,7 +467,7 @@ func TestScrubFillsChecksums(t *testing.T) {
 	s.write(damaged, "Damaged")
 	s.pass()
 	for i, f := range files {
-		kept, err := s.File(ctx, s.caller, f.ID)
+		kept, err := s.Files.Get(ctx, s.caller, f.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -478,7 +478,7 @@ func TestScrubFillsChecksums(t *testing.T) {
 			t.Errorf("file %d has another version", i)
 		}
 	}
-	if kept, err := s.File(ctx, s.caller, damaged.ID); err != nil || kept.CRC32 != nil {
+	if kept, err := s.Files.Get(ctx, s.caller, damaged.ID); err != nil || kept.CRC32 != nil {
 		t.Errorf("the damaged file has CRC-32 %v, %v", kept.CRC32, err)
 	}
 }
@@ -510,7 +510,7 @@ func TestScrubSpeed(t *testing.T) {
 	}
 }
 
-// A pass takes no less time than its pace demands.
+// A pass keeps its pace.
 func TestScrubPace(t *testing.T) {
 	s := newScrubbed(t)
 	s.upload(strings.Repeat("0123456789abcdef", 6<<20/16))

@@ -1,6 +1,6 @@
-// Package service has the rules of everything that is managed: accounts, keys, files, links, and
-// the log. Every change goes through one funnel, which authorises, changes and records in one
-// commit. It also says what it needs of a database ([Store]) and of a place for bytes ([Blobs]).
+// Package service has the rules of everything that is managed: accounts, keys, files, links, and the log. Every change
+// goes through one funnel, which authorises, changes and records in one commit. The package also says what it needs of
+// a database ([Store]) and of a place for bytes ([Blobs]).
 package service
 
 import (
@@ -15,65 +15,58 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/audit"
 	"sluice/internal/objectid"
 	"sluice/internal/refusals"
 	"sluice/internal/token"
 )
 
-// Service holds the rules. Every face of Sluice calls it, so that
-// authorisation, validation and audit cannot differ between them. It is safe
-// for concurrent use.
+// Service holds the rules. All APIs call it, so authorisation, validation and audit are the same for all of them. It is
+// safe for concurrent use.
 type Service struct {
-	store     Store
-	blobs     Blobs
-	keys      token.Keyring
-	purposes  sluice.Purposes
-	lifetime  time.Duration
-	publicURL string
-	now       func() time.Time
-	random    io.Reader
-	ids       *objectid.Source
-	log       *slog.Logger
-	used      usage
-	lookups   lookups
-	signers   signers
-	signing   signing
-	refusals  refusals.Counts
-	orphans   orphanSightings
-	heads     Heads
-	anchored  []Head
-	watch     logWatch
-	scrub     scrubWatch
+	*core
+	Accounts *Accounts
+	Keys     *Keys
+	Files    *Files
+	Links    *Links
+	Entries  *Entries
+	Ledgers  *Ledgers
 
-	acceptRollback bool
+	Idempotency *Idempotency
+
+	// What servers do by themselves, besides Keys.WriteUsage, Ledgers.Checkpoint and Ledgers.Watch.
+	Retention    *Retention
+	Sweep        *Sweep
+	Scrub        *Scrub
+	Housekeeping *Housekeeping
+
+	blobs Blobs
+	keys  token.Keyring
 }
 
-// Config is what a Service is made of.
+// Config configures a Service.
 type Config struct {
 	Store        Store
 	Blobs        Blobs
 	SigningKeys  []token.Key // the first one signs, all are accepted
-	PublicURL    string      // where links lead: scheme, host, and a path when there is one
-	LedgerKeys   []string    // of checkpoints, C2SP signed-note form: the first signs, the others hand over to it
-	LedgerOrigin string      // begins the names of new ledgers; the host of PublicURL when ""
+	PublicURL    string      // base URL of links: scheme, host, and optionally a path
+	LedgerKeys   []string    // secrets of checkpoint signers, C2SP signed-note form; the others hand over to the first
+	LedgerOrigin string      // prefix of the names of new ledgers; the host of PublicURL if ""
 
-	// Heads remembers the newest head of each log outside of Store; nil for a
-	// service that forgets them. Anchored are heads that others remember. Start
-	// refuses a Store whose logs do not go on from all of these. With
-	// AcceptRollback it does not: it records which log has lost what.
+	// Heads remembers the newest head of each log outside of Store; nil remembers none. Anchored are heads that others
+	// remember. Start refuses a Store whose logs do not extend all of these heads. With AcceptRollback Start accepts
+	// it, and records which log has lost which entries.
 	Heads          Heads
 	Anchored       []Head
 	AcceptRollback bool
 
-	Purposes        sluice.Purposes  // DefaultPurposes() when nil
-	MaxLinkLifetime time.Duration    // for keys without a value of their own; MaxLinkLifetime when 0
-	Now             func() time.Time // time.Now when nil
-	Random          io.Reader        // crypto/rand when nil; safe for concurrent use
-	Log             *slog.Logger     // slog.Default() when nil
+	Purposes        sluice.Purposes  // DefaultPurposes() if nil
+	MaxLinkLifetime time.Duration    // for keys without a limit of their own; MaxLinkLifetime if 0
+	Now             func() time.Time // time.Now if nil
+	Random          io.Reader        // crypto/rand if nil; must be safe for concurrent use
+	Log             *slog.Logger     // slog.Default() if nil
 }
 
-// New makes a Service, and refuses a configuration it could not work with.
+// New makes a Service. It refuses a configuration that cannot work.
 func New(c Config) (*Service, error) {
 	u, err := parsePublicURL(c.PublicURL)
 	if err != nil {
@@ -82,202 +75,96 @@ func New(c Config) (*Service, error) {
 	if c.Store == nil || c.Blobs == nil || len(c.SigningKeys) == 0 {
 		return nil, errors.New("a service needs a store, blobs and a signing key")
 	}
-	s := &Service{
-		store: c.Store, blobs: c.Blobs, keys: slices.Clone(c.SigningKeys),
-		purposes: c.Purposes, lifetime: c.MaxLinkLifetime, publicURL: strings.TrimSuffix(c.PublicURL, "/"),
-		now: c.Now, random: c.Random, log: c.Log,
-		heads: c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
+	if c.Heads == nil {
+		c.Heads = noHeads{}
 	}
-	if s.heads == nil {
-		s.heads = noHeads{}
+	if c.Purposes == nil {
+		c.Purposes = sluice.DefaultPurposes()
 	}
-	if s.purposes == nil {
-		s.purposes = sluice.DefaultPurposes()
+	if c.MaxLinkLifetime == 0 {
+		c.MaxLinkLifetime = sluice.MaxLinkLifetime
 	}
-	if s.lifetime == 0 {
-		s.lifetime = sluice.MaxLinkLifetime
+	if c.Now == nil {
+		c.Now = time.Now
 	}
-	if s.now == nil {
-		s.now = time.Now
+	if c.Random == nil {
+		c.Random = rand.Reader
 	}
-	if s.random == nil {
-		s.random = rand.Reader
-	}
-	if s.log == nil {
-		s.log = slog.Default()
+	if c.Log == nil {
+		c.Log = slog.Default()
 	}
 	if c.LedgerOrigin == "" {
 		c.LedgerOrigin = u.Host
 	}
-	s.signers = signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin}
-	s.ids = objectid.NewSource(s.random)
-	return s, nil
-}
-
-// Now is the moment by the service's clock, in UTC microseconds.
-func (s *Service) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
-
-// NewRequestID makes an id for a request.
-func (s *Service) NewRequestID() string { return s.ids.New(sluice.PrefixRequest, s.Now()) }
-
-// PublicURL is where links lead, without a slash at its end.
-func (s *Service) PublicURL() string { return s.publicURL }
-
-// Purposes gives the purposes of this installation, by name.
-func (s *Service) Purposes() []sluice.Purpose { return s.purposes.List() }
-
-// Ready says whether changes could be committed and bytes stored now, and
-// whether the logs are signed on, as WatchLogs saw it last.
-func (s *Service) Ready(ctx context.Context) error {
-	return errors.Join(s.store.Ready(ctx), s.blobs.Ready(ctx), s.watch.ready(s.Now()))
-}
-
-// Caller is who asks the service for something: a key that presented its
-// secret, or the operator at the command line.
-type Caller struct {
-	Ledger  sluice.LedgerID
-	Actor   sluice.Actor
-	Key     sluice.Key // when Actor.Type is ActorKey
-	Request sluice.Request
-	Once    *Once // when the request may be sent more than once, else nil
-}
-
-// Operator is the caller for commands that work on the data directly: it may
-// do everything in one ledger.
-func Operator(l sluice.LedgerID) Caller {
-	return Caller{Ledger: l, Actor: sluice.Actor{Type: sluice.ActorCLI, Name: "operator"}}
-}
-
-// Authenticate gives the caller that a key's secret stands for. A secret that
-// is malformed is refused without asking the store.
-func (s *Service) Authenticate(ctx context.Context, secret string, r sluice.Request) (Caller, error) {
-	hash, ok := hashKeySecret(secret)
-	if !ok {
-		return Caller{}, sluice.Errorf(sluice.CodeUnauthenticated, "this is not a Sluice API key")
+	funnel := &core{
+		store: c.Store, clock: c.Now, ids: objectid.NewSource(c.Random), log: c.Log, refusals: &refusals.Counts{},
 	}
-	key, err := s.lookups.find(ctx, hash, s.store.KeyByHash)
-	if sluice.CodeOf(err) == sluice.CodeNotFound || err == nil && !accepts(key, hash, s.Now()) {
-		return Caller{}, sluice.Errorf(sluice.CodeUnauthenticated, "no such API key")
+	keys := token.Keyring(slices.Clone(c.SigningKeys))
+	limits := LinkLimits{Purposes: c.Purposes, MaxLifetime: c.MaxLinkLifetime}
+	links := &Links{
+		core: funnel, keys: keys, limits: limits, publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random,
 	}
-	if err != nil {
-		return Caller{}, err
-	}
-	if err := s.active(key); err != nil {
-		return Caller{}, err
-	}
-	s.used.note(key.ID, s.Now())
-	return Caller{
-		Ledger:  key.Ledger,
-		Actor:   sluice.Actor{Type: sluice.ActorKey, ID: key.ID, Name: key.Name},
-		Key:     key,
-		Request: audit.ClipRequest(r),
+	files := &Files{core: funnel, blobs: c.Blobs, purposes: c.Purposes, links: links}
+	accounts := &Accounts{funnel}
+	return &Service{
+		core:     funnel,
+		Accounts: accounts,
+		Keys:     &Keys{core: funnel, random: c.Random, limits: limits},
+		Files:    files,
+		Links:    links,
+		Entries:  &Entries{funnel},
+		Ledgers: &Ledgers{
+			core: funnel, accounts: accounts,
+			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},
+			heads:   c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
+		},
+
+		Idempotency: &Idempotency{core: funnel, keys: keys},
+
+		Retention:    &Retention{core: funnel, files: files},
+		Sweep:        &Sweep{core: funnel, blobs: c.Blobs, accounts: accounts},
+		Scrub:        &Scrub{core: funnel, blobs: c.Blobs},
+		Housekeeping: &Housekeeping{funnel},
+
+		blobs: c.Blobs, keys: keys,
 	}, nil
 }
 
-func (s *Service) active(k sluice.Key) error {
-	switch {
-	case !k.Revoked.IsZero():
-		return sluice.Errorf(sluice.CodeUnauthenticated, "this API key was revoked")
-	case !k.Active(s.Now()):
-		return sluice.Errorf(sluice.CodeUnauthenticated, "this API key has expired")
-	}
-	return nil
+// Now is the current time by the service's clock, in UTC, truncated to microseconds.
+func (s *Service) Now() time.Time { return s.now() }
+
+// NewRequestID makes an id for a request.
+func (s *Service) NewRequestID() string { return s.ids.New(sluice.PrefixRequest, s.now()) }
+
+// PublicURL is the base URL of links, without a trailing slash.
+func (s *Service) PublicURL() string { return s.Links.publicURL }
+
+// Purposes lists the purposes of this installation, sorted by name.
+func (s *Service) Purposes() []sluice.Purpose { return s.Files.purposes.List() }
+
+// Ready reports whether changes can be committed and bytes stored now, and whether Ledgers.Watch last saw that the logs
+// are being signed.
+func (s *Service) Ready(ctx context.Context) error {
+	return errors.Join(s.store.Ready(ctx), s.blobs.Ready(ctx), s.Ledgers.watch.ready(s.now()))
 }
 
-// entry begins an entry of what a caller does.
-func (s *Service) entry(c Caller, a sluice.Action, now time.Time) sluice.Entry {
-	e := sluice.Entry{ID: s.ids.New(sluice.PrefixEntry, now), Ledger: c.Ledger, Time: now, Action: a, Outcome: sluice.Allowed, Actor: c.Actor}
-	if c.Request != (sluice.Request{}) {
-		request := c.Request
-		e.Request = &request
-	}
-	return e
-}
-
-// change is the one way to change anything: authorise against the key as it
-// is now, change, record, all in one Update. A missing scope is recorded too.
-// A request that was answered before gets that answer, and nothing changes.
-func change[T any](ctx context.Context, s *Service, c Caller, scope sluice.Scope, fn func(tx Tx, now time.Time) (T, error)) (T, error) {
-	var result T
-	var denied error
-	refused := s.refusals.Attempt()
-	err := s.store.Update(ctx, c.Ledger, func(tx Tx) (err error) {
-		now := s.Now()
-		denied = nil
-		refused.Again()
-		if c.Actor.Type == sluice.ActorKey {
-			if err := s.recheck(tx, &c); err != nil {
-				return err
-			}
-			if !c.Key.Grants(scope) {
-				denied = missingScope(scope)
-				return s.recordDenial(tx, refused, c, scope, now)
-			}
-		}
-		if answered, err := c.Once.recall(tx, c, now, &result); answered || err != nil {
-			return err
-		}
-		if result, err = fn(tx, now); err != nil {
-			return err
-		}
-		return c.Once.remember(tx, c, now, result)
-	})
-	refused.End(askedBy(c), s.Now(), err)
-	if err == nil {
-		err = denied
-	}
-	return result, err
-}
-
-// recheck replaces the caller's key by what it is inside the transaction.
-func (s *Service) recheck(tx Tx, c *Caller) (err error) {
-	if c.Key, err = tx.Key(c.Ledger, c.Key.ID); err != nil {
-		return err
-	}
-	return s.active(c.Key)
-}
-
-// read gives fn a snapshot when the caller has the scope, and records it when
-// the caller has not.
-func (s *Service) read(ctx context.Context, c Caller, scope sluice.Scope, fn func(Reader) error) error {
-	if err := s.Allow(ctx, c, scope); err != nil {
-		return err
-	}
-	return s.store.View(ctx, fn)
-}
-
-// Allow answers CodeForbidden, and records it, when the caller lacks a scope.
-// It is for work that must be refused before it begins, such as an upload.
+// Allow fails with CodeForbidden if the caller lacks a scope, and records the refusal. Use it to refuse work before it
+// begins, such as an upload.
 func (s *Service) Allow(ctx context.Context, c Caller, scope sluice.Scope) error {
-	if c.Actor.Type != sluice.ActorKey || c.Key.Grants(scope) {
-		return nil
-	}
-	return errors.Join(s.deny(ctx, c, scope), missingScope(scope))
+	return s.allow(ctx, c, scope)
 }
 
-func (s *Service) denial(c Caller, scope sluice.Scope, now time.Time) sluice.Entry {
-	e := s.entry(c, sluice.AccessDenied, now)
-	e.Outcome, e.Refusal = sluice.Refused, lacks(scope)
-	if e.Request != nil {
-		*e.Request = refusals.Kept(*e.Request)
-	}
-	return e
+// Caller is the client of a call: an API key that was authenticated, or the operator at the command line.
+type Caller struct {
+	Ledger  sluice.LedgerID
+	Actor   sluice.Actor
+	Key     sluice.Key // if Actor.Type is ActorKey
+	Request sluice.Request
+	// IdempotencyKey is nil if the request has none. The service sets its Replayed.
+	IdempotencyKey *IdempotencyKey
 }
 
-func missingScope(scope sluice.Scope) error {
-	return sluice.Errorf(sluice.CodeForbidden, "this API key lacks the scope %s", scope)
-}
-
-// NoSuch is what a caller learns of an object that does not exist, or is not
-// theirs to see.
-func NoSuch(what, id string) error {
-	return sluice.Errorf(sluice.CodeNotFound, "no %s %q is visible to this key", what, audit.Clip(id, 64))
-}
-
-// found turns the store's not_found into one that names the object.
-func found(err error, what, id string) error {
-	if sluice.CodeOf(err) == sluice.CodeNotFound {
-		return NoSuch(what, id)
-	}
-	return err
+// Operator is the caller for commands that work on the data directly. It may do everything in one ledger.
+func Operator(l sluice.LedgerID) Caller {
+	return Caller{Ledger: l, Actor: sluice.Actor{Type: sluice.ActorCLI, Name: "operator"}}
 }

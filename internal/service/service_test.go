@@ -22,7 +22,7 @@ import (
 
 var ctx = context.Background()
 
-// fixture is a service with a key, whose store can be told to fail.
+// fixture is a service with an API key, on a store that can fail.
 type fixture struct {
 	*service.Service
 	*gate.Gate // of the links of Service
@@ -48,7 +48,8 @@ func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 	f := &fixture{T: t, base: base, store: &faultyStore{Store: base.Store}, ledger: base.Ledger(sluice.Test)}
 	f.config = service.Config{
 		Store: f.store, Blobs: base.Blobs, SigningKeys: []token.Key{signing},
-		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now, Log: slog.New(slog.NewTextHandler(base.Log, nil)),
+		PublicURL: "https://files.example.com/base/", Now: base.Clock.Now,
+		Log: slog.New(slog.NewTextHandler(base.Log, nil)),
 	}
 	f.use(nil)
 	t.Cleanup(f.flush)
@@ -56,14 +57,14 @@ func newFixtureOver(t *testing.T, base *sluicetest.Service) *fixture {
 	return f
 }
 
-// use has the fixture go on with another service on the same data.
+// use replaces the service by another one on the same data.
 func (f *fixture) use(p sluice.Purposes) {
 	f.Helper()
 	f.Service = f.withPurposes(p)
 	f.Gate = sluicetest.NewGate(f.T, f.Service, f.config)
 }
 
-// withPurposes gives another service on the same data.
+// withPurposes returns another service on the same data.
 func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
 	f.Helper()
 	c := f.config
@@ -78,7 +79,8 @@ func (f *fixture) withPurposes(p sluice.Purposes) *service.Service {
 func (f *fixture) newCaller(l sluice.LedgerID, scopes ...sluice.Scope) service.Caller {
 	f.Helper()
 	_, secret := f.base.NewKey(f.T, l, scopes...)
-	c, err := f.Authenticate(ctx, secret, sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"})
+	request := sluice.Request{ID: "req_test", Method: "POST", Route: "/test", IP: "192.0.2.1"}
+	c, err := f.Keys.Authenticate(ctx, secret, request)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -95,7 +97,7 @@ func (f *fixture) upload(content string) sluice.File {
 }
 
 func (f *fixture) tryUpload(content io.Reader) (sluice.File, error) {
-	created, err := f.CreateFile(ctx, f.caller, "generic", content, func() (service.NewFile, error) {
+	created, err := f.Files.Create(ctx, f.caller, "generic", content, func() (service.NewFile, error) {
 		return service.NewFile{Purpose: "generic", Filename: "a.txt"}, nil
 	})
 	return created.File, err
@@ -108,11 +110,11 @@ func (f *fixture) mint(file sluice.File) (sluice.Link, string) {
 
 func (f *fixture) mintAs(n service.NewLink) (sluice.Link, string) {
 	f.Helper()
-	l, err := f.MintLink(ctx, f.caller, n)
+	l, err := f.Links.Mint(ctx, f.caller, n)
 	if err != nil {
 		f.Fatal(err)
 	}
-	u, err := f.LinkURL(l)
+	u, err := f.Links.URL(l)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -140,7 +142,7 @@ func (f *fixture) flush() {
 	}
 }
 
-// log gives "action outcome refusal" of each entry since from.
+// log returns "action outcome refusal" for each entry since from.
 func (f *fixture) log(from int) (lines []string) {
 	f.Helper()
 	for _, e := range f.base.Entries(f.T, f.ledger)[from:] {
@@ -151,7 +153,7 @@ func (f *fixture) log(from int) (lines []string) {
 
 func (f *fixture) logged() int { return len(f.base.Entries(f.T, f.ledger)) }
 
-// faultyStore fails Updates in the two ways there are, or as one does on a full disk.
+// faultyStore fails Updates before or after their commit, or as on a full disk.
 type faultyStore struct {
 	service.Store
 	fail string // "": not; "before": not applied; "after": applied, and the answer lost; "full": those that end nothing
@@ -186,18 +188,17 @@ func wantReason(t *testing.T, err error, want sluice.Refusal) {
 	}
 }
 
-// A key is held to what it is when the change is made, not to what it was when
-// it was presented.
+// A change checks the key as it is in the transaction, not as it was when the caller authenticated.
 func TestKeyRevokedSinceItWasPresented(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
-	if _, err := f.RevokeKey(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil); err != nil {
+	if _, err := f.Keys.Revoke(ctx, service.Operator(f.ledger), f.caller.Key.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	before := f.logged()
-	_, err := f.MintLink(ctx, f.caller, service.NewLink{FileID: file.ID})
+	_, err := f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID})
 	wantCode(t, err, sluice.CodeUnauthenticated)
-	_, err = f.DeleteFile(ctx, f.caller, file.ID, nil)
+	_, err = f.Files.Delete(ctx, f.caller, file.ID, nil)
 	wantCode(t, err, sluice.CodeUnauthenticated)
 	_, err = f.tryUpload(strings.NewReader("more"))
 	wantCode(t, err, sluice.CodeUnauthenticated)
@@ -205,28 +206,30 @@ func TestKeyRevokedSinceItWasPresented(t *testing.T) {
 		t.Error(diff)
 	}
 	if keys := f.base.BlobKeys(t); len(keys) != 1 {
-		t.Errorf("bytes are left of a refused upload: %v", keys)
+		t.Errorf("a refused upload left bytes: %v", keys)
 	}
 }
 
-// A refused scope concerns someone's data, so it is in the log.
+// A missing scope is recorded.
 func TestMissingScopeIsRecorded(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
 	reader := f.newCaller(f.ledger, sluice.FilesRead)
 	before := f.logged()
-	_, err := f.MintLink(ctx, reader, service.NewLink{FileID: file.ID})
+	_, err := f.Links.Mint(ctx, reader, service.NewLink{FileID: file.ID})
 	wantCode(t, err, sluice.CodeForbidden)
-	_, err = f.Entries(ctx, reader, service.EntryFilter{}, sluice.Page{Limit: 1})
+	_, err = f.Entries.List(ctx, reader, service.EntryFilter{}, sluice.Page{Limit: 1})
 	wantCode(t, err, sluice.CodeForbidden)
-	want := []string{"access.denied refused missing_scope:links:write", "access.denied refused missing_scope:audit:read"}
+	want := []string{
+		"access.denied refused missing_scope:links:write",
+		"access.denied refused missing_scope:audit:read",
+	}
 	if diff := cmp.Diff(want, f.log(before)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// Of an upload that fails nothing is kept; of one whose commit came through
-// although its answer was lost, everything is.
+// An upload that fails leaves nothing. An upload that was committed, but whose result was lost, keeps everything.
 func TestFailedUploadsLeaveNothing(t *testing.T) {
 	f := newFixture(t)
 	before := f.logged()
@@ -237,17 +240,18 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 			return err
 		},
 		"description fails": func() error {
-			_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) { return service.NewFile{}, broken })
+			describe := func() (service.NewFile, error) { return service.NewFile{}, broken }
+			_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("content"), describe)
 			return err
 		},
 		"purpose unknown afterwards": func() error {
-			_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
+			_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
 				return service.NewFile{Purpose: "nonsense"}, nil
 			})
 			return err
 		},
 		"type not allowed": func() error {
-			_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
+			_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
 				return service.NewFile{Purpose: "identity_document", Filename: "a.txt"}, nil
 			})
 			return err
@@ -267,7 +271,7 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 	_, err := f.tryUpload(strings.NewReader("content"))
 	f.store.fail = ""
 	wantCode(t, err, sluice.CodeUnavailable)
-	list, err := f.Files(ctx, f.caller, service.FileFilter{}, sluice.Page{Limit: 10})
+	list, err := f.Files.List(ctx, f.caller, service.FileFilter{}, sluice.Page{Limit: 10})
 	if err != nil || len(list.Data) != 1 {
 		t.Fatalf("%d files are recorded, %v", len(list.Data), err)
 	}
@@ -275,7 +279,7 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 	if content, err := f.redeem(token); content != "content" {
 		t.Errorf("a recorded file reads %q, %v", content, err)
 	}
-	// Where nobody knows whether a commit will still come, the bytes are left to the sweep.
+	// If a commit may still happen, the bytes are left to the sweep.
 	f.store.fail = "before"
 	_, err = f.tryUpload(strings.NewReader("content"))
 	f.store.fail = ""
@@ -289,13 +293,13 @@ type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
-// A purpose bounds what is read, whether it is known before the content or after.
+// The size limit of a purpose holds, whether the purpose is known before the content or after it.
 func TestUploadLimit(t *testing.T) {
 	f := newFixture(t)
 	const limit = 10 << 20 // of logo
 	for _, known := range []string{"logo", ""} {
 		for size, want := range map[int64]sluice.Code{limit: "", limit + 1: sluice.CodeTooLarge} {
-			_, err := f.CreateFile(ctx, f.caller, known, io.LimitReader(zeros{}, size), func() (service.NewFile, error) {
+			_, err := f.Files.Create(ctx, f.caller, known, io.LimitReader(zeros{}, size), func() (service.NewFile, error) {
 				return service.NewFile{Purpose: "logo", Filename: "a.png"}, nil
 			})
 			if got := sluice.CodeOf(err); got != want {
@@ -307,7 +311,7 @@ func TestUploadLimit(t *testing.T) {
 		t.Errorf("%d blobs are stored, want the 2 that fit", n)
 	}
 	much := &io.LimitedReader{R: zeros{}, N: 10 * limit}
-	_, err := f.CreateFile(ctx, f.caller, "logo", much, nil)
+	_, err := f.Files.Create(ctx, f.caller, "logo", much, nil)
 	wantCode(t, err, sluice.CodeTooLarge)
 	if read := 10*limit - much.N; read > limit+1 {
 		t.Errorf("%d bytes were read of a file that may have %d", read, limit)
@@ -318,7 +322,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// The longest lifetime counts from the minting, whatever a change asks for.
+// The longest lifetime of a link counts from its minting, also for updates.
 func TestLinkLifetime(t *testing.T) {
 	seconds := func(n int64) *time.Duration { d := time.Duration(n) * time.Second; return &d }
 	f := newFixture(t)
@@ -342,7 +346,7 @@ func TestLinkLifetime(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.ask.FileID = file.ID
-			l, err := f.MintLink(ctx, f.caller, c.ask)
+			l, err := f.Links.Mint(ctx, f.caller, c.ask)
 			switch {
 			case c.want == 0:
 				wantCode(t, err, sluice.CodeValidation)
@@ -355,15 +359,15 @@ func TestLinkLifetime(t *testing.T) {
 	}
 	l, _ := f.mint(file)
 	f.base.Clock.Advance(30 * time.Minute)
-	_, err := f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: seconds(86400)})
+	_, err := f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: seconds(86400)})
 	wantCode(t, err, sluice.CodeValidation)
-	l, err = f.UpdateLink(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: seconds(86400 - 1800)})
+	l, err = f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: seconds(86400 - 1800)})
 	if err != nil || !l.Expires.Equal(now.Add(24*time.Hour)) {
 		t.Errorf("extended to %v, %v", l.Expires, err)
 	}
 }
 
-// Every operation that changes something adds its entries, and no other does.
+// Every operation that changes something adds its entries. No other operation adds entries.
 func TestEveryChangeHasItsEntry(t *testing.T) {
 	f := newFixture(t)
 	var file sluice.File
@@ -378,44 +382,44 @@ func TestEveryChangeHasItsEntry(t *testing.T) {
 		{"file.created allowed", func() (err error) { file, err = f.tryUpload(strings.NewReader("content")); return err }},
 		{"link.created allowed", func() error { link, _ = f.mint(file); return nil }},
 		{"link.updated allowed", func() error {
-			_, err := f.UpdateLink(ctx, f.caller, "", link.ID, nil, service.LinkChange{Reason: &reason})
+			_, err := f.Links.Update(ctx, f.caller, "", link.ID, nil, service.LinkChange{Reason: &reason})
 			return err
 		}},
-		{"", func() error { _, err := f.File(ctx, f.caller, file.ID); return err }},
-		{"", func() error { _, err := f.Link(ctx, f.caller, "", link.ID); return err }},
+		{"", func() error { _, err := f.Files.Get(ctx, f.caller, file.ID); return err }},
+		{"", func() error { _, err := f.Links.Get(ctx, f.caller, "", link.ID); return err }},
 		{"", func() error {
-			_, err := f.Links(ctx, f.caller, service.LinkFilter{}, sluice.Page{Limit: 1})
+			_, err := f.Links.List(ctx, f.caller, service.LinkFilter{}, sluice.Page{Limit: 1})
 			return err
 		}},
-		{"link.revoked allowed", func() error { _, err := f.RevokeLink(ctx, f.caller, "", link.ID, nil); return err }},
+		{"link.revoked allowed", func() error { _, err := f.Links.Revoke(ctx, f.caller, "", link.ID, nil); return err }},
 		{"key.created allowed", func() (err error) {
-			created, err := f.CreateKey(ctx, operator, service.NewKey{Name: "another"})
+			created, err := f.Keys.Create(ctx, operator, service.NewKey{Name: "another"})
 			key = created.Key
 			return err
 		}},
-		{"key.rotated allowed", func() error { _, err := f.RotateKey(ctx, operator, key.ID, 0); return err }},
+		{"key.rotated allowed", func() error { _, err := f.Keys.Rotate(ctx, operator, key.ID, 0); return err }},
 		{"key.updated allowed", func() error {
-			_, err := f.UpdateKey(ctx, operator, key.ID, nil, service.KeyChange{Name: &reason})
+			_, err := f.Keys.Update(ctx, operator, key.ID, nil, service.KeyChange{Name: &reason})
 			return err
 		}},
-		{"key.revoked allowed", func() error { _, err := f.RevokeKey(ctx, operator, key.ID, nil); return err }},
+		{"key.revoked allowed", func() error { _, err := f.Keys.Revoke(ctx, operator, key.ID, nil); return err }},
 		{"link.created allowed, link.created allowed", func() error {
-			_, err := f.MintLinks(ctx, f.caller, []string{file.ID, "file_absent", file.ID}, service.NewLink{})
+			_, err := f.Links.MintBatch(ctx, f.caller, []string{file.ID, "file_absent", file.ID}, service.NewLink{})
 			return err
 		}},
 		{"file.updated allowed", func() error {
-			_, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Title: &reason})
+			_, err := f.Files.Update(ctx, f.caller, file.ID, nil, service.FileChange{Title: &reason})
 			return err
 		}},
 		{"file.held allowed", func() error {
-			_, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Held: &yes})
+			_, err := f.Files.Update(ctx, f.caller, file.ID, nil, service.FileChange{Held: &yes})
 			return err
 		}},
 		{"file.released allowed", func() error {
-			_, err := f.UpdateFile(ctx, f.caller, file.ID, nil, service.FileChange{Held: &no})
+			_, err := f.Files.Update(ctx, f.caller, file.ID, nil, service.FileChange{Held: &no})
 			return err
 		}},
-		{"file.deleted allowed", func() error { _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); return err }},
+		{"file.deleted allowed", func() error { _, err := f.Files.Delete(ctx, f.caller, file.ID, nil); return err }},
 	} {
 		before := f.logged()
 		if err := step.do(); err != nil {
@@ -430,7 +434,9 @@ func TestEveryChangeHasItsEntry(t *testing.T) {
 func TestStart(t *testing.T) {
 	base := sluicetest.NewService(t) // has an account, and no key
 	start := func(keys ...token.Key) (*service.First, error) {
-		s, err := service.New(service.Config{Store: base.Store, Blobs: base.Blobs, SigningKeys: keys, PublicURL: "http://localhost"})
+		s, err := service.New(service.Config{
+			Store: base.Store, Blobs: base.Blobs, SigningKeys: keys, PublicURL: "http://localhost",
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,7 +52,7 @@ func TestRefusedUploadIsNotCommitted(t *testing.T) {
 	} {
 		blobs.n = 0
 		test.file.Filename = "a.txt"
-		_, err := f.CreateFile(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
+		_, err := f.Files.Create(ctx, f.caller, "", strings.NewReader("content"), func() (service.NewFile, error) {
 			return test.file, test.err
 		})
 		if code := sluice.CodeOf(err); code != test.want || test.err != nil && err != test.err {

@@ -10,22 +10,23 @@ import (
 	"sluice/internal/token"
 )
 
-// First is what Start makes in an empty store.
+// First is the account and the key that Start makes in an empty store.
 type First struct {
 	Account sluice.Account
-	Key     sluice.Key // a test key that may do everything
+	Key     sluice.Key // a test key with all scopes
 	Secret  string     // shown once
 }
 
-// Start ties the service to its store, and is called once before any other
-// work. In an empty store it makes the first account and a test key; when an
-// earlier Start was killed between the two, the next one goes on. A store that
-// was used with other signing keys is refused: its links would not open here. So is
-// one whose logs were signed last with a key that is not there, or do not go on
-// from the heads that are remembered of them.
-// Blobs of another installation are refused, and so are blobs that nobody has
-// claimed where the store knows no file: a sweep would take them all for orphans.
-// Processes that start at once on one store do so one after the other.
+// Start checks that store, blobs and secrets belong together. Call it once before any other work. In an empty store it
+// makes the first account and a test key. If it is killed in between, the next Start continues.
+//
+// It refuses a store that was used with other signing keys, because its links would not work here; a store whose logs
+// were last signed with a key that the secrets lack; and a store whose logs do not extend their remembered heads.
+//
+// It refuses blobs of another installation. If the store has no file, it also refuses unclaimed blobs that are not
+// empty: a sweep would move all of them to the trash.
+//
+// Processes that start on one store at the same time do so one after the other.
 func (s *Service) Start(ctx context.Context) (first *First, err error) {
 	for {
 		ran, err := s.store.Exclusive(ctx, "start", func(ctx context.Context) error {
@@ -47,24 +48,24 @@ func (s *Service) start(ctx context.Context) (*First, error) {
 	if err := s.claimBlobs(ctx); err != nil {
 		return nil, err
 	}
-	lost, err := s.checkLogs(ctx)
+	lost, err := s.Ledgers.checkLogs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.adopt(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.acceptLost(ctx, lost); err != nil {
+	if err := s.Ledgers.acceptLost(ctx, lost); err != nil {
 		return nil, err
 	}
-	accounts, err := s.Accounts(ctx)
+	accounts, err := s.Accounts.List(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return s.firstKey(ctx, accounts[0])
 }
 
-// claimBlobs sees that the blobs and the records are of one installation.
+// claimBlobs checks that blobs and records belong to one installation, and claims blobs that have no owner.
 func (s *Service) claimBlobs(ctx context.Context) error {
 	var id string
 	var files bool
@@ -104,11 +105,10 @@ func (s *Service) requireNoBlobs(ctx context.Context) error {
 	})
 }
 
-// adopt makes the first account where there is none, and notes the signing
-// keys that the store does not know yet. Where there is nothing to add it writes
-// nothing: a server must start on a full disk, too.
+// adopt makes the first account if there is none, and stores the ids of new signing keys. If there is nothing to add it
+// writes nothing, so that a server can start on a full disk.
 func (s *Service) adopt(ctx context.Context) error {
-	first, err := s.newAccount("default")
+	first, err := s.Accounts.prepare("default")
 	if err != nil {
 		return err
 	}
@@ -127,12 +127,8 @@ func (s *Service) adopt(ctx context.Context) error {
 	if len(accounts) > 0 {
 		first = accounts[0]
 	}
-	starter := Caller{
-		Ledger: sluice.LedgerID{Account: first.ID, Mode: sluice.Live},
-		Actor:  sluice.Actor{Type: sluice.ActorSystem, Name: "start"},
-	}
-	return s.store.Update(ctx, starter.Ledger, func(tx Tx) error {
-		now := s.Now()
+	starter := system(sluice.LedgerID{Account: first.ID, Mode: sluice.Live}, "start")
+	return s.changeBySystem(ctx, starter, func(tx Tx, now time.Time) error {
 		if accounts, err := tx.Accounts(); err != nil {
 			return err
 		} else if len(accounts) == 0 {
@@ -148,8 +144,7 @@ func (s *Service) adopt(ctx context.Context) error {
 	})
 }
 
-// unknownKeys gives the signing keys that the store does not know. A store that
-// knows others, and none of these, is an error.
+// unknownKeys returns the signing keys that the store does not know. It fails if the store knows only other keys.
 func (s *Service) unknownKeys(r Reader) ([]token.Key, error) {
 	known, err := r.SigningKeys()
 	if err != nil {
@@ -157,7 +152,8 @@ func (s *Service) unknownKeys(r Reader) ([]token.Key, error) {
 	}
 	isKnown := func(k token.Key) bool { return slices.Contains(known, k.ID()) }
 	if len(known) > 0 && !slices.ContainsFunc(s.keys, isKnown) {
-		return nil, fmt.Errorf("this database was made with other signing keys than those of the secrets file (it knows %v); use the secrets file that belongs to it", known)
+		return nil, fmt.Errorf("this database was made with other signing keys than those of the secrets file "+
+			"(it knows %v); use the secrets file that belongs to it", known)
 	}
 	return slices.DeleteFunc(slices.Clone(s.keys), isKnown), nil
 }
@@ -173,14 +169,15 @@ func (s *Service) addSigningKeys(tx Tx, c Caller, keys []token.Key, now time.Tim
 	return nil
 }
 
-// firstKey makes a test key for an account that has no key at all.
+// firstKey makes a test key for an account that has no keys.
 func (s *Service) firstKey(ctx context.Context, a sluice.Account) (*First, error) {
 	for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
-		list, err := s.Keys(ctx, Operator(sluice.LedgerID{Account: a.ID, Mode: m}), sluice.Page{Limit: 1})
+		list, err := s.Keys.List(ctx, Operator(sluice.LedgerID{Account: a.ID, Mode: m}), sluice.Page{Limit: 1})
 		if err != nil || len(list.Data) > 0 {
 			return nil, err
 		}
 	}
-	k, err := s.CreateKey(ctx, Operator(sluice.LedgerID{Account: a.ID, Mode: sluice.Test}), NewKey{Name: "first test key"})
+	operator := Operator(sluice.LedgerID{Account: a.ID, Mode: sluice.Test})
+	k, err := s.Keys.Create(ctx, operator, NewKey{Name: "first test key"})
 	return &First{Account: a, Key: k.Key, Secret: k.Secret}, err
 }

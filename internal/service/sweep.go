@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,47 +11,51 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"sluice"
-	"sluice/internal/audit"
 )
 
-// Swept says what a sweep did.
+// Sweep removes bytes that no file needs. An orphan, bytes without a record, goes to the trash first.
+type Sweep struct {
+	*core
+	blobs    Blobs
+	accounts *Accounts
+	orphans  orphanSightings
+}
+
+// Swept counts what a sweep did.
 type Swept struct {
-	Orphans    int // bytes that no file names, moved to the trash
-	Deleted    int // bytes of deleted files, removed
-	Unfinished int // what broken uploads left behind, removed
+	Orphans    int // orphans moved to the trash
+	Deleted    int // removed bytes of deleted files
+	Unfinished int // removed leftovers of uploads that broke off
 	Emptied    int // orphans removed from the trash for good
 }
 
-// Total is the number of all that a sweep moved or removed.
+// Total is the number of everything that a sweep moved or removed.
 func (s Swept) Total() int { return s.Orphans + s.Deleted + s.Unfinished + s.Emptied }
 
 const (
-	// SweepAge is how old bytes without a record are before a running server
-	// takes them for orphans, and how long it then waits before it moves them.
+	// SweepAge is how old bytes without a record must be for a running server to consider them orphans, and how long it
+	// then waits before it moves them to the trash.
 	SweepAge = time.Hour
 
 	// TrashAge is how long orphans stay in the trash.
 	TrashAge = 7 * 24 * time.Hour
 
-	// A sweep that finds more than maxOrphans orphans, and more than one in
-	// orphanShare of what is stored, moves none: the database is more likely to be
-	// wrong than the files.
+	// A sweep that finds more than maxOrphans orphans, and more than one orphan in orphanShare stored files, moves
+	// none: the database is more likely to be wrong than the files.
 	maxOrphans  = 20
 	orphanShare = 20
 
-	sweepPage = 500     // ids that the store is asked about at a time
-	sweepMost = 100_000 // ids of each kind that a sweep keeps in memory; the others wait for the next one
+	sweepPage = 500     // ids in one query
+	sweepMost = 100_000 // ids of each kind that a sweep keeps in memory; the next sweep finds the others
 )
 
-// orphanSightings are the orphans that the last sweep found, and when a sweep of
-// this process saw each first.
+// orphanSightings are the orphans that the last sweep found, and when a sweep of this process first saw each of them.
 type orphanSightings struct {
 	mu   sync.Mutex
 	seen map[string]time.Time
 }
 
-// due notes the orphans that a sweep found, and gives those that a sweep had
-// found before a moment.
+// due notes the orphans that a sweep found, and returns those that were first seen before a moment.
 func (s *orphanSightings) due(found []string, now, before time.Time) (due []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,22 +74,20 @@ func (s *orphanSightings) due(found []string, now, before time.Time) (due []stri
 	return due
 }
 
-// Sweep moves to the trash the bytes that no file names: those that a crash
-// left between bytes and record. They must be older than a moment, by their own
-// time and by that of their id, and an earlier Sweep of this Service must have
-// found them before that moment. A Sweep that finds suspiciously many moves none
-// and fails. Before that, Sweep removes the bytes of deleted files whose removal
-// failed, and what has been in the trash for TrashAge.
-func (s *Service) Sweep(ctx context.Context, before time.Time) (swept Swept, err error) {
+// Run moves orphans to the trash: bytes that a crash left without a record. Both the bytes and their id must be older
+// than a moment, and an earlier Run of this process must have found them before that moment. A Run that finds
+// suspiciously many orphans moves none and fails. Before that, Run removes the bytes of deleted files whose removal
+// failed, leftovers of broken uploads, and what has been in the trash for TrashAge.
+func (s *Sweep) Run(ctx context.Context, before time.Time) (swept Swept, err error) {
 	if swept.Unfinished, err = s.blobs.Sweep(ctx, before); err != nil {
 		return swept, err
 	}
-	if swept.Emptied, err = s.blobs.EmptyTrash(ctx, s.Now().Add(-TrashAge)); err != nil {
+	if swept.Emptied, err = s.blobs.EmptyTrash(ctx, s.now().Add(-TrashAge)); err != nil {
 		return swept, err
 	}
-	f := orphanScan{ctx: ctx, service: s, before: before}
-	if err = s.blobs.Walk(ctx, f.look); err == nil {
-		err = f.ask()
+	f := orphanScan{ctx: ctx, store: s.store, before: before}
+	if err = s.blobs.Walk(ctx, f.add); err == nil {
+		err = f.lookUp()
 	}
 	if err != nil {
 		return swept, err
@@ -97,7 +98,7 @@ func (s *Service) Sweep(ctx context.Context, before time.Time) (swept Swept, err
 		}
 		swept.Deleted++
 	}
-	due := s.orphans.due(f.unknown, s.Now(), before)
+	due := s.orphans.due(f.unknown, s.now(), before)
 	if f.orphans > maxOrphans && f.orphans*orphanShare > f.stored {
 		return swept, fmt.Errorf("%d of %d stored files are unknown to the database, such as %s: nothing was moved, "+
 			"since the database may be an old or a wrong one", f.orphans, f.stored, f.unknown[0])
@@ -112,21 +113,21 @@ func (s *Service) Sweep(ctx context.Context, before time.Time) (swept Swept, err
 	return swept, nil
 }
 
-// orphanScan finds the stored bytes that no active file names.
+// orphanScan finds stored bytes that belong to no active file.
 type orphanScan struct {
-	ctx     context.Context
-	service *Service
-	before  time.Time
+	ctx    context.Context
+	store  Store
+	before time.Time
 
-	stored  int      // all bytes, by number
-	orphans int      // those old enough that no file names
-	unknown []string // the first sweepMost of the orphans
-	deleted []string // the first sweepMost of those that deleted files name
+	stored  int      // number of keys that are stored
+	orphans int      // number of orphans that are old enough
+	unknown []string // the first sweepMost of these orphans
+	deleted []string // the first sweepMost keys of deleted files
 	page    []string
 }
 
-// look takes the next key that is stored.
-func (n *orphanScan) look(key string, written time.Time) error {
+// add adds a stored key to the page, and asks about the page when it is full.
+func (n *orphanScan) add(key string, written time.Time) error {
 	n.stored++
 	if !written.Before(n.before) || !idTime(key).Before(n.before) {
 		return nil
@@ -134,16 +135,16 @@ func (n *orphanScan) look(key string, written time.Time) error {
 	if n.page = append(n.page, key); len(n.page) < sweepPage {
 		return nil
 	}
-	return n.ask()
+	return n.lookUp()
 }
 
-// ask asks the store about the keys of a page.
-func (n *orphanScan) ask() error {
+// lookUp looks up the keys of the page in the store.
+func (n *orphanScan) lookUp() error {
 	if len(n.page) == 0 {
 		return nil
 	}
 	var known map[string]bool
-	err := n.service.store.View(n.ctx, func(r Reader) (err error) {
+	err := n.store.View(n.ctx, func(r Reader) (err error) {
 		known, err = r.KnownFiles(n.page)
 		return err
 	})
@@ -165,7 +166,7 @@ func (n *orphanScan) ask() error {
 	return nil
 }
 
-// idTime is when an id was made, zero for one that does not tell.
+// idTime is when an id was made, or zero if the id has no time.
 func idTime(id string) time.Time {
 	_, text, _ := strings.Cut(id, "_")
 	u, err := ulid.ParseStrict(strings.ToUpper(text))
@@ -175,19 +176,19 @@ func idTime(id string) time.Time {
 	return ulid.Time(u.Time())
 }
 
-// moveToTrash moves orphans to the trash that no ledger knows now. It asks inside
-// Updates: a commit that is still on its way to a ledger ends before they begin.
-// They write nothing, so a full disk does not stop them.
-func (s *Service) moveToTrash(ctx context.Context, ids []string) (moved int, err error) {
-	accounts, err := s.Accounts(ctx)
+// moveToTrash moves orphans to the trash, except those that a ledger knows by now. It asks each ledger after all
+// commits that are under way.
+func (s *Sweep) moveToTrash(ctx context.Context, ids []string) (moved int, err error) {
+	accounts, err := s.accounts.List(ctx)
 	if err != nil {
 		return 0, err
 	}
 	for _, a := range accounts {
 		for _, m := range []sluice.Mode{sluice.Test, sluice.Live} {
 			var known map[string]bool
-			err := s.store.Update(Ending(ctx), sluice.LedgerID{Account: a.ID, Mode: m}, func(tx Tx) (err error) {
-				known, err = tx.KnownFiles(ids)
+			ledger := sluice.LedgerID{Account: a.ID, Mode: m}
+			err := s.readAfterCommits(Ending(ctx), ledger, func(r Reader) (err error) {
+				known, err = r.KnownFiles(ids)
 				return err
 			})
 			if err != nil {
@@ -204,72 +205,4 @@ func (s *Service) moveToTrash(ctx context.Context, ids []string) (moved int, err
 		moved++
 	}
 	return moved, nil
-}
-
-const (
-	retainBatch  = 100
-	retainFailed = 1000 // files that may fail before a Retain gives up
-	retainErrors = 10   // errors that it gives
-)
-
-// Retain deletes the files whose purpose keeps them no longer, each with an
-// entry of its own, and says how many. Held files stay until they are released.
-// A file that cannot be deleted holds up no other: Retain goes on and gives the
-// errors together.
-func (s *Service) Retain(ctx context.Context) (retained int, err error) {
-	failed := map[string]bool{}
-	var errs []error
-	for len(failed) < retainFailed {
-		var due []sluice.File
-		err := s.store.View(ctx, func(r Reader) (err error) {
-			due, err = r.ExpiredFiles(s.Now(), retainBatch+len(failed))
-			return err
-		})
-		due = slices.DeleteFunc(due, func(f sluice.File) bool { return failed[f.ID] })
-		if err != nil || len(due) == 0 {
-			return retained, errors.Join(append(errs, err)...)
-		}
-		for _, f := range due {
-			deleted, err := s.retainOut(ctx, f.Ledger, f.ID)
-			if ctx.Err() != nil {
-				return retained, err
-			}
-			if deleted {
-				retained++
-			}
-			if err == nil {
-				continue
-			}
-			failed[f.ID] = true
-			if len(errs) < retainErrors {
-				errs = append(errs, fmt.Errorf("file %s: %w", f.ID, err))
-			}
-		}
-	}
-	return retained, errors.Join(append(errs, fmt.Errorf("%d files could not be deleted", len(failed)))...)
-}
-
-// retainOut deletes one file if, inside the Update, its time is still up.
-func (s *Service) retainOut(ctx context.Context, l sluice.LedgerID, id string) (deleted bool, err error) {
-	system := Caller{Ledger: l, Actor: sluice.Actor{Type: sluice.ActorSystem, Name: "retention"}}
-	_, err = change(Ending(ctx), s, system, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
-		f, err := activeFile(tx, l, id)
-		if err != nil {
-			return Deleted{}, err
-		}
-		if err := deletable(f, now); err != nil {
-			return Deleted{}, err
-		}
-		e := s.entry(system, sluice.FileRetainedOut, now)
-		e.File = audit.FileDetails(f, nil)
-		return Deleted{ID: id}, tx.DeleteFile(id, now, e)
-	})
-	switch sluice.CodeOf(err) {
-	case "":
-		s.removeBytes(ctx, id)
-		return true, nil
-	case sluice.CodeNotFound, sluice.CodeFileHeld: // it was deleted or held meanwhile
-		return false, nil
-	}
-	return false, err
 }

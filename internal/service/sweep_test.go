@@ -15,7 +15,7 @@ import (
 	"sluice/internal/service"
 )
 
-// putOrphan stores bytes that no record names, under the nth id of a moment.
+// putOrphan stores bytes without a record, under the nth id of a moment.
 func (f *fixture) putOrphan(made time.Time, n int) (id string) {
 	f.Helper()
 	var raw [16]byte
@@ -32,15 +32,15 @@ func (f *fixture) putOrphan(made time.Time, n int) (id string) {
 
 func (f *fixture) wantSweep(before time.Time, want service.Swept) {
 	f.Helper()
-	if got, err := f.Sweep(ctx, before); err != nil || got != want {
+	if got, err := f.Sweep.Run(ctx, before); err != nil || got != want {
 		f.Errorf("the sweep did %+v, %v, want %+v", got, err, want)
 	}
 }
 
 var longAgo = time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// A sweep moves what no file names to the trash once an earlier sweep has seen
-// it, and nothing else. After a week it is gone.
+// A sweep moves an orphan to the trash if an earlier sweep has seen it, and nothing else. After a week a sweep removes
+// it from the trash.
 func TestSweep(t *testing.T) {
 	f := newFixture(t)
 	kept := f.upload("kept")
@@ -65,7 +65,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// An orphan stays that no earlier sweep has seen, or whose id or bytes are new.
+// An orphan stays if no earlier sweep has seen it, or if its id or its bytes are new.
 func TestSweepSpares(t *testing.T) {
 	f := newFixture(t)
 	f.base.Clock.Advance(time.Since(f.Now()) + time.Hour)
@@ -87,7 +87,7 @@ func TestSweepSpares(t *testing.T) {
 func TestSweepDeleted(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
-	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {
+	if _, err := f.Files.Delete(ctx, f.caller, file.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.base.Blobs.Put(ctx, file.ID, strings.NewReader("content")); err != nil {
@@ -99,11 +99,11 @@ func TestSweepDeleted(t *testing.T) {
 	}
 }
 
-// The bytes of deleted files go also when there are too many orphans to move any.
+// The bytes of deleted files are removed even if there are too many orphans to move any.
 func TestSweepDeletedBesideManyOrphans(t *testing.T) {
 	f := newFixture(t)
 	file := f.upload("content")
-	if _, err := f.DeleteFile(ctx, f.caller, file.ID, nil); err != nil {
+	if _, err := f.Files.Delete(ctx, f.caller, file.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.base.Blobs.Put(ctx, file.ID, strings.NewReader("content")); err != nil {
@@ -114,7 +114,7 @@ func TestSweepDeletedBesideManyOrphans(t *testing.T) {
 	}
 	later := time.Now().Add(time.Minute)
 	for _, want := range []service.Swept{{Deleted: 1}, {}} {
-		if swept, err := f.Sweep(ctx, later); err == nil || swept != want {
+		if swept, err := f.Sweep.Run(ctx, later); err == nil || swept != want {
 			t.Errorf("the sweep did %+v, %v, want %+v and an error", swept, err, want)
 		}
 	}
@@ -133,8 +133,9 @@ func TestSweepOfMany(t *testing.T) {
 	f.wantSweep(later, service.Swept{}) // twenty may go
 	last := f.putOrphan(longAgo, 20)
 	for range 2 {
-		swept, err := f.Sweep(ctx, later)
-		if err == nil || !strings.Contains(err.Error(), "21 of 21 stored files are unknown") || swept != (service.Swept{}) {
+		swept, err := f.Sweep.Run(ctx, later)
+		refused := err != nil && strings.Contains(err.Error(), "21 of 21 stored files are unknown")
+		if !refused || swept != (service.Swept{}) {
 			t.Errorf("the sweep did %+v, %v, want an error", swept, err)
 		}
 	}
@@ -147,7 +148,7 @@ func TestSweepOfMany(t *testing.T) {
 	f.wantSweep(later, service.Swept{Orphans: 20})
 }
 
-// during is a Store in which something happens right after a View has ended.
+// during is a Store that calls a function after a View has ended.
 type during struct {
 	service.Store
 	viewed func()
@@ -171,7 +172,7 @@ func (d *during) Update(ctx context.Context, l sluice.LedgerID, fn func(service.
 	return d.Store.Update(ctx, l, fn)
 }
 
-// over gives another service on the same data, over a store that interferes.
+// over returns another service on the same data, over another Store.
 func (f *fixture) over(d *during) *service.Service {
 	f.Helper()
 	d.Store = f.base.Store
@@ -184,14 +185,14 @@ func (f *fixture) over(d *during) *service.Service {
 	return s
 }
 
-// A record that is committed while a sweep is under way keeps its bytes.
+// The bytes of a record that is committed during a sweep stay.
 func TestSweepAsksAgain(t *testing.T) {
 	f := newFixture(t)
 	id := f.putOrphan(longAgo, 1)
 	later := time.Now().Add(time.Minute)
 	d := &during{}
 	s := f.over(d)
-	if _, err := s.Sweep(ctx, later); err != nil {
+	if _, err := s.Sweep.Run(ctx, later); err != nil {
 		t.Fatal(err)
 	}
 	d.viewed = func() {
@@ -207,12 +208,12 @@ func TestSweepAsksAgain(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if swept, err := s.Sweep(ctx, later); err != nil || swept != (service.Swept{}) {
+	if swept, err := s.Sweep.Run(ctx, later); err != nil || swept != (service.Swept{}) {
 		t.Errorf("the sweep did %+v, %v, want nothing", swept, err)
 	}
 }
 
-// retained gives a fixture with files whose time of retention has passed.
+// retained returns a fixture with files whose retention period has ended.
 func retained(t *testing.T, files int) (f *fixture, ids []string) {
 	t.Helper()
 	f = newFixture(t)
@@ -228,8 +229,7 @@ func retained(t *testing.T, files int) (f *fixture, ids []string) {
 	return f, ids
 }
 
-// A hold that arrives between the list of expired files and their deletion is
-// respected.
+// A hold between the listing of expired files and their deletion is respected.
 func TestRetainRespectsALateHold(t *testing.T) {
 	f, ids := retained(t, 1)
 	d := &during{}
@@ -237,19 +237,19 @@ func TestRetainRespectsALateHold(t *testing.T) {
 	d.viewed = func() {
 		d.viewed = nil
 		held := true
-		if _, err := f.UpdateFile(ctx, f.caller, ids[0], nil, service.FileChange{Held: &held}); err != nil {
+		if _, err := f.Files.Update(ctx, f.caller, ids[0], nil, service.FileChange{Held: &held}); err != nil {
 			t.Error(err)
 		}
 	}
-	if n, err := s.Retain(ctx); n != 0 || err != nil {
-		t.Errorf("Retain deleted %d, %v, want none", n, err)
+	if n, err := s.Retention.Run(ctx); n != 0 || err != nil {
+		t.Errorf("retention deleted %d files, %v, want none", n, err)
 	}
-	if got, err := f.File(ctx, f.caller, ids[0]); err != nil || !got.Active() {
+	if got, err := f.Files.Get(ctx, f.caller, ids[0]); err != nil || !got.Active() {
 		t.Errorf("the held file is gone: %v", err)
 	}
 }
 
-// On a full disk, retention and the sweep go on: they make room.
+// Retention and the sweep work on a full disk: they free space.
 func TestRetainOnAFullDisk(t *testing.T) {
 	f, _ := retained(t, 2)
 	f.putOrphan(longAgo, 1)
@@ -259,13 +259,13 @@ func TestRetainOnAFullDisk(t *testing.T) {
 	if _, err := f.tryUpload(strings.NewReader("more")); sluice.CodeOf(err) != sluice.CodeStorageFull {
 		t.Fatalf("the disk is not full: %v", err)
 	}
-	if n, err := f.Retain(ctx); n != 2 || err != nil {
-		t.Errorf("Retain deleted %d, %v, want 2", n, err)
+	if n, err := f.Retention.Run(ctx); n != 2 || err != nil {
+		t.Errorf("retention deleted %d files, %v, want 2", n, err)
 	}
 	f.wantSweep(later, service.Swept{Orphans: 1})
 }
 
-// Files that cannot be deleted keep retention from no other.
+// Files that cannot be deleted do not stop retention.
 func TestRetainGoesOn(t *testing.T) {
 	f, _ := retained(t, 130)
 	d := &during{}
@@ -273,15 +273,15 @@ func TestRetainGoesOn(t *testing.T) {
 	damaged := errors.New("this row is damaged")
 	updates := 0
 	d.update = func(sluice.LedgerID) error {
-		if updates++; updates <= 110 { // more than Retain lists at a time
+		if updates++; updates <= 110 { // more than Run lists at a time
 			return damaged
 		}
 		return nil
 	}
-	if n, err := s.Retain(ctx); n != 20 || !errors.Is(err, damaged) {
-		t.Errorf("Retain deleted %d, %v, want 20 and the error of the others", n, err)
+	if n, err := s.Retention.Run(ctx); n != 20 || !errors.Is(err, damaged) {
+		t.Errorf("retention deleted %d files, %v, want 20 and the error of the others", n, err)
 	}
-	if n, err := s.Retain(ctx); n != 110 || err != nil {
-		t.Errorf("later Retain deleted %d, %v, want 110", n, err)
+	if n, err := s.Retention.Run(ctx); n != 110 || err != nil {
+		t.Errorf("the next run deleted %d files, %v, want 110", n, err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"sluice/internal/service"
 )
 
-// unusable is a Store that cannot note when keys were used.
+// unusable is a Store that cannot store when keys were used.
 type unusable struct {
 	service.Store
 	broken bool
@@ -22,22 +22,22 @@ func (u *unusable) KeysUsed(ctx context.Context, used map[string]time.Time) erro
 	return u.Store.KeysUsed(ctx, used)
 }
 
-// The last use of a key outlives a failure to write it down.
+// The time of the last use of a key survives a failure to store it.
 func TestUsageSurvivesAFailedWrite(t *testing.T) {
 	f := newFixture(t)
 	key, secret := f.base.NewKey(t, f.ledger)
 	u := &unusable{Store: f.base.Store, broken: true}
 	f.config.Store = u
 	s := f.withPurposes(nil)
-	if _, err := s.Authenticate(ctx, secret, sluice.Request{}); err != nil {
+	if _, err := s.Keys.Authenticate(ctx, secret, sluice.Request{}); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, s.WriteUsage(ctx), sluice.CodeUnavailable)
+	wantCode(t, s.Keys.WriteUsage(ctx), sluice.CodeUnavailable)
 	u.broken = false
-	if err := s.WriteUsage(ctx); err != nil {
+	if err := s.Keys.WriteUsage(ctx); err != nil {
 		t.Fatal(err)
 	}
-	got, err := f.Key(ctx, service.Operator(f.ledger), key.ID)
+	got, err := f.Keys.Get(ctx, service.Operator(f.ledger), key.ID)
 	if err != nil || !got.Used.Equal(f.Now()) {
 		t.Errorf("the key was last used at %v, %v, want %v", got.Used, err, f.Now())
 	}

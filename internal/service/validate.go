@@ -20,7 +20,8 @@ var resourceType = regexp.MustCompile(`^[a-z][a-z0-9_.\-]{0,39}$`)
 
 func validateResources(v *sluice.Invalid, list []sluice.Resource) {
 	if len(list) > sluice.MaxLinkedResources {
-		v.Add("linked_resources", "too_many", "linked_resources has %d elements; at most %d are kept", len(list), sluice.MaxLinkedResources)
+		v.Add("linked_resources", "too_many", "linked_resources has %d elements; at most %d are kept",
+			len(list), sluice.MaxLinkedResources)
 		return
 	}
 	seen := map[sluice.Resource]bool{}
@@ -40,9 +41,8 @@ func validateResources(v *sluice.Invalid, list []sluice.Resource) {
 	}
 }
 
-// baseName takes the last element of a name that may be a path of any system,
-// and gives a nameless file a name. Hostile characters are kept: the name is
-// data, and made safe where it is shown.
+// baseName returns the last element of a filename, which may be a path of any operating system. A file without a name
+// gets one. Hostile characters are kept: the name is data, and is made safe where it is shown.
 func baseName(name string) string {
 	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
 	if strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '.' }) == "" || name == "/" {
@@ -51,8 +51,8 @@ func baseName(name string) string {
 	return name
 }
 
-// mediaType gives the declared type in its canonical form, or when there is
-// none worth having, the one that the name's extension stands for.
+// mediaType returns the declared type in canonical form. If the declared type is missing, generic or malformed, it
+// returns the type that belongs to the extension of the filename.
 func mediaType(declared, filename string) string {
 	t, params, err := mime.ParseMediaType(declared)
 	if err == nil && t != "application/octet-stream" && strings.Contains(t, "/") {
@@ -66,8 +66,7 @@ func mediaType(declared, filename string) string {
 	return "application/octet-stream"
 }
 
-// validateInline refuses a link that would show a file in place whose type is
-// never shown.
+// validateInline refuses an inline link to a file whose type is never shown inline.
 func validateInline(v *sluice.Invalid, d sluice.Disposition, mediaType string) {
 	if d == sluice.Inline && !sluice.ShowsInline(mediaType) {
 		v.Add("disposition", "invalid", "files of type %s are saved, never shown in place; inline is for %s",
@@ -83,7 +82,8 @@ func validateMaxDownloads(v *sluice.Invalid, n int64) {
 
 func validateAllowedIPs(v *sluice.Invalid, list []netip.Prefix) {
 	if len(list) > sluice.MaxAllowedIPs {
-		v.Add("allowed_ips", "too_many", "allowed_ips has %d elements; at most %d are kept", len(list), sluice.MaxAllowedIPs)
+		v.Add("allowed_ips", "too_many", "allowed_ips has %d elements; at most %d are kept",
+			len(list), sluice.MaxAllowedIPs)
 	}
 	for i, p := range list {
 		if !p.IsValid() || p.Masked() != p {
@@ -111,7 +111,7 @@ func validateMetadata(v *sluice.Invalid, m sluice.Metadata) {
 	}
 }
 
-// merge applies a change to m: a nil value removes its key.
+// mergeMetadata applies a change to m. A nil or empty value removes its key.
 func mergeMetadata(m sluice.Metadata, change map[string]*string) sluice.Metadata {
 	merged := sluice.Metadata{}
 	maps.Copy(merged, m)
@@ -125,8 +125,8 @@ func mergeMetadata(m sluice.Metadata, change map[string]*string) sluice.Metadata
 	return merged
 }
 
-// validateText holds a string to a length in characters, to valid UTF-8, and
-// to what every store keeps (PostgreSQL keeps no NUL in text).
+// validateText checks that a string is valid UTF-8, has at most max characters, and has no NUL, which PostgreSQL cannot
+// store.
 func validateText(v *sluice.Invalid, param, s string, max int) {
 	switch {
 	case !utf8.ValidString(s):
@@ -138,8 +138,8 @@ func validateText(v *sluice.Invalid, param, s string, max int) {
 	}
 }
 
-// MinPasswordLen and MaxPasswordLen bound a new link's password, in
-// characters. Links keep the shorter ones that they were made with.
+// MinPasswordLen and MaxPasswordLen limit the password of a new link, in characters. Older links may have shorter
+// passwords.
 const (
 	MinPasswordLen = 8
 	MaxPasswordLen = 200
@@ -150,7 +150,7 @@ func validatePassword(v *sluice.Invalid, password string) {
 		return
 	}
 	validateText(v, "password", password, MaxPasswordLen)
-	if strings.TrimSpace(password) != password { // HTTP takes them off a header
+	if strings.TrimSpace(password) != password { // HTTP trims header values
 		v.Add("password", "invalid", "a password does not begin or end with a space")
 	}
 	if len([]rune(password)) < MinPasswordLen {

@@ -11,14 +11,11 @@ import (
 	"sluice/ledger"
 )
 
-// VerifyLedger reads a ledger as it is stored and checks, as ledger.Verify does,
-// that entries, tiles and disclosures are those that its newest checkpoint
-// signs, and that they go on from every change of its key. What is wrong with it
-// is a *ledger.Fault. A ledger without a checkpoint is CodeNotFound. It trusts
-// the key of the first checkpoint that is stored: whose log this is, only those
-// can tell who have kept a key. Nobody is told what the entries hold, so no entry
-// tells of it.
-func (s *Service) VerifyLedger(ctx context.Context, l sluice.LedgerID) (ledger.Report, error) {
+// Verify checks a ledger as it is stored. Like ledger.Verify it checks that entries, tiles and disclosures match the
+// newest checkpoint, and that they extend every rotation of the key. A mismatch is a *ledger.Fault. A ledger without a
+// checkpoint is CodeNotFound. Verify trusts the key of the first stored checkpoint: only a client that has kept a key
+// can tell whose ledger this is. Nothing is disclosed, so nothing is recorded.
+func (s *Ledgers) Verify(ctx context.Context, l sluice.LedgerID) (ledger.Report, error) {
 	var first, newest Checkpoint
 	var rotations []Rotation
 	err := s.store.View(ctx, func(r Reader) (err error) {
@@ -42,12 +39,12 @@ func (s *Service) VerifyLedger(ctx context.Context, l sluice.LedgerID) (ledger.R
 	if err != nil {
 		return ledger.Report{}, fmt.Errorf("the keys of %s: %w", l, err)
 	}
-	return ledger.Verify(ctx, storedLog{s, l, newest}, keys)
+	return ledger.Verify(ctx, storedLog{s.core, l, newest}, keys)
 }
 
-// storedLog is a ledger up to a checkpoint, as ledger.Verify reads it.
+// storedLog is the ledger.Source of a ledger up to a checkpoint.
 type storedLog struct {
-	s      *Service
+	*core
 	ledger sluice.LedgerID
 	newest Checkpoint
 }
@@ -57,7 +54,7 @@ func (g storedLog) Checkpoint(context.Context) ([]byte, error) { return g.newest
 
 // Tile implements ledger.Source.
 func (g storedLog) Tile(ctx context.Context, t ledger.Tile) (data []byte, err error) {
-	err = g.s.store.View(ctx, func(r Reader) error {
+	err = g.store.View(ctx, func(r Reader) error {
 		data, err = storedTile(r, g.ledger, t)
 		return err
 	})
@@ -69,5 +66,5 @@ func (g storedLog) Tile(ctx context.Context, t ledger.Tile) (data []byte, err er
 
 // Disclosures implements ledger.Source.
 func (g storedLog) Disclosures(ctx context.Context) iter.Seq2[ledger.Disclosure, error] {
-	return g.s.disclosures(ctx, g.ledger, g.newest.Size)
+	return g.disclosures(ctx, g.ledger, g.newest.Size)
 }

@@ -8,16 +8,16 @@ import (
 	"sluice/ledger"
 )
 
-// HeadFault is a log whose newest checkpoint is not what is remembered of it, or not signed by one of its keys.
+// HeadFault is a log that does not extend its remembered head, or whose newest checkpoint is not authentic.
 type HeadFault struct {
 	Ledger sluice.LedgerID
 	Err    error
 }
 
-// VerifyHeads compares the newest checkpoint of every log with the head that is remembered of it, as a start does,
-// and changes nothing. It gives what does not fit; an error says that a log could not be compared.
-func (s *Service) VerifyHeads(ctx context.Context) (faults []HeadFault, err error) {
-	known := s.heads.All() // before the database is read, which may only be newer
+// VerifyHeads compares the newest checkpoint of every log with its remembered head, as Start does, and changes nothing.
+// It returns the logs that do not match. An error means that a log could not be compared.
+func (s *Ledgers) VerifyHeads(ctx context.Context) (faults []HeadFault, err error) {
+	known := s.heads.All() // before the View, so that the View sees at least these heads
 	err = s.store.View(ctx, func(r Reader) error {
 		logs, err := r.Logs()
 		if err != nil {
@@ -49,12 +49,12 @@ func (s *Service) VerifyHeads(ctx context.Context) (faults []HeadFault, err erro
 	return faults, err
 }
 
-// ours checks that the newest checkpoint was signed with a key of the secrets, and that they hold the next one, too.
-func (s *Service) ours(known Head, h ledgerHead) error {
+// ours checks that the newest checkpoint is authentic, and that the secrets have the key for the next signature.
+func (s *Ledgers) ours(known Head, h ledgerHead) error {
 	if h.last.Size == 0 {
 		return nil
 	}
-	if _, err := s.signers.of(h.verifier, h.origin); err != nil {
+	if _, err := s.signers.withVerifier(h.verifier, h.origin); err != nil {
 		return err
 	}
 	return s.authentic(known, h)

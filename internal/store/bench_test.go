@@ -30,7 +30,7 @@ func BenchmarkRedeemOne(b *testing.B) { benchRedeem(b, benchSQLite, 1) }
 func benchRedeem(b *testing.B, open benchOpen, links int64) {
 	bench(b, open, func(s *Store, n int64) error {
 		link := fmt.Sprintf("link_%026d", n%links)
-		return s.Update(service.Foresee(context.Background(), link), benchLedger, func(tx service.Tx) error {
+		return s.Update(service.Prefetch(context.Background(), link), benchLedger, func(tx service.Tx) error {
 			l, err := tx.Link(benchLedger, link)
 			if err != nil {
 				return err

@@ -65,7 +65,7 @@ func testPendingBatches(t *testing.T, s *Store) {
 		wg.Go(func() {
 			id := fmt.Sprintf("link_file_2_%d", caller)
 			for range each {
-				err := s.Update(service.Foresee(storetest.Background, id), storetest.LiveLedger,
+				err := s.Update(service.Prefetch(storetest.Background, id), storetest.LiveLedger,
 					func(tx service.Tx) error {
 						l, err := tx.Link(storetest.LiveLedger, id)
 						if err != nil || !l.Revoked.IsZero() {

@@ -67,7 +67,8 @@ func testHandOverChain(t *testing.T, database string) {
 	s.SetLedgerKeys(keys[3], keys[0])
 	s.Restart(t)
 	record(t, s.Store, id, 1)
-	if _, err := s.Service.Service.Checkpoint(ctx); err == nil || !strings.Contains(err.Error(), "a key that is new") {
+	_, err := s.Service.Service.Ledgers.Checkpoint(ctx)
+	if err == nil || !strings.Contains(err.Error(), "a key that is new") {
 		t.Errorf("going back to the first key: %v", err)
 	}
 }
@@ -85,7 +86,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 // proofs gives the proofs of the rotations of the test ledger.
 func proofs(t testing.TB, s *sluicetest.Server) (list [][]byte) {
 	t.Helper()
-	_, rotations, err := s.LedgerKey(ctx, service.Operator(s.Ledger(sluice.Test)))
+	_, rotations, err := s.Ledgers.Key(ctx, service.Operator(s.Ledger(sluice.Test)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,14 +153,14 @@ func testHandOverCrash(t *testing.T, s *store.Store, step string, applied bool) 
 	record(t, s, testL, 3)
 	before := serviceOn(t, s, old)
 	checkpoint(t, before)
-	first, _, err := before.LedgerKey(ctx, service.Operator(testL))
+	first, _, err := before.Ledgers.Key(ctx, service.Operator(testL))
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	record(t, s, testL, 1)
 	crashing := serviceOn(t, &faulty{s, step, applied}, next, old)
-	if _, err := crashing.Checkpoint(ctx); !errors.Is(err, errCrash) {
+	if _, err := crashing.Ledgers.Checkpoint(ctx); !errors.Is(err, errCrash) {
 		t.Fatal(err)
 	}
 	after := serviceOn(t, s, next, old)
@@ -167,7 +168,7 @@ func testHandOverCrash(t *testing.T, s *store.Store, step string, applied bool) 
 		record(t, s, testL, 1)
 		checkpoint(t, after)
 	}
-	_, rotations, err := after.LedgerKey(ctx, service.Operator(testL))
+	_, rotations, err := after.Ledgers.Key(ctx, service.Operator(testL))
 	if err != nil || len(rotations) != 1 {
 		t.Fatalf("%d rotations, %v", len(rotations), err)
 	}
@@ -183,7 +184,7 @@ func testHandOverCrash(t *testing.T, s *store.Store, step string, applied bool) 
 
 func checkpoint(t testing.TB, s *service.Service) {
 	t.Helper()
-	if _, err := s.Checkpoint(ctx); err != nil {
+	if _, err := s.Ledgers.Checkpoint(ctx); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -201,7 +202,7 @@ func testOldKeyMissing(t *testing.T, database string) {
 	s.Restart(t)
 	record(t, s.Store, id, 2)
 	for range 2 {
-		n, err := s.Service.Service.Checkpoint(ctx)
+		n, err := s.Service.Service.Ledgers.Checkpoint(ctx)
 		if n != 0 || err == nil || !strings.Contains(err.Error(), kept.Verifier) ||
 			!strings.Contains(err.Error(), id.String()) {
 			t.Fatalf("%d checkpoints, %v", n, err)
@@ -214,16 +215,16 @@ func testOldKeyMissing(t *testing.T, database string) {
 	// A ledger that was never signed needs no old key.
 	live := s.Ledger(sluice.Live)
 	record(t, s.Store, live, 1)
-	if n, _ := s.Service.Service.Checkpoint(ctx); n != 0 {
+	if n, _ := s.Service.Service.Ledgers.Checkpoint(ctx); n != 0 {
 		t.Errorf("%d checkpoints", n) // the live ledger was signed with the old key too
 	}
 	another := sluice.LedgerID{Account: s.NewAccount(t, "another").ID, Mode: sluice.Live}
-	if n, _ := s.Service.Service.Checkpoint(ctx); n != 1 || newest(t, s.Store, another).Size != 1 {
+	if n, _ := s.Service.Service.Ledgers.Checkpoint(ctx); n != 1 || newest(t, s.Store, another).Size != 1 {
 		t.Errorf("%d checkpoints of a new account", n)
 	}
 	s.SetLedgerKeys(append([]string{sluicetest.NewLedgerKey(t)}, keys...)...)
 	s.Restart(t)
-	if _, err := s.Service.Service.Checkpoint(ctx); err != nil || newest(t, s.Store, id).Size <= kept.Size {
+	if _, err := s.Service.Service.Ledgers.Checkpoint(ctx); err != nil || newest(t, s.Store, id).Size <= kept.Size {
 		t.Errorf("with the old key back: %v, at %d", err, newest(t, s.Store, id).Size)
 	}
 }

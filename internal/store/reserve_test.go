@@ -49,7 +49,7 @@ func TestSQLiteReserveJobs(t *testing.T) {
 		t.Errorf("a lease on a full disk: %v, %v", ran, err)
 	}
 	for name, forget := range map[string]func(context.Context, time.Time) (int, error){
-		"answers": s.ForgetAnswers, "grants": s.ForgetGrants, "guesses": s.ForgetGuesses,
+		"answers": s.ForgetResponses, "grants": s.ForgetGrants, "guesses": s.ForgetGuesses,
 	} {
 		if _, err := forget(storetest.Background, storetest.Epoch); err != nil {
 			t.Errorf("forget %s on a full disk: %v", name, err)

@@ -198,7 +198,7 @@ func newEvidence(t *testing.T, database string, together bool) *evidence {
 	t.Helper()
 	s := sluicetest.NewServerOn(t, database)
 	e := &evidence{Server: s, id: s.Ledger(sluice.Test)}
-	verifier, _, err := s.LedgerKey(ctx, service.Operator(e.id))
+	verifier, _, err := s.Ledgers.Key(ctx, service.Operator(e.id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestFlippedBytes(t *testing.T) {
 	// The next checkpoint is built on the root that is stored beside the note.
 	record(t, e.Store, e.id, 1)
 	flip("checkpoint", "root", fmt.Sprint("size = ", evidenceSize), -1, func(what string, at int) {
-		if n, err := e.Service.Service.Checkpoint(ctx); n != 0 || err == nil ||
+		if n, err := e.Service.Service.Ledgers.Checkpoint(ctx); n != 0 || err == nil ||
 			!strings.Contains(err.Error(), e.id.String()) {
 			t.Errorf("%s: %d checkpoints, %v", what, n, err)
 		}
@@ -533,7 +533,7 @@ func TestRestoredBackup(t *testing.T) {
 
 	service := serviceOn(t, old, e.LedgerKeys()...)
 	record(t, old, e.id, 5)
-	if n, err := service.Checkpoint(ctx); n != 1 || err != nil {
+	if n, err := service.Ledgers.Checkpoint(ctx); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	_, err = ledger.Verify(ctx, src, e.keys, e.older...)

@@ -36,8 +36,8 @@ func (s *Store) ForgetGuesses(ctx context.Context, before time.Time) (int, error
 	return s.deleteBefore(ctx, records.DeleteGuesses, before)
 }
 
-// ForgetAnswers implements service.Store. Rows that were deleted before an error stay deleted, and are counted.
-func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) (int, error) {
+// ForgetResponses implements service.Store. Rows that were deleted before an error stay deleted, and are counted.
+func (s *Store) ForgetResponses(ctx context.Context, before time.Time) (int, error) {
 	return s.deleteBefore(ctx, records.DeleteResponses, before)
 }
 

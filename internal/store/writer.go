@@ -290,7 +290,7 @@ func (w *writer) prefetch(ctx context.Context, requests []*request) error {
 	}
 	links := map[int64][]string{}
 	for _, r := range requests {
-		link := service.Foreseen(r.ctx)
+		link := service.Prefetched(r.ctx)
 		if number := w.group.log.LockedNumber(r.ledger); link != "" && sqldb.IsText(link) && number != 0 {
 			links[number] = append(links[number], link)
 		}

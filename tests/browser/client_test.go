@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"sluice/api"
-	"sluice/sluicetest"
 	"sluice/internal/server"
+	"sluice/sluicetest"
 )
 
 // client sends requests to a server with one key.

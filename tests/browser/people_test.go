@@ -15,8 +15,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"sluice"
-	"sluice/internal/service"
 	"sluice/internal/server"
+	"sluice/internal/service"
 )
 
 // scripted switches JavaScript on or off.
@@ -168,7 +168,7 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 		{"file-deleted", "", 410, "The file behind this link was deleted.", func(f, _, _ string) { c.ask(t, "DELETE", "/v1/files/"+f, "").want(t, 200) }},
 		{"exhausted", `{"max_downloads":1}`, 410, "This link has no downloads left.", func(_, _, url string) { c.get(t, url).want(t, 200) }},
 		{"key-revoked", "", 410, "The sender may no longer share this file.", func(_, _, _ string) {
-			if _, err := c.RevokeKey(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
+			if _, err := c.Keys.Revoke(context.Background(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 				t.Fatal(err)
 			}
 		}},

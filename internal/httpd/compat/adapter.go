@@ -83,7 +83,7 @@ type Call interface {
 	// it arrives. A body of another type is CodeUnsupportedType. The limits of the
 	// form are those of the native API. A failed upload leaves nothing behind. For
 	// content in another encoding, such as base64 in JSON, use Body and
-	// Service.CreateFile.
+	// Service.Files.Create.
 	Upload(to Upload) (service.CreatedFile, error)
 	// Answer writes a response with a JSON document, or without a body if v is nil.
 	// It calls Adapter.Replayed if the response of the Service was a stored one. If

@@ -9,7 +9,7 @@ import (
 )
 
 func (s *face) getAccount(ctx context.Context, c *call, _ *struct{}) (*body[api.Account], error) {
-	all, err := s.svc.Accounts(ctx)
+	all, err := s.svc.Accounts.List(ctx)
 	if err != nil {
 		return nil, err
 	}

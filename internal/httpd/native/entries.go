@@ -16,7 +16,7 @@ func (s *face) listEntries(ctx context.Context, c *call, in *api.EntryQuery) (*l
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	l, err := s.svc.Entries(ctx, c.Caller, filter, page)
+	l, err := s.svc.Entries.List(ctx, c.Caller, filter, page)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func entryFilter(in api.EntryFilter, v *sluice.Invalid) service.EntryFilter {
 func (s *face) getEntry(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
 }) (*object[api.AuditEntry], error) {
-	e, err := s.svc.Entry(ctx, c.Caller, in.ID)
+	e, err := s.svc.Entries.Get(ctx, c.Caller, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *face) getEntry(ctx context.Context, c *call, in *struct {
 func (s *face) redactEntry(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
 }) (*body[api.Redaction], error) {
-	e, err := s.svc.RedactEntry(ctx, c.Caller, in.ID)
+	e, err := s.svc.Entries.Redact(ctx, c.Caller, in.ID)
 	if err != nil {
 		return nil, err
 	}

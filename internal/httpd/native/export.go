@@ -30,7 +30,7 @@ func (s *face) exportEntries(ctx context.Context, c *call, in *struct {
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	entries, err := s.svc.ExportEntries(ctx, c.Caller, filter)
+	entries, err := s.svc.Entries.Export(ctx, c.Caller, filter)
 	if err != nil {
 		return nil, err
 	}

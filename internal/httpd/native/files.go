@@ -24,7 +24,7 @@ func (s *face) listFiles(ctx context.Context, c *call, in *api.FileQuery) (*list
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	l, err := s.svc.Files(ctx, c.Caller, filter, page)
+	l, err := s.svc.Files.List(ctx, c.Caller, filter, page)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func resource(text string, v *sluice.Invalid) *sluice.Resource {
 func (s *face) getFile(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
 }) (*object[api.File], error) {
-	f, err := s.svc.File(ctx, c.Caller, in.ID)
+	f, err := s.svc.Files.Get(ctx, c.Caller, in.ID)
 	return fileAnswer(c, f, err)
 }
 
@@ -77,7 +77,7 @@ func (s *face) updateFile(ctx context.Context, c *call, in *struct {
 		linked := resources(*in.Body.LinkedResources)
 		change.Linked = &linked
 	}
-	f, err := s.svc.UpdateFile(ctx, c.Caller, in.ID, want, change)
+	f, err := s.svc.Files.Update(ctx, c.Caller, in.ID, want, change)
 	return fileAnswer(c, f, err)
 }
 
@@ -88,7 +88,7 @@ func (s *face) deleteFile(ctx context.Context, c *call, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.svc.DeleteFile(ctx, c.Caller, in.ID, want)
+	d, err := s.svc.Files.Delete(ctx, c.Caller, in.ID, want)
 	return deletedAnswer("file", d, err)
 }
 

@@ -21,7 +21,7 @@ func (s *face) createKey(ctx context.Context, c *call, in *struct{ Body api.NewK
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	k, err := s.svc.CreateKey(ctx, c.Caller, n)
+	k, err := s.svc.Keys.Create(ctx, c.Caller, n)
 	return createdKeyAnswer(c, k, err)
 }
 
@@ -31,7 +31,7 @@ func (s *face) listKeys(ctx context.Context, c *call, in *api.Page) (*listed[api
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	l, err := s.svc.Keys(ctx, c.Caller, page)
+	l, err := s.svc.Keys.List(ctx, c.Caller, page)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (s *face) listKeys(ctx context.Context, c *call, in *api.Page) (*listed[api
 func (s *face) getKey(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
 }) (*object[api.Key], error) {
-	k, err := s.svc.Key(ctx, c.Caller, in.ID)
+	k, err := s.svc.Keys.Get(ctx, c.Caller, in.ID)
 	return keyAnswer(c, k, err)
 }
 
@@ -70,7 +70,7 @@ func (s *face) updateKey(ctx context.Context, c *call, in *struct {
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	k, err := s.svc.UpdateKey(ctx, c.Caller, in.ID, want, change)
+	k, err := s.svc.Keys.Update(ctx, c.Caller, in.ID, want, change)
 	return keyAnswer(c, k, err)
 }
 
@@ -82,7 +82,7 @@ func (s *face) rotateKey(ctx context.Context, c *call, in *struct {
 	if in.Body != nil {
 		overlap, _ = api.Lifetime(in.Body.OverlapSeconds).Duration()
 	}
-	k, err := s.svc.RotateKey(ctx, c.Caller, in.ID, overlap)
+	k, err := s.svc.Keys.Rotate(ctx, c.Caller, in.ID, overlap)
 	return createdKeyAnswer(c, k, err)
 }
 
@@ -93,7 +93,7 @@ func (s *face) deleteKey(ctx context.Context, c *call, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.svc.RevokeKey(ctx, c.Caller, in.ID, want)
+	d, err := s.svc.Keys.Revoke(ctx, c.Caller, in.ID, want)
 	return deletedAnswer("key", d, err)
 }
 

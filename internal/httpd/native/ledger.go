@@ -11,7 +11,7 @@ import (
 )
 
 func (s *face) getCheckpoint(ctx context.Context, c *call, _ *struct{}) (bytesOut, error) {
-	newest, err := s.svc.NewestCheckpoint(ctx, c.Caller)
+	newest, err := s.svc.Ledgers.NewestCheckpoint(ctx, c.Caller)
 	return document(plainText, newest.Note), err
 }
 
@@ -27,7 +27,7 @@ func (s *face) getTile(w http.ResponseWriter, r *http.Request) {
 	}
 	var data []byte
 	if err == nil {
-		data, err = s.svc.Tile(r.Context(), c.Caller, t)
+		data, err = s.svc.Ledgers.Tile(r.Context(), c.Caller, t)
 	}
 	if err != nil {
 		c.Fail(w, r, err)
@@ -41,12 +41,12 @@ func (s *face) getTile(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *face) getLedgerKey(ctx context.Context, c *call, _ *struct{}) (bytesOut, error) {
-	verifier, _, err := s.svc.LedgerKey(ctx, c.Caller)
+	verifier, _, err := s.svc.Ledgers.Key(ctx, c.Caller)
 	return document(plainText, []byte(verifier+"\n")), err
 }
 
 func (s *face) listRotations(ctx context.Context, c *call, _ *struct{}) (*body[api.List[api.LedgerRotation]], error) {
-	_, rotations, err := s.svc.LedgerKey(ctx, c.Caller)
+	_, rotations, err := s.svc.Ledgers.Key(ctx, c.Caller)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (s *face) listRotations(ctx context.Context, c *call, _ *struct{}) (*body[a
 func (s *face) proveEntry(ctx context.Context, c *call, in *struct {
 	Entry string `query:"entry" required:"true" doc:"Id of an audit entry"`
 }) (bytesOut, error) {
-	proof, err := s.svc.ProveEntry(ctx, c.Caller, in.Entry)
+	proof, err := s.svc.Ledgers.ProveEntry(ctx, c.Caller, in.Entry)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (s *face) proveConsistency(ctx context.Context, c *call, in *struct {
 	if to == 0 {
 		to = -1
 	}
-	proof, err := s.svc.ProveConsistency(ctx, c.Caller, in.From, to)
+	proof, err := s.svc.Ledgers.ProveConsistency(ctx, c.Caller, in.From, to)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (s *face) proveConsistency(ctx context.Context, c *call, in *struct {
 func (s *face) exportDisclosures(ctx context.Context, c *call, in *struct {
 	Size int64 `query:"size" minimum:"1" doc:"Size of the checkpoint they shall belong to; the newest when left out"`
 }) (bytesOut, error) {
-	newest, err := s.svc.NewestCheckpoint(ctx, c.Caller)
+	newest, err := s.svc.Ledgers.NewestCheckpoint(ctx, c.Caller)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (s *face) exportDisclosures(ctx context.Context, c *call, in *struct {
 	if in.Size > 0 {
 		size = in.Size
 	}
-	disclosures, err := s.svc.ExportDisclosures(ctx, c.Caller, size)
+	disclosures, err := s.svc.Entries.ExportDisclosures(ctx, c.Caller, size)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (s *face) mint(ctx context.Context, c *call, file string, ask api.NewLink) 
 		return nil, err
 	}
 	n.FileID = file
-	l, err := s.svc.MintLink(ctx, c.Caller, n)
+	l, err := s.svc.Links.Mint(ctx, c.Caller, n)
 	return linkAnswer(c, l, err, changedLink)
 }
 
@@ -46,7 +46,7 @@ func (s *face) createLinks(
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	b, err := s.svc.MintLinks(ctx, c.Caller, in.Body.FileIDs, n)
+	b, err := s.svc.Links.MintBatch(ctx, c.Caller, in.Body.FileIDs, n)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func newLink(prefix string, ask api.NewLink, v *sluice.Invalid) service.NewLink 
 func (s *face) getLink(ctx context.Context, c *call, in *struct {
 	ID string `path:"id"`
 }) (*object[api.Link], error) {
-	l, err := s.svc.Link(ctx, c.Caller, "", in.ID)
+	l, err := s.svc.Links.Get(ctx, c.Caller, "", in.ID)
 	return linkAnswer(c, l, err, wireLink)
 }
 
@@ -91,7 +91,7 @@ func (s *face) getLinkOfFile(ctx context.Context, c *call, in *struct {
 	File string `path:"id"`
 	ID   string `path:"link"`
 }) (*object[api.Link], error) {
-	l, err := s.svc.Link(ctx, c.Caller, in.File, in.ID)
+	l, err := s.svc.Links.Get(ctx, c.Caller, in.File, in.ID)
 	return linkAnswer(c, l, err, wireLink)
 }
 
@@ -120,7 +120,7 @@ func (s *face) change(ctx context.Context, c *call, file, id string, ask api.Lin
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	l, err := s.svc.UpdateLink(ctx, c.Caller, file, id, want, change)
+	l, err := s.svc.Links.Update(ctx, c.Caller, file, id, want, change)
 	return linkAnswer(c, l, err, changedLink)
 }
 
@@ -169,7 +169,7 @@ func (s *face) revoke(ctx context.Context, c *call, file, id string) (*body[api.
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.svc.RevokeLink(ctx, c.Caller, file, id, want)
+	d, err := s.svc.Links.Revoke(ctx, c.Caller, file, id, want)
 	return deletedAnswer("file_link", d, err)
 }
 
@@ -197,7 +197,7 @@ func (s *face) links(ctx context.Context, c *call, file string, q api.LinkQuery)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	l, err := s.svc.Links(ctx, c.Caller, filter, page)
+	l, err := s.svc.Links.List(ctx, c.Caller, filter, page)
 	if err != nil {
 		return nil, err
 	}

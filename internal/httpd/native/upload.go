@@ -75,7 +75,7 @@ func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (
 	}
 	// A client that closes the connection ends the body early. A client that has sent the whole body may close its
 	// side of the connection, which cancels the context.
-	created, err := c.Service().CreateFile(context.WithoutCancel(r.Context()), c.Caller, purpose, content, up.describe)
+	created, err := c.Service().Files.Create(context.WithoutCancel(r.Context()), c.Caller, purpose, content, up.describe)
 	if err != nil {
 		return created, c.recognise(up.said(), err, in)
 	}
@@ -86,7 +86,7 @@ func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (
 // service has read the fields and the content, the fingerprint covers them. Before that, it covers the fields so far
 // and the error, since the answer depends on nothing else. An upload that ended early has no fingerprint.
 func (c *call) recognise(said string, err error, in *flow) error {
-	once := c.Caller.Once
+	once := c.Caller.IdempotencyKey
 	if once == nil || in.broke {
 		return err
 	}

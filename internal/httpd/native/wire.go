@@ -81,7 +81,7 @@ func wireLink(c *call, l sluice.Link) (api.Link, error) { return wireLinkAt(c, l
 func changedLink(c *call, l sluice.Link) (api.Link, error) { return wireLinkAt(c, l, l.Updated) }
 
 func wireLinkAt(c *call, l sluice.Link, now time.Time) (api.Link, error) {
-	u, err := c.Service().LinkURL(l)
+	u, err := c.Service().Links.URL(l)
 	out := api.Link{
 		ID: l.ID, Object: "file_link", FileID: l.FileID, URL: u,
 		ExpiresAt: unix(l.Expires), Expired: l.Expired(now), RevokedAt: unix(l.Revoked),

@@ -76,7 +76,7 @@ func pageFindings(p store.PageReport) (list []Finding) {
 // CheckLedgers checks the index and the log of every ledger, and their newest checkpoints against the heads that the
 // service remembers. An error says that something could not be checked.
 func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *store.Store) error {
-	heads, err := svc.VerifyHeads(ctx)
+	heads, err := svc.Ledgers.VerifyHeads(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func ledgers(ctx context.Context, s service.Store) (list []sluice.LedgerID, err 
 
 // checkLog verifies the entries, tiles and disclosures of a ledger.
 func (r *Report) checkLog(ctx context.Context, svc *service.Service, l sluice.LedgerID) error {
-	verified, err := svc.VerifyLedger(ctx, l)
+	verified, err := svc.Ledgers.Verify(ctx, l)
 	if err == nil {
 		r.Tiles += verified.Tiles
 		return nil

@@ -11,9 +11,9 @@ import (
 
 const responseColumns = "key_id, once_key, fingerprint, request_id, created, result, err"
 
-func responseFields(a *service.Answer) []any {
+func responseFields(a *service.StoredResponse) []any {
 	return []any{
-		&a.KeyID, &a.OnceKey, (*sqldb.Digest)(&a.Fingerprint), &a.RequestID, (*sqldb.Time)(&a.Created),
+		&a.KeyID, &a.IdempotencyKey, (*sqldb.Digest)(&a.Fingerprint), &a.RequestID, (*sqldb.Time)(&a.Created),
 		(*[]byte)(&a.Result), failure{&a.Err},
 	}
 }
@@ -34,15 +34,15 @@ func (f failure) Scan(v any) error {
 	}
 }
 
-// Answer implements service.Reader: it gives the stored response to an idempotency key.
-func (r *Reader) Answer(keyID, onceKey string) (a service.Answer, err error) {
+// StoredResponse implements service.Reader: it gives the stored response to an idempotency key.
+func (r *Reader) StoredResponse(keyID, idempotencyKey string) (a service.StoredResponse, err error) {
 	err = r.OneUnbuffered(responseFields(&a),
-		"SELECT "+responseColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, onceKey)
+		"SELECT "+responseColumns+" FROM answer WHERE key_id = $1 AND once_key = $2", keyID, idempotencyKey)
 	return a, err
 }
 
-// Remember implements service.Tx: it stores the response to an idempotency key.
-func (t *Tx) Remember(a service.Answer) error {
+// StoreResponse implements service.Tx: it stores the response to an idempotency key.
+func (t *Tx) StoreResponse(a service.StoredResponse) error {
 	var result, failed any
 	if a.Result != nil {
 		result = []byte(a.Result)
@@ -58,7 +58,7 @@ func (t *Tx) Remember(a service.Answer) error {
 		" ON CONFLICT (key_id, once_key) DO UPDATE SET"+
 		" fingerprint = excluded.fingerprint, request_id = excluded.request_id,"+
 		" created = excluded.created, result = excluded.result, err = excluded.err",
-		a.KeyID, a.OnceKey, a.Fingerprint[:], a.RequestID, sqldb.Micros(a.Created), result, failed)
+		a.KeyID, a.IdempotencyKey, a.Fingerprint[:], a.RequestID, sqldb.Micros(a.Created), result, failed)
 	return err
 }
 

@@ -915,7 +915,7 @@ func testForeseen(t *testing.T, db Database) {
 	for _, link := range []string{"link_1", "link_1", "link_2", "link_none", "", "link\x00"} {
 		for _, l := range []sluice.LedgerID{LiveLedger, OtherLedger, {Account: "\x00"}} {
 			wg.Go(func() {
-				err := s.Update(service.Foresee(Background, link), l, func(tx service.Tx) error {
+				err := s.Update(service.Prefetch(Background, link), l, func(tx service.Tx) error {
 					f, err1 := tx.File(l, "file_1")
 					found, err2 := tx.Link(l, "link_1")
 					if l != LiveLedger {

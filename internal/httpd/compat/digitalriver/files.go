@@ -37,7 +37,7 @@ func wireFile(c compat.Call, f sluice.File) (file, error) {
 	if c.Caller().Key.Grants(sluice.LinksRead) {
 		var err error
 		filter, page := service.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks}
-		links, err = c.Service().Links(c.Request().Context(), c.Caller(), filter, page)
+		links, err = c.Service().Links.List(c.Request().Context(), c.Caller(), filter, page)
 		if err != nil {
 			return file{}, err
 		}
@@ -77,7 +77,7 @@ func listFiles(c compat.Call) error {
 	if err := p.done(); err != nil {
 		return err
 	}
-	l, err := c.Service().Files(c.Request().Context(), c.Caller(), filter, span.Page())
+	l, err := c.Service().Files.List(c.Request().Context(), c.Caller(), filter, span.Page())
 	if err != nil {
 		return cursor(err)
 	}
@@ -106,7 +106,7 @@ func (p params) purpose(name string) string {
 func visible(c compat.Call, deleted bool) (sluice.File, error) {
 	r := c.Request()
 	id := r.PathValue("id")
-	f, err := c.Service().File(r.Context(), c.Caller(), id)
+	f, err := c.Service().Files.Get(r.Context(), c.Caller(), id)
 	if err == nil && (!slices.Contains(purposes, f.Purpose) || !f.Active() && !deleted) {
 		err = sluice.Errorf(sluice.CodeNotFound, "")
 	}
@@ -151,7 +151,7 @@ func deleteFile(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.Service().DeleteFile(c.Request().Context(), c.Caller(), f.ID, nil); err != nil {
+	if _, err := c.Service().Files.Delete(c.Request().Context(), c.Caller(), f.ID, nil); err != nil {
 		return noSuch(err, "file")
 	}
 	return c.Answer(204, nil)
@@ -201,7 +201,7 @@ func createEncoded(c compat.Call) (created service.CreatedFile, err error) {
 		return created, err
 	}
 	sniffed := &compat.Sniffer{Content: decode(strings.NewReader(content))}
-	return c.Service().CreateFile(
+	return c.Service().Files.Create(
 		c.Request().Context(), c.Caller(), n.Purpose, sniffed,
 		func() (service.NewFile, error) {
 			n.Type = sniffed.MediaType("", n.Filename)

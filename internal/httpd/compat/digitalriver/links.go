@@ -23,7 +23,7 @@ type fileLink struct {
 
 // wireLink converts a link as of a time. A revoked link is shown as expired.
 func wireLink(c compat.Call, l sluice.Link, at time.Time) (fileLink, error) {
-	u, err := c.Service().LinkURL(l)
+	u, err := c.Service().Links.URL(l)
 	if err != nil {
 		return fileLink{}, err
 	}
@@ -53,7 +53,7 @@ func listLinks(c compat.Call) error {
 		return err
 	}
 	now := c.Service().Now()
-	l, err := c.Service().Links(c.Request().Context(), c.Caller(), filter, span.Page())
+	l, err := c.Service().Links.List(c.Request().Context(), c.Caller(), filter, span.Page())
 	if err != nil {
 		return noFile(cursor(err))
 	}
@@ -87,7 +87,7 @@ func createLink(c compat.Call) error {
 	if err := p.finished(o); err != nil {
 		return err
 	}
-	l, err := c.Service().MintLink(c.Request().Context(), c.Caller(), link)
+	l, err := c.Service().Links.Mint(c.Request().Context(), c.Caller(), link)
 	if err != nil {
 		return noFile(err)
 	}
@@ -100,7 +100,7 @@ func getLink(c compat.Call) error {
 	}
 	r := c.Request()
 	now := c.Service().Now()
-	l, err := c.Service().Link(r.Context(), c.Caller(), "", r.PathValue("id"))
+	l, err := c.Service().Links.Get(r.Context(), c.Caller(), "", r.PathValue("id"))
 	if err != nil {
 		return noSuch(err, "file link")
 	}
@@ -121,7 +121,7 @@ func updateLink(c compat.Call) error {
 		return err
 	}
 	r := c.Request()
-	l, err := c.Service().UpdateLink(r.Context(), c.Caller(), "", r.PathValue("id"), nil, change)
+	l, err := c.Service().Links.Update(r.Context(), c.Caller(), "", r.PathValue("id"), nil, change)
 	if err != nil {
 		return noSuch(err, "file link")
 	}
@@ -133,7 +133,7 @@ func deleteLink(c compat.Call) error {
 		return err
 	}
 	r := c.Request()
-	if _, err := c.Service().RevokeLink(r.Context(), c.Caller(), "", r.PathValue("id"), nil); err != nil {
+	if _, err := c.Service().Links.Revoke(r.Context(), c.Caller(), "", r.PathValue("id"), nil); err != nil {
 		return noSuch(err, "file link")
 	}
 	return c.Answer(204, nil)

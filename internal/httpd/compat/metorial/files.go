@@ -64,7 +64,7 @@ func listFiles(c compat.Call) error {
 	if err := p.invalid.Err(); err != nil {
 		return err
 	}
-	l, err := c.Service().Files(c.Request().Context(), c.Caller(), filter, span.Page())
+	l, err := c.Service().Files.List(c.Request().Context(), c.Caller(), filter, span.Page())
 	if err != nil {
 		return cursor(err, span)
 	}
@@ -87,7 +87,7 @@ func getFile(c compat.Call) error {
 func theFile(c compat.Call) (sluice.File, error) {
 	r := c.Request()
 	id := r.PathValue("file")
-	f, err := c.Service().File(r.Context(), c.Caller(), id)
+	f, err := c.Service().Files.Get(r.Context(), c.Caller(), id)
 	return f, noSuch(err, fileEntity, id)
 }
 
@@ -106,7 +106,7 @@ func updateFile(c compat.Call) error {
 	}
 	r := c.Request()
 	id := r.PathValue("file")
-	f, err := c.Service().UpdateFile(r.Context(), c.Caller(), id, nil, change)
+	f, err := c.Service().Files.Update(r.Context(), c.Caller(), id, nil, change)
 	if err != nil {
 		return noSuch(err, fileEntity, id)
 	}
@@ -122,7 +122,7 @@ func deleteFile(c compat.Call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.Service().DeleteFile(c.Request().Context(), c.Caller(), f.ID, nil); err != nil {
+	if _, err := c.Service().Files.Delete(c.Request().Context(), c.Caller(), f.ID, nil); err != nil {
 		return noSuch(err, fileEntity, f.ID)
 	}
 	return getFile(c)

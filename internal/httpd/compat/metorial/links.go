@@ -21,7 +21,7 @@ type fileLink struct {
 // wireLink converts a link. A revoked link is shown as expired at that time; no other
 // member could say so.
 func wireLink(c compat.Call, l sluice.Link) (any, error) {
-	u, err := c.Service().LinkURL(l)
+	u, err := c.Service().Links.URL(l)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func listLinks(c compat.Call) error {
 	if err := p.invalid.Err(); err != nil {
 		return err
 	}
-	l, err := c.Service().Links(r.Context(), c.Caller(), filter, span.Page())
+	l, err := c.Service().Links.List(r.Context(), c.Caller(), filter, span.Page())
 	if err != nil {
 		return noSuch(cursor(err, span), fileEntity, filter.FileID)
 	}
@@ -91,7 +91,7 @@ func createLink(c compat.Call) error {
 	if err := v.Err(); err != nil {
 		return err
 	}
-	l, err := c.Service().MintLink(r.Context(), c.Caller(), link)
+	l, err := c.Service().Links.Mint(r.Context(), c.Caller(), link)
 	if err != nil {
 		return noSuch(err, fileEntity, link.FileID)
 	}
@@ -115,7 +115,7 @@ func expiresAt(body *compat.Object, v *sluice.Invalid) *time.Time {
 func getLink(c compat.Call) error {
 	r := c.Request()
 	file, id := r.PathValue("file"), r.PathValue("link")
-	l, err := c.Service().Link(r.Context(), c.Caller(), file, id)
+	l, err := c.Service().Links.Get(r.Context(), c.Caller(), file, id)
 	if err != nil {
 		return noLink(c, err)
 	}
@@ -133,7 +133,7 @@ func updateLink(c compat.Call) error {
 		return err
 	}
 	r := c.Request()
-	l, err := c.Service().UpdateLink(r.Context(), c.Caller(), r.PathValue("file"), r.PathValue("link"), nil, change)
+	l, err := c.Service().Links.Update(r.Context(), c.Caller(), r.PathValue("file"), r.PathValue("link"), nil, change)
 	if err != nil {
 		return noLink(c, err)
 	}
@@ -146,7 +146,7 @@ func deleteLink(c compat.Call) error {
 		return err
 	}
 	r := c.Request()
-	l, err := c.Service().EndLink(r.Context(), c.Caller(), r.PathValue("file"), r.PathValue("link"))
+	l, err := c.Service().Links.End(r.Context(), c.Caller(), r.PathValue("file"), r.PathValue("link"))
 	if err != nil {
 		return noLink(c, err)
 	}

@@ -35,7 +35,7 @@ func wireFile(c compat.Call, f sluice.File, ex expansion) (file, error) {
 	}
 	r := c.Request()
 	filter, page := service.LinkFilter{FileID: f.ID}, sluice.Page{Limit: shownLinks}
-	links, err := c.Service().Links(r.Context(), c.Caller(), filter, page)
+	links, err := c.Service().Links.List(r.Context(), c.Caller(), filter, page)
 	if err != nil {
 		return file{}, err
 	}
@@ -83,7 +83,7 @@ func getFile(c compat.Call) error {
 	}
 	r := c.Request()
 	id := r.PathValue("id")
-	f, err := c.Service().File(r.Context(), c.Caller(), id)
+	f, err := c.Service().Files.Get(r.Context(), c.Caller(), id)
 	if err == nil && !f.Active() {
 		err = sluice.Errorf(sluice.CodeNotFound, "")
 	}
@@ -118,7 +118,7 @@ func listFiles(c compat.Call) error {
 	if err := p.done(); err != nil {
 		return err
 	}
-	l, err := c.Service().Files(c.Request().Context(), c.Caller(), filter, span.Page())
+	l, err := c.Service().Files.List(c.Request().Context(), c.Caller(), filter, span.Page())
 	if err != nil {
 		return noCursor(err, "file", span)
 	}

@@ -23,7 +23,7 @@ type fileLink struct {
 
 // wireLink converts a link as of a time. A revoked link is shown as expired.
 func wireLink(c compat.Call, l sluice.Link, at time.Time, ex expansion) (fileLink, error) {
-	u, err := c.Service().LinkURL(l)
+	u, err := c.Service().Links.URL(l)
 	if err != nil {
 		return fileLink{}, err
 	}
@@ -39,7 +39,7 @@ func wireLink(c compat.Call, l sluice.Link, at time.Time, ex expansion) (fileLin
 		out.ExpiresAt = &expires
 	}
 	if inner, expand := ex["file"]; expand {
-		f, err := c.Service().File(c.Request().Context(), c.Caller(), l.FileID)
+		f, err := c.Service().Files.Get(c.Request().Context(), c.Caller(), l.FileID)
 		if err != nil {
 			return fileLink{}, err
 		}
@@ -80,7 +80,7 @@ func createLink(c compat.Call) error {
 	if err := p.done(); err != nil {
 		return err
 	}
-	l, err := c.Service().MintLink(c.Request().Context(), c.Caller(), link)
+	l, err := c.Service().Links.Mint(c.Request().Context(), c.Caller(), link)
 	if err != nil {
 		return noSuch(err, "file", link.FileID, "file")
 	}
@@ -95,7 +95,7 @@ func getLink(c compat.Call) error {
 	}
 	r := c.Request()
 	id := r.PathValue("id")
-	l, err := c.Service().Link(r.Context(), c.Caller(), "", id)
+	l, err := c.Service().Links.Get(r.Context(), c.Caller(), "", id)
 	if err != nil {
 		return noSuch(err, "file link", id, "id")
 	}
@@ -115,7 +115,7 @@ func updateLink(c compat.Call) error {
 	}
 	r := c.Request()
 	id := r.PathValue("id")
-	l, err := c.Service().UpdateLink(r.Context(), c.Caller(), "", id, nil, change)
+	l, err := c.Service().Links.Update(r.Context(), c.Caller(), "", id, nil, change)
 	if err != nil {
 		return noSuch(err, "file link", id, "id")
 	}
@@ -153,7 +153,7 @@ func listLinks(c compat.Call) error {
 	if err := p.done(); err != nil {
 		return err
 	}
-	l, err := c.Service().Links(c.Request().Context(), c.Caller(), filter, span.Page())
+	l, err := c.Service().Links.List(c.Request().Context(), c.Caller(), filter, span.Page())
 	if err != nil {
 		return noSuch(noCursor(err, "file link", span), "file", filter.FileID, "file")
 	}

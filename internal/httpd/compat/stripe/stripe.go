@@ -38,7 +38,7 @@ func Adapter() compat.Adapter {
 func head(h http.Header, r *http.Request, id string) {
 	h.Set("Request-Id", id)
 	for _, name := range []string{"Stripe-Version", "Idempotency-Key"} {
-		if value := r.Header.Get(name); value != "" && len(value) <= service.MaxOnceKeyLen {
+		if value := r.Header.Get(name); value != "" && len(value) <= service.MaxIdempotencyKeyLen {
 			h.Set(name, value)
 		}
 	}

@@ -652,7 +652,7 @@ func TestEndedLinks(t *testing.T) {
 		service.NewKey{Name: "brief", Scopes: sluice.AllScopes(), MaxLinkLifetime: sluice.Forever},
 	)
 	orphan := c.do(t, "POST", "/v1/file_links", "file="+c.file(t), "Authorization", "Bearer "+secret).ok(t)["id"].(string)
-	if _, err := c.RevokeKey(t.Context(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
+	if _, err := c.Keys.Revoke(t.Context(), service.Operator(c.Ledger(sluice.Test)), key.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	c.Clock.Advance(time.Minute)

@@ -1,0 +1,31 @@
+package service
+
+import (
+	"context"
+	"errors"
+)
+
+// Housekeeping has the jobs that remove or mark rows of the database. No client sees their effect, and nothing is
+// recorded in the log.
+type Housekeeping struct{ *core }
+
+// MarkEndedLinks marks the links of revoked keys and deleted files, until none is left or ctx ends. It returns the
+// number of links that it marked. It only keeps lists fast: those links have ended already.
+func (s *Housekeeping) MarkEndedLinks(ctx context.Context) (int, error) {
+	for marked := 0; ; {
+		n, more, err := s.store.EndLinks(ctx)
+		marked += n
+		if err != nil || !more || ctx.Err() != nil {
+			return marked, err
+		}
+	}
+}
+
+// RemoveExpired removes stored responses, open grants and wrong guesses that have expired. It returns how many rows it
+// removed.
+func (s *Housekeeping) RemoveExpired(ctx context.Context) (int, error) {
+	responses, err := s.store.ForgetResponses(ctx, s.now().Add(-StoredResponseTTL))
+	grants, err2 := s.store.ForgetGrants(ctx, s.now())
+	guesses, err3 := s.store.ForgetGuesses(ctx, GuessDay(s.now()))
+	return responses + grants + guesses, errors.Join(err, err2, err3)
+}
