@@ -64,7 +64,11 @@ func New(version string) *Metrics {
 		blobs: histogram("sluice_blob_duration_seconds",
 			"Duration of operations on stored bytes.", "operation", "result"),
 	}
-	m.findings = gauge("sluice_fsck_findings", "Problems that the newest check of the database by this server found.", "check")
+	m.findings = gauge(
+		"sluice_fsck_findings",
+		"Problems that the newest check of the database by this server found.",
+		"check",
+	)
 	m.checked = gauge("sluice_fsck_completed_timestamp_seconds",
 		"When this server last completed a check of the database, in Unix time; 0 when it did not yet.", "check")
 	build := gauge("sluice_build_info", "1, with the version of the server.", "version")

@@ -75,7 +75,13 @@ type CreatedFile struct {
 // CodeTooLarge, a type that the purpose does not allow is CodeUnsupportedType, a digest other than the declared one is
 // CodeDigestMismatch. Errors of content and describe are returned unchanged. Create adds the fields and the content to
 // the fingerprint of c.IdempotencyKey.
-func (s *Files) Create(ctx context.Context, c Caller, purpose string, content io.Reader, describe func() (NewFile, error)) (CreatedFile, error) {
+func (s *Files) Create(
+	ctx context.Context,
+	c Caller,
+	purpose string,
+	content io.Reader,
+	describe func() (NewFile, error),
+) (CreatedFile, error) {
 	if err := s.allow(ctx, c, sluice.FilesWrite); err != nil {
 		return CreatedFile{}, err
 	}
@@ -132,9 +138,17 @@ func (s *Files) prepare(
 	case stored.Size > p.MaxSize:
 		return nil, tooLarge(p.MaxSize)
 	case !p.Allows(n.Type):
-		return nil, &sluice.Error{Code: sluice.CodeUnsupportedType, Param: "file", Detail: fmt.Sprintf("purpose %s does not allow %s", p.Name, n.Type)}
+		return nil, &sluice.Error{
+			Code:   sluice.CodeUnsupportedType,
+			Param:  "file",
+			Detail: fmt.Sprintf("purpose %s does not allow %s", p.Name, n.Type),
+		}
 	case n.SHA256 != nil && *n.SHA256 != stored.SHA256:
-		return nil, &sluice.Error{Code: sluice.CodeDigestMismatch, Param: "file", Detail: fmt.Sprintf("the content that arrived has SHA-256 %s", stored.SHA256)}
+		return nil, &sluice.Error{
+			Code:   sluice.CodeDigestMismatch,
+			Param:  "file",
+			Detail: fmt.Sprintf("the content that arrived has SHA-256 %s", stored.SHA256),
+		}
 	}
 	f := sluice.File{
 		ID: id, Ledger: c.Ledger, Purpose: p.Name, Filename: n.Filename, Title: n.Title, Type: n.Type,
@@ -252,7 +266,11 @@ func (s *Files) sizeLimit(purpose string) (int64, error) {
 }
 
 func tooLarge(limit int64) error {
-	return &sluice.Error{Code: sluice.CodeTooLarge, Param: "file", Detail: fmt.Sprintf("the file is larger than the %d bytes its purpose allows", limit)}
+	return &sluice.Error{
+		Code:   sluice.CodeTooLarge,
+		Param:  "file",
+		Detail: fmt.Sprintf("the file is larger than the %d bytes its purpose allows", limit),
+	}
 }
 
 // sizeLimited reads from r, and fails with CodeTooLarge after more than limit bytes.

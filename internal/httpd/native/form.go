@@ -60,7 +60,12 @@ func openForm(body io.Reader, contentType string) (*form, error) {
 	return f, err
 }
 
-func openParts(body io.Reader, contentType string, take func(name, value string), limit func(name string) int64) (parts, error) {
+func openParts(
+	body io.Reader,
+	contentType string,
+	take func(name, value string),
+	limit func(name string) int64,
+) (parts, error) {
 	t, params, err := mime.ParseMediaType(contentType)
 	if err != nil || t != "multipart/form-data" || params["boundary"] == "" {
 		return parts{}, sluice.Errorf(sluice.CodeUnsupportedType, "the body must be multipart/form-data with a boundary")
@@ -112,15 +117,15 @@ func (f *form) describe() (service.NewFile, error) {
 func (f *form) read() error {
 	err := f.parts.read()
 	if err == errSecondFile {
-		f.invalid.Add("file", "too_many", "a form brings one file")
+		f.invalid.Add("file", "too_many", "a form must hold exactly one file")
 		return f.invalid.Err()
 	}
 	return err
 }
 
 var errSecondFile = &sluice.Error{
-	Code: sluice.CodeValidation, Param: "file", Detail: "a form brings one file",
-	Fields: []sluice.FieldError{{Param: "file", Code: "too_many", Message: "a form brings one file"}},
+	Code: sluice.CodeValidation, Param: "file", Detail: "a form must hold exactly one file",
+	Fields: []sluice.FieldError{{Param: "file", Code: "too_many", Message: "a form must hold exactly one file"}},
 }
 
 // read reads the parts up to the file, or to the end when the file was read before.
@@ -168,7 +173,11 @@ func disposition(part *multipart.Part) (name string, params map[string]string, e
 	}
 	encoding := strings.ToLower(part.Header.Get("Content-Transfer-Encoding"))
 	if !slices.Contains([]string{"", "7bit", "8bit", "binary"}, encoding) {
-		return "", nil, sluice.Errorf(sluice.CodeValidation, "the part %q has a transfer encoding, which forms have not", httpd.Clean(params["name"]))
+		return "", nil, sluice.Errorf(
+			sluice.CodeValidation,
+			"the part %q has a Content-Transfer-Encoding, which multipart/form-data does not allow",
+			httpd.Clean(params["name"]),
+		)
 	}
 	return params["name"], params, nil
 }
@@ -234,7 +243,7 @@ func broken(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return sluice.Wrap(sluice.CodeValidation, "the body stopped coming", err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return sluice.Wrap(sluice.CodeValidation, "the body ended before it was whole", err)
+		return sluice.Wrap(sluice.CodeValidation, "the body ended early", err)
 	}
 	return sluice.Wrap(sluice.CodeValidation, "the body is malformed", err)
 }

@@ -62,7 +62,11 @@ func (s *face) createFile(w http.ResponseWriter, r *http.Request) {
 }
 
 // store passes an upload to the service; begin finds out its form.
-func (c *call) store(w http.ResponseWriter, r *http.Request, begin func(*flow) (upload, error)) (service.CreatedFile, error) {
+func (c *call) store(
+	w http.ResponseWriter,
+	r *http.Request,
+	begin func(*flow) (upload, error),
+) (service.CreatedFile, error) {
 	in, stop := c.flowing(w, r)
 	defer stop()
 	up, err := begin(in)
