@@ -2,6 +2,7 @@ package sluice_test
 
 import (
 	"os"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ func TestArchitecture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	isPath := regexp.MustCompile(`^[a-z_]+(/[a-z_]+)*(\.go|\.json)?$`)
+	isPath := regexp.MustCompile(`^[a-z0-9_]+(/[a-z0-9_]+)*(\.go|\.json)?$`)
 	name := regexp.MustCompile(`^(Want\.)?[A-Za-z]+$`)
 	rows := 0
 	for line := range strings.Lines(string(page)) {
@@ -63,4 +64,20 @@ func TestArchitecture(t *testing.T) {
 func isFolder(name string) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.IsDir()
+}
+
+// TestRooms checks that docs/architecture.md lists every folder of the import table.
+func TestRooms(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rooms, _ := strings.Cut(string(page), "## The rooms")
+	rooms, _, _ = strings.Cut(rooms, "## Where a rule lives")
+	for folder := range directions {
+		room := path.Base(strings.TrimSuffix(folder, "/*"))
+		if folder != "." && !regexp.MustCompile(`\b`+regexp.QuoteMeta(room)+`\b`).MatchString(rooms) {
+			t.Errorf("docs/architecture.md does not list the room %s", folder)
+		}
+	}
 }
