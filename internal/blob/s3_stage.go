@@ -3,6 +3,7 @@ package blob
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"time"
 
@@ -255,7 +256,9 @@ func (st *s3Stage) sendAll(ctx context.Context) error {
 }
 
 // store does what makes the bytes visible. When the answer is lost or doubtful,
-// it asks the object itself whose it is.
+// it asks the object itself whose it is. A refusal because the key is taken is
+// CodeConflict only if the object of another is seen: a server also refuses the
+// repetition of a write that it did not answer, or that it is still busy with.
 func (st *s3Stage) store(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -263,22 +266,63 @@ func (st *s3Stage) store(ctx context.Context, limit time.Duration, do func(conte
 	outliving, cancel := outlive(ctx, limit)
 	defer cancel()
 	err := do(outliving)
-	if err == nil || st.isStored(ctx) {
+	if err == nil {
 		return nil
 	}
-	if isTaken(err) {
-		return sluice.Errorf(sluice.CodeConflict, keyTaken)
+	switch taken := isTaken(err); st.whose(ctx, taken) {
+	case ours:
+		return nil
+	case another:
+		if taken {
+			return sluice.Errorf(sluice.CodeConflict, keyTaken)
+		}
+	case unknown:
+		if taken && ctx.Err() == nil {
+			return &sluice.Error{
+				Code: sluice.CodeUnavailable, Detail: "the store that keeps the bytes of files cannot tell what it has",
+				RetryAfter: retryAfter, Err: fmt.Errorf("store an object: %w", err),
+			}
+		}
 	}
 	return s3Error(ctx, "store an object", err)
 }
 
-// isStored reports whether the object under the key is known to be this stage's.
-func (st *s3Stage) isStored(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+// owner says whose the object under a key is.
+type owner int
+
+const (
+	unknown owner = iota // nobody's, or the server does not say
+	ours
+	another
+)
+
+// whose asks for the object under the key. With wait, it asks again until there
+// is one, for five seconds at most.
+func (st *s3Stage) whose(ctx context.Context, wait bool) owner {
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()
-	head, err := st.s3.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &st.s3.bucket, Key: st.s3.name(st.key)})
-	return err == nil && head.Metadata[putMark] == st.mark && aws.ToInt64(head.ContentLength) == st.sums.size
+	for {
+		head, err := st.s3.client.HeadObject(asking, &s3.HeadObjectInput{
+			Bucket: &st.s3.bucket, Key: st.s3.name(st.key),
+		})
+		switch {
+		case err == nil && head.Metadata[putMark] == st.mark && aws.ToInt64(head.ContentLength) == st.sums.size:
+			return ours
+		case err == nil:
+			return another
+		case !wait:
+			return unknown
+		}
+		select {
+		case <-time.After(askPause):
+		case <-asking.Done():
+			return unknown
+		}
+	}
 }
+
+// askPause lies between two questions for an object that a server is busy with.
+const askPause = 100 * time.Millisecond
 
 // Close waits until no part is under way, and ends the upload unless it was
 // committed, or may be on record.

@@ -307,6 +307,8 @@ func isOperation(r *http.Request, name string) bool {
 		return q.Has("partNumber")
 	case "CompleteMultipartUpload":
 		return r.Method == http.MethodPost && q.Has("uploadId")
+	case "HeadObject":
+		return r.Method == http.MethodHead && strings.Count(r.URL.Path, "/") > 1
 	case "GetObject":
 		return r.Method == http.MethodGet && q.Get("x-id") == "GetObject"
 	}
@@ -839,8 +841,8 @@ func TestS3Answers(t *testing.T) {
 		{429, "TooManyRequests", sluice.CodeUnavailable, 7 * time.Second},
 		{400, "RequestTimeout", sluice.CodeUnavailable, 7 * time.Second},
 		{404, "NoSuchBucket", sluice.CodeUnavailable, 7 * time.Second},
-		{409, "ConditionalRequestConflict", sluice.CodeConflict, 0},
-		{412, "PreconditionFailed", sluice.CodeConflict, 0},
+		{409, "ConditionalRequestConflict", sluice.CodeUnavailable, retryAfter}, // and there is no object
+		{412, "PreconditionFailed", sluice.CodeUnavailable, retryAfter},
 		{501, "NotImplemented", sluice.CodeInternal, 0},
 		{403, "AccessDenied", sluice.CodeInternal, 0},
 		{403, "SignatureDoesNotMatch", sluice.CodeInternal, 0},
@@ -866,6 +868,40 @@ func TestS3Answers(t *testing.T) {
 			blobtest.WantKeys(t, s)
 		})
 	}
+}
+
+// TestS3RefusesItsOwnWrite loses the answer to a write, so that its repetition is
+// refused, while the server cannot show the object at first.
+func TestS3RefusesItsOwnWrite(t *testing.T) {
+	answer := func(r *http.Request, status int, code string) *http.Response {
+		text := fmt.Sprintf("<Error><Code>%s</Code><Message>no</Message></Error>", code)
+		return &http.Response{
+			StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+			Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text)),
+		}
+	}
+	asked := 0
+	s := openSharedS3(t, sharedGateway(t), through(
+		func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			switch {
+			case isOperation(r, "PutObject"):
+				res, err := send(r)
+				if err != nil {
+					return nil, err
+				}
+				res.Body.Close()
+				return answer(r, http.StatusPreconditionFailed, "PreconditionFailed"), nil
+			case isOperation(r, "HeadObject"):
+				if asked++; asked < 3 {
+					return answer(r, http.StatusNotFound, "NotFound"), nil
+				}
+			}
+			return send(r)
+		}))
+	if _, err := s.Put(t.Context(), blobtest.Key(1), strings.NewReader("x")); err != nil {
+		t.Errorf("Put of what is stored: %v", err)
+	}
+	blobtest.WantKeys(t, s, blobtest.Key(1))
 }
 
 // TestWriteOnceBesideAnother has the server refuse the first writes because of
