@@ -155,8 +155,11 @@ in_go() { # in_go FOLDER: vets and tests a separate module
 }
 
 large() { # tests that take minutes under the race detector, and are skipped there
-  go test -count=1 -timeout 30m ./internal/store/... && go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./internal/httpd ./internal/blob
+  go test -count=1 -timeout 30m ./internal/store/... &&
+    go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./internal/httpd ./internal/blob &&
+    go test -count=1 -timeout 20m -run "$large" ./cmd/sluice
 }
+large='^Test(FsckFindsWhatWasChanged|FsckBesideWriters|DamagedIndexIsNoticed|VerifyFindsEveryFlippedByte)$'
 
 # Tests that the fast part skips: they need an S3 server, build another program, kill processes, or wait.
 slow='^(Test(S3|Gateway|Cluster|Crash|Migrate|Fsck|Witness|Anchor|CheckpointsSentOut|AuditDocs|Operating|Export|Redirect|RefusedStart|Samples|Slow|Stalled|Abuse|Stress|FlatMemory|GiB|PostgresKill|PostgresRestart|PostgresFrozen|SQLiteKill|NoRedemptionAfterTheEnd).*)$'
@@ -193,6 +196,5 @@ part stripe-node in_node tests/clients/stripe-node test
 part metorial-node in_node tests/clients/metorial-node test
 part merkle-and-browser in_go tests
 part rehome in_go tools/rehome # builds Sluice again, under another path
-# Half of the time of these packages is waiting: for disks, processes and clocks.
-part tests go test -race -short -count=1 -timeout 60m -p $((2 * $(nproc))) ./...
+part tests go test -race -short -count=1 -timeout 60m ./...
 finish everything

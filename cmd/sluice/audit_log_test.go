@@ -215,6 +215,9 @@ func entryCount(t *testing.T, dir string) int {
 // Every byte of an export matters. The test changes all bytes of short files
 // and some of the others.
 func TestVerifyFindsEveryFlippedByte(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs without -short")
+	}
 	s := logServer(t, entries)
 	dir := exportLog(t, s)
 	key, err := os.ReadFile(filepath.Join(dir, keyName))

@@ -67,6 +67,9 @@ func foundBy(t testing.TB, s *sluicetest.Service, f service.EntryFilter) (ids []
 
 // A damaged index is noticed, told once, and not used, until it has been made anew as docs/operating.md says.
 func TestDamagedIndexIsNoticed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs without -short")
+	}
 	t.Run("SQLite", func(t *testing.T) { testDamagedIndex(t, "") })
 	t.Run("PostgreSQL", func(t *testing.T) { testDamagedIndex(t, sluicetest.Postgres(t)) })
 }

@@ -76,6 +76,9 @@ func openAnother(t *testing.T, url string) *Store {
 }
 
 func TestPostgresKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs without -short")
+	}
 	testKill(t, openPostgresURL, func() string { return NewPostgres(t) })
 }
 

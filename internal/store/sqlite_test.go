@@ -421,6 +421,9 @@ const childDatabase = "SLUICE_TEST_DATABASE"
 // TestSQLiteKill kills a process in the middle of its Updates, again and again, while this process updates the same
 // database. Everything that either was told is stored is there, and nothing is half stored.
 func TestSQLiteKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs without -short")
+	}
 	testKill(t, func(path string) (*Store, error) { return OpenSQLite(path, Options{}) }, func() string {
 		return filepath.Join(t.TempDir(), "sluice.db")
 	})
