@@ -173,10 +173,10 @@ func (st *s3Stage) written(ctx context.Context, r stageRecord, cause error) (tag
 	return nil, inUse(cause)
 }
 
-// lost notes that another handle has the stage: what only this one knows is not
-// on record.
+// lost notes that another handle has the stage: its record and its upload are no
+// longer this one's to remove. An upload that only this handle knows is not on record.
 func (st *s3Stage) lost() {
-	st.entered = st.record != nil
+	st.beaten = true
 	if st.upload != nil && (st.record == nil || st.record.Upload != *st.upload.id) {
 		st.upload.recorded = false
 	}
@@ -207,25 +207,35 @@ func (s *S3) openRecord(ctx context.Context, key string) (*openedRecord, error) 
 		return nil, err
 	}
 	o := &openedRecord{ReadCloser: out.Body, tag: out.ETag}
-	if err := o.read(); err != nil {
+	if err := o.read(aws.ToInt64(out.ContentLength)); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the record of an upload: %w", err), out.Body.Close())
 	}
 	return o, nil
 }
 
-func (o *openedRecord) read() error {
+// errNoRecord says that an object is no record, whatever else it is.
+var errNoRecord = errors.New("this is no record of an upload")
+
+func (o *openedRecord) read(size int64) error {
 	var length uint32
+	const head = 4 // bytes of length
+	if size < head {
+		return fmt.Errorf("%w: the object has %d bytes", errNoRecord, size)
+	}
 	if err := binary.Read(o, binary.BigEndian, &length); err != nil {
 		return err
 	}
-	if length > maxRecord {
-		return fmt.Errorf("it has %d bytes", length)
+	if length > maxRecord || int64(length) > size-head {
+		return fmt.Errorf("%w: it has %d bytes in an object of %d", errNoRecord, length, size)
 	}
 	text := make([]byte, length)
 	if _, err := io.ReadFull(o, text); err != nil {
 		return err
 	}
-	return json.Unmarshal(text, &o.record)
+	if err := json.Unmarshal(text, &o.record); err != nil {
+		return fmt.Errorf("%w: %w", errNoRecord, err)
+	}
+	return nil
 }
 
 // Resume reads the record and the tail of a saved stage. Another handle that uses
@@ -305,9 +315,9 @@ func (st *s3Stage) load(ctx context.Context, o *openedRecord) (err error) {
 }
 
 // Abort removes the stage, saved or not, and closes it. The record goes first:
-// Sweep ends an upload that has none.
+// Sweep ends an upload that has none. A stage that another handle has is left to it.
 func (st *s3Stage) Abort(ctx context.Context) error {
-	if st.closed || st.committed {
+	if st.closed || st.committed || st.beaten {
 		return st.Close()
 	}
 	var err error
@@ -355,7 +365,7 @@ func (s *S3) sweepStage(ctx context.Context, key string) error {
 	if isMissing(err) {
 		return nil
 	}
-	if _, answered := answer(err); answered != nil || ctx.Err() != nil {
+	if err != nil && !errors.Is(err, errNoRecord) {
 		return s3Error(ctx, "read an upload", err)
 	}
 	if err == nil {

@@ -38,6 +38,7 @@ type s3Stage struct {
 	record  *stageRecord // as it is on the server; nil before the first Save
 	tag     *string      // of the record
 	entered bool         // a record is on the server, or may be
+	beaten  bool         // another handle has the stage
 
 	life context.Context // ends when a part has failed, and with the stage
 	end  context.CancelFunc
