@@ -168,7 +168,7 @@ func (t timed) Put(ctx context.Context, key string, r io.Reader) (service.Stored
 }
 
 // Stage measures an upload in steps as one put: the time that Append and Commit
-// take together.
+// take together. An upload that is refused between the two is not measured.
 func (t timed) Stage(ctx context.Context, key string) (service.Stage, error) {
 	began := time.Now()
 	stage, err := t.Blobs.Stage(ctx, key)

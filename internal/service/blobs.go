@@ -114,7 +114,8 @@ type Stage interface {
 	Save(ctx context.Context) error
 	// Commit makes the bytes durable and visible under the key, and gives their
 	// size and digests. A taken key is CodeConflict. A Commit that failed may be
-	// tried again, on this stage or, if it was saved, on one that Resume gives.
+	// tried again, on this stage or, if it was saved, on one that Resume gives;
+	// after the end of ctx in a Save or a Commit, only on one that Resume gives.
 	// After a Commit that succeeded, another one gives the same answer.
 	// Append and Save are CodeConflict once Commit was called. After a crash in
 	// Commit, Resume is CodeConflict if the bytes are visible; else it gives a
