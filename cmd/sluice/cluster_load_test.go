@@ -391,12 +391,14 @@ func (l *load) entries(t *testing.T) (all []loggedEntry) {
 
 // checkLog compares the log with the responses. seq has no gaps, every
 // confirmed link and revocation has one entry, every download has the entry
-// that allowed it, and no download follows the revocation of its link.
+// that allowed it, and no download follows the revocation of its link. The counts
+// of links are those of the log.
 func (l *load) checkLog(t *testing.T) {
 	t.Helper()
 	revoked, redeemed, minted := map[string]int64{}, map[string]bool{}, map[string]int{}
-	counts := map[string]int64{}
-	for i, e := range l.entries(t) {
+	entries, rows := l.settled(t)
+	counts := countDownloads(entries)
+	for i, e := range entries {
 		if e.Seq != int64(i) {
 			t.Fatalf("entry %d of the log has seq %d", i, e.Seq)
 		}
@@ -410,13 +412,8 @@ func (l *load) checkLog(t *testing.T) {
 			revoked[e.Link.ID] = e.Seq
 		case "link.redeemed":
 			redeemed[e.Link.ID+" "+e.Request.ID] = true
-			counts[e.Link.ID]++
 			if at, is := revoked[e.Link.ID]; is {
 				t.Errorf("link %s was redeemed at %d, and revoked at %d", e.Link.ID, e.Seq, at)
-			}
-		case "link.delivered":
-			if e.Delivery.Returned { // for example without an S3 server
-				counts[e.Link.ID]--
 			}
 		}
 	}
@@ -441,27 +438,56 @@ func (l *load) checkLog(t *testing.T) {
 			}
 		}
 	}
-	l.checkCounts(t, counts)
+	for id, row := range rows {
+		if row.downloads != counts[id] || row.max > 0 && row.downloads > row.max {
+			t.Errorf("link %s counts %d of %d downloads, and the log has %d", id, row.downloads, row.max, counts[id])
+		}
+	}
+	for id := range l.links {
+		if _, is := rows[id]; !is {
+			t.Errorf("the confirmed link %s is not in the database", id)
+		}
+	}
 }
 
-// checkCounts compares the counts of links with their redemptions in the log.
-func (l *load) checkCounts(t *testing.T, counts map[string]int64) {
+// countDownloads counts the downloads of each link in the log.
+func countDownloads(entries []loggedEntry) map[string]int64 {
+	counts := map[string]int64{}
+	for _, e := range entries {
+		switch {
+		case e.Action == "link.redeemed":
+			counts[e.Link.ID]++
+		case e.Action == "link.delivered" && e.Delivery.Returned: // for example without an S3 server
+			counts[e.Link.ID]--
+		}
+	}
+	return counts
+}
+
+// linkRow holds the columns of a link that count its downloads.
+type linkRow struct{ downloads, max int64 }
+
+// settled returns the log and the links of the same moment. A server that could
+// not commit the entry of a download that was given back tries again within
+// seconds, and changes both.
+func (l *load) settled(t *testing.T) (entries []loggedEntry, rows map[string]linkRow) {
 	t.Helper()
-	found := 0
-	l.cluster.query(t, "SELECT id, downloads, max_downloads FROM link", func(r *sql.Rows) error {
-		var id string
-		var downloads, max int64
-		err := r.Scan(&id, &downloads, &max)
-		if downloads != counts[id] || max > 0 && downloads > max {
-			t.Errorf("link %s counts %d of %d downloads, and the log has %d", id, downloads, max, counts[id])
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+		entries, rows = l.entries(t), map[string]linkRow{}
+		l.cluster.query(t, "SELECT id, downloads, max_downloads FROM link", func(r *sql.Rows) error {
+			var id string
+			var row linkRow
+			err := r.Scan(&id, &row.downloads, &row.max)
+			rows[id] = row
+			return err
+		})
+		counts, same := countDownloads(entries), true
+		for id, row := range rows {
+			same = same && row.downloads == counts[id]
 		}
-		if l.links[id] != nil {
-			found++
+		if same || time.Now().After(deadline) {
+			return entries, rows
 		}
-		return err
-	})
-	if found != len(l.links) {
-		t.Errorf("found %d of %d confirmed links", found, len(l.links))
 	}
 }
 
