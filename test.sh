@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all checks: formatting, vet, staticcheck, known vulnerabilities, build, the OpenAPI document, and the tests under
-# the race detector.
+# Runs all checks: formatting, vet, staticcheck, known vulnerabilities, build, the OpenAPI document, and the tests, all but
+# those of the commands under the race detector.
 # As root on Debian or Ubuntu it installs missing tools. Elsewhere it lists them and stops.
 #
 #   ./test.sh         all checks, as in continuous integration
@@ -155,11 +155,20 @@ in_go() { # in_go FOLDER: vets and tests a separate module
 }
 
 large() { # tests that take minutes under the race detector, and are skipped there
-  go test -count=1 -timeout 30m ./internal/store/... &&
-    go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./internal/httpd ./internal/blob &&
-    go test -count=1 -timeout 20m -run "$large" ./cmd/sluice
+  go test -count=1 -timeout 30m -run '^Test(SQLite|Postgres|SQLiteKill|PostgresKill|FlippedBytes|Continues)$' ./internal/store/... &&
+    go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./internal/httpd ./internal/blob
 }
-large='^Test(FsckFindsWhatWasChanged|FsckBesideWriters|DamagedIndexIsNoticed|VerifyFindsEveryFlippedByte)$'
+
+# The tests of the commands run processes, and wait for them, so they run beside the others. What these processes do has
+# the tests of the packages, which run under the race detector.
+tests() {
+  local commands failed=
+  go test -count=1 -timeout 60m ./cmd/sluice &
+  commands=$!
+  go test -race -short -count=1 -timeout 60m $(go list ./... | grep -v '/cmd/sluice$') || failed=1
+  wait "$commands" || failed=1
+  [ -z "$failed" ]
+}
 
 # Tests that the fast part skips: they need an S3 server, build another program, kill processes, or wait.
 slow='^(Test(S3|Gateway|Cluster|Crash|Migrate|Fsck|Witness|Anchor|CheckpointsSentOut|AuditDocs|Operating|Export|Redirect|RefusedStart|Samples|Slow|Stalled|Abuse|Stress|FlatMemory|GiB|PostgresKill|PostgresRestart|PostgresFrozen|SQLiteKill|NoRedemptionAfterTheEnd).*)$'
@@ -196,5 +205,5 @@ part stripe-node in_node tests/clients/stripe-node test
 part metorial-node in_node tests/clients/metorial-node test
 part merkle-and-browser in_go tests
 part rehome in_go tools/rehome # builds Sluice again, under another path
-part tests go test -race -short -count=1 -timeout 60m ./...
+part tests tests
 finish everything
