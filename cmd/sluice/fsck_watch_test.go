@@ -317,3 +317,35 @@ func damageIndex(t *testing.T, server *sluicetest.PostgresServer, db *sql.DB, in
 	}
 	server.Restart(t) // so that it reads the page again
 }
+
+// An index that cannot be read to its end is damaged nevertheless by what was found until then, and hides nothing that
+// is wrong elsewhere.
+func TestIndexThatCannotBeRead(t *testing.T) {
+	s := sluicetest.NewServiceOn(t, "")
+	l := indexedLog(t, s, 3100)
+	other := s.Ledger(sluice.Live)
+	recordEntries(t, s.Store, other, 500)
+	db := openBeside(t, s)
+	number := ledgerNumber(t, db, l)
+	sqlRun(t, db, "UPDATE ledger SET latest = latest + 1 WHERE id IN ($1, $2)", number, ledgerNumber(t, db, other))
+	sqlRun(t, db, "ALTER TABLE entry_index RENAME TO gone")
+	defer sqlRun(t, db, "ALTER TABLE gone RENAME TO entry_index")
+
+	var r fsck.Report
+	err := r.CheckLedgers(t.Context(), s.Service, s.Store)
+	text := findingLines(r)
+	if err == nil || !strings.Contains(text, l.String()) || !strings.Contains(text, other.String()) {
+		t.Errorf("the command: %v, and found\n%s", err, text)
+	}
+
+	metrics := obs.New("test")
+	w := fsck.NewWatch(fsck.Config{
+		Store: s.Store, Interval: fsck.Interval, Log: slog.New(slog.DiscardHandler), Observer: metrics, Now: s.Clock.Now,
+	})
+	if err := w.CheckIndexes(t.Context()); err == nil {
+		t.Error("the check of a server succeeds")
+	}
+	if n := gauge(t, metrics.Registry, "sluice_fsck_findings", "index"); n < 2 {
+		t.Errorf("the metric counts %v findings, want one of each ledger at least", n)
+	}
+}

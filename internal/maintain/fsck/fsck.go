@@ -74,7 +74,7 @@ func pageFindings(p store.PageReport) (list []Finding) {
 }
 
 // CheckLedgers checks the index and the log of every ledger, and their newest checkpoints against the heads that the
-// service remembers. An error says that something could not be checked.
+// service remembers. An error says that something could not be checked; the other ledgers are checked all the same.
 func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *store.Store) error {
 	heads, err := svc.Ledgers.VerifyHeads(ctx)
 	if err != nil {
@@ -87,20 +87,24 @@ func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *stor
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, l := range logs {
 		index := indexCheck{store: s, ledger: l}
 		if err := index.run(ctx); err != nil {
-			return fmt.Errorf("index of %s: %w", l, err)
+			failed = errors.Join(failed, fmt.Errorf("index of %s: %w", l, err))
 		}
 		r.Findings = append(r.Findings, index.findings...)
 		r.Ledgers++
 		r.Entries += index.entries
 		r.Rows += index.rows
 		if err := r.checkLog(ctx, svc, l); err != nil {
-			return fmt.Errorf("log %s: %w", l, err)
+			failed = errors.Join(failed, fmt.Errorf("log %s: %w", l, err))
+		}
+		if ctx.Err() != nil {
+			return errors.Join(failed, ctx.Err())
 		}
 	}
-	return nil
+	return failed
 }
 
 func ledgers(ctx context.Context, s service.Store) (list []sluice.LedgerID, err error) {

@@ -74,7 +74,7 @@ func (c *indexCheck) run(ctx context.Context) (err error) {
 		c.found(c.extent.Next, "the log ends here, and there are entries beyond it")
 	}
 	c.seed = maphash.MakeSeed()
-	c.part = max(minPart, (c.extent.Indexed+sums-1)/sums)
+	c.part = max(minPart, c.extent.Indexed/sums+1)
 	c.sums = make([]uint64, c.extent.Indexed/c.part+1)
 	if err := c.addEntries(ctx); err != nil {
 		return err

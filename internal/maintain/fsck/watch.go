@@ -140,11 +140,15 @@ func (w *Watch) CheckIndexes(ctx context.Context) error {
 		}
 		for _, l := range list {
 			c := indexCheck{store: w.Store, ledger: l, pause: (&pauses{worked: time.Now()}).pause}
-			if err := c.run(ctx); ctx.Err() != nil {
+			err := c.run(ctx)
+			if ctx.Err() != nil {
 				return false, ctx.Err()
-			} else if err != nil {
+			}
+			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("index of %s: %w", l, err))
-				continue
+			}
+			if err != nil && len(c.findings) == 0 {
+				continue // what was known of it stays
 			}
 			w.distrust(l, len(c.findings) > 0)
 			w.note(&w.index, l.String(), c.findings)
