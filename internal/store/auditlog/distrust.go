@@ -12,7 +12,7 @@ const maxUnindexed = 1 << 20
 
 // DistrustIndex has lists and look-ups of a ledger's entries read the log in place of the index and of the times of
 // batches, or those again. It is slow, so that they read a million entries at most, and are CodeUnavailable where
-// that does not suffice. It is kept in memory.
+// that does not suffice. A look-up by id asks the index first: a hit is compared with the entry. It is kept in memory.
 func (k *Ledgers) DistrustIndex(l sluice.LedgerID, distrust bool) {
 	if distrust {
 		k.distrusted.Store(l, true)
@@ -24,9 +24,13 @@ func (k *Ledgers) DistrustIndex(l sluice.LedgerID, distrust bool) {
 // readLog gives the first rows of a list from the log alone. Where it cannot read far enough it fails: a part of a list
 // must not be taken for the whole.
 func (q *entryList) readLog(add func(stored) bool) (err error) {
+	most := q.ledgers.MaxUnindexed
+	if most == 0 {
+		most = maxUnindexed
+	}
 	read, found := 0, 0
 	failed := q.scan(q.ledger, q.span, q.up, func(s stored) bool {
-		if read++; read > maxUnindexed {
+		if read++; read > most {
 			err = sluice.Errorf(sluice.CodeUnavailable, "the index of this log is damaged, and the log is too long"+
 				" to be read without it; list its entries without filters, and have the operator run sluice fsck")
 			return false

@@ -79,9 +79,13 @@ func (r *Reader) find(l sluice.LedgerID, id string) (stored, error) {
 		return stored{}, err
 	}
 	q := &entryList{Reader: r, ledger: number, span: sqldb.Interval{From: 0, To: sqldb.Everything.To}, limit: 1}
-	_, q.distrusted = r.ledgers.distrusted.Load(l)
 	q.filter(service.EntryFilter{IDs: []string{id}})
 	rows, err := q.read()
+	// What the index gives is compared with the entry, so a hit is right whatever the index says.
+	if _, distrusted := r.ledgers.distrusted.Load(l); distrusted && (err != nil || len(rows) == 0) {
+		q.distrusted = true
+		rows, err = q.read()
+	}
 	if err != nil {
 		return stored{}, err
 	}

@@ -26,6 +26,9 @@ import (
 type Ledgers struct {
 	numbers    sync.Map
 	distrusted sync.Map // sluice.LedgerID to true: see DistrustIndex
+
+	// MaxUnindexed is how many entries a list may read where the index cannot be used; 0 is a million.
+	MaxUnindexed int
 }
 
 // Head is the end of a ledger: its row in the table ledger.
