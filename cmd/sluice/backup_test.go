@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -121,7 +122,7 @@ func TestBackupDrill(t *testing.T) {
 			if !strings.Contains(printed, "--accept-rollback") {
 				t.Errorf("restore prints %s", printed)
 			}
-			refused := sluiceRun(t, exitRefused, "serve", "--data", copied, "--listen", "127.0.0.1:0")
+			refused := refusedServe(t, exitRefused, "--data", copied)
 			if !strings.Contains(refused, "was restored from the snapshot "+done.Snapshot) {
 				t.Errorf("a start without --accept-rollback: %s", refused)
 			}
@@ -136,6 +137,18 @@ func TestBackupDrill(t *testing.T) {
 			sluiceRun(t, 0, "fsck", "--data", copied)
 		})
 	}
+}
+
+// refusedServe runs sluice serve, which must end with an exit code by itself, and returns what it prints.
+func refusedServe(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var out bytes.Buffer
+	if got := run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), &out, &out); got != want {
+		t.Fatalf("sluice serve %q exits with %d, want %d\n%s", args, got, want, &out)
+	}
+	return out.String()
 }
 
 // confirmed reports whether clients have got so many links.
@@ -227,11 +240,7 @@ func TestDamagedBackup(t *testing.T) {
 						t.Errorf("restore prints %s, want %s to be named", said, filepath.Base(paths[0]))
 					}
 					if _, err := os.Stat(to); err == nil {
-						code := run(t.Context(), []string{"serve", "--data", to, "--listen", "127.0.0.1:0", "--accept-rollback"},
-							new(bytes.Buffer), new(bytes.Buffer))
-						if code != exitRefused {
-							t.Errorf("serve on half a copy exits with %d", code)
-						}
+						refusedServe(t, exitRefused, "--data", to, "--accept-rollback")
 						said := sluiceRun(t, exitRefused, "key", "list", "--data", to)
 						if !strings.Contains(said, "has not finished") {
 							t.Errorf("key list on half a copy: %s", said)
@@ -419,7 +428,7 @@ func TestKilledBackups(t *testing.T) {
 			break // it was faster
 		}
 		if _, err := os.Stat(to); err == nil {
-			said := sluiceRun(t, exitRefused, "serve", "--data", to, "--listen", "127.0.0.1:0", "--accept-rollback")
+			said := refusedServe(t, exitRefused, "--data", to, "--accept-rollback")
 			if !strings.Contains(said, "has not finished") {
 				t.Errorf("serve on half a copy: %s", said)
 			}
@@ -464,7 +473,7 @@ func TestRestoredServerIsClosed(t *testing.T) {
 	if err := os.Remove(filepath.Join(to, restoredName)); err != nil { // as if it had been told
 		t.Fatal(err)
 	}
-	said = sluiceRun(t, exitFailed, "serve", "--data", to, "--listen", "127.0.0.1:0")
+	said = refusedServe(t, exitFailed, "--data", to)
 	if !strings.Contains(said, "secrets.json.heads remembers ") {
 		t.Errorf("the heads of the lost server: %s", said)
 	}
@@ -518,7 +527,7 @@ func TestBackupPostgres(t *testing.T) {
 	if !strings.Contains(said, filepath.Base(objects[0])+" is missing") {
 		t.Errorf("a missing object: %s", said)
 	}
-	said = sluiceRun(t, exitFailed, append([]string{"serve", "--listen", "127.0.0.1:0"}, again...)...)
+	said = refusedServe(t, exitFailed, again...)
 	if !strings.Contains(said, "the stored files belong to installation "+restoringMark) {
 		t.Errorf("serve on half a bucket: %s", said)
 	}
