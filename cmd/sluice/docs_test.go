@@ -145,7 +145,7 @@ func TestOperatingDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tool := range []string{"sqlite3", "jq", "curl"} {
+	for _, tool := range []string{"sqlite3", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil && os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		} else if err != nil {

@@ -17,7 +17,6 @@ import (
 	"sluice/internal/maintain/backup"
 	"sluice/internal/maintain/fsck"
 	"sluice/internal/service"
-	"sluice/internal/token"
 )
 
 type restoreCommand struct {
@@ -314,11 +313,7 @@ func (d *restoring) database(ctx context.Context) error {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	folder, err := os.Open(d.command.Data)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return syncFolder(d.command.Data)
 }
 
 // check checks the restored folder: its secrets and its files against its records, and then what sluice fsck checks.
@@ -345,9 +340,7 @@ func (d *restoring) ownSecrets(ctx context.Context, i *installation, p place) er
 	}
 	return i.store.View(ctx, func(r service.Reader) error {
 		known, err := r.SigningKeys()
-		if err == nil && !slices.ContainsFunc(c.SigningKeys, func(k token.Key) bool {
-			return slices.Contains(known, k.ID())
-		}) {
+		if err == nil && !slices.ContainsFunc(c.SigningKeys, signedWith(known)) {
 			err = fmt.Errorf("the backup was made with other signing keys than those of the secrets file (it knows %v); "+
 				"empty %s, and restore with the secrets that belong to it", known, p.Data)
 		}

@@ -86,9 +86,5 @@ func (p place) acceptRestored() error {
 	if err != nil {
 		return err
 	}
-	folder, err := os.Open(p.Data)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return syncFolder(p.Data)
 }
