@@ -140,7 +140,11 @@ type secretsCheckCommand struct {
 
 func (c *secretsCheckCommand) Run(ctx context.Context, out *output) error {
 	r := &checkup{}
-	r.secrets(ctx, c.place, c.Heads)
+	if i := r.secrets(ctx, c.place, c.Heads); i != nil {
+		if err := i.close(); err != nil {
+			return err
+		}
+	}
 	return r.print(out, c.JSON)
 }
 
@@ -194,12 +198,12 @@ func (r *checkup) print(out *output, asJSON bool) error {
 	return w.err
 }
 
-// secrets checks the file of secrets, and then the installation with it.
-func (r *checkup) secrets(ctx context.Context, p place, heads string) {
+// secrets checks the file of secrets, and then the installation with it, which it returns if it could be opened.
+func (r *checkup) secrets(ctx context.Context, p place, heads string) *installation {
 	path := p.secretsFile()
 	if err := checkMode(path, nil); err != nil {
 		r.fail("secrets", "%s: %v", path, err)
-		return
+		return nil
 	}
 	s, err := readSecrets(path)
 	var c service.Config
@@ -209,36 +213,37 @@ func (r *checkup) secrets(ctx context.Context, p place, heads string) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.fail("secrets", "%s does not exist: restore it from a backup; without it no link opens", path)
-		return
+		return nil
 	case err != nil:
 		r.fail("secrets", "%s cannot be read: %v; restore it from a backup", path, err)
-		return
+		return nil
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o040 != 0 {
 		r.warn("secrets", "%s is readable by its group: run chmod 600", path)
 	}
 	r.ok("secrets", "%s holds %s and %s", path, counted(len(s.SigningKeys), "1 signing key", "%d signing keys"),
 		counted(len(s.LedgerKeys), "1 ledger key", "%d ledger keys"))
-	r.database(ctx, p, path, heads, c)
+	return r.database(ctx, p, path, heads, c)
 }
 
 // database checks that the secrets belong to the database.
-func (r *checkup) database(ctx context.Context, p place, secretsPath, headsPath string, c service.Config) {
+func (r *checkup) database(
+	ctx context.Context, p place, secretsPath, headsPath string, c service.Config,
+) *installation {
 	if headsPath == "" {
 		headsPath = secretsPath + ".heads"
 	}
 	heads, err := openHeads(headsPath)
 	if err != nil {
 		r.fail("heads", "%v", err)
-		return
+		return nil
 	}
 	config := service.Config{PublicURL: "http://localhost", Log: slog.New(slog.DiscardHandler), Heads: heads}
 	i, err := p.open(ctx, config, opening{})
 	if err != nil {
 		r.fail("database", "%v", err)
-		return
+		return nil
 	}
-	defer i.close()
 	var known []string
 	err = i.store.View(ctx, func(reader service.Reader) (err error) {
 		known, err = reader.SigningKeys()
@@ -246,13 +251,13 @@ func (r *checkup) database(ctx context.Context, p place, secretsPath, headsPath 
 	})
 	if err != nil {
 		r.fail("database", "%v", err)
-		return
+		return i
 	}
 	r.signingKeys(known, c)
 	faults, err := i.service.Ledgers.VerifyHeads(ctx)
 	if err != nil {
 		r.fail("logs", "%v", err)
-		return
+		return i
 	}
 	for _, f := range faults {
 		r.fail("logs", `%s: %v; see "An older backup" in docs/operating.md`, f.Ledger, f.Err)
@@ -260,6 +265,7 @@ func (r *checkup) database(ctx context.Context, p place, secretsPath, headsPath 
 	if len(faults) == 0 {
 		r.ok("logs", "the secrets can continue every log, and each extends the head that is remembered")
 	}
+	return i
 }
 
 // signedWith reports of a key whether its id is known.
