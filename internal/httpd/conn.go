@@ -236,10 +236,8 @@ func HoldHead(ctx context.Context) bool {
 	return ok
 }
 
-// Hold holds back the head of an answer until ReadFrom is called.
-func (c *Conn) Hold(head []byte) {
-	c.holds, c.held = true, append(c.held[:0], head...)
-}
+// Hold holds back the head of an answer until ReadFrom is called. The head stays as it is until ReadFrom returns.
+func (c *Conn) Hold(head []byte) { c.holds, c.held = true, head }
 
 func (c *Conn) Write(p []byte) (int, error) {
 	if c.holds {

@@ -118,11 +118,11 @@ type direct struct {
 
 // aboutFile returns what the headers say about a file. It is that of the previous answer as long as nothing changed
 // that it depends on.
-func (s *direct) aboutFile(l sluice.Link, f sluice.File) *about {
+func (s *direct) aboutFile(l *sluice.Link, f *sluice.File) *about {
 	same := s.file.SHA256 == f.SHA256 && s.file.Created.Equal(f.Created) && s.file.Filename == f.Filename &&
 		s.file.Type == f.Type && s.link.Filename == l.Filename && s.link.Disposition == l.Disposition
 	if !same || s.about.tag == "" {
-		s.link, s.file, s.about = l, f, aboutFile(l, f)
+		s.link, s.file, s.about = *l, *f, aboutFile(*l, *f)
 	}
 	return &s.about
 }
@@ -130,7 +130,7 @@ func (s *direct) aboutFile(l sluice.Link, f sluice.File) *about {
 // writeHead writes the head of an answer into s.head, without what Direct.SendHead adds. The lines are in the order of
 // their names, as net/http writes them.
 func (s *direct) writeHead(id string, g *gate.Grant) {
-	about, plan := s.aboutFile(g.Link, g.File), &g.Plan
+	about, plan := s.aboutFile(&g.Link, &g.File), &g.Plan
 	b := append(s.head[:0], statusLine(plan.Status)...)
 	of := len(plan.Parts) == 1 // otherwise the answer is 304
 	if of {

@@ -161,7 +161,7 @@ func TestShutdown(t *testing.T) {
 	}
 	select {
 	case err := <-stopped:
-		t.Errorf("the server stopped during a download: %v", err)
+		t.Fatalf("the server stopped during a download: %v", err)
 	default:
 	}
 	if n, err := io.Copy(io.Discard, downloading.Body); n != hugeSize || err != nil {
@@ -284,19 +284,23 @@ func TestCloseDuringDecision(t *testing.T) {
 
 // TestPatience closes connections that send nothing, or only a part of a head, and those that are idle.
 func TestPatience(t *testing.T) {
-	r := start(t, nil, func(hs *http.Server) {
-		hs.ReadHeaderTimeout, hs.IdleTimeout = 100*time.Millisecond, 200*time.Millisecond
-	})
-	silent, partial, idle, later := r.dial(t), r.dial(t), r.dial(t), r.dial(t)
+	r := start(t, nil, func(hs *http.Server) { hs.ReadHeaderTimeout, hs.IdleTimeout = 100*time.Millisecond, time.Hour })
+	silent, partial, later := r.dial(t), r.dial(t), r.dial(t)
 	r.send(t, partial, "GET /l/{plain} HTTP/1.1\r\nHos")
-	r.send(t, idle, get("/l/{plain}", ""))
-	idle.answer(t)
 	r.send(t, later, get("/l/{plain}", "")+"GET /l/")
 	later.answer(t)
 	silent.isClosed(t, "a silent connection")
 	partial.isClosed(t, "a connection with a part of a head")
-	idle.isClosed(t, "an idle connection")
 	later.isClosed(t, "a connection with a part of a later head")
+
+	r = start(t, nil, func(hs *http.Server) { hs.ReadHeaderTimeout, hs.IdleTimeout = time.Hour, 100*time.Millisecond })
+	idle, begun := r.dial(t), r.dial(t)
+	r.send(t, idle, get("/l/{plain}", ""))
+	idle.answer(t)
+	r.send(t, begun, get("/l/{plain}", "")+"GET")
+	begun.answer(t)
+	idle.isClosed(t, "an idle connection")
+	begun.isClosed(t, "a connection whose next request has not begun")
 }
 
 // TestHalfClosed answers clients that close their side after their requests.
