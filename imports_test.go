@@ -83,6 +83,7 @@ var confined = []struct{ prefix, only string }{
 	{"modernc.org/sqlite", "internal/store"},
 	{"github.com/jackc", "internal/store"},
 	{"github.com/aws", "internal/blob"},
+	{"filippo.io/age", "internal/maintain/backup"},
 }
 
 // withoutHTTP lists the folders that must not import net/http: their packages decide and read no requests.

@@ -116,6 +116,9 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	if err := s.place.refuseRestored(s.AcceptRollback); err != nil {
+		return err
+	}
 	metrics := obs.New(version())
 	i, err := s.place.open(ctx, config, opening{create: true, redirect: s.Delivery == "redirect", metrics: metrics})
 	if err != nil {
@@ -130,6 +133,9 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 			"start once with --accept-rollback", err)
 	}
 	err = s.place.explain(err)
+	if err == nil {
+		err = s.place.acceptRestored()
+	}
 	if err == nil {
 		err = s.serve(ctx, i, metrics, heads, followers, listener, first, log, out)
 	}
