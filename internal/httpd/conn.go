@@ -154,7 +154,7 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// HoldHead makes the connection of a request hold back the head of the answer until its ReadFrom gets a bytes.Reader.
+// HoldHead makes the connection of a request hold back the head of the answer until its ReadFrom gets what follows it.
 // It reports whether the connection can do that: it must come from a Listener of this package.
 func HoldHead(ctx context.Context) bool {
 	c, ok := ctx.Value(connKey{}).(*conn)
@@ -172,12 +172,24 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.TCPConn.Write(p)
 }
 
-// ReadFrom sends the bytes of r. It sends a bytes.Reader with the head held back before it, in one system call, and
-// any other reader as net.TCPConn does, by sendfile(2) where possible. It returns the number of bytes of r.
+// ReadFrom sends the head that was held back, and the bytes of r. It sends a bytes.Reader in one system call with the
+// head, and any other reader as net.TCPConn does, by sendfile(2) where possible. It returns the number of bytes of r.
+//
+// The head of a file leaves with the first bytes of the file. A segment of its own makes the reader wake up for it, and
+// congestion control that measures the rate of a connection (BBR) takes it for a sign of a slow one.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
-	if b, ok := r.(*bytes.Reader); ok {
+	b, inMemory := r.(*bytes.Reader)
+	if inMemory {
 		c.holds = false
 		return b.WriteTo(following{c})
+	}
+	if c.holds {
+		c.holds = false
+		head := c.held
+		c.held = c.held[:0]
+		if err := writeMore(c.TCPConn, head); err != nil {
+			return 0, err
+		}
 	}
 	return c.TCPConn.ReadFrom(r)
 }

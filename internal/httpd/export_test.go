@@ -56,3 +56,6 @@ func Problems() map[sluice.Code]int {
 	}
 	return all
 }
+
+// WithConn is withConn.
+var WithConn = withConn
