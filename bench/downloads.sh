@@ -5,7 +5,8 @@
 #
 # BENCH_DATA is a folder on the disk to measure; the script removes its files at the end. BENCH_ROUNDS (5) and
 # BENCH_SECONDS (5) are rounds and seconds of each measurement.
-# BENCH_FLAGS are flags of sluice serve: a second Sluice that is started with them is measured too.
+# BENCH_FLAGS (--no-fast-path) are flags of sluice serve: a second Sluice that is started with them is measured too,
+# unless they are empty.
 # BENCH_FILLED is a data folder that bench/fill filled: a Sluice that serves it is measured too. The folder grows.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,7 +19,8 @@ sides=(nginx nginx_plain bare versitygw sluice)
 variants=(sluice) # the sides that the bars are for
 declare -A name=([nginx]='nginx secure_link' [nginx_plain]='the same without open_file_cache' [bare]='net/http alone'
   [versitygw]='versitygw presigned' [sluice]=Sluice)
-[ -z "${BENCH_FLAGS:-}" ] || { sides+=(flags); variants+=(flags); name[flags]="Sluice $BENCH_FLAGS"; }
+BENCH_FLAGS=${BENCH_FLAGS---no-fast-path}
+[ -z "$BENCH_FLAGS" ] || { sides+=(flags); variants+=(flags); name[flags]="Sluice $BENCH_FLAGS"; }
 [ -z "${BENCH_FILLED:-}" ] || { sides+=(filled); name[filled]='Sluice with a filled ledger'; }
 
 sizes=(4096 65536 1048576 1073741824)
@@ -106,7 +108,7 @@ link_sluice() {
 start_sluices() {
   start_sluice sluice "$work/sluice-data"
   link_sluice sluice "${sizes[@]}"
-  if [ -n "${BENCH_FLAGS:-}" ]; then
+  if [ -n "$BENCH_FLAGS" ]; then
     read -ra flags <<<"$BENCH_FLAGS"
     start_sluice flags "$work/flags-data" "${flags[@]}"
     link_sluice flags "${sizes[@]}"
