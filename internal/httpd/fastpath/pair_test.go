@@ -248,11 +248,10 @@ func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// recorded is what the log says about some requests, without what differs between equal requests. Decisions come before
-// deliveries, which are committed later.
+// recorded is what the log says about some requests, without what differs between equal requests.
 type recorded struct {
 	Decisions  []sluice.Entry
-	Deliveries []sluice.Sent
+	Deliveries []sluice.Sent // of the decisions
 }
 
 // recorded returns what was recorded since the last call.
@@ -272,12 +271,12 @@ func (p *pair) recorded(t testing.TB) (r recorded) {
 		if e.ID == p.seen {
 			break
 		}
-		if e.Action == sluice.LinkDelivered {
-			r.Deliveries = append(r.Deliveries, *e.Delivery.Sent)
-			continue
-		}
 		if e.Request == nil || e.Link == nil {
-			continue // not of a request for a link
+			continue // not a decision about a link
+		}
+		if d := e.Delivery; d != nil && d.Sent != nil {
+			r.Deliveries = append(r.Deliveries, *d.Sent)
+			e.Delivery = &sluice.DeliveryPart{Mode: d.Mode, Status: d.Status, Returned: d.Returned}
 		}
 		e.ID, e.Seq, e.Time = "", 0, time.Time{}
 		e.Request.ID, e.Actor.ID, e.Link.ID = "", "", ""
