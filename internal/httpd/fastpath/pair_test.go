@@ -248,10 +248,11 @@ func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// recorded is what the log says about some requests, without what differs between equal requests.
+// recorded is what the log says about some requests, without what differs between equal requests. Decisions come before
+// deliveries, which are committed later.
 type recorded struct {
 	Decisions  []sluice.Entry
-	Deliveries []sluice.Sent // of the decisions
+	Deliveries []sluice.Sent
 }
 
 // recorded returns what was recorded since the last call.
@@ -271,15 +272,17 @@ func (p *pair) recorded(t testing.TB) (r recorded) {
 		if e.ID == p.seen {
 			break
 		}
-		if e.Request == nil || e.Link == nil {
-			continue // not a decision about a link
+		for _, d := range e.Deliveries {
+			r.Deliveries = append(r.Deliveries, d.Sent)
 		}
-		if d := e.Delivery; d != nil && d.Sent != nil {
-			r.Deliveries = append(r.Deliveries, *d.Sent)
-			e.Delivery = &sluice.DeliveryPart{Mode: d.Mode, Status: d.Status, Returned: d.Returned}
+		if e.Request == nil || e.Link == nil {
+			continue // not of a request for a link
 		}
 		e.ID, e.Seq, e.Time = "", 0, time.Time{}
 		e.Request.ID, e.Actor.ID, e.Link.ID = "", "", ""
+		if e.Delivery != nil {
+			e.Delivery.Entry = ""
+		}
 		r.Decisions = append(r.Decisions, e)
 	}
 	p.seen = list.Data[0].ID

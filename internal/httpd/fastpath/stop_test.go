@@ -265,9 +265,9 @@ func TestCloseDuringDecision(t *testing.T) {
 		for _, e := range r.Entries(t, r.ledger) {
 			if e.Action == sluice.LinkRedeemed {
 				decided++
-				if e.Delivery.Sent != nil {
-					sent = append(sent, *e.Delivery.Sent)
-				}
+			}
+			for _, d := range e.Deliveries {
+				sent = append(sent, d.Sent)
 			}
 		}
 		if decided == 2 && len(sent) == 2 {
