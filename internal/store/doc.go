@@ -43,7 +43,8 @@
 //  1. One goroutine writes (writer.go), on one connection. Connections of Views cannot write: the database refuses
 //     it.
 //  2. Either the writer begins a request or its caller abandons it; an atomic state decides. A begun request is
-//     waited for, and runs again with its group even if its context has ended.
+//     waited for, and runs again with its group even if its context has ended. An abandoned one leaves the queue
+//     (queue.go), so that the queue is no longer than there are callers.
 //  3. A request returns nil only after the COMMIT of its group succeeded. On PostgreSQL the writer asks before COMMIT
 //     whether the transaction has failed (Dialect.Sound), because COMMIT of a failed one is a rollback without an
 //     error.
