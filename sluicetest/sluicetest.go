@@ -24,6 +24,7 @@ import (
 	"sluice/internal/httpd/compat/digitalriver"
 	"sluice/internal/httpd/compat/metorial"
 	"sluice/internal/httpd/compat/stripe"
+	"sluice/internal/httpd/fastpath"
 	"sluice/internal/obs"
 	"sluice/internal/server"
 	"sluice/internal/service"
@@ -261,6 +262,7 @@ type Server struct {
 	HTTP   *httpd.Server
 	opts   server.Options
 	listen *httptest.Server
+	front  *fastpath.Listener // of listen
 }
 
 // NewServer returns a Server on SQLite that ends with the test. Rates are not
@@ -286,7 +288,7 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options))
 		f(&s.opts)
 	}
 	s.start(t)
-	t.Cleanup(func() { s.listen.Close() })
+	t.Cleanup(func() { s.stop(t) })
 	return s
 }
 
@@ -297,15 +299,28 @@ func (s *Server) start(t testing.TB) {
 		opts.Registry = obs.New("test").Registry
 	}
 	s.HTTP = server.New(s.Service.Service, s.Gate, opts)
-	s.listen.Config, s.listen.Listener = s.HTTP.HTTPServer(""), httpd.Listener(s.listen.Listener)
+	s.listen.Config = s.HTTP.HTTPServer("")
+	s.front = fastpath.Listen(s.HTTP, s.listen.Config, httpd.Listener(s.listen.Listener))
+	s.listen.Listener = s.front
 	s.listen.Start()
+}
+
+// stop waits for the answers that have begun.
+func (s *Server) stop(t testing.TB) {
+	t.Helper()
+	patience, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s.listen.Close()
+	if err := s.front.Drain(patience); err != nil {
+		t.Error(err)
+	}
 }
 
 // Restart stops the server and starts another one on the same folder and
 // address.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	s.listen.Close()
+	s.stop(t)
 	s.close(t)
 	s.open(t)
 	s.listen = httptest.NewUnstartedServer(nil)

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"sluice/internal/httpd"
@@ -186,5 +187,43 @@ func TestGoneBeforeTheFirstByte(t *testing.T) {
 		if told != 1 {
 			t.Errorf("of %d bytes the log tells of %d deliveries", size, told)
 		}
+	}
+}
+
+// TestHandOver gives bytes back to a connection: they are read first. A decision that nobody takes is abandoned once,
+// when the connection is closed.
+func TestHandOver(t *testing.T) {
+	below, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := httpd.Listener(below)
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := accepted.(*httpd.Conn)
+	left, abandoned := 0, 0
+	c.HandOver([]byte("abc"), &httpd.Decided{Left: func() { left++ }, Abandon: func() { abandoned++ }})
+	if _, err := peer.Write([]byte("def")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 6)
+	if _, err := io.ReadFull(iotest.OneByteReader(c), got); err != nil || string(got) != "abcdef" {
+		t.Errorf("%q is read, %v", got, err)
+	}
+	if left != 0 || abandoned != 0 {
+		t.Error("the decision was abandoned before the connection was closed")
+	}
+	c.Close()
+	c.Close()
+	if left != 1 || abandoned != 1 {
+		t.Errorf("the decision has left %d times and was abandoned %d times", left, abandoned)
 	}
 }

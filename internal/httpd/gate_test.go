@@ -23,6 +23,7 @@ import (
 	"sluice/api"
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/fastpath"
 	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/internal/token"
@@ -64,7 +65,8 @@ func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service
 	if stall != 0 {
 		srv.SetStall(stall)
 	}
-	ts.Config, ts.Listener = srv.HTTPServer(""), httpd.Listener(ts.Listener)
+	ts.Config = srv.HTTPServer("")
+	ts.Listener = fastpath.Listen(srv, ts.Config, httpd.Listener(ts.Listener))
 	ts.Start()
 	t.Cleanup(func() {
 		ts.Close()

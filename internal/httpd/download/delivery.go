@@ -24,7 +24,7 @@ const (
 // gets an *os.File in an io.LimitedReader, for which it uses that call. Bytes in memory go out as they are.
 type delivery struct {
 	to    io.ReaderFrom
-	rc    *http.ResponseController
+	rc    responseController
 	holds bool // whether the connection may be able to hold back the head of the answer
 	limit httpd.Transfer
 	// The current window began at this time, after this many bytes.
@@ -34,6 +34,12 @@ type delivery struct {
 	sent   int64
 	// unreadable reports that the content, and not the connection, failed or ended early.
 	unreadable bool
+}
+
+// responseController is what a delivery needs of an http.ResponseController.
+type responseController interface {
+	SetWriteDeadline(time.Time) error
+	Flush() error
 }
 
 // failed reports whether the content made sending fail. When the client has gone, reads from remote storage fail
