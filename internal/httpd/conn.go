@@ -250,6 +250,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 // ReadFrom sends the bytes of r after the head that was held back. It sends a bytes.Reader together with the head, in
 // one system call, and any other reader as net.TCPConn does, by sendfile(2) where possible. It returns the number of
 // bytes of r.
+//
+// The head of a file leaves with the first bytes of the file. A segment of its own makes the reader wake up for it, and
+// congestion control that measures the rate of a connection (BBR) sends what follows at a higher price.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	b, inMemory := r.(*bytes.Reader)
 	if inMemory {
@@ -258,7 +261,9 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	}
 	if c.holds {
 		c.holds = false
-		if _, err := c.send(nil); err != nil {
+		head := c.held
+		c.held = c.held[:0]
+		if err := writeMore(c.TCPConn, head); err != nil {
 			return 0, err
 		}
 	}

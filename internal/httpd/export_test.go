@@ -60,3 +60,6 @@ func Problems() map[sluice.Code]int {
 	}
 	return all
 }
+
+// WithConn is withConn.
+var WithConn = withConn

@@ -76,7 +76,7 @@ func (d *delivery) send(content io.ReadSeeker, p gate.ByteRange) error {
 		d.unreadable = true
 		return errors.Join(err, io.ErrUnexpectedEOF)
 	}
-	if _, ok := content.(*bytes.Reader); ok && d.holds && httpd.HoldHead(d.ctx) {
+	if isHere(content) && d.holds && httpd.HoldHead(d.ctx) {
 		if err := d.flush(); err != nil {
 			return err
 		}
