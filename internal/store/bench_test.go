@@ -107,6 +107,7 @@ func bench(b *testing.B, open benchOpen, update func(*Store, int64) error) {
 				var next atomic.Int64
 				b.ReportAllocs()
 				b.ResetTimer()
+				before := cpuTime()
 				for range callers {
 					wg.Go(func() {
 						for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
@@ -119,6 +120,7 @@ func bench(b *testing.B, open benchOpen, update func(*Store, int64) error) {
 				}
 				wg.Wait()
 				b.StopTimer()
+				b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/op")
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "updates/s")
 			})
 		}

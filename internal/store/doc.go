@@ -43,7 +43,8 @@
 //  1. One goroutine writes (writer.go), on one connection. Connections of Views cannot write: the database refuses
 //     it.
 //  2. Either the writer begins a request or its caller abandons it; an atomic state decides. A begun request is
-//     waited for, and runs again with its group even if its context has ended.
+//     waited for, and runs again with its group even if its context has ended. An abandoned one leaves the queue
+//     (queue.go), so that the queue is no longer than there are callers.
 //  3. A request returns nil only after the COMMIT of its group succeeded. On PostgreSQL the writer asks before COMMIT
 //     whether the transaction has failed (Dialect.Sound), because COMMIT of a failed one is a rollback without an
 //     error.
@@ -95,6 +96,9 @@
 //  18. A lease (lease.go) ends by the database's clock. Its holder's context ends no later, by the holder's monotonic
 //     clock, which runs on while a process is frozen. A lease does not fence writes: work that goes on for a moment
 //     beside the next holder must do no harm.
-//  19. What was erased is scrubbed from the database's files after the commit; when that fails it is tried again after
+//  19. On Linux the writer's connection gathers what SQLite writes into the WAL (sqlite/wal_linux.go). It is on the
+//     disk when SQLite's sync returns, and so before any connection can see the commit and before a caller is
+//     answered. What cannot be written fails the commit.
+//  20. What was erased is scrubbed from the database's files after the commit; when that fails it is tried again after
 //     the next commit.
 package store

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"sluice"
@@ -57,8 +56,7 @@ type Store struct {
 	log      *slog.Logger
 	observer Observer // nil for none
 
-	queue    chan *request
-	waiting  atomic.Int64     // requests that wait for the writer
+	queue    *queue
 	reserve  *reserve         // nil: none
 	maxGroup int              // how many requests may share a commit
 	lockWait time.Duration    // how long the writer waits for the lock of another process
@@ -81,7 +79,7 @@ func newStore(db *sqldb.Database, opts Options, group int, wait time.Duration) *
 	opts = opts.Complete()
 	s := &Store{
 		db: db, random: opts.Random, log: opts.Log, observer: opts.Observer,
-		queue: make(chan *request), maxGroup: group, lockWait: wait, lease: leaseTime,
+		queue: newQueue(), maxGroup: group, lockWait: wait, lease: leaseTime,
 		stopped: make(chan struct{}), readers: make(chan *sqldb.Conn, db.Readers),
 	}
 	for range db.Readers {
@@ -125,7 +123,7 @@ func (s *Store) Close() error {
 		}
 	}
 	err = errors.Join(err, s.db.Reader.Close())
-	close(s.queue)
+	s.queue.close()
 	<-s.stopped
 	err = errors.Join(err, s.db.Writer.Close())
 	if s.db.Finish != nil {
@@ -135,7 +133,7 @@ func (s *Store) Close() error {
 }
 
 // Waiting gives the number of Updates that wait for the writer.
-func (s *Store) Waiting() int64 { return s.waiting.Load() }
+func (s *Store) Waiting() int64 { return int64(s.queue.length()) }
 
 // Lost is closed when the database file was replaced or removed while it was in use. From then on every call fails,
 // and Err says why. A database of a server is never lost.

@@ -46,14 +46,16 @@ func (s *Store) performOnce(r *request) error {
 		return err
 	}
 	defer leave()
-	r.done = make(chan struct{})
-	if err := s.submit(r.ctx, r); err != nil {
+	if err := r.ctx.Err(); err != nil {
 		return err
 	}
+	r.done = make(chan struct{})
+	s.queue.add(r)
 	select {
 	case <-r.done:
 	case <-r.ctx.Done():
 		if r.state.CompareAndSwap(waiting, abandoned) {
+			s.queue.remove(r)
 			return r.ctx.Err()
 		}
 		<-r.done
@@ -75,13 +77,12 @@ func (s *Store) Ready(ctx context.Context) error {
 		return errReserve
 	}
 	r := &request{ctx: ctx, unlogged: probe, done: make(chan struct{})}
-	if err := s.submit(ctx, r); err != nil {
-		return err
-	}
+	s.queue.add(r)
 	select {
 	case <-r.done:
 		return r.err
 	case <-ctx.Done():
+		s.queue.remove(r)
 		return ctx.Err()
 	}
 }
@@ -91,25 +92,16 @@ func probe(t *tx) error {
 	return err
 }
 
-func (s *Store) submit(ctx context.Context, r *request) error {
-	s.waiting.Add(1)
-	defer s.waiting.Add(-1)
-	select {
-	case s.queue <- r:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // write is the writer. It takes all requests that wait, runs them in one transaction, and answers them when that is
 // committed. It does not wait for more requests: the next group gathers while this one commits.
 func (s *Store) write() {
 	defer close(s.stopped)
 	w := writer{store: s, group: newGroup(), inserter: sqldb.NewInserter()}
 	requests := make([]*request, 0, s.maxGroup)
-	for r := range s.queue {
-		requests = s.gather(append(requests[:0], r))
+	for {
+		if requests = s.queue.take(requests[:0], s.maxGroup); len(requests) == 0 {
+			break
+		}
 		w.commit(requests)
 		for _, r := range requests {
 			close(r.done)
@@ -123,22 +115,6 @@ func (s *Store) write() {
 		s.db.Drain(w.conn)
 	}
 	w.conn.Discard()
-}
-
-// gather adds the requests that wait now.
-func (s *Store) gather(requests []*request) []*request {
-	for len(requests) < s.maxGroup {
-		select {
-		case r, ok := <-s.queue:
-			if !ok {
-				return requests
-			}
-			requests = append(requests, r)
-		default:
-			return requests
-		}
-	}
-	return requests
 }
 
 // writer is the state of the writing goroutine.

@@ -2,10 +2,10 @@ package auditlog
 
 import (
 	"bytes"
+	"cmp"
 	"database/sql"
 	"encoding/binary"
 	"hash/crc32"
-	"maps"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -33,29 +33,46 @@ const (
 	maxBatchBytes = 64 << 10
 )
 
-// batchesOf puts entries into batches, in the order of each log.
-func batchesOf(entries []unwritten) (list []batch, err error) {
-	byLedger := map[int64][]unwritten{}
-	for _, e := range entries {
-		byLedger[e.ledger] = append(byLedger[e.ledger], e)
-	}
-	var leaves, disclosures []byte
-	for _, number := range slices.Sorted(maps.Keys(byLedger)) {
-		for rest := byLedger[number]; len(rest) > 0; {
-			b := batch{ledger: number, first: rest[0].seq, time: rest[0].time}
-			leaves, disclosures = leaves[:0], disclosures[:0]
-			for n := 0; n < maxBatch && len(rest) > 0 && len(leaves)+len(disclosures) < maxBatchBytes; n++ {
-				if leaves, err = ledger.AppendEntry(leaves, rest[0].sealed.Leaf); err != nil {
-					return nil, err
-				}
-				disclosures = append(append(disclosures, rest[0].sealed.Disclosures...), '\n')
-				rest = rest[1:]
+// batcher puts entries into batches. It keeps its buffers for the next group.
+type batcher struct{ leaves, disclosures, packed []byte }
+
+// maxKeptBuffer is the size up to which a batcher keeps a buffer.
+const maxKeptBuffer = 1 << 20
+
+// batches puts entries into batches, in the order of each log. They are valid until the next call.
+func (b *batcher) batches(entries []unwritten) (list []batch, err error) {
+	b.packed = b.packed[:0]
+	slices.SortStableFunc(entries, func(a, b unwritten) int { return cmp.Compare(a.ledger, b.ledger) })
+	for rest := entries; len(rest) > 0; {
+		next := batch{ledger: rest[0].ledger, first: rest[0].seq, time: rest[0].time}
+		leaves, disclosures := b.leaves[:0], b.disclosures[:0]
+		n := 0
+		for n < min(maxBatch, len(rest)) && rest[n].ledger == next.ledger &&
+			len(leaves)+len(disclosures) < maxBatchBytes {
+			if leaves, err = ledger.AppendEntry(leaves, rest[n].sealed.Leaf); err != nil {
+				return nil, err
 			}
-			b.leaves, b.disclosures = pack(leaves), pack(disclosures)
-			list = append(list, b)
+			disclosures = append(append(disclosures, rest[n].sealed.Disclosures...), '\n')
+			n++
+		}
+		rest = rest[n:]
+		next.leaves, next.disclosures = b.pack(leaves), b.pack(disclosures)
+		list = append(list, next)
+		b.leaves, b.disclosures = leaves, disclosures
+	}
+	for _, buffer := range []*[]byte{&b.leaves, &b.disclosures, &b.packed} {
+		if cap(*buffer) > maxKeptBuffer {
+			*buffer = nil
 		}
 	}
 	return list, nil
+}
+
+// pack packs data behind what was packed before.
+func (b *batcher) pack(data []byte) []byte {
+	before := len(b.packed)
+	b.packed = appendPacked(b.packed, data)
+	return b.packed[before:]
 }
 
 // The first byte of packed data says how it is packed.
@@ -67,14 +84,19 @@ const (
 
 // pack compresses data where that saves a quarter or more. Entries have much in common. A single entry often has
 // not, and stays readable as it is.
-func pack(data []byte) []byte {
-	packed := make([]byte, 1+s2.MaxEncodedLen(len(data))+crc32.Size)
+func pack(data []byte) []byte { return appendPacked(nil, data) }
+
+// appendPacked appends what pack returns.
+func appendPacked(dst, data []byte) []byte {
+	before := len(dst)
+	dst = slices.Grow(dst, 1+s2.MaxEncodedLen(len(data))+crc32.Size)
+	packed := dst[before : before+1+s2.MaxEncodedLen(len(data))]
 	block := s2.Encode(packed[1:], data)
 	if 1+len(block)+crc32.Size > len(data)*3/4 {
-		return append(append(packed[:0], packedPlain), data...)
+		return append(append(dst, packedPlain), data...)
 	}
 	packed[0] = packedS2
-	return binary.BigEndian.AppendUint32(packed[:1+len(block)], crc32.Checksum(block, castagnoli))
+	return binary.BigEndian.AppendUint32(dst[:before+1+len(block)], crc32.Checksum(block, castagnoli))
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

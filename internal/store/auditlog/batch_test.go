@@ -3,9 +3,11 @@ package auditlog
 import (
 	"bytes"
 	"crypto/rand"
+	"fmt"
 	"strings"
 	"testing"
 
+	"sluice/internal/audit"
 	"sluice/ledger"
 )
 
@@ -92,4 +94,64 @@ func FuzzPosting(f *testing.F) {
 			t.Errorf("%v became %v, %v", seqs, got, err)
 		}
 	})
+}
+
+// TestBatcher puts entries of two ledgers into batches, twice in the same buffers, and wants them back. A batch ends
+// where its ledger does, with maxBatch entries, and with the entry that fills it.
+func TestBatcher(t *testing.T) {
+	large := bytes.Repeat([]byte("0123456789abcdef"), ledger.MaxLeaf/16)
+	var b batcher
+	for round := range 3 {
+		var entries []unwritten
+		add := func(number, seq int64, leaf []byte) {
+			disclosures := []byte(fmt.Sprintf(`{"round":%d,"ledger":%d,"seq":%d}`, round, number, seq))
+			entries = append(entries, unwritten{number, seq, seq, audit.SealedEntry{Leaf: leaf, Disclosures: disclosures}})
+		}
+		for seq := range int64(maxBatch + 3) {
+			add(2, 100+seq, []byte(fmt.Sprintf(`{"round":%d,"seq":%d}`, round, seq)))
+			add(1, 7+seq, []byte{byte(round), byte(seq)})
+		}
+		add(3, 0, large)
+		add(3, 1, large)
+		add(3, 2, []byte("small"))
+		want := map[int64][]unwritten{}
+		for _, e := range entries {
+			want[e.ledger] = append(want[e.ledger], e)
+		}
+		batches, err := b.batches(entries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sizes []string
+		for _, batch := range batches {
+			got := unpackedBatch{batch.first, batch.time, unpack(nil, batch.leaves), unpack(nil, batch.disclosures)}
+			list := got.entries(nil)
+			sizes = append(sizes, fmt.Sprint(batch.ledger, ":", len(list)))
+			for _, e := range list {
+				next := want[batch.ledger][0]
+				want[batch.ledger] = want[batch.ledger][1:]
+				if e.seq != next.seq || !bytes.Equal(e.Leaf, next.sealed.Leaf) ||
+					!bytes.Equal(e.Disclosures, next.sealed.Disclosures) {
+					t.Fatalf("entry %d of ledger %d came back as %d with %.40q", next.seq, next.ledger, e.seq, e.Leaf)
+				}
+			}
+		}
+		if got := strings.Join(sizes, " "); got != "1:32 1:3 2:32 2:3 3:1 3:1 3:1" {
+			t.Errorf("batches are %s", got)
+		}
+	}
+	random := make([]byte, ledger.MaxLeaf)
+	if _, err := rand.Read(random); err != nil {
+		t.Fatal(err)
+	}
+	var entries []unwritten
+	for seq := range int64(2 * maxKeptBuffer / ledger.MaxLeaf) {
+		entries = append(entries, unwritten{1, seq, seq, audit.SealedEntry{Leaf: random}})
+	}
+	if _, err := b.batches(entries); err != nil {
+		t.Fatal(err)
+	}
+	if kept := max(cap(b.leaves), cap(b.disclosures), cap(b.packed)); kept > maxKeptBuffer {
+		t.Errorf("a buffer of %d bytes is kept", kept)
+	}
 }

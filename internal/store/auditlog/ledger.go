@@ -105,6 +105,7 @@ func (r *Reader) LedgerNumber(l sluice.LedgerID) (int64, error) {
 type Group struct {
 	heads   map[sluice.LedgerID]*Head
 	entries []unwritten
+	batcher batcher
 	saved   saved
 	// tails is the unindexed part of ledgers, by number, as of the last commit;
 	// newTails is what it will be when this group is committed.
@@ -161,7 +162,7 @@ func (g *Group) Unwritten() int { return len(g.entries) }
 func (g *Group) Flush(s *sqldb.Session) error {
 	entries := g.entries
 	g.entries, g.saved.entries = entries[:0], 0
-	batches, err := batchesOf(entries)
+	batches, err := g.batcher.batches(entries)
 	if err != nil {
 		return s.Fail(err)
 	}

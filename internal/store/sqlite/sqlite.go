@@ -78,8 +78,8 @@ func open(path string, log *slog.Logger) (_ *sqldb.Database, err error) {
 	d := &sqldb.Database{Dialect: dialect, Name: path, Readers: runtime.GOMAXPROCS(0)}
 	// SQLite's own waiting sleeps ever longer, so that a busy process would never
 	// let another in. The writer waits in small steps instead.
-	d.Writer, err = sql.Open("sqlite", DSN(path, "_busy_timeout="+strconv.Itoa(writerWait), "_txlock=immediate",
-		"_journal_mode=WAL", "_synchronous=FULL",
+	d.Writer, err = sql.Open("sqlite", DSN(path, walParam(), "_busy_timeout="+strconv.Itoa(writerWait),
+		"_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL",
 		"_pragma=secure_delete(ON)", // erased values are overwritten, also in pages that become free
 		"_pragma=temp_store(MEMORY)", "_pragma=cache_size(-16384)", "_pragma=wal_autocheckpoint(4000)"))
 	if err != nil {
