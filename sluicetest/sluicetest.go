@@ -198,7 +198,7 @@ func (s *Service) SetLedgerKeys(secrets ...string) { s.config.LedgerKeys = secre
 func (s *Service) LedgerKeys() []string { return slices.Clone(s.config.LedgerKeys) }
 
 // Entries returns all entries of a ledger, oldest first. It waits up to a limit
-// for the entries of downloads that have just ended.
+// for the deliveries of downloads that have just ended.
 func (s *Service) Entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -208,35 +208,37 @@ func (s *Service) Entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) 
 	}
 }
 
-// delivered reports whether every download in entries has its delivery entry.
+// delivered reports whether it is recorded how every download in entries ended.
 func delivered(entries []sluice.Entry) bool {
-	open := map[string]bool{}
-	for _, e := range entries {
-		switch d := e.Delivery; {
-		case e.Action == sluice.LinkDelivered:
-			delete(open, e.Request.ID)
-		case d != nil && e.Request.Method != "HEAD" && (d.Status == 200 || d.Status == 206):
-			open[e.Request.ID] = true
-		}
-	}
-	return len(open) == 0
+	return !slices.ContainsFunc(entries, func(e sluice.Entry) bool {
+		d := e.Delivery
+		return e.Action == sluice.LinkRedeemed && d != nil && d.Sent == nil && e.Request.Method != "HEAD" &&
+			(d.Status == 200 || d.Status == 206)
+	})
 }
 
+// entries reads one snapshot, so that a redemption whose end is known comes with
+// the entry of its delivery.
 func (s *Service) entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) {
 	t.Helper()
-	page := sluice.Page{Limit: sluice.MaxPageSize}
-	for {
-		list, err := s.Service.Entries.List(context.Background(), service.Operator(l), service.EntryFilter{}, page)
-		if err != nil {
-			t.Fatal(err)
+	err := s.Store.View(context.Background(), func(r service.Reader) error {
+		for page := (sluice.Page{Limit: sluice.MaxPageSize}); ; {
+			list, err := r.Entries(l, service.EntryFilter{}, page)
+			if err != nil {
+				return err
+			}
+			all = append(all, list.Data...)
+			if !list.More {
+				return nil
+			}
+			page.After = list.Data[len(list.Data)-1].ID
 		}
-		all = append(all, list.Data...)
-		if !list.More {
-			slices.Reverse(all)
-			return all
-		}
-		page.After = list.Data[len(list.Data)-1].ID
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	slices.Reverse(all)
+	return all
 }
 
 // BlobKeys returns the keys of all stored blobs, sorted.

@@ -53,13 +53,17 @@ func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 		t.Fatal(accounts, err)
 	}
 	operator := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
-	all := map[string]told{}
+	all, delivered := map[string]told{}, map[int64][]sluice.Sent{}
 	for page := (sluice.Page{Limit: sluice.MaxPageSize}); ; {
 		list, err := i.service.Entries.List(ctx, operator, service.EntryFilter{LinkID: link}, page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range list.Data {
+		for _, e := range list.Data { // newest first
+			page.After = e.ID
+			for _, d := range e.Deliveries {
+				delivered[d.Seq] = append(delivered[d.Seq], d.Sent)
+			}
 			if e.Request == nil {
 				continue
 			}
@@ -67,13 +71,11 @@ func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 			switch e.Action {
 			case sluice.LinkRedeemed:
 				of.redeemed++
+				of.delivered = append(of.delivered, delivered[e.Seq]...)
 			case sluice.LinkRefused:
 				of.refused++
-			case sluice.LinkDelivered:
-				of.delivered = append(of.delivered, *e.Delivery.Sent)
 			}
 			all[e.Request.ID] = of
-			page.After = e.ID
 		}
 		if !list.More {
 			break

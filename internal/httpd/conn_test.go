@@ -278,7 +278,7 @@ func TestGoneBeforeTheFirstByte(t *testing.T) {
 				continue
 			}
 			told++
-			if sent := of.delivered.Delivery.Sent; sent.Bytes != 0 || sent.Complete {
+			if sent := of.delivered.Sent; sent.Bytes != 0 || sent.Complete {
 				t.Errorf("of %d bytes the log says %+v", size, sent)
 			}
 		}
