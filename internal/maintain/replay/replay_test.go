@@ -1,10 +1,13 @@
 package replay_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -666,5 +669,49 @@ func FuzzAdd(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
+	})
+}
+
+// Logs that older versions wrote have no findings: 2026-11-21.ndjson is of the first version with a native API, and
+// upgraded.ndjson of a server that was upgraded twice, from a version without limits in its entries.
+func TestLogsOfOlderVersions(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.ndjson")
+	if err != nil || len(files) != 2 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := &book{t: t}
+			for line := range bytes.Lines(data) {
+				b.add(bytes.TrimSuffix(line, []byte("\n")))
+			}
+			check(t, b)
+
+			// A redemption of a link that was revoked since.
+			for _, leaf := range slices.Backward(slices.Clone(b.leaves)) { // the newest shows what is known
+				if !bytes.Contains(leaf, []byte(`"action":"link.redeemed"`)) {
+					continue
+				}
+				if _, link, _ := bytes.Cut(leaf, []byte(`"link":{`)); revokedLater(b, link) {
+					seq := b.add(leaf)
+					check(t, b, want{seq, replay.Revoked, "was redeemed after entry"})
+					return
+				}
+			}
+			t.Error("no link was redeemed and revoked")
+		})
+	}
+}
+
+// revokedLater reports whether a link was revoked, whose part in a leaf is given.
+func revokedLater(b *book, part []byte) bool {
+	_, id, _ := bytes.Cut(part, []byte(`"id":"`))
+	id, _, _ = bytes.Cut(id, []byte(`"`))
+	return slices.ContainsFunc(b.leaves, func(leaf []byte) bool {
+		return bytes.Contains(leaf, []byte(`"action":"link.revoked"`)) && bytes.Contains(leaf, id)
 	})
 }
