@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"sluice/internal/maintain/fsck"
@@ -39,6 +40,7 @@ type fsckSummary struct {
 
 func (f *fsckCommand) Run(ctx context.Context, out *output) error {
 	began := time.Now()
+	defer debug.SetGCPercent(debug.SetGCPercent(15)) // as for audit verify
 	var r fsck.Report
 	if err := f.check(ctx, out, &r); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"testing"
@@ -117,6 +118,7 @@ func BenchmarkReplay(b *testing.B) {
 	if err != nil {
 		n = 1_000_000
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(15)) // as sluice audit verify does
 	for name, limited := range map[string]bool{"unlimited": false, "limited": true} {
 		b.Run(name, func(b *testing.B) {
 			var heap uint64
@@ -139,6 +141,9 @@ func BenchmarkReplay(b *testing.B) {
 			}
 			b.ReportMetric((processorTime()-began).Seconds()/float64(b.N), "cpu-s/op")
 			b.ReportMetric(float64(heap)/(1<<20), "MiB")
+			var u syscall.Rusage
+			syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+			b.ReportMetric(float64(u.Maxrss)/1024, "peak-MiB")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

@@ -15,14 +15,19 @@ type linkState struct {
 
 // limitState is what the log says of a link that has a download limit, or had one.
 type limitState struct {
-	max      int64 // 0 for none
-	most     int64 // the highest so far; never if it was unlimited once
-	counted  int64 // downloads that were counted, at least
-	returned int64 // downloads that were given back, at most
-	sent     int64 // bytes that were sent and not given back, at least
-	covered  int64 // a redemption before that time may be the repetition of a counted one
-	strict   int64 // before that time a redemption may be the repetition of one under an earlier limit
+	sent     int64  // bytes that were sent and not given back, at least
+	covered  int64  // a redemption before that time may be the repetition of a counted one
+	strict   int64  // before that time a redemption may be the repetition of one under an earlier limit
+	max      uint32 // 0 for none
+	most     uint32 // the highest so far; unlimited if there was none once
+	counted  uint32 // downloads that were counted, at least
+	returned uint32 // downloads that were given back, at most
 }
+
+const unlimited uint32 = 1<<32 - 1
+
+// downloads returns the fewest downloads that count.
+func (s *limitState) downloads() int64 { return max(0, int64(s.counted)-int64(s.returned)) }
 
 // linkOf reads what an entry says of a link, apart from its file, its key and the number of its downloads.
 func (r *Replay) linkOf(p *linkPart) linkState {
@@ -41,10 +46,12 @@ func (r *Replay) linkOf(p *linkPart) linkState {
 }
 
 // maxOf returns the download limit that an entry records, or 0 for none.
-func maxOf(p *linkPart) int64 { return max(0, number(p.maxDownloads)) }
+func maxOf(p *linkPart) uint32 {
+	return uint32(min(max(0, number(p.maxDownloads)), int64(unlimited-1)))
+}
 
 // maxDownloads returns the download limit of a link, or 0 for none.
-func (r *Replay) maxDownloads(l *linkState) int64 {
+func (r *Replay) maxDownloads(l *linkState) uint32 {
 	if l.flags&counted == 0 {
 		return 0
 	}
@@ -118,24 +125,24 @@ func (r *Replay) checkLifetime(l *linkState, key int) {
 
 // setMax sets the download limit of a link. The limit of a new link holds from its first download. Another one may
 // leave grants open that were opened before.
-func (r *Replay) setMax(l *linkState, limit int64, first bool) {
+func (r *Replay) setMax(l *linkState, limit uint32, first bool) {
 	if l.flags&counted == 0 {
 		if limit == 0 {
 			return
 		}
-		before := int64(l.downloads)
+		before := l.downloads
 		l.downloads, l.flags = uint32(r.limit.add()), l.flags|counted
 		s := r.limit.at(int(l.downloads))
 		*s = limitState{max: limit, most: limit, counted: before, covered: -never, strict: -never}
 		if !first {
-			s.most = never
+			s.most = unlimited
 			r.loosen(s)
 		}
 		return
 	}
 	s := r.limit.at(int(l.downloads))
 	if limit == 0 {
-		s.most = never
+		s.most = unlimited
 	} else {
 		s.most = max(s.most, limit)
 	}

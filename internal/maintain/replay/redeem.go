@@ -112,9 +112,9 @@ func (r *Replay) countDownload(l *linkState) {
 	}
 	s.counted++
 	s.covered = r.at + grantLasts
-	if s.counted-s.returned > s.max && r.at >= s.strict && l.flags&adopted == 0 {
+	if s.downloads() > int64(s.max) && r.at >= s.strict && l.flags&adopted == 0 {
 		r.report(Downloads, "it is at least download %d of %s, which may be downloaded %d times",
-			s.counted-s.returned, name(r.e.link.id), s.max)
+			s.downloads(), name(r.e.link.id), s.max)
 	}
 }
 
@@ -260,10 +260,10 @@ func (r *Replay) giveBack(l *linkState) {
 func (r *Replay) countBytes(l *linkState, sent, size int64) {
 	s := r.limit.at(int(l.downloads))
 	before := s.sent
-	if s.sent += sent; s.most == never || l.flags&adopted != 0 {
+	if s.sent += sent; s.most == unlimited || l.flags&adopted != 0 {
 		return
 	}
-	most := s.most + s.returned
+	most := int64(s.most) + int64(s.returned)
 	if size == 0 || most > never/2/size {
 		return
 	}

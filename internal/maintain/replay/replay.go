@@ -52,7 +52,7 @@ var ErrTooLong = errors.New("the log is too long to be replayed")
 
 const maxEntries = 1<<32 - 2
 
-// A Replay follows one log. It needs about 70 bytes for each link, file and key of the log, 50 more for a link with a
+// A Replay follows one log. It needs about 80 bytes for each link, file and key of the log, 40 more for a link with a
 // download limit, and four bytes for each entry.
 type Replay struct {
 	seed maphash.Seed

@@ -120,8 +120,7 @@ func (r *Replay) compareDownloads(l *linkState, downloads int64) {
 	}
 	fewest, most := int64(l.downloads), int64(l.sends)
 	if l.flags&counted != 0 {
-		s := r.limit.at(int(l.downloads))
-		fewest = max(0, s.counted-s.returned)
+		fewest = r.limit.at(int(l.downloads)).downloads()
 	}
 	if downloads < fewest || downloads > most {
 		r.report(Changed, "it counts %d downloads, and the log has %d to %d", downloads, fewest, most)
