@@ -5,6 +5,7 @@ type keyState struct {
 	expires  int64 // never if it does not
 	lifetime int64 // of its links, in microseconds; never for no limit, 0 for that of the server
 	created  int64
+	changed  int64 // when it was updated last; 0 for never
 	old      int64 // when the secret before its newest expires; never if there is none
 	name     uint32
 	last     uint32 // seq of the newest entry that says so
@@ -78,11 +79,19 @@ func (r *Replay) actorRights() *keyState {
 		return nil
 	}
 	i := r.keys.find(idOf(r.seed, r.e.actorID, "key_"))
-	if i < 0 || r.keys.at(i).flags&(recorded|adopted) != recorded {
+	if i < 0 || r.keys.at(i).flags&(recorded|adopted) != recorded || !r.settled(r.keys.at(i)) {
 		return nil
 	}
 	rights := *r.keys.at(i)
 	return &rights
+}
+
+// settles is how long after a change of a key the limits that it sets for others are not judged: older versions of
+// Sluice held a request to the limits that its key had when the request began.
+const settles = 60 * minute
+
+func (r *Replay) settled(k *keyState) bool {
+	return k.changed == 0 || r.at != never && r.at-k.changed > settles
 }
 
 // checkGranted checks that a key was given no more rights than the key has that gave them.
@@ -120,7 +129,7 @@ func (r *Replay) keyUpdated() {
 	if next.flags&recorded != 0 {
 		next.flags |= k.flags & complete
 	}
-	next.created, next.old = k.created, k.old
+	next.created, next.old, next.changed = k.created, k.old, r.at
 	if r.e.key.oldExpires != nil {
 		next.old = moment(r.e.key.oldExpires)
 	}

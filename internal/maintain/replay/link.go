@@ -114,7 +114,7 @@ func (r *Replay) checkLifetime(l *linkState, key int) {
 		return
 	}
 	k := r.keys.at(key)
-	if k.flags&recorded == 0 || k.lifetime == 0 || k.lifetime == never {
+	if k.flags&recorded == 0 || k.lifetime == 0 || k.lifetime == never || !r.settled(k) {
 		return
 	}
 	if l.expires == never || l.expires-l.created > k.lifetime {

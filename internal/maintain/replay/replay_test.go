@@ -457,6 +457,7 @@ func TestFindings(t *testing.T) {
 		"other scopes": func(b *book) []want {
 			b.changeKey(func(k *sluice.Key) { k.Scopes = []sluice.Scope{sluice.KeysAdmin, sluice.LinksWrite} })
 			b.key.Scopes = sluice.AllScopes()
+			b.wait(time.Hour + time.Second)
 			seq := b.changeKey(func(k *sluice.Key) { k.Name = "x" })
 			return []want{{seq, replay.Changed, "other scopes"}, {seq, replay.Actor, "a scope that it lacked"}}
 		},
