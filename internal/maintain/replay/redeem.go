@@ -6,7 +6,8 @@ const (
 	delivered                           // its delivery is recorded
 	whole                               // it sends the whole file
 	limited                             // its link had a download limit
-	position  = limited - 1
+	foreign                             // its action is not known: it may be a redemption of a newer kind
+	position  = foreign - 1
 )
 
 // linkRedeemed checks a redemption by the rules of gate/refuse.go, as far as the log records what they need.
@@ -200,6 +201,8 @@ func (r *Replay) deliveredBy(seq int64, d *deliveryPart) {
 	}
 	at := r.redeemed.at(int(seq))
 	switch {
+	case *at&foreign != 0:
+		return
 	case *at&delivered != 0:
 		r.report(Delivery, "it records a second delivery of entry %d", seq)
 		return

@@ -203,6 +203,10 @@ func (r *Replay) allowed() {
 		if n := number(r.e.subjectSeq); n >= r.seq {
 			r.report(Unknown, "it redacts entry %d, which was not written yet", n)
 		}
+	default:
+		if !r.knows() {
+			*r.redeemed.at(int(r.seq)) = foreign
+		}
 	}
 }
 

@@ -300,8 +300,9 @@ func TestNothingFound(t *testing.T) {
 	rolled := b.entry(sluice.LedgerRolledBack)
 	rolled.Rollback = &sluice.RollbackPart{Log: "acct_1 test", Size: 3, WasSize: 9, WasRoot: "root"}
 	b.write(rolled)
-	newer := b.entry("key.frozen") // of a newer version
-	b.write(newer)
+	newer := b.redemption(200)
+	newer.Action = "link.streamed" // of a newer version
+	b.deliver(b.sent(b.write(newer)))
 	check(t, b)
 }
 
