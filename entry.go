@@ -36,7 +36,10 @@ type Entry struct {
 	Export   string // with AuditExported: what was exported
 	Request  *Request
 	Delivery *DeliveryPart
-	Refusal  Refusal // with Refused: the rule that refused
+	// Deliveries are, with LinkDelivered, the downloads that have ended, in the
+	// order of their ends: at most MaxDeliveries.
+	Deliveries []Delivery
+	Refusal    Refusal // with Refused: the rule that refused
 	// Repeats counts, with Refused, the identical refusals since the previous
 	// entry that were counted and have no entry of their own.
 	Repeats  int64
@@ -190,14 +193,33 @@ type LinkLimits struct {
 // was removed.
 type Before map[string]json.RawMessage
 
-// DeliveryPart describes the delivery of a file.
+// DeliveryPart describes, with LinkRedeemed, the delivery of a file. The entry
+// itself says how the file is delivered. How that ended is recorded later, in an
+// entry of LinkDelivered, and is added when the entry is read: Returned, Sent and
+// Entry. Until then they are zero, and so they stay if Sluice does not send the
+// bytes, or crashed while it did.
+//
+// Older entries of LinkDelivered have a part of their own and no Deliveries.
 type DeliveryPart struct {
 	Mode   DeliveryMode
 	Status int // of the HTTP response
 	// Returned says that Sluice failed and that the download is not counted.
 	Returned bool
 	Sent     *Sent
+	Entry    string // id of the entry that recorded the end
 }
+
+// Delivery records how one download ended.
+type Delivery struct {
+	Seq      int64 // of the entry of the redemption, in the same ledger
+	FileID   string
+	LinkID   string
+	Returned bool // see DeliveryPart
+	Sent     Sent
+}
+
+// MaxDeliveries is the largest number of downloads in one entry of LinkDelivered.
+const MaxDeliveries = 256
 
 // DeliveryMode says which party sends the bytes.
 type DeliveryMode string

@@ -50,6 +50,7 @@ var directions = map[string][]string{
 	// What all faces share imports no face. A face imports another only where the table says so here.
 	"internal/httpd":          {".", "api", "internal/jsoninput", "internal/service"},
 	"internal/httpd/docs":     {".", "api", "internal/httpd"},
+	"internal/httpd/fastpath": {"internal/httpd"},
 	"internal/httpd/download": {".", "internal/gate", "internal/presentation", "internal/service", "internal/httpd"},
 	"internal/httpd/native": {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/service",
 		"internal/httpd", "internal/httpd/compat", "internal/httpd/contract"},
@@ -71,7 +72,8 @@ var directions = map[string][]string{
 	"sluicetest": {".", "ledger", "internal/audit", "internal/service", "internal/token", "internal/gate", "internal/store",
 		"internal/blob", "internal/httpd", "internal/httpd/compat", "internal/maintain/fsck", "internal/obs",
 		"internal/server",
-		"internal/httpd/compat/digitalriver", "internal/httpd/compat/metorial", "internal/httpd/compat/stripe"},
+		"internal/httpd/compat/digitalriver", "internal/httpd/compat/metorial", "internal/httpd/compat/stripe",
+		"internal/httpd/fastpath"},
 	"cmd/sluice": {"*"},
 	"bench/*":    {"*"},
 }
@@ -83,6 +85,7 @@ var confined = []struct{ prefix, only string }{
 	{"modernc.org/sqlite", "internal/store"},
 	{"github.com/jackc", "internal/store"},
 	{"github.com/aws", "internal/blob"},
+	{"filippo.io/age", "internal/maintain/backup"},
 }
 
 // withoutHTTP lists the folders that must not import net/http: their packages decide and read no requests.

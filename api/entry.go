@@ -2,27 +2,28 @@ package api
 
 // AuditEntry is one entry of the audit log.
 type AuditEntry struct {
-	ID       string     `json:"id" doc:"Id of the entry"`
-	Object   string     `json:"object" enum:"audit_entry" doc:"Always audit_entry"`
-	Seq      int64      `json:"seq" doc:"Position in the log of this account and mode: 0, 1, 2, … without gaps"`
-	Created  int64      `json:"created" doc:"Time of the action in unix seconds"`
-	Time     string     `json:"time" doc:"RFC 3339, UTC, microseconds"`
-	Action   string     `json:"action" doc:"The action, such as link.redeemed. More values may be added"`
-	Outcome  string     `json:"outcome" enum:"allowed,refused" doc:"allowed or refused"`
-	Livemode bool       `json:"livemode" doc:"Mode: true for live, false for test"`
-	Actor    Actor      `json:"actor" doc:"The party that made the request"`
-	Key      *KeyRef    `json:"key,omitempty" doc:"The key that was changed, or that minted the link"`
-	File     *FileRef   `json:"file,omitempty" doc:"The file of the action, as it was then"`
-	Link     *LinkRef   `json:"link,omitempty" doc:"The link of the action, as it was then"`
-	Entry    *EntryRef  `json:"entry,omitempty" doc:"The earlier entry that the action concerns"`
-	Ledger   *LedgerRef `json:"ledger,omitempty" doc:"The change to the log itself"`
-	Export   string     `json:"export,omitempty" doc:"The exported data: entries or disclosures"`
-	Request  *Request   `json:"request,omitempty" doc:"The HTTP request"`
-	Delivery *Delivery  `json:"delivery,omitempty" doc:"How the file is delivered, or in link.delivered, was delivered"`
-	Refusal  string     `json:"refusal,omitempty" doc:"The rule that refused the request"`
-	Repeats  int64      `json:"repeats,omitempty" doc:"Number of equal refusals since the previous entry that were not recorded as entries of their own"`
-	Redacted []string   `json:"redacted,omitempty" doc:"Personal members of request that were erased later"`
-	Damaged  []string   `json:"damaged,omitempty" doc:"Personal members of request whose stored value does not match the log's commitment. They are omitted, and the log does not verify"`
+	ID         string          `json:"id" doc:"Id of the entry"`
+	Object     string          `json:"object" enum:"audit_entry" doc:"Always audit_entry"`
+	Seq        int64           `json:"seq" doc:"Position in the log of this account and mode: 0, 1, 2, … without gaps"`
+	Created    int64           `json:"created" doc:"Time of the action in unix seconds"`
+	Time       string          `json:"time" doc:"RFC 3339, UTC, microseconds"`
+	Action     string          `json:"action" doc:"The action, such as link.redeemed. More values may be added"`
+	Outcome    string          `json:"outcome" enum:"allowed,refused" doc:"allowed or refused"`
+	Livemode   bool            `json:"livemode" doc:"Mode: true for live, false for test"`
+	Actor      Actor           `json:"actor" doc:"The party that made the request"`
+	Key        *KeyRef         `json:"key,omitempty" doc:"The key that was changed, or that minted the link"`
+	File       *FileRef        `json:"file,omitempty" doc:"The file of the action, as it was then"`
+	Link       *LinkRef        `json:"link,omitempty" doc:"The link of the action, as it was then"`
+	Entry      *EntryRef       `json:"entry,omitempty" doc:"The earlier entry that the action concerns"`
+	Ledger     *LedgerRef      `json:"ledger,omitempty" doc:"The change to the log itself"`
+	Export     string          `json:"export,omitempty" doc:"The exported data: entries or disclosures"`
+	Request    *Request        `json:"request,omitempty" doc:"The HTTP request"`
+	Delivery   *Delivery       `json:"delivery,omitempty" doc:"In link.redeemed: how the file is delivered, and how that ended. Entries of link.delivered from older versions have one too"`
+	Deliveries []EndedDelivery `json:"deliveries,omitempty" doc:"In link.delivered: the downloads that have ended, in the order of their ends"`
+	Refusal    string          `json:"refusal,omitempty" doc:"The rule that refused the request"`
+	Repeats    int64           `json:"repeats,omitempty" doc:"Number of equal refusals since the previous entry that were not recorded as entries of their own"`
+	Redacted   []string        `json:"redacted,omitempty" doc:"Personal members of request that were erased later"`
+	Damaged    []string        `json:"damaged,omitempty" doc:"Personal members of request whose stored value does not match the log's commitment. They are omitted, and the log does not verify"`
 }
 
 // Actor is the party that made a request.
@@ -121,13 +122,28 @@ type Request struct {
 	RefererHost  string `json:"referer_host,omitempty" doc:"Host of the Referer header"`
 }
 
-// Delivery describes the delivery of a file. Only link.delivered says how many
-// bytes were written to the connection. Only the client knows how many arrived.
+// Delivery describes the delivery of a file. Mode and Status are decided with the
+// redemption. The other members say how the download ended. They are recorded later,
+// in the entry that Entry names, and are absent until then; so they stay if Sluice
+// does not send the bytes, or crashed while it did.
 type Delivery struct {
 	Mode       string `json:"mode" doc:"Sender of the bytes. proxy: Sluice. redirect: the bucket, which Sluice does not observe. More values may be added"`
 	Status     int    `json:"status" doc:"HTTP status of the response"`
-	Bytes      *int64 `json:"bytes,omitempty" doc:"Number of file bytes that were written to the operating system's connection. Only the client knows how many arrived"`
+	Bytes      *int64 `json:"bytes,omitempty" doc:"Number of file bytes that were written to the operating system's connection. Only the client knows how many arrived. Absent until the download has ended"`
 	Complete   *bool  `json:"complete,omitempty" doc:"Whether all bytes of the response were written to the operating system's connection. It does not mean that they arrived"`
 	Returned   bool   `json:"returned,omitempty" doc:"true: Sluice failed to send the file, so the download does not count"`
 	DurationMS *int64 `json:"duration_ms,omitempty" doc:"Time from the decision to the end in milliseconds"`
+	Entry      string `json:"entry,omitempty" doc:"Id of the link.delivered entry that records how the download ended"`
+}
+
+// EndedDelivery records how one download ended. Only the client knows how many
+// bytes arrived.
+type EndedDelivery struct {
+	Bytes      int64  `json:"bytes" doc:"Number of file bytes that were written to the operating system's connection"`
+	Complete   bool   `json:"complete" doc:"Whether all bytes of the response were written to the operating system's connection"`
+	DurationMS int64  `json:"duration_ms" doc:"Time from the decision to the end in milliseconds"`
+	File       string `json:"file" doc:"Id of the file"`
+	Link       string `json:"link" doc:"Id of the link"`
+	Returned   bool   `json:"returned,omitempty" doc:"true: Sluice failed to send the file, so the download does not count"`
+	Seq        int64  `json:"seq" doc:"Position in the log of the link.redeemed entry of the download"`
 }

@@ -80,10 +80,10 @@ type EntryQuery struct {
 type EntryFilter struct {
 	Created
 	IDs
-	FileID    string `query:"file_id" doc:"Entries about this file"`
-	LinkID    string `query:"link_id" doc:"Entries about this link"`
-	KeyID     string `query:"key_id" doc:"Entries about this key, or of requests with it"`
+	FileID    string `query:"file_id" doc:"Entries about this file, deliveries of it included"`
+	LinkID    string `query:"link_id" doc:"Entries about this link, deliveries by it included"`
+	KeyID     string `query:"key_id" doc:"Entries about this key, of requests with it, and of redemptions of links that it minted"`
 	Action    string `query:"action" doc:"Entries with this action, such as link.redeemed"`
 	Outcome   string `query:"outcome" enum:"allowed,refused" doc:"allowed or refused"`
-	RequestID string `query:"request_id" doc:"Entries of the request with this X-Request-Id"`
+	RequestID string `query:"request_id" doc:"Entries of the request with this X-Request-Id. Of a download, that is its redemption"`
 }

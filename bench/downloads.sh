@@ -1,47 +1,33 @@
 #!/usr/bin/env bash
 # downloads.sh: measures downloads of the same files from nginx with secure_link, from net/http alone, from versitygw by
-# presigned URLs, and from Sluice, alternately with the same wrk command line. Prints tables in Markdown on standard
-# output, and progress on standard error.
+# presigned URLs, and from Sluice, in turn with the same wrk command line. Prints tables in Markdown on standard output,
+# and progress on standard error.
 #
-# BENCH_DATA is a folder on the disk to measure; the script removes its files, 6 GB, at the end. BENCH_ROUNDS (5) and
+# BENCH_DATA is a folder on the disk to measure; the script removes its files at the end. BENCH_ROUNDS (5) and
 # BENCH_SECONDS (5) are rounds and seconds of each measurement.
+# BENCH_FLAGS (--no-fast-path) are flags of sluice serve: a second Sluice that is started with them is measured too,
+# unless they are empty.
+# BENCH_FILLED is a data folder that bench/fill filled: a Sluice that serves it is measured too. The folder grows.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(dirname "$here")
-rounds=${BENCH_ROUNDS:-5}
 export BENCH_SECONDS=${BENCH_SECONDS:-5}
-say() { echo "downloads.sh: $*" >&2; }
-fail() { say "$*"; exit 1; }
+# shellcheck source=bench/compare.sh
+. "$here/compare.sh"
+need nginx wrk curl go
 
-PATH=$PATH:/usr/sbin:/usr/local/go/bin
-absent=
-for tool in nginx wrk curl go; do
-  command -v "$tool" >/dev/null || absent+=" $tool"
-done
-[ -z "$absent" ] || fail "missing:$absent. Debian: apt-get install nginx wrk curl; Go 1.21 or newer from https://go.dev/dl"
+sides=(nginx nginx_plain bare versitygw sluice)
+variants=(sluice) # the sides that the bars are for
+declare -A name=([nginx]='nginx secure_link' [nginx_plain]='the same without open_file_cache' [bare]='net/http alone'
+  [versitygw]='versitygw presigned' [sluice]=Sluice)
+BENCH_FLAGS=${BENCH_FLAGS---no-fast-path}
+[ -z "$BENCH_FLAGS" ] || { sides+=(flags); variants+=(flags); name[flags]="Sluice $BENCH_FLAGS"; }
+[ -z "${BENCH_FILLED:-}" ] || { sides+=(filled); name[filled]='Sluice with a filled ledger'; }
 
-work=$(mktemp -d -p "$(realpath "${BENCH_DATA:-${TMPDIR:-/tmp}}")")
-. "$here/serve.sh"
-address=127.0.0.1:$(free_port)
-declare -A process=() # of each side, the id of the process that answers, or whose children do
-stop() {
-  local side
-  stop_server
-  for side in nginx bare versitygw; do
-    [ -z "${process[$side]:-}" ] || kill "${process[$side]}" 2>/dev/null || true
-  done
-  wait
-  rm -rf "$work"
-}
-trap stop EXIT
-trap 'exit 1' INT TERM
-
-sides=(nginx bare versitygw sluice)
-declare -A name=([nginx]='nginx secure_link' [bare]='net/http alone' [versitygw]='versitygw presigned' [sluice]=Sluice)
 sizes=(4096 65536 1048576 1073741824)
-declare -A body=([4096]='4 KiB' [65536]='64 KiB' [1048576]='1 MiB' [1073741824]='1 GiB')
-declare -A connections=([4096]=32 [65536]=32 [1048576]=32 [1073741824]=4)
-declare -A target=([4096]=0.5 [65536]=0.55 [1048576]=0.85 [1073741824]=0.95) # of the rate of nginx
+loads=(4096-32 4096-256 65536-32 1048576-32 1073741824-4) # size and connections
+declare -A title=([4096-32]='4 KiB, 32' [4096-256]='4 KiB, 256' [65536-32]='64 KiB, 32' [1048576-32]='1 MiB, 32'
+  [1073741824-4]='1 GiB, 4')
+declare -A rate_bar=([4096-32]=0.4 [4096-256]=0.7 [65536-32]=0.7 [1048576-32]=1.0 [1073741824-4]=1.0) # of nginx
 declare -A url=() # of a side and a size
 
 build() {
@@ -50,7 +36,7 @@ build() {
   SLUICE=$work/sluice
   if [ ! -e "$root/tools/versitygw/go.mod" ]; then
     say "versitygw is left out: tools/versitygw is not here"
-    sides=(nginx bare sluice)
+    mapfile -t sides < <(printf '%s\n' "${sides[@]}" | grep -v versitygw)
     return
   fi
   say "building versitygw, which takes minutes the first time"
@@ -65,118 +51,89 @@ files() {
   done
 }
 
-await() { # await SIDE ADDRESS LOG: returns when something listens there
-  until (exec 3<>"/dev/tcp/${2/://}") 2>/dev/null; do
-    kill -0 "${process[$1]}" 2>/dev/null || { cat "$3" >&2; fail "$1 did not start"; }
-    sleep 0.05
-  done
-}
-
-# nginx with a careful configuration. Connections stay open as with the other servers: by default, nginx closes a
-# connection after 1,000 requests.
-start_nginx() {
-  local at size expires secret=not-much-of-a-secret user=
-  at=127.0.0.1:$(free_port)
-  [ "$(id -u)" != 0 ] || user='user root;' # whose folder it is
-  cat >"$work/nginx.conf" <<END
-daemon off;
-$user
-worker_processes auto;
-pid "$work/nginx.pid";
-error_log "$work/nginx.error";
-events { worker_connections 1024; }
-http {
-  access_log "$work/nginx.access";
-  sendfile on;
-  tcp_nopush on;
-  keepalive_requests 1000000000;
-  client_body_temp_path "$work/nginx.body";
-  proxy_temp_path "$work/nginx.proxy";
-  fastcgi_temp_path "$work/nginx.fastcgi";
-  uwsgi_temp_path "$work/nginx.uwsgi";
-  scgi_temp_path "$work/nginx.scgi";
-  server {
-    listen $at;
-    location /files/ {
-      root "$work";
-      secure_link \$arg_md5,\$arg_expires;
-      secure_link_md5 "\$secure_link_expires\$uri $secret";
-      if (\$secure_link = "") { return 403; }
-      if (\$secure_link = "0") { return 410; }
-    }
-  }
-}
-END
-  nginx -e "$work/nginx.error" -p "$work" -c "$work/nginx.conf" &
-  process[nginx]=$!
-  await nginx "$at" "$work/nginx.error"
+link_nginx() { # URLs that end tomorrow, for both nginx sides
+  local side size expires md5
   expires=$(($(date +%s) + 86400))
-  for size in "${sizes[@]}"; do
-    url[nginx $size]="http://$at/files/$size?md5=$(md5_base64url "$expires/files/$size $secret")&expires=$expires"
+  for side in nginx nginx_plain; do
+    for size in "${sizes[@]}"; do
+      md5=$(md5_base64url "$expires/files/$size $nginx_secret")
+      url[$side $size]="http://${at[$side]}/files/$size?md5=$md5&expires=$expires"
+    done
   done
 }
 
 md5_base64url() { # of a string, as secure_link wants it
   local hex
   hex=$(printf %s "$1" | md5sum | cut -c -32 | sed 's/../\\x&/g')
-  printf "$hex" | base64 | tr '+/' '-_' | tr -d '='
+  printf %b "$hex" | base64 | tr '+/' '-_' | tr -d '='
 }
 
 start_bare() {
-  local at size
-  at=127.0.0.1:$(free_port)
-  "$work/bare" -listen "$at" -dir "$work/files" 2>"$work/bare.log" &
+  local size
+  at[bare]=127.0.0.1:$(free_port)
+  "$work/bare" -listen "${at[bare]}" -dir "$work/files" 2>"$work/bare.log" &
   process[bare]=$!
-  await bare "$at" "$work/bare.log"
+  await bare "$work/bare.log"
   for size in "${sizes[@]}"; do
-    url[bare $size]=http://$at/$size
+    url[bare $size]=http://${at[bare]}/$size
   done
 }
 
 start_versitygw() {
-  local at size
+  local size
   [ -x "$work/versitygw" ] || return 0
-  at=127.0.0.1:$(free_port)
+  at[versitygw]=127.0.0.1:$(free_port)
   export AWS_ACCESS_KEY_ID=bench AWS_SECRET_ACCESS_KEY=not-much-of-a-secret
   mkdir -p "$work/s3/files"
   ROOT_ACCESS_KEY=$AWS_ACCESS_KEY_ID ROOT_SECRET_KEY=$AWS_SECRET_ACCESS_KEY \
-    "$work/versitygw" --port "$at" --region us-east-1 --quiet --keep-alive posix "$work/s3" >"$work/versitygw.log" 2>&1 &
+    "$work/versitygw" --port "${at[versitygw]}" --region us-east-1 --quiet --keep-alive posix "$work/s3" \
+    >"$work/versitygw.log" 2>&1 &
   process[versitygw]=$!
-  await versitygw "$at" "$work/versitygw.log"
+  await versitygw "$work/versitygw.log"
   for size in "${sizes[@]}"; do
-    url[versitygw $size]=$("$work/presign" "http://$at/files/$size")
-    curl -fsS -T "$work/files/$size" "$("$work/presign" -method PUT "http://$at/files/$size")"
+    url[versitygw $size]=$("$work/presign" "http://${at[versitygw]}/files/$size")
+    curl -fsS -T "$work/files/$size" "$("$work/presign" -method PUT "http://${at[versitygw]}/files/$size")"
   done
 }
 
-start_sluice() {
+# link_sluice SIDE SIZE...: uploads the files, and mints a link to each.
+link_sluice() {
   local size
-  start_server "$work/sluice-data"
-  process[sluice]=$server
-  key=$(first_key "$work/sluice-data")
-  for size in "${sizes[@]}"; do
-    url[sluice $size]=$(mint "$(upload "$work/files/$size")")
+  use "$1"
+  for size in "${@:2}"; do
+    url[$1 $size]=$(mint "$(upload "$work/files/$size")")
   done
 }
+
+start_sluices() {
+  start_sluice sluice "$work/sluice-data"
+  link_sluice sluice "${sizes[@]}"
+  if [ -n "$BENCH_FLAGS" ]; then
+    read -ra flags <<<"$BENCH_FLAGS"
+    start_sluice flags "$work/flags-data" "${flags[@]}"
+    link_sluice flags "${sizes[@]}"
+  fi
+  if [ -n "${BENCH_FILLED:-}" ]; then
+    start_sluice filled "$(realpath "$BENCH_FILLED")"
+    link_sluice filled 4096 65536 # the ledger matters to small files only
+  fi
+}
+
+has() { [ -n "${url[$1 $2]:-}" ]; } # has SIDE SIZE: whether the side serves the file
 
 same_bytes() { # every side gives the bytes of every file
   local side size
   for side in "${sides[@]}"; do
     for size in "${sizes[@]}"; do
-      curl -fsS "${url[$side $size]}" | cmp - "$work/files/$size" || fail "$side does not give the file of ${body[$size]}"
+      has "$side" "$size" || continue
+      curl -fsS "${url[$side $size]}" | cmp - "$work/files/$size" || fail "$side does not give the file of $size bytes"
     done
   done
 }
 
-cpu() { # cpu SIDE: ticks of processor time that its process and the children of that have taken
-  local id
-  for id in "${process[$1]}" $(cat "/proc/${process[$1]}/task/${process[$1]}/children"); do
-    sed 's/.*) //' "/proc/$id/stat"
-  done | awk '{ ticks += $12 + $13 + $14 + $15 } END { print ticks }'
-}
-
-next_entry() { # the seq that the next entry in the log of Sluice will have
-  api '/v1/audit_entries?limit=1' | sed 's/.*"seq":\([0-9]*\).*/\1/' | awk '{ print $1 + 1 }'
+next_entry() { # the seq that the next entry in the log will have; deliveries in an entry name earlier ones
+  api '/v1/audit_entries?limit=1' | grep -o '"seq":[0-9]*' | cut -d: -f2 | sort -n |
+    awk '{ last = $1 } END { print last + 1 }'
 }
 
 check_log() { # check_log NEXT ANSWERS: the log has grown by an entry for each; returns when they are signed for
@@ -190,105 +147,168 @@ check_log() { # check_log NEXT ANSWERS: the log has grown by an entry for each; 
 }
 
 # measure SIDE WHAT COMMAND...: runs a command that loads the side and prints in the format of downloads.lua, and keeps
-# a line of results. Sluice's processor time includes its later work for these requests, up to the checkpoint.
+# a line of results: side, what, requests/s, MB/s, p50, p99, and processor time in µs, of a request or, at 1 GiB, of a
+# GiB, since few such requests end while they are measured. Sluice's processor time includes its later work for these
+# requests, up to the checkpoint.
 measure() {
-  local line before next rate mb p50 p99 requests errors
-  [ "$1" != sluice ] || next=$(next_entry)
+  local line before next='' rate mb p50 p99 requests errors
+  [ -z "${secret[$1]:-}" ] || { use "$1"; next=$(next_entry); }
   before=$(cpu "$1")
   line=$("${@:3}" | tail -n 1)
   read -r rate mb p50 p99 requests errors <<<"$line"
-  [ "$errors" = 0 ] && [ "$mb $requests" != '0.0 0' ] || fail "$1, $2: not all requests were answered with success: $line"
-  [ "$1" != sluice ] || check_log "$next" "$requests"
-  awk -v what="$1 $2" -v figures="$rate $mb $p50 $p99" -v n="$requests" -v ticks=$(($(cpu "$1") - before)) -v hz="$(getconf CLK_TCK)" \
-    'BEGIN { print what, figures, (n ? ticks / hz / n * 10000 : 0) }' | tee -a "$work/results" >&2
+  if [ "$errors" != 0 ] || [ "$mb $requests" = '0.0 0' ]; then
+    fail "$1, $2: not all requests were answered with success: $line"
+  fi
+  [ -z "$next" ] || check_log "$next" "$requests"
+  awk -v what="$1 $2" -v figures="$rate $mb $p50 $p99" -v n="$requests" -v mb="$mb" -v seconds="$seconds" \
+    -v ticks=$(($(cpu "$1") - before)) -v hz="$(getconf CLK_TCK)" 'BEGIN {
+      if (what ~ / 1073741824-/) n = mb * 1e6 * seconds / 1073741824
+      printf "%s %s %.1f\n", what, figures, ticks / hz / n * 1e6
+    }' | tee -a "$work/results" >&2
 }
 
 load_with_wrk() { # load_with_wrk CONNECTIONS URL
   wrk -t1 -c"$1" -d"${seconds}s" --timeout 60s -s "$here/downloads.lua" "$2"
 }
 
-medians() { # medians SIDE WHAT: over the rounds: requests/s, MB/s, p50, p99, and processor seconds for 10,000 requests
-  local column
-  for column in 3 4 5 6 7; do
-    grep "^$1 $2 " "$work/results" | median "$column"
-  done | xargs
-}
-
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
-
 compare() {
-  local round size side
+  local round load side size
   for ((round = 1; round <= rounds; round++)); do
-    for size in "${sizes[@]}"; do
+    for load in "${loads[@]}"; do
+      size=${load%-*}
       for side in "${sides[@]}"; do
-        measure "$side" "$size" load_with_wrk "${connections[$size]}" "${url[$side $size]}"
+        has "$side" "$size" || continue
+        measure "$side" "$load" load_with_wrk "${load#*-}" "${url[$side $size]}"
       done
     done
   done
-  echo '| body | server | requests/s | MB/s | rate of nginx | must reach | p50 | p99 | p99 of nginx | CPU s for 10,000 |'
-  echo '|---|---|---|---|---|---|---|---|---|---|'
-  for size in "${sizes[@]}"; do
-    for side in "${sides[@]}"; do
-      print_row "$size" "$side"
+}
+
+# bench/ask sends the requests of without_body, because wrk cannot send HEAD.
+without_body() {
+  local round side etag link ask=("$work/ask" -duration "${seconds}s")
+  for ((round = 1; round <= rounds; round++)); do
+    for side in "${variants[@]}"; do
+      link=${url[$side 4096]}
+      etag=$(curl -fsSI "$link" | tr -d '\r' | sed -n 's/^etag: //Ip')
+      measure "$side" GET "${ask[@]}" "$link"
+      measure "$side" HEAD "${ask[@]}" -method HEAD "$link"
+      measure "$side" 304 "${ask[@]}" -status 304 -header "If-None-Match: $etag" "$link"
     done
   done
 }
 
-print_row() { # print_row SIZE SIDE
-  local rate mb p50 p99 cpu nginx_rate nginx_mb nginx_p99 must='' _
-  read -r nginx_rate nginx_mb _ nginx_p99 _ <<<"$(medians nginx "$1")"
-  read -r rate mb p50 p99 cpu <<<"$(medians "$2" "$1")"
-  [ "$2" != sluice ] || must=${target[$1]}
-  printf '| %s | %s |' "${body[$1]}" "${name[$2]}"
-  if [ "${connections[$1]}" = 4 ]; then # few such downloads end while they are measured
-    printf ' | %s | %s | %s | | | | |\n' "$mb" "$(ratio "$mb" "$nginx_mb")" "$must"
-  else
-    printf ' %s | %s | %s | %s | %s ms | %s ms | %s | %.2f |\n' "$rate" "$mb" "$(ratio "$rate" "$nginx_rate")" "$must" \
-      "$p50" "$p99" "$(ratio "$p99" "$nginx_p99")" "$cpu"
-  fi
+row() { printf '| %s ' "$@"; echo '|'; }
+
+column_of_rate() { # column_of_rate LOAD: requests/s, and MB/s at 1 GiB
+  case $1 in 1073741824-*) echo 4 ;; *) echo 3 ;; esac
 }
 
-# bench/ask sends the three requests of this table, because wrk cannot send HEAD.
-without_body() {
-  local round what etag get_rate rate mb p50 p99 cpu _ ask=("$work/ask" -duration "${seconds}s") at=${url[sluice 4096]}
-  etag=$(curl -fsSI "$at" | tr -d '\r' | sed -n 's/^etag: //Ip')
-  for ((round = 1; round <= rounds; round++)); do
-    measure sluice GET "${ask[@]}" "$at"
-    measure sluice HEAD "${ask[@]}" -method HEAD "$at"
-    measure sluice 304 "${ask[@]}" -status 304 -header "If-None-Match: $etag" "$at"
+# of OTHER WHAT COLUMN SIDE: a figure of a side as a multiple of that of another one; nothing when that is left out.
+of() {
+  local other
+  other=$(medians "$1" "$2" "$3")
+  [ -z "$other" ] || divide "$(medians "$4" "$2" "$3")" "$other"
+}
+
+print_downloads() {
+  local load side
+  row 'body, connections' server requests/s MB/s 'of nginx' 'of versitygw' p50 p99 'of nginx' 'processor time' \
+    'of nginx'
+  echo '|---|---|---|---|---|---|---|---|---|---|---|'
+  for load in "${loads[@]}"; do
+    for side in "${sides[@]}"; do
+      ! has "$side" "${load%-*}" || print_row "$load" "$side"
+    done
   done
-  echo '| Sluice, 4 KiB | requests/s | rate of GET | must reach | p50 | p99 | CPU s for 10,000 |'
+}
+
+print_row() { # print_row LOAD SIDE
+  local load=$1 side=$2 rates rate mb p50 p99 cpu nginx_p99 took
+  rates=$(column_of_rate "$load")
+  read -r rate mb p50 p99 cpu < <(medians "$side" "$load" 3 4 5 6 7)
+  nginx_p99=$(of nginx "$load" 6 "$side")
+  took="$cpu µs"
+  [ "$rates" = 3 ] || { rate='' p50='' p99='' nginx_p99='' took="$(divide "$cpu" 1000 %.0f) ms"; }
+  row "${title[$load]}" "${name[$side]}" "$rate" "$mb" "$(of nginx "$load" "$rates" "$side")" \
+    "$(of versitygw "$load" "$rates" "$side")" "${p50:+$p50 ms}" "${p99:+$p99 ms}" "$nginx_p99" "$took" \
+    "$(of nginx "$load" 7 "$side")"
+}
+
+print_without_body() {
+  local side what rate mb p50 p99 cpu
+  row 'answer, 32 connections' server requests/s 'of GET' p50 p99 'processor time'
   echo '|---|---|---|---|---|---|---|'
-  read -r get_rate _ <<<"$(medians sluice GET)"
-  for what in GET HEAD 304; do
-    read -r rate mb p50 p99 cpu <<<"$(medians sluice $what)"
-    printf '| %s | %s | %s | %s | %s ms | %s ms | %.2f |\n' "$what" "$rate" "$(ratio "$rate" "$get_rate")" \
-      "$([ $what = GET ] || echo 1)" "$p50" "$p99" "$cpu"
+  for side in "${variants[@]}"; do
+    for what in GET HEAD 304; do
+      read -r rate mb p50 p99 cpu < <(medians "$side" "$what" 3 4 5 6 7)
+      row "$what" "${name[$side]}" "$rate" "$(of_get "$what" "$side")" "$p50 ms" "$p99 ms" "$cpu µs"
+    done
   done
 }
 
-sync_time() { # milliseconds that a write of 4 KiB takes until it is on the disk, the mean of 200
-  LC_ALL=C dd if=/dev/zero of="$work/synced" bs=4k count=200 oflag=dsync 2>&1 |
-    sed -n 's/.*copied, \([0-9.e-]*\) s,.*/\1/p' | awk '{ printf "%.2f", $1 / 200 * 1000 }'
+of_get() { divide "$(medians "$2" "$1" 3)" "$(medians "$2" GET 3)"; } # of_get WHAT SIDE
+
+print_bars() {
+  local load side dashes='|---|---|' names=()
+  for side in "${variants[@]}"; do
+    dashes+='---|' names+=("${name[$side]}")
+  done
+  row bar 'must be' "${names[@]}"
+  echo "$dashes"
+  for load in "${loads[@]}"; do
+    bar "${title[$load]}: rate, of nginx" "at least ${rate_bar[$load]}" of nginx "$load" "$(column_of_rate "$load")"
+  done
+  for load in 4096-32 4096-256 65536-32; do
+    bar "${title[$load]}: rate, of versitygw" 'at least 2' of versitygw "$load" 3
+  done
+  for load in 4096-32 4096-256 65536-32 1048576-32; do
+    bar "${title[$load]}: p99, of nginx" 'at most 2' of nginx "$load" 6
+  done
+  for load in 4096-32 4096-256; do
+    bar "${title[$load]}: processor time, µs" 'at most 35' processor_time "$load"
+  done
+  bar 'HEAD: rate, of GET' 'at least 1' of_get HEAD
+  bar '304: rate, of GET' 'at least 1' of_get 304
+  [ -n "${BENCH_FILLED:-}" ] || return 0
+  for load in 4096-32 4096-256 65536-32; do
+    bar "${title[$load]}: rate with the filled ledger, of the empty one" 'at least 0.9' of_empty "$load"
+  done
 }
 
-print_where() {
+bar() { # bar WHAT BOUND COMMAND...: prints a row; the command gets a side and prints its figure
+  local side figures=()
+  for side in "${variants[@]}"; do
+    figures+=("$("${@:3}" "$side")")
+  done
+  row "$1" "$2" "${figures[@]}"
+}
+
+processor_time() { medians "$2" "$1" 7; }                        # processor_time LOAD SIDE
+of_empty() { [ "$2" != sluice ] || of sluice "$1" 3 filled; }    # of_empty LOAD SIDE
+
+about() {
   local gateway=
-  [ ! -x "$work/versitygw" ] || gateway="versitygw $(awk '$1 == "github.com/versity/versitygw" { print $2 }' "$root/tools/versitygw/go.mod"); "
-  echo "$rounds rounds of $seconds s; $(nproc) processors, load average $(cut -d' ' -f1 /proc/loadavg); $(uname -sr); $(go version | cut -d' ' -f3);" \
-    "nginx $(nginx -v 2>&1 | sed 's/.*\///'); wrk $(wrk -v 2>&1 | sed -n '1s,^wrk \(debian/\)*\([^ ]*\).*,\2,p'); $gateway$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo 'no commit');" \
-    "$(df --output=fstype "$work" | tail -n 1), one synced write $(sync_time) ms"
+  if [ -x "$work/versitygw" ]; then
+    gateway="; versitygw $(awk '$1 == "github.com/versity/versitygw" { print $2 }' "$root/tools/versitygw/go.mod")"
+  fi
+  echo "$rounds rounds of $seconds s; wrk $(wrk -v 2>&1 | sed -n '1s,^wrk \(debian/\)*\([^ ]*\).*,\2,p')$gateway"
 }
 
 build
 files
 start_nginx
+link_nginx
 start_bare
 start_versitygw
-start_sluice
+start_sluices
 same_bytes
-print_where
-echo
+print_where "$(about)"
 compare
-echo
 without_body
+echo
+print_downloads
+echo
+print_without_body
+echo
+print_bars

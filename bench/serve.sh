@@ -4,8 +4,8 @@ address=127.0.0.1:${BENCH_PORT:-18080}
 seconds=${BENCH_SECONDS:-10}
 server=
 
-start_server() { # start_server DIR: returns when it answers
-  "$SLUICE" serve --data "$1" --listen "$address" --no-rate-limit >"$1.out" 2>"$1.log" &
+start_server() { # start_server DIR [FLAG...]: returns when it answers
+  "$SLUICE" serve --data "$1" --listen "$address" --no-rate-limit "${@:2}" >"$1.out" 2>"$1.log" &
   server=$!
   until curl -fs "http://$address/healthz" >/dev/null; do
     kill -0 "$server" 2>/dev/null || { cat "$1.log" >&2; exit 1; }

@@ -262,6 +262,22 @@ func Members(object []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// Elements yields the elements of a canonical JSON array, in JSON. It stops where
+// the data is not canonical, and yields nothing if it is not an array.
+func Elements(array []byte) iter.Seq[[]byte] {
+	return func(yield func(value []byte) bool) {
+		if len(array) < 2 || array[0] != '[' || array[1] == ']' {
+			return
+		}
+		for i := 0; i < len(array) && (i == 0 || array[i] == ','); {
+			from := i + 1
+			if i = scanValue(array, from, 0); i < 0 || !yield(array[from:i]) {
+				return
+			}
+		}
+	}
+}
+
 // Text decodes a canonical JSON string. It returns "" for any other value.
 func Text(value []byte) string {
 	if len(value) < 2 || value[0] != '"' {

@@ -24,6 +24,7 @@ import (
 	"sluice/internal/httpd/compat/digitalriver"
 	"sluice/internal/httpd/compat/metorial"
 	"sluice/internal/httpd/compat/stripe"
+	"sluice/internal/httpd/fastpath"
 	"sluice/internal/maintain/fsck"
 	"sluice/internal/obs"
 	"sluice/internal/server"
@@ -215,7 +216,7 @@ func (s *Service) SetLedgerKeys(secrets ...string) { s.config.LedgerKeys = secre
 func (s *Service) LedgerKeys() []string { return slices.Clone(s.config.LedgerKeys) }
 
 // Entries returns all entries of a ledger, oldest first. It waits up to a limit
-// for the entries of downloads that have just ended.
+// for the deliveries of downloads that have just ended.
 func (s *Service) Entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -225,35 +226,37 @@ func (s *Service) Entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) 
 	}
 }
 
-// delivered reports whether every download in entries has its delivery entry.
+// delivered reports whether it is recorded how every download in entries ended.
 func delivered(entries []sluice.Entry) bool {
-	open := map[string]bool{}
-	for _, e := range entries {
-		switch d := e.Delivery; {
-		case e.Action == sluice.LinkDelivered:
-			delete(open, e.Request.ID)
-		case d != nil && e.Request.Method != "HEAD" && (d.Status == 200 || d.Status == 206):
-			open[e.Request.ID] = true
-		}
-	}
-	return len(open) == 0
+	return !slices.ContainsFunc(entries, func(e sluice.Entry) bool {
+		d := e.Delivery
+		return e.Action == sluice.LinkRedeemed && d != nil && d.Sent == nil && e.Request.Method != "HEAD" &&
+			(d.Status == 200 || d.Status == 206)
+	})
 }
 
+// entries reads one snapshot, so that a redemption whose end is known comes with
+// the entry of its delivery.
 func (s *Service) entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) {
 	t.Helper()
-	page := sluice.Page{Limit: sluice.MaxPageSize}
-	for {
-		list, err := s.Service.Entries.List(context.Background(), service.Operator(l), service.EntryFilter{}, page)
-		if err != nil {
-			t.Fatal(err)
+	err := s.Store.View(context.Background(), func(r service.Reader) error {
+		for page := (sluice.Page{Limit: sluice.MaxPageSize}); ; {
+			list, err := r.Entries(l, service.EntryFilter{}, page)
+			if err != nil {
+				return err
+			}
+			all = append(all, list.Data...)
+			if !list.More {
+				return nil
+			}
+			page.After = list.Data[len(list.Data)-1].ID
 		}
-		all = append(all, list.Data...)
-		if !list.More {
-			slices.Reverse(all)
-			return all
-		}
-		page.After = list.Data[len(list.Data)-1].ID
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	slices.Reverse(all)
+	return all
 }
 
 // BlobKeys returns the keys of all stored blobs, sorted.
@@ -279,6 +282,7 @@ type Server struct {
 	HTTP   *httpd.Server
 	opts   server.Options
 	listen *httptest.Server
+	front  *fastpath.Listener // of listen
 }
 
 // NewServer returns a Server on SQLite that ends with the test. Rates are not
@@ -304,7 +308,7 @@ func NewServerOn(t testing.TB, database string, adjust ...func(*server.Options))
 		f(&s.opts)
 	}
 	s.start(t)
-	t.Cleanup(func() { s.listen.Close() })
+	t.Cleanup(func() { s.stop(t) })
 	return s
 }
 
@@ -315,15 +319,28 @@ func (s *Server) start(t testing.TB) {
 		opts.Registry = obs.New("test").Registry
 	}
 	s.HTTP = server.New(s.Service.Service, s.Gate, opts)
-	s.listen.Config, s.listen.Listener = s.HTTP.HTTPServer(""), httpd.Listener(s.listen.Listener)
+	s.listen.Config = s.HTTP.HTTPServer("")
+	s.front = fastpath.Listen(s.HTTP, s.listen.Config, httpd.Listener(s.listen.Listener))
+	s.listen.Listener = s.front
 	s.listen.Start()
+}
+
+// stop waits for the answers that have begun.
+func (s *Server) stop(t testing.TB) {
+	t.Helper()
+	patience, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s.listen.Close()
+	if err := s.front.Drain(patience); err != nil {
+		t.Error(err)
+	}
 }
 
 // Restart stops the server and starts another one on the same folder and
 // address.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	s.listen.Close()
+	s.stop(t)
 	s.close(t)
 	s.open(t)
 	s.listen = httptest.NewUnstartedServer(nil)

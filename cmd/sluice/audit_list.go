@@ -228,13 +228,13 @@ func entryPrinter(w io.Writer, asJSON bool) func([]api.AuditEntry) error {
 	return func(entries []api.AuditEntry) error {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		if header && len(entries) > 0 {
-			fmt.Fprintln(table, "TIME\tACTION\tWHO\tWHAT\tWHY\tREFUSAL\tREPEATS\tALLOWS")
+			fmt.Fprintln(table, "TIME\tACTION\tWHO\tWHAT\tWHY\tREFUSAL\tREPEATS\tSENT\tALLOWS")
 			header = false
 		}
 		for _, e := range entries {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
 				cell(e.Time), cell(e.Action), cell(who(e)), cell(what(e)), cell(why(e)), cell(e.Refusal),
-				repeats(e), clipped(allows(e), allowsWidth))
+				repeats(e), cell(sent(e)), clipped(allows(e), allowsWidth))
 		}
 		return table.Flush()
 	}
@@ -247,6 +247,20 @@ func repeats(e api.AuditEntry) string {
 		return "-"
 	}
 	return strconv.FormatInt(e.Repeats, 10)
+}
+
+// sent says how the download of a redemption ended, if it has.
+func sent(e api.AuditEntry) string {
+	d := e.Delivery
+	switch {
+	case d == nil || d.Bytes == nil || d.Complete == nil:
+		return ""
+	case d.Returned:
+		return fmt.Sprintf("%d bytes, returned", *d.Bytes)
+	case !*d.Complete:
+		return fmt.Sprintf("%d bytes, incomplete", *d.Bytes)
+	}
+	return fmt.Sprintf("%d bytes", *d.Bytes)
 }
 
 // Largest widths of table cells, in characters.
@@ -281,6 +295,10 @@ func what(e api.AuditEntry) string {
 	switch {
 	case e.File != nil:
 		return e.File.Filename
+	case len(e.Deliveries) == 1:
+		return "1 download"
+	case e.Deliveries != nil:
+		return fmt.Sprintf("%d downloads", len(e.Deliveries))
 	case e.Entry != nil:
 		return e.Entry.ID
 	case e.Export != "":

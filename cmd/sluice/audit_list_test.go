@@ -19,9 +19,39 @@ func TestEntryTableRepeats(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")
-	for i, want := range []string{`REFUSAL +REPEATS +ALLOWS$`, `revoked +99 +-$`, `revoked +- +-$`} {
+	for i, want := range []string{`REFUSAL +REPEATS +SENT +ALLOWS$`, `revoked +99 +- +-$`, `revoked +- +- +-$`} {
 		if !regexp.MustCompile(want).MatchString(lines[i]) {
 			t.Errorf("line %d is %q, want one that ends like %q", i, lines[i], want)
+		}
+	}
+}
+
+// The table of entries shows how each download ended in the line of its redemption.
+func TestEntryTableDeliveries(t *testing.T) {
+	bytes, yes, no := int64(4096), true, false
+	redeemed := func(d api.Delivery) api.AuditEntry {
+		d.Mode, d.Status = "proxy", 200
+		return api.AuditEntry{Action: "link.redeemed", File: &api.FileRef{Filename: "a.txt"}, Delivery: &d}
+	}
+	var out strings.Builder
+	err := entryPrinter(&out, false)([]api.AuditEntry{
+		redeemed(api.Delivery{}),
+		redeemed(api.Delivery{Bytes: &bytes, Complete: &yes}),
+		redeemed(api.Delivery{Bytes: &bytes, Complete: &no}),
+		redeemed(api.Delivery{Bytes: &bytes, Complete: &no, Returned: true}),
+		{Action: "link.delivered", Deliveries: make([]api.EndedDelivery, 1)},
+		{Action: "link.delivered", Deliveries: make([]api.EndedDelivery, 3)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	for i, want := range []string{
+		`SENT +ALLOWS$`, `a.txt +- +- +- +- +-$`, ` 4096 bytes +-$`, ` 4096 bytes, incomplete +-$`,
+		` 4096 bytes, returned +-$`, `link.delivered .* 1 download +-`, `link.delivered .* 3 downloads +-`,
+	} {
+		if !regexp.MustCompile(want).MatchString(lines[i]) {
+			t.Errorf("line %d is %q, want one like %q", i, lines[i], want)
 		}
 	}
 }

@@ -26,6 +26,8 @@ type place struct {
 	DatabaseURL string `help:"PostgreSQL database for the records. Requires --blob-url. The password may be in PGPASSWORD or ~/.pgpass." placeholder:"URL"`
 	BlobURL     string `help:"S3 bucket for the files: s3://BUCKET/PREFIX?region=…&endpoint=…. Requires --database-url. Credentials are read as the AWS command line reads them." placeholder:"URL"`
 	Secrets     string `help:"Secrets file, the same for all servers of one database; secrets.json in --data by default." placeholder:"FILE"`
+
+	restoring bool // open a data folder into which a restore has not finished
 }
 
 // check refuses an incomplete combination of flags before anything is created. It returns the options in --blob-url, if
@@ -150,8 +152,12 @@ func (p place) explain(err error) error {
 	return err
 }
 
-// prepare creates the folder of a place. Without create, it refuses a place without data.
+// prepare creates the folder of a place. Without create, it refuses a place without data. It refuses a folder into
+// which a restore has not finished.
 func (p place) prepare(create bool) error {
+	if err := p.refuseUnfinished(); err != nil {
+		return err
+	}
 	switch {
 	case create && p.shared() && p.Secrets != "":
 		return nil // no folder is needed

@@ -14,7 +14,7 @@ const envPrefix = "SLUICE_"
 
 // sharedVariables are the flags that every command also reads from the
 // environment. They name the installation or the server. Other flags are read
-// from the environment only by serve, so that a server's configuration does not
+// from the environment only by serve and doctor, so that a server's configuration does not
 // change the effect of other commands.
 var sharedVariables = []string{"url", "key", "data", "database-url", "blob-url", "secrets"}
 
@@ -25,7 +25,7 @@ func environment(known map[string]bool) kong.Option {
 		return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
 			if n, ok := node.(*kong.Node); ok {
 				for _, f := range n.Flags {
-					if f.Name == "help" || n.Name != "serve" && !slices.Contains(sharedVariables, f.Name) {
+					if f.Name == "help" || n.Name != "serve" && n.Name != "doctor" && !slices.Contains(sharedVariables, f.Name) {
 						continue
 					}
 					name := envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))

@@ -52,6 +52,14 @@ func recordEntries(t testing.TB, s service.Store, l sluice.LedgerID, n int) {
 				if i%5 == 0 {
 					e.Action, e.Outcome = "test.created", ""
 				}
+				if i%20 == 19 {
+					e.Action, e.Key, e.File, e.Link, e.Request = sluice.LinkDelivered, nil, nil, nil, nil
+					for before := range 3 {
+						n := i - 1 - before
+						e.Deliveries = append(e.Deliveries, sluice.Delivery{Seq: int64(n), FileID: fmt.Sprintf("file_%d", n%50),
+							LinkID: fmt.Sprintf("link_%d", n%200)})
+					}
+				}
 				if err := tx.Record(e); err != nil {
 					return err
 				}
@@ -116,6 +124,8 @@ var tampers = []struct {
 		`entry 7: the index does not have it for link "link_7"`, false},
 	{"a row of an id", fromIndex + "'id' AND value LIKE '%000100'", `for id "aud_000000100"`, false},
 	{"all rows of requests", fromIndex + "'request'", `for request "req_000000000"`, false},
+	{"all rows of redemptions", fromIndex + "'redemption'",
+		`entry 19: the index does not have it for redemption "0"`, false},
 	{"all rows", "DELETE FROM entry_index WHERE ledger = $1", "does not have it", false},
 	{"a row too much", intoIndex + "'link', 'link_9', 11, x'00')",
 		`entry 11: the index has it for link "link_9", which it does not have`, false},

@@ -136,3 +136,51 @@ func fillDisk(t *testing.T, path string, free int64) {
 		t.Fatal(err)
 	}
 }
+
+// The disk of the target is full in the middle of a backup. The command says so, no part of a snapshot is left, the
+// earlier one is whole, and with more space the next backup goes on.
+func TestBackupOnAFullDisk(t *testing.T) {
+	data, c := smallInstallation(t)
+	disk := smallDisk(t)
+	b := plainTarget(t, data)
+	b.target = filepath.Join(disk, "target")
+	first := b.makeBackup(t, data)
+	p := startServer(t, data)
+	if _, err := c.upload(p.url, make([]byte, 3<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.stop(); code != 0 {
+		t.Fatalf("an orderly stop exits with %d", code)
+	}
+	filler := filepath.Join(disk, "filler")
+	for _, free := range []int64{1 << 20, 3<<20 + 64<<10} { // the file does not fit; the database does not
+		fillDisk(t, filler, free)
+		said := sluiceRun(t, exitFailed, b.backup(data)...)
+		if !strings.Contains(said, "the target is full: free some space there") || strings.Count(said, "\n") != 1 {
+			t.Errorf("with %d free bytes it prints %s", free, said)
+		}
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		if list := sluiceRun(t, 0, "restore", b.target, "--list"); strings.Count(list, "\n") != 1 ||
+			!strings.Contains(list, first.Snapshot) {
+			t.Errorf("the snapshots are %s", list)
+		}
+	}
+	sluiceRun(t, 0, b.restore(filepath.Join(t.TempDir(), "copy"))...)
+	if done := b.makeBackup(t, data); done.CopiedFiles != 0 || done.Files != 3 {
+		t.Errorf("the next backup: %+v", done)
+	}
+
+	// A restore onto a full disk says so, and goes on when there is space.
+	to := filepath.Join(disk, "copy")
+	fillDisk(t, filler, 2<<20)
+	said := sluiceRun(t, exitFailed, b.restore(to)...)
+	if !strings.Contains(said, "is full: free some space and try again") {
+		t.Errorf("restore prints %s", said)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	sluiceRun(t, 0, b.restore(to)...)
+}

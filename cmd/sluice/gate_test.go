@@ -21,7 +21,9 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/httpd/fastpath"
 	"sluice/internal/service"
+	"sluice/sluicetest"
 )
 
 // told holds the entries of one request to a link.
@@ -51,13 +53,17 @@ func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 		t.Fatal(accounts, err)
 	}
 	operator := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
-	all := map[string]told{}
+	all, delivered := map[string]told{}, map[int64][]sluice.Sent{}
 	for page := (sluice.Page{Limit: sluice.MaxPageSize}); ; {
 		list, err := i.service.Entries.List(ctx, operator, service.EntryFilter{LinkID: link}, page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range list.Data {
+		for _, e := range list.Data { // newest first
+			page.After = e.ID
+			for _, d := range e.Deliveries {
+				delivered[d.Seq] = append(delivered[d.Seq], d.Sent)
+			}
 			if e.Request == nil {
 				continue
 			}
@@ -65,13 +71,11 @@ func toldIn(t *testing.T, data, link string) (map[string]told, int64) {
 			switch e.Action {
 			case sluice.LinkRedeemed:
 				of.redeemed++
+				of.delivered = append(of.delivered, delivered[e.Seq]...)
 			case sluice.LinkRefused:
 				of.refused++
-			case sluice.LinkDelivered:
-				of.delivered = append(of.delivered, *e.Delivery.Sent)
 			}
 			all[e.Request.ID] = of
-			page.After = e.ID
 		}
 		if !list.More {
 			break
@@ -248,8 +252,25 @@ func (r *reader) rest() (int64, error) { return io.Copy(io.Discard, r.res.Body) 
 // An orderly stop waits for downloads and commits all delivery entries: of
 // downloads that ended just before, and of those that end or break meanwhile.
 func TestStopRecordsDownloads(t *testing.T) {
+	for _, flag := range []string{"--fast-path", "--no-fast-path"} {
+		t.Run(flag, func(t *testing.T) { stopRecordsDownloads(t, flag) })
+	}
+}
+
+// --fast-path puts the fast path before the http.Server, and --no-fast-path leaves it out.
+func TestFastPathFlag(t *testing.T) {
+	s := sluicetest.NewServer(t)
+	if _, ok := (&serveCommand{FastPath: true}).server(s.HTTP).(*fastpath.Server); !ok {
+		t.Error("--fast-path has no fast path")
+	}
+	if _, ok := (&serveCommand{}).server(s.HTTP).(*http.Server); !ok {
+		t.Error("--no-fast-path has one")
+	}
+}
+
+func stopRecordsDownloads(t *testing.T, flag string) {
 	data := filepath.Join(t.TempDir(), "data")
-	p := startServer(t, data)
+	p := startServer(t, data, flag)
 	content := bytes.Repeat([]byte("0123456789abcdef"), 16<<20/16)
 	link, path := offer(t, p, content, `{}`)
 	var whole, broken []*reader

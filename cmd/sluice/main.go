@@ -31,6 +31,10 @@ type commands struct {
 	Key     keyCommand     `cmd:"" help:"Create, list, rotate and revoke API keys. A running server sees the change at once."`
 	Audit   auditCommand   `cmd:"" help:"Read, export, verify and prove the audit log of a server."`
 	Fsck    fsckCommand    `cmd:"" help:"Check the database, the audit logs and their index, also while a server runs."`
+	Backup  backupCommand  `cmd:"" help:"Back up an installation to a folder or to S3, while servers run."`
+	Restore restoreCommand `cmd:"" help:"Restore an installation from a backup, and check it."`
+	Doctor  doctorCommand  `cmd:"" help:"Check the configuration, the machine and the storage of a server, and say what to do."`
+	Secrets secretsCommand `cmd:"" help:"Print, rotate and check the secrets: the keys that sign links and checkpoints."`
 	Migrate migrateCommand `cmd:"" help:"Move a single-machine installation to PostgreSQL and S3."`
 	Version versionCommand `cmd:"" help:"Print the version of this binary. --version and -v do the same."`
 }

@@ -112,11 +112,11 @@ func createSecrets(path string) (secrets, error) {
 	if err != nil {
 		return s, err
 	}
-	data, err := json.MarshalIndent(s, "", "  ")
+	text, err := s.text()
 	if err != nil {
 		return s, err
 	}
-	return s, writeOnce(path, append(data, '\n'))
+	return s, writeOnce(path, text)
 }
 
 // writeOnce creates a file that only its owner can read, durably. It never
@@ -134,10 +134,14 @@ func writeOnce(path string, data []byte) error {
 	if err := os.Link(f.Name(), path); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	return dir.Sync()
+	return errors.Join(folder.Sync(), folder.Close())
 }

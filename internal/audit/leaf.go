@@ -30,12 +30,14 @@ func leafOf(e sluice.Entry, digests bool) []byte {
 	w.str("name", e.Actor.Name)
 	w.str("type", string(e.Actor.Type))
 	w.close()
+	if len(e.Deliveries) > 0 {
+		w.key("deliveries")
+		writeDeliveries(&w, e.Deliveries)
+	}
 	if d := e.Delivery; d != nil {
 		w.open("delivery")
 		if d.Sent != nil {
-			w.raw("bytes", strconv.FormatInt(d.Sent.Bytes, 10))
-			w.raw("complete", strconv.FormatBool(d.Sent.Complete))
-			w.raw("duration_ms", strconv.FormatInt(d.Sent.Duration.Milliseconds(), 10))
+			writeSent(&w, *d.Sent)
 		}
 		w.str("mode", string(d.Mode))
 		if d.Returned {
@@ -102,6 +104,35 @@ func leafOf(e sluice.Entry, digests bool) []byte {
 	w.raw("v", "1")
 	w.close()
 	return w.buf
+}
+
+// writeDeliveries writes the ends of downloads as an array, the members of each in
+// canonical order.
+func writeDeliveries(w *object, list []sluice.Delivery) {
+	w.buf = append(w.buf, '[')
+	for i, d := range list {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.open("")
+		writeSent(w, d.Sent)
+		w.str("file", d.FileID)
+		w.str("link", d.LinkID)
+		if d.Returned {
+			w.raw("returned", "true")
+		}
+		w.int("seq", d.Seq)
+		w.close()
+	}
+	w.buf = append(w.buf, ']')
+}
+
+// writeSent writes the members of a Sent, which come before all others of the
+// objects that have them.
+func writeSent(w *object, s sluice.Sent) {
+	w.int("bytes", s.Bytes)
+	w.raw("complete", strconv.FormatBool(s.Complete))
+	w.int("duration_ms", s.Duration.Milliseconds())
 }
 
 // writeKey writes the members of a KeyPart in canonical order.
@@ -273,6 +304,11 @@ func (w *object) strs(name string, values []string) {
 func (w *object) raw(name, value string) {
 	w.key(name)
 	w.buf = append(w.buf, value...)
+}
+
+func (w *object) int(name string, n int64) {
+	w.key(name)
+	w.buf = strconv.AppendInt(w.buf, n, 10)
 }
 
 // time writes a time. The zero time is omitted.

@@ -3,8 +3,10 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -142,7 +144,11 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 			RefererHost                  string `json:"referer_host"`
 		}
 	}
-	if err := json.Unmarshal(s.Leaf, &in); err != nil {
+	deliveries, rest, err := cutDeliveries(s.Leaf)
+	if err == nil {
+		err = json.Unmarshal(rest, &in)
+	}
+	if err != nil {
 		return sluice.Entry{}, fmt.Errorf("entry %d: %w", seq, err)
 	}
 	disclosed := map[string]disclosure{}
@@ -151,13 +157,13 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		Seq: seq, ID: in.ID, Ledger: sluice.LedgerID{Account: in.Account, Mode: sluice.Test},
 		Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome),
 		Refusal: sluice.Refusal(in.Refusal), Repeats: in.Repeats,
-		Actor:   sluice.Actor{Type: sluice.ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
-		Subject: in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
+		Actor:      sluice.Actor{Type: sluice.ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
+		Deliveries: deliveries,
+		Subject:    in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
 	}
 	if in.Livemode {
 		e.Ledger.Mode = sluice.Live
 	}
-	var err error
 	if e.Time, err = time.Parse(EntryTime, in.Time); err != nil {
 		return sluice.Entry{}, fmt.Errorf("entry %d: %w", seq, err)
 	}
@@ -227,6 +233,57 @@ func (d disclosure) opens(commitment string) bool {
 	salt, err := hex.DecodeString(d.Salt)
 	return err == nil && len(salt) == len(ledger.Salt{}) &&
 		ledger.Commit(ledger.Salt(salt), []byte(d.Value)) == commitment
+}
+
+// cutDeliveries decodes the deliveries of a leaf, and returns the leaf without them.
+// There are up to 256, and encoding/json would take several times as long.
+func cutDeliveries(leaf []byte) (list []sluice.Delivery, rest []byte, err error) {
+	for name, value := range ledger.Members(leaf) {
+		if string(name) < "deliveries" {
+			continue
+		}
+		if string(name) > "deliveries" {
+			break
+		}
+		for element := range ledger.Elements(value) {
+			d, err := openDelivery(element)
+			if err != nil {
+				return nil, nil, err
+			}
+			list = append(list, d)
+		}
+		before, after, _ := bytes.Cut(leaf, value)
+		return list, slices.Concat(before, []byte("null"), after), nil
+	}
+	return nil, leaf, nil
+}
+
+// openDelivery decodes one of the deliveries of a leaf.
+func openDelivery(data []byte) (d sluice.Delivery, err error) {
+	number := func(value []byte) (n int64) {
+		n, failed := strconv.ParseInt(string(value), 10, 64)
+		err = errors.Join(err, failed)
+		return n
+	}
+	for name, value := range ledger.Members(data) {
+		switch string(name) {
+		case "bytes":
+			d.Sent.Bytes = number(value)
+		case "complete":
+			d.Sent.Complete = string(value) == "true"
+		case "duration_ms":
+			d.Sent.Duration = time.Duration(number(value)) * time.Millisecond
+		case "file":
+			d.FileID = ledger.Text(value)
+		case "link":
+			d.LinkID = ledger.Text(value)
+		case "returned":
+			d.Returned = string(value) == "true"
+		case "seq":
+			d.Seq = number(value)
+		}
+	}
+	return d, err
 }
 
 // leafTime decodes a time in a leaf.

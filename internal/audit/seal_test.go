@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -77,6 +78,10 @@ func sampleEntry(text string) sluice.Entry {
 			RefererHost:  "example.com",
 		},
 		Refusal: sluice.Refusal(text),
+		Deliveries: []sluice.Delivery{
+			{Seq: 3, FileID: "file_01", LinkID: text, Sent: sluice.Sent{Bytes: 1 << 40, Duration: 7 * time.Millisecond}},
+			{Seq: 5, FileID: "file_02", LinkID: "link_02", Returned: true, Sent: sluice.Sent{Complete: true}},
+		},
 	}
 }
 
@@ -99,6 +104,7 @@ func TestEntryRoundTrip(t *testing.T) {
 func TestEntryTerms(t *testing.T) {
 	hostile := "a \"quoted\" \\ name\n\u2028 <é> 文件 \U0001F600"
 	whole := sampleEntry(hostile)
+	whole.Action = sluice.LinkDelivered
 	whole.File.ID, whole.Link.ID, whole.Key.ID, whole.Request.ID, whole.ID = hostile, hostile+"1", hostile+"2", hostile+"3", hostile+"4"
 	bare := sluice.Entry{
 		ID:      "aud_1",
@@ -110,18 +116,43 @@ func TestEntryTerms(t *testing.T) {
 	}
 	operator := bare
 	operator.Actor = sluice.Actor{Type: sluice.ActorCLI, ID: "key_1"}
-	for _, e := range []sluice.Entry{whole, bare, operator} {
+	for _, e := range []sluice.Entry{whole, bare, operator, deliveries(3)} {
 		sealed, err := Seal(e, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, at := sealed.IndexTerms()
+		got.Deliveries = sealed.DeliveryTerms()
 		if diff := cmp.Diff(IndexTermsOf(e), got); diff != "" || !at.Equal(e.Time) {
 			t.Errorf("at %s, want %s (-sealed +read):\n%s", at, e.Time, diff)
 		}
 		for n := range sealed.Leaf { // damage must not make it fail
 			SealedEntry{Leaf: sealed.Leaf[:n]}.IndexTerms()
+			SealedEntry{Leaf: sealed.Leaf[:n]}.DeliveryTerms()
 		}
+	}
+}
+
+// The files and links of deliveries are found in the leaf, and nothing that looks like them.
+func TestDeliversFileAndLink(t *testing.T) {
+	e := deliveries(2)
+	e.Deliveries[1].FileID, e.Deliveries[1].LinkID = `a "quoted" id`, "link_02"
+	sealed, err := Seal(e, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	created := sampleEntry(`"link":"link_02","action":"link.delivered"`)
+	created.Link.Metadata = sluice.Metadata{"link": "link_02", "file": "link_02"}
+	other, err := Seal(created, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !sealed.DeliversFile(e.Deliveries[0].FileID) || !sealed.DeliversFile(`a "quoted" id`) || !sealed.DeliversBy("link_02") {
+		t.Errorf("not found in %s", sealed.Leaf)
+	}
+	if sealed.DeliversFile("link_02") || sealed.DeliversBy("link_0") || other.DeliversBy("link_02") ||
+		other.DeliversFile("link_02") || other.DeliveryTerms() != nil {
+		t.Error("a delivery is found that is none")
 	}
 }
 
@@ -231,7 +262,7 @@ func TestLargestChangesFit(t *testing.T) {
 	e := sampleEntry(strings.Repeat("\u0001", 512))
 	e.Subject, e.Handover, e.Export, e.Refusal = nil, "", "", ""
 	e.Actor.Name = strings.Repeat("\u0001", sluice.MaxKeyNameLen)
-	e.Key = nil
+	e.Key, e.Deliveries = nil, nil
 	wasFile, wasLink := file("\u0001"), link("\u0001", e.Time, 0x11)
 	e.File, e.Link = FileDetails(file("\u0002"), &wasFile), LinkLimits(link("\u0002", e.Time.Add(1), 0x22), &wasLink)
 	sealed, err := Seal(e, rand.Reader)
@@ -252,6 +283,82 @@ func TestLargestChangesFit(t *testing.T) {
 	}
 	if got.File.Before["linked_resources_sha256"] == nil || len(got.Link.Limits.AllowedIPs) != sluice.MaxAllowedIPs {
 		t.Errorf("%d bytes: %.300s", len(sealed.Leaf), sealed.Leaf)
+	}
+}
+
+// deliveries returns an entry of n downloads with the longest ids and numbers.
+func deliveries(n int) sluice.Entry {
+	const most = 1<<53 - 1 // of RFC 8785
+	long := strings.Repeat("z", 26)
+	e := sluice.Entry{
+		ID: "aud_" + long, Ledger: sluice.LedgerID{Account: "acct_" + long, Mode: sluice.Test},
+		Time:   time.Date(2026, 11, 28, 19, 0, 0, 123456000, time.UTC),
+		Action: sluice.LinkDelivered, Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorSystem},
+	}
+	for i := range n {
+		e.Deliveries = append(e.Deliveries, sluice.Delivery{
+			Seq: most - int64(i), FileID: "file_" + long, LinkID: "link_" + long, Returned: true,
+			Sent: sluice.Sent{Bytes: most, Duration: math.MaxInt64 / time.Millisecond * time.Millisecond},
+		})
+	}
+	return e
+}
+
+// The largest entry of deliveries fits a leaf, and nothing of it is personal.
+func TestMostDeliveriesFit(t *testing.T) {
+	want := deliveries(sluice.MaxDeliveries)
+	sealed, err := Seal(want, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ledger.IsCanonical(sealed.Leaf) || string(sealed.Disclosures) != "{}" {
+		t.Errorf("%d bytes, disclosures %s", len(sealed.Leaf), sealed.Disclosures)
+	}
+	got, err := sealed.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("entry changed (-sealed +opened):\n%s", diff)
+	}
+}
+
+// The leaf of deliveries keeps its form: others read it too.
+func TestLeafOfDeliveries(t *testing.T) {
+	e := deliveries(0)
+	e.ID, e.Ledger.Account = "aud_01", "acct_01"
+	e.Deliveries = []sluice.Delivery{
+		{Seq: 123, FileID: "file_01", LinkID: "link_01",
+			Sent: sluice.Sent{Bytes: 4096, Complete: true, Duration: 3999 * time.Microsecond}},
+		{Seq: 121, FileID: "file_02", LinkID: "link_02", Returned: true},
+	}
+	sealed, err := Seal(e, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"account":"acct_01","action":"link.delivered","actor":{"type":"system"},"deliveries":[` +
+		`{"bytes":4096,"complete":true,"duration_ms":3,"file":"file_01","link":"link_01","seq":123},` +
+		`{"bytes":0,"complete":false,"duration_ms":0,"file":"file_02","link":"link_02","returned":true,"seq":121}],` +
+		`"id":"aud_01","livemode":false,"outcome":"allowed","time":"2026-11-28T19:00:00.123456Z","v":1}`
+	if string(sealed.Leaf) != want {
+		t.Errorf("the leaf is %s\nwant %s", sealed.Leaf, want)
+	}
+}
+
+// A leaf of the time when each download had an entry of its own can be opened.
+func TestEntryOfOneDelivery(t *testing.T) {
+	leaf := `{"account":"acct_01","action":"link.delivered","actor":{"id":"link_01","type":"bearer"},"delivery":{"bytes":7,"complete":false,"duration_ms":12,"mode":"proxy","returned":true,"status":206},` +
+		`"file":{"filename":"a","id":"file_01","purpose":"report","sha256":"00","size":9,"type":"text/plain"},"id":"aud_01","key":{"id":"key_01","name":"n"},"link":{"id":"link_01"},"livemode":true,` +
+		`"outcome":"allowed","request":{"id":"req_01"},"time":"2026-11-21T19:00:00.123456Z","v":1}`
+	e, err := SealedEntry{Leaf: []byte(leaf), Disclosures: []byte("{}")}.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &sluice.DeliveryPart{Mode: sluice.DeliveredByProxy, Status: 206, Returned: true,
+		Sent: &sluice.Sent{Bytes: 7, Duration: 12 * time.Millisecond}}
+	if diff := cmp.Diff(want, e.Delivery); diff != "" || e.Deliveries != nil || e.Request.ID != "req_01" ||
+		e.Link.ID != "link_01" || e.File.ID != "file_01" || e.KeyID() != "key_01" {
+		t.Errorf("%+v: %s", e, diff)
 	}
 }
 
@@ -340,7 +447,7 @@ func BenchmarkEntrySeal(b *testing.B) {
 	e := sampleEntry("quarterly report")
 	// Like the entry of a redemption, without rights, details and limits.
 	e.Key.Rights, e.Key.Before, e.File.Details, e.File.Before = nil, nil, nil, nil
-	e.Link.Limits, e.Link.Before = nil, nil
+	e.Link.Limits, e.Link.Before, e.Deliveries = nil, nil, nil
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Seal(e, rand.Reader); err != nil {

@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"bytes"
+	"strconv"
 	"time"
 
 	"sluice"
@@ -13,6 +15,13 @@ type IndexTerms struct {
 	ID, KeyID, FileID, LinkID, RequestID string
 	Action                               sluice.Action
 	Outcome                              sluice.Outcome
+	Deliveries                           []DeliveryTerms
+}
+
+// DeliveryTerms are the index terms that an entry has for one of its Deliveries.
+type DeliveryTerms struct {
+	FileID, LinkID string
+	Seq            int64
 }
 
 // IndexTermsOf returns the index terms of an entry.
@@ -27,12 +36,15 @@ func IndexTermsOf(e sluice.Entry) IndexTerms {
 	if e.Request != nil {
 		t.RequestID = e.Request.ID
 	}
+	for _, d := range e.Deliveries {
+		t.Deliveries = append(t.Deliveries, DeliveryTerms{d.FileID, d.LinkID, d.Seq})
+	}
 	return t
 }
 
-// IndexTerms returns the index terms and the time of a sealed entry. It takes about a
-// tenth of the time of Open. If the leaf is damaged, it returns what precedes the
-// damage.
+// IndexTerms returns the index terms and the time of a sealed entry, without those
+// of its deliveries. It takes about a tenth of the time of Open. If the leaf is
+// damaged, it returns what precedes the damage.
 func (s SealedEntry) IndexTerms() (t IndexTerms, at time.Time) {
 	var actor, actorType string
 	hasKey := false
@@ -62,6 +74,56 @@ func (s SealedEntry) IndexTerms() (t IndexTerms, at time.Time) {
 		t.KeyID = actor
 	}
 	return t, at
+}
+
+// DeliveryTerms returns the index terms of the deliveries of a sealed entry.
+func (s SealedEntry) DeliveryTerms() (list []DeliveryTerms) {
+	if !s.hasDeliveries() {
+		return nil
+	}
+	for name, value := range ledger.Members(s.Leaf) {
+		if string(name) == "deliveries" {
+			for d := range ledger.Elements(value) {
+				list = append(list, deliveryTerms(d))
+			}
+			break
+		}
+	}
+	return list
+}
+
+// DeliversFile reports whether one of the deliveries of a sealed entry is of a file.
+func (s SealedEntry) DeliversFile(id string) bool {
+	return s.hasDeliveries() && s.hasMember("file", id)
+}
+
+// DeliversBy reports whether one of the deliveries of a sealed entry is by a link.
+func (s SealedEntry) DeliversBy(link string) bool {
+	return s.hasDeliveries() && s.hasMember("link", link)
+}
+
+// hasDeliveries reports whether an entry may have deliveries. Such an entry holds no
+// text that someone chose.
+func (s SealedEntry) hasDeliveries() bool { return s.hasMember("action", string(sluice.LinkDelivered)) }
+
+// hasMember reports whether a leaf has a member with a text somewhere. In canonical
+// JSON nothing else looks so: quotes within a string are escaped.
+func (s SealedEntry) hasMember(name, text string) bool {
+	return bytes.Contains(s.Leaf, ledger.AppendString([]byte(`"`+name+`":`), text))
+}
+
+func deliveryTerms(delivery []byte) (t DeliveryTerms) {
+	for name, value := range ledger.Members(delivery) {
+		switch string(name) {
+		case "file":
+			t.FileID = ledger.Text(value)
+		case "link":
+			t.LinkID = ledger.Text(value)
+		case "seq":
+			t.Seq, _ = strconv.ParseInt(string(value), 10, 64)
+		}
+	}
+	return t
 }
 
 // textOf returns the text of a member of an object, or "".

@@ -113,6 +113,25 @@ func (d *Disk) writeMarker(id string) error {
 	return nil
 }
 
+// Release removes the marker of an installation that owns the folder, durably. The folder of another one is
+// CodeConflict; without a marker, Release does nothing.
+func (d *Disk) Release(ctx context.Context, id string) error {
+	owner, err := d.Owner(ctx)
+	if err != nil || owner == "" {
+		return err
+	}
+	if err := claimed(owner, id); err != nil {
+		return err
+	}
+	if err := d.root.Remove(MarkerName); err != nil {
+		return diskError("remove the marker of the installation", err)
+	}
+	if err := d.syncFolder("."); err != nil {
+		return diskError("remove the marker of the installation", err)
+	}
+	return nil
+}
+
 // Owner reads the marker under the prefix.
 func (s *S3) Owner(ctx context.Context) (string, error) {
 	asked, cancel := context.WithTimeout(ctx, askTimeout)
@@ -142,4 +161,17 @@ func (s *S3) Claim(ctx context.Context, id string) error {
 		return err
 	}
 	return claimed(owner, id)
+}
+
+// Release removes the marker of an installation that owns the prefix. The prefix of another one is CodeConflict;
+// without a marker, Release does nothing.
+func (s *S3) Release(ctx context.Context, id string) error {
+	owner, err := s.Owner(ctx)
+	if err != nil || owner == "" {
+		return err
+	}
+	if err := claimed(owner, id); err != nil {
+		return err
+	}
+	return s.removeObject(ctx, s.name(MarkerName))
 }

@@ -60,10 +60,10 @@ func (d *Disk) Stage(_ context.Context, key string) (service.Stage, error) {
 	}, nil
 }
 
-// Append copies r to the file and hashes it. While one chunk is written, it is
-// hashed and the next one is read, so that an Append takes as long as the slower
-// of the two. Only the writing happens in another goroutine: a panic of r
-// unwinds through the caller.
+// Append copies r to the file and hashes it. While one chunk is written and
+// hashed, the next one is read, so that an Append takes as long as the slowest
+// of the three. Reading happens in the caller's goroutine: a panic of r unwinds
+// through the caller.
 //
 // An Append uses two chunks of 256 KiB, whatever the size of r. ctx is checked
 // before each Read of r; it does not interrupt a Read that blocks.
@@ -86,10 +86,10 @@ func (st *diskStage) Append(ctx context.Context, offset int64, r io.Reader) erro
 func (st *diskStage) copyFrom(ctx context.Context, r io.Reader) (err error) {
 	chunks := st.disk.chunks.Get().(*[2][chunkSize]byte)
 	defer st.disk.chunks.Put(chunks)
-	var writing sync.WaitGroup
+	var working sync.WaitGroup
 	var writeErr error
 	defer func() { // also when r panics: the chunks are about to be another's
-		writing.Wait()
+		working.Wait()
 		if writeErr != nil {
 			st.broken = diskError("write a blob", writeErr)
 		}
@@ -98,13 +98,13 @@ func (st *diskStage) copyFrom(ctx context.Context, r io.Reader) (err error) {
 		chunk := chunks[i%2][:]
 		var n int
 		n, err = readChunk(ctx, r, chunk)
-		writing.Wait()
+		working.Wait()
 		if writeErr != nil {
 			break
 		}
 		if n > 0 {
-			writing.Go(func() { writeErr = st.out.write(chunk[:n]) })
-			st.sums.add(chunk[:n])
+			working.Go(func() { writeErr = st.out.write(chunk[:n]) })
+			working.Go(func() { st.sums.add(chunk[:n]) })
 		}
 	}
 	return err

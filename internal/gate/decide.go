@@ -143,6 +143,11 @@ func (gate *Gate) record(
 		return tx.Record(e)
 	case !g.Plan.consumes():
 		return tx.Record(e)
+	}
+	if g.seq, err = tx.Size(g.bearer.Ledger); err != nil { // the seq of e
+		return err
+	}
+	switch {
 	case g.Link.MaxDownloads == 0 && g.Plan.Continuation: // the download was counted when it began
 		return tx.Record(e)
 	case g.Link.MaxDownloads == 0:

@@ -4,12 +4,11 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/audit"
 	"sluice/internal/service"
 )
 
 // Delivered records the end of a download: sent bytes of the file were handed to
-// the connection. It returns before the entry is committed; Flush waits for it.
+// the connection. It returns before that is committed; Flush waits for it.
 // Bytes that were granted but not sent may be downloaded again.
 func (gate *Gate) Delivered(g *Grant, sent int64) { gate.conclude(g, sent, false) }
 
@@ -26,34 +25,24 @@ func (gate *Gate) conclude(g *Grant, sent int64, failed bool) {
 		gate.delivered.underway.Add(-1)
 		return
 	}
-	now := gate.service.Now()
-	took := max(0, now.Sub(g.began)) // the clock may have been set back
+	took := max(0, gate.service.Now().Sub(g.began)) // the clock may have been set back
 	g.sent = sluice.Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: took}
 	g.failed = failed
-	e := pendingEntry{id: gate.service.NewEntryID(now), record: func(tx service.Tx, id string, now time.Time) error {
-		g.entry = id
-		return gate.settle(tx, g, now)
-	}}
-	gate.enqueue(g.bearer.Ledger, e, failed || !g.sent.Complete && g.openGrant.LinkID != "")
+	gate.enqueue(g.bearer.Ledger, pending{ended: g}, failed || !g.sent.Complete && g.openGrant.LinkID != "")
 	gate.delivered.underway.Add(-1)
 }
 
-// settle records one delivery. It returns unsent bytes to the open grant they were
-// taken from, and the whole download if Sluice failed. All of this is one Update,
-// so nothing is returned twice.
+// delivery returns the record of a download that has ended.
+func (g *Grant) delivery() sluice.Delivery {
+	return sluice.Delivery{Seq: g.seq, FileID: g.File.ID, LinkID: g.Link.ID, Returned: g.failed, Sent: g.sent}
+}
+
+// settle returns the unsent bytes of a download to the open grant they were taken
+// from. It closes the open grant of a download that no longer counts. It is part of
+// the Update that records the delivery, so nothing is returned twice.
 func (gate *Gate) settle(tx service.Tx, g *Grant, now time.Time) error {
-	e := gate.service.NewEntry(g.bearer, sluice.LinkDelivered, now)
-	e.ID = g.entry
-	e.Request = &sluice.Request{ID: g.bearer.Request.ID}
-	e.Key, e.File, e.Link = g.key, audit.FilePart(g.File), &sluice.LinkPart{ID: g.Link.ID, Expires: g.Link.Expires}
-	e.File.Metadata = nil
-	e.Delivery = &sluice.DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status, Returned: g.failed, Sent: &g.sent}
-	record := tx.Record
-	if g.failed && g.counts {
-		record = func(e sluice.Entry) error { return tx.Returned(g.Link.ID, e) }
-	}
-	if err := record(e); err != nil || g.openGrant.LinkID == "" || g.sent.Complete && !g.failed {
-		return err
+	if g.openGrant.LinkID == "" || g.sent.Complete && !g.failed {
+		return nil
 	}
 	open, err := tx.OpenGrant(g.bearer.Ledger, g.Link.ID, g.openGrant.Bearer)
 	if sluice.CodeOf(err) == sluice.CodeNotFound || err == nil && !open.Expires.Equal(g.openGrant.Expires) {

@@ -1,18 +1,11 @@
 package gate
 
-import (
-	"time"
+import "sluice"
 
-	"sluice"
-	"sluice/internal/service"
-)
+// Seq returns the seq of the entry of the decision.
+func (g *Grant) Seq() int64 { return g.seq }
 
-// Enqueue queues an entry like that of a delivery.
-func (gate *Gate) Enqueue(l sluice.LedgerID, id string, record func(tx service.Tx, id string, now time.Time) error) {
-	gate.enqueue(l, pendingEntry{id: id, record: record}, false)
-}
-
-// LimitDeliveries sets how many delivery entries of one ledger, and of all, may wait.
+// LimitDeliveries sets how many deliveries of one ledger, and of all, may wait.
 func (gate *Gate) LimitDeliveries(perLedger, total int) {
 	gate.delivered.maxPerLedger, gate.delivered.maxTotal = perLedger, total
 }

@@ -51,11 +51,11 @@ type Grant struct {
 	bearer    service.Caller
 	key       *sluice.KeyPart
 	began     time.Time
+	seq       int64             // of the entry of the decision
 	openGrant service.OpenGrant // the bytes are taken from it, if the link has a download limit
 	counts    bool              // the redemption counts as a download
 	failed    bool              // the delivery failed because of Sluice
 	sent      sluice.Sent
-	entry     string // id of the delivery entry
 
 	repeats int64 // with a refusal: counted refusals that its entry includes
 }

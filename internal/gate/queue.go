@@ -8,53 +8,53 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/service"
+	"sluice/internal/refusals"
 )
 
-// deliveries queues entries that are committed a moment later, in groups: those
-// of ended downloads, whose decision is already in the log, and those of counted
-// refusals. Each ledger has its own queue, so a ledger that cannot be written
-// delays only itself.
+// deliveries queues what is committed to the log a moment later, in groups: the
+// ends of downloads, whose decision is already in the log, and counted refusals.
+// Each ledger has its own queue, so a ledger that cannot be written delays only
+// itself.
 type deliveries struct {
 	underway atomic.Int64 // downloads that were granted and have not ended
 	flushing atomic.Int64 // running calls of Flush
 
 	mu     sync.Mutex
-	queues map[sluice.LedgerID]*deliveryQueue // of the ledgers with waiting entries
-	size   int                                // entries in all queues
+	queues map[sluice.LedgerID]*deliveryQueue // of the ledgers for which something waits
+	size   int                                // length of all queues
 
 	// Limits of one queue and of size. If 0, maxWaiting and maxWaitingTotal apply.
 	maxPerLedger, maxTotal int
 }
 
-// deliveryQueue holds the waiting entries of one ledger.
+// deliveryQueue holds what waits in one ledger.
 type deliveryQueue struct {
 	ledger    sluice.LedgerID
-	waiting   []pendingEntry // oldest first
-	batch     deliveryBatch  // the first waiting entries; used only by the writing goroutine
-	failing   bool           // the last Update failed
-	stop      func()         // stops the writing goroutine; nil if there is none
-	urgent    chan struct{}  // tells the writing goroutine not to gather more entries
-	committed chan struct{}  // closed and replaced after each successful Update
+	waiting   []pending     // oldest first
+	batch     deliveryBatch // the first that wait; used only by the writing goroutine
+	failing   bool          // the last Update failed
+	stop      func()        // stops the writing goroutine; nil if there is none
+	urgent    chan struct{} // tells the writing goroutine not to gather more
+	committed chan struct{} // closed and replaced after each successful Update
 }
 
-// pendingEntry is an entry that waits to be committed.
-type pendingEntry struct {
-	id     string
-	record func(tx service.Tx, id string, now time.Time) error
+// pending waits to be recorded: the end of a download, or refusals.
+type pending struct {
+	ended   *Grant
+	refused *refusals.Tally // if ended is nil
 }
 
 const (
-	// gatherTime is how long an entry waits for others to share its commit.
+	// gatherTime is how long the end of a download waits for others to share its entry.
 	gatherTime = 100 * time.Millisecond
-	// maxWaiting is the number of waiting entries of one ledger at which its
-	// redemptions are refused.
+	// maxWaiting is the length of the queue of one ledger at which its redemptions
+	// are refused.
 	maxWaiting = 8192
-	// maxWaitingTotal is the number of waiting entries of all ledgers at which
-	// redemptions of ledgers that cannot be written are refused.
+	// maxWaitingTotal is the length of all queues at which redemptions of ledgers
+	// that cannot be written are refused.
 	maxWaitingTotal = 8 * maxWaiting
-	// maxBatch is the largest number of entries that share an Update.
-	maxBatch = 256
+	// maxBatch is how many share an Update at most: one entry holds their deliveries.
+	maxBatch = sluice.MaxDeliveries
 	// retryMin and retryMax bound the wait before a failed Update is retried. The
 	// wait doubles with each failure.
 	retryMin = 100 * time.Millisecond
@@ -65,9 +65,9 @@ const (
 	queueWait = time.Second
 )
 
-// enqueue adds an entry to the queue of a ledger. It is committed soon, and at
-// once if it is urgent.
-func (gate *Gate) enqueue(ledger sluice.LedgerID, e pendingEntry, urgent bool) {
+// enqueue adds to the queue of a ledger what is to be committed soon, and at once
+// if it is urgent.
+func (gate *Gate) enqueue(ledger sluice.LedgerID, p pending, urgent bool) {
 	d := &gate.delivered
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -79,7 +79,7 @@ func (gate *Gate) enqueue(ledger sluice.LedgerID, e pendingEntry, urgent bool) {
 		q = &deliveryQueue{ledger: ledger, urgent: make(chan struct{}, 1), committed: make(chan struct{})}
 		d.queues[ledger] = q
 	}
-	q.waiting = append(q.waiting, e)
+	q.waiting = append(q.waiting, p)
 	d.size++
 	if urgent {
 		q.writeNow()
@@ -96,7 +96,7 @@ func (gate *Gate) startWriting(q *deliveryQueue) {
 	}
 }
 
-// writeNow has the waiting entries written at once. It does not shorten the wait
+// writeNow has what waits written at once. It does not shorten the wait
 // after a failure.
 func (q *deliveryQueue) writeNow() {
 	select {
@@ -105,7 +105,8 @@ func (q *deliveryQueue) writeNow() {
 	}
 }
 
-// DeliveriesWaiting returns the number of queued entries that are not committed yet.
+// DeliveriesWaiting returns the number of ended downloads and counted refusals
+// that are not committed yet.
 func (gate *Gate) DeliveriesWaiting() int {
 	gate.delivered.mu.Lock()
 	defer gate.delivered.mu.Unlock()
@@ -159,7 +160,7 @@ func (d *deliveries) full(ledger sluice.LedgerID) chan struct{} {
 }
 
 // Flush waits until every Grant was reported by Delivered or Failed and all
-// queued entries are committed, including those of counted refusals. It is meant
+// deliveries are committed, and the counted refusals. It is meant
 // for an orderly stop, after the last redemption. If ctx ends first, the error
 // says how much is left, and writing stops until the next Delivered or Flush. A
 // ledger that cannot be written does not prevent the others from being flushed.
@@ -172,23 +173,23 @@ func (gate *Gate) Flush(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		underway := d.underway.Load() // first: an ended download is already queued
-		entries, ledgers := gate.writeAllNow()
-		if underway == 0 && entries == 0 {
+		waiting, ledgers := gate.writeAllNow()
+		if underway == 0 && waiting == 0 {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			d.stopWriting()
-			return fmt.Errorf("%d downloads have not ended and %d delivery entries of %d ledgers are not committed: %w",
-				underway, entries, ledgers, ctx.Err())
+			return fmt.Errorf("%d downloads have not ended and %d deliveries of %d ledgers are not committed: %w",
+				underway, waiting, ledgers, ctx.Err())
 		case <-tick.C:
 		}
 	}
 }
 
-// writeAllNow calls writeNow for every queue, and returns the number of waiting
-// entries and of their ledgers.
-func (gate *Gate) writeAllNow() (entries, ledgers int) {
+// writeAllNow calls writeNow for every queue, and returns how many wait and in how
+// many ledgers.
+func (gate *Gate) writeAllNow() (waiting, ledgers int) {
 	d := &gate.delivered
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -199,7 +200,7 @@ func (gate *Gate) writeAllNow() (entries, ledgers int) {
 	return d.size, len(d.queues)
 }
 
-// stopWriting stops the writing goroutines. The entries stay in their queues.
+// stopWriting stops the writing goroutines. What waits stays in the queues.
 func (d *deliveries) stopWriting() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

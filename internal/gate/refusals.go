@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"time"
 
 	"sluice"
@@ -16,16 +17,12 @@ func (gate *Gate) WriteRefusals() { gate.writeRefusals(false) }
 func (gate *Gate) writeRefusals(all bool) {
 	writable := func(l sluice.LedgerID) bool { return gate.delivered.full(l) == nil }
 	for _, t := range gate.refusals.Take(gate.service.Now(), all, writable) {
-		id := gate.service.NewEntryID(gate.service.Now())
-		e := pendingEntry{id: id, record: func(tx service.Tx, id string, now time.Time) error {
-			return gate.recordTally(tx, id, t, now)
-		}}
-		gate.enqueue(t.Ledger, e, all)
+		gate.enqueue(t.Ledger, pending{refused: &t}, all)
 	}
 }
 
 // recordTally records counted refusals as one entry: the newest of them, and the
-// number of the others.
+// number of the others. With an id, it is that of the entry.
 func (gate *Gate) recordTally(tx service.Tx, id string, t refusals.Tally, now time.Time) error {
 	c := service.Caller{Ledger: t.Ledger, Actor: t.Caller.Actor, Request: t.Caller.Request}
 	e := gate.service.NewEntry(c, sluice.AccessDenied, now)
@@ -37,6 +34,6 @@ func (gate *Gate) recordTally(tx service.Tx, id string, t refusals.Tally, now ti
 		e = gate.service.NewLinkEntry(c, sluice.LinkRefused, now, g.File, g.Link)
 		e.Key = g.key
 	}
-	e.ID, e.Outcome, e.Refusal, e.Repeats = id, sluice.Refused, t.Reason, t.Refused-1
+	e.ID, e.Outcome, e.Refusal, e.Repeats = cmp.Or(id, e.ID), sluice.Refused, t.Reason, t.Refused-1
 	return tx.Record(e)
 }

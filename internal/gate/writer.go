@@ -10,7 +10,7 @@ import (
 	"sluice/internal/service"
 )
 
-// writeQueue commits the entries of a queue until it is empty or ctx ends.
+// writeQueue commits what waits in a queue until it is empty or ctx ends.
 func (gate *Gate) writeQueue(ctx context.Context, q *deliveryQueue) {
 	delay := retryMin
 	for gate.gather(ctx, q) {
@@ -30,20 +30,21 @@ func (gate *Gate) writeQueue(ctx context.Context, q *deliveryQueue) {
 	}
 }
 
-// deliveryBatch holds the entries of one Update. If the Update fails, the same
-// batch is retried.
+// deliveryBatch is what one Update records. If the Update fails, the same batch is
+// retried.
 type deliveryBatch struct {
 	ledger    sluice.LedgerID
-	entries   []pendingEntry
+	id        string // of the first entry
+	pending   []pending
 	triedSeqs []int64 // seqs of the first entry in failed Updates that may have been committed
 }
 
-// gather fills the next batch after waiting a moment for more entries, unless
-// there is a batch to retry. It returns false, and the writing goroutine must
-// end, if the queue is empty or ctx has ended.
+// gather fills the next batch after waiting a moment for more, unless there is a
+// batch to retry. It returns false, and the writing goroutine must end, if the
+// queue is empty or ctx has ended.
 func (gate *Gate) gather(ctx context.Context, q *deliveryQueue) bool {
 	d, b := &gate.delivered, &q.batch
-	if len(b.entries) == 0 && d.waitingIn(q) < maxBatch {
+	if len(b.pending) == 0 && d.waitingIn(q) < maxBatch {
 		q.wait(ctx, gatherTime)
 	}
 	d.mu.Lock()
@@ -56,8 +57,9 @@ func (gate *Gate) gather(ctx context.Context, q *deliveryQueue) bool {
 		q.stop = nil
 		return false
 	}
-	if len(b.entries) == 0 {
-		b.ledger, b.entries = q.ledger, slices.Clone(q.waiting[:min(len(q.waiting), maxBatch)])
+	if len(b.pending) == 0 {
+		b.ledger, b.id = q.ledger, gate.service.NewEntryID(gate.service.Now())
+		b.pending = slices.Clone(q.waiting[:min(len(q.waiting), maxBatch)])
 	}
 	return true
 }
@@ -94,8 +96,8 @@ func (gate *Gate) backOff(ctx context.Context, d time.Duration) {
 	}
 }
 
-// batchDone records the result of a batch. If it was committed, its entries leave
-// the queue.
+// batchDone records the result of a batch. If it was committed, it leaves the
+// queue.
 func (d *deliveries) batchDone(q *deliveryQueue, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -103,7 +105,7 @@ func (d *deliveries) batchDone(q *deliveryQueue, err error) {
 	if err != nil {
 		return
 	}
-	n := len(q.batch.entries)
+	n := len(q.batch.pending)
 	q.waiting = slices.Delete(q.waiting, 0, n)
 	q.batch = deliveryBatch{}
 	d.size -= n
@@ -117,27 +119,27 @@ func (d *deliveries) waitingIn(q *deliveryQueue) int {
 	return len(q.waiting)
 }
 
-// recordError says that an entry of a batch cannot be recorded. No entry of the
-// batch was committed.
+// recordError says that a part of a batch cannot be recorded. Nothing of the batch
+// was committed.
 type recordError struct {
-	at  int // index of the entry in the batch
+	at  int // its index in the batch
 	err error
 }
 
 func (e *recordError) Error() string { return e.err.Error() }
 func (e *recordError) Unwrap() error { return e.err }
 
-// setAside shortens a batch to the entries before one that cannot be recorded. If
-// there are none, it moves that entry to the end of the queue, so that it does not
+// setAside shortens a batch to what precedes the part that cannot be recorded. If
+// that is nothing, it moves the part to the end of the queue, so that it does not
 // block the others.
 func (d *deliveries) setAside(q *deliveryQueue, at int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if at > 0 {
-		q.batch.entries = q.batch.entries[:at]
+		q.batch.pending = q.batch.pending[:at]
 		return
 	}
-	q.waiting = append(slices.Delete(q.waiting, 0, 1), q.batch.entries[0])
+	q.waiting = append(slices.Delete(q.waiting, 0, 1), q.batch.pending[0])
 	q.batch = deliveryBatch{}
 }
 
@@ -160,12 +162,8 @@ func (gate *Gate) commit(ctx context.Context, b *deliveryBatch) error {
 		if firstSeq, err = tx.Size(b.ledger); err != nil {
 			return err
 		}
-		now := gate.service.Now()
-		for i, e := range b.entries {
-			if err := e.record(tx, e.id, now); err != nil {
-				failed = &recordError{i, err}
-				return failed
-			}
+		if failed = gate.recordBatch(tx, b); failed != nil {
+			return failed
 		}
 		complete = true
 		return nil
@@ -179,6 +177,43 @@ func (gate *Gate) commit(ctx context.Context, b *deliveryBatch) error {
 	return err
 }
 
+// recordBatch records a batch: all deliveries in one entry, and each tally of refusals in
+// one of its own.
+func (gate *Gate) recordBatch(tx service.Tx, b *deliveryBatch) *recordError {
+	now, id := gate.service.Now(), b.id
+	e := gate.service.NewEntry(service.Caller{Ledger: b.ledger, Actor: system}, sluice.LinkDelivered, now)
+	var returned []string
+	for i, p := range b.pending {
+		if g := p.ended; g != nil {
+			if err := gate.settle(tx, g, now); err != nil {
+				return &recordError{i, err}
+			}
+			e.Deliveries = append(e.Deliveries, g.delivery())
+			if g.failed && g.counts {
+				returned = append(returned, g.Link.ID)
+			}
+		}
+	}
+	if len(e.Deliveries) > 0 {
+		e.ID, id = id, ""
+		if err := tx.Delivered(returned, e); err != nil { // half a batch each time finds out which is to blame
+			return &recordError{len(b.pending) / 2, err}
+		}
+	}
+	for i, p := range b.pending {
+		if p.refused != nil {
+			if err := gate.recordTally(tx, id, *p.refused, now); err != nil {
+				return &recordError{i, err}
+			}
+			id = ""
+		}
+	}
+	return nil
+}
+
+// system is the actor of entries that are no one's request.
+var system = sluice.Actor{Type: sluice.ActorSystem}
+
 // committed reports whether an earlier Update of the batch was committed.
 func (b *deliveryBatch) committed(tx service.Tx) (bool, error) {
 	for _, seq := range b.triedSeqs {
@@ -186,7 +221,7 @@ func (b *deliveryBatch) committed(tx service.Tx) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if len(leaves) > 0 && bytes.Contains(leaves[0].Leaf, []byte(`"id":"`+b.entries[0].id+`"`)) {
+		if len(leaves) > 0 && bytes.Contains(leaves[0].Leaf, []byte(`"id":"`+b.id+`"`)) {
 			return true, nil
 		}
 	}

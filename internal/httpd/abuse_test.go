@@ -20,6 +20,7 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/fastpath"
 	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/internal/token"
@@ -243,15 +244,8 @@ func TestAbuse(t *testing.T) {
 			Rates: map[sluice.Mode]httpd.Rate{}}})
 	ts := httptest.NewUnstartedServer(nil)
 	ts.Config = srv.HTTPServer("")
-	var open atomic.Int64
-	ts.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-		switch s {
-		case http.StateNew:
-			open.Add(1)
-		case http.StateClosed:
-			open.Add(-1)
-		}
-	}
+	limited := srv.LimitedListener(ts.Listener, 1<<20)
+	ts.Listener = fastpath.Listen(srv, ts.Config, limited)
 	ts.Start()
 	defer ts.Close()
 	target := client{&sluicetest.Server{Service: real.Service, URL: ts.URL}, real.Secret}
@@ -310,7 +304,7 @@ func TestAbuse(t *testing.T) {
 			debug.FreeOSMemory()
 			idle, logged := memory(), len(stderr.String())
 			strangers := newCrowd(t, ts.URL)
-			began, before, others := time.Now(), store.asked.Load(), open.Load()
+			began, before, others := time.Now(), store.asked.Load(), httpd.OpenConns(limited)
 			test.start(strangers)
 			if test.name == "1000 slow readers" { // wait until all of them have begun
 				for deadline := time.Now().Add(time.Minute); store.asked.Load() < before+1000 &&
@@ -339,7 +333,7 @@ func TestAbuse(t *testing.T) {
 			if most := downloads*300 + 64<<10; written > most {
 				t.Errorf("the log has grown by %d bytes, more than %d", written, most)
 			}
-			for deadline := time.Now().Add(time.Minute); open.Load() > others; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); httpd.OpenConns(limited) > others; time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatal("connections that were closed are held")
 				}

@@ -1,7 +1,6 @@
 package httpd
 
 import (
-	"net/http"
 	"net/netip"
 	"strings"
 )
@@ -33,16 +32,16 @@ func (t trust) has(a netip.Addr) bool {
 	return false
 }
 
-// client returns the address of the client. It is the peer or, behind trusted proxies, the last address in
+// client returns the address of the client. It is the peer or, behind trusted proxies, the last address in the lines of
 // X-Forwarded-For that is no trusted proxy; earlier elements may be forged and are ignored. It is the zero Addr, which
 // no allow list contains, when the peer has no address or a trusted proxy names something that is not an address.
 // Empty elements are skipped (RFC 9110 section 5.6.1).
-func (t trust) client(r *http.Request) netip.Addr {
-	at := address(r.RemoteAddr)
+func (t trust) client(peer netip.Addr, forwarded []string) netip.Addr {
+	at := peer
 	if !t.has(at) {
 		return at
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	hops := strings.Split(strings.Join(forwarded, ","), ",")
 	for i := len(hops) - 1; i >= 0 && t.has(at); i-- {
 		if hop := strings.TrimSpace(hops[i]); hop != "" {
 			at = address(hop)

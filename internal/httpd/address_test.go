@@ -1,7 +1,6 @@
 package httpd
 
 import (
-	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -16,7 +15,7 @@ func FuzzForwarded(f *testing.F) {
 	believed := newTrust([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/48")})
 	f.Fuzz(func(t *testing.T, line string) {
 		asked := func(peer string, lines ...string) netip.Addr {
-			return believed.client(&http.Request{RemoteAddr: peer, Header: http.Header{"X-Forwarded-For": lines}})
+			return believed.client(address(peer), lines)
 		}
 		if got := asked("203.0.113.1:5", line); got != netip.MustParseAddr("203.0.113.1") {
 			t.Fatalf("%q: a stranger is taken for %v", line, got)
@@ -64,7 +63,7 @@ func TestUnreadableHops(t *testing.T) {
 		{[]string{""}, "10.0.0.1"},
 		{nil, "10.0.0.1"},
 	} {
-		got := believed.client(&http.Request{RemoteAddr: "10.0.0.1:5", Header: http.Header{"X-Forwarded-For": c.lines}})
+		got := believed.client(address("10.0.0.1:5"), c.lines)
 		if text := got.String(); got.IsValid() && text != c.want || !got.IsValid() && c.want != "" {
 			t.Errorf("%q: %v, want %q", c.lines, got, c.want)
 		}

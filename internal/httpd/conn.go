@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -50,7 +51,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	if l.open == nil {
 		c, err := l.Listener.Accept()
 		if tcp, ok := c.(*net.TCPConn); ok {
-			return &conn{TCPConn: tcp, listener: l}, nil
+			return &Conn{TCPConn: tcp, listener: l}, nil
 		}
 		return c, err
 	}
@@ -68,7 +69,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		from := l.origin(address(tcp.RemoteAddr().String()))
 		if l.take(from) {
-			return &conn{TCPConn: tcp, listener: l, from: from}, nil
+			return &Conn{TCPConn: tcp, listener: l, from: from}, nil
 		}
 		tcp.Close()
 		l.crowded.Do(func() {
@@ -128,13 +129,18 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// conn is a connection that can hold back the head of an answer until ReadFrom gets the bytes that follow it. Only one
-// goroutine at a time writes to it.
-type conn struct {
+// Conn is a TCP connection that a Listener has accepted. It can hold back the head of an answer until ReadFrom gets the
+// bytes that follow it, and it can take back bytes that were read. Only one goroutine at a time reads from it, and one
+// writes to it.
+type Conn struct {
 	*net.TCPConn
 	listener *listener
 	from     netip.Prefix // the network that the listener counts it for
 	released sync.Once
+
+	unread  []byte                  // what Read gives first
+	decided atomic.Pointer[Decided] // of the first request in unread
+	cancel  context.CancelFunc      // of the Direct of the connection, if it has one
 
 	holds bool
 	held  []byte
@@ -142,10 +148,53 @@ type conn struct {
 	out   net.Buffers
 }
 
-// Close closes the connection and frees its place.
-func (c *conn) Close() error {
+// Close closes the connection and frees its place. A decision that no handler has taken is abandoned.
+func (c *Conn) Close() error {
 	c.released.Do(func() { c.listener.release(c.from) })
-	return c.TCPConn.Close()
+	err := c.TCPConn.Close()
+	if c.cancel != nil {
+		c.cancel()
+	}
+	if d := c.decided.Swap(nil); d != nil {
+		d.leave()
+		d.Abandon()
+	}
+	return err
+}
+
+// Decided is a request that was decided before net/http reads it.
+type Decided struct {
+	ID     string // of the request
+	Began  time.Time
+	Result any // what the face decided; it takes it from the Call by TakeDecided
+	// Abandon is called instead, once, when the request does not reach the face.
+	Abandon func()
+	// Left, if not nil, is called once when the request has reached a Call, or before Abandon.
+	Left func()
+}
+
+func (d *Decided) leave() {
+	if d.Left != nil {
+		d.Left()
+	}
+}
+
+// HandOver makes p the next bytes that Read gives. It takes p over. When d is not nil, it belongs to the request at the
+// start of p.
+func (c *Conn) HandOver(p []byte, d *Decided) {
+	c.unread = p
+	c.decided.Store(d)
+}
+
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(c.unread) == 0 {
+		return c.TCPConn.Read(p)
+	}
+	n := copy(p, c.unread)
+	if c.unread = c.unread[n:]; len(c.unread) == 0 {
+		c.unread = nil
+	}
+	return n, nil
 }
 
 type connKey struct{}
@@ -154,17 +203,43 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// HoldHead makes the connection of a request hold back the head of the answer until its ReadFrom gets a bytes.Reader.
-// It reports whether the connection can do that: it must come from a Listener of this package.
+// takeDecided returns what was decided about the request whose context ctx is, and nil if nothing was.
+func takeDecided(ctx context.Context) *Decided {
+	c, ok := ctx.Value(connKey{}).(*Conn)
+	if !ok {
+		return nil
+	}
+	d := c.decided.Swap(nil)
+	if d != nil {
+		d.leave()
+	}
+	return d
+}
+
+// TakeDecided returns the Result of the fast path for this request, once, or nil if it has none.
+func (c *Call) TakeDecided() any {
+	d := c.decided
+	if d == nil {
+		return nil
+	}
+	c.decided = nil
+	return d.Result
+}
+
+// HoldHead makes the connection of a request hold back the head of the answer until its ReadFrom is called. It reports
+// whether the connection can do that: it must come from a Listener of this package.
 func HoldHead(ctx context.Context) bool {
-	c, ok := ctx.Value(connKey{}).(*conn)
+	c, ok := ctx.Value(connKey{}).(*Conn)
 	if ok {
 		c.holds = true
 	}
 	return ok
 }
 
-func (c *conn) Write(p []byte) (int, error) {
+// Hold holds back the head of an answer until ReadFrom is called. The head stays as it is until ReadFrom returns.
+func (c *Conn) Hold(head []byte) { c.holds, c.held = true, head }
+
+func (c *Conn) Write(p []byte) (int, error) {
 	if c.holds {
 		c.held = append(c.held, p...)
 		return len(p), nil
@@ -172,23 +247,36 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.TCPConn.Write(p)
 }
 
-// ReadFrom sends the bytes of r. It sends a bytes.Reader with the head held back before it, in one system call, and
-// any other reader as net.TCPConn does, by sendfile(2) where possible. It returns the number of bytes of r.
-func (c *conn) ReadFrom(r io.Reader) (int64, error) {
-	if b, ok := r.(*bytes.Reader); ok {
+// ReadFrom sends the bytes of r after the head that was held back. It sends a bytes.Reader together with the head, in
+// one system call, and any other reader as net.TCPConn does, by sendfile(2) where possible. It returns the number of
+// bytes of r.
+//
+// The head of a file leaves with the first bytes of the file. A segment of its own makes the reader wake up for it, and
+// congestion control that measures the rate of a connection (BBR) sends what follows at a higher price.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
+	b, inMemory := r.(*bytes.Reader)
+	if inMemory {
 		c.holds = false
 		return b.WriteTo(following{c})
+	}
+	if c.holds {
+		c.holds = false
+		head := c.held
+		c.held = c.held[:0]
+		if err := writeMore(c.TCPConn, head); err != nil {
+			return 0, err
+		}
 	}
 	return c.TCPConn.ReadFrom(r)
 }
 
 // following writes what comes after the head that was held back.
-type following struct{ c *conn }
+type following struct{ c *Conn }
 
 func (f following) Write(p []byte) (int, error) { return f.c.send(p) }
 
 // send sends the head that was held back and then p. It returns the number of bytes of p.
-func (c *conn) send(p []byte) (int, error) {
+func (c *Conn) send(p []byte) (int, error) {
 	c.both = [2][]byte{c.held, p}
 	c.out = c.both[:]
 	sent, err := c.out.WriteTo(c.TCPConn)

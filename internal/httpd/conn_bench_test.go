@@ -12,26 +12,34 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/fastpath"
 	"sluice/internal/service"
 	"sluice/sluicetest"
 )
 
-// BenchmarkListener downloads 4 KiB through a link over connections that stay open: with Listener, whose connections
-// send the head of an answer together with a file that is in memory, and without.
+// BenchmarkListener downloads 4 KiB through a link over connections that stay open: on the fast path; without it, with
+// Listener, whose connections send the head of an answer together with a file that is in memory; and with neither.
 //
 //	go test ./internal/httpd -run '^$' -bench Listener -benchtime 5000x
 func BenchmarkListener(b *testing.B) {
-	for name, wrap := range map[string]func(net.Listener) net.Listener{
-		"with": httpd.Listener, "without": func(l net.Listener) net.Listener { return l },
+	for _, c := range []struct {
+		name string
+		wrap func(*httpd.Server, *http.Server, net.Listener) net.Listener
+	}{
+		{"fast", func(s *httpd.Server, hs *http.Server, l net.Listener) net.Listener {
+			return fastpath.Listen(s, hs, httpd.Listener(l))
+		}},
+		{"with", func(_ *httpd.Server, _ *http.Server, l net.Listener) net.Listener { return httpd.Listener(l) }},
+		{"without", func(_ *httpd.Server, _ *http.Server, l net.Listener) net.Listener { return l }},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(c.name, func(b *testing.B) {
 			s := sluicetest.NewServer(b)
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				b.Fatal(err)
 			}
 			server := s.HTTP.HTTPServer("")
-			go server.Serve(wrap(l))
+			go server.Serve(c.wrap(s.HTTP, server, l))
 			b.Cleanup(func() { server.Close() })
 			benchConnections(b, s, l.Addr().String())
 		})

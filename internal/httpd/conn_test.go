@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"sluice/internal/httpd"
@@ -57,6 +58,104 @@ func TestOneCall(t *testing.T) {
 		if err != nil || string(body) != content {
 			t.Fatalf("the first read gave %d bytes of the file, %v", len(body), err)
 		}
+	}
+}
+
+// pausing is content that is late.
+type pausing struct{ io.Reader }
+
+func (p pausing) Read(b []byte) (int, error) {
+	time.Sleep(50 * time.Millisecond)
+	return p.Reader.Read(b)
+}
+
+// TestHeadWaitsForFile checks that the head of a file leaves with the first bytes of the file, even if these come a
+// little later. The system holds the head back for 200 ms, so a slow machine may need several attempts.
+func TestHeadWaitsForFile(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has MSG_MORE")
+	}
+	listening, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := httpd.Listener(listening)
+	defer l.Close()
+	const head, body = "head", "0123456789"
+	buffer := make([]byte, 64)
+	for range 20 {
+		reader, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if !httpd.HoldHead(httpd.WithConn(t.Context(), conn)) {
+			t.Fatal("the connection holds nothing back")
+		}
+		if _, err := io.WriteString(conn, head); err != nil {
+			t.Fatal(err)
+		}
+		sent := make(chan error, 1)
+		go func() {
+			n, err := conn.(io.ReaderFrom).ReadFrom(pausing{strings.NewReader(body)})
+			if err == nil && n != int64(len(body)) {
+				err = fmt.Errorf("%d bytes of the file were counted", n)
+			}
+			sent <- err
+		}()
+		first, err := reader.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadFull(reader, buffer[first:len(head+body)])
+		if got := string(buffer[:len(head+body)]); err != nil || got != head+body {
+			t.Fatalf("%q came, %v", got, err)
+		}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+		if first == len(head+body) {
+			return
+		}
+	}
+	t.Error("the head came alone 20 times")
+}
+
+// TestFileWithHead checks that a file that is not kept in memory comes with the head of its answer: net/http by itself
+// sends 512 bytes with the head, and the rest later. A slow machine may delay some of the answers, but not most.
+func TestFileWithHead(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has MSG_MORE")
+	}
+	c := newClient(t)
+	content := strings.Repeat("0123456789abcdef", 128<<10/16)
+	l := c.mint(t, c.upload(t, "a.bin", "", content).ID, "")
+	conn := c.dial(t)
+	together := 0
+	const times = 50
+	for range times {
+		askFor(t, conn, l.URL)
+		answer := make([]byte, 32<<10)
+		n, err := conn.Read(answer)
+		head, body, _ := bytes.Cut(answer[:n], []byte("\r\n\r\n"))
+		if err != nil || len(head) == n {
+			t.Fatalf("%q, %v", answer[:n], err)
+		}
+		if len(body) > 512 {
+			together++
+		}
+		rest, err := io.ReadAll(io.LimitReader(conn, int64(len(content)-len(body))))
+		if string(body)+string(rest) != content || err != nil {
+			t.Fatalf("%d bytes came, %v", len(body)+len(rest), err)
+		}
+	}
+	if together < times/2 {
+		t.Errorf("more than 512 bytes of the file came with the head %d of %d times", together, times)
 	}
 }
 
@@ -179,12 +278,50 @@ func TestGoneBeforeTheFirstByte(t *testing.T) {
 				continue
 			}
 			told++
-			if sent := of.delivered.Delivery.Sent; sent.Bytes != 0 || sent.Complete {
+			if sent := of.delivered.Sent; sent.Bytes != 0 || sent.Complete {
 				t.Errorf("of %d bytes the log says %+v", size, sent)
 			}
 		}
 		if told != 1 {
 			t.Errorf("of %d bytes the log tells of %d deliveries", size, told)
 		}
+	}
+}
+
+// TestHandOver gives bytes back to a connection: they are read first. A decision that nobody takes is abandoned once,
+// when the connection is closed.
+func TestHandOver(t *testing.T) {
+	below, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := httpd.Listener(below)
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := accepted.(*httpd.Conn)
+	left, abandoned := 0, 0
+	c.HandOver([]byte("abc"), &httpd.Decided{Left: func() { left++ }, Abandon: func() { abandoned++ }})
+	if _, err := peer.Write([]byte("def")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 6)
+	if _, err := io.ReadFull(iotest.OneByteReader(c), got); err != nil || string(got) != "abcdef" {
+		t.Errorf("%q is read, %v", got, err)
+	}
+	if left != 0 || abandoned != 0 {
+		t.Error("the decision was abandoned before the connection was closed")
+	}
+	c.Close()
+	c.Close()
+	if left != 1 || abandoned != 1 {
+		t.Errorf("the decision has left %d times and was abandoned %d times", left, abandoned)
 	}
 }

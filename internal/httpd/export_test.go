@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"net"
 	"time"
 
 	"sluice"
@@ -13,6 +14,9 @@ func (s *Server) SetStall(d time.Duration) { s.transfer.Stall = d }
 func (s *Server) SetPace(window time.Duration, bytes int64) {
 	s.transfer.Window, s.transfer.Bytes = window, bytes
 }
+
+// OpenConns is the number of open connections of a LimitedListener.
+func OpenConns(l net.Listener) int { return len(l.(*listener).open) }
 
 // Limiter is a limiter for tests.
 type Limiter struct{ *limiter }
@@ -56,3 +60,6 @@ func Problems() map[sluice.Code]int {
 	}
 	return all
 }
+
+// WithConn is withConn.
+var WithConn = withConn

@@ -23,6 +23,7 @@ import (
 	"sluice/api"
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/fastpath"
 	"sluice/internal/server"
 	"sluice/internal/service"
 	"sluice/internal/token"
@@ -64,7 +65,8 @@ func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service
 	if stall != 0 {
 		srv.SetStall(stall)
 	}
-	ts.Config, ts.Listener = srv.HTTPServer(""), httpd.Listener(ts.Listener)
+	ts.Config = srv.HTTPServer("")
+	ts.Listener = fastpath.Listen(srv, ts.Config, httpd.Listener(ts.Listener))
 	ts.Start()
 	t.Cleanup(func() {
 		ts.Close()
@@ -82,18 +84,33 @@ func newRedirecting(t *testing.T, adjust func(*service.Config), redirect service
 
 // told is what the log says about one request to a link.
 type told struct {
-	redeemed, delivered *sluice.Entry
-	refused             int
+	redeemed  *sluice.Entry
+	delivered *sluice.Delivery
+	refused   int
 }
 
 // told returns what the log says about each request. It checks that a delivery follows its redemption, is recorded
-// once, and has at most the bytes that were granted.
+// once, and has at most the bytes that were granted; and that the redemption is read with it.
 func (c client) told(t testing.TB) map[string]*told {
 	t.Helper()
-	all := map[string]*told{}
+	all, redeemed := map[string]*told{}, map[int64]*told{}
 	for i, e := range c.log(t) {
 		if e.Seq != int64(i) {
 			t.Fatalf("seq %d is at place %d", e.Seq, i)
+		}
+		for _, d := range e.Deliveries {
+			of := redeemed[d.Seq]
+			if of == nil || of.delivered != nil {
+				t.Fatalf("the download of entry %d ended before it was granted, or twice", d.Seq)
+			}
+			of.delivered = &d
+			if d.Sent.Bytes > of.redeemed.File.Size || d.LinkID != of.redeemed.Link.ID || d.FileID != of.redeemed.File.ID {
+				t.Errorf("of %+v it is told that %+v was delivered", of.redeemed, d)
+			}
+			if part := of.redeemed.Delivery; part.Sent == nil || *part.Sent != d.Sent || part.Returned != d.Returned ||
+				part.Entry != e.ID {
+				t.Errorf("the redemption says %+v, and the delivery %+v", part, d)
+			}
 		}
 		if e.Link == nil || e.Request == nil {
 			continue
@@ -109,16 +126,9 @@ func (c client) told(t testing.TB) map[string]*told {
 				t.Errorf("request %s was decided twice", e.Request.ID)
 			}
 			of.redeemed = &e
+			redeemed[e.Seq] = of
 		case sluice.LinkRefused:
 			of.refused += 1 + int(e.Repeats)
-		case sluice.LinkDelivered:
-			if of.redeemed == nil || of.delivered != nil {
-				t.Errorf("request %s was delivered before it was granted, or twice", e.Request.ID)
-			}
-			if e.Delivery.Sent.Bytes > e.File.Size {
-				t.Errorf("%d bytes of %d were delivered", e.Delivery.Sent.Bytes, e.File.Size)
-			}
-			of.delivered = &e
 		}
 	}
 	return all
@@ -142,14 +152,14 @@ func (c client) log(t testing.TB) (all []sluice.Entry) {
 	}
 }
 
-// delivered returns the delivery entry of an answer.
+// delivered returns what was delivered of an answer.
 func (c client) delivered(t testing.TB, id string) sluice.Sent {
 	t.Helper()
 	of := c.told(t)[id]
 	if of == nil || of.redeemed == nil || of.delivered == nil {
 		t.Fatalf("of request %s the log says %+v", id, of)
 	}
-	return *of.delivered.Delivery.Sent
+	return of.delivered.Sent
 }
 
 // downloads returns the number of counted downloads of a link.
@@ -436,8 +446,8 @@ func TestCountedByThousands(t *testing.T) {
 		if of.redeemed != nil {
 			redeemed++
 		}
-		if of.delivered != nil && of.delivered.Delivery.Sent.Complete {
-			delivered += of.delivered.Delivery.Sent.Bytes
+		if of.delivered != nil && of.delivered.Sent.Complete {
+			delivered += of.delivered.Sent.Bytes
 		}
 	}
 	if want := sent.Load() + 4*served.Load(); redeemed != answered.Load() || refused != gone.Load() || delivered != want {
@@ -592,8 +602,8 @@ func TestDiskFails(t *testing.T) {
 				if of.redeemed == nil || of.redeemed.Link.ID != l.ID {
 					continue
 				}
-				if n := c.downloads(t, l.ID); n != 0 || !of.delivered.Delivery.Returned {
-					t.Errorf("%d downloads are counted, and the log says %+v", n, of.delivered.Delivery)
+				if n := c.downloads(t, l.ID); n != 0 || !of.delivered.Returned {
+					t.Errorf("%d downloads are counted, and the log says %+v", n, of.delivered)
 				}
 				if sent := c.delivered(t, id); sent.Bytes != test.sent || sent.Complete {
 					t.Errorf("the log says %+v, want %d bytes", sent, test.sent)

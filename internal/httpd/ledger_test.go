@@ -73,7 +73,7 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 			var got []sluice.Action
 			for _, e := range c.Entries(t, c.Ledger(sluice.Test))[before:] {
 				got = append(got, e.Action)
-				if e.Outcome != sluice.Allowed || e.Request == nil || e.Request.Route == "" && e.Action != sluice.LinkDelivered {
+				if e.Outcome != sluice.Allowed || e.Action != sluice.LinkDelivered && (e.Request == nil || e.Request.Route == "") {
 					t.Errorf("%+v of %+v", e, e.Request)
 				}
 			}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -33,6 +31,7 @@ type Call struct {
 	series    *series
 	adapter   *Adapter    // nil for the native API and downloads
 	asked     http.Header // of the request
+	decided   *Decided    // what the fast path has decided about the request, until its face takes it
 	version   int         // of the API, as an index of server.versions
 	status    int         // 0 until the answer has begun
 	began     time.Time
@@ -64,6 +63,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &Call{
 		server: s, ID: s.svc.NewRequestID(), method: r.Method, series: s.metrics.unrouted,
 		asked: r.Header, Header: w.Header(), began: time.Now(),
+	}
+	if c.decided = takeDecided(r.Context()); c.decided != nil {
+		c.ID, c.began = c.decided.ID, c.decided.Began
 	}
 	c.Header["X-Request-Id"] = []string{c.ID}
 	// A connection keeps the deadlines of its previous request.
@@ -97,8 +99,11 @@ func (c *Call) finish(w http.ResponseWriter, r *http.Request) {
 			p = nil
 		}
 	}
+	if d := c.decided; d != nil {
+		d.Abandon()
+	}
 	c.observe()
-	c.log(r, p != nil)
+	c.log(r.Context(), p != nil)
 	if c.isNoise() {
 		c.server.slowDown(r.Context())
 	}
@@ -119,12 +124,12 @@ func (c *Call) observe() {
 
 // log writes one line for the request. A successful download is in the audit log already, so its line has the level
 // debug.
-func (c *Call) log(r *http.Request, aborted bool) {
+func (c *Call) log(ctx context.Context, aborted bool) {
 	level := slog.LevelInfo
 	if c.Link != "" && c.status < 400 && !aborted {
 		level = slog.LevelDebug
 	}
-	if !c.server.log.Enabled(r.Context(), level) {
+	if !c.server.log.Enabled(ctx, level) {
 		return
 	}
 	unlogged := int64(0)
@@ -137,7 +142,7 @@ func (c *Call) log(r *http.Request, aborted bool) {
 	}
 	attrs := []slog.Attr{
 		slog.String("request", c.ID),
-		slog.String("method", Clean(r.Method)),
+		slog.String("method", Clean(c.method)),
 		slog.String("route", c.route),
 		slog.Int("status", c.status),
 		slog.Duration("took", time.Since(c.began)),
@@ -154,7 +159,7 @@ func (c *Call) log(r *http.Request, aborted bool) {
 	if unlogged > 0 {
 		attrs = append(attrs, slog.Int64("unlogged", unlogged))
 	}
-	c.server.log.LogAttrs(r.Context(), level, "request answered", attrs...)
+	c.server.log.LogAttrs(ctx, level, "request answered", attrs...)
 }
 
 // slowDown delays the answer to an unknown caller when such requests come too fast. A connection that waits sends no
@@ -235,30 +240,6 @@ func (c *Call) authenticate(r *http.Request) (err error) {
 	}
 	c.Caller, err = c.server.svc.Keys.Authenticate(r.Context(), strings.Trim(secret, " "), c.Request(r))
 	return err
-}
-
-// Address is the address of the client, as the peer or the trusted proxies give it. It is the zero Addr when that
-// cannot be read.
-func (c *Call) Address(r *http.Request) netip.Addr { return c.server.proxies.client(r) }
-
-// Request is what an audit entry keeps of r.
-func (c *Call) Request(r *http.Request) sluice.Request {
-	q := sluice.Request{
-		ID: c.ID, Method: r.Method, Route: c.route, Range: r.Header.Get("Range"), IP: r.RemoteAddr,
-		ForwardedFor: strings.Join(r.Header.Values("X-Forwarded-For"), ", "), UserAgent: r.UserAgent(),
-	}
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		q.IP = host
-	}
-	if at := c.Address(r); at.IsValid() {
-		q.ClientIP = at.String()
-	}
-	if from := r.Referer(); from != "" {
-		if u, err := url.Parse(from); err == nil {
-			q.RefererHost = u.Host
-		}
-	}
-	return q
 }
 
 // Guard sets the headers of every answer of the API.

@@ -132,13 +132,13 @@ func TestResume(t *testing.T) {
 				var complete, broken, sent int64
 				for _, of := range c.told(t) {
 					switch {
-					case of.delivered == nil || of.delivered.Link.ID != l.ID:
-					case of.delivered.Delivery.Sent.Complete:
+					case of.delivered == nil || of.delivered.LinkID != l.ID:
+					case of.delivered.Sent.Complete:
 						complete++
-						sent += of.delivered.Delivery.Sent.Bytes
+						sent += of.delivered.Sent.Bytes
 					default:
 						broken++
-						sent += of.delivered.Delivery.Sent.Bytes
+						sent += of.delivered.Sent.Bytes
 					}
 				}
 				if complete != 1 || broken != cuts || sent < size {

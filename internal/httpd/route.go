@@ -86,7 +86,10 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 func (s *Server) ShowNotFound(page func(*Call, http.ResponseWriter, *api.Problem)) { s.notFound = page }
 
 // IsBrowser reports whether a request is a browser's for a page.
-func IsBrowser(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
+func IsBrowser(r *http.Request) bool {
+	h := Head{Accept: r.Header.Get("Accept")}
+	return h.IsBrowser()
+}
 
 // Miss answers a request for something that does not exist: a browser with a page, every other client with a problem.
 func (c *Call) Miss(w http.ResponseWriter, r *http.Request, err error) {

@@ -70,6 +70,8 @@ type Server struct {
 	choose   func(*http.Request) (*Adapter, *http.Request)
 	notFound func(*Call, http.ResponseWriter, *api.Problem)
 	metrics  *metrics
+	// responder answers plain requests for links on the fast path.
+	responder Responder
 
 	noise     *rate.Limiter // of log lines
 	unlogged  atomic.Int64  // log lines suppressed since the last one

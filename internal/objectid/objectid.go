@@ -23,7 +23,16 @@ func Parse(prefix, id string) (raw [16]byte, ok bool) {
 
 // Format writes an id: the inverse of Parse.
 func Format(prefix string, raw [16]byte) string {
-	return prefix + strings.ToLower(ulid.ULID(raw).String())
+	id := make([]byte, len(prefix)+ulid.EncodedSize, 64)
+	copy(id, prefix)
+	text := id[len(prefix):]
+	_ = ulid.ULID(raw).MarshalTextTo(text) // it fails only if text is too short
+	for i, c := range text {
+		if 'A' <= c && c <= 'Z' {
+			text[i] = c + 'a' - 'A'
+		}
+	}
+	return string(id)
 }
 
 // Source generates ids. Ids of the same millisecond increase, so the ids of one

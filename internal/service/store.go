@@ -164,7 +164,10 @@ type Reader interface {
 	// Sealed returns an entry as it is stored.
 	Sealed(l sluice.LedgerID, id string) (seq int64, e audit.SealedEntry, err error)
 
+	// Entry returns an entry. A redemption tells how its download ended, if that is recorded by then: see
+	// sluice.DeliveryPart.
 	Entry(ledger sluice.LedgerID, id string) (sluice.Entry, error)
+	// Entries returns entries as Entry does. An entry of deliveries is among those of each of its files and links.
 	Entries(ledger sluice.LedgerID, filter EntryFilter, page sluice.Page) (sluice.List[sluice.Entry], error)
 }
 
@@ -199,8 +202,9 @@ type Tx interface {
 	UpdateLink(sluice.Link, sluice.Entry) error
 	// Redeemed counts a download of a link.
 	Redeemed(id string, now time.Time, e sluice.Entry) error
-	// Returned takes back a download that Redeemed counted.
-	Returned(id string, e sluice.Entry) error
+	// Delivered records how downloads ended. It takes back those that are returned: one that Redeemed counted for each
+	// time that a link is named.
+	Delivered(returned []string, e sluice.Entry) error
 
 	// SetGrant replaces the open grant of a bearer of a link. The entry of the redemption records it.
 	SetGrant(OpenGrant) error

@@ -51,6 +51,8 @@ var limits = map[string]*schema{
 	"Link.allowed_ips": {MaxItems: ptr(sluice.MaxAllowedIPs)},
 	"LinkRef.id":       {Pattern: idPattern(sluice.PrefixLink)},
 
+	"AuditEntry.deliveries": {MaxItems: ptr(sluice.MaxDeliveries)},
+
 	"NewLink.expires_in_seconds": aSecondOrMore,
 	"NewLink.expires_at":         moment,
 	"NewLink.reason":             {MaxLength: ptr(sluice.MaxReasonLen)},
@@ -165,7 +167,8 @@ var schemaDescriptions = map[string]string{
 	"CreatedFile":        "A stored file, and the link that was created with it.",
 	"CreatedKey":         "A key and its secret, which is shown once.",
 	"Deleted":            "Confirms that an object was deleted or revoked.",
-	"Delivery":           "The delivery of a file. Only link.delivered says how much was sent.",
+	"Delivery":           "The delivery of a file: how it is done, and how it ended.",
+	"EndedDelivery":      "The record of how one download ended.",
 	"Found":              "The stored bytes of a damaged file.",
 	"EntryRef":           "Refers to fields of an earlier entry.",
 	"LedgerRef":          "The part of an entry about the log itself.",

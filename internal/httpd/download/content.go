@@ -17,17 +17,16 @@ import (
 // maxRanges limits the ranges of one request. A request for more gets the whole file, as RFC 9110 section 14.2 allows.
 const maxRanges = 8
 
-// wantOf reads which part of a file r requests, and on which conditions.
-func wantOf(r *http.Request) gate.Want {
-	h := r.Header
+// wantOf reads which part of a file a request asks for, and on which conditions.
+func wantOf(h *httpd.Head) gate.Want {
 	w := gate.Want{
-		Method:  r.Method,
-		IfMatch: versionsOf(h.Values("If-Match"), false), IfNoneMatch: versionsOf(h.Values("If-None-Match"), true),
-		IfUnmodifiedSince: date(h.Get("If-Unmodified-Since")), IfModifiedSince: date(h.Get("If-Modified-Since")),
+		Method:  h.Method,
+		IfMatch: versionsOf(h.IfMatch, false), IfNoneMatch: versionsOf(h.IfNoneMatch, true),
+		IfUnmodifiedSince: date(h.IfUnmodifiedSince), IfModifiedSince: date(h.IfModifiedSince),
 	}
-	if header := h.Get("Range"); header != "" {
-		w.Ranges, w.BadRange = parseRanges(header)
-		w.IfRange = versionOf(h.Get("If-Range"))
+	if h.Range != "" {
+		w.Ranges, w.BadRange = parseRanges(h.Range)
+		w.IfRange = versionOf(h.IfRange)
 	}
 	return w
 }

@@ -29,7 +29,7 @@ func FuzzByteRanges(f *testing.F) {
 		}
 		file := sluice.File{Size: size, Created: created}
 		r := &http.Request{Method: "GET", Header: http.Header{"Range": {header}, "If-Range": {ifRange}}}
-		s := wantOf(r).Plan(file)
+		s := wanted(r).Plan(file)
 		switch s.Status {
 		case http.StatusOK:
 			if len(s.Parts) != 1 || s.Parts[0] != (gate.ByteRange{From: 0, Length: size}) || s.Ranged {

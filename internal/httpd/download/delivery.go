@@ -24,7 +24,7 @@ const (
 // gets an *os.File in an io.LimitedReader, for which it uses that call. Bytes in memory go out as they are.
 type delivery struct {
 	to    io.ReaderFrom
-	rc    *http.ResponseController
+	rc    responseController
 	holds bool // whether the connection may be able to hold back the head of the answer
 	limit httpd.Transfer
 	// The current window began at this time, after this many bytes.
@@ -34,6 +34,12 @@ type delivery struct {
 	sent   int64
 	// unreadable reports that the content, and not the connection, failed or ended early.
 	unreadable bool
+}
+
+// responseController is what a delivery needs of an http.ResponseController.
+type responseController interface {
+	SetWriteDeadline(time.Time) error
+	Flush() error
 }
 
 // failed reports whether the content made sending fail. When the client has gone, reads from remote storage fail
@@ -70,7 +76,7 @@ func (d *delivery) send(content io.ReadSeeker, p gate.ByteRange) error {
 		d.unreadable = true
 		return errors.Join(err, io.ErrUnexpectedEOF)
 	}
-	if _, ok := content.(*bytes.Reader); ok && d.holds && httpd.HoldHead(d.ctx) {
+	if isHere(content) && d.holds && httpd.HoldHead(d.ctx) {
 		if err := d.flush(); err != nil {
 			return err
 		}

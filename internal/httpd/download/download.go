@@ -48,6 +48,8 @@ type face struct {
 	from       string
 	publicPath string // of the public URL, "" for none
 	secure     bool   // whether the public URL is https
+	// route and routeNamed note that a call is for the route without and with a tail.
+	route, routeNamed func(*httpd.Call)
 }
 
 // Mount registers the public download with a server. from is the name of the sender on the pages of links; "" shows
@@ -60,17 +62,25 @@ func Mount(s *httpd.Server, links *gate.Gate, from string) {
 	for _, rt := range f.routes() {
 		s.Handle(rt)
 	}
+	f.route, f.routeNamed = s.Observe("GET", path), s.Observe("GET", pathNamed)
+	s.UseResponder(f)
 }
+
+// The paths of the URL of a link. What follows the token has no meaning.
+const (
+	path      = "/l/{token}"
+	pathNamed = path + "/{tail...}"
+)
 
 // Routes is the table of routes of the public download.
 func Routes() []httpd.Route { return (&face{}).routes() }
 
 func (f *face) routes() (list []httpd.Route) {
 	for _, rt := range []struct{ method, path, operation string }{
-		{"GET", "/l/{token}", "redeem"},
-		{"GET", "/l/{token}/{tail...}", "redeemNamed"},
-		{"POST", "/l/{token}", "answerLink"},
-		{"POST", "/l/{token}/{tail...}", "answerLinkNamed"},
+		{"GET", path, "redeem"},
+		{"GET", pathNamed, "redeemNamed"},
+		{"POST", path, "answerLink"},
+		{"POST", pathNamed, "answerLinkNamed"},
 	} {
 		list = append(list, httpd.Route{
 			Method: rt.method, Path: rt.path, Scope: httpd.Public, Operation: rt.operation,
@@ -80,23 +90,28 @@ func (f *face) routes() (list []httpd.Route) {
 	return list
 }
 
+// decision is what the gate decided about a request.
+type decision struct {
+	grant *gate.Grant
+	err   error
+}
+
 // redeem answers the URL of a link with the bytes of its file. The gate decides, and commits the decision, before the
-// first byte leaves.
+// first byte leaves. On the fast path, it has decided already.
 func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 	c := call{httpd.CallOf(r.Context())}
 	protect(c.Header)
-	b, err := readBearer(w, r)
-	b.Address, b.Request = c.Address(r), c.Request(r)
-	var grant *gate.Grant
-	if err == nil {
-		grant, err = f.gate.Redeem(r.Context(), r.PathValue("token"), b)
+	made, ok := c.TakeDecided().(decision)
+	if !ok {
+		made = f.decide(c, w, r)
 	}
+	grant, err := made.grant, made.err
 	f.metrics.redeemed(err)
 	switch {
 	case err == gate.ErrAsk:
 		c.ask(w, http.StatusOK, f.question(grant))
 		return
-	case sluice.ReasonOf(err) == sluice.WrongPassword && b.Person:
+	case sluice.ReasonOf(err) == sluice.WrongPassword && httpd.IsBrowser(r):
 		q := f.question(grant)
 		q.Wrong = true
 		c.ask(w, http.StatusForbidden, q)
@@ -110,23 +125,38 @@ func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, f.grantCookie(r.PathValue("token"), grant.Cookie))
 	}
 	failed := false
-	defer func() {
-		if failed {
-			f.gate.Failed(grant, c.Sent)
-		} else {
-			f.gate.Delivered(grant, c.Sent)
-		}
-	}()
+	defer func() { f.conclude(grant, c.Sent, failed) }()
 	if grant.Location != "" {
 		c.Header["Location"] = []string{grant.Location}
 		c.Begin(w, grant.Plan.Status)
 		return
 	}
-	if grant.Content != nil {
-		defer grant.Content.Close()
-	}
 	if err := c.deliver(w, r, grant, &failed); err != nil {
 		c.refuse(w, r, err)
+	}
+}
+
+// decide has the gate decide about a request.
+func (f *face) decide(c call, w http.ResponseWriter, r *http.Request) (made decision) {
+	h := httpd.HeadOf(r)
+	b, err := readBearer(w, r, &h)
+	if err != nil {
+		return decision{err: err}
+	}
+	b.Address, b.Request = c.Describe(&h, httpd.NewPeer(r.RemoteAddr))
+	made.grant, made.err = f.gate.Redeem(r.Context(), r.PathValue("token"), b)
+	return made
+}
+
+// conclude ends a download: sent bytes of the file were handed to the connection.
+func (f *face) conclude(g *gate.Grant, sent int64, failed bool) {
+	if g.Content != nil {
+		g.Content.Close()
+	}
+	if failed {
+		f.gate.Failed(g, sent)
+	} else {
+		f.gate.Delivered(g, sent)
 	}
 }
 
@@ -141,13 +171,14 @@ func (f *face) grantCookie(token, secret string) *http.Cookie {
 	}
 }
 
-// readBearer reads what a request for a link brings. A password comes in X-Link-Password, in the form of the page that
-// asks for it, or by Basic authentication (RFC 7617), whose user name is ignored.
-func readBearer(w http.ResponseWriter, r *http.Request) (gate.Bearer, error) {
-	b := gate.Bearer{
-		Password: r.Header.Get("X-Link-Password"), Person: httpd.IsBrowser(r),
-		Answered: r.Method == http.MethodPost, Want: wantOf(r),
-	}
+// bearerOf reads what every request for a link brings.
+func bearerOf(h *httpd.Head) gate.Bearer { return gate.Bearer{Person: h.IsBrowser(), Want: wantOf(h)} }
+
+// readBearer reads what a request for a link brings, whose head is h. A password comes in X-Link-Password, in the form
+// of the page that asks for it, or by Basic authentication (RFC 7617), whose user name is ignored.
+func readBearer(w http.ResponseWriter, r *http.Request, h *httpd.Head) (gate.Bearer, error) {
+	b := bearerOf(h)
+	b.Password, b.Answered = r.Header.Get("X-Link-Password"), r.Method == http.MethodPost
 	if cookie, err := r.Cookie(grantCookieName); err == nil && len(cookie.Value) <= 64 {
 		b.Cookie = cookie.Value
 	}
@@ -185,7 +216,8 @@ func asUTF8(s string) string {
 // SendFile answers a caller who has files:content with a file, or with the part of it that the request selects. An
 // error means that nothing was written.
 func SendFile(c *httpd.Call, links *gate.Gate, w http.ResponseWriter, r *http.Request, id string) error {
-	g, err := links.ReadFile(r.Context(), c.Caller, id, wantOf(r))
+	h := httpd.HeadOf(r)
+	g, err := links.ReadFile(r.Context(), c.Caller, id, wantOf(&h))
 	if err != nil {
 		return err
 	}
@@ -215,29 +247,29 @@ func (c call) deliver(w http.ResponseWriter, r *http.Request, g *gate.Grant, fai
 		}
 		return sluice.Errorf(sluice.CodeRange, "the range contains no byte of the file")
 	}
+	about := aboutFile(g.Link, f)
 	h, values := c.Header, make([]string, 0, 8)
 	set := func(name, value string) {
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	disposition := presentation.Disposition(g.Link, f)
-	set("Content-Disposition", disposition)
-	if played(f) && strings.HasPrefix(disposition, "inline") {
+	set("Content-Disposition", about.disposition)
+	if about.plays {
 		h["Content-Security-Policy"] = playerPolicy
 	}
-	set("Etag", fileTag(f))
-	set("Repr-Digest", reprDigest(f))
+	set("Etag", about.tag)
+	set("Repr-Digest", about.digest)
 	if plan.Status == http.StatusNotModified {
 		c.Begin(w, plan.Status)
 		return nil
 	}
-	set("Last-Modified", gate.Modified(f).Format(http.TimeFormat))
+	set("Last-Modified", about.modified)
 	set("Accept-Ranges", "bytes")
 	d := newDelivery(w, r, c.Transfer())
 	defer func() { c.Sent, *failed = d.sent, d.failed() }() // also when content panics
 	var err error
 	if len(plan.Parts) == 1 {
-		set("Content-Type", presentation.Type(f))
+		set("Content-Type", about.mediaType)
 		set("Content-Length", strconv.FormatInt(plan.Parts[0].Length, 10))
 		if plan.Ranged {
 			set("Content-Range", contentRange(plan.Parts[0], f.Size))
@@ -253,6 +285,21 @@ func (c call) deliver(w http.ResponseWriter, r *http.Request, g *gate.Grant, fai
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// about is what the headers of an answer say about a file.
+type about struct {
+	disposition, tag, digest, modified, mediaType string
+	plays                                         bool // a browser shows the file in a player
+}
+
+func aboutFile(l sluice.Link, f sluice.File) about {
+	a := about{
+		disposition: presentation.Disposition(l, f), tag: fileTag(f), digest: reprDigest(f),
+		modified: gate.Modified(f).Format(http.TimeFormat), mediaType: presentation.Type(f),
+	}
+	a.plays = played(f) && strings.HasPrefix(a.disposition, "inline")
+	return a
 }
 
 // reprDigest is the Repr-Digest of a file (RFC 9530).

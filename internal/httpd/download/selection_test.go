@@ -26,6 +26,12 @@ func chosen(s gate.Plan, content []byte) (parts []string) {
 	return parts
 }
 
+// wanted is wantOf for a request.
+func wanted(r *http.Request) gate.Want {
+	h := httpd.HeadOf(r)
+	return wantOf(&h)
+}
+
 // served is what http.ServeContent answers for the same request and content.
 func served(t *testing.T, r *http.Request, f sluice.File, content []byte) (status int, parts []string) {
 	t.Helper()
@@ -93,7 +99,7 @@ func FuzzSelection(f *testing.F) {
 				r.Header.Set(name, value)
 			}
 		}
-		s := wantOf(r).Plan(file)
+		s := wanted(r).Plan(file)
 		for _, part := range s.Parts {
 			if part.From < 0 || part.Length <= 0 || part.From+part.Length > file.Size || part.Length > file.Size {
 				t.Fatalf("%q: the part %+v", ranges, part)
@@ -119,7 +125,7 @@ func FuzzSelection(f *testing.F) {
 			t.Fatalf("%+v", s)
 		}
 		// An empty file gets no ranges.
-		if none := wantOf(r).Plan(sluice.File{Created: file.Created}); none.Status == http.StatusPartialContent ||
+		if none := wanted(r).Plan(sluice.File{Created: file.Created}); none.Status == http.StatusPartialContent ||
 			none.Bytes != 0 {
 			t.Fatalf("of an empty file %+v", none)
 		}
@@ -201,7 +207,8 @@ func FuzzBearer(f *testing.F) {
 				r.Header.Set(name, value)
 			}
 		}
-		b, err := readBearer(httptest.NewRecorder(), r)
+		h := httpd.HeadOf(r)
+		b, err := readBearer(httptest.NewRecorder(), r, &h)
 		switch code := sluice.CodeOf(err); {
 		case code == sluice.CodeTooLarge && len(body) > maxAnswer,
 			(code == sluice.CodeValidation || code == sluice.CodeUnsupportedType) && method == "POST":

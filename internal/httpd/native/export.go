@@ -141,6 +141,15 @@ var csvColumns = []struct {
 		}
 		return ""
 	})},
+	{"delivery_entry_id", ofDelivery(func(d *sluice.DeliveryPart) string { return d.Entry })},
+	// The rest of a delivery is in the row of its redemption. With it, a cell would be too long for spreadsheets.
+	{"deliveries", func(e sluice.Entry) string {
+		var seqs []int64
+		for _, d := range e.Deliveries {
+			seqs = append(seqs, d.Seq)
+		}
+		return cellJSON(seqs, len(seqs))
+	}},
 	{"redacted", func(e sluice.Entry) string { return cellJSON(e.Redacted, len(e.Redacted)) }},
 	{"damaged", func(e sluice.Entry) string { return cellJSON(e.Damaged, len(e.Damaged)) }},
 	{"entry_id", func(e sluice.Entry) string {

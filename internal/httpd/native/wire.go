@@ -147,11 +147,17 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 		out.Ledger = &api.LedgerRef{Log: p.Log, Size: &p.Size, WasSize: &p.WasSize, WasRoot: p.WasRoot}
 	}
 	if d := e.Delivery; d != nil {
-		out.Delivery = &api.Delivery{Mode: string(d.Mode), Status: d.Status, Returned: d.Returned}
+		out.Delivery = &api.Delivery{Mode: string(d.Mode), Status: d.Status, Returned: d.Returned, Entry: d.Entry}
 		if d.Sent != nil {
 			ms := d.Sent.Duration.Milliseconds()
 			out.Delivery.Bytes, out.Delivery.Complete, out.Delivery.DurationMS = &d.Sent.Bytes, &d.Sent.Complete, &ms
 		}
+	}
+	for _, d := range e.Deliveries {
+		out.Deliveries = append(out.Deliveries, api.EndedDelivery{
+			Bytes: d.Sent.Bytes, Complete: d.Sent.Complete, DurationMS: d.Sent.Duration.Milliseconds(),
+			File: d.FileID, Link: d.LinkID, Returned: d.Returned, Seq: d.Seq,
+		})
 	}
 	if e.Request != nil {
 		r := api.Request(*e.Request)

@@ -86,10 +86,13 @@ func (r *Reader) ReadBatches(l sluice.LedgerID, from, to int64, limit int, yield
 
 func logEntry(s stored) (e LogEntry) {
 	has, at := s.IndexTerms()
+	has.Deliveries = s.DeliveryTerms()
 	e.Time, e.Terms = at, make([]IndexTerm, 0, len(fields))
-	for _, t := range fields {
-		if value := t.of(has); value != "" {
-			e.Terms = append(e.Terms, IndexTerm{t.name, indexedValue(t.name, value)})
+	var values []string
+	for _, f := range fields {
+		values = f.values(values[:0], &has)
+		for _, value := range values {
+			e.Terms = append(e.Terms, IndexTerm{f.name, value})
 		}
 	}
 	return e

@@ -1,8 +1,6 @@
 package auditlog
 
 import (
-	"errors"
-
 	"sluice"
 	"sluice/internal/store/sqldb"
 )
@@ -23,25 +21,40 @@ func (k *Ledgers) DistrustIndex(l sluice.LedgerID, distrust bool) {
 
 // readLog gives the first rows of a list from the log alone. Where it cannot read far enough it fails: a part of a list
 // must not be taken for the whole.
-func (q *entryList) readLog(add func(stored) bool) (err error) {
-	most := q.ledgers.MaxUnindexed
-	if most == 0 {
-		most = maxUnindexed
-	}
-	read, found := 0, 0
-	failed := q.scan(q.ledger, q.span, q.up, func(s stored) bool {
-		if read++; read > most {
-			err = sluice.Errorf(sluice.CodeUnavailable, "the index of this log is damaged, and the log is too long"+
-				" to be read without it; list its entries without filters, and have the operator run sluice fsck")
-			return false
-		}
+func (q *entryList) readLog(add func(stored) bool) error {
+	found := 0
+	enough, err := q.scanUnindexed(q.ledger, q.span, q.up, func(s stored) bool {
 		if !q.matches(s) || !q.inTime(s) {
 			return true
 		}
 		found++
 		return add(s) && (q.ids == nil || found < len(q.ids))
 	})
-	return errors.Join(failed, err)
+	if err == nil && !enough {
+		err = sluice.Errorf(sluice.CodeUnavailable, "the index of this log is damaged, and the log is too long"+
+			" to be read without it; list its entries without filters, and have the operator run sluice fsck")
+	}
+	return err
+}
+
+// scanUnindexed is scan where the index cannot be used. It reads so many entries at most, and reports whether these
+// were enough.
+func (r *Reader) scanUnindexed(
+	ledger int64, span sqldb.Interval, up bool, yield func(stored) (more bool),
+) (enough bool, err error) {
+	most := r.ledgers.MaxUnindexed
+	if most == 0 {
+		most = maxUnindexed
+	}
+	read, enough := 0, true
+	err = r.scan(ledger, span, up, func(s stored) bool {
+		if read++; read > most {
+			enough = false
+			return false
+		}
+		return yield(s)
+	})
+	return enough, err
 }
 
 // inTime reports whether an entry is of the time that a list is of.

@@ -19,14 +19,20 @@ type entryList struct {
 	span    sqldb.Interval // of seqs
 	up      bool           // oldest first
 	limit   int
-	want    audit.IndexTerms // "" for any
-	ids     []string         // one of these, if any
-	terms   []term           // all of these, those that select fewer entries last; with ids, any of these
-	needle  []byte           // occurs in the leaf of every entry of the list
-	nothing bool             // no entry can pass the filter
+	want    []wanted // all of these
+	ids     []string // one of these, if any
+	terms   []term   // all of these, those that select fewer entries last; with ids, any of these
+	needle  []byte   // occurs in the leaf of every entry of the list
+	nothing bool     // no entry can pass the filter
 
 	distrusted bool           // the index is, and the times of batches: see DistrustIndex
 	within     sqldb.Interval // of the times of entries, where it is
+}
+
+// wanted is a value of a field that the entries of a list have.
+type wanted struct {
+	field
+	value string
 }
 
 // term is a value of a field, as the index has it.
@@ -54,6 +60,9 @@ func (r *Reader) Entries(l sluice.LedgerID, f service.EntryFilter, p sluice.Page
 			return none, err
 		}
 	}
+	if err := r.joinDeliveries(l, entries); err != nil {
+		return none, err
+	}
 	return sluice.List[sluice.Entry]{Data: entries, More: page.More}, nil
 }
 
@@ -63,7 +72,11 @@ func (r *Reader) Entry(l sluice.LedgerID, id string) (sluice.Entry, error) {
 	if err != nil {
 		return sluice.Entry{}, err
 	}
-	return s.Open(s.seq)
+	entries := make([]sluice.Entry, 1)
+	if entries[0], err = s.Open(s.seq); err == nil {
+		err = r.joinDeliveries(l, entries)
+	}
+	return entries[0], err
 }
 
 // Sealed implements service.Reader.
@@ -112,16 +125,17 @@ func (r *Reader) entryList(l sluice.LedgerID, f service.EntryFilter, p sluice.Pa
 }
 
 func (q *entryList) filter(f service.EntryFilter) {
-	q.want = audit.IndexTerms{
+	want := audit.IndexTerms{
 		Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID,
 		RequestID: f.RequestID,
 	}
 	for _, field := range fields {
-		switch value := field.of(q.want); {
+		switch value := field.of(&want); {
 		case value == "":
 		case !sqldb.IsText(value):
 			q.nothing = true
 		default:
+			q.want = append(q.want, wanted{field, value})
 			q.terms = append(q.terms, term{field.name, indexedValue(field.name, value)})
 			q.needle = ledger.AppendString(nil, value)
 		}
@@ -147,13 +161,24 @@ func (q *entryList) matches(s stored) bool {
 	if !bytes.Contains(s.Leaf, q.needle) {
 		return false
 	}
-	has, _ := s.IndexTerms()
-	for _, field := range fields {
-		if value := field.of(q.want); value != "" && value != field.of(has) {
+	var has *audit.IndexTerms
+	for _, w := range q.want {
+		if w.delivers != nil && w.delivers(s.SealedEntry, w.value) { // quicker than to read all terms
+			continue
+		}
+		if has == nil {
+			t, _ := s.IndexTerms()
+			has = &t
+		}
+		if w.of(has) != w.value {
 			return false
 		}
 	}
-	return q.ids == nil || slices.Contains(q.ids, has.ID)
+	if q.ids == nil {
+		return true
+	}
+	t, _ := s.IndexTerms()
+	return slices.Contains(q.ids, t.ID)
 }
 
 // created gives the seqs of the entries that were created in a range of times.

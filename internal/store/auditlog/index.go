@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
+	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sluice/internal/audit"
@@ -19,18 +21,60 @@ import (
 // indexStep is the length of a stretch: at most so many entries are unindexed, besides those of one group.
 const indexStep = 256
 
-// fields are the fields that entries are found by. Those later in the list select fewer entries.
-var fields = []struct {
+// field is what entries are found by.
+type field struct {
 	name string
-	of   func(audit.IndexTerms) string
-}{
-	{"outcome", func(t audit.IndexTerms) string { return string(t.Outcome) }},
-	{"action", func(t audit.IndexTerms) string { return string(t.Action) }},
-	{"key", func(t audit.IndexTerms) string { return t.KeyID }},
-	{"file", func(t audit.IndexTerms) string { return t.FileID }},
-	{"link", func(t audit.IndexTerms) string { return t.LinkID }},
-	{"request", func(t audit.IndexTerms) string { return t.RequestID }},
-	{"id", func(t audit.IndexTerms) string { return t.ID }},
+	of   func(*audit.IndexTerms) string // the value that an entry itself has, "" for none
+	// ofEach is the value that an entry has for each of its deliveries, nil for none. It is not for id and request.
+	ofEach func(audit.DeliveryTerms) string
+	// delivers says whether an entry has a value for one of its deliveries, nil where no list asks for it.
+	delivers func(audit.SealedEntry, string) bool
+}
+
+// fields are the fields that entries are found by. Those later in the list select fewer entries.
+var fields = []field{
+	{name: "outcome", of: func(t *audit.IndexTerms) string { return string(t.Outcome) }},
+	{name: "action", of: func(t *audit.IndexTerms) string { return string(t.Action) }},
+	{name: "key", of: func(t *audit.IndexTerms) string { return t.KeyID }},
+	{
+		name: "file", of: func(t *audit.IndexTerms) string { return t.FileID },
+		ofEach: func(d audit.DeliveryTerms) string { return d.FileID }, delivers: audit.SealedEntry.DeliversFile,
+	},
+	{
+		name: "link", of: func(t *audit.IndexTerms) string { return t.LinkID },
+		ofEach: func(d audit.DeliveryTerms) string { return d.LinkID }, delivers: audit.SealedEntry.DeliversBy,
+	},
+	{
+		name: redemption, of: func(*audit.IndexTerms) string { return "" },
+		ofEach: func(d audit.DeliveryTerms) string { return stretchOf(d.Seq) },
+	},
+	{name: request, of: func(t *audit.IndexTerms) string { return t.RequestID }},
+	{name: "id", of: func(t *audit.IndexTerms) string { return t.ID }},
+}
+
+// Fields that the deliveries of downloads are found by.
+const (
+	redemption = "redemption" // stretchOf the seq of the redemption
+	request    = "request"    // older entries have it in common with their redemption
+)
+
+// stretchOf gives the value that stands in the index for a redemption with a seq: one for as many as a stretch has.
+// Downloads that began together mostly end together, so few rows tell where they ended.
+func stretchOf(seq int64) string { return strconv.FormatInt(seq/indexStep, 10) }
+
+// values appends what the index has an entry under in a field, each value once.
+func (f *field) values(list []string, t *audit.IndexTerms) []string {
+	if value := f.of(t); value != "" {
+		list = append(list, indexedValue(f.name, value))
+	}
+	if f.ofEach == nil || len(t.Deliveries) == 0 {
+		return list
+	}
+	for _, d := range t.Deliveries {
+		list = append(list, f.ofEach(d))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // indexedValue gives the text that stands for a value in the index. Few entries share an id or a request, so a row
@@ -38,7 +82,7 @@ var fields = []struct {
 // four characters), so the index has them by the 32 milliseconds they were made in.
 func indexedValue(field, value string) string {
 	const made = 4 + 9
-	if (field == "id" || field == "request") && len(value) > made {
+	if (field == "id" || field == request) && len(value) > made {
 		return strings.ToValidUTF8(value[:made], "")
 	}
 	return value
@@ -91,7 +135,9 @@ func (r *Reader) index(h *Head, known tail) (tail, error) {
 func (r *Reader) termsOf(ledger int64, span sqldb.Interval) ([]audit.IndexTerms, error) {
 	list := make([]audit.IndexTerms, span.To-span.From)
 	err := r.scan(ledger, span, true, func(s stored) bool {
-		list[s.seq-span.From], _ = s.IndexTerms()
+		t := &list[s.seq-span.From]
+		*t, _ = s.IndexTerms()
+		t.Deliveries = s.DeliveryTerms()
 		return true
 	})
 	return list, err
@@ -99,11 +145,12 @@ func (r *Reader) termsOf(ledger int64, span sqldb.Interval) ([]audit.IndexTerms,
 
 // postings gives the rows of a stretch, in the order of the table's key.
 func postings(ledger int64, t tail) (rows []posting) {
+	var values []string
 	for _, field := range fields {
 		seqs := map[string][]int64{}
-		for i, terms := range t.list {
-			if value := field.of(terms); value != "" {
-				value = indexedValue(field.name, value)
+		for i := range t.list {
+			values = field.values(values[:0], &t.list[i])
+			for _, value := range values {
 				seqs[value] = append(seqs[value], t.from+int64(i))
 			}
 		}
@@ -140,6 +187,8 @@ func (p *posting) unpack() (seqs []int64, err error) {
 
 func (p *posting) fields() []any { return []any{(*sqldb.Integer)(&p.first), &p.seqs} }
 
+func (p *posting) fieldsOfValue() []any { return append([]any{&p.value}, p.fields()...) }
+
 // postingsQuery selects the postings of a term that begin in an interval of seqs, the newest or with up the oldest
 // first.
 func postingsQuery(up bool) string {
@@ -149,4 +198,16 @@ func postingsQuery(up bool) string {
 	}
 	return "SELECT first, seqs FROM entry_index WHERE ledger = $1 AND field = $2 AND value = $3" +
 		" AND first >= $4 AND first < $5 ORDER BY first" + order + " LIMIT $6"
+}
+
+// valuesQuery selects the postings of some values of a field.
+func valuesQuery(ledger int64, field string, values []string) (query string, args []any) {
+	args = []any{ledger, field}
+	marks := make([]string, 1<<bits.Len(uint(len(values)-1))) // the last is repeated, so that few texts are prepared
+	for i := range marks {
+		args = append(args, values[min(i, len(values)-1)])
+		marks[i] = "$" + strconv.Itoa(len(args))
+	}
+	return "SELECT value, first, seqs FROM entry_index WHERE ledger = $1 AND field = $2 AND value IN (" +
+		strings.Join(marks, ", ") + ")", args
 }

@@ -324,10 +324,24 @@ func (t *Tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
 	return nil
 }
 
-// Returned implements service.Tx.
-func (t *Tx) Returned(id string, e sluice.Entry) error {
-	return t.rewrite(e, "UPDATE link SET downloads = CASE WHEN downloads > 0 THEN downloads - 1 ELSE 0 END"+
-		" WHERE id = $1 AND ledger = $2", id, t.log.LedgerHead().ID)
+// Delivered implements service.Tx.
+func (t *Tx) Delivered(returned []string, e sluice.Entry) error {
+	if len(returned) > 0 {
+		if err := t.readAgain(); err != nil {
+			return err
+		}
+	}
+	for _, id := range returned {
+		n, err := t.log.Exec("UPDATE link SET downloads = CASE WHEN downloads > 0 THEN downloads - 1 ELSE 0 END"+
+			" WHERE id = $1 AND ledger = $2", id, t.log.LedgerHead().ID)
+		if err == nil && n == 0 {
+			err = sqldb.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return t.log.Record(e)
 }
 
 // count writes downloads, with one statement for each link.

@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -44,6 +45,9 @@ type Dialect struct {
 	Rerun func(error) bool
 	// Pages has the database check its own pages, on a connection that is used for nothing else.
 	Pages func(context.Context, *Conn) (PageReport, error)
+	// File gives the bytes of the database's file, as the transaction of a connection sees it. nil: the database is
+	// no file.
+	File func(context.Context, *Conn) (io.ReadCloser, error)
 	// Text reports whether the database can store a text. nil: it stores any.
 	Text func(string) bool
 }

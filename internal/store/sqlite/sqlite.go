@@ -41,6 +41,7 @@ func Migrations() fs.FS {
 var dialect = sqldb.Dialect{
 	Begin: "BEGIN IMMEDIATE", View: "BEGIN", Now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 	Code: code, Locked: Locked, Version: version, Placeholder: Placeholder, Pages: checkPages,
+	File: databaseFile,
 }
 
 // Placeholder is that of any argument. The driver searches all names of numbered ones for each argument, which

@@ -236,8 +236,7 @@ func entryLists() (lists []listed[sluice.Entry]) {
 				return r.Entries(OtherLedger, f, p)
 			},
 			has: func(x sluice.Entry) bool {
-				return (f.FileID == "" || x.File != nil && x.File.ID == f.FileID) &&
-					(f.LinkID == "" || x.Link != nil && x.Link.ID == f.LinkID) &&
+				return (f.FileID == "" || ofFile(x, f.FileID)) && (f.LinkID == "" || ofLink(x, f.LinkID)) &&
 					(f.KeyID == "" || x.KeyID() == f.KeyID) && (f.Action == "" || x.Action == f.Action) &&
 					(f.Outcome == "" || x.Outcome == f.Outcome) &&
 					(f.RequestID == "" || x.Request != nil && x.Request.ID == f.RequestID) &&
@@ -259,6 +258,16 @@ func entryLists() (lists []listed[sluice.Entry]) {
 	add("everything", service.EntryFilter{FileID: "file_1", LinkID: "link_1", KeyID: "key_1", Action: "b",
 		Outcome: sluice.Refused, RequestID: "req_1", IDs: []string{"aud_1", "aud_2"}, Created: timeRanges()["gte"]})
 	return lists
+}
+
+func ofFile(e sluice.Entry, id string) bool {
+	return e.File != nil && e.File.ID == id ||
+		slices.ContainsFunc(e.Deliveries, func(d sluice.Delivery) bool { return d.FileID == id })
+}
+
+func ofLink(e sluice.Entry, id string) bool {
+	return e.Link != nil && e.Link.ID == id ||
+		slices.ContainsFunc(e.Deliveries, func(d sluice.Delivery) bool { return d.LinkID == id })
 }
 
 func keyLists() []listed[sluice.Key] {
@@ -328,6 +337,13 @@ func newObjects(n int) (o objects) {
 				&sluice.LinkPart{ID: fmt.Sprint("link_", i%4)}
 			e.Key, e.Request = &sluice.KeyPart{ID: fmt.Sprint("key_", i%5)},
 				&sluice.Request{ID: fmt.Sprint("req_", i%2)}
+		}
+		if i%8 == 5 {
+			e.Action, e.File, e.Link = sluice.LinkDelivered, nil, nil
+			for n := range int64(i % 5) {
+				e.Deliveries = append(e.Deliveries, sluice.Delivery{Seq: max(0, e.Seq-1-300*n),
+					FileID: fmt.Sprint("file_", n%3), LinkID: fmt.Sprint("link_", n%3)})
+			}
 		}
 		o.files, o.links, o.keys, o.entries = append(o.files, f), append(o.links, l), append(o.keys, k),
 			append(o.entries, e)

@@ -57,6 +57,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"08 links by their expiry", slow(testExpiry)},
 		{"08 lists while rows come and go", slow(testMovingLists)},
 		{"08 lists of a long log", slow(testIndexedEntries)},
+		{"08 a redemption tells how its download ended", testDeliveries},
 		{"08 cursors and limits", testCursors},
 		{"09 texts come back byte for byte", testTexts},
 		{"09 times are microseconds", testMoments},
@@ -1368,7 +1369,7 @@ func testUpdateLink(t *testing.T, db Database) {
 	changed.Downloads = 0
 	for i := range 3 { // below none there is nothing
 		Update(t, s, LiveLedger, func(tx service.Tx) error {
-			if err := tx.Returned("link_1", NewEntry(LiveLedger)); err != nil {
+			if err := tx.Delivered([]string{"link_1"}, NewEntry(LiveLedger)); err != nil {
 				return err
 			}
 			l, err := tx.Link(LiveLedger, "link_1")
@@ -1381,13 +1382,42 @@ func testUpdateLink(t *testing.T, db Database) {
 	wantLinks(t, s, changed)
 	Update(t, s, LiveLedger, func(tx service.Tx) error {
 		err := errors.Join(tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)),
-			tx.Returned("link_1", NewEntry(LiveLedger)))
+			tx.Delivered([]string{"link_1"}, NewEntry(LiveLedger)))
 		l, err2 := tx.Link(LiveLedger, "link_1")
 		if l.Downloads != 0 {
 			t.Errorf("%d downloads after one was counted and returned", l.Downloads)
 		}
 		return errors.Join(err, err2)
 	})
+
+	// One entry tells of all that is returned, all or nothing.
+	Update(t, s, LiveLedger, func(tx service.Tx) error {
+		return errors.Join(tx.CreateLink(NewLink(LiveLedger, "link_2", "file_1"), NewEntry(LiveLedger)),
+			tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)), tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)),
+			tx.Redeemed("link_1", Epoch, NewEntry(LiveLedger)), tx.Redeemed("link_2", Epoch, NewEntry(LiveLedger)))
+	})
+	size := len(Seqs(t, s, LiveLedger))
+	WantCode(t, s.Update(Background, LiveLedger, func(tx service.Tx) error {
+		return tx.Delivered([]string{"link_1", "link_3"}, NewEntry(LiveLedger))
+	}), sluice.CodeNotFound)
+	for _, returned := range [][]string{nil, {"link_1", "link_2", "link_1"}} {
+		Update(t, s, LiveLedger, func(tx service.Tx) error { return tx.Delivered(returned, NewEntry(LiveLedger)) })
+		size++
+		for id, counted := range map[string]int64{"link_1": 3, "link_2": 1} {
+			for _, link := range returned {
+				if link == id {
+					counted--
+				}
+			}
+			got := Read(t, s, func(r service.Reader) (sluice.Link, error) { return r.Link(LiveLedger, id) })
+			if got.Downloads != counted {
+				t.Errorf("%d downloads of %s after %v were returned, want %d", got.Downloads, id, returned, counted)
+			}
+		}
+	}
+	if n := len(Seqs(t, s, LiveLedger)); n != size {
+		t.Errorf("%d entries, want %d", n, size)
+	}
 }
 
 func testNewer(t *testing.T, db Database) {
