@@ -46,7 +46,8 @@ func TestAuditVerifyReplaysTheLog(t *testing.T) {
 	}
 	open(http.StatusGone)
 	dir := exportLog(t, s)
-	if out, _ := audit(t, s, 0, "verify", dir); !strings.Contains(out, "rules       no entry contradicts an earlier one\n") {
+	const none = "rules       no entry contradicts an earlier one\n"
+	if out, _ := audit(t, s, 0, "verify", dir); !strings.Contains(out, none) {
 		t.Errorf("prints %s", out)
 	}
 

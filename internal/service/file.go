@@ -380,7 +380,8 @@ type Deleted struct{ ID string }
 // CodeNotFound; a file that is held or within its retention period is CodeFileHeld. A file of another version than
 // wanted is CodePreconditionFailed. It needs files:write.
 func (s *Files) Delete(ctx context.Context, c Caller, id string, want Precondition) (Deleted, error) {
-	deleted, err := change(Ending(ctx), s.core, c, sluice.FilesWrite, func(tx Tx, c Caller, now time.Time) (Deleted, error) {
+	ctx = Ending(ctx)
+	deleted, err := change(ctx, s.core, c, sluice.FilesWrite, func(tx Tx, c Caller, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err
