@@ -272,15 +272,17 @@ func (p *pair) recorded(t testing.TB) (r recorded) {
 		if e.ID == p.seen {
 			break
 		}
-		if e.Action == sluice.LinkDelivered {
-			r.Deliveries = append(r.Deliveries, *e.Delivery.Sent)
-			continue
+		for _, d := range e.Deliveries {
+			r.Deliveries = append(r.Deliveries, d.Sent)
 		}
 		if e.Request == nil || e.Link == nil {
 			continue // not of a request for a link
 		}
 		e.ID, e.Seq, e.Time = "", 0, time.Time{}
 		e.Request.ID, e.Actor.ID, e.Link.ID = "", "", ""
+		if e.Delivery != nil {
+			e.Delivery.Entry = ""
+		}
 		r.Decisions = append(r.Decisions, e)
 	}
 	p.seen = list.Data[0].ID
