@@ -40,7 +40,7 @@ type verified struct {
 	Entry       *provenEntry `json:"entry,omitempty"`
 	// Findings are the first entries that contradict the rules of the log. Found is the number of all of them.
 	Findings []replay.Finding `json:"findings,omitempty"`
-	Found    int64            `json:"found"`
+	Found    int64            `json:"found,omitempty"`
 	Fault    *faultJSON       `json:"fault,omitempty"`
 }
 
