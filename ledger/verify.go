@@ -97,6 +97,15 @@ type Report struct {
 // a redaction. It detects that a log was reset to an earlier state only with an
 // older checkpoint of a larger size.
 func Verify(ctx context.Context, src Source, keys *Verifier, older ...Checkpoint) (Report, error) {
+	return VerifyEntries(ctx, src, keys, func(int64, []byte) error { return nil }, older...)
+}
+
+// VerifyEntries is Verify, and calls visit with the seq and the leaf of each entry, in order and from one goroutine.
+// The leaf is a canonical JSON object and must not be changed or kept. Whether it is what was signed is known only when
+// VerifyEntries returns without an error. An error of visit ends the verification and is returned unchanged.
+func VerifyEntries(
+	ctx context.Context, src Source, keys *Verifier, visit func(seq int64, leaf []byte) error, older ...Checkpoint,
+) (Report, error) {
 	signed, err := src.Checkpoint(ctx)
 	if err != nil {
 		return Report{}, sourceError(err, Fault{Kind: FaultCheckpoint, Path: "checkpoint", Seq: -1, Last: -1})
@@ -119,7 +128,7 @@ func Verify(ctx context.Context, src Source, keys *Verifier, older ...Checkpoint
 	next, stop := iter.Pull2(src.Disclosures(ctx))
 	defer stop()
 	v := verification{
-		ctx: ctx, src: src, report: Report{Checkpoint: c}, older: older,
+		ctx: ctx, src: src, report: Report{Checkpoint: c}, visit: visit, older: older,
 		disclosures: disclosureStream{next: next, more: true},
 	}
 	if err := v.run(); err != nil {
@@ -148,6 +157,7 @@ type verification struct {
 	ctx         context.Context
 	src         Source
 	report      Report
+	visit       func(seq int64, leaf []byte) error
 	frontier    frontier
 	tiles       [maxLevel + 1]TileData // the current published tile of each level
 	suspect     [maxLevel + 1]Tile     // the last tile of each level that does not lead up to the root
@@ -192,6 +202,9 @@ func (v *verification) checkBundle(b *bundle) error {
 			return &Fault{Kind: FaultEntry, Path: b.tile.Path(), Seq: seq, Last: seq, Err: err}
 		}
 		if err := v.checkDisclosures(seq, leaf); err != nil {
+			return err
+		}
+		if err := v.visit(seq, leaf); err != nil {
 			return err
 		}
 		v.checkOlder()

@@ -439,3 +439,31 @@ func TestVerifyTakesAFailingSourceForNoFault(t *testing.T) {
 		}
 	})
 }
+
+// Each entry is visited once, in order. An error of visit ends the verification.
+func TestVerifyEntries(t *testing.T) {
+	forSizes(t, func(t *testing.T, n int, f folder, v *Verifier) {
+		leaves, _ := testLeaves(n)
+		var visited [][]byte
+		report, err := VerifyEntries(t.Context(), f, v, func(seq int64, leaf []byte) error {
+			if seq != int64(len(visited)) {
+				t.Errorf("entry %d is visited after %d others", seq, len(visited))
+			}
+			visited = append(visited, bytes.Clone(leaf))
+			return nil
+		})
+		if err != nil || report.Checkpoint.Size != int64(n) || !slices.EqualFunc(visited, leaves, bytes.Equal) {
+			t.Errorf("%d of %d entries were visited: %v", len(visited), n, err)
+		}
+		stop := errors.New("stop")
+		_, err = VerifyEntries(t.Context(), f, v, func(seq int64, _ []byte) error {
+			if seq == int64(n)/2 {
+				return stop
+			}
+			return nil
+		})
+		if n > 0 && err != stop {
+			t.Errorf("the error of visit came back as %v", err)
+		}
+	})
+}

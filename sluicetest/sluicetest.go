@@ -25,6 +25,7 @@ import (
 	"sluice/internal/httpd/compat/metorial"
 	"sluice/internal/httpd/compat/stripe"
 	"sluice/internal/httpd/fastpath"
+	"sluice/internal/maintain/fsck"
 	"sluice/internal/obs"
 	"sluice/internal/server"
 	"sluice/internal/service"
@@ -45,6 +46,9 @@ type Service struct {
 	Dir     string // holds blobs/ and, with SQLite, the database
 	// URL of a PostgreSQL database; "" for SQLite
 	Database string
+	// Tampered says that the test writes records or entries behind the service's back. The records of all other tests
+	// are compared with their logs when they end.
+	Tampered bool
 	config   service.Config
 }
 
@@ -137,8 +141,22 @@ func (s *Service) close(t testing.TB) {
 	if err := s.Flush(ctx); err != nil {
 		t.Error("deliveries:", err)
 	}
+	if !s.Tampered {
+		s.checkRecords(ctx, t)
+	}
 	closed(t, s.Blobs)
 	closed(t, s.Store)
+}
+
+// checkRecords fails the test if an entry contradicts the rules of its log, or a row contradicts the log.
+func (s *Service) checkRecords(ctx context.Context, t testing.TB) {
+	var r fsck.Report
+	if err := r.CheckRows(ctx, s.Store); err != nil {
+		t.Logf("the records were not compared with the logs: %v", err)
+	}
+	for _, f := range r.Findings {
+		t.Error("fsck:", f)
+	}
 }
 
 func closed(t testing.TB, c interface{ Close() error }) {

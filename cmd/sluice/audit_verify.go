@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
 	"sluice/client"
 	"sluice/internal/follow/anchor"
+	"sluice/internal/maintain/replay"
 	"sluice/ledger"
 )
 
@@ -36,7 +38,10 @@ type verified struct {
 	Older       []olderJSON  `json:"older,omitempty"`
 	Witnesses   []cosigned   `json:"witnesses,omitempty"`
 	Entry       *provenEntry `json:"entry,omitempty"`
-	Fault       *faultJSON   `json:"fault,omitempty"`
+	// Findings are the first entries that contradict the rules of the log. Found is the number of all of them.
+	Findings []replay.Finding `json:"findings,omitempty"`
+	Found    int64            `json:"found,omitempty"`
+	Fault    *faultJSON       `json:"fault,omitempty"`
 }
 
 // olderJSON describes a file of older checkpoints that the log extends.
@@ -93,11 +98,17 @@ func (a *auditVerify) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	v.OK = true
+	v.OK = v.Found == 0
 	if a.JSON {
-		return printJSON(out.stdout, v)
+		err = printJSON(out.stdout, v)
+	} else {
+		err = v.print(out, a.Where)
 	}
-	return v.print(out, a.Where)
+	if err == nil && !v.OK {
+		err = fmt.Errorf("%s is what was signed, and %s the rules of the log", a.Where,
+			counted(v.Found, "1 finding contradicts", "%d findings contradict"))
+	}
+	return err
 }
 
 func (a *auditVerify) verify(ctx context.Context) (v verified, err error) {
@@ -236,7 +247,13 @@ func (a *auditVerify) verifyLog(
 			return v, err
 		}
 	}
-	report, err := ledger.Verify(ctx, fixedLog{src, signed}, keys, older...)
+	// What the replay remembers lives to the end, and holds no pointers: to collect garbage often costs little, and
+	// saves a heap of twice its size.
+	defer debug.SetGCPercent(debug.SetGCPercent(15))
+	rules := replay.New()
+	report, err := ledger.VerifyEntries(ctx, fixedLog{src, signed}, keys, func(_ int64, leaf []byte) error {
+		return rules.Add(leaf)
+	}, older...)
 	if err != nil {
 		return v, err
 	}
@@ -246,6 +263,7 @@ func (a *auditVerify) verifyLog(
 	}
 	v.Origin, v.Size, v.Root = report.Checkpoint.Origin, report.Checkpoint.Size, report.Checkpoint.Root.String()
 	v.Disclosures, v.VKey, v.OwnKey = report.Disclosures, keys.Key(), given == ""
+	v.Findings, v.Found = rules.Findings(), rules.Found()
 	v.Witnesses, err = a.witnesses(signed)
 	return v, err
 }
@@ -420,9 +438,26 @@ func (v *verified) print(out *output, where string) error {
 	}
 	if v.Entry != nil && w.err == nil {
 		w.err = printJSON(w.w, v.Entry.Whole)
+	} else {
+		v.printFindings(w)
 	}
 	if v.OwnKey {
 		w.add("No --vkey was given, so the key came with the log. This proves that the log is consistent, not whose it is.")
 	}
 	return w.err
+}
+
+// printFindings prints which entries contradict the rules of the log.
+func (v *verified) printFindings(w *lines) {
+	if v.Found == 0 {
+		w.add("rules       no entry contradicts an earlier one")
+		return
+	}
+	w.add("rules       %s", counted(v.Found, "1 finding", "%d findings"))
+	for _, f := range v.Findings {
+		w.add("%s", f)
+	}
+	if more := v.Found - int64(len(v.Findings)); more > 0 {
+		w.add("and %s", counted(more, "1 more", "%d more"))
+	}
 }

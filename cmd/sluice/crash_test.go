@@ -54,6 +54,9 @@ func TestCrash(t *testing.T) {
 	if code := p.stop(); code != 0 {
 		t.Errorf("an orderly stop exits with %d", code)
 	}
+	if code, said := fsckRun(t, data); code != 0 {
+		t.Errorf("fsck exits with %d:\n%s", code, said)
+	}
 }
 
 // crashClients are clients of one server, with the responses they got.

@@ -108,7 +108,7 @@ func testDamagedIndex(t *testing.T, database string) {
 	later := sluice.TimeRange{GTE: &at}
 	filters := map[string]service.EntryFilter{
 		"link":            {LinkID: "link_7"},
-		"link and action": {LinkID: "link_5", Action: sluice.LinkCreated},
+		"link and action": {LinkID: "link_5", Action: "test.created"},
 		"outcome":         {KeyID: "key_3", Outcome: sluice.Allowed},
 		"ids": {IDs: []string{
 			fmt.Sprintf("aud_%09d%017d", 100, 300), fmt.Sprintf("aud_%09d%017d", 5, 17), "none",

@@ -27,10 +27,10 @@ type core struct {
 func (s *core) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
 
 // change is the only way to change a record for a caller. In one Update it checks the scope against the key as it is
-// now, makes the change, and records it. A missing scope is recorded too. A request that repeats an earlier one gets
-// the stored response, and nothing changes.
+// now, makes the change, and records it. fn is given the caller with that key. A missing scope is recorded too. A
+// request that repeats an earlier one gets the stored response, and nothing changes.
 func change[T any](
-	ctx context.Context, s *core, c Caller, scope sluice.Scope, fn func(tx Tx, now time.Time) (T, error),
+	ctx context.Context, s *core, c Caller, scope sluice.Scope, fn func(tx Tx, c Caller, now time.Time) (T, error),
 ) (T, error) {
 	var result T
 	var denied error
@@ -51,7 +51,7 @@ func change[T any](
 		if replayed, err := c.IdempotencyKey.replay(tx, c, now, &result); replayed || err != nil {
 			return err
 		}
-		if result, err = fn(tx, now); err != nil {
+		if result, err = fn(tx, c, now); err != nil {
 			return err
 		}
 		return c.IdempotencyKey.store(tx, c, now, result)
@@ -65,7 +65,7 @@ func change[T any](
 
 // changeBySystem makes a change that no key asks for: the operator or the service itself does.
 func (s *core) changeBySystem(ctx context.Context, c Caller, fn func(tx Tx, now time.Time) error) error {
-	_, err := change(ctx, s, c, "", func(tx Tx, now time.Time) (struct{}, error) {
+	_, err := change(ctx, s, c, "", func(tx Tx, _ Caller, now time.Time) (struct{}, error) {
 		return struct{}{}, fn(tx, now)
 	})
 	return err

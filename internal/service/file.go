@@ -125,7 +125,7 @@ func (s *Files) record(ctx context.Context, c Caller, id string, n NewFile, stag
 // prepare checks an upload, and returns the change that records it.
 func (s *Files) prepare(
 	ctx context.Context, c Caller, id string, n NewFile, stored Stored,
-) (create func(Tx, time.Time) (CreatedFile, error), err error) {
+) (create func(Tx, Caller, time.Time) (CreatedFile, error), err error) {
 	if err := c.IdempotencyKey.addUpload(n, stored); err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (s *Files) prepare(
 			return nil, err
 		}
 	}
-	return func(tx Tx, now time.Time) (CreatedFile, error) {
+	return func(tx Tx, c Caller, now time.Time) (CreatedFile, error) {
 		f.Created, f.Updated = now, now
 		if p.Retention != 0 {
 			f.Expires = now.Add(p.Retention)
@@ -315,7 +315,7 @@ func (s *Files) List(
 func (s *Files) Update(
 	ctx context.Context, c Caller, id string, want Precondition, ch FileChange,
 ) (sluice.File, error) {
-	return change(ctx, s.core, c, sluice.FilesWrite, func(tx Tx, now time.Time) (sluice.File, error) {
+	return change(ctx, s.core, c, sluice.FilesWrite, func(tx Tx, c Caller, now time.Time) (sluice.File, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return sluice.File{}, err
@@ -380,7 +380,8 @@ type Deleted struct{ ID string }
 // CodeNotFound; a file that is held or within its retention period is CodeFileHeld. A file of another version than
 // wanted is CodePreconditionFailed. It needs files:write.
 func (s *Files) Delete(ctx context.Context, c Caller, id string, want Precondition) (Deleted, error) {
-	deleted, err := change(Ending(ctx), s.core, c, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	ctx = Ending(ctx)
+	deleted, err := change(ctx, s.core, c, sluice.FilesWrite, func(tx Tx, c Caller, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err

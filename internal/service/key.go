@@ -128,7 +128,7 @@ func (s *Keys) Create(ctx context.Context, c Caller, n NewKey) (CreatedKey, erro
 	if err != nil {
 		return CreatedKey{}, err
 	}
-	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (CreatedKey, error) {
 		k := sluice.Key{
 			ID: s.ids.New(sluice.PrefixKey, now), Ledger: c.Ledger, Name: n.Name, Hash: hash, Scopes: n.Scopes,
 			Created: now, Updated: now, Expires: n.Expires, MaxLinkLifetime: n.MaxLinkLifetime,
@@ -264,7 +264,7 @@ func liveKey(r Reader, ledger sluice.LedgerID, id string) (sluice.Key, error) {
 // change would remove those rights. It needs keys:admin. A key of another revision than wanted is
 // CodePreconditionFailed.
 func (s *Keys) Update(ctx context.Context, c Caller, id string, want Precondition, ch KeyChange) (sluice.Key, error) {
-	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Key, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (sluice.Key, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return sluice.Key{}, err
@@ -311,7 +311,7 @@ func (s *Keys) Rotate(ctx context.Context, c Caller, id string, overlap time.Dur
 	if err != nil {
 		return CreatedKey{}, err
 	}
-	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (CreatedKey, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (CreatedKey, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return CreatedKey{}, err
@@ -334,7 +334,7 @@ func (s *Keys) Rotate(ctx context.Context, c Caller, id string, overlap time.Dur
 // administrator of keys can stop a key that leaked. It needs keys:admin. A key of another revision than wanted is
 // CodePreconditionFailed.
 func (s *Keys) Revoke(ctx context.Context, c Caller, id string, want Precondition) (Deleted, error) {
-	return change(Ending(ctx), s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (Deleted, error) {
+	return change(Ending(ctx), s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (Deleted, error) {
 		k, err := liveKey(tx, c.Ledger, id)
 		if err != nil {
 			return Deleted{}, err

@@ -97,7 +97,7 @@ func (s *Links) Mint(ctx context.Context, c Caller, n NewLink) (sluice.Link, err
 	if err != nil {
 		return sluice.Link{}, err
 	}
-	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, c Caller, now time.Time) (sluice.Link, error) {
 		f, err := activeFile(tx, c.Ledger, n.FileID)
 		if err != nil {
 			return sluice.Link{}, err
@@ -128,7 +128,7 @@ func (s *Links) MintBatch(ctx context.Context, c Caller, fileIDs []string, n New
 	if err != nil {
 		return Batch{}, err
 	}
-	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (b Batch, err error) {
+	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, c Caller, now time.Time) (b Batch, err error) {
 		for _, id := range fileIDs {
 			f, err := activeFile(tx, c.Ledger, id)
 			if sluice.CodeOf(err) == sluice.CodeNotFound {
@@ -305,7 +305,7 @@ func (s *Links) Update(
 	if ch.ExpireNow {
 		ctx = Ending(ctx)
 	}
-	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+	return change(ctx, s.core, c, sluice.LinksWrite, func(tx Tx, c Caller, now time.Time) (sluice.Link, error) {
 		l, err := visibleLink(tx, c.Ledger, fileID, id)
 		if err != nil {
 			return sluice.Link{}, err
@@ -388,14 +388,14 @@ func (ch LinkChange) apply(l *sluice.Link, now time.Time, longest time.Duration)
 // End ends a link like Revoke, and returns the link as it was before. A request that repeats it with the same
 // idempotency key gets the same link. It needs links:write.
 func (s *Links) End(ctx context.Context, c Caller, fileID, id string) (sluice.Link, error) {
-	return change(Ending(ctx), s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (sluice.Link, error) {
+	return change(Ending(ctx), s.core, c, sluice.LinksWrite, func(tx Tx, c Caller, now time.Time) (sluice.Link, error) {
 		return s.end(tx, c, fileID, id, nil, now)
 	})
 }
 
 // Revoke ends a link for good. A link of another version than wanted is CodePreconditionFailed. It needs links:write.
 func (s *Links) Revoke(ctx context.Context, c Caller, fileID, id string, want Precondition) (Deleted, error) {
-	return change(Ending(ctx), s.core, c, sluice.LinksWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	return change(Ending(ctx), s.core, c, sluice.LinksWrite, func(tx Tx, c Caller, now time.Time) (Deleted, error) {
 		_, err := s.end(tx, c, fileID, id, want, now)
 		return Deleted{ID: id}, err
 	})

@@ -14,7 +14,7 @@ import (
 // reveal nothing. The leaf stays, so all proofs remain valid. The redaction is an entry of its own. An entry without
 // personal fields is CodeNotFound. It needs keys:admin.
 func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry, error) {
-	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, now time.Time) (sluice.Entry, error) {
+	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (sluice.Entry, error) {
 		seq, sealed, err := tx.Sealed(c.Ledger, id)
 		if err != nil {
 			return sluice.Entry{}, found(err, "audit entry", id)
@@ -114,7 +114,7 @@ func (s *Entries) Export(
 }
 
 func (s *Entries) recordExport(ctx context.Context, c Caller, what string) error {
-	_, err := change(ctx, s.core, c, sluice.AuditRead, func(tx Tx, now time.Time) (struct{}, error) {
+	_, err := change(ctx, s.core, c, sluice.AuditRead, func(tx Tx, c Caller, now time.Time) (struct{}, error) {
 		e := s.entry(c, sluice.AuditExported, now)
 		e.Export = what
 		return struct{}{}, tx.Record(e)

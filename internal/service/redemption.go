@@ -63,7 +63,7 @@ func (s *Service) NewLinkEntry(c Caller, a sluice.Action, now time.Time, f sluic
 // RecordRead decides whether a caller may download a file, and commits the decision to the log before it returns. It
 // needs files:content.
 func (s *Files) RecordRead(ctx context.Context, c Caller, id string) (sluice.File, error) {
-	return change(ctx, s.core, c, sluice.FilesContent, func(tx Tx, now time.Time) (sluice.File, error) {
+	return change(ctx, s.core, c, sluice.FilesContent, func(tx Tx, c Caller, now time.Time) (sluice.File, error) {
 		f, err := activeFile(tx, c.Ledger, id)
 		if err != nil {
 			return sluice.File{}, err

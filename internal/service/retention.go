@@ -62,7 +62,7 @@ func (s *Retention) Run(ctx context.Context) (retained int, err error) {
 // delete deletes a file, unless it turns out inside the Update that the file must be kept.
 func (s *Retention) delete(ctx context.Context, l sluice.LedgerID, id string) (deleted bool, err error) {
 	by := system(l, "retention")
-	_, err = change(Ending(ctx), s.core, by, sluice.FilesWrite, func(tx Tx, now time.Time) (Deleted, error) {
+	_, err = change(Ending(ctx), s.core, by, sluice.FilesWrite, func(tx Tx, c Caller, now time.Time) (Deleted, error) {
 		f, err := activeFile(tx, l, id)
 		if err != nil {
 			return Deleted{}, err

@@ -16,6 +16,13 @@ import (
 // checkpoint is CodeNotFound. Verify trusts the key of the first stored checkpoint: only a client that has kept a key
 // can tell whose ledger this is. Nothing is disclosed, so nothing is recorded.
 func (s *Ledgers) Verify(ctx context.Context, l sluice.LedgerID) (ledger.Report, error) {
+	return s.VerifyEntries(ctx, l, func(int64, []byte) error { return nil })
+}
+
+// VerifyEntries is Verify, and calls visit with each entry as ledger.VerifyEntries does.
+func (s *Ledgers) VerifyEntries(
+	ctx context.Context, l sluice.LedgerID, visit func(seq int64, leaf []byte) error,
+) (ledger.Report, error) {
 	var first, newest Checkpoint
 	var rotations []Rotation
 	err := s.store.View(ctx, func(r Reader) (err error) {
@@ -39,7 +46,7 @@ func (s *Ledgers) Verify(ctx context.Context, l sluice.LedgerID) (ledger.Report,
 	if err != nil {
 		return ledger.Report{}, fmt.Errorf("the keys of %s: %w", l, err)
 	}
-	return ledger.Verify(ctx, storedLog{s.core, l, newest}, keys)
+	return ledger.VerifyEntries(ctx, storedLog{s.core, l, newest}, keys, visit)
 }
 
 // storedLog is the ledger.Source of a ledger up to a checkpoint.

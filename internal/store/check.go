@@ -6,6 +6,7 @@ import (
 	"sluice"
 	"sluice/internal/service"
 	"sluice/internal/store/auditlog"
+	"sluice/internal/store/records"
 	"sluice/internal/store/sqldb"
 	"sluice/internal/store/sqlite"
 )
@@ -90,3 +91,30 @@ func (s *Store) ReadIndex(
 
 // DistrustIndex has lists of a ledger's entries do without the index: see auditlog.Ledgers.DistrustIndex.
 func (s *Store) DistrustIndex(l sluice.LedgerID, distrust bool) { s.ledgers.DistrustIndex(l, distrust) }
+
+// What a check of the rows reads. See package records.
+type (
+	Row[T any]    = records.Row[T]
+	LinkedRow     = records.LinkedRow
+	EndingRow     = records.EndingRow
+	LedgerRow     = records.LedgerRow
+	SigningKeyRow = records.SigningKeyRow
+)
+
+// RowReader reads the rows of the tables, whatever they hold, beside what a service.Reader reads.
+type RowReader interface {
+	service.Reader
+	LinkRows(after string, limit int) ([]Row[sluice.Link], error)
+	FileRows(after string, limit int) ([]Row[sluice.File], error)
+	KeyRows(after string, limit int) ([]Row[sluice.Key], error)
+	LinkedRows(after, last string) ([]Row[LinkedRow], error)
+	GrantRows(after Row[service.OpenGrant], limit int) ([]Row[service.OpenGrant], error)
+	EndingRows() ([]Row[EndingRow], error)
+	LedgerRows() ([]Row[LedgerRow], error)
+	SigningKeyRows() ([]Row[SigningKeyRow], error)
+}
+
+// ViewRows is View for a check of the rows.
+func (s *Store) ViewRows(ctx context.Context, fn func(RowReader) error) error {
+	return s.View(ctx, func(r service.Reader) error { return fn(r.(*reader)) })
+}

@@ -1,6 +1,6 @@
 // Package fsck checks that the parts of an installation fit together: the pages of its database, the index of each
-// log, the entries and tiles of each log, and the heads that are kept beside the secrets. It only reads, and may run
-// beside servers that write.
+// log, the entries and tiles of each log, the heads that are kept beside the secrets, the records and the stored bytes.
+// It only reads, and may run beside servers that write.
 package fsck
 
 import (
@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"sluice"
+	"sluice/internal/maintain/replay"
 	"sluice/internal/service"
 	"sluice/internal/store"
 	"sluice/ledger"
@@ -23,6 +24,9 @@ const (
 	Index Check = "index" // by which entries are found, against the entries
 	Log   Check = "log"   // entries, tiles and disclosures, against the newest checkpoint
 	Heads Check = "heads" // the newest checkpoints, against the heads beside the secrets
+	Rules Check = "rules" // each entry, against those before it, by the rules of the log
+	Rows  Check = "rows"  // the rows of the tables, against the logs
+	Bytes Check = "bytes" // the stored bytes of files, against their rows
 )
 
 // Finding is one thing that is wrong.
@@ -56,6 +60,8 @@ type Report struct {
 	Ledgers  int
 	Entries  int64
 	Rows     int64 // of the index
+	Records  int64 // rows of the other tables
+	Files    int64 // whose bytes were looked at
 	Tiles    int64
 }
 
@@ -73,8 +79,9 @@ func pageFindings(p store.PageReport) (list []Finding) {
 	return list
 }
 
-// CheckLedgers checks the index and the log of every ledger, and their newest checkpoints against the heads that the
-// service remembers. An error says that something could not be checked; the other ledgers are checked all the same.
+// CheckLedgers checks the index and the log of every ledger, their newest checkpoints against the heads that the
+// service remembers, and the rows against the replayed logs. An error says that something could not be checked; the
+// other ledgers are checked all the same.
 func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *store.Store) error {
 	heads, err := svc.Ledgers.VerifyHeads(ctx)
 	if err != nil {
@@ -88,6 +95,7 @@ func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *stor
 		return err
 	}
 	var failed error
+	rows := newRowCheck(s, func(f Finding) { r.Findings = append(r.Findings, f) })
 	for _, l := range logs {
 		index := indexCheck{store: s, ledger: l}
 		if err := index.run(ctx); err != nil {
@@ -97,14 +105,14 @@ func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *stor
 		r.Ledgers++
 		r.Entries += index.entries
 		r.Rows += index.rows
-		if err := r.checkLog(ctx, svc, l); err != nil {
+		if err := r.checkLog(ctx, svc, l, rows.log(l)); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("log %s: %w", l, err))
 		}
 		if ctx.Err() != nil {
 			return errors.Join(failed, ctx.Err())
 		}
 	}
-	return failed
+	return errors.Join(failed, r.checkRows(ctx, rows))
 }
 
 func ledgers(ctx context.Context, s service.Store) (list []sluice.LedgerID, err error) {
@@ -118,9 +126,9 @@ func ledgers(ctx context.Context, s service.Store) (list []sluice.LedgerID, err 
 	return list, err
 }
 
-// checkLog verifies the entries, tiles and disclosures of a ledger.
-func (r *Report) checkLog(ctx context.Context, svc *service.Service, l sluice.LedgerID) error {
-	verified, err := svc.Ledgers.Verify(ctx, l)
+// checkLog verifies the entries, tiles and disclosures of a ledger, and replays the entries.
+func (r *Report) checkLog(ctx context.Context, svc *service.Service, l sluice.LedgerID, log *replay.Replay) error {
+	verified, err := svc.Ledgers.VerifyEntries(ctx, l, func(_ int64, leaf []byte) error { return log.Add(leaf) })
 	if err == nil {
 		r.Tiles += verified.Tiles
 		return nil

@@ -1,0 +1,412 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice"
+	"sluice/internal/gate"
+	"sluice/internal/service"
+	"sluice/sluicetest"
+)
+
+// records is a service with rows of every kind, in every state.
+type records struct {
+	*sluicetest.Service
+	t      testing.TB
+	caller service.Caller
+	db     *sql.DB
+
+	plain, deleted, held                  sluice.File
+	limited, revoked, unlimited, operated sluice.Link
+	narrow, ended                         sluice.Key
+}
+
+func newRecords(t testing.TB, database string) *records {
+	s := sluicetest.NewServiceOn(t, database)
+	s.Tampered = true
+	r := &records{Service: s, t: t, db: openBeside(t, s)}
+	if _, err := s.Start(t.Context()); err != nil { // adds the signing key
+		t.Fatal(err)
+	}
+	l := s.Ledger(sluice.Test)
+	key, _ := s.NewKey(t, l)
+	r.caller = service.Caller{Ledger: l, Key: key, Actor: sluice.Actor{Type: sluice.ActorKey, ID: key.ID, Name: key.Name}}
+	r.narrow, _ = s.NewKeyAs(t, l, service.NewKey{Name: "narrow", Scopes: []sluice.Scope{sluice.FilesRead},
+		Expires: s.Clock.Now().Add(time.Hour), MaxLinkLifetime: time.Hour})
+	rotated, _ := s.NewKey(t, l)
+	_, err := s.Keys.Rotate(t.Context(), r.caller, rotated.ID, time.Hour)
+	r.must(err)
+	r.ended, _ = s.NewKey(t, l)
+	minter := r.caller
+	minter.Key, minter.Actor.ID = r.ended, r.ended.ID
+
+	r.plain, r.deleted, r.held = r.upload("a"), r.upload("b"), r.upload("c")
+	held := true
+	_, err = s.Files.Update(t.Context(), r.caller, r.held.ID, nil, service.FileChange{Held: &held})
+	r.must(err)
+	mint := func(c service.Caller, n service.NewLink) sluice.Link {
+		link, err := s.Links.Mint(t.Context(), c, n)
+		r.must(err)
+		return link
+	}
+	r.limited = mint(r.caller, service.NewLink{FileID: r.plain.ID, MaxDownloads: 2, Password: "open sesame", Reason: "x",
+		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Metadata: sluice.Metadata{"a": "b"},
+		Filename: "n.txt"})
+	r.revoked = mint(r.caller, service.NewLink{FileID: r.plain.ID})
+	r.unlimited = mint(r.caller, service.NewLink{FileID: r.plain.ID})
+	r.operated = mint(service.Operator(l), service.NewLink{FileID: r.plain.ID})
+	mint(r.caller, service.NewLink{FileID: r.deleted.ID})
+	mint(minter, service.NewLink{FileID: r.plain.ID})
+	for _, link := range []sluice.Link{r.limited, r.revoked, r.unlimited} {
+		r.download(link)
+	}
+	_, err = s.Links.Revoke(t.Context(), r.caller, "", r.revoked.ID, nil)
+	r.must(err)
+	_, err = s.Files.Delete(t.Context(), r.caller, r.deleted.ID, nil)
+	r.must(err)
+	_, err = s.Keys.Revoke(t.Context(), r.caller, r.ended.ID, nil)
+	r.must(err)
+	r.must(s.Flush(t.Context()))
+	s.Checkpoint(t)
+	return r
+}
+
+func (r *records) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *records) upload(content string) sluice.File {
+	r.t.Helper()
+	describe := func() (service.NewFile, error) {
+		return service.NewFile{Purpose: "export", Filename: content + ".txt", Title: content, Type: "text/plain",
+			Metadata: sluice.Metadata{"k": content}, Linked: []sluice.Resource{{Type: "case", ID: content}}}, nil
+	}
+	created, err := r.Files.Create(r.t.Context(), r.caller, "", strings.NewReader(content), describe)
+	r.must(err)
+	return created.File
+}
+
+func (r *records) download(l sluice.Link) {
+	r.t.Helper()
+	url, err := r.Links.URL(l)
+	r.must(err)
+	g, err := r.Redeem(r.t.Context(), url[strings.LastIndex(url, "/")+1:], gate.Bearer{
+		Address: netip.MustParseAddr("127.0.0.1"), Password: "open sesame",
+		Request: sluice.Request{ID: "req_" + l.ID, Method: "GET"},
+	})
+	r.must(err)
+	r.must(g.Content.Close())
+	r.Delivered(g, g.Plan.Bytes)
+}
+
+// edits are the row edits of an attacker who has the database and no secret, and what fsck says of each. The id of the
+// row is $1.
+func (r *records) edits() []edit {
+	link := func(name string, l sluice.Link, set, want string) edit {
+		return edit{name, "UPDATE link SET " + set + " WHERE id = $1", l.ID, "link " + l.ID + ": " + want}
+	}
+	file := func(name string, f sluice.File, set, want string) edit {
+		return edit{name, "UPDATE file SET " + set + " WHERE id = $1", f.ID, "file " + f.ID + ": " + want}
+	}
+	return []edit{
+		link("a link is open again", r.revoked, "revoked = NULL, ended = ''", "it is not revoked, and entry"),
+		link("ten years more", r.limited, "expires = expires + 315360000000000", "it shows that "+r.limited.ID+" expires at"),
+		link("no end", r.limited, "expires = NULL", "it shows that "+r.limited.ID+" expires at never"),
+		link("no limit", r.limited, "max_downloads = 0", "it shows a max_downloads of 0"),
+		link("no password", r.limited, "password = ''", "it shows that the password"),
+		link("any address", r.limited, "allowed_ips = ''", "it shows other allowed_ips"),
+		link("a counter that begins anew", r.limited, "downloads = 0", "it counts 0 downloads, and the log has 1 to 1"),
+		link("another file", r.limited, "file_id = '"+r.held.ID+"'", "it leads to "+r.held.ID),
+		link("without its key", r.limited, "key_id = ''", `it says that the key "" minted it`),
+		file("another digest", r.plain, "sha256 = $2", "it shows the sha256"),
+		file("not deleted", r.deleted, "deleted = NULL", "it is not deleted, and entry"),
+		file("not held", r.held, "held = 0", "it shows that "+r.held.ID+" was held or released"),
+		{"all scopes", "UPDATE key SET scopes = 'files:read keys:admin' WHERE id = $1", r.narrow.ID,
+			"key " + r.narrow.ID + ": it shows other scopes"},
+		{"a key is good again", "UPDATE key SET revoked = NULL WHERE id = $1", r.ended.ID,
+			"key " + r.ended.ID + ": it is not revoked, and entry"},
+		{"a key by hand", "INSERT INTO key (ledger, id, name, hash, scopes, created, updated, version, max_link_lifetime)" +
+			" SELECT ledger, 'key_by_hand', name, $2, scopes, created, updated, version, max_link_lifetime FROM key" +
+			" WHERE id = $1",
+			r.caller.Key.ID, "key key_by_hand: no entry created it"},
+		{"a file is gone", "DELETE FROM file WHERE id = $1", r.plain.ID,
+			"file " + r.plain.ID + ": an entry created it, and it has no row"},
+		{"a link is gone", "DELETE FROM link WHERE id = $1", r.limited.ID,
+			"link " + r.limited.ID + ": an entry created it, and it has no row"},
+		{"an ending by hand", "INSERT INTO ending (ledger, kind, object, ended_at, after_created, after_id)" +
+			" SELECT ledger, 'key', id, 1, 0, '' FROM key WHERE id = $1", r.narrow.ID,
+			"ending " + r.narrow.ID + ": it says that the key " + r.narrow.ID + " has ended, and no entry ended it"},
+		{"an account by hand", "INSERT INTO account (id, name, created) SELECT 'acct_by_hand', $1, 1", "x",
+			"account acct_by_hand: no entry created it"},
+		{"a grant without end", "UPDATE open_grant SET expires = expires + 3600000000 WHERE link_id = $1", r.limited.ID,
+			"open_grant " + r.limited.ID + ": it expires at"},
+		{"a grant for more", "UPDATE open_grant SET bytes = 1000 WHERE link_id = $1", r.limited.ID,
+			"open_grant " + r.limited.ID + ": 1000 bytes are left of it"},
+	}
+}
+
+type edit struct{ name, statement, id, want string }
+
+// Each row that was edited is found and named.
+func TestFsckFindsEditedRows(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { testEditedRows(t, "") })
+	t.Run("PostgreSQL", func(t *testing.T) { testEditedRows(t, sluicetest.Postgres(t)) })
+}
+
+func testEditedRows(t *testing.T, database string) {
+	r := newRecords(t, database)
+	if lines := findingLines(checked(t, r.Service)); lines != "" {
+		t.Fatalf("before any edit:\n%s", lines)
+	}
+	for _, e := range r.edits() {
+		t.Run(e.name, func(t *testing.T) {
+			table := strings.Fields(e.statement)[1]
+			if strings.HasPrefix(e.statement, "INSERT") || strings.HasPrefix(e.statement, "DELETE") {
+				table = strings.Fields(e.statement)[2]
+			}
+			before := readTable(t, r.db, table)
+			args := []any{e.id}
+			if strings.Contains(e.statement, "$2") {
+				args = append(args, slices.Repeat([]byte{7}, 32))
+			}
+			sqlRun(t, r.db, e.statement, args...)
+			if lines := findingLines(checked(t, r.Service)); !strings.Contains(lines, e.want) {
+				t.Errorf("want %q, have\n%s", e.want, lines)
+			}
+			before.restore(t, r.db)
+		})
+	}
+	if lines := findingLines(checked(t, r.Service)); lines != "" {
+		t.Fatalf("after all edits were taken back:\n%s", lines)
+	}
+}
+
+// table is the content of a table.
+type table struct {
+	name    string
+	columns []string
+	rows    [][]any
+}
+
+func readTable(t testing.TB, db *sql.DB, name string) (out table) {
+	t.Helper()
+	found, err := db.Query("SELECT * FROM " + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer found.Close()
+	out.name = name
+	if out.columns, err = found.Columns(); err != nil {
+		t.Fatal(err)
+	}
+	for found.Next() {
+		row := make([]any, len(out.columns))
+		at := make([]any, len(row))
+		for i := range row {
+			at[i] = &row[i]
+		}
+		if err := found.Scan(at...); err != nil {
+			t.Fatal(err)
+		}
+		out.rows = append(out.rows, row)
+	}
+	if err := found.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// restore puts the rows back.
+func (b table) restore(t testing.TB, db *sql.DB) {
+	t.Helper()
+	sqlRun(t, db, "DELETE FROM "+b.name)
+	marks := make([]string, len(b.columns))
+	for i := range marks {
+		marks[i] = fmt.Sprint("$", i+1)
+	}
+	for _, row := range b.rows {
+		sqlRun(t, db, "INSERT INTO "+b.name+" ("+strings.Join(b.columns, ", ")+") VALUES ("+strings.Join(marks, ", ")+")",
+			row...)
+	}
+}
+
+// harmless are the columns of records whose edits fsck does not find, and why. A column "…: change" is one whose other
+// values are not compared, while whether it has a value is.
+var harmless = map[string]string{
+	"account.name":       "is shown, and no entry has it",
+	"account.created":    "is shown",
+	"key.hash":           "the log has no secrets and no hashes of them: only who keeps a secret can tell",
+	"key.old_hash":       "the log has no secrets and no hashes of them",
+	"key.updated":        "a version for conditional requests",
+	"key.used":           "is shown",
+	"key.version":        "an older form of the API's responses",
+	"file.updated":       "a version for conditional requests",
+	"file.expires":       "the log does not have the end of a retention",
+	"file.crc32":         "of the bytes: the scrub compares it",
+	"file.damage":        "a note of the scrub, which compares the bytes again",
+	"link.updated":       "a version for conditional requests",
+	"link.signing_key":   "selects the key that a URL is derived with; each key of the server opens it",
+	"link.redeemed":      "is shown",
+	"link.password":      "the log has no hashes: whether there is a password is compared",
+	"open_grant.bearer":  "a hash of what the log has as commitments",
+	"link.revoked":       "the time is shown; whether there is one is compared",
+	"file.deleted":       "the time is shown; whether there is one is compared",
+	"key.revoked":        "the time is shown; whether there is one is compared",
+	"open_grant.expires": "an earlier end gives nobody anything; a later one is compared",
+	"open_grant.bytes":   "fewer bytes give nobody anything; more are compared",
+}
+
+// ofRecords are the tables with records. Those of the log are compared with its checkpoints and its index.
+var ofRecords = []string{"account", "signing_key", "key", "file", "linked", "link", "open_grant"}
+
+// otherTables are all other tables of the schema, and what an edit of them does.
+var otherTables = map[string]string{
+	"ledger":           "compared with the log, the checkpoints, the links and the endings: TestFsckFindsWhatWasChanged",
+	"batch":            "compared with the tiles: TestFsckFindsWhatWasChanged",
+	"entry_index":      "compared with the batches: TestFsckFindsWhatWasChanged",
+	"tile":             "compared with the batches: TestFsckFindsWhatWasChanged",
+	"checkpoint":       "signed; the newest is compared with the log and the heads",
+	"rotation":         "signed",
+	"ending":           "compared with the log: TestFsckFindsEditedRows",
+	"answer":           "a stored response gives no right: it is returned to the key that asked",
+	"guess":            "wrong passwords are counted, and not all recorded",
+	"lease":            "which server does a job",
+	"installation":     "compared with the marker beside the blobs when a server starts",
+	"probe":            "written to find out whether the disk is full",
+	"scrub":            "how far the scrub has come",
+	"goose_db_version": "the version of the schema",
+}
+
+// Each column of each row either shows its edits, or is listed with a reason why it cannot.
+func TestFsckFindsEditsOfEveryColumn(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { testEveryColumn(t, "") })
+	t.Run("PostgreSQL", func(t *testing.T) { testEveryColumn(t, sluicetest.Postgres(t)) })
+}
+
+func testEveryColumn(t *testing.T, database string) {
+	r := newRecords(t, database)
+	known := append(slices.Collect(maps.Keys(otherTables)), ofRecords...)
+	for _, name := range tableNames(t, r.db, database != "") {
+		if !slices.Contains(known, name) {
+			t.Errorf("the table %s is neither checked here nor listed with a reason", name)
+		}
+	}
+	for _, name := range ofRecords {
+		before := readTable(t, r.db, name)
+		if len(before.rows) == 0 {
+			t.Errorf("no row of %s was edited", name)
+		}
+		rows := before.rows
+		if database != "" && len(rows) > 2 { // each check takes longer, and the code is the same
+			rows = rows[:2]
+		}
+		for i, column := range before.columns {
+			edited := 0
+			for _, row := range rows {
+				edited += r.editCell(t, before, row, i)
+			}
+			if _, listed := harmless[name+"."+column]; edited == 0 && !listed {
+				t.Errorf("no value of %s.%s could be edited", name, column)
+			}
+		}
+		before.restore(t, r.db)
+	}
+	if lines := findingLines(checked(t, r.Service)); lines != "" {
+		t.Fatalf("after all edits were taken back:\n%s", lines)
+	}
+}
+
+func tableNames(t testing.TB, db *sql.DB, postgres bool) (names []string) {
+	t.Helper()
+	query := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+	if postgres {
+		query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+	}
+	found, err := db.Query(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer found.Close()
+	for found.Next() {
+		var name string
+		if err := found.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// editCell edits one column of a row in several ways, checks that each is found unless it is listed, and takes it back.
+// It returns how many edits the database took.
+func (r *records) editCell(t *testing.T, in table, row []any, column int) (edited int) {
+	t.Helper()
+	name := in.name + "." + in.columns[column]
+	_, listed := harmless[name]
+	var where []string
+	for i, c := range in.columns {
+		if i != column && row[i] != nil {
+			where = append(where, fmt.Sprintf("%s = $%d", c, len(where)+2))
+		}
+	}
+	match := func(cell any) (args []any) {
+		args = []any{cell}
+		for i := range in.columns {
+			if i != column && row[i] != nil {
+				args = append(args, row[i])
+			}
+		}
+		return args
+	}
+	update := "UPDATE " + in.name + " SET " + in.columns[column] + " = $1 WHERE " + strings.Join(where, " AND ")
+	for _, value := range otherValues(row[column]) {
+		switch presence := (value == nil) != (row[column] == nil); {
+		case listed && !presence:
+			continue
+		case name == "link.disposition" && value == "": // is read as attachment
+			continue
+		case listed && !slices.Contains([]string{"link.revoked", "file.deleted", "key.revoked"}, name):
+			continue
+		}
+		if _, err := r.db.Exec(update, match(value)...); err != nil {
+			continue // a constraint forbids it
+		}
+		edited++
+		if lines := findingLines(checked(t, r.Service)); lines == "" {
+			t.Errorf("%s of %v: %v -> %v was not found", name, row[:2], row[column], value)
+		}
+		sqlRun(t, r.db, update, match(row[column])...)
+	}
+	return edited
+}
+
+// otherValues returns values that a cell does not have.
+func otherValues(cell any) []any {
+	const longAgo, large = int64(1_000_000), int64(1) << 40
+	switch v := cell.(type) {
+	case nil:
+		return []any{longAgo}
+	case int64:
+		return []any{v + large, v ^ 1, nil}
+	case string:
+		if v == "" {
+			return []any{"x"}
+		}
+		return []any{"", v[:len(v)-1], strings.ToUpper(v) + "x"}
+	case []byte:
+		other := slices.Clone(v)
+		other[0] ^= 1
+		return []any{other, nil}
+	}
+	return nil
+}
