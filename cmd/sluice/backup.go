@@ -120,9 +120,7 @@ func (b *backupCommand) backup(
 	}
 	source := backup.Source{Store: i.store, Blobs: i.blobs, Version: version()}
 	if b.WithSecrets || target.Encrypted() && !b.WithoutSecrets {
-		if source.Secrets, err = os.ReadFile(b.place.secretsFile()); err != nil {
-			return result, nil, err
-		}
+		source.Secrets = func() ([]byte, error) { return os.ReadFile(b.place.secretsFile()) }
 	}
 	shown := newProgress(out.stderr)
 	defer shown.end()

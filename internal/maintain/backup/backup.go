@@ -21,8 +21,11 @@ import (
 type Source struct {
 	Store   *store.Store
 	Blobs   service.Blobs
-	Secrets []byte // the file of secrets; nil leaves it out
 	Version string // of Sluice
+
+	// Secrets reads the file of secrets; nil leaves it out. It is read after the database: a rotation adds keys to the
+	// file first, so what is read then has every key that the database knows.
+	Secrets func() ([]byte, error)
 }
 
 // Progress is told how far a backup or a restore has come: what it does, and how many files and bytes are done.
@@ -295,7 +298,11 @@ func (s *shown) Read(p []byte) (int, error) {
 func (b *backup) describe(ctx context.Context, page pager) error {
 	t, name := b.target, b.result.Snapshot
 	if b.source.Secrets != nil {
-		written, err := t.put(ctx, object(secretsPrefix, name), bytes.NewReader(b.source.Secrets), accept)
+		text, err := b.source.Secrets()
+		if err != nil {
+			return err
+		}
+		written, err := t.put(ctx, object(secretsPrefix, name), bytes.NewReader(text), accept)
 		if err != nil {
 			return writing(err)
 		}

@@ -266,7 +266,7 @@ func (s *brokenStage) Commit(context.Context) (service.Stored, error) { return s
 // backup goes on.
 func TestTargetFails(t *testing.T) {
 	f := newFixture(t)
-	f.source.Secrets = []byte("{}")
+	f.source.Secrets = func() ([]byte, error) { return []byte("{}"), nil }
 	f.upload(t, "first")
 	earlier := f.backup(t, f.depot, 0)
 	f.upload(t, "second")
