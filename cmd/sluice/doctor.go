@@ -42,6 +42,9 @@ func (d *doctorCommand) Run(ctx context.Context, out *output) error {
 	if !d.place.shared() {
 		r.disk(d.place.Data)
 	}
+	if err := d.place.refuseRestored(d.AcceptRollback); err != nil {
+		r.fail("restore", "%v", err)
+	}
 	r.clock()
 	if i := r.secrets(ctx, d.place, d.Heads); i != nil {
 		r.storage(ctx, i)

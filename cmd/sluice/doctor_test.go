@@ -103,6 +103,24 @@ func TestDoctorFinds(t *testing.T) {
 	}
 }
 
+// A restored folder, which a server refuses at first, is a failure until the server is told.
+func TestDoctorOfARestoredFolder(t *testing.T) {
+	data, _ := smallInstallation(t)
+	b := plainTarget(t, data)
+	b.makeBackup(t, data)
+	to := filepath.Join(t.TempDir(), "copy")
+	sluiceRun(t, 0, b.restore(to)...)
+	said := sluiceRun(t, exitFailed, "doctor", "--data", to)
+	if line := lineOf(said, levelFailure, "restore"); !strings.Contains(line, "start once with --accept-rollback") {
+		t.Errorf("it prints\n%s", said)
+	}
+	sluiceRun(t, 0, "doctor", "--data", to, "--accept-rollback")
+	startServer(t, to, "--accept-rollback").stop()
+	if said := sluiceRun(t, 0, "doctor", "--data", to); lineOf(said, levelFailure, "restore") != "" {
+		t.Errorf("after a start it prints\n%s", said)
+	}
+}
+
 // The same with PostgreSQL and S3; a bucket that is not reached is a failure.
 func TestDoctorOfACluster(t *testing.T) {
 	server := sluicetest.NewS3Server(t)
