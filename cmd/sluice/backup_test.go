@@ -21,6 +21,7 @@ import (
 
 	"filippo.io/age"
 
+	"sluice/internal/maintain/backup"
 	"sluice/sluicetest"
 )
 
@@ -545,4 +546,22 @@ func TestBackupPostgres(t *testing.T) {
 	if !strings.Contains(said, "in use by installation") {
 		t.Errorf("a restore into a bucket in use: %s", said)
 	}
+	r.stop()
+
+	// A restore is killed between the removal of its marker and the marker of the server.
+	i := mustOpen(t, place{DatabaseURL: to.database, BlobURL: blobs, Secrets: secrets})
+	defer i.close()
+	owner, err := i.blobs.Owner(t.Context())
+	if err == nil {
+		err = i.blobs.(backup.Depot).Release(t.Context(), owner)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	said = sluiceRun(t, exitRefused, append([]string{"restore", target}, again...)...)
+	if !strings.Contains(said, "is not empty") || !strings.Contains(said, "check it with sluice fsck --deep") {
+		t.Errorf("a bucket without a marker: %s", said)
+	}
+	sluiceRun(t, exitFailed, append([]string{"fsck", "--deep"}, again...)...) // the late file has no bytes
+	startServer(t, filepath.Join(dir, "unused"), again...).stop()
 }

@@ -83,6 +83,19 @@ func (f *fsckCommand) check(ctx context.Context, out *output, r *fsck.Report) er
 }
 
 func (f *fsckCommand) open(ctx context.Context, out *output, r *fsck.Report) (*installation, error) {
+	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	c := service.Config{PublicURL: "http://localhost", Log: log}
+	if !f.place.restoring { // a restore compares the heads itself: it may be of an older database than they are
+		heads, err := f.heads(r)
+		if err != nil {
+			return nil, err
+		}
+		c.Heads = heads
+	}
+	return f.place.open(ctx, c, opening{})
+}
+
+func (f *fsckCommand) heads(r *fsck.Report) (*headsFile, error) {
 	path := f.Heads
 	if path == "" {
 		path = f.place.secretsFile() + ".heads"
@@ -91,12 +104,7 @@ func (f *fsckCommand) open(ctx context.Context, out *output, r *fsck.Report) (*i
 		r.Notes = append(r.Notes, fmt.Sprintf(
 			"there is no %s: the logs were not compared with the heads beside the secrets", path))
 	}
-	heads, err := openHeads(path)
-	if err != nil {
-		return nil, err
-	}
-	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return f.place.open(ctx, service.Config{PublicURL: "http://localhost", Log: log, Heads: heads}, opening{})
+	return openHeads(path)
 }
 
 func (f *fsckCommand) checkOpen(ctx context.Context, i *installation, r *fsck.Report) error {

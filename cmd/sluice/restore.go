@@ -24,7 +24,7 @@ type restoreCommand struct {
 	place
 	Snapshot    string `help:"Snapshot to restore; the newest by default." placeholder:"NAME"`
 	Identity    string `help:"File with the age identity of one of the recipients of an encrypted backup." placeholder:"FILE"`
-	Heads       string `help:"File of the newest signed heads of the lost server, to be copied; by default the file beside --secrets, where there is one." placeholder:"FILE"`
+	Heads       string `help:"File of the newest signed heads of the lost server, which tell what was lost; a data folder gets a copy; by default the file beside --secrets, where there is one." placeholder:"FILE"`
 	SkipDamaged bool   `help:"Restore the other files when some are damaged or missing in the backup. Downloads of those fail."`
 	List        bool   `help:"List the snapshots, oldest first, and restore nothing."`
 	JSON        bool   `help:"Print JSON." name:"json"`
@@ -32,11 +32,13 @@ type restoreCommand struct {
 
 // Help returns the details that --help prints.
 func (r *restoreCommand) Help() string {
-	return "Restores a snapshot into --data, an empty folder, and checks it as sluice fsck does. --secrets names the " +
-		"secrets file to copy when the backup does not hold it. With --database-url and --blob-url, restores the bytes " +
-		"of the files of that database into an empty bucket or prefix; restore the database before, with PostgreSQL's " +
-		"tools. If a restore is interrupted, run the same command again to resume it: no server starts before it has " +
-		"finished, and then only with --accept-rollback."
+	return "Restores a snapshot into --data, an empty folder, and checks it as sluice fsck does. Damage ends the " +
+		"restore. Findings of the rules, the rows and the index are those of the original: they are listed, and " +
+		"the exit code is 0. --secrets names the secrets file to copy when the backup does not hold it. With " +
+		"--database-url and --blob-url, restores the bytes of the files of that database into an empty bucket or " +
+		"prefix; restore the database before, with PostgreSQL's tools. If a restore is interrupted, run the same " +
+		"command again to resume it: no server starts before it has finished, and then only with " +
+		"--accept-rollback."
 }
 
 // restoredCopy is the result of a restore, in the form that --json prints.
@@ -49,6 +51,7 @@ type restoredCopy struct {
 	Damaged  []damagedFile   `json:"damaged"` // in the backup; the first hundred
 	Missing  []damagedFile   `json:"missing"` // not in the backup; the first hundred
 	Lost     []lostEntries   `json:"lost"`
+	Findings []fsck.Finding  `json:"findings"` // of the original, which the copy has as well
 	Notes    []string        `json:"notes"`
 	Start    []string        `json:"start"` // the command line of the server
 }
@@ -57,7 +60,7 @@ type restoredCopy struct {
 type lostEntries struct {
 	Log    string `json:"log"`
 	Signed int64  `json:"signed"` // entries that the heads remember
-	Has    int64  `json:"has"`    // signed entries in the backup
+	Has    int64  `json:"has"`    // signed entries in the database; not fewer than Signed when it has another log
 }
 
 // snapshotLine is a snapshot that --list prints.
@@ -103,6 +106,9 @@ func (r *restoreCommand) run(ctx context.Context, out *output) error {
 	}
 	do := &restoring{command: r, snapshot: snapshot, out: out, shown: newProgress(out.stderr)}
 	defer do.shown.end()
+	if do.heads, err = r.heads(); err != nil {
+		return err
+	}
 	if r.place.shared() {
 		err = do.shared(ctx)
 	} else {
@@ -140,6 +146,7 @@ type restoring struct {
 	shown    *progress
 	result   restoredCopy
 	mark     restoredMark
+	heads    *headsFile // that the lost server remembered; nil without any
 }
 
 // folder restores into a data folder. The mark in the folder comes first. The database comes last, so that a version
@@ -151,10 +158,6 @@ func (d *restoring) folder(ctx context.Context) error {
 			"restore the database with PostgreSQL's tools, and give --database-url and --blob-url")}
 	}
 	secrets, err := d.secrets(ctx)
-	if err != nil {
-		return err
-	}
-	heads, err := d.heads()
 	if err != nil {
 		return err
 	}
@@ -181,8 +184,8 @@ func (d *restoring) folder(ctx context.Context) error {
 	if err := d.check(ctx); err != nil {
 		return d.explain(err)
 	}
-	if err := d.remember(heads); err != nil {
-		return err
+	if err := d.remember(); err != nil {
+		return d.explain(err)
 	}
 	d.mark.Finished = true
 	if err := d.mark.write(data); err != nil {
@@ -216,16 +219,16 @@ func (d *restoring) secrets(ctx context.Context) ([]byte, error) {
 }
 
 // heads opens the heads that the lost server remembered, if there are any.
-func (d *restoring) heads() (*headsFile, error) {
-	path := d.command.Heads
-	if path == "" && d.command.Secrets != "" {
-		path = d.command.Secrets + ".heads"
+func (r *restoreCommand) heads() (*headsFile, error) {
+	path := r.Heads
+	if path == "" && r.Secrets != "" {
+		path = r.Secrets + ".heads"
 	}
 	if path == "" {
 		return nil, nil
 	}
 	if _, err := os.Stat(path); err != nil {
-		if d.command.Heads == "" && errors.Is(err, fs.ErrNotExist) {
+		if r.Heads == "" && errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
 		return nil, usageError{fmt.Errorf("--heads: %w", err)}
@@ -326,6 +329,9 @@ func (d *restoring) check(ctx context.Context) error {
 	if err = d.ownSecrets(ctx, i, place); err == nil {
 		err = d.snapshot.Compare(ctx, i.store)
 	}
+	if err == nil {
+		err = d.compareHeads(ctx, i)
+	}
 	if err := errors.Join(err, i.close()); err != nil {
 		return err
 	}
@@ -348,51 +354,99 @@ func (d *restoring) ownSecrets(ctx context.Context, i *installation, p place) er
 	})
 }
 
-// fsck refuses a copy in which sluice fsck finds something.
+// compareHeads compares the logs with the heads of the lost server, and lists the entries that were signed and that the
+// database lacks. They are no reason to refuse the copy: a backup is older than what it replaces.
+func (d *restoring) compareHeads(ctx context.Context, i *installation) error {
+	d.result.Logs, d.result.Lost = []backup.Ledger{}, []lostEntries{}
+	signed := map[string]int64{}
+	err := i.store.View(ctx, func(r service.Reader) error {
+		logs, err := r.Logs()
+		for _, l := range logs {
+			head := backup.Ledger{Ledger: l.Ledger.String(), Size: l.Size, Signed: l.Signed}
+			c, err := r.Checkpoint(l.Ledger, -1)
+			switch {
+			case err == nil:
+				head.Signed, head.Root = c.Size, c.Root.String()
+			case sluice.CodeOf(err) != sluice.CodeNotFound:
+				return err
+			}
+			signed[head.Ledger] = head.Signed
+			d.result.Logs = append(d.result.Logs, head)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	faults, err := i.service.Ledgers.VerifyHeads(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range faults {
+		if d.heads == nil || !errors.Is(f.Err, service.ErrRolledBack) {
+			return fmt.Errorf("the restored copy is not sound: %w; restore another snapshot with --snapshot, "+
+				"or give the secrets and the heads that belong to it", f.Err)
+		}
+		log := f.Ledger.String()
+		d.result.Lost = append(d.result.Lost, lostEntries{log, d.heads.Newest(f.Ledger).Size, signed[log]})
+	}
+	slices.SortFunc(d.result.Lost, func(a, b lostEntries) int { return strings.Compare(a.Log, b.Log) })
+	return nil
+}
+
+// fsck refuses a copy that is damaged. What sluice fsck finds besides says how the original was when it was backed up.
 func (d *restoring) fsck(ctx context.Context, p place) error {
+	p.restoring = true
 	f := fsckCommand{place: p}
 	var report fsck.Report
 	if err := f.check(ctx, d.out, &report); err != nil {
 		return err
 	}
-	// The bytes of all files were compared already, and the files without bytes are named.
-	findings := slices.DeleteFunc(report.Findings, func(f fsck.Finding) bool {
-		return f.Check == bytesCheck && len(d.result.Damaged)+len(d.result.Missing) > 0
-	})
-	if n := len(findings); n > 0 {
+	var damage []fsck.Finding
+	d.result.Findings = []fsck.Finding{}
+	for _, f := range report.Findings {
+		switch f.Check {
+		case fsck.Rules, fsck.Rows, fsck.Index:
+			d.result.Findings = append(d.result.Findings, f)
+		case fsck.Bytes:
+			// The bytes of all files were compared already, and the files without bytes are named.
+			if len(d.result.Damaged)+len(d.result.Missing) == 0 {
+				damage = append(damage, f)
+			}
+		default:
+			damage = append(damage, f)
+		}
+	}
+	if n := len(damage); n > 0 {
 		return fmt.Errorf("the restored copy is not sound: %s, such as %s; restore another snapshot with --snapshot",
-			counted(n, "1 problem was found", "%d problems were found"), findings[0])
+			counted(n, "1 problem was found", "%d problems were found"), damage[0])
 	}
 	return nil
 }
 
-// bytesCheck names the check of stored bytes against the records.
-const bytesCheck fsck.Check = "bytes"
-
 func (d *restoring) config() service.Config {
 	log := slog.New(slog.NewTextHandler(d.out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return service.Config{PublicURL: "http://localhost", Log: log}
+	c := service.Config{PublicURL: "http://localhost", Log: log}
+	if d.heads != nil {
+		c.Heads = d.heads
+	}
+	return c
 }
 
-// remember copies the heads of the lost server, and says what they remember that the backup lacks.
-func (d *restoring) remember(heads *headsFile) error {
-	if heads == nil {
+// remember copies the heads of the lost server. Without any, it removes those that an earlier run has copied.
+func (d *restoring) remember() error {
+	path := filepath.Join(d.command.Data, secretsName+".heads")
+	if d.heads == nil {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		return nil
 	}
-	signed := map[string]int64{}
-	for _, l := range d.snapshot.Ledgers {
-		signed[l.Ledger] = l.Signed
-	}
-	for id, head := range heads.All() {
-		if has := signed[id.String()]; head.Size > has {
-			d.result.Lost = append(d.result.Lost, lostEntries{id.String(), head.Size, has})
-		}
-	}
-	text, err := os.ReadFile(heads.path)
+	text, err := os.ReadFile(d.heads.path)
 	if err == nil {
-		err = replaceFile(filepath.Join(d.command.Data, secretsName+".heads"), text)
+		err = replaceFile(path, text)
 	}
-	return d.explain(err)
+	return err
 }
 
 // restoringMark stands before the id of the installation in the marker of a bucket into which a restore has not
@@ -412,6 +466,12 @@ func (d *restoring) shared(ctx context.Context) error {
 	}
 	d.result.Start = []string{"sluice", "serve", "--database-url", withoutPassword(c.DatabaseURL), "--blob-url", c.BlobURL,
 		"--secrets", c.place.secretsFile()}
+	if c.Heads != "" {
+		d.result.Start = append(d.result.Start, "--heads", c.Heads)
+	}
+	if len(d.result.Lost) > 0 {
+		d.result.Start = append(d.result.Start, "--accept-rollback")
+	}
 	return nil
 }
 
@@ -438,6 +498,9 @@ func (d *restoring) bucket(ctx context.Context, i *installation) error {
 	if err := d.files(ctx, to, i.store); err != nil {
 		return err
 	}
+	if err := d.compareHeads(ctx, i); err != nil {
+		return err
+	}
 	if err := d.fsck(ctx, d.command.place); err != nil {
 		return err
 	}
@@ -456,7 +519,8 @@ func claimBucket(ctx context.Context, to backup.Depot, id string) error {
 	if owner == "" {
 		err = to.Walk(ctx, func(key string, _ time.Time) error {
 			return sluice.Errorf(sluice.CodeForbidden, "the bucket of --blob-url is not empty (%s is stored): "+
-				"choose an empty one, or another prefix", key)
+				"choose an empty one, or another prefix; if a restore into this one was killed at its very end, it is "+
+				"complete: check it with sluice fsck --deep, and start the server", key)
 		})
 		if err != nil {
 			return err
@@ -467,9 +531,12 @@ func claimBucket(ctx context.Context, to backup.Depot, id string) error {
 		"choose an empty one, or another prefix", owner)
 }
 
+// shownFindings limits how many findings are printed as text.
+const shownFindings = 20
+
 func (d *restoring) print() error {
 	r := &d.result
-	r.Snapshot, r.Time, r.Logs = d.snapshot.Name, d.snapshot.Time, d.snapshot.Ledgers
+	r.Snapshot, r.Time = d.snapshot.Name, d.snapshot.Time
 	if d.command.JSON {
 		return printJSON(d.out.stdout, r)
 	}
@@ -480,13 +547,25 @@ func (d *restoring) print() error {
 		w.add("log  %s  %d entries, signed up to %d", l.Ledger, l.Size, l.Signed)
 	}
 	for _, l := range r.Lost {
-		w.add("lost  entries %d to %d of %s: the heads remember %d signed entries", l.Has, l.Signed, l.Log, l.Signed)
+		if l.Has < l.Signed {
+			w.add("lost  entries %d to %d of %s: the heads remember %d signed entries", l.Has, l.Signed, l.Log, l.Signed)
+		} else {
+			w.add("lost  entries of %s: the heads remember another log, of %d signed entries", l.Log, l.Signed)
+		}
 	}
 	for _, f := range r.Damaged {
 		w.add("damaged  %s %s", f.File, f.Problem)
 	}
 	for _, f := range r.Missing {
 		w.add("missing  %s: %s", f.File, f.Problem)
+	}
+	for _, f := range r.Findings[:min(len(r.Findings), shownFindings)] {
+		w.add("found  %s", f)
+	}
+	if n := len(r.Findings); n > 0 {
+		w.add("%s. The copy is as it was backed up, and the original had the same: "+
+			`see "Is everything as it should be?" in docs/operating.md. sluice fsck lists all of it.`,
+			counted(n, "1 problem was found", "%d problems were found"))
 	}
 	quoted := make([]string, len(r.Start))
 	for i, word := range r.Start {
