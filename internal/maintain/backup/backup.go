@@ -343,9 +343,9 @@ func (b *backup) line(list, manifest *lineWriter, f service.StoredFile) error {
 	if line.Damaged == "" {
 		b.result.Files++
 		b.result.Bytes += f.Size
-		if err := list.id(f.ID); err != nil {
-			return err
-		}
+	}
+	if err := list.id(f.ID); err != nil { // a damaged file may have an object of an earlier backup, which stays
+		return err
 	}
 	return manifest.file(line)
 }

@@ -324,7 +324,79 @@ func TestDamagedSource(t *testing.T) {
 	}
 }
 
-// An object that was cut in the target is written again, encrypted or not.
+// object reads an object of the target.
+func (f *fixture) object(t *testing.T, key string) string {
+	t.Helper()
+	from, err := f.depot.Open(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	text, err := io.ReadAll(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// An object that was cut stays when the source has not the right bytes any more.
+func TestCutObjectBadSource(t *testing.T) {
+	f := newFixture(t)
+	missing, changed := f.upload(t, "missing"), f.upload(t, "changed")
+	f.backup(t, f.depot, 0)
+	for _, id := range []string{missing, changed} {
+		if err := errors.Join(f.Blobs.Remove(t.Context(), id), f.depot.Remove(t.Context(), id)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.depot.Put(t.Context(), id, strings.NewReader("cut")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.Blobs.Put(t.Context(), changed, strings.NewReader("CHANGED")); err != nil {
+		t.Fatal(err)
+	}
+	if result := f.backup(t, f.depot, 1); len(result.Damaged) != 2 || result.Files != 0 || result.Pruned != 0 {
+		t.Errorf("the backup: %+v", result)
+	}
+	for _, id := range []string{missing, changed} {
+		if have := f.object(t, id); have != "cut" {
+			t.Errorf("the object is %q", have)
+		}
+	}
+}
+
+// A recipient that is given twice is one: nothing is written again.
+func TestRecipientTwice(t *testing.T) {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := identity.Recipient().String()
+	f := newFixture(t)
+	id := f.upload(t, "content")
+	before := ""
+	for _, texts := range [][]string{{text}, {text, text}, {text, "# me\n" + text}} {
+		to, err := backup.ParseRecipients(texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target, err := backup.Claim(t.Context(), f.depot, f.id, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := target.Backup(t.Context(), f.source, 0, silent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		object := f.object(t, id)
+		if before != "" && (object != before || result.CopiedFiles != 0) {
+			t.Errorf("%q: the object was written again: %+v", texts, result)
+		}
+		before = object
+	}
+}
+
+// An object that was cut in the target is written again, encrypted or not. On S3 it is one that is sent in parts.
 func TestCutObject(t *testing.T) {
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -334,14 +406,36 @@ func TestCutObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, to := range map[string]backup.Recipients{"plain": {}, "encrypted": to} {
+	disk := func(_ *testing.T, f *fixture) backup.Depot { return f.depot }
+	bucket := func(t *testing.T, _ *fixture) backup.Depot {
+		options, err := blob.ParseS3URL(sluicetest.S3(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := blob.OpenS3(t.Context(), options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	for name, c := range map[string]struct {
+		to    backup.Recipients
+		depot func(*testing.T, *fixture) backup.Depot
+		size  int
+	}{
+		"plain":     {backup.Recipients{}, disk, 200_000},
+		"encrypted": {to, disk, 200_000},
+		"S3":        {to, bucket, 9 << 20},
+	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
+			depot := c.depot(t, f)
 			var ids []string
-			for _, size := range []int{200_000, 0, 1 << 16} {
+			for _, size := range []int{c.size, 0, 1 << 16} {
 				ids = append(ids, f.upload(t, string(make([]byte, size))))
 			}
-			target, err := backup.Claim(t.Context(), f.depot, f.id, to)
+			target, err := backup.Claim(t.Context(), depot, f.id, c.to)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -350,10 +444,10 @@ func TestCutObject(t *testing.T) {
 				if err != nil || result.CopiedFiles != 3-2*want {
 					t.Fatalf("%+v, %v", result, err)
 				}
-				if err := f.depot.Remove(t.Context(), ids[0]); err != nil {
+				if err := depot.Remove(t.Context(), ids[0]); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := f.depot.Put(t.Context(), ids[0], bytes.NewReader([]byte("cut"))); err != nil {
+				if _, err := depot.Put(t.Context(), ids[0], bytes.NewReader([]byte("cut"))); err != nil {
 					t.Fatal(err)
 				}
 			}
