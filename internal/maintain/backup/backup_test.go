@@ -213,7 +213,8 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// Nothing is pruned as long as the list of a kept snapshot is damaged. The new snapshot is complete all the same.
+// Nothing is removed as long as the list of a kept snapshot is damaged, no older snapshot either. The new snapshot is
+// complete all the same.
 func TestDamagedList(t *testing.T) {
 	f := newFixture(t)
 	old := f.upload(t, "old")
@@ -235,7 +236,7 @@ func TestDamagedList(t *testing.T) {
 		t.Errorf("bytes were removed without the list: %v", err)
 	}
 	names, err := f.claim(t, f.depot).Snapshots(t.Context())
-	if err != nil || len(names) != 2 || names[1] != third.Snapshot || names[0] == first.Snapshot {
+	if err != nil || len(names) != 3 || names[0] != first.Snapshot || names[2] != third.Snapshot {
 		t.Errorf("the snapshots are %q, %v", names, err)
 	}
 }
@@ -321,6 +322,92 @@ func TestDamagedSource(t *testing.T) {
 	}
 	if result = f.backup(t, f.depot, 0); len(result.Damaged) != 1 || result.Files != 2 {
 		t.Errorf("the next backup: %+v", result)
+	}
+}
+
+// doubtful is a target that stores manifests and then fails to say so. With stuck it cannot remove them either.
+type doubtful struct {
+	*blob.Disk
+	stuck bool
+}
+
+func (d *doubtful) Stage(ctx context.Context, key string) (service.Stage, error) {
+	s, err := d.Disk.Stage(ctx, key)
+	if err == nil && strings.HasPrefix(key, "manifest_") {
+		return &doubtfulStage{s}, nil
+	}
+	return s, err
+}
+
+func (d *doubtful) Remove(ctx context.Context, key string) error {
+	if d.stuck && strings.HasPrefix(key, "manifest_") {
+		return errLost
+	}
+	return d.Disk.Remove(ctx, key)
+}
+
+type doubtfulStage struct{ service.Stage }
+
+var errLost = errors.New("the answer was lost")
+
+func (s *doubtfulStage) Commit(ctx context.Context) (service.Stored, error) {
+	if _, err := s.Stage.Commit(ctx); err != nil {
+		return service.Stored{}, err
+	}
+	return service.Stored{}, errLost
+}
+
+// The manifest is stored, and the target fails to say so. The snapshot is removed, or it stays with all its parts, but
+// there is none without them.
+func TestManifestInDoubt(t *testing.T) {
+	f := newFixture(t)
+	f.source.Secrets = []byte("{}")
+	f.upload(t, "content")
+	for _, stuck := range []bool{false, true} {
+		result, err := f.claim(t, &doubtful{f.depot, stuck}).Backup(t.Context(), f.source, 0, silent)
+		if !errors.Is(err, errLost) {
+			t.Fatal(err)
+		}
+		left := 0
+		err = f.depot.Walk(t.Context(), func(key string, _ time.Time) error {
+			if strings.HasSuffix(key, result.Snapshot) {
+				left++
+			}
+			return nil
+		})
+		if want := map[bool]int{false: 0, true: 4}[stuck]; err != nil || left != want {
+			t.Errorf("stuck is %t: %d objects of the snapshot are left, %v, want %d", stuck, left, err, want)
+		}
+	}
+	if _, done := f.newest(t); done.Files != 1 || done.Lost != 0 {
+		t.Errorf("the snapshot that stays: %+v", done)
+	}
+}
+
+// The snapshot begins anew after its database was stored. It is stored again.
+func TestMovedAfterDatabase(t *testing.T) {
+	f := newFixture(t)
+	f.upload(t, "kept")
+	id := f.upload(t, "lost")
+	moved := false
+	show := func(what string, _, _ int64) {
+		if what != "database" || moved {
+			return
+		}
+		moved = true
+		if _, err := f.Files.Delete(t.Context(), f.by, id, nil); err != nil {
+			t.Error(err)
+		}
+		if err := f.depot.Remove(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+	}
+	result, err := f.claim(t, f.depot).Backup(t.Context(), f.source, 0, show)
+	if err != nil || !moved {
+		t.Fatal(moved, err)
+	}
+	if _, done := f.newest(t); result.Files != 1 || done.Files != 1 || done.Lost != 0 {
+		t.Errorf("the backup has %d files and restores %+v", result.Files, done)
 	}
 }
 
