@@ -69,6 +69,7 @@ const (
 	tries = 100
 
 	staleUploads = time.Hour
+	deadParts    = 24 * time.Hour
 )
 
 // Backup makes a snapshot of an installation, which servers may use meanwhile. It holds every change that was
@@ -109,10 +110,11 @@ func (b *backup) run(ctx context.Context, keep int) error {
 	if _, err := b.target.depot.Sweep(ctx, time.Now().Add(-staleUploads)); err != nil {
 		return err
 	}
-	older, err := b.target.Snapshots(ctx)
+	older, unfinished, err := b.target.look(ctx)
 	if err != nil {
 		return err
 	}
+	b.target.removeDead(ctx, unfinished, time.Now().Add(-deadParts))
 	newest := ""
 	if len(older) > 0 {
 		newest = older[len(older)-1]

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -408,6 +409,74 @@ func TestMovedAfterDatabase(t *testing.T) {
 	}
 	if _, done := f.newest(t); result.Files != 1 || done.Files != 1 || done.Lost != 0 {
 		t.Errorf("the backup has %d files and restores %+v", result.Files, done)
+	}
+}
+
+// Parts that a killed backup left are removed after a day. Those of a complete snapshot are not, nor those that someone
+// may be writing.
+func TestDeadParts(t *testing.T) {
+	f := newFixture(t)
+	f.claim(t, f.depot)
+	now, old := time.Now(), time.Now().Add(-48*time.Hour)
+	name := func(begun time.Time, rest string) string { return begun.UTC().Format("20060102t150405z") + rest }
+	parts := []struct {
+		key     string
+		written time.Time
+		stays   bool
+	}{
+		{"database_" + name(old, "aaaaaaaaaa"), old, false},
+		{"list_" + name(old, "aaaaaaaaaa"), old, false},
+		{"other_" + name(old, "aaaaaaaaaa"), old, true},
+		{"list_" + name(old, "bbbbbbbbbb"), now, true},
+		{"list_" + name(old, "cccccccccc"), old, true},
+		{"manifest_" + name(old, "cccccccccc"), old, true},
+		{"database_" + name(now, "dddddddddd"), old, true},
+		{"list_" + strings.Repeat("e", 26), old, true},
+	}
+	for _, p := range parts {
+		if _, err := f.depot.Put(t.Context(), p.key, strings.NewReader("part")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(f.path(p.key), p.written, p.written); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.backup(t, f.depot, 0)
+	for _, p := range parts {
+		if _, err := f.depot.Size(t.Context(), p.key); (err == nil) != p.stays {
+			t.Errorf("%s: %v", p.key, err)
+		}
+	}
+}
+
+// path is where an object of the target is.
+func (f *fixture) path(key string) string { return filepath.Join(f.dir, key[len(key)-2:], key) }
+
+// A line of a manifest or a list that is longer than any that is written is refused before it is in memory.
+func TestLongLine(t *testing.T) {
+	f := newFixture(t)
+	f.upload(t, "content")
+	name := f.backup(t, f.depot, 0).Snapshot
+	long := `{"id":"file_01jd3x2m0000000000000000aa","damaged":"` + strings.Repeat("x", 9<<10) + "\"}\n"
+	for _, key := range []string{"list_" + name, "manifest_" + name} {
+		text, err := os.ReadFile(f.path(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, rest, _ := strings.Cut(string(text), "\n")
+		if err := os.WriteFile(f.path(key), []byte(first+"\n"+long+rest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		target := f.claim(t, f.depot)
+		if strings.HasPrefix(key, "list_") {
+			_, err = target.Backup(t.Context(), f.source, 2, silent)
+		} else {
+			_, err = target.Snapshot(t.Context(), name)
+		}
+		var damaged *backup.DamagedError
+		if !errors.As(err, &damaged) || damaged.Object != key || !strings.Contains(damaged.Why, "too long") {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }
 

@@ -20,6 +20,8 @@ const (
 
 	// maxDamaged is how many damaged files a backup goes on with.
 	maxDamaged = 1000
+
+	maxWhy = 1000 // bytes of what is wrong with a file; a line of a manifest has room for it
 )
 
 // backup is a Backup under way.
@@ -221,6 +223,9 @@ func (b *backup) unreadable(f service.StoredFile, err error) error {
 }
 
 func (b *backup) damage(f service.StoredFile, why string) error {
+	if len(why) > maxWhy {
+		why = why[:maxWhy]
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.damaged[f.ID] = why; len(b.damaged) > maxDamaged {

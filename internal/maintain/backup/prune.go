@@ -51,6 +51,21 @@ func (t *Target) removeSnapshot(ctx context.Context, name string) error {
 	return t.remove(ctx, append([]string{object(manifestPrefix, name)}, parts(name)...)...)
 }
 
+// removeDead removes some of the unfinished parts: those that were begun and written before a moment. A backup that was
+// killed left them. Younger ones may be those of a copy of the installation that makes a backup now. What cannot be
+// removed is left to the next backup.
+func (t *Target) removeDead(ctx context.Context, unfinished []part, before time.Time) {
+	for _, p := range unfinished {
+		if begun := NameTime(p.snapshot); begun.IsZero() || !begun.Before(before) || !p.written.Before(before) {
+			continue
+		}
+		_, err := t.depot.Size(ctx, object(manifestPrefix, p.snapshot)) // Walk may leave out what came meanwhile
+		if sluice.CodeOf(err) == sluice.CodeNotFound {
+			_ = t.remove(ctx, p.key)
+		}
+	}
+}
+
 // readList reads the list of a snapshot, and checks that it is whole.
 func (t *Target) readList(ctx context.Context, snapshot string, each func(id string)) (n int64, err error) {
 	list, err := t.openList(ctx, snapshot)
