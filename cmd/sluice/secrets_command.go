@@ -310,8 +310,8 @@ func (r *checkup) database(
 		r.fail("logs", `%s: %v; see "An older backup" in docs/operating.md`, f.Ledger, f.Err)
 	}
 	for _, f := range refused {
-		r.fail("logs", "%s: the first ledger key cannot continue it: %v; run sluice secrets rotate, which puts a new key first",
-			f.Ledger, f.Err)
+		r.fail("logs", "%s: the first ledger key cannot continue it: %v; "+
+			"run sluice secrets rotate, which puts a new key first", f.Ledger, f.Err)
 	}
 	if len(faults)+len(refused) == 0 {
 		r.ok("logs", "the secrets can continue every log, and each extends the head that is remembered")

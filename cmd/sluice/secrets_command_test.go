@@ -204,7 +204,8 @@ func TestSecretsRotateUnfinishedRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said := sluiceRun(t, exitRefused, "secrets", "rotate", "--data", data); !strings.Contains(said, "has not finished") {
+	said := sluiceRun(t, exitRefused, "secrets", "rotate", "--data", data)
+	if !strings.Contains(said, "has not finished") {
 		t.Error(said)
 	}
 	if now, err := os.ReadFile(filepath.Join(data, secretsName)); err != nil || string(now) != string(text) {
@@ -225,6 +226,7 @@ func TestSecretsCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	added := secrets{SigningKeys: slices.Concat(foreign.SigningKeys, own.SigningKeys), LedgerKeys: own.LedgerKeys}
+	unsigned := secrets{SigningKeys: own.SigningKeys, LedgerKeys: foreign.LedgerKeys}
 	for name, c := range map[string]struct {
 		file *secrets
 		mode os.FileMode
@@ -236,7 +238,7 @@ func TestSecretsCheck(t *testing.T) {
 		"group":           {&own, 0o640, 0, "warning  secrets "},
 		"everybody":       {&own, 0o644, exitFailed, "failure  secrets "},
 		"another's":       {&foreign, 0o600, exitFailed, "failure  secrets    the database was made with other signing keys"},
-		"other ledger":    {&secrets{SigningKeys: own.SigningKeys, LedgerKeys: foreign.LedgerKeys}, 0o600, exitFailed, "failure  logs"},
+		"other ledger":    {&unsigned, 0o600, exitFailed, "failure  logs"},
 		"without a key":   {&secrets{LedgerKeys: own.LedgerKeys}, 0o600, exitFailed, "it holds no signing key"},
 		"without a file":  {nil, 0, exitFailed, "does not exist: restore it from a backup"},
 		"not of our form": {&secrets{SigningKeys: []string{"x"}}, 0o600, exitFailed, "cannot be read"},
