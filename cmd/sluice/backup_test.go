@@ -260,6 +260,40 @@ func TestDamagedBackup(t *testing.T) {
 	}
 }
 
+// The size of a file is changed in the database. The file is damaged then. Its object stays, also when no kept snapshot
+// has it whole, and the earlier snapshot is what it was.
+func TestBackupOfChangedRow(t *testing.T) {
+	data, _ := smallInstallation(t)
+	b := encryptedTarget(t, filepath.Join(t.TempDir(), "target"))
+	first := b.makeBackup(t, data)
+	changeDatabase(t, data, "UPDATE file SET size = size + 1")
+	objects := func() map[string]string {
+		paths, err := filepath.Glob(filepath.Join(b.target, "??", "file_*"))
+		if err != nil || int64(len(paths)) != first.Files {
+			t.Fatal(paths, err)
+		}
+		texts := map[string]string{}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[path] = string(text)
+		}
+		return texts
+	}
+	before := objects()
+	for _, keep := range []string{"2", "1"} {
+		said := sluiceRun(t, exitFailed, append(b.backup(data), "--keep", keep)...)
+		if !strings.Contains(said, "not those that were uploaded") || !maps.Equal(objects(), before) {
+			t.Errorf("--keep %s: the objects stay: %t; %s", keep, maps.Equal(objects(), before), said)
+		}
+		if keep == "2" {
+			sluiceRun(t, 0, append(b.restore(filepath.Join(t.TempDir(), "copy")), "--snapshot", first.Snapshot)...)
+		}
+	}
+}
+
 // flipBit changes a bit in the middle of a file.
 func flipBit(path string) error {
 	text, err := os.ReadFile(path)
@@ -446,12 +480,18 @@ func TestKilledBackups(t *testing.T) {
 // endLease ends the lease of a backup that was killed, as ten seconds would.
 func endLease(t *testing.T, data string) {
 	t.Helper()
+	changeDatabase(t, data, "DELETE FROM lease WHERE name = 'backup'")
+}
+
+// changeDatabase runs a statement behind Sluice's back.
+func changeDatabase(t *testing.T, data, statement string) {
+	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, databaseName)+"?_busy_timeout=10000")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec("DELETE FROM lease WHERE name = 'backup'"); err != nil {
+	if _, err := db.Exec(statement); err != nil {
 		t.Fatal(err)
 	}
 }

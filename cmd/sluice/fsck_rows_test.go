@@ -375,6 +375,8 @@ func (r *records) editCell(t *testing.T, in table, row []any, column int) (edite
 			continue
 		case name == "link.disposition" && value == "": // is read as attachment
 			continue
+		case name == "key.max_link_lifetime" && sameSeconds(row[column], value): // an entry has whole seconds
+			continue
 		case listed && !slices.Contains([]string{"link.revoked", "file.deleted", "key.revoked"}, name):
 			continue
 		}
@@ -388,6 +390,13 @@ func (r *records) editCell(t *testing.T, in table, row []any, column int) (edite
 		sqlRun(t, r.db, update, match(row[column])...)
 	}
 	return edited
+}
+
+// sameSeconds reports whether two lifetimes have the same number of whole seconds, and at least one.
+func sameSeconds(a, b any) bool {
+	x, _ := a.(int64)
+	y, _ := b.(int64)
+	return x >= int64(time.Second) && x/int64(time.Second) == y/int64(time.Second) && x != int64(sluice.Forever)
 }
 
 // otherValues returns values that a cell does not have.
@@ -409,4 +418,44 @@ func otherValues(cell any) []any {
 		return []any{other, nil}
 	}
 	return nil
+}
+
+// A key keeps whole seconds of the lifetime of its links, as entries do. Older versions kept fractions, too: what their
+// keys did is no finding.
+func TestFsckLifetimeWithFraction(t *testing.T) {
+	r := newRecords(t, "")
+	key, _ := r.NewKeyAs(t, r.caller.Ledger, service.NewKey{Name: "old", MaxLinkLifetime: 1500 * time.Millisecond})
+	if key.MaxLinkLifetime != time.Second {
+		t.Errorf("a new key keeps a lifetime of %s", key.MaxLinkLifetime)
+	}
+	sqlRun(t, r.db, "UPDATE key SET max_link_lifetime = $2 WHERE id = $1", key.ID, int64(1500*time.Millisecond))
+	c := r.caller
+	c.Key, c.Actor.ID = key, key.ID
+	link, err := r.Links.Mint(t.Context(), c, service.NewLink{FileID: r.plain.ID})
+	r.must(err)
+	if lives := link.Expires.Sub(link.Created); lives != 1500*time.Millisecond {
+		t.Fatalf("the link of an old key lives %s", lives)
+	}
+	r.Clock.Advance(1400 * time.Millisecond)
+	r.download(link)
+	_, err = r.Keys.Create(t.Context(), c, service.NewKey{Name: "of the old one"})
+	r.must(err)
+	notes := func() string {
+		t.Helper()
+		r.must(r.Flush(t.Context()))
+		r.Checkpoint(t)
+		report := checked(t, r.Service)
+		if lines := findingLines(report); lines != "" {
+			t.Error(lines)
+		}
+		return strings.Join(report.Notes, "\n")
+	}
+	if said := notes(); !strings.Contains(said, "fraction of a second") || !strings.HasSuffix(said, ": 1") {
+		t.Errorf("notes: %s", said)
+	}
+	_, err = r.Keys.Rotate(t.Context(), r.caller, key.ID, 0) // the key may still be changed, and is whole then
+	r.must(err)
+	if said := notes(); said != "" {
+		t.Errorf("notes after a change: %s", said)
+	}
 }

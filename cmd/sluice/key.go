@@ -84,6 +84,10 @@ func (k *keyCreate) Run(ctx context.Context, out *output) error {
 	if n.MaxLinkLifetime, err = parseLifetime(k.MaxLinkLifetime); err != nil {
 		return usageError{fmt.Errorf("--max-link-lifetime: %w", err)}
 	}
+	if n.MaxLinkLifetime%time.Second != 0 && n.MaxLinkLifetime != sluice.Forever {
+		return usageError{errors.New("--max-link-lifetime: want whole seconds, such as 90s or 12h: " +
+			"the log records no fractions of them")}
+	}
 	lifetime, err := parseLifetime(k.Expires)
 	if err != nil {
 		return usageError{fmt.Errorf("--expires: %w", err)}

@@ -22,6 +22,16 @@ import (
 type secrets struct {
 	SigningKeys []string `json:"signing_keys"` // for links: the first signs, all verify
 	LedgerKeys  []string `json:"ledger_keys"`  // for checkpoints: the first signs, the log rotates from the others to it
+
+	// Added names the newest keys that sluice secrets rotate --step add has added. It is nil once they sign: the order
+	// of the keys alone does not tell a key that is new from one that signed before.
+	Added *addedKeys `json:"added,omitempty"`
+}
+
+// addedKeys are keys by their public names.
+type addedKeys struct {
+	SigningKey string `json:"signing_key"` // its id
+	LedgerKey  string `json:"ledger_key"`  // its verifier key
 }
 
 // newSecrets generates secrets.

@@ -13,6 +13,7 @@ import (
 
 	"sluice/internal/service"
 	"sluice/internal/token"
+	"sluice/ledger"
 )
 
 type secretsCommand struct {
@@ -53,6 +54,9 @@ type secretsRotateCommand struct {
 }
 
 func (r *secretsRotateCommand) Run(out *output) error {
+	if err := r.place.refuseUnfinished(); err != nil {
+		return err
+	}
 	path := r.place.secretsFile()
 	if err := checkMode(path, nil); err != nil {
 		return fmt.Errorf("secrets %s: %w", path, err)
@@ -85,32 +89,68 @@ func (r *secretsRotateCommand) Run(out *output) error {
 	return w.err
 }
 
-// rotate adds the keys of fresh, or has the newest keys sign.
+// rotate adds the keys of fresh, or has the keys sign that were added.
 func (s *secrets) rotate(fresh secrets, step string) error {
 	switch step {
 	case "add":
 		s.SigningKeys = append(s.SigningKeys, fresh.SigningKeys...)
 		s.LedgerKeys = append(s.LedgerKeys, fresh.LedgerKeys...)
+		s.Added = &addedKeys{signingKeyID(fresh.SigningKeys[0]), ledgerKeyName(fresh.LedgerKeys[0])}
 	case "use":
-		if len(s.SigningKeys) < 2 || len(s.LedgerKeys) < 2 {
-			return usageError{errors.New("it holds one key of a kind: run --step add first")}
-		}
-		s.SigningKeys, s.LedgerKeys = lastFirst(s.SigningKeys), lastFirst(s.LedgerKeys)
+		return s.use()
 	default:
 		s.SigningKeys = slices.Concat(fresh.SigningKeys, s.SigningKeys)
 		s.LedgerKeys = slices.Concat(fresh.LedgerKeys, s.LedgerKeys)
+		s.Added = nil
 	}
 	return nil
 }
 
-func lastFirst(keys []string) []string {
-	last := len(keys) - 1
-	return slices.Concat(keys[last:], keys[:last])
+// use has the keys sign that were added. A log refuses a ledger key that signed it before, so a second use must not
+// move other keys.
+func (s *secrets) use() error {
+	signing, checkpoints := -1, -1
+	if s.Added != nil {
+		signing = slices.IndexFunc(s.SigningKeys, func(k string) bool { return signingKeyID(k) == s.Added.SigningKey })
+		checkpoints = slices.IndexFunc(s.LedgerKeys, func(k string) bool { return ledgerKeyName(k) == s.Added.LedgerKey })
+	}
+	if signing < 1 || checkpoints < 1 {
+		return usageError{errors.New("it holds no keys that --step add has added and that do not sign yet: " +
+			"run --step add first; after a rotation nothing is left to do. The file is unchanged")}
+	}
+	s.SigningKeys, s.LedgerKeys, s.Added = first(s.SigningKeys, signing), first(s.LedgerKeys, checkpoints), nil
+	return nil
 }
 
-// replaceSecrets replaces the file durably, with the owner that it has. A new file belongs to the user that runs the
-// command, and a server could not read it.
+// first moves a key to the front.
+func first(keys []string, i int) []string { return slices.Concat(keys[i:i+1], keys[:i], keys[i+1:]) }
+
+// signingKeyID returns the id of a signing key, or "" for a text that is none.
+func signingKeyID(text string) string {
+	k, err := token.ParseKey(text)
+	if err != nil {
+		return ""
+	}
+	return k.ID()
+}
+
+// ledgerKeyName returns the verifier key of a ledger key, or "" for a text that is none.
+func ledgerKeyName(text string) string {
+	s, err := ledger.NewSigner(text, "sluice")
+	if err != nil {
+		return ""
+	}
+	return s.VerifierKey()
+}
+
+// replaceSecrets replaces the file durably, with the owner, group and mode that it has. A new file belongs to the user
+// that runs the command, and a server could not read it. A symbolic link stays, and the file that it leads to is
+// replaced.
 func replaceSecrets(path string, text []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -123,6 +163,9 @@ func replaceSecrets(path string, text []byte) error {
 		return err
 	}
 	err = keepOwner(next, info)
+	if err == nil { // after the group, so that no other group may read it
+		err = os.Chmod(next, info.Mode().Perm())
+	}
 	if err == nil {
 		err = os.Rename(next, path)
 	}
@@ -255,6 +298,10 @@ func (r *checkup) database(
 	}
 	r.signingKeys(known, c)
 	faults, err := i.service.Ledgers.VerifyHeads(ctx)
+	var refused []service.HeadFault
+	if err == nil {
+		refused, err = i.service.Ledgers.VerifySigner(ctx)
+	}
 	if err != nil {
 		r.fail("logs", "%v", err)
 		return i
@@ -262,7 +309,11 @@ func (r *checkup) database(
 	for _, f := range faults {
 		r.fail("logs", `%s: %v; see "An older backup" in docs/operating.md`, f.Ledger, f.Err)
 	}
-	if len(faults) == 0 {
+	for _, f := range refused {
+		r.fail("logs", "%s: the first ledger key cannot continue it: %v; "+
+			"run sluice secrets rotate, which puts a new key first", f.Ledger, f.Err)
+	}
+	if len(faults)+len(refused) == 0 {
 		r.ok("logs", "the secrets can continue every log, and each extends the head that is remembered")
 	}
 	return i

@@ -76,6 +76,14 @@ func TestSecretsRotate(t *testing.T) {
 				(owner.Uid != 12345 || owner.Gid != 23456) {
 				t.Errorf("the file belongs to %d:%d", owner.Uid, owner.Gid)
 			}
+
+			wrong := secrets{SigningKeys: after.SigningKeys, LedgerKeys: slices.Clone(after.LedgerKeys)}
+			slices.Reverse(wrong.LedgerKeys)
+			said := sluiceRun(t, exitFailed, "secrets", "check", "--data", data, "--secrets", writeSecrets(t, wrong, 0o600),
+				"--heads", path+".heads")
+			if !strings.Contains(said, "the first ledger key cannot continue it") || strings.Contains(said, "ok       logs") {
+				t.Errorf("an old key in front: %s", said)
+			}
 		})
 	}
 	data, _ := smallInstallation(t)
@@ -91,6 +99,120 @@ func TestSecretsRotate(t *testing.T) {
 	}
 }
 
+// writeSecrets writes a secrets file with a mode.
+func writeSecrets(t *testing.T, s secrets, mode os.FileMode) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "file.json")
+	text, err := s.text()
+	if err == nil {
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err == nil {
+		err = os.Chmod(path, mode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func freshSecrets(t *testing.T) secrets {
+	t.Helper()
+	s, err := newSecrets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Only keys that were added and do not sign yet are put in front. A step that is repeated, or that follows another
+// rotation, fails and leaves the file as it is: the log refuses a key that signed before.
+func TestSecretsUseTwice(t *testing.T) {
+	for name, steps := range map[string][]string{
+		"twice":                  {"add", "use"},
+		"after all at once":      {"all"},
+		"after both":             {"add", "use", "all"},
+		"after both, the others": {"add", "all"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := writeSecrets(t, freshSecrets(t), 0o600)
+			for _, step := range steps {
+				sluiceRun(t, 0, "secrets", "rotate", "--data", t.TempDir(), "--secrets", path, "--step", step)
+			}
+			before, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := sluiceRun(t, exitUsage, "secrets", "rotate", "--data", t.TempDir(), "--secrets", path, "--step", "use")
+			if !strings.Contains(said, "do not sign yet") {
+				t.Error(said)
+			}
+			if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+				t.Errorf("the file was changed: %v", err)
+			}
+		})
+	}
+	old := freshSecrets(t)
+	path := writeSecrets(t, old, 0o600)
+	for _, step := range []string{"add", "add", "use"} {
+		sluiceRun(t, 0, "secrets", "rotate", "--data", t.TempDir(), "--secrets", path, "--step", step)
+	}
+	s, err := readSecrets(path)
+	if err != nil || len(s.LedgerKeys) != 3 || s.LedgerKeys[1] != old.LedgerKeys[0] ||
+		s.SigningKeys[1] != old.SigningKeys[0] || s.Added != nil {
+		t.Errorf("after two keys were added, not the newest one signs: %v", err)
+	}
+}
+
+// A rotation keeps the mode of the file, which may let the group of the server read it, and replaces the file that a
+// symbolic link leads to.
+func TestSecretsRotateKeepsModeAndLink(t *testing.T) {
+	for _, mode := range []os.FileMode{0o600, 0o640, 0o400} {
+		path := writeSecrets(t, freshSecrets(t), mode)
+		link := filepath.Join(t.TempDir(), secretsName)
+		if err := os.Symlink(path, link); err != nil {
+			t.Fatal(err)
+		}
+		sluiceRun(t, 0, "secrets", "rotate", "--data", t.TempDir(), "--secrets", link)
+		if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
+			t.Errorf("the link became %v, %v", info, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode() != mode {
+			t.Errorf("the mode %v became %v, %v", mode, info, err)
+		}
+		if s, err := readSecrets(path); err != nil || len(s.LedgerKeys) != 2 {
+			t.Errorf("the file that the link leads to was not rotated: %v", err)
+		}
+		for _, folder := range []string{filepath.Dir(path), filepath.Dir(link)} {
+			if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {
+				t.Errorf("%s holds %v, %v", folder, left, err)
+			}
+		}
+	}
+}
+
+// Secrets in a folder into which a restore has not finished are left as they are: it would write them again.
+func TestSecretsRotateUnfinishedRestore(t *testing.T) {
+	data := t.TempDir()
+	text, err := freshSecrets(t).text()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(data, secretsName), text, 0o600)
+	}
+	if err == nil {
+		err = restoredMark{Snapshot: "s"}.write(data)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := sluiceRun(t, exitRefused, "secrets", "rotate", "--data", data)
+	if !strings.Contains(said, "has not finished") {
+		t.Error(said)
+	}
+	if now, err := os.ReadFile(filepath.Join(data, secretsName)); err != nil || string(now) != string(text) {
+		t.Errorf("the secrets were changed: %v", err)
+	}
+}
+
 // A check tells secrets that do not fit from those that do, in lines that say what to do.
 func TestSecretsCheck(t *testing.T) {
 	data, _ := smallInstallation(t)
@@ -103,7 +225,8 @@ func TestSecretsCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	added := secrets{slices.Concat(foreign.SigningKeys, own.SigningKeys), own.LedgerKeys}
+	added := secrets{SigningKeys: slices.Concat(foreign.SigningKeys, own.SigningKeys), LedgerKeys: own.LedgerKeys}
+	unsigned := secrets{SigningKeys: own.SigningKeys, LedgerKeys: foreign.LedgerKeys}
 	for name, c := range map[string]struct {
 		file *secrets
 		mode os.FileMode
@@ -115,7 +238,7 @@ func TestSecretsCheck(t *testing.T) {
 		"group":           {&own, 0o640, 0, "warning  secrets "},
 		"everybody":       {&own, 0o644, exitFailed, "failure  secrets "},
 		"another's":       {&foreign, 0o600, exitFailed, "failure  secrets    the database was made with other signing keys"},
-		"other ledger":    {&secrets{own.SigningKeys, foreign.LedgerKeys}, 0o600, exitFailed, "failure  logs"},
+		"other ledger":    {&unsigned, 0o600, exitFailed, "failure  logs"},
 		"without a key":   {&secrets{LedgerKeys: own.LedgerKeys}, 0o600, exitFailed, "it holds no signing key"},
 		"without a file":  {nil, 0, exitFailed, "does not exist: restore it from a backup"},
 		"not of our form": {&secrets{SigningKeys: []string{"x"}}, 0o600, exitFailed, "cannot be read"},
@@ -123,16 +246,7 @@ func TestSecretsCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "file.json")
 			if c.file != nil {
-				text, err := c.file.text()
-				if err == nil {
-					err = os.WriteFile(path, text, 0o600)
-				}
-				if err == nil {
-					err = os.Chmod(path, c.mode)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
+				path = writeSecrets(t, *c.file, c.mode)
 			}
 			said := sluiceRun(t, c.code, "secrets", "check", "--data", data, "--secrets", path)
 			if !strings.Contains(said, c.want) || strings.Contains(said, own.SigningKeys[0]) {

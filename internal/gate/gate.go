@@ -155,7 +155,7 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 		gate.delivered.underway.Add(1)
 	}
 	if err := gate.fetch(ctx, g); err != nil {
-		if ctx.Err() != nil { // the client disconnected
+		if context.Cause(ctx) == context.Canceled { // the client disconnected
 			gate.Delivered(g, 0)
 		} else {
 			gate.Failed(g, 0)

@@ -324,6 +324,36 @@ func (b *failing) Open(ctx context.Context, key string) (io.ReadSeekCloser, erro
 	return b.Blobs.Open(ctx, key)
 }
 
+// A client that has left may ask for its download again. When the time for an answer is over, Sluice has failed, and
+// the download is not counted.
+func TestEndOfTheContext(t *testing.T) {
+	for cause, counted := range map[error]int64{context.Canceled: 1, context.DeadlineExceeded: 0} {
+		f := newFixture(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f.config.Blobs = &ending{Blobs: f.base.Blobs, end: func() { cancel(cause) }}
+		f.use(nil)
+		l, token := f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 1})
+		if _, err := f.Redeem(ctx, token, gate.Bearer{Address: here}); err == nil {
+			t.Fatal("the bytes were opened")
+		}
+		f.flush()
+		if n := f.downloads(l.ID); n != counted {
+			t.Errorf("%v: %d downloads are counted, want %d", cause, n, counted)
+		}
+	}
+}
+
+// ending ends a context when bytes are opened, and fails.
+type ending struct {
+	service.Blobs
+	end func()
+}
+
+func (b *ending) Open(ctx context.Context, _ string) (io.ReadSeekCloser, error) {
+	b.end()
+	return nil, ctx.Err()
+}
+
 // A download that Sluice failed to send is not counted. One entry says so, also
 // if its Update fails after the commit.
 func TestFailureGivesTheDownloadBack(t *testing.T) {

@@ -22,8 +22,12 @@ func (gate *Gate) writeQueue(ctx context.Context, q *deliveryQueue) {
 		}
 		gate.log.Error("delivery entries not committed; retrying",
 			"ledger", q.ledger.String(), "count", gate.delivered.waitingIn(q), "error", err)
-		if failed, ok := err.(*recordError); ok {
+		failed, ok := err.(*recordError)
+		if ok {
 			gate.delivered.setAside(q, failed.at)
+		}
+		if ok && failed.at > 0 { // what precedes the entry can be committed now
+			continue
 		}
 		gate.backOff(ctx, delay)
 		delay = min(2*delay, retryMax)

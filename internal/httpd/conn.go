@@ -140,7 +140,7 @@ type Conn struct {
 
 	unread  []byte                  // what Read gives first
 	decided atomic.Pointer[Decided] // of the first request in unread
-	cancel  context.CancelFunc      // of the Direct of the connection, if it has one
+	cancel  func()                  // of the Direct of the connection, if it has one
 
 	holds bool
 	held  []byte

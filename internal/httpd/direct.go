@@ -9,7 +9,7 @@ import (
 
 // Responder answers plain requests for the URLs of links: GET and HEAD in their simplest form.
 type Responder interface {
-	// Respond decides about a request, and answers it if the answer is a file. Otherwise it writes nothing and
+	// Respond decides about a request, and answers it if the answer is 200, 206 or 304. Otherwise it writes nothing and
 	// returns what it decided, and net/http answers the request. An error means that the connection must be closed.
 	Respond(d *Direct) (*Decided, error)
 }
@@ -43,8 +43,10 @@ func (s *Server) Responder() Responder { return s.responder }
 // NewDirect makes a Direct for the requests of a connection that has sent none yet.
 func (s *Server) NewDirect(ctx context.Context, c *Conn) *Direct {
 	d := &Direct{Call: Call{server: s}, Conn: c, Peer: NewPeer(c.RemoteAddr().String())}
-	d.Context, c.cancel = context.WithCancel(ctx)
-	d.timeout = time.AfterFunc(AnswerTimeout, c.cancel)
+	var cancel context.CancelCauseFunc
+	d.Context, cancel = context.WithCancelCause(ctx)
+	c.cancel = func() { cancel(nil) }
+	d.timeout = time.AfterFunc(AnswerTimeout, func() { cancel(context.DeadlineExceeded) })
 	d.timeout.Stop()
 	return d
 }

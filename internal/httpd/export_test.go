@@ -63,3 +63,6 @@ func Problems() map[sluice.Code]int {
 
 // WithConn is withConn.
 var WithConn = withConn
+
+// Expire ends the time of the request that was started.
+func (d *Direct) Expire() { d.timeout.Reset(0) }

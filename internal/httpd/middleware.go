@@ -75,10 +75,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = rc.SetReadDeadline(c.began.Add(BodyTimeout))
 	}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	defer c.finish(w, r) // before choose, which must not lose what was decided
 	if s.choose != nil {
 		c.adapter, r = s.choose(r)
 	}
-	defer c.finish(w, r)
 	if c.adapter != nil {
 		c.URL = r.URL
 		c.Guard()

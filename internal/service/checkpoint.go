@@ -230,7 +230,14 @@ func (s *Ledgers) tiles(ctx context.Context, l sluice.LedgerID) ledger.TileReade
 // handOver records that a ledger is handed over to another key, signs that entry with the old key, and stores the
 // proof. If the process is killed in between, the next call records the entry again and goes on from there.
 func (s *Ledgers) handOver(ctx context.Context, l sluice.LedgerID, old *ledger.Signer, next string) error {
-	if err := s.neverSigned(ctx, l, next); err != nil {
+	err := s.store.View(ctx, func(r Reader) error {
+		used, err := signedBefore(r, l, next)
+		if err == nil && used {
+			err = errSignedBefore(next)
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	by := system(l, "ledger")
@@ -255,22 +262,21 @@ func (s *Ledgers) handOver(ctx context.Context, l sluice.LedgerID, old *ledger.S
 	return s.store.HandOver(ctx, l, Rotation{Seq: seq, Verifier: next, Proof: proof.Format(), Created: s.now()})
 }
 
-// neverSigned fails if the ledger was signed with a key before. Clients that follow the rotations take new signatures
-// by an old key for forgeries.
-func (s *Ledgers) neverSigned(ctx context.Context, l sluice.LedgerID, verifier string) error {
-	return s.store.View(ctx, func(r Reader) error {
-		first, err := r.Checkpoint(l, 0)
-		if err != nil {
-			return err
-		}
-		rotations, err := r.Rotations(l)
-		used := first.Verifier == verifier
-		for _, rotation := range rotations {
-			used = used || rotation.Verifier == verifier
-		}
-		if err == nil && used {
-			err = fmt.Errorf("the log was handed over from %s before; sign on with a key that is new", verifier)
-		}
-		return err
-	})
+// signedBefore reports whether a ledger was signed with a key before. Clients that follow the rotations take new
+// signatures by an old key for forgeries.
+func signedBefore(r Reader, l sluice.LedgerID, verifier string) (bool, error) {
+	first, err := r.Checkpoint(l, 0)
+	if err != nil {
+		return false, err
+	}
+	rotations, err := r.Rotations(l)
+	used := first.Verifier == verifier
+	for _, rotation := range rotations {
+		used = used || rotation.Verifier == verifier
+	}
+	return used, err
+}
+
+func errSignedBefore(verifier string) error {
+	return fmt.Errorf("the log was handed over from %s before; sign on with a key that is new", verifier)
 }

@@ -187,6 +187,9 @@ func (s *Keys) validate(c Caller, k *sluice.Key, now time.Time) error {
 	if k.MaxLinkLifetime != 0 && k.MaxLinkLifetime < time.Second {
 		v.Add("max_link_lifetime", "out_of_range", "a lifetime is a second or more")
 	}
+	if k.MaxLinkLifetime != sluice.Forever { // the log records whole seconds; a key of an older version may have a part
+		k.MaxLinkLifetime = k.MaxLinkLifetime.Truncate(time.Second)
+	}
 	if err := v.Err(); err != nil || c.Actor.Type != sluice.ActorKey {
 		return err
 	}

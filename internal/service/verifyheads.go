@@ -8,7 +8,8 @@ import (
 	"sluice/ledger"
 )
 
-// HeadFault is a log that does not extend its remembered head, or whose newest checkpoint is not authentic.
+// HeadFault is a log that does not extend its remembered head, whose newest checkpoint is not authentic, or that the
+// secrets cannot continue.
 type HeadFault struct {
 	Ledger sluice.LedgerID
 	Err    error
@@ -42,6 +43,40 @@ func (s *Ledgers) VerifyHeads(ctx context.Context) (faults []HeadFault, err erro
 				faults = append(faults, HeadFault{id, err})
 			case err != nil:
 				return err
+			}
+		}
+		return nil
+	})
+	return faults, err
+}
+
+// VerifySigner checks that the ledger key that signs now may go on with every log: it signed the log last, or never.
+// VerifyHeads does not check that: while servers are restarted one by one to use a new key, those that still have the
+// old order are not at fault. It returns the logs that the key would not continue.
+func (s *Ledgers) VerifySigner(ctx context.Context) (faults []HeadFault, err error) {
+	err = s.store.View(ctx, func(r Reader) error {
+		logs, err := r.Logs()
+		if err != nil {
+			return err
+		}
+		for _, l := range logs {
+			h, err := s.ledgerHead(r, l.Ledger)
+			if err != nil {
+				return err
+			}
+			current, err := s.signers.current(h.origin)
+			if err != nil {
+				return err
+			}
+			if h.verifier == "" || h.verifier == current.VerifierKey() {
+				continue
+			}
+			used, err := signedBefore(r, l.Ledger, current.VerifierKey())
+			if err != nil {
+				return err
+			}
+			if used {
+				faults = append(faults, HeadFault{l.Ledger, errSignedBefore(current.VerifierKey())})
 			}
 		}
 		return nil

@@ -81,3 +81,33 @@ func TestDeliveriesWithADistrustedIndex(t *testing.T) {
 		t.Errorf("the index is not asked: %+v", sent)
 	}
 }
+
+// TestDeliveriesBesideADamagedIndexRow damages the rows that lead to deliveries. Lists without a filter still work.
+func TestDeliveriesBesideADamagedIndexRow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sluice.db")
+	s, err := OpenSQLite(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	d := storetest.NewDownloads(storetest.LiveLedger)
+	late := d.Redeem("link_1", "file_1")
+	d.Fill(600)
+	d.Deliver(late)
+	d.Fill(600)
+	d.Store(t, s, 0, 100)
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("UPDATE entry_index SET seqs = x'ffff' WHERE field IN ('redemption', 'request')"); err != nil {
+		t.Fatal(err)
+	}
+	list := storetest.Read(t, s, func(r service.Reader) (sluice.List[sluice.Entry], error) {
+		return r.Entries(storetest.LiveLedger, service.EntryFilter{}, sluice.Page{Limit: 1, Last: true})
+	})
+	if len(list.Data) != 1 || list.Data[0].Seq != 0 {
+		t.Errorf("%+v", list)
+	}
+}

@@ -96,9 +96,10 @@
 //  18. A lease (lease.go) ends by the database's clock. Its holder's context ends no later, by the holder's monotonic
 //     clock, which runs on while a process is frozen. A lease does not fence writes: work that goes on for a moment
 //     beside the next holder must do no harm.
-//  19. On Linux the writer's connection gathers what SQLite writes into the WAL (sqlite/wal_linux.go). It is on the
-//     disk when SQLite's sync returns, and so before any connection can see the commit and before a caller is
-//     answered. What cannot be written fails the commit.
+//  19. On Linux the writer's connection gathers what SQLite writes into the WAL while it commits
+//     (sqlite/wal_linux.go). It is on the disk when SQLite's sync returns, and so before any connection can see the
+//     commit and before a caller is answered. What cannot be written fails the commit and is dropped. Nothing is
+//     gathered outside of a commit, so nothing is left of a transaction that was rolled back.
 //  20. What was erased is scrubbed from the database's files after the commit; when that fails it is tried again after
 //     the next commit.
 package store

@@ -44,7 +44,7 @@ type responseController interface {
 
 // failed reports whether the content made sending fail. When the client has gone, reads from remote storage fail
 // because of that, which does not count.
-func (d *delivery) failed() bool { return d.unreadable && d.ctx.Err() == nil }
+func (d *delivery) failed() bool { return d.unreadable && context.Cause(d.ctx) != context.Canceled }
 
 func newDelivery(w http.ResponseWriter, r *http.Request, limit httpd.Transfer) *delivery {
 	d := &delivery{rc: http.NewResponseController(w), limit: limit, window: time.Now(), ctx: r.Context()}

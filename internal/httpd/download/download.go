@@ -152,6 +152,7 @@ func (f *face) decide(c call, w http.ResponseWriter, r *http.Request) (made deci
 func (f *face) conclude(g *gate.Grant, sent int64, failed bool) {
 	if g.Content != nil {
 		g.Content.Close()
+		g.Content = nil // the grant waits for its entry, and the bytes need not
 	}
 	if failed {
 		f.gate.Failed(g, sent)

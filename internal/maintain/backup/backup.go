@@ -72,13 +72,15 @@ const (
 	tries = 100
 
 	staleUploads = time.Hour
+	deadParts    = 24 * time.Hour
 )
 
 // Backup makes a snapshot of an installation, which servers may use meanwhile. It holds every change that was
 // acknowledged before the call, and the bytes of every file that its database has, but for damaged ones. When a backup
 // fails or is killed there is no snapshot, earlier ones are whole, and the next backup does not copy again what was
-// copied. With keep above 0, older snapshots than the newest keep ones are removed once the new one is complete, and
-// then what no snapshot needs.
+// copied. (A target that stores the manifest, and fails to say so and to remove it, keeps a whole snapshot.) With keep
+// above 0, older snapshots than the newest keep ones are removed once the new one is complete, and then what no
+// snapshot needs.
 //
 // Another Backup of the same installation is refused with CodeConflict while one is running.
 //
@@ -111,10 +113,11 @@ func (b *backup) run(ctx context.Context, keep int) error {
 	if _, err := b.target.depot.Sweep(ctx, time.Now().Add(-staleUploads)); err != nil {
 		return err
 	}
-	older, err := b.target.Snapshots(ctx)
+	older, unfinished, err := b.target.look(ctx)
 	if err != nil {
 		return err
 	}
+	b.target.removeDead(ctx, unfinished, time.Now().Add(-deadParts))
 	newest := ""
 	if len(older) > 0 {
 		newest = older[len(older)-1]
@@ -129,7 +132,8 @@ func (b *backup) run(ctx context.Context, keep int) error {
 	if err := b.snapshot(ctx); err != nil {
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		return errors.Join(err, b.target.remove(ending, parts(b.result.Snapshot)...))
+		// A manifest that could not be stored may be there all the same.
+		return errors.Join(err, b.target.removeSnapshot(ending, b.result.Snapshot))
 	}
 	if keep < 1 {
 		return nil
@@ -199,6 +203,9 @@ func (b *backup) snapshot(ctx context.Context) error {
 			err = b.describe(ctx, b.page)
 		}
 		if !errors.Is(err, errMoved) {
+			return err
+		}
+		if err := b.target.remove(ctx, parts(b.result.Snapshot)...); err != nil {
 			return err
 		}
 		if err := b.catchUp(ctx); err != nil { // which tells files that were deleted from files without bytes
@@ -350,9 +357,9 @@ func (b *backup) line(list, manifest *lineWriter, f service.StoredFile) error {
 	if line.Damaged == "" {
 		b.result.Files++
 		b.result.Bytes += f.Size
-		if err := list.id(f.ID); err != nil {
-			return err
-		}
+	}
+	if err := list.id(f.ID); err != nil { // a damaged file may have an object of an earlier backup, which stays
+		return err
 	}
 	return manifest.file(line)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -213,7 +214,8 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// Nothing is pruned as long as the list of a kept snapshot is damaged. The new snapshot is complete all the same.
+// Nothing is removed as long as the list of a kept snapshot is damaged, no older snapshot either. The new snapshot is
+// complete all the same.
 func TestDamagedList(t *testing.T) {
 	f := newFixture(t)
 	old := f.upload(t, "old")
@@ -235,7 +237,7 @@ func TestDamagedList(t *testing.T) {
 		t.Errorf("bytes were removed without the list: %v", err)
 	}
 	names, err := f.claim(t, f.depot).Snapshots(t.Context())
-	if err != nil || len(names) != 2 || names[1] != third.Snapshot || names[0] == first.Snapshot {
+	if err != nil || len(names) != 3 || names[0] != first.Snapshot || names[2] != third.Snapshot {
 		t.Errorf("the snapshots are %q, %v", names, err)
 	}
 }
@@ -324,7 +326,233 @@ func TestDamagedSource(t *testing.T) {
 	}
 }
 
-// An object that was cut in the target is written again, encrypted or not.
+// doubtful is a target that stores manifests and then fails to say so. With stuck it cannot remove them either.
+type doubtful struct {
+	*blob.Disk
+	stuck bool
+}
+
+func (d *doubtful) Stage(ctx context.Context, key string) (service.Stage, error) {
+	s, err := d.Disk.Stage(ctx, key)
+	if err == nil && strings.HasPrefix(key, "manifest_") {
+		return &doubtfulStage{s}, nil
+	}
+	return s, err
+}
+
+func (d *doubtful) Remove(ctx context.Context, key string) error {
+	if d.stuck && strings.HasPrefix(key, "manifest_") {
+		return errLost
+	}
+	return d.Disk.Remove(ctx, key)
+}
+
+type doubtfulStage struct{ service.Stage }
+
+var errLost = errors.New("the answer was lost")
+
+func (s *doubtfulStage) Commit(ctx context.Context) (service.Stored, error) {
+	if _, err := s.Stage.Commit(ctx); err != nil {
+		return service.Stored{}, err
+	}
+	return service.Stored{}, errLost
+}
+
+// The manifest is stored, and the target fails to say so. The snapshot is removed, or it stays with all its parts, but
+// there is none without them.
+func TestManifestInDoubt(t *testing.T) {
+	f := newFixture(t)
+	f.source.Secrets = func() ([]byte, error) { return []byte("{}"), nil }
+	f.upload(t, "content")
+	for _, stuck := range []bool{false, true} {
+		result, err := f.claim(t, &doubtful{f.depot, stuck}).Backup(t.Context(), f.source, 0, silent)
+		if !errors.Is(err, errLost) {
+			t.Fatal(err)
+		}
+		left := 0
+		err = f.depot.Walk(t.Context(), func(key string, _ time.Time) error {
+			if strings.HasSuffix(key, result.Snapshot) {
+				left++
+			}
+			return nil
+		})
+		if want := map[bool]int{false: 0, true: 4}[stuck]; err != nil || left != want {
+			t.Errorf("stuck is %t: %d objects of the snapshot are left, %v, want %d", stuck, left, err, want)
+		}
+	}
+	if _, done := f.newest(t); done.Files != 1 || done.Lost != 0 {
+		t.Errorf("the snapshot that stays: %+v", done)
+	}
+}
+
+// The snapshot begins anew after its database was stored. It is stored again.
+func TestMovedAfterDatabase(t *testing.T) {
+	f := newFixture(t)
+	f.upload(t, "kept")
+	id := f.upload(t, "lost")
+	moved := false
+	show := func(what string, _, _ int64) {
+		if what != "database" || moved {
+			return
+		}
+		moved = true
+		if _, err := f.Files.Delete(t.Context(), f.by, id, nil); err != nil {
+			t.Error(err)
+		}
+		if err := f.depot.Remove(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+	}
+	result, err := f.claim(t, f.depot).Backup(t.Context(), f.source, 0, show)
+	if err != nil || !moved {
+		t.Fatal(moved, err)
+	}
+	if _, done := f.newest(t); result.Files != 1 || done.Files != 1 || done.Lost != 0 {
+		t.Errorf("the backup has %d files and restores %+v", result.Files, done)
+	}
+}
+
+// Parts that a killed backup left are removed after a day. Those of a complete snapshot are not, nor those that someone
+// may be writing.
+func TestDeadParts(t *testing.T) {
+	f := newFixture(t)
+	f.claim(t, f.depot)
+	now, old := time.Now(), time.Now().Add(-48*time.Hour)
+	name := func(begun time.Time, rest string) string { return begun.UTC().Format("20060102t150405z") + rest }
+	parts := []struct {
+		key     string
+		written time.Time
+		stays   bool
+	}{
+		{"database_" + name(old, "aaaaaaaaaa"), old, false},
+		{"list_" + name(old, "aaaaaaaaaa"), old, false},
+		{"other_" + name(old, "aaaaaaaaaa"), old, true},
+		{"list_" + name(old, "bbbbbbbbbb"), now, true},
+		{"list_" + name(old, "cccccccccc"), old, true},
+		{"manifest_" + name(old, "cccccccccc"), old, true},
+		{"database_" + name(now, "dddddddddd"), old, true},
+		{"list_" + strings.Repeat("e", 26), old, true},
+	}
+	for _, p := range parts {
+		if _, err := f.depot.Put(t.Context(), p.key, strings.NewReader("part")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(f.path(p.key), p.written, p.written); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.backup(t, f.depot, 0)
+	for _, p := range parts {
+		if _, err := f.depot.Size(t.Context(), p.key); (err == nil) != p.stays {
+			t.Errorf("%s: %v", p.key, err)
+		}
+	}
+}
+
+// path is where an object of the target is.
+func (f *fixture) path(key string) string { return filepath.Join(f.dir, key[len(key)-2:], key) }
+
+// A line of a manifest or a list that is longer than any that is written is refused before it is in memory.
+func TestLongLine(t *testing.T) {
+	f := newFixture(t)
+	f.upload(t, "content")
+	name := f.backup(t, f.depot, 0).Snapshot
+	long := `{"id":"file_01jd3x2m0000000000000000aa","damaged":"` + strings.Repeat("x", 9<<10) + "\"}\n"
+	for _, key := range []string{"list_" + name, "manifest_" + name} {
+		text, err := os.ReadFile(f.path(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, rest, _ := strings.Cut(string(text), "\n")
+		if err := os.WriteFile(f.path(key), []byte(first+"\n"+long+rest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		target := f.claim(t, f.depot)
+		if strings.HasPrefix(key, "list_") {
+			_, err = target.Backup(t.Context(), f.source, 2, silent)
+		} else {
+			_, err = target.Snapshot(t.Context(), name)
+		}
+		var damaged *backup.DamagedError
+		if !errors.As(err, &damaged) || damaged.Object != key || !strings.Contains(damaged.Why, "too long") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+// object reads an object of the target.
+func (f *fixture) object(t *testing.T, key string) string {
+	t.Helper()
+	from, err := f.depot.Open(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	text, err := io.ReadAll(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// An object that was cut stays when the source has not the right bytes any more.
+func TestCutObjectBadSource(t *testing.T) {
+	f := newFixture(t)
+	missing, changed := f.upload(t, "missing"), f.upload(t, "changed")
+	f.backup(t, f.depot, 0)
+	for _, id := range []string{missing, changed} {
+		if err := errors.Join(f.Blobs.Remove(t.Context(), id), f.depot.Remove(t.Context(), id)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.depot.Put(t.Context(), id, strings.NewReader("cut")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.Blobs.Put(t.Context(), changed, strings.NewReader("CHANGED")); err != nil {
+		t.Fatal(err)
+	}
+	if result := f.backup(t, f.depot, 1); len(result.Damaged) != 2 || result.Files != 0 || result.Pruned != 0 {
+		t.Errorf("the backup: %+v", result)
+	}
+	for _, id := range []string{missing, changed} {
+		if have := f.object(t, id); have != "cut" {
+			t.Errorf("the object is %q", have)
+		}
+	}
+}
+
+// A recipient that is given twice is one: nothing is written again.
+func TestRecipientTwice(t *testing.T) {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := identity.Recipient().String()
+	f := newFixture(t)
+	id := f.upload(t, "content")
+	before := ""
+	for _, texts := range [][]string{{text}, {text, text}, {text, "# me\n" + text}} {
+		to, err := backup.ParseRecipients(texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target, err := backup.Claim(t.Context(), f.depot, f.id, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := target.Backup(t.Context(), f.source, 0, silent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		object := f.object(t, id)
+		if before != "" && (object != before || result.CopiedFiles != 0) {
+			t.Errorf("%q: the object was written again: %+v", texts, result)
+		}
+		before = object
+	}
+}
+
+// An object that was cut in the target is written again, encrypted or not. On S3 it is one that is sent in parts.
 func TestCutObject(t *testing.T) {
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -334,14 +562,36 @@ func TestCutObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, to := range map[string]backup.Recipients{"plain": {}, "encrypted": to} {
+	disk := func(_ *testing.T, f *fixture) backup.Depot { return f.depot }
+	bucket := func(t *testing.T, _ *fixture) backup.Depot {
+		options, err := blob.ParseS3URL(sluicetest.S3(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := blob.OpenS3(t.Context(), options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	for name, c := range map[string]struct {
+		to    backup.Recipients
+		depot func(*testing.T, *fixture) backup.Depot
+		size  int
+	}{
+		"plain":     {backup.Recipients{}, disk, 200_000},
+		"encrypted": {to, disk, 200_000},
+		"S3":        {to, bucket, 9 << 20},
+	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
+			depot := c.depot(t, f)
 			var ids []string
-			for _, size := range []int{200_000, 0, 1 << 16} {
+			for _, size := range []int{c.size, 0, 1 << 16} {
 				ids = append(ids, f.upload(t, string(make([]byte, size))))
 			}
-			target, err := backup.Claim(t.Context(), f.depot, f.id, to)
+			target, err := backup.Claim(t.Context(), depot, f.id, c.to)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -350,10 +600,10 @@ func TestCutObject(t *testing.T) {
 				if err != nil || result.CopiedFiles != 3-2*want {
 					t.Fatalf("%+v, %v", result, err)
 				}
-				if err := f.depot.Remove(t.Context(), ids[0]); err != nil {
+				if err := depot.Remove(t.Context(), ids[0]); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := f.depot.Put(t.Context(), ids[0], bytes.NewReader([]byte("cut"))); err != nil {
+				if _, err := depot.Put(t.Context(), ids[0], bytes.NewReader([]byte("cut"))); err != nil {
 					t.Fatal(err)
 				}
 			}

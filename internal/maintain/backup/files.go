@@ -20,6 +20,8 @@ const (
 
 	// maxDamaged is how many damaged files a backup goes on with.
 	maxDamaged = 1000
+
+	maxWhy = 1000 // bytes of what is wrong with a file; a line of a manifest has room for it
 )
 
 // backup is a Backup under way.
@@ -112,8 +114,8 @@ func inParallel[T any](ctx context.Context, items []T, do func(context.Context, 
 	return context.Cause(ctx)
 }
 
-// missing gives the files whose bytes the target lacks and the source may have. An object of another size than it was
-// written with is removed, so that it is written again.
+// missing gives the files whose bytes the target lacks and the source may have. An object of another size than the
+// record tells counts as missing. It stays where it is: the record may be wrong.
 func (b *backup) missing(ctx context.Context, files []service.StoredFile) (missing []service.StoredFile, err error) {
 	keys := make([]string, len(files))
 	for i, f := range files {
@@ -127,11 +129,6 @@ func (b *backup) missing(ctx context.Context, files []service.StoredFile) (missi
 		size, present := sizes[f.ID]
 		if present && size == b.stored(f.Size) {
 			continue
-		}
-		if present {
-			if err := b.target.remove(ctx, f.ID); err != nil {
-				return nil, err
-			}
 		}
 		if _, known := b.damaged[f.ID]; !known {
 			missing = append(missing, f)
@@ -160,12 +157,12 @@ func (b *backup) copyFile(ctx context.Context, f service.StoredFile) (gone bool,
 	defer from.Close()
 	read := &source{Reader: from}
 	want := content{f.Size, digest(f.SHA256)}
-	_, err = b.target.put(ctx, f.ID, read, func(have content) error {
+	_, err = b.target.putOver(ctx, f.ID, read, func(have content) error {
 		if have != want {
 			return errOther
 		}
 		return nil
-	})
+	}, func() error { return b.removeCut(ctx, f) })
 	switch {
 	case sluice.CodeOf(read.err) == sluice.CodeNotFound: // S3 needs another request for the rest
 		return b.lost(ctx, f)
@@ -173,7 +170,7 @@ func (b *backup) copyFile(ctx context.Context, f service.StoredFile) (gone bool,
 		return false, b.unreadable(f, read.err)
 	case errors.Is(err, errOther):
 		return false, b.damage(f, "the stored bytes are not those that were uploaded")
-	case errors.Is(err, errTaken): // a list that is not in order did not show it
+	case errors.Is(err, errTaken): // Present did not show it
 		return false, nil
 	case err != nil:
 		return false, writing(err)
@@ -181,6 +178,21 @@ func (b *backup) copyFile(ctx context.Context, f service.StoredFile) (gone bool,
 	b.copied.Add(1)
 	b.bytes.Add(f.Size)
 	return false, nil
+}
+
+// removeCut removes the object of a file unless it has the size of the file's bytes: then it returns errTaken. The
+// caller has read these bytes, and they are those of the record, so that an object of another size cannot be them.
+func (b *backup) removeCut(ctx context.Context, f service.StoredFile) error {
+	size, err := b.target.depot.Size(ctx, f.ID)
+	switch {
+	case sluice.CodeOf(err) == sluice.CodeNotFound:
+		return nil
+	case err != nil:
+		return err
+	case size == b.stored(f.Size):
+		return errTaken
+	}
+	return b.target.remove(ctx, f.ID)
 }
 
 var errOther = errors.New("these are not the bytes that were uploaded")
@@ -211,6 +223,9 @@ func (b *backup) unreadable(f service.StoredFile, err error) error {
 }
 
 func (b *backup) damage(f service.StoredFile, why string) error {
+	if len(why) > maxWhy {
+		why = why[:maxWhy]
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.damaged[f.ID] = why; len(b.damaged) > maxDamaged {

@@ -57,8 +57,12 @@ type endLine struct {
 	SHA256 digest `json:"sha256"` // of all lines before
 }
 
-// maxLine limits a line in bytes. The longest is the first, which has room for more than 100,000 logs.
-const maxLine = 32 << 20
+// Limits of a line in bytes. That of a header has room for more than 100,000 logs. Of the others, many are in memory at
+// a time.
+const (
+	maxHeader = 32 << 20
+	maxLine   = 8 << 10
+)
 
 // The objects of a snapshot.
 const (
@@ -109,14 +113,31 @@ func NameTime(name string) time.Time {
 
 // Snapshots gives the names of the complete snapshots, oldest first.
 func (t *Target) Snapshots(ctx context.Context) (names []string, err error) {
-	err = t.depot.Walk(ctx, func(key string, _ time.Time) error {
-		if name, ok := strings.CutPrefix(key, manifestPrefix+"_"); ok {
-			names = append(names, name)
+	names, _, err = t.look(ctx)
+	return names, err
+}
+
+// part is an object of a snapshot besides its manifest.
+type part struct {
+	key, snapshot string
+	written       time.Time
+}
+
+// look gives the names of the complete snapshots, oldest first, and the parts of others.
+func (t *Target) look(ctx context.Context) (names []string, unfinished []part, err error) {
+	complete := map[string]bool{}
+	err = t.depot.Walk(ctx, func(key string, written time.Time) error {
+		prefix, name, _ := strings.Cut(key, "_")
+		switch {
+		case prefix == manifestPrefix:
+			names, complete[name] = append(names, name), true
+		case slices.Contains(partPrefixes, prefix):
+			unfinished = append(unfinished, part{key, name, written})
 		}
 		return nil
 	})
 	slices.Sort(names)
-	return names, err
+	return names, slices.DeleteFunc(unfinished, func(p part) bool { return complete[p.snapshot] }), err
 }
 
 // lineReader reads an object of JSON lines. What it gives is what was written only once next has returned io.EOF.
@@ -139,20 +160,22 @@ func (l *lineReader) close() error { return l.from.Close() }
 func (l *lineReader) damaged(why string) error { return &DamagedError{l.key, why} }
 
 // line reads a line with its end.
-func (l *lineReader) line() ([]byte, error) {
+func (l *lineReader) line(limit int) ([]byte, error) {
 	var line []byte
 	for {
 		part, err := l.lines.ReadSlice('\n')
+		if len(line)+len(part) > limit {
+			return nil, l.damaged(fmt.Sprintf("has a line that is too long, after %d files", l.files))
+		}
 		line = append(line, part...)
-		switch {
-		case err == nil:
+		switch err {
+		case nil:
 			return line, nil
-		case err == io.EOF:
+		case io.EOF:
 			return nil, l.damaged("ends early")
-		case err != bufio.ErrBufferFull:
+		case bufio.ErrBufferFull:
+		default:
 			return nil, err
-		case len(line) > maxLine:
-			return nil, l.damaged("has a line that is too long")
 		}
 	}
 }
@@ -162,7 +185,7 @@ func (l *lineReader) next() (f fileLine, err error) {
 	if l.done {
 		return f, io.EOF
 	}
-	line, err := l.line()
+	line, err := l.line(maxLine)
 	if err != nil {
 		return f, err
 	}
@@ -233,7 +256,7 @@ func (t *Target) openManifest(ctx context.Context, snapshot string) (*manifest, 
 }
 
 func (m *manifest) header(installation, snapshot string) error {
-	line, err := m.line()
+	line, err := m.line(maxHeader)
 	if err != nil {
 		return err
 	}

@@ -14,28 +14,27 @@ import (
 // maxNamed is about how many ids of files prune keeps in memory. It walks the target once for so many.
 const maxNamed = 250_000
 
-// prune removes all snapshots but the newest keep ones, and then the objects that no snapshot needs. It removes no
-// bytes of a file unless it could read the lists of all snapshots.
+// prune removes all snapshots but the newest keep ones, and then the objects that no snapshot needs. It removes nothing
+// unless it could read the lists of all snapshots that it keeps.
 func (t *Target) prune(ctx context.Context, keep int) (removed []string, objects int64, err error) {
 	names, err := t.Snapshots(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	kept := names[max(0, len(names)-keep):]
-	for _, name := range names[:len(names)-len(kept)] {
-		// Without its manifest it is no snapshot any more.
-		if err := t.remove(ctx, append([]string{object(manifestPrefix, name)}, parts(name)...)...); err != nil {
-			return removed, 0, err
-		}
-		removed = append(removed, name)
-	}
 	longest := int64(0)
 	for _, name := range kept {
 		n, err := t.readList(ctx, name, func(string) {})
 		if err != nil {
-			return removed, 0, err
+			return nil, 0, err
 		}
 		longest = max(longest, n)
+	}
+	for _, name := range names[:len(names)-len(kept)] {
+		if err := t.removeSnapshot(ctx, name); err != nil {
+			return removed, 0, err
+		}
+		removed = append(removed, name)
 	}
 	p := pruning{target: t, kept: kept, seed: maphash.MakeSeed(), rounds: uint64(longest/maxNamed + 1)}
 	for p.round = range p.rounds {
@@ -44,6 +43,27 @@ func (t *Target) prune(ctx context.Context, keep int) (removed []string, objects
 		}
 	}
 	return removed, p.objects, nil
+}
+
+// removeSnapshot removes a snapshot, or what there is of one. Without its manifest it is none any more. As long as that
+// may be there, so are its parts.
+func (t *Target) removeSnapshot(ctx context.Context, name string) error {
+	return t.remove(ctx, append([]string{object(manifestPrefix, name)}, parts(name)...)...)
+}
+
+// removeDead removes some of the unfinished parts: those that were begun and written before a moment. A backup that was
+// killed left them. Younger ones may be those of a copy of the installation that makes a backup now. What cannot be
+// removed is left to the next backup.
+func (t *Target) removeDead(ctx context.Context, unfinished []part, before time.Time) {
+	for _, p := range unfinished {
+		if begun := NameTime(p.snapshot); begun.IsZero() || !begun.Before(before) || !p.written.Before(before) {
+			continue
+		}
+		_, err := t.depot.Size(ctx, object(manifestPrefix, p.snapshot)) // Walk may leave out what came meanwhile
+		if sluice.CodeOf(err) == sluice.CodeNotFound {
+			_ = t.remove(ctx, p.key)
+		}
+	}
 }
 
 // readList reads the list of a snapshot, and checks that it is whole.

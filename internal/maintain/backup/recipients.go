@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ type Recipients struct {
 }
 
 // ParseRecipients parses native recipients of age, which begin with age1: see https://age-encryption.org/v1. Their
-// order does not matter.
+// order does not matter, nor does it when one is given twice.
 func ParseRecipients(texts []string) (r Recipients, err error) {
 	if len(texts) == 0 {
 		return r, nil
@@ -34,6 +35,7 @@ func ParseRecipients(texts []string) (r Recipients, err error) {
 	if len(texts) > maxRecipients {
 		return r, fmt.Errorf("at most %d recipients are possible", maxRecipients)
 	}
+	given := map[string]age.Recipient{}
 	for _, text := range texts {
 		if strings.HasPrefix(text, "AGE-SECRET-KEY-") {
 			return Recipients{}, errors.New("this is an identity, which is a secret; " +
@@ -43,14 +45,21 @@ func ParseRecipients(texts []string) (r Recipients, err error) {
 		if err != nil || len(list) != 1 {
 			return Recipients{}, fmt.Errorf("%q is not an age recipient (age1…), as age-keygen prints it", text)
 		}
-		r.list = append(r.list, list...)
+		if name, ok := list[0].(fmt.Stringer); ok {
+			text = name.String()
+		}
+		given[text] = list[0]
+	}
+	// Each once: one more would make every object longer, as if all that are stored were damaged.
+	sorted := slices.Sorted(maps.Keys(given))
+	for _, text := range sorted {
+		r.list = append(r.list, given[text])
 	}
 	// Recipients of different kinds may exclude each other.
 	if _, err := age.Encrypt(io.Discard, r.list...); err != nil {
 		return Recipients{}, fmt.Errorf("these recipients cannot be combined: %w", err)
 	}
-	sorted := slices.Sorted(slices.Values(texts))
-	sum := sha256.Sum256([]byte(strings.Join(slices.Compact(sorted), "\n")))
+	sum := sha256.Sum256([]byte(strings.Join(sorted, "\n")))
 	r.fingerprint = hex.EncodeToString(sum[:])[:fingerprintLen]
 	return r, nil
 }

@@ -280,7 +280,7 @@ func (r *restore) copy(ctx context.Context, f wanted) error {
 			return errChanged(f.ID)
 		}
 		return nil
-	})
+	}, stays)
 	if errors.Is(err, errTaken) {
 		return errors.New("another restore writes to the same place")
 	}

@@ -1,6 +1,6 @@
 // Package backup copies an installation to a target while its servers run, and brings it back.
 //
-// A target holds objects, each written once and never changed:
+// A target holds objects, each written once and never changed, unless it was cut and the source still has its bytes:
 //
 //	file_ULID      the bytes of a file, under its id; shared by all snapshots
 //	database_NAME  the database, as a file of SQLite
@@ -149,6 +149,13 @@ var errTaken = errors.New("the object exists already")
 
 // put stores an object, encrypted where the target is. It does not become visible when check refuses what was read.
 func (t *Target) put(ctx context.Context, key string, from io.Reader, check func(content) error) (content, error) {
+	return t.putOver(ctx, key, from, check, stays)
+}
+
+// putOver is put for an object that may exist. See stage for taken.
+func (t *Target) putOver(
+	ctx context.Context, key string, from io.Reader, check func(content) error, taken func() error,
+) (content, error) {
 	read := newSummed(from)
 	var body io.Reader = read
 	if t.Encrypted() {
@@ -157,14 +164,18 @@ func (t *Target) put(ctx context.Context, key string, from io.Reader, check func
 			return content{}, err
 		}
 	}
-	if err := stage(ctx, t.depot, key, body, func() error { return check(read.content()) }); err != nil {
+	if err := stage(ctx, t.depot, key, body, func() error { return check(read.content()) }, taken); err != nil {
 		return content{}, err
 	}
 	return read.content(), nil
 }
 
-// stage stores bytes that do not become visible when check refuses them, which is asked once all are staged.
-func stage(ctx context.Context, depot service.Blobs, key string, from io.Reader, check func() error) error {
+// stage stores bytes that do not become visible when check refuses them, which is asked once all are staged. If the
+// key is taken then, it calls taken, which removes what is there, or returns an error to keep it. So what is there goes
+// only when all of its successor but the name is stored. If the place fails in that moment, neither is there.
+func stage(
+	ctx context.Context, depot service.Blobs, key string, from io.Reader, check func() error, taken func() error,
+) error {
 	s, err := depot.Stage(ctx, key)
 	if err != nil {
 		return err
@@ -178,10 +189,19 @@ func stage(ctx context.Context, depot service.Blobs, key string, from io.Reader,
 	}
 	_, err = s.Commit(ctx)
 	if sluice.CodeOf(err) == sluice.CodeConflict {
+		if err := taken(); err != nil {
+			return err
+		}
+		_, err = s.Commit(ctx)
+	}
+	if sluice.CodeOf(err) == sluice.CodeConflict {
 		return errTaken
 	}
 	return err
 }
+
+// stays keeps the object under a key that is taken.
+func stays() error { return errTaken }
 
 // accept is a check that refuses nothing.
 func accept(content) error { return nil }

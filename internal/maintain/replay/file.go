@@ -18,14 +18,11 @@ type fileState struct {
 func (r *Replay) fileOf(p *filePart) fileState {
 	f := fileState{
 		size: number(p.size), sha256: r.digest64(p.sha256), kind: r.digest(p.purpose, p.mediaType),
-		name: r.digest(p.filename), metadata: r.digest(p.metadata), last: uint32(r.seq),
-	}
-	if p.metadataSum != nil || p.linkedSum != nil {
-		f.flags |= large
+		name: r.digest(p.filename), metadata: r.digest(r.sum(p.metadata, p.metadataSum)), last: uint32(r.seq),
 	}
 	if p.held != nil {
 		f.flags |= recorded
-		f.title, f.linked = r.digest(p.title), r.digest(p.linked)
+		f.title, f.linked = r.digest(p.title), r.digest(r.sum(p.linked, p.linkedSum))
 		if string(p.held) == "true" {
 			f.flags |= held
 		}
@@ -98,14 +95,14 @@ func (r *Replay) compareFile(i int, p *filePart) {
 		r.report(Changed, "it shows another filename of %s than entry %d set", id, f.last)
 		f.name = now.name
 	}
-	if (now.flags|f.flags)&large == 0 && now.metadata != f.metadata {
+	if now.metadata != f.metadata {
 		r.report(Changed, "it shows other metadata of %s than entry %d set", id, f.last)
 		f.metadata = now.metadata
 	}
 	if now.flags&f.flags&recorded == 0 {
 		return
 	}
-	if now.title != f.title || (now.flags|f.flags)&large == 0 && now.linked != f.linked {
+	if now.title != f.title || now.linked != f.linked {
 		r.report(Changed, "it shows another title or other linked resources of %s than entry %d set", id, f.last)
 		f.title, f.linked = now.title, now.linked
 	}

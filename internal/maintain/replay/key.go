@@ -43,6 +43,10 @@ func (r *Replay) keyOf(p *keyPart) keyState {
 	return k
 }
 
+// fraction is what an entry may leave out of the lifetime of a key's links: it records whole seconds, and older
+// versions of Sluice took lifetimes such as 1500ms.
+const fraction = second
+
 // lifetimeOf reads max_link_lifetime: seconds, or "none".
 func lifetimeOf(value []byte) int64 {
 	switch n := number(value); {

@@ -365,15 +365,32 @@ func (d *deliveryPart) parse(s *scanner) {
 func replaced(before []byte, member func(name []byte) *[]byte) {
 	s := scanner{b: before}
 	for s.open('{'); s.more(); {
-		at, value := member(s.name()), s.value()
+		named := s.name()
+		at, value := member(named), s.value()
 		if at == nil {
 			continue
+		}
+		if other := member(otherForm(named)); other != nil {
+			*other = nil
 		}
 		if *at = value; string(value) == "null" {
 			*at = nil
 		}
 	}
 }
+
+// otherForm returns the name of the digest of a member that may be large, and of a digest the name of the member.
+func otherForm(name []byte) []byte {
+	switch string(name) {
+	case "metadata", "linked_resources":
+		return append(bytes.Clone(name), digestSuffix...)
+	case "metadata" + digestSuffix, "linked_resources" + digestSuffix:
+		return name[:len(name)-len(digestSuffix)]
+	}
+	return nil
+}
+
+const digestSuffix = "_sha256"
 
 // bare returns a string without its quotes, still escaped.
 func bare(value []byte) []byte {

@@ -31,10 +31,8 @@ func (s *limitState) downloads() int64 { return max(0, int64(s.counted)-int64(s.
 
 // linkOf reads what an entry says of a link, apart from its file, its key and the number of its downloads.
 func (r *Replay) linkOf(p *linkPart) linkState {
-	l := linkState{expires: moment(p.expires), words: r.digest(p.reason, p.metadata), last: uint32(r.seq)}
-	if p.metadataSum != nil {
-		l.flags |= large
-	}
+	l := linkState{expires: moment(p.expires), words: r.digest(p.reason, r.sum(p.metadata, p.metadataSum)),
+		last: uint32(r.seq)}
 	if p.asks != nil {
 		l.flags |= recorded
 		l.ips, l.look = r.digest(p.ips), r.digest(p.disposition, p.filename)
@@ -117,7 +115,7 @@ func (r *Replay) checkLifetime(l *linkState, key int) {
 	if k.flags&recorded == 0 || k.lifetime == 0 || k.lifetime == never || !r.settled(k) {
 		return
 	}
-	if l.expires == never || l.expires-l.created > k.lifetime {
+	if l.expires == never || l.expires-l.created > k.lifetime+fraction {
 		r.report(Actor, "%s lives longer than a key allows that minted or changed it, as entry %d records",
 			name(r.e.link.id), k.last)
 	}
@@ -178,7 +176,7 @@ func (r *Replay) comparePart(i int, p *linkPart) {
 			stamp(l.expires))
 		l.expires = now.expires
 	}
-	if (now.flags|l.flags)&large == 0 && now.words != l.words {
+	if now.words != l.words {
 		r.report(Changed, "it shows another reason or other metadata of %s than entry %d set", id, l.last)
 		l.words = now.words
 	}

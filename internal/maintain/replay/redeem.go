@@ -50,7 +50,8 @@ func (r *Replay) checkUse(l *linkState) {
 	case k.scopes&linksWrite == 0:
 		r.report(KeyEnded, "the link %s was redeemed when the key that minted it lacked links:write, as entry %d records",
 			id, k.last)
-	case k.lifetime != 0 && k.lifetime != never && l.created != never && r.at-l.created > k.lifetime:
+	case k.lifetime != 0 && k.lifetime != never && l.created != never &&
+		r.at-l.created > k.lifetime+fraction:
 		r.report(KeyEnded, "the link %s was redeemed when it was older than the key allows that minted it, "+
 			"as entry %d records", id, k.last)
 	}
@@ -122,7 +123,8 @@ func (r *Replay) countDownload(l *linkState) {
 // awaitDelivery remembers a redemption whose delivery is to follow. A redirect has one only if Sluice failed.
 func (r *Replay) awaitDelivery(i int) {
 	at := r.redeemed.at(int(r.seq))
-	if uint32(i+1) > position {
+	if uint32(i+1) > position { // it does not fit: what is delivered of it is not judged
+		*at = foreign
 		return
 	}
 	*at = uint32(i + 1)
@@ -177,7 +179,7 @@ func (r *Replay) deliveredOne() {
 		}
 		return
 	}
-	if r.e.requestID == nil {
+	if r.e.requestID == nil || uint32(i+1) > position {
 		return
 	}
 	seq := r.awaited.find(r.digest(r.e.requestID), func(seq int64) bool {

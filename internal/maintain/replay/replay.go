@@ -8,6 +8,8 @@
 package replay
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -78,6 +80,7 @@ type Replay struct {
 
 	findings []Finding
 	found    int64
+	hex      []byte               // of the newest sum
 	row      func(problem string) // is told what a row contradicts; nil while an entry is added
 }
 
@@ -244,12 +247,22 @@ func (r *Replay) digest(values ...[]byte) uint32 {
 	return uint32(sum >> 32)
 }
 
+// sum returns the SHA-256 of a value in canonical JSON, as an entry gives it for a value that is too large. It is valid
+// until the next call.
+func (r *Replay) sum(value, sum []byte) []byte {
+	if sum != nil || value == nil {
+		return sum
+	}
+	digest := sha256.Sum256(value)
+	r.hex = append(hex.AppendEncode(append(r.hex[:0], '"'), digest[:]), '"')
+	return r.hex
+}
+
 // The flags of objects.
 const (
 	revoked   uint32 = 1 << iota // or deleted
 	adopted                      // no entry created it; it was reported
 	recorded                     // entries record its limits, rights or details
-	large                        // its metadata or linked resources are recorded as digests: they are not compared
 	asks                         // it has a password
 	held                         // it is held
 	counted                      // downloads is the position of a limitState

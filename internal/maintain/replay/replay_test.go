@@ -637,22 +637,66 @@ func TestManyFindings(t *testing.T) {
 	}
 }
 
-// Metadata that is too large for an entry is recorded as a digest, which is not compared.
+// Metadata that is too large for an entry is recorded as a digest. Values and digests are compared with each other, and
+// what is beside them is compared as ever.
 func TestLargeMetadata(t *testing.T) {
-	b := newBook(t)
-	b.changeFile(sluice.FileUpdated, func(f *sluice.File) {
-		f.Metadata = sluice.Metadata{}
+	large := func() sluice.Metadata {
+		m := sluice.Metadata{}
 		for i := range 50 {
-			f.Metadata[fmt.Sprint("key", i)] = strings.Repeat("\u0001", 500)
+			m[fmt.Sprint("key", i)] = strings.Repeat("\u0001", 500)
 		}
-	})
+		return m
+	}
+	b := newBook(t)
+	b.changeFile(sluice.FileUpdated, func(f *sluice.File) { f.Metadata = large() })
 	b.redeem()
+	b.changeFile(sluice.FileUpdated, func(f *sluice.File) { f.Title = "C" })
+	b.changeLink(func(l *sluice.Link) { l.Metadata = sluice.Metadata{"a": "b"} }) // is a digest beside that of the file
 	b.changeFile(sluice.FileUpdated, func(f *sluice.File) { f.Metadata = nil })
 	b.redeem()
-	if !slices.ContainsFunc(b.leaves, func(l []byte) bool { return strings.Contains(string(l), "metadata_sha256") }) {
-		t.Fatal("no entry has a digest")
+	b.changeFile(sluice.FileUpdated, func(f *sluice.File) { f.Metadata, f.Linked = large(), nil })
+	b.changeLink(func(l *sluice.Link) { l.Metadata, l.Reason = nil, "less" })
+	b.changeLink(func(l *sluice.Link) { l.Metadata = large() })
+	b.redeem()
+	digests := 0
+	for _, leaf := range b.leaves {
+		digests += bytes.Count(leaf, []byte("metadata_sha256"))
+	}
+	if digests < 8 || !slices.ContainsFunc(b.leaves, func(leaf []byte) bool {
+		return bytes.Contains(leaf, []byte("linked_resources_sha256"))
+	}) {
+		t.Fatalf("%d digests", digests)
 	}
 	check(t, b)
+
+	b.link.Reason = "more"
+	wants := []want{{b.redeem(), replay.Changed, "another reason"}}
+	b.file.Metadata["key0"] = "x"
+	wants = append(wants, want{b.redeem(), replay.Changed, "other metadata"})
+	b.file.Metadata = nil
+	wants = append(wants, want{b.redeem(), replay.Changed, "other metadata"})
+	check(t, b, wants...)
+}
+
+// An entry records whole seconds of a key's lifetime of links. Older versions took lifetimes with a fraction, and their
+// logs have no findings.
+func TestLifetimeWithFraction(t *testing.T) {
+	b := newBook(t)
+	b.actor = sluice.Actor{Type: sluice.ActorCLI, Name: "operator"}
+	b.key.ID, b.key.MaxLinkLifetime = b.id("key_"), 1500*time.Millisecond
+	b.keyEntry(sluice.KeyCreated, nil)
+	b.actor = sluice.Actor{Type: sluice.ActorKey, ID: b.key.ID, Name: b.key.Name}
+	b.link.ID, b.link.KeyID, b.link.Created = b.id("link_"), b.key.ID, b.now
+	b.link.Expires = b.now.Add(b.key.MaxLinkLifetime)
+	b.linkEntry(sluice.LinkCreated, nil)
+	b.wait(1400 * time.Millisecond)
+	b.redeem()
+	check(t, b)
+
+	b.link.ID, b.link.Created, b.link.Expires = b.id("link_"), b.now, b.now.Add(2100*time.Millisecond)
+	seq := b.linkEntry(sluice.LinkCreated, nil)
+	b.wait(2050 * time.Millisecond)
+	check(t, b, want{seq, replay.Actor, "lives longer"}, want{b.redeem(), replay.KeyEnded, "older than the key allows"})
 }
 
 // Nothing that is not an entry makes a Replay fail.

@@ -155,8 +155,8 @@ func (j *deliveryJoin) places(
 	}
 	for _, p := range rows {
 		seqs, err := p.unpack()
-		if err != nil {
-			return nil, j.Fail(err)
+		if err != nil { // the check of the index reports it; the list has what can be found
+			continue
 		}
 		for _, seq := range redeemed[p.value] {
 			places[seq] = append(places[seq], seqs...)

@@ -80,6 +80,7 @@ func open(path string, log *slog.Logger) (_ *sqldb.Database, err error) {
 	// let another in. The writer waits in small steps instead.
 	d.Writer, err = sql.Open("sqlite", DSN(path, walParam(), "_busy_timeout="+strconv.Itoa(writerWait),
 		"_txlock=immediate", "_journal_mode=WAL", "_synchronous=FULL",
+		"_pragma=cache_spill(OFF)",  // what a rollback takes back never leaves memory: see wal_linux.go
 		"_pragma=secure_delete(ON)", // erased values are overwritten, also in pages that become free
 		"_pragma=temp_store(MEMORY)", "_pragma=cache_size(-16384)", "_pragma=wal_autocheckpoint(4000)"))
 	if err != nil {

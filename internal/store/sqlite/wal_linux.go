@@ -14,11 +14,11 @@ import (
 // the file. Here the pages of a commit are gathered, written with one call when SQLite syncs them, and synced with
 // fdatasync. All else is done by SQLite's own VFS.
 //
-// SQLite shows a commit to other connections after the sync, so none of them looks for bytes that are still gathered.
-// The connection itself may: a transaction that does not fit the page cache spills pages into the WAL and reads them
-// again. So whatever is not an append writes the gathered bytes first. Bytes that could not be written stay gathered:
-// SQLite has been told that they are written, and gets the error with the next call instead, at the latest with the
-// sync, which fails the commit.
+// Bytes are gathered only while a commit runs: the connection spills no page into the WAL before (PRAGMA cache_spill),
+// and the commit ends with a sync. SQLite shows a commit to other connections after the sync, so none of them looks for
+// bytes that are still gathered. When the sync or a write fails, the gathered bytes are dropped: the commit fails, and
+// SQLite writes all of it again if it tries again. No byte may stay gathered when the connection gives up its lock,
+// because another process then writes its commit to the same place.
 
 // walName is the name of the VFS.
 const walName = "sluice-wal"
@@ -28,6 +28,7 @@ type walFile struct {
 	gathered uintptr // memory for walBuffer bytes, 0 before the first write
 	at       int64   // offset of the gathered bytes in the file
 	n        int     // how many there are
+	synced   bool    // the file was synced since it was opened
 }
 
 // walBuffer is how much is gathered. SQLite writes less than 128 KiB with one call.
@@ -134,20 +135,25 @@ func writeWAL(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 {
 	return sqlite3.SQLITE_OK
 }
 
-// write writes what is gathered.
+// write writes what is gathered, or drops it.
 func (w *walFile) write(tls *libc.TLS, file uintptr) int32 {
 	if w.n == 0 {
 		return sqlite3.SQLITE_OK
 	}
 	rc := method[transferMethod](below.io.FxWrite)(tls, file, w.gathered, int32(w.n), w.at)
-	if rc == sqlite3.SQLITE_OK {
-		w.n = 0
-	}
+	w.n = 0
 	return rc
 }
 
-func syncWAL(tls *libc.TLS, file uintptr, _ int32) int32 {
-	if rc := walOf(file).write(tls, file); rc != sqlite3.SQLITE_OK {
+// syncWAL leaves the first sync to SQLite's own VFS, which also syncs the folder of a new file.
+func syncWAL(tls *libc.TLS, file uintptr, flags int32) int32 {
+	w := walOf(file)
+	if rc := w.write(tls, file); rc != sqlite3.SQLITE_OK {
+		return rc
+	}
+	if !w.synced {
+		rc := method[syncMethod](below.io.FxSync)(tls, file, flags)
+		w.synced = rc == sqlite3.SQLITE_OK
 		return rc
 	}
 	err := error(syscall.EINTR)

@@ -16,7 +16,7 @@ import (
 	"sluice/internal/store/sqldb"
 )
 
-// openWriter opens a database with a small page cache, so that large transactions spill pages into the WAL.
+// openWriter opens a database with a small page cache, which SQLite would spill into the WAL by default.
 func openWriter(t *testing.T) (path string, d *sqldb.Database, c *sqldb.Conn) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "sluice.db")
@@ -86,7 +86,7 @@ func TestWALCommits(t *testing.T) {
 	}
 }
 
-// TestWALSpill reads what a transaction has spilled into the WAL before it commits.
+// TestWALSpill wants nothing in the files of a transaction that does not fit the page cache, before it commits.
 func TestWALSpill(t *testing.T) {
 	path, d, c := openWriter(t)
 	mustExec(t, c, d.Begin)
@@ -168,5 +168,43 @@ func TestWALFullDisk(t *testing.T) {
 				t.Errorf("after the next commit a copy of the files has %d rows, want %d: %s", after, n+1, check)
 			}
 		})
+	}
+}
+
+// TestWALRollback has another connection commit where a transaction that was rolled back might have written.
+func TestWALRollback(t *testing.T) {
+	path, d, c := openWriter(t)
+	ctx := context.Background()
+	mustExec(t, c, d.Begin)
+	for range 400 {
+		mustExec(t, c, "INSERT INTO page (data) VALUES ($1)", make([]byte, 3000))
+	}
+	mustExec(t, c, "COMMIT")
+	if _, err := truncateWAL(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, c, d.Begin)
+	random := make([]byte, 3000)
+	rand.Read(random)
+	for n := range 200 { // more than the page cache holds, of pages that exist
+		mustExec(t, c, "UPDATE page SET data = $1 WHERE n = $2", random, n+1)
+	}
+	mustExec(t, c, "ROLLBACK")
+	other, err := sql.Open("sqlite", DSN(path, "_busy_timeout=5000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.Exec("UPDATE page SET data = $1", []byte("committed")); err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, c, d.Begin)
+	mustExec(t, c, "INSERT INTO page (data) VALUES (x'')")
+	mustExec(t, c, "COMMIT")
+	if n, check := pagesOf(t, path); n != 401 || check != "ok" {
+		t.Errorf("a copy of the files has %d rows: %s", n, check)
+	}
+	if n := same(t, c, []byte("committed")); n != 400 {
+		t.Errorf("%d rows are as the other connection has committed them, want 400", n)
 	}
 }
