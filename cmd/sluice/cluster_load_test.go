@@ -360,11 +360,17 @@ type loggedEntry struct {
 	ID, Action string
 	Seq        int64
 	Link       struct{ ID, Reason string }
-	Request    struct{ ID string }
-	Deliveries []struct {
-		Link     string
-		Returned bool
+	Request    struct {
+		ID        string
+		UserAgent string `json:"user_agent"`
 	}
+	Deliveries []loggedDelivery
+}
+
+type loggedDelivery struct {
+	Seq      int64
+	Link     string
+	Returned bool
 }
 
 // entries returns the test log, oldest entry first, from a random server.
@@ -400,7 +406,7 @@ func (l *load) checkLog(t *testing.T) {
 	t.Helper()
 	revoked, redeemed, minted := map[string]int64{}, map[string]bool{}, map[string]int{}
 	entries, rows := l.settled(t)
-	counts := countDownloads(entries)
+	counts := countDownloads(entries, rows)
 	for i, e := range entries {
 		if e.Seq != int64(i) {
 			t.Fatalf("entry %d of the log has seq %d", i, e.Seq)
@@ -453,20 +459,47 @@ func (l *load) checkLog(t *testing.T) {
 	}
 }
 
-// countDownloads counts the downloads of each link in the log.
-func countDownloads(entries []loggedEntry) map[string]int64 {
-	counts := map[string]int64{}
+// countDownloads counts the downloads of each link in the log. The proxy repeats a GET that a server does not answer in
+// time, and that server may decide about it later. So two redemptions of a link with a limit may have one bearer, and
+// the grant of the first covers the second. Each request of a client has a user agent of its own.
+func countDownloads(entries []loggedEntry, rows map[string]linkRow) map[string]int64 {
+	type bearer struct{ link, agent string }
+	counts, counted, granted := map[string]int64{}, map[int64]bearer{}, map[bearer]bool{}
 	for _, e := range entries {
 		if e.Action == "link.redeemed" {
-			counts[e.Link.ID]++
+			b := bearer{e.Link.ID, e.Request.UserAgent}
+			if !granted[b] {
+				counts[b.link]++
+				counted[e.Seq], granted[b] = b, rows[b.link].max > 0
+			}
 		}
 		for _, d := range e.Deliveries {
-			if d.Returned { // for example without an S3 server
-				counts[d.Link]--
+			if b, is := counted[d.Seq]; is && d.Returned { // for example without an S3 server
+				counts[b.link]--
+				delete(granted, b)
 			}
 		}
 	}
 	return counts
+}
+
+func TestCountDownloads(t *testing.T) {
+	redeemed := func(seq int64, link, agent string) (e loggedEntry) {
+		e.Seq, e.Action, e.Link.ID, e.Request.UserAgent = seq, "link.redeemed", link, agent
+		return e
+	}
+	entries := []loggedEntry{
+		redeemed(0, "limited", "a"), redeemed(1, "limited", "a"), redeemed(2, "limited", "b"), redeemed(3, "free", "a"),
+		redeemed(4, "free", "a"), redeemed(5, "limited", "c"),
+		{Seq: 6, Action: "link.delivered", Deliveries: []loggedDelivery{
+			{5, "limited", true}, {4, "free", true}, {1, "limited", true}, {2, "limited", false},
+		}},
+		redeemed(7, "limited", "c"),
+	}
+	got := countDownloads(entries, map[string]linkRow{"limited": {max: 3}, "free": {}})
+	if want := map[string]int64{"limited": 3, "free": 1}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
 }
 
 // linkRow holds the columns of a link that count its downloads.
@@ -486,7 +519,7 @@ func (l *load) settled(t *testing.T) (entries []loggedEntry, rows map[string]lin
 			rows[id] = row
 			return err
 		})
-		counts, same := countDownloads(entries), true
+		counts, same := countDownloads(entries, rows), true
 		for id, row := range rows {
 			same = same && row.downloads == counts[id]
 		}
