@@ -34,6 +34,13 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(childSteps); dir != "" {
+		if err := takeSteps(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if dir := os.Getenv(childDir); dir != "" {
 		if err := child(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
