@@ -33,7 +33,8 @@ type diskStep struct {
 const stepOwner = "ins01"
 
 var (
-	stepPut, stepRemoved, stepStaged, stepDiscarded = blobtest.Key(11), blobtest.Key(12), blobtest.Key(13), blobtest.Key(14)
+	stepPut, stepRemoved      = blobtest.Key(11), blobtest.Key(12)
+	stepStaged, stepDiscarded = blobtest.Key(13), blobtest.Key(14)
 
 	stepContent = blobtest.Content(7, 300_000)
 )

@@ -36,7 +36,6 @@ var calls = map[uint64]form{
 	syscall.SYS_SYNC_FILE_RANGE: {"sync_file_range", 0, none},
 	syscall.SYS_SENDFILE:        {"sendfile", 1, none},
 	syscall.SYS_SPLICE:          {"splice", 0, none},
-	syscall.SYS_EPOLL_CTL:       {"epoll_ctl", 2, none},
 	copyFileRange:               {"copy_file_range", 2, none},
 
 	syscall.SYS_OPEN:       {"open", none, 0},
@@ -69,6 +68,10 @@ var calls = map[uint64]form{
 	syscall.SYS_UTIMENSAT:  {"utimensat", 0, 1},
 }
 
+// getFlags and setFlags are what Go asks of fcntl when it opens a file. Only whether it polls the file depends on that
+// and on epoll_ctl; those calls are left out.
+const getFlags, setFlags = 3, 4
+
 // Numbers that package syscall lacks, and those of calls that are about no file.
 const (
 	renameat2     = 316
@@ -85,7 +88,7 @@ var others = set(
 	syscall.SYS_RT_SIGACTION, syscall.SYS_RT_SIGPROCMASK, syscall.SYS_RT_SIGRETURN, syscall.SYS_SIGALTSTACK,
 	syscall.SYS_TGKILL, syscall.SYS_TKILL, syscall.SYS_KILL, syscall.SYS_GETPID, syscall.SYS_GETTID, syscall.SYS_GETPPID,
 	syscall.SYS_GETUID, syscall.SYS_GETEUID, syscall.SYS_GETGID, syscall.SYS_GETEGID, syscall.SYS_UNAME,
-	syscall.SYS_EPOLL_CREATE1, syscall.SYS_EPOLL_PWAIT, syscall.SYS_EVENTFD2, syscall.SYS_PIPE2,
+	syscall.SYS_EPOLL_CREATE1, syscall.SYS_EPOLL_CTL, syscall.SYS_EPOLL_PWAIT, syscall.SYS_EVENTFD2, syscall.SYS_PIPE2,
 	syscall.SYS_MUNMAP, syscall.SYS_MPROTECT, syscall.SYS_MADVISE, syscall.SYS_MINCORE, syscall.SYS_BRK,
 	syscall.SYS_MREMAP, syscall.SYS_SCHED_YIELD, syscall.SYS_SCHED_GETAFFINITY, syscall.SYS_ARCH_PRCTL, syscall.SYS_PRCTL,
 	syscall.SYS_CLONE, clone3, syscall.SYS_EXIT, syscall.SYS_EXIT_GROUP, syscall.SYS_SET_TID_ADDRESS,
