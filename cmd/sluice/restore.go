@@ -255,8 +255,8 @@ func (d *restoring) begin() error {
 	if err := requireEmptyFolder(data); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return err
+	if err := blob.MakeDir(data); err != nil {
+		return d.explain(err)
 	}
 	return d.explain(d.mark.write(data))
 }

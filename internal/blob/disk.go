@@ -57,7 +57,7 @@ var _ service.Blobs = (*Disk)(nil)
 // OpenDisk opens the blobs in dir. It creates dir, and the folders above it, if
 // they do not exist. The caller closes it.
 func OpenDisk(dir string) (*Disk, error) {
-	if err := makeDir(filepath.Clean(dir), (*os.File).Sync); err != nil {
+	if err := MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("create the blob folder: %w", err)
 	}
 	root, err := os.OpenRoot(dir)
@@ -74,6 +74,10 @@ func OpenDisk(dir string) (*Disk, error) {
 	}
 	return d, nil
 }
+
+// MakeDir creates dir, and the folders above it, with mode 0700 if they do not
+// exist. It returns when the names that it created are durable.
+func MakeDir(dir string) error { return makeDir(filepath.Clean(dir), (*os.File).Sync) }
 
 // makeDir is os.MkdirAll that makes the names it creates durable.
 func makeDir(dir string, sync func(*os.File) error) error {
