@@ -199,14 +199,11 @@ func (d *Disk) Remove(_ context.Context, key string) error {
 		return err
 	}
 	folder, name := place(key)
-	err := d.root.Remove(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return diskError("remove a blob", err)
 	}
-	if err := d.syncFolder(folder); err != nil {
+	// A missing name may have been removed by a call that could not make that durable.
+	if err := d.syncFolder(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return diskError("sync a blob folder", err)
 	}
 	return nil

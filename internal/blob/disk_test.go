@@ -281,6 +281,35 @@ func TestSyncFails(t *testing.T) {
 		if err := d.Remove(t.Context(), blobtest.Key(1)); !errors.Is(err, broken) {
 			t.Errorf("Remove gives %v", err)
 		}
+		if err := d.Remove(t.Context(), blobtest.Key(1)); !errors.Is(err, broken) {
+			t.Errorf("Remove of what may come back gives %v", err)
+		}
+		d.sync = (*os.File).Sync
+		for _, key := range []string{blobtest.Key(1), blobtest.Key(2)} { // the second one has no folder
+			if err := d.Remove(t.Context(), key); err != nil {
+				t.Errorf("Remove of a missing key gives %v", err)
+			}
+		}
+	})
+
+	t.Run("claim and release", func(t *testing.T) {
+		d := openDisk(t, t.TempDir())
+		for range 2 {
+			d.sync = func(f *os.File) error {
+				if info, err := f.Stat(); err != nil || info.IsDir() {
+					return broken
+				}
+				return nil
+			}
+			if err := d.Claim(t.Context(), "ins1"); !errors.Is(err, broken) {
+				t.Errorf("Claim gives %v", err)
+			}
+		}
+		for range 2 {
+			if err := d.Release(t.Context(), "ins1"); !errors.Is(err, broken) {
+				t.Errorf("Release gives %v", err)
+			}
+		}
 	})
 }
 
