@@ -27,10 +27,7 @@ import (
 	"time"
 )
 
-var (
-	failures = flag.Int("failures", 10, "power failures to try")
-	seed     = flag.Uint64("seed", 0, "seed of the choices; 0 for one by the time")
-)
+var failures = flag.Int("failures", 10, "power failures to try")
 
 // TestPowerLoss records an installation that is created, loaded, killed, rotated, backed up and restored. Then it
 // rebuilds what the disk may hold after a power failure at many moments. Each time a server starts, and everything that
@@ -38,23 +35,34 @@ var (
 // which extends what an auditor had of it, and verifies. sluice fsck finds nothing. Every snapshot that is listed is
 // whole, and a restored folder opens only when it is.
 func TestPowerLoss(t *testing.T) {
-	choices := *seed
-	if choices == 0 {
-		choices = uint64(time.Now().UnixNano())
-	}
-	random := rand.New(rand.NewPCG(choices, 1))
+	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	r := record(t)
 	t.Logf("%d operations, %d of them syncs; acknowledged: %v", len(r.journal.operations), r.syncs(), r.counts())
 	d := newDisk()
-	moments := r.moments(*failures, random)
-	for i, at := range moments {
+	for i, at := range r.moments(*failures, random) {
 		d.advance(&r.journal, at)
 		p := policy(i % int(policies))
-		r.check(t, d.fail(p, random), random)
+		after := d.fail(p, random)
+		t.Run(fmt.Sprintf("after %d operations, %v", at, p), func(t *testing.T) {
+			defer keep(t, after)
+			r.check(t, after, random)
+		})
 		if t.Failed() {
-			t.Fatalf("after %d operations, %v: -seed %d", at, p, choices)
+			return
 		}
 	}
+}
+
+// keep stores what was on the disk for whoever looks into a failure.
+func keep(t *testing.T, d *disk) {
+	if !t.Failed() {
+		return
+	}
+	folder, err := os.MkdirTemp("", "powerloss-")
+	if err == nil {
+		err = d.store(folder)
+	}
+	t.Logf("the disk is kept in %s: %v", folder, err)
 }
 
 // recording is what happened to an installation.
