@@ -33,16 +33,16 @@ const (
 	childFirst = "SLUICE_BLOB_TEST_FIRST"
 )
 
+// children are what a child does in the folder that the variable names.
+var children = map[string]func(dir string) error{childDir: child}
+
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childSteps); dir != "" {
-		if err := takeSteps(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for variable, do := range children {
+		dir := os.Getenv(variable)
+		if dir == "" {
+			continue
 		}
-		return
-	}
-	if dir := os.Getenv(childDir); dir != "" {
-		if err := child(dir); err != nil {
+		if err := do(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

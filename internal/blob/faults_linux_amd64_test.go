@@ -24,6 +24,8 @@ import (
 // childSteps has a child take all steps of diskSteps.
 const childSteps = "SLUICE_BLOB_TEST_STEPS"
 
+func init() { children[childSteps] = takeSteps }
+
 // diskStep is a use of a Disk. One that failed is tried again.
 type diskStep struct {
 	name string

@@ -419,24 +419,25 @@ func TestSQLiteGroups(t *testing.T) {
 const childDatabase = "SLUICE_TEST_DATABASE"
 
 // TestSQLiteKill kills a process in the middle of its Updates, again and again, while this process updates the same
-// database. Everything that either was told is stored is there, and nothing is half stored. SLUICE_LONG=1 does so 100
+// database. Everything that either was told is stored is there, and nothing is half stored. SLUICE_LONG=1 does so 60
 // times; docs/faults.md has the results.
 func TestSQLiteKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs without -short")
 	}
-	testKill(t, func(path string) (*Store, error) { return OpenSQLite(path, Options{}) }, func() string {
+	testKill(t, 60, func(path string) (*Store, error) { return OpenSQLite(path, Options{}) }, func() string {
 		return filepath.Join(t.TempDir(), "sluice.db")
 	})
 }
 
-func testKill(t *testing.T, open func(path string) (*Store, error), create func() string) {
+// testKill kills a process three times, or long times.
+func testKill(t *testing.T, long int, open func(path string) (*Store, error), create func() string) {
 	if path := os.Getenv(childDatabase); path != "" {
 		writeUntilKilled(open(path))
 	}
 	rounds, began := 3, time.Now()
 	if os.Getenv("SLUICE_LONG") != "" {
-		rounds = 100
+		rounds = long
 	}
 	path := create()
 	acknowledged := map[string]bool{}
