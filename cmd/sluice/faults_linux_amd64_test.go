@@ -31,6 +31,7 @@ func TestFaultsOfBackup(t *testing.T) {
 	f.each(t, args, "^target/(tmp|xx)/", func(t *testing.T, dir string, code int, out string) {
 		b, data := f.backups(dir), filepath.Join(dir, "data")
 		before := f.restoreAll(t, b)
+		endLease(t, data)
 		if code == 0 {
 			if !strings.Contains(out, before) {
 				t.Errorf("the newest snapshot is %s", before)
@@ -38,7 +39,6 @@ func TestFaultsOfBackup(t *testing.T) {
 			b.makeBackup(t, data, "--keep", "1")
 			return
 		}
-		endLease(t, data)
 		done := b.makeBackup(t, data, "--keep", "1")
 		if newest := f.restoreAll(t, b); newest != done.Snapshot {
 			t.Errorf("%s is the newest snapshot after the backup %s", newest, done.Snapshot)
@@ -130,7 +130,7 @@ func (f *faulted) each(
 	if code != 0 || len(recorded) < 100 {
 		t.Fatalf("exit code %d after %d calls: %s", code, len(recorded), out)
 	}
-	faults, unmade := 0, 0
+	faults, unmade, names := 0, 0, map[string]int{}
 	for _, call := range recorded {
 		for _, how := range []syscalltest.Fault{
 			{Errno: syscall.EIO}, {Errno: syscall.ENOSPC}, {Errno: syscall.EIO, Applied: true},
@@ -140,6 +140,7 @@ func (f *faulted) each(
 				continue
 			}
 			faults++
+			names[call.Name]++
 			t.Run(fmt.Sprint(call, how), func(t *testing.T) {
 				dir := f.copy(t)
 				calls, code, out := f.run(t, dir, args, call, how)
@@ -157,7 +158,7 @@ func (f *faulted) each(
 			})
 		}
 	}
-	t.Logf("%d faults in %d calls, of which %d were not made again", faults, len(recorded), unmade)
+	t.Logf("%d faults in %d calls, of which %d were not made again: %v", faults, len(recorded), unmade, names)
 }
 
 // alike reports whether several calls before this one were the same for all that Sluice knows: the writes that fill the

@@ -83,9 +83,8 @@ func (t Tracing) Run() (Result, error) {
 
 // thread is a thread of the command.
 type thread struct {
-	entered bool // it is in a system call
-	fails   bool // which fails
-	begun   bool // its first stop is over
+	fails bool // the system call that it is in
+	begun bool // its first stop is over
 }
 
 type tracer struct {
