@@ -3,10 +3,8 @@
 package audit
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -233,57 +231,6 @@ func (d disclosure) opens(commitment string) bool {
 	salt, err := hex.DecodeString(d.Salt)
 	return err == nil && len(salt) == len(ledger.Salt{}) &&
 		ledger.Commit(ledger.Salt(salt), []byte(d.Value)) == commitment
-}
-
-// cutDeliveries decodes the deliveries of a leaf, and returns the leaf without them.
-// There are up to 256, and encoding/json would take several times as long.
-func cutDeliveries(leaf []byte) (list []sluice.Delivery, rest []byte, err error) {
-	for name, value := range ledger.Members(leaf) {
-		if string(name) < "deliveries" {
-			continue
-		}
-		if string(name) > "deliveries" {
-			break
-		}
-		for element := range ledger.Elements(value) {
-			d, err := openDelivery(element)
-			if err != nil {
-				return nil, nil, err
-			}
-			list = append(list, d)
-		}
-		before, after, _ := bytes.Cut(leaf, value)
-		return list, slices.Concat(before, []byte("null"), after), nil
-	}
-	return nil, leaf, nil
-}
-
-// openDelivery decodes one of the deliveries of a leaf.
-func openDelivery(data []byte) (d sluice.Delivery, err error) {
-	number := func(value []byte) (n int64) {
-		n, failed := strconv.ParseInt(string(value), 10, 64)
-		err = errors.Join(err, failed)
-		return n
-	}
-	for name, value := range ledger.Members(data) {
-		switch string(name) {
-		case "bytes":
-			d.Sent.Bytes = number(value)
-		case "complete":
-			d.Sent.Complete = string(value) == "true"
-		case "duration_ms":
-			d.Sent.Duration = time.Duration(number(value)) * time.Millisecond
-		case "file":
-			d.FileID = ledger.Text(value)
-		case "link":
-			d.LinkID = ledger.Text(value)
-		case "returned":
-			d.Returned = string(value) == "true"
-		case "seq":
-			d.Seq = number(value)
-		}
-	}
-	return d, err
 }
 
 // leafTime decodes a time in a leaf.
