@@ -251,7 +251,6 @@ var harmless = map[string]string{
 	"key.used":           "is shown",
 	"key.version":        "an older form of the API's responses",
 	"file.updated":       "a version for conditional requests",
-	"file.expires":       "the log does not have the end of a retention",
 	"file.crc32":         "of the bytes: the scrub compares it",
 	"file.damage":        "a note of the scrub, which compares the bytes again",
 	"link.updated":       "a version for conditional requests",

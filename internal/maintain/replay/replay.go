@@ -267,6 +267,7 @@ const (
 	held                         // it is held
 	counted                      // downloads is the position of a limitState
 	operators                    // an operator minted it
+	dated                        // entries record the end of its retention
 	complete                     // every entry records its limits or rights, from its creation on
 	seen                         // it has a row
 )
