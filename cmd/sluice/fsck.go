@@ -17,11 +17,16 @@ import (
 	"sluice/internal/store"
 )
 
-type fsckCommand struct {
+// fsckPlace is an installation whose logs are compared with the heads beside its secrets.
+type fsckPlace struct {
 	place
 	Heads string `help:"File of the newest signed heads; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
-	Deep  bool   `help:"Read the bytes of all files and compare their digests. Without it, only their sizes are compared."`
-	JSON  bool   `help:"Print JSON: one object for each finding, and one for the whole." name:"json"`
+}
+
+type fsckCommand struct {
+	fsckPlace
+	Deep bool `help:"Read the bytes of all files and compare their digests. Without it, only their sizes are compared."`
+	JSON bool `help:"Print JSON: one object for each finding, and one for the whole." name:"json"`
 }
 
 // fsckSummary is the last line of what is printed as JSON.
@@ -95,7 +100,7 @@ func (f *fsckCommand) open(ctx context.Context, out *output, r *fsck.Report) (*i
 	return f.place.open(ctx, c, opening{})
 }
 
-func (f *fsckCommand) heads(r *fsck.Report) (*headsFile, error) {
+func (f *fsckPlace) heads(r *fsck.Report) (*headsFile, error) {
 	path := f.Heads
 	if path == "" {
 		path = f.place.secretsFile() + ".heads"

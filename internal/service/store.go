@@ -49,6 +49,9 @@ type Store interface {
 	HandOver(ctx context.Context, l sluice.LedgerID, r Rotation) error
 	// KeysUsed stores when keys of any ledger were last used.
 	KeysUsed(ctx context.Context, used map[string]time.Time) error
+	// Reseal stores the seals of keys and links of any ledger, those that were not changed or revoked since they were
+	// read. There is no entry for it.
+	Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error
 	// ForgetGrants removes the open grants that ended before a moment, and returns how many.
 	ForgetGrants(ctx context.Context, before time.Time) (int, error)
 	// ForgetGuesses removes the guesses of days that began before a moment, and returns the number of rows.

@@ -26,6 +26,11 @@ func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
 	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.KeysUsed(&t.recordsTx, used) })
 }
 
+// Reseal implements service.Store.
+func (s *Store) Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error {
+	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.Reseal(&t.recordsTx, keys, links) })
+}
+
 // ForgetGrants implements service.Store. Rows that were deleted before an error stay deleted, and are counted.
 func (s *Store) ForgetGrants(ctx context.Context, before time.Time) (int, error) {
 	return s.deleteBefore(ctx, records.DeleteGrants, before)
