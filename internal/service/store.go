@@ -45,6 +45,8 @@ type Store interface {
 	// Extend stores the tiles that new entries have changed, and the checkpoint over them, in one commit. If the size
 	// of the newest checkpoint is not from, another process was faster, and the error is CodeConflict.
 	Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c Checkpoint) error
+	// StoreTiles stores tiles of a ledger anew while a checkpoint is its newest one. Otherwise it is CodeConflict.
+	StoreTiles(ctx context.Context, l sluice.LedgerID, newest Checkpoint, tiles []ledger.TileData) error
 	// HandOver stores a rotation with its proof. Storing the same rotation again changes nothing.
 	HandOver(ctx context.Context, l sluice.LedgerID, r Rotation) error
 	// KeysUsed stores when keys of any ledger were last used.

@@ -64,6 +64,7 @@ type Report struct {
 	Records  int64 // rows of the other tables
 	Files    int64 // whose bytes were looked at
 	Tiles    int64
+	Repairs  []Repair
 }
 
 // AddPages adds what a check of the database's pages has found.

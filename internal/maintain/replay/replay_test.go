@@ -253,6 +253,10 @@ func TestNothingFound(t *testing.T) {
 	b.wait(11 * time.Minute)
 	third := b.redeem() // one was given back
 	b.refuse(sluice.Exhausted)
+	whole := b.link
+	b.link.Expires, b.link.Reason = time.Time{}, "another"
+	b.refuse(sluice.Altered) // shows what was altered
+	b.link = whole
 
 	b.changeLink(func(l *sluice.Link) { l.MaxDownloads, l.Reason, l.AllowedIPs = 1, "less", nil })
 	repeated := b.redeem() // within the grant of an earlier limit
