@@ -447,6 +447,19 @@ func TestEntryRetention(t *testing.T) {
 	}
 }
 
+// Times are written as package time writes them.
+func TestAppendTime(t *testing.T) {
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(1<<33, 999_999_999), time.Date(2026, 2, 3, 4, 5, 6, 7_000, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.FixedZone("", 3600)),
+		time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		if got, want := string(appendTime(nil, at)), at.UTC().Format(EntryTime); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
 func FuzzEntryLeafIsCanonical(f *testing.F) {
 	f.Add("plain")
 	f.Add("\u2028\u2029<>&\"\\\x00\x1f\x7f\U0001F600\xff")

@@ -71,15 +71,18 @@ func (r *Reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
 	if err := r.readWithFile(l, id); err != nil {
 		return sluice.Link{}, err
 	}
-	link, err := cached(r, r.known().links, l, id, linkByID, linkFields, func(link *sluice.Link) {
+	link, err := cached(r, r.known().links, l, id, linkByID, linkFields, func(link sluice.Link) sluice.Link {
 		link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
+		return link
 	})
 	if err != nil {
 		return link, err
 	}
 	hasEndings, err := r.hasEndings(l)
 	if err == nil && hasEndings {
-		err = r.derive(&link)
+		derived := link // so that the other links need no allocation
+		err = r.derive(&derived)
+		link = derived
 	}
 	return link, err
 }
@@ -311,7 +314,8 @@ func (t *Tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
 	if err := t.flushLink(id); err != nil {
 		return err
 	}
-	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields, func(*sluice.Link) {})
+	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields,
+		func(l sluice.Link) sluice.Link { return l })
 	if err == nil {
 		err = t.log.Record(e)
 	}
