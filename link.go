@@ -28,6 +28,8 @@ type Link struct {
 	AllowedIPs   []netip.Prefix // empty: any address
 	Disposition  Disposition
 	Filename     string // the name that the file is saved under; "": the file's own name
+
+	Seal Digest `json:"-"` // shows that a server wrote the row; zero: none
 }
 
 // Disposition says whether a browser displays a file or saves it (RFC 6266).
@@ -73,6 +75,8 @@ const (
 
 	WrongPassword     Refusal = "wrong_password"
 	AddressNotAllowed Refusal = "address_not_allowed"
+
+	Altered Refusal = "altered" // the row of the link or of its key was written by someone other than a server
 )
 
 // Expired reports whether the link has expired at now.

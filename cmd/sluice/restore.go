@@ -402,7 +402,7 @@ func (d *restoring) compareHeads(ctx context.Context, i *installation) error {
 // fsck refuses a copy that is damaged. What sluice fsck finds besides says how the original was when it was backed up.
 func (d *restoring) fsck(ctx context.Context, p place) error {
 	p.restoring = true
-	f := fsckCommand{place: p}
+	f := fsckCommand{fsckPlace: fsckPlace{place: p}}
 	var report fsck.Report
 	if err := f.check(ctx, d.out, &report); err != nil {
 		return err

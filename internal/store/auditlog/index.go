@@ -113,7 +113,7 @@ func (r *Reader) index(h *Head, known tail) (tail, error) {
 	if known.from != h.Indexed || h.Indexed+int64(len(t.list)) != h.Next {
 		t.list = nil // another process has written to the ledger
 	}
-	if h.Next-h.Indexed < indexStep {
+	if h.Next-h.Indexed < indexStep || h.Next-int64(len(h.fresh))-h.Indexed > MaxTail { // see RestartIndex
 		return t, nil
 	}
 	if t.list == nil {
@@ -122,13 +122,18 @@ func (r *Reader) index(h *Head, known tail) (tail, error) {
 			return tail{}, err
 		}
 	}
-	if err := sqldb.Insert(r.Session, postingInsert, postings(h.ID, t), func(args []any, p posting) []any {
-		return append(args, p.ledger, p.field, p.value, p.first, p.seqs)
-	}); err != nil {
+	if err := r.insertPostings(h.ID, t); err != nil {
 		return tail{}, err
 	}
 	h.Indexed = h.Next
 	return tail{from: h.Next}, nil
+}
+
+// insertPostings writes the index of a stretch.
+func (r *Reader) insertPostings(ledger int64, t tail) error {
+	return sqldb.Insert(r.Session, postingInsert, postings(ledger, t), func(args []any, p posting) []any {
+		return append(args, p.ledger, p.field, p.value, p.first, p.seqs)
+	})
 }
 
 // termsOf reads the terms of the entries of an interval. A missing or damaged entry has none: a verifier reports it.
