@@ -127,8 +127,8 @@ type Batch struct {
 	Absent []string
 }
 
-// MintBatch makes one link for each of 1 to MaxBatch files, all or none. With recipients, it makes one for each file and
-// recipient, at most MaxBatch in all. An id that is listed twice gets two links. It needs links:write.
+// MintBatch makes one link for each of 1 to MaxBatch files, all or none. With recipients, it makes one for each file
+// and recipient, at most MaxBatch in all. An id that is listed twice gets two links. It needs links:write.
 func (s *Links) MintBatch(
 	ctx context.Context, c Caller, fileIDs []string, recipients []sluice.Recipient, n NewLink,
 ) (Batch, error) {
@@ -165,7 +165,8 @@ func (s *Links) MintBatch(
 func checkBatch(files int, recipients []sluice.Recipient, n NewLink) error {
 	var v sluice.Invalid
 	if files < 1 || files > sluice.MaxBatch {
-		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once", files, sluice.MaxBatch)
+		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once",
+			files, sluice.MaxBatch)
 	}
 	switch {
 	case len(recipients) > sluice.MaxBatch:

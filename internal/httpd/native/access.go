@@ -44,7 +44,8 @@ func notify(n api.Notify) sluice.Notify {
 // accessChange adds what a change says of people.
 func accessChange(ask api.LinkChange, change *service.LinkChange) {
 	change.AllowedRecipients = ask.AllowedRecipients
-	change.Message, change.Terms, change.Language = textChange(ask.Message), textChange(ask.Terms), textChange(ask.Language)
+	change.Message, change.Terms = textChange(ask.Message), textChange(ask.Terms)
+	change.Language = textChange(ask.Language)
 	if n, set := ask.Notify.Get(); set {
 		change.Notify = &sluice.Notify{}
 		if n != nil {

@@ -122,11 +122,15 @@ var csvColumns = []struct {
 	{"link_filename", ofLimits(func(m *sluice.LinkLimits) string { return m.Filename })},
 	{"link_recipient_email", ofAccess(func(a *sluice.LinkAccess) string { return a.Recipient.Email })},
 	{"link_recipient_name", ofAccess(func(a *sluice.LinkAccess) string { return a.Recipient.Name })},
-	{"link_allowed_recipients", ofAccess(func(a *sluice.LinkAccess) string { return cellJSON(a.Allowed, len(a.Allowed)) })},
+	{"link_allowed_recipients", ofAccess(func(a *sluice.LinkAccess) string {
+		return cellJSON(a.Allowed, len(a.Allowed))
+	})},
 	{"link_verification", ofAccess(func(a *sluice.LinkAccess) string { return string(a.Verification) })},
 	{"link_message", ofAccess(func(a *sluice.LinkAccess) string { return a.Message })},
 	{"link_terms_sha256", ofAccess(func(a *sluice.LinkAccess) string { return a.TermsSHA256 })},
-	{"link_notify", ofAccess(func(a *sluice.LinkAccess) string { return cellJSON(wireNotify(a.Notify), len(a.Notify.On)) })},
+	{"link_notify", ofAccess(func(a *sluice.LinkAccess) string {
+		return cellJSON(wireNotify(a.Notify), len(a.Notify.On))
+	})},
 	{"link_page", ofAccess(func(a *sluice.LinkAccess) string { return string(a.Page) })},
 	{"link_language", ofAccess(func(a *sluice.LinkAccess) string { return a.Language })},
 	{"link_before", ofLink(func(l *sluice.LinkPart) string { return cellJSON(l.Before, len(l.Before)) })},
