@@ -212,8 +212,9 @@ type Tx interface {
 	// SetGuesses replaces the count of wrong guesses of a password. The entry of the refusal records it.
 	SetGuesses(Guesses) error
 
-	// Redact erases disclosures of an entry. The fields are JSON Pointers.
-	Redact(id string, fields []string, e sluice.Entry) error
+	// Redact erases disclosures of an entry. The fields are JSON Pointers. Unless it is nil, erased is a link whose Access
+	// and Updated it replaces.
+	Redact(id string, fields []string, erased *sluice.Link, e sluice.Entry) error
 	// Record adds an entry without a change, such as that of a refusal.
 	Record(sluice.Entry) error
 
