@@ -65,7 +65,8 @@ func newRecords(t testing.TB, database string) *records {
 		}})
 	r.personal = mint(r.caller, service.NewLink{FileID: r.plain.ID, Access: sluice.Access{
 		Recipient: sluice.Recipient{Email: "bob@bank.example"}, Allowed: []string{"*@audit.example"}, Terms: "1.",
-		Notify: sluice.Notify{Email: "carl@northwind.example", On: []sluice.NotifyOn{sluice.Unopened}}, Page: sluice.PageAlways,
+		Notify: sluice.Notify{Email: "carl@northwind.example", On: []sluice.NotifyOn{sluice.Unopened}},
+		Page:   sluice.PageAlways,
 	}})
 	r.revoked = mint(r.caller, service.NewLink{FileID: r.plain.ID})
 	r.unlimited = mint(r.caller, service.NewLink{FileID: r.plain.ID})
@@ -138,7 +139,8 @@ func (r *records) edits() []edit {
 		link("without its key", r.limited, "key_id = ''", `it says that the key "" minted it`),
 		link("another recipient", r.personal, "access = replace(access, 'bob@', 'eve@')",
 			"its recipient differs from what the log records"),
-		link("another one by name", r.limited, "access = replace(access, 'Ann', 'Eve')", "its name of its recipient differs"),
+		link("another one by name", r.limited, "access = replace(access, 'Ann', 'Eve')",
+			"its name of its recipient differs"),
 		link("others are allowed", r.personal, "access = replace(access, 'audit', 'evil')", "its allowed_recipients differs"),
 		link("no verification", r.personal, `access = replace(access, ',"verification":"email"', '')`,
 			"its verification, terms, page or language differs"),

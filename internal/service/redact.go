@@ -14,8 +14,8 @@ import (
 
 // Redact erases the personal fields of an entry for good: their values, and the salts without which the commitments
 // reveal nothing. The leaf stays, so all proofs remain valid. The redaction is an entry of its own. An entry without
-// personal fields is CodeNotFound. If the entry records the people of a link, they are erased from the link too, and nobody
-// is admitted to it until its owner names others. It needs keys:admin.
+// personal fields is CodeNotFound. If the entry records the people of a link, they are erased from the link too, and
+// nobody is admitted to it until its owner names others. It needs keys:admin.
 func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry, error) {
 	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (sluice.Entry, error) {
 		seq, sealed, err := tx.Sealed(c.Ledger, id)

@@ -216,8 +216,8 @@ func linksExpire(f service.LinkFilter) sqldb.Interval {
 	return expires
 }
 
-// linkListing is the list of a filter, without its conditions on expiry. recipient is the hash of the filter's. With hasEndings, links of pending endings
-// count as ended.
+// linkListing is the list of a filter, without its conditions on expiry. recipient is the hash of the filter's. With
+// hasEndings, links of pending endings count as ended.
 func linkListing(f service.LinkFilter, recipient []byte, hasEndings bool) listing {
 	q := listing{
 		columns: linkColumns, table: "link", ledger: "ledger", at: "created", tie: "id", least: "",
@@ -323,8 +323,8 @@ func (t *Tx) Redact(id string, fields []string, erased *sluice.Link, e sluice.En
 		if err != nil {
 			return err
 		}
-		n, err := t.log.Exec("UPDATE link SET access = $3, recipient_hash = $4, updated = $5 WHERE id = $1 AND ledger = $2",
-			erased.ID, t.log.LedgerHead().ID, access(erased.Access).text(), hash, sqldb.Micros(erased.Updated))
+		n, err := t.log.Exec("UPDATE link SET access = $3, recipient_hash = $4, updated = $5"+
+			" WHERE id = $1 AND ledger = $2", erased.ID, t.log.LedgerHead().ID, access(erased.Access).text(), hash, sqldb.Micros(erased.Updated))
 		if err == nil && n == 0 {
 			err = sqldb.ErrNotFound
 		}
