@@ -145,7 +145,7 @@ func TestEntryTerms(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, at := sealed.IndexTerms()
-		got.Deliveries = sealed.DeliveryTerms()
+		got.Deliveries, got.PersonalTerms = sealed.DeliveryTerms(), sealed.PersonalTerms()
 		if diff := cmp.Diff(IndexTermsOf(e), got); diff != "" || !at.Equal(e.Time) {
 			t.Errorf("at %s, want %s (-sealed +read):\n%s", at, e.Time, diff)
 		}
@@ -455,6 +455,19 @@ func TestEntryWithoutLimits(t *testing.T) {
 	if e.Link.Limits != nil || e.File.Details != nil || e.Key.Rights != nil || e.Link.Before != nil ||
 		e.Link.Expires.IsZero() {
 		t.Errorf("%+v %+v %+v", e.Link, e.File, e.Key)
+	}
+}
+
+// Times are written as package time writes them.
+func TestAppendTime(t *testing.T) {
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(1<<33, 999_999_999), time.Date(2026, 2, 3, 4, 5, 6, 7_000, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.FixedZone("", 3600)),
+		time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		if got, want := string(appendTime(nil, at)), at.UTC().Format(EntryTime); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ func (gate *Gate) recordTally(tx service.Tx, id string, t refusals.Tally, now ti
 	c := service.Caller{Ledger: t.Ledger, Actor: t.Caller.Actor, Request: t.Caller.Request}
 	e := gate.service.NewEntry(c, sluice.AccessDenied, now)
 	if c.Actor.Type == sluice.ActorBearer {
-		g := Grant{bearer: c}
+		g := Grant{}
 		if _, err := g.load(tx, t.Ledger, c.Actor.ID); err != nil {
 			return err
 		}

@@ -71,15 +71,18 @@ func (r *Reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
 	if err := r.readWithFile(l, id); err != nil {
 		return sluice.Link{}, err
 	}
-	link, err := cached(r, r.known().links, l, id, linkByID, linkFields, func(link *sluice.Link) {
+	link, err := cached(r, r.known().links, l, id, linkByID, linkFields, func(link sluice.Link) sluice.Link {
 		link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
+		return link
 	})
 	if err != nil {
 		return link, err
 	}
 	hasEndings, err := r.hasEndings(l)
 	if err == nil && hasEndings {
-		err = r.derive(&link)
+		derived := link // so that the other links need no allocation
+		err = r.derive(&derived)
+		link = derived
 	}
 	return link, err
 }
@@ -288,7 +291,8 @@ var linkInsert = sqldb.Insertion{
 
 func (m minted) values(args []any) []any {
 	l := m.link
-	return append(args, m.ledger, m.recipientHash, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(),
+	return append(args, m.ledger, m.recipientHash,
+		l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(),
 		sqldb.Micros(l.Created), sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked),
 		string(l.Ended), l.Downloads, sqldb.Micros(l.Redeemed), l.MaxDownloads, string(l.Password),
 		networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename, access(l.Access).text())
@@ -324,7 +328,8 @@ func (t *Tx) Redact(id string, fields []string, erased *sluice.Link, e sluice.En
 			return err
 		}
 		n, err := t.log.Exec("UPDATE link SET access = $3, recipient_hash = $4, updated = $5"+
-			" WHERE id = $1 AND ledger = $2", erased.ID, t.log.LedgerHead().ID, access(erased.Access).text(), hash, sqldb.Micros(erased.Updated))
+			" WHERE id = $1 AND ledger = $2", erased.ID, t.log.LedgerHead().ID,
+			access(erased.Access).text(), hash, sqldb.Micros(erased.Updated))
 		if err == nil && n == 0 {
 			err = sqldb.ErrNotFound
 		}
@@ -355,7 +360,8 @@ func (t *Tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
 	if err := t.flushLink(id); err != nil {
 		return err
 	}
-	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields, func(*sluice.Link) {})
+	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields,
+		func(l sluice.Link) sluice.Link { return l })
 	if err == nil {
 		err = t.log.Record(e)
 	}
