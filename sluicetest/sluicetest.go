@@ -81,7 +81,7 @@ func newService(t testing.TB, publicURL, database string) *Service {
 	s.config = service.Config{
 		SigningKeys: []token.Key{signing}, RequireSeals: true,
 		LedgerKeys: []string{NewLedgerKey(t)}, LedgerOrigin: "sluice.test",
-		PublicURL: publicURL, Now: s.Clock.Now,
+		PublicURL: publicURL, Now: s.Clock.Now, Mail: true,
 		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	s.open(t)
@@ -217,6 +217,14 @@ func (s *Service) SetLedgerKeys(secrets ...string) { s.config.LedgerKeys = secre
 
 // LedgerKeys returns the keys that SetLedgerKeys set last.
 func (s *Service) LedgerKeys() []string { return slices.Clone(s.config.LedgerKeys) }
+
+// SetPurposes sets the purposes that apply when the service is opened next.
+func (s *Service) SetPurposes(list ...sluice.Purpose) {
+	s.config.Purposes = sluice.Purposes{}
+	for _, p := range list {
+		s.config.Purposes[p.Name] = p
+	}
+}
 
 // Entries returns all entries of a ledger, oldest first. It waits up to a limit
 // for the deliveries of downloads that have just ended.

@@ -19,17 +19,18 @@ import (
 
 // unsealed are the columns of keys and links that no seal covers, and why. A new column belongs here or in the seal.
 var unsealed = map[string]string{
-	"key.name":       "is shown; fsck compares it with the log",
-	"key.updated":    "a version for conditional requests",
-	"key.used":       "is shown",
-	"key.revoked":    "a revoked row has no seal: one that is not revoked any more does not fit",
-	"link.reason":    "is shown; fsck compares it with the log",
-	"link.metadata":  "is shown; fsck compares it with the log",
-	"link.updated":   "a version for conditional requests",
-	"link.revoked":   "a revoked row has no seal: one that is not revoked any more does not fit",
-	"link.ended":     "why it is revoked; fsck compares it with the log",
-	"link.downloads": "changes with each download; fsck compares it with the log",
-	"link.redeemed":  "is shown",
+	"key.name":            "is shown; fsck compares it with the log",
+	"key.updated":         "a version for conditional requests",
+	"key.used":            "is shown",
+	"key.revoked":         "a revoked row has no seal: one that is not revoked any more does not fit",
+	"link.reason":         "is shown; fsck compares it with the log",
+	"link.metadata":       "is shown; fsck compares it with the log",
+	"link.updated":        "a version for conditional requests",
+	"link.revoked":        "a revoked row has no seal: one that is not revoked any more does not fit",
+	"link.ended":          "why it is revoked; fsck compares it with the log",
+	"link.downloads":      "changes with each download; fsck compares it with the log",
+	"link.redeemed":       "is shown",
+	"link.recipient_hash": "finds the link in lists; fsck compares it with the recipient",
 }
 
 // The seal of a key or link covers each column of its row, or the column is listed with a reason.

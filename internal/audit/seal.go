@@ -41,8 +41,8 @@ type disclosure struct {
 	Value string `json:"value"`
 }
 
-// Seal encodes an entry. In the leaf, personal fields (addresses, forwarded
-// addresses, user agent) are replaced by salted commitments with salts from
+// Seal encodes an entry. In the leaf, personal fields (those of people, addresses,
+// forwarded addresses, user agent) are replaced by salted commitments with salts from
 // random. If the leaf would be longer than ledger.MaxLeaf, metadata and linked
 // resources are replaced by their SHA-256 digests.
 func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
@@ -54,6 +54,13 @@ func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
 		if disclosures, err = commitPersonal(&request, random); err != nil {
 			return SealedEntry{}, err
 		}
+	}
+	if e.Recipient != nil || e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) {
+		people, err := commitPeople(&e, random)
+		if err != nil {
+			return SealedEntry{}, err
+		}
+		disclosures = joinObjects(people, disclosures)
 	}
 	leaf := leafOf(e, false)
 	if len(leaf) > ledger.MaxLeaf {
@@ -155,8 +162,12 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 			MaxDownloads         int64              `json:"max_downloads"`
 			HasPassword          bool               `json:"has_password"`
 			AllowedIPs           []netip.Prefix     `json:"allowed_ips"`
+			sealedAccess
 		}
-		Request *struct {
+		Mail      *struct{ Kind, Problem string }
+		Recipient *struct{ Email, Name, Verification string }
+		Terms     string `json:"terms_sha256"`
+		Request   *struct {
 			ID, Method, Route, Range, IP string
 			ClientIP                     string `json:"client_ip"`
 			ForwardedFor                 string `json:"forwarded_for"`
@@ -171,15 +182,14 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 	if err != nil {
 		return sluice.Entry{}, fmt.Errorf("entry %d: %w", seq, err)
 	}
-	disclosed := map[string]disclosure{}
-	unreadable := json.Unmarshal(s.Disclosures, &disclosed) != nil
 	e := sluice.Entry{
 		Seq: seq, ID: in.ID, Ledger: sluice.LedgerID{Account: in.Account, Mode: sluice.Test},
 		Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome),
 		Refusal: sluice.Refusal(in.Refusal), Repeats: in.Repeats,
-		Actor:      sluice.Actor{Type: sluice.ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
-		Deliveries: deliveries,
-		Subject:    in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
+		Actor:         sluice.Actor{Type: sluice.ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
+		Deliveries:    deliveries,
+		AcceptedTerms: in.Terms,
+		Subject:       in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
 	}
 	if in.Livemode {
 		e.Ledger.Mode = sluice.Live
@@ -224,23 +234,38 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 			e.Delivery.Sent = &sluice.Sent{Bytes: *d.Bytes, Complete: d.Complete, Duration: took}
 		}
 	}
-	if r := in.Request; r != nil {
-		reveal := func(field, commitment string) string {
-			d, ok := disclosed[field]
-			switch {
-			case !ok && commitment == "":
-			case !ok && !unreadable:
-				e.Redacted = append(e.Redacted, field)
-			case !d.opens(commitment):
-				e.Damaged = append(e.Damaged, field)
-			default:
-				return d.Value
-			}
-			return ""
+	if in.Mail != nil {
+		e.Mail = (*sluice.MailPart)(in.Mail)
+	}
+	disclosed := map[string]disclosure{}
+	unreadable := json.Unmarshal(s.Disclosures, &disclosed) != nil
+	// The order of the calls is that of Redacted and Damaged.
+	reveal := func(field, commitment string) string {
+		d, ok := disclosed[field]
+		switch {
+		case !ok && commitment == "":
+		case !ok && !unreadable:
+			e.Redacted = append(e.Redacted, field)
+		case !d.opens(commitment):
+			e.Damaged = append(e.Damaged, field)
+		default:
+			return d.Value
 		}
+		return ""
+	}
+	if e.Link != nil {
+		in.Link.open(e.Link, reveal)
+	}
+	if p := in.Recipient; p != nil {
+		e.Recipient = &sluice.RecipientPart{
+			Email:        reveal("/recipient/email", p.Email),
+			Name:         reveal("/recipient/name", p.Name),
+			Verification: p.Verification,
+		}
+	}
+	if r := in.Request; r != nil {
 		e.Request = &sluice.Request{
 			ID: r.ID, Method: r.Method, Route: r.Route, Range: r.Range, RefererHost: r.RefererHost,
-			// In the order of the fields, which is that of Redacted and Damaged.
 			ClientIP:     reveal("/request/client_ip", r.ClientIP),
 			ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor),
 			IP:           reveal("/request/ip", r.IP),

@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"hash"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -129,6 +130,9 @@ func linkMessage(l sluice.Link) message {
 	}
 	m.text(string(l.Disposition))
 	m.text(l.Filename)
+	if !l.Access.IsZero() {
+		m.access(l.Access)
+	}
 	return m
 }
 
@@ -144,6 +148,24 @@ func begin(kind string, l sluice.LedgerID, id string) message {
 	m.text(string(l.Mode))
 	m.text(id)
 	return m
+}
+
+// access adds what a link asks of people. It is the last in its message, so none is told from one that asks nothing.
+func (m *message) access(a sluice.Access) {
+	for _, text := range []string{
+		a.Recipient.Email, a.Recipient.Name, string(a.Verification), a.Message, a.Terms, a.Notify.Email, string(a.Page),
+		a.Language, strconv.FormatBool(a.Erased),
+	} {
+		m.text(text)
+	}
+	m.number(int64(len(a.Allowed)))
+	for _, pattern := range a.Allowed {
+		m.text(pattern)
+	}
+	m.number(int64(len(a.Notify.On)))
+	for _, occasion := range a.Notify.On {
+		m.text(string(occasion))
+	}
 }
 
 func (m *message) text(s string) {

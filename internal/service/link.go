@@ -21,6 +21,7 @@ type Links struct {
 	limits    LinkLimits
 	publicURL string
 	random    io.Reader
+	mail      bool // a mail server is configured
 }
 
 // NewLink describes a link to mint. At most one of Lifetime and Expires is set. Without either the link lives for
@@ -36,6 +37,10 @@ type NewLink struct {
 	AllowedIPs   []netip.Prefix
 	Disposition  sluice.Disposition // Attachment if ""
 	Filename     string
+	// Access is checked and brought into canonical form. Verification is EmailVerification if it is "" and Recipient or
+	// Allowed is set; Page is that of the file's purpose if it is "".
+	Access sluice.Access
+	Send   bool // the link is mailed to its recipient
 }
 
 // LinkChange is an update of a link. A nil field stays as it is.
@@ -46,6 +51,15 @@ type LinkChange struct {
 	Metadata     map[string]*string // merged; nil or "" removes a key
 	MaxDownloads *int64             // 0 lifts the limit
 	AllowedIPs   *[]netip.Prefix
+
+	// The people of a link: who may open it can be changed where the link verifies. Whom it is for and whether it
+	// verifies cannot.
+	AllowedRecipients *[]string
+	Message           *string
+	Terms             *string
+	Notify            *sluice.Notify // the zero value ends notices
+	Page              *sluice.PagePolicy
+	Language          *string
 
 	// ExpireNow and ClearMetadata are for the APIs of other vendors.
 	ExpireNow     bool // the link expires now and stays visible as expired; Lifetime and Expires are ignored
@@ -106,25 +120,22 @@ func (s *Links) Mint(ctx context.Context, c Caller, n NewLink) (sluice.Link, err
 	})
 }
 
-// Batch is the result of minting many links at once: a link for each file that exists, in the order of the request, and
-// the ids of the files that do not exist.
+// Batch is the result of minting many links at once: a link for each file that exists, and each recipient, in the order
+// of the request, and the ids of the files that do not exist.
 type Batch struct {
 	Links  []sluice.Link
 	Absent []string
 }
 
-// MintBatch makes one link for each of 1 to MaxBatch files, all or none. An id that is listed twice gets two links. It
-// needs links:write.
-func (s *Links) MintBatch(ctx context.Context, c Caller, fileIDs []string, n NewLink) (Batch, error) {
-	var v sluice.Invalid
-	if len(fileIDs) < 1 || len(fileIDs) > sluice.MaxBatch {
-		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once",
-			len(fileIDs), sluice.MaxBatch)
-	}
-	if err := v.Err(); err != nil {
+// MintBatch makes one link for each of 1 to MaxBatch files, all or none. With recipients, it makes one for each file
+// and recipient, at most MaxBatch in all. An id that is listed twice gets two links. It needs links:write.
+func (s *Links) MintBatch(
+	ctx context.Context, c Caller, fileIDs []string, recipients []sluice.Recipient, n NewLink,
+) (Batch, error) {
+	if err := checkBatch(len(fileIDs), recipients, n); err != nil {
 		return Batch{}, err
 	}
-	p, err := s.prepare(ctx, &n)
+	pending, err := s.prepareEach(ctx, recipients, n)
 	if err != nil {
 		return Batch{}, err
 	}
@@ -138,14 +149,66 @@ func (s *Links) MintBatch(ctx context.Context, c Caller, fileIDs []string, n New
 			if err != nil {
 				return Batch{}, err
 			}
-			l, err := s.mint(tx, c, f, *p, now)
-			if err != nil {
-				return Batch{}, err
+			for _, p := range pending {
+				l, err := s.mint(tx, c, f, p, now)
+				if err != nil {
+					return Batch{}, err
+				}
+				b.Links = append(b.Links, l)
 			}
-			b.Links = append(b.Links, l)
 		}
 		return b, nil
 	})
+}
+
+// checkBatch checks the size of a batch.
+func checkBatch(files int, recipients []sluice.Recipient, n NewLink) error {
+	var v sluice.Invalid
+	if files < 1 || files > sluice.MaxBatch {
+		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once",
+			files, sluice.MaxBatch)
+	}
+	switch {
+	case len(recipients) > sluice.MaxBatch:
+		v.Add("recipients", "too_many", "recipients has %d elements; at most %d links are minted at once",
+			len(recipients), sluice.MaxBatch)
+	case files*len(recipients) > sluice.MaxBatch:
+		v.Add("recipients", "too_many", "%d files for %d recipients are %d links; at most %d are minted at once",
+			files, len(recipients), files*len(recipients), sluice.MaxBatch)
+	case len(recipients) > 0 && n.Access.Recipient != sluice.Recipient{}:
+		v.Add("recipients", "invalid", "give recipient or recipients, not both")
+	}
+	return v.Err()
+}
+
+// prepareEach does what prepare does for a link to each recipient, or for one link if there are none.
+func (s *Links) prepareEach(ctx context.Context, recipients []sluice.Recipient, n NewLink) ([]pending, error) {
+	var v sluice.Invalid
+	var canonical []sluice.Recipient
+	for i, r := range recipients {
+		if param := fmt.Sprintf("recipients.%d", i); r == (sluice.Recipient{}) {
+			v.Add(param+".email", "required", "a recipient needs an e-mail address")
+		} else {
+			canonical = append(canonical, canonicalRecipient(&v, param, r))
+		}
+	}
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	if len(canonical) > 0 {
+		n.Access.Recipient = canonical[0]
+	}
+	p, err := s.prepare(ctx, &n) // once: it hashes the password
+	if err != nil {
+		return nil, err
+	}
+	list := []pending{*p}
+	for _, r := range canonical[min(1, len(canonical)):] {
+		next := *p
+		next.new.Access.Recipient = r
+		list = append(list, next)
+	}
+	return list, nil
 }
 
 // pending is a link to be minted, checked as far as is possible without its file.
@@ -177,6 +240,7 @@ func (s *Links) prepare(ctx context.Context, n *NewLink) (*pending, error) {
 		v.Add("disposition", "invalid", "disposition is attachment or inline")
 	}
 	validatePassword(&v, n.Password)
+	n.Access = s.canonicalAccess(&v, n.Access, n.Send)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
@@ -197,6 +261,10 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 	var v sluice.Invalid
 	expires := expiry(&v, n.Lifetime, n.Expires, now, now, s.longest(c.Key, f))
 	validateInline(&v, n.Disposition, f.Type)
+	purpose := s.limits.Purposes[f.Purpose]
+	n.Access.Page = pageOf(n.Access, n.Password != "", purpose)
+	validatePage(&v, n.Access, n.Password != "")
+	validateRequired(&v, purpose, n.Reason, n.Access)
 	if err := v.Err(); err != nil {
 		return sluice.Link{}, err
 	}
@@ -205,7 +273,7 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 		SigningKey: s.keys[0].ID(),
 		Reason:     n.Reason, Metadata: n.Metadata, Created: now, Updated: now, Expires: expires,
 		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
-		Disposition: n.Disposition, Filename: n.Filename,
+		Disposition: n.Disposition, Filename: n.Filename, Access: n.Access,
 	}
 	l.Seal = s.seals.Link(l)
 	return l, tx.CreateLink(l, s.linkChange(c, sluice.LinkCreated, now, f, l, nil))
@@ -337,6 +405,9 @@ func (s *Links) Update(
 		}
 		was := l
 		if err := ch.apply(&l, now, longest); err != nil {
+			return sluice.Link{}, err
+		}
+		if err := s.applyAccess(&l, ch, s.limits.Purposes[f.Purpose]); err != nil {
 			return sluice.Link{}, err
 		}
 		if endsAfter(l, was) {

@@ -203,7 +203,7 @@ type Tx interface {
 
 	// CreateLink stores a link. If the link expires, it expires after it was created.
 	CreateLink(sluice.Link, sluice.Entry) error
-	// UpdateLink replaces Reason, Metadata, MaxDownloads, AllowedIPs, Expires, Revoked, Ended and Updated.
+	// UpdateLink replaces Reason, Metadata, MaxDownloads, AllowedIPs, Access, Expires, Revoked, Ended and Updated.
 	UpdateLink(sluice.Link, sluice.Entry) error
 	// Redeemed counts a download of a link.
 	Redeemed(id string, now time.Time, e sluice.Entry) error
@@ -217,8 +217,9 @@ type Tx interface {
 	// SetGuesses replaces the count of wrong guesses of a password. The entry of the refusal records it.
 	SetGuesses(Guesses) error
 
-	// Redact erases disclosures of an entry. The fields are JSON Pointers.
-	Redact(id string, fields []string, e sluice.Entry) error
+	// Redact erases disclosures of an entry. The fields are JSON Pointers. Unless it is nil, erased is a link whose Access
+	// and Updated it replaces.
+	Redact(id string, fields []string, erased *sluice.Link, e sluice.Entry) error
 	// Record adds an entry without a change, such as that of a refusal.
 	Record(sluice.Entry) error
 
@@ -262,6 +263,8 @@ type LinkFilter struct {
 	Revoked *bool     // ended before its time
 	Over    *bool     // expired by Now, or ended before its time
 	Now     time.Time // with Expired and Over
+
+	Recipient string // canonical address of the recipient
 }
 
 // EntryFilter selects entries. Its zero value selects all entries.
@@ -274,6 +277,9 @@ type EntryFilter struct {
 	RequestID string
 	IDs       []string
 	Created   sluice.TimeRange
+
+	Recipient string // canonical address of the entry's or link's recipient
+	ClientIP  string // as in the entry
 }
 
 // OpenGrant is the part of a counted download that the bearer of a link has not received yet. A bearer may request it
