@@ -282,6 +282,7 @@ var harmless = map[string]string{
 	"file.deleted":       "the time is shown; whether there is one is compared",
 	"key.revoked":        "the time is shown; whether there is one is compared",
 	"open_grant.expires": "an earlier end gives nobody anything; a later one is compared",
+	"open_grant.seq":     "says which download gives back its unsent bytes; the bytes are compared",
 	"open_grant.bytes":   "fewer bytes give nobody anything; more are compared",
 }
 

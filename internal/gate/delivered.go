@@ -45,15 +45,15 @@ func (gate *Gate) settle(tx service.Tx, g *Grant, now time.Time) error {
 		return nil
 	}
 	open, err := tx.OpenGrant(g.ledger, g.Link.ID, g.openGrant.Bearer)
-	if sluice.CodeOf(err) == sluice.CodeNotFound || err == nil && !open.Expires.Equal(g.openGrant.Expires) {
-		return nil // the open grant has ended or was replaced
+	if sluice.CodeOf(err) == sluice.CodeNotFound || err == nil && open.Seq != g.openGrant.Seq {
+		return nil // the open grant was deleted, replaced or closed
 	}
 	if err != nil {
 		return err
 	}
 	switch {
 	case g.failed && g.counts: // the next download is counted again
-		open.Expires, open.Left = now, 0
+		open.Expires, open.Left, open.Seq = now, 0, 0
 	case g.failed:
 		open.Left += g.Plan.cost()
 	default:

@@ -251,6 +251,62 @@ func TestGrantGivesBack(t *testing.T) {
 	wantReason(t, f.spend(token, ranged(1)), sluice.Exhausted)
 }
 
+// What a download did not send returns to the open grant that it was taken from, and to no other one of the bearer,
+// although the clock stood still or was set back between them.
+func TestGrantsOfOneMoment(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		ranged := func(n int64) gate.Bearer { return gate.Bearer{Address: here, Want: part(n)} }
+		begin := func(token string) *gate.Grant {
+			t.Helper()
+			g, err := f.grant(token, gate.Bearer{Address: here})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return g
+		}
+		mint := func() (sluice.Link, string) {
+			return f.mintAs(service.NewLink{FileID: f.upload("0123456789").ID, MaxDownloads: 2})
+		}
+		t.Run("unsent bytes", func(t *testing.T) {
+			_, token := mint()
+			first, again := begin(token), begin(token)
+			f.base.Clock.Advance(time.Minute)
+			f.base.Clock.Advance(-time.Minute)
+			wantReason(t, f.spend(token, ranged(10)), "") // counted; 10 bytes are left of the new open grant
+			f.Delivered(first, 0)
+			f.Delivered(again, 0)
+			f.flush()
+			wantReason(t, f.spend(token, ranged(10)), "")
+			wantReason(t, f.spend(token, ranged(1)), sluice.Exhausted)
+		})
+		t.Run("a failed download", func(t *testing.T) {
+			l, token := mint()
+			first, again := begin(token), begin(token)
+			wantReason(t, f.spend(token, ranged(10)), "")
+			f.Failed(first, 0) // the open grant that it began was replaced
+			f.Delivered(again, 10)
+			f.flush()
+			wantReason(t, f.spend(token, ranged(10)), "")
+			if n := f.downloads(l.ID); n != 1 {
+				t.Errorf("%d downloads are counted, want 1", n)
+			}
+		})
+		t.Run("of a closed grant", func(t *testing.T) {
+			l, token := mint()
+			first, again := begin(token), begin(token)
+			f.base.Clock.Advance(gate.GrantLasts)
+			f.Failed(first, 0)
+			f.Delivered(again, 0)
+			f.flush()
+			f.base.Clock.Advance(-time.Second)
+			wantReason(t, f.spend(token, ranged(1)), "")
+			if n := f.downloads(l.ID); n != 1 {
+				t.Errorf("%d downloads are counted, want 1", n)
+			}
+		})
+	})
+}
+
 // lossy returns an error for a number of Updates that were committed.
 type lossy struct {
 	service.Store

@@ -68,5 +68,7 @@ func (gate *Gate) newOpenGrant(g *Grant, b Bearer, now time.Time) (service.OpenG
 		bearer = byCookie(g.Link.ID, g.Cookie)
 	}
 	left := 2*max(1, g.File.Size) - g.Plan.cost()
-	return service.OpenGrant{LinkID: g.Link.ID, Bearer: bearer, Expires: now.Add(GrantLasts), Left: left}, nil
+	return service.OpenGrant{
+		LinkID: g.Link.ID, Bearer: bearer, Expires: now.Add(GrantLasts), Left: left, Seq: g.seq,
+	}, nil
 }

@@ -289,6 +289,9 @@ type OpenGrant struct {
 	Bearer  sluice.Digest // of the bearer's cookie, or of address and user agent
 	Expires time.Time
 	Left    int64 // bytes
+	// Seq is that of the entry that counted the download. It tells the grants of one bearer apart. It is 0 once the
+	// grant is closed, and -1 for a grant that an older version opened.
+	Seq int64
 }
 
 // Guesses counts how often the password of a link was guessed wrongly on a day, from one network or, with a zero

@@ -11,8 +11,8 @@ func (r *Reader) OpenGrant(l sluice.LedgerID, link string, bearer sluice.Digest)
 	ledger, err := r.LedgerNumber(l)
 	if err == nil {
 		g.LinkID, g.Bearer = link, bearer
-		err = r.OneUnbuffered([]any{(*sqldb.Time)(&g.Expires), &g.Left},
-			"SELECT expires, bytes FROM open_grant WHERE ledger = $1 AND link_id = $2 AND bearer = $3",
+		err = r.OneUnbuffered([]any{(*sqldb.Time)(&g.Expires), &g.Left, &g.Seq},
+			"SELECT expires, bytes, seq FROM open_grant WHERE ledger = $1 AND link_id = $2 AND bearer = $3",
 			ledger, link, bearer[:])
 	}
 	return g, err
@@ -20,9 +20,10 @@ func (r *Reader) OpenGrant(l sluice.LedgerID, link string, bearer sluice.Digest)
 
 // SetGrant implements service.Tx.
 func (t *Tx) SetGrant(g service.OpenGrant) error {
-	_, err := t.log.Exec("INSERT INTO open_grant (ledger, link_id, bearer, expires, bytes) VALUES ($1, $2, $3, $4, $5)"+
-		" ON CONFLICT (ledger, link_id, bearer) DO UPDATE SET expires = excluded.expires, bytes = excluded.bytes",
-		t.log.LedgerHead().ID, g.LinkID, g.Bearer[:], sqldb.Micros(g.Expires), g.Left)
+	_, err := t.log.Exec("INSERT INTO open_grant (ledger, link_id, bearer, expires, bytes, seq) VALUES ($1, $2, $3, $4, $5, $6)"+
+		" ON CONFLICT (ledger, link_id, bearer)"+
+		" DO UPDATE SET expires = excluded.expires, bytes = excluded.bytes, seq = excluded.seq",
+		t.log.LedgerHead().ID, g.LinkID, g.Bearer[:], sqldb.Micros(g.Expires), g.Left, g.Seq)
 	return err
 }
 

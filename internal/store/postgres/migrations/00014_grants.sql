@@ -1,0 +1,4 @@
+-- +goose Up
+-- The seq of the entry that counted the download; 0: the grant is closed; -1: an older version opened it. The time when
+-- a grant expires does not identify it: the clock may stand still, or be set back.
+ALTER TABLE open_grant ADD COLUMN seq BIGINT NOT NULL DEFAULT -1;
