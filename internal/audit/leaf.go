@@ -175,19 +175,22 @@ func writeKey(w *object, k sluice.KeyPart, digests bool) {
 	}
 }
 
-// endless is the max_link_lifetime of sluice.Forever in a leaf.
+// endless is in a leaf the max_link_lifetime of sluice.Forever, and the expires_at of a file that is kept for ever.
 const endless = "none"
 
 // writeFile writes the members of a FilePart in canonical order.
 func writeFile(w *object, f sluice.FilePart, digests bool) {
 	w.before(f.Before, digests)
+	d := f.Details
+	if d != nil && d.Expires != nil {
+		w.ending("expires_at", *d.Expires)
+	}
 	w.str("filename", f.Filename)
 	if f.Found != nil {
 		w.open("found")
 		writeFound(w, *f.Found)
 		w.close()
 	}
-	d := f.Details
 	if d != nil {
 		w.raw("held", strconv.FormatBool(d.Held))
 	}
@@ -355,6 +358,13 @@ func (w *object) int(name string, n int64) {
 func (w *object) time(name string, at time.Time) {
 	if !at.IsZero() {
 		w.stamp(name, at)
+	}
+}
+
+// ending writes a time. The zero time is endless.
+func (w *object) ending(name string, at time.Time) {
+	if w.time(name, at); at.IsZero() {
+		w.str(name, endless)
 	}
 }
 

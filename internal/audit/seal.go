@@ -148,9 +148,10 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		}
 		File *struct {
 			sluice.FilePart
-			Title  string
-			Held   *bool             // present if the details are
-			Linked []sluice.Resource `json:"linked_resources"`
+			Title     string
+			Held      *bool             // present if the details are
+			Linked    []sluice.Resource `json:"linked_resources"`
+			ExpiresAt *leafEnding       `json:"expires_at"`
 		}
 		Link *struct {
 			ID, Reason, Filename string
@@ -210,7 +211,9 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 	if f := in.File; f != nil {
 		e.File = &f.FilePart
 		if f.Held != nil {
-			e.File.Details = &sluice.FileDetails{Title: f.Title, Held: *f.Held, Linked: f.Linked}
+			e.File.Details = &sluice.FileDetails{
+				Title: f.Title, Held: *f.Held, Linked: f.Linked, Expires: (*time.Time)(f.ExpiresAt),
+			}
 		}
 	}
 	if l := in.Link; l != nil {
@@ -287,6 +290,17 @@ func (t *leafTime) UnmarshalJSON(data []byte) error {
 	at, err := time.Parse(`"`+EntryTime+`"`, string(data))
 	*t = leafTime(at)
 	return err
+}
+
+// leafEnding decodes a time in a leaf, or endless, which is the zero time.
+type leafEnding time.Time
+
+// UnmarshalJSON parses what object.ending writes.
+func (t *leafEnding) UnmarshalJSON(data []byte) error {
+	if *t = (leafEnding{}); string(data) == `"`+endless+`"` {
+		return nil
+	}
+	return (*leafTime)(t).UnmarshalJSON(data)
 }
 
 // leafLifetime decodes a max_link_lifetime of a leaf. It returns 0 if text is empty.

@@ -76,6 +76,10 @@ func (gate *Gate) commitDecision(
 	if g != nil {
 		attempt.End(g.by, g.began, err)
 	}
+	if err == nil && refusal == sluice.Altered {
+		gate.log.Error("link refused: its row, or that of its key, was altered in the database",
+			"link", object.ID, "ledger", object.Ledger)
+	}
 	return g, refusal, err
 }
 
@@ -107,7 +111,7 @@ func (gate *Gate) judge(
 	if err != nil {
 		return open, "", err
 	}
-	refusal = refuse(gate.limits, g.Link, g.File, k, g.began, b.Address)
+	refusal = refuse(gate.limits, gate.service.Seals(), g.Link, g.File, k, g.began, b.Address)
 	if refusal == sluice.Exhausted && open.LinkID != "" {
 		refusal = ""
 	}

@@ -172,6 +172,7 @@ var refusalPage = newPage("refusal", refusalTitle, `<h1>`+refusalTitle+`</h1>
 {{- else if eq .Reason "expired" "revoked"}}
 {{- else if eq .Reason "key_revoked" "key_expired" "key_restricted"}}The sender may no longer share this file.
 {{- else if eq .Reason "purpose_restricted"}}Files of this kind may no longer be shared by link.
+{{- else if eq .Reason "altered"}}The record of this link was changed without authority. Ask the sender for another link.
 {{- else if eq .Reason "file_deleted"}}The file behind this link was deleted.
 {{- else if eq .Reason "exhausted"}}This link has no downloads left.
 {{- else if eq .Reason "wrong_password"}}This link needs a password.
