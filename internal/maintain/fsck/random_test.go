@@ -146,9 +146,10 @@ func (u *user) access() (a sluice.Access) {
 
 // redact erases the people of an entry of a link.
 func (u *user) redact(l sluice.Link) {
-	list, err := u.Service.Service.Entries.List(u.context(), u.caller(), service.EntryFilter{LinkID: l.ID}, sluice.Page{Limit: 100})
+	entries, filter := u.Service.Service.Entries, service.EntryFilter{LinkID: l.ID}
+	list, err := entries.List(u.context(), u.caller(), filter, sluice.Page{Limit: 100})
 	if err == nil && len(list.Data) > 0 {
-		u.Service.Service.Entries.Redact(u.context(), u.caller(), list.Data[u.rand.IntN(len(list.Data))].ID)
+		entries.Redact(u.context(), u.caller(), list.Data[u.rand.IntN(len(list.Data))].ID)
 	}
 }
 
