@@ -11,30 +11,30 @@ type MailKind string
 
 // The kinds of mails. The first two are sent to recipients, the others to whom a link notifies.
 const (
-	CodeMail          MailKind = "code"
-	LinkMail          MailKind = "link"
-	FirstDownloadMail MailKind = "first_download"
-	EveryDownloadMail MailKind = "every_download"
-	RefusedMail       MailKind = "refused"
-	UnopenedMail      MailKind = "unopened"
+	MailCode          MailKind = "code"
+	MailLink          MailKind = "link"
+	MailFirstDownload MailKind = "first_download"
+	MailEveryDownload MailKind = "every_download"
+	MailRefused       MailKind = "refused"
+	MailUnopened      MailKind = "unopened"
 )
 
 // MailKinds are all kinds of mails, in the order in which they are sent: a person waits for a code.
-var MailKinds = []MailKind{CodeMail, LinkMail, FirstDownloadMail, EveryDownloadMail, RefusedMail, UnopenedMail}
+var MailKinds = []MailKind{MailCode, MailLink, MailFirstDownload, MailEveryDownload, MailRefused, MailUnopened}
 
-// Rank orders kinds: mails of a lower rank are sent before those of a higher one. It is from 0 to MailRanks - 1.
+// Rank orders kinds: mails of a lower rank are sent before those of a higher one. It is from 0 to NoticeRank.
 func (k MailKind) Rank() int64 {
 	switch k {
-	case CodeMail:
+	case MailCode:
 		return 0
-	case LinkMail:
+	case MailLink:
 		return 1
 	}
-	return 2
+	return NoticeRank
 }
 
-// MailRanks is the number of ranks.
-const MailRanks = 3
+// NoticeRank is the rank of notices, the highest.
+const NoticeRank = 2
 
 // Mail is a mail that waits to be sent. It is queued in the Update that commits the entry it tells of. It has no
 // address, no text and no secret: they are read when it is sent, so an address that was erased gets none.
@@ -53,7 +53,7 @@ type Mail struct {
 	Count    int64
 	Queued   time.Time // when it was to be sent first
 	Due      time.Time // when it is to be sent, or tried again
-	Until    time.Time // when it is given up
+	Expires    time.Time // when it is given up
 	Attempts int64     // failed attempts so far
 }
 

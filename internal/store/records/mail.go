@@ -7,12 +7,12 @@ import (
 	"sluice/internal/store/sqldb"
 )
 
-const mailColumns = "link_id, kind, challenge, id, entry, language, n, queued, due, until, attempts"
+const mailColumns = "link_id, kind, challenge, id, entry, language, n, queued, due, expires, attempts"
 
 func mailFields(m *service.Mail) []any {
 	return []any{
 		&m.LinkID, (*string)(&m.Kind), &m.Challenge, &m.ID, &m.Entry, &m.Language, &m.Count,
-		(*sqldb.Time)(&m.Queued), (*sqldb.Time)(&m.Due), (*sqldb.Time)(&m.Until), &m.Attempts,
+		(*sqldb.Time)(&m.Queued), (*sqldb.Time)(&m.Due), (*sqldb.Time)(&m.Expires), &m.Attempts,
 		&m.Ledger.Account, (*string)(&m.Ledger.Mode),
 	}
 }
@@ -46,7 +46,7 @@ func (t *Tx) QueueMail(m service.Mail) error {
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"+
 		" ON CONFLICT (ledger, link_id, kind, challenge) DO "+conflict,
 		ledger, m.Kind.Rank(), m.LinkID, string(m.Kind), m.Challenge, m.ID, m.Entry, m.Language, m.Count,
-		sqldb.Micros(m.Queued), sqldb.Micros(m.Due), sqldb.Micros(m.Until), m.Attempts)
+		sqldb.Micros(m.Queued), sqldb.Micros(m.Due), sqldb.Micros(m.Expires), m.Attempts)
 	return err
 }
 
@@ -55,12 +55,12 @@ const (
 	keepMail    = "NOTHING"
 	addToMail   = "UPDATE SET n = mail.n + excluded.n, entry = excluded.entry"
 	replaceMail = "UPDATE SET id = excluded.id, entry = excluded.entry, language = excluded.language, n = excluded.n," +
-		" queued = excluded.queued, due = excluded.due, until = excluded.until, attempts = excluded.attempts"
+		" queued = excluded.queued, due = excluded.due, expires = excluded.expires, attempts = excluded.attempts"
 )
 
 var queueConflict = map[service.MailKind]string{
-	service.CodeMail: keepMail, service.FirstDownloadMail: keepMail,
-	service.EveryDownloadMail: addToMail, service.RefusedMail: addToMail,
+	service.MailCode: keepMail, service.MailFirstDownload: keepMail,
+	service.MailEveryDownload: addToMail, service.MailRefused: addToMail,
 }
 
 // RemoveMail implements service.Tx.
@@ -82,8 +82,8 @@ func SetMail(t *Tx, m service.Mail, next *service.Mail) error {
 			m.Count)
 		return err
 	}
-	_, err = t.log.Exec("UPDATE mail SET id = $6, n = n - $7, queued = $8, due = $9, until = $10, attempts = $11"+which,
+	_, err = t.log.Exec("UPDATE mail SET id = $6, n = n - $7, queued = $8, due = $9, expires = $10, attempts = $11"+which,
 		ledger, m.LinkID, string(m.Kind), m.Challenge, m.ID, next.ID, m.Count-next.Count,
-		sqldb.Micros(next.Queued), sqldb.Micros(next.Due), sqldb.Micros(next.Until), next.Attempts)
+		sqldb.Micros(next.Queued), sqldb.Micros(next.Due), sqldb.Micros(next.Expires), next.Attempts)
 	return err
 }

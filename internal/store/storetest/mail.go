@@ -15,7 +15,7 @@ func testMail(t *testing.T, db Database) {
 	newMail := func(l sluice.LedgerID, link string, kind service.MailKind, id string, due time.Time) service.Mail {
 		return service.Mail{
 			ID: id, Ledger: l, LinkID: link, Kind: kind, Entry: "aud_of_" + id, Language: "de", Count: 1,
-			Queued: due, Due: due, Until: due.Add(24 * time.Hour),
+			Queued: due, Due: due, Expires: due.Add(24 * time.Hour),
 		}
 	}
 	queue := func(s service.Store, mails ...service.Mail) {
@@ -48,16 +48,16 @@ func testMail(t *testing.T, db Database) {
 
 	wantState(Epoch, 0, time.Time{})
 	later := Epoch.Add(time.Minute)
-	code := newMail(LiveLedger, "link_1", service.CodeMail, "mail_1", Epoch)
+	code := newMail(LiveLedger, "link_1", service.MailCode, "mail_1", Epoch)
 	code.Challenge = "c1"
-	other := newMail(TestLedger, "link_1", service.CodeMail, "mail_2", Epoch.Add(-time.Second))
+	other := newMail(TestLedger, "link_1", service.MailCode, "mail_2", Epoch.Add(-time.Second))
 	other.Challenge = "c2"
-	link := newMail(LiveLedger, "link_1", service.LinkMail, "mail_3", later)
+	link := newMail(LiveLedger, "link_1", service.MailLink, "mail_3", later)
 	queue(first, code, other)
 	queue(second, link)
-	due(second, service.CodeMail, Epoch, other, code)
-	due(first, service.LinkMail, Epoch)
-	due(first, service.LinkMail, later, link)
+	due(second, service.MailCode, Epoch, other, code)
+	due(first, service.MailLink, Epoch)
+	due(first, service.MailLink, later, link)
 	wantState(Epoch, 2, other.Due)
 	wantState(later, 3, other.Due)
 	got := Read(t, first, func(r service.Reader) ([]service.Mail, error) { return r.MailsDue(0, later, 1) })
@@ -66,19 +66,19 @@ func testMail(t *testing.T, db Database) {
 	// An Update that fails queues nothing.
 	failed := errors.New("no")
 	err := first.Update(Background, LiveLedger, func(tx service.Tx) error {
-		return errors.Join(tx.QueueMail(newMail(LiveLedger, "link_9", service.LinkMail, "mail_9", Epoch)), failed)
+		return errors.Join(tx.QueueMail(newMail(LiveLedger, "link_9", service.MailLink, "mail_9", Epoch)), failed)
 	})
 	if !errors.Is(err, failed) {
 		t.Fatal(err)
 	}
-	due(first, service.LinkMail, later, link)
+	due(first, service.MailLink, later, link)
 
 	// What becomes of a second mail of the same link and kind.
 	for kind, want := range map[service.MailKind]func(a, b service.Mail) service.Mail{
-		service.FirstDownloadMail: func(a, _ service.Mail) service.Mail { return a },
-		service.EveryDownloadMail: func(a, b service.Mail) service.Mail { a.Count, a.Entry = 2, b.Entry; return a },
-		service.RefusedMail:       func(a, b service.Mail) service.Mail { a.Count, a.Entry = 2, b.Entry; return a },
-		service.UnopenedMail:      func(_, b service.Mail) service.Mail { return b },
+		service.MailFirstDownload: func(a, _ service.Mail) service.Mail { return a },
+		service.MailEveryDownload: func(a, b service.Mail) service.Mail { a.Count, a.Entry = 2, b.Entry; return a },
+		service.MailRefused:       func(a, b service.Mail) service.Mail { a.Count, a.Entry = 2, b.Entry; return a },
+		service.MailUnopened:      func(_, b service.Mail) service.Mail { return b },
 	} {
 		a := newMail(LiveLedger, "link_2", kind, "mail_a", Epoch)
 		b := newMail(LiveLedger, "link_2", kind, "mail_b", later)
@@ -95,37 +95,37 @@ func testMail(t *testing.T, db Database) {
 	retry := code
 	retry.Due, retry.Attempts = later, 1
 	set(first, code, &retry)
-	due(second, service.CodeMail, Epoch, other)
-	due(second, service.CodeMail, later, other, retry)
+	due(second, service.MailCode, Epoch, other)
+	due(second, service.MailCode, later, other, retry)
 	set(second, retry, nil)
 	set(second, other, nil)
 	set(second, other, nil) // it is gone
 	set(second, other, &retry)
-	due(first, service.CodeMail, later)
+	due(first, service.MailCode, later)
 
 	// A mail that was replaced since it was read stays.
-	replaced := newMail(LiveLedger, "link_1", service.LinkMail, "mail_4", later)
+	replaced := newMail(LiveLedger, "link_1", service.MailLink, "mail_4", later)
 	queue(first, replaced)
 	set(first, link, nil)
-	due(first, service.LinkMail, later, replaced)
+	due(first, service.MailLink, later, replaced)
 
 	// After a notice of two downloads the link is quiet, and the download that was added meanwhile waits for its end.
-	told := newMail(LiveLedger, "link_4", service.EveryDownloadMail, "mail_5", Epoch)
+	told := newMail(LiveLedger, "link_4", service.MailEveryDownload, "mail_5", Epoch)
 	queue(first, told)
-	added := newMail(LiveLedger, "link_4", service.EveryDownloadMail, "mail_6", Epoch)
+	added := newMail(LiveLedger, "link_4", service.MailEveryDownload, "mail_6", Epoch)
 	queue(second, added)
 	set(first, told, nil) // it was read before the second was added
 	quiet := told
-	quiet.ID, quiet.Count, quiet.Queued, quiet.Due, quiet.Until = "mail_7", 0, later, later, later.Add(time.Hour)
+	quiet.ID, quiet.Count, quiet.Queued, quiet.Due, quiet.Expires = "mail_7", 0, later, later, later.Add(time.Hour)
 	set(first, told, &quiet)
-	due(first, service.EveryDownloadMail, Epoch)
+	due(first, service.MailEveryDownload, Epoch)
 	quiet.Count, quiet.Entry = 1, added.Entry
-	due(first, service.EveryDownloadMail, later, quiet)
+	due(first, service.MailEveryDownload, later, quiet)
 	next := quiet
 	next.ID, next.Count = "mail_8", 0
 	set(first, quiet, &next)
-	due(first, service.EveryDownloadMail, later, next)
+	due(first, service.MailEveryDownload, later, next)
 	wantState(later, 1, later) // a mail that tells of nothing does not wait
 	set(first, next, nil)
-	due(first, service.EveryDownloadMail, later)
+	due(first, service.MailEveryDownload, later)
 }

@@ -12,7 +12,7 @@ CREATE TABLE mail (
     rank      BIGINT NOT NULL, -- lower ones are sent first
     queued    BIGINT NOT NULL, -- when it was to be sent first
     due       BIGINT NOT NULL, -- when it is to be sent, or tried again
-    until     BIGINT NOT NULL, -- when it is given up
+    expires   BIGINT NOT NULL, -- when it is given up
     attempts  BIGINT NOT NULL,
     PRIMARY KEY (ledger, link_id, kind, challenge)
 );

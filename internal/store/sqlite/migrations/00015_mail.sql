@@ -12,7 +12,7 @@ CREATE TABLE mail (
     rank      INTEGER NOT NULL, -- lower ones are sent first
     queued    INTEGER NOT NULL, -- when it was to be sent first
     due       INTEGER NOT NULL, -- when it is to be sent, or tried again
-    until     INTEGER NOT NULL, -- when it is given up
+    expires   INTEGER NOT NULL, -- when it is given up
     attempts  INTEGER NOT NULL,
     PRIMARY KEY (ledger, link_id, kind, challenge)
 ) WITHOUT ROWID, STRICT;
