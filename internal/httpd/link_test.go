@@ -479,7 +479,7 @@ func TestPageSaysWhatIsLeft(t *testing.T) {
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	l := c.mint(t, f.ID, `{"max_downloads":3}`)
 	until := time.Unix(*l.ExpiresAt, 0).UTC().Format("2 January 2006, 15:04 UTC")
-	for _, left := range []string{"3 downloads left.", "2 downloads left.", "1 download left.", "no downloads left"} {
+	for _, left := range []string{"<dd>3 left</dd>", "<dd>2 left</dd>", "<dd>1 left</dd>", "no downloads left"} {
 		page := string(c.get(t, l.URL, "Accept", "text/html", "User-Agent", "a browser").body)
 		if left == "no downloads left" {
 			if !strings.Contains(page, left) {
@@ -487,10 +487,10 @@ func TestPageSaysWhatIsLeft(t *testing.T) {
 			}
 			break
 		}
-		if !strings.Contains(page, left) || !strings.Contains(page, "The link expires on "+until+".") {
+		if !strings.Contains(page, left) || !strings.Contains(page, ">"+until+"</time>") {
 			t.Errorf("the page says %s, want %q and %q", page, left, until)
 		}
-		c.get(t, l.URL, "User-Agent", "program "+left).want(t, 200)
+		c.get(t, l.URL, "User-Agent", "program "+left[4:5]).want(t, 200)
 	}
 	for _, password := range []string{" eight characters", "eight characters ", "\u00a0eight characters"} {
 		c.problem(t, c.ask(t, "POST", "/v1/files/"+f.ID+"/links", `{"password":"`+password+`"}`).want(t, 400),

@@ -16,6 +16,7 @@ import (
 	"sluice"
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/pages"
 	"sluice/internal/presentation"
 )
 
@@ -45,6 +46,7 @@ func protect(h http.Header) {
 type face struct {
 	gate       *gate.Gate
 	metrics    *metrics
+	site       *pages.Site
 	from       string
 	publicPath string // of the public URL, "" for none
 	secure     bool   // whether the public URL is https
@@ -52,10 +54,10 @@ type face struct {
 	route, routeNamed func(*httpd.Call)
 }
 
-// Mount registers the public download with a server. from is the name of the sender on the pages of links; "" shows
-// none.
-func Mount(s *httpd.Server, links *gate.Gate, from string) {
-	f := &face{gate: links, metrics: newMetrics(s.Registry(), links), from: from}
+// Mount registers the public download with a server. site makes its pages. from is the name of the sender on the pages
+// of links; "" shows none.
+func Mount(s *httpd.Server, links *gate.Gate, site *pages.Site, from string) {
+	f := &face{gate: links, metrics: newMetrics(s.Registry(), links), site: site, from: from}
 	if public, err := url.Parse(s.Service().PublicURL()); err == nil {
 		f.publicPath, f.secure = public.EscapedPath(), public.Scheme == "https"
 	}
@@ -109,15 +111,15 @@ func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 	f.metrics.redeemed(err)
 	switch {
 	case err == gate.ErrAsk:
-		c.ask(w, http.StatusOK, f.question(grant))
+		f.site.Link(w, r, http.StatusOK, "", f.about(grant))
 		return
 	case sluice.ReasonOf(err) == sluice.WrongPassword && httpd.IsBrowser(r):
-		q := f.question(grant)
-		q.Wrong = true
-		c.ask(w, http.StatusForbidden, q)
+		l := f.about(grant)
+		l.Problem = pages.WrongPassword
+		f.site.Link(w, r, http.StatusForbidden, "", l)
 		return
 	case err != nil:
-		c.refuse(w, r, err)
+		f.refuse(c, w, r, err)
 		return
 	}
 	c.Link = grant.Link.ID
@@ -132,7 +134,7 @@ func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := c.deliver(w, r, grant, &failed); err != nil {
-		c.refuse(w, r, err)
+		f.refuse(c, w, r, err)
 	}
 }
 
@@ -354,13 +356,12 @@ func played(f sluice.File) bool {
 }
 
 // refuse answers a refused download: a browser with a page, every other client with a problem.
-func (c call) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	w = c.Record(w)
+func (f *face) refuse(c call, w http.ResponseWriter, r *http.Request, err error) {
 	c.Header.Set("Vary", "Accept")
 	if !httpd.IsBrowser(r) {
-		c.Fail(w, r, err)
+		c.Fail(c.Record(w), r, err)
 		return
 	}
 	p := c.Problem(r.Context(), err)
-	c.showPage(w, p.Status, refusalPage, p)
+	f.site.Refusal(w, r, p.Status, "", pages.Refusal{Reason: sluice.Refusal(p.Reason), RequestID: p.RequestID})
 }
