@@ -72,6 +72,8 @@ var directions = map[string][]string{
 		"internal/maintain/replay"},
 	"internal/jobs":          {"internal/gate", "internal/leader", "internal/maintain/fsck", "internal/service"},
 	"internal/follow/anchor": {"ledger"},
+	"internal/mail": {".", "internal/brand", "internal/leader", "internal/presentation", "internal/service",
+		"internal/text"},
 	"internal/follow": {".", "ledger", "internal/blob", "internal/follow/anchor", "internal/leader",
 		"internal/service"},
 	"internal/obs": {".", "internal/service", "internal/store"},
@@ -92,6 +94,7 @@ var confined = []struct{ prefix, only string }{
 	{"github.com/jackc", "internal/store"},
 	{"github.com/aws", "internal/blob"},
 	{"filippo.io/age", "internal/maintain/backup"},
+	{"github.com/wneessen/go-mail", "internal/mail"},
 }
 
 // withoutHTTP lists the folders that must not import net/http: their packages decide and read no requests.

@@ -140,7 +140,7 @@ func (gate *Gate) record(
 		if e.Request != nil {
 			*e.Request = refusals.Kept(*e.Request)
 		}
-		return tx.Record(e)
+		return errors.Join(tx.Record(e), gate.service.Mails.Refused(tx, g.Link, e.ID, 1+e.Repeats, g.began))
 	case !g.Plan.consumes():
 		return tx.Record(e)
 	}
@@ -152,7 +152,7 @@ func (gate *Gate) record(
 		return tx.Record(e)
 	case g.Link.MaxDownloads == 0:
 		g.counts = true
-		return tx.Redeemed(g.Link.ID, g.began, e)
+		return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), gate.service.Mails.Downloaded(tx, g.Link, e.ID, g.began))
 	case open.LinkID != "":
 		open.Left -= g.Plan.cost()
 		g.openGrant = open
@@ -162,7 +162,8 @@ func (gate *Gate) record(
 		return err
 	}
 	g.counts = true
-	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.openGrant))
+	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.openGrant),
+		gate.service.Mails.Downloaded(tx, g.Link, e.ID, g.began))
 }
 
 // caller returns the caller under which a refusal is counted.

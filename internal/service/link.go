@@ -226,7 +226,15 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
 		Disposition: n.Disposition, Filename: n.Filename, Access: n.Access,
 	}
-	return l, tx.CreateLink(l, s.linkChange(c, sluice.LinkCreated, now, f, l, nil))
+	e := s.linkChange(c, sluice.LinkCreated, now, f, l, nil)
+	err := tx.CreateLink(l, e)
+	if err == nil && len(n.Access.Notify.On) > 0 {
+		err = s.queueUnopened(tx, l, e.ID, now)
+	}
+	if n.Send && err == nil {
+		err = s.send(tx, c, f, l, now)
+	}
+	return l, err
 }
 
 // linkable fails with CodeForbidden for a file whose purpose does not allow links or is no longer configured.
@@ -364,7 +372,12 @@ func (s *Links) Update(
 			}
 		}
 		l.Updated = next(now, l.Updated)
-		return l, tx.UpdateLink(l, s.linkChange(c, sluice.LinkUpdated, now, f, l, &was))
+		e := s.linkChange(c, sluice.LinkUpdated, now, f, l, &was)
+		err = tx.UpdateLink(l, e)
+		if err == nil && len(l.Access.Notify.On)+len(was.Access.Notify.On) > 0 {
+			err = s.queueUnopened(tx, l, e.ID, now)
+		}
+		return l, err
 	})
 }
 
@@ -438,5 +451,10 @@ func (s *Links) end(tx Tx, c Caller, fileID, id string, want Precondition, now t
 	}
 	was := l
 	l.Revoked, l.Ended, l.Updated = now, sluice.Revoked, next(now, l.Updated)
-	return was, tx.UpdateLink(l, s.linkChange(c, sluice.LinkEnded, now, f, l, nil))
+	e := s.linkChange(c, sluice.LinkEnded, now, f, l, nil)
+	err = tx.UpdateLink(l, e)
+	if err == nil && len(l.Access.Notify.On) > 0 {
+		err = s.queueUnopened(tx, l, e.ID, now)
+	}
+	return was, err
 }

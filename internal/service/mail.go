@@ -53,7 +53,7 @@ type Mail struct {
 	Count    int64
 	Queued   time.Time // when it was to be sent first
 	Due      time.Time // when it is to be sent, or tried again
-	Expires    time.Time // when it is given up
+	Expires  time.Time // when it is given up
 	Attempts int64     // failed attempts so far
 }
 

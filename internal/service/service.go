@@ -30,6 +30,7 @@ type Service struct {
 	Links    *Links
 	Entries  *Entries
 	Ledgers  *Ledgers
+	Mails    *Mails
 
 	Idempotency *Idempotency
 
@@ -122,6 +123,8 @@ func New(c Config) (*Service, error) {
 			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},
 			heads:   c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
 		},
+
+		Mails: &Mails{core: funnel, links: links},
 
 		Idempotency: &Idempotency{core: funnel, keys: keys},
 

@@ -226,8 +226,8 @@ type Tx interface {
 	// code or the first download changes nothing; the number of downloads or refusals is added to it, and takes the
 	// place of its Entry; any other kind is replaced.
 	QueueMail(Mail) error
-	// RemoveMail removes the mails of a kind of a link, if there are any.
-	RemoveMail(link string, kind MailKind) error
+	// RemoveMail removes the mail of a link, kind and challenge, if there is one and, unless m.ID is "", has that ID.
+	RemoveMail(m Mail) (removed bool, err error)
 
 	// Redact erases disclosures of an entry. The fields are JSON Pointers.
 	Redact(id string, fields []string, e sluice.Entry) error

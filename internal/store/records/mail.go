@@ -64,10 +64,14 @@ var queueConflict = map[service.MailKind]string{
 }
 
 // RemoveMail implements service.Tx.
-func (t *Tx) RemoveMail(link string, kind service.MailKind) error {
-	_, err := t.log.Exec("DELETE FROM mail WHERE ledger = $1 AND link_id = $2 AND kind = $3",
-		t.log.LedgerHead().ID, link, string(kind))
-	return err
+func (t *Tx) RemoveMail(m service.Mail) (removed bool, err error) {
+	ledger, err := t.log.EnsureLedger(m.Ledger)
+	if err != nil {
+		return false, err
+	}
+	n, err := t.log.Exec("DELETE FROM mail WHERE ledger = $1 AND link_id = $2 AND kind = $3 AND challenge = $4"+
+		" AND ($5 = '' OR id = $5)", ledger, m.LinkID, string(m.Kind), m.Challenge, m.ID)
+	return n > 0, err
 }
 
 // SetMail is service.Store.SetMail, in an unlogged write.

@@ -86,7 +86,20 @@ func testMail(t *testing.T, db Database) {
 		queue(second, b)
 		due(first, kind, later, want(a, b))
 		Update(t, second, LiveLedger, func(tx service.Tx) error {
-			return errors.Join(tx.RemoveMail("link_3", kind), tx.RemoveMail("link_2", kind), tx.Record(NewEntry(LiveLedger)))
+			for m, want := range map[service.Mail]bool{
+				{LinkID: "link_3", Kind: kind}: false, {LinkID: "link_2", Kind: kind, ID: "mail_c"}: false,
+				{LinkID: "link_2", Kind: service.MailLink}: false, {LinkID: "link_2", Kind: kind, Challenge: "c"}: false,
+			} {
+				m.Ledger = LiveLedger
+				if removed, err := tx.RemoveMail(m); removed != want || err != nil {
+					t.Errorf("RemoveMail(%+v) = %v, %v", m, removed, err)
+				}
+			}
+			removed, err := tx.RemoveMail(service.Mail{Ledger: LiveLedger, LinkID: "link_2", Kind: kind})
+			if !removed {
+				t.Errorf("the mail of kind %s was not removed", kind)
+			}
+			return errors.Join(err, tx.Record(NewEntry(LiveLedger)))
 		})
 		due(first, kind, later)
 	}
