@@ -57,6 +57,7 @@ type serveCommand struct {
 	Heads           string         `help:"File in which this process keeps the newest signed head of each log; by default the secrets file's name with .heads appended." placeholder:"FILE"`
 	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint, as after restoring a backup, and record it in the log." env:"-"`
 	anchorFlags
+	mailFlags
 
 	adapters []compat.Adapter // named by Compat; set by config
 }
@@ -191,6 +192,10 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	if err := checkFrom(s.From); err != nil {
 		return c, usageError{err}
 	}
+	if err := s.mailFlags.check(); err != nil {
+		return c, usageError{err}
+	}
+	c.Mail = s.mailServer != nil
 	if s.adapters, err = parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
@@ -290,6 +295,7 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 				"network", p.String())
 		}
 	}
+	s.mailFlags.warn(os.Args, log)
 	u, err := url.Parse(public)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
 		return
@@ -329,9 +335,12 @@ func (s *serveCommand) serve(
 	followed := follow.Runner{Store: i.store, Log: log, Observer: metrics}
 	scrubInterval, _ := parseInterval("", s.ScrubInterval) // checked by config
 	own := append(jobs.Own(i.service, i.gate), heads.job(i.service))
-	own = append(own, s.checks(i, metrics, log)...)
+	own = append(append(own, s.checks(i, metrics, log)...), mailState(i.service, metrics))
 	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service, scrubInterval), own) })
 	kept.Go(func() { followed.Run(background, followers) })
+	if outbox := s.outbox(i, s.From, metrics, log); outbox != nil {
+		kept.Go(func() { outbox.Run(background) })
+	}
 	defer func() { stopBackground(); kept.Wait() }()
 	err = untilStopped(ctx, s.server(srv), srv.LimitedListener(l, connections()), i.store.Lost(), log)
 	if lost := i.store.Err(); lost != nil {

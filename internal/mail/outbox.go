@@ -27,20 +27,17 @@ type Outbox struct {
 
 // Observer is notified of the end of each attempt to send a mail.
 type Observer interface {
-	MailEnded(kind service.MailKind, result Result)
+	MailEnded(kind service.MailKind, result string)
 	// MailServerFailing says whether the mail server could not be used at the last attempt to connect.
 	MailServerFailing(failing bool)
 }
 
-// Result is what became of an attempt to send a mail.
-type Result string
-
-// The results.
+// The results of an attempt to send a mail.
 const (
-	Sent     Result = "sent"
-	Retried  Result = "retried"
-	GivenUp  Result = "given_up"
-	Withheld Result = "withheld" // nothing is to be sent any more: the address was erased, or the link was opened
+	sent     = "sent"
+	retried  = "retried"
+	givenUp  = "given_up"
+	withheld = "withheld" // nothing is to be sent any more: the address was erased, or the link was opened
 )
 
 const (
@@ -192,21 +189,21 @@ func (s *shift) connected(err error) {
 // giveUp records that a mail will never be sent.
 func (s *shift) giveUp(ctx context.Context, m service.Mail, problem string) {
 	s.Log.Warn("mail given up", "mail", m.ID, "kind", m.Kind, "link", m.LinkID, "problem", problem, "attempts", m.Attempts)
-	s.settle(ctx, m, GivenUp, func(ctx context.Context) error { return s.Mails.GiveUp(ctx, m, problem) })
+	s.settle(ctx, m, givenUp, func(ctx context.Context) error { return s.Mails.GiveUp(ctx, m, problem) })
 }
 
 // settle commits what became of a mail, and tries until that succeeds or ctx ends. Until then this sender sends no
 // other mail: without a record, mails would be sent again after a restart.
-func (s *shift) settle(ctx context.Context, m service.Mail, r Result, commit func(context.Context) error) {
+func (s *shift) settle(ctx context.Context, m service.Mail, result string, commit func(context.Context) error) {
 	if s.Observer != nil {
-		s.Observer.MailEnded(m.Kind, r)
+		s.Observer.MailEnded(m.Kind, result)
 	}
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := s.commit(ctx, commit)
 		if err == nil {
 			return
 		}
-		s.Log.Error("what became of a mail cannot be recorded; retrying", "mail", m.ID, "result", r, "error", err)
+		s.Log.Error("what became of a mail cannot be recorded; retrying", "mail", m.ID, "result", result, "error", err)
 		select {
 		case <-ctx.Done():
 			return
@@ -254,7 +251,7 @@ func (w *sender) deliver(ctx context.Context, m service.Mail) {
 	case ctx.Err() != nil:
 		return
 	case errors.Is(err, service.ErrWithheld):
-		w.settle(ctx, m, Withheld, func(ctx context.Context) error { return w.Mails.Withhold(ctx, letter) })
+		w.settle(ctx, m, withheld, func(ctx context.Context) error { return w.Mails.Withhold(ctx, letter) })
 		return
 	case errors.Is(err, service.ErrLinkEnded):
 		w.giveUp(ctx, m, "the link had ended")
@@ -278,7 +275,7 @@ func (w *sender) deliver(ctx context.Context, m service.Mail) {
 	}
 	switch {
 	case f == nil:
-		w.settle(ctx, m, Sent, func(ctx context.Context) error { return w.Mails.Sent(ctx, letter) })
+		w.settle(ctx, m, sent, func(ctx context.Context) error { return w.Mails.Sent(ctx, letter) })
 	case f.permanent:
 		w.giveUp(ctx, m, f.Error())
 	default:
@@ -288,7 +285,7 @@ func (w *sender) deliver(ctx context.Context, m service.Mail) {
 }
 
 func (w *sender) retry(ctx context.Context, m service.Mail) {
-	w.settle(ctx, m, Retried, func(ctx context.Context) error { return w.Mails.Retry(ctx, m) })
+	w.settle(ctx, m, retried, func(ctx context.Context) error { return w.Mails.Retry(ctx, m) })
 }
 
 // connect makes sure that there is a connection that works.
