@@ -36,7 +36,7 @@ func (s *Server) connect(ctx context.Context) (_ *connection, err error) {
 	}
 	port, _ := strconv.Atoi(s.port) // checked by parseURL
 	options := []gomail.Option{
-		gomail.WithPort(port), gomail.WithTimeout(sendTimeout), gomail.WithTLSConfig(s.tls), gomail.WithoutSMTPUTF8(),
+		gomail.WithPort(port), gomail.WithTimeout(s.timeout), gomail.WithTLSConfig(s.tls), gomail.WithoutSMTPUTF8(),
 		gomail.WithoutNoop(),
 		gomail.WithDialContextFunc(dial),
 	}

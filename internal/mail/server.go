@@ -25,6 +25,7 @@ type Server struct {
 	plain          bool // without TLS, on loopback
 	from           mail.Address
 	tls            *tls.Config
+	timeout        time.Duration // of one mail; sendTimeout unless a test sets it
 }
 
 // Limits of the time that one step may take. A mail server may need long to accept a mail, and a mail that is given up
@@ -45,7 +46,7 @@ const (
 // loopback, where it uses no TLS. The ports are 465 and 587 by default. Without a user nobody signs in. An error never
 // has the password.
 func NewServer(smtpURL, from string) (*Server, error) {
-	s := &Server{}
+	s := &Server{timeout: sendTimeout}
 	if err := s.parseURL(smtpURL); err != nil {
 		return nil, fmt.Errorf("--smtp-url: %w; write smtp://USER:PASSWORD@HOST:PORT", err)
 	}
