@@ -53,7 +53,7 @@ func (s *Server) connect(ctx context.Context) (_ *connection, err error) {
 		return nil, err
 	}
 	if c.smtp, err = c.client.DialToSMTPClientWithContext(ctx); err != nil {
-		return nil, fmt.Errorf("the mail server %s: %s", s.Host(), s.hide(err.Error()))
+		return nil, fmt.Errorf("the mail server %s: %s", s.Host(), s.describe(err))
 	}
 	return c, nil
 }

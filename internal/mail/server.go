@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/mail"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -137,12 +138,16 @@ func (s *Server) domain() string {
 	return domain
 }
 
-// hide removes the password from a text of the server.
-func (s *Server) hide(text string) string {
-	if s.password == "" {
-		return text
+// describe is the text of an error with the server's reply as it is, and without the password.
+func (s *Server) describe(err error) string {
+	text := err.Error()
+	if reply, ok := errors.AsType[*textproto.Error](err); ok {
+		text = strings.Replace(text, reply.Error(), fmt.Sprintf("%d %s", reply.Code, reply.Msg), 1)
 	}
-	return strings.ReplaceAll(text, s.password, "(password)")
+	if s.password != "" {
+		text = strings.ReplaceAll(text, s.password, "(password)")
+	}
+	return line(text)
 }
 
 // Security says how the connection is protected.
@@ -164,7 +169,7 @@ func (s *Server) Check(ctx context.Context) error {
 	}
 	defer c.close()
 	if err := c.smtp.Mail(c.mailFrom()); err != nil {
-		return fmt.Errorf("it does not accept mails from %s: %s", s.from.Address, s.hide(err.Error()))
+		return fmt.Errorf("it does not accept mails from %s: %s", s.from.Address, s.describe(err))
 	}
 	return nil
 }
