@@ -12,34 +12,41 @@ func AllActions() []Action {
 	return []Action{
 		AccountCreated, SigningKeyAdded, KeyCreated, KeyEnded, FileCreated, KeyUpdated, KeyRotated, FileUpdated,
 		FileHeld, FileReleased, FileRetainedOut, FileRead, FileEnded, LinkCreated, LinkUpdated, LinkEnded,
-		LinkRedeemed, LinkRefused, LinkDelivered, FileDamaged, AuditExported, AuditRedacted, KeyHandedOver,
-		LedgerRolledBack, AccessDenied,
+		LinkRedeemed, LinkRefused, LinkDelivered, LinkSent, LinkCodeSent, LinkVerified, LinkMailFailed,
+		FileDamaged, AuditExported, AuditRedacted, KeyHandedOver, LedgerRolledBack, AccessDenied,
 	}
 }
 
 // Entry is one record of the audit log: who did what to which object, from
 // where and why, and with which outcome. A committed entry never changes.
 type Entry struct {
-	Seq      int64 // position in its ledger: 0, 1, 2, … without gaps; assigned by the store
-	ID       string
-	Ledger   LedgerID
-	Time     time.Time
-	Action   Action
-	Outcome  Outcome
-	Actor    Actor
-	Key      *KeyPart // the key that was changed, or the key that minted the link
-	File     *FilePart
-	Link     *LinkPart
-	Subject  *EntryPart // the earlier entry that this one refers to
-	Handover string     // with KeyHandedOver: the new verifier key of the log
-	Rollback *RollbackPart
-	Export   string // with AuditExported: what was exported
-	Request  *Request
-	Delivery *DeliveryPart
+	Seq     int64 // position in its ledger: 0, 1, 2, … without gaps; assigned by the store
+	ID      string
+	Ledger  LedgerID
+	Time    time.Time
+	Action  Action
+	Outcome Outcome
+	Actor   Actor
+	Key     *KeyPart // the key that was changed, or the key that minted the link
+	File    *FilePart
+	Link    *LinkPart
+	Subject *EntryPart // the earlier entry that this one refers to
+	// Recipient is the person of the action: who was sent something, proved an
+	// address, or downloaded the file.
+	Recipient *RecipientPart
+	Mail      *MailPart // with LinkMailFailed
+	Handover  string    // with KeyHandedOver: the new verifier key of the log
+	Rollback  *RollbackPart
+	Export    string // with AuditExported: what was exported
+	Request   *Request
+	Delivery  *DeliveryPart
 	// Deliveries are, with LinkDelivered, the downloads that have ended, in the
 	// order of their ends: at most MaxDeliveries.
 	Deliveries []Delivery
 	Refusal    Refusal // with Refused: the rule that refused
+	// AcceptedTerms is, with LinkRedeemed, the SHA-256 digest of the terms that were
+	// accepted, in lower-case hexadecimal.
+	AcceptedTerms string
 	// Repeats counts, with Refused, the identical refusals since the previous
 	// entry that were counted and have no entry of their own.
 	Repeats  int64
@@ -73,6 +80,10 @@ const (
 	LinkRedeemed    Action = "link.redeemed"
 	LinkRefused     Action = "link.refused"
 	LinkDelivered   Action = "link.delivered"
+	LinkSent        Action = "link.sent"      // its URL was mailed to the recipient
+	LinkCodeSent    Action = "link.code_sent" // a code was asked for, to prove an address
+	LinkVerified    Action = "link.verified"  // an address was proved
+	LinkMailFailed  Action = "link.mail_failed"
 	AuditExported   Action = "audit.exported"
 	AuditRedacted   Action = "audit.redacted"
 	KeyHandedOver   Action = "ledger.key_rotated" // also ledger.ActionKeyRotated
@@ -174,7 +185,36 @@ type LinkPart struct {
 	Reason   string
 	Metadata Metadata
 	Limits   *LinkLimits // nil if the entry does not record them
+	Access   *LinkAccess // nil if the entry does not record it, or the link asks and tells nothing
 	Before   Before      // with LinkUpdated
+}
+
+// LinkAccess is the record of a link's Access in an entry. Entries that create,
+// update or revoke a link record it. Recipient, Allowed, Message and the address
+// of Notify are personal.
+type LinkAccess struct {
+	Recipient    Recipient
+	Allowed      []string
+	Verification Verification
+	Message      string
+	TermsSHA256  string // of the terms, in lower-case hexadecimal; "": none
+	Notify       Notify
+	Page         PagePolicy
+	Language     string
+}
+
+// RecipientPart is the record of a person in an entry. Email and Name are
+// personal.
+type RecipientPart struct {
+	Email        string
+	Name         string // "": unknown
+	Verification string // with LinkRedeemed: the id of the entry that recorded the proof of the address
+}
+
+// MailPart describes a mail that could not be delivered.
+type MailPart struct {
+	Kind    string // the kind of mail
+	Problem string // the last answer of the mail server, or why there was none
 }
 
 // LinkLimits bounds the use of a link, apart from its expiry. Entries that

@@ -28,6 +28,7 @@ type Link struct {
 	AllowedIPs   []netip.Prefix // empty: any address
 	Disposition  Disposition
 	Filename     string // the name that the file is saved under; "": the file's own name
+	Access       Access
 }
 
 // Disposition says whether a browser displays a file or saves it (RFC 6266).
@@ -73,6 +74,12 @@ const (
 
 	WrongPassword     Refusal = "wrong_password"
 	AddressNotAllowed Refusal = "address_not_allowed"
+
+	VerificationRequired Refusal = "verification_required" // no address was proved yet
+	RecipientNotAllowed  Refusal = "recipient_not_allowed" // the link is not for the owner of this address
+	WrongCode            Refusal = "wrong_code"
+	TooManyCodes         Refusal = "too_many_codes" // for this link, address or network, for now
+	TermsNotAccepted     Refusal = "terms_not_accepted"
 )
 
 // Expired reports whether the link has expired at now.

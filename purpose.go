@@ -19,7 +19,26 @@ type Purpose struct {
 	Retention       time.Duration // how long a file is kept before it is deleted; zero: until its owner deletes it
 	Linkable        bool          // whether links to its files may be minted
 	MaxLinkLifetime time.Duration // longest lifetime of links to its files; zero: no limit beyond server and key
+	Require         []Requirement // what a link to its files must have
+	Page            PagePolicy    // of links that are minted without one
 }
+
+// Requirement is what a purpose demands of links to its files. It applies when a
+// link is minted or changed.
+type Requirement string
+
+// The requirements.
+const (
+	RequireRecipient    Requirement = "recipient"    // a recipient or allowed recipients
+	RequireVerification Requirement = "verification" // recipients prove their address
+	RequireReason       Requirement = "reason"
+	RequireTerms        Requirement = "terms"
+)
+
+var requirements = []Requirement{RequireRecipient, RequireVerification, RequireReason, RequireTerms}
+
+// Requires reports whether links to files of this purpose must have something.
+func (p Purpose) Requires(r Requirement) bool { return slices.Contains(p.Require, r) }
 
 // Allows reports whether a file of this purpose may have the media type.
 // Parameters of the media type are ignored.
@@ -53,6 +72,11 @@ func NewPurposes(list []Purpose) (Purposes, error) {
 			return nil, fmt.Errorf("purpose %s: %q: a type must be a media type like application/pdf", p.Name, p.Types)
 		case p.Retention < 0 || p.MaxLinkLifetime < 0:
 			return nil, fmt.Errorf("purpose %s: durations must not be negative", p.Name)
+		case slices.ContainsFunc(p.Require, func(r Requirement) bool { return !slices.Contains(requirements, r) }):
+			return nil, fmt.Errorf("purpose %s: require has recipient, verification, reason or terms, not %q",
+				p.Name, p.Require)
+		case !p.Page.Valid():
+			return nil, fmt.Errorf("purpose %s: page is auto, always or never, not %q", p.Name, p.Page)
 		}
 		set[p.Name] = p
 	}

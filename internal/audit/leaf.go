@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sluice"
@@ -82,7 +83,20 @@ func leafOf(e sluice.Entry, digests bool) []byte {
 		w.close()
 	}
 	w.raw("livemode", strconv.FormatBool(e.Ledger.Mode.Live()))
+	if m := e.Mail; m != nil {
+		w.open("mail")
+		w.str("kind", m.Kind)
+		w.str("problem", m.Problem)
+		w.close()
+	}
 	w.str("outcome", string(e.Outcome))
+	if p := e.Recipient; p != nil {
+		w.open("recipient")
+		w.str("email", p.Email)
+		w.str("name", p.Name)
+		w.str("verification", p.Verification)
+		w.close()
+	}
 	w.str("refusal", string(e.Refusal))
 	if e.Repeats > 0 {
 		w.raw("repeats", strconv.FormatInt(e.Repeats, 10))
@@ -100,6 +114,7 @@ func leafOf(e sluice.Entry, digests bool) []byte {
 		w.str("user_agent", r.UserAgent)
 		w.close()
 	}
+	w.str("terms_sha256", e.AcceptedTerms)
 	w.str("time", e.Time.UTC().Format(EntryTime))
 	w.raw("v", "1")
 	w.close()
@@ -209,10 +224,14 @@ func FoundText(f sluice.FoundPart) string {
 
 // writeLink writes the members of a LinkPart in canonical order.
 func writeLink(w *object, l sluice.LinkPart, digests bool) {
-	limits := l.Limits
+	limits, access := l.Limits, l.Access
 	if limits != nil && len(limits.AllowedIPs) > 0 {
 		w.strs("allowed_ips", stringsOf(limits.AllowedIPs))
 	}
+	if access == nil {
+		access = &sluice.LinkAccess{}
+	}
+	w.str("allowed_recipients", strings.Join(access.Allowed, "\n"))
 	w.before(l.Before, digests)
 	if limits != nil {
 		w.str("disposition", string(limits.Disposition))
@@ -223,11 +242,28 @@ func writeLink(w *object, l sluice.LinkPart, digests bool) {
 		w.raw("has_password", strconv.FormatBool(limits.HasPassword))
 	}
 	w.str("id", l.ID)
+	w.str("language", access.Language)
 	if limits != nil && limits.MaxDownloads != 0 {
 		w.raw("max_downloads", strconv.FormatInt(limits.MaxDownloads, 10))
 	}
+	w.str("message", access.Message)
 	w.metadata(l.Metadata, digests)
+	if n := access.Notify; len(n.On) > 0 {
+		w.open("notify")
+		w.str("email", n.Email)
+		w.strs("on", stringsOf(n.On))
+		w.close()
+	}
+	w.str("page", string(access.Page))
 	w.str("reason", l.Reason)
+	if p := access.Recipient; p != (sluice.Recipient{}) {
+		w.open("recipient")
+		w.str("email", p.Email)
+		w.str("name", p.Name)
+		w.close()
+	}
+	w.str("terms_sha256", access.TermsSHA256)
+	w.str("verification", string(access.Verification))
 }
 
 func stringsOf[T any](list []T) []string {

@@ -33,13 +33,19 @@ func FileDetails(f sluice.File, was *sluice.File) *sluice.FilePart {
 	return p
 }
 
-// LinkLimits returns the record of a link with its limits. If was is not nil, it
+// LinkLimits returns the record of a link with its limits and its access. If was is not nil, it
 // includes the values of was that differ.
 func LinkLimits(l sluice.Link, was *sluice.Link) *sluice.LinkPart {
 	p := LinkPart(l)
 	p.Limits = &sluice.LinkLimits{
 		MaxDownloads: l.MaxDownloads, HasPassword: l.Password != "", AllowedIPs: l.AllowedIPs,
 		Disposition: cmp.Or(l.Disposition, sluice.Attachment), Filename: l.Filename,
+	}
+	if a := l.Access; !a.IsZero() {
+		p.Access = &sluice.LinkAccess{
+			Recipient: a.Recipient, Allowed: a.Allowed, Verification: a.Verification, Message: a.Message,
+			TermsSHA256: a.TermsSHA256(), Notify: a.Notify, Page: a.Page, Language: a.Language,
+		}
 	}
 	if was != nil {
 		p.Before = before(writeLink, *LinkLimits(*was, nil), *p)

@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -43,13 +42,16 @@ type disclosure struct {
 	Value string `json:"value"`
 }
 
-// Seal encodes an entry. In the leaf, personal fields (addresses, forwarded
-// addresses, user agent) are replaced by salted commitments with salts from
+// Seal encodes an entry. In the leaf, personal fields (those of people, addresses,
+// forwarded addresses, user agent) are replaced by salted commitments with salts from
 // random. If the leaf would be longer than ledger.MaxLeaf, metadata and linked
 // resources are replaced by their SHA-256 digests.
 func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
-	disclosures := object{buf: make([]byte, 0, 512)}
-	disclosures.open("")
+	c := committer{disclosures: object{buf: make([]byte, 0, 512)}, random: random}
+	c.disclosures.open("")
+	if e.Recipient != nil || e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) {
+		c.people(&e)
+	}
 	if e.Request != nil {
 		request := ClipRequest(*e.Request)
 		e.Request = &request
@@ -62,23 +64,13 @@ func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
 			{"/request/ip", &request.IP},
 			{"/request/user_agent", &request.UserAgent},
 		} {
-			if *personal.value == "" {
-				continue
-			}
-			var salt ledger.Salt
-			if _, err := io.ReadFull(random, salt[:]); err != nil {
-				return SealedEntry{}, err
-			}
-			value := strings.ToValidUTF8(*personal.value, "\uFFFD")
-			*personal.value = ledger.Commit(salt, []byte(value))
-			disclosures.open(personal.field)
-			disclosures.str("salt", hex.EncodeToString(salt[:]))
-			disclosures.key("value")
-			disclosures.buf = ledger.AppendString(disclosures.buf, value)
-			disclosures.close()
+			c.commit(personal.field, personal.value)
 		}
 	}
-	disclosures.close()
+	if c.err != nil {
+		return SealedEntry{}, c.err
+	}
+	c.disclosures.close()
 	leaf := leafOf(e, false)
 	if len(leaf) > ledger.MaxLeaf {
 		leaf = leafOf(e, true)
@@ -86,7 +78,7 @@ func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
 	if len(leaf) > ledger.MaxLeaf {
 		return SealedEntry{}, fmt.Errorf("entry %s: %d bytes do not fit a leaf", e.ID, len(leaf))
 	}
-	return SealedEntry{Leaf: leaf, Disclosures: disclosures.buf}, nil
+	return SealedEntry{Leaf: leaf, Disclosures: c.disclosures.buf}, nil
 }
 
 // Open decodes an entry encoded by Seal. A personal field whose disclosure was
@@ -135,8 +127,12 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 			MaxDownloads         int64              `json:"max_downloads"`
 			HasPassword          bool               `json:"has_password"`
 			AllowedIPs           []netip.Prefix     `json:"allowed_ips"`
+			sealedAccess
 		}
-		Request *struct {
+		Mail      *struct{ Kind, Problem string }
+		Recipient *struct{ Email, Name, Verification string }
+		Terms     string `json:"terms_sha256"`
+		Request   *struct {
 			ID, Method, Route, Range, IP string
 			ClientIP                     string `json:"client_ip"`
 			ForwardedFor                 string `json:"forwarded_for"`
@@ -151,15 +147,14 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 	if err != nil {
 		return sluice.Entry{}, fmt.Errorf("entry %d: %w", seq, err)
 	}
-	disclosed := map[string]disclosure{}
-	unreadable := json.Unmarshal(s.Disclosures, &disclosed) != nil
 	e := sluice.Entry{
 		Seq: seq, ID: in.ID, Ledger: sluice.LedgerID{Account: in.Account, Mode: sluice.Test},
 		Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome),
 		Refusal: sluice.Refusal(in.Refusal), Repeats: in.Repeats,
-		Actor:      sluice.Actor{Type: sluice.ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
-		Deliveries: deliveries,
-		Subject:    in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
+		Actor:         sluice.Actor{Type: sluice.ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
+		Deliveries:    deliveries,
+		AcceptedTerms: in.Terms,
+		Subject:       in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
 	}
 	if in.Livemode {
 		e.Ledger.Mode = sluice.Live
@@ -202,23 +197,38 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 			e.Delivery.Sent = &sluice.Sent{Bytes: *d.Bytes, Complete: d.Complete, Duration: took}
 		}
 	}
-	if r := in.Request; r != nil {
-		reveal := func(field, commitment string) string {
-			d, ok := disclosed[field]
-			switch {
-			case !ok && commitment == "":
-			case !ok && !unreadable:
-				e.Redacted = append(e.Redacted, field)
-			case !d.opens(commitment):
-				e.Damaged = append(e.Damaged, field)
-			default:
-				return d.Value
-			}
-			return ""
+	if in.Mail != nil {
+		e.Mail = (*sluice.MailPart)(in.Mail)
+	}
+	disclosed := map[string]disclosure{}
+	unreadable := json.Unmarshal(s.Disclosures, &disclosed) != nil
+	// The order of the calls is that of Redacted and Damaged.
+	reveal := func(field, commitment string) string {
+		d, ok := disclosed[field]
+		switch {
+		case !ok && commitment == "":
+		case !ok && !unreadable:
+			e.Redacted = append(e.Redacted, field)
+		case !d.opens(commitment):
+			e.Damaged = append(e.Damaged, field)
+		default:
+			return d.Value
 		}
+		return ""
+	}
+	if e.Link != nil {
+		in.Link.open(e.Link, reveal)
+	}
+	if p := in.Recipient; p != nil {
+		e.Recipient = &sluice.RecipientPart{
+			Email:        reveal("/recipient/email", p.Email),
+			Name:         reveal("/recipient/name", p.Name),
+			Verification: p.Verification,
+		}
+	}
+	if r := in.Request; r != nil {
 		e.Request = &sluice.Request{
 			ID: r.ID, Method: r.Method, Route: r.Route, Range: r.Range, RefererHost: r.RefererHost,
-			// In the order of the fields, which is that of Redacted and Damaged.
 			ClientIP:     reveal("/request/client_ip", r.ClientIP),
 			ForwardedFor: reveal("/request/forwarded_for", r.ForwardedFor),
 			IP:           reveal("/request/ip", r.IP),

@@ -62,9 +62,31 @@ func sampleEntry(text string) sluice.Entry {
 				Disposition:  sluice.Inline,
 				Filename:     text,
 			},
-			Before: sluice.Before{"max_downloads": json.RawMessage("1"), "reason": ledger.AppendString(nil, text)},
+			Access: &sluice.LinkAccess{
+				Recipient:    sluice.Recipient{Email: "ann@bank.example", Name: text},
+				Allowed:      []string{"bob@bank.example", "*@xn--bcher-kva.example"},
+				Verification: sluice.EmailVerification,
+				Message:      text,
+				TermsSHA256:  "02",
+				Notify: sluice.Notify{
+					Email: "carl@northwind.example", On: []sluice.NotifyOn{sluice.FirstDownload, sluice.Unopened},
+				},
+				Page:     sluice.PageAlways,
+				Language: "de",
+			},
+			Before: sluice.Before{
+				"allowed_recipients": json.RawMessage(`"old@bank.example\n*@old.example"`),
+				"max_downloads":      json.RawMessage("1"),
+				"message":            ledger.AppendString(nil, text),
+				"notify":             json.RawMessage(`{"email":"old@northwind.example","on":["refused"]}`),
+				"reason":             ledger.AppendString(nil, text),
+				"recipient":          json.RawMessage("null"),
+			},
 		},
-		Subject: &sluice.EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text,
+		Recipient:     &sluice.RecipientPart{Email: "ann@bank.example", Name: text, Verification: "aud_00"},
+		Mail:          &sluice.MailPart{Kind: "link", Problem: text},
+		AcceptedTerms: "03",
+		Subject:       &sluice.EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text,
 		Export: text,
 		Request: &sluice.Request{
 			ID:           "req_01",
@@ -156,6 +178,18 @@ func TestDeliversFileAndLink(t *testing.T) {
 	}
 }
 
+// personalFields are those of sampleEntry, in order.
+var personalFields = append(peopleFields, requestFields...)
+
+var (
+	peopleFields = []string{
+		"/link/allowed_recipients", "/link/before/allowed_recipients", "/link/before/message",
+		"/link/before/notify/email", "/link/message", "/link/notify/email", "/link/recipient/email",
+		"/link/recipient/name", "/recipient/email", "/recipient/name",
+	}
+	requestFields = []string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}
+)
+
 func TestEntryHidesPersonalFields(t *testing.T) {
 	e := sampleEntry("plain")
 	e.Request.UserAgent, e.Request.ForwardedFor = "an-agent", "198.51.100.9"
@@ -163,7 +197,9 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, personal := range []string{"192.0.2.7", "198.51.100.1", "an-agent", "198.51.100.9"} {
+	for _, personal := range []string{
+		"192.0.2.7", "198.51.100.1", "an-agent", "198.51.100.9", "bank.example", "northwind.example", "old.example",
+	} {
 		if bytes.Contains(sealed.Leaf, []byte(personal)) {
 			t.Errorf("the leaf contains %q", personal)
 		}
@@ -177,8 +213,7 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.Sort(opened.Redacted)
-	if diff := cmp.Diff([]string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}, opened.Redacted); diff != "" {
+	if diff := cmp.Diff(personalFields, opened.Redacted); diff != "" {
 		t.Errorf("redacted fields (-want +got):\n%s", diff)
 	}
 	if opened.Request.IP != "" {
@@ -376,7 +411,7 @@ func TestEntryDamagedDisclosures(t *testing.T) {
 		"another value": {`"value":"192.0.2.7"`, `"value":"203.0.113.9"`, []string{"/request/ip"}},
 		"another salt":  {`"/request/ip":{"salt":"`, `"/request/ip":{"salt":"00`, []string{"/request/ip"}},
 		"another field": {`"/request/ip":`, `"/request/client_ip":`, []string{"/request/client_ip"}},
-		"unreadable":    {`{`, ``, []string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}},
+		"unreadable":    {`{`, ``, personalFields},
 	} {
 		t.Run(name, func(t *testing.T) {
 			altered := SealedEntry{

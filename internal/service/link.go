@@ -21,6 +21,7 @@ type Links struct {
 	limits    LinkLimits
 	publicURL string
 	random    io.Reader
+	mail      bool // a mail server is configured
 }
 
 // NewLink describes a link to mint. At most one of Lifetime and Expires is set. Without either the link lives for
@@ -36,6 +37,10 @@ type NewLink struct {
 	AllowedIPs   []netip.Prefix
 	Disposition  sluice.Disposition // Attachment if ""
 	Filename     string
+	// Access is checked and brought into canonical form. Verification is EmailVerification if it is "" and Recipient or
+	// Allowed is set; Page is that of the file's purpose if it is "".
+	Access sluice.Access
+	Send   bool // the link is mailed to its recipient
 }
 
 // LinkChange is an update of a link. A nil field stays as it is.
@@ -46,6 +51,15 @@ type LinkChange struct {
 	Metadata     map[string]*string // merged; nil or "" removes a key
 	MaxDownloads *int64             // 0 lifts the limit
 	AllowedIPs   *[]netip.Prefix
+
+	// The people of a link: who may open it can be changed where the link verifies. Whom it is for and whether it
+	// verifies cannot.
+	AllowedRecipients *[]string
+	Message           *string
+	Terms             *string
+	Notify            *sluice.Notify // the zero value ends notices
+	Page              *sluice.PagePolicy
+	Language          *string
 
 	// ExpireNow and ClearMetadata are for the APIs of other vendors.
 	ExpireNow     bool // the link expires now and stays visible as expired; Lifetime and Expires are ignored
@@ -177,6 +191,7 @@ func (s *Links) prepare(ctx context.Context, n *NewLink) (*pending, error) {
 		v.Add("disposition", "invalid", "disposition is attachment or inline")
 	}
 	validatePassword(&v, n.Password)
+	n.Access = s.canonicalAccess(&v, n.Access, n.Send)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
@@ -197,6 +212,10 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 	var v sluice.Invalid
 	expires := expiry(&v, n.Lifetime, n.Expires, now, now, s.longest(c.Key, f))
 	validateInline(&v, n.Disposition, f.Type)
+	purpose := s.limits.Purposes[f.Purpose]
+	n.Access.Page = pageOf(n.Access, n.Password != "", purpose)
+	validatePage(&v, n.Access, n.Password != "")
+	validateRequired(&v, purpose, n.Reason, n.Access)
 	if err := v.Err(); err != nil {
 		return sluice.Link{}, err
 	}
@@ -205,7 +224,7 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 		SigningKey: s.keys[0].ID(),
 		Reason:     n.Reason, Metadata: n.Metadata, Created: now, Updated: now, Expires: expires,
 		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
-		Disposition: n.Disposition, Filename: n.Filename,
+		Disposition: n.Disposition, Filename: n.Filename, Access: n.Access,
 	}
 	return l, tx.CreateLink(l, s.linkChange(c, sluice.LinkCreated, now, f, l, nil))
 }
@@ -334,6 +353,9 @@ func (s *Links) Update(
 		}
 		was := l
 		if err := ch.apply(&l, now, longest); err != nil {
+			return sluice.Link{}, err
+		}
+		if err := s.applyAccess(&l, ch, s.limits.Purposes[f.Purpose]); err != nil {
 			return sluice.Link{}, err
 		}
 		if endsAfter(l, was) {

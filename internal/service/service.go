@@ -59,6 +59,9 @@ type Config struct {
 	Anchored       []Head
 	AcceptRollback bool
 
+	// Mail says that a mail server is configured. Without one, links cannot verify addresses, be sent, or notify.
+	Mail bool
+
 	Purposes        sluice.Purposes  // DefaultPurposes() if nil
 	MaxLinkLifetime time.Duration    // for keys without a limit of their own; MaxLinkLifetime if 0
 	Now             func() time.Time // time.Now if nil
@@ -103,6 +106,7 @@ func New(c Config) (*Service, error) {
 	limits := LinkLimits{Purposes: c.Purposes, MaxLifetime: c.MaxLinkLifetime}
 	links := &Links{
 		core: funnel, keys: keys, limits: limits, publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random,
+		mail: c.Mail,
 	}
 	files := &Files{core: funnel, blobs: c.Blobs, purposes: c.Purposes, links: links}
 	accounts := &Accounts{funnel}

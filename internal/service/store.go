@@ -198,7 +198,7 @@ type Tx interface {
 
 	// CreateLink stores a link. If the link expires, it expires after it was created.
 	CreateLink(sluice.Link, sluice.Entry) error
-	// UpdateLink replaces Reason, Metadata, MaxDownloads, AllowedIPs, Expires, Revoked, Ended and Updated.
+	// UpdateLink replaces Reason, Metadata, MaxDownloads, AllowedIPs, Access, Expires, Revoked, Ended and Updated.
 	UpdateLink(sluice.Link, sluice.Entry) error
 	// Redeemed counts a download of a link.
 	Redeemed(id string, now time.Time, e sluice.Entry) error

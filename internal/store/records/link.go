@@ -18,7 +18,7 @@ import (
 )
 
 const linkColumns = "id, file_id, key_id, signing_key, reason, metadata, created, updated, expires, revoked, ended," +
-	" downloads, redeemed, max_downloads, password, allowed_ips, disposition, filename"
+	" downloads, redeemed, max_downloads, password, allowed_ips, disposition, filename, access"
 
 func linkFields(l *sluice.Link) []any {
 	return []any{
@@ -26,6 +26,7 @@ func linkFields(l *sluice.Link) []any {
 		(*sqldb.Time)(&l.Updated), (*sqldb.Time)(&l.Expires), (*sqldb.Time)(&l.Revoked), (*string)(&l.Ended),
 		(*sqldb.Integer)(&l.Downloads), (*sqldb.Time)(&l.Redeemed), (*sqldb.Integer)(&l.MaxDownloads),
 		(*string)(&l.Password), (*networks)(&l.AllowedIPs), (*string)(&l.Disposition), &l.Filename,
+		(*access)(&l.Access),
 	}
 }
 
@@ -273,7 +274,7 @@ func (m minted) values(args []any) []any {
 	return append(args, m.ledger, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(),
 		sqldb.Micros(l.Created), sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked),
 		string(l.Ended), l.Downloads, sqldb.Micros(l.Redeemed), l.MaxDownloads, string(l.Password),
-		networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename)
+		networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename, access(l.Access).text())
 }
 
 // UpdateLink implements service.Tx.
@@ -284,9 +285,10 @@ func (t *Tx) UpdateLink(l sluice.Link, e sluice.Entry) error {
 	}
 	t.noteLifetime(l)
 	return t.rewrite(e, "UPDATE link SET reason = $3, metadata = $4, max_downloads = $5, allowed_ips = $6,"+
-		" updated = $7, expires = $8, revoked = $9, ended = $10 WHERE id = $1 AND ledger = $2",
+		" updated = $7, expires = $8, revoked = $9, ended = $10, access = $11 WHERE id = $1 AND ledger = $2",
 		l.ID, ledger, l.Reason, metadata(l.Metadata).text(), l.MaxDownloads, networks(l.AllowedIPs).text(),
-		sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked), string(l.Ended))
+		sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked), string(l.Ended),
+		access(l.Access).text())
 }
 
 // noteLifetime raises the longest lifetime of the ledger to that of a link, if the link expires.

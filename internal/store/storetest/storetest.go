@@ -171,6 +171,22 @@ func NewLink(l sluice.LedgerID, id, file string) sluice.Link {
 		Updated: Epoch, Expires: Epoch.Add(time.Hour)}
 }
 
+// NewAccess makes an Access with all its fields but Erased.
+func NewAccess() sluice.Access {
+	return sluice.Access{
+		Recipient:    sluice.Recipient{Email: "ann@bank.example", Name: "Ann \u2028 O'Hara \x1b\""},
+		Allowed:      []string{"bob@bank.example", "*@xn--bcher-kva.example"},
+		Verification: sluice.EmailVerification,
+		Message:      "<b>Dear Ann</b>,\n",
+		Terms:        "1. \\ 2.",
+		Notify: sluice.Notify{
+			Email: "carl@northwind.example", On: []sluice.NotifyOn{sluice.EveryDownload, sluice.Unopened},
+		},
+		Page:     sluice.PageAlways,
+		Language: "de",
+	}
+}
+
 // NewKey makes a key, whose hash begins with its id.
 func NewKey(l sluice.LedgerID, id string) sluice.Key {
 	k := sluice.Key{ID: id, Ledger: l, Name: "billing", Scopes: sluice.AllScopes(), Created: Epoch, Updated: Epoch}
@@ -1346,6 +1362,7 @@ func testUpdateLink(t *testing.T, db Database) {
 	changed.Reason, changed.Metadata, changed.Expires, changed.Updated = "why", sluice.Metadata{"a": "b"},
 		time.Time{}, Epoch.Add(time.Second)
 	changed.Revoked, changed.Ended = Epoch.Add(time.Minute), sluice.Revoked
+	changed.Access = NewAccess()
 	given := changed
 	given.FileID, given.KeyID, given.SigningKey, given.Created, given.Downloads, given.Redeemed = "file_9", "key_9",
 		"9", time.Time{}, 9, Epoch

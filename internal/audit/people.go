@@ -1,0 +1,160 @@
+package audit
+
+import (
+	"cmp"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"sluice"
+	"sluice/ledger"
+)
+
+// committer replaces values by salted commitments and writes the disclosures that open them.
+type committer struct {
+	disclosures object
+	random      io.Reader
+	err         error // of random
+}
+
+// commit replaces a value by its commitment. An empty value stays. The calls are in the order of the fields.
+func (c *committer) commit(field string, value *string) {
+	if *value == "" || c.err != nil {
+		return
+	}
+	var salt ledger.Salt
+	if _, c.err = io.ReadFull(c.random, salt[:]); c.err != nil {
+		return
+	}
+	clear := strings.ToValidUTF8(*value, "\uFFFD")
+	*value = ledger.Commit(salt, []byte(clear))
+	c.disclosures.open(field)
+	c.disclosures.str("salt", hex.EncodeToString(salt[:]))
+	c.disclosures.key("value")
+	c.disclosures.buf = ledger.AppendString(c.disclosures.buf, clear)
+	c.disclosures.close()
+}
+
+// people replaces what an entry says of people by commitments. It copies what it changes.
+func (c *committer) people(e *sluice.Entry) {
+	if e.Link != nil {
+		link := *e.Link
+		e.Link = &link
+		access := cmp.Or(link.Access, &sluice.LinkAccess{})
+		sealed := *access
+		c.allowed("/link/allowed_recipients", &sealed.Allowed)
+		link.Before = c.before(link.Before)
+		c.commit("/link/message", &sealed.Message)
+		c.commit("/link/notify/email", &sealed.Notify.Email)
+		c.commit("/link/recipient/email", &sealed.Recipient.Email)
+		c.commit("/link/recipient/name", &sealed.Recipient.Name)
+		if link.Access != nil {
+			link.Access = &sealed
+		}
+	}
+	if e.Recipient != nil {
+		recipient := *e.Recipient
+		e.Recipient = &recipient
+		c.commit("/recipient/email", &recipient.Email)
+		c.commit("/recipient/name", &recipient.Name)
+	}
+}
+
+// allowed replaces patterns by one commitment over the patterns, joined by line feeds.
+func (c *committer) allowed(field string, patterns *[]string) {
+	if joined := strings.Join(*patterns, "\n"); joined != "" {
+		c.commit(field, &joined)
+		*patterns = []string{joined}
+	}
+}
+
+// personalBefore are the members of a link's Before that hold personal values, in order. Those that are objects have
+// the personal members named here.
+var personalBefore = []struct {
+	name    string
+	members []string
+}{
+	{"allowed_recipients", nil}, {"message", nil}, {"notify", []string{"email"}}, {"recipient", []string{"email", "name"}},
+}
+
+// before replaces the personal values of a link's Before by commitments.
+func (c *committer) before(b sluice.Before) sluice.Before {
+	return eachPersonal(b, func(field, value string) string {
+		c.commit(field, &value)
+		return value
+	})
+}
+
+// eachPersonal returns a copy of a link's Before with each personal value replaced by the result of replace. A value
+// that is replaced by "" is left out of its object.
+func eachPersonal(b sluice.Before, replace func(field, value string) string) sluice.Before {
+	out, copied := b, false
+	for _, p := range personalBefore {
+		value, ok := b[p.name]
+		if !ok || string(value) == "null" {
+			continue
+		}
+		if !copied {
+			out, copied = maps.Clone(b), true
+		}
+		field := "/link/before/" + p.name
+		if p.members == nil {
+			out[p.name] = ledger.AppendString(nil, replace(field, ledger.Text(value)))
+			continue
+		}
+		w := object{}
+		w.open("")
+		for name, value := range ledger.Members(value) {
+			if !slices.Contains(p.members, string(name)) {
+				w.raw(string(name), string(value))
+			} else {
+				w.str(string(name), replace(field+"/"+string(name), ledger.Text(value)))
+			}
+		}
+		w.close()
+		out[p.name] = json.RawMessage(w.buf)
+	}
+	return out
+}
+
+// sealedAccess is the record of a link's access in a leaf.
+type sealedAccess struct {
+	Allowed  string `json:"allowed_recipients"` // a commitment, as are the other personal members
+	Message  string
+	Language string
+	Notify   struct {
+		Email string
+		On    []sluice.NotifyOn
+	}
+	Page         sluice.PagePolicy
+	Recipient    struct{ Email, Name string }
+	Terms        string `json:"terms_sha256"`
+	Verification sluice.Verification
+}
+
+// open adds what a leaf says of a link's access to the record of the link. reveal opens a commitment.
+func (s sealedAccess) open(l *sluice.LinkPart, reveal func(field, commitment string) string) {
+	a := sluice.LinkAccess{
+		Verification: s.Verification, TermsSHA256: s.Terms, Page: s.Page, Language: s.Language,
+		Notify: sluice.Notify{On: s.Notify.On},
+	}
+	if patterns := reveal("/link/allowed_recipients", s.Allowed); patterns != "" {
+		a.Allowed = strings.Split(patterns, "\n")
+	}
+	l.Before = eachPersonal(l.Before, reveal)
+	a.Message = reveal("/link/message", s.Message)
+	a.Notify.Email = reveal("/link/notify/email", s.Notify.Email)
+	a.Recipient.Email = reveal("/link/recipient/email", s.Recipient.Email)
+	a.Recipient.Name = reveal("/link/recipient/name", s.Recipient.Name)
+	if !s.isZero() {
+		l.Access = &a
+	}
+}
+
+func (s sealedAccess) isZero() bool {
+	return s.Allowed == "" && s.Message == "" && s.Language == "" && s.Notify.On == nil && s.Page == "" &&
+		s.Recipient.Email == "" && s.Recipient.Name == "" && s.Terms == "" && s.Verification == ""
+}
