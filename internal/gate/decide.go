@@ -3,9 +3,11 @@ package gate
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/presentation"
 	"sluice/internal/refusals"
 	"sluice/internal/service"
 )
@@ -111,9 +113,12 @@ func (gate *Gate) judge(
 }
 
 // challenge checks the link's password. It returns ErrAsk or errAsksPassword if
-// the bearer has yet to be asked for it, or for their consent to a download.
+// the bearer has yet to be asked for it, or for their consent to a download, and
+// ErrUnnamed before both.
 func (g *Grant) challenge(b Bearer, proved sluice.PasswordHash) (sluice.Refusal, error) {
 	switch {
+	case b.Person && !b.Answered && !b.Named && g.isTitled():
+		return "", ErrUnnamed
 	case b.Person && !b.Answered && g.asks():
 		return "", ErrAsk
 	case g.Link.Password == "":
@@ -174,6 +179,12 @@ func (g *Grant) caller() refusals.Caller {
 // asks reports whether a person must be asked before the link is used.
 func (g *Grant) asks() bool {
 	return g.Plan.consumes() && (g.Link.Password != "" || g.Link.MaxDownloads != 0)
+}
+
+// isTitled reports whether a browser shows the file in place under a title that it takes from the URL.
+func (g *Grant) isTitled() bool {
+	return strings.HasPrefix(g.File.Type, "image/") && presentation.IsInline(g.Link, g.File) &&
+		g.Plan.mode() != sluice.DeliveredByRedirect
 }
 
 func (g *Grant) load(r service.Reader, ledger sluice.LedgerID, id string) (k sluice.Key, err error) {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"sluice"
@@ -48,6 +49,7 @@ type face struct {
 	metrics    *metrics
 	site       *pages.Site
 	from       string
+	now        func() time.Time
 	publicPath string // of the public URL, "" for none
 	secure     bool   // whether the public URL is https
 	// route and routeNamed note that a call is for the route without and with a tail.
@@ -57,7 +59,8 @@ type face struct {
 // Mount registers the public download with a server. site makes its pages. from is the name of the sender on the pages
 // of links; "" shows none.
 func Mount(s *httpd.Server, links *gate.Gate, site *pages.Site, from string) {
-	f := &face{gate: links, metrics: newMetrics(s.Registry(), links), site: site, from: from}
+	f := &face{gate: links, metrics: newMetrics(s.Registry(), links), site: site, from: from,
+		now: s.Service().Now}
 	if public, err := url.Parse(s.Service().PublicURL()); err == nil {
 		f.publicPath, f.secure = public.EscapedPath(), public.Scheme == "https"
 	}
@@ -110,13 +113,17 @@ func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 	grant, err := made.grant, made.err
 	f.metrics.redeemed(err)
 	switch {
+	case err == gate.ErrUnnamed:
+		c.Header["Location"] = []string{named(r, presentation.Name(grant.Link, grant.File))}
+		c.Begin(w, http.StatusSeeOther)
+		return
 	case err == gate.ErrAsk:
-		f.site.Link(w, r, http.StatusOK, "", f.about(grant))
+		f.site.Link(w, r, http.StatusOK, grant.Link.Access.Language, f.about(grant))
 		return
 	case sluice.ReasonOf(err) == sluice.WrongPassword && httpd.IsBrowser(r):
 		l := f.about(grant)
 		l.Problem = pages.WrongPassword
-		f.site.Link(w, r, http.StatusForbidden, "", l)
+		f.site.Link(w, r, http.StatusForbidden, grant.Link.Access.Language, l)
 		return
 	case err != nil:
 		f.refuse(c, w, r, err)
@@ -145,9 +152,18 @@ func (f *face) decide(c call, w http.ResponseWriter, r *http.Request) (made deci
 	if err != nil {
 		return decision{err: err}
 	}
+	b.Named = r.PathValue("tail") != ""
 	b.Address, b.Request = c.Describe(&h, httpd.NewPeer(r.RemoteAddr))
 	made.grant, made.err = f.gate.Redeem(r.Context(), r.PathValue("token"), b)
 	return made
+}
+
+// named returns the URL of a link with the name of its file at the end, relative to that of r, which has none.
+func named(r *http.Request, name string) string {
+	if strings.HasSuffix(r.URL.Path, "/") {
+		return url.PathEscape(name)
+	}
+	return r.PathValue("token") + "/" + url.PathEscape(name)
 }
 
 // conclude ends a download: sent bytes of the file were handed to the connection.

@@ -18,7 +18,7 @@ import (
 func (f *face) about(g *gate.Grant) pages.Link {
 	l := pages.Link{
 		Step: pages.StepDownload, Name: presentation.Name(g.Link, g.File), Size: g.File.Size, Until: g.Link.Expires,
-		Left: -1, From: f.from, Password: g.Link.Password != "",
+		Now: f.now(), Left: -1, From: f.from, Message: g.Link.Access.Message, Password: g.Link.Password != "",
 	}
 	if g.Link.MaxDownloads != 0 {
 		l.Left = max(0, g.Link.MaxDownloads-g.Link.Downloads)
