@@ -201,6 +201,7 @@ type LinkAccess struct {
 	Notify       Notify
 	Page         PagePolicy
 	Language     string
+	Erased       bool // see Access
 }
 
 // RecipientPart is the record of a person in an entry. Email and Name are

@@ -102,8 +102,9 @@ type LinkRef struct {
 	Notify            *Notify    `json:"notify,omitempty" doc:"Who is told by mail of the use of the link"`
 	Page              string     `json:"page,omitempty" doc:"always or never. Absent: auto"`
 	Language          string     `json:"language,omitempty" doc:"Language of the page and of mails"`
+	Erased            bool       `json:"erased,omitempty" doc:"true: a redaction erased the people, and nobody is admitted"`
 
-	Before       Before   `json:"before,omitempty" doc:"In link.updated: the replaced members with their old values; null for a member that was not set"`
+	Before Before `json:"before,omitempty" doc:"In link.updated: the replaced members with their old values; null for a member that was not set"`
 }
 
 // RecipientRef is the person of an entry.

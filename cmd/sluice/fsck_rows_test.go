@@ -25,6 +25,7 @@ type records struct {
 
 	plain, deleted, held                  sluice.File
 	limited, revoked, unlimited, operated sluice.Link
+	personal                              sluice.Link // asks for recipients, and tells them much
 	narrow, ended                         sluice.Key
 }
 
@@ -58,7 +59,15 @@ func newRecords(t testing.TB, database string) *records {
 	}
 	r.limited = mint(r.caller, service.NewLink{FileID: r.plain.ID, MaxDownloads: 2, Password: "open sesame", Reason: "x",
 		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Metadata: sluice.Metadata{"a": "b"},
-		Filename: "n.txt"})
+		Filename: "n.txt", Access: sluice.Access{
+			Recipient: sluice.Recipient{Email: "ann@bank.example", Name: "Ann"}, Verification: sluice.NoVerification,
+			Message: "Dear Ann", Language: "de",
+		}})
+	r.personal = mint(r.caller, service.NewLink{FileID: r.plain.ID, Access: sluice.Access{
+		Recipient: sluice.Recipient{Email: "bob@bank.example"}, Allowed: []string{"*@audit.example"}, Terms: "1.",
+		Notify: sluice.Notify{Email: "carl@northwind.example", On: []sluice.NotifyOn{sluice.Unopened}},
+		Page:   sluice.PageAlways,
+	}})
 	r.revoked = mint(r.caller, service.NewLink{FileID: r.plain.ID})
 	r.unlimited = mint(r.caller, service.NewLink{FileID: r.plain.ID})
 	r.operated = mint(service.Operator(l), service.NewLink{FileID: r.plain.ID})
@@ -128,6 +137,21 @@ func (r *records) edits() []edit {
 		link("a counter that begins anew", r.limited, "downloads = 0", "it counts 0 downloads, and the log has 1 to 1"),
 		link("another file", r.limited, "file_id = '"+r.held.ID+"'", "it leads to "+r.held.ID),
 		link("without its key", r.limited, "key_id = ''", `it says that the key "" minted it`),
+		link("another recipient", r.personal, "access = replace(access, 'bob@', 'eve@')",
+			"its recipient differs from what the log records"),
+		link("another one by name", r.limited, "access = replace(access, 'Ann', 'Eve')",
+			"its name of its recipient differs"),
+		link("others are allowed", r.personal, "access = replace(access, 'audit', 'evil')", "its allowed_recipients differs"),
+		link("no verification", r.personal, `access = replace(access, ',"verification":"email"', '')`,
+			"its verification, terms, page or language differs"),
+		link("no terms", r.personal, `access = replace(access, '"terms":"1.",', '')`, "its verification, terms,"),
+		link("everyone is admitted", r.personal, "access = '{\"verification\":\"email\"}'", "the log records whom it is for, and it admits everyone"),
+		link("its people were erased", r.personal, "access = '{\"erased\":true,\"verification\":\"email\"}'",
+			"it says that its people were erased, and no redaction erased them"),
+		link("another address of notices", r.personal, "access = replace(access, 'carl', 'eve')", "its address of notices"),
+		link("no form of its own", r.personal, "access = access || ' '", "it cannot be read"),
+		link("lists do not find it", r.personal, "recipient_hash = NULL", "its recipient_hash is not that"),
+		link("asks nothing any more", r.personal, "access = '', recipient_hash = NULL", "its recipient differs"),
 		file("another digest", r.plain, "sha256 = $2", "it shows the sha256"),
 		file("not deleted", r.deleted, "deleted = NULL", "it is not deleted, and entry"),
 		file("not held", r.held, "held = 0", "it shows that "+r.held.ID+" was held or released"),

@@ -236,6 +236,9 @@ func writeLink(w *object, l sluice.LinkPart, digests bool) {
 	if limits != nil {
 		w.str("disposition", string(limits.Disposition))
 	}
+	if access.Erased {
+		w.raw("erased", "true")
+	}
 	w.time("expires_at", l.Expires)
 	if limits != nil {
 		w.str("filename", limits.Filename)

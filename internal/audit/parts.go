@@ -45,6 +45,7 @@ func LinkLimits(l sluice.Link, was *sluice.Link) *sluice.LinkPart {
 		p.Access = &sluice.LinkAccess{
 			Recipient: a.Recipient, Allowed: a.Allowed, Verification: a.Verification, Message: a.Message,
 			TermsSHA256: a.TermsSHA256(), Notify: a.Notify, Page: a.Page, Language: a.Language,
+			Erased: a.Erased,
 		}
 	}
 	if was != nil {

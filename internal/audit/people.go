@@ -133,13 +133,14 @@ type sealedAccess struct {
 	Recipient    struct{ Email, Name string }
 	Terms        string `json:"terms_sha256"`
 	Verification sluice.Verification
+	Erased       bool
 }
 
 // open adds what a leaf says of a link's access to the record of the link. reveal opens a commitment.
 func (s sealedAccess) open(l *sluice.LinkPart, reveal func(field, commitment string) string) {
 	a := sluice.LinkAccess{
 		Verification: s.Verification, TermsSHA256: s.Terms, Page: s.Page, Language: s.Language,
-		Notify: sluice.Notify{On: s.Notify.On},
+		Notify: sluice.Notify{On: s.Notify.On}, Erased: s.Erased,
 	}
 	if patterns := reveal("/link/allowed_recipients", s.Allowed); patterns != "" {
 		a.Allowed = strings.Split(patterns, "\n")
@@ -156,5 +157,5 @@ func (s sealedAccess) open(l *sluice.LinkPart, reveal func(field, commitment str
 
 func (s sealedAccess) isZero() bool {
 	return s.Allowed == "" && s.Message == "" && s.Language == "" && s.Notify.On == nil && s.Page == "" &&
-		s.Recipient.Email == "" && s.Recipient.Name == "" && s.Terms == "" && s.Verification == ""
+		s.Recipient.Email == "" && s.Recipient.Name == "" && s.Terms == "" && s.Verification == "" && !s.Erased
 }

@@ -73,6 +73,7 @@ func sampleEntry(text string) sluice.Entry {
 				},
 				Page:     sluice.PageAlways,
 				Language: "de",
+				Erased:   true,
 			},
 			Before: sluice.Before{
 				"allowed_recipients": json.RawMessage(`"old@bank.example\n*@old.example"`),

@@ -229,8 +229,9 @@ type Tx interface {
 	// RemoveMail removes the mail of a link, kind and challenge, if there is one and, unless m.ID is "", has that ID.
 	RemoveMail(m Mail) (removed bool, err error)
 
-	// Redact erases disclosures of an entry. The fields are JSON Pointers.
-	Redact(id string, fields []string, e sluice.Entry) error
+	// Redact erases disclosures of an entry. The fields are JSON Pointers. Unless it is nil, erased is a link whose Access
+	// and Updated it replaces.
+	Redact(id string, fields []string, erased *sluice.Link, e sluice.Entry) error
 	// Record adds an entry without a change, such as that of a refusal.
 	Record(sluice.Entry) error
 

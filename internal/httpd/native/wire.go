@@ -218,6 +218,7 @@ func linkRef(l *sluice.LinkPart) *api.LinkRef {
 		out.Recipient, out.Notify = wireRecipient(a.Recipient), wireNotify(a.Notify)
 		out.AllowedRecipients, out.Verification, out.Message = a.Allowed, string(a.Verification), a.Message
 		out.TermsSHA256, out.Page, out.Language = a.TermsSHA256, string(a.Page), a.Language
+		out.Erased = a.Erased
 	}
 	return out
 }

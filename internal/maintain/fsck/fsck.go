@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"sluice"
-	"sluice/internal/maintain/replay"
 	"sluice/internal/service"
 	"sluice/internal/store"
 	"sluice/ledger"
@@ -105,7 +104,7 @@ func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *stor
 		r.Ledgers++
 		r.Entries += index.entries
 		r.Rows += index.rows
-		if err := r.checkLog(ctx, svc, l, rows.log(l)); err != nil {
+		if err := r.checkLog(ctx, svc, l, rows); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("log %s: %w", l, err))
 		}
 		if ctx.Err() != nil {
@@ -127,8 +126,8 @@ func ledgers(ctx context.Context, s service.Store) (list []sluice.LedgerID, err 
 }
 
 // checkLog verifies the entries, tiles and disclosures of a ledger, and replays the entries.
-func (r *Report) checkLog(ctx context.Context, svc *service.Service, l sluice.LedgerID, log *replay.Replay) error {
-	verified, err := svc.Ledgers.VerifyEntries(ctx, l, func(_ int64, leaf []byte) error { return log.Add(leaf) })
+func (r *Report) checkLog(ctx context.Context, svc *service.Service, l sluice.LedgerID, rows *rowCheck) error {
+	verified, err := svc.Ledgers.VerifyEntries(ctx, l, func(_ int64, leaf []byte) error { return rows.addLeaf(l, leaf) })
 	if err == nil {
 		r.Tiles += verified.Tiles
 		return nil
