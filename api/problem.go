@@ -15,7 +15,7 @@ type Problem struct {
 	RequestID  string       `json:"request_id" doc:"The X-Request-Id of the response"`
 	Param      string       `json:"param,omitempty" doc:"The first invalid parameter, dotted"`
 	Errors     []FieldError `json:"errors,omitempty" doc:"All invalid parameters"`
-	Reason     string       `json:"reason,omitempty" doc:"If the code is gone or forbidden for a link, the rule that refused the download: expired, revoked, file_deleted, exhausted, key_revoked, key_expired, key_restricted, purpose_restricted, wrong_password or address_not_allowed"`
+	Reason     string       `json:"reason,omitempty" doc:"If the code is gone or forbidden for a link, the rule that refused the download: expired, revoked, file_deleted, exhausted, key_revoked, key_expired, key_restricted, purpose_restricted, wrong_password, address_not_allowed or altered"`
 	RetryAfter int64        `json:"retry_after,omitempty" doc:"Seconds to wait before a retry"`
 }
 

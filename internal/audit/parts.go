@@ -26,7 +26,7 @@ func LinkPart(l sluice.Link) *sluice.LinkPart {
 // it includes the values of was that differ.
 func FileDetails(f sluice.File, was *sluice.File) *sluice.FilePart {
 	p := FilePart(f)
-	p.Details = &sluice.FileDetails{Title: f.Title, Held: f.Held, Linked: f.Linked}
+	p.Details = &sluice.FileDetails{Title: f.Title, Held: f.Held, Linked: f.Linked, Expires: &f.Expires}
 	if was != nil {
 		p.Before = before(writeFile, *FileDetails(*was, nil), *p)
 	}

@@ -38,7 +38,28 @@ func (c *committer) commit(field string, value *string) {
 	c.disclosures.close()
 }
 
-// people replaces what an entry says of people by commitments. It copies what it changes.
+// commitPeople replaces what an entry says of people by commitments, and returns their disclosures. It copies what it
+// changes.
+func commitPeople(e *sluice.Entry, random io.Reader) (disclosures []byte, err error) {
+	c := committer{random: random}
+	c.disclosures.open("")
+	c.people(e)
+	c.disclosures.close()
+	return c.disclosures.buf, c.err
+}
+
+// joinObjects returns the members of two JSON objects as one.
+func joinObjects(a, b []byte) []byte {
+	const empty = "{}"
+	switch {
+	case string(a) == empty:
+		return b
+	case string(b) == empty:
+		return a
+	}
+	return append(append(a[:len(a)-1], ','), b[1:]...)
+}
+
 func (c *committer) people(e *sluice.Entry) {
 	if e.Link != nil {
 		link := *e.Link

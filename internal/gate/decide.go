@@ -20,23 +20,13 @@ import (
 // A link that was refused recently is first decided in a View, so that a repeated
 // refusal costs no commit.
 func (gate *Gate) decide(
-	ctx context.Context, ledger sluice.LedgerID, id string, b Bearer, proved sluice.PasswordHash,
-) (*Grant, error) {
+	ctx context.Context, ledger sluice.LedgerID, id string, b *Bearer, proved sluice.PasswordHash,
+) (g *Grant, err error) {
 	object := refusals.Object{Ledger: ledger, ID: id}
-	var g *Grant
 	var refusal sluice.Refusal
-	var err error = errUndecided
+	err = errUndecided
 	if gate.refusals.Recent(object) {
-		err = gate.store.View(ctx, func(r service.Reader) (err error) {
-			g = gate.begin(ledger, id, b)
-			if _, refusal, err = gate.judge(r, g, b, proved); err != nil {
-				return err
-			}
-			if refusal == "" || !gate.refusals.Repeated(object, refusal, g.caller(), g.began) {
-				return errUndecided
-			}
-			return nil
-		})
+		g, refusal, err = gate.viewDecision(ctx, object, b, proved)
 	}
 	if err == errUndecided {
 		g, refusal, err = gate.commitDecision(ctx, object, b, proved)
@@ -47,17 +37,34 @@ func (gate *Gate) decide(
 	return g, err
 }
 
+// viewDecision decides in a View, where the decision is a refusal that is only counted.
+func (gate *Gate) viewDecision(
+	ctx context.Context, object refusals.Object, b *Bearer, proved sluice.PasswordHash,
+) (g *Grant, refusal sluice.Refusal, err error) {
+	err = gate.store.View(ctx, func(r service.Reader) (err error) {
+		g = gate.begin(object.Ledger, object.ID, *b)
+		if _, refusal, err = gate.judge(r, g, *b, proved); err != nil {
+			return err
+		}
+		if refusal == "" || !gate.refusals.Repeated(object, refusal, g.by, g.began) {
+			return errUndecided
+		}
+		return nil
+	})
+	return g, refusal, err
+}
+
 // commitDecision decides in an Update. When it returns, the decision is in the log.
 func (gate *Gate) commitDecision(
-	ctx context.Context, object refusals.Object, b Bearer, proved sluice.PasswordHash,
+	ctx context.Context, object refusals.Object, b *Bearer, proved sluice.PasswordHash,
 ) (g *Grant, refusal sluice.Refusal, err error) {
 	attempt := gate.refusals.Attempt()
 	err = gate.update(service.Prefetch(ctx, object.ID), object.Ledger, func(tx service.Tx) error {
 		attempt.Again()
-		g = gate.begin(object.Ledger, object.ID, b)
+		g = gate.begin(object.Ledger, object.ID, *b)
 		var open service.OpenGrant
 		var err error
-		if open, refusal, err = gate.judge(tx, g, b, proved); err != nil {
+		if open, refusal, err = gate.judge(tx, g, *b, proved); err != nil {
 			return err
 		}
 		if refusal != "" {
@@ -66,10 +73,14 @@ func (gate *Gate) commitDecision(
 				return nil
 			}
 		}
-		return gate.record(tx, g, b, open, refusal)
+		return gate.record(tx, g, *b, open, refusal)
 	})
 	if g != nil {
-		attempt.End(g.caller(), g.began, err)
+		attempt.End(g.by, g.began, err)
+	}
+	if err == nil && refusal == sluice.Altered {
+		gate.log.Error("link refused: its row, or that of its key, was altered in the database",
+			"link", object.ID, "ledger", object.Ledger)
 	}
 	return g, refusal, err
 }
@@ -77,9 +88,9 @@ func (gate *Gate) commitDecision(
 // begin returns a Grant before its decision.
 func (gate *Gate) begin(ledger sluice.LedgerID, id string, b Bearer) *Grant {
 	return &Grant{
-		bearer: service.Caller{
-			Ledger: ledger, Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id},
-			Request: audit.ClipRequest(b.Request),
+		ledger: ledger,
+		by: refusals.Caller{
+			Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id}, Request: audit.ClipRequest(b.Request),
 		},
 		began: gate.service.Now(),
 	}
@@ -90,7 +101,7 @@ func (gate *Gate) begin(ledger sluice.LedgerID, id string, b Bearer) *Grant {
 func (gate *Gate) judge(
 	r service.Reader, g *Grant, b Bearer, proved sluice.PasswordHash,
 ) (open service.OpenGrant, refusal sluice.Refusal, err error) {
-	k, err := g.load(r, g.bearer.Ledger, g.bearer.Actor.ID)
+	k, err := g.load(r, g.ledger, g.by.Actor.ID)
 	if err != nil {
 		return open, "", err
 	}
@@ -102,7 +113,7 @@ func (gate *Gate) judge(
 	if err != nil {
 		return open, "", err
 	}
-	refusal = refuse(gate.limits, g.Link, g.File, k, g.began, b.Address)
+	refusal = refuse(gate.limits, gate.service.Seals(), g.Link, g.File, k, g.began, b.Address)
 	if refusal == sluice.Exhausted && open.LinkID != "" {
 		refusal = ""
 	}
@@ -136,7 +147,8 @@ func (g *Grant) challenge(b Bearer, proved sluice.PasswordHash) (sluice.Refusal,
 func (gate *Gate) record(
 	tx service.Tx, g *Grant, b Bearer, open service.OpenGrant, refusal sluice.Refusal,
 ) (err error) {
-	e := gate.service.NewLinkEntry(g.bearer, sluice.LinkRedeemed, g.began, g.File, g.Link)
+	by := service.Caller{Ledger: g.ledger, Actor: g.by.Actor, Request: g.by.Request}
+	e := gate.service.NewLinkEntry(by, sluice.LinkRedeemed, g.began, g.File, g.Link)
 	e.Key, e.Delivery = g.key, &sluice.DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
 	switch {
 	case refusal != "":
@@ -149,7 +161,7 @@ func (gate *Gate) record(
 	case !g.Plan.consumes():
 		return tx.Record(e)
 	}
-	if g.seq, err = tx.Size(g.bearer.Ledger); err != nil { // the seq of e
+	if g.seq, err = tx.Size(g.ledger); err != nil { // the seq of e
 		return err
 	}
 	switch {
@@ -169,11 +181,6 @@ func (gate *Gate) record(
 	g.counts = true
 	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.openGrant),
 		gate.service.Mails.Downloaded(tx, g.Link, e.ID, g.began))
-}
-
-// caller returns the caller under which a refusal is counted.
-func (g *Grant) caller() refusals.Caller {
-	return refusals.Caller{Actor: g.bearer.Actor, Request: g.bearer.Request}
 }
 
 // asks reports whether a person must be asked before the link is used.

@@ -50,7 +50,8 @@ type Grant struct {
 	// counted. It is "" if there is none.
 	Cookie string
 
-	bearer    service.Caller
+	ledger    sluice.LedgerID
+	by        refusals.Caller // the bearer
 	key       *sluice.KeyPart
 	began     time.Time
 	seq       int64             // of the entry of the decision
@@ -140,11 +141,11 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	if err := gate.deliverable(ctx, ledger); err != nil {
 		return nil, err
 	}
-	g, err := gate.decide(ctx, ledger, id, b, "")
+	g, err := gate.decide(ctx, ledger, id, &b, "")
 	if err == errAsksPassword {
 		var proved sluice.PasswordHash
 		if proved, err = gate.provePassword(ctx, g.Link, b); err == nil {
-			g, err = gate.decide(ctx, ledger, id, b, proved)
+			g, err = gate.decide(ctx, ledger, id, &b, proved)
 		}
 	}
 	switch {

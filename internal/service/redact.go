@@ -35,7 +35,7 @@ func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry
 		}
 		e := s.entry(c, sluice.AuditRedacted, now)
 		e.Subject = &sluice.EntryPart{ID: id, Seq: seq, Fields: fields}
-		erased, err := erasedLink(tx, c, seq, sealed, fields, now)
+		erased, err := s.erasedLink(tx, c, seq, sealed, fields, now)
 		if err != nil {
 			return sluice.Entry{}, err
 		}
@@ -45,7 +45,7 @@ func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry
 
 // erasedLink returns the link whose people an entry records, without them. It returns nil if the entry records none, or
 // the link has none any more.
-func erasedLink(
+func (s *Entries) erasedLink(
 	tx Tx, c Caller, seq int64, sealed audit.SealedEntry, fields []string, now time.Time,
 ) (*sluice.Link, error) {
 	if !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "/link/") }) {
@@ -62,7 +62,11 @@ func erasedLink(
 	if err != nil || !l.Access.Identifies() {
 		return nil, err
 	}
+	fits := s.seals.LinkFits(l) // a link that someone altered gets no seal
 	l.Access, l.Updated = l.Access.Erase(), next(now, l.Updated)
+	if fits {
+		l.Seal = s.seals.Link(l)
+	}
 	return &l, nil
 }
 

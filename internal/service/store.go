@@ -45,10 +45,15 @@ type Store interface {
 	// Extend stores the tiles that new entries have changed, and the checkpoint over them, in one commit. If the size
 	// of the newest checkpoint is not from, another process was faster, and the error is CodeConflict.
 	Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c Checkpoint) error
+	// StoreTiles stores tiles of a ledger anew while a checkpoint is its newest one. Otherwise it is CodeConflict.
+	StoreTiles(ctx context.Context, l sluice.LedgerID, newest Checkpoint, tiles []ledger.TileData) error
 	// HandOver stores a rotation with its proof. Storing the same rotation again changes nothing.
 	HandOver(ctx context.Context, l sluice.LedgerID, r Rotation) error
 	// KeysUsed stores when keys of any ledger were last used.
 	KeysUsed(ctx context.Context, used map[string]time.Time) error
+	// Reseal stores the seals of keys and links of any ledger, those that were not changed or revoked since they were
+	// read. There is no entry for it.
+	Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error
 	// ForgetGrants removes the open grants that ended before a moment, and returns how many.
 	ForgetGrants(ctx context.Context, before time.Time) (int, error)
 	// ForgetGuesses removes the guesses of days that began before a moment, and returns the number of rows.

@@ -197,6 +197,9 @@ func fileRef(f *sluice.FilePart) *api.FileRef {
 	if d := f.Details; d != nil {
 		out.Title, out.Held = d.Title, &d.Held
 		out.LinkedResources = resourceRefs(d.Linked)
+		if d.Expires != nil {
+			out.ExpiresAt = unix(*d.Expires)
+		}
 	}
 	return out
 }

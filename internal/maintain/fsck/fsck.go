@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"sluice"
+	"sluice/internal/seal"
 	"sluice/internal/service"
 	"sluice/internal/store"
 	"sluice/ledger"
@@ -62,6 +63,7 @@ type Report struct {
 	Records  int64 // rows of the other tables
 	Files    int64 // whose bytes were looked at
 	Tiles    int64
+	Repairs  []Repair
 }
 
 // AddPages adds what a check of the database's pages has found.
@@ -82,6 +84,13 @@ func pageFindings(p store.PageReport) (list []Finding) {
 // service remembers, and the rows against the replayed logs. An error says that something could not be checked; the
 // other ledgers are checked all the same.
 func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *store.Store) error {
+	return r.CheckLedgersWith(ctx, svc, s, svc.Seals())
+}
+
+// CheckLedgersWith is CheckLedgers with other seals than those of the service.
+func (r *Report) CheckLedgersWith(
+	ctx context.Context, svc *service.Service, s *store.Store, seals *seal.Seals,
+) error {
 	heads, err := svc.Ledgers.VerifyHeads(ctx)
 	if err != nil {
 		return err
@@ -94,7 +103,7 @@ func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *stor
 		return err
 	}
 	var failed error
-	rows := newRowCheck(s, func(f Finding) { r.Findings = append(r.Findings, f) })
+	rows := newRowCheck(s, seals, func(f Finding) { r.Findings = append(r.Findings, f) })
 	for _, l := range logs {
 		index := indexCheck{store: s, ledger: l}
 		if err := index.run(ctx); err != nil {

@@ -271,10 +271,11 @@ func (q *entryList) read() (rows []stored, err error) {
 	if q.nothing {
 		return nil, nil
 	}
-	add := func(s stored) bool {
-		rows = append(rows, s.clone())
+	keep := func(s stored) bool {
+		rows = append(rows, s)
 		return len(rows) < q.limit
 	}
+	add := func(s stored) bool { return keep(s.clone()) }
 	if q.distrusted && (len(q.terms) > 0 || q.within != sqldb.Everything) {
 		return rows, q.readLog(add)
 	}
@@ -295,10 +296,10 @@ func (q *entryList) read() (rows []stored, err error) {
 	}
 	fromIndex := func() error {
 		if q.ids != nil {
-			return q.lookUpIDs(add)
+			return q.lookUpIDs(keep)
 		}
 		last := len(q.terms) - 1
-		return q.lookUp(q.terms[last], q.terms[:last], add)
+		return q.lookUp(q.terms[last], q.terms[:last], keep)
 	}
 	order := []func() error{unindexed, fromIndex}
 	if q.personal && q.ids == nil {
@@ -332,7 +333,8 @@ func (q *entryList) read() (rows []stored, err error) {
 	return rows, nil
 }
 
-// lookUp calls add with the entries that the index has under a term and under all others, until add returns false.
+// lookUp calls add with the entries that the index has under a term and under all others, until add returns false. The
+// entries stay valid.
 func (q *entryList) lookUp(t term, others []term, add func(stored) bool) error {
 	span, err := q.widened(t, q.span)
 	for n := int64(4); err == nil && span.From < span.To; n = min(2*n, sluice.MaxPageSize) {
@@ -432,7 +434,7 @@ func (q *entryList) lookUpIDs(add func(stored) bool) error {
 	var found []stored
 	for _, t := range q.terms {
 		err := q.lookUp(t, nil, func(s stored) bool {
-			found = append(found, s.clone())
+			found = append(found, s)
 			return len(found) < len(q.ids)
 		})
 		if err != nil {
@@ -453,7 +455,8 @@ func (q *entryList) lookUpIDs(add func(stored) bool) error {
 	return nil
 }
 
-// addMatching calls add with the entries at some seqs that pass the filter. The seqs are in the order of the list.
+// addMatching calls add with copies of the entries at some seqs that pass the filter. The seqs are in the order of the
+// list.
 func (q *entryList) addMatching(seqs []int64, add func(stored) bool) (more bool, err error) {
 	for chunk := range slices.Chunk(seqs, batchesAtOnce) {
 		chunk = slices.Sorted(slices.Values(chunk))

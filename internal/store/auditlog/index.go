@@ -115,7 +115,7 @@ func (r *Reader) index(h *Head, known tail) (tail, error) {
 	if h.erased || known.from != h.Indexed || h.Indexed+int64(len(t.list)) != h.Next {
 		t.list = nil // another process has written to the ledger, or something was erased
 	}
-	if h.Next-h.Indexed < indexStep {
+	if h.Next-h.Indexed < indexStep || h.Next-int64(len(h.fresh))-h.Indexed > MaxTail { // see RestartIndex
 		return t, nil
 	}
 	if t.list == nil {
@@ -124,17 +124,22 @@ func (r *Reader) index(h *Head, known tail) (tail, error) {
 			return tail{}, err
 		}
 	}
-	key, err := r.indexKey()
-	if err != nil {
-		return tail{}, err
-	}
-	if err := sqldb.Insert(r.Session, postingInsert, postings(h.ID, t, key), func(args []any, p posting) []any {
-		return append(args, p.ledger, p.field, p.value, p.first, p.seqs)
-	}); err != nil {
+	if err := r.insertPostings(h.ID, t); err != nil {
 		return tail{}, err
 	}
 	h.Indexed = h.Next
 	return tail{from: h.Next}, nil
+}
+
+// insertPostings writes the index of a stretch.
+func (r *Reader) insertPostings(ledger int64, t tail) error {
+	key, err := r.indexKey()
+	if err != nil {
+		return err
+	}
+	return sqldb.Insert(r.Session, postingInsert, postings(ledger, t, key), func(args []any, p posting) []any {
+		return append(args, p.ledger, p.field, p.value, p.first, p.seqs)
+	})
 }
 
 // termsOf reads the terms of the entries of an interval. A missing or damaged entry has none: a verifier reports it.

@@ -18,7 +18,7 @@ import (
 )
 
 const linkColumns = "id, file_id, key_id, signing_key, reason, metadata, created, updated, expires, revoked, ended," +
-	" downloads, redeemed, max_downloads, password, allowed_ips, disposition, filename, access"
+	" downloads, redeemed, max_downloads, password, allowed_ips, disposition, filename, access, seal"
 
 func linkFields(l *sluice.Link) []any {
 	return []any{
@@ -26,7 +26,7 @@ func linkFields(l *sluice.Link) []any {
 		(*sqldb.Time)(&l.Updated), (*sqldb.Time)(&l.Expires), (*sqldb.Time)(&l.Revoked), (*string)(&l.Ended),
 		(*sqldb.Integer)(&l.Downloads), (*sqldb.Time)(&l.Redeemed), (*sqldb.Integer)(&l.MaxDownloads),
 		(*string)(&l.Password), (*networks)(&l.AllowedIPs), (*string)(&l.Disposition), &l.Filename,
-		(*access)(&l.Access),
+		(*access)(&l.Access), (*optionalDigest)(&l.Seal),
 	}
 }
 
@@ -71,15 +71,18 @@ func (r *Reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
 	if err := r.readWithFile(l, id); err != nil {
 		return sluice.Link{}, err
 	}
-	link, err := cached(r, r.known().links, l, id, linkByID, linkFields, func(link *sluice.Link) {
+	link, err := cached(r, r.known().links, l, id, linkByID, linkFields, func(link sluice.Link) sluice.Link {
 		link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
+		return link
 	})
 	if err != nil {
 		return link, err
 	}
 	hasEndings, err := r.hasEndings(l)
 	if err == nil && hasEndings {
-		err = r.derive(&link)
+		derived := link // so that the other links need no allocation
+		err = r.derive(&derived)
+		link = derived
 	}
 	return link, err
 }
@@ -288,10 +291,12 @@ var linkInsert = sqldb.Insertion{
 
 func (m minted) values(args []any) []any {
 	l := m.link
-	return append(args, m.ledger, m.recipientHash, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(),
+	return append(args, m.ledger, m.recipientHash,
+		l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(),
 		sqldb.Micros(l.Created), sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked),
 		string(l.Ended), l.Downloads, sqldb.Micros(l.Redeemed), l.MaxDownloads, string(l.Password),
-		networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename, access(l.Access).text())
+		networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename, access(l.Access).text(),
+		optionalDigest(l.Seal).bytes())
 }
 
 // UpdateLink implements service.Tx.
@@ -307,10 +312,10 @@ func (t *Tx) UpdateLink(l sluice.Link, e sluice.Entry) error {
 	t.noteLifetime(l)
 	return t.rewrite(e, "UPDATE link SET reason = $3, metadata = $4, max_downloads = $5, allowed_ips = $6,"+
 		" updated = $7, expires = $8, revoked = $9, ended = $10, access = $11,"+
-		" recipient_hash = $12 WHERE id = $1 AND ledger = $2",
+		" recipient_hash = $12, seal = $13 WHERE id = $1 AND ledger = $2",
 		l.ID, ledger, l.Reason, metadata(l.Metadata).text(), l.MaxDownloads, networks(l.AllowedIPs).text(),
 		sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked), string(l.Ended),
-		access(l.Access).text(), hash)
+		access(l.Access).text(), hash, optionalDigest(l.Seal).bytes())
 }
 
 // Redact implements service.Tx.
@@ -323,8 +328,9 @@ func (t *Tx) Redact(id string, fields []string, erased *sluice.Link, e sluice.En
 		if err != nil {
 			return err
 		}
-		n, err := t.log.Exec("UPDATE link SET access = $3, recipient_hash = $4, updated = $5"+
-			" WHERE id = $1 AND ledger = $2", erased.ID, t.log.LedgerHead().ID, access(erased.Access).text(), hash, sqldb.Micros(erased.Updated))
+		n, err := t.log.Exec("UPDATE link SET access = $3, recipient_hash = $4, updated = $5, seal = $6"+
+			" WHERE id = $1 AND ledger = $2", erased.ID, t.log.LedgerHead().ID,
+			access(erased.Access).text(), hash, sqldb.Micros(erased.Updated), optionalDigest(erased.Seal).bytes())
 		if err == nil && n == 0 {
 			err = sqldb.ErrNotFound
 		}
@@ -355,7 +361,8 @@ func (t *Tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
 	if err := t.flushLink(id); err != nil {
 		return err
 	}
-	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields, func(*sluice.Link) {})
+	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields,
+		func(l sluice.Link) sluice.Link { return l })
 	if err == nil {
 		err = t.log.Record(e)
 	}
