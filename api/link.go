@@ -22,12 +22,12 @@ type Link struct {
 	Updated        int64             `json:"updated" doc:"Time of the last change through the API in unix seconds"`
 	Livemode       bool              `json:"livemode" doc:"Mode: true for live, false for test"`
 
-	Recipient         *Recipient `json:"recipient" doc:"The person that the link is for; null: nobody in particular"`
+	Recipient         *Recipient `json:"recipient,omitempty" doc:"The person that the link is for; absent: nobody in particular"`
 	AllowedRecipients []string   `json:"allowed_recipients" nullable:"false" doc:"Who else may open the link, once the address is proved: addresses, or *@ and a domain"`
 	Verification      string     `json:"verification" enum:"none,email" doc:"How people prove their address before a download"`
 	Message           *string    `json:"message" doc:"From the sender to the recipient"`
 	Terms             *string    `json:"terms" doc:"Terms to be accepted before a download"`
-	Notify            *Notify    `json:"notify" doc:"Who is told by mail of the use of the link; null: nobody"`
+	Notify            *Notify    `json:"notify,omitempty" doc:"Who is told by mail of the use of the link; absent: nobody"`
 	Page              string     `json:"page" enum:"auto,always,never" doc:"When a browser gets a page before the bytes"`
 	Language          *string    `json:"language" doc:"Language of the page and of mails; null: the reader's"`
 }
@@ -54,7 +54,7 @@ type NewLink struct {
 	MaxDownloads     *int64            `json:"max_downloads,omitempty" minimum:"1" doc:"Download limit"`
 	Password         *string           `json:"password,omitempty" doc:"Password that a download requires, 8 to 200 characters; stored as a hash"`
 	AllowedIPs       []string          `json:"allowed_ips,omitempty" doc:"Networks (CIDR) or addresses that may use the link, up to 100"`
-	Disposition      string            `json:"disposition,omitempty" enum:"attachment,inline" doc:"Whether a browser saves the file (attachment, the default) or shows it (inline). inline is refused for types that may contain script, such as application/pdf. It is allowed for text/plain, for PNG, JPEG, GIF, WebP and BMP images, and for WAV, Ogg, MP4 and WebM audio and video"`
+	Disposition      string            `json:"disposition,omitempty" enum:"attachment,inline" doc:"Whether a browser saves the file (attachment, the default) or shows it (inline). inline is refused for types that may contain script, such as text/html. It is allowed for text/plain, for application/pdf if the file begins with %PDF-, for PNG, JPEG, GIF, WebP and BMP images, and for WAV, Ogg, MP4 and WebM audio and video"`
 	Filename         string            `json:"filename,omitempty" doc:"File name of downloads, up to 255 characters"`
 
 	Recipient         *Recipient `json:"recipient,omitempty" doc:"The person that the link is for"`

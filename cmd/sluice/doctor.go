@@ -54,6 +54,7 @@ func (d *doctorCommand) Run(ctx context.Context, out *output) error {
 	}
 	if ok {
 		r.publicURL(ctx, config.PublicURL, d.PublicURL != "")
+		r.mail(ctx, d.mailServer)
 	}
 	return r.print(out, d.JSON)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/brand"
 	"sluice/internal/follow"
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
@@ -48,7 +50,8 @@ type serveCommand struct {
 	FastPath        bool           `help:"Answer plain downloads without net/http, at less processor time; the answers are the same. --no-fast-path leaves all requests to net/http." default:"true" negatable:""`
 	MetricsListen   string         `help:"Address to serve /metrics on, for Prometheus; not served by default." placeholder:"HOST:PORT"`
 	TrustedProxies  []proxyNetwork `help:"Addresses and networks of proxies whose X-Forwarded-For is trusted; none by default." placeholder:"CIDR,…"`
-	From            string         `help:"Name of the sender that confirmation pages show; none by default." placeholder:"NAME"`
+	From            string         `help:"Name of the sender that confirmation pages show; the name of the brand by default." placeholder:"NAME"`
+	Brand           string         `help:"YAML file of the name, logo, colour and contacts that the pages of links show; none by default." placeholder:"FILE"`
 	LedgerOrigin    string         `help:"Prefix of the names of new logs; the host of the public URL by default. Existing logs keep their names." placeholder:"NAME"`
 	Compat          string         `help:"Vendors whose APIs are served beside the native one, or none; all by default." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
 	ScrubInterval   string         `help:"Interval at which all stored files are read and compared with their digests, an hour or more; 0 disables it; ${default} by default." default:"30d" placeholder:"DURATION"`
@@ -57,8 +60,10 @@ type serveCommand struct {
 	Heads           string         `help:"File in which this process keeps the newest signed head of each log; by default the secrets file's name with .heads appended." placeholder:"FILE"`
 	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint, as after restoring a backup, and record it in the log." env:"-"`
 	anchorFlags
+	mailFlags
 
 	adapters []compat.Adapter // named by Compat; set by config
+	brand    brand.Brand      // of the file Brand; set by config
 }
 
 // proxyNetwork is a network in CIDR notation, or a single address.
@@ -191,6 +196,10 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	if err := checkFrom(s.From); err != nil {
 		return c, usageError{err}
 	}
+	if err := s.mailFlags.check(); err != nil {
+		return c, usageError{err}
+	}
+	c.Mail = s.mailServer != nil
 	if s.adapters, err = parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
@@ -199,6 +208,11 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	}
 	if _, err := parseInterval("--check-interval", s.CheckInterval); err != nil {
 		return c, usageError{err}
+	}
+	if s.Brand != "" {
+		if s.brand, err = brand.Load(s.Brand); err != nil {
+			return c, usageError{fmt.Errorf("--brand: %w", err)}
+		}
 	}
 	if c.Purposes, err = loadPurposes(s.Purposes); err != nil {
 		err = usageError{fmt.Errorf("--purposes: %w", err)}
@@ -290,6 +304,7 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 				"network", p.String())
 		}
 	}
+	s.mailFlags.warn(os.Args, log)
 	u, err := url.Parse(public)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
 		return
@@ -306,7 +321,7 @@ func (s *serveCommand) serve(
 ) error {
 	opts := server.Options{
 		Options: httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies)},
-		From:    s.From, Adapters: s.adapters,
+		From:    s.From, Brand: s.brand, Adapters: s.adapters,
 	}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
@@ -329,9 +344,12 @@ func (s *serveCommand) serve(
 	followed := follow.Runner{Store: i.store, Log: log, Observer: metrics}
 	scrubInterval, _ := parseInterval("", s.ScrubInterval) // checked by config
 	own := append(jobs.Own(i.service, i.gate), heads.job(i.service))
-	own = append(own, s.checks(i, metrics, log)...)
+	own = append(append(own, s.checks(i, metrics, log)...), mailState(i.service, metrics))
 	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service, scrubInterval), own) })
 	kept.Go(func() { followed.Run(background, followers) })
+	if outbox := s.outbox(i, s.sender(), metrics, log); outbox != nil {
+		kept.Go(func() { outbox.Run(background) })
+	}
 	defer func() { stopBackground(); kept.Wait() }()
 	err = untilStopped(ctx, s.server(srv), srv.LimitedListener(l, connections()), i.store.Lost(), log)
 	if lost := i.store.Err(); lost != nil {
@@ -432,3 +450,10 @@ func untilStopped(ctx context.Context, hs httpServer, l net.Listener, lost <-cha
 // maxConnections is the largest number of connections, even if the system allows
 // more.
 const maxConnections = 1 << 20
+
+// sender is the brand that mails are sent in the name of.
+func (s *serveCommand) sender() brand.Brand {
+	b := s.brand
+	b.Name = cmp.Or(s.From, b.Name)
+	return b
+}

@@ -3,9 +3,11 @@ package gate
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/presentation"
 	"sluice/internal/refusals"
 	"sluice/internal/service"
 )
@@ -122,9 +124,12 @@ func (gate *Gate) judge(
 }
 
 // challenge checks the link's password. It returns ErrAsk or errAsksPassword if
-// the bearer has yet to be asked for it, or for their consent to a download.
+// the bearer has yet to be asked for it, or for their consent to a download, and
+// ErrUnnamed before both.
 func (g *Grant) challenge(b Bearer, proved sluice.PasswordHash) (sluice.Refusal, error) {
 	switch {
+	case b.Person && !b.Answered && !b.Named && g.isTitled():
+		return "", ErrUnnamed
 	case b.Person && !b.Answered && g.asks():
 		return "", ErrAsk
 	case g.Link.Password == "":
@@ -152,7 +157,7 @@ func (gate *Gate) record(
 		if e.Request != nil {
 			*e.Request = refusals.Kept(*e.Request)
 		}
-		return tx.Record(e)
+		return errors.Join(tx.Record(e), gate.service.Mails.Refused(tx, g.Link, e.ID, 1+e.Repeats, g.began))
 	case !g.Plan.consumes():
 		return tx.Record(e)
 	}
@@ -164,7 +169,7 @@ func (gate *Gate) record(
 		return tx.Record(e)
 	case g.Link.MaxDownloads == 0:
 		g.counts = true
-		return tx.Redeemed(g.Link.ID, g.began, e)
+		return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), gate.service.Mails.Downloaded(tx, g.Link, e.ID, g.began))
 	case open.LinkID != "":
 		open.Left -= g.Plan.cost()
 		g.openGrant = open
@@ -174,12 +179,19 @@ func (gate *Gate) record(
 		return err
 	}
 	g.counts = true
-	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.openGrant))
+	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.openGrant),
+		gate.service.Mails.Downloaded(tx, g.Link, e.ID, g.began))
 }
 
 // asks reports whether a person must be asked before the link is used.
 func (g *Grant) asks() bool {
 	return g.Plan.consumes() && (g.Link.Password != "" || g.Link.MaxDownloads != 0)
+}
+
+// isTitled reports whether a browser shows the file in place under a title that it takes from the URL.
+func (g *Grant) isTitled() bool {
+	return strings.HasPrefix(g.File.Type, "image/") && presentation.IsInline(g.Link, g.File) &&
+		g.Plan.mode() != sluice.DeliveredByRedirect
 }
 
 func (g *Grant) load(r service.Reader, ledger sluice.LedgerID, id string) (k sluice.Key, err error) {

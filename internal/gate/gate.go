@@ -26,6 +26,8 @@ type Bearer struct {
 	// a password is needed or a download is counted. Answered says that the
 	// request is the person's answer.
 	Person, Answered bool
+	// Named says that the URL continues after the token.
+	Named bool
 	// Cookie is the Cookie of an earlier Grant, or "".
 	Cookie string
 	// Want is the part of the file that is requested.
@@ -124,7 +126,9 @@ func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service
 //
 // If a person must be asked first, Redeem decides nothing and returns ErrAsk and
 // a Grant with only File and Link. It returns such a Grant with a wrong password
-// too, so that the person can be asked again.
+// too, so that the person can be asked again. If a browser must open another URL
+// of the link, Redeem decides nothing either, and returns ErrUnnamed and such a
+// Grant.
 //
 // The caller closes Grant.Content and calls Delivered or Failed once for each
 // Grant; Flush waits for that. If the bytes cannot be opened, or the URL of a
@@ -145,7 +149,7 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 		}
 	}
 	switch {
-	case err == ErrAsk, sluice.ReasonOf(err) == sluice.WrongPassword:
+	case err == ErrAsk, err == ErrUnnamed, sluice.ReasonOf(err) == sluice.WrongPassword:
 		return g, err
 	case sluice.CodeOf(err) == sluice.CodeNotFound:
 		return nil, errNoLink

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"cmp"
+	"errors"
 	"time"
 
 	"sluice"
@@ -26,8 +27,8 @@ func (gate *Gate) writeRefusals(all bool) {
 func (gate *Gate) recordTally(tx service.Tx, id string, t refusals.Tally, now time.Time) error {
 	c := service.Caller{Ledger: t.Ledger, Actor: t.Caller.Actor, Request: t.Caller.Request}
 	e := gate.service.NewEntry(c, sluice.AccessDenied, now)
+	var g Grant
 	if c.Actor.Type == sluice.ActorBearer {
-		g := Grant{}
 		if _, err := g.load(tx, t.Ledger, c.Actor.ID); err != nil {
 			return err
 		}
@@ -35,5 +36,5 @@ func (gate *Gate) recordTally(tx service.Tx, id string, t refusals.Tally, now ti
 		e.Key = g.key
 	}
 	e.ID, e.Outcome, e.Refusal, e.Repeats = cmp.Or(id, e.ID), sluice.Refused, t.Reason, t.Refused-1
-	return tx.Record(e)
+	return errors.Join(tx.Record(e), gate.service.Mails.Refused(tx, g.Link, e.ID, t.Refused, now))
 }

@@ -83,7 +83,9 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 
 // ShowNotFound sets the page that a browser gets where nothing is found. Without one, browsers get the problem that
 // every other client gets.
-func (s *Server) ShowNotFound(page func(*Call, http.ResponseWriter, *api.Problem)) { s.notFound = page }
+func (s *Server) ShowNotFound(page func(http.ResponseWriter, *http.Request, *api.Problem)) {
+	s.notFound = page
+}
 
 // IsBrowser reports whether a request is a browser's for a page.
 func IsBrowser(r *http.Request) bool {
@@ -99,7 +101,7 @@ func (c *Call) Miss(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p := c.Problem(r.Context(), err)
 	c.Header.Add("Vary", "Accept")
-	c.server.notFound(c, w, p)
+	c.server.notFound(w, r, p)
 }
 
 // Dispatch has mux answer a request, or unrouted when the path is one that mux would answer with a redirect.

@@ -68,7 +68,7 @@ type Server struct {
 	versions []version
 	public   map[string]bool // the patterns that need no key
 	choose   func(*http.Request) (*Adapter, *http.Request)
-	notFound func(*Call, http.ResponseWriter, *api.Problem)
+	notFound func(http.ResponseWriter, *http.Request, *api.Problem)
 	metrics  *metrics
 	// responder answers plain requests for links on the fast path.
 	responder Responder

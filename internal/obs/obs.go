@@ -28,6 +28,9 @@ type Metrics struct {
 	reruns                 prometheus.Counter
 	blobs                  *prometheus.HistogramVec
 	findings, checked      *prometheus.GaugeVec
+
+	mails                                *prometheus.CounterVec
+	mailsWaiting, mailAge, mailsNotTaken prometheus.Gauge
 }
 
 // seconds are the buckets of durations from half a millisecond to a minute.
@@ -71,10 +74,12 @@ func New(version string) *Metrics {
 	)
 	m.checked = gauge("sluice_fsck_completed_timestamp_seconds",
 		"When this server last completed a check of the database, in Unix time; 0 when it did not yet.", "check")
+	m.newMailMetrics()
 	build := gauge("sluice_build_info", "1, with the version of the server.", "version")
 	build.WithLabelValues(version).Set(1)
 	m.Registry.MustRegister(m.jobs, m.jobSuccess, m.jobFailing, m.sends, m.behind, m.commits, m.group, m.reruns,
-		m.blobs, m.findings, m.checked, build, collectors.NewGoCollector(),
+		m.blobs, m.findings, m.checked, m.mails, m.mailsWaiting, m.mailAge, m.mailsNotTaken, build,
+		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -106,6 +111,51 @@ func (m *Metrics) FollowerBehind(follower string, behind int64) {
 // FollowerSent implements follow.Observer.
 func (m *Metrics) FollowerSent(follower string, took time.Duration, err error) {
 	m.sends.WithLabelValues(follower, result(err)).Observe(took.Seconds())
+}
+
+// mailResults are the values of a label: see mail.Observer.
+var mailResults = []string{"sent", "retried", "given_up", "withheld"}
+
+func (m *Metrics) newMailMetrics() {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	m.mails = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sluice_mails_total", Help: "Attempts of this server to send a mail, by how they ended.",
+	}, []string{"kind", "result"})
+	for _, kind := range service.MailKinds {
+		for _, result := range mailResults {
+			m.mails.WithLabelValues(string(kind), result)
+		}
+	}
+	m.mailsWaiting = gauge("sluice_mails_waiting", "Mails of all servers whose time has come and that are not sent yet.")
+	m.mailAge = gauge("sluice_mail_oldest_seconds", "How long the oldest of the waiting mails waits.")
+	m.mailsNotTaken = gauge("sluice_mail_server_failing",
+		"1 if this server could not connect to the mail server or sign in at its last attempt, else 0.")
+}
+
+// MailEnded implements mail.Observer.
+func (m *Metrics) MailEnded(kind service.MailKind, result string) {
+	m.mails.WithLabelValues(string(kind), result).Inc()
+}
+
+// MailServerFailing implements mail.Observer.
+func (m *Metrics) MailServerFailing(failing bool) {
+	value := 0.0
+	if failing {
+		value = 1
+	}
+	m.mailsNotTaken.Set(value)
+}
+
+// MailsWaiting notes the state of the mails at a time.
+func (m *Metrics) MailsWaiting(s service.MailState, now time.Time) {
+	age := time.Duration(0)
+	if !s.Oldest.IsZero() {
+		age = max(0, now.Sub(s.Oldest))
+	}
+	m.mailsWaiting.Set(float64(s.Waiting))
+	m.mailAge.Set(age.Seconds())
 }
 
 // FsckFindings implements fsck.Observer.

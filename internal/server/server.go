@@ -3,8 +3,10 @@
 package server
 
 import (
+	"cmp"
 	"slices"
 
+	"sluice/internal/brand"
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/adapter"
@@ -12,14 +14,17 @@ import (
 	"sluice/internal/httpd/docs"
 	"sluice/internal/httpd/download"
 	"sluice/internal/httpd/native"
+	"sluice/internal/httpd/pages"
 	"sluice/internal/service"
 )
 
 // Options configures a server. The zero value is usable.
 type Options struct {
 	httpd.Options
-	// From is the name of the sender of files on the pages of links; "" shows none.
+	// From is the name of the sender of files on the pages of links; "" stands for the name of the brand.
 	From string
+	// Brand is what the pages of links show of the operator. The zero Brand shows nothing.
+	Brand brand.Brand
 	// Adapters are the APIs of vendors that are served beside the native API, on the same service and with the same
 	// limits.
 	Adapters []compat.Adapter
@@ -29,8 +34,9 @@ type Options struct {
 func New(svc *service.Service, links *gate.Gate, opts Options) *httpd.Server {
 	s := httpd.New(svc, opts.Options)
 	native.Mount(s)
-	download.Mount(s, links, opts.From)
-	docs.Mount(s)
+	site := pages.New(opts.Brand)
+	download.Mount(s, links, site, cmp.Or(opts.From, opts.Brand.Name))
+	docs.Mount(s, site)
 	adapter.Mount(s, links, opts.Adapters)
 	return s
 }

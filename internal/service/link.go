@@ -19,6 +19,7 @@ type Links struct {
 	*core
 	keys      token.Keyring
 	limits    LinkLimits
+	blobs     Blobs
 	publicURL string
 	random    io.Reader
 	mail      bool // a mail server is configured
@@ -108,6 +109,9 @@ const longestLifetime = 100*365*24*time.Hour - time.Second
 // Mint makes a link to a file. It needs links:write.
 func (s *Links) Mint(ctx context.Context, c Caller, n NewLink) (sluice.Link, error) {
 	p, err := s.prepare(ctx, &n)
+	if err == nil {
+		err = s.findPDFs(ctx, c, p, n.FileID)
+	}
 	if err != nil {
 		return sluice.Link{}, err
 	}
@@ -136,6 +140,9 @@ func (s *Links) MintBatch(
 		return Batch{}, err
 	}
 	pending, err := s.prepareEach(ctx, recipients, n)
+	if err == nil {
+		err = s.findPDFs(ctx, c, &pending[0], fileIDs...)
+	}
 	if err != nil {
 		return Batch{}, err
 	}
@@ -150,6 +157,7 @@ func (s *Links) MintBatch(
 				return Batch{}, err
 			}
 			for _, p := range pending {
+				p.pdfs = pending[0].pdfs
 				l, err := s.mint(tx, c, f, p, now)
 				if err != nil {
 					return Batch{}, err
@@ -215,6 +223,14 @@ func (s *Links) prepareEach(ctx context.Context, recipients []sluice.Recipient, 
 type pending struct {
 	new      NewLink
 	password sluice.PasswordHash
+	pdfs     map[string]bool // the ids of the files whose bytes begin like a PDF
+}
+
+func (p *pending) setPDF(file string, is bool) {
+	if p.pdfs == nil {
+		p.pdfs = map[string]bool{}
+	}
+	p.pdfs[file] = is
 }
 
 // prepare does the part of minting that must be done outside of an Update: it validates the request and hashes the
@@ -260,7 +276,7 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 	n := p.new
 	var v sluice.Invalid
 	expires := expiry(&v, n.Lifetime, n.Expires, now, now, s.longest(c.Key, f))
-	validateInline(&v, n.Disposition, f.Type)
+	validateInline(&v, n.Disposition, f.Type, p.pdfs[f.ID])
 	purpose := s.limits.Purposes[f.Purpose]
 	n.Access.Page = pageOf(n.Access, n.Password != "", purpose)
 	validatePage(&v, n.Access, n.Password != "")
@@ -276,7 +292,15 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 		Disposition: n.Disposition, Filename: n.Filename, Access: n.Access,
 	}
 	l.Seal = s.seals.Link(l)
-	return l, tx.CreateLink(l, s.linkChange(c, sluice.LinkCreated, now, f, l, nil))
+	e := s.linkChange(c, sluice.LinkCreated, now, f, l, nil)
+	err := tx.CreateLink(l, e)
+	if err == nil && len(n.Access.Notify.On) > 0 {
+		err = s.queueUnopened(tx, l, e.ID, now)
+	}
+	if n.Send && err == nil {
+		err = s.send(tx, c, f, l, now)
+	}
+	return l, err
 }
 
 // linkable fails with CodeForbidden for a file whose purpose does not allow links or is no longer configured.
@@ -417,7 +441,12 @@ func (s *Links) Update(
 		}
 		l.Updated = next(now, l.Updated)
 		l.Seal = s.seals.Link(l)
-		return l, tx.UpdateLink(l, s.linkChange(c, sluice.LinkUpdated, now, f, l, &was))
+		e := s.linkChange(c, sluice.LinkUpdated, now, f, l, &was)
+		err = tx.UpdateLink(l, e)
+		if err == nil && len(l.Access.Notify.On)+len(was.Access.Notify.On) > 0 {
+			err = s.queueUnopened(tx, l, e.ID, now)
+		}
+		return l, err
 	})
 }
 
@@ -492,5 +521,10 @@ func (s *Links) end(tx Tx, c Caller, fileID, id string, want Precondition, now t
 	was := l
 	l.Revoked, l.Ended, l.Updated = now, sluice.Revoked, next(now, l.Updated)
 	l.Seal = s.seals.Link(l)
-	return was, tx.UpdateLink(l, s.linkChange(c, sluice.LinkEnded, now, f, l, nil))
+	e := s.linkChange(c, sluice.LinkEnded, now, f, l, nil)
+	err = tx.UpdateLink(l, e)
+	if err == nil && len(l.Access.Notify.On) > 0 {
+		err = s.queueUnopened(tx, l, e.ID, now)
+	}
+	return was, err
 }

@@ -31,6 +31,7 @@ type Service struct {
 	Links    *Links
 	Entries  *Entries
 	Ledgers  *Ledgers
+	Mails    *Mails
 
 	Idempotency *Idempotency
 
@@ -108,8 +109,8 @@ func New(c Config) (*Service, error) {
 	}
 	limits := LinkLimits{Purposes: c.Purposes, MaxLifetime: c.MaxLinkLifetime}
 	links := &Links{
-		core: funnel, keys: keys, limits: limits, publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random,
-		mail: c.Mail,
+		core: funnel, keys: keys, limits: limits, blobs: c.Blobs,
+		publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random, mail: c.Mail,
 	}
 	files := &Files{core: funnel, blobs: c.Blobs, purposes: c.Purposes, links: links}
 	accounts := &Accounts{funnel}
@@ -125,6 +126,8 @@ func New(c Config) (*Service, error) {
 			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},
 			heads:   c.Heads, anchored: c.Anchored, acceptRollback: c.AcceptRollback,
 		},
+
+		Mails: &Mails{core: funnel, links: links},
 
 		Idempotency: &Idempotency{core: funnel, keys: keys},
 

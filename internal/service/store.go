@@ -66,6 +66,10 @@ type Store interface {
 	// EndLinks marks some links of revoked keys and deleted files, in short commits, one for each ledger. It returns
 	// how many it marked, and whether more are left. A ledger whose links cannot be marked does not stop the others.
 	EndLinks(ctx context.Context) (marked int, more bool, err error)
+	// SetMail replaces the ID, Count and times of a mail by those of next, and removes the mail if next is nil. Events
+	// that were added since m was read are added to next.Count, and keep a mail from being removed. A mail that was
+	// removed or replaced since stays as it is. There is no entry for it.
+	SetMail(ctx context.Context, m Mail, next *Mail) error
 	// Cosign replaces the note of the checkpoint of a size by the result of add: the same note with the signature of a
 	// witness. Concurrent calls see each other's signatures. A size without a checkpoint is CodeNotFound.
 	Cosign(ctx context.Context, l sluice.LedgerID, size int64, add func(note []byte) ([]byte, error)) error
@@ -147,6 +151,12 @@ type Reader interface {
 	// returns a zero count and no error.
 	Guesses(ledger sluice.LedgerID, link string, address sluice.Digest, day time.Time) (Guesses, error)
 
+	// MailsDue returns up to limit mails of all ledgers and of one rank whose time has come, those that are longest due
+	// first.
+	MailsDue(rank int64, now time.Time, limit int) ([]Mail, error)
+	// MailState returns how many mails of all ledgers wait to be sent now.
+	MailState(now time.Time) (MailState, error)
+
 	// StoredResponse returns the stored response to a request with an idempotency key, by the API key that sent it.
 	StoredResponse(keyID, idempotencyKey string) (StoredResponse, error)
 
@@ -216,6 +226,13 @@ type Tx interface {
 
 	// SetGuesses replaces the count of wrong guesses of a password. The entry of the refusal records it.
 	SetGuesses(Guesses) error
+
+	// QueueMail queues a mail about an entry of the Update. If its link already has one of its kind and challenge, a
+	// code or the first download changes nothing; the number of downloads or refusals is added to it, and takes the
+	// place of its Entry; any other kind is replaced.
+	QueueMail(Mail) error
+	// RemoveMail removes the mail of a link, kind and challenge, if there is one and, unless m.ID is "", has that ID.
+	RemoveMail(m Mail) (removed bool, err error)
 
 	// Redact erases disclosures of an entry. The fields are JSON Pointers. Unless it is nil, erased is a link whose Access
 	// and Updated it replaces.

@@ -73,6 +73,11 @@ func (s *Store) Scrubbed(ctx context.Context, p service.ScrubProgress, whole []s
 	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.Scrubbed(&t.recordsTx, p, whole) })
 }
 
+// SetMail implements service.Store.
+func (s *Store) SetMail(ctx context.Context, m service.Mail, next *service.Mail) error {
+	return s.unlogged(ctx, m.Ledger, func(t *tx) error { return records.SetMail(&t.recordsTx, m, next) })
+}
+
 // EndLinks implements service.Store. While the reserve of a full disk is released it marks none: marking needs
 // space for new rows of an index, and readers derive what the links are.
 func (s *Store) EndLinks(ctx context.Context) (marked int, more bool, err error) {

@@ -4,7 +4,6 @@
 package docs
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -17,14 +16,11 @@ import (
 	"sluice"
 	"sluice/api"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/pages"
 )
 
-//go:embed *.html style.css generated
+//go:embed style.css generated
 var files embed.FS
-
-var templates = template.Must(
-	template.New("").Funcs(template.FuncMap{"style": PageStyle}).ParseFS(files, "*.html"),
-)
 
 // PageStyle is the style sheet that every page includes.
 func PageStyle() template.CSS {
@@ -46,20 +42,21 @@ var policy = func() string {
 const anyServer = `"url": "/"`
 
 // face serves the pages.
-type face struct{ publicURL string }
+type face struct {
+	publicURL string
+	site      *pages.Site
+}
 
-// Mount registers the pages with a server.
-func Mount(s *httpd.Server) {
-	f := &face{s.Service().PublicURL()}
+// Mount registers the pages with a server. site makes those that are no documentation.
+func Mount(s *httpd.Server, site *pages.Site) {
+	f := &face{s.Service().PublicURL(), site}
 	for _, rt := range f.routes() {
 		s.Handle(rt)
 	}
 	for pattern, h := range f.pages() {
 		s.HandlePage(pattern, h)
 	}
-	s.ShowNotFound(func(c *httpd.Call, w http.ResponseWriter, p *api.Problem) {
-		page(c, w, p.Status, rendered("miss.html", p))
-	})
+	s.ShowNotFound(site.Miss)
 }
 
 // Routes is the table of routes of the documentation.
@@ -127,12 +124,4 @@ func page(c *httpd.Call, w http.ResponseWriter, status int, html []byte) {
 	w = c.Record(w)
 	w.WriteHeader(status)
 	_, _ = w.Write(html)
-}
-
-func rendered(name string, data any) []byte {
-	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
-		panic(err) // the templates depend on no input
-	}
-	return b.Bytes()
 }

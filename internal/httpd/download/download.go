@@ -11,11 +11,13 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"sluice"
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/pages"
 	"sluice/internal/presentation"
 )
 
@@ -45,17 +47,20 @@ func protect(h http.Header) {
 type face struct {
 	gate       *gate.Gate
 	metrics    *metrics
+	site       *pages.Site
 	from       string
+	now        func() time.Time
 	publicPath string // of the public URL, "" for none
 	secure     bool   // whether the public URL is https
 	// route and routeNamed note that a call is for the route without and with a tail.
 	route, routeNamed func(*httpd.Call)
 }
 
-// Mount registers the public download with a server. from is the name of the sender on the pages of links; "" shows
-// none.
-func Mount(s *httpd.Server, links *gate.Gate, from string) {
-	f := &face{gate: links, metrics: newMetrics(s.Registry(), links), from: from}
+// Mount registers the public download with a server. site makes its pages. from is the name of the sender on the pages
+// of links; "" shows none.
+func Mount(s *httpd.Server, links *gate.Gate, site *pages.Site, from string) {
+	f := &face{gate: links, metrics: newMetrics(s.Registry(), links), site: site, from: from,
+		now: s.Service().Now}
 	if public, err := url.Parse(s.Service().PublicURL()); err == nil {
 		f.publicPath, f.secure = public.EscapedPath(), public.Scheme == "https"
 	}
@@ -108,16 +113,20 @@ func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 	grant, err := made.grant, made.err
 	f.metrics.redeemed(err)
 	switch {
+	case err == gate.ErrUnnamed:
+		c.Header["Location"] = []string{named(r, presentation.Name(grant.Link, grant.File))}
+		c.Begin(w, http.StatusSeeOther)
+		return
 	case err == gate.ErrAsk:
-		c.ask(w, http.StatusOK, f.question(grant))
+		f.site.Link(w, r, http.StatusOK, grant.Link.Access.Language, f.about(grant))
 		return
 	case sluice.ReasonOf(err) == sluice.WrongPassword && httpd.IsBrowser(r):
-		q := f.question(grant)
-		q.Wrong = true
-		c.ask(w, http.StatusForbidden, q)
+		l := f.about(grant)
+		l.Problem = pages.WrongPassword
+		f.site.Link(w, r, http.StatusForbidden, grant.Link.Access.Language, l)
 		return
 	case err != nil:
-		c.refuse(w, r, err)
+		f.refuse(c, w, r, err)
 		return
 	}
 	c.Link = grant.Link.ID
@@ -132,7 +141,7 @@ func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := c.deliver(w, r, grant, &failed); err != nil {
-		c.refuse(w, r, err)
+		f.refuse(c, w, r, err)
 	}
 }
 
@@ -143,9 +152,18 @@ func (f *face) decide(c call, w http.ResponseWriter, r *http.Request) (made deci
 	if err != nil {
 		return decision{err: err}
 	}
+	b.Named = r.PathValue("tail") != ""
 	b.Address, b.Request = c.Describe(&h, httpd.NewPeer(r.RemoteAddr))
 	made.grant, made.err = f.gate.Redeem(r.Context(), r.PathValue("token"), b)
 	return made
+}
+
+// named returns the URL of a link with the name of its file at the end, relative to that of r, which has none.
+func named(r *http.Request, name string) string {
+	if strings.HasSuffix(r.URL.Path, "/") {
+		return url.PathEscape(name)
+	}
+	return r.PathValue("token") + "/" + url.PathEscape(name)
 }
 
 // conclude ends a download: sent bytes of the file were handed to the connection.
@@ -354,13 +372,12 @@ func played(f sluice.File) bool {
 }
 
 // refuse answers a refused download: a browser with a page, every other client with a problem.
-func (c call) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	w = c.Record(w)
+func (f *face) refuse(c call, w http.ResponseWriter, r *http.Request, err error) {
 	c.Header.Set("Vary", "Accept")
 	if !httpd.IsBrowser(r) {
-		c.Fail(w, r, err)
+		c.Fail(c.Record(w), r, err)
 		return
 	}
 	p := c.Problem(r.Context(), err)
-	c.showPage(w, p.Status, refusalPage, p)
+	f.site.Refusal(w, r, p.Status, "", pages.Refusal{Reason: sluice.Refusal(p.Reason), RequestID: p.RequestID})
 }

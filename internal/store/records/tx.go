@@ -1,5 +1,5 @@
-// Package records stores accounts, keys, files, links, open grants, wrong guesses and stored responses: SQL beside
-// the struct that it fills.
+// Package records stores accounts, keys, files, links, open grants, wrong guesses, mails that wait and stored
+// responses: SQL beside the struct that it fills.
 //
 // Every change of a record is one statement, and goes with the entry that describes it (auditlog.Tx.Change). What
 // no entry describes are functions here that take a Tx; the store runs them as unlogged writes.
