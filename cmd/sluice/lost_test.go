@@ -174,6 +174,7 @@ var downgrade = []string{
 	"ALTER TABLE link DROP COLUMN access",
 	"ALTER TABLE ledger DROP COLUMN personal_from",
 	"DROP TABLE mail",
+	"ALTER TABLE open_grant DROP COLUMN seq",
 	"DELETE FROM goose_db_version WHERE version_id > 5",
 }
 
