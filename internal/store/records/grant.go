@@ -20,8 +20,8 @@ func (r *Reader) OpenGrant(l sluice.LedgerID, link string, bearer sluice.Digest)
 
 // SetGrant implements service.Tx.
 func (t *Tx) SetGrant(g service.OpenGrant) error {
-	_, err := t.log.Exec("INSERT INTO open_grant (ledger, link_id, bearer, expires, bytes, seq) VALUES ($1, $2, $3, $4, $5, $6)"+
-		" ON CONFLICT (ledger, link_id, bearer)"+
+	_, err := t.log.Exec("INSERT INTO open_grant (ledger, link_id, bearer, expires, bytes, seq)"+
+		" VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (ledger, link_id, bearer)"+
 		" DO UPDATE SET expires = excluded.expires, bytes = excluded.bytes, seq = excluded.seq",
 		t.log.LedgerHead().ID, g.LinkID, g.Bearer[:], sqldb.Micros(g.Expires), g.Left, g.Seq)
 	return err
