@@ -204,6 +204,7 @@ part large large
 part stripe-go in_go tests/clients/stripe-go
 part stripe-node in_node tests/clients/stripe-node test
 part metorial-node in_node tests/clients/metorial-node test
+part axe in_node tests/axe present
 part merkle-and-browser in_go tests
 part rehome in_go tools/rehome # builds Sluice again, under another path
 part tests tests

@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/brand"
 	"sluice/internal/follow"
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
@@ -48,7 +49,8 @@ type serveCommand struct {
 	FastPath        bool           `help:"Answer plain downloads without net/http, at less processor time; the answers are the same. --no-fast-path leaves all requests to net/http." default:"true" negatable:""`
 	MetricsListen   string         `help:"Address to serve /metrics on, for Prometheus; not served by default." placeholder:"HOST:PORT"`
 	TrustedProxies  []proxyNetwork `help:"Addresses and networks of proxies whose X-Forwarded-For is trusted; none by default." placeholder:"CIDR,…"`
-	From            string         `help:"Name of the sender that confirmation pages show; none by default." placeholder:"NAME"`
+	From            string         `help:"Name of the sender that confirmation pages show; the name of the brand by default." placeholder:"NAME"`
+	Brand           string         `help:"YAML file of the name, logo, colour and contacts that the pages of links show; none by default." placeholder:"FILE"`
 	LedgerOrigin    string         `help:"Prefix of the names of new logs; the host of the public URL by default. Existing logs keep their names." placeholder:"NAME"`
 	Compat          string         `help:"Vendors whose APIs are served beside the native one, or none; all by default." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
 	ScrubInterval   string         `help:"Interval at which all stored files are read and compared with their digests, an hour or more; 0 disables it; ${default} by default." default:"30d" placeholder:"DURATION"`
@@ -60,6 +62,7 @@ type serveCommand struct {
 	mailFlags
 
 	adapters []compat.Adapter // named by Compat; set by config
+	brand    brand.Brand      // of the file Brand; set by config
 }
 
 // proxyNetwork is a network in CIDR notation, or a single address.
@@ -205,6 +208,11 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 	if _, err := parseInterval("--check-interval", s.CheckInterval); err != nil {
 		return c, usageError{err}
 	}
+	if s.Brand != "" {
+		if s.brand, err = brand.Load(s.Brand); err != nil {
+			return c, usageError{fmt.Errorf("--brand: %w", err)}
+		}
+	}
 	if c.Purposes, err = loadPurposes(s.Purposes); err != nil {
 		err = usageError{fmt.Errorf("--purposes: %w", err)}
 	}
@@ -312,7 +320,7 @@ func (s *serveCommand) serve(
 ) error {
 	opts := server.Options{
 		Options: httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies)},
-		From:    s.From, Adapters: s.adapters,
+		From:    s.From, Brand: s.brand, Adapters: s.adapters,
 	}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}

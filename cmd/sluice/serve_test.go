@@ -203,7 +203,7 @@ func TestFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if page, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(page), "from Example &amp; Söhne.") {
+	if page, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(page), "<bdi>Example &amp; Söhne</bdi>") {
 		t.Errorf("%v: %s", err, page)
 	}
 

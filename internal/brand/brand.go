@@ -118,7 +118,8 @@ func (b *Brand) set(name, value, folder string) (err error) {
 	case "footer":
 		b.Footer, err = plain(value, MaxFooter, "\n")
 	default:
-		err = errors.New("there is no such member; the members are name, logo, accent, contact, imprint, privacy and footer")
+		err = errors.New("there is no such member; " +
+			"the members are name, logo, accent, contact, imprint, privacy and footer")
 	}
 	return err
 }
@@ -175,7 +176,9 @@ func limited(address string) (string, error) {
 	if len(address) > MaxURL {
 		return "", fmt.Errorf("the limit is %d bytes, and the address has %d", MaxURL, len(address))
 	}
-	if strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`"<>`, r) }) {
+	if strings.ContainsFunc(address, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || strings.ContainsRune(`"<>`, r)
+	}) {
 		return "", errors.New("the address contains a space, a control character, a quotation mark or an angle bracket")
 	}
 	return address, nil

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-const drawing = `<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9z"/></svg>`
+const drawing = `<?xml version="1.0"?>
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9z"/></svg>`
 
 func picture(t *testing.T, width, height int) []byte {
 	t.Helper()
@@ -78,7 +79,7 @@ func TestLoadRefuses(t *testing.T) {
 		"name: [a":                            "yaml: line 1",
 		"name: a\nname: b":                    "line 2: name is there twice",
 		"name: [a]":                           "line 1: name must be a text",
-		"name: a\ncolour: b":                  "line 2: colour: there is no such member; the members are name, logo, accent,",
+		"name: a\ncolour: b":                  "line 2: colour: there is no such member; the members are name,",
 		"name: " + strings.Repeat("ü", 101):   "name: the limit is 100 characters, and the text has 101",
 		`name: "a\u202eb"`:                    "name: the text contains a control character",
 		"footer: " + strings.Repeat("a", 501): "footer: the limit is 500 characters, and the text has 501",
@@ -91,17 +92,18 @@ func TestLoadRefuses(t *testing.T) {
 		"logo: page.svg":                      "page.svg: the file is neither a PNG nor an SVG: its root is not svg",
 		"logo: two.svg":                       "two.svg: the file is neither a PNG nor an SVG",
 		"logo: none.svg":                      "none.svg: the file is neither a PNG nor an SVG",
-		`accent: "#ffee00"`:                   "accent: #ffee00 has a contrast of 1.1:1 with the light page, and text needs 4.5:1; the nearest colour that has it is \"#7a7200\"",
-		`accent: green`:                       `accent: "green" is not a colour such as "#0b5c4a"`,
-		`accent: "#fff"`:                      `accent: "#fff" is not a colour`,
-		`accent: "#+1234a"`:                   `is not a colour`,
-		"contact: javascript:alert(1)":        "is neither an e-mail address nor a URL with https, http, mailto or tel",
-		"contact: Ann <ann@bank.example>":     "is neither an e-mail address nor a URL",
-		"contact: 'mailto:a b'":               "the address contains a space",
-		"imprint: javascript:alert(1)":        "is not a URL with https or http",
-		"privacy: https://":                   "is not a URL with https or http",
-		"privacy: https://a:b@c.example":      "is not a URL with https or http",
-		"imprint: https://a.example/" + strings.Repeat("a", 1000): "imprint: the limit is 1000 bytes, and the address has 1018",
+		`accent: "#ffee00"`: "accent: #ffee00 has a contrast of 1.1:1 with the light page, and text needs 4.5:1; " +
+			"the nearest colour that has it is \"#7a7200\"",
+		`accent: green`:                                           `accent: "green" is not a colour such as "#0b5c4a"`,
+		`accent: "#fff"`:                                          `accent: "#fff" is not a colour`,
+		`accent: "#+1234a"`:                                       `is not a colour`,
+		"contact: javascript:alert(1)":                            "is neither an e-mail address nor a URL with https, http, mailto or tel",
+		"contact: Ann <ann@bank.example>":                         "is neither an e-mail address nor a URL",
+		"contact: 'mailto:a b'":                                   "the address contains a space",
+		"imprint: javascript:alert(1)":                            "is not a URL with https or http",
+		"privacy: https://":                                       "is not a URL with https or http",
+		"privacy: https://a:b@c.example":                          "is not a URL with https or http",
+		"imprint: https://a.example/" + strings.Repeat("a", 1000): "the limit is 1000 bytes, and the address has 1018",
 		"footer: a # " + strings.Repeat("a", MaxFile):             "the file is larger than 65536 bytes",
 	} {
 		path := write(t, text)
@@ -110,7 +112,8 @@ func TestLoadRefuses(t *testing.T) {
 			t.Errorf("%.60q:\n got %v\nwant %s", text, err, want)
 		}
 	}
-	if _, err := Load("/nowhere/brand.yaml"); err == nil || err.Error() != "/nowhere/brand.yaml: no such file or directory" {
+	_, err := Load("/nowhere/brand.yaml")
+	if err == nil || err.Error() != "/nowhere/brand.yaml: no such file or directory" {
 		t.Errorf("%v", err)
 	}
 }

@@ -52,7 +52,8 @@ func checkPNG(data []byte) error {
 		return fmt.Errorf("the PNG is damaged: %w", err)
 	}
 	if config.Width > MaxLogoSide || config.Height > MaxLogoSide {
-		return fmt.Errorf("the PNG has %d × %d pixels; the limit is %d for each side", config.Width, config.Height, MaxLogoSide)
+		return fmt.Errorf("the PNG has %d × %d pixels; the limit is %d for each side", config.Width, config.Height,
+			MaxLogoSide)
 	}
 	if _, err := png.Decode(bytes.NewReader(data)); err != nil {
 		return fmt.Errorf("the PNG is damaged: %w", err)

@@ -57,7 +57,8 @@ var catalogue = sync.OnceValue(func() (list []*Language) {
 
 // categories are the plural categories of CLDR.
 var categories = map[string]plural.Form{
-	"zero": plural.Zero, "one": plural.One, "two": plural.Two, "few": plural.Few, "many": plural.Many, "other": plural.Other,
+	"zero": plural.Zero, "one": plural.One, "two": plural.Two, "few": plural.Few, "many": plural.Many,
+	"other": plural.Other,
 }
 
 // UnmarshalYAML reads a text, or a mapping from plural categories to the forms of a text.

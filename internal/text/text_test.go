@@ -65,7 +65,7 @@ func TestTextsAreUsed(t *testing.T) {
 	var all strings.Builder
 	err := filepath.WalkDir("../..", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() && (d.Name() == "node_modules" || d.Name() == "tests" || d.Name() == ".git") {
-			return cmpSkip(err)
+			return orSkip(err)
 		}
 		if ext := filepath.Ext(name); (ext == ".go" || ext == ".html") && !strings.HasSuffix(name, "_test.go") {
 			b, err := os.ReadFile(name)
@@ -85,7 +85,8 @@ func TestTextsAreUsed(t *testing.T) {
 	}
 }
 
-func cmpSkip(err error) error {
+// orSkip skips a folder, unless there is an error.
+func orSkip(err error) error {
 	if err != nil {
 		return err
 	}

@@ -69,12 +69,12 @@ func TestBrowserAsksForPassword(t *testing.T) {
 		if !tab.open(t, url) {
 			t.Fatal("no page")
 		}
-		for _, want := range []string{"Übersicht _2026_.csv", "1.6 MB", "from Example <Bank> & Sons.", "The sender gave you a password for this file.", "The link expires on ", "Password", "Download"} {
+		for _, want := range []string{"Übersicht _2026_.csv", "1.6 MB", "Example <Bank> & Sons", "The sender gave you a password for this file.", "Available until", "Password", "Download"} {
 			if text := ask[string](t, tab, bodyText); !strings.Contains(text, want) {
 				t.Errorf("the page does not say %q:\n%s", want, text)
 			}
 		}
-		if got := ask[string](t, tab, "getComputedStyle(document.querySelector('input')).display"); got != "block" {
+		if got := ask[string](t, tab, "getComputedStyle(document.querySelector('#password')).display"); got != "block" {
 			t.Error("the style of the page is not applied")
 		}
 		tab.shot(t, "password")
@@ -119,7 +119,7 @@ func TestBrowserSpendsByButton(t *testing.T) {
 	}
 	c.as("").ask(t, "HEAD", l.URL, "", "Accept", "*/*").want(t, 200)
 	for range 3 {
-		if !tab.open(t, l.URL) || !strings.Contains(ask[string](t, tab, bodyText), "1 download left.") {
+		if !tab.open(t, l.URL) || !strings.Contains(ask[string](t, tab, bodyText), "1 left") {
 			t.Fatal("no page")
 		}
 	}
@@ -172,7 +172,7 @@ func TestBrowserSaysWhatEnded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"address", `{"allowed_ips":["203.0.113.0/24"]}`, 403, "This link may not be used from your address.", nil},
+		{"address", `{"allowed_ips":["203.0.113.0/24"]}`, 403, "This link may not be used from your network.", nil},
 		{"guessed", `{"password":"secret horse"}`, 429, "There were too many wrong passwords.", func(_, _, url string) {
 			for c.get(t, url, "X-Link-Password", "guess").status != 429 {
 			}

@@ -55,7 +55,8 @@ func (f *face) showIcon(w http.ResponseWriter, r *http.Request) {
 		c.Record(w).WriteHeader(http.StatusNoContent)
 		return
 	}
-	c.Header.Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	c.Header.Set("Content-Security-Policy",
+		"sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	httpd.Send(c.Record(w), http.StatusOK, logo.Type, logo.Data)
 }
 
