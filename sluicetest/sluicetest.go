@@ -79,7 +79,7 @@ func newService(t testing.TB, publicURL, database string) *Service {
 	}
 	s.config = service.Config{
 		SigningKeys: []token.Key{signing}, LedgerKeys: []string{NewLedgerKey(t)}, LedgerOrigin: "sluice.test",
-		PublicURL: publicURL, Now: s.Clock.Now,
+		PublicURL: publicURL, Now: s.Clock.Now, Mail: true,
 		Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	s.open(t)

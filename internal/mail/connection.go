@@ -36,7 +36,7 @@ func (s *Server) connect(ctx context.Context) (_ *connection, err error) {
 	}
 	port, _ := strconv.Atoi(s.port) // checked by parseURL
 	options := []gomail.Option{
-		gomail.WithPort(port), gomail.WithTimeout(sendTimeout), gomail.WithTLSConfig(s.tls), gomail.WithoutSMTPUTF8(),
+		gomail.WithPort(port), gomail.WithTimeout(s.timeout), gomail.WithTLSConfig(s.tls), gomail.WithoutSMTPUTF8(),
 		gomail.WithoutNoop(),
 		gomail.WithDialContextFunc(dial),
 	}
@@ -53,7 +53,7 @@ func (s *Server) connect(ctx context.Context) (_ *connection, err error) {
 		return nil, err
 	}
 	if c.smtp, err = c.client.DialToSMTPClientWithContext(ctx); err != nil {
-		return nil, fmt.Errorf("the mail server %s: %s", s.Host(), s.hide(err.Error()))
+		return nil, fmt.Errorf("the mail server %s: %s", s.Host(), s.describe(err))
 	}
 	return c, nil
 }

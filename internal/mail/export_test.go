@@ -10,6 +10,8 @@ import (
 	"sluice/internal/service"
 )
 
+func init() { lookEvery = 50 * time.Millisecond }
+
 // Send sends a letter through a connection of its own.
 func (w *Writer) Send(ctx context.Context, l service.Letter, now time.Time) error {
 	m, err := w.message(l, now)
@@ -38,3 +40,6 @@ func IsPermanent(err error) (permanent bool, status string) {
 	f, ok := errors.AsType[*failure](err)
 	return ok && f.permanent, f.status
 }
+
+// SetSendTimeout sets how long one step of SMTP may take.
+func (s *Server) SetSendTimeout(d time.Duration) { s.timeout = d }

@@ -41,10 +41,9 @@ const (
 )
 
 const (
-	connections = 4   // to the mail server at once
-	perRead     = 32  // mails that are read at once: a code that comes later waits for no more
-	perConn     = 100 // mails that one connection sends
-	lookEvery   = time.Second
+	connections = 4               // to the mail server at once
+	perRead     = 32              // mails that are read at once: a code that comes later waits for no more
+	perConn     = 100             // mails that one connection sends
 	idle        = 5 * time.Second // a connection without work is closed
 	// After a failure to connect or sign in, all mails wait: from firstPause, twice as long each time, up to longPause.
 	firstPause = time.Second
@@ -54,6 +53,9 @@ const (
 	// settleTime limits the commit of what became of a mail.
 	settleTime = 30 * time.Second
 )
+
+// lookEvery is how often the mails that are due are read. Tests shorten it.
+var lookEvery = time.Second
 
 // leaseName is the name of the lease for sending mails.
 const leaseName = "mail"
@@ -195,12 +197,12 @@ func (s *shift) giveUp(ctx context.Context, m service.Mail, problem string) {
 // settle commits what became of a mail, and tries until that succeeds or ctx ends. Until then this sender sends no
 // other mail: without a record, mails would be sent again after a restart.
 func (s *shift) settle(ctx context.Context, m service.Mail, result string, commit func(context.Context) error) {
-	if s.Observer != nil {
-		s.Observer.MailEnded(m.Kind, result)
-	}
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := s.commit(ctx, commit)
 		if err == nil {
+			if s.Observer != nil {
+				s.Observer.MailEnded(m.Kind, result)
+			}
 			return
 		}
 		s.Log.Error("what became of a mail cannot be recorded; retrying", "mail", m.ID, "result", result, "error", err)
@@ -261,7 +263,7 @@ func (w *sender) deliver(ctx context.Context, m service.Mail) {
 		w.retry(ctx, m)
 		return
 	}
-	message, err := w.Writer.message(letter, time.Now())
+	message, err := w.Writer.message(letter, letter.Now)
 	if err != nil {
 		w.giveUp(ctx, m, "the address is not valid")
 		return

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/mail"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -25,6 +26,7 @@ type Server struct {
 	plain          bool // without TLS, on loopback
 	from           mail.Address
 	tls            *tls.Config
+	timeout        time.Duration // of one mail; sendTimeout unless a test sets it
 }
 
 // Limits of the time that one step may take. A mail server may need long to accept a mail, and a mail that is given up
@@ -45,7 +47,7 @@ const (
 // loopback, where it uses no TLS. The ports are 465 and 587 by default. Without a user nobody signs in. An error never
 // has the password.
 func NewServer(smtpURL, from string) (*Server, error) {
-	s := &Server{}
+	s := &Server{timeout: sendTimeout}
 	if err := s.parseURL(smtpURL); err != nil {
 		return nil, fmt.Errorf("--smtp-url: %w; write smtp://USER:PASSWORD@HOST:PORT", err)
 	}
@@ -136,12 +138,16 @@ func (s *Server) domain() string {
 	return domain
 }
 
-// hide removes the password from a text of the server.
-func (s *Server) hide(text string) string {
-	if s.password == "" {
-		return text
+// describe is the text of an error with the server's reply as it is, and without the password.
+func (s *Server) describe(err error) string {
+	text := err.Error()
+	if reply, ok := errors.AsType[*textproto.Error](err); ok {
+		text = strings.Replace(text, reply.Error(), fmt.Sprintf("%d %s", reply.Code, reply.Msg), 1)
 	}
-	return strings.ReplaceAll(text, s.password, "(password)")
+	if s.password != "" {
+		text = strings.ReplaceAll(text, s.password, "(password)")
+	}
+	return line(text)
 }
 
 // Security says how the connection is protected.
@@ -163,7 +169,7 @@ func (s *Server) Check(ctx context.Context) error {
 	}
 	defer c.close()
 	if err := c.smtp.Mail(c.mailFrom()); err != nil {
-		return fmt.Errorf("it does not accept mails from %s: %s", s.from.Address, s.hide(err.Error()))
+		return fmt.Errorf("it does not accept mails from %s: %s", s.from.Address, s.describe(err))
 	}
 	return nil
 }

@@ -9,8 +9,9 @@ import (
 // Letter is what a mail says, read when it is sent.
 type Letter struct {
 	Mail
-	Address string // whom it is for
-	Name    string // of that person; "" if unknown
+	Now     time.Time // by the clock of the service
+	Address string    // whom it is for
+	Name    string    // of that person; "" if unknown
 	Link    sluice.Link
 	File    sluice.File
 	URL     string         // of the link, in a MailLink

@@ -147,7 +147,7 @@ func (s *Mails) Over(m Mail) bool { return m.Count > 0 && !s.now().Before(m.Expi
 
 // Read reads what a mail says. It returns ErrWithheld or ErrLinkEnded if it is not to be sent.
 func (s *Mails) Read(ctx context.Context, m Mail) (l Letter, err error) {
-	l.Mail = m
+	l.Mail, l.Now = m, s.now()
 	err = s.store.View(ctx, func(r Reader) (err error) {
 		if l.Link, err = r.Link(m.Ledger, m.LinkID); err != nil {
 			return err
@@ -167,7 +167,7 @@ func (s *Mails) Read(ctx context.Context, m Mail) (l Letter, err error) {
 }
 
 func (s *Mails) read(r Reader, l *Letter) (err error) {
-	access, ended := l.Link.Access, l.Link.Expired(s.now()) || !l.Link.Revoked.IsZero() || !l.File.Active()
+	access, ended := l.Link.Access, l.Link.Expired(l.Now) || !l.Link.Revoked.IsZero() || !l.File.Active()
 	l.Language, l.Verifies = cmp.Or(l.Language, access.Language), access.Verifies()
 	switch l.Kind {
 	case MailCode, MailLink:
