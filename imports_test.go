@@ -34,7 +34,7 @@ var directions = map[string][]string{
 	"internal/refusals":     {".", "internal/audit"},
 	"internal/service": {".", "ledger", "internal/audit", "internal/email", "internal/objectid", "internal/password",
 		"internal/refusals", "internal/token"},
-	"internal/gate": {".", "internal/audit", "internal/password", "internal/presentation", "internal/refusals",
+	"internal/gate": {".", "internal/audit", "internal/email", "internal/password", "internal/presentation", "internal/refusals",
 		"internal/service"},
 	"internal/store/storetest": {".", "ledger", "internal/audit", "internal/objectid", "internal/service"},
 	"internal/store/sqldb":     {"."},

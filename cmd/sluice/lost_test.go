@@ -167,6 +167,7 @@ var downgrade = []string{
 	"ALTER TABLE file DROP COLUMN damage",
 	"ALTER TABLE file DROP COLUMN crc32",
 	"DROP TABLE scrub",
+	"DROP TABLE challenge",
 	"DROP TABLE mail",
 	"DELETE FROM goose_db_version WHERE version_id > 5",
 }

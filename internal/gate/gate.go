@@ -26,8 +26,13 @@ type Bearer struct {
 	// a password is needed or a download is counted. Answered says that the
 	// request is the person's answer.
 	Person, Answered bool
-	// Cookie is the Cookie of an earlier Grant, or "".
-	Cookie string
+	// Cookie is the Cookie of an earlier Grant, or "". Visit is the NewVisit of one.
+	Cookie, Visit string
+	// Terms says that the person accepts the terms of the link. Again says that
+	// they know that they have downloaded the file already.
+	Terms, Again bool
+	// Language is a BCP 47 tag for a mail to the person; "" for that of the link.
+	Language string
 	// Want is the part of the file that is requested.
 	Want    Want
 	Request sluice.Request
@@ -47,6 +52,11 @@ type Grant struct {
 	// it the browser can download the file, or parts of it, again without being
 	// counted. It is "" if there is none.
 	Cookie string
+	// Visit is what the browser of the person has shown at the link until now; zero
+	// for nothing. NewVisit is its text, to be kept by the browser in place of an
+	// earlier one; "" if nothing was added.
+	Visit    service.Visit
+	NewVisit string
 
 	bearer    service.Caller
 	key       *sluice.KeyPart
@@ -57,7 +67,8 @@ type Grant struct {
 	failed    bool              // the delivery failed because of Sluice
 	sent      sluice.Sent
 
-	repeats int64 // with a refusal: counted refusals that its entry includes
+	repeats int64                 // with a refusal: counted refusals that its entry includes
+	person  *sluice.RecipientPart // with a refusal: who was refused, if that is known
 }
 
 // RedirectLasts is the lifetime of the presigned URL that a bearer is redirected to.
@@ -122,7 +133,7 @@ func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service
 // rule as Reason. Too many wrong passwords are CodeRateLimited.
 //
 // If a person must be asked first, Redeem decides nothing and returns ErrAsk and
-// a Grant with only File and Link. It returns such a Grant with a wrong password
+// a Grant with only File, Link and Visit. It returns such a Grant with a refusal
 // too, so that the person can be asked again.
 //
 // The caller closes Grant.Content and calls Delivered or Failed once for each
@@ -136,15 +147,9 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	if err := gate.deliverable(ctx, ledger); err != nil {
 		return nil, err
 	}
-	g, err := gate.decide(ctx, ledger, id, b, "")
-	if err == errAsksPassword {
-		var proved sluice.PasswordHash
-		if proved, err = gate.provePassword(ctx, g.Link, b); err == nil {
-			g, err = gate.decide(ctx, ledger, id, b, proved)
-		}
-	}
+	g, err := gate.decideProved(ctx, ledger, id, request{Bearer: b})
 	switch {
-	case err == ErrAsk, sluice.ReasonOf(err) == sluice.WrongPassword:
+	case err == ErrAsk, sluice.ReasonOf(err) != "":
 		return g, err
 	case sluice.CodeOf(err) == sluice.CodeNotFound:
 		return nil, errNoLink
@@ -163,6 +168,18 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 		return nil, err
 	}
 	return g, nil
+}
+
+// decideProved decides on a redemption, with the password of the link if it has one.
+func (gate *Gate) decideProved(ctx context.Context, ledger sluice.LedgerID, id string, b request) (*Grant, error) {
+	g, err := gate.decide(ctx, ledger, id, b, "")
+	if err == errAsksPassword {
+		var proved sluice.PasswordHash
+		if proved, err = gate.provePassword(ctx, g.Link, b.Bearer); err == nil {
+			g, err = gate.decide(ctx, ledger, id, b, proved)
+		}
+	}
+	return g, err
 }
 
 // fetch opens the bytes of a grant, or presigns their URL.
