@@ -57,7 +57,7 @@ var directions = map[string][]string{
 	"internal/httpd/fastpath": {"internal/httpd"},
 	"internal/httpd/download": {".", "internal/gate", "internal/presentation", "internal/service", "internal/httpd",
 		"internal/httpd/pages"},
-	"internal/httpd/native": {".", "api", "ledger", "internal/audit", "internal/jsoninput", "internal/service",
+	"internal/httpd/native": {".", "api", "ledger", "internal/audit", "internal/email", "internal/jsoninput", "internal/service",
 		"internal/httpd", "internal/httpd/compat", "internal/httpd/contract"},
 	"internal/httpd/adapter": {".", "internal/gate", "internal/service",
 		"internal/httpd", "internal/httpd/compat", "internal/httpd/download", "internal/httpd/native"},

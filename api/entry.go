@@ -20,10 +20,13 @@ type AuditEntry struct {
 	Request    *Request        `json:"request,omitempty" doc:"The HTTP request"`
 	Delivery   *Delivery       `json:"delivery,omitempty" doc:"In link.redeemed: how the file is delivered, and how that ended. Entries of link.delivered from older versions have one too"`
 	Deliveries []EndedDelivery `json:"deliveries,omitempty" doc:"In link.delivered: the downloads that have ended, in the order of their ends"`
+	Recipient  *RecipientRef   `json:"recipient,omitempty" doc:"The person who was sent something, proved an address, or downloaded the file"`
+	Mail       *MailRef        `json:"mail,omitempty" doc:"In link.mail_failed: the mail that could not be delivered"`
+	Terms      string          `json:"terms_sha256,omitempty" doc:"In link.redeemed: SHA-256 of the accepted terms, in lower-case hexadecimal"`
 	Refusal    string          `json:"refusal,omitempty" doc:"The rule that refused the request"`
 	Repeats    int64           `json:"repeats,omitempty" doc:"Number of equal refusals since the previous entry that were not recorded as entries of their own"`
-	Redacted   []string        `json:"redacted,omitempty" doc:"Personal members of request that were erased later"`
-	Damaged    []string        `json:"damaged,omitempty" doc:"Personal members of request whose stored value does not match the log's commitment. They are omitted, and the log does not verify"`
+	Redacted   []string        `json:"redacted,omitempty" doc:"Personal members that were erased later, as JSON Pointers"`
+	Damaged    []string        `json:"damaged,omitempty" doc:"Personal members whose stored value does not match the log's commitment. They are omitted, and the log does not verify"`
 }
 
 // Actor is the party that made a request.
@@ -90,7 +93,30 @@ type LinkRef struct {
 	AllowedIPs   []string `json:"allowed_ips,omitempty" doc:"Networks (CIDR) that may use the link. If has_password is present, its absence means any"`
 	Disposition  string   `json:"disposition,omitempty" doc:"attachment or inline. Only if has_password is present"`
 	Filename     string   `json:"filename,omitempty" doc:"File name of downloads. If has_password is present, its absence means the file's own name"`
+
+	Recipient         *Recipient `json:"recipient,omitempty" doc:"The person that the link is for. This and the following are only in link.created, link.updated and link.revoked, and absent if they are not set"`
+	AllowedRecipients []string   `json:"allowed_recipients,omitempty" doc:"Who else may open the link"`
+	Verification      string     `json:"verification,omitempty" doc:"email: people prove their address. Absent: they do not"`
+	Message           string     `json:"message,omitempty" doc:"From the sender to the recipient"`
+	TermsSHA256       string     `json:"terms_sha256,omitempty" doc:"SHA-256 of the terms to be accepted, in lower-case hexadecimal"`
+	Notify            *Notify    `json:"notify,omitempty" doc:"Who is told by mail of the use of the link"`
+	Page              string     `json:"page,omitempty" doc:"always or never. Absent: auto"`
+	Language          string     `json:"language,omitempty" doc:"Language of the page and of mails"`
+
 	Before       Before   `json:"before,omitempty" doc:"In link.updated: the replaced members with their old values; null for a member that was not set"`
+}
+
+// RecipientRef is the person of an entry.
+type RecipientRef struct {
+	Email        string `json:"email,omitempty" doc:"E-mail address"`
+	Name         string `json:"name,omitempty" doc:"Name, if the link has one"`
+	Verification string `json:"verification,omitempty" doc:"In link.redeemed: id of the link.verified entry that records the proof of the address"`
+}
+
+// MailRef is a mail that could not be delivered.
+type MailRef struct {
+	Kind    string `json:"kind" doc:"code, link, first_download, every_download, refused or unopened. More values may be added"`
+	Problem string `json:"problem,omitempty" doc:"The last answer of the mail server, or why there was none"`
 }
 
 // EntryRef identifies an earlier entry, and fields of it.

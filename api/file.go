@@ -59,4 +59,6 @@ type Purpose struct {
 	RetentionSeconds       *int64   `json:"retention_seconds" doc:"How long files are kept before they are deleted; null: until they are deleted through the API"`
 	Linkable               bool     `json:"linkable" doc:"Whether links to the files may be minted"`
 	MaxLinkLifetimeSeconds *int64   `json:"max_link_lifetime_seconds" doc:"Longest lifetime of links to the files; null: the key's limit"`
+	Require                []string `json:"require" nullable:"false" doc:"What links to the files must have: recipient (which allowed_recipients meets too), verification, reason, terms. More values may be added"`
+	Page                   string   `json:"page" enum:"auto,always,never" doc:"The page of links that are minted without one"`
 }

@@ -66,8 +66,9 @@ type LinkQuery struct {
 	Created
 	Expires
 	IDs
-	Expired string `query:"expired" enum:"true,false" doc:"Whether the links have expired"`
-	Revoked string `query:"revoked" enum:"true,false" doc:"Whether the links are revoked"`
+	Expired   string `query:"expired" enum:"true,false" doc:"Whether the links have expired"`
+	Revoked   string `query:"revoked" enum:"true,false" doc:"Whether the links are revoked"`
+	Recipient string `query:"recipient" doc:"Links for the person with this e-mail address"`
 }
 
 // EntryQuery requests a page of audit entries.
@@ -86,4 +87,6 @@ type EntryFilter struct {
 	Action    string `query:"action" doc:"Entries with this action, such as link.redeemed"`
 	Outcome   string `query:"outcome" enum:"allowed,refused" doc:"allowed or refused"`
 	RequestID string `query:"request_id" doc:"Entries of the request with this X-Request-Id. Of a download, that is its redemption"`
+	Recipient string `query:"recipient" doc:"Entries about the person with this e-mail address: as the recipient of a link, or of a mail or download. Redacted entries are left out"`
+	ClientIP  string `query:"client_ip" doc:"Entries of requests from this address. Redacted entries are left out"`
 }

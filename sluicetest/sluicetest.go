@@ -215,6 +215,14 @@ func (s *Service) SetLedgerKeys(secrets ...string) { s.config.LedgerKeys = secre
 // LedgerKeys returns the keys that SetLedgerKeys set last.
 func (s *Service) LedgerKeys() []string { return slices.Clone(s.config.LedgerKeys) }
 
+// SetPurposes sets the purposes that apply when the service is opened next.
+func (s *Service) SetPurposes(list ...sluice.Purpose) {
+	s.config.Purposes = sluice.Purposes{}
+	for _, p := range list {
+		s.config.Purposes[p.Name] = p
+	}
+}
+
 // Entries returns all entries of a ledger, oldest first. It waits up to a limit
 // for the deliveries of downloads that have just ended.
 func (s *Service) Entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) {

@@ -27,6 +27,8 @@ type entryFlags struct {
 	Action    string `help:"Only entries with this action, such as link.redeemed." placeholder:"ACTION"`
 	Outcome   string `help:"Only entries with this outcome: allowed or refused." placeholder:"OUTCOME"`
 	RequestID string `help:"Only entries of this request." placeholder:"REQ_ID"`
+	Recipient string `help:"Only entries about the person with this e-mail address." placeholder:"EMAIL"`
+	ClientIP  string `help:"Only entries of requests from this address." name:"client-ip" placeholder:"ADDRESS"`
 	Since     string `help:"Only entries made at or after this date, RFC 3339 time or age, such as 24h or 30d." placeholder:"WHEN"`
 	Until     string `help:"Only entries made before this date, time or age." placeholder:"WHEN"`
 }
@@ -36,7 +38,7 @@ func (f *entryFlags) filter(now time.Time) (filter api.EntryFilter, err error) {
 		return filter, usageError{err}
 	}
 	filter = api.EntryFilter{FileID: f.FileID, LinkID: f.LinkID, KeyID: f.KeyID, Action: f.Action, Outcome: f.Outcome,
-		RequestID: f.RequestID}
+		RequestID: f.RequestID, Recipient: f.Recipient, ClientIP: f.ClientIP}
 	if filter.CreatedGTE, err = parseWhen(f.Since, now); err != nil {
 		return filter, usageError{fmt.Errorf("--since: %w", err)}
 	}
@@ -285,6 +287,9 @@ func clipped(text string, width int) string {
 
 func who(e api.AuditEntry) string {
 	text := cmp.Or(e.Actor.Name, strings.TrimSpace(e.Actor.Type+" "+e.Actor.ID))
+	if a := sluice.Action(e.Action); e.Recipient != nil && (a == sluice.LinkRedeemed || a == sluice.LinkVerified) {
+		text = cmp.Or(e.Recipient.Email, text) // proved; in other entries it is not
+	}
 	if e.Request == nil {
 		return text
 	}
@@ -336,7 +341,7 @@ func allows(e api.AuditEntry) string {
 	switch {
 	case e.Link != nil && (e.Link.HasPassword != nil || e.Link.Before != nil):
 		return limits(e.Link, e.Link.Before, "disposition", "filename", "expires_at", "max_downloads", "has_password",
-			"allowed_ips")
+			"allowed_ips", "recipient", "allowed_recipients", "verification", "terms_sha256", "notify", "page", "language")
 	case e.Key != nil && (e.Key.Scopes != nil || e.Key.Before != nil):
 		return limits(e.Key, e.Key.Before, "scopes", "expires_at", "max_link_lifetime", "old_secret_expires_at")
 	case e.File != nil && e.File.Before != nil:

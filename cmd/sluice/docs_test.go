@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sluice/sluicetest"
 )
 
 // The commands in docs/audit.md work as written, on a real log. The test skips commands that need a witness (see
@@ -168,7 +170,8 @@ func TestOperatingDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	here := strings.NewReplacer("/var/lib/sluice", data, "/var/backups/sluice", filepath.Join(dir, "backups"),
+	mails := sluicetest.NewMailpit(t)
+	here := strings.NewReplacer("smtp://sluice:PASSWORD@mail.northwind.example:587", mails.URL(), "/var/lib/sluice", data, "/var/backups/sluice", filepath.Join(dir, "backups"),
 		"http://127.0.0.1:8080", p.url, "127.0.0.1:9090", metrics, "127.0.0.1:8081", second,
 		"sudo -u sluice ", "", "  set -e\n", "  set -e\n  trap 'kill ${server-} 2>/dev/null || :' EXIT\n",
 		"chown sluice:", "chown \"$(id -un):\"")

@@ -20,7 +20,7 @@ func BenchmarkFsckRows(b *testing.B) {
 	r := newRecords(b, "")
 	for range n / sluice.MaxBatch {
 		files := slices.Repeat([]string{r.plain.ID}, sluice.MaxBatch)
-		_, err := r.Links.MintBatch(b.Context(), r.caller, files, service.NewLink{MaxDownloads: 1, Reason: "benchmark"})
+		_, err := r.Links.MintBatch(b.Context(), r.caller, files, nil, service.NewLink{MaxDownloads: 1, Reason: "benchmark"})
 		r.must(err)
 	}
 	for b.Loop() {

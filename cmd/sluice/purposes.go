@@ -28,6 +28,8 @@ import (
 //	    retention: 10y
 //	    linkable: true
 //	    max_link_lifetime: 12h
+//	    require: [recipient, verification, reason, terms]
+//	    page: always
 type purposesFile struct {
 	Purposes list[purposeText] `yaml:"purposes"`
 }
@@ -40,6 +42,8 @@ type purposeText struct {
 	Retention       duration   `yaml:"retention"`
 	Linkable        *yesNo     `yaml:"linkable"`
 	MaxLinkLifetime duration   `yaml:"max_link_lifetime"`
+	Require         list[text] `yaml:"require"`
+	Page            text       `yaml:"page"`
 }
 
 func (f *purposesFile) UnmarshalYAML(node *yaml.Node) error {
@@ -53,7 +57,9 @@ func (f *purposesFile) UnmarshalYAML(node *yaml.Node) error {
 
 func (p *purposeText) UnmarshalYAML(node *yaml.Node) error {
 	type members purposeText // without this method
-	known := []string{"name", "title", "types", "max_size", "retention", "linkable", "max_link_lifetime"}
+	known := []string{
+		"name", "title", "types", "max_size", "retention", "linkable", "max_link_lifetime", "require", "page",
+	}
 	unknown, line, err := decodeMembers(node, (*members)(p), known...)
 	if unknown != "" {
 		last := len(known) - 1
@@ -156,6 +162,10 @@ func readPurposes(r io.Reader) (sluice.Purposes, error) {
 		purpose := sluice.Purpose{
 			Name: string(p.Name), Title: string(p.Title), MaxSize: int64(p.MaxSize), Retention: time.Duration(p.Retention),
 			Linkable: p.Linkable == nil || bool(*p.Linkable), MaxLinkLifetime: time.Duration(p.MaxLinkLifetime),
+			Page: sluice.PagePolicy(p.Page),
+		}
+		for _, r := range p.Require {
+			purpose.Require = append(purpose.Require, sluice.Requirement(r))
 		}
 		for _, t := range p.Types {
 			purpose.Types = append(purpose.Types, string(t))

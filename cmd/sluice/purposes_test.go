@@ -20,6 +20,8 @@ purposes:
     retention: 10y
     linkable: true
     max_link_lifetime: 12h
+    require: [recipient, verification, reason, terms]
+    page: always
   - &scratch
     name: scratch
     title: ~
@@ -34,7 +36,8 @@ purposes:
 	day := 24 * time.Hour
 	want := sluice.Purposes{
 		"invoice": {Name: "invoice", Title: "Invoice", Types: []string{"application/pdf"}, MaxSize: 100 << 20,
-			Retention: 3650 * day, Linkable: true, MaxLinkLifetime: 12 * time.Hour},
+			Retention: 3650 * day, Linkable: true, MaxLinkLifetime: 12 * time.Hour,
+			Require: []sluice.Requirement{"recipient", "verification", "reason", "terms"}, Page: sluice.PageAlways},
 		"scratch": {Name: "scratch", Title: "scratch", MaxSize: 50 << 30, Retention: 30 * day},
 		"other":   {Name: "other", Title: "other", MaxSize: 50 << 30, Retention: 30 * day},
 	}
@@ -59,12 +62,15 @@ func TestReadPurposesRefuses(t *testing.T) {
 		"purposes: [{name: a, max_link_lifetime: often}]":       "is not a duration",
 		"purposes: [{name: a, types: [nonsense]}]":              "must be a media type",
 		"purposes: [{name: a, linkable: perhaps}]":              "line 1: \"perhaps\" is not true or false",
-		"- name: a":            "line 1: found a list, want a mapping",
-		"purpose: [{name: a}]": "unknown member \"purpose\"; the only member of the file is purposes",
-		"purposes: {name: a}":  "line 1: found a mapping, want a list",
-		"purposes: [a]":        "line 1: \"a\" is not a mapping",
-		"purposes: [{name: a, types: application/pdf}]": "line 1: \"application/pdf\" is not a list",
-		"purposes: [{name: {a: b}}]":                    "line 1: found a mapping, want text",
+		"purposes: [{name: a, require: [password]}]":            "require has recipient, verification, reason or terms",
+		"purposes: [{name: a, require: recipient}]":             "is not a list",
+		"purposes: [{name: a, page: sometimes}]":                "page is auto, always or never",
+		"- name: a":                                             "line 1: found a list, want a mapping",
+		"purpose: [{name: a}]":                                  "unknown member \"purpose\"; the only member of the file is purposes",
+		"purposes: {name: a}":                                   "line 1: found a mapping, want a list",
+		"purposes: [a]":                                         "line 1: \"a\" is not a mapping",
+		"purposes: [{name: a, types: application/pdf}]":         "line 1: \"application/pdf\" is not a list",
+		"purposes: [{name: {a: b}}]":                            "line 1: found a mapping, want text",
 		"purposes: [{name: a, name: b}]": "line 1: mapping key \"name\" already defined " +
 			"at line 1",
 		"purposes:\n- &a {name: a, colour: red}\n- {<<: *a, name: b}": "line 2: a purpose has no member \"colour\"",

@@ -68,7 +68,8 @@ func CanonicalPattern(s string) (string, error) {
 
 func canonicalDomain(s string) (string, error) {
 	domain, err := domains.ToASCII(s)
-	if err != nil || domain == "" {
+	// What is invalid UTF-8 may become a domain that is none.
+	if again, failed := domains.ToASCII(domain); err != nil || failed != nil || again != domain || domain == "" {
 		return "", errors.New("the part after the @ is no domain name")
 	}
 	return domain, nil

@@ -35,6 +35,10 @@ func TestUploadFields(t *testing.T) {
 		Metadata: map[string]string{"who": "Müller"}, Disposition: "inline", Filename: ptr("shown.txt"),
 		MaxDownloads: ptr(int64(3)), HasPassword: true, AllowedIPs: []string{"10.0.0.0/8", "127.0.0.1/32", "::1/128"},
 		Created: now, Updated: now,
+		Recipient:         &api.Recipient{Email: "ann@bank.example", Name: "Ann Müller"},
+		AllowedRecipients: []string{"bob@bank.example", "*@audit.example"}, Verification: "email",
+		Message: ptr("Dear Ann,"), Terms: ptr("1. None."), Page: "always", Language: ptr("de"),
+		Notify: &api.Notify{Email: "carl@northwind.example", On: []string{"first_download", "unopened"}},
 	}
 	said := []part{
 		{"purpose", "invoice"}, {"title", "A title"}, {"filename", "given.txt"}, {"metadata[a]", "1"}, {"metadata[b]", ""},
@@ -42,6 +46,11 @@ func TestUploadFields(t *testing.T) {
 		{"link[expires_in_seconds]", "60"}, {"link[reason]", "case 4711"}, {"link[metadata][who]", "Müller"},
 		{"link[disposition]", "inline"}, {"link[filename]", "shown.txt"},
 		{"link[max_downloads]", "3"}, {"link[password]", "secret horse"}, {"link[allowed_ips]", "10.0.0.0/8, 127.0.0.1,::1"},
+		{"link[recipient][email]", "Ann@Bank.example"}, {"link[recipient][name]", "Ann Müller"},
+		{"link[allowed_recipients]", "bob@bank.example, *@AUDIT.example"}, {"link[verification]", "email"},
+		{"link[send]", "true"}, {"link[message]", "Dear Ann,"}, {"link[terms]", "1. None."}, {"link[page]", "always"},
+		{"link[language]", "de"}, {"link[notify][email]", "carl@northwind.example"},
+		{"link[notify][on]", "unopened,first_download"},
 	}
 	file := part{"file", "hello"}
 	var query []string

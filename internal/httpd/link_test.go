@@ -24,6 +24,13 @@ func TestNewLinkMembers(t *testing.T) {
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	now := c.Clock.Now().Unix()
 	many := func(n int) string { return strings.TrimSuffix(strings.Repeat(`"10.0.0.0/8",`, n), ",") }
+	people := func(n int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf(`"ann%d@bank.example"`, i))
+		}
+		return strings.Join(list, ",")
+	}
 	for _, test := range []struct {
 		name, body   string
 		param, field string // of a refusal
@@ -68,6 +75,66 @@ func TestNewLinkMembers(t *testing.T) {
 		{"filename", `{"filename":"b.txt"}`, "", "", func(l api.Link) bool { return *l.Filename == "b.txt" }},
 		{"filename that is a path", `{"filename":"../x/b.txt"}`, "", "",
 			func(l api.Link) bool { return *l.Filename == "b.txt" }},
+		{"recipient", `{"recipient":{"email":"Ann@Bücher.example","name":"Ann"}}`, "", "", func(l api.Link) bool {
+			return *l.Recipient == api.Recipient{Email: "ann@xn--bcher-kva.example", Name: "Ann"} && l.Verification == "email"
+		}},
+		{"recipient without a name", `{"recipient":{"email":"ann@bank.example"}}`, "", "",
+			func(l api.Link) bool { return l.Recipient.Name == "" }},
+		{"recipient who proves nothing", `{"recipient":{"email":"ann@bank.example"},"verification":"none"}`, "", "",
+			func(l api.Link) bool { return l.Verification == "none" }},
+		{"recipient without an address", `{"recipient":{"email":""}}`, "recipient.email", "required", nil},
+		{"recipient with no address", `{"recipient":{"email":"Ann <ann@bank.example>"}}`, "recipient.email", "invalid", nil},
+		{"recipient with a header", `{"recipient":{"email":"ann@bank.example\r\nBcc: eve@evil.example"}}`,
+			"recipient.email", "invalid", nil},
+		{"recipient's name with a line feed", `{"recipient":{"email":"ann@bank.example","name":"Ann\nBcc: x"}}`,
+			"recipient.name", "invalid", nil},
+		{"recipient's name that turns", `{"recipient":{"email":"ann@bank.example","name":"Ann\u202e"}}`,
+			"recipient.name", "invalid", nil},
+		{"recipient's name of 201", `{"recipient":{"email":"ann@bank.example","name":"` + strings.Repeat("ü", 201) + `"}}`,
+			"recipient.name", "too_long", nil},
+		{"allowed_recipients", `{"allowed_recipients":["Ann@bank.example","*@BANK.example","ann@bank.example"]}`, "", "",
+			func(l api.Link) bool {
+				return slices.Equal(l.AllowedRecipients, []string{"ann@bank.example", "*@bank.example"}) &&
+					l.Verification == "email"
+			}},
+		{"20 allowed_recipients", `{"allowed_recipients":[` + people(20) + `]}`, "", "",
+			func(l api.Link) bool { return len(l.AllowedRecipients) == 20 }},
+		{"21 allowed_recipients", `{"allowed_recipients":[` + people(21) + `]}`, "allowed_recipients", "too_many", nil},
+		{"allowed_recipients that is none", `{"allowed_recipients":["*@bank.example","*"]}`, "allowed_recipients.1",
+			"invalid", nil},
+		{"allowed_recipients that prove nothing", `{"allowed_recipients":["*@bank.example"],"verification":"none"}`,
+			"verification", "invalid", nil},
+		{"verification alone", `{"verification":"email"}`, "", "",
+			func(l api.Link) bool { return l.Verification == "email" && l.Recipient == nil }},
+		{"verification of another kind", `{"verification":"sms"}`, "verification", "invalid", nil},
+		{"send", `{"send":true,"recipient":{"email":"ann@bank.example"}}`, "", "",
+			func(l api.Link) bool { return l.Recipient != nil }},
+		{"send to nobody", `{"send":true}`, "send", "invalid", nil},
+		{"message", `{"message":"` + strings.Repeat("ü", 2000) + `"}`, "", "",
+			func(l api.Link) bool { return len(*l.Message) == 4000 }},
+		{"message of 2001", `{"message":"` + strings.Repeat("ü", 2001) + `"}`, "message", "too_long", nil},
+		{"terms", `{"terms":"` + strings.Repeat("ü", 5000) + `"}`, "", "",
+			func(l api.Link) bool { return len(*l.Terms) == 10000 }},
+		{"terms of 5001", `{"terms":"` + strings.Repeat("ü", 5001) + `"}`, "terms", "too_long", nil},
+		{"notify", `{"notify":{"email":"Carl@northwind.example","on":["unopened","refused","refused"]}}`, "", "",
+			func(l api.Link) bool {
+				return l.Notify.Email == "carl@northwind.example" && slices.Equal(l.Notify.On, []string{"refused", "unopened"})
+			}},
+		{"notify on nothing", `{"notify":{"email":"carl@northwind.example","on":[]}}`, "notify.on", "required", nil},
+		{"notify nobody", `{"notify":{"email":"","on":["refused"]}}`, "notify.email", "required", nil},
+		{"notify on something else", `{"notify":{"email":"carl@northwind.example","on":["opened"]}}`, "notify.on.0",
+			"invalid", nil},
+		{"page", `{"page":"always"}`, "", "", func(l api.Link) bool { return l.Page == "always" }},
+		{"page of another kind", `{"page":"sometimes"}`, "page", "invalid", nil},
+		{"page never", `{"page":"never","max_downloads":1}`, "", "", func(l api.Link) bool { return l.Page == "never" }},
+		{"page never, and a password", `{"page":"never","password":"password"}`, "page", "invalid", nil},
+		{"page never, and terms", `{"page":"never","terms":"x"}`, "page", "invalid", nil},
+		{"page never, and verification", `{"page":"never","recipient":{"email":"a@bank.example"}}`, "page", "invalid", nil},
+		{"language", `{"language":"ja"}`, "", "", func(l api.Link) bool { return *l.Language == "ja" }},
+		{"language that is none", `{"language":"tlh"}`, "language", "invalid", nil},
+		{"nothing asked", ``, "", "", func(l api.Link) bool {
+			return l.Recipient == nil && l.Verification == "none" && l.Page == "auto" && l.Notify == nil
+		}},
 		{"filename of 256 characters", `{"filename":"` + strings.Repeat("x", 256) + `"}`, "filename", "too_long", nil},
 	} {
 		for _, path := range []string{"/v1/files/" + f.ID + "/links", "/v1/file_links", "/v1/file_links/batch"} {
@@ -134,13 +201,31 @@ func TestLinkChange(t *testing.T) {
 		{"allowed_ips", `{"allowed_ips":["10.0.0.1"]}`,
 			func(l api.Link) bool { return slices.Equal(l.AllowedIPs, []string{"10.0.0.1/32"}) }},
 		{"allowed_ips empty is any", `{"allowed_ips":[]}`, func(l api.Link) bool { return len(l.AllowedIPs) == 0 }},
+		{"allowed_recipients", `{"allowed_recipients":["BOB@bank.example"]}`,
+			func(l api.Link) bool { return slices.Equal(l.AllowedRecipients, []string{"bob@bank.example"}) }},
+		{"message", `{"message":"Dear Bob"}`, func(l api.Link) bool { return *l.Message == "Dear Bob" }},
+		{"message null removes it", `{"message":null}`, func(l api.Link) bool { return l.Message == nil }},
+		{"terms", `{"terms":"2."}`, func(l api.Link) bool { return *l.Terms == "2." }},
+		{"terms null removes them", `{"terms":null}`, func(l api.Link) bool { return l.Terms == nil }},
+		{"notify", `{"notify":{"email":"dora@northwind.example","on":["refused"]}}`,
+			func(l api.Link) bool { return l.Notify.Email == "dora@northwind.example" && len(l.Notify.On) == 1 }},
+		{"notify null is nobody", `{"notify":null}`, func(l api.Link) bool { return l.Notify == nil }},
+		{"page", `{"page":"auto"}`, func(l api.Link) bool { return l.Page == "auto" }},
+		{"language", `{"language":"fr"}`, func(l api.Link) bool { return *l.Language == "fr" }},
+		{"language null is the reader's", `{"language":null}`, func(l api.Link) bool { return l.Language == nil }},
 		{"nothing", `{}`, func(l api.Link) bool {
+			if l.Recipient.Email != "ann@bank.example" || *l.Message != "Dear Ann" || *l.Terms != "1." ||
+				l.Notify.Email != "carl@northwind.example" || l.Page != "always" || *l.Language != "de" {
+				return false
+			}
 			return *l.Reason == "case" && *l.MaxDownloads == 3 && len(l.Metadata) == 3 && len(l.AllowedIPs) == 1 &&
 				*l.ExpiresAt == now+3600
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := c.mint(t, f.ID, `{"reason":"case","metadata":{"a":"1","b":"2","c":"3"},"max_downloads":3,"allowed_ips":["127.0.0.0/8"]}`)
+			l := c.mint(t, f.ID, `{"reason":"case","metadata":{"a":"1","b":"2","c":"3"},"max_downloads":3,"allowed_ips":["127.0.0.0/8"],
+				"recipient":{"email":"ann@bank.example"},"message":"Dear Ann","terms":"1.","page":"always","language":"de",
+				"notify":{"email":"carl@northwind.example","on":["unopened"]}}`)
 			got := read[api.Link](t, c.ask(t, "PATCH", "/v1/file_links/"+l.ID, test.body).want(t, 200))
 			if !test.check(got) || got.URL != l.URL { // the URL stays the same
 				t.Errorf("%+v", got)
@@ -154,7 +239,11 @@ func TestLinkChange(t *testing.T) {
 	l := c.mint(t, f.ID, "")
 	for _, body := range []string{`{"max_downloads":0}`, `{"allowed_ips":["x"]}`, `{"allowed_ips":[1]}`,
 		`{"expires_at":null}`, `{"expires_at":1,"expires_in_seconds":60}`, `{"expires_at":null,"expires_in_seconds":60}`,
-		`{"expires_in_seconds":"none"}`, `{"password":"other"}`, `{"disposition":"inline"}`} {
+		`{"expires_in_seconds":"none"}`, `{"password":"other"}`, `{"disposition":"inline"}`,
+		`{"recipient":{"email":"bob@bank.example"}}`, `{"verification":"email"}`, `{"send":true}`,
+		`{"allowed_recipients":["bob@bank.example"]}`, `{"page":"sometimes"}`, `{"language":"tlh"}`,
+		`{"terms":"x","page":"never"}`, `{"notify":{"email":"x","on":["refused"]}}`,
+		`{"message":"` + strings.Repeat("x", 2001) + `"}`} {
 		c.problem(t, c.ask(t, "PATCH", "/v1/file_links/"+l.ID, body).want(t, 400), sluice.CodeValidation)
 	}
 	_, endless := c.NewKeyAs(t, c.Ledger(sluice.Test), service.NewKey{Name: "endless", MaxLinkLifetime: sluice.Forever})
@@ -214,9 +303,42 @@ func TestBatch(t *testing.T) {
 			t.Errorf("%d links", len(got.Data))
 		}
 	})
+	t.Run("a link of one's own for each of the recipients", func(t *testing.T) {
+		got := read[api.LinkBatch](t, c.ask(t, "POST", "/v1/file_links/batch", fmt.Sprintf(`{"file_ids":[%q,%q,%q],
+			"recipients":[{"email":"Ann@bank.example","name":"Ann"},{"email":"bob@bank.example"}],"terms":"1."}`,
+			a.ID, never, b.ID)).want(t, 200))
+		var made []string
+		for _, l := range got.Data {
+			if *l.Terms != "1." || l.Verification != "email" {
+				t.Errorf("%+v", l)
+			}
+			made = append(made, l.FileID+" "+l.Recipient.Email+" "+l.Recipient.Name)
+		}
+		if !slices.Equal(made, []string{
+			a.ID + " ann@bank.example Ann", a.ID + " bob@bank.example ",
+			b.ID + " ann@bank.example Ann", b.ID + " bob@bank.example ",
+		}) || len(got.Absent) != 1 {
+			t.Errorf("%q, absent %q", made, got.Absent)
+		}
+	})
+	recipients := func(n int) string {
+		return strings.TrimSuffix(strings.Repeat(`{"email":"ann@bank.example"},`, n), ",")
+	}
+	t.Run("up to 100 recipients", func(t *testing.T) {
+		got := read[api.LinkBatch](t, c.ask(t, "POST", "/v1/file_links/batch",
+			`{"file_ids":[`+ids(1)+`],"recipients":[`+recipients(100)+`]}`).want(t, 200))
+		if len(got.Data) != 100 {
+			t.Errorf("%d links", len(got.Data))
+		}
+	})
 	before := c.state(t)
 	for name, body := range map[string]string{
-		"101": `{"file_ids":[` + ids(101) + `]}`, "0": `{"file_ids":[]}`, "null": `{"file_ids":null}`, "left out": `{}`,
+		"101 recipients":            `{"file_ids":[` + ids(1) + `],"recipients":[` + recipients(101) + `]}`,
+		"102 links":                 `{"file_ids":[` + ids(2) + `],"recipients":[` + recipients(51) + `]}`,
+		"recipient beside others":   `{"file_ids":[` + ids(1) + `],"recipient":{"email":"a@b.example"},"recipients":[` + recipients(1) + `]}`,
+		"a recipient of no address": `{"file_ids":[` + ids(1) + `],"recipients":[` + recipients(1) + `,{"email":"x"}]}`,
+		"an empty recipient":        `{"file_ids":[` + ids(1) + `],"recipients":[{"email":""}]}`,
+		"101":                       `{"file_ids":[` + ids(101) + `]}`, "0": `{"file_ids":[]}`, "null": `{"file_ids":null}`, "left out": `{}`,
 		"numbers": `{"file_ids":[1]}`, "file_id": `{"file_id":"x"}`,
 		"two lifetimes": `{"file_ids":["x"],"expires_in_seconds":1,"expires_at":1999999999}`,
 	} {

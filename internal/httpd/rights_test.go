@@ -1,7 +1,9 @@
 package httpd_test
 
 import (
+	"crypto/sha256"
 	"encoding/csv"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -68,6 +70,50 @@ func TestEntriesTellLimits(t *testing.T) {
 		row["link_max_downloads"] != "" || row["link_has_password"] != "true" {
 		t.Errorf("the CSV says %q", row)
 	}
+}
+
+// TestEntriesTellAccess checks that the log has what a link asks of people, and what it asked before a change.
+func TestEntriesTellAccess(t *testing.T) {
+	c := newClient(t)
+	f := c.upload(t, "a.txt", "", "hello")
+	newest := func() map[string]any {
+		m := c.newest(t, "link")
+		delete(m, "expires_at")
+		return m
+	}
+	l := c.mint(t, f.ID, `{"recipient":{"email":"ann@bank.example","name":"Ann"},
+		"allowed_recipients":["bob@bank.example","*@audit.example"],"message":"Dear Ann","terms":"1.","page":"always",
+		"language":"de","notify":{"email":"carl@northwind.example","on":["refused"]}}`)
+	terms := func(text string) string { sum := sha256.Sum256([]byte(text)); return hex.EncodeToString(sum[:]) }
+	wantPart(t, newest(), fmt.Sprintf(`{"action":"link.created","has_password":false,"disposition":"attachment",
+		"recipient":{"email":"ann@bank.example","name":"Ann"},
+		"allowed_recipients":["bob@bank.example","*@audit.example"],"verification":"email","message":"Dear Ann",
+		"terms_sha256":%q,"page":"always","language":"de",
+		"notify":{"email":"carl@northwind.example","on":["refused"]}}`, terms("1.")))
+	row := firstRow(t, c.ask(t, "GET", "/v1/audit_entries/export?format=csv&action=link.created", "").want(t, 200).body)
+	for name, want := range map[string]string{
+		"link_recipient_email": "ann@bank.example", "link_recipient_name": "Ann", "link_verification": "email",
+		"link_allowed_recipients": `["bob@bank.example","*@audit.example"]`, "link_message": "Dear Ann",
+		"link_terms_sha256": terms("1."), "link_page": "always", "link_language": "de",
+		"link_notify": `{"email":"carl@northwind.example","on":["refused"]}`,
+	} {
+		if row[name] != want {
+			t.Errorf("the CSV has %s %q, want %q", name, row[name], want)
+		}
+	}
+
+	c.ask(t, "PATCH", "/v1/file_links/"+l.ID, `{"allowed_recipients":["eve@bank.example"],"message":null,"terms":"2.",
+		"notify":{"email":"dora@northwind.example","on":["refused"]},"page":"auto","language":null}`).want(t, 200)
+	wantPart(t, newest(), fmt.Sprintf(`{"action":"link.updated","has_password":false,"disposition":"attachment",
+		"recipient":{"email":"ann@bank.example","name":"Ann"},"allowed_recipients":["eve@bank.example"],
+		"verification":"email","terms_sha256":%q,"notify":{"email":"dora@northwind.example","on":["refused"]},
+		"before":{"allowed_recipients":["bob@bank.example","*@audit.example"],"message":"Dear Ann","terms_sha256":%q,
+			"notify":{"email":"carl@northwind.example","on":["refused"]},"page":"always","language":"de"}}`,
+		terms("2."), terms("1.")))
+	c.ask(t, "DELETE", "/v1/file_links/"+l.ID, "").want(t, 200)
+	wantPart(t, newest(), fmt.Sprintf(`{"action":"link.revoked","has_password":false,"disposition":"attachment",
+		"recipient":{"email":"ann@bank.example","name":"Ann"},"allowed_recipients":["eve@bank.example"],
+		"verification":"email","terms_sha256":%q,"notify":{"email":"dora@northwind.example","on":["refused"]}}`, terms("2.")))
 }
 
 // TestEntriesTellRights checks that the log has the rights of a key, and the rights before a change.

@@ -163,6 +163,7 @@ func TestSamples(t *testing.T) {
 				ID: links[0].ID, Object: "file_link", FileID: f.ID, URL: links[0].URL, ExpiresAt: ptr(now + 3600),
 				Metadata:    map[string]string{},
 				Disposition: "attachment", AllowedIPs: []string{}, Created: now, Updated: now,
+				AllowedRecipients: []string{}, Verification: "none", Page: "auto",
 			}
 			if diff := cmp.Diff(want, links[0]); diff != "" {
 				t.Error(diff)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -83,7 +84,7 @@ type shift struct {
 	work chan service.Mail
 
 	mu     sync.Mutex
-	busy   map[string]bool // ids of the mails that a sender has
+	busy   map[string]bool // ids of the mails that a sender has, or had since the last read began: true and false
 	pause  time.Duration   // after the last failure to connect; 0 after a success
 	resume time.Time       // nothing is sent earlier
 	failed string          // the last failure to connect
@@ -113,8 +114,9 @@ func (s *shift) run(turn, sending context.Context) {
 	all.Wait()
 }
 
-// round hands out mails that are due, and reports whether there may be more.
-func (s *shift) round(ctx context.Context) (more bool) {
+// round hands out mails that are due, and reports whether there were any.
+func (s *shift) round(ctx context.Context) (handed bool) {
+	s.forgetDone()
 	list, err := s.Mails.Due(ctx, perRead, connections, s.isBusy)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -134,27 +136,34 @@ func (s *shift) round(ctx context.Context) (more bool) {
 		s.setBusy(m, true)
 		select {
 		case s.work <- m:
+			handed = true
 		case <-ctx.Done():
 			return false
 		}
 	}
-	return len(list) >= perRead && !paused
+	return handed
 }
 
+// isBusy reports whether a sender has a mail, or had it when the last read began: what was read may be what the mail was
+// before it was sent.
 func (s *shift) isBusy(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.busy[id]
+	_, busy := s.busy[id]
+	return busy
 }
 
 func (s *shift) setBusy(m service.Mail, busy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if busy {
-		s.busy[m.ID] = true
-	} else {
-		delete(s.busy, m.ID)
-	}
+	s.busy[m.ID] = busy
+}
+
+// forgetDone forgets the mails whose senders are done. A read that begins now sees what became of them.
+func (s *shift) forgetDone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.busy, func(_ string, busy bool) bool { return !busy })
 }
 
 func (s *shift) resumeAt() time.Time {

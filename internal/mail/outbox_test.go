@@ -23,7 +23,7 @@ import (
 // office is a service with a file, and an outbox.
 type office struct {
 	*service.Service
-	t      *testing.T
+	t      testing.TB
 	base   *sluicetest.Service
 	store  *faultyStore
 	gate   *gate.Gate
@@ -42,6 +42,24 @@ type faultyStore struct {
 	mu      sync.Mutex
 	fail    error
 	applied bool // although it fails
+	slow    time.Duration
+}
+
+// View has a slow Reader.
+func (s *faultyStore) View(ctx context.Context, fn func(service.Reader) error) error {
+	return s.Store.View(ctx, func(r service.Reader) error { return fn(slowReader{r, s.slow}) })
+}
+
+// slowReader takes its time after it has read the mails that are due.
+type slowReader struct {
+	service.Reader
+	slow time.Duration
+}
+
+func (r slowReader) MailsDue(rank int64, now time.Time, limit int) ([]service.Mail, error) {
+	list, err := r.Reader.MailsDue(rank, now, limit)
+	time.Sleep(r.slow)
+	return list, err
 }
 
 func (s *faultyStore) set(err error, applied bool) {
@@ -60,11 +78,13 @@ func (s *faultyStore) SetMail(ctx context.Context, m service.Mail, next *service
 	return errors.Join(s.Store.SetMail(ctx, m, next), err)
 }
 
-func newOffice(t *testing.T) *office { return newOfficeOn(t, "") }
+func newOffice(t testing.TB) *office { return newOfficeOn(t, "") }
 
-func newOfficeOn(t *testing.T, database string) *office {
+func newOfficeOn(t testing.TB, database string) *office {
 	t.Helper()
-	t.Parallel()
+	if test, ok := t.(*testing.T); ok {
+		test.Parallel()
+	}
 	base := sluicetest.NewServiceOn(t, database)
 	signing, err := token.NewKey(rand.Reader)
 	if err != nil {
@@ -496,6 +516,23 @@ func testUnrecorded(t *testing.T, applied bool) {
 	}
 }
 
+// TestSlowReads reads the mails that are due while others are being sent. What was sent meanwhile is not sent again.
+func TestSlowReads(t *testing.T) {
+	const n = 60
+	o := newOffice(t)
+	o.store.slow = 20 * time.Millisecond
+	server := newFaultyServer(t, func(string, int) string { return "" })
+	for i := range n {
+		o.send(fmt.Sprintf("ann%d@bank.example", i))
+	}
+	o.run("smtp://" + server.Address)
+	o.await("all mails are sent", func() bool { return len(o.waiting()) == 0 })
+	ids := server.Accepted()
+	if slices.Sort(ids); len(ids) != n || len(slices.Compact(ids)) != n {
+		t.Errorf("%d mails were accepted, want %d", len(ids), n)
+	}
+}
+
 // TestTwoServers runs two outboxes on one database. Each mail is sent once, also when the one stops and the other
 // takes over.
 func TestTwoServers(t *testing.T) {
@@ -755,5 +792,30 @@ func TestUnopened(t *testing.T) {
 	said := subjectsAndTexts(t, server.Await(t, 1))
 	if !strings.Contains(said, "Not opened yet: statement.pdf") || !strings.Contains(said, "It ends in 3 hours") {
 		t.Errorf("the mail says\n%s", said)
+	}
+}
+
+// BenchmarkOutbox sends a thousand mails that wait through a real mail server on this machine.
+func BenchmarkOutbox(b *testing.B) {
+	const n = 1000
+	server := sluicetest.NewMailpit(b)
+	for b.Loop() {
+		b.StopTimer()
+		o := newOffice(b)
+		before := server.Count(b)
+		for i := range n {
+			o.send(fmt.Sprintf("ann%d@bank.example", i))
+		}
+		b.StartTimer()
+		began := time.Now()
+		stop := o.run(server.URL())
+		o.await("all mails are sent", func() bool { return o.count("sent") == n })
+		b.ReportMetric(float64(n)/time.Since(began).Minutes(), "mails/min")
+		b.StopTimer()
+		stop()
+		if got := server.Count(b) - before; got != n {
+			b.Errorf("%d mails arrived, want %d", got, n)
+		}
+		b.StartTimer()
 	}
 }

@@ -120,25 +120,22 @@ func (s *Links) Mint(ctx context.Context, c Caller, n NewLink) (sluice.Link, err
 	})
 }
 
-// Batch is the result of minting many links at once: a link for each file that exists, in the order of the request, and
-// the ids of the files that do not exist.
+// Batch is the result of minting many links at once: a link for each file that exists, and each recipient, in the order
+// of the request, and the ids of the files that do not exist.
 type Batch struct {
 	Links  []sluice.Link
 	Absent []string
 }
 
-// MintBatch makes one link for each of 1 to MaxBatch files, all or none. An id that is listed twice gets two links. It
-// needs links:write.
-func (s *Links) MintBatch(ctx context.Context, c Caller, fileIDs []string, n NewLink) (Batch, error) {
-	var v sluice.Invalid
-	if len(fileIDs) < 1 || len(fileIDs) > sluice.MaxBatch {
-		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once",
-			len(fileIDs), sluice.MaxBatch)
-	}
-	if err := v.Err(); err != nil {
+// MintBatch makes one link for each of 1 to MaxBatch files, all or none. With recipients, it makes one for each file
+// and recipient, at most MaxBatch in all. An id that is listed twice gets two links. It needs links:write.
+func (s *Links) MintBatch(
+	ctx context.Context, c Caller, fileIDs []string, recipients []sluice.Recipient, n NewLink,
+) (Batch, error) {
+	if err := checkBatch(len(fileIDs), recipients, n); err != nil {
 		return Batch{}, err
 	}
-	p, err := s.prepare(ctx, &n)
+	pending, err := s.prepareEach(ctx, recipients, n)
 	if err != nil {
 		return Batch{}, err
 	}
@@ -152,14 +149,66 @@ func (s *Links) MintBatch(ctx context.Context, c Caller, fileIDs []string, n New
 			if err != nil {
 				return Batch{}, err
 			}
-			l, err := s.mint(tx, c, f, *p, now)
-			if err != nil {
-				return Batch{}, err
+			for _, p := range pending {
+				l, err := s.mint(tx, c, f, p, now)
+				if err != nil {
+					return Batch{}, err
+				}
+				b.Links = append(b.Links, l)
 			}
-			b.Links = append(b.Links, l)
 		}
 		return b, nil
 	})
+}
+
+// checkBatch checks the size of a batch.
+func checkBatch(files int, recipients []sluice.Recipient, n NewLink) error {
+	var v sluice.Invalid
+	if files < 1 || files > sluice.MaxBatch {
+		v.Add("file_ids", "out_of_range", "file_ids has %d elements; 1 to %d are minted at once",
+			files, sluice.MaxBatch)
+	}
+	switch {
+	case len(recipients) > sluice.MaxBatch:
+		v.Add("recipients", "too_many", "recipients has %d elements; at most %d links are minted at once",
+			len(recipients), sluice.MaxBatch)
+	case files*len(recipients) > sluice.MaxBatch:
+		v.Add("recipients", "too_many", "%d files for %d recipients are %d links; at most %d are minted at once",
+			files, len(recipients), files*len(recipients), sluice.MaxBatch)
+	case len(recipients) > 0 && n.Access.Recipient != sluice.Recipient{}:
+		v.Add("recipients", "invalid", "give recipient or recipients, not both")
+	}
+	return v.Err()
+}
+
+// prepareEach does what prepare does for a link to each recipient, or for one link if there are none.
+func (s *Links) prepareEach(ctx context.Context, recipients []sluice.Recipient, n NewLink) ([]pending, error) {
+	var v sluice.Invalid
+	var canonical []sluice.Recipient
+	for i, r := range recipients {
+		if param := fmt.Sprintf("recipients.%d", i); r == (sluice.Recipient{}) {
+			v.Add(param+".email", "required", "a recipient needs an e-mail address")
+		} else {
+			canonical = append(canonical, canonicalRecipient(&v, param, r))
+		}
+	}
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	if len(canonical) > 0 {
+		n.Access.Recipient = canonical[0]
+	}
+	p, err := s.prepare(ctx, &n) // once: it hashes the password
+	if err != nil {
+		return nil, err
+	}
+	list := []pending{*p}
+	for _, r := range canonical[min(1, len(canonical)):] {
+		next := *p
+		next.new.Access.Recipient = r
+		list = append(list, next)
+	}
+	return list, nil
 }
 
 // pending is a link to be minted, checked as far as is possible without its file.

@@ -281,7 +281,7 @@ func TestIdempotencyKeyOfUploads(t *testing.T) {
 func TestBatch(t *testing.T) {
 	f := newFixture(t)
 	a, b := f.upload("a"), f.upload("b")
-	batch, err := f.Links.MintBatch(ctx, f.caller, []string{a.ID, "file_absent", b.ID, a.ID}, service.NewLink{})
+	batch, err := f.Links.MintBatch(ctx, f.caller, []string{a.ID, "file_absent", b.ID, a.ID}, nil, service.NewLink{})
 	absent := cmp.Diff([]string{"file_absent"}, batch.Absent)
 	if err != nil || len(batch.Links) != 3 || batch.Links[1].FileID != b.ID || absent != "" {
 		t.Errorf("%+v, %v", batch, err)
@@ -294,10 +294,10 @@ func TestBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := f.logged()
-	_, err = f.Links.MintBatch(ctx, f.caller, []string{a.ID, unlinkable.File.ID}, service.NewLink{})
+	_, err = f.Links.MintBatch(ctx, f.caller, []string{a.ID, unlinkable.File.ID}, nil, service.NewLink{})
 	wantCode(t, err, sluice.CodeForbidden)
 	for _, n := range []int{0, 101} {
-		_, err = f.Links.MintBatch(ctx, f.caller, make([]string, n), service.NewLink{})
+		_, err = f.Links.MintBatch(ctx, f.caller, make([]string, n), nil, service.NewLink{})
 		wantCode(t, err, sluice.CodeValidation)
 	}
 	if diff := cmp.Diff([]string(nil), f.log(before)); diff != "" {

@@ -71,7 +71,7 @@ func TestPurposeThatIsGone(t *testing.T) {
 			}
 			_, err = f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID})
 			forbidden("mint", err)
-			_, err = f.Links.MintBatch(ctx, f.caller, []string{file.ID}, service.NewLink{})
+			_, err = f.Links.MintBatch(ctx, f.caller, []string{file.ID}, nil, service.NewLink{})
 			forbidden("batch", err)
 			_, err = f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Lifetime: &later})
 			forbidden("extension", err)

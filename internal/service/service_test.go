@@ -404,7 +404,7 @@ func TestEveryChangeHasItsEntry(t *testing.T) {
 		}},
 		{"key.revoked allowed", func() error { _, err := f.Keys.Revoke(ctx, operator, key.ID, nil); return err }},
 		{"link.created allowed, link.created allowed", func() error {
-			_, err := f.Links.MintBatch(ctx, f.caller, []string{file.ID, "file_absent", file.ID}, service.NewLink{})
+			_, err := f.Links.MintBatch(ctx, f.caller, []string{file.ID, "file_absent", file.ID}, nil, service.NewLink{})
 			return err
 		}},
 		{"file.updated allowed", func() error {

@@ -287,6 +287,8 @@ type LinkFilter struct {
 	Revoked *bool     // ended before its time
 	Over    *bool     // expired by Now, or ended before its time
 	Now     time.Time // with Expired and Over
+
+	Recipient string // canonical address of the recipient
 }
 
 // EntryFilter selects entries. Its zero value selects all entries.
@@ -299,6 +301,9 @@ type EntryFilter struct {
 	RequestID string
 	IDs       []string
 	Created   sluice.TimeRange
+
+	Recipient string // canonical address of the entry's or link's recipient
+	ClientIP  string // as in the entry
 }
 
 // OpenGrant is the part of a counted download that the bearer of a link has not received yet. A bearer may request it

@@ -158,6 +158,23 @@ var uploadFields = []uploadField{
 	{"link[disposition]", "Whether a browser saves or displays the file; inline is refused for types such as " +
 		"application/pdf", dispositionSchema, false, "attachment"},
 	{"link[filename]", "Name that the file is saved under", textSchema, false, "report.txt"},
+	{"link[recipient][email]", "E-mail address of the person that the link is for", textSchema, false, "ann@bank.example"},
+	{"link[recipient][name]", "Name of that person", textSchema, false, "Ann Miller"},
+	{
+		"link[allowed_recipients]", "Who else may open the link: e-mail addresses, or *@ and a domain, separated by commas",
+		textSchema, false, "bob@bank.example,*@audit.example",
+	},
+	{"link[verification]", "How people prove their address: none or email", textSchema, false, "email"},
+	{"link[send]", "Whether to mail the link to its recipient: true or false", textSchema, false, "true"},
+	{"link[message]", "From the sender to the recipient", textSchema, false, "The report you asked for"},
+	{"link[terms]", "Terms to be accepted before a download", textSchema, false, "For your own use only"},
+	{"link[notify][email]", "Who is told by mail of the use of the link", textSchema, false, "carl@northwind.example"},
+	{
+		"link[notify][on]", "The occasions, separated by commas: first_download, every_download, refused, unopened",
+		textSchema, false, "first_download,unopened",
+	},
+	{"link[page]", "When a browser gets a page before the bytes: auto, always or never", textSchema, false, "auto"},
+	{"link[language]", "Language of the page and of mails", textSchema, false, "en"},
 }
 
 func uploadSchema(ref *document) *schema {

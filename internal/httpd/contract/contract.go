@@ -60,6 +60,7 @@ var optionals = map[reflect.Type]reflect.Type{
 	reflect.TypeFor[api.Optional[api.Lifetime]](): reflect.TypeFor[*api.Lifetime](),
 	reflect.TypeFor[api.Optional[int64]]():        reflect.TypeFor[*int64](),
 	reflect.TypeFor[api.Optional[string]]():       reflect.TypeFor[*string](),
+	reflect.TypeFor[api.Optional[api.Notify]]():   reflect.TypeFor[*api.Notify](),
 }
 
 // Of returns the Type of a Go type.

@@ -28,6 +28,7 @@ func entryFilter(in api.EntryFilter, v *sluice.Invalid) service.EntryFilter {
 		FileID: in.FileID, LinkID: in.LinkID, KeyID: in.KeyID,
 		Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome),
 		RequestID: in.RequestID, IDs: ids(in.IDs, v), Created: created(in.Created, v),
+		Recipient: address("recipient", in.Recipient, v), ClientIP: clientIP(in.ClientIP, v),
 	}
 }
 

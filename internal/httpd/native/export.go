@@ -120,7 +120,26 @@ var csvColumns = []struct {
 	{"link_allowed_ips", ofLimits(func(m *sluice.LinkLimits) string { return cellJSON(m.AllowedIPs, len(m.AllowedIPs)) })},
 	{"link_disposition", ofLimits(func(m *sluice.LinkLimits) string { return string(m.Disposition) })},
 	{"link_filename", ofLimits(func(m *sluice.LinkLimits) string { return m.Filename })},
+	{"link_recipient_email", ofAccess(func(a *sluice.LinkAccess) string { return a.Recipient.Email })},
+	{"link_recipient_name", ofAccess(func(a *sluice.LinkAccess) string { return a.Recipient.Name })},
+	{"link_allowed_recipients", ofAccess(func(a *sluice.LinkAccess) string {
+		return cellJSON(a.Allowed, len(a.Allowed))
+	})},
+	{"link_verification", ofAccess(func(a *sluice.LinkAccess) string { return string(a.Verification) })},
+	{"link_message", ofAccess(func(a *sluice.LinkAccess) string { return a.Message })},
+	{"link_terms_sha256", ofAccess(func(a *sluice.LinkAccess) string { return a.TermsSHA256 })},
+	{"link_notify", ofAccess(func(a *sluice.LinkAccess) string {
+		return cellJSON(wireNotify(a.Notify), len(a.Notify.On))
+	})},
+	{"link_page", ofAccess(func(a *sluice.LinkAccess) string { return string(a.Page) })},
+	{"link_language", ofAccess(func(a *sluice.LinkAccess) string { return a.Language })},
 	{"link_before", ofLink(func(l *sluice.LinkPart) string { return cellJSON(l.Before, len(l.Before)) })},
+	{"recipient_email", ofRecipient(func(p *sluice.RecipientPart) string { return p.Email })},
+	{"recipient_name", ofRecipient(func(p *sluice.RecipientPart) string { return p.Name })},
+	{"recipient_verification", ofRecipient(func(p *sluice.RecipientPart) string { return p.Verification })},
+	{"terms_sha256", func(e sluice.Entry) string { return e.AcceptedTerms }},
+	{"mail_kind", ofMail(func(m *sluice.MailPart) string { return m.Kind })},
+	{"mail_problem", ofMail(func(m *sluice.MailPart) string { return m.Problem })},
 	{"request_id", ofRequest(func(r *sluice.Request) string { return r.ID })},
 	{"method", ofRequest(func(r *sluice.Request) string { return r.Method })},
 	{"route", ofRequest(func(r *sluice.Request) string { return r.Route })},
@@ -217,6 +236,23 @@ func ofLimits(of func(*sluice.LinkLimits) string) func(sluice.Entry) string {
 		}
 		return e.Link.Limits
 	}, of)
+}
+
+func ofAccess(of func(*sluice.LinkAccess) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.LinkAccess {
+		if e.Link == nil {
+			return nil
+		}
+		return e.Link.Access
+	}, of)
+}
+
+func ofRecipient(of func(*sluice.RecipientPart) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.RecipientPart { return e.Recipient }, of)
+}
+
+func ofMail(of func(*sluice.MailPart) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.MailPart { return e.Mail }, of)
 }
 
 func ofDelivery(of func(*sluice.DeliveryPart) string) func(sluice.Entry) string {

@@ -17,7 +17,7 @@ import (
 // Limits of the fields of an upload, in bytes.
 const (
 	maxField     = 4 << 10 // a string
-	maxAddresses = 8 << 10 // a list of networks
+	maxAddresses = 8 << 10 // a list of networks or e-mail addresses
 )
 
 // fields describe the file of an upload. They come as the parts of a form, or in the query beside a raw body.
@@ -40,9 +40,9 @@ func newFields() fields {
 // fieldLimit is the longest value of a field, in bytes.
 func fieldLimit(name string) int64 {
 	switch name {
-	case "metadata", "linked_resources", "link[metadata]":
+	case "metadata", "linked_resources", "link[metadata]", "link[message]", "link[terms]":
 		return httpd.MaxBody
-	case "link[allowed_ips]":
+	case "link[allowed_ips]", "link[allowed_recipients]":
 		return maxAddresses
 	}
 	return maxField
@@ -130,9 +130,7 @@ func (f *fields) setLink(member, param, value string) {
 	case "password":
 		f.link.Password = &value
 	case "allowed_ips":
-		for _, network := range strings.Split(value, ",") {
-			f.link.AllowedIPs = append(f.link.AllowedIPs, strings.TrimSpace(network))
-		}
+		f.link.AllowedIPs = commaList(value)
 	case "disposition":
 		f.link.Disposition = value
 	case "filename":
@@ -140,8 +138,63 @@ func (f *fields) setLink(member, param, value string) {
 	case "metadata":
 		addPairs((*sluice.Metadata)(&f.link.Metadata), "link.metadata", value, &f.invalid)
 	default:
-		f.invalid.Add(param, "unknown", "unknown field %q", param)
+		if !f.setAccess(member, param, value) {
+			f.invalid.Add(param, "unknown", "unknown field %q", param)
+		}
 	}
+}
+
+// setAccess sets a member of the link that is about people, and reports whether there is such a member.
+func (f *fields) setAccess(member, param, value string) bool {
+	switch member {
+	case "recipient][email", "recipient][name":
+		if f.link.Recipient == nil {
+			f.link.Recipient = &api.Recipient{}
+		}
+		if member == "recipient][email" {
+			f.link.Recipient.Email = value
+		} else {
+			f.link.Recipient.Name = value
+		}
+	case "notify][email", "notify][on":
+		if f.link.Notify == nil {
+			f.link.Notify = &api.Notify{}
+		}
+		if member == "notify][email" {
+			f.link.Notify.Email = value
+		} else {
+			f.link.Notify.On = commaList(value)
+		}
+	case "allowed_recipients":
+		f.link.AllowedRecipients = commaList(value)
+	case "verification":
+		f.link.Verification = value
+	case "send":
+		send, err := strconv.ParseBool(value)
+		if err != nil {
+			f.invalid.Add(param, "invalid", "%s must be true or false", param)
+		}
+		f.link.Send = send
+	case "message":
+		f.link.Message = value
+	case "terms":
+		f.link.Terms = value
+	case "page":
+		f.link.Page = value
+	case "language":
+		f.link.Language = value
+	default:
+		return false
+	}
+	return true
+}
+
+// commaList splits a list with commas.
+func commaList(value string) (list []string) {
+	for element := range strings.SplitSeq(value, ",") {
+		list = append(list, strings.TrimSpace(element))
+	}
+	return list
 }
 
 func (f *fields) integer(param, value string) *int64 {

@@ -46,7 +46,7 @@ func (s *face) createLinks(
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	b, err := s.svc.Links.MintBatch(ctx, c.Caller, in.Body.FileIDs, n)
+	b, err := s.svc.Links.MintBatch(ctx, c.Caller, in.Body.FileIDs, recipients(in.Body.Recipients), n)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +65,10 @@ func newLink(prefix string, ask api.NewLink, v *sluice.Invalid) service.NewLink 
 		Lifetime: lifetime(ask.ExpiresInSeconds), Expires: expiry(prefix+"expires_at", ask.ExpiresAt, v),
 		Reason: ask.Reason, Metadata: ask.Metadata, AllowedIPs: networks(prefix, ask.AllowedIPs, v),
 		Disposition: sluice.Disposition(ask.Disposition), Filename: ask.Filename,
+		Access: newAccess(ask), Send: ask.Send,
+	}
+	if ask.Recipient != nil && ask.Recipient.Email == "" {
+		v.Add(prefix+"recipient.email", "required", "a recipient needs an e-mail address")
 	}
 	if ask.ExpiresInSeconds != nil && ask.ExpiresAt != nil {
 		v.Add(prefix+"expires_at", "invalid", "give expires_at or expires_in_seconds, not both")
@@ -148,6 +152,7 @@ func linkChange(ask api.LinkChange, v *sluice.Invalid) service.LinkChange {
 		list := networks("", *ask.AllowedIPs, v)
 		change.AllowedIPs = &list
 	}
+	accessChange(ask, &change)
 	return change
 }
 
@@ -191,7 +196,7 @@ func (s *face) links(ctx context.Context, c *call, file string, q api.LinkQuery)
 	var v sluice.Invalid
 	filter := service.LinkFilter{
 		FileID: file, IDs: ids(q.IDs, &v), Created: created(q.Created, &v), Expires: expires(q.Expires, &v),
-		Expired: choice(q.Expired), Revoked: choice(q.Revoked),
+		Expired: choice(q.Expired), Revoked: choice(q.Revoked), Recipient: address("recipient", q.Recipient, &v),
 	}
 	page := pageOf(q.Page, &v)
 	if err := v.Err(); err != nil {

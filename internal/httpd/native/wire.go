@@ -2,11 +2,13 @@ package native
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"sluice"
 	"sluice/api"
 	"sluice/internal/audit"
+	"sluice/ledger"
 )
 
 func unix(t time.Time) *int64 {
@@ -70,6 +72,7 @@ func wirePurpose(_ *call, p sluice.Purpose) (api.Purpose, error) {
 	return api.Purpose{
 		Object: "purpose", Name: p.Name, Title: p.Title, Types: texts(p.Types), MaxSize: p.MaxSize,
 		RetentionSeconds: seconds(p.Retention), Linkable: p.Linkable, MaxLinkLifetimeSeconds: seconds(p.MaxLinkLifetime),
+		Require: texts(p.Require), Page: string(cmp.Or(p.Page, sluice.PageAuto)),
 	}, nil
 }
 
@@ -94,6 +97,7 @@ func wireLinkAt(c *call, l sluice.Link, now time.Time) (api.Link, error) {
 	if l.MaxDownloads != 0 {
 		out.MaxDownloads = &l.MaxDownloads
 	}
+	wireAccess(&out, l.Access)
 	for i, network := range l.AllowedIPs {
 		out.AllowedIPs[i] = network.String()
 	}
@@ -127,6 +131,7 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 		Action: string(e.Action), Outcome: string(e.Outcome), Livemode: e.Ledger.Mode.Live(),
 		Actor:   api.Actor{Type: string(e.Actor.Type), ID: e.Actor.ID, Name: e.Actor.Name},
 		Refusal: string(e.Refusal), Repeats: e.Repeats, Redacted: e.Redacted, Damaged: e.Damaged, Export: e.Export,
+		Terms: e.AcceptedTerms,
 	}
 	if k := e.Key; k != nil {
 		out.Key = keyRef(k)
@@ -158,6 +163,12 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 			Bytes: d.Sent.Bytes, Complete: d.Sent.Complete, DurationMS: d.Sent.Duration.Milliseconds(),
 			File: d.FileID, Link: d.LinkID, Returned: d.Returned, Seq: d.Seq,
 		})
+	}
+	if p := e.Recipient; p != nil {
+		out.Recipient = (*api.RecipientRef)(p)
+	}
+	if m := e.Mail; m != nil {
+		out.Mail = (*api.MailRef)(m)
 	}
 	if e.Request != nil {
 		r := api.Request(*e.Request)
@@ -203,6 +214,11 @@ func linkRef(l *sluice.LinkPart) *api.LinkRef {
 			out.AllowedIPs = append(out.AllowedIPs, network.String())
 		}
 	}
+	if a := l.Access; a != nil {
+		out.Recipient, out.Notify = wireRecipient(a.Recipient), wireNotify(a.Notify)
+		out.AllowedRecipients, out.Verification, out.Message = a.Allowed, string(a.Verification), a.Message
+		out.TermsSHA256, out.Page, out.Language = a.TermsSHA256, string(a.Page), a.Language
+	}
 	return out
 }
 
@@ -216,6 +232,9 @@ func wireBefore(b sluice.Before) api.Before {
 		out[name] = value
 		if at, err := time.Parse(`"`+audit.EntryTime+`"`, string(value)); err == nil && name == "expires_at" {
 			out[name] = at.Unix()
+		}
+		if name == "allowed_recipients" && string(value) != "null" {
+			out[name] = strings.Fields(ledger.Text(value)) // one text in the log, separated by line feeds
 		}
 	}
 	return out

@@ -851,3 +851,18 @@ func TestContentNeedsScope(t *testing.T) {
 		}
 	}
 }
+
+// TestPurposeThatRequiresRecipients checks that Digital River's clients get no links to files whose purpose requires
+// what Digital River's API does not know.
+func TestPurposeThatRequiresRecipients(t *testing.T) {
+	c := newClient(t)
+	file := c.file(t)
+	c.SetPurposes(sluice.Purpose{
+		Name: "customer_invoice", MaxSize: 100, Linkable: true, Require: []sluice.Requirement{sluice.RequireTerms},
+	})
+	c.Restart(t)
+	a := c.do(t, "POST", "/file-links", fmt.Sprintf(`{"fileId":%q,"expiresTime":%q}`, file, soon))
+	if a.status != 400 || !strings.Contains(string(a.body), "need terms") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}

@@ -521,3 +521,15 @@ func TestRateLimit(t *testing.T) {
 		t.Errorf("%v", a.header)
 	}
 }
+
+// TestPurposeThatRequiresRecipients checks that Metorial's clients get no links to files whose purpose requires what
+// Metorial's API does not know.
+func TestPurposeThatRequiresRecipients(t *testing.T) {
+	c := newClient(t)
+	file := c.file(t)
+	c.SetPurposes(sluice.Purpose{
+		Name: "attachment", MaxSize: 100, Linkable: true, Require: []sluice.Requirement{sluice.RequireVerification},
+	})
+	c.Restart(t)
+	c.do(t, "POST", "/files/"+file+"/links", "{}").fails(t, 400, "invalid_data", "required verification")
+}

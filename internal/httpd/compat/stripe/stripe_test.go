@@ -749,3 +749,18 @@ func TestExpandedListsAreBounded(t *testing.T) {
 		c.do(t, "GET", path, "").ok(t)
 	}
 }
+
+// TestPurposeThatRequiresRecipients checks that Stripe's clients get no links to files whose purpose requires what
+// Stripe's API does not know.
+func TestPurposeThatRequiresRecipients(t *testing.T) {
+	c := newClient(t)
+	file := c.file(t)
+	c.SetPurposes(sluice.Purpose{
+		Name: "selfie", MaxSize: 100, Linkable: true, Require: []sluice.Requirement{sluice.RequireRecipient},
+	})
+	c.Restart(t)
+	c.url = c.URL + "/compat/stripe"
+	c.do(t, "POST", "/v1/file_links", "file="+file).fails(t, 400, invalid, "parameter_missing", "recipient")
+	c.upload(t, "x", field{"purpose", "selfie"}, field{"file", "a.txt"}, field{"file_link_data[create]", "true"}).
+		fails(t, 400, invalid, "parameter_missing", "file_link_data[recipient]")
+}
