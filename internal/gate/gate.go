@@ -111,6 +111,9 @@ func New(c Config) (*Gate, error) {
 	return gate, nil
 }
 
+// Redirects reports whether links may redirect to presigned URLs.
+func (gate *Gate) Redirects() bool { return gate.redirect != nil }
+
 // update is the one place where the gate changes records: for a decision, for entries that follow a decision, and to
 // count a wrong password.
 func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
