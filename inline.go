@@ -6,15 +6,17 @@ import (
 )
 
 // inlineTypes lists the media types that a browser may display inline, in the
-// order of the documentation. None of them can carry a script.
+// order of the documentation. Only a PDF can carry a script, which the viewers
+// of browsers run apart from every page.
 var inlineTypes = []string{
-	"text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp",
+	"text/plain", "application/pdf", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp",
 	"audio/wav", "audio/x-wav", "audio/vnd.wave", "audio/ogg", "audio/mp4", "audio/webm",
 	"video/ogg", "video/mp4", "video/webm",
 }
 
 // InlineTypes returns the media types for which a link may have the disposition
-// Inline. The caller may change the slice.
+// Inline. A PDF must also begin like one, with %PDF-. The caller may change the
+// slice.
 func InlineTypes() []string { return slices.Clone(inlineTypes) }
 
 // ShowsInline reports whether InlineTypes contains mediaType. Parameters of the

@@ -54,7 +54,7 @@ type NewLink struct {
 	MaxDownloads     *int64            `json:"max_downloads,omitempty" minimum:"1" doc:"Download limit"`
 	Password         *string           `json:"password,omitempty" doc:"Password that a download requires, 8 to 200 characters; stored as a hash"`
 	AllowedIPs       []string          `json:"allowed_ips,omitempty" doc:"Networks (CIDR) or addresses that may use the link, up to 100"`
-	Disposition      string            `json:"disposition,omitempty" enum:"attachment,inline" doc:"Whether a browser saves the file (attachment, the default) or shows it (inline). inline is refused for types that may contain script, such as application/pdf. It is allowed for text/plain, for PNG, JPEG, GIF, WebP and BMP images, and for WAV, Ogg, MP4 and WebM audio and video"`
+	Disposition      string            `json:"disposition,omitempty" enum:"attachment,inline" doc:"Whether a browser saves the file (attachment, the default) or shows it (inline). inline is refused for types that may contain script, such as text/html. It is allowed for text/plain, for application/pdf if the file begins with %PDF-, for PNG, JPEG, GIF, WebP and BMP images, and for WAV, Ogg, MP4 and WebM audio and video"`
 	Filename         string            `json:"filename,omitempty" doc:"File name of downloads, up to 255 characters"`
 
 	Recipient         *Recipient `json:"recipient,omitempty" doc:"The person that the link is for"`

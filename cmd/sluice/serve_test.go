@@ -223,6 +223,43 @@ func TestFrom(t *testing.T) {
 	}
 }
 
+// --brand puts the operator on every page. A server whose brand is wrong does not start.
+func TestBrand(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "brand.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("name: Northwind\ncontact: files@northwind.example\n")
+	p := startServer(t, filepath.Join(folder, "data"), "--brand", file)
+	r, err := http.NewRequest("GET", p.url+"/l/nothing", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if page, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(page), "mailto:files@northwind.example") {
+		t.Errorf("%v: %s", err, page)
+	}
+
+	write("name: Northwind\naccent: \"#fff000\"\n")
+	data := filepath.Join(folder, "other")
+	said := sluiceRun(t, exitUsage, "serve", "--listen", "127.0.0.1:0", "--data", data, "--brand", file)
+	if !strings.HasPrefix(said, "sluice: --brand: "+file+": line 2: accent: #fff000 has a contrast of 1.1:1") {
+		t.Errorf("%q", said)
+	}
+	if _, err := os.Stat(data); err == nil {
+		t.Error("the refused start has made a data folder")
+	}
+}
+
 // --compat selects the vendors' APIs that are served.
 func TestCompat(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -3,10 +3,12 @@ package gate
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/presentation"
 	"sluice/internal/refusals"
 	"sluice/internal/service"
 )
@@ -145,11 +147,13 @@ func (g *Grant) Accepted() bool { return g.Visit.Terms == g.Link.Access.TermsSHA
 // challenge checks what the link asks of its bearers: its password, a proved
 // address, its terms. Each is checked by itself. It returns ErrAsk or
 // errAsksPassword if the bearer has yet to be asked for them, or for their consent
-// to a download. A bearer who answered has an open grant, and thus gave the
+// to a download, and ErrUnnamed before all of that. A bearer who answered has an open grant, and thus gave the
 // password.
 func (g *Grant) challenge(b request, proved sluice.PasswordHash, answered bool) (sluice.Refusal, error) {
 	access := &g.Link.Access
 	switch {
+	case b.Person && !b.Answered && !b.Named && !answered && g.isTitled():
+		return "", ErrUnnamed
 	case b.Person && !b.Answered && !answered && g.asks():
 		return "", ErrAsk
 	case b.step != nil && (!access.Verifies() || g.Verified()):
@@ -264,6 +268,12 @@ func (g *Grant) asks() bool {
 	l, access := &g.Link, &g.Link.Access
 	return g.Plan.consumes() && (l.Password != "" || access.Verifies() || access.Terms != "" ||
 		access.Page == sluice.PageAlways || l.MaxDownloads != 0 && access.Page != sluice.PageNever)
+}
+
+// isTitled reports whether a browser shows the file in place under a title that it takes from the URL.
+func (g *Grant) isTitled() bool {
+	return strings.HasPrefix(g.File.Type, "image/") && presentation.IsInline(g.Link, g.File) &&
+		g.Plan.mode() != sluice.DeliveredByRedirect
 }
 
 func (g *Grant) load(r service.Reader, ledger sluice.LedgerID, id string) (k sluice.Key, err error) {

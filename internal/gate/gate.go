@@ -26,6 +26,8 @@ type Bearer struct {
 	// a password is needed or a download is counted. Answered says that the
 	// request is the person's answer.
 	Person, Answered bool
+	// Named says that the URL continues after the token.
+	Named bool
 	// Cookie is the Cookie of an earlier Grant, or "". Visit is the NewVisit of one.
 	Cookie, Visit string
 	// Terms says that the person accepts the terms of the link. Again says that
@@ -120,6 +122,9 @@ func New(c Config) (*Gate, error) {
 	return gate, nil
 }
 
+// Redirects reports whether links may redirect to presigned URLs.
+func (gate *Gate) Redirects() bool { return gate.redirect != nil }
+
 // update is the one place where the gate changes records: for a decision, for entries that follow a decision, and to
 // count a wrong password.
 func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
@@ -134,7 +139,9 @@ func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service
 //
 // If a person must be asked first, Redeem decides nothing and returns ErrAsk and
 // a Grant with only File, Link and Visit. It returns such a Grant with a refusal
-// too, so that the person can be asked again.
+// too, so that the person can be asked again. If a browser must open another URL
+// of the link, Redeem decides nothing either, and returns ErrUnnamed and such a
+// Grant.
 //
 // The caller closes Grant.Content and calls Delivered or Failed once for each
 // Grant; Flush waits for that. If the bytes cannot be opened, or the URL of a
@@ -149,7 +156,7 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	}
 	g, err := gate.decideProved(ctx, ledger, id, request{Bearer: b})
 	switch {
-	case err == ErrAsk, sluice.ReasonOf(err) != "":
+	case err == ErrAsk, err == ErrUnnamed, sluice.ReasonOf(err) != "":
 		return g, err
 	case sluice.CodeOf(err) == sluice.CodeNotFound:
 		return nil, errNoLink

@@ -65,6 +65,10 @@ func allows(l sluice.Link, from netip.Addr) bool {
 // errNoLink is the error for every token that is not authentic.
 var errNoLink = sluice.Errorf(sluice.CodeNotFound, "link not found")
 
+// ErrUnnamed says that a browser must open the URL of the link that ends with the
+// name of the file: it titles an image by the end of its URL.
+var ErrUnnamed = sluice.Errorf(sluice.CodeForbidden, "this link opens under the name of its file")
+
 // ErrAsk says that a person must be asked first: for the password, or whether to
 // use up a download. It keeps link previews from using up downloads.
 var ErrAsk = sluice.Errorf(sluice.CodeForbidden, "this link needs a confirmation")

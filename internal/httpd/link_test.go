@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -553,7 +554,7 @@ func TestDisposition(t *testing.T) {
 		"text/plain": true, "text/plain; charset=utf-8": true, "image/png": true, "image/jpeg": true, "image/gif": true,
 		"image/webp": true, "image/bmp": true,
 		"audio/wav": true, "audio/ogg": true, "video/mp4": true, "video/webm": true,
-		"image/svg+xml": false, "text/html": false, "application/pdf": false, "application/xhtml+xml": false,
+		"image/svg+xml": false, "text/html": false, "application/xhtml+xml": false,
 		"text/xml": false, "application/octet-stream": false, "text/javascript": false, "text/csv": false,
 	} {
 		t.Run(strings.ReplaceAll(mediaType, "/", "|"), func(t *testing.T) {
@@ -562,7 +563,7 @@ func TestDisposition(t *testing.T) {
 				a := c.ask(t, "POST", "/v1/files/"+f.ID+"/links", `{"disposition":"inline"}`).want(t, 400)
 				p := read[api.Problem](t, a)
 				if p.Code != string(sluice.CodeValidation) ||
-					!strings.Contains(p.Detail, "inline is for text/plain, image/png,") || len(p.Errors) != 1 ||
+					!strings.Contains(p.Detail, "inline is for text/plain, application/pdf, image/png,") || len(p.Errors) != 1 ||
 					p.Errors[0].Param != "disposition" {
 					t.Errorf("%s", a.body)
 				}
@@ -593,6 +594,95 @@ func TestDisposition(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestInlinePDF mints links to PDFs, and to files that only claim to be one, in each way a link is minted. A link that
+// is minted is shown inline, by the policy of every other file.
+func TestInlinePDF(t *testing.T) {
+	c := newClient(t)
+	const inline = `{"disposition":"inline"}`
+	for content, is := range map[string]bool{
+		"%PDF-1.7\n...": true, "%PDF-": true, "%PDF": false, "": false, "\n%PDF-1.7": false, "<html>%PDF-": false,
+	} {
+		for _, mediaType := range []string{"application/pdf", "application/pdf; version=1.7"} {
+			f := c.upload(t, "a.pdf", mediaType, content)
+			other := c.upload(t, "a.txt", "text/plain", "hello")
+			batch := `{"file_ids":["` + other.ID + `","` + f.ID + `"],"disposition":"inline"}`
+			if !is {
+				for _, a := range []answer{
+					c.ask(t, "POST", "/v1/files/"+f.ID+"/links", inline), c.ask(t, "POST", "/v1/file_links/batch", batch),
+				} {
+					if p := c.problem(t, a.want(t, 400), sluice.CodeValidation); p.Param != "disposition" ||
+						!strings.Contains(p.Detail, "its bytes do not begin with %PDF-") {
+						t.Errorf("%q as %s: %s", content, mediaType, a.body)
+					}
+				}
+				continue
+			}
+			c.ask(t, "POST", "/v1/file_links/batch", batch).want(t, 200)
+			a := c.get(t, c.mint(t, f.ID, inline).URL).want(t, 200)
+			a.guarded(t)
+			if got := a.header.Get("Content-Disposition"); got != `inline; filename="a.pdf"; filename*=UTF-8''a.pdf` ||
+				a.header.Get("Content-Type") != mediaType || string(a.body) != content {
+				t.Errorf("%q as %s: %v", content, mediaType, a.header)
+			}
+		}
+	}
+	// A link that is minted with its file.
+	for content, status := range map[string]int{"%PDF-2.0 and more": 201, "%PDF 2.0": 400} {
+		c.ask(t, "PUT", "/v1/files?purpose=generic&filename=a.pdf&link%5Bdisposition%5D=inline", content,
+			"Content-Type", "application/pdf").want(t, status)
+	}
+}
+
+// TestImageOpensUnderItsName opens inline links to images. Only a browser that has just the token is led to the URL with
+// the name, which a browser shows as the title. That decides nothing: no entry is made and no download counted.
+func TestImageOpensUnderItsName(t *testing.T) {
+	c := newClient(t)
+	image := c.upload(t, "Grundriß 100%.png", "image/png", "pixels")
+	text := c.upload(t, "a.txt", "text/plain", "pixels")
+	const browser = "text/html,application/xhtml+xml,*/*;q=0.8"
+	for _, test := range []struct {
+		file, body, tail, accept string
+		led                      bool
+	}{
+		{image.ID, `{"disposition":"inline"}`, "", browser, true},
+		{image.ID, `{"disposition":"inline"}`, "?a=b", browser, true},
+		{image.ID, `{"disposition":"inline"}`, "/", browser, true},
+		{image.ID, `{"disposition":"inline"}`, "/another.png", browser, false},
+		{image.ID, `{"disposition":"inline"}`, "", "*/*", false},
+		{image.ID, `{"disposition":"inline"}`, "", "image/avif,image/webp,*/*;q=0.8", false},
+		{image.ID, `{}`, "", browser, false},
+		{text.ID, `{"disposition":"inline"}`, "", browser, false},
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			l := c.mint(t, test.file, test.body)
+			before := len(c.Entries(t, c.Ledger(sluice.Test)))
+			a := c.as("").ask(t, method, l.URL+test.tail, "", "Accept", test.accept)
+			a.guarded(t)
+			made := len(c.Entries(t, c.Ledger(sluice.Test))) - before
+			switch {
+			case !test.led:
+				if a.status != 200 || made == 0 {
+					t.Errorf("%+v: %d, %d entries", test, a.status, made)
+				}
+			case a.status != 303 || made != 0 || len(a.body) != 0:
+				t.Errorf("%+v: %d, %d entries, %q", test, a.status, made, a.body)
+			default:
+				from, err := url.Parse(l.URL + test.tail)
+				if err != nil {
+					t.Fatal(err)
+				}
+				to, err := from.Parse(a.header.Get("Location"))
+				if err != nil || to.String() != l.URL+"/Grundri%C3%9F%20100%25.png" {
+					t.Fatalf("%+v: leads to %s, %v", test, to, err)
+				}
+				c.as("").ask(t, method, to.String(), "", "Accept", test.accept).want(t, 200)
+			}
+		}
+	}
+	ended := c.mint(t, image.ID, `{"disposition":"inline","allowed_ips":["203.0.113.0/24"]}`)
+	c.get(t, ended.URL, "Accept", browser).want(t, 403)
 }
 
 // TestPageSaysWhatIsLeft checks what a page says before a download is counted.

@@ -18,12 +18,16 @@ const maxShownName = 240
 // Disposition returns the Content-Disposition (RFC 6266) of a file downloaded through a link. Without a link, l is the
 // zero Link.
 func Disposition(l sluice.Link, f sluice.File) string {
-	inline := l.Disposition == sluice.Inline && sluice.ShowsInline(f.Type)
 	value := attachment(filename(l, f))
-	if inline {
+	if IsInline(l, f) {
 		return "inline" + strings.TrimPrefix(value, "attachment")
 	}
 	return value
+}
+
+// IsInline reports whether a browser shows a linked file in place, and does not save it.
+func IsInline(l sluice.Link, f sluice.File) bool {
+	return l.Disposition == sluice.Inline && sluice.ShowsInline(f.Type)
 }
 
 // Name returns the name of a linked file for display.

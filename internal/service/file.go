@@ -32,6 +32,8 @@ type NewFile struct {
 	Linked   []sluice.Resource
 	SHA256   *sluice.Digest // the declared digest of the content, which is checked; nil if none was declared
 	Link     *NewLink       // a link to mint with the file, or nil; its FileID is ignored
+
+	start start // the first bytes of the content, set by Create
 }
 
 // FileChange is an update of a file. A nil field stays as it is.
@@ -95,6 +97,8 @@ func (s *Files) Create(
 		return CreatedFile{}, err
 	}
 	defer staged.Close()
+	var first start
+	content = io.TeeReader(content, &first)
 	if err := staged.Append(ctx, 0, &sizeLimited{r: content, left: limit, limit: limit}); err != nil {
 		return CreatedFile{}, err
 	}
@@ -102,6 +106,7 @@ func (s *Files) Create(
 	if err != nil {
 		return CreatedFile{}, err
 	}
+	n.start = first
 	return s.record(ctx, c, id, n, staged)
 }
 
@@ -162,6 +167,7 @@ func (s *Files) prepare(
 		if err := s.allow(ctx, c, sluice.LinksWrite); err != nil {
 			return nil, err
 		}
+		link.setPDF(id, n.start.isPDF())
 	}
 	return func(tx Tx, c Caller, now time.Time) (CreatedFile, error) {
 		f.Created, f.Updated = now, now

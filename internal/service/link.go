@@ -19,6 +19,7 @@ type Links struct {
 	*core
 	keys      token.Keyring
 	limits    LinkLimits
+	blobs     Blobs
 	publicURL string
 	random    io.Reader
 	mail      bool // a mail server is configured
@@ -108,6 +109,9 @@ const longestLifetime = 100*365*24*time.Hour - time.Second
 // Mint makes a link to a file. It needs links:write.
 func (s *Links) Mint(ctx context.Context, c Caller, n NewLink) (sluice.Link, error) {
 	p, err := s.prepare(ctx, &n)
+	if err == nil {
+		err = s.findPDFs(ctx, c, p, n.FileID)
+	}
 	if err != nil {
 		return sluice.Link{}, err
 	}
@@ -135,7 +139,7 @@ func (s *Links) MintBatch(
 	if err := checkBatch(len(fileIDs), recipients, n); err != nil {
 		return Batch{}, err
 	}
-	pending, err := s.prepareEach(ctx, recipients, n)
+	pending, err := s.prepareEach(ctx, c, fileIDs, recipients, n)
 	if err != nil {
 		return Batch{}, err
 	}
@@ -182,7 +186,9 @@ func checkBatch(files int, recipients []sluice.Recipient, n NewLink) error {
 }
 
 // prepareEach does what prepare does for a link to each recipient, or for one link if there are none.
-func (s *Links) prepareEach(ctx context.Context, recipients []sluice.Recipient, n NewLink) ([]pending, error) {
+func (s *Links) prepareEach(
+	ctx context.Context, c Caller, fileIDs []string, recipients []sluice.Recipient, n NewLink,
+) ([]pending, error) {
 	var v sluice.Invalid
 	var canonical []sluice.Recipient
 	for i, r := range recipients {
@@ -199,6 +205,9 @@ func (s *Links) prepareEach(ctx context.Context, recipients []sluice.Recipient, 
 		n.Access.Recipient = canonical[0]
 	}
 	p, err := s.prepare(ctx, &n) // once: it hashes the password
+	if err == nil {
+		err = s.findPDFs(ctx, c, p, fileIDs...)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -215,6 +224,14 @@ func (s *Links) prepareEach(ctx context.Context, recipients []sluice.Recipient, 
 type pending struct {
 	new      NewLink
 	password sluice.PasswordHash
+	pdfs     map[string]bool // the ids of the files whose bytes begin like a PDF
+}
+
+func (p *pending) setPDF(file string, is bool) {
+	if p.pdfs == nil {
+		p.pdfs = map[string]bool{}
+	}
+	p.pdfs[file] = is
 }
 
 // prepare does the part of minting that must be done outside of an Update: it validates the request and hashes the
@@ -260,7 +277,7 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 	n := p.new
 	var v sluice.Invalid
 	expires := expiry(&v, n.Lifetime, n.Expires, now, now, s.longest(c.Key, f))
-	validateInline(&v, n.Disposition, f.Type)
+	validateInline(&v, n.Disposition, f.Type, p.pdfs[f.ID])
 	purpose := s.limits.Purposes[f.Purpose]
 	n.Access.Page = pageOf(n.Access, n.Password != "", purpose)
 	validatePage(&v, n.Access, n.Password != "")

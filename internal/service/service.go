@@ -106,8 +106,8 @@ func New(c Config) (*Service, error) {
 	keys := token.Keyring(slices.Clone(c.SigningKeys))
 	limits := LinkLimits{Purposes: c.Purposes, MaxLifetime: c.MaxLinkLifetime}
 	links := &Links{
-		core: funnel, keys: keys, limits: limits, publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random,
-		mail: c.Mail,
+		core: funnel, keys: keys, limits: limits, blobs: c.Blobs,
+		publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random, mail: c.Mail,
 	}
 	files := &Files{core: funnel, blobs: c.Blobs, purposes: c.Purposes, links: links}
 	accounts := &Accounts{funnel}

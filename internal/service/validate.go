@@ -66,14 +66,6 @@ func mediaType(declared, filename string) string {
 	return "application/octet-stream"
 }
 
-// validateInline refuses an inline link to a file whose type is never shown inline.
-func validateInline(v *sluice.Invalid, d sluice.Disposition, mediaType string) {
-	if d == sluice.Inline && !sluice.ShowsInline(mediaType) {
-		v.Add("disposition", "invalid", "files of type %s are saved, never shown in place; inline is for %s",
-			audit.Clip(mediaType, 80), strings.Join(sluice.InlineTypes(), ", "))
-	}
-}
-
 func validateMaxDownloads(v *sluice.Invalid, n int64) {
 	if n < 0 || n > sluice.MaxMaxDownloads {
 		v.Add("max_downloads", "out_of_range", "max_downloads is 1 to %d", sluice.MaxMaxDownloads)

@@ -156,7 +156,7 @@ var uploadFields = []uploadField{
 		false, "192.0.2.0/24,2001:db8::/32",
 	},
 	{"link[disposition]", "Whether a browser saves or displays the file; inline is refused for types such as " +
-		"application/pdf", dispositionSchema, false, "attachment"},
+		"text/html", dispositionSchema, false, "attachment"},
 	{"link[filename]", "Name that the file is saved under", textSchema, false, "report.txt"},
 	{"link[recipient][email]", "E-mail address of the person that the link is for", textSchema, false, "ann@bank.example"},
 	{"link[recipient][name]", "Name of that person", textSchema, false, "Ann Miller"},

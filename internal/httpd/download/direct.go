@@ -44,6 +44,7 @@ func (f *face) decideDirect(d *httpd.Direct) (made decision) {
 		}
 	}()
 	b := bearerOf(&d.Head)
+	b.Named = d.Named
 	b.Address, b.Request = d.Describe(&d.Head, d.Peer)
 	made.grant, made.err = f.gate.Redeem(d.Context, d.Token, b)
 	return made

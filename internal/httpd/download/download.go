@@ -51,6 +51,7 @@ type face struct {
 	metrics    *metrics
 	site       *pages.Site
 	from       string
+	now        func() time.Time
 	publicURL  string
 	publicPath string // of the public URL, "" for none
 	secure     bool   // whether the public URL is https
@@ -61,7 +62,8 @@ type face struct {
 // Mount registers the public download with a server. site makes its pages. from is the name of the sender on the pages
 // of links; "" shows none.
 func Mount(s *httpd.Server, links *gate.Gate, site *pages.Site, from string) {
-	f := &face{gate: links, metrics: newMetrics(s.Registry(), links), site: site, from: from, publicURL: s.Service().PublicURL()}
+	f := &face{gate: links, metrics: newMetrics(s.Registry(), links), site: site, from: from,
+		now: s.Service().Now, publicURL: s.Service().PublicURL()}
 	if public, err := url.Parse(f.publicURL); err == nil {
 		f.publicPath, f.secure = public.EscapedPath(), public.Scheme == "https"
 	}
@@ -121,6 +123,10 @@ func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 	}
 	f.metrics.redeemed(err)
 	switch {
+	case err == gate.ErrUnnamed:
+		c.Header["Location"] = []string{named(r, presentation.Name(grant.Link, grant.File))}
+		c.Begin(w, http.StatusSeeOther)
+		return
 	case f.ask(w, r, made):
 		return
 	case err != nil:
@@ -153,6 +159,7 @@ func (f *face) decide(c call, w http.ResponseWriter, r *http.Request) (made deci
 	if err != nil {
 		return decision{err: err}
 	}
+	b.Named = r.PathValue("tail") != ""
 	b.Address, b.Request = c.Describe(&h, httpd.NewPeer(r.RemoteAddr))
 	token := r.PathValue("token")
 	switch made.step = a.step; a.step {
@@ -165,6 +172,14 @@ func (f *face) decide(c call, w http.ResponseWriter, r *http.Request) (made deci
 		made.grant, made.err = f.gate.Redeem(r.Context(), token, b)
 	}
 	return made
+}
+
+// named returns the URL of a link with the name of its file at the end, relative to that of r, which has none.
+func named(r *http.Request, name string) string {
+	if strings.HasSuffix(r.URL.Path, "/") {
+		return url.PathEscape(name)
+	}
+	return r.PathValue("token") + "/" + url.PathEscape(name)
 }
 
 // conclude ends a download: sent bytes of the file were handed to the connection.

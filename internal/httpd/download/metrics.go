@@ -34,8 +34,11 @@ func (m *metrics) redeemed(err error) {
 		return
 	}
 	outcome, refusal := "failed", ""
-	if err == gate.ErrAsk {
+	switch err {
+	case gate.ErrAsk:
 		outcome = "asked"
+	case gate.ErrUnnamed:
+		outcome = "renamed"
 	}
 	var e *sluice.Error
 	if errors.As(err, &e) {

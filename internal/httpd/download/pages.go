@@ -46,7 +46,7 @@ func (f *face) next(c call, w http.ResponseWriter, r *http.Request, made decisio
 
 // setVisit has the browser keep its visit for as long as it lasts.
 func (f *face) setVisit(w http.ResponseWriter, r *http.Request, g *gate.Grant) {
-	lasts := time.Until(g.Visit.Expires) + time.Second
+	lasts := g.Visit.Expires.Sub(f.now()) + time.Second
 	http.SetCookie(w, f.cookie(r.PathValue("token"), visitCookieName, g.NewVisit, min(lasts, service.VisitLasts)))
 }
 
@@ -87,7 +87,7 @@ func (f *face) about(r *http.Request, made decision) pages.Link {
 	g, access := made.grant, &made.grant.Link.Access
 	l := pages.Link{
 		Step: stepOf(r, made), Name: presentation.Name(g.Link, g.File), Size: g.File.Size, Until: g.Link.Expires,
-		Now: time.Now(), Left: -1, From: f.from, Message: access.Message, Downloaded: g.Visit.Downloaded,
+		Now: f.now(), Left: -1, From: f.from, Message: access.Message, Downloaded: g.Visit.Downloaded,
 		Password: g.Link.Password != "" && !g.Visit.Password,
 	}
 	if g.Link.MaxDownloads != 0 {

@@ -9,9 +9,9 @@ import (
 type Step string
 
 // The steps. Each has a form that is sent to the address of the page by POST. Its field step says which form it is:
-// StepAddress sends "send", with email if the page asks for an address; StepCode sends "verify", with code; StepDownload
-// and StepDownloaded send "download", with terms ("accepted") if there are some. StepDownloaded adds again=1. Every form
-// has password if the page asks for it.
+// StepAddress sends "send", with email if the page asks for an address; StepCode sends "verify", with code;
+// StepDownload and StepDownloaded send "download", with terms ("accepted") if there are some. StepDownloaded adds
+// again=1. Every form has password if the page asks for it.
 const (
 	StepAddress    Step = "address"    // the recipient's address must be proved
 	StepCode       Step = "code"       // a code was sent
