@@ -103,9 +103,9 @@ func personOf(l sluice.Link, address string) *sluice.RecipientPart {
 	return p
 }
 
-// ProveCode compares a code with that of the browser whose secret of SendCode is cookie. If it is right, the Grant has a
-// NewVisit. Any other code, and any for a challenge that is unknown, over or used up, is the refusal WrongCode. A try is
-// counted in the commit that refuses it, before the code is compared.
+// ProveCode compares a code with that of the browser whose secret of SendCode is cookie. If it is right, the Grant has
+// a NewVisit. Any other code, and any for a challenge that is unknown, over or used up, is the refusal WrongCode. A try
+// is counted before the code is compared, in the commit of the answer.
 func (gate *Gate) ProveCode(ctx context.Context, token string, b Bearer, cookie, code string) (*Grant, error) {
 	code = digits(code)
 	return gate.take(ctx, token, request{Bearer: b, proves: true}, func(tx service.Tx, g *Grant) (sluice.Refusal, error) {

@@ -56,7 +56,8 @@ type ChallengeCounts struct {
 
 // Full reports whether no further code may be sent. It does not depend on whether the address may open the link.
 func (n ChallengeCounts) Full() bool {
-	return n.Address >= MaxCodesOfAddress || n.Sent >= MaxCodesOfLink || n.Network >= MaxCodesOfNetwork || n.All >= MaxCodes
+	return n.Address >= MaxCodesOfAddress || n.Sent >= MaxCodesOfLink ||
+		n.Network >= MaxCodesOfNetwork || n.All >= MaxCodes
 }
 
 // Live reports whether a code can still be given for the challenge. If the clock was set back far, it cannot.
@@ -87,7 +88,7 @@ func (s *Links) AddressHash(l sluice.Link, address string) sluice.Digest {
 }
 
 // NetworkHash returns a hash of the network of a client, the same at every link: of an IPv4 address, or of the /64
-// network of an IPv6 address. Nobody without the signing keys can compute it. A rotation of the signing keys changes it.
+// network of an IPv6 address. Nobody without the signing keys can compute it. A rotation of those keys changes it.
 func (s *Links) NetworkHash(from netip.Addr) sluice.Digest {
 	mac := s.keys[0].NewMAC()
 	for _, part := range []string{"sluice network", NetworkOf(from).String()} {
@@ -152,8 +153,8 @@ func (s *Links) SealVisit(l sluice.Link, v Visit) string {
 	return base64.RawURLEncoding.EncodeToString(payload) + "." + base64.RawURLEncoding.EncodeToString(tag)
 }
 
-// OpenVisit reads the text of a visit at a link. It is false for a text that SealVisit did not return for this link, and
-// for a visit that has expired or, because the clock was set back, has not begun.
+// OpenVisit reads the text of a visit at a link. It is false for a text that SealVisit did not return for this link,
+// and for a visit that has expired or, because the clock was set back, has not begun.
 func (s *Links) OpenVisit(l sluice.Link, text string, now time.Time) (v Visit, ok bool) {
 	sealed, tag, found := strings.Cut(text, ".")
 	if !found || len(text) > maxVisitLen {

@@ -17,7 +17,9 @@ func testChallenges(t *testing.T, db Database) {
 		t.Helper()
 		Update(t, s, l, func(tx service.Tx) error { return errors.Join(tx.SetChallenge(c), tx.Record(NewEntry(l))) })
 	}
-	counts := func(l sluice.LedgerID, link string, address, network sluice.Digest, now time.Time, want service.ChallengeCounts) {
+	counts := func(
+		l sluice.LedgerID, link string, address, network sluice.Digest, now time.Time, want service.ChallengeCounts,
+	) {
 		t.Helper()
 		for _, s := range []service.Store{first, second} {
 			WantEqual(t, Read(t, s, func(r service.Reader) (service.ChallengeCounts, error) {
@@ -50,7 +52,10 @@ func testChallenges(t *testing.T, db Database) {
 		for _, other := range []struct {
 			l        sluice.LedgerID
 			link, id string
-		}{{TestLedger, "link_1", "one"}, {LiveLedger, "link_2", "one"}, {LiveLedger, "link_1", "two"}, {OtherLedger, "link_1", "one"}} {
+		}{
+			{TestLedger, "link_1", "one"}, {LiveLedger, "link_2", "one"}, {LiveLedger, "link_1", "two"},
+			{OtherLedger, "link_1", "one"},
+		} {
 			if _, err := read(s, other.l, other.link, other.id); sluice.CodeOf(err) != sluice.CodeNotFound {
 				t.Errorf("%+v: %v", other, err)
 			}
@@ -64,10 +69,13 @@ func testChallenges(t *testing.T, db Database) {
 		t.Errorf("got %v, want the function's error", err)
 	}
 	set(first, LiveLedger, service.Challenge{LinkID: "link_1", ID: "two", Address: bob, Network: here, Created: Epoch})
-	set(first, LiveLedger, service.Challenge{LinkID: "link_2", ID: "one", Address: ann, Network: there, Entry: "aud_2", Created: Epoch})
-	set(first, TestLedger, service.Challenge{LinkID: "link_1", ID: "one", Address: ann, Network: here, Entry: "aud_3", Created: Epoch})
+	c = service.Challenge{LinkID: "link_2", ID: "one", Address: ann, Network: there, Entry: "aud_2", Created: Epoch}
+	set(first, LiveLedger, c)
+	c.LinkID, c.Network, c.Entry = "link_1", here, "aud_3"
+	set(first, TestLedger, c)
 
-	counts(LiveLedger, "link_1", ann, here, Epoch, service.ChallengeCounts{Address: 1, Sent: 1, Unsent: 1, Network: 3, All: 3})
+	counts(LiveLedger, "link_1", ann, here, Epoch,
+		service.ChallengeCounts{Address: 1, Sent: 1, Unsent: 1, Network: 3, All: 3})
 	counts(LiveLedger, "link_2", bob, there, Epoch, service.ChallengeCounts{Sent: 1, Network: 1, All: 3})
 	counts(TestLedger, "link_1", ann, there, Epoch, service.ChallengeCounts{Address: 1, Sent: 1, Network: 1, All: 3})
 	for _, side := range []time.Duration{1, -1} { // before them, too: the clock was set back
