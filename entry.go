@@ -170,12 +170,13 @@ const (
 	WrongDigest     Damage = "sha256"     // the number of bytes is right, their digest differs
 )
 
-// FileDetails holds the mutable details of a file. Entries that create, update,
-// hold, release or delete a file record it.
+// FileDetails holds the mutable details of a file, and when its retention ends.
+// Entries that create, update, hold, release or delete a file record it.
 type FileDetails struct {
-	Title  string
-	Held   bool
-	Linked []Resource
+	Title   string
+	Held    bool
+	Linked  []Resource
+	Expires *time.Time // zero: never; nil if the entry does not record it, as older ones do not
 }
 
 // LinkPart is the record of a link in an entry.
@@ -201,6 +202,7 @@ type LinkAccess struct {
 	Notify       Notify
 	Page         PagePolicy
 	Language     string
+	Erased       bool // see Access
 }
 
 // RecipientPart is the record of a person in an entry. Email and Name are

@@ -28,6 +28,8 @@ type Key struct {
 	// MaxLinkLifetime is the longest lifetime of the links that the key may
 	// mint: zero for the server's value, Forever for no limit.
 	MaxLinkLifetime time.Duration
+
+	Seal Digest `json:"-"` // shows that a server wrote the row; zero: none
 }
 
 // Forever is the lifetime of an object that never expires.

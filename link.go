@@ -29,6 +29,8 @@ type Link struct {
 	Disposition  Disposition
 	Filename     string // the name that the file is saved under; "": the file's own name
 	Access       Access
+
+	Seal Digest `json:"-"` // shows that a server wrote the row; zero: none
 }
 
 // Disposition says whether a browser displays a file or saves it (RFC 6266).
@@ -74,6 +76,8 @@ const (
 
 	WrongPassword     Refusal = "wrong_password"
 	AddressNotAllowed Refusal = "address_not_allowed"
+
+	Altered Refusal = "altered" // the row of the link or of its key was written by someone other than a server
 
 	VerificationRequired Refusal = "verification_required" // no address was proved yet
 	RecipientNotAllowed  Refusal = "recipient_not_allowed" // the link is not for the owner of this address

@@ -124,8 +124,13 @@ func termsSHA256(terms string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Erase removes the people and the texts that identify them: recipient, allowed
-// patterns, message and the address of notices.
+// Identifies reports whether the link says anything that Erase removes.
+func (a Access) Identifies() bool {
+	return a.Recipient != Recipient{} || len(a.Allowed) > 0 || a.Message != "" || len(a.Notify.On) > 0
+}
+
+// Erase removes the people and what identifies them: recipient, allowed
+// patterns, message and notices.
 func (a Access) Erase() Access {
 	a.Erased = a.Erased || a.Recipient != Recipient{} || len(a.Allowed) > 0
 	a.Recipient, a.Allowed, a.Message, a.Notify = Recipient{}, nil, "", Notify{}

@@ -179,7 +179,7 @@ tests() {
 }
 
 # Tests that the fast part skips: they need an S3 server, build another program, kill processes, or wait.
-slow='^(Test(S3|Gateway|Cluster|Crash|Migrate|Fsck|Witness|Anchor|CheckpointsSentOut|AuditDocs|Operating|Export|Redirect|RefusedStart|Samples|Slow|Stalled|Abuse|Stress|FlatMemory|GiB|PostgresKill|PostgresRestart|PostgresFrozen|SQLiteKill|NoRedemptionAfterTheEnd).*)$'
+slow='^(Test(S3|Gateway|Cluster|Crash|Migrate|Fsck|Witness|Anchor|CheckpointsSentOut|Faults|AuditDocs|Operating|Export|Redirect|RefusedStart|Samples|Slow|Stalled|Abuse|Stress|FlatMemory|GiB|PostgresKill|PostgresRestart|PostgresFrozen|SQLiteKill|NoRedemptionAfterTheEnd).*)$'
 
 install_packages
 if ! new_enough; then

@@ -55,8 +55,8 @@ type KeyRef struct {
 
 // FileRef is a file at the time of an entry. It remains after the file is
 // deleted. Entries of file.created, file.updated, file.held, file.released,
-// file.deleted and file.retained_out also hold title, hold and linked
-// resources, and always held.
+// file.deleted and file.retained_out also hold title, hold, linked resources and
+// the end of the retention, and always held.
 type FileRef struct {
 	ID       string            `json:"id" doc:"Id of the file"`
 	Filename string            `json:"filename" doc:"Name at the time"`
@@ -69,6 +69,7 @@ type FileRef struct {
 	Title           string     `json:"title,omitempty" doc:"Title at the time. Only if held is present"`
 	Held            *bool      `json:"held,omitempty" doc:"Whether the file is under hold. Only in file.created, file.updated, file.held, file.released, file.deleted and file.retained_out"`
 	LinkedResources []Resource `json:"linked_resources,omitempty" doc:"Linked resources at the time. Only if held is present"`
+	ExpiresAt       *int64     `json:"expires_at,omitempty" doc:"When the retention ends, as seconds since 1970; absent if it never does. Only if held is present. Older versions did not record it"`
 	Before          Before     `json:"before,omitempty" doc:"In file.updated, file.held and file.released: the replaced members with their old values; null for a member that was not set"`
 	Found           *Found     `json:"found,omitempty" doc:"In file.damaged: what was found instead of the bytes. The size and sha256 beside it are the expected ones"`
 }
@@ -102,8 +103,9 @@ type LinkRef struct {
 	Notify            *Notify    `json:"notify,omitempty" doc:"Who is told by mail of the use of the link"`
 	Page              string     `json:"page,omitempty" doc:"always or never. Absent: auto"`
 	Language          string     `json:"language,omitempty" doc:"Language of the page and of mails"`
+	Erased            bool       `json:"erased,omitempty" doc:"true: a redaction erased the people, and nobody is admitted"`
 
-	Before       Before   `json:"before,omitempty" doc:"In link.updated: the replaced members with their old values; null for a member that was not set"`
+	Before Before `json:"before,omitempty" doc:"In link.updated: the replaced members with their old values; null for a member that was not set"`
 }
 
 // RecipientRef is the person of an entry.

@@ -44,12 +44,11 @@ func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); {
+		if i += plainPrefix(s[i:]); i == len(s) {
+			break
+		}
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if plain[c] {
-				i++
-				continue
-			}
 			dst = appendEscape(append(dst, s[start:i]...), c)
 			i++
 			start = i
@@ -63,6 +62,33 @@ func AppendString(dst []byte, s string) []byte {
 		i += size
 	}
 	return append(append(dst, s[start:]...), '"')
+}
+
+// plainPrefix returns how many bytes at the start of s are ASCII and not escaped. It
+// looks at eight bytes at once: BenchmarkAppendString shows what that saves.
+func plainPrefix(s string) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	i := 0
+	for ; len(s)-i >= 8; i += 8 {
+		b := s[i : i+8]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		// The lowest byte below n <= 128 sets its high bit when n is subtracted. Other bytes may set theirs too: the
+		// next loop finds out.
+		quote, backslash := x^('"'*ones), x^('\\'*ones)
+		if (x|(x-' '*ones)|(quote-ones)|(backslash-ones))&highs != 0 {
+			break
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; c >= utf8.RuneSelf || !plain[c] {
+			break
+		}
+	}
+	return i
 }
 
 // plain marks the ASCII bytes that a canonical string does not escape.

@@ -47,6 +47,18 @@ func TestAppendStringForms(t *testing.T) {
 }
 
 // The order of RFC 8785, section 3.2.3, with its own example.
+// Every ASCII character is found wherever it stands among eight bytes that are read at once.
+func TestAppendStringPositions(t *testing.T) {
+	for c := range byte(utf8.RuneSelf) {
+		for before := range 10 {
+			in := strings.Repeat("!", before) + string(rune(c)) + strings.Repeat("~", 9-before)
+			if got, want := string(AppendString(nil, in)), canonicalOf(t, in); got != want {
+				t.Fatalf("AppendString(%q) = %s, want %s", in, got, want)
+			}
+		}
+	}
+}
+
 func TestAppendStringMapOrder(t *testing.T) {
 	m := map[string]string{
 		"\u20ac": "Euro Sign", "\r": "Carriage Return", "\ufb33": "Hebrew Letter Dalet With Dagesh", "1": "One",

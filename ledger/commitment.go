@@ -23,6 +23,7 @@ const (
 
 // AppendCommitment appends what Commit returns, without quotes.
 func AppendCommitment[V ~[]byte | ~string](dst []byte, salt Salt, value V) []byte {
-	sum := sha256.Sum256(append(salt[:], value...))
+	var text [256]byte // enough for most values, and so on the stack
+	sum := sha256.Sum256(append(append(text[:0], salt[:]...), value...))
 	return hex.AppendEncode(append(dst, commitmentPrefix...), sum[:])
 }

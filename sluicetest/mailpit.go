@@ -35,8 +35,8 @@ type Mailpit struct {
 type Received struct {
 	Raw    string      `json:"-"` // as it came in, with CR LF
 	Header mail.Header `json:"-"`
-	Text   string // of its part in plain text
-	HTML   string // of its part in HTML
+	Text   string      // of its part in plain text
+	HTML   string      // of its part in HTML
 }
 
 // NewMailpit starts a server with further flags, and without mails. It ends with the test. If the server cannot be

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -69,6 +70,9 @@ func (f *filler) run(ctx context.Context, dir string, keys int) (err error) {
 	f.seen = map[string][]string{}
 
 	secret, err := f.makeKeys(ctx, dir, keys)
+	if err == nil {
+		err = requireNoSeals(filepath.Join(dir, "secrets.json"))
+	}
 	start := time.Now()
 	if err == nil {
 		err = f.fill(ctx)
@@ -90,6 +94,23 @@ func (f *filler) run(ctx context.Context, dir string, keys int) (err error) {
 	fmt.Printf("| %d links, %d files | %s | %.0f links/s | %.2f GB |\n",
 		f.links, f.files, took.Round(100*time.Millisecond), float64(f.links)/took.Seconds(), float64(size)/1e9)
 	return nil
+}
+
+// requireNoSeals has a server believe rows without a seal: what is filled in has none.
+func requireNoSeals(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	secrets := map[string]any{}
+	if err := json.Unmarshal(text, &secrets); err != nil {
+		return err
+	}
+	delete(secrets, "seals")
+	if text, err = json.MarshalIndent(secrets, "", "  "); err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o600)
 }
 
 // makeKeys creates keys in test mode of the first account and returns the

@@ -41,6 +41,11 @@ func TestAuditVerifyReplaysTheLog(t *testing.T) {
 		}
 	}
 	open(http.StatusOK)
+	db := openBeside(t, s.Service)
+	var seal []byte // with the seal of the earlier row, the server believes it
+	if err := db.QueryRow("SELECT seal FROM link WHERE id = $1", created.Link.ID).Scan(&seal); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Links.Revoke(t.Context(), caller, "", created.Link.ID, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +56,7 @@ func TestAuditVerifyReplaysTheLog(t *testing.T) {
 		t.Errorf("prints %s", out)
 	}
 
-	sqlRun(t, openBeside(t, s.Service), "UPDATE link SET revoked = NULL, ended = '' WHERE id = $1", created.Link.ID)
+	sqlRun(t, db, "UPDATE link SET revoked = NULL, ended = '', seal = $2 WHERE id = $1", created.Link.ID, seal)
 	s.Restart(t)
 	open(http.StatusOK)
 	if err := s.Flush(t.Context()); err != nil {

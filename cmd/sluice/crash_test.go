@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,38 +26,50 @@ import (
 
 const crashRounds = 20
 
-// TestCrash kills the real binary while many clients upload, mint and download.
-// It starts the binary again and compares the data with the responses: every
-// confirmed upload is complete and downloadable, every confirmed link works,
-// every download that received a byte has its entry, no orphan survives the
-// sweeps, and seq has no gaps.
+// TestCrash kills the real binary while many clients upload, mint, download and
+// revoke. It starts the binary again and compares the data with the responses:
+// every confirmed upload is complete and downloadable, every confirmed link
+// works, a link whose revocation was confirmed does not, every download that
+// received a byte has its entry, no orphan survives the sweeps, and seq has no
+// gaps. At the end sluice fsck --deep finds nothing, and what any round
+// confirmed is still there.
+//
+// SLUICE_LONG=1 runs a thousand rounds; docs/faults.md has the results.
 func TestCrash(t *testing.T) {
+	rounds, began := crashRounds, time.Now()
+	if os.Getenv("SLUICE_LONG") != "" {
+		rounds = 1000
+	}
 	data := filepath.Join(t.TempDir(), "data")
-	p := startServer(t, data)
-	c := &crashClients{key: p.key, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	p := startServer(t, data, "--no-rate-limit")
+	c := &crashClients{key: p.key, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		stored: map[string]bool{}}
 	if c.key == "" {
 		t.Fatal("the first start printed no key")
 	}
-	for round := range crashRounds {
+	for round := range rounds {
 		c.load(p.url, time.Duration(100+rand.IntN(400))*time.Millisecond, p.kill)
 		c.sweepAndCompare(t, data)
-		p = startServer(t, data)
+		p = startServer(t, data, "--no-rate-limit")
 		c.verify(t, p.url)
 		if t.Failed() {
 			t.Fatalf("round %d", round)
 		}
+		if (round+1)%100 == 0 {
+			t.Logf("%d rounds after %v: %s", round+1, time.Since(began).Round(time.Second), c)
+		}
 	}
-	t.Logf("%d rounds: %d confirmed uploads, %d confirmed links, %d downloads begun, %d entries, %d orphans swept",
-		crashRounds, c.uploads, c.mints, c.begun, c.nextSeq, c.orphans)
-	if c.uploads == 0 || c.mints == 0 || c.begun == 0 {
+	t.Logf("%d rounds: %s", rounds, c)
+	if c.uploads == 0 || c.mints == 0 || c.begun == 0 || c.revocations == 0 {
 		t.Error("the clients got nothing done, so nothing was tested")
 	}
 	if code := p.stop(); code != 0 {
 		t.Errorf("an orderly stop exits with %d", code)
 	}
-	if code, said := fsckRun(t, data); code != 0 {
+	if code, said := fsckRun(t, data, "--deep"); code != 0 {
 		t.Errorf("fsck exits with %d:\n%s", code, said)
 	}
+	c.verifyRecords(t, data)
 }
 
 // crashClients are clients of one server, with the responses they got.
@@ -68,18 +81,27 @@ type crashClients struct {
 	files   map[string][32]byte // confirmed uploads of this round
 	links   map[string]string   // confirmed links of this round: URL path to file
 	started map[string]int      // downloads of this round that received a byte, by link
+	revoked map[string]bool     // URL paths whose revocation was confirmed in this round
+	stored  map[string]bool     // confirmed uploads of all rounds
 
-	uploads, mints, begun, orphans int
-	nextSeq                        int64
+	uploads, mints, begun, revocations, orphans int
+	nextSeq                                     int64
+}
+
+// String says what was confirmed.
+func (c *crashClients) String() string {
+	return fmt.Sprintf("%d confirmed uploads, %d confirmed links, %d confirmed revocations, %d downloads begun, "+
+		"%d entries, %d orphans swept", c.uploads, c.mints, c.revocations, c.begun, c.nextSeq, c.orphans)
 }
 
 // load runs clients until kill is called and all have noticed.
 func (c *crashClients) load(base string, after time.Duration, kill func()) {
 	c.files, c.links, c.started = map[string][32]byte{}, map[string]string{}, map[string]int{}
+	c.revoked = map[string]bool{}
 	var clients sync.WaitGroup
 	for range 12 {
 		clients.Go(func() {
-			for c.session(base) == nil {
+			for c.session(base) == nil && c.revoke(base) == nil {
 			}
 		})
 	}
@@ -100,6 +122,9 @@ func (c *crashClients) session(base string) error {
 	}
 	c.mu.Lock()
 	c.files[id] = sha256.Sum256(content)
+	if c.stored != nil {
+		c.stored[id] = true
+	}
 	c.uploads++
 	c.mu.Unlock()
 	link, path, err := c.mint(base, id)
@@ -111,6 +136,29 @@ func (c *crashClients) session(base string) error {
 	c.mints++
 	c.mu.Unlock()
 	return c.download(base, path, link)
+}
+
+// revoke mints a link to a file and revokes it.
+func (c *crashClients) revoke(base string) error {
+	c.mu.Lock()
+	file := ""
+	for file = range c.files {
+		break
+	}
+	c.mu.Unlock()
+	link, path, err := c.mint(base, file)
+	if err != nil {
+		return err
+	}
+	var answer struct{ Deleted bool }
+	if err := c.do("DELETE", base+"/v1/file_links/"+link, nil, "", http.StatusOK, &answer); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revoked[path] = true
+	c.revocations++
+	return nil
 }
 
 func (c *crashClients) do(method, target string, body io.Reader, contentType string, want int, into any) error {
@@ -206,18 +254,28 @@ func (c *crashClients) sweepAndCompare(t *testing.T, data string) {
 		c.orphans += swept.Total()
 	}
 	blobs := map[string]bool{}
+	var keys []string
 	err = i.blobs.Walk(ctx, func(key string, _ time.Time) error {
 		blobs[key] = true
-		return i.store.View(ctx, func(r service.Reader) error {
-			active, err := r.KnownFiles([]string{key})
-			if err == nil && !active[key] {
-				t.Errorf("orphan %s outlived the sweep", key)
-			}
-			return err
-		})
+		keys = append(keys, key)
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for some := range slices.Chunk(keys, 500) {
+		err := i.store.View(ctx, func(r service.Reader) error {
+			active, err := r.KnownFiles(some)
+			for _, key := range some {
+				if err == nil && !active[key] {
+					t.Errorf("orphan %s outlived the sweep", key)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	for id := range c.files {
 		if !blobs[id] {
@@ -243,6 +301,16 @@ func (c *crashClients) verify(t *testing.T, base string) {
 	}
 	for path, file := range c.links {
 		c.verifyDownload(t, base+path, file)
+	}
+	for path := range c.revoked {
+		res, err := c.http.Get(base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusGone {
+			t.Errorf("a link whose revocation was confirmed: %s", res.Status)
+		}
 	}
 	linked := map[string]bool{}
 	for _, file := range c.links {
@@ -323,6 +391,29 @@ func (c *crashClients) verifyLog(t *testing.T, base string) map[string]int {
 	}
 	c.nextSeq = newest + 1
 	return redeemed
+}
+
+// verifyRecords wants a record of every upload that any round confirmed, in a
+// data folder without a server.
+func (c *crashClients) verifyRecords(t *testing.T, data string) {
+	t.Helper()
+	i, err := place{Data: data}.open(t.Context(), service.Config{PublicURL: "http://localhost",
+		Log: slog.New(slog.DiscardHandler)}, opening{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.close()
+	err = i.store.View(t.Context(), func(r service.Reader) error {
+		for id := range c.stored {
+			if active, err := r.KnownFiles([]string{id}); err != nil || !active[id] {
+				return fmt.Errorf("confirmed upload %s has no record: %w", id, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // TestCrashAtStart kills the first start at random moments. The next start

@@ -165,7 +165,7 @@ func (p place) prepare(create bool) error {
 		if err := p.refuseLost(); err != nil {
 			return err
 		}
-		return os.MkdirAll(p.Data, 0o700)
+		return blob.MakeDir(p.Data)
 	case p.shared():
 		return nil
 	}

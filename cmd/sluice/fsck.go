@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"sluice/internal/maintain/fsck"
@@ -17,15 +18,22 @@ import (
 	"sluice/internal/store"
 )
 
-type fsckCommand struct {
+// fsckPlace is an installation whose logs are compared with the heads beside its secrets.
+type fsckPlace struct {
 	place
 	Heads string `help:"File of the newest signed heads; that of the secrets with .heads at its end when left out." placeholder:"FILE"`
-	Deep  bool   `help:"Read the bytes of all files and compare their digests. Without it, only their sizes are compared."`
-	JSON  bool   `help:"Print JSON: one object for each finding, and one for the whole." name:"json"`
+}
+
+type fsckCommand struct {
+	fsckPlace
+	Deep bool `help:"Read the bytes of all files and compare their digests. Without it, only their sizes are compared."`
+	Fix  bool `help:"Compute damaged tiles and indexes anew from the entries of a log that verifies, and check again. It changes nothing else, and may run beside servers of this version." name:"repair"`
+	JSON bool `help:"Print JSON: one object for each repair and finding, and one for the whole." name:"json"`
 }
 
 // fsckSummary is the last line of what is printed as JSON.
 type fsckSummary struct {
+	Repairs  int      `json:"repairs"`
 	Findings int      `json:"findings"`
 	Notes    []string `json:"notes,omitempty"`
 	Pages    int64    `json:"pages"`
@@ -71,6 +79,9 @@ func (f *fsckCommand) check(ctx context.Context, out *output, r *fsck.Report) er
 		}
 		if r.AddPages(pages); len(r.Findings) > 0 {
 			r.Notes = append(r.Notes, "the logs were not checked, because the database is damaged")
+			if f.Fix {
+				r.Notes = append(r.Notes, r.Manual()...)
+			}
 			return nil
 		}
 	}
@@ -79,7 +90,34 @@ func (f *fsckCommand) check(ctx context.Context, out *output, r *fsck.Report) er
 		return err
 	}
 	err = f.checkOpen(ctx, i, r)
+	if err == nil && f.Fix && len(r.Findings) > 0 {
+		err = f.repair(ctx, out, i, r)
+	}
 	return errors.Join(err, i.close())
+}
+
+// repair repairs what it can, and checks again if it has changed anything.
+func (f *fsckCommand) repair(ctx context.Context, out *output, i *installation, r *fsck.Report) error {
+	log := slog.New(slog.NewTextHandler(out.stderr, nil))
+	failed := r.Repair(ctx, i.service, i.store)
+	for _, done := range r.Repairs {
+		log.Info("fsck repaired the database", "check", string(done.Check), "ledger", done.Ledger, "done", done.Done)
+	}
+	if len(r.Repairs) > 0 {
+		again := fsck.Report{Repairs: r.Repairs}
+		if !f.place.shared() {
+			again.Pages = r.Pages
+		}
+		if err := f.checkOpen(ctx, i, &again); err != nil {
+			return errors.Join(failed, err)
+		}
+		again.Notes = append(r.Notes, again.Notes...)
+		*r = again
+	}
+	r.Notes = append(r.Notes, r.Manual()...)
+	slices.Sort(r.Notes)
+	r.Notes = slices.Compact(r.Notes)
+	return failed
 }
 
 func (f *fsckCommand) open(ctx context.Context, out *output, r *fsck.Report) (*installation, error) {
@@ -95,7 +133,7 @@ func (f *fsckCommand) open(ctx context.Context, out *output, r *fsck.Report) (*i
 	return f.place.open(ctx, c, opening{})
 }
 
-func (f *fsckCommand) heads(r *fsck.Report) (*headsFile, error) {
+func (f *fsckPlace) heads(r *fsck.Report) (*headsFile, error) {
 	path := f.Heads
 	if path == "" {
 		path = f.place.secretsFile() + ".heads"
@@ -124,15 +162,23 @@ func (f *fsckCommand) checkOpen(ctx context.Context, i *installation, r *fsck.Re
 func (f *fsckCommand) print(out *output, r fsck.Report, took time.Duration) error {
 	if f.JSON {
 		encoder := json.NewEncoder(out.stdout)
+		for _, done := range r.Repairs {
+			if err := encoder.Encode(done); err != nil {
+				return err
+			}
+		}
 		for _, finding := range r.Findings {
 			if err := encoder.Encode(finding); err != nil {
 				return err
 			}
 		}
-		return encoder.Encode(fsckSummary{len(r.Findings), r.Notes, r.Pages, r.Ledgers, r.Entries, r.Rows,
+		return encoder.Encode(fsckSummary{len(r.Repairs), len(r.Findings), r.Notes, r.Pages, r.Ledgers, r.Entries, r.Rows,
 			r.Records, r.Files, r.Tiles, float64(took.Milliseconds()) / 1000})
 	}
 	w := &lines{w: out.stdout}
+	for _, done := range r.Repairs {
+		w.add("%s", done.String())
+	}
 	for _, finding := range r.Findings {
 		w.add("%s", finding.String())
 	}

@@ -80,9 +80,14 @@ func BenchmarkFsck(b *testing.B) {
 			b.Fatal(err)
 		}
 	})
-	db := openBeside(b, s)
-	sqlRun(b, db, "DELETE FROM entry_index")
-	sqlRun(b, db, "UPDATE ledger SET indexed = 0")
-	measure("new-index", func() { s.NewKey(b, l) })
+	measure("new-index", func() {
+		done, err := s.Store.RestartIndex(b.Context(), l)
+		if err == nil && !done {
+			err = s.Store.ContinueIndex(b.Context(), l)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	})
 	b.ReportMetric(heap()-before, "MiB/new-index")
 }

@@ -25,7 +25,7 @@ func BenchmarkFsckRows(b *testing.B) {
 	}
 	for b.Loop() {
 		var report fsck.Report
-		r.must(report.CheckRows(b.Context(), r.Store))
+		r.must(report.CheckRows(b.Context(), r.Store, r.Seals()))
 		if len(report.Findings) > 0 {
 			b.Fatal(findingLines(report))
 		}

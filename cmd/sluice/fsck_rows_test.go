@@ -25,6 +25,7 @@ type records struct {
 
 	plain, deleted, held                  sluice.File
 	limited, revoked, unlimited, operated sluice.Link
+	personal                              sluice.Link // asks for recipients, and tells them much
 	narrow, ended                         sluice.Key
 }
 
@@ -58,7 +59,15 @@ func newRecords(t testing.TB, database string) *records {
 	}
 	r.limited = mint(r.caller, service.NewLink{FileID: r.plain.ID, MaxDownloads: 2, Password: "open sesame", Reason: "x",
 		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Metadata: sluice.Metadata{"a": "b"},
-		Filename: "n.txt"})
+		Filename: "n.txt", Access: sluice.Access{
+			Recipient: sluice.Recipient{Email: "ann@bank.example", Name: "Ann"}, Verification: sluice.NoVerification,
+			Message: "Dear Ann", Language: "de",
+		}})
+	r.personal = mint(r.caller, service.NewLink{FileID: r.plain.ID, Access: sluice.Access{
+		Recipient: sluice.Recipient{Email: "bob@bank.example"}, Allowed: []string{"*@audit.example"}, Terms: "1.",
+		Notify: sluice.Notify{Email: "carl@northwind.example", On: []sluice.NotifyOn{sluice.Unopened}},
+		Page:   sluice.PageAlways,
+	}})
 	r.revoked = mint(r.caller, service.NewLink{FileID: r.plain.ID})
 	r.unlimited = mint(r.caller, service.NewLink{FileID: r.plain.ID})
 	r.operated = mint(service.Operator(l), service.NewLink{FileID: r.plain.ID})
@@ -128,6 +137,22 @@ func (r *records) edits() []edit {
 		link("a counter that begins anew", r.limited, "downloads = 0", "it counts 0 downloads, and the log has 1 to 1"),
 		link("another file", r.limited, "file_id = '"+r.held.ID+"'", "it leads to "+r.held.ID),
 		link("without its key", r.limited, "key_id = ''", `it says that the key "" minted it`),
+		link("another recipient", r.personal, "access = replace(access, 'bob@', 'eve@')",
+			"its recipient differs from what the log records"),
+		link("another one by name", r.limited, "access = replace(access, 'Ann', 'Eve')",
+			"its name of its recipient differs"),
+		link("others are allowed", r.personal, "access = replace(access, 'audit', 'evil')", "its allowed_recipients differs"),
+		link("no verification", r.personal, `access = replace(access, ',"verification":"email"', '')`,
+			"its verification, terms, page or language differs"),
+		link("no terms", r.personal, `access = replace(access, '"terms":"1.",', '')`, "its verification, terms,"),
+		link("everyone is admitted", r.personal, "access = '{\"verification\":\"email\"}'",
+			"the log records whom it is for, and it admits everyone"),
+		link("its people were erased", r.personal, "access = '{\"erased\":true,\"verification\":\"email\"}'",
+			"it says that its people were erased, and no redaction erased them"),
+		link("another address of notices", r.personal, "access = replace(access, 'carl', 'eve')", "its address of notices"),
+		link("no form of its own", r.personal, "access = access || ' '", "it cannot be read"),
+		link("lists do not find it", r.personal, "recipient_hash = NULL", "its recipient_hash is not that"),
+		link("asks nothing any more", r.personal, "access = '', recipient_hash = NULL", "its recipient differs"),
 		file("another digest", r.plain, "sha256 = $2", "it shows the sha256"),
 		file("not deleted", r.deleted, "deleted = NULL", "it is not deleted, and entry"),
 		file("not held", r.held, "held = 0", "it shows that "+r.held.ID+" was held or released"),
@@ -245,19 +270,13 @@ func (b table) restore(t testing.TB, db *sql.DB) {
 var harmless = map[string]string{
 	"account.name":       "is shown, and no entry has it",
 	"account.created":    "is shown",
-	"key.hash":           "the log has no secrets and no hashes of them: only who keeps a secret can tell",
-	"key.old_hash":       "the log has no secrets and no hashes of them",
 	"key.updated":        "a version for conditional requests",
 	"key.used":           "is shown",
-	"key.version":        "an older form of the API's responses",
 	"file.updated":       "a version for conditional requests",
-	"file.expires":       "the log does not have the end of a retention",
 	"file.crc32":         "of the bytes: the scrub compares it",
 	"file.damage":        "a note of the scrub, which compares the bytes again",
 	"link.updated":       "a version for conditional requests",
-	"link.signing_key":   "selects the key that a URL is derived with; each key of the server opens it",
 	"link.redeemed":      "is shown",
-	"link.password":      "the log has no hashes: whether there is a password is compared",
 	"open_grant.bearer":  "a hash of what the log has as commitments",
 	"link.revoked":       "the time is shown; whether there is one is compared",
 	"file.deleted":       "the time is shown; whether there is one is compared",
@@ -265,6 +284,10 @@ var harmless = map[string]string{
 	"open_grant.expires": "an earlier end gives nobody anything; a later one is compared",
 	"open_grant.bytes":   "fewer bytes give nobody anything; more are compared",
 }
+
+// onlySealed are the columns that only a seal covers. A row that is revoked has none, because it allows nothing.
+var onlySealed = []string{"key.hash", "key.old_hash", "key.version", "key.seal", "link.signing_key", "link.password",
+	"link.seal"}
 
 // ofRecords are the tables with records. Those of the log are compared with its checkpoints and its index.
 var ofRecords = []string{"account", "signing_key", "key", "file", "linked", "link", "open_grant"}
@@ -308,13 +331,12 @@ func testEveryColumn(t *testing.T, database string) {
 		if len(before.rows) == 0 {
 			t.Errorf("no row of %s was edited", name)
 		}
-		rows := before.rows
-		if database != "" && len(rows) > 2 { // each check takes longer, and the code is the same
-			rows = rows[:2]
-		}
 		for i, column := range before.columns {
 			edited := 0
-			for _, row := range rows {
+			for n, row := range before.rows {
+				if database != "" && n >= 1 && edited > 0 { // each check takes longer, and the code is the same
+					break
+				}
 				edited += r.editCell(t, before, row, i)
 			}
 			if _, listed := harmless[name+"."+column]; edited == 0 && !listed {
@@ -355,6 +377,9 @@ func (r *records) editCell(t *testing.T, in table, row []any, column int) (edite
 	t.Helper()
 	name := in.name + "." + in.columns[column]
 	_, listed := harmless[name]
+	if i := slices.Index(in.columns, "revoked"); i >= 0 && row[i] != nil {
+		listed = listed || slices.Contains(onlySealed, name)
+	}
 	var where []string
 	for i, c := range in.columns {
 		if i != column && row[i] != nil {
@@ -431,6 +456,9 @@ func TestFsckLifetimeWithFraction(t *testing.T) {
 		t.Errorf("a new key keeps a lifetime of %s", key.MaxLinkLifetime)
 	}
 	sqlRun(t, r.db, "UPDATE key SET max_link_lifetime = $2 WHERE id = $1", key.ID, int64(1500*time.Millisecond))
+	key.MaxLinkLifetime = 1500 * time.Millisecond
+	key.Seal = r.Seals().Key(key)
+	r.must(r.Store.Reseal(t.Context(), []sluice.Key{key}, nil))
 	c := r.caller
 	c.Key, c.Actor.ID = key, key.ID
 	link, err := r.Links.Mint(t.Context(), c, service.NewLink{FileID: r.plain.ID})

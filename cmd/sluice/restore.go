@@ -161,7 +161,8 @@ func (d *restoring) folder(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.begin(); err != nil {
+	complete, err := d.begin()
+	if err != nil {
 		return err
 	}
 	blobs, err := blob.OpenDisk(filepath.Join(data, blobsName))
@@ -172,11 +173,13 @@ func (d *restoring) folder(ctx context.Context) error {
 	if err := d.files(ctx, blobs, nil); err != nil {
 		return d.explain(err)
 	}
-	if err := replaceFile(filepath.Join(data, secretsName), secrets); err != nil {
-		return d.explain(err)
-	}
-	if err := d.database(ctx); err != nil {
-		return d.explain(err)
+	if !complete {
+		if err := replaceFile(filepath.Join(data, secretsName), secrets); err != nil {
+			return d.explain(err)
+		}
+		if err := d.database(ctx); err != nil {
+			return d.explain(err)
+		}
 	}
 	if err := blobs.Claim(ctx, d.snapshot.Installation); err != nil {
 		return d.explain(err)
@@ -236,29 +239,31 @@ func (r *restoreCommand) heads() (*headsFile, error) {
 	return openHeads(path)
 }
 
-// begin marks the folder, or finds the mark of an earlier run.
-func (d *restoring) begin() error {
+// begin marks the folder, or finds the mark of an earlier run. It reports whether that run was complete: it may have
+// failed to make its last mark durable. What is there is then checked and stays, because other commands may have opened
+// it.
+func (d *restoring) begin() (complete bool, err error) {
 	data := d.command.Data
 	d.mark = restoredMark{Snapshot: d.snapshot.Name, Installation: d.snapshot.Installation,
 		Time: d.snapshot.Time}
 	before, err := readMark(data)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if before != nil && before.Snapshot == d.mark.Snapshot && before.Installation == d.mark.Installation {
+		return before.Finished, nil
 	}
 	if before != nil && !before.Finished {
-		if before.Snapshot == d.mark.Snapshot && before.Installation == d.mark.Installation {
-			return nil
-		}
-		return sluice.Errorf(sluice.CodeForbidden, "a restore of the snapshot %s into %s has not finished; "+
+		return false, sluice.Errorf(sluice.CodeForbidden, "a restore of the snapshot %s into %s has not finished; "+
 			"run it again with --snapshot %s, or empty the folder", before.Snapshot, data, before.Snapshot)
 	}
 	if err := requireEmptyFolder(data); err != nil {
-		return err
+		return false, err
 	}
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return err
+	if err := blob.MakeDir(data); err != nil {
+		return false, d.explain(err)
 	}
-	return d.explain(d.mark.write(data))
+	return false, d.explain(d.mark.write(data))
 }
 
 func requireEmptyFolder(folder string) error {
@@ -397,7 +402,7 @@ func (d *restoring) compareHeads(ctx context.Context, i *installation) error {
 // fsck refuses a copy that is damaged. What sluice fsck finds besides says how the original was when it was backed up.
 func (d *restoring) fsck(ctx context.Context, p place) error {
 	p.restoring = true
-	f := fsckCommand{place: p}
+	f := fsckCommand{fsckPlace: fsckPlace{place: p}}
 	var report fsck.Report
 	if err := f.check(ctx, d.out, &report); err != nil {
 		return err

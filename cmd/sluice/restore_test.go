@@ -18,6 +18,7 @@ import (
 // row of a file was edited, too. The backup is restored all the same, and the restore says what was found.
 func TestRestoreOfALogWithFindings(t *testing.T) {
 	data, c := smallInstallation(t)
+	withoutSeals(t, data) // a seal would have the server refuse the link
 	p := startServer(t, data)
 	id, err := c.upload(p.url, []byte("content"))
 	if err != nil {
@@ -185,5 +186,37 @@ func addToHeads(t *testing.T, from, to string, entries int64) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A restore that was complete may have failed to say so, when its last mark could not be made durable. Running it again
+// checks the folder, and keeps what other commands have done in it. Once a server has accepted the copy, it is refused.
+func TestRestoreAgain(t *testing.T) {
+	data, _ := smallInstallation(t)
+	b := plainTarget(t, data)
+	b.makeBackup(t, data)
+	to := filepath.Join(t.TempDir(), "copy")
+	sluiceRun(t, 0, b.restore(to)...)
+	sluiceRun(t, 0, "key", "create", "--data", to, "--mode", "test", "--name", "since")
+	paths, err := filepath.Glob(filepath.Join(to, blobsName, "??", "file_*"))
+	if err != nil || len(paths) == 0 {
+		t.Fatal(paths, err)
+	}
+	if err := os.Remove(paths[0]); err != nil {
+		t.Fatal(err)
+	}
+	said := sluiceRun(t, 0, b.restore(to)...)
+	if !strings.Contains(said, "--accept-rollback") {
+		t.Errorf("%s", said)
+	}
+	if list := sluiceRun(t, 0, "key", "list", "--data", to); !strings.Contains(list, "since") {
+		t.Errorf("a key of the restored folder is lost: %s", list)
+	}
+	if code, said := fsckRun(t, to, "--deep"); code != 0 {
+		t.Errorf("fsck: %s", said)
+	}
+	startServer(t, to, "--accept-rollback").stop()
+	if said := sluiceRun(t, exitRefused, b.restore(to)...); !strings.Contains(said, "is not empty") {
+		t.Errorf("%s", said)
 	}
 }

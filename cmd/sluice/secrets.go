@@ -23,6 +23,10 @@ type secrets struct {
 	SigningKeys []string `json:"signing_keys"` // for links: the first signs, all verify
 	LedgerKeys  []string `json:"ledger_keys"`  // for checkpoints: the first signs, the log rotates from the others to it
 
+	// Seals is "required" if servers refuse keys and links whose rows have no seal: see package seal. It is "" in the file
+	// of an older version, whose rows have none.
+	Seals string `json:"seals,omitempty"`
+
 	// Added names the newest keys that sluice secrets rotate --step add has added. It is nil once they sign: the order
 	// of the keys alone does not tell a key that is new from one that signed before.
 	Added *addedKeys `json:"added,omitempty"`
@@ -34,6 +38,9 @@ type addedKeys struct {
 	LedgerKey  string `json:"ledger_key"`  // its verifier key
 }
 
+// sealsRequired is the only value of secrets.Seals, beside none.
+const sealsRequired = "required"
+
 // newSecrets generates secrets.
 func newSecrets() (s secrets, err error) {
 	link, err := token.NewKey(rand.Reader)
@@ -42,7 +49,7 @@ func newSecrets() (s secrets, err error) {
 	}
 	// Each log replaces the name in the key with its own.
 	checkpoint, _, err := ledger.GenerateKey(rand.Reader, "sluice")
-	return secrets{SigningKeys: []string{link.Secret()}, LedgerKeys: []string{checkpoint}}, err
+	return secrets{SigningKeys: []string{link.Secret()}, LedgerKeys: []string{checkpoint}, Seals: sealsRequired}, err
 }
 
 // keys parses all secrets and adds them to c.
@@ -59,8 +66,10 @@ func (s secrets) keys(c *service.Config) error {
 			return err
 		}
 	}
-	c.LedgerKeys = s.LedgerKeys
+	c.LedgerKeys, c.RequireSeals = s.LedgerKeys, s.Seals == sealsRequired
 	switch {
+	case s.Seals != "" && s.Seals != sealsRequired:
+		return fmt.Errorf("seals is %q, and may only be %q", s.Seals, sealsRequired)
 	case len(s.SigningKeys) == 0:
 		return errors.New("it holds no signing key")
 	case len(s.LedgerKeys) == 0:

@@ -19,6 +19,7 @@ import (
 type secretsCommand struct {
 	New    secretsNewCommand    `cmd:"" help:"Print new secrets: the keys that sign links and checkpoints."`
 	Rotate secretsRotateCommand `cmd:"" help:"Add new keys to the secrets file. They sign from the next start of the server; the others stay valid."`
+	Seal   secretsSealCommand   `cmd:"" help:"Seal the rows of all keys and links, once, so that servers refuse rows that no server wrote."`
 	Check  secretsCheckCommand  `cmd:"" help:"Check that the secrets file belongs to the database and that only its owner can read it."`
 }
 
@@ -338,6 +339,10 @@ func (r *checkup) signingKeys(known []string, c service.Config) {
 		if !slices.ContainsFunc(c.SigningKeys, signedWith([]string{id})) {
 			r.warn("secrets", "the signing key %s was removed: links that it signed do not open any more", id)
 		}
+	}
+	if !c.RequireSeals {
+		r.warn("secrets", "the rows of keys and links need no seal, so that whoever can write to the database can change "+
+			"what they allow: once all servers run this version, run sluice secrets seal")
 	}
 	r.ok("secrets", "they belong to the database")
 }

@@ -26,7 +26,7 @@ func LinkPart(l sluice.Link) *sluice.LinkPart {
 // it includes the values of was that differ.
 func FileDetails(f sluice.File, was *sluice.File) *sluice.FilePart {
 	p := FilePart(f)
-	p.Details = &sluice.FileDetails{Title: f.Title, Held: f.Held, Linked: f.Linked}
+	p.Details = &sluice.FileDetails{Title: f.Title, Held: f.Held, Linked: f.Linked, Expires: &f.Expires}
 	if was != nil {
 		p.Before = before(writeFile, *FileDetails(*was, nil), *p)
 	}
@@ -45,6 +45,7 @@ func LinkLimits(l sluice.Link, was *sluice.Link) *sluice.LinkPart {
 		p.Access = &sluice.LinkAccess{
 			Recipient: a.Recipient, Allowed: a.Allowed, Verification: a.Verification, Message: a.Message,
 			TermsSHA256: a.TermsSHA256(), Notify: a.Notify, Page: a.Page, Language: a.Language,
+			Erased: a.Erased,
 		}
 	}
 	if was != nil {

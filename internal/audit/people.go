@@ -38,7 +38,28 @@ func (c *committer) commit(field string, value *string) {
 	c.disclosures.close()
 }
 
-// people replaces what an entry says of people by commitments. It copies what it changes.
+// commitPeople replaces what an entry says of people by commitments, and returns their disclosures. It copies what it
+// changes.
+func commitPeople(e *sluice.Entry, random io.Reader) (disclosures []byte, err error) {
+	c := committer{random: random}
+	c.disclosures.open("")
+	c.people(e)
+	c.disclosures.close()
+	return c.disclosures.buf, c.err
+}
+
+// joinObjects returns the members of two JSON objects as one.
+func joinObjects(a, b []byte) []byte {
+	const empty = "{}"
+	switch {
+	case string(a) == empty:
+		return b
+	case string(b) == empty:
+		return a
+	}
+	return append(append(a[:len(a)-1], ','), b[1:]...)
+}
+
 func (c *committer) people(e *sluice.Entry) {
 	if e.Link != nil {
 		link := *e.Link
@@ -133,13 +154,14 @@ type sealedAccess struct {
 	Recipient    struct{ Email, Name string }
 	Terms        string `json:"terms_sha256"`
 	Verification sluice.Verification
+	Erased       bool
 }
 
 // open adds what a leaf says of a link's access to the record of the link. reveal opens a commitment.
 func (s sealedAccess) open(l *sluice.LinkPart, reveal func(field, commitment string) string) {
 	a := sluice.LinkAccess{
 		Verification: s.Verification, TermsSHA256: s.Terms, Page: s.Page, Language: s.Language,
-		Notify: sluice.Notify{On: s.Notify.On},
+		Notify: sluice.Notify{On: s.Notify.On}, Erased: s.Erased,
 	}
 	if patterns := reveal("/link/allowed_recipients", s.Allowed); patterns != "" {
 		a.Allowed = strings.Split(patterns, "\n")
@@ -156,5 +178,5 @@ func (s sealedAccess) open(l *sluice.LinkPart, reveal func(field, commitment str
 
 func (s sealedAccess) isZero() bool {
 	return s.Allowed == "" && s.Message == "" && s.Language == "" && s.Notify.On == nil && s.Page == "" &&
-		s.Recipient.Email == "" && s.Recipient.Name == "" && s.Terms == "" && s.Verification == ""
+		s.Recipient.Email == "" && s.Recipient.Name == "" && s.Terms == "" && s.Verification == "" && !s.Erased
 }

@@ -3,16 +3,15 @@
 package audit
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -47,30 +46,22 @@ type disclosure struct {
 // random. If the leaf would be longer than ledger.MaxLeaf, metadata and linked
 // resources are replaced by their SHA-256 digests.
 func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
-	c := committer{disclosures: object{buf: make([]byte, 0, 512)}, random: random}
-	c.disclosures.open("")
-	if e.Recipient != nil || e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) {
-		c.people(&e)
-	}
+	disclosures := []byte("{}")
 	if e.Request != nil {
 		request := ClipRequest(*e.Request)
 		e.Request = &request
-		for _, personal := range []struct { // in the order of RFC 8785
-			field string
-			value *string
-		}{
-			{"/request/client_ip", &request.ClientIP},
-			{"/request/forwarded_for", &request.ForwardedFor},
-			{"/request/ip", &request.IP},
-			{"/request/user_agent", &request.UserAgent},
-		} {
-			c.commit(personal.field, personal.value)
+		var err error
+		if disclosures, err = commitPersonal(&request, random); err != nil {
+			return SealedEntry{}, err
 		}
 	}
-	if c.err != nil {
-		return SealedEntry{}, c.err
+	if e.Recipient != nil || e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) {
+		people, err := commitPeople(&e, random)
+		if err != nil {
+			return SealedEntry{}, err
+		}
+		disclosures = joinObjects(people, disclosures)
 	}
-	c.disclosures.close()
 	leaf := leafOf(e, false)
 	if len(leaf) > ledger.MaxLeaf {
 		leaf = leafOf(e, true)
@@ -78,7 +69,50 @@ func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
 	if len(leaf) > ledger.MaxLeaf {
 		return SealedEntry{}, fmt.Errorf("entry %s: %d bytes do not fit a leaf", e.ID, len(leaf))
 	}
-	return SealedEntry{Leaf: leaf, Disclosures: c.disclosures.buf}, nil
+	return SealedEntry{Leaf: leaf, Disclosures: disclosures}, nil
+}
+
+// commitPersonal replaces the personal fields of a request by commitments, and returns
+// their disclosures.
+func commitPersonal(r *sluice.Request, random io.Reader) (disclosures []byte, err error) {
+	personal := [...]struct { // in the order of RFC 8785
+		field string
+		value *string
+	}{
+		{"/request/client_ip", &r.ClientIP},
+		{"/request/forwarded_for", &r.ForwardedFor},
+		{"/request/ip", &r.IP},
+		{"/request/user_agent", &r.UserAgent},
+	}
+	present := 0
+	for _, p := range personal {
+		if *p.value != "" {
+			present++
+		}
+	}
+	salts := make([]byte, present*len(ledger.Salt{}))
+	if _, err := io.ReadFull(random, salts); err != nil {
+		return nil, err
+	}
+	w := object{buf: make([]byte, 0, 512)}
+	w.open("")
+	for _, p := range personal {
+		if *p.value == "" {
+			continue
+		}
+		salt := ledger.Salt(salts)
+		salts = salts[len(salt):]
+		value := strings.ToValidUTF8(*p.value, "\uFFFD")
+		*p.value = string(ledger.AppendCommitment(make([]byte, 0, 80), salt, value))
+		w.open(p.field)
+		w.key("salt")
+		w.buf = append(hex.AppendEncode(append(w.buf, '"'), salt[:]), '"')
+		w.key("value")
+		w.buf = ledger.AppendString(w.buf, value)
+		w.close()
+	}
+	w.close()
+	return w.buf, nil
 }
 
 // Open decodes an entry encoded by Seal. A personal field whose disclosure was
@@ -114,9 +148,10 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		}
 		File *struct {
 			sluice.FilePart
-			Title  string
-			Held   *bool             // present if the details are
-			Linked []sluice.Resource `json:"linked_resources"`
+			Title     string
+			Held      *bool             // present if the details are
+			Linked    []sluice.Resource `json:"linked_resources"`
+			ExpiresAt *leafEnding       `json:"expires_at"`
 		}
 		Link *struct {
 			ID, Reason, Filename string
@@ -176,7 +211,9 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 	if f := in.File; f != nil {
 		e.File = &f.FilePart
 		if f.Held != nil {
-			e.File.Details = &sluice.FileDetails{Title: f.Title, Held: *f.Held, Linked: f.Linked}
+			e.File.Details = &sluice.FileDetails{
+				Title: f.Title, Held: *f.Held, Linked: f.Linked, Expires: (*time.Time)(f.ExpiresAt),
+			}
 		}
 	}
 	if l := in.Link; l != nil {
@@ -245,57 +282,6 @@ func (d disclosure) opens(commitment string) bool {
 		ledger.Commit(ledger.Salt(salt), []byte(d.Value)) == commitment
 }
 
-// cutDeliveries decodes the deliveries of a leaf, and returns the leaf without them.
-// There are up to 256, and encoding/json would take several times as long.
-func cutDeliveries(leaf []byte) (list []sluice.Delivery, rest []byte, err error) {
-	for name, value := range ledger.Members(leaf) {
-		if string(name) < "deliveries" {
-			continue
-		}
-		if string(name) > "deliveries" {
-			break
-		}
-		for element := range ledger.Elements(value) {
-			d, err := openDelivery(element)
-			if err != nil {
-				return nil, nil, err
-			}
-			list = append(list, d)
-		}
-		before, after, _ := bytes.Cut(leaf, value)
-		return list, slices.Concat(before, []byte("null"), after), nil
-	}
-	return nil, leaf, nil
-}
-
-// openDelivery decodes one of the deliveries of a leaf.
-func openDelivery(data []byte) (d sluice.Delivery, err error) {
-	number := func(value []byte) (n int64) {
-		n, failed := strconv.ParseInt(string(value), 10, 64)
-		err = errors.Join(err, failed)
-		return n
-	}
-	for name, value := range ledger.Members(data) {
-		switch string(name) {
-		case "bytes":
-			d.Sent.Bytes = number(value)
-		case "complete":
-			d.Sent.Complete = string(value) == "true"
-		case "duration_ms":
-			d.Sent.Duration = time.Duration(number(value)) * time.Millisecond
-		case "file":
-			d.FileID = ledger.Text(value)
-		case "link":
-			d.LinkID = ledger.Text(value)
-		case "returned":
-			d.Returned = string(value) == "true"
-		case "seq":
-			d.Seq = number(value)
-		}
-	}
-	return d, err
-}
-
 // leafTime decodes a time in a leaf.
 type leafTime time.Time
 
@@ -304,6 +290,17 @@ func (t *leafTime) UnmarshalJSON(data []byte) error {
 	at, err := time.Parse(`"`+EntryTime+`"`, string(data))
 	*t = leafTime(at)
 	return err
+}
+
+// leafEnding decodes a time in a leaf, or endless, which is the zero time.
+type leafEnding time.Time
+
+// UnmarshalJSON parses what object.ending writes.
+func (t *leafEnding) UnmarshalJSON(data []byte) error {
+	if *t = (leafEnding{}); string(data) == `"`+endless+`"` {
+		return nil
+	}
+	return (*leafTime)(t).UnmarshalJSON(data)
 }
 
 // leafLifetime decodes a max_link_lifetime of a leaf. It returns 0 if text is empty.

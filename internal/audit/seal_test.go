@@ -43,8 +43,9 @@ func sampleEntry(text string) sluice.Entry {
 			SHA256:   "00",
 			Purpose:  "report",
 			Metadata: sluice.Metadata{"b": text, "a": "1", "€": text},
-			Details:  &sluice.FileDetails{Title: text, Held: true, Linked: []sluice.Resource{{Type: "case", ID: text}}},
-			Found:    &sluice.FoundPart{Problem: sluice.WrongDigest, Size: &[]int64{1 << 41}[0], SHA256: "01"},
+			Details: &sluice.FileDetails{Title: text, Held: true, Linked: []sluice.Resource{{Type: "case", ID: text}},
+				Expires: &now},
+			Found: &sluice.FoundPart{Problem: sluice.WrongDigest, Size: &[]int64{1 << 41}[0], SHA256: "01"},
 			Before: sluice.Before{
 				"title":    ledger.AppendString(nil, text),
 				"metadata": ledger.AppendStringMap(nil, sluice.Metadata{"a": text}),
@@ -73,6 +74,7 @@ func sampleEntry(text string) sluice.Entry {
 				},
 				Page:     sluice.PageAlways,
 				Language: "de",
+				Erased:   true,
 			},
 			Before: sluice.Before{
 				"allowed_recipients": json.RawMessage(`"old@bank.example\n*@old.example"`),
@@ -144,7 +146,7 @@ func TestEntryTerms(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, at := sealed.IndexTerms()
-		got.Deliveries = sealed.DeliveryTerms()
+		got.Deliveries, got.PersonalTerms = sealed.DeliveryTerms(), sealed.PersonalTerms()
 		if diff := cmp.Diff(IndexTermsOf(e), got); diff != "" || !at.Equal(e.Time) {
 			t.Errorf("at %s, want %s (-sealed +read):\n%s", at, e.Time, diff)
 		}
@@ -454,6 +456,43 @@ func TestEntryWithoutLimits(t *testing.T) {
 	if e.Link.Limits != nil || e.File.Details != nil || e.Key.Rights != nil || e.Link.Before != nil ||
 		e.Link.Expires.IsZero() {
 		t.Errorf("%+v %+v %+v", e.Link, e.File, e.Key)
+	}
+}
+
+// The end of a file's retention is never, a time, or not recorded.
+func TestEntryRetention(t *testing.T) {
+	at := time.Date(2026, 11, 28, 19, 0, 0, 123456000, time.UTC)
+	for text, want := range map[string]*time.Time{
+		"": nil, `"expires_at":"none",`: {}, `"expires_at":"2026-11-28T19:00:00.123456Z",`: &at,
+	} {
+		e := sluice.Entry{File: &sluice.FilePart{ID: "file_01", Details: &sluice.FileDetails{Expires: want}}, Time: at}
+		sealed, err := Seal(e, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(sealed.Leaf, []byte(`"file":{`+text+`"held":false`)) {
+			t.Errorf("%q: %s", text, sealed.Leaf)
+		}
+		got, err := sealed.Open(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got.File.Details.Expires); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// Times are written as package time writes them.
+func TestAppendTime(t *testing.T) {
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(1<<33, 999_999_999), time.Date(2026, 2, 3, 4, 5, 6, 7_000, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.FixedZone("", 3600)),
+		time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		if got, want := string(appendTime(nil, at)), at.UTC().Format(EntryTime); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 

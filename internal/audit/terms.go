@@ -16,6 +16,13 @@ type IndexTerms struct {
 	Action                               sluice.Action
 	Outcome                              sluice.Outcome
 	Deliveries                           []DeliveryTerms
+	PersonalTerms
+}
+
+// PersonalTerms are the index terms of an entry that are personal: they are gone when the entry is redacted.
+type PersonalTerms struct {
+	Recipient string // address of the recipient of the entry, or else of the link that it records
+	ClientIP  string
 }
 
 // DeliveryTerms are the index terms that an entry has for one of its Deliveries.
@@ -35,6 +42,13 @@ func IndexTermsOf(e sluice.Entry) IndexTerms {
 	}
 	if e.Request != nil {
 		t.RequestID = e.Request.ID
+		t.ClientIP = e.Request.ClientIP
+	}
+	switch {
+	case e.Recipient != nil && e.Recipient.Email != "":
+		t.Recipient = e.Recipient.Email
+	case e.Link != nil && e.Link.Access != nil:
+		t.Recipient = e.Link.Access.Recipient.Email
 	}
 	for _, d := range e.Deliveries {
 		t.Deliveries = append(t.Deliveries, DeliveryTerms{d.FileID, d.LinkID, d.Seq})
@@ -43,7 +57,7 @@ func IndexTermsOf(e sluice.Entry) IndexTerms {
 }
 
 // IndexTerms returns the index terms and the time of a sealed entry, without those
-// of its deliveries. It takes about a tenth of the time of Open. If the leaf is
+// of its deliveries and without personal ones. It takes about a tenth of the time of Open. If the leaf is
 // damaged, it returns what precedes the damage.
 func (s SealedEntry) IndexTerms() (t IndexTerms, at time.Time) {
 	var actor, actorType string
@@ -74,6 +88,24 @@ func (s SealedEntry) IndexTerms() (t IndexTerms, at time.Time) {
 		t.KeyID = actor
 	}
 	return t, at
+}
+
+// PersonalTerms returns the personal index terms of a sealed entry, as far as they
+// are disclosed.
+func (s SealedEntry) PersonalTerms() (t PersonalTerms) {
+	for field, value := range ledger.Members(s.Disclosures) {
+		switch string(field) {
+		case "/link/recipient/email":
+			if t.Recipient == "" {
+				t.Recipient = textOf(value, "value")
+			}
+		case "/recipient/email":
+			t.Recipient = textOf(value, "value")
+		case "/request/client_ip":
+			t.ClientIP = textOf(value, "value")
+		}
+	}
+	return t
 }
 
 // DeliveryTerms returns the index terms of the deliveries of a sealed entry.

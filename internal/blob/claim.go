@@ -86,7 +86,17 @@ func (d *Disk) Claim(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	return claimed(owner, id)
+	if err := claimed(owner, id); err != nil {
+		return err
+	}
+	return d.syncMarker() // another call may have failed to do so
+}
+
+func (d *Disk) syncMarker() error {
+	if err := d.syncFolder("."); err != nil {
+		return diskError("sync the marker of the installation", err)
+	}
+	return nil
 }
 
 func (d *Disk) writeMarker(id string) error {
@@ -114,22 +124,21 @@ func (d *Disk) writeMarker(id string) error {
 }
 
 // Release removes the marker of an installation that owns the folder, durably. The folder of another one is
-// CodeConflict; without a marker, Release does nothing.
+// CodeConflict; without a marker, Release removes none.
 func (d *Disk) Release(ctx context.Context, id string) error {
 	owner, err := d.Owner(ctx)
-	if err != nil || owner == "" {
+	if err != nil {
 		return err
 	}
-	if err := claimed(owner, id); err != nil {
-		return err
+	if owner != "" {
+		if err := claimed(owner, id); err != nil {
+			return err
+		}
+		if err := d.root.Remove(MarkerName); err != nil {
+			return diskError("remove the marker of the installation", err)
+		}
 	}
-	if err := d.root.Remove(MarkerName); err != nil {
-		return diskError("remove the marker of the installation", err)
-	}
-	if err := d.syncFolder("."); err != nil {
-		return diskError("remove the marker of the installation", err)
-	}
-	return nil
+	return d.syncMarker()
 }
 
 // Owner reads the marker under the prefix.

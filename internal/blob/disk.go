@@ -57,7 +57,7 @@ var _ service.Blobs = (*Disk)(nil)
 // OpenDisk opens the blobs in dir. It creates dir, and the folders above it, if
 // they do not exist. The caller closes it.
 func OpenDisk(dir string) (*Disk, error) {
-	if err := makeDir(filepath.Clean(dir), (*os.File).Sync); err != nil {
+	if err := MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("create the blob folder: %w", err)
 	}
 	root, err := os.OpenRoot(dir)
@@ -74,6 +74,10 @@ func OpenDisk(dir string) (*Disk, error) {
 	}
 	return d, nil
 }
+
+// MakeDir creates dir, and the folders above it, with mode 0700 if they do not
+// exist. It returns when the names that it created are durable.
+func MakeDir(dir string) error { return makeDir(filepath.Clean(dir), (*os.File).Sync) }
 
 // makeDir is os.MkdirAll that makes the names it creates durable.
 func makeDir(dir string, sync func(*os.File) error) error {
@@ -195,14 +199,11 @@ func (d *Disk) Remove(_ context.Context, key string) error {
 		return err
 	}
 	folder, name := place(key)
-	err := d.root.Remove(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return diskError("remove a blob", err)
 	}
-	if err := d.syncFolder(folder); err != nil {
+	// A missing name may have been removed by a call that could not make that durable.
+	if err := d.syncFolder(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return diskError("sync a blob folder", err)
 	}
 	return nil

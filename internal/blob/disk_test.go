@@ -33,9 +33,16 @@ const (
 	childFirst = "SLUICE_BLOB_TEST_FIRST"
 )
 
+// children are what a child does in the folder that the variable names.
+var children = map[string]func(dir string) error{childDir: child}
+
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		if err := child(dir); err != nil {
+	for variable, do := range children {
+		dir := os.Getenv(variable)
+		if dir == "" {
+			continue
+		}
+		if err := do(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -273,6 +280,35 @@ func TestSyncFails(t *testing.T) {
 		d.sync = func(*os.File) error { return broken }
 		if err := d.Remove(t.Context(), blobtest.Key(1)); !errors.Is(err, broken) {
 			t.Errorf("Remove gives %v", err)
+		}
+		if err := d.Remove(t.Context(), blobtest.Key(1)); !errors.Is(err, broken) {
+			t.Errorf("Remove of what may come back gives %v", err)
+		}
+		d.sync = (*os.File).Sync
+		for _, key := range []string{blobtest.Key(1), blobtest.Key(2)} { // the second one has no folder
+			if err := d.Remove(t.Context(), key); err != nil {
+				t.Errorf("Remove of a missing key gives %v", err)
+			}
+		}
+	})
+
+	t.Run("claim and release", func(t *testing.T) {
+		d := openDisk(t, t.TempDir())
+		for range 2 {
+			d.sync = func(f *os.File) error {
+				if info, err := f.Stat(); err != nil || info.IsDir() {
+					return broken
+				}
+				return nil
+			}
+			if err := d.Claim(t.Context(), "ins1"); !errors.Is(err, broken) {
+				t.Errorf("Claim gives %v", err)
+			}
+		}
+		for range 2 {
+			if err := d.Release(t.Context(), "ins1"); !errors.Is(err, broken) {
+				t.Errorf("Release gives %v", err)
+			}
 		}
 	})
 }

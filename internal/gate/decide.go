@@ -21,27 +21,17 @@ import (
 // A link that was refused recently is first decided in a View, so that a repeated
 // refusal costs no commit.
 func (gate *Gate) decide(
-	ctx context.Context, ledger sluice.LedgerID, id string, b request, proved sluice.PasswordHash,
-) (*Grant, error) {
+	ctx context.Context, ledger sluice.LedgerID, id string, b *request, proved sluice.PasswordHash,
+) (g *Grant, err error) {
 	object := refusals.Object{Ledger: ledger, ID: id}
 	if b.step != nil {
 		// Counts of their own: what a step costs must not show in what the next request costs.
 		object.ID += " steps"
 	}
-	var g *Grant
 	var refusal sluice.Refusal
-	var err error = errUndecided
+	err = errUndecided
 	if b.step == nil && gate.refusals.Recent(object) {
-		err = gate.store.View(ctx, func(r service.Reader) (err error) {
-			g = gate.begin(ledger, id, b.Bearer)
-			if _, refusal, err = gate.judge(r, g, b, proved); err != nil {
-				return err
-			}
-			if refusal == "" || !gate.refusals.Repeated(object, refusal, g.caller(), g.began) {
-				return errUndecided
-			}
-			return nil
-		})
+		g, refusal, err = gate.viewDecision(ctx, object, b, proved)
 	}
 	if err == errUndecided {
 		g, refusal, err = gate.commitDecision(ctx, object, id, b, proved)
@@ -52,9 +42,26 @@ func (gate *Gate) decide(
 	return g, err
 }
 
+// viewDecision decides in a View, where the decision is a refusal that is only counted.
+func (gate *Gate) viewDecision(
+	ctx context.Context, object refusals.Object, b *request, proved sluice.PasswordHash,
+) (g *Grant, refusal sluice.Refusal, err error) {
+	err = gate.store.View(ctx, func(r service.Reader) (err error) {
+		g = gate.begin(object.Ledger, object.ID, b.Bearer)
+		if _, refusal, err = gate.judge(r, g, b, proved); err != nil {
+			return err
+		}
+		if refusal == "" || !gate.refusals.Repeated(object, refusal, g.by, g.began) {
+			return errUndecided
+		}
+		return nil
+	})
+	return g, refusal, err
+}
+
 // commitDecision decides in an Update. When it returns, the decision is in the log.
 func (gate *Gate) commitDecision(
-	ctx context.Context, object refusals.Object, id string, b request, proved sluice.PasswordHash,
+	ctx context.Context, object refusals.Object, id string, b *request, proved sluice.PasswordHash,
 ) (g *Grant, refusal sluice.Refusal, err error) {
 	attempt := gate.refusals.Attempt()
 	err = gate.update(service.Prefetch(ctx, id), object.Ledger, func(tx service.Tx) error {
@@ -79,7 +86,11 @@ func (gate *Gate) commitDecision(
 		return gate.record(tx, g, b.Bearer, open, refusal)
 	})
 	if g != nil {
-		attempt.End(g.caller(), g.began, err)
+		attempt.End(g.by, g.began, err)
+	}
+	if err == nil && refusal == sluice.Altered {
+		gate.log.Error("link refused: its row, or that of its key, was altered in the database",
+			"link", id, "ledger", object.Ledger)
 	}
 	return g, refusal, err
 }
@@ -87,9 +98,9 @@ func (gate *Gate) commitDecision(
 // begin returns a Grant before its decision.
 func (gate *Gate) begin(ledger sluice.LedgerID, id string, b Bearer) *Grant {
 	return &Grant{
-		bearer: service.Caller{
-			Ledger: ledger, Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id},
-			Request: audit.ClipRequest(b.Request),
+		ledger: ledger,
+		by: refusals.Caller{
+			Actor: sluice.Actor{Type: sluice.ActorBearer, ID: id}, Request: audit.ClipRequest(b.Request),
 		},
 		began: gate.service.Now(),
 	}
@@ -98,9 +109,9 @@ func (gate *Gate) begin(ledger sluice.LedgerID, id string, b Bearer) *Grant {
 // judge loads link, file and key, plans the response, and returns the refusal, or "". If open is set, the response is
 // taken from an open grant of the bearer.
 func (gate *Gate) judge(
-	r service.Reader, g *Grant, b request, proved sluice.PasswordHash,
+	r service.Reader, g *Grant, b *request, proved sluice.PasswordHash,
 ) (open service.OpenGrant, refusal sluice.Refusal, err error) {
-	k, err := g.load(r, g.bearer.Ledger, g.bearer.Actor.ID)
+	k, err := g.load(r, g.ledger, g.by.Actor.ID)
 	if err != nil {
 		return open, "", err
 	}
@@ -115,7 +126,7 @@ func (gate *Gate) judge(
 	if err != nil {
 		return open, "", err
 	}
-	refusal = refuse(gate.limits, g.Link, g.File, k, g.began, b.Address)
+	refusal = refuse(gate.limits, gate.service.Seals(), g.Link, g.File, k, g.began, b.Address)
 	if refusal == sluice.Exhausted && open.LinkID != "" {
 		refusal = ""
 	}
@@ -149,7 +160,7 @@ func (g *Grant) Accepted() bool { return g.Visit.Terms == g.Link.Access.TermsSHA
 // errAsksPassword if the bearer has yet to be asked for them, or for their consent
 // to a download, and ErrUnnamed before all of that. A bearer who answered has an open grant, and thus gave the
 // password.
-func (g *Grant) challenge(b request, proved sluice.PasswordHash, answered bool) (sluice.Refusal, error) {
+func (g *Grant) challenge(b *request, proved sluice.PasswordHash, answered bool) (sluice.Refusal, error) {
 	access := &g.Link.Access
 	switch {
 	case b.Person && !b.Answered && !b.Named && !answered && g.isTitled():
@@ -182,7 +193,7 @@ func (g *Grant) challenge(b request, proved sluice.PasswordHash, answered bool) 
 func (gate *Gate) record(
 	tx service.Tx, g *Grant, b Bearer, open service.OpenGrant, refusal sluice.Refusal,
 ) (err error) {
-	e := gate.service.NewLinkEntry(g.bearer, sluice.LinkRedeemed, g.began, g.File, g.Link)
+	e := gate.service.NewLinkEntry(g.caller(), sluice.LinkRedeemed, g.began, g.File, g.Link)
 	e.Key, e.Delivery = g.key, &sluice.DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
 	if !g.Link.Access.IsZero() && refusal == "" {
 		gate.recordPerson(g, b, &e)
@@ -199,7 +210,7 @@ func (gate *Gate) record(
 	case !g.Plan.consumes():
 		return tx.Record(e)
 	}
-	if g.seq, err = tx.Size(g.bearer.Ledger); err != nil { // the seq of e
+	if g.seq, err = tx.Size(g.ledger); err != nil { // the seq of e
 		return err
 	}
 	switch {
@@ -256,11 +267,6 @@ func (gate *Gate) tellRefused(tx service.Tx, l sluice.Link, e sluice.Entry, now 
 		return nil
 	}
 	return gate.service.Mails.Refused(tx, l, e.ID, 1+e.Repeats, now)
-}
-
-// caller returns the caller under which a refusal is counted.
-func (g *Grant) caller() refusals.Caller {
-	return refusals.Caller{Actor: g.bearer.Actor, Request: g.bearer.Request}
 }
 
 // asks reports whether a person must be asked before the link is used.

@@ -28,7 +28,7 @@ func (gate *Gate) conclude(g *Grant, sent int64, failed bool) {
 	took := max(0, gate.service.Now().Sub(g.began)) // the clock may have been set back
 	g.sent = sluice.Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: took}
 	g.failed = failed
-	gate.enqueue(g.bearer.Ledger, pending{ended: g}, failed || !g.sent.Complete && g.openGrant.LinkID != "")
+	gate.enqueue(g.ledger, pending{ended: g}, failed || !g.sent.Complete && g.openGrant.LinkID != "")
 	gate.delivered.underway.Add(-1)
 }
 
@@ -44,7 +44,7 @@ func (gate *Gate) settle(tx service.Tx, g *Grant, now time.Time) error {
 	if g.openGrant.LinkID == "" || g.sent.Complete && !g.failed {
 		return nil
 	}
-	open, err := tx.OpenGrant(g.bearer.Ledger, g.Link.ID, g.openGrant.Bearer)
+	open, err := tx.OpenGrant(g.ledger, g.Link.ID, g.openGrant.Bearer)
 	if sluice.CodeOf(err) == sluice.CodeNotFound || err == nil && !open.Expires.Equal(g.openGrant.Expires) {
 		return nil // the open grant has ended or was replaced
 	}

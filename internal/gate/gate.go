@@ -60,7 +60,8 @@ type Grant struct {
 	Visit    service.Visit
 	NewVisit string
 
-	bearer    service.Caller
+	ledger    sluice.LedgerID
+	by        refusals.Caller // the bearer
 	key       *sluice.KeyPart
 	began     time.Time
 	seq       int64             // of the entry of the decision
@@ -154,7 +155,7 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	if err := gate.deliverable(ctx, ledger); err != nil {
 		return nil, err
 	}
-	g, err := gate.decideProved(ctx, ledger, id, request{Bearer: b})
+	g, err := gate.decideProved(ctx, ledger, id, &request{Bearer: b})
 	switch {
 	case err == ErrAsk, err == ErrUnnamed, sluice.ReasonOf(err) != "":
 		return g, err
@@ -178,7 +179,7 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 }
 
 // decideProved decides on a redemption, with the password of the link if it has one.
-func (gate *Gate) decideProved(ctx context.Context, ledger sluice.LedgerID, id string, b request) (*Grant, error) {
+func (gate *Gate) decideProved(ctx context.Context, ledger sluice.LedgerID, id string, b *request) (*Grant, error) {
 	g, err := gate.decide(ctx, ledger, id, b, "")
 	if err == errAsksPassword {
 		var proved sluice.PasswordHash

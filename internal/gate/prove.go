@@ -44,7 +44,7 @@ func (gate *Gate) SendCode(ctx context.Context, token string, b Bearer, address 
 		return nil, "", err
 	}
 	cookie := base64.RawURLEncoding.EncodeToString(secret[:])
-	g, err := gate.take(ctx, token, request{Bearer: b}, func(tx service.Tx, g *Grant) (sluice.Refusal, error) {
+	g, err := gate.take(ctx, token, &request{Bearer: b}, func(tx service.Tx, g *Grant) (sluice.Refusal, error) {
 		to := canonical
 		if only := OnlyRecipient(g.Link); only != "" {
 			to = only
@@ -88,7 +88,7 @@ func (gate *Gate) sendCode(tx service.Tx, g *Grant, b Bearer, to, cookie string)
 		}
 		return sluice.RecipientNotAllowed, err
 	}
-	e := gate.service.NewLinkEntry(g.bearer, sluice.LinkCodeSent, g.began, g.File, l)
+	e := gate.service.NewLinkEntry(g.caller(), sluice.LinkCodeSent, g.began, g.File, l)
 	e.Key, e.Recipient, c.Entry = g.key, personOf(l, to), e.ID
 	return "", errors.Join(tx.Record(e), tx.SetChallenge(c),
 		gate.service.Mails.QueueCode(tx, l, c.ID, e.ID, b.Language, g.began.Add(service.CodeLasts), g.began))
@@ -108,7 +108,7 @@ func personOf(l sluice.Link, address string) *sluice.RecipientPart {
 // is counted before the code is compared, in the commit of the answer.
 func (gate *Gate) ProveCode(ctx context.Context, token string, b Bearer, cookie, code string) (*Grant, error) {
 	code = digits(code)
-	return gate.take(ctx, token, request{Bearer: b, proves: true}, func(tx service.Tx, g *Grant) (sluice.Refusal, error) {
+	return gate.take(ctx, token, &request{Bearer: b, proves: true}, func(tx service.Tx, g *Grant) (sluice.Refusal, error) {
 		return gate.proveCode(tx, g, cookie, code)
 	})
 }
@@ -137,7 +137,7 @@ func (gate *Gate) proveCode(tx service.Tx, g *Grant, cookie, code string) (sluic
 	if sent.Recipient == nil || !l.Access.Admits(sent.Recipient.Email) { // erased, or removed from the link
 		return sluice.RecipientNotAllowed, nil
 	}
-	e := gate.service.NewLinkEntry(g.bearer, sluice.LinkVerified, g.began, g.File, l)
+	e := gate.service.NewLinkEntry(g.caller(), sluice.LinkVerified, g.began, g.File, l)
 	e.Key, e.Recipient = g.key, personOf(l, sent.Recipient.Email)
 	v := service.NewVisit(l, g.began)
 	v.Address, v.Verification, v.Password = e.Recipient.Email, e.ID, l.Password != ""
@@ -162,8 +162,13 @@ func digits(code string) string {
 	}, code)
 }
 
+// caller is the bearer as the author of an entry.
+func (g *Grant) caller() service.Caller {
+	return service.Caller{Ledger: g.ledger, Actor: g.by.Actor, Request: g.by.Request}
+}
+
 // take commits a step at a link.
-func (gate *Gate) take(ctx context.Context, token string, b request, s step) (*Grant, error) {
+func (gate *Gate) take(ctx context.Context, token string, b *request, s step) (*Grant, error) {
 	ledger, id, ok := gate.service.Links.OpenToken(token)
 	if !ok {
 		return nil, errNoLink

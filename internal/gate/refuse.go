@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/seal"
 	"sluice/internal/service"
 )
 
@@ -13,12 +14,15 @@ import (
 // purpose count as they are now. A link minted by the operator has no key, and a
 // purpose that is no longer configured has no rules.
 func refuse(
-	limits service.LinkLimits, l sluice.Link, f sluice.File, k sluice.Key, now time.Time, from netip.Addr,
+	limits service.LinkLimits, seals *seal.Seals, l sluice.Link, f sluice.File, k sluice.Key, now time.Time,
+	from netip.Addr,
 ) sluice.Refusal {
 	purpose, configured := limits.Purposes[f.Purpose]
 	switch {
 	case !l.Revoked.IsZero():
 		return l.Ended
+	case !seals.TrustsLink(l) || k.ID != "" && !seals.TrustsKey(k):
+		return sluice.Altered // before what the rows say is believed
 	case !f.Active():
 		return sluice.FileDeleted
 	case !k.Revoked.IsZero():
@@ -101,6 +105,8 @@ func refused(r sluice.Refusal) error {
 		e.Detail = "the key that made this link may no longer make such links"
 	case sluice.PurposeRestricted:
 		e.Detail = "the purpose of this file no longer allows such links"
+	case sluice.Altered:
+		e.Detail = "the record of this link was altered; its sender has to make another one"
 	case sluice.WrongPassword:
 		e.Code = sluice.CodeForbidden
 		e.Detail = "this link needs its password: send it as X-Link-Password or with Basic authentication"

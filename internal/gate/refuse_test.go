@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/seal"
 	"sluice/internal/service"
 )
 
@@ -23,6 +24,7 @@ func TestRefuse(t *testing.T) {
 	expiring.Expires = now
 	minuteOld := sluice.Link{Created: now.Add(-time.Minute)}
 	younger := sluice.Link{Created: now.Add(-time.Minute + time.Microsecond)}
+	unsealed := seal.New(nil, false)
 	for _, c := range []struct {
 		name string
 		link sluice.Link
@@ -54,7 +56,7 @@ func TestRefuse(t *testing.T) {
 		{"purpose without a lifetime", minuteOld, sluice.File{Purpose: "open"}, sluice.Key{}, ""},
 		{"purpose that is not configured", minuteOld, sluice.File{Purpose: "gone"}, sluice.Key{}, ""},
 	} {
-		if got := refuse(limits, c.link, c.file, c.key, now, netip.MustParseAddr("::ffff:192.0.2.7")); got != c.want {
+		if got := refuse(limits, unsealed, c.link, c.file, c.key, now, netip.MustParseAddr("::ffff:192.0.2.7")); got != c.want {
 			t.Errorf("%s: refused as %q, want %q", c.name, got, c.want)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/service"
 )
 
 // newest returns a part of the newest entry as the API shows it, without the members that every test would repeat.
@@ -159,6 +160,24 @@ func TestEntriesTellDetails(t *testing.T) {
 	row := firstRow(t, c.ask(t, "GET", "/v1/audit_entries/export?format=csv&action=file.updated", "").want(t, 200).body)
 	if row["file_before"] != `{"metadata":{"a":"1"},"title":"T"}` || row["file_held"] != "true" ||
 		row["file_linked_resources"] != `[{"type":"case","id":"7"}]` {
+		t.Errorf("the CSV says %q", row)
+	}
+}
+
+// TestEntriesTellRetention checks that the API and the CSV have the end of a file's retention.
+func TestEntriesTellRetention(t *testing.T) {
+	c := newClient(t)
+	c.Tampered = true // the entry is of a file that nobody uploaded
+	at := c.Clock.Now().Add(time.Hour)
+	e := sluice.Entry{ID: "aud_01m9sb9a0c0000000000000000", Ledger: c.Ledger(sluice.Test), Time: c.Clock.Now(),
+		Action: sluice.FileCreated, Outcome: sluice.Allowed, Actor: sluice.Actor{Type: sluice.ActorCLI},
+		File: audit.FileDetails(sluice.File{ID: "file_01m9sb9a0c0000000000000000", Filename: "a", Expires: at}, nil)}
+	if err := c.Store.Update(t.Context(), e.Ledger, func(tx service.Tx) error { return tx.Record(e) }); err != nil {
+		t.Fatal(err)
+	}
+	wantPart(t, c.newest(t, "file"), fmt.Sprintf(`{"action":"file.created","filename":"a","held":false,"expires_at":%d}`, at.Unix()))
+	row := firstRow(t, c.ask(t, "GET", "/v1/audit_entries/export?format=csv&action=file.created", "").want(t, 200).body)
+	if got, err := time.Parse(time.RFC3339, row["file_expires_at"]); err != nil || got.Unix() != at.Unix() {
 		t.Errorf("the CSV says %q", row)
 	}
 }

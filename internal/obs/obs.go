@@ -187,17 +187,20 @@ func (m *Metrics) WatchStore(waiting func() int64) {
 
 // Blobs wraps b to measure its operations. The duration of Put includes the time that
 // it waits for its reader.
-func (m *Metrics) Blobs(b service.Blobs) service.Blobs { return timed{b, m} }
+func (m *Metrics) Blobs(b service.Blobs) service.Blobs {
+	return timed{b, m, m.blobs.WithLabelValues("open", result(nil))}
+}
 
 type timed struct {
 	service.Blobs
 	metrics *Metrics
+	opened  prometheus.Observer // for what each download does
 }
 
 // Uncached implements service.Cache.
 func (t timed) Uncached() service.Blobs {
 	if c, ok := t.Blobs.(service.Cache); ok {
-		return timed{c.Uncached(), t.metrics}
+		return timed{c.Uncached(), t.metrics, t.opened}
 	}
 	return t
 }
@@ -263,8 +266,12 @@ func (s *timedStage) Commit(ctx context.Context) (service.Stored, error) {
 func (t timed) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	began := time.Now()
 	content, err := t.Blobs.Open(ctx, key)
-	t.observe("open", began, err)
-	return content, err
+	if err != nil {
+		t.observe("open", began, err)
+		return nil, err
+	}
+	t.opened.Observe(time.Since(began).Seconds())
+	return content, nil
 }
 
 func (t timed) Remove(ctx context.Context, key string) error {

@@ -11,6 +11,7 @@ import (
 	"sluice/internal/audit"
 	"sluice/internal/objectid"
 	"sluice/internal/refusals"
+	"sluice/internal/seal"
 )
 
 // core is the funnel that every read and every change goes through. Files, Links, Keys and the others hold it, and add
@@ -21,6 +22,7 @@ type core struct {
 	ids      *objectid.Source
 	log      *slog.Logger
 	refusals *refusals.Counts
+	seals    *seal.Seals
 }
 
 // now is the current time by the service's clock, in UTC, truncated to microseconds.
@@ -45,7 +47,7 @@ func change[T any](
 			}
 			if !c.Key.Grants(scope) {
 				denied = missingScope(scope)
-				return s.recordDenial(tx, refused, c, scope, now)
+				return s.recordDenial(tx, refused, c, scopeRefusal(scope), now)
 			}
 		}
 		if replayed, err := c.IdempotencyKey.replay(tx, c, now, &result); replayed || err != nil {
@@ -108,6 +110,8 @@ func (s *core) recheck(tx Tx, c *Caller) (err error) {
 
 func (s *core) active(k sluice.Key) error {
 	switch {
+	case !s.seals.TrustsKey(k):
+		return errAlteredKey
 	case !k.Revoked.IsZero():
 		return sluice.Errorf(sluice.CodeUnauthenticated, "this API key was revoked")
 	case !k.Active(s.now()):
@@ -115,6 +119,15 @@ func (s *core) active(k sluice.Key) error {
 	}
 	return nil
 }
+
+// errAlteredKey is the error for a key whose row someone other than a server wrote.
+var errAlteredKey = sluice.Errorf(sluice.CodeUnauthenticated,
+	"the record of this API key was altered outside of Sluice; its operator has to create another one")
+
+// errAlteredLink is the error for a change of a link whose row someone other than a server wrote: the change would give
+// it a seal.
+var errAlteredLink = sluice.Errorf(sluice.CodeConflict,
+	"the record of this link was altered outside of Sluice; it can only be revoked")
 
 // read runs fn on a snapshot if the caller has the scope. If not, it records the refusal.
 func (s *core) read(ctx context.Context, c Caller, scope sluice.Scope, fn func(Reader) error) error {
@@ -134,32 +147,37 @@ func (s *core) allow(ctx context.Context, c Caller, scope sluice.Scope) error {
 
 // deny records that a caller lacks a scope.
 func (s *core) deny(ctx context.Context, c Caller, scope sluice.Scope) error {
-	if s.refusals.Repeated(keyOf(c), scopeRefusal(scope), refusedCaller(c), s.now()) {
+	return s.denyFor(ctx, c, scopeRefusal(scope))
+}
+
+// denyFor records that a caller was refused.
+func (s *core) denyFor(ctx context.Context, c Caller, refusal sluice.Refusal) error {
+	if s.refusals.Repeated(keyOf(c), refusal, refusedCaller(c), s.now()) {
 		return nil
 	}
 	f := s.refusals.Attempt()
 	err := s.store.Update(ctx, c.Ledger, func(tx Tx) error {
 		f.Again()
-		return s.recordDenial(tx, f, c, scope, s.now())
+		return s.recordDenial(tx, f, c, refusal, s.now())
 	})
 	f.End(refusedCaller(c), s.now(), err)
 	return err
 }
 
-// recordDenial records that a caller lacks a scope. A refusal that repeats a recent one is counted instead.
-func (s *core) recordDenial(tx Tx, f *refusals.Attempt, c Caller, scope sluice.Scope, now time.Time) error {
-	repeats, write := f.Begin(keyOf(c), scopeRefusal(scope), now)
+// recordDenial records that a caller was refused. A refusal that repeats a recent one is counted instead.
+func (s *core) recordDenial(tx Tx, f *refusals.Attempt, c Caller, refusal sluice.Refusal, now time.Time) error {
+	repeats, write := f.Begin(keyOf(c), refusal, now)
 	if !write {
 		return nil
 	}
-	e := s.denial(c, scope, now)
+	e := s.denial(c, refusal, now)
 	e.Repeats = repeats
 	return tx.Record(e)
 }
 
-func (s *core) denial(c Caller, scope sluice.Scope, now time.Time) sluice.Entry {
+func (s *core) denial(c Caller, refusal sluice.Refusal, now time.Time) sluice.Entry {
 	e := s.entry(c, sluice.AccessDenied, now)
-	e.Outcome, e.Refusal = sluice.Refused, scopeRefusal(scope)
+	e.Outcome, e.Refusal = sluice.Refused, refusal
 	if e.Request != nil {
 		*e.Request = refusals.Kept(*e.Request)
 	}

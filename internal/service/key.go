@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base32"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"slices"
@@ -39,16 +40,23 @@ func (s *Keys) Authenticate(ctx context.Context, secret string, r sluice.Request
 	if err != nil {
 		return Caller{}, err
 	}
-	if err := s.active(key); err != nil {
+	c := Caller{
+		Ledger:  key.Ledger,
+		Actor:   sluice.Actor{Type: sluice.ActorKey, ID: key.ID, Name: audit.Clip(key.Name, sluice.MaxKeyNameLen)},
+		Key:     key,
+		Request: audit.ClipRequest(r),
+	}
+	err = s.active(key)
+	if err == errAlteredKey {
+		s.log.Error("API key refused: its row was altered in the database",
+			"key", audit.Clip(key.ID, 80), "ledger", key.Ledger)
+		return Caller{}, errors.Join(s.denyFor(ctx, c, sluice.Altered), err)
+	}
+	if err != nil {
 		return Caller{}, err
 	}
 	s.used.note(key.ID, s.now())
-	return Caller{
-		Ledger:  key.Ledger,
-		Actor:   sluice.Actor{Type: sluice.ActorKey, ID: key.ID, Name: key.Name},
-		Key:     key,
-		Request: audit.ClipRequest(r),
-	}, nil
+	return c, nil
 }
 
 // accepts reports whether the hash is that of the key's secret, or of its old secret while that is still valid.
@@ -146,6 +154,7 @@ func (s *Keys) Create(ctx context.Context, c Caller, n NewKey) (CreatedKey, erro
 		if err := s.validate(c, &k, now); err != nil {
 			return CreatedKey{}, err
 		}
+		k.Seal = s.seals.Key(k)
 		e := s.keyEntry(c, sluice.KeyCreated, now, audit.KeyPart(k, nil))
 		return CreatedKey{Key: k, Secret: secret}, tx.CreateKey(k, e)
 	})
@@ -263,12 +272,23 @@ func liveKey(r Reader, ledger sluice.LedgerID, id string) (sluice.Key, error) {
 	return k, found(err, "key", id)
 }
 
+// changeableKey returns a key that is not revoked and that the caller may change. A key whose row was altered may not
+// be: the change would give it a seal.
+func (s *Keys) changeableKey(tx Tx, c Caller, id string) (sluice.Key, error) {
+	k, err := liveKey(tx, c.Ledger, id)
+	if err == nil && !s.seals.TrustsKey(k) {
+		err = sluice.Errorf(sluice.CodeConflict,
+			"the record of this key was altered outside of Sluice; it can only be revoked")
+	}
+	return k, err
+}
+
 // Update changes a key that is not revoked. A key that has more rights than the caller's is CodeForbidden, even if the
 // change would remove those rights. It needs keys:admin. A key of another revision than wanted is
 // CodePreconditionFailed.
 func (s *Keys) Update(ctx context.Context, c Caller, id string, want Precondition, ch KeyChange) (sluice.Key, error) {
 	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (sluice.Key, error) {
-		k, err := liveKey(tx, c.Ledger, id)
+		k, err := s.changeableKey(tx, c, id)
 		if err != nil {
 			return sluice.Key{}, err
 		}
@@ -295,6 +315,7 @@ func (s *Keys) Update(ctx context.Context, c Caller, id string, want Preconditio
 			return sluice.Key{}, err
 		}
 		k.Updated = next(now, k.Updated)
+		k.Seal = s.seals.Key(k)
 		return k, tx.UpdateKey(k, s.keyEntry(c, sluice.KeyUpdated, now, audit.KeyPart(k, &was)))
 	})
 }
@@ -315,7 +336,7 @@ func (s *Keys) Rotate(ctx context.Context, c Caller, id string, overlap time.Dur
 		return CreatedKey{}, err
 	}
 	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (CreatedKey, error) {
-		k, err := liveKey(tx, c.Ledger, id)
+		k, err := s.changeableKey(tx, c, id)
 		if err != nil {
 			return CreatedKey{}, err
 		}
@@ -327,6 +348,7 @@ func (s *Keys) Rotate(ctx context.Context, c Caller, id string, overlap time.Dur
 		}
 		k.OldHash, k.OldExpires = k.Hash, now.Add(overlap)
 		k.Hash, k.Updated = hash, next(now, k.Updated)
+		k.Seal = s.seals.Key(k)
 		part := audit.KeyPart(k, nil)
 		part.Rights.OldExpires = k.OldExpires
 		return CreatedKey{Key: k, Secret: secret}, tx.UpdateKey(k, s.keyEntry(c, sluice.KeyRotated, now, part))

@@ -292,6 +292,7 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
 		Disposition: n.Disposition, Filename: n.Filename, Access: n.Access,
 	}
+	l.Seal = s.seals.Link(l)
 	e := s.linkChange(c, sluice.LinkCreated, now, f, l, nil)
 	err := tx.CreateLink(l, e)
 	if err == nil && len(n.Access.Notify.On) > 0 {
@@ -412,6 +413,8 @@ func (s *Links) Update(
 				"this link was ended (%s) and cannot be changed", l.Ended)
 		case l.Expired(now):
 			return sluice.Link{}, sluice.Errorf(sluice.CodeLinkExpired, "this link has expired and cannot be changed")
+		case !s.seals.TrustsLink(l):
+			return sluice.Link{}, errAlteredLink
 		}
 		f, err := tx.File(c.Ledger, l.FileID)
 		if err != nil {
@@ -438,6 +441,7 @@ func (s *Links) Update(
 			}
 		}
 		l.Updated = next(now, l.Updated)
+		l.Seal = s.seals.Link(l)
 		e := s.linkChange(c, sluice.LinkUpdated, now, f, l, &was)
 		err = tx.UpdateLink(l, e)
 		if err == nil && len(l.Access.Notify.On)+len(was.Access.Notify.On) > 0 {
@@ -517,6 +521,7 @@ func (s *Links) end(tx Tx, c Caller, fileID, id string, want Precondition, now t
 	}
 	was := l
 	l.Revoked, l.Ended, l.Updated = now, sluice.Revoked, next(now, l.Updated)
+	l.Seal = s.seals.Link(l)
 	e := s.linkChange(c, sluice.LinkEnded, now, f, l, nil)
 	err = tx.UpdateLink(l, e)
 	if err == nil && len(l.Access.Notify.On) > 0 {

@@ -137,7 +137,8 @@ func TestHoldAndRetention(t *testing.T) {
 	told := &sluice.FilePart{
 		ID: kept.ID, Filename: kept.Filename, Size: kept.Size, Type: kept.Type, SHA256: kept.SHA256.String(),
 		Purpose:  kept.Purpose,
-		Metadata: kept.Metadata, Details: &sluice.FileDetails{Title: kept.Title, Held: kept.Held, Linked: kept.Linked},
+		Metadata: kept.Metadata, Details: &sluice.FileDetails{Title: kept.Title, Held: kept.Held, Linked: kept.Linked,
+			Expires: &kept.Expires},
 	}
 	if diff := cmp.Diff(told, e.File, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the file in the entry (-want +got):\n%s", diff)

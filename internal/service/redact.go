@@ -3,6 +3,8 @@ package service
 import (
 	"context"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"sluice"
@@ -12,7 +14,8 @@ import (
 
 // Redact erases the personal fields of an entry for good: their values, and the salts without which the commitments
 // reveal nothing. The leaf stays, so all proofs remain valid. The redaction is an entry of its own. An entry without
-// personal fields is CodeNotFound. It needs keys:admin.
+// personal fields is CodeNotFound. If the entry records the people of a link, they are erased from the link too, and
+// nobody is admitted to it until its owner names others. It needs keys:admin.
 func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry, error) {
 	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (sluice.Entry, error) {
 		seq, sealed, err := tx.Sealed(c.Ledger, id)
@@ -32,8 +35,39 @@ func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry
 		}
 		e := s.entry(c, sluice.AuditRedacted, now)
 		e.Subject = &sluice.EntryPart{ID: id, Seq: seq, Fields: fields}
-		return e, tx.Redact(id, fields, e)
+		erased, err := s.erasedLink(tx, c, seq, sealed, fields, now)
+		if err != nil {
+			return sluice.Entry{}, err
+		}
+		return e, tx.Redact(id, fields, erased, e)
 	})
+}
+
+// erasedLink returns the link whose people an entry records, without them. It returns nil if the entry records none, or
+// the link has none any more.
+func (s *Entries) erasedLink(
+	tx Tx, c Caller, seq int64, sealed audit.SealedEntry, fields []string, now time.Time,
+) (*sluice.Link, error) {
+	if !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "/link/") }) {
+		return nil, nil
+	}
+	entry, err := sealed.Open(seq)
+	if err != nil {
+		return nil, err
+	}
+	l, err := tx.Link(c.Ledger, entry.Link.ID)
+	if sluice.CodeOf(err) == sluice.CodeNotFound {
+		return nil, nil
+	}
+	if err != nil || !l.Access.Identifies() {
+		return nil, err
+	}
+	fits := s.seals.LinkFits(l) // a link that someone altered gets no seal
+	l.Access, l.Updated = l.Access.Erase(), next(now, l.Updated)
+	if fits {
+		l.Seal = s.seals.Link(l)
+	}
+	return &l, nil
 }
 
 // The kinds of exports.

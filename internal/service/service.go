@@ -17,6 +17,7 @@ import (
 	"sluice"
 	"sluice/internal/objectid"
 	"sluice/internal/refusals"
+	"sluice/internal/seal"
 	"sluice/internal/token"
 )
 
@@ -49,6 +50,7 @@ type Config struct {
 	Store        Store
 	Blobs        Blobs
 	SigningKeys  []token.Key // the first one signs, all are accepted
+	RequireSeals bool        // refuse keys and links whose rows no server wrote: see package seal
 	PublicURL    string      // base URL of links: scheme, host, and optionally a path
 	LedgerKeys   []string    // secrets of checkpoint signers, C2SP signed-note form; the others hand over to the first
 	LedgerOrigin string      // prefix of the names of new ledgers; the host of PublicURL if ""
@@ -100,10 +102,11 @@ func New(c Config) (*Service, error) {
 	if c.LedgerOrigin == "" {
 		c.LedgerOrigin = u.Host
 	}
+	keys := token.Keyring(slices.Clone(c.SigningKeys))
 	funnel := &core{
 		store: c.Store, clock: c.Now, ids: objectid.NewSource(c.Random), log: c.Log, refusals: &refusals.Counts{},
+		seals: seal.New(keys, c.RequireSeals),
 	}
-	keys := token.Keyring(slices.Clone(c.SigningKeys))
 	limits := LinkLimits{Purposes: c.Purposes, MaxLifetime: c.MaxLinkLifetime}
 	links := &Links{
 		core: funnel, keys: keys, limits: limits, blobs: c.Blobs,
@@ -145,6 +148,9 @@ func (s *Service) NewRequestID() string { return s.ids.New(sluice.PrefixRequest,
 
 // PublicURL is the base URL of links, without a trailing slash.
 func (s *Service) PublicURL() string { return s.Links.publicURL }
+
+// Seals makes and checks the seals of rows.
+func (s *Service) Seals() *seal.Seals { return s.seals }
 
 // Purposes lists the purposes of this installation, sorted by name.
 func (s *Service) Purposes() []sluice.Purpose { return s.Files.purposes.List() }

@@ -58,6 +58,9 @@ func (s *Service) start(ctx context.Context) (*First, error) {
 	if err := s.Ledgers.acceptLost(ctx, lost); err != nil {
 		return nil, err
 	}
+	if err := s.resealKeys(ctx); err != nil { // a full disk keeps no server from its start
+		s.log.Warn("the seals of API keys were not renewed; do not remove old signing keys", "error", err)
+	}
 	accounts, err := s.Accounts.List(ctx)
 	if err != nil {
 		return nil, err
@@ -167,6 +170,38 @@ func (s *Service) addSigningKeys(tx Tx, c Caller, keys []token.Key, now time.Tim
 		}
 	}
 	return nil
+}
+
+// resealKeys seals the keys anew that have the seal of an older signing key, which may be removed one day. Links are
+// not sealed anew: those that an older key has sealed need it for their URLs, too.
+func (s *Service) resealKeys(ctx context.Context) error {
+	var stale []sluice.Key
+	err := s.store.View(ctx, func(r Reader) error {
+		logs, err := r.Logs()
+		for _, l := range logs {
+			for page := (sluice.Page{Limit: sluice.MaxPageSize}); err == nil; {
+				var list sluice.List[sluice.Key]
+				if list, err = r.Keys(l.Ledger, page); err != nil {
+					return err
+				}
+				for _, k := range list.Data {
+					if seal := s.seals.Key(k); seal != k.Seal && s.seals.KeyFits(k) {
+						k.Seal = seal
+						stale = append(stale, k)
+					}
+				}
+				if !list.More {
+					break
+				}
+				page.After = list.Data[len(list.Data)-1].ID
+			}
+		}
+		return err
+	})
+	if err != nil || len(stale) == 0 {
+		return err
+	}
+	return s.store.Reseal(ctx, stale, nil)
 }
 
 // firstKey makes a test key for an account that has no keys.

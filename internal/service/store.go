@@ -45,10 +45,15 @@ type Store interface {
 	// Extend stores the tiles that new entries have changed, and the checkpoint over them, in one commit. If the size
 	// of the newest checkpoint is not from, another process was faster, and the error is CodeConflict.
 	Extend(ctx context.Context, l sluice.LedgerID, from int64, tiles []ledger.TileData, c Checkpoint) error
+	// StoreTiles stores tiles of a ledger anew while a checkpoint is its newest one. Otherwise it is CodeConflict.
+	StoreTiles(ctx context.Context, l sluice.LedgerID, newest Checkpoint, tiles []ledger.TileData) error
 	// HandOver stores a rotation with its proof. Storing the same rotation again changes nothing.
 	HandOver(ctx context.Context, l sluice.LedgerID, r Rotation) error
 	// KeysUsed stores when keys of any ledger were last used.
 	KeysUsed(ctx context.Context, used map[string]time.Time) error
+	// Reseal stores the seals of keys and links of any ledger, those that were not changed or revoked since they were
+	// read. There is no entry for it.
+	Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error
 	// ForgetGrants removes the open grants that ended before a moment, and returns how many.
 	ForgetGrants(ctx context.Context, before time.Time) (int, error)
 	// ForgetGuesses removes the guesses of days that began before a moment, and returns the number of rows.
@@ -242,8 +247,9 @@ type Tx interface {
 	// RemoveMail removes the mail of a link, kind and challenge, if there is one and, unless m.ID is "", has that ID.
 	RemoveMail(m Mail) (removed bool, err error)
 
-	// Redact erases disclosures of an entry. The fields are JSON Pointers.
-	Redact(id string, fields []string, e sluice.Entry) error
+	// Redact erases disclosures of an entry. The fields are JSON Pointers. Unless it is nil, erased is a link whose Access
+	// and Updated it replaces.
+	Redact(id string, fields []string, erased *sluice.Link, e sluice.Entry) error
 	// Record adds an entry without a change, such as that of a refusal.
 	Record(sluice.Entry) error
 

@@ -75,3 +75,42 @@ func (g storedLog) Tile(ctx context.Context, t ledger.Tile) (data []byte, err er
 func (g storedLog) Disclosures(ctx context.Context) iter.Seq2[ledger.Disclosure, error] {
 	return g.disclosures(ctx, g.ledger, g.newest.Size)
 }
+
+// RebuildTiles computes the tiles of a ledger from its entries, and stores them if they lead to the root of the newest
+// checkpoint. It returns how many it stored. If they do not, the entries are not those that were signed: nothing is
+// stored, and the error is CodeConflict. It keeps all tiles in memory: 33 bytes for each entry.
+func (s *Ledgers) RebuildTiles(ctx context.Context, l sluice.LedgerID) (stored int, err error) {
+	var newest Checkpoint
+	err = s.store.View(ctx, func(r Reader) (err error) {
+		newest, err = r.Checkpoint(l, -1)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	tree, err := ledger.OpenTree(0, nil)
+	if err != nil {
+		return 0, err
+	}
+	for tree.Size() < newest.Size {
+		var leaves []ledger.Hash
+		err := s.store.View(ctx, func(r Reader) (err error) {
+			leaves, err = r.LeafHashes(l, tree.Size(), int(min(leafPage, newest.Size-tree.Size())))
+			return err
+		})
+		if err == nil && len(leaves) == 0 {
+			err = sluice.Errorf(sluice.CodeConflict, "entry %d is missing", tree.Size())
+		}
+		if err != nil {
+			return 0, err
+		}
+		for _, leaf := range leaves {
+			tree.Append(leaf)
+		}
+	}
+	if tree.Root() != newest.Root {
+		return 0, sluice.Errorf(sluice.CodeConflict, "its entries are not those that were signed")
+	}
+	tiles := tree.Changes()
+	return len(tiles), s.store.StoreTiles(ctx, l, newest, tiles)
+}

@@ -49,6 +49,9 @@ func (s *Store) viewLog(ctx context.Context, fn func(*auditlog.Reader) error) er
 	return s.View(ctx, func(r service.Reader) error { return fn(&r.(*reader).Reader) })
 }
 
+// MaxTail is how many entries may be missing from the end of an index: see auditlog.MaxTail.
+const MaxTail = auditlog.MaxTail
+
 // Extent says how far a ledger reaches. A ledger without entries is CodeNotFound.
 func (s *Store) Extent(ctx context.Context, l sluice.LedgerID) (e Extent, err error) {
 	err = s.viewLog(ctx, func(r *auditlog.Reader) (err error) {

@@ -81,7 +81,7 @@
 // The index of a log (auditlog/index.go)
 //
 //  13. The index covers exactly the entries before the head's indexed. It is written in the transaction that moves
-//     that.
+//     that. While it is rebuilt (auditlog/repair.go), stale rows may lie beyond it: nothing reads them.
 //  14. The unindexed tail of a ledger in memory is used only if it begins at indexed and ends at next; otherwise
 //     another process has written, and the terms are read again from the batches.
 //

@@ -75,11 +75,12 @@ func openAnother(t *testing.T, url string) *Store {
 	return s
 }
 
+// TestPostgresKill is TestSQLiteKill on PostgreSQL. SLUICE_LONG=1 kills 30 times.
 func TestPostgresKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs without -short")
 	}
-	testKill(t, openPostgresURL, func() string { return NewPostgres(t) })
+	testKill(t, 30, openPostgresURL, func() string { return NewPostgres(t) })
 }
 
 // TestPostgresOpen lets processes open an empty database at once. An error that prevents it is one line, without the

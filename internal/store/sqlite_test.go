@@ -419,23 +419,29 @@ func TestSQLiteGroups(t *testing.T) {
 const childDatabase = "SLUICE_TEST_DATABASE"
 
 // TestSQLiteKill kills a process in the middle of its Updates, again and again, while this process updates the same
-// database. Everything that either was told is stored is there, and nothing is half stored.
+// database. Everything that either was told is stored is there, and nothing is half stored. SLUICE_LONG=1 does so 60
+// times; docs/faults.md has the results.
 func TestSQLiteKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs without -short")
 	}
-	testKill(t, func(path string) (*Store, error) { return OpenSQLite(path, Options{}) }, func() string {
+	testKill(t, 60, func(path string) (*Store, error) { return OpenSQLite(path, Options{}) }, func() string {
 		return filepath.Join(t.TempDir(), "sluice.db")
 	})
 }
 
-func testKill(t *testing.T, open func(path string) (*Store, error), create func() string) {
+// testKill kills a process three times, or long times.
+func testKill(t *testing.T, long int, open func(path string) (*Store, error), create func() string) {
 	if path := os.Getenv(childDatabase); path != "" {
 		writeUntilKilled(open(path))
 	}
+	rounds, began := 3, time.Now()
+	if os.Getenv("SLUICE_LONG") != "" {
+		rounds = long
+	}
 	path := create()
 	acknowledged := map[string]bool{}
-	for round := range 3 {
+	for round := range rounds {
 		s, err := open(path)
 		if err != nil {
 			t.Fatal(err)
@@ -456,7 +462,7 @@ func testKill(t *testing.T, open func(path string) (*Store, error), create func(
 			if n%30 == 0 {
 				acknowledged[storeFile(t, s)] = true
 			}
-			if n == 300+100*round {
+			if n == 300+100*(round%3) {
 				child.Process.Kill()
 			}
 		}
@@ -467,6 +473,7 @@ func testKill(t *testing.T, open func(path string) (*Store, error), create func(
 		}
 		checkStored(t, open, path, acknowledged)
 	}
+	t.Logf("%d rounds, %d updates acknowledged, %v", rounds, len(acknowledged), time.Since(began).Round(time.Second))
 }
 
 // storeFile stores a file with two entries, and gives its id.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sluice"
@@ -24,6 +25,11 @@ func (s *Store) unlogged(ctx context.Context, l sluice.LedgerID, fn func(*tx) er
 // KeysUsed implements service.Store.
 func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
 	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.KeysUsed(&t.recordsTx, used) })
+}
+
+// Reseal implements service.Store.
+func (s *Store) Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error {
+	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.Reseal(&t.recordsTx, keys, links) })
 }
 
 // ForgetGrants implements service.Store. Rows that were deleted before an error stay deleted, and are counted.
@@ -110,6 +116,40 @@ func (s *Store) endSome(ctx context.Context, l sluice.LedgerID) (marked int, mor
 	return marked, more, nil
 }
 
+// RestartIndex begins the rebuilding of a ledger's index: see auditlog.Tx.RestartIndex.
+func (s *Store) RestartIndex(ctx context.Context, l sluice.LedgerID) (done bool, err error) {
+	err = s.unlogged(ctx, l, func(t *tx) (err error) {
+		done, err = t.RestartIndex(l)
+		return err
+	})
+	return done, err
+}
+
+// ContinueIndex removes what lies beyond the end of a ledger's index, and then indexes the log to its end, in short
+// commits. After an error or a crash it may be called again.
+func (s *Store) ContinueIndex(ctx context.Context, l sluice.LedgerID) error {
+	var last IndexRow
+	for more := true; more; {
+		err := s.unlogged(ctx, l, func(t *tx) (err error) {
+			last, more, err = t.DropIndexRows(l, last)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for more := true; more; {
+		err := s.unlogged(ctx, l, func(t *tx) (err error) {
+			more, err = t.IndexStretch(l)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // tilesAtOnce is how many tiles one commit stores: half a megabyte. Updates that arrive meanwhile wait for it.
 const tilesAtOnce = 64
 
@@ -126,6 +166,19 @@ func (s *Store) Extend(
 		tiles = tiles[tilesAtOnce:]
 	}
 	return s.unlogged(ctx, l, func(t *tx) error { return t.Extend(l, from, tiles, c) })
+}
+
+// StoreTiles implements service.Store. Tiles that were stored before an error stay stored.
+func (s *Store) StoreTiles(
+	ctx context.Context, l sluice.LedgerID, newest service.Checkpoint, tiles []ledger.TileData,
+) error {
+	for some := range slices.Chunk(tiles, tilesAtOnce) {
+		err := s.unlogged(ctx, l, func(t *tx) error { return t.StoreTiles(l, newest.Size, some, newest.Verifier) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // HandOver implements service.Store.

@@ -153,6 +153,8 @@ var explanations = map[sluice.Code]explanation{
 				"now shorter than the age of this link.",
 			"reason `purpose_restricted`: the purpose of its file no longer allows links, or its maximum link " +
 				"lifetime is now shorter than the age of this link.",
+			"reason `altered`: its record, or that of the key that created it, was changed in the database by someone " +
+				"other than Sluice. It can only be revoked.",
 		},
 		remedy: []string{
 			"Ask the person who sent you the link for a new one.",

@@ -99,6 +99,12 @@ var csvColumns = []struct {
 	{"file_linked_resources", ofDetails(func(d *sluice.FileDetails) string {
 		return cellJSON(resourceRefs(d.Linked), len(d.Linked))
 	})},
+	{"file_expires_at", ofDetails(func(d *sluice.FileDetails) string {
+		if d.Expires == nil {
+			return ""
+		}
+		return cellTime(*d.Expires)
+	})},
 	{"file_before", ofFile(func(f *sluice.FilePart) string { return cellJSON(f.Before, len(f.Before)) })},
 	{"file_found", ofFile(func(f *sluice.FilePart) string {
 		if f.Found == nil {

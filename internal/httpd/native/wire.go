@@ -197,6 +197,9 @@ func fileRef(f *sluice.FilePart) *api.FileRef {
 	if d := f.Details; d != nil {
 		out.Title, out.Held = d.Title, &d.Held
 		out.LinkedResources = resourceRefs(d.Linked)
+		if d.Expires != nil {
+			out.ExpiresAt = unix(*d.Expires)
+		}
 	}
 	return out
 }
@@ -218,6 +221,7 @@ func linkRef(l *sluice.LinkPart) *api.LinkRef {
 		out.Recipient, out.Notify = wireRecipient(a.Recipient), wireNotify(a.Notify)
 		out.AllowedRecipients, out.Verification, out.Message = a.Allowed, string(a.Verification), a.Message
 		out.TermsSHA256, out.Page, out.Language = a.TermsSHA256, string(a.Page), a.Language
+		out.Erased = a.Erased
 	}
 	return out
 }

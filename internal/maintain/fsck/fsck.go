@@ -9,7 +9,7 @@ import (
 	"fmt"
 
 	"sluice"
-	"sluice/internal/maintain/replay"
+	"sluice/internal/seal"
 	"sluice/internal/service"
 	"sluice/internal/store"
 	"sluice/ledger"
@@ -63,6 +63,7 @@ type Report struct {
 	Records  int64 // rows of the other tables
 	Files    int64 // whose bytes were looked at
 	Tiles    int64
+	Repairs  []Repair
 }
 
 // AddPages adds what a check of the database's pages has found.
@@ -83,6 +84,13 @@ func pageFindings(p store.PageReport) (list []Finding) {
 // service remembers, and the rows against the replayed logs. An error says that something could not be checked; the
 // other ledgers are checked all the same.
 func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *store.Store) error {
+	return r.CheckLedgersWith(ctx, svc, s, svc.Seals())
+}
+
+// CheckLedgersWith is CheckLedgers with other seals than those of the service.
+func (r *Report) CheckLedgersWith(
+	ctx context.Context, svc *service.Service, s *store.Store, seals *seal.Seals,
+) error {
 	heads, err := svc.Ledgers.VerifyHeads(ctx)
 	if err != nil {
 		return err
@@ -95,7 +103,7 @@ func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *stor
 		return err
 	}
 	var failed error
-	rows := newRowCheck(s, func(f Finding) { r.Findings = append(r.Findings, f) })
+	rows := newRowCheck(s, seals, func(f Finding) { r.Findings = append(r.Findings, f) })
 	for _, l := range logs {
 		index := indexCheck{store: s, ledger: l}
 		if err := index.run(ctx); err != nil {
@@ -105,7 +113,7 @@ func (r *Report) CheckLedgers(ctx context.Context, svc *service.Service, s *stor
 		r.Ledgers++
 		r.Entries += index.entries
 		r.Rows += index.rows
-		if err := r.checkLog(ctx, svc, l, rows.log(l)); err != nil {
+		if err := r.checkLog(ctx, svc, l, rows); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("log %s: %w", l, err))
 		}
 		if ctx.Err() != nil {
@@ -127,8 +135,8 @@ func ledgers(ctx context.Context, s service.Store) (list []sluice.LedgerID, err 
 }
 
 // checkLog verifies the entries, tiles and disclosures of a ledger, and replays the entries.
-func (r *Report) checkLog(ctx context.Context, svc *service.Service, l sluice.LedgerID, log *replay.Replay) error {
-	verified, err := svc.Ledgers.VerifyEntries(ctx, l, func(_ int64, leaf []byte) error { return log.Add(leaf) })
+func (r *Report) checkLog(ctx context.Context, svc *service.Service, l sluice.LedgerID, rows *rowCheck) error {
+	verified, err := svc.Ledgers.VerifyEntries(ctx, l, func(_ int64, leaf []byte) error { return rows.addLeaf(l, leaf) })
 	if err == nil {
 		r.Tiles += verified.Tiles
 		return nil

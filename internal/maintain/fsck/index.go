@@ -43,6 +43,9 @@ type indexCheck struct {
 	part   int64 // entries of a part
 }
 
+// unfinished is what is said of an index whose repair was interrupted.
+const unfinished = "the repair of the index has not ended"
+
 // place is where an entry has a term.
 type place struct {
 	store.IndexTerm
@@ -69,6 +72,10 @@ func (c *indexCheck) run(ctx context.Context) (err error) {
 	if c.extent.Indexed < 0 || c.extent.Indexed > c.extent.Next {
 		c.found(c.extent.Next, "the log ends here, and its index is said to reach to entry %d", c.extent.Indexed)
 		return nil
+	}
+	if c.extent.Next-c.extent.Indexed > store.MaxTail {
+		c.found(c.extent.Indexed, "%s: lists read the %d entries from here on from the log itself", unfinished,
+			c.extent.Next-c.extent.Indexed)
 	}
 	if c.extent.Beyond > 0 {
 		c.found(c.extent.Next, "the log ends here, and there are entries beyond it")

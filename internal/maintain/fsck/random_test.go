@@ -50,7 +50,7 @@ func TestRandomUse(t *testing.T) {
 				t.Fatal(err)
 			}
 			var r fsck.Report
-			if err := r.CheckRows(t.Context(), u.Store); err != nil {
+			if err := r.CheckRows(t.Context(), u.Store, u.Seals()); err != nil {
 				t.Fatal(err)
 			}
 			for _, f := range r.Findings {

@@ -12,6 +12,7 @@ import (
 	"sluice"
 	"sluice/internal/audit"
 	"sluice/internal/maintain/replay"
+	"sluice/internal/seal"
 	"sluice/internal/service"
 	"sluice/internal/store"
 )
@@ -28,17 +29,21 @@ const (
 type rowCheck struct {
 	store    *store.Store
 	logs     map[sluice.LedgerID]*replay.Replay
+	people   map[sluice.LedgerID]*peopleCheck
 	broken   map[sluice.LedgerID]error // the logs that cannot be replayed
 	byNumber map[int64]*ledgerRows
 	found    func(Finding)
 	rows     int64
 	findings int   // of no ledger
 	parts    int64 // keys whose links may live a part of a second longer than entries say
+	seals    *seal.Seals
+	unsealed int64 // keys and links without a seal, where none is required
 }
 
-func newRowCheck(s *store.Store, found func(Finding)) *rowCheck {
+func newRowCheck(s *store.Store, seals *seal.Seals, found func(Finding)) *rowCheck {
 	return &rowCheck{
-		store: s, logs: map[sluice.LedgerID]*replay.Replay{}, broken: map[sluice.LedgerID]error{}, found: found,
+		store: s, seals: seals, logs: map[sluice.LedgerID]*replay.Replay{}, people: map[sluice.LedgerID]*peopleCheck{},
+		broken: map[sluice.LedgerID]error{}, found: found,
 	}
 }
 
@@ -94,9 +99,16 @@ func (c *rowCheck) log(l sluice.LedgerID) *replay.Replay {
 	log := c.logs[l]
 	if log == nil {
 		log = replay.New()
-		c.logs[l] = log
+		c.logs[l], c.people[l] = log, newPeopleCheck()
 	}
 	return log
+}
+
+// addLeaf follows the next entry of a log.
+func (c *rowCheck) addLeaf(l sluice.LedgerID, leaf []byte) error {
+	log := c.log(l)
+	c.people[l].note(log.Size(), leaf)
+	return log.Add(leaf)
 }
 
 // replayPage replays the next entries of a log. It reports whether there may be more.
@@ -105,7 +117,7 @@ func (c *rowCheck) replayPage(r service.Reader, l sluice.LedgerID) (more bool, e
 	page, err := r.Leaves(l, log.Size(), leavesPage)
 	for _, e := range page {
 		if err == nil {
-			err = log.Add(e.Leaf)
+			err = c.addLeaf(l, e.Leaf)
 		}
 	}
 	return err == nil && len(page) == leavesPage, err
@@ -133,6 +145,9 @@ func (c *rowCheck) compare(ctx context.Context) error {
 				if more, err = c.replayPage(r, l.Value.Ledger); err != nil {
 					return err
 				}
+			}
+			if err := c.people[l.Value.Ledger].read(r, l.Value.Ledger); err != nil {
+				return err
 			}
 			known.log = c.log(l.Value.Ledger)
 		}
@@ -192,6 +207,17 @@ type noRandom struct{}
 
 func (noRandom) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
+// checkSeal reports a row whose seal does not fit.
+func (c *rowCheck) checkSeal(l *ledgerRows, table, id string, fits bool) {
+	switch {
+	case fits:
+	case c.seals.Required():
+		c.add(l, table, id, "its seal does not fit: it was altered, or no server wrote it; servers refuse it")
+	default:
+		c.unsealed++
+	}
+}
+
 func (c *rowCheck) keys(r store.RowReader) error {
 	for after := ""; ; {
 		page, err := r.KeyRows(after, rowsAtOnce)
@@ -212,6 +238,8 @@ func (c *rowCheck) keys(r store.RowReader) error {
 			case longest%time.Second != 0:
 				c.parts++
 			}
+			k.Ledger = l.LedgerRow.Ledger
+			c.checkSeal(l, "key", k.ID, c.seals.KeyFits(k))
 			leaf, err := leafOf(sluice.Entry{Key: audit.KeyPart(k, nil)})
 			if err != nil {
 				return err
@@ -306,9 +334,17 @@ func (c *rowCheck) links(r store.RowReader) error {
 			if !v.Expires.IsZero() {
 				l.longest = max(l.longest, v.Expires.Sub(v.Created))
 			}
-			leaf, err := leafOf(sluice.Entry{Link: audit.LinkLimits(v, nil)})
+			v.Ledger = l.LedgerRow.Ledger
+			c.checkSeal(l, "link", v.ID, c.seals.LinkFits(v))
+			part := audit.LinkLimits(v, nil)
+			part.Access = nil // compared by itself
+			leaf, err := leafOf(sluice.Entry{Link: part})
 			if err != nil {
 				return err
+			}
+			c.add(l, "link", v.ID, c.people[l.Ledger].compare(v)...)
+			if row.Problem != "" {
+				c.add(l, "link", v.ID, row.Problem)
 			}
 			c.add(l, "link", v.ID, l.log.CompareLink(replay.LinkRow{
 				Leaf: leaf, FileID: v.FileID, KeyID: v.KeyID, Created: v.Created, Revoked: v.Revoked,
@@ -451,8 +487,8 @@ func (c *rowCheck) missing(rows []store.Row[store.LedgerRow]) {
 }
 
 // CheckRows replays all logs, and compares the rows with them.
-func (r *Report) CheckRows(ctx context.Context, s *store.Store) error {
-	return r.checkRows(ctx, newRowCheck(s, func(f Finding) { r.Findings = append(r.Findings, f) }))
+func (r *Report) CheckRows(ctx context.Context, s *store.Store, seals *seal.Seals) error {
+	return r.checkRows(ctx, newRowCheck(s, seals, func(f Finding) { r.Findings = append(r.Findings, f) }))
 }
 
 // checkRows compares the rows of all ledgers with their logs, and reports the entries that contradict their log.
@@ -467,6 +503,10 @@ func (r *Report) checkRows(ctx context.Context, c *rowCheck) error {
 	if c.parts > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("keys whose links may live a fraction of a second, which entries "+
 			"do not record and which was not compared: %d", c.parts))
+	}
+	if c.unsealed > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("keys and links without a seal, whose secrets and passwords were not "+
+			"compared: %d; sluice secrets seal seals them", c.unsealed))
 	}
 	for _, l := range slices.SortedFunc(maps.Keys(c.broken), compareLedgers) {
 		r.Notes = append(r.Notes, fmt.Sprintf("log %s was not replayed to its end, and its rows were not compared: %v",

@@ -12,7 +12,7 @@ func TestFindingsAreBounded(t *testing.T) {
 	for name, l := range map[string]*ledgerRows{"of no ledger": nil, "of a ledger": {}} {
 		t.Run(name, func(t *testing.T) {
 			var found []Finding
-			c := newRowCheck(nil, func(f Finding) { found = append(found, f) })
+			c := newRowCheck(nil, nil, func(f Finding) { found = append(found, f) })
 			for i := range 3 * maxFindings {
 				c.add(l, "link", fmt.Sprint(i), "its ledger 7 does not exist")
 			}

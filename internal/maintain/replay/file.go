@@ -4,6 +4,7 @@ package replay
 type fileState struct {
 	size     int64
 	created  int64
+	expires  int64 // with the flag dated
 	sha256   uint64
 	kind     uint32 // purpose and type
 	name     uint32
@@ -26,6 +27,9 @@ func (r *Replay) fileOf(p *filePart) fileState {
 		if string(p.held) == "true" {
 			f.flags |= held
 		}
+	}
+	if p.expires != nil {
+		f.flags, f.expires = f.flags|dated, moment(p.expires)
 	}
 	return f
 }
@@ -64,7 +68,7 @@ func (r *Replay) fileCreated() {
 	r.mintedWith = r.seq
 }
 
-// compareContent compares what never changes: the bytes of a file, its type and purpose.
+// compareContent compares what never changes: the bytes of a file, its type and purpose, and the end of its retention.
 func (r *Replay) compareContent(i int) {
 	now := r.fileOf(&r.e.file)
 	r.compareFixed(r.files.at(i), &r.e.file, &now)
@@ -82,6 +86,14 @@ func (r *Replay) compareFixed(f *fileState, p *filePart, now *fileState) {
 		r.report(Changed, "it shows another purpose or type of %s than an earlier entry", id)
 	}
 	f.sha256, f.size, f.kind = now.sha256, now.size, now.kind
+	if now.flags&dated == 0 { // an entry of an older version, or one that has no details
+		return
+	}
+	if f.flags&dated != 0 && now.expires != f.expires {
+		r.report(Changed, "it shows that the retention of %s ends at %s, and an earlier entry shows %s", id,
+			stamp(now.expires), stamp(f.expires))
+	}
+	f.flags, f.expires = f.flags|dated, now.expires
 }
 
 // compareFile compares all that an entry shows of a file with what was known.
@@ -132,6 +144,9 @@ func (r *Replay) fileUpdated() {
 	next := r.fileOf(&r.e.file)
 	next.flags |= f.flags & (adopted | revoked)
 	next.created = f.created
+	if next.flags&dated == 0 {
+		next.flags, next.expires = next.flags|f.flags&dated, f.expires
+	}
 	*f = next
 }
 

@@ -22,7 +22,7 @@ type leafParts struct {
 
 type filePart struct {
 	id, filename, title, mediaType, size, sha256, purpose []byte
-	metadata, metadataSum, linked, linkedSum              []byte
+	metadata, metadataSum, linked, linkedSum, expires     []byte
 	held                                                  []byte // present if the entry records the details
 	before                                                []byte
 }
@@ -240,6 +240,8 @@ func (f *filePart) member(name []byte) *[]byte {
 	switch string(name) {
 	case "before":
 		return &f.before
+	case "expires_at":
+		return &f.expires
 	case "filename":
 		return &f.filename
 	case "held":

@@ -216,7 +216,7 @@ func (r *Replay) allowed() {
 // refused follows an entry that refused something. It changed nothing. Its reason may be a minute older than the
 // entry, because refusals are counted before they are written, but an end is for good.
 func (r *Replay) refused() {
-	if string(r.e.action) != "link.refused" {
+	if string(r.e.action) != "link.refused" || string(r.e.refusal) == "altered" { // which shows what was altered
 		return
 	}
 	i := r.link()
@@ -267,6 +267,7 @@ const (
 	held                         // it is held
 	counted                      // downloads is the position of a limitState
 	operators                    // an operator minted it
+	dated                        // entries record the end of its retention
 	complete                     // every entry records its limits or rights, from its creation on
 	seen                         // it has a row
 )

@@ -253,6 +253,10 @@ func TestNothingFound(t *testing.T) {
 	b.wait(11 * time.Minute)
 	third := b.redeem() // one was given back
 	b.refuse(sluice.Exhausted)
+	whole := b.link
+	b.link.Expires, b.link.Reason = time.Time{}, "another"
+	b.refuse(sluice.Altered) // shows what was altered
+	b.link = whole
 
 	b.changeLink(func(l *sluice.Link) { l.MaxDownloads, l.Reason, l.AllowedIPs = 1, "less", nil })
 	repeated := b.redeem() // within the grant of an earlier limit
@@ -434,6 +438,11 @@ func TestFindings(t *testing.T) {
 		"another title": func(b *book) []want {
 			b.file.Title = "B"
 			return []want{{b.changeFile(sluice.FileUpdated, func(f *sluice.File) { f.Filename = "x" }), replay.Changed, "title"}}
+		},
+		"a retention by hand": func(b *book) []want {
+			b.file.Expires = b.now.Add(time.Hour)
+			return []want{{b.changeFile(sluice.FileUpdated, func(f *sluice.File) { f.Filename = "x" }), replay.Changed,
+				"ends at 2026-11-28T13:00:00.000000Z, and an earlier entry shows never"}}
 		},
 		"another expiry of a link": func(b *book) []want {
 			b.link.Expires = b.link.Expires.Add(87600 * time.Hour)
@@ -697,6 +706,33 @@ func TestLifetimeWithFraction(t *testing.T) {
 	seq := b.linkEntry(sluice.LinkCreated, nil)
 	b.wait(2050 * time.Millisecond)
 	check(t, b, want{seq, replay.Actor, "lives longer"}, want{b.redeem(), replay.KeyEnded, "older than the key allows"})
+}
+
+// Entries of older versions have the details of a file without the end of its retention, and are not compared. What an
+// entry says of it holds from there on.
+func TestRetentionOfOlderVersions(t *testing.T) {
+	b := newBook(t)
+	older := func() {
+		e := b.entry(sluice.FileUpdated)
+		e.File = audit.FileDetails(b.file, &b.file)
+		e.File.Details.Expires = nil
+		b.write(e)
+	}
+	b.file.ID, b.file.Expires = b.id("file_"), b.now.Add(time.Hour)
+	e := b.entry(sluice.FileCreated)
+	e.File = audit.FileDetails(b.file, nil)
+	e.File.Details.Expires = nil
+	b.write(e)
+	older()
+	b.changeFile(sluice.FileHeld, func(f *sluice.File) { f.Held = true })
+	older()
+	b.changeFile(sluice.FileReleased, func(f *sluice.File) { f.Held = false })
+	check(t, b)
+
+	b.file.Expires = time.Time{}
+	older()
+	check(t, b, want{b.fileEntry(sluice.FileEnded, nil), replay.Changed,
+		"ends at never, and an earlier entry shows 2026-11-28T13"})
 }
 
 // Nothing that is not an entry makes a Replay fail.

@@ -69,6 +69,14 @@ func (r *Reader) ReadBatches(l sluice.LedgerID, from, to int64, limit int, yield
 	if err != nil {
 		return 0, err
 	}
+	key, err := r.indexKey()
+	if err != nil {
+		return 0, err
+	}
+	personal, err := r.personalFrom(number)
+	if err != nil {
+		return 0, err
+	}
 	var b LogBatch
 	query := "SELECT " + batchColumns +
 		" FROM batch WHERE ledger = $1 AND first >= $2 AND first < $3 ORDER BY first LIMIT $4"
@@ -76,7 +84,7 @@ func (r *Reader) ReadBatches(l sluice.LedgerID, from, to int64, limit int, yield
 		n++
 		b.First, b.Time, b.Entries = o.first, time.UnixMicro(o.time).UTC(), b.Entries[:0]
 		for _, e := range entries {
-			b.Entries = append(b.Entries, logEntry(e))
+			b.Entries = append(b.Entries, logEntry(e, key, e.seq >= personal))
 		}
 		yield(b)
 		return true
@@ -84,14 +92,21 @@ func (r *Reader) ReadBatches(l sluice.LedgerID, from, to int64, limit int, yield
 	return n, err
 }
 
-func logEntry(s stored) (e LogEntry) {
+// logEntry gives what an entry is found by, with personal also by its personal terms.
+func logEntry(s stored, key IndexKey, personal bool) (e LogEntry) {
 	has, at := s.IndexTerms()
 	has.Deliveries = s.DeliveryTerms()
+	if personal {
+		has.PersonalTerms = s.PersonalTerms()
+	}
 	e.Time, e.Terms = at, make([]IndexTerm, 0, len(fields))
 	var values []string
 	for _, f := range fields {
 		values = f.values(values[:0], &has)
 		for _, value := range values {
+			if f.keyed {
+				value = key.term(f.name, value)
+			}
 			e.Terms = append(e.Terms, IndexTerm{f.name, value})
 		}
 	}

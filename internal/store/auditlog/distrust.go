@@ -30,7 +30,13 @@ func (q *entryList) readLog(add func(stored) bool) error {
 		found++
 		return add(s) && (q.ids == nil || found < len(q.ids))
 	})
-	if err == nil && !enough {
+	switch {
+	case err != nil || enough:
+	case !q.distrusted:
+		err = sluice.Errorf(sluice.CodeUnavailable, "an older version wrote more entries of this log than can be read"+
+			" without an index, and did not index them by recipient and client address; list newer ones alone"+
+			" with created[gte]")
+	default:
 		err = sluice.Errorf(sluice.CodeUnavailable, "the index of this log is damaged, and the log is too long"+
 			" to be read without it; list its entries without filters, and have the operator run sluice fsck")
 	}

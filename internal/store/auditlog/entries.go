@@ -25,6 +25,8 @@ type entryList struct {
 	needle  []byte   // occurs in the leaf of every entry of the list
 	nothing bool     // no entry can pass the filter
 
+	personal bool // the filter is by a personal term
+
 	distrusted bool           // the index is, and the times of batches: see DistrustIndex
 	within     sqldb.Interval // of the times of entries, where it is
 }
@@ -92,7 +94,9 @@ func (r *Reader) find(l sluice.LedgerID, id string) (stored, error) {
 		return stored{}, err
 	}
 	q := &entryList{Reader: r, ledger: number, span: sqldb.Interval{From: 0, To: sqldb.Everything.To}, limit: 1}
-	q.filter(service.EntryFilter{IDs: []string{id}})
+	if err := q.filter(service.EntryFilter{IDs: []string{id}}); err != nil {
+		return stored{}, err
+	}
 	rows, err := q.read()
 	// What the index gives is compared with the entry, so a hit is right whatever the index says.
 	if _, distrusted := r.ledgers.distrusted.Load(l); distrusted && (err != nil || len(rows) == 0) {
@@ -110,7 +114,9 @@ func (r *Reader) find(l sluice.LedgerID, id string) (stored, error) {
 
 func (r *Reader) entryList(l sluice.LedgerID, f service.EntryFilter, p sluice.Page) (q *entryList, err error) {
 	q = &entryList{Reader: r, up: p.Up(), limit: p.Limit + 1}
-	q.filter(f)
+	if err := q.filter(f); err != nil {
+		return nil, err
+	}
 	_, q.distrusted = r.ledgers.distrusted.Load(l)
 	if q.ledger, err = r.LedgerNumber(l); err != nil {
 		return nil, err
@@ -124,16 +130,24 @@ func (r *Reader) entryList(l sluice.LedgerID, f service.EntryFilter, p sluice.Pa
 	return q, q.cursor(l, p)
 }
 
-func (q *entryList) filter(f service.EntryFilter) {
+func (q *entryList) filter(f service.EntryFilter) error {
 	want := audit.IndexTerms{
 		Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID,
-		RequestID: f.RequestID,
+		RequestID: f.RequestID, PersonalTerms: audit.PersonalTerms{Recipient: f.Recipient, ClientIP: f.ClientIP},
 	}
 	for _, field := range fields {
 		switch value := field.of(&want); {
 		case value == "":
 		case !sqldb.IsText(value):
 			q.nothing = true
+		case field.keyed:
+			key, err := q.indexKey()
+			if err != nil {
+				return err
+			}
+			q.personal = true
+			q.want = append(q.want, wanted{field, value})
+			q.terms = append(q.terms, term{field.name, key.term(field.name, value)})
 		default:
 			q.want = append(q.want, wanted{field, value})
 			q.terms = append(q.terms, term{field.name, indexedValue(field.name, value)})
@@ -141,7 +155,7 @@ func (q *entryList) filter(f service.EntryFilter) {
 		}
 	}
 	if len(f.IDs) == 0 {
-		return
+		return nil
 	}
 	q.ids = sqldb.Texts(f.IDs)
 	q.nothing = q.nothing || len(q.ids) == 0
@@ -154,6 +168,7 @@ func (q *entryList) filter(f service.EntryFilter) {
 	if len(q.ids) == 1 {
 		q.needle = ledger.AppendString(nil, q.ids[0])
 	}
+	return nil
 }
 
 // matches reports whether an entry passes the filter.
@@ -168,7 +183,9 @@ func (q *entryList) matches(s stored) bool {
 		}
 		if has == nil {
 			t, _ := s.IndexTerms()
-			has = &t
+			if has = &t; q.personal {
+				t.PersonalTerms = s.PersonalTerms()
+			}
 		}
 		if w.of(has) != w.value {
 			return false
@@ -254,10 +271,11 @@ func (q *entryList) read() (rows []stored, err error) {
 	if q.nothing {
 		return nil, nil
 	}
-	add := func(s stored) bool {
-		rows = append(rows, s.clone())
+	keep := func(s stored) bool {
+		rows = append(rows, s)
 		return len(rows) < q.limit
 	}
+	add := func(s stored) bool { return keep(s.clone()) }
 	if q.distrusted && (len(q.terms) > 0 || q.within != sqldb.Everything) {
 		return rows, q.readLog(add)
 	}
@@ -278,12 +296,32 @@ func (q *entryList) read() (rows []stored, err error) {
 	}
 	fromIndex := func() error {
 		if q.ids != nil {
-			return q.lookUpIDs(add)
+			return q.lookUpIDs(keep)
 		}
 		last := len(q.terms) - 1
-		return q.lookUp(q.terms[last], q.terms[:last], add)
+		return q.lookUp(q.terms[last], q.terms[:last], keep)
 	}
 	order := []func() error{unindexed, fromIndex}
+	if q.personal && q.ids == nil {
+		from, err := q.personalFrom(q.ledger)
+		if err != nil {
+			return nil, err
+		}
+		if all := q.span; from > all.From {
+			byIndex := fromIndex
+			fromIndex = func() error {
+				q.span.From = from
+				defer func() { q.span = all }()
+				return byIndex()
+			}
+			before := func() error {
+				q.span.To = min(all.To, from)
+				defer func() { q.span = all }()
+				return q.readLog(add)
+			}
+			order = []func() error{unindexed, fromIndex, before}
+		}
+	}
 	if q.up {
 		slices.Reverse(order)
 	}
@@ -295,7 +333,8 @@ func (q *entryList) read() (rows []stored, err error) {
 	return rows, nil
 }
 
-// lookUp calls add with the entries that the index has under a term and under all others, until add returns false.
+// lookUp calls add with the entries that the index has under a term and under all others, until add returns false. The
+// entries stay valid.
 func (q *entryList) lookUp(t term, others []term, add func(stored) bool) error {
 	span, err := q.widened(t, q.span)
 	for n := int64(4); err == nil && span.From < span.To; n = min(2*n, sluice.MaxPageSize) {
@@ -395,7 +434,7 @@ func (q *entryList) lookUpIDs(add func(stored) bool) error {
 	var found []stored
 	for _, t := range q.terms {
 		err := q.lookUp(t, nil, func(s stored) bool {
-			found = append(found, s.clone())
+			found = append(found, s)
 			return len(found) < len(q.ids)
 		})
 		if err != nil {
@@ -416,7 +455,8 @@ func (q *entryList) lookUpIDs(add func(stored) bool) error {
 	return nil
 }
 
-// addMatching calls add with the entries at some seqs that pass the filter. The seqs are in the order of the list.
+// addMatching calls add with copies of the entries at some seqs that pass the filter. The seqs are in the order of the
+// list.
 func (q *entryList) addMatching(seqs []int64, add func(stored) bool) (more bool, err error) {
 	for chunk := range slices.Chunk(seqs, batchesAtOnce) {
 		chunk = slices.Sorted(slices.Values(chunk))

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
-	"maps"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -29,6 +28,7 @@ type field struct {
 	ofEach func(audit.DeliveryTerms) string
 	// delivers says whether an entry has a value for one of its deliveries, nil where no list asks for it.
 	delivers func(audit.SealedEntry, string) bool
+	keyed    bool // the index has a hash of the value under the key of the installation: the value is personal
 }
 
 // fields are the fields that entries are found by. Those later in the list select fewer entries.
@@ -36,6 +36,7 @@ var fields = []field{
 	{name: "outcome", of: func(t *audit.IndexTerms) string { return string(t.Outcome) }},
 	{name: "action", of: func(t *audit.IndexTerms) string { return string(t.Action) }},
 	{name: "key", of: func(t *audit.IndexTerms) string { return t.KeyID }},
+	{name: "client_ip", of: func(t *audit.IndexTerms) string { return t.ClientIP }, keyed: true},
 	{
 		name: "file", of: func(t *audit.IndexTerms) string { return t.FileID },
 		ofEach: func(d audit.DeliveryTerms) string { return d.FileID }, delivers: audit.SealedEntry.DeliversFile,
@@ -44,6 +45,7 @@ var fields = []field{
 		name: "link", of: func(t *audit.IndexTerms) string { return t.LinkID },
 		ofEach: func(d audit.DeliveryTerms) string { return d.LinkID }, delivers: audit.SealedEntry.DeliversBy,
 	},
+	{name: "recipient", of: func(t *audit.IndexTerms) string { return t.Recipient }, keyed: true},
 	{
 		name: redemption, of: func(*audit.IndexTerms) string { return "" },
 		ofEach: func(d audit.DeliveryTerms) string { return stretchOf(d.Seq) },
@@ -62,7 +64,7 @@ const (
 // Downloads that began together mostly end together, so few rows tell where they ended.
 func stretchOf(seq int64) string { return strconv.FormatInt(seq/indexStep, 10) }
 
-// values appends what the index has an entry under in a field, each value once.
+// values appends what the index has an entry under in a field, each value once, that of a keyed field in clear.
 func (f *field) values(list []string, t *audit.IndexTerms) []string {
 	if value := f.of(t); value != "" {
 		list = append(list, indexedValue(f.name, value))
@@ -110,10 +112,10 @@ var postingInsert = sqldb.Insertion{
 // tail as of the last commit.
 func (r *Reader) index(h *Head, known tail) (tail, error) {
 	t := tail{h.Indexed, append(known.list, h.fresh...)}
-	if known.from != h.Indexed || h.Indexed+int64(len(t.list)) != h.Next {
-		t.list = nil // another process has written to the ledger
+	if h.erased || known.from != h.Indexed || h.Indexed+int64(len(t.list)) != h.Next {
+		t.list = nil // another process has written to the ledger, or something was erased
 	}
-	if h.Next-h.Indexed < indexStep {
+	if h.Next-h.Indexed < indexStep || h.Next-int64(len(h.fresh))-h.Indexed > MaxTail { // see RestartIndex
 		return t, nil
 	}
 	if t.list == nil {
@@ -122,13 +124,22 @@ func (r *Reader) index(h *Head, known tail) (tail, error) {
 			return tail{}, err
 		}
 	}
-	if err := sqldb.Insert(r.Session, postingInsert, postings(h.ID, t), func(args []any, p posting) []any {
-		return append(args, p.ledger, p.field, p.value, p.first, p.seqs)
-	}); err != nil {
+	if err := r.insertPostings(h.ID, t); err != nil {
 		return tail{}, err
 	}
 	h.Indexed = h.Next
 	return tail{from: h.Next}, nil
+}
+
+// insertPostings writes the index of a stretch.
+func (r *Reader) insertPostings(ledger int64, t tail) error {
+	key, err := r.indexKey()
+	if err != nil {
+		return err
+	}
+	return sqldb.Insert(r.Session, postingInsert, postings(ledger, t, key), func(args []any, p posting) []any {
+		return append(args, p.ledger, p.field, p.value, p.first, p.seqs)
+	})
 }
 
 // termsOf reads the terms of the entries of an interval. A missing or damaged entry has none: a verifier reports it.
@@ -137,14 +148,14 @@ func (r *Reader) termsOf(ledger int64, span sqldb.Interval) ([]audit.IndexTerms,
 	err := r.scan(ledger, span, true, func(s stored) bool {
 		t := &list[s.seq-span.From]
 		*t, _ = s.IndexTerms()
-		t.Deliveries = s.DeliveryTerms()
+		t.Deliveries, t.PersonalTerms = s.DeliveryTerms(), s.PersonalTerms()
 		return true
 	})
 	return list, err
 }
 
-// postings gives the rows of a stretch, in the order of the table's key.
-func postings(ledger int64, t tail) (rows []posting) {
+// postings gives the rows of a stretch, in the order of the table's key. key is that of the keyed fields.
+func postings(ledger int64, t tail, key IndexKey) (rows []posting) {
 	var values []string
 	for _, field := range fields {
 		seqs := map[string][]int64{}
@@ -154,11 +165,16 @@ func postings(ledger int64, t tail) (rows []posting) {
 				seqs[value] = append(seqs[value], t.from+int64(i))
 			}
 		}
-		for _, value := range slices.Sorted(maps.Keys(seqs)) {
-			rows = append(rows, posting{ledger, field.name, value, seqs[value][0], packSeqs(seqs[value])})
+		for value, seqs := range seqs {
+			if field.keyed {
+				value = key.term(field.name, value)
+			}
+			rows = append(rows, posting{ledger, field.name, value, seqs[0], packSeqs(seqs)})
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b posting) int { return cmp.Compare(a.field, b.field) })
+	slices.SortFunc(rows, func(a, b posting) int {
+		return cmp.Or(cmp.Compare(a.field, b.field), cmp.Compare(a.value, b.value))
+	})
 	return rows
 }
 

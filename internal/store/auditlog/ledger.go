@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"sluice"
 	"sluice/internal/audit"
@@ -26,6 +27,7 @@ import (
 type Ledgers struct {
 	numbers    sync.Map
 	distrusted sync.Map // sluice.LedgerID to true: see DistrustIndex
+	key        atomic.Value
 
 	// MaxUnindexed is how many entries a list may read where the index cannot be used; 0 is a million.
 	MaxUnindexed int
@@ -40,6 +42,7 @@ type Head struct {
 	Longest int64 // the longest lifetime of its links that expire, in microseconds
 	Endings int64 // keys and files that have ended and whose links are not all marked
 	changed bool
+	erased  bool               // something was erased from its entries: what is in memory of them may have it still
 	fresh   []audit.IndexTerms // of the entries that this group added
 }
 
@@ -110,6 +113,7 @@ type Group struct {
 	// tails is the unindexed part of ledgers, by number, as of the last commit;
 	// newTails is what it will be when this group is committed.
 	tails, newTails map[int64]tail
+	key             IndexKey // nil: not read yet
 }
 
 // saved is the state before the running Update.
@@ -139,7 +143,7 @@ func (g *Group) Start(keep bool) {
 		clear(g.heads)
 	}
 	for _, h := range g.heads {
-		h.fresh, h.changed = h.fresh[:0], false
+		h.fresh, h.changed, h.erased = h.fresh[:0], false, false
 	}
 	clear(g.entries)
 	g.entries = g.entries[:0]

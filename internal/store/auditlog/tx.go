@@ -101,8 +101,8 @@ func (t *Tx) Record(e sluice.Entry) error {
 	return nil
 }
 
-// Redact erases disclosed fields of an entry.
-func (t *Tx) Redact(id string, fields []string, e sluice.Entry) error {
+// Erase erases disclosed fields of an entry. Its terms that are no longer disclosed leave the index.
+func (t *Tx) Erase(id string, fields []string, e sluice.Entry) error {
 	s, err := t.find(t.ledger, id)
 	if err != nil {
 		return err
@@ -130,6 +130,10 @@ func (t *Tx) Redact(id string, fields []string, e sluice.Entry) error {
 		return err
 	}
 	t.erased = true
+	is := audit.SealedEntry{Disclosures: left}
+	if err := t.forget(s.seq, s.PersonalTerms(), is.PersonalTerms()); err != nil {
+		return err
+	}
 	return t.Change(e, "UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3",
 		disclosures, t.head.ID, first)
 }

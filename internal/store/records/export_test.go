@@ -44,9 +44,9 @@ func plannedListings() map[string][]listing {
 	size, sum := sluice.Range[int64]{GT: &one, LTE: &two}, sluice.Digest{}
 	resource := &sluice.Resource{Type: "t", ID: "i"}
 	times := sluice.TimeRange{GTE: &now, LT: &later}
-	expiring := func(f service.LinkFilter) listing { return linkListings(f, 1, false)[0] }
-	endless := func(f service.LinkFilter) listing { return linkListings(f, 1, false)[1] }
-	links := func(f service.LinkFilter) listing { return linkListing(f, false) }
+	expiring := func(f service.LinkFilter) listing { return linkListings(f, nil, 1, false)[0] }
+	endless := func(f service.LinkFilter) listing { return linkListings(f, nil, 1, false)[1] }
+	links := func(f service.LinkFilter) listing { return linkListing(f, nil, false) }
 	deleted := service.FileFilter{Status: service.DeletedFiles}
 	return map[string][]listing{
 		"key_list":  {keyListing()},
@@ -87,7 +87,8 @@ func plannedListings() map[string][]listing {
 		"link_revoked": {
 			links(service.LinkFilter{Revoked: &yes}), expiring(service.LinkFilter{Revoked: &yes, Expires: times}),
 		},
-		"link_by_file": {links(service.LinkFilter{FileID: "f"})},
+		"link_by_recipient": {linkListing(service.LinkFilter{}, []byte{1}, false)},
+		"link_by_file":      {links(service.LinkFilter{FileID: "f"})},
 		"sqlite_autoindex_link_1": {
 			links(service.LinkFilter{IDs: ids}), links(service.LinkFilter{IDs: ids, FileID: "f"}),
 		},

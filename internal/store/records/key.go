@@ -12,7 +12,7 @@ import (
 )
 
 const keyColumns = "id, name, hash, scopes, created, updated, expires, revoked, used, version, old_hash, old_expires," +
-	" max_link_lifetime"
+	" max_link_lifetime, seal"
 
 func keyFields(k *sluice.Key) []any {
 	return []any{
@@ -20,6 +20,7 @@ func keyFields(k *sluice.Key) []any {
 		(*sqldb.Time)(&k.Updated),
 		(*sqldb.Time)(&k.Expires), (*sqldb.Time)(&k.Revoked), (*sqldb.Time)(&k.Used), &k.Version,
 		(*optionalDigest)(&k.OldHash), (*sqldb.Time)(&k.OldExpires), (*sqldb.Integer)(&k.MaxLinkLifetime),
+		(*optionalDigest)(&k.Seal),
 	}
 }
 
@@ -85,8 +86,9 @@ func (r *Reader) KeyByHash(hash sluice.Digest) (k sluice.Key, err error) {
 // Key implements service.Reader.
 func (r *Reader) Key(l sluice.LedgerID, id string) (sluice.Key, error) {
 	const query = "SELECT " + keyColumns + " FROM key WHERE id = $1 AND ledger = $2"
-	return cached(r, r.known().keys, l, id, query, keyFields, func(k *sluice.Key) {
+	return cached(r, r.known().keys, l, id, query, keyFields, func(k sluice.Key) sluice.Key {
 		k.Ledger, k.Scopes = l, slices.Clone(k.Scopes)
+		return k
 	})
 }
 
@@ -115,10 +117,11 @@ func (t *Tx) CreateKey(k sluice.Key, e sluice.Entry) error {
 		return err
 	}
 	return t.log.Change(e, "INSERT INTO key (ledger, "+keyColumns+")"+
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
 		ledger, k.ID, k.Name, k.Hash[:], scopes(k.Scopes).text(), sqldb.Micros(k.Created), sqldb.Micros(k.Updated),
 		sqldb.Micros(k.Expires), sqldb.Micros(k.Revoked), sqldb.Micros(k.Used), k.Version,
-		optionalDigest(k.OldHash).bytes(), sqldb.Micros(k.OldExpires), int64(k.MaxLinkLifetime))
+		optionalDigest(k.OldHash).bytes(), sqldb.Micros(k.OldExpires), int64(k.MaxLinkLifetime),
+		optionalDigest(k.Seal).bytes())
 }
 
 // UpdateKey implements service.Tx.
@@ -131,11 +134,11 @@ func (t *Tx) UpdateKey(k sluice.Key, e sluice.Entry) error {
 		return err
 	}
 	return t.rewrite(e, "UPDATE key SET name = $3, hash = $4, scopes = $5, updated = $6, expires = $7,"+
-		" revoked = $8, version = $9, old_hash = $10, old_expires = $11, max_link_lifetime = $12"+
+		" revoked = $8, version = $9, old_hash = $10, old_expires = $11, max_link_lifetime = $12, seal = $13"+
 		" WHERE id = $1 AND ledger = $2",
 		k.ID, ledger, k.Name, k.Hash[:], scopes(k.Scopes).text(), sqldb.Micros(k.Updated), sqldb.Micros(k.Expires),
 		sqldb.Micros(k.Revoked), k.Version, optionalDigest(k.OldHash).bytes(), sqldb.Micros(k.OldExpires),
-		int64(k.MaxLinkLifetime))
+		int64(k.MaxLinkLifetime), optionalDigest(k.Seal).bytes())
 }
 
 // checkHashes is CodeConflict when another key has a hash of k in the other column. An index keeps a hash unique in one
@@ -157,7 +160,8 @@ func (t *Tx) checkHashes(k sluice.Key) error {
 
 // RevokeKey implements service.Tx. A key that is revoked already is CodeNotFound.
 func (t *Tx) RevokeKey(id string, now time.Time, e sluice.Entry) error {
-	err := t.rewrite(e, "UPDATE key SET revoked = $3, updated = $3 WHERE id = $1 AND ledger = $2 AND revoked IS NULL",
+	err := t.rewrite(e, "UPDATE key SET revoked = $3, updated = $3, seal = NULL"+
+		" WHERE id = $1 AND ledger = $2 AND revoked IS NULL",
 		id, t.log.LedgerHead().ID, sqldb.Micros(now))
 	if err != nil {
 		return err
@@ -171,6 +175,28 @@ func KeysUsed(t *Tx, used map[string]time.Time) error {
 	for _, id := range slices.Sorted(maps.Keys(used)) { // in one order, so that two processes do not deadlock
 		_, err := t.log.Exec("UPDATE key SET used = $2 WHERE id = $1 AND (used IS NULL OR used < $2)",
 			id, sqldb.Micros(used[id]))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reseal stores the seals of keys and links, as far as they were not changed or revoked since they were read.
+func Reseal(t *Tx, keys []sluice.Key, links []sluice.Link) error {
+	if err := t.readAgain(); err != nil {
+		return err
+	}
+	for _, k := range keys {
+		_, err := t.log.Exec("UPDATE key SET seal = $3 WHERE id = $1 AND updated = $2 AND revoked IS NULL",
+			k.ID, sqldb.Micros(k.Updated), optionalDigest(k.Seal).bytes())
+		if err != nil {
+			return err
+		}
+	}
+	for _, l := range links {
+		_, err := t.log.Exec("UPDATE link SET seal = $3 WHERE id = $1 AND updated = $2 AND revoked IS NULL",
+			l.ID, sqldb.Micros(l.Updated), optionalDigest(l.Seal).bytes())
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ import (
 )
 
 const linkColumns = "id, file_id, key_id, signing_key, reason, metadata, created, updated, expires, revoked, ended," +
-	" downloads, redeemed, max_downloads, password, allowed_ips, disposition, filename, access"
+	" downloads, redeemed, max_downloads, password, allowed_ips, disposition, filename, access, seal"
 
 func linkFields(l *sluice.Link) []any {
 	return []any{
@@ -26,7 +26,7 @@ func linkFields(l *sluice.Link) []any {
 		(*sqldb.Time)(&l.Updated), (*sqldb.Time)(&l.Expires), (*sqldb.Time)(&l.Revoked), (*string)(&l.Ended),
 		(*sqldb.Integer)(&l.Downloads), (*sqldb.Time)(&l.Redeemed), (*sqldb.Integer)(&l.MaxDownloads),
 		(*string)(&l.Password), (*networks)(&l.AllowedIPs), (*string)(&l.Disposition), &l.Filename,
-		(*access)(&l.Access),
+		(*access)(&l.Access), (*optionalDigest)(&l.Seal),
 	}
 }
 
@@ -71,15 +71,18 @@ func (r *Reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
 	if err := r.readWithFile(l, id); err != nil {
 		return sluice.Link{}, err
 	}
-	link, err := cached(r, r.known().links, l, id, linkByID, linkFields, func(link *sluice.Link) {
+	link, err := cached(r, r.known().links, l, id, linkByID, linkFields, func(link sluice.Link) sluice.Link {
 		link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
+		return link
 	})
 	if err != nil {
 		return link, err
 	}
 	hasEndings, err := r.hasEndings(l)
 	if err == nil && hasEndings {
-		err = r.derive(&link)
+		derived := link // so that the other links need no allocation
+		err = r.derive(&derived)
+		link = derived
 	}
 	return link, err
 }
@@ -163,7 +166,11 @@ func (r *Reader) Links(
 		return sluice.List[sluice.Link]{}, err
 	}
 	hasEndings := h.Endings > 0
-	list, err := merged(r, l, linkListings(f, h.Longest, hasEndings), p, func(link *sluice.Link) []any {
+	recipient, err := r.Keyed("link", f.Recipient)
+	if err != nil {
+		return sluice.List[sluice.Link]{}, err
+	}
+	list, err := merged(r, l, linkListings(f, recipient, h.Longest, hasEndings), p, func(link *sluice.Link) []any {
 		link.Ledger = l
 		return linkFields(link)
 	}, func(a, b sluice.Link) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID)) })
@@ -179,12 +186,12 @@ func (r *Reader) Links(
 // order in which they were made. But a link expires after it was made, and none of its ledger has lived longer than
 // longest. So only a part of the list is read: in the worst case the links that were made within the longest
 // lifetime. Links that do not expire are no part of that, and have an index of their own.
-func linkListings(f service.LinkFilter, longest int64, hasEndings bool) []listing {
+func linkListings(f service.LinkFilter, recipient []byte, longest int64, hasEndings bool) []listing {
 	expires := linksExpire(f)
 	if expires == sqldb.Everything {
-		return []listing{linkListing(f, hasEndings)}
+		return []listing{linkListing(f, recipient, hasEndings)}
 	}
-	expiring := linkListing(f, hasEndings)
+	expiring := linkListing(f, recipient, hasEndings)
 	expiring.between("expires", expires)
 	if expires.To < math.MaxInt64 {
 		expiring.created.To = min(expiring.created.To, expires.To)
@@ -195,7 +202,7 @@ func linkListings(f service.LinkFilter, longest int64, hasEndings bool) []listin
 	if f.Expires != (sluice.TimeRange{}) || f.Expired != nil && *f.Expired {
 		return []listing{expiring}
 	}
-	endless := linkListing(f, hasEndings)
+	endless := linkListing(f, recipient, hasEndings)
 	endless.where += " AND expires IS NULL"
 	return []listing{expiring, endless}
 }
@@ -212,9 +219,9 @@ func linksExpire(f service.LinkFilter) sqldb.Interval {
 	return expires
 }
 
-// linkListing is the list of a filter, without its conditions on expiry. With hasEndings, links of pending endings
-// count as ended.
-func linkListing(f service.LinkFilter, hasEndings bool) listing {
+// linkListing is the list of a filter, without its conditions on expiry. recipient is the hash of the filter's. With
+// hasEndings, links of pending endings count as ended.
+func linkListing(f service.LinkFilter, recipient []byte, hasEndings bool) listing {
 	q := listing{
 		columns: linkColumns, table: "link", ledger: "ledger", at: "created", tie: "id", least: "",
 		created: sqldb.Times(f.Created), cursorQuery: "SELECT created, id FROM link WHERE id = $1 AND ledger = $2",
@@ -222,6 +229,9 @@ func linkListing(f service.LinkFilter, hasEndings bool) listing {
 	}
 	q.equal("file_id", f.FileID)
 	q.in("id", f.IDs)
+	if recipient != nil {
+		q.and("recipient_hash =", recipient)
+	}
 	ended, active := "ended <> ''", "ended = ''"
 	if hasEndings {
 		ended, active = "("+ended+" OR "+endsLater+")", "("+active+" AND NOT "+endsLater+")"
@@ -254,27 +264,39 @@ func (t *Tx) CreateLink(l sluice.Link, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
+	hash, err := t.recipientHash(l)
+	if err != nil {
+		return err
+	}
 	t.noteLifetime(l)
-	t.group.minted = append(t.group.minted, minted{ledger, l})
+	t.group.minted = append(t.group.minted, minted{ledger, l, hash})
 	return nil
+}
+
+// recipientHash gives the hash that a link is found by, nil for a link without a recipient.
+func (r *Reader) recipientHash(l sluice.Link) ([]byte, error) {
+	return r.Keyed("link", l.Access.Recipient.Email)
 }
 
 // minted is a link that is not written yet.
 type minted struct {
-	ledger int64
-	link   sluice.Link
+	ledger        int64
+	link          sluice.Link
+	recipientHash []byte
 }
 
 var linkInsert = sqldb.Insertion{
-	Table: "link", Columns: append([]string{"ledger"}, strings.Split(linkColumns, ", ")...),
+	Table: "link", Columns: append([]string{"ledger", "recipient_hash"}, strings.Split(linkColumns, ", ")...),
 }
 
 func (m minted) values(args []any) []any {
 	l := m.link
-	return append(args, m.ledger, l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(),
+	return append(args, m.ledger, m.recipientHash,
+		l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(),
 		sqldb.Micros(l.Created), sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked),
 		string(l.Ended), l.Downloads, sqldb.Micros(l.Redeemed), l.MaxDownloads, string(l.Password),
-		networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename, access(l.Access).text())
+		networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename, access(l.Access).text(),
+		optionalDigest(l.Seal).bytes())
 }
 
 // UpdateLink implements service.Tx.
@@ -283,12 +305,40 @@ func (t *Tx) UpdateLink(l sluice.Link, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
+	hash, err := t.recipientHash(l)
+	if err != nil {
+		return err
+	}
 	t.noteLifetime(l)
 	return t.rewrite(e, "UPDATE link SET reason = $3, metadata = $4, max_downloads = $5, allowed_ips = $6,"+
-		" updated = $7, expires = $8, revoked = $9, ended = $10, access = $11 WHERE id = $1 AND ledger = $2",
+		" updated = $7, expires = $8, revoked = $9, ended = $10, access = $11,"+
+		" recipient_hash = $12, seal = $13 WHERE id = $1 AND ledger = $2",
 		l.ID, ledger, l.Reason, metadata(l.Metadata).text(), l.MaxDownloads, networks(l.AllowedIPs).text(),
 		sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked), string(l.Ended),
-		access(l.Access).text())
+		access(l.Access).text(), hash, optionalDigest(l.Seal).bytes())
+}
+
+// Redact implements service.Tx.
+func (t *Tx) Redact(id string, fields []string, erased *sluice.Link, e sluice.Entry) error {
+	if erased != nil {
+		if err := t.readAgain(); err != nil {
+			return err
+		}
+		hash, err := t.recipientHash(*erased)
+		if err != nil {
+			return err
+		}
+		n, err := t.log.Exec("UPDATE link SET access = $3, recipient_hash = $4, updated = $5, seal = $6"+
+			" WHERE id = $1 AND ledger = $2", erased.ID, t.log.LedgerHead().ID,
+			access(erased.Access).text(), hash, sqldb.Micros(erased.Updated), optionalDigest(erased.Seal).bytes())
+		if err == nil && n == 0 {
+			err = sqldb.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return t.log.Erase(id, fields, e)
 }
 
 // noteLifetime raises the longest lifetime of the ledger to that of a link, if the link expires.
@@ -311,7 +361,8 @@ func (t *Tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
 	if err := t.flushLink(id); err != nil {
 		return err
 	}
-	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields, func(*sluice.Link) {})
+	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields,
+		func(l sluice.Link) sluice.Link { return l })
 	if err == nil {
 		err = t.log.Record(e)
 	}

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"fmt"
 
 	"sluice"
@@ -14,6 +15,8 @@ type Row[T any] struct {
 	Ledger int64 // the number of the row's ledger
 	// Err says that a column holds no value of its kind. Value then has the columns before it.
 	Err error
+	// Problem says what is wrong with a column that is not part of Value; "" for nothing.
+	Problem string
 }
 
 // rows reads rows. A value that cannot be read is an error of its row, not of the session.
@@ -36,8 +39,21 @@ func rows[T any](r *Reader, fields func(*Row[T]) []any, query string, args ...an
 
 // LinkRows returns up to limit links of all ledgers with ids after one, in the order of their ids.
 func (r *Reader) LinkRows(after string, limit int) ([]Row[sluice.Link], error) {
-	return rows(r, func(row *Row[sluice.Link]) []any { return append(linkFields(&row.Value), &row.Ledger) },
-		"SELECT "+linkColumns+", ledger FROM link WHERE id > $1 ORDER BY id LIMIT $2", after, limit)
+	var hashes []*[]byte
+	list, err := rows(r, func(row *Row[sluice.Link]) []any {
+		hashes = append(hashes, new([]byte))
+		return append(linkFields(&row.Value), &row.Ledger, hashes[len(hashes)-1])
+	}, "SELECT "+linkColumns+", ledger, recipient_hash FROM link WHERE id > $1 ORDER BY id LIMIT $2", after, limit)
+	for i := range list {
+		want, err := r.recipientHash(list[i].Value)
+		if err != nil {
+			return nil, err
+		}
+		if list[i].Err == nil && !bytes.Equal(*hashes[i], want) {
+			list[i].Problem = "its recipient_hash is not that of its recipient, so lists do not find it"
+		}
+	}
+	return list, err
 }
 
 // FileRows returns up to limit files of all ledgers with ids after one, in the order of their ids.

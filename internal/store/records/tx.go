@@ -136,30 +136,30 @@ func (r *Reader) known() *Group {
 }
 
 // cached reads an object with a query by its id and ledger. A group asks the database once: until its commit only
-// the writer changes anything, and it updates or forgets what it changes. copied makes what the object refers to
-// the caller's own.
+// the writer changes anything, and it updates or forgets what it changes. own gives an object that refers to nothing
+// of the one it is given. An object that is known is read without an allocation of its own.
 func cached[T any](
-	r *Reader, known map[object]T, l sluice.LedgerID, id, query string, fields func(*T) []any, copied func(*T),
-) (v T, err error) {
+	r *Reader, known map[object]T, l sluice.LedgerID, id, query string, fields func(*T) []any, own func(T) T,
+) (none T, err error) {
 	ledger, err := r.LedgerNumber(l)
 	if err != nil {
-		return v, err
+		return none, err
 	}
 	if r.Err() != nil {
-		return v, r.Err()
+		return none, r.Err()
 	}
 	name := object{ledger, id}
-	v, ok := known[name]
-	if !ok {
-		if err := r.OneUnbuffered(fields(&v), query, id, ledger); err != nil {
-			return v, err
-		}
-		if known != nil {
-			known[name] = v
-		}
+	if v, ok := known[name]; ok {
+		return own(v), nil
 	}
-	copied(&v)
-	return v, nil
+	v := new(T)
+	if err := r.OneUnbuffered(fields(v), query, id, ledger); err != nil {
+		return none, err
+	}
+	if known != nil {
+		known[name] = *v
+	}
+	return own(*v), nil
 }
 
 // DeleteFunc deletes up to limit rows of one kind from before a time, and gives how many.
