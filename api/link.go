@@ -22,12 +22,12 @@ type Link struct {
 	Updated        int64             `json:"updated" doc:"Time of the last change through the API in unix seconds"`
 	Livemode       bool              `json:"livemode" doc:"Mode: true for live, false for test"`
 
-	Recipient         *Recipient `json:"recipient" doc:"The person that the link is for; null: nobody in particular"`
+	Recipient         *Recipient `json:"recipient,omitempty" doc:"The person that the link is for; absent: nobody in particular"`
 	AllowedRecipients []string   `json:"allowed_recipients" nullable:"false" doc:"Who else may open the link, once the address is proved: addresses, or *@ and a domain"`
 	Verification      string     `json:"verification" enum:"none,email" doc:"How people prove their address before a download"`
 	Message           *string    `json:"message" doc:"From the sender to the recipient"`
 	Terms             *string    `json:"terms" doc:"Terms to be accepted before a download"`
-	Notify            *Notify    `json:"notify" doc:"Who is told by mail of the use of the link; null: nobody"`
+	Notify            *Notify    `json:"notify,omitempty" doc:"Who is told by mail of the use of the link; absent: nobody"`
 	Page              string     `json:"page" enum:"auto,always,never" doc:"When a browser gets a page before the bytes"`
 	Language          *string    `json:"language" doc:"Language of the page and of mails; null: the reader's"`
 }

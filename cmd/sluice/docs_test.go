@@ -171,7 +171,8 @@ func TestOperatingDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	mails := sluicetest.NewMailpit(t)
-	here := strings.NewReplacer("smtp://sluice:PASSWORD@mail.northwind.example:587", mails.URL(), "/var/lib/sluice", data, "/var/backups/sluice", filepath.Join(dir, "backups"),
+	here := strings.NewReplacer("smtp://sluice:PASSWORD@mail.northwind.example:587", mails.URL(),
+		"/var/lib/sluice", data, "/var/backups/sluice", filepath.Join(dir, "backups"),
 		"http://127.0.0.1:8080", p.url, "127.0.0.1:9090", metrics, "127.0.0.1:8081", second,
 		"sudo -u sluice ", "", "  set -e\n", "  set -e\n  trap 'kill ${server-} 2>/dev/null || :' EXIT\n",
 		"chown sluice:", "chown \"$(id -un):\"")

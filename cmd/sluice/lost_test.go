@@ -168,6 +168,12 @@ var downgrade = []string{
 	"ALTER TABLE file DROP COLUMN crc32",
 	"DROP TABLE scrub",
 	"DROP TABLE challenge",
+	"ALTER TABLE key DROP COLUMN seal",
+	"ALTER TABLE link DROP COLUMN seal",
+	"DROP INDEX link_by_recipient",
+	"ALTER TABLE link DROP COLUMN recipient_hash",
+	"ALTER TABLE link DROP COLUMN access",
+	"ALTER TABLE ledger DROP COLUMN personal_from",
 	"DROP TABLE mail",
 	"DELETE FROM goose_db_version WHERE version_id > 5",
 }
@@ -183,6 +189,7 @@ func TestBackupFromBeforeUpgrade(t *testing.T) {
 	stored := storedFiles(t, data)
 	database, marker := filepath.Join(data, databaseName), filepath.Join(data, blobsName, "installation")
 	backup := filepath.Join(t.TempDir(), "backup.db")
+	withoutSeals(t, data)
 	change(t, data, downgrade...)
 	change(t, data, "VACUUM INTO '"+backup+"'")
 	for _, later := range []string{marker, filepath.Join(data, secretsName+".heads")} {

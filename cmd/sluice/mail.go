@@ -46,14 +46,14 @@ func (f *mailFlags) warn(args []string, log *slog.Logger) {
 	}
 }
 
-// outbox makes the outbox of a server, or nil without a mail server.
-func (f *mailFlags) outbox(i *installation, from string, metrics *obs.Metrics, log *slog.Logger) *mail.Outbox {
+// outbox makes the outbox of a server, which sends in the name of a brand. It is nil without a mail server.
+func (f *mailFlags) outbox(i *installation, b brand.Brand, metrics *obs.Metrics, log *slog.Logger) *mail.Outbox {
 	if f.mailServer == nil {
 		return nil
 	}
 	return &mail.Outbox{
 		Mails: i.service.Mails, Store: i.store, Log: log, Observer: metrics,
-		Writer: &mail.Writer{Server: f.mailServer, Brand: brand.Brand{Name: from}},
+		Writer: &mail.Writer{Server: f.mailServer, Brand: b},
 	}
 }
 

@@ -62,7 +62,7 @@ func TestReadPurposesRefuses(t *testing.T) {
 		"purposes: [{name: a, max_link_lifetime: often}]":       "is not a duration",
 		"purposes: [{name: a, types: [nonsense]}]":              "must be a media type",
 		"purposes: [{name: a, linkable: perhaps}]":              "line 1: \"perhaps\" is not true or false",
-		"purposes: [{name: a, require: [password]}]": "require has recipient, verification,",
+		"purposes: [{name: a, require: [password]}]":            "require has recipient, verification,",
 		"purposes: [{name: a, require: recipient}]":             "is not a list",
 		"purposes: [{name: a, page: sometimes}]":                "page is auto, always or never",
 		"- name: a":                                             "line 1: found a list, want a mapping",

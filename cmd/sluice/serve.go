@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -346,7 +347,7 @@ func (s *serveCommand) serve(
 	own = append(append(own, s.checks(i, metrics, log)...), mailState(i.service, metrics))
 	kept.Go(func() { scheduler.Run(background, jobs.Shared(i.service, scrubInterval), own) })
 	kept.Go(func() { followed.Run(background, followers) })
-	if outbox := s.outbox(i, s.From, metrics, log); outbox != nil {
+	if outbox := s.outbox(i, s.sender(), metrics, log); outbox != nil {
 		kept.Go(func() { outbox.Run(background) })
 	}
 	defer func() { stopBackground(); kept.Wait() }()
@@ -449,3 +450,10 @@ func untilStopped(ctx context.Context, hs httpServer, l net.Listener, lost <-cha
 // maxConnections is the largest number of connections, even if the system allows
 // more.
 const maxConnections = 1 << 20
+
+// sender is the brand that mails are sent in the name of.
+func (s *serveCommand) sender() brand.Brand {
+	b := s.brand
+	b.Name = cmp.Or(s.From, b.Name)
+	return b
+}

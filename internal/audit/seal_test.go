@@ -519,9 +519,10 @@ func FuzzEntryLeafIsCanonical(f *testing.F) {
 
 func BenchmarkEntrySeal(b *testing.B) {
 	e := sampleEntry("quarterly report")
-	// Like the entry of a redemption, without rights, details and limits.
+	// Like the entry of a redemption, without rights, details, limits and people.
 	e.Key.Rights, e.Key.Before, e.File.Details, e.File.Before = nil, nil, nil, nil
-	e.Link.Limits, e.Link.Before, e.Deliveries = nil, nil, nil
+	e.Link.Limits, e.Link.Before, e.Link.Access, e.Deliveries = nil, nil, nil, nil
+	e.Recipient, e.Mail, e.AcceptedTerms = nil, nil, ""
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Seal(e, rand.Reader); err != nil {

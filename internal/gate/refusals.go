@@ -27,7 +27,7 @@ func (gate *Gate) writeRefusals(all bool) {
 func (gate *Gate) recordTally(tx service.Tx, id string, t refusals.Tally, now time.Time) error {
 	c := service.Caller{Ledger: t.Ledger, Actor: t.Caller.Actor, Request: t.Caller.Request}
 	e := gate.service.NewEntry(c, sluice.AccessDenied, now)
-	g := Grant{}
+	var g Grant
 	if c.Actor.Type == sluice.ActorBearer {
 		if _, err := g.load(tx, t.Ledger, c.Actor.ID); err != nil {
 			return err

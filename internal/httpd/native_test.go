@@ -25,7 +25,7 @@ func TestObjects(t *testing.T) {
 	made := c.makeKey(t, `{"name":"x"}`)
 	entries := c.Entries(t, c.Ledger(sluice.Test))
 	const file = "id object purpose filename title size type sha256 status linked_resources metadata created updated expires_at held livemode"
-	const link = "id object file_id url expires_at expired revoked_at reason metadata disposition filename max_downloads downloads last_redeemed_at has_password allowed_ips created updated livemode recipient allowed_recipients verification message terms notify page language"
+	const link = "id object file_id url expires_at expired revoked_at reason metadata disposition filename max_downloads downloads last_redeemed_at has_password allowed_ips created updated livemode allowed_recipients verification message terms page language"
 	const key = "id object name scopes livemode created updated expires_at last_used_at revoked_at max_link_lifetime version"
 	const list = "object data has_more url next_cursor"
 	for name, test := range map[string]struct {

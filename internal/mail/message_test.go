@@ -104,7 +104,8 @@ func checkMail(t *testing.T, l service.Letter, got sluicetest.Received) {
 		never = append(never, l.URL, "1234 5678")
 	}
 	if l.Language == "en" && l.Kind == service.MailEveryDownload {
-		wants = append(wants, "downloaded 3 times, most recently on 28 November 2026, 21:00 UTC", "bob@bank.example", "aud_01")
+		wants = append(wants, "downloaded 3 times, most recently on 28 November 2026, 21:00 UTC", "bob@bank.example",
+			"aud_01")
 	}
 	for part, body := range map[string]string{"text": got.Text, "HTML": got.HTML} {
 		for _, want := range wants {

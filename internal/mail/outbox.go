@@ -144,8 +144,8 @@ func (s *shift) round(ctx context.Context) (handed bool) {
 	return handed
 }
 
-// isBusy reports whether a sender has a mail, or had it when the last read began: what was read may be what the mail was
-// before it was sent.
+// isBusy reports whether a sender has a mail, or had it when the last read began: what was read may be what the mail
+// was before it was sent.
 func (s *shift) isBusy(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,7 +199,8 @@ func (s *shift) connected(err error) {
 
 // giveUp records that a mail will never be sent.
 func (s *shift) giveUp(ctx context.Context, m service.Mail, problem string) {
-	s.Log.Warn("mail given up", "mail", m.ID, "kind", m.Kind, "link", m.LinkID, "problem", problem, "attempts", m.Attempts)
+	s.Log.Warn("mail given up",
+		"mail", m.ID, "kind", m.Kind, "link", m.LinkID, "problem", problem, "attempts", m.Attempts)
 	s.settle(ctx, m, givenUp, func(ctx context.Context) error { return s.Mails.GiveUp(ctx, m, problem) })
 }
 

@@ -561,16 +561,23 @@ func testTwoServers(t *testing.T, database string) {
 	}
 }
 
-// TestErasedAddress redacts the entry with an address while its mail waits. No mail is sent.
+// TestErasedAddress redacts entries with an address while their mails wait: that of the code, that of the sending, and
+// that of the link, which erases the people of the link. No mail is sent.
 func TestErasedAddress(t *testing.T) {
 	o := newOffice(t)
 	server := newFaultyServer(t, func(string, int) string { return "" })
 	l := o.send("ann@bank.example")
-	entry := o.queueCode(l, "challenge", "en")
-	o.erase(entry)
+	o.erase(o.queueCode(l, "challenge", "en"))
+	o.erase(o.entries(sluice.LinkSent)[0].ID)
+	o.send("bob@bank.example")
+	o.erase(o.entries(sluice.LinkCreated)[1].ID)
+	notified := o.notified(sluice.FirstDownload)
+	o.download(notified, 1)
+	o.erase(o.entries(sluice.LinkCreated)[2].ID)
+	o.base.Clock.Advance(2 * time.Minute)
 	o.run("smtp://" + server.Address)
-	o.await("the mail is withheld", func() bool { return o.count("withheld") == 1 && o.count("sent") == 1 })
-	if ids := server.Accepted(); len(ids) > 1 || len(o.waiting()) > 0 || len(o.entries(sluice.LinkMailFailed)) > 0 {
+	o.await("the mails are withheld", func() bool { return o.count("withheld") == 4 })
+	if ids := server.Accepted(); len(ids) > 0 || len(o.waiting()) > 0 || len(o.entries(sluice.LinkMailFailed)) > 0 {
 		t.Errorf("accepted: %q, waiting: %+v", ids, o.waiting())
 	}
 }

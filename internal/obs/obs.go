@@ -78,7 +78,8 @@ func New(version string) *Metrics {
 	build := gauge("sluice_build_info", "1, with the version of the server.", "version")
 	build.WithLabelValues(version).Set(1)
 	m.Registry.MustRegister(m.jobs, m.jobSuccess, m.jobFailing, m.sends, m.behind, m.commits, m.group, m.reruns,
-		m.blobs, m.findings, m.checked, m.mails, m.mailsWaiting, m.mailAge, m.mailsNotTaken, build, collectors.NewGoCollector(),
+		m.blobs, m.findings, m.checked, m.mails, m.mailsWaiting, m.mailAge, m.mailsNotTaken, build,
+		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

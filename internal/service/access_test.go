@@ -74,6 +74,9 @@ func TestRedactionErasesRecipients(t *testing.T) {
 		t.Errorf("%d entries, %d links", len(entries), links())
 	}
 	got, err := f.Links.Get(ctx, f.caller, "", l.ID)
+	if !f.Seals().LinkFits(got) {
+		t.Error("the row has lost its seal")
+	}
 	if err != nil || got.Access.Identifies() || !got.Access.Erased || !got.Access.Verifies() || got.Access.Terms != "1." {
 		t.Errorf("%+v, %v", got.Access, err)
 	}

@@ -154,6 +154,7 @@ func (s *Links) MintBatch(
 				return Batch{}, err
 			}
 			for _, p := range pending {
+				p.pdfs = pending[0].pdfs
 				l, err := s.mint(tx, c, f, p, now)
 				if err != nil {
 					return Batch{}, err

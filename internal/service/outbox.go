@@ -179,12 +179,7 @@ func (s *Mails) read(r Reader, l *Letter) (err error) {
 			l.Address = access.Notify.Email
 		}
 	}
-	switch l.Kind {
-	case MailLink:
-		l.Address, l.Name, l.Message = access.Recipient.Email, access.Recipient.Name, access.Message
-		l.URL, err = s.links.URL(l.Link)
-		return err
-	case MailUnopened:
+	if l.Kind == MailUnopened {
 		if ended || l.Link.Downloads > 0 {
 			return ErrWithheld
 		}
@@ -196,9 +191,16 @@ func (s *Mails) read(r Reader, l *Letter) (err error) {
 	}
 	l.At, l.Refusal = e.Time, e.Refusal
 	person := cmp.Or(e.Recipient, &sluice.RecipientPart{})
-	if l.Kind == MailCode {
+	switch l.Kind {
+	case MailCode:
 		l.Address, l.Name, l.Code = person.Email, person.Name, s.links.Code(l.Link, l.Challenge)
 		return nil
+	case MailLink:
+		if access.Recipient.Email != "" { // it may be erased from the link alone, or from the entry alone
+			l.Address, l.Name, l.Message = person.Email, person.Name, access.Message
+		}
+		l.URL, err = s.links.URL(l.Link)
+		return err
 	}
 	l.By = person.Email
 	if d := e.Delivery; d != nil && l.Count == 1 && (d.Returned || d.Sent != nil && d.Sent.Bytes == 0) {

@@ -45,7 +45,9 @@ var (
 		ExpiresAt: ptr(int64(exampleTime + 900)), Reason: ptr("quarterly report for the bank"),
 		Metadata:    exampleMetadata,
 		Disposition: "attachment", AllowedIPs: []string{"192.0.2.0/24"}, HasPassword: true, Created: exampleTime,
-		Updated: exampleTime,
+		Updated:   exampleTime,
+		Recipient: &api.Recipient{Email: "ann@bank.example", Name: "Ann Miller"}, AllowedRecipients: []string{},
+		Verification: "email", Page: "auto",
 	}
 	exampleKey = api.Key{
 		ID: exampleKeyID, Object: "key", Name: "billing", Scopes: []string{"files:write", "links:write"},
@@ -70,7 +72,7 @@ var (
 		},
 	}
 	examplePurpose = api.Purpose{
-		Object: "purpose", Name: "identity_document", Title: "Identity document",
+		Object: "purpose", Name: "identity_document", Title: "Identity document", Require: []string{}, Page: "auto",
 		Types:   []string{"application/pdf", "image/jpeg", "image/png"},
 		MaxSize: 50 << 20, Linkable: true, MaxLinkLifetimeSeconds: ptr(int64(3600)),
 	}
@@ -183,6 +185,8 @@ func listedID(rt httpd.Route) string { return exampleIDs[path.Base(rt.Path)] }
 var exampleParams = map[string]any{
 	"link": exampleLinkID, "file_id": exampleFileID, "link_id": exampleLinkID, "key_id": exampleKeyID,
 	"request_id": exampleRequest,
+	"recipient":  "ann@bank.example",
+	"client_ip":  "192.0.2.7",
 	"token":      exampleToken, "tail": "report.pdf", "code": string(sluice.CodeGone),
 
 	"limit": 10, "created": "1772600767", "created[gt]": "2026-03-01T00:00:00Z", "created[gte]": "1772323200",

@@ -223,6 +223,10 @@ var schemaDescriptions = map[string]string{
 	"Purpose":      "What a file is for, with the rules that apply to it.",
 	"Request":      "The request behind an entry.",
 	"Resource":     "An object of your system.",
+	"Recipient":    "The person that a link is for.",
+	"Notify":       "Who is told by mail of the use of a link.",
+	"RecipientRef": "The person of an entry.",
+	"MailRef":      "A mail that could not be delivered.",
 	"Upload": "A file and its details. The parts may have any order. metadata and link[metadata] may " +
 		"also be sent as one part per key: metadata[key], link[metadata][key].",
 }

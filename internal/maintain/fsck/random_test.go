@@ -122,10 +122,34 @@ func (u *user) step() {
 }
 
 func (u *user) mint() {
-	l, err := u.Links.Mint(u.context(), u.caller(), service.NewLink{FileID: u.file().ID,
+	l, err := u.Links.Mint(u.context(), u.caller(), service.NewLink{FileID: u.file().ID, Access: u.access(),
 		MaxDownloads: int64(u.rand.IntN(4)), Lifetime: pick(u, time.Minute, 20*time.Minute, time.Hour)})
 	if err == nil {
 		u.links = append(u.links, l)
+	}
+}
+
+// access is what a link asks of people: mostly nothing.
+func (u *user) access() (a sluice.Access) {
+	switch u.rand.IntN(6) {
+	case 0:
+		a.Recipient = sluice.Recipient{Email: "ann@bank.example", Name: "Ann"}
+		a.Notify = sluice.Notify{Email: "carl@northwind.example", On: []sluice.NotifyOn{sluice.RefusedAccess}}
+	case 1:
+		a.Allowed, a.Terms = []string{"*@bank.example"}, "1."
+	case 2:
+		a.Recipient, a.Verification = sluice.Recipient{Email: "bob@bank.example"}, sluice.NoVerification
+		a.Message, a.Page = "Dear Bob", sluice.PageAlways
+	}
+	return a
+}
+
+// redact erases the people of an entry of a link.
+func (u *user) redact(l sluice.Link) {
+	entries, filter := u.Service.Service.Entries, service.EntryFilter{LinkID: l.ID}
+	list, err := entries.List(u.context(), u.caller(), filter, sluice.Page{Limit: 100})
+	if err == nil && len(list.Data) > 0 {
+		entries.Redact(u.context(), u.caller(), list.Data[u.rand.IntN(len(list.Data))].ID)
 	}
 }
 
@@ -134,7 +158,14 @@ func (u *user) changeLink() {
 		return
 	}
 	l, change := u.links[u.rand.IntN(len(u.links))], service.LinkChange{}
-	switch u.rand.IntN(8) {
+	switch u.rand.IntN(11) {
+	case 8:
+		change.Message, change.Terms = pick(u, "", "x", "y"), pick(u, "", "1.", "2.")
+	case 9:
+		change.AllowedRecipients = &[]string{"ann@bank.example"}
+	case 10:
+		u.redact(l)
+		return
 	case 0:
 		u.Links.Revoke(u.context(), u.caller(), "", l.ID, nil)
 		return

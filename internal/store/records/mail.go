@@ -19,10 +19,11 @@ func mailFields(m *service.Mail) []any {
 
 // MailsDue implements service.Reader.
 func (r *Reader) MailsDue(rank int64, now time.Time, limit int) ([]service.Mail, error) {
-	return sqldb.Many(r.Session, mailFields, mailsDue, rank, sqldb.Micros(now), limit)
+	return sqldb.Many(r.Session, mailFields, MailsDue, rank, sqldb.Micros(now), limit)
 }
 
-var mailsDue = "SELECT " + mailColumns + ", " + ledgerName("mail") +
+// MailsDue is the query of Reader.MailsDue.
+var MailsDue = "SELECT " + mailColumns + ", " + ledgerName("mail") +
 	" FROM mail WHERE rank = $1 AND due <= $2 ORDER BY due LIMIT $3"
 
 // MailState implements service.Reader.

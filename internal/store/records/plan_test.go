@@ -60,6 +60,7 @@ func TestSQLitePlans(t *testing.T) {
 	for query, want := range map[string]string{
 		records.FilesAfter:   "SEARCH file USING INDEX sqlite_autoindex_file_1 (id>?)",
 		records.DamagedFiles: "SCAN file USING INDEX file_damaged",
+		records.MailsDue:     "SEARCH mail USING INDEX mail_due (rank=? AND due<?)",
 	} {
 		if plan := explain(query); !strings.Contains(plan, want) || strings.Contains(plan, "B-TREE") {
 			t.Errorf("%s\n%s, want %s", query, plan, want)
