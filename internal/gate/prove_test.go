@@ -172,22 +172,22 @@ func TestAddressesDoNotTell(t *testing.T) {
 	from := f.logged()
 	for i, address := range []string{"ann@bank.example", "ann@evil.example", "bob@evil.example", "ann@BANK.example",
 		"ann@bank.example", "ann@bank.example"} {
-		before := counting.n
+		before := len(counting.n)
 		if err := p.ask(address); err != nil || len(p.challenge) != 22 {
 			t.Errorf("%s: %v, %q", address, err, p.challenge)
 		}
-		if counting.n-before != 1 {
-			t.Errorf("%d: %s costs %d transactions", i, address, counting.n-before)
+		if counting.n[before:] != "U" {
+			t.Errorf("%d: %s costs %q", i, address, counting.n[before:])
 		}
 		// The page that follows costs the same, too.
-		before = counting.n
-		if _, err := p.grant(p.token, p.Bearer); err != gate.ErrAsk || counting.n-before != 1 {
-			t.Errorf("%s: the page is %v, after %d transactions", address, err, counting.n-before)
+		before = len(counting.n)
+		if _, err := p.grant(p.token, p.Bearer); err != gate.ErrAsk || counting.n[before:] != "U" {
+			t.Errorf("%s: the page is %v, after %q", address, err, counting.n[before:])
 		}
-		before = counting.n
+		before = len(counting.n)
 		wantReason(t, p.prove("12345678"), sluice.WrongCode)
-		if counting.n-before != 1 {
-			t.Errorf("%s: a try costs %d transactions", address, counting.n-before)
+		if counting.n[before:] != "U" {
+			t.Errorf("%s: a try costs %q", address, counting.n[before:])
 		}
 	}
 	if n := p.mails(); n != 3 {
@@ -205,19 +205,19 @@ func TestAddressesDoNotTell(t *testing.T) {
 	}
 }
 
-// countingStore counts the transactions of one goroutine.
+// countingStore lists the transactions of one goroutine: U for an Update, V for a View.
 type countingStore struct {
 	service.Store
-	n int
+	n string
 }
 
 func (s *countingStore) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
-	s.n++
+	s.n += "U"
 	return s.Store.Update(ctx, l, fn)
 }
 
 func (s *countingStore) View(ctx context.Context, fn func(service.Reader) error) error {
-	s.n++
+	s.n += "V"
 	return s.Store.View(ctx, fn)
 }
 
@@ -324,6 +324,12 @@ func TestStaleVisit(t *testing.T) {
 		_, err := p.Links.Update(ctx, p.caller, "", p.link.ID, nil, service.LinkChange{AllowedRecipients: &[]string{"bob@b.example"}})
 		p.must(err)
 		wantReason(t, p.download(true), sluice.VerificationRequired)
+	})
+	t.Run("key revoked", func(t *testing.T) {
+		p := visit(t)
+		_, err := p.Keys.Revoke(ctx, service.Operator(p.ledger), p.link.KeyID, nil)
+		p.must(err)
+		wantReason(t, p.download(true), sluice.KeyRevoked)
 	})
 	t.Run("link revoked", func(t *testing.T) {
 		p := visit(t)
@@ -556,7 +562,7 @@ func TestCodeRates(t *testing.T) {
 func TestCodeLasts(t *testing.T) {
 	p := newFixture(t).forAnn()
 	p.must(p.ask(""))
-	p.base.Clock.Advance(service.CodeLasts)
+	p.base.Clock.Advance(service.CodeLasts + time.Second)
 	wantReason(t, p.prove(p.code()), sluice.WrongCode)
 	for range service.MaxCodesOfAddress {
 		p.must(p.ask(""))
