@@ -17,6 +17,7 @@ const (
 	CodeValidation         Code = "validation_failed"      // invalid input
 	CodeDigestMismatch     Code = "digest_mismatch"        // the declared digest is not that of the received bytes
 	CodeUnauthenticated    Code = "unauthenticated"        // no key, or an invalid, expired or revoked one
+	CodeUnverified         Code = "verification_required"  // a link whose bearer must prove an address on its page
 	CodeForbidden          Code = "forbidden"              // the key lacks the scope
 	CodeNotFound           Code = "not_found"              // unknown, or not visible to the caller
 	CodeMethodNotAllowed   Code = "method_not_allowed"     // the resource exists, the method does not

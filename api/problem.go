@@ -15,8 +15,9 @@ type Problem struct {
 	RequestID  string       `json:"request_id" doc:"The X-Request-Id of the response"`
 	Param      string       `json:"param,omitempty" doc:"The first invalid parameter, dotted"`
 	Errors     []FieldError `json:"errors,omitempty" doc:"All invalid parameters"`
-	Reason     string       `json:"reason,omitempty" doc:"If the code is gone or forbidden for a link, the rule that refused the download: expired, revoked, file_deleted, exhausted, key_revoked, key_expired, key_restricted, purpose_restricted, wrong_password, address_not_allowed or altered"`
+	Reason     string       `json:"reason,omitempty" doc:"If the code is gone or forbidden for a link, the rule that refused the download: expired, revoked, file_deleted, exhausted, key_revoked, key_expired, key_restricted, purpose_restricted, wrong_password, address_not_allowed, altered, verification_required, wrong_code, recipient_not_allowed or terms_not_accepted"`
 	RetryAfter int64        `json:"retry_after,omitempty" doc:"Seconds to wait before a retry"`
+	VerifyURL  string       `json:"verify_url,omitempty" doc:"If the code is verification_required, the page where a person proves an e-mail address, in a browser"`
 }
 
 // FieldError describes one invalid parameter.

@@ -304,6 +304,7 @@ var otherTables = map[string]string{
 	"ending":           "compared with the log: TestFsckFindsEditedRows",
 	"answer":           "a stored response gives no right: it is returned to the key that asked",
 	"guess":            "wrong passwords are counted, and not all recorded",
+	"challenge":        "codes are asked for and tried, and not all of that is recorded",
 	"mail":             "an edit repeats, delays or drops a mail; what was decided is in the log",
 	"lease":            "which server does a job",
 	"installation":     "compared with the marker beside the blobs when a server starts",

@@ -167,6 +167,7 @@ var downgrade = []string{
 	"ALTER TABLE file DROP COLUMN damage",
 	"ALTER TABLE file DROP COLUMN crc32",
 	"DROP TABLE scrub",
+	"DROP TABLE challenge",
 	"ALTER TABLE key DROP COLUMN seal",
 	"ALTER TABLE link DROP COLUMN seal",
 	"DROP INDEX link_by_recipient",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"sluice"
 	"sluice/internal/audit"
@@ -20,16 +21,20 @@ import (
 // A link that was refused recently is first decided in a View, so that a repeated
 // refusal costs no commit.
 func (gate *Gate) decide(
-	ctx context.Context, ledger sluice.LedgerID, id string, b *Bearer, proved sluice.PasswordHash,
+	ctx context.Context, ledger sluice.LedgerID, id string, b *request, proved sluice.PasswordHash,
 ) (g *Grant, err error) {
 	object := refusals.Object{Ledger: ledger, ID: id}
+	if b.step != nil {
+		// Counts of their own: what a step costs must not show in what the next request costs.
+		object.ID += " steps"
+	}
 	var refusal sluice.Refusal
 	err = errUndecided
-	if gate.refusals.Recent(object) {
+	if b.step == nil && gate.refusals.Recent(object) {
 		g, refusal, err = gate.viewDecision(ctx, object, b, proved)
 	}
 	if err == errUndecided {
-		g, refusal, err = gate.commitDecision(ctx, object, b, proved)
+		g, refusal, err = gate.commitDecision(ctx, object, id, b, proved)
 	}
 	if err == nil && refusal != "" {
 		err = refused(refusal)
@@ -39,11 +44,11 @@ func (gate *Gate) decide(
 
 // viewDecision decides in a View, where the decision is a refusal that is only counted.
 func (gate *Gate) viewDecision(
-	ctx context.Context, object refusals.Object, b *Bearer, proved sluice.PasswordHash,
+	ctx context.Context, object refusals.Object, b *request, proved sluice.PasswordHash,
 ) (g *Grant, refusal sluice.Refusal, err error) {
 	err = gate.store.View(ctx, func(r service.Reader) (err error) {
-		g = gate.begin(object.Ledger, object.ID, *b)
-		if _, refusal, err = gate.judge(r, g, *b, proved); err != nil {
+		g = gate.begin(object.Ledger, object.ID, b.Bearer)
+		if _, refusal, err = gate.judge(r, g, b, proved); err != nil {
 			return err
 		}
 		if refusal == "" || !gate.refusals.Repeated(object, refusal, g.by, g.began) {
@@ -56,16 +61,21 @@ func (gate *Gate) viewDecision(
 
 // commitDecision decides in an Update. When it returns, the decision is in the log.
 func (gate *Gate) commitDecision(
-	ctx context.Context, object refusals.Object, b *Bearer, proved sluice.PasswordHash,
+	ctx context.Context, object refusals.Object, id string, b *request, proved sluice.PasswordHash,
 ) (g *Grant, refusal sluice.Refusal, err error) {
 	attempt := gate.refusals.Attempt()
-	err = gate.update(service.Prefetch(ctx, object.ID), object.Ledger, func(tx service.Tx) error {
+	err = gate.update(service.Prefetch(ctx, id), object.Ledger, func(tx service.Tx) error {
 		attempt.Again()
-		g = gate.begin(object.Ledger, object.ID, *b)
+		g = gate.begin(object.Ledger, id, b.Bearer)
 		var open service.OpenGrant
 		var err error
-		if open, refusal, err = gate.judge(tx, g, *b, proved); err != nil {
+		if open, refusal, err = gate.judge(tx, g, b, proved); err != nil {
 			return err
+		}
+		if refusal == "" && b.step != nil {
+			if refusal, err = b.step(tx, g); err != nil || refusal == "" {
+				return err
+			}
 		}
 		if refusal != "" {
 			var write bool
@@ -73,14 +83,14 @@ func (gate *Gate) commitDecision(
 				return nil
 			}
 		}
-		return gate.record(tx, g, *b, open, refusal)
+		return gate.record(tx, g, b.Bearer, open, refusal)
 	})
 	if g != nil {
 		attempt.End(g.by, g.began, err)
 	}
 	if err == nil && refusal == sluice.Altered {
 		gate.log.Error("link refused: its row, or that of its key, was altered in the database",
-			"link", object.ID, "ledger", object.Ledger)
+			"link", id, "ledger", object.Ledger)
 	}
 	return g, refusal, err
 }
@@ -99,17 +109,20 @@ func (gate *Gate) begin(ledger sluice.LedgerID, id string, b Bearer) *Grant {
 // judge loads link, file and key, plans the response, and returns the refusal, or "". If open is set, the response is
 // taken from an open grant of the bearer.
 func (gate *Gate) judge(
-	r service.Reader, g *Grant, b Bearer, proved sluice.PasswordHash,
+	r service.Reader, g *Grant, b *request, proved sluice.PasswordHash,
 ) (open service.OpenGrant, refusal sluice.Refusal, err error) {
 	k, err := g.load(r, g.ledger, g.by.Actor.ID)
 	if err != nil {
 		return open, "", err
 	}
 	g.Plan = b.Want.Plan(g.File)
+	if b.Visit != "" {
+		g.Visit = gate.openVisit(g, b.Visit)
+	}
 	if gate.redirect != nil && g.Plan.Bytes > 0 && !limited(g.Link) { // a presigned URL gives access to the whole file
 		g.Plan = redirected(g.File)
 	}
-	open, answered, err := g.findOpenGrant(r, b, g.began)
+	open, answered, err := g.findOpenGrant(r, b.Bearer, g.began)
 	if err != nil {
 		return open, "", err
 	}
@@ -117,27 +130,60 @@ func (gate *Gate) judge(
 	if refusal == sluice.Exhausted && open.LinkID != "" {
 		refusal = ""
 	}
-	if refusal == "" && !answered {
-		refusal, err = g.challenge(b, proved)
+	if refusal == "" {
+		refusal, err = g.challenge(b, proved, answered)
 	}
 	return open, refusal, err
 }
 
-// challenge checks the link's password. It returns ErrAsk or errAsksPassword if
-// the bearer has yet to be asked for it, or for their consent to a download, and
-// ErrUnnamed before both.
-func (g *Grant) challenge(b Bearer, proved sluice.PasswordHash) (sluice.Refusal, error) {
+// openVisit opens the visit of a browser. What it says of an address does not count any more if the link does not admit
+// the address now.
+func (gate *Gate) openVisit(g *Grant, text string) service.Visit {
+	v, ok := gate.service.Links.OpenVisit(g.Link, text, g.began)
+	if !ok {
+		return service.Visit{}
+	}
+	if v.Verification != "" && !g.Link.Access.Admits(v.Address) {
+		v.Address, v.Verification = "", ""
+	}
+	return v
+}
+
+// Verified reports whether the browser has proved an address that may open the link.
+func (g *Grant) Verified() bool { return g.Visit.Verification != "" }
+
+// Accepted reports whether the browser has accepted the present terms of the link.
+func (g *Grant) Accepted() bool { return g.Visit.Terms == g.Link.Access.TermsSHA256() }
+
+// challenge checks what the link asks of its bearers: its password, a proved
+// address, its terms. Each is checked by itself. It returns ErrAsk or
+// errAsksPassword if the bearer has yet to be asked for them, or for their consent
+// to a download, and ErrUnnamed before all of that. A bearer who answered has an open grant, and thus gave the
+// password.
+func (g *Grant) challenge(b *request, proved sluice.PasswordHash, answered bool) (sluice.Refusal, error) {
+	access := &g.Link.Access
 	switch {
-	case b.Person && !b.Answered && !b.Named && g.isTitled():
+	case b.Person && !b.Answered && !b.Named && !answered && g.isTitled():
 		return "", ErrUnnamed
-	case b.Person && !b.Answered && g.asks():
+	case b.Person && !b.Answered && !answered && g.asks():
 		return "", ErrAsk
-	case g.Link.Password == "":
-		return "", nil
+	case b.step != nil && (!access.Verifies() || g.Verified()):
+		return "", ErrAsk
+	case g.Link.Password == "" || answered || g.Visit.Password || b.proves:
 	case proved == "":
 		return "", errAsksPassword
 	case proved != g.Link.Password:
 		return sluice.WrongPassword, nil
+	}
+	switch {
+	case b.step != nil:
+		return "", nil
+	case access.Verifies() && !g.Verified():
+		return sluice.VerificationRequired, nil
+	case access.Terms != "" && !b.Terms && !g.Accepted():
+		return sluice.TermsNotAccepted, nil
+	case g.Link.MaxDownloads != 0 && !g.Visit.Downloaded.IsZero() && b.Person && !b.Again && !answered:
+		return "", ErrAsk // a second click
 	}
 	return "", nil
 }
@@ -147,17 +193,20 @@ func (g *Grant) challenge(b Bearer, proved sluice.PasswordHash) (sluice.Refusal,
 func (gate *Gate) record(
 	tx service.Tx, g *Grant, b Bearer, open service.OpenGrant, refusal sluice.Refusal,
 ) (err error) {
-	by := service.Caller{Ledger: g.ledger, Actor: g.by.Actor, Request: g.by.Request}
-	e := gate.service.NewLinkEntry(by, sluice.LinkRedeemed, g.began, g.File, g.Link)
+	e := gate.service.NewLinkEntry(g.caller(), sluice.LinkRedeemed, g.began, g.File, g.Link)
 	e.Key, e.Delivery = g.key, &sluice.DeliveryPart{Mode: g.Plan.mode(), Status: g.Plan.Status}
+	if !g.Link.Access.IsZero() && refusal == "" {
+		gate.recordPerson(g, b, &e)
+	}
 	switch {
 	case refusal != "":
 		e.Action, e.Outcome, e.Refusal, e.Delivery = sluice.LinkRefused, sluice.Refused, refusal, nil
+		e.Recipient = g.person
 		e.Repeats = g.repeats
 		if e.Request != nil {
 			*e.Request = refusals.Kept(*e.Request)
 		}
-		return errors.Join(tx.Record(e), gate.service.Mails.Refused(tx, g.Link, e.ID, 1+e.Repeats, g.began))
+		return errors.Join(tx.Record(e), gate.tellRefused(tx, g.Link, e, g.began))
 	case !g.Plan.consumes():
 		return tx.Record(e)
 	}
@@ -179,13 +228,52 @@ func (gate *Gate) record(
 		return err
 	}
 	g.counts = true
+	if b.Person {
+		gate.renewVisit(g, func(v *service.Visit) { v.Downloaded = g.began })
+	}
 	return errors.Join(tx.Redeemed(g.Link.ID, g.began, e), tx.SetGrant(g.openGrant),
 		gate.service.Mails.Downloaded(tx, g.Link, e.ID, g.began))
 }
 
+// recordPerson records who redeems a link, and which terms they accepted.
+func (gate *Gate) recordPerson(g *Grant, b Bearer, e *sluice.Entry) {
+	access := &g.Link.Access
+	if access.Verifies() {
+		e.Recipient = personOf(g.Link, g.Visit.Address)
+		e.Recipient.Verification = g.Visit.Verification
+	}
+	if access.Terms == "" {
+		return
+	}
+	e.AcceptedTerms = access.TermsSHA256()
+	if b.Person && !g.Accepted() {
+		gate.renewVisit(g, func(v *service.Visit) { v.Terms = e.AcceptedTerms })
+	}
+}
+
+// renewVisit adds to what the browser has shown. An address is not proved for longer by that.
+func (gate *Gate) renewVisit(g *Grant, add func(*service.Visit)) {
+	if g.Visit == (service.Visit{}) {
+		g.Visit = service.NewVisit(g.Link, g.began)
+	}
+	add(&g.Visit)
+	g.NewVisit = gate.service.Links.SealVisit(g.Link, g.Visit)
+}
+
+// tellRefused queues the notice of a refusal, if the link has one. A program that was only told to use the page is no
+// news: the scanners of mail servers are such programs.
+func (gate *Gate) tellRefused(tx service.Tx, l sluice.Link, e sluice.Entry, now time.Time) error {
+	if e.Refusal == sluice.VerificationRequired {
+		return nil
+	}
+	return gate.service.Mails.Refused(tx, l, e.ID, 1+e.Repeats, now)
+}
+
 // asks reports whether a person must be asked before the link is used.
 func (g *Grant) asks() bool {
-	return g.Plan.consumes() && (g.Link.Password != "" || g.Link.MaxDownloads != 0)
+	l, access := &g.Link, &g.Link.Access
+	return g.Plan.consumes() && (l.Password != "" || access.Verifies() || access.Terms != "" ||
+		access.Page == sluice.PageAlways || l.MaxDownloads != 0 && access.Page != sluice.PageNever)
 }
 
 // isTitled reports whether a browser shows the file in place under a title that it takes from the URL.

@@ -28,8 +28,13 @@ type Bearer struct {
 	Person, Answered bool
 	// Named says that the URL continues after the token.
 	Named bool
-	// Cookie is the Cookie of an earlier Grant, or "".
-	Cookie string
+	// Cookie is the Cookie of an earlier Grant, or "". Visit is the NewVisit of one.
+	Cookie, Visit string
+	// Terms says that the person accepts the terms of the link. Again says that
+	// they know that they have downloaded the file already.
+	Terms, Again bool
+	// Language is a BCP 47 tag for a mail to the person; "" for that of the link.
+	Language string
 	// Want is the part of the file that is requested.
 	Want    Want
 	Request sluice.Request
@@ -49,6 +54,11 @@ type Grant struct {
 	// it the browser can download the file, or parts of it, again without being
 	// counted. It is "" if there is none.
 	Cookie string
+	// Visit is what the browser of the person has shown at the link until now; zero
+	// for nothing. NewVisit is its text, to be kept by the browser in place of an
+	// earlier one; "" if nothing was added.
+	Visit    service.Visit
+	NewVisit string
 
 	ledger    sluice.LedgerID
 	by        refusals.Caller // the bearer
@@ -60,7 +70,8 @@ type Grant struct {
 	failed    bool              // the delivery failed because of Sluice
 	sent      sluice.Sent
 
-	repeats int64 // with a refusal: counted refusals that its entry includes
+	repeats int64                 // with a refusal: counted refusals that its entry includes
+	person  *sluice.RecipientPart // with a refusal: who was refused, if that is known
 }
 
 // RedirectLasts is the lifetime of the presigned URL that a bearer is redirected to.
@@ -112,6 +123,9 @@ func New(c Config) (*Gate, error) {
 	return gate, nil
 }
 
+// Redirects reports whether links may redirect to presigned URLs.
+func (gate *Gate) Redirects() bool { return gate.redirect != nil }
+
 // update is the one place where the gate changes records: for a decision, for entries that follow a decision, and to
 // count a wrong password.
 func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
@@ -125,7 +139,7 @@ func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service
 // rule as Reason. Too many wrong passwords are CodeRateLimited.
 //
 // If a person must be asked first, Redeem decides nothing and returns ErrAsk and
-// a Grant with only File and Link. It returns such a Grant with a wrong password
+// a Grant with only File, Link and Visit. It returns such a Grant with a refusal
 // too, so that the person can be asked again. If a browser must open another URL
 // of the link, Redeem decides nothing either, and returns ErrUnnamed and such a
 // Grant.
@@ -141,15 +155,9 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	if err := gate.deliverable(ctx, ledger); err != nil {
 		return nil, err
 	}
-	g, err := gate.decide(ctx, ledger, id, &b, "")
-	if err == errAsksPassword {
-		var proved sluice.PasswordHash
-		if proved, err = gate.provePassword(ctx, g.Link, b); err == nil {
-			g, err = gate.decide(ctx, ledger, id, &b, proved)
-		}
-	}
+	g, err := gate.decideProved(ctx, ledger, id, &request{Bearer: b})
 	switch {
-	case err == ErrAsk, err == ErrUnnamed, sluice.ReasonOf(err) == sluice.WrongPassword:
+	case err == ErrAsk, err == ErrUnnamed, sluice.ReasonOf(err) != "":
 		return g, err
 	case sluice.CodeOf(err) == sluice.CodeNotFound:
 		return nil, errNoLink
@@ -168,6 +176,18 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 		return nil, err
 	}
 	return g, nil
+}
+
+// decideProved decides on a redemption, with the password of the link if it has one.
+func (gate *Gate) decideProved(ctx context.Context, ledger sluice.LedgerID, id string, b *request) (*Grant, error) {
+	g, err := gate.decide(ctx, ledger, id, b, "")
+	if err == errAsksPassword {
+		var proved sluice.PasswordHash
+		if proved, err = gate.provePassword(ctx, g.Link, b.Bearer); err == nil {
+			g, err = gate.decide(ctx, ledger, id, b, proved)
+		}
+	}
+	return g, err
 }
 
 // fetch opens the bytes of a grant, or presigns their URL.

@@ -70,13 +70,7 @@ const (
 // guesser returns a hash that identifies the source of a guess: an IPv4 address,
 // or the /64 network of an IPv6 address.
 func guesser(link string, from netip.Addr) sluice.Digest {
-	from = from.Unmap().WithZone("")
-	bits := 64
-	if from.Is4() {
-		bits = 32
-	}
-	network, _ := from.Prefix(bits)
-	return sha256.Sum256([]byte("guess\x00" + link + "\x00" + network.String()))
+	return sha256.Sum256([]byte("guess\x00" + link + "\x00" + service.NetworkOf(from).String()))
 }
 
 // wait returns how long the next guess has to wait, or 0.

@@ -36,5 +36,5 @@ func (gate *Gate) recordTally(tx service.Tx, id string, t refusals.Tally, now ti
 		e.Key = g.key
 	}
 	e.ID, e.Outcome, e.Refusal, e.Repeats = cmp.Or(id, e.ID), sluice.Refused, t.Reason, t.Refused-1
-	return errors.Join(tx.Record(e), gate.service.Mails.Refused(tx, g.Link, e.ID, t.Refused, now))
+	return errors.Join(tx.Record(e), gate.tellRefused(tx, g.Link, e, now))
 }

@@ -47,7 +47,7 @@ func refuse(
 // sends the file of such a link itself: a presigned URL would work for anyone, any
 // number of times.
 func limited(l sluice.Link) bool {
-	return l.MaxDownloads != 0 || l.Password != "" || len(l.AllowedIPs) != 0
+	return l.MaxDownloads != 0 || l.Password != "" || len(l.AllowedIPs) != 0 || l.Access.Verifies() || l.Access.Terms != ""
 }
 
 // outlived reports whether a link has reached a longest lifetime.
@@ -110,6 +110,17 @@ func refused(r sluice.Refusal) error {
 	case sluice.WrongPassword:
 		e.Code = sluice.CodeForbidden
 		e.Detail = "this link needs its password: send it as X-Link-Password or with Basic authentication"
+	case sluice.VerificationRequired:
+		e.Code = sluice.CodeUnverified
+		e.Detail = "this link is for people who prove their e-mail address: open verify_url in a browser"
+	case sluice.WrongCode:
+		e.Code, e.Detail = sluice.CodeForbidden, "the code is wrong, or was used or sent too long ago"
+	case sluice.RecipientNotAllowed:
+		e.Code, e.Detail = sluice.CodeForbidden, "this link is not for your address"
+	case sluice.TermsNotAccepted:
+		e.Code, e.Detail = sluice.CodeForbidden, "the terms of this link must be accepted: open it in a browser"
+	case sluice.TooManyCodes:
+		e.Code, e.Detail = sluice.CodeForbidden, "too many codes were asked for"
 	case sluice.AddressNotAllowed:
 		e.Code, e.Detail = sluice.CodeForbidden, "this link may not be used from your address"
 	}

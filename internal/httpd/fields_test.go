@@ -91,9 +91,10 @@ func TestUploadFields(t *testing.T) {
 			if diff := cmp.Diff(wantLink, *got.Link); diff != "" {
 				t.Error(diff)
 			}
-			down := c.get(t, got.Link.URL, "X-Link-Password", "secret horse").want(t, 200)
-			if string(down.body) != "hello" ||
-				!strings.HasPrefix(down.header.Get("Content-Disposition"), `inline; filename="shown.txt"`) {
+			c.get(t, got.Link.URL).want(t, 403)
+			down := c.get(t, got.Link.URL, "X-Link-Password", "secret horse").want(t, 401)
+			if p := read[api.Problem](t, down); p.Code != "verification_required" || p.VerifyURL != got.Link.URL ||
+				down.header.Get("WWW-Authenticate") != "Verification" {
 				t.Errorf("%s %v", down.body, down.header)
 			}
 			if a.header.Get("ETag") == "" ||

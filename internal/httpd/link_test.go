@@ -522,7 +522,7 @@ func TestAllowedIPs(t *testing.T) {
 	}
 	l := direct.mint(t, direct.upload(t, "a.txt", "text/plain", "hello").ID, `{"allowed_ips":["203.0.113.9"]}`)
 	if page := direct.get(t, l.URL, "Accept", "text/html").want(t, 403); !strings.Contains(string(page.body),
-		"may not be used from your address") {
+		"may not be used from your network") {
 		t.Errorf("%s", page.body)
 	}
 }

@@ -319,6 +319,7 @@ func TestEveryProblem(t *testing.T) {
 	c.ask(t, "DELETE", "/v1/files/"+dropped.ID, "").want(t, 200)
 	_, narrow := c.NewKey(t, c.Ledger(sluice.Test), sluice.AuditRead)
 	links := "/v1/files/" + f.ID + "/links"
+	verifying := c.mint(t, f.ID, `{"recipient":{"email":"ann@bank.example"}}`)
 	c.ask(t, "POST", links, "", "Idempotency-Key", "k").want(t, 200)
 	limited := newLimited(t, 1, 0)
 	limited.ask(t, "GET", "/v1/account", "").want(t, 200)
@@ -337,6 +338,7 @@ func TestEveryProblem(t *testing.T) {
 		{sluice.CodeDigestMismatch, 400, c,
 			c.ask(t, "PUT", "/v1/files?purpose=generic", "x", "Content-Digest", digestOf("y"))},
 		{sluice.CodeUnauthenticated, 401, c, c.as("").ask(t, "GET", "/v1/files", "")},
+		{sluice.CodeUnverified, 401, c, c.get(t, verifying.URL)},
 		{sluice.CodeForbidden, 403, c, c.as(narrow).ask(t, "GET", "/v1/files", "")},
 		{sluice.CodeNotFound, 404, c, c.ask(t, "GET", "/v1/files/x", "")},
 		{sluice.CodeMethodNotAllowed, 405, c, c.ask(t, "PUT", "/v1/account", "")},

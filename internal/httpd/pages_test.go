@@ -116,3 +116,15 @@ func TestLanguageOfLink(t *testing.T) {
 		}
 	}
 }
+
+// TestRedirectingPage opens a page of a server whose links redirect to the bucket: its form may be sent there.
+func TestRedirectingPage(t *testing.T) {
+	bucket := openS3(t, newS3(t))
+	c := newRedirecting(t, func(config *service.Config) { config.Blobs = bucket }, bucket, 0)
+	l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, `{"password":"secret horse"}`)
+	page := c.get(t, l.URL, "Accept", "text/html").want(t, 200)
+	policy := page.header.Get("Content-Security-Policy")
+	if !strings.Contains(policy, "; form-action 'self' http: https:; ") {
+		t.Error(policy)
+	}
+}

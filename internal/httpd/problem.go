@@ -21,6 +21,7 @@ var problems = map[sluice.Code]struct {
 	sluice.CodeValidation:         {400, "Invalid request"},
 	sluice.CodeDigestMismatch:     {400, "Digest mismatch"},
 	sluice.CodeUnauthenticated:    {401, "Invalid API key"},
+	sluice.CodeUnverified:         {401, "Verification required"},
 	sluice.CodeForbidden:          {403, "Forbidden"},
 	sluice.CodeNotFound:           {404, "Not found"},
 	sluice.CodeMethodNotAllowed:   {405, "Method not allowed"},

@@ -34,7 +34,7 @@ type Options struct {
 func New(svc *service.Service, links *gate.Gate, opts Options) *httpd.Server {
 	s := httpd.New(svc, opts.Options)
 	native.Mount(s)
-	site := pages.New(opts.Brand)
+	site := pages.New(opts.Brand, links.Redirects())
 	download.Mount(s, links, site, cmp.Or(opts.From, opts.Brand.Name))
 	docs.Mount(s, site)
 	adapter.Mount(s, links, opts.Adapters)

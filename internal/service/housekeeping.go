@@ -21,11 +21,12 @@ func (s *Housekeeping) MarkEndedLinks(ctx context.Context) (int, error) {
 	}
 }
 
-// RemoveExpired removes stored responses, open grants and wrong guesses that have expired. It returns how many rows it
-// removed.
+// RemoveExpired removes stored responses, open grants, wrong guesses and challenges that have expired. It returns how
+// many rows it removed.
 func (s *Housekeeping) RemoveExpired(ctx context.Context) (int, error) {
 	responses, err := s.store.ForgetResponses(ctx, s.now().Add(-StoredResponseTTL))
 	grants, err2 := s.store.ForgetGrants(ctx, s.now())
 	guesses, err3 := s.store.ForgetGuesses(ctx, GuessDay(s.now()))
-	return responses + grants + guesses, errors.Join(err, err2, err3)
+	challenges, err4 := s.store.ForgetChallenges(ctx, s.now().Add(-LinkWindow))
+	return responses + grants + guesses + challenges, errors.Join(err, err2, err3, err4)
 }

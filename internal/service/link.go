@@ -139,10 +139,7 @@ func (s *Links) MintBatch(
 	if err := checkBatch(len(fileIDs), recipients, n); err != nil {
 		return Batch{}, err
 	}
-	pending, err := s.prepareEach(ctx, recipients, n)
-	if err == nil {
-		err = s.findPDFs(ctx, c, &pending[0], fileIDs...)
-	}
+	pending, err := s.prepareEach(ctx, c, fileIDs, recipients, n)
 	if err != nil {
 		return Batch{}, err
 	}
@@ -190,7 +187,9 @@ func checkBatch(files int, recipients []sluice.Recipient, n NewLink) error {
 }
 
 // prepareEach does what prepare does for a link to each recipient, or for one link if there are none.
-func (s *Links) prepareEach(ctx context.Context, recipients []sluice.Recipient, n NewLink) ([]pending, error) {
+func (s *Links) prepareEach(
+	ctx context.Context, c Caller, fileIDs []string, recipients []sluice.Recipient, n NewLink,
+) ([]pending, error) {
 	var v sluice.Invalid
 	var canonical []sluice.Recipient
 	for i, r := range recipients {
@@ -207,6 +206,9 @@ func (s *Links) prepareEach(ctx context.Context, recipients []sluice.Recipient, 
 		n.Access.Recipient = canonical[0]
 	}
 	p, err := s.prepare(ctx, &n) // once: it hashes the password
+	if err == nil {
+		err = s.findPDFs(ctx, c, p, fileIDs...)
+	}
 	if err != nil {
 		return nil, err
 	}

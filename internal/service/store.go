@@ -58,6 +58,8 @@ type Store interface {
 	ForgetGrants(ctx context.Context, before time.Time) (int, error)
 	// ForgetGuesses removes the guesses of days that began before a moment, and returns the number of rows.
 	ForgetGuesses(ctx context.Context, before time.Time) (int, error)
+	// ForgetChallenges removes the challenges from before a moment, and returns how many.
+	ForgetChallenges(ctx context.Context, before time.Time) (int, error)
 	// ForgetResponses removes the responses that were stored before a moment, and returns how many.
 	ForgetResponses(ctx context.Context, before time.Time) (int, error)
 	// Scrubbed stores the progress of the scrub. It also stores the CRC-32 of undamaged files, and removes the note of
@@ -151,6 +153,13 @@ type Reader interface {
 	// returns a zero count and no error.
 	Guesses(ledger sluice.LedgerID, link string, address sluice.Digest, day time.Time) (Guesses, error)
 
+	// Challenge returns a challenge of a link.
+	Challenge(ledger sluice.LedgerID, link, id string) (Challenge, error)
+	// ChallengeCounts counts challenges around a moment: of a link and of an address there, and those of a network and
+	// all that were sent, in all ledgers.
+	ChallengeCounts(ledger sluice.LedgerID, link string, address, network sluice.Digest, now time.Time) (
+		ChallengeCounts, error)
+
 	// MailsDue returns up to limit mails of all ledgers and of one rank whose time has come, those that are longest due
 	// first.
 	MailsDue(rank int64, now time.Time, limit int) ([]Mail, error)
@@ -226,6 +235,10 @@ type Tx interface {
 
 	// SetGuesses replaces the count of wrong guesses of a password. The entry of the refusal records it.
 	SetGuesses(Guesses) error
+
+	// SetChallenge adds a challenge, or replaces its Tries. The entry of the code, of the proof or of the refusal records
+	// it.
+	SetChallenge(Challenge) error
 
 	// QueueMail queues a mail about an entry of the Update. If its link already has one of its kind and challenge, a
 	// code or the first download changes nothing; the number of downloads or refusals is added to it, and takes the

@@ -4,7 +4,7 @@
 // in the packages below it, and runs on both databases.
 //
 //	store            the engine
-//	  records        accounts, keys, files, links, grants, guesses, mails, stored responses
+//	  records        accounts, keys, files, links, grants, guesses, challenges, mails, stored responses
 //	  auditlog       entries, their index, tiles, checkpoints
 //	  sqlite         opens SQLite
 //	  postgres       opens PostgreSQL

@@ -42,6 +42,11 @@ func (s *Store) ForgetGuesses(ctx context.Context, before time.Time) (int, error
 	return s.deleteBefore(ctx, records.DeleteGuesses, before)
 }
 
+// ForgetChallenges implements service.Store. Rows that were deleted before an error stay deleted, and are counted.
+func (s *Store) ForgetChallenges(ctx context.Context, before time.Time) (int, error) {
+	return s.deleteBefore(ctx, records.DeleteChallenges, before)
+}
+
 // ForgetResponses implements service.Store. Rows that were deleted before an error stay deleted, and are counted.
 func (s *Store) ForgetResponses(ctx context.Context, before time.Time) (int, error) {
 	return s.deleteBefore(ctx, records.DeleteResponses, before)

@@ -111,7 +111,7 @@ func refusalPages() map[string]pages.Refusal {
 // gallery serves every page at /{language}/{name}, and returns its address and the names.
 func gallery(t *testing.T, b brand.Brand) (address string, names []string) {
 	t.Helper()
-	site := pages.New(b)
+	site := pages.New(b, false)
 	srv := httpd.New(sluicetest.NewService(t).Service, httpd.Options{Log: slog.New(slog.DiscardHandler)})
 	show := map[string]http.HandlerFunc{
 		"home": func(w http.ResponseWriter, r *http.Request) { site.Home(w, r, "docs") },
@@ -217,6 +217,39 @@ func TestPagesAreAccessible(t *testing.T) {
 	}
 	if heard := b.all(); len(heard) > 0 {
 		t.Errorf("the logo requested something: %q", heard)
+	}
+}
+
+// TestPagesAllowRedirects sends the form of a page that is answered with a redirect to another server, as with
+// --delivery redirect. A browser follows it only if the page says that forms may be sent there.
+func TestPagesAllowRedirects(t *testing.T) {
+	tab := newChromium(t)
+	bucket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("the file"))
+	}))
+	defer bucket.Close()
+	for _, redirects := range []bool{false, true} {
+		site := pages.New(brand.Brand{}, redirects)
+		srv := httpd.New(sluicetest.NewService(t).Service, httpd.Options{Log: slog.New(slog.DiscardHandler)})
+		answered := make(chan bool, 1)
+		srv.HandlePage("/page", func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				http.Redirect(w, r, bucket.URL, http.StatusSeeOther)
+				answered <- true
+				return
+			}
+			site.Link(w, r, 200, "", linkPages()["download"])
+		})
+		front := httptest.NewServer(srv)
+		tab.open(t, front.URL+"/page")
+		tab.press(t)
+		<-answered
+		if redirects {
+			tab.until(t, `document.body.innerText == "the file"`)
+		} else if got := ask[string](t, tab, "location.pathname"); got != "/page" {
+			t.Errorf("without redirects the browser followed one to %s", got)
+		}
+		front.Close()
 	}
 }
 

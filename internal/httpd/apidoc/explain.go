@@ -115,6 +115,17 @@ var explanations = map[sluice.Code]explanation{
 		},
 		example: api.Problem{Detail: "this Idempotency-Key was used with a different request"},
 	},
+	sluice.CodeUnverified: {
+		meaning: "The link opens for people who have proved an e-mail address.",
+		when: []string{"A program requests the URL of a link with `verification: email`.",
+			"A browser's proof is older than an hour, or the link does not admit its address any more."},
+		remedy: []string{"Open `verify_url` in a browser: its page sends a code to the address."},
+		example: api.Problem{
+			Detail:    "this link is for people who prove their e-mail address: open verify_url in a browser",
+			Reason:    "verification_required",
+			VerifyURL: "https://files.example.com/l/AQAkD2YBAZIvHh8",
+		},
+	},
 	sluice.CodeLinkExpired: {
 		meaning: "The link has expired and cannot be changed.",
 		when:    []string{"A `PATCH` is sent after `expires_at`."},

@@ -41,32 +41,36 @@ func FuzzAnswer(f *testing.F) {
 		strings.Repeat("a", maxAnswer+1), strings.Repeat("&", maxAnswer)} {
 		f.Add(body, "application/x-www-form-urlencoded")
 	}
+	for _, body := range []string{"step=send&email=ann%40bank.example", "step=verify&code=1234+5678", "step=download&again=1",
+		"step=download&terms=accepted", "step=other", "step=send&step=verify&email=%0d%0aTo:x"} {
+		f.Add(body, "application/x-www-form-urlencoded")
+	}
 	f.Add("password=x", "multipart/form-data; boundary=x")
 	f.Add("password=x", "text/plain; a")
 	f.Fuzz(func(t *testing.T, body, contentType string) {
-		send := func(body, contentType string) (url.Values, error) {
+		send := func(body, contentType string) (answer, error) {
 			r := httptest.NewRequest("POST", "/l/x?password=of+the+address&a;b&100%", strings.NewReader(body))
 			r.Header["Content-Type"] = []string{contentType}
 			return readAnswer(httptest.NewRecorder(), r)
 		}
-		answer, err := send(body, contentType)
+		a, err := send(body, contentType)
 		switch code := sluice.CodeOf(err); {
-		case err == nil && (len(body) <= maxAnswer || answer == nil):
+		case err == nil && (len(body) <= maxAnswer || a == (answer{})):
 		case code == sluice.CodeTooLarge && len(body) > maxAnswer:
-		case code == sluice.CodeValidation && answer == nil:
-		case code == sluice.CodeUnsupportedType && answer == nil:
+		case code == sluice.CodeValidation && a == (answer{}):
+		case code == sluice.CodeUnsupportedType && a == (answer{}):
 		default:
-			t.Fatalf("%q as %q: %v, %v", body, contentType, answer, err)
+			t.Fatalf("%q as %q: %v, %v", body, contentType, a, err)
 		}
-		if strings.HasPrefix(answer.Get("password"), "of the address") && !strings.Contains(body, "address") {
+		if strings.HasPrefix(a.password, "of the address") && !strings.Contains(body, "address") {
 			t.Fatalf("%q: the password is that of the address", body)
 		}
 		if len(body) > service.MaxPasswordLen {
 			return
 		}
-		answer, err = send(url.Values{"password": {body}}.Encode(), "Application/x-www-form-urlencoded;charset=UTF-8")
-		if err != nil || answer.Get("password") != body {
-			t.Fatalf("%q came as %q: %v", body, answer.Get("password"), err)
+		a, err = send(url.Values{"password": {body}}.Encode(), "Application/x-www-form-urlencoded;charset=UTF-8")
+		if err != nil || a.password != body {
+			t.Fatalf("%q came as %q: %v", body, a.password, err)
 		}
 	})
 }

@@ -15,10 +15,12 @@ import (
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/api"
 	"sluice/internal/gate"
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/pages"
 	"sluice/internal/presentation"
+	"sluice/internal/text"
 )
 
 // protection holds the headers of every answer under /l. They stop a browser from running, keeping, framing or
@@ -50,6 +52,7 @@ type face struct {
 	site       *pages.Site
 	from       string
 	now        func() time.Time
+	publicURL  string
 	publicPath string // of the public URL, "" for none
 	secure     bool   // whether the public URL is https
 	// route and routeNamed note that a call is for the route without and with a tail.
@@ -60,8 +63,8 @@ type face struct {
 // of links; "" shows none.
 func Mount(s *httpd.Server, links *gate.Gate, site *pages.Site, from string) {
 	f := &face{gate: links, metrics: newMetrics(s.Registry(), links), site: site, from: from,
-		now: s.Service().Now}
-	if public, err := url.Parse(s.Service().PublicURL()); err == nil {
+		now: s.Service().Now, publicURL: s.Service().PublicURL()}
+	if public, err := url.Parse(f.publicURL); err == nil {
 		f.publicPath, f.secure = public.EscapedPath(), public.Scheme == "https"
 	}
 	for _, rt := range f.routes() {
@@ -99,6 +102,8 @@ func (f *face) routes() (list []httpd.Route) {
 type decision struct {
 	grant *gate.Grant
 	err   error
+	step  step   // that the person has taken
+	code  string // for the browser, of gate.SendCode
 }
 
 // redeem answers the URL of a link with the bytes of its file. The gate decides, and commits the decision, before the
@@ -111,27 +116,29 @@ func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 		made = f.decide(c, w, r)
 	}
 	grant, err := made.grant, made.err
+	if made.step != stepDownload && (err == nil || err == gate.ErrAsk) {
+		f.metrics.redeemed(gate.ErrAsk)
+		f.next(c, w, r, made)
+		return
+	}
 	f.metrics.redeemed(err)
 	switch {
 	case err == gate.ErrUnnamed:
 		c.Header["Location"] = []string{named(r, presentation.Name(grant.Link, grant.File))}
 		c.Begin(w, http.StatusSeeOther)
 		return
-	case err == gate.ErrAsk:
-		f.site.Link(w, r, http.StatusOK, grant.Link.Access.Language, f.about(grant))
-		return
-	case sluice.ReasonOf(err) == sluice.WrongPassword && httpd.IsBrowser(r):
-		l := f.about(grant)
-		l.Problem = pages.WrongPassword
-		f.site.Link(w, r, http.StatusForbidden, grant.Link.Access.Language, l)
+	case f.ask(w, r, made):
 		return
 	case err != nil:
-		f.refuse(c, w, r, err)
+		f.refuse(c, w, r, grant, err)
 		return
 	}
 	c.Link = grant.Link.ID
+	if grant.NewVisit != "" {
+		f.setVisit(w, r, grant)
+	}
 	if grant.Cookie != "" {
-		http.SetCookie(w, f.grantCookie(r.PathValue("token"), grant.Cookie))
+		http.SetCookie(w, f.cookie(r.PathValue("token"), grantCookieName, grant.Cookie, gate.GrantLasts))
 	}
 	failed := false
 	defer func() { f.conclude(grant, c.Sent, failed) }()
@@ -141,20 +148,29 @@ func (f *face) redeem(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := c.deliver(w, r, grant, &failed); err != nil {
-		f.refuse(c, w, r, err)
+		f.refuse(c, w, r, grant, err)
 	}
 }
 
 // decide has the gate decide about a request.
 func (f *face) decide(c call, w http.ResponseWriter, r *http.Request) (made decision) {
 	h := httpd.HeadOf(r)
-	b, err := readBearer(w, r, &h)
+	b, a, err := readBearer(w, r, &h)
 	if err != nil {
 		return decision{err: err}
 	}
 	b.Named = r.PathValue("tail") != ""
 	b.Address, b.Request = c.Describe(&h, httpd.NewPeer(r.RemoteAddr))
-	made.grant, made.err = f.gate.Redeem(r.Context(), r.PathValue("token"), b)
+	token := r.PathValue("token")
+	switch made.step = a.step; a.step {
+	case stepSend:
+		b.Language = text.For("", strings.Join(r.Header.Values("Accept-Language"), ",")).Tag()
+		made.grant, made.code, made.err = f.gate.SendCode(r.Context(), token, b, a.email)
+	case stepVerify:
+		made.grant, made.err = f.gate.ProveCode(r.Context(), token, b, cookieOf(r, challengeCookieName, maxSecret), a.code)
+	default:
+		made.grant, made.err = f.gate.Redeem(r.Context(), token, b)
+	}
 	return made
 }
 
@@ -179,13 +195,37 @@ func (f *face) conclude(g *gate.Grant, sent int64, failed bool) {
 	}
 }
 
-// grantCookieName is the cookie that lets a browser request further parts of a file.
-const grantCookieName = "sluice_grant"
+// The cookies of links.
+const (
+	grantCookieName     = "sluice_grant"     // lets a browser request further parts of a file
+	challengeCookieName = "sluice_challenge" // a code is good only with it
+	visitCookieName     = "sluice_visit"     // what the browser has shown at the link
+)
 
-// grantCookie is the cookie of one grant. The browser sends it to the address of its link only.
-func (f *face) grantCookie(token, secret string) *http.Cookie {
+// The longest values of cookies that are read.
+const (
+	maxSecret = 64
+	maxVisit  = 2048
+)
+
+// cookieOf returns the value of a cookie, or "" if it is longer than limit.
+func cookieOf(r *http.Request, name string, limit int) string {
+	cookie, err := r.Cookie(name)
+	if err != nil || len(cookie.Value) > limit {
+		return ""
+	}
+	return cookie.Value
+}
+
+// cookie is a cookie of a link. The browser sends it to the address of that link only, and only from its own pages. A
+// lifetime of 0 removes it.
+func (f *face) cookie(token, name, value string, lasts time.Duration) *http.Cookie {
+	age := int(lasts.Seconds())
+	if age <= 0 {
+		age = -1
+	}
 	return &http.Cookie{
-		Name: grantCookieName, Value: secret, Path: f.publicPath + "/l/" + token, MaxAge: int(gate.GrantLasts.Seconds()),
+		Name: name, Value: value, Path: f.publicPath + "/l/" + token, MaxAge: age,
 		HttpOnly: true, Secure: f.secure, SameSite: http.SameSiteStrictMode,
 	}
 }
@@ -195,28 +235,25 @@ func bearerOf(h *httpd.Head) gate.Bearer { return gate.Bearer{Person: h.IsBrowse
 
 // readBearer reads what a request for a link brings, whose head is h. A password comes in X-Link-Password, in the form
 // of the page that asks for it, or by Basic authentication (RFC 7617), whose user name is ignored.
-func readBearer(w http.ResponseWriter, r *http.Request, h *httpd.Head) (gate.Bearer, error) {
-	b := bearerOf(h)
+func readBearer(w http.ResponseWriter, r *http.Request, h *httpd.Head) (b gate.Bearer, a answer, err error) {
+	b = bearerOf(h)
 	b.Password, b.Answered = r.Header.Get("X-Link-Password"), r.Method == http.MethodPost
-	if cookie, err := r.Cookie(grantCookieName); err == nil && len(cookie.Value) <= 64 {
-		b.Cookie = cookie.Value
-	}
+	b.Cookie, b.Visit = cookieOf(r, grantCookieName, maxSecret), cookieOf(r, visitCookieName, maxVisit)
 	if b.Answered {
 		if err := ownPage(r); err != nil {
-			return b, err
+			return b, a, err
 		}
-		answer, err := readAnswer(w, r)
-		if err != nil {
-			return b, err
+		if a, err = readAnswer(w, r); err != nil {
+			return b, a, err
 		}
-		b.Password = cmp.Or(b.Password, answer.Get("password"))
+		b.Password, b.Terms, b.Again = cmp.Or(b.Password, a.password), a.terms, a.again
 	}
 	if b.Password == "" {
 		_, b.Password, _ = r.BasicAuth()
 	}
 	b.Password = asUTF8(b.Password)
 	b.Answered = b.Answered || b.Password != ""
-	return b, nil
+	return b, a, nil
 }
 
 // asUTF8 converts a header from ISO-8859-1, which some clients use, when it is not UTF-8. The password of a link is
@@ -371,13 +408,31 @@ func played(f sluice.File) bool {
 	return strings.HasPrefix(f.Type, "audio/") || strings.HasPrefix(f.Type, "video/")
 }
 
-// refuse answers a refused download: a browser with a page, every other client with a problem.
-func (f *face) refuse(c call, w http.ResponseWriter, r *http.Request, err error) {
+// refuse answers a refused download: a browser with a page, every other client with a problem. The grant is that of the
+// link, if the gate returned one.
+func (f *face) refuse(c call, w http.ResponseWriter, r *http.Request, g *gate.Grant, err error) {
 	c.Header.Set("Vary", "Accept")
-	if !httpd.IsBrowser(r) {
+	unverified := sluice.ReasonOf(err) == sluice.VerificationRequired
+	if !httpd.IsBrowser(r) && !unverified {
 		c.Fail(c.Record(w), r, err)
 		return
 	}
 	p := c.Problem(r.Context(), err)
-	f.site.Refusal(w, r, p.Status, "", pages.Refusal{Reason: sluice.Refusal(p.Reason), RequestID: p.RequestID})
+	if unverified {
+		c.Header.Set("WWW-Authenticate", challengeScheme)
+		p.VerifyURL = f.publicURL + "/l/" + r.PathValue("token")
+	}
+	if !httpd.IsBrowser(r) {
+		c.Answer(c.Record(w), p.Status, api.ProblemType, p)
+		return
+	}
+	language := ""
+	if g != nil {
+		language = g.Link.Access.Language
+	}
+	f.site.Refusal(w, r, p.Status, language, pages.Refusal{Reason: sluice.Refusal(p.Reason), RequestID: p.RequestID})
 }
+
+// challengeScheme is the WWW-Authenticate of a link that asks for a proved address: RFC 9110 section 15.5.2 demands
+// one. No program can answer it by itself.
+const challengeScheme = "Verification"

@@ -208,7 +208,7 @@ func FuzzBearer(f *testing.F) {
 			}
 		}
 		h := httpd.HeadOf(r)
-		b, err := readBearer(httptest.NewRecorder(), r, &h)
+		b, _, err := readBearer(httptest.NewRecorder(), r, &h)
 		switch code := sluice.CodeOf(err); {
 		case code == sluice.CodeTooLarge && len(body) > maxAnswer,
 			(code == sluice.CodeValidation || code == sluice.CodeUnsupportedType) && method == "POST":
@@ -216,7 +216,7 @@ func FuzzBearer(f *testing.F) {
 		case err != nil:
 			t.Fatal(err)
 		}
-		if (method == "POST") != b.Answered && b.Password == "" || len(b.Cookie) > 64 {
+		if (method == "POST") != b.Answered && b.Password == "" || len(b.Cookie) > maxSecret || len(b.Visit) > maxVisit {
 			t.Fatalf("%+v", b)
 		}
 		form := method == "POST" && len(body) <= maxAnswer

@@ -29,8 +29,9 @@ type Site struct {
 	pages  map[string]*template.Template
 }
 
-// New makes a site with a brand. The zero Brand shows none.
-func New(b brand.Brand) *Site {
+// New makes a site with a brand. The zero Brand shows none. redirects says that the server answers forms with redirects
+// to the bucket of the files: a browser then follows them only if the policy of the page allows forms to be sent there.
+func New(b brand.Brand, redirects bool) *Site {
 	if b.Accent == (brand.Accent{}) {
 		b.Accent = brand.DefaultAccent()
 	}
@@ -43,13 +44,16 @@ func New(b brand.Brand) *Site {
 		"LIGHT-BACK", b.Accent.Light.Back.String(), "LIGHT-TEXT", b.Accent.Light.Text.String(),
 		"DARK-BACK", b.Accent.Dark.Back.String(), "DARK-TEXT", b.Accent.Dark.Text.String(),
 	).Replace(string(style)))
-	images := ""
+	images, forms := "", "'self'"
+	if redirects {
+		forms += " http: https:" // the bucket may be on any host
+	}
 	if b.Logo != nil {
 		s.logo, images = template.URL(b.Logo.DataURL()), "img-src data:; "
 	}
 	sum := sha256.Sum256([]byte(s.style))
-	s.policy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; %sform-action 'self'; base-uri 'none'; "+
-		"frame-ancestors 'none'", base64.StdEncoding.EncodeToString(sum[:]), images)
+	s.policy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; %sform-action %s; base-uri 'none'; "+
+		"frame-ancestors 'none'", base64.StdEncoding.EncodeToString(sum[:]), images, forms)
 	for _, name := range []string{"link", "refusal", "home", "miss"} {
 		s.pages[name] = template.Must(template.ParseFS(files, "layout.html", name+".html"))
 	}

@@ -24,19 +24,19 @@ func (s *Site) Refusal(w http.ResponseWriter, r *http.Request, status int, lang 
 
 // reasons names the text that explains a refusal, by its reason.
 var reasons = map[sluice.Refusal]string{
-	sluice.KeyRevoked:        "sender_may_not",
-	sluice.KeyExpired:        "sender_may_not",
-	sluice.KeyRestricted:     "sender_may_not",
-	sluice.PurposeRestricted: "kind_may_not",
-	sluice.FileDeleted:       "file_deleted",
-	sluice.Exhausted:         "no_downloads_left",
-	sluice.WrongPassword:     "needs_password",
-	sluice.AddressNotAllowed: "network_not_allowed",
-	"verification_required":  "needs_verification",
-	"wrong_code":             "wrong_code",
-	"recipient_not_allowed":  "recipient_not_allowed",
-	"terms_not_accepted":     "terms_not_accepted",
-	"too_many_codes":         "too_many_codes",
+	sluice.KeyRevoked:           "sender_may_not",
+	sluice.KeyExpired:           "sender_may_not",
+	sluice.KeyRestricted:        "sender_may_not",
+	sluice.PurposeRestricted:    "kind_may_not",
+	sluice.FileDeleted:          "file_deleted",
+	sluice.Exhausted:            "no_downloads_left",
+	sluice.WrongPassword:        "needs_password",
+	sluice.AddressNotAllowed:    "network_not_allowed",
+	sluice.VerificationRequired: "needs_verification",
+	sluice.WrongCode:            "wrong_code",
+	sluice.RecipientNotAllowed:  "recipient_not_allowed",
+	sluice.TermsNotAccepted:     "terms_not_accepted",
+	sluice.TooManyCodes:         "too_many_codes",
 }
 
 // title names the short text of a refusal.
@@ -94,5 +94,5 @@ func (p Refusal) AskSender() bool {
 	case http.StatusNotFound, http.StatusGone:
 		return true
 	}
-	return p.Reason == sluice.AddressNotAllowed || p.Reason == "recipient_not_allowed"
+	return p.Reason == sluice.AddressNotAllowed || p.Reason == sluice.RecipientNotAllowed
 }
