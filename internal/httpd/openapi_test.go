@@ -366,11 +366,14 @@ func (o objects) fill(text string) string {
 func (c client) try(t *testing.T, op *operation, media, optional string) answer {
 	t.Helper()
 	o := c.objects(t)
+	body, header := c.exampleBody(t, op, media, o)
+	if strings.HasPrefix(op.ID, "updateLink") && strings.Contains(body, "allowed_recipients") {
+		o.link = c.mint(t, o.file, `{"recipient":{"email":"ann@bank.example"}}`).ID // a link that verifies addresses
+	}
 	link := read[api.Link](t, c.ask(t, "GET", "/v1/file_links/"+o.link, "").want(t, 200))
 	path, query := op.path, url.Values{}
-	body, header := c.exampleBody(t, op, media, o)
 	for _, p := range op.Parameters {
-		if !p.Required && p.Name != optional && !(media == "*/*" && p.Name == "purpose") {
+		if !p.Required && p.Name != optional && p.Name != needs[optional] && !(media == "*/*" && p.Name == "purpose") {
 			continue
 		}
 		value := exampleText(t, p)
@@ -396,6 +399,14 @@ func (c client) try(t *testing.T, op *operation, media, optional string) answer 
 		path += "?" + query.Encode()
 	}
 	return c.ask(t, op.method, path, body, header...)
+}
+
+// needs names the parameter that another one is refused without.
+var needs = map[string]string{
+	"link[recipient][name]": "link[recipient][email]",
+	"link[send]":            "link[recipient][email]",
+	"link[notify][email]":   "link[notify][on]",
+	"link[notify][on]":      "link[notify][email]",
 }
 
 // exampleBody is the example of a body, with the header that it needs.
@@ -663,7 +674,12 @@ func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 	if len(s.OneOf) > 0 {
 		s = s.OneOf[0]
 	}
-	text := func(n int) any { return strings.Repeat("ü", n) }
+	text := func(n int) any {
+		if strings.HasSuffix(dotted(member), ".email") {
+			return strings.Repeat("a", n-len(longDomain)) + longDomain
+		}
+		return strings.Repeat("ü", n)
+	}
 	list := func(n int) any {
 		all := []any{}
 		for i := range n {
@@ -672,6 +688,10 @@ func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 				all = append(all, map[string]any{"type": "contract", "id": strconv.Itoa(i)})
 			case "file_ids":
 				all = append(all, exampleFile)
+			case "allowed_recipients":
+				all = append(all, "person"+strconv.Itoa(i)+"@example.com")
+			case "recipients":
+				all = append(all, map[string]any{"email": "person" + strconv.Itoa(i) + "@example.com"})
 			case "allowed_ips":
 				all = append(all, "192.0.2.0/24")
 			case "scopes":
@@ -724,6 +744,9 @@ func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 	}
 	return kept, broken
 }
+
+// longDomain is the end of an address whose length the part before it can bring to the limit.
+var longDomain = "@" + strings.Repeat(strings.Repeat("b", 62)+".", 3) + "example"
 
 // exampleFile is an id that fill replaces.
 const exampleFile = "file_00000000000000000000000000"

@@ -96,6 +96,7 @@ func TestPurposes(t *testing.T) {
 	want := api.Purpose{
 		Object: "purpose", Name: "identity_document", Title: "Identity document", MaxSize: 50 << 20, Linkable: true,
 		Types: []string{"application/pdf", "image/jpeg", "image/png"}, MaxLinkLifetimeSeconds: ptr(int64(3600)),
+		Require: []string{}, Page: "auto",
 	}
 	if diff := cmp.Diff(want, list.Data[i]); diff != "" {
 		t.Error(diff)
@@ -136,7 +137,7 @@ func TestLinks(t *testing.T) {
 		want := api.Link{
 			ID: l.ID, Object: "file_link", FileID: f.ID, URL: l.URL, ExpiresAt: ptr(now + 60), Reason: ptr("case 4711"),
 			Metadata: map[string]string{"a": "1", "b": "2"}, Disposition: "attachment", AllowedIPs: []string{}, Created: now,
-			Updated: now,
+			Updated: now, AllowedRecipients: []string{}, Verification: "none", Page: "auto",
 		}
 		if diff := cmp.Diff(want, l); diff != "" {
 			t.Error(diff)
