@@ -81,7 +81,6 @@ func TestFaultsOfRestore(t *testing.T) {
 type faulted struct {
 	template string
 	clients  *crashClients
-	restores []string // flags
 }
 
 func newFaulted(t *testing.T) *faulted {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"sluice/sluicetest"
 )
 
 // The commands in the README work as written and in order, and the change to
@@ -27,7 +29,8 @@ func TestReadme(t *testing.T) {
 	}
 	dir := t.TempDir()
 	scratch := filepath.Join(dir, "sluice-try")
-	p := startServer(t, filepath.Join(dir, "data"))
+	mails := sluicetest.NewMailpit(t)
+	p := startServer(t, filepath.Join(dir, "data"), "--smtp-url", mails.URL(), "--mail-from", mailFrom)
 	t.Setenv("SLUICE_KEY", p.key)
 	entries := regexp.MustCompile(`log: (\d+) entries`).FindSubmatch(text)
 	if entries == nil {
@@ -54,6 +57,9 @@ func TestReadme(t *testing.T) {
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"))
 		out, err := cmd.CombinedOutput()
+		if strings.Contains(command, "rm -r "+scratch) { // the commands that follow do not need it
+			kept = regexp.MustCompile(`(?m)^mkdir .*\n`).ReplaceAllString(kept, "")
+		}
 		for name, id := range map[string]string{
 			"file_...": `"id":"(file_[0-9a-z]+)"`, "link_...": `"id":"(link_[0-9a-z]+)"`,
 			"http://127.0.0.1:8080/l/...": `"url":"([^"]+)"`,
@@ -91,7 +97,10 @@ func TestReadme(t *testing.T) {
 	if _, err := os.Stat(scratch); !os.IsNotExist(err) {
 		t.Errorf("the scratch folder is left: %v", err)
 	}
-	for _, want := range []string{"410\n", "link.refused", "match the signed checkpoint",
+	if mail := mails.Await(t, 1)[0]; !strings.Contains(mail.Text, p.url+"/l/") {
+		t.Errorf("the mail to the recipient has no link:\n%s", mail.Text)
+	}
+	for _, want := range []string{"410\n", "link.refused", "match the signed checkpoint", "link.sent",
 		"is not valid: entry fault: entry ", "not what was signed"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("%d commands of the README show no %q:\n%s", commands, want, shown)
