@@ -60,12 +60,12 @@ func NewMailpit(t testing.TB, flags ...string) *Mailpit {
 // mailpitTool builds the server from the module that pins its version and returns its path. The Go build cache keeps
 // it.
 var mailpitTool = sync.OnceValues(func() (string, error) {
-	root, err := exec.Command("go", "env", "GOMOD").Output()
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sluice").Output() // also from another module
 	if err != nil {
 		return "", err
 	}
 	tool := exec.Command("go", "tool", "-n", "mailpit")
-	tool.Dir = filepath.Join(filepath.Dir(strings.TrimSpace(string(root))), "tools", "mailpit")
+	tool.Dir = filepath.Join(strings.TrimSpace(string(root)), "tools", "mailpit")
 	out, err := tool.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = fmt.Errorf("%w: %s", err, exit.Stderr)

@@ -45,6 +45,7 @@ var plain = []string{
 	get("/l/{plain}", "") + get("/l/{large}", "Connection: close\r\n") + get("/l/{plain}", ""),
 	get("/l/{plain}", "If-None-Match: *\r\nConnection: close\r\n"),
 	get("/l/{plain}", "") + get("/l/{large}", "") + head("/l/{plain}", "") + get("/l/{empty}", ""),
+	get("/l/{always}", "Accept: */*\r\n"), get("/l/{never}", "Accept: text/html\r\n"), get("/l/{told}", "Accept: text/html\r\n"),
 }
 
 // other are requests that net/http answers, some of them after the decision.
@@ -58,6 +59,17 @@ var other = []string{
 	get("/l/{elsewhere}", ""), get("/l/{elsewhere}", "Accept: text/html\r\n"), get("/l/{revoked}", ""),
 	get("/l/{revoked}/x", "Accept: text/html\r\n"), head("/l/{revoked}", ""),
 	get("/l/{once}", "Accept: text/html\r\n"), get("/l/{once}", "User-Agent: a\r\n"), get("/l/{once}", "User-Agent: b\r\n"),
+	get("/l/{verified}", ""), head("/l/{verified}", ""), get("/l/{verified}/a", "Accept: text/html\r\n"),
+	head("/l/{verified}", "Accept: text/html\r\n"), get("/l/{verified}", "Range: bytes=0-9\r\n"),
+	get("/l/{verified}", "If-None-Match: *\r\n"), get("/l/{verified}", "Cookie: sluice_visit=x.y; sluice_challenge=z\r\n"),
+	get("/l/{verified}", "Accept: text/html\r\nCookie: sluice_challenge=z\r\n"),
+	get("/l/{verified}?step=address", "Accept: text/html\r\nCookie: sluice_challenge=z\r\n"),
+	get("/l/{verified}", "Accept: text/html\r\nAccept-Language: de\r\n"),
+	get("/l/{plain}", "Cookie: sluice_visit=x.y\r\n"), get("/l/{twice}", "Cookie: sluice_visit=x.y\r\n"),
+	"POST /l/{verified} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 25\r\n\r\n" +
+		"step=verify&code=12345678" + get("/l/{plain}", ""),
+	get("/l/{terms}", ""), head("/l/{terms}", ""), get("/l/{terms}", "Accept: text/html\r\n"),
+	get("/l/{always}", "Accept: text/html\r\n"), head("/l/{always}", "Accept: text/html\r\n"),
 	get("/l/unknown", ""), get("/l/{plain}x", ""), get("/l/-/x", "Accept: text/html\r\n"),
 	get("/l/{plain}", "") + get("/l/{revoked}", "") + get("/l/{plain}", "") + head("/l/{plain}", ""),
 	get("/l/{plain}", "") + get("/", "") + get("/l/{plain}", ""),

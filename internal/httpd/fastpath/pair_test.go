@@ -146,6 +146,13 @@ func stocked(t testing.TB, proxied bool) *pair {
 	p.link(t, "password", service.NewLink{FileID: plain, Password: "secret horse"})
 	p.link(t, "elsewhere", service.NewLink{FileID: plain, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
 	p.link(t, "revoked", service.NewLink{FileID: plain})
+	for name, a := range map[string]sluice.Access{
+		"verified": {Recipient: sluice.Recipient{Email: "ann@bank.example"}, Language: "fr"}, "terms": {Terms: "Do not share."},
+		"always": {Page: sluice.PageAlways}, "never": {Page: sluice.PageNever},
+		"told": {Notify: sluice.Notify{Email: "bob@bank.example", On: []sluice.NotifyOn{sluice.EveryDownload}}},
+	} {
+		p.link(t, name, service.NewLink{FileID: plain, Access: a})
+	}
 	p.recorded(t)
 	return p
 }

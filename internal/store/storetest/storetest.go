@@ -69,6 +69,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"10 wrong guesses are counted by address and day, and deleted", testGuesses},
 		{"11 a newer schema is refused", testNewer},
 		{"mails wait until they are sent or given up", testMail},
+		{"challenges are kept, counted and deleted", testChallenges},
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
 		{"the scrub stores its findings", testScrub},
