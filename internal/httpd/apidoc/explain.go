@@ -48,6 +48,20 @@ var explanations = map[sluice.Code]explanation{
 		},
 		example: api.Problem{Detail: "the content has the digest " + exampleDigest, Param: "file"},
 	},
+	sluice.CodeUnverified: {
+		meaning: "The link is for people who prove their e-mail address, on the page of the link.",
+		when: []string{
+			"A program opened a link whose `verification` is `email`.",
+			"A browser opened it without a proved address, or an hour after the proof.",
+		},
+		remedy: []string{
+			"Open `verify_url` in a browser. There is no way for a program to prove an address.",
+		},
+		example: api.Problem{
+			Detail: "this link is for people who prove their e-mail address on its page",
+			Reason: string(sluice.VerificationRequired), VerifyURL: exampleURL + "/l/" + exampleToken,
+		},
+	},
 	sluice.CodeUnauthenticated: {
 		meaning: "The request has no API key or an invalid one.",
 		when: []string{
