@@ -148,7 +148,12 @@ func TestBrowserShowsPDF(t *testing.T) {
 			}
 			tab.find(t, "the page of the PDF", isRed)
 			tab.find(t, "what the script paints", isGreen)
-			if title := tab.title(t); title != "Quartalsbericht Zürich.pdf" {
+			title := tab.title(t)
+			for end := time.Now().Add(time.Minute); title != "Quartalsbericht Zürich.pdf" && time.Now().Before(end); {
+				time.Sleep(20 * time.Millisecond)
+				title = tab.title(t)
+			}
+			if title != "Quartalsbericht Zürich.pdf" {
 				t.Errorf("the tab is titled %q", title)
 			}
 			if got := said(); got != "" {
