@@ -156,7 +156,7 @@ in_go() { # in_go FOLDER: vets and tests a separate module
 
 large() { # tests that take minutes under the race detector, and are skipped there
   go test -count=1 -timeout 30m -run '^Test(SQLite|Postgres|SQLiteKill|PostgresKill|FlippedBytes|Continues)$' ./internal/store/... &&
-    go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory)$' ./internal/httpd ./internal/blob
+    go test -count=1 -timeout 20m -run '^(TestGiB|TestFlatMemory|TestFaults)$' ./internal/httpd ./internal/blob
 }
 
 # The race detector watches all code but SQLite's engine and its C library. They are C translated to Go, whose memory lies

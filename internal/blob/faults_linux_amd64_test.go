@@ -190,6 +190,9 @@ func traceSteps(
 // It fails the first call of each kind that changes something. SLUICE_LONG=1 fails all calls; docs/faults.md has the
 // results.
 func TestFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("traces a process for each fault, which takes minutes under the race detector")
+	}
 	recorded, out := traceSteps(t, filepath.Join(t.TempDir(), "blobs"), syscalltest.Call{}, syscalltest.Fault{})
 	if recorded.Code != 0 || len(recorded.Calls) < 100 {
 		t.Fatalf("exit code %d after %d calls: %s", recorded.Code, len(recorded.Calls), out)
