@@ -174,6 +174,7 @@ func TestOperatingDocs(t *testing.T) {
 	here := strings.NewReplacer("smtp://sluice:PASSWORD@mail.northwind.example:587", mails.URL(),
 		"/var/lib/sluice", data, "/var/backups/sluice", filepath.Join(dir, "backups"),
 		"http://127.0.0.1:8080", p.url, "127.0.0.1:9090", metrics, "127.0.0.1:8081", second,
+		"sudo -u sluice --preserve-env=SLUICE_SMTP_URL,SLUICE_MAIL_FROM \\\n  ", "",
 		"sudo -u sluice ", "", "  set -e\n", "  set -e\n  trap 'kill ${server-} 2>/dev/null || :' EXIT\n",
 		"chown sluice:", "chown \"$(id -un):\"")
 
