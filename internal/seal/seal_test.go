@@ -41,7 +41,10 @@ func TestSeals(t *testing.T) {
 	if one.TrustsKey(k) || one.TrustsLink(l) {
 		t.Error("the seal of another signing key fits")
 	}
-	moved := l
+	if !both.TrustsLink(l) {
+		t.Error("a seal does not fit")
+	}
+	moved := l // its seal is known to fit another row
 	moved.Ledger.Mode = sluice.Test
 	if both.TrustsLink(moved) {
 		t.Error("the seal of another mode fits")
