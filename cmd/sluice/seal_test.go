@@ -1,19 +1,24 @@
 package main
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice"
 	"sluice/internal/gate"
+	"sluice/internal/maintain/fsck"
 	"sluice/internal/service"
 	"sluice/internal/store"
+	"sluice/internal/token"
 	"sluice/sluicetest"
 )
 
@@ -333,6 +338,16 @@ func TestSecretsSeal(t *testing.T) {
 	// After a rotation the server seals the keys anew: they need the old signing key no longer.
 	sluiceRun(t, 0, "secrets", "rotate", "--data", data)
 	startServer(t, data).stop()
+	const older = "sealed with another signing key than the first"
+	if said := sluiceRun(t, 0, "secrets", "check", "--data", data); !strings.Contains(said, older) {
+		t.Errorf("secrets check after the rotation: %s", said)
+	}
+	if said := sluiceRun(t, 0, "secrets", "seal", "--data", data); !strings.Contains(said, "sealed anew") {
+		t.Errorf("secrets seal after the rotation: %s", said)
+	}
+	if said := sluiceRun(t, 0, "secrets", "check", "--data", data); strings.Contains(said, older) {
+		t.Errorf("secrets check after secrets seal: %s", said)
+	}
 	s, err := readSecrets(filepath.Join(data, secretsName))
 	if err != nil || len(s.SigningKeys) != 2 || s.Seals != sealsRequired {
 		t.Fatal(s.Seals, err)
@@ -354,4 +369,87 @@ func TestSecretsSeal(t *testing.T) {
 	}
 	sluiceRun(t, 0, "secrets", "seal", "--data", data, "--again")
 	sluiceRun(t, 0, "fsck", "--data", data)
+}
+
+// Links work without the signing key that sealed them once they are sealed anew: also those whose URL is of the newer
+// key and whose seal is of the older one. A row that was altered is not sealed.
+func TestLinksAfterRotation(t *testing.T) {
+	s := sluicetest.NewService(t)
+	s.Tampered = true
+	db := openBeside(t, s)
+	var keys []token.Key
+	for range 2 {
+		k, err := token.NewKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, k)
+	}
+	with := func(keys ...token.Key) *records {
+		c := service.Config{SigningKeys: keys, RequireSeals: true, LedgerKeys: s.LedgerKeys(), LedgerOrigin: "sluice.test",
+			PublicURL: "http://sluice.test", Now: s.Clock.Now, Store: s.Store, Blobs: s.Blobs,
+			Log: slog.New(slog.DiscardHandler)}
+		svc, err := service.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := *s
+		other.Service, other.Gate = svc, sluicetest.NewGate(t, svc, c)
+		return &records{Service: &other, t: t, db: db, caller: service.Operator(s.Ledger(sluice.Test))}
+	}
+	before, after, last := with(keys[0], keys[1]), with(keys[1], keys[0]), with(keys[1])
+	file := before.upload("a")
+	mint := func(r *records) sluice.Link {
+		l, err := r.Links.Mint(t.Context(), r.caller, service.NewLink{FileID: file.ID})
+		r.must(err)
+		return l
+	}
+	change := func(r *records, l sluice.Link) (sluice.Link, error) {
+		lifetime := 2 * time.Hour
+		return r.Links.Update(t.Context(), r.caller, file.ID, l.ID, nil, service.LinkChange{Lifetime: &lifetime})
+	}
+	old, mixed, altered := mint(before), mint(after), mint(before)
+	_, err := change(before, mixed)
+	before.must(err)
+	sqlRun(t, db, "UPDATE link SET max_downloads = 7 WHERE id = $1", altered.ID)
+	for _, l := range []sluice.Link{old, mixed} {
+		if err := last.redeem(l); sluice.ReasonOf(err) != sluice.Altered {
+			t.Errorf("before it is sealed anew: %v", err)
+		}
+	}
+
+	for _, want := range []int{2, 0} {
+		if n, err := fsck.CountUnsealed(t.Context(), s.Store, after.Seals()); err != nil || n != want {
+			t.Errorf("%d rows have another seal, want %d: %v", n, want, err)
+		}
+		if n, err := fsck.SealRows(t.Context(), s.Store, after.Seals()); err != nil || n != want {
+			t.Errorf("%d rows were sealed anew, want %d: %v", n, want, err)
+		}
+	}
+	for _, l := range []sluice.Link{old, mixed} {
+		if err := last.redeem(l); err != nil {
+			t.Errorf("sealed anew: %v", err)
+		}
+		if _, err := change(last, l); err != nil {
+			t.Errorf("change of a link that is sealed anew: %v", err)
+		}
+	}
+	if bad := last.misfits(t, "link"); !slices.Equal(bad, []string{altered.ID}) {
+		t.Errorf("misfits: %v, want %s", bad, altered.ID)
+	}
+}
+
+// A link that ended with its key or file has no seal: clearing the columns that say so does not bring it back.
+func TestEndedLinksHaveNoSeal(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { testEndedLinks(t, "") })
+	t.Run("PostgreSQL", func(t *testing.T) { testEndedLinks(t, sluicetest.Postgres(t)) })
+}
+
+func testEndedLinks(t *testing.T, database string) {
+	r := newRecords(t, database)
+	sqlRun(t, r.db, "UPDATE file SET deleted = NULL")
+	sqlRun(t, r.db, "UPDATE link SET revoked = NULL, ended = '' WHERE ended IN ('key_revoked', 'file_deleted')")
+	if bad := r.misfits(t, "link"); len(bad) != 2 {
+		t.Errorf("%v do not fit, want the link of the file and that of the key", bad)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"sluice/internal/maintain/fsck"
 	"sluice/internal/service"
 	"sluice/internal/token"
 	"sluice/ledger"
@@ -19,7 +20,7 @@ import (
 type secretsCommand struct {
 	New    secretsNewCommand    `cmd:"" help:"Print new secrets: the keys that sign links and checkpoints."`
 	Rotate secretsRotateCommand `cmd:"" help:"Add new keys to the secrets file. They sign from the next start of the server; the others stay valid."`
-	Seal   secretsSealCommand   `cmd:"" help:"Seal the rows of all keys and links, once, so that servers refuse rows that no server wrote."`
+	Seal   secretsSealCommand   `cmd:"" help:"Seal the rows of all keys and links: once, so that servers refuse rows that no server wrote, and before an old signing key is removed."`
 	Check  secretsCheckCommand  `cmd:"" help:"Check that the secrets file belongs to the database and that only its owner can read it."`
 }
 
@@ -298,6 +299,7 @@ func (r *checkup) database(
 		return i
 	}
 	r.signingKeys(known, c)
+	r.seals(ctx, i)
 	faults, err := i.service.Ledgers.VerifyHeads(ctx)
 	var refused []service.HeadFault
 	if err == nil {
@@ -323,6 +325,22 @@ func (r *checkup) database(
 // signedWith reports of a key whether its id is known.
 func signedWith(known []string) func(token.Key) bool {
 	return func(k token.Key) bool { return slices.Contains(known, k.ID()) }
+}
+
+// seals warns of rows that have the seal of an older signing key.
+func (r *checkup) seals(ctx context.Context, i *installation) {
+	seals := i.service.Seals()
+	if !seals.Required() || !seals.Rotated() {
+		return
+	}
+	switch n, err := fsck.CountUnsealed(ctx, i.store, seals); {
+	case err != nil:
+		r.fail("database", "the seals of keys and links cannot be read: %v", err)
+	case n > 0:
+		r.warn("secrets", "%s sealed with another signing key than the first: remove no signing key before "+
+			"every server signs with the first one and sluice secrets seal was run",
+			counted(n, "1 key or link is", "%d keys and links are"))
+	}
 }
 
 func (r *checkup) signingKeys(known []string, c service.Config) {

@@ -57,6 +57,7 @@ func TestSecretsRotate(t *testing.T) {
 					t.Error(err)
 				}
 				p.stop()
+				sluiceRun(t, 0, "secrets", "seal", "--data", data)
 				if said := sluiceRun(t, 0, "secrets", "check", "--data", data); strings.Contains(said, "warning") {
 					t.Errorf("%q: %s", step, said)
 				}

@@ -23,7 +23,8 @@ func (secretsSealCommand) Help() string {
 		"rows with them, as sluice fsck does. If nothing is wrong, it seals the rows and writes to the secrets file " +
 		"that seals are required. Hashes of secrets and of passwords are not in the log: they are believed as they are " +
 		"then. Run it once every server runs this version; it may run beside them. Then copy the file to its other " +
-		"places, and restart the servers."
+		"places, and restart the servers. Once the secrets require seals, the command seals anew the rows that have the " +
+		"seal of an older signing key, and no others: run it after a rotation, before you remove the old key."
 }
 
 // Run checks the rows, seals them, and checks that each is sealed before it has servers require it.
@@ -44,9 +45,7 @@ func (c *secretsSealCommand) Run(ctx context.Context, out *output) error {
 		return fmt.Errorf("secrets %s: %w", path, err)
 	}
 	if s.Seals == sealsRequired && !c.Again {
-		w := &lines{w: out.stdout}
-		w.add("%s requires seals already. A row without one was not written by a server; see --again in --help.", path)
-		return w.err
+		return c.renew(ctx, out, path)
 	}
 	sealed, err := c.seal(ctx, out, config.SigningKeys)
 	if err != nil {
@@ -63,6 +62,30 @@ func (c *secretsSealCommand) Run(ctx context.Context, out *output) error {
 	w := &lines{w: out.stdout}
 	w.add("%s sealed, and %s requires seals now. Copy it to its other places, and restart the servers.",
 		counted(sealed, "1 row was", "%d rows were"), path)
+	return w.err
+}
+
+// renew seals the rows anew that have the seal of an older signing key.
+func (c *secretsSealCommand) renew(ctx context.Context, out *output, path string) (err error) {
+	var r fsck.Report
+	heads, err := c.heads(&r)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	i, err := c.place.open(ctx, service.Config{PublicURL: "http://localhost", Log: log, Heads: heads}, opening{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, i.close()) }()
+	sealed, err := fsck.SealRows(ctx, i.store, i.service.Seals())
+	if err != nil {
+		return err
+	}
+	w := &lines{w: out.stdout}
+	w.add("%s requires seals already. %s sealed anew with the first signing key.", path,
+		counted(sealed, "1 row was", "%d rows were"))
+	w.add("A row without a seal was not written by a server; see --again in --help.")
 	return w.err
 }
 

@@ -58,6 +58,9 @@ func New(keys token.Keyring, required bool) *Seals {
 // Required reports whether rows need a seal.
 func (s *Seals) Required() bool { return s.required }
 
+// Rotated reports whether there are seals of older signing keys that are accepted.
+func (s *Seals) Rotated() bool { return len(s.macs) > 1 }
+
 // Key returns the seal of a key: zero if it is revoked.
 func (s *Seals) Key(k sluice.Key) sluice.Digest {
 	if !k.Revoked.IsZero() {

@@ -172,8 +172,8 @@ func (s *Service) addSigningKeys(tx Tx, c Caller, keys []token.Key, now time.Tim
 	return nil
 }
 
-// resealKeys seals the keys anew that have the seal of an older signing key, which may be removed one day. Links are
-// not sealed anew: those that an older key has sealed need it for their URLs, too.
+// resealKeys seals the keys anew that have the seal of an older signing key, which may be removed one day. Of links
+// there may be millions: sluice secrets seal seals them anew.
 func (s *Service) resealKeys(ctx context.Context) error {
 	var stale []sluice.Key
 	err := s.store.View(ctx, func(r Reader) error {

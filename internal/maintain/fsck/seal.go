@@ -11,9 +11,24 @@ import (
 const sealedAtOnce = 200 // rows that are sealed in one commit: requests that arrive meanwhile wait for it
 
 // SealRows gives each key and link that is not revoked the seal of the first signing key, where it has another one or
-// none, and returns how many. It believes the rows: compare them with the logs before. A row that changes meanwhile is
-// left to the server that changes it.
+// none, and returns how many. Where seals are required, it leaves out the rows whose seal does not fit. Where they are
+// not, it believes the rows: compare them with the logs before. A row that changes meanwhile is left to the server that
+// changes it.
 func SealRows(ctx context.Context, s *store.Store, seals *seal.Seals) (sealed int, err error) {
+	return eachUnsealed(ctx, s, seals, func(keys []sluice.Key, links []sluice.Link) error {
+		return s.Reseal(ctx, keys, links)
+	})
+}
+
+// CountUnsealed returns how many rows SealRows would seal. It reads all keys and links.
+func CountUnsealed(ctx context.Context, s *store.Store, seals *seal.Seals) (int, error) {
+	return eachUnsealed(ctx, s, seals, func([]sluice.Key, []sluice.Link) error { return nil })
+}
+
+// eachUnsealed calls write with the rows that need another seal, which they have then, some at once.
+func eachUnsealed(
+	ctx context.Context, s *store.Store, seals *seal.Seals, write func([]sluice.Key, []sluice.Link) error,
+) (n int, err error) {
 	ledgers := map[int64]sluice.LedgerID{}
 	err = s.ViewRows(ctx, func(r store.RowReader) error {
 		rows, err := r.LedgerRows()
@@ -28,12 +43,12 @@ func SealRows(ctx context.Context, s *store.Store, seals *seal.Seals) (sealed in
 	sealKey := func(row store.Row[sluice.Key]) (sluice.Key, string, bool) {
 		k := row.Value
 		k.Ledger = ledgers[row.Ledger]
-		old := k.Seal
+		old, trusted := k.Seal, seals.TrustsKey(k)
 		k.Seal = seals.Key(k)
-		return k, k.ID, row.Err == nil && k.Revoked.IsZero() && k.Seal != old
+		return k, k.ID, row.Err == nil && trusted && k.Revoked.IsZero() && k.Seal != old
 	}
 	keys, err := sealTable(ctx, s, store.RowReader.KeyRows, sealKey, func(list []sluice.Key) error {
-		return s.Reseal(ctx, list, nil)
+		return write(list, nil)
 	})
 	if err != nil {
 		return keys, err
@@ -41,12 +56,12 @@ func SealRows(ctx context.Context, s *store.Store, seals *seal.Seals) (sealed in
 	sealLink := func(row store.Row[sluice.Link]) (sluice.Link, string, bool) {
 		l := row.Value
 		l.Ledger = ledgers[row.Ledger]
-		old := l.Seal
+		old, trusted := l.Seal, seals.TrustsLink(l)
 		l.Seal = seals.Link(l)
-		return l, l.ID, row.Err == nil && l.Revoked.IsZero() && l.Seal != old
+		return l, l.ID, row.Err == nil && trusted && l.Revoked.IsZero() && l.Seal != old
 	}
 	links, err := sealTable(ctx, s, store.RowReader.LinkRows, sealLink, func(list []sluice.Link) error {
-		return s.Reseal(ctx, nil, list)
+		return write(nil, list)
 	})
 	return keys + links, err
 }

@@ -79,7 +79,7 @@ func (t *Tx) mark(ledger int64, e *ending, limit int) (int, error) {
 // stays so. While an old snapshot is open, PostgreSQL's index still has the links that are marked already, so the next
 // call begins with the last of them.
 func (t *Tx) markOfKey(ledger int64, e *ending, limit int) (int, error) {
-	const links = "UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE id IN" +
+	const links = "UPDATE link SET revoked = $3, updated = $3, ended = $4, seal = NULL WHERE id IN" +
 		" (SELECT id FROM link WHERE ledger = $1 AND key_id = $2 AND revoked IS NULL"
 	t.log.Writes()
 	expires, err := sqldb.Many(t.Session, func(expires *int64) []any { return []any{expires} },
@@ -114,8 +114,9 @@ func (t *Tx) markOfFile(ledger int64, e *ending, limit int) (int, error) {
 		return 0, err
 	}
 	last := positions[len(positions)-1]
-	_, err = t.log.Exec("UPDATE link SET revoked = $3, updated = $3, ended = $4 WHERE ledger = $1 AND file_id = $2"+
-		" AND ended <> 'revoked' AND revoked IS NULL AND (created, id) > ($5, $6) AND (created, id) <= ($7, $8)",
+	_, err = t.log.Exec("UPDATE link SET revoked = $3, updated = $3, ended = $4, seal = NULL"+
+		" WHERE ledger = $1 AND file_id = $2 AND ended <> 'revoked' AND revoked IS NULL"+
+		" AND (created, id) > ($5, $6) AND (created, id) <= ($7, $8)",
 		ledger, e.object, e.at, string(e.reason()), e.afterCreated, e.afterID, last.created, last.id)
 	e.afterCreated, e.afterID = last.created, last.id
 	return len(positions), err
