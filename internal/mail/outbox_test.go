@@ -800,6 +800,12 @@ func TestUnopened(t *testing.T) {
 	if !strings.Contains(said, "Not opened yet: statement.pdf") || !strings.Contains(said, "It ends in 3 hours") {
 		t.Errorf("the mail says\n%s", said)
 	}
+	o.await("told", func() bool { return o.count("sent") == 1 })
+	reason := "another"
+	update(l, service.LinkChange{Reason: &reason})
+	if due := unopened(l); !due.IsZero() {
+		t.Errorf("another reason has queued the notice again, for %s", due)
+	}
 }
 
 // BenchmarkOutbox sends a thousand mails that wait through a real mail server on this machine.

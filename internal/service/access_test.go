@@ -17,7 +17,10 @@ func TestRedactionErasesRecipients(t *testing.T) {
 	f.config.Mail = true
 	f.use(nil)
 	file := f.upload("0123456789")
-	l, err := f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID, Access: sluice.Access{
+	minting := f.caller
+	minting.Request.ID = "req_minting"
+	minting.IdempotencyKey = &service.IdempotencyKey{Value: "for Ann", Fingerprint: service.Fingerprint{{1}}}
+	l, err := f.Links.Mint(ctx, minting, service.NewLink{FileID: file.ID, Access: sluice.Access{
 		Recipient: sluice.Recipient{Email: "Ann@bank.example", Name: "Ann"}, Allowed: []string{"*@audit.example"},
 		Message: "Dear Ann", Terms: "1.",
 		Notify: sluice.Notify{Email: "carl@northwind.example", On: []sluice.NotifyOn{sluice.Unopened}},
@@ -46,6 +49,15 @@ func TestRedactionErasesRecipients(t *testing.T) {
 		}
 		return len(page.Data)
 	}
+	response := func() (err error) {
+		return f.base.Store.View(ctx, func(r service.Reader) error {
+			_, err := r.StoredResponse(f.caller.Key.ID, "for Ann")
+			return err
+		})
+	}
+	if err := response(); err != nil {
+		t.Fatalf("no response is stored: %v", err)
+	}
 	entries := list(service.EntryFilter{Recipient: "ann@bank.example"})
 	if len(entries) != 2 || links() != 1 {
 		t.Fatalf("%d entries, %d links", len(entries), links())
@@ -69,6 +81,9 @@ func TestRedactionErasesRecipients(t *testing.T) {
 		if e.Link.Access.TermsSHA256 != l.Access.TermsSHA256() || e.Link.Access.Verification != sluice.EmailVerification {
 			t.Errorf("a redaction has erased what is not personal: %+v", e.Link.Access)
 		}
+	}
+	if err := response(); sluice.CodeOf(err) != sluice.CodeNotFound {
+		t.Errorf("the response that shows Ann is still stored: %v", err)
 	}
 	if entries = list(service.EntryFilter{Recipient: "ann@bank.example"}); len(entries) != 0 || links() != 0 {
 		t.Errorf("%d entries, %d links", len(entries), links())

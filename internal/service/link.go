@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"sluice"
@@ -445,7 +446,7 @@ func (s *Links) Update(
 		l.Seal = s.seals.Link(l)
 		e := s.linkChange(c, sluice.LinkUpdated, now, f, l, &was)
 		err = tx.UpdateLink(l, e)
-		if err == nil && len(l.Access.Notify.On)+len(was.Access.Notify.On) > 0 {
+		if err == nil && (!l.Expires.Equal(was.Expires) || !slices.Equal(l.Access.Notify.On, was.Access.Notify.On)) {
 			err = s.queueUnopened(tx, l, e.ID, now)
 		}
 		return l, err

@@ -60,7 +60,7 @@ func (s *Mails) QueueCode(
 	tx Tx, l sluice.Link, challenge, entry, language string, expires, now time.Time,
 ) error {
 	m := s.newMail(l, MailCode, entry, now, now)
-	m.Challenge, m.Language, m.Expires = challenge, cmp.Or(language, l.Access.Language), expires
+	m.Challenge, m.Language, m.Expires = challenge, cmp.Or(l.Access.Language, language), expires
 	return tx.QueueMail(m)
 }
 

@@ -15,7 +15,8 @@ import (
 // Redact erases the personal fields of an entry for good: their values, and the salts without which the commitments
 // reveal nothing. The leaf stays, so all proofs remain valid. The redaction is an entry of its own. An entry without
 // personal fields is CodeNotFound. If the entry records the people of a link, they are erased from the link too, and
-// nobody is admitted to it until its owner names others. It needs keys:admin.
+// nobody is admitted to it until its owner names others. A stored response to the request that made the entry is
+// deleted, because it may show them. It needs keys:admin.
 func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry, error) {
 	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (sluice.Entry, error) {
 		seq, sealed, err := tx.Sealed(c.Ledger, id)
@@ -35,7 +36,14 @@ func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry
 		}
 		e := s.entry(c, sluice.AuditRedacted, now)
 		e.Subject = &sluice.EntryPart{ID: id, Seq: seq, Fields: fields}
-		erased, err := s.erasedLink(tx, c, seq, sealed, fields, now)
+		entry, err := sealed.Open(seq)
+		if err != nil {
+			return sluice.Entry{}, err
+		}
+		erased, err := s.erasedLink(tx, c, entry, fields, now)
+		if err == nil && entry.Request != nil {
+			err = tx.DeleteResponse(entry.Request.ID, entry.Time)
+		}
 		if err != nil {
 			return sluice.Entry{}, err
 		}
@@ -46,14 +54,10 @@ func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry
 // erasedLink returns the link whose people an entry records, without them. It returns nil if the entry records none, or
 // the link has none any more.
 func (s *Entries) erasedLink(
-	tx Tx, c Caller, seq int64, sealed audit.SealedEntry, fields []string, now time.Time,
+	tx Tx, c Caller, entry sluice.Entry, fields []string, now time.Time,
 ) (*sluice.Link, error) {
 	if !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "/link/") }) {
 		return nil, nil
-	}
-	entry, err := sealed.Open(seq)
-	if err != nil {
-		return nil, err
 	}
 	l, err := tx.Link(c.Ledger, entry.Link.ID)
 	if sluice.CodeOf(err) == sluice.CodeNotFound {

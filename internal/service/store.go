@@ -256,6 +256,9 @@ type Tx interface {
 	// StoreResponse stores the response to a request, and replaces an older one with the same keys. There is no entry
 	// for it.
 	StoreResponse(StoredResponse) error
+	// DeleteResponse deletes the stored response to a request, by its id and the time of its change. Without one it does
+	// nothing. The entry of a redaction records it.
+	DeleteResponse(requestID string, created time.Time) error
 }
 
 // FileFilter selects files. Its zero value selects all active files.

@@ -3,6 +3,7 @@ package records
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"sluice"
 	"sluice/internal/service"
@@ -59,6 +60,12 @@ func (t *Tx) StoreResponse(a service.StoredResponse) error {
 		" fingerprint = excluded.fingerprint, request_id = excluded.request_id,"+
 		" created = excluded.created, result = excluded.result, err = excluded.err",
 		a.KeyID, a.IdempotencyKey, a.Fingerprint[:], a.RequestID, sqldb.Micros(a.Created), result, failed)
+	return err
+}
+
+// DeleteResponse implements service.Tx.
+func (t *Tx) DeleteResponse(requestID string, created time.Time) error {
+	_, err := t.log.Exec("DELETE FROM answer WHERE created = $1 AND request_id = $2", sqldb.Micros(created), requestID)
 	return err
 }
 
