@@ -342,7 +342,8 @@ func (d *restoring) unchanged(ctx context.Context) error {
 	err = d.snapshot.Compare(ctx, i.store)
 	if differs := (*backup.DamagedError)(nil); errors.As(err, &differs) {
 		err = sluice.Errorf(sluice.CodeForbidden, "the restore into %s is complete, and its files have changed since "+
-			"(%s %s): check it with sluice fsck --deep, or name another folder with --data", d.command.Data, differs.Object, differs.Why)
+			"(%s %s): check it with sluice fsck --deep, or name another folder with --data",
+			d.command.Data, differs.Object, differs.Why)
 	}
 	return errors.Join(err, i.close())
 }
