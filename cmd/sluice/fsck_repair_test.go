@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -206,4 +207,23 @@ func ofLink7(t *testing.T, s *sluicetest.Service, l sluice.LedgerID) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// One repair runs at a time: another says so, and changes nothing.
+func TestFsckRefusesASecondRepair(t *testing.T) {
+	s := sluicetest.NewServiceOn(t, "")
+	s.Tampered = true
+	l := indexedLog(t, s, 300)
+	db := openBeside(t, s)
+	sqlRun(t, db, fromIndex+"'link'", ledgerNumber(t, db, l))
+	r := checked(t, s)
+	ran, err := s.Store.Exclusive(t.Context(), "fsck repair", func(ctx context.Context) error {
+		return r.Repair(ctx, s.Service, s.Store)
+	})
+	if !ran || sluice.CodeOf(err) != sluice.CodeConflict || len(r.Repairs) != 0 {
+		t.Fatalf("%v %v, repaired %v", ran, err, r.Repairs)
+	}
+	if err := r.Repair(t.Context(), s.Service, s.Store); err != nil || len(r.Repairs) != 1 {
+		t.Fatalf("%v, repaired %v", err, r.Repairs)
+	}
 }

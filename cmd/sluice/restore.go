@@ -170,6 +170,11 @@ func (d *restoring) folder(ctx context.Context) error {
 		return err
 	}
 	defer blobs.Close()
+	if complete {
+		if err := d.unchanged(ctx); err != nil {
+			return err
+		}
+	}
 	if err := d.files(ctx, blobs, nil); err != nil {
 		return d.explain(err)
 	}
@@ -187,8 +192,10 @@ func (d *restoring) folder(ctx context.Context) error {
 	if err := d.check(ctx); err != nil {
 		return d.explain(err)
 	}
-	if err := d.remember(); err != nil {
-		return d.explain(err)
+	if !complete {
+		if err := d.remember(); err != nil {
+			return d.explain(err)
+		}
 	}
 	d.mark.Finished = true
 	if err := d.mark.write(data); err != nil {
@@ -322,6 +329,23 @@ func (d *restoring) database(ctx context.Context) error {
 		return err
 	}
 	return syncFolder(d.command.Data)
+}
+
+// unchanged refuses a complete copy whose files are no longer those of the snapshot: the bytes of a file that was
+// deleted since must not come back.
+func (d *restoring) unchanged(ctx context.Context) error {
+	place := place{Data: d.command.Data, restoring: true}
+	i, err := place.open(ctx, d.config(), opening{})
+	if err != nil {
+		return err
+	}
+	err = d.snapshot.Compare(ctx, i.store)
+	if differs := (*backup.DamagedError)(nil); errors.As(err, &differs) {
+		err = sluice.Errorf(sluice.CodeForbidden, "the restore into %s is complete, and its files have changed since "+
+			"(%s %s): check it with sluice fsck --deep, or name another folder with --data",
+			d.command.Data, differs.Object, differs.Why)
+	}
+	return errors.Join(err, i.close())
 }
 
 // check checks the restored folder: its secrets and its files against its records, and then what sluice fsck checks.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -215,8 +217,46 @@ func TestRestoreAgain(t *testing.T) {
 	if code, said := fsckRun(t, to, "--deep"); code != 0 {
 		t.Errorf("fsck: %s", said)
 	}
+	heads := filepath.Join(to, secretsName+".heads")
+	if err := os.WriteFile(heads, []byte("newer"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sluiceRun(t, 0, b.restore(to)...)
+	if text, err := os.ReadFile(heads); err != nil || string(text) != "newer" {
+		t.Errorf("the newer heads of the restored folder are lost: %q, %v", text, err)
+	}
+	if err := os.Remove(heads); err != nil {
+		t.Fatal(err)
+	}
 	startServer(t, to, "--accept-rollback").stop()
 	if said := sluiceRun(t, exitRefused, b.restore(to)...); !strings.Contains(said, "is not empty") {
 		t.Errorf("%s", said)
+	}
+}
+
+// The bytes of a file that was deleted after a restore was complete do not come back when the restore is run again.
+func TestRestoreAgainAfterAFileWasDeleted(t *testing.T) {
+	data, _ := smallInstallation(t)
+	b := plainTarget(t, data)
+	b.makeBackup(t, data)
+	to := filepath.Join(t.TempDir(), "copy")
+	sluiceRun(t, 0, b.restore(to)...)
+	paths, err := filepath.Glob(filepath.Join(to, blobsName, "??", "file_*"))
+	if err != nil || len(paths) == 0 {
+		t.Fatal(paths, err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(to, databaseName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec("UPDATE file SET deleted = 1 WHERE id = ?", filepath.Base(paths[0]))
+	if err := errors.Join(err, db.Close(), os.Remove(paths[0])); err != nil {
+		t.Fatal(err)
+	}
+	if said := sluiceRun(t, exitRefused, b.restore(to)...); !strings.Contains(said, "have changed since") {
+		t.Errorf("%s", said)
+	}
+	if _, err := os.Stat(paths[0]); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the bytes of the deleted file are back: %v", err)
 	}
 }

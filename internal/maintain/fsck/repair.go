@@ -26,7 +26,21 @@ func (r Repair) String() string { return fmt.Sprintf("repaired: %s %s: %s", r.Ch
 // entries lead to the signed root, and the index of a log that verifies. It commits a little at a time, beside servers
 // that write. After a crash it may be called again with the findings of another check. The findings of r stay; check
 // again to see what is left.
+//
+// Another repair of the same database is refused with CodeConflict while one is running.
 func (r *Report) Repair(ctx context.Context, svc *service.Service, s *store.Store) error {
+	ran, err := s.Exclusive(ctx, leaseName, func(ctx context.Context) error { return r.repair(ctx, svc, s) })
+	if err == nil && !ran {
+		err = sluice.Errorf(sluice.CodeConflict, "another repair of this database is running; "+
+			"one that was killed is over within ten seconds")
+	}
+	return err
+}
+
+// leaseName names the lease of a repair.
+const leaseName = "fsck repair"
+
+func (r *Report) repair(ctx context.Context, svc *service.Service, s *store.Store) error {
 	logs, err := ledgers(ctx, s)
 	if err != nil {
 		return err
