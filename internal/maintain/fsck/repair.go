@@ -61,8 +61,12 @@ func (r *Report) repairLedger(ctx context.Context, svc *service.Service, s *stor
 			r.repaired(Log, l, "%d tiles were computed anew from the entries, which lead to the signed root", n)
 			_, err = svc.Ledgers.Verify(ctx, l)
 		}
-		if err != nil {
-			r.Notes = append(r.Notes, fmt.Sprintf("log %s was not repaired: %v; restore a backup", l, err))
+		switch {
+		case ctx.Err() != nil || sluice.CodeOf(err) == sluice.CodeUnavailable: // says nothing of the log
+			return err
+		case err != nil:
+			r.Notes = append(r.Notes, fmt.Sprintf(
+				"log %s was not repaired: %v; run the repair again, and restore a backup if that fails too", l, err))
 			return nil // and its index is not made from entries that nobody signed
 		}
 	}
