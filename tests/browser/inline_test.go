@@ -2,6 +2,7 @@ package browser
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"image"
 	_ "image/png" // of screenshots
@@ -66,7 +67,13 @@ func pdf(url string, padding int, scripted bool) string {
 func (c *chromium) find(t *testing.T, what string, is func(r, g, b uint32) bool) (x, y float64) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		shot, _, err := image.Decode(bytes.NewReader(in(t, c, chromedp.CaptureScreenshot())))
+		attempt, cancel := context.WithTimeout(c.Context, 15*time.Second) // one during a navigation may never come
+		data, err := chromedp.Run(attempt, chromedp.CaptureScreenshot())
+		cancel()
+		if err != nil {
+			continue
+		}
+		shot, _, err := image.Decode(bytes.NewReader(data))
 		if err != nil {
 			t.Fatal(err)
 		}
