@@ -83,10 +83,10 @@ func (gate *Gate) sendCode(tx service.Tx, g *Grant, b Bearer, to, cookie string)
 		return sluice.TooManyCodes, nil
 	case !l.Access.Admits(to):
 		g.person = &sluice.RecipientPart{Email: to}
-		if n.Unsent < service.MaxUnsentOfLink {
-			err = tx.SetChallenge(c)
+		if n.Unsent >= service.MaxUnsentOfLink {
+			err = tx.DropUnsentChallenge(l.ID)
 		}
-		return sluice.RecipientNotAllowed, err
+		return sluice.RecipientNotAllowed, errors.Join(err, tx.SetChallenge(c))
 	}
 	e := gate.service.NewLinkEntry(g.caller(), sluice.LinkCodeSent, g.began, g.File, l)
 	e.Key, e.Recipient, c.Entry = g.key, personOf(l, to), e.ID

@@ -33,8 +33,8 @@ const (
 	// An address may be sent MaxCodesOfAddress codes for a link in any AddressWindow.
 	AddressWindow     = 10 * time.Minute
 	MaxCodesOfAddress = 3
-	// A link sends MaxCodesOfLink codes in any LinkWindow. It keeps up to MaxUnsentOfLink challenges for which no code
-	// was sent.
+	// A link sends MaxCodesOfLink codes in any LinkWindow. It keeps the newest MaxUnsentOfLink challenges for which
+	// no code was sent.
 	LinkWindow      = 24 * time.Hour
 	MaxCodesOfLink  = 20
 	MaxUnsentOfLink = 200

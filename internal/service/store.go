@@ -239,6 +239,8 @@ type Tx interface {
 	// SetChallenge adds a challenge, or replaces its Tries. The entry of the code, of the proof or of the refusal records
 	// it.
 	SetChallenge(Challenge) error
+	// DropUnsentChallenge removes the oldest challenge of a link for which no code was sent, to make room for another.
+	DropUnsentChallenge(link string) error
 
 	// QueueMail queues a mail about an entry of the Update. If its link already has one of its kind and challenge, a
 	// code or the first download changes nothing; the number of downloads or refusals is added to it, and takes the

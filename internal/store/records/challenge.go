@@ -73,6 +73,14 @@ func (t *Tx) SetChallenge(c service.Challenge) error {
 	return err
 }
 
+// DropUnsentChallenge implements service.Tx.
+func (t *Tx) DropUnsentChallenge(link string) error {
+	_, err := t.log.Exec("DELETE FROM challenge WHERE ledger = $1 AND link_id = $2 AND id ="+
+		" (SELECT id FROM challenge WHERE ledger = $1 AND link_id = $2 AND sent = 0 ORDER BY created, id LIMIT 1)",
+		t.log.LedgerHead().ID, link)
+	return err
+}
+
 // DeleteChallenges deletes challenges from before a time.
 var DeleteChallenges = deleteBefore("DELETE FROM challenge WHERE (ledger, link_id, id) IN" +
 	" (SELECT ledger, link_id, id FROM challenge WHERE created < $1 ORDER BY created LIMIT $2)")

@@ -94,4 +94,21 @@ func testChallenges(t *testing.T, db Database) {
 		}
 	}
 	counts(LiveLedger, "link_1", ann, here, Epoch, service.ChallengeCounts{})
+
+	for i, id := range []string{"sent", "older", "newer"} {
+		c := service.Challenge{LinkID: "link_3", ID: id, Address: ann, Network: here}
+		c.Created = Epoch.Add(time.Duration(i) * time.Second)
+		if id == "sent" {
+			c.Entry = "aud_4"
+		}
+		set(first, LiveLedger, c)
+	}
+	Update(t, second, LiveLedger, func(tx service.Tx) error {
+		return errors.Join(tx.DropUnsentChallenge("link_3"), tx.Record(NewEntry(LiveLedger)))
+	})
+	for id, want := range map[string]sluice.Code{"sent": "", "older": sluice.CodeNotFound, "newer": ""} {
+		if _, err := read(first, LiveLedger, "link_3", id); sluice.CodeOf(err) != want {
+			t.Errorf("after the oldest that was not sent was dropped, %s: %v", id, err)
+		}
+	}
 }
