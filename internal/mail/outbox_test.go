@@ -718,6 +718,38 @@ func TestFailedFirstDownload(t *testing.T) {
 	}
 }
 
+// TestFirstDownloadAfterAnEmptyOne: the notice is sent although the client of the first download hung up at once, if
+// another one follows while it waits.
+func TestFirstDownloadAfterAnEmptyOne(t *testing.T) {
+	o := newOffice(t)
+	server := newFaultyServer(t, func(string, int) string { return "" })
+	l := o.notified(sluice.FirstDownload)
+	url, err := o.Links.URL(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := o.gate.Redeem(t.Context(), url[strings.LastIndex(url, "/")+1:], gate.Bearer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Content.Close()
+	o.gate.Delivered(g, 0)
+	if err := o.gate.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.base.Clock.Advance(10 * time.Second)
+	o.download(l, 1)
+	o.run("smtp://" + server.Address)
+	o.base.Clock.Advance(2 * time.Minute)
+	o.await("the download is told", func() bool { return o.count("sent") == 1 })
+	o.download(l, 1)
+	o.base.Clock.Advance(2 * time.Hour)
+	time.Sleep(300 * time.Millisecond) // no mail may go out meanwhile
+	if n := len(server.Accepted()); n != 1 {
+		t.Errorf("%d mails", n)
+	}
+}
+
 // TestRefusedNotices tells of refusals at most once an hour.
 func TestRefusedNotices(t *testing.T) {
 	server := sluicetest.NewMailpit(t)

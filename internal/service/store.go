@@ -243,8 +243,8 @@ type Tx interface {
 	DropUnsentChallenge(link string) error
 
 	// QueueMail queues a mail about an entry of the Update. If its link already has one of its kind and challenge, a
-	// code or the first download changes nothing; the number of downloads or refusals is added to it, and takes the
-	// place of its Entry; any other kind is replaced.
+	// code changes nothing; a first download is added to its Count, unless that is 0; downloads or refusals are added
+	// to its Count and take the place of its Entry; any other kind is replaced.
 	QueueMail(Mail) error
 	// RemoveMail removes the mail of a link, kind and challenge, if there is one and, unless m.ID is "", has that ID.
 	RemoveMail(m Mail) (removed bool, err error)

@@ -54,13 +54,14 @@ func (t *Tx) QueueMail(m service.Mail) error {
 // What becomes of a mail when another one of its link, kind and challenge is queued.
 const (
 	keepMail    = "NOTHING"
+	countMail   = "UPDATE SET n = mail.n + excluded.n WHERE mail.n > 0" // 0: it was sent
 	addToMail   = "UPDATE SET n = mail.n + excluded.n, entry = excluded.entry"
 	replaceMail = "UPDATE SET id = excluded.id, entry = excluded.entry, language = excluded.language, n = excluded.n," +
 		" queued = excluded.queued, due = excluded.due, expires = excluded.expires, attempts = excluded.attempts"
 )
 
 var queueConflict = map[service.MailKind]string{
-	service.MailCode: keepMail, service.MailFirstDownload: keepMail,
+	service.MailCode: keepMail, service.MailFirstDownload: countMail,
 	service.MailEveryDownload: addToMail, service.MailRefused: addToMail,
 }
 

@@ -75,7 +75,7 @@ func testMail(t *testing.T, db Database) {
 
 	// What becomes of a second mail of the same link and kind.
 	for kind, want := range map[service.MailKind]func(a, b service.Mail) service.Mail{
-		service.MailFirstDownload: func(a, _ service.Mail) service.Mail { return a },
+		service.MailFirstDownload: func(a, _ service.Mail) service.Mail { a.Count = 2; return a },
 		service.MailEveryDownload: func(a, b service.Mail) service.Mail { a.Count, a.Entry = 2, b.Entry; return a },
 		service.MailRefused:       func(a, b service.Mail) service.Mail { a.Count, a.Entry = 2, b.Entry; return a },
 		service.MailUnopened:      func(_, b service.Mail) service.Mail { return b },
