@@ -65,15 +65,19 @@ func (c *secretsSealCommand) Run(ctx context.Context, out *output) error {
 	return w.err
 }
 
-// renew seals the rows anew that have the seal of an older signing key.
-func (c *secretsSealCommand) renew(ctx context.Context, out *output, path string) (err error) {
+func (c *secretsSealCommand) open(ctx context.Context, out *output) (*installation, error) {
 	var r fsck.Report
 	heads, err := c.heads(&r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	i, err := c.place.open(ctx, service.Config{PublicURL: "http://localhost", Log: log, Heads: heads}, opening{})
+	return c.place.open(ctx, service.Config{PublicURL: "http://localhost", Log: log, Heads: heads}, opening{})
+}
+
+// renew seals the rows anew that have the seal of an older signing key.
+func (c *secretsSealCommand) renew(ctx context.Context, out *output, path string) (err error) {
+	i, err := c.open(ctx, out)
 	if err != nil {
 		return err
 	}
@@ -90,13 +94,7 @@ func (c *secretsSealCommand) renew(ctx context.Context, out *output, path string
 }
 
 func (c *secretsSealCommand) seal(ctx context.Context, out *output, keys token.Keyring) (sealed int, err error) {
-	var r fsck.Report
-	heads, err := c.heads(&r)
-	if err != nil {
-		return 0, err
-	}
-	log := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	i, err := c.place.open(ctx, service.Config{PublicURL: "http://localhost", Log: log, Heads: heads}, opening{})
+	i, err := c.open(ctx, out)
 	if err != nil {
 		return 0, err
 	}

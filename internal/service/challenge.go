@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"net/netip"
 	"strings"
@@ -74,12 +73,8 @@ func ChallengeID(link, cookie string) string {
 
 // mac authenticates texts under the signing key of a link, for one use.
 func (s *Links) mac(l sluice.Link, domain string, parts ...string) []byte {
-	mac := s.keys.Key(l.SigningKey).NewMAC()
-	for _, part := range append([]string{domain, l.Ledger.Account, string(l.Ledger.Mode), l.ID}, parts...) {
-		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		mac.Write([]byte(part))
-	}
-	return mac.Sum(nil)
+	parts = append([]string{domain, l.Ledger.Account, string(l.Ledger.Mode), l.ID}, parts...)
+	return macOf(s.keys.Key(l.SigningKey), parts...)
 }
 
 // AddressHash returns a hash of an address at a link. Nobody without the signing keys can compute it.
@@ -90,12 +85,7 @@ func (s *Links) AddressHash(l sluice.Link, address string) sluice.Digest {
 // NetworkHash returns a hash of the network of a client, the same at every link: of an IPv4 address, or of the /64
 // network of an IPv6 address. Nobody without the signing keys can compute it. A rotation of those keys changes it.
 func (s *Links) NetworkHash(from netip.Addr) sluice.Digest {
-	mac := s.keys[0].NewMAC()
-	for _, part := range []string{"sluice network", NetworkOf(from).String()} {
-		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		mac.Write([]byte(part))
-	}
-	return sluice.Digest(mac.Sum(nil))
+	return sluice.Digest(macOf(s.keys[0], "sluice network", NetworkOf(from).String()))
 }
 
 // NetworkOf returns the network in which guesses and codes are counted: an IPv4 address, or the /64 network of an IPv6

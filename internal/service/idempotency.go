@@ -110,14 +110,20 @@ func (k *IdempotencyKey) response(
 func (s *Idempotency) Fingerprint(parts ...string) Fingerprint {
 	f := make(Fingerprint, len(s.keys))
 	for i, key := range s.keys {
-		mac := key.NewMAC()
-		for _, part := range append([]string{"sluice request fingerprint"}, parts...) {
-			mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-			io.WriteString(mac, part)
-		}
-		f[i] = sluice.Digest(mac.Sum(nil))
+		f[i] = sluice.Digest(macOf(key, append([]string{"sluice request fingerprint"}, parts...)...))
 	}
 	return f
+}
+
+// macOf returns HMAC-SHA-256 under a signing key over texts, each behind its length in 8 bytes. The first text is the
+// domain: see token.Key.NewMAC.
+func macOf(key token.Key, texts ...string) []byte {
+	mac := key.NewMAC()
+	for _, text := range texts {
+		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text))))
+		io.WriteString(mac, text)
+	}
+	return mac.Sum(nil)
 }
 
 // StoreError stores the error of a request that cannot succeed, as its response. If there is a stored response to the
