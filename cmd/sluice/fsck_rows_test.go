@@ -180,9 +180,9 @@ func (r *records) edits() []edit {
 			"session " + r.signedOut.ID + ": it has not ended, and entry"},
 		{"a session has more scopes", "UPDATE session SET scopes = 'files:read keys:admin' WHERE id = $1", r.signedIn.ID,
 			"session " + r.signedIn.ID + ": it shows another end, person, key or scopes"},
-		{"a session by hand", "INSERT INTO session (ledger, id, hash, key_id, issuer, subject, email, name, scopes," +
-			" created, expires) SELECT ledger, 'sess_by_hand', $2, key_id, issuer, subject, email, name, scopes, created, expires" +
-			" FROM session WHERE id = $1", r.signedIn.ID, "session sess_by_hand: no entry created it"},
+		{"a session by hand", "INSERT INTO session (ledger, id, hash, key_id, issuer, subject, email, name," +
+			" scopes, created, expires) SELECT ledger, 'sess_by_hand', $2, key_id, issuer, subject, email, name, scopes," +
+			" created, expires FROM session WHERE id = $1", r.signedIn.ID, "session sess_by_hand: no entry created it"},
 		{"a file is gone", "DELETE FROM file WHERE id = $1", r.plain.ID,
 			"file " + r.plain.ID + ": an entry created it, and it has no row"},
 		{"a link is gone", "DELETE FROM link WHERE id = $1", r.limited.ID,
