@@ -64,8 +64,9 @@ var directions = map[string][]string{
 		"internal/httpd", "internal/httpd/compat", "internal/httpd/contract"},
 	"internal/httpd/adapter": {".", "internal/gate", "internal/service",
 		"internal/httpd", "internal/httpd/compat", "internal/httpd/download", "internal/httpd/native"},
+	"internal/httpd/console": {".", "api", "internal/brand", "internal/service", "internal/httpd"},
 	"internal/server": {"internal/brand", "internal/gate", "internal/service", "internal/httpd", "internal/httpd/adapter",
-		"internal/httpd/compat", "internal/httpd/docs", "internal/httpd/download", "internal/httpd/native",
+		"internal/httpd/compat", "internal/httpd/console", "internal/httpd/docs", "internal/httpd/download", "internal/httpd/native",
 		"internal/httpd/pages"},
 	// The server serves the generated pages; it does not import their generator.
 	"internal/httpd/apidoc": {".", "api", "internal/service", "internal/server",
