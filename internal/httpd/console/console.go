@@ -13,6 +13,7 @@ import (
 	"sluice"
 	"sluice/internal/brand"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/look"
 	"sluice/internal/service"
 )
 
@@ -34,13 +35,17 @@ type site struct {
 	secure bool   // whether browsers reach it over TLS
 	forms  *http.CrossOriginProtection
 	tries  tries
+	static *look.Folder // style sheets and modules
 }
 
 // Mount registers the console with a server.
 func Mount(s *httpd.Server, svc *service.Service, opts Options) {
 	site := newSite(s, svc, opts)
 	site.mountSignIn()
+	site.static.Mount(s)
 	site.page("GET /{$}", anyone, (*visit).showHome)
+	site.mountFiles()
+	site.mountLinks()
 	s.HandlePage("/console/", site.open("GET", "/console/{path...}", func(v *visit) error {
 		return sluice.Errorf(sluice.CodeNotFound, "there is no page at this address")
 	}))
@@ -52,7 +57,7 @@ func newSite(s *httpd.Server, svc *service.Service, opts Options) *site {
 	}
 	site := &site{
 		server: s, svc: svc, brand: opts.Brand, base: "/console", forms: http.NewCrossOriginProtection(),
-		tries: tries{now: svc.Now},
+		tries: tries{now: svc.Now}, static: newStatic(opts.Brand),
 	}
 	if u, err := url.Parse(opts.URL); err == nil {
 		site.base = strings.TrimSuffix(u.EscapedPath(), "/") + "/console"
