@@ -61,6 +61,7 @@ func (v *visit) listFiles() error {
 		Form: newFields(q, fileParams...), Upload: v.newUploadForm(nil), Purposes: v.svc.Purposes(),
 		Filtered: isFiltered(q, fileParams...), Open: isFiltered(q, fileParams[2:]...), Now: v.svc.Now(),
 	}
+	p.Form.prefix = "by-"
 	var invalid sluice.Invalid
 	filter, page := fileFilter(q, &invalid), pageOf(q)
 	list, err := sluice.List[sluice.File]{}, invalid.Err()

@@ -111,6 +111,7 @@ type linkList struct {
 	Links    linkRows
 	Pages    pager
 	Filtered bool
+	Open     bool // whether the filters that are shown on demand are used
 }
 
 func (v *visit) listLinks() error {
@@ -120,7 +121,9 @@ func (v *visit) listLinks() error {
 			return v.redirect(v.path("/links/" + l.ID))
 		}
 	}
-	p := linkList{Form: newFields(q, linkParams...), Filtered: isFiltered(q, linkParams...)}
+	p := linkList{
+		Form: newFields(q, linkParams...), Filtered: isFiltered(q, linkParams...), Open: isFiltered(q, "from", "to"),
+	}
 	now := v.svc.Now()
 	var invalid sluice.Invalid
 	filter, page := linkFilter(q, now, &invalid), pageOf(q)
