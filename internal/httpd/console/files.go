@@ -52,7 +52,7 @@ type fileList struct {
 
 func (v *visit) listFiles() error {
 	q := v.r.URL.Query()
-	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixFile+"_") {
+	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixFile) {
 		if f, err := v.svc.Files.Get(v.r.Context(), v.caller, id); err == nil {
 			return v.redirect(v.path("/files/" + f.ID))
 		}

@@ -116,7 +116,7 @@ type linkList struct {
 
 func (v *visit) listLinks() error {
 	q := v.r.URL.Query()
-	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixLink+"_") {
+	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixLink) {
 		if l, err := v.svc.Links.Get(v.r.Context(), v.caller, "", id); err == nil {
 			return v.redirect(v.path("/links/" + l.ID))
 		}
@@ -153,7 +153,7 @@ func linkFilter(q url.Values, now time.Time, v *sluice.Invalid) service.LinkFilt
 	f := service.LinkFilter{FileID: q.Get("file_id"), Created: days(q, v)}
 	switch text := strings.TrimSpace(q.Get("q")); {
 	case text == "":
-	case strings.HasPrefix(text, sluice.PrefixFile+"_"):
+	case strings.HasPrefix(text, sluice.PrefixFile):
 		f.FileID = text
 	default:
 		address, err := email.Canonical(text)
