@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"sluice"
@@ -343,6 +344,56 @@ func TestConsoleByKeyboard(t *testing.T) {
 	c.says("Delete note.txt?")
 	c.click("button.danger")
 	c.says("The file was deleted")
+}
+
+// throttle limits how fast the tab sends, in bytes a second; -1 for no limit.
+func (c console) throttle(upload float64) {
+	c.t.Helper()
+	if _, err := chromedp.Call(c.Context, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+		MatchedNetworkConditions: []*network.Conditions{{DownloadThroughput: -1, UploadThroughput: upload}},
+	}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// TestConsoleUploads drops files on the page: they are uploaded one after the other, with progress. One that is paused
+// leaves nothing behind, and starts again from its beginning. One that the purpose does not allow is not sent.
+func TestConsoleUploads(t *testing.T) {
+	c := newConsole(t)
+	c.look(t, 1280, "light")
+	c.signIn()
+	c.visit("/files")
+	c.throttle(100_000)
+	drop := func(name string, size int) {
+		t.Helper()
+		ask[bool](t, c.chromium, fmt.Sprintf(`(() => {
+			const files = new DataTransfer();
+			files.items.add(new File([new Uint8Array(%d)], %q));
+			return document.dispatchEvent(new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true}));
+		})()`, size, name))
+	}
+	const state = `[...document.querySelectorAll(".uploads li")].map(e => e.dataset.state).join(" ")`
+	blobs := len(c.BlobKeys(t))
+	drop("first.bin", 1_000_000)
+	drop("second\u202etxt.bin", 10)
+	c.until(t, state+` == "running waiting" && /^\d+ % of 1.0 MB$/.test(document.querySelector("[data-status]").textContent)`)
+	c.says("second[U+202E]txt.bin")
+	c.picture("uploading")
+	c.click("[data-pause]")
+	c.says("Paused. It will start from the beginning.")
+	c.until(t, state+` == "paused done"`)
+	if n := len(c.BlobKeys(t)) - blobs; n != 1 {
+		t.Errorf("one file is uploaded and one paused, and %d are stored", n)
+	}
+	c.throttle(-1)
+	c.click("[data-pause]")
+	c.says("The files were uploaded.", "first.bin", "second[U+202E]txt.bin")
+	ask[string](t, c.chromium, `document.querySelector("#purpose").value = "logo"`)
+	drop("large.gif", 11_000_000)
+	c.says("Files of this purpose have at most 10.5 MB. This one has 11.0 MB.")
+	drop("wrong.exe", 10)
+	c.says("Purpose logo does not allow application/octet-stream.")
+	c.picture("uploaded")
 }
 
 // tabTo presses the tab key until the focus is on an element.

@@ -26,7 +26,7 @@ func (s *site) mountFiles() {
 }
 
 var _ = flash(map[string]string{
-	"file-uploaded": "The file was uploaded.",
+	"file-uploaded": "The file was uploaded.", "files-uploaded": "The files were uploaded.",
 	"file-held":     "The file is on hold. It cannot be deleted until it is released.",
 	"file-released": "The hold was released.",
 	"file-deleted":  "The file was deleted, and its links have ended. The log keeps its story.",
