@@ -50,6 +50,11 @@ func TestShare(t *testing.T) {
 		!slices.Equal(x.Allowed, []string{"*@bank.example", "bob@bank.example"}) || len(x.Notify.On) != 2 {
 		t.Errorf("the link is %+v", l)
 	}
+	if !slices.ContainsFunc(o.Entries(t, o.Ledger(sluice.Test)), func(e sluice.Entry) bool {
+		return e.Action == sluice.LinkSent && e.Link.ID == id
+	}) {
+		t.Error("the link is not sent")
+	}
 	a = o.get(a.location())
 	address, _ := o.Links.URL(l)
 	for _, want := range []string{
