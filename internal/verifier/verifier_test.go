@@ -154,7 +154,7 @@ func node(t *testing.T) string {
 	t.Helper()
 	program, err := exec.LookPath("node")
 	if err != nil {
-		t.Fatal("no node: install it (Debian: apt-get install nodejs), version 20 or newer")
+		t.Fatal("no node: install it (Debian: apt-get install nodejs), version 18 or newer")
 	}
 	return program
 }
