@@ -56,6 +56,7 @@ var directions = map[string][]string{
 	// What all faces share imports no face. A face imports another only where the table says so here.
 	"internal/httpd":          {".", "api", "internal/jsoninput", "internal/service"},
 	"internal/httpd/pages":    {".", "api", "internal/brand", "internal/text", "internal/httpd"},
+	"internal/httpd/look":     {".", "internal/brand", "internal/httpd"},
 	"internal/httpd/docs":     {".", "api", "internal/httpd", "internal/httpd/pages"},
 	"internal/httpd/fastpath": {"internal/httpd"},
 	"internal/httpd/download": {".", "api", "internal/email", "internal/gate", "internal/presentation",
