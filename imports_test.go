@@ -29,6 +29,7 @@ var directions = map[string][]string{
 	"internal/jsoninput":    {"."},
 	"internal/audit":        {".", "ledger"},
 	"internal/password":     {"."},
+	"internal/verifier":     {},
 	"internal/presentation": {"."},
 	"internal/text":         {},
 	"internal/brand":        {},

@@ -56,6 +56,7 @@ var needs = map[string]struct {
 	"link.redeemed":      {byBearer, 0},
 	"link.delivered":     {byBearer | bySystem, 0},
 	"audit.exported":     {byKey | byCLI, auditRead},
+	"audit.reported":     {byKey | byCLI, auditRead},
 	"audit.redacted":     {byKey | byCLI, keysAdmin},
 	"ledger.key_rotated": {bySystem, 0},
 	"ledger.rolled_back": {bySystem, 0},
