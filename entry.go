@@ -343,6 +343,14 @@ type Request struct {
 	RefererHost  string
 }
 
+// PersonID returns the subject of the person who made the request, or "".
+func (e Entry) PersonID() string {
+	if e.Actor.Type == ActorPerson {
+		return e.Actor.ID
+	}
+	return ""
+}
+
 // KeyID returns the id of the key that the entry is listed under: the key it
 // concerns, otherwise the key that made the request, otherwise "".
 func (e Entry) KeyID() string {
