@@ -101,10 +101,7 @@ func (s *Sessions) create(tx Tx, c Caller, session sluice.Session) error {
 
 func (s *Sessions) sessionEntry(c Caller, a sluice.Action, now time.Time, session sluice.Session) sluice.Entry {
 	e := s.entry(c, a, now)
-	e.Session = &sluice.SessionPart{
-		ID: session.ID, Expires: session.Expires, Key: session.KeyID, Issuer: session.Person.Issuer,
-		Subject: session.Person.Subject, Scopes: session.Scopes,
-	}
+	e.Session = audit.SessionPart(session)
 	return e
 }
 

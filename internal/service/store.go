@@ -322,6 +322,7 @@ type EntryFilter struct {
 	FileID    string
 	LinkID    string
 	KeyID     string // see Entry.KeyID
+	PersonID  string // see Entry.PersonID
 	Action    sluice.Action
 	Outcome   sluice.Outcome
 	RequestID string

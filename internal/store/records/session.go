@@ -56,6 +56,12 @@ func sessionListing() listing {
 	}
 }
 
+// SessionRows returns up to limit sessions of all ledgers with ids after one, in the order of their ids.
+func (r *Reader) SessionRows(after string, limit int) ([]Row[sluice.Session], error) {
+	return rows(r, func(row *Row[sluice.Session]) []any { return append(sessionFields(&row.Value), &row.Ledger) },
+		"SELECT "+sessionColumns+", ledger FROM session WHERE id > $1 ORDER BY id LIMIT $2", after, limit)
+}
+
 // CreateSession implements service.Tx.
 func (t *Tx) CreateSession(s sluice.Session, e sluice.Entry) error {
 	ledger, err := t.log.EnsureLedger(s.Ledger)
