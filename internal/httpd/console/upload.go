@@ -55,7 +55,8 @@ func (v *visit) upload() error {
 	stop()
 	switch {
 	case err == nil && wantsJSON:
-		v.call.Answer(v.w, http.StatusCreated, "application/json", uploaded{v.path("/files/" + f.ID), sentence.Visible(f.Filename)})
+		out := uploaded{v.path("/files/" + f.ID), sentence.Visible(f.Filename)}
+		v.call.Answer(v.w, http.StatusCreated, "application/json", out)
 		return nil
 	case err == nil:
 		return v.redirect(did(v.path("/files/"+f.ID), "file-uploaded"))
