@@ -1,11 +1,13 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"strings"
 	"time"
 
+	"sluice"
 	"sluice/internal/sentence"
 	"sluice/internal/text"
 )
@@ -16,7 +18,7 @@ var english = text.For("en", "")
 // functions are what templates call, besides the methods of their data.
 var functions = template.FuncMap{
 	"when": when, "day": day, "ago": ago, "size": english.Size, "number": english.Number, "visible": sentence.Visible,
-	"paragraphs": paragraphs, "count": sentence.Count, "clip": clip, "tail": tail, "lifetime": lifetime,
+	"paragraphs": paragraphs, "count": sentence.Count, "clip": clip, "name": fileName, "tail": tail, "lifetime": lifetime,
 }
 
 // when is a moment to the minute. Its title has the date in full.
@@ -83,6 +85,9 @@ func paragraphs(s string) string {
 
 // tail is the end of an id, by which people tell it from others on a page.
 func tail(id string) string { return "…" + id[max(0, len(id)-6):] }
+
+// fileName is how a file is called: by its name or, if that was erased, by its id.
+func fileName(f sluice.File) string { return sentence.Visible(cmp.Or(f.Filename, f.ID)) }
 
 // clip shortens a text to some characters.
 func clip(most int, s string) string {

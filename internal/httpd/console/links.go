@@ -73,7 +73,7 @@ func (v *visit) linkRow(l sluice.Link, f *sluice.File, now time.Time) linkRow {
 		Name: l.FileID,
 	}
 	if f != nil {
-		row.Name = sentence.Visible(f.Filename)
+		row.Name = fileName(*f)
 	}
 	if !l.Expires.IsZero() {
 		row.Left = ago(l.Expires, now)
