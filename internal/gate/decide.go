@@ -117,7 +117,9 @@ func (gate *Gate) judge(
 	}
 	g.Plan = b.Want.Plan(g.File)
 	if b.Visit != "" {
-		g.Visit = gate.openVisit(g, b.Visit)
+		if g.Visit, err = gate.openVisit(r, g, b.Visit); err != nil {
+			return open, "", err
+		}
 	}
 	if gate.redirect != nil && g.Plan.Bytes > 0 && !limited(g.Link) { // a presigned URL gives access to the whole file
 		g.Plan = redirected(g.File)
@@ -137,16 +139,24 @@ func (gate *Gate) judge(
 }
 
 // openVisit opens the visit of a browser. What it says of an address does not count any more if the link does not admit
-// the address now.
-func (gate *Gate) openVisit(g *Grant, text string) service.Visit {
+// the address now, or a redaction has erased the person since.
+func (gate *Gate) openVisit(r service.Reader, g *Grant, text string) (service.Visit, error) {
 	v, ok := gate.service.Links.OpenVisit(g.Link, text, g.began)
 	if !ok {
-		return service.Visit{}
+		return service.Visit{}, nil
 	}
-	if v.Verification != "" && !g.Link.Access.Admits(v.Address) {
-		v.Address, v.Verification = "", ""
+	if v.Verification == "" {
+		return v, nil
 	}
-	return v
+	c, err := r.Challenge(g.ledger, g.Link.ID, v.Challenge)
+	missing := sluice.CodeOf(err) == sluice.CodeNotFound
+	if err != nil && !missing {
+		return service.Visit{}, err
+	}
+	if missing || c.Ended() || !g.Link.Access.Admits(v.Address) {
+		v.Address, v.Verification, v.Challenge = "", "", ""
+	}
+	return v, nil
 }
 
 // Verified reports whether the browser has proved an address that may open the link.

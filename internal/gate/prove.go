@@ -140,7 +140,7 @@ func (gate *Gate) proveCode(tx service.Tx, g *Grant, cookie, code string) (sluic
 	e := gate.service.NewLinkEntry(g.caller(), sluice.LinkVerified, g.began, g.File, l)
 	e.Key, e.Recipient = g.key, personOf(l, sent.Recipient.Email)
 	v := service.NewVisit(l, g.began)
-	v.Address, v.Verification, v.Password = e.Recipient.Email, e.ID, l.Password != ""
+	v.Address, v.Verification, v.Challenge, v.Password = e.Recipient.Email, e.ID, c.ID, l.Password != ""
 	g.Visit, g.NewVisit = v, links.SealVisit(l, v)
 	return "", tx.Record(e)
 }

@@ -286,8 +286,9 @@ func TestCodeOfAnother(t *testing.T) {
 // TestVisitOfTheOtherMode: a visit covers the ledger of its link.
 func TestVisitOfTheOtherMode(t *testing.T) {
 	p := newFixture(t).forAnn()
+	p.must(p.ask(""))
 	v := service.NewVisit(p.link, p.Now())
-	v.Address, v.Verification = "ann@bank.example", "aud_x"
+	v.Address, v.Verification, v.Challenge = "ann@bank.example", "aud_x", service.ChallengeID(p.link.ID, p.challenge)
 	live := p.link
 	live.Ledger.Mode = sluice.Live
 	p.Visit = p.Links.SealVisit(live, v)
@@ -375,10 +376,10 @@ func TestPasswordAndAddress(t *testing.T) {
 	p.must(p.prove(p.code())) // its challenge needed the password
 	p.must(p.download(true))
 	v := service.NewVisit(p.link, p.Now()) // one that did not give the password
-	v.Address, v.Verification = "ann@bank.example", "aud_x"
+	v.Address, v.Verification, v.Challenge = "ann@bank.example", "aud_x", service.ChallengeID(p.link.ID, p.challenge)
 	p.Visit = p.Links.SealVisit(p.link, v)
 	wantReason(t, p.download(true), sluice.WrongPassword)
-	v.Address, v.Verification, v.Password = "", "", true // and one that proved no address
+	v.Address, v.Verification, v.Challenge, v.Password = "", "", "", true // and one that proved no address
 	p.Visit = p.Links.SealVisit(p.link, v)
 	wantReason(t, p.download(true), sluice.VerificationRequired)
 }
@@ -592,4 +593,44 @@ func TestProveWithoutCommit(t *testing.T) {
 		t.Errorf("%d mails wait", n)
 	}
 	p.must(p.prove(p.code()))
+}
+
+// TestRedactionEndsVisits: when an entry that names a person at a link is redacted, their visits and codes there end in
+// the same commit, so that no later entry names them again. Those of others stay.
+func TestRedactionEndsVisits(t *testing.T) {
+	for _, action := range []sluice.Action{sluice.LinkCodeSent, sluice.LinkVerified, sluice.LinkRedeemed} {
+		t.Run(string(action), func(t *testing.T) {
+			f := newFixture(t)
+			ann := f.verifying(service.NewLink{Access: sluice.Access{Allowed: []string{"*@bank.example"}}})
+			bob, waiting := ann.other(), ann.other()
+			for p, address := range map[*person]string{ann: "ann@bank.example", bob: "bob@bank.example"} {
+				p.must(p.ask(address))
+				p.must(p.prove(p.code()))
+				p.must(p.download(true))
+			}
+			waiting.must(waiting.ask("ann@bank.example"))
+			f.flush()
+			entries := f.base.Entries(t, f.ledger)
+			at := slices.IndexFunc(entries, func(e sluice.Entry) bool {
+				return e.Action == action && e.Recipient != nil && e.Recipient.Email == "ann@bank.example"
+			})
+			if _, err := f.Entries.Redact(ctx, service.Operator(f.ledger), entries[at].ID); err != nil {
+				t.Fatal(err)
+			}
+			from := f.logged()
+			wantReason(t, ann.download(true), sluice.VerificationRequired)
+			wantReason(t, ann.download(false), sluice.VerificationRequired)
+			wantReason(t, waiting.prove(waiting.code()), sluice.WrongCode)
+			bob.must(bob.download(true))
+			f.flush()
+			for _, e := range f.base.Entries(t, f.ledger)[from:] {
+				if e.Recipient != nil && e.Recipient.Email != "bob@bank.example" {
+					t.Errorf("%s names %+v", e.Action, e.Recipient)
+				}
+			}
+			ann.must(ann.ask("ann@bank.example")) // she may still prove who she is
+			ann.must(ann.prove(ann.code()))
+			ann.must(ann.download(true))
+		})
+	}
 }

@@ -562,7 +562,8 @@ func testTwoServers(t *testing.T, database string) {
 }
 
 // TestErasedAddress redacts entries with an address while their mails wait: that of the code, that of the sending, and
-// that of the link, which erases the people of the link. No mail is sent.
+// that of the link, which erases the people of the link; and one more that names the person whom a code is for. No mail
+// is sent.
 func TestErasedAddress(t *testing.T) {
 	o := newOffice(t)
 	server := newFaultyServer(t, func(string, int) string { return "" })
@@ -574,9 +575,21 @@ func TestErasedAddress(t *testing.T) {
 	notified := o.notified(sluice.FirstDownload)
 	o.download(notified, 1)
 	o.erase(o.entries(sluice.LinkCreated)[2].ID)
+	asked := o.mint(service.NewLink{Send: true, Access: sluice.Access{
+		Recipient: sluice.Recipient{Email: "eve@bank.example"}, Verification: sluice.EmailVerification,
+	}})
+	url, err := o.Links.URL(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = o.gate.SendCode(t.Context(), url[strings.LastIndex(url, "/")+1:], gate.Bearer{Person: true}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.erase(o.entries(sluice.LinkSent)[2].ID)
 	o.base.Clock.Advance(2 * time.Minute)
 	o.run("smtp://" + server.Address)
-	o.await("the mails are withheld", func() bool { return o.count("withheld") == 4 })
+	o.await("the mails are withheld", func() bool { return o.count("withheld") == 6 })
 	if ids := server.Accepted(); len(ids) > 0 || len(o.waiting()) > 0 || len(o.entries(sluice.LinkMailFailed)) > 0 {
 		t.Errorf("accepted: %q, waiting: %+v", ids, o.waiting())
 	}

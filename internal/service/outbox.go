@@ -193,6 +193,13 @@ func (s *Mails) read(r Reader, l *Letter) (err error) {
 	person := cmp.Or(e.Recipient, &sluice.RecipientPart{})
 	switch l.Kind {
 	case MailCode:
+		c, err := r.Challenge(l.Ledger, l.Link.ID, l.Challenge)
+		if err != nil && sluice.CodeOf(err) != sluice.CodeNotFound {
+			return err
+		}
+		if c.Ended() { // another entry of the person was redacted
+			return ErrWithheld
+		}
 		l.Address, l.Name, l.Code = person.Email, person.Name, s.links.Code(l.Link, l.Challenge)
 		return nil
 	case MailLink:

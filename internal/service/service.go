@@ -120,7 +120,7 @@ func New(c Config) (*Service, error) {
 		Keys:     &Keys{core: funnel, random: c.Random, limits: limits},
 		Files:    files,
 		Links:    links,
-		Entries:  &Entries{funnel},
+		Entries:  &Entries{core: funnel, links: links},
 		Ledgers: &Ledgers{
 			core: funnel, accounts: accounts,
 			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},

@@ -241,6 +241,9 @@ type Tx interface {
 	SetChallenge(Challenge) error
 	// DropUnsentChallenge removes the oldest challenge of a link for which no code was sent, to make room for another.
 	DropUnsentChallenge(link string) error
+	// EndChallenges sets the Tries of all challenges of an address at a link to TriesEnded. The entry of the redaction
+	// records it.
+	EndChallenges(link string, address sluice.Digest) error
 
 	// QueueMail queues a mail about an entry of the Update. If its link already has one of its kind and challenge, a
 	// code changes nothing; a first download is added to its Count, unless that is 0; downloads or refusals are added
