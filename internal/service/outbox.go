@@ -73,8 +73,6 @@ func (s *Mails) Downloaded(tx Tx, l sluice.Link, entry string, now time.Time) er
 			err = tx.QueueMail(s.newMail(l, MailFirstDownload, entry, now.Add(noticeGathers), now))
 		case sluice.EveryDownload:
 			err = tx.QueueMail(s.newMail(l, MailEveryDownload, entry, now.Add(noticeGathers), now))
-		case sluice.Unopened:
-			_, err = tx.RemoveMail(Mail{Ledger: l.Ledger, LinkID: l.ID, Kind: MailUnopened})
 		}
 		if err != nil {
 			return err
@@ -94,10 +92,10 @@ func (s *Mails) Refused(tx Tx, l sluice.Link, entry string, count int64, now tim
 }
 
 // queueUnopened queues the notice that nobody has opened a link, for its time before the end, or removes it if the
-// link has none.
+// link has none. Whether somebody has opened it is read at that time.
 func (s *Links) queueUnopened(tx Tx, l sluice.Link, entry string, now time.Time) error {
-	wanted := slices.Contains(l.Access.Notify.On, sluice.Unopened) && !l.Expires.IsZero() && l.Downloads == 0 &&
-		l.Revoked.IsZero() && !l.Expired(now)
+	wanted := slices.Contains(l.Access.Notify.On, sluice.Unopened) && !l.Expires.IsZero() && l.Revoked.IsZero() &&
+		!l.Expired(now)
 	if !wanted {
 		_, err := tx.RemoveMail(Mail{Ledger: l.Ledger, LinkID: l.ID, Kind: MailUnopened})
 		return err
@@ -142,8 +140,11 @@ func (s *Mails) State(ctx context.Context) (state MailState, now time.Time, err 
 	return state, now, err
 }
 
-// Over reports whether it is too late to send a mail.
-func (s *Mails) Over(m Mail) bool { return m.Count > 0 && !s.now().Before(m.Expires) }
+// Over reports whether it is too late to send a mail. A notice that nobody has opened a link is read first: if somebody
+// has, nothing failed.
+func (s *Mails) Over(m Mail) bool {
+	return m.Count > 0 && m.Kind != MailUnopened && !s.now().Before(m.Expires)
+}
 
 // Read reads what a mail says. It returns ErrWithheld or ErrLinkEnded if it is not to be sent.
 func (s *Mails) Read(ctx context.Context, m Mail) (l Letter, err error) {
@@ -180,8 +181,14 @@ func (s *Mails) read(r Reader, l *Letter) (err error) {
 		}
 	}
 	if l.Kind == MailUnopened {
-		if ended || l.Link.Downloads > 0 {
+		opened, err := isOpened(r, l.Link)
+		switch {
+		case err != nil:
+			return err
+		case opened || !l.Link.Revoked.IsZero() || !l.File.Active():
 			return ErrWithheld
+		case ended:
+			return ErrLinkEnded
 		}
 		return nil
 	}
@@ -210,10 +217,32 @@ func (s *Mails) read(r Reader, l *Letter) (err error) {
 		return err
 	}
 	l.By = person.Email
-	if d := e.Delivery; d != nil && l.Count == 1 && (d.Returned || d.Sent != nil && d.Sent.Bytes == 0) {
-		return ErrWithheld // nothing of the file was sent
+	if e.Delivery != nil && l.Count == 1 && !opens(e) {
+		return ErrWithheld
 	}
 	return nil
+}
+
+// isOpened reports whether something of a link's file was sent, or may have been: a download is under way, or its
+// server ended before it could say. It looks at the newest sluice.MaxPageSize redemptions, and takes a link that has
+// more for opened.
+func isOpened(r Reader, l sluice.Link) (bool, error) {
+	if l.Downloads == 0 {
+		return false, nil
+	}
+	list, err := r.Entries(l.Ledger, EntryFilter{LinkID: l.ID, Action: sluice.LinkRedeemed},
+		sluice.Page{Limit: sluice.MaxPageSize})
+	return list.More || slices.ContainsFunc(list.Data, opens), err
+}
+
+// opens reports whether a redemption has sent something of the file, or may have.
+func opens(e sluice.Entry) bool {
+	d := e.Delivery
+	if d == nil || d.Returned || e.Request != nil && e.Request.Method == "HEAD" {
+		return false
+	}
+	content := d.Status == 200 || d.Status == 206 || d.Status == 303 // 303 leads to the bytes
+	return content && (d.Sent == nil || d.Sent.Bytes > 0 || d.Sent.Complete)
 }
 
 // Sent notes that the mail server has accepted a mail. A notice leaves its row, which holds the next one back.
