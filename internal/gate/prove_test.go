@@ -1,9 +1,16 @@
 package gate_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -561,6 +568,90 @@ func TestCodeRates(t *testing.T) {
 	}
 	if n := p.mails() - before; n != service.MaxCodesOfNetwork {
 		t.Errorf("%d mails from one network", n)
+	}
+	// All links together are bounded, in both ledgers.
+	other := sluice.LedgerID{Account: f.ledger.Account, Mode: sluice.Live}
+	p.must(f.config.Store.Update(ctx, other, func(tx service.Tx) error {
+		for i := range service.MaxCodes {
+			c := service.Challenge{LinkID: "link_other", ID: fmt.Sprint(i), Entry: "aud_x", Created: p.Now()}
+			if err := tx.SetChallenge(c); err != nil {
+				return err
+			}
+		}
+		return tx.Record(sluice.Entry{
+			ID: "aud_x", Time: p.Now(), Ledger: other, Action: sluice.AuditExported, Outcome: sluice.Allowed,
+			Actor: sluice.Actor{Type: sluice.ActorCLI, Name: "operator"}, Export: service.ExportEntries,
+		})
+	}))
+	p = f.verifying(service.NewLink{Access: sluice.Access{Allowed: []string{"*@bank.example"}}})
+	p.Address = netip.MustParseAddr("198.51.100.7")
+	before = p.mails()
+	p.must(p.ask("ann@bank.example"))
+	if n := p.mails() - before; n != 0 {
+		t.Errorf("%d mails beyond the bound of all", n)
+	}
+	p.base.Clock.Advance(service.NetworkWindow + time.Second)
+	before = p.mails()
+	p.must(p.ask("ann@bank.example"))
+	if n := p.mails() - before; n != 1 {
+		t.Errorf("%d mails after an hour", n)
+	}
+}
+
+// TestNoCodeIsStored: neither the code of a challenge nor the secret of its browser is in the database.
+func TestNoCodeIsStored(t *testing.T) {
+	p := newFixture(t).forAnn()
+	p.must(p.ask(""))
+	hits := 0
+	for _, name := range []string{"sluice.db", "sluice.db-wal"} {
+		content, err := os.ReadFile(filepath.Join(p.base.Dir, name))
+		p.must(err)
+		if bytes.Contains(content, []byte(service.ChallengeID(p.link.ID, p.challenge))) {
+			hits++ // the row is there
+		}
+		for what, secret := range map[string]string{"code": p.code(), "secret of the browser": p.challenge} {
+			if bytes.Contains(content, []byte(secret)) {
+				t.Errorf("%s has the %s", name, what)
+			}
+		}
+	}
+	if hits == 0 {
+		t.Error("no file has the challenge")
+	}
+}
+
+// TestCodesAreComparedInConstantTime reads the source: a code is compared by crypto/subtle alone, so that the time of an
+// answer does not tell how many digits are right.
+func TestCodesAreComparedInConstantTime(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "prove.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := false
+	for _, d := range file.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok || f.Name.Name != "proveCode" {
+			continue
+		}
+		ast.Inspect(f.Body, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				var text strings.Builder
+				if err := printer.Fprint(&text, token.NewFileSet(), call); err != nil {
+					t.Fatal(err)
+				}
+				if text.String() == "subtle.ConstantTimeCompare([]byte(code), []byte(links.Code(l, c.ID)))" {
+					compared = true
+					return false
+				}
+			}
+			if name, ok := n.(*ast.Ident); ok && (name.Name == "code" || name.Name == "Code") {
+				t.Errorf("a code is used outside of the comparison")
+			}
+			return true
+		})
+	}
+	if !compared {
+		t.Error("no code is compared in constant time")
 	}
 }
 

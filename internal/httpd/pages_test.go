@@ -112,7 +112,8 @@ func TestLanguageOfLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(c.get(t, address, "Accept", "text/html", "Accept-Language", "de").body)
-	for _, want := range []string{`lang="fr"`, ">Télécharger</button>", "Bonjour &lt;b&gt;Ann&lt;/b&gt;"} {
+	for _, want := range []string{`lang="fr"`, ">Télécharger</button>", "Bonjour &lt;b&gt;Ann&lt;/b&gt;", "5 octets",
+		"4 mars 2026 à 06:06 UTC", "dans 60 minutes", "1 restant"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %s: %s", want, page)
 		}
