@@ -90,13 +90,29 @@ type prefetchedLink struct{}
 // Prefetch announces that an Update will read a link and its file. A Store that is far away may fetch the links of all
 // Updates that share a commit in one query. The result of the Update does not depend on it.
 func Prefetch(ctx context.Context, link string) context.Context {
-	return context.WithValue(ctx, prefetchedLink{}, link)
+	return &prefetching{ctx, link}
 }
 
 // Prefetched returns the link that was given to Prefetch, or "".
 func Prefetched(ctx context.Context) (link string) {
-	link, _ = ctx.Value(prefetchedLink{}).(string)
-	return link
+	if p, ok := ctx.Value(prefetchedLink{}).(*prefetching); ok {
+		return p.link
+	}
+	return ""
+}
+
+// prefetching is a context with the link of Prefetch. Each download makes one, and context.WithValue takes two
+// allocations.
+type prefetching struct {
+	context.Context
+	link string
+}
+
+func (p *prefetching) Value(key any) any {
+	if key == (prefetchedLink{}) {
+		return p
+	}
+	return p.Context.Value(key)
 }
 
 type ending struct{}
