@@ -32,6 +32,7 @@ var directions = map[string][]string{
 	"internal/presentation": {"."},
 	"internal/text":         {},
 	"internal/brand":        {},
+	"internal/signin":       {"."},
 	"internal/refusals":     {".", "internal/audit"},
 	"internal/service": {".", "ledger", "internal/audit", "internal/email", "internal/objectid", "internal/password",
 		"internal/refusals", "internal/seal", "internal/token"},
@@ -63,8 +64,9 @@ var directions = map[string][]string{
 		"internal/httpd", "internal/httpd/compat", "internal/httpd/contract"},
 	"internal/httpd/adapter": {".", "internal/gate", "internal/service",
 		"internal/httpd", "internal/httpd/compat", "internal/httpd/download", "internal/httpd/native"},
+	"internal/httpd/console": {".", "api", "internal/brand", "internal/service", "internal/signin", "internal/httpd"},
 	"internal/server": {"internal/brand", "internal/gate", "internal/service", "internal/httpd", "internal/httpd/adapter",
-		"internal/httpd/compat", "internal/httpd/docs", "internal/httpd/download", "internal/httpd/native",
+		"internal/httpd/compat", "internal/httpd/console", "internal/httpd/docs", "internal/httpd/download", "internal/httpd/native",
 		"internal/httpd/pages"},
 	// The server serves the generated pages; it does not import their generator.
 	"internal/httpd/apidoc": {".", "api", "internal/service", "internal/server",
@@ -98,6 +100,8 @@ var confined = []struct{ prefix, only string }{
 	{"github.com/aws", "internal/blob"},
 	{"filippo.io/age", "internal/maintain/backup"},
 	{"github.com/wneessen/go-mail", "internal/mail"},
+	{"github.com/coreos/go-oidc", "internal/signin"},
+	{"golang.org/x/oauth2", "internal/signin"},
 }
 
 // withoutHTTP lists the folders that must not import net/http: their packages decide and read no requests.

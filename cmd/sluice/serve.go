@@ -62,6 +62,7 @@ type serveCommand struct {
 	AcceptRollback  bool           `help:"Start even though the database is older than the last signed checkpoint, as after restoring a backup, and record it in the log." env:"-"`
 	anchorFlags
 	mailFlags
+	consoleFlags
 
 	adapters []compat.Adapter // named by Compat; set by config
 	brand    brand.Brand      // of the file Brand; set by config
@@ -209,6 +210,9 @@ func (s *serveCommand) config(addr net.Addr, log *slog.Logger) (c service.Config
 		return c, usageError{err}
 	}
 	c.Mail = s.mailServer != nil
+	if err := s.consoleFlags.check(); err != nil {
+		return c, usageError{err}
+	}
 	if s.adapters, err = parseCompat(s.Compat); err != nil {
 		return c, usageError{err}
 	}
@@ -314,6 +318,7 @@ func (s *serveCommand) warn(public string, log *slog.Logger) {
 		}
 	}
 	s.mailFlags.warn(os.Args, log)
+	s.consoleFlags.warn(os.Args, log)
 	u, err := url.Parse(public)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
 		return
@@ -335,7 +340,13 @@ func (s *serveCommand) serve(
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
+	consoleListener, err := s.consoleFlags.configure(&opts, i.service.PublicURL())
+	if err != nil {
+		return err
+	}
 	srv := server.New(i.service, i.gate, opts)
+	stopConsole := sync.OnceFunc(serveConsole(srv, consoleListener, log))
+	defer stopConsole()
 	stopMetrics, err := s.serveMetrics(srv, log)
 	if err != nil {
 		return err
@@ -361,6 +372,7 @@ func (s *serveCommand) serve(
 	}
 	defer func() { stopBackground(); kept.Wait() }()
 	err = untilStopped(ctx, s.server(srv), srv.LimitedListener(l, connections()), i.store.Lost(), log)
+	stopConsole()
 	if lost := i.store.Err(); lost != nil {
 		return errors.Join(err, lost) // nothing more can be committed
 	}
