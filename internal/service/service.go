@@ -154,6 +154,9 @@ func (s *Service) PublicURL() string { return s.Links.publicURL }
 // Seals makes and checks the seals of rows.
 func (s *Service) Seals() *seal.Seals { return s.seals }
 
+// SendsMail reports whether a mail server is configured: whether links can verify addresses, be sent, and notify.
+func (s *Service) SendsMail() bool { return s.Links.mail }
+
 // Purposes lists the purposes of this installation, sorted by name.
 func (s *Service) Purposes() []sluice.Purpose { return s.Files.purposes.List() }
 

@@ -13,6 +13,7 @@ import (
 	"sluice"
 	"sluice/internal/brand"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/look"
 	"sluice/internal/service"
 	"sluice/internal/signin"
 )
@@ -38,6 +39,7 @@ type site struct {
 	back   string // URL to which a provider sends browsers back
 	forms  *http.CrossOriginProtection
 	tries  tries
+	static *look.Folder // style sheets and modules
 	// provider is nil if people sign in with API keys.
 	provider *signin.Provider
 }
@@ -46,7 +48,10 @@ type site struct {
 func Mount(s *httpd.Server, svc *service.Service, opts Options) {
 	site := newSite(s, svc, opts)
 	site.mountSignIn()
+	site.static.Mount(s)
 	site.page("GET /{$}", anyone, (*visit).showHome)
+	site.mountFiles()
+	site.mountLinks()
 	s.HandlePage("/console/", site.open("GET", "/console/{path...}", func(v *visit) error {
 		return sluice.Errorf(sluice.CodeNotFound, "there is no page at this address")
 	}))
@@ -58,7 +63,7 @@ func newSite(s *httpd.Server, svc *service.Service, opts Options) *site {
 	}
 	site := &site{
 		server: s, svc: svc, brand: opts.Brand, base: "/console", forms: http.NewCrossOriginProtection(),
-		tries: tries{now: svc.Now}, provider: opts.Provider,
+		tries: tries{now: svc.Now}, static: newStatic(opts.Brand), provider: opts.Provider,
 	}
 	site.back = strings.TrimSuffix(opts.URL, "/") + callbackPath
 	if u, err := url.Parse(opts.URL); err == nil {

@@ -147,6 +147,9 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	if p := e.Subject; p != nil {
 		out.Entry = &api.EntryRef{ID: p.ID, Seq: p.Seq, Fields: p.Fields}
 	}
+	if p := e.Report; p != nil {
+		out.Report = &api.ReportRef{Entries: p.Entries, Filter: p.Filter, SHA256: p.SHA256}
+	}
 	if e.Handover != "" {
 		out.Ledger = &api.LedgerRef{Key: e.Handover}
 	}
