@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"sluice"
 	"sluice/ledger"
@@ -427,32 +426,30 @@ func firstCell(seq int64) string {
 	return fmt.Sprintf(cell, seq) + "</td>"
 }
 
-// Proofs yields, for each entry of the report and then for the entry that records it, the leaf and the C2SP tlog-proof.
-func (c *Checked) Proofs(yield func(seq int64, leaf, proof []byte) error) error {
+// Proofs calls visit with the leaf and the C2SP tlog-proof of each entry of the report, and then of the entry that
+// records it. It ends at the first error.
+func (c *Checked) Proofs(visit func(seq int64, leaf, proof []byte) error) error {
 	for _, p := range append(slices.Clone(c.proven), c.made) {
 		text := ledger.Proof{Index: p.seq, Hashes: p.proof, Checkpoint: []byte(c.Log.Checkpoint)}.Format()
-		if err := yield(p.seq, p.leaf, text); err != nil {
+		if err := visit(p.seq, p.leaf, text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Between returns the times of the first and the last entry.
-func (c *Checked) Between() (first, last time.Time) {
-	for _, p := range c.proven {
-		if t := p.entry.Time; first.IsZero() || t.Before(first) {
-			first = t
-		}
-		if t := p.entry.Time; t.After(last) {
-			last = t
-		}
+// Disclosures returns the number of personal values, each of which opens its commitment.
+func (c *Checked) Disclosures() (n int64) {
+	for _, p := range append(slices.Clone(c.proven), c.made) {
+		n += int64(len(p.disclosures))
 	}
-	return first, last
+	return n
 }
 
-// IsReport reports whether a file begins like a report.
-func IsReport(start []byte) bool { return bytes.HasPrefix(start, []byte(pageStart[:60])) }
+// IsReport reports whether a file begins like a report, perhaps a damaged one: the first 128 bytes are enough.
+func IsReport(start []byte) bool {
+	return bytes.HasPrefix(start, []byte("<!DOCTYPE html>")) || bytes.Contains(start, []byte("<html lang="))
+}
 
 var errNoFault *Fault
 
