@@ -52,6 +52,7 @@ type serveCommand struct {
 	TrustedProxies  []proxyNetwork `help:"Addresses and networks of proxies whose X-Forwarded-For is trusted; none by default." placeholder:"CIDR,…"`
 	From            string         `help:"Name of the sender that confirmation pages show; the name of the brand by default." placeholder:"NAME"`
 	Brand           string         `help:"YAML file of the name, logo, colour and contacts that the pages of links show; none by default." placeholder:"FILE"`
+	Console         bool           `help:"Serve the console, the pages under /console on which people manage files and links in a browser. In the environment, SLUICE_CONSOLE=false is --no-console." default:"true" negatable:""`
 	LedgerOrigin    string         `help:"Prefix of the names of new logs; the host of the public URL by default. Existing logs keep their names." placeholder:"NAME"`
 	Compat          string         `help:"Vendors whose APIs are served beside the native one, or none; all by default." default:"stripe,metorial,digitalriver" placeholder:"VENDOR,…"`
 	ScrubInterval   string         `help:"Interval at which all stored files are read and compared with their digests, an hour or more; 0 disables it; ${default} by default." default:"30d" placeholder:"DURATION"`
@@ -321,7 +322,7 @@ func (s *serveCommand) serve(
 ) error {
 	opts := server.Options{
 		Options: httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies)},
-		From:    s.From, Brand: s.brand, Adapters: s.adapters,
+		From:    s.From, Brand: s.brand, Adapters: s.adapters, NoConsole: !s.Console,
 	}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}

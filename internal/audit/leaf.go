@@ -28,7 +28,9 @@ func leafOf(e sluice.Entry, digests bool) []byte {
 	w.str("account", e.Ledger.Account)
 	w.str("action", string(e.Action))
 	w.open("actor")
+	w.str("email", e.Actor.Email)
 	w.str("id", e.Actor.ID)
+	w.str("issuer", e.Actor.Issuer)
 	w.str("name", e.Actor.Name)
 	w.str("type", string(e.Actor.Type))
 	w.close()
@@ -123,6 +125,18 @@ func leafOf(e sluice.Entry, digests bool) []byte {
 		w.str("referer_host", r.RefererHost)
 		w.str("route", r.Route)
 		w.str("user_agent", r.UserAgent)
+		w.close()
+	}
+	if s := e.Session; s != nil {
+		w.open("session")
+		w.time("expires_at", s.Expires)
+		w.str("id", s.ID)
+		w.str("issuer", s.Issuer)
+		w.str("key", s.Key)
+		if len(s.Scopes) > 0 {
+			w.strs("scopes", stringsOf(s.Scopes))
+		}
+		w.str("subject", s.Subject)
 		w.close()
 	}
 	w.str("terms_sha256", e.AcceptedTerms)

@@ -61,6 +61,10 @@ func joinObjects(a, b []byte) []byte {
 }
 
 func (c *committer) people(e *sluice.Entry) {
+	if e.Actor.Type == sluice.ActorPerson {
+		c.commit("/actor/email", &e.Actor.Email)
+		c.commit("/actor/name", &e.Actor.Name)
+	}
 	if e.Link != nil {
 		link := *e.Link
 		e.Link = &link

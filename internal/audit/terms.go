@@ -13,6 +13,7 @@ import (
 // A term that the entry lacks is "".
 type IndexTerms struct {
 	ID, KeyID, FileID, LinkID, RequestID string
+	PersonID                             string // of the actor
 	Action                               sluice.Action
 	Outcome                              sluice.Outcome
 	Deliveries                           []DeliveryTerms
@@ -35,7 +36,7 @@ type DeliveryTerms struct {
 
 // IndexTermsOf returns the index terms of an entry.
 func IndexTermsOf(e sluice.Entry) IndexTerms {
-	t := IndexTerms{ID: e.ID, KeyID: e.KeyID(), Action: e.Action, Outcome: e.Outcome}
+	t := IndexTerms{ID: e.ID, KeyID: e.KeyID(), PersonID: e.PersonID(), Action: e.Action, Outcome: e.Outcome}
 	if e.File != nil {
 		t.FileID = e.File.ID
 	}
@@ -88,8 +89,13 @@ func (s SealedEntry) IndexTerms() (t IndexTerms, at time.Time) {
 			at, _ = time.Parse(EntryTime, ledger.Text(value))
 		}
 	}
-	if !hasKey && sluice.ActorType(actorType) == sluice.ActorKey {
-		t.KeyID = actor
+	switch sluice.ActorType(actorType) {
+	case sluice.ActorKey:
+		if !hasKey {
+			t.KeyID = actor
+		}
+	case sluice.ActorPerson:
+		t.PersonID = actor
 	}
 	return t, at
 }

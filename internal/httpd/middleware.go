@@ -150,6 +150,9 @@ func (c *Call) log(ctx context.Context, aborted bool) {
 	if c.Caller.Key.ID != "" {
 		attrs = append(attrs, slog.String("key", c.Caller.Key.ID))
 	}
+	if c.Caller.Session.ID != "" {
+		attrs = append(attrs, slog.String("session", c.Caller.Session.ID))
+	}
 	if c.Link != "" {
 		attrs = append(attrs, slog.String("link", c.Link), slog.Int64("sent", c.Sent))
 	}
@@ -182,7 +185,7 @@ func (s *Server) slowDown(ctx context.Context) {
 // isNoise reports whether an unknown caller found nothing. Anyone can send such requests without end, so only some of
 // them are logged; all are counted.
 func (c *Call) isNoise() bool {
-	return c.Caller.Key.ID == "" && c.Link == "" &&
+	return c.Caller.Actor.Type == "" && c.Link == "" &&
 		(c.status == http.StatusNotFound || c.status == http.StatusUnauthorized || c.status == http.StatusMethodNotAllowed)
 }
 

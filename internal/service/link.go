@@ -318,6 +318,9 @@ func (s *Links) linkable(f sluice.File) error {
 	return nil
 }
 
+// Longest is the longest lifetime that a caller may give to a link to a file, Forever for no limit.
+func (s *Links) Longest(c Caller, f sluice.File) time.Duration { return s.longest(c.Key, f) }
+
 // longest is the longest lifetime that a key may give to a link to a file: the shorter of the limits of the key and of
 // the file's purpose.
 func (s *Links) longest(k sluice.Key, f sluice.File) time.Duration {

@@ -51,6 +51,10 @@ type Store interface {
 	HandOver(ctx context.Context, l sluice.LedgerID, r Rotation) error
 	// KeysUsed stores when keys of any ledger were last used.
 	KeysUsed(ctx context.Context, used map[string]time.Time) error
+	// SessionsUsed stores when sessions of any ledger were last used.
+	SessionsUsed(ctx context.Context, used map[string]time.Time) error
+	// ForgetSessions removes the sessions that expired before a moment, and returns how many.
+	ForgetSessions(ctx context.Context, before time.Time) (int, error)
 	// Reseal stores the seals of keys and links of any ledger, those that were not changed or revoked since they were
 	// read. There is no entry for it.
 	Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error
@@ -121,6 +125,13 @@ type Reader interface {
 	KeyByHash(hash sluice.Digest) (sluice.Key, error)
 	Key(ledger sluice.LedgerID, id string) (sluice.Key, error)
 	Keys(ledger sluice.LedgerID, page sluice.Page) (sluice.List[sluice.Key], error)
+
+	// SessionsByHash returns the sessions of any ledger with a token, by its hash, at most one of each ledger.
+	SessionsByHash(hash sluice.Digest) ([]sluice.Session, error)
+	// SessionByID returns a session, active or ended.
+	SessionByID(ledger sluice.LedgerID, id string) (sluice.Session, error)
+	// Sessions returns sessions, active and ended, that are not removed yet.
+	Sessions(ledger sluice.LedgerID, page sluice.Page) (sluice.List[sluice.Session], error)
 
 	// File returns a file, active or deleted.
 	File(ledger sluice.LedgerID, id string) (sluice.File, error)
@@ -209,6 +220,10 @@ type Tx interface {
 	UpdateKey(sluice.Key, sluice.Entry) error
 	// RevokeKey ends a key and all links that it minted: see point 10.
 	RevokeKey(id string, now time.Time, e sluice.Entry) error
+
+	CreateSession(sluice.Session, sluice.Entry) error
+	// EndSession ends a session before its time. One that has ended so is CodeNotFound.
+	EndSession(id string, now time.Time, e sluice.Entry) error
 
 	CreateFile(sluice.File, sluice.Entry) error
 	// UpdateFile replaces Filename, Title, Metadata, Linked, Held and Updated.
@@ -307,6 +322,7 @@ type EntryFilter struct {
 	FileID    string
 	LinkID    string
 	KeyID     string // see Entry.KeyID
+	PersonID  string // see Entry.PersonID
 	Action    sluice.Action
 	Outcome   sluice.Outcome
 	RequestID string

@@ -110,6 +110,7 @@ type RowReader interface {
 	LinkRows(after string, limit int) ([]Row[sluice.Link], error)
 	FileRows(after string, limit int) ([]Row[sluice.File], error)
 	KeyRows(after string, limit int) ([]Row[sluice.Key], error)
+	SessionRows(after string, limit int) ([]Row[sluice.Session], error)
 	LinkedRows(after, last string) ([]Row[LinkedRow], error)
 	GrantRows(after Row[service.OpenGrant], limit int) ([]Row[service.OpenGrant], error)
 	EndingRows() ([]Row[EndingRow], error)

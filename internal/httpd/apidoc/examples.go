@@ -184,6 +184,7 @@ func listedID(rt httpd.Route) string { return exampleIDs[path.Base(rt.Path)] }
 
 var exampleParams = map[string]any{
 	"link": exampleLinkID, "file_id": exampleFileID, "link_id": exampleLinkID, "key_id": exampleKeyID,
+	"person_id":  "248289761001",
 	"request_id": exampleRequest,
 	"recipient":  "ann@bank.example",
 	"client_ip":  "192.0.2.7",

@@ -80,6 +80,8 @@ var csvColumns = []struct {
 	{"actor_type", func(e sluice.Entry) string { return string(e.Actor.Type) }},
 	{"actor_id", func(e sluice.Entry) string { return e.Actor.ID }},
 	{"actor_name", func(e sluice.Entry) string { return e.Actor.Name }},
+	{"actor_issuer", func(e sluice.Entry) string { return e.Actor.Issuer }},
+	{"actor_email", func(e sluice.Entry) string { return e.Actor.Email }},
 	{"key_id", ofKey(func(k *sluice.KeyPart) string { return k.ID })},
 	{"key_name", ofKey(func(k *sluice.KeyPart) string { return k.Name })},
 	{"key_scopes", ofRights(func(r *sluice.KeyRights) string { return cellJSON(r.Scopes, len(r.Scopes)) })},
@@ -146,6 +148,12 @@ var csvColumns = []struct {
 	{"terms_sha256", func(e sluice.Entry) string { return e.AcceptedTerms }},
 	{"mail_kind", ofMail(func(m *sluice.MailPart) string { return m.Kind })},
 	{"mail_problem", ofMail(func(m *sluice.MailPart) string { return m.Problem })},
+	{"session_id", ofSession(func(s *sluice.SessionPart) string { return s.ID })},
+	{"session_expires_at", ofSession(func(s *sluice.SessionPart) string { return cellTime(s.Expires) })},
+	{"session_key", ofSession(func(s *sluice.SessionPart) string { return s.Key })},
+	{"session_issuer", ofSession(func(s *sluice.SessionPart) string { return s.Issuer })},
+	{"session_subject", ofSession(func(s *sluice.SessionPart) string { return s.Subject })},
+	{"session_scopes", ofSession(func(s *sluice.SessionPart) string { return cellJSON(s.Scopes, len(s.Scopes)) })},
 	{"request_id", ofRequest(func(r *sluice.Request) string { return r.ID })},
 	{"method", ofRequest(func(r *sluice.Request) string { return r.Method })},
 	{"route", ofRequest(func(r *sluice.Request) string { return r.Route })},
@@ -266,6 +274,10 @@ func ofRecipient(of func(*sluice.RecipientPart) string) func(sluice.Entry) strin
 
 func ofMail(of func(*sluice.MailPart) string) func(sluice.Entry) string {
 	return part(func(e sluice.Entry) *sluice.MailPart { return e.Mail }, of)
+}
+
+func ofSession(of func(*sluice.SessionPart) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.SessionPart { return e.Session }, of)
 }
 
 func ofDelivery(of func(*sluice.DeliveryPart) string) func(sluice.Entry) string {

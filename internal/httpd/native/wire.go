@@ -129,7 +129,9 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	out := api.AuditEntry{
 		ID: e.ID, Object: "audit_entry", Seq: e.Seq, Created: e.Time.Unix(), Time: e.Time.UTC().Format(audit.EntryTime),
 		Action: string(e.Action), Outcome: string(e.Outcome), Livemode: e.Ledger.Mode.Live(),
-		Actor:   api.Actor{Type: string(e.Actor.Type), ID: e.Actor.ID, Name: e.Actor.Name},
+		Actor: api.Actor{
+			Type: string(e.Actor.Type), ID: e.Actor.ID, Name: e.Actor.Name, Issuer: e.Actor.Issuer, Email: e.Actor.Email,
+		},
 		Refusal: string(e.Refusal), Repeats: e.Repeats, Redacted: e.Redacted, Damaged: e.Damaged, Export: e.Export,
 		Terms: e.AcceptedTerms,
 	}
@@ -172,6 +174,11 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	}
 	if m := e.Mail; m != nil {
 		out.Mail = (*api.MailRef)(m)
+	}
+	if s := e.Session; s != nil {
+		out.Session = &api.SessionRef{
+			ID: s.ID, ExpiresAt: unix(s.Expires), Key: s.Key, Issuer: s.Issuer, Subject: s.Subject, Scopes: texts(s.Scopes),
+		}
 	}
 	if e.Request != nil {
 		r := api.Request(*e.Request)
