@@ -26,7 +26,7 @@ func (s *site) mountFiles() {
 }
 
 var _ = flash(map[string]string{
-	"file-uploaded": "The file was uploaded.",
+	"file-uploaded": "The file was uploaded.", "files-uploaded": "The files were uploaded.",
 	"file-held":     "The file is on hold. It cannot be deleted until it is released.",
 	"file-released": "The hold was released.",
 	"file-deleted":  "The file was deleted, and its links have ended. The log keeps its story.",
@@ -52,7 +52,7 @@ type fileList struct {
 
 func (v *visit) listFiles() error {
 	q := v.r.URL.Query()
-	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixFile+"_") {
+	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixFile) {
 		if f, err := v.svc.Files.Get(v.r.Context(), v.caller, id); err == nil {
 			return v.redirect(v.path("/files/" + f.ID))
 		}
@@ -61,6 +61,7 @@ func (v *visit) listFiles() error {
 		Form: newFields(q, fileParams...), Upload: v.newUploadForm(nil), Purposes: v.svc.Purposes(),
 		Filtered: isFiltered(q, fileParams...), Open: isFiltered(q, fileParams[2:]...), Now: v.svc.Now(),
 	}
+	p.Form.prefix = "by-"
 	var invalid sluice.Invalid
 	filter, page := fileFilter(q, &invalid), pageOf(q)
 	list, err := sluice.List[sluice.File]{}, invalid.Err()

@@ -17,7 +17,7 @@ var english = text.For("en", "")
 // functions are what templates call, besides the methods of their data.
 var functions = template.FuncMap{
 	"when": when, "day": day, "ago": ago, "size": english.Size, "number": english.Number, "visible": visible,
-	"count": count, "clip": clip, "lifetime": lifetime,
+	"paragraphs": paragraphs, "count": count, "clip": clip, "lifetime": lifetime,
 }
 
 // when is a moment to the minute. Its title has the date in full.
@@ -96,6 +96,15 @@ func visible(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// paragraphs is visible for a text of several lines.
+func paragraphs(s string) string {
+	list := strings.Split(s, "\n")
+	for i := range list {
+		list[i] = visible(strings.TrimSuffix(list[i], "\r"))
+	}
+	return strings.Join(list, "\n")
 }
 
 func isHidden(r rune) bool {

@@ -111,16 +111,19 @@ type linkList struct {
 	Links    linkRows
 	Pages    pager
 	Filtered bool
+	Open     bool // whether the filters that are shown on demand are used
 }
 
 func (v *visit) listLinks() error {
 	q := v.r.URL.Query()
-	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixLink+"_") {
+	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixLink) {
 		if l, err := v.svc.Links.Get(v.r.Context(), v.caller, "", id); err == nil {
 			return v.redirect(v.path("/links/" + l.ID))
 		}
 	}
-	p := linkList{Form: newFields(q, linkParams...), Filtered: isFiltered(q, linkParams...)}
+	p := linkList{
+		Form: newFields(q, linkParams...), Filtered: isFiltered(q, linkParams...), Open: isFiltered(q, "from", "to"),
+	}
 	now := v.svc.Now()
 	var invalid sluice.Invalid
 	filter, page := linkFilter(q, now, &invalid), pageOf(q)
@@ -150,7 +153,7 @@ func linkFilter(q url.Values, now time.Time, v *sluice.Invalid) service.LinkFilt
 	f := service.LinkFilter{FileID: q.Get("file_id"), Created: days(q, v)}
 	switch text := strings.TrimSpace(q.Get("q")); {
 	case text == "":
-	case strings.HasPrefix(text, sluice.PrefixFile+"_"):
+	case strings.HasPrefix(text, sluice.PrefixFile):
 		f.FileID = text
 	default:
 		address, err := email.Canonical(text)

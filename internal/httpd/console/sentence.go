@@ -3,7 +3,10 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"sluice"
 )
@@ -129,18 +132,23 @@ func (s *sentence) addFacts(e sluice.Entry) {
 	if e.Action == sluice.FileCreated && e.File != nil {
 		add("%s, %s", english.Size(e.File.Size), e.File.Type)
 	}
-	if l := e.Link; l != nil && (e.Action == sluice.LinkCreated || e.Action == sluice.LinkUpdated) {
+	if l := e.Link; l != nil && e.Action == sluice.LinkCreated {
 		if a := l.Access; a != nil && a.Recipient.Email != "" {
 			add("For %s", visible(a.Recipient.Email))
 		}
 		if l.Reason != "" {
 			add("Reason: %s", visible(l.Reason))
 		}
-		if l.Expires.IsZero() {
-			add("Without end")
-		} else {
-			add("Until %s", l.Expires.UTC().Format("2 Jan 2006, 15:04"))
+		add("%s", untilWhen(l.Expires))
+	}
+	if l := e.Link; l != nil && len(l.Before) > 0 {
+		add("Changed: %s", changes(l.Before))
+		if _, moved := l.Before["expires_at"]; moved {
+			add("%s", untilWhen(l.Expires))
 		}
+	}
+	if f := e.File; f != nil && len(f.Before) > 0 && e.Action == sluice.FileUpdated {
+		add("Changed: %s", changes(f.Before))
 	}
 	if l := e.Link; l != nil && e.Action == sluice.LinkEnded && l.Metadata[endReason] != "" {
 		add("Reason: %s", visible(l.Metadata[endReason]))
@@ -166,6 +174,19 @@ func (s *sentence) addFacts(e sluice.Entry) {
 	if len(e.Redacted) > 0 {
 		add("Personal fields were erased later")
 	}
+}
+
+// untilWhen is the end of a link.
+func untilWhen(expires time.Time) string {
+	if expires.IsZero() {
+		return "Without end"
+	}
+	return "Until " + expires.UTC().Format("2 Jan 2006, 15:04")
+}
+
+// changes are the members that a change replaced.
+func changes(b sluice.Before) string {
+	return strings.ReplaceAll(strings.Join(slices.Sorted(maps.Keys(b)), ", "), "_", " ")
 }
 
 // addDelivery says how a download ended.

@@ -123,7 +123,7 @@ func (i *incoming) untilFile() error {
 	}
 	i.left = maxUploadText
 	i.parts = multipart.NewReader(bounded{i}, params["boundary"])
-	for range maxUploadFields {
+	for count := 0; ; count++ {
 		part, err := i.parts.NextRawPart()
 		if err == io.EOF {
 			break
@@ -134,6 +134,9 @@ func (i *incoming) untilFile() error {
 		if part.FormName() == "file" {
 			i.file = part
 			break
+		}
+		if count == maxUploadFields {
+			return sluice.Errorf(sluice.CodeTooLarge, "the form has more than %d fields", maxUploadFields)
 		}
 		value, err := io.ReadAll(part)
 		if err != nil {
