@@ -162,7 +162,7 @@ func TestConsoleWalk(t *testing.T) {
 		t.Errorf("saved %q: %q", name, got)
 	}
 	c.open(t, c.URL+link)
-	c.says("1 of 3", "Someone with the link downloaded this file", "From 127.0.0.1")
+	c.says("1 of 3", "Someone with the link downloaded this file", "From: 127.0.0.1")
 	c.picture("opened")
 
 	// End it, with a reason.
@@ -170,7 +170,7 @@ func TestConsoleWalk(t *testing.T) {
 	c.until(t, `document.querySelector("dialog[open] form") != null`)
 	c.fill("dialog #reason", "The audit is over")
 	c.click("dialog button.danger")
-	c.says("The link was ended. It opens no more.", "ended a link to this file", "Reason: The audit is over")
+	c.says("The link was ended. It opens no more.", "ended the link …", "Ended because: The audit is over")
 	c.picture("ended")
 	other.open(t, address)
 	other.until(t, `document.body.innerText.includes("revoked")`)
@@ -277,7 +277,7 @@ func (c console) check(program, name string) {
 			}
 			for _, found := range in(c.t, c.chromium, chromedp.Evaluate[[]string](
 				`axe.run({resultTypes: ["violations", "incomplete"]`+only+`}).then(r => [...r.violations, ...r.incomplete].map(
-				v => v.id + ": " + v.nodes.map(n => n.html).join(" ")))`, chromedp.EvalAwaitPromise)) {
+				v => v.id + ": " + v.nodes.map(n => n.html + " (" + (n.any[0]?.message ?? "") + ")").join(" ")))`, chromedp.EvalAwaitPromise)) {
 				c.t.Errorf("%s: %s", at, found)
 			}
 			if wide := ask[int64](c.t, c.chromium, "document.documentElement.scrollWidth"); wide > width {

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/sentence"
 )
 
 // fields is a form as a page shows it: what someone typed, and what is wrong with it. Its fields have the names of the
@@ -99,7 +100,7 @@ func inWords(p sluice.FieldError) string {
 	if !strings.HasSuffix(message, ".") {
 		message += "."
 	}
-	return visible(message)
+	return sentence.Visible(message)
 }
 
 // Failed reports whether something is wrong; Title says what failed, and Elsewhere what no field says.

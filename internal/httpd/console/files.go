@@ -5,11 +5,13 @@ import (
 	"math"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"sluice"
+	"sluice/internal/sentence"
 	"sluice/internal/service"
 )
 
@@ -122,7 +124,7 @@ func megabytes(text, name string, v *sluice.Invalid) *int64 {
 
 // told is an entry of a story.
 type told struct {
-	Sentence sentence
+	Sentence sentence.Sentence
 	Time     time.Time
 	Seq      int64
 	Path     string // of the page of the entry
@@ -146,10 +148,13 @@ func (v *visit) tell(filter service.EntryFilter, file, rest string) (s story, er
 		if e.Action == sluice.LinkDelivered {
 			continue
 		}
-		t := told{sentenceOf(e), e.Time, e.Seq, v.path("/log/" + e.ID)}
-		if e.File != nil && e.File.ID == file && t.Sentence.What != "" {
-			t.Sentence.What = "this file"
+		t := told{sentence.Of(e), e.Time, e.Seq, v.path("/log/" + e.ID)}
+		for i, part := range t.Sentence.Parts {
+			if part.Kind == sentence.File && part.ID == file {
+				t.Sentence.Parts[i] = sentence.Part{Text: "this file"}
+			}
 		}
+		t.Sentence.Facts = slices.DeleteFunc(t.Sentence.Facts, func(f sentence.Fact) bool { return f.Name == "Browser" })
 		s.Entries = append(s.Entries, t)
 	}
 	if list.More {

@@ -314,7 +314,7 @@ func TestFileChanges(t *testing.T) {
 		t.Fatalf("deletion: %d\n%s", a.StatusCode, a.body)
 	}
 	a := o.get(page)
-	for _, want := range []string{`<span class="badge">deleted</span>`, "uploaded", "deleted <bdi>this file", "ended with its file"} {
+	for _, want := range []string{`<span class="badge">deleted</span>`, "uploaded", "deleted this file", "ended with its file"} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("the page of a deleted file lacks %q", want)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"sluice"
 	"sluice/internal/email"
+	"sluice/internal/sentence"
 	"sluice/internal/service"
 )
 
@@ -72,7 +73,7 @@ func (v *visit) linkRow(l sluice.Link, f *sluice.File, now time.Time) linkRow {
 		Name: l.FileID,
 	}
 	if f != nil {
-		row.Name = visible(f.Filename)
+		row.Name = sentence.Visible(f.Filename)
 	}
 	if !l.Expires.IsZero() {
 		row.Left = ago(l.Expires, now)
@@ -94,11 +95,11 @@ func (r linkRow) For() string {
 	a := r.Access
 	switch {
 	case a.Recipient.Name != "":
-		return visible(a.Recipient.Name)
+		return sentence.Visible(a.Recipient.Name)
 	case a.Recipient.Email != "":
-		return visible(a.Recipient.Email)
+		return sentence.Visible(a.Recipient.Email)
 	case len(a.Allowed) > 0:
-		return visible(strings.Join(a.Allowed, ", "))
+		return sentence.Visible(strings.Join(a.Allowed, ", "))
 	case a.Erased:
 		return "erased"
 	}
@@ -277,9 +278,6 @@ func mailTo(l sluice.Link, address string) template.URL {
 		"&body=" + escape(strings.ReplaceAll(text, "\n", "\r\n")))
 }
 
-// endReason is the metadata of a link that says why it was ended.
-const endReason = "end_reason"
-
 // ending is the page that asks whether a link is to be ended.
 type ending struct {
 	linkRow
@@ -328,7 +326,7 @@ func (v *visit) endLink() error {
 func (v *visit) end(l sluice.Link, reason string) error {
 	if reason != "" && !l.Expired(v.svc.Now()) && l.Revoked.IsZero() {
 		_, err := v.svc.Links.Update(v.r.Context(), v.caller, "", l.ID, nil,
-			service.LinkChange{Metadata: map[string]*string{endReason: &reason}})
+			service.LinkChange{Metadata: map[string]*string{sentence.EndReason: &reason}})
 		if err != nil {
 			return err
 		}
@@ -346,7 +344,7 @@ func underReason(err error) error {
 	named := *e
 	named.Fields = nil
 	for _, p := range e.Fields {
-		p.Message = strings.ReplaceAll(p.Message, "metadata."+endReason, "the reason")
+		p.Message = strings.ReplaceAll(p.Message, "metadata."+sentence.EndReason, "the reason")
 		p.Param = "reason"
 		named.Fields = append(named.Fields, p)
 	}

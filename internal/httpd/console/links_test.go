@@ -192,7 +192,7 @@ func TestLinkChanges(t *testing.T) {
 	if a := o.post(page+"/end", url.Values{"reason": {"sent to the wrong person"}}); a.location() != "/console/test/files/"+f.ID+"?did=link-ended" {
 		t.Fatalf("the end: %d\n%s", a.StatusCode, a.body)
 	}
-	if a := o.get("/console/test/files/" + f.ID); !strings.Contains(a.body, "Reason: sent to the wrong person") {
+	if a := o.get("/console/test/files/" + f.ID); !strings.Contains(a.body, "Ended because: sent to the wrong person") {
 		t.Error("the story does not tell the reason")
 	}
 	if a := o.get(page); a.StatusCode != 404 {

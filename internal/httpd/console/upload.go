@@ -14,6 +14,7 @@ import (
 
 	"sluice"
 	"sluice/internal/httpd"
+	"sluice/internal/sentence"
 	"sluice/internal/service"
 )
 
@@ -54,7 +55,7 @@ func (v *visit) upload() error {
 	stop()
 	switch {
 	case err == nil && wantsJSON:
-		v.call.Answer(v.w, http.StatusCreated, "application/json", uploaded{v.path("/files/" + f.ID), visible(f.Filename)})
+		v.call.Answer(v.w, http.StatusCreated, "application/json", uploaded{v.path("/files/" + f.ID), sentence.Visible(f.Filename)})
 		return nil
 	case err == nil:
 		return v.redirect(did(v.path("/files/"+f.ID), "file-uploaded"))
