@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,9 @@ import (
 
 // MaxReported is the largest number of entries that a report may be asked for.
 const MaxReported = 10_000
+
+// maxReportedBytes bounds the leaves and personal values of a report, which are held in memory.
+const maxReportedBytes = 64 << 20
 
 // reportPatience limits how long Report waits for a checkpoint that covers its own entry.
 const reportPatience = 15 * time.Second
@@ -35,10 +39,10 @@ type Report struct {
 }
 
 // Report collects the entries that match a filter, and the entries that record how their downloads ended. It calls
-// digest with them, and commits an entry with the number of entries, the digest and the filter. Then it waits for a
-// checkpoint that covers them all, at most 15 seconds. More than MaxReported matching entries are CodeTooLarge. It
-// needs audit:read.
-func (s *Entries) Report(
+// digest with them, and commits an entry with the number of entries, the digest and the filter. Then it signs a
+// checkpoint that covers them all, or waits until another process has, at most 15 seconds. More than MaxReported
+// matching entries, or more than 64 MiB of them, are CodeTooLarge. It needs audit:read.
+func (s *Ledgers) Report(
 	ctx context.Context, c Caller, filter EntryFilter, digest func([]Reported) (string, error),
 ) (*Report, error) {
 	seqs, err := s.reportedSeqs(ctx, c, filter)
@@ -64,12 +68,17 @@ func (s *Entries) Report(
 	ctx, cancel := context.WithTimeoutCause(ctx, reportPatience, errNotCovered)
 	defer cancel()
 	for {
+		var failed error
+		if s.signing.begin(c.Ledger) {
+			failed = s.checkpointLedger(ctx, c.Ledger)
+			s.signing.end(c.Ledger)
+		}
 		if covered, err := s.cover(ctx, r, made); err != nil || covered {
 			return r, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, errors.Join(context.Cause(ctx), failed)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -78,12 +87,15 @@ func (s *Entries) Report(
 var errNotCovered = sluice.Errorf(sluice.CodeUnavailable,
 	"no checkpoint covers the report yet: the server is slow to sign its log; ask again")
 
+const narrower = "ask for a shorter time (created[gte] and created[lt]), a file, a link, a key or a recipient"
+
 // reportedSeqs returns the seqs of the entries of a report, in order.
-func (s *Entries) reportedSeqs(ctx context.Context, c Caller, filter EntryFilter) (seqs []int64, err error) {
+func (s *Ledgers) reportedSeqs(ctx context.Context, c Caller, filter EntryFilter) (seqs []int64, err error) {
+	entries := Entries{s.core}
 	var deliveries []string // ids of entries
 	page := sluice.Page{Limit: sluice.MaxPageSize}
 	for more := true; more; {
-		list, err := s.List(ctx, c, filter, page)
+		list, err := entries.List(ctx, c, filter, page)
 		if err != nil {
 			return nil, err
 		}
@@ -94,14 +106,14 @@ func (s *Entries) reportedSeqs(ctx context.Context, c Caller, filter EntryFilter
 			}
 		}
 		if len(seqs) > MaxReported {
-			return nil, sluice.Errorf(sluice.CodeTooLarge, "more than %d entries match; a report has at most so many: "+
-				"ask for a shorter time (created[gte], created[lt]), a file, a link, a key or a recipient", MaxReported)
+			return nil, sluice.Errorf(sluice.CodeTooLarge, "more than %d entries match; a report has at most so many: %s",
+				MaxReported, narrower)
 		}
 		more = list.More
 	}
 	slices.Sort(deliveries)
 	for some := range slices.Chunk(slices.Compact(deliveries), sluice.MaxPageSize) {
-		list, err := s.List(ctx, c, EntryFilter{IDs: some}, sluice.Page{Limit: sluice.MaxPageSize})
+		list, err := entries.List(ctx, c, EntryFilter{IDs: some}, sluice.Page{Limit: sluice.MaxPageSize})
 		if err != nil {
 			return nil, err
 		}
@@ -114,9 +126,10 @@ func (s *Entries) reportedSeqs(ctx context.Context, c Caller, filter EntryFilter
 }
 
 // sealed reads entries as they are stored. The seqs are in order.
-func (s *core) sealed(ctx context.Context, l sluice.LedgerID, seqs []int64) (list []Reported, err error) {
+func (s *Ledgers) sealed(ctx context.Context, l sluice.LedgerID, seqs []int64) (list []Reported, err error) {
 	// One read serves seqs that lie so close together, which mostly are in the same batch.
 	const near = 16
+	size := 0
 	for len(seqs) > 0 {
 		n := 1
 		for n < len(seqs) && seqs[n]-seqs[n-1] <= near && seqs[n]-seqs[0] < leafPage {
@@ -132,10 +145,15 @@ func (s *core) sealed(ctx context.Context, l sluice.LedgerID, seqs []int64) (lis
 				return err
 			}
 			for _, seq := range seqs[:n] {
-				list = append(list, Reported{seq, leaves[seq-from]})
+				e := leaves[seq-from]
+				list, size = append(list, Reported{seq, e}), size+len(e.Leaf)+len(e.Disclosures)
 			}
 			return nil
 		})
+		if size > maxReportedBytes {
+			err = sluice.Errorf(sluice.CodeTooLarge, "the matching entries have more than %d MiB: %s",
+				maxReportedBytes>>20, narrower)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +163,7 @@ func (s *core) sealed(ctx context.Context, l sluice.LedgerID, seqs []int64) (lis
 }
 
 // cover completes a report with the newest checkpoint, if that covers the entry that records it.
-func (s *Entries) cover(ctx context.Context, r *Report, made string) (covered bool, err error) {
+func (s *Ledgers) cover(ctx context.Context, r *Report, made string) (covered bool, err error) {
 	err = s.store.View(ctx, func(rd Reader) error {
 		if r.Made.Seq, r.Made.SealedEntry, err = rd.Sealed(r.ledger, made); err != nil {
 			return err
@@ -169,7 +187,7 @@ func (s *Entries) cover(ctx context.Context, r *Report, made string) (covered bo
 }
 
 // ProveReported returns the proofs that the checkpoint of a report covers some of its entries.
-func (s *Entries) ProveReported(ctx context.Context, r *Report, seqs []int64) (proofs [][]ledger.Hash, err error) {
+func (s *Ledgers) ProveReported(ctx context.Context, r *Report, seqs []int64) (proofs [][]ledger.Hash, err error) {
 	err = s.store.View(ctx, func(rd Reader) error {
 		proofs = proofs[:0]
 		read := kept(tilesOf(rd, r.ledger))

@@ -175,8 +175,8 @@ func exampleParam(rt httpd.Route, p *param) any {
 // exampleIDs are example ids, by collection.
 var exampleIDs = map[string]string{
 	"files": exampleFileID, "links": exampleLinkID, "file_links": exampleLinkID, "keys": exampleKeyID,
-	"audit_entries": exampleEntryID,
-	"export":        exampleEntryID,
+	"audit_entries": exampleEntryID, "audit_report": exampleEntryID,
+	"export": exampleEntryID,
 }
 
 // listedID returns the id of an object in a list.
