@@ -104,7 +104,7 @@ func (r linkRow) For() string {
 	case len(a.Allowed) > 0:
 		return sentence.Visible(strings.Join(a.Allowed, ", "))
 	case a.Erased:
-		return "erased"
+		return "an erased recipient"
 	}
 	return "anyone with the link"
 }
