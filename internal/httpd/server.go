@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -76,6 +77,9 @@ type Server struct {
 	noise     *rate.Limiter // of log lines
 	unlogged  atomic.Int64  // log lines suppressed since the last one
 	strangers *rate.Limiter // of answers
+
+	stopping context.Context // ends when an HTTPServer is shut down
+	stop     context.CancelFunc
 }
 
 // New makes a Server without routes.
@@ -92,6 +96,7 @@ func New(svc *service.Service, opts Options) *Server {
 		metrics: newMetrics(opts.Registry), public: map[string]bool{},
 		noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.metrics.watch(svc.Ledgers.State)
 	s.metrics.watchScrub(svc.Scrub.State)
 	s.mux.HandleFunc("/", s.unrouted)
@@ -107,7 +112,7 @@ func (s *Server) Registry() *prometheus.Registry { return s.metrics.registry }
 // HTTPServer makes an http.Server for an address, with the limits that keep slow and silent peers from holding
 // connections.
 func (s *Server) HTTPServer(addr string) *http.Server {
-	return &http.Server{
+	hs := &http.Server{
 		Addr:              addr,
 		Handler:           s,
 		ReadHeaderTimeout: headerTimeout,
@@ -116,4 +121,10 @@ func (s *Server) HTTPServer(addr string) *http.Server {
 		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+	hs.RegisterOnShutdown(s.stop)
+	return hs
 }
+
+// Stopping ends when the shutdown of an HTTPServer begins. Answers without an end of their own, such as streams of
+// events, end then.
+func (s *Server) Stopping() context.Context { return s.stopping }

@@ -122,7 +122,7 @@ func New(c Config) (*Service, error) {
 		Sessions: &Sessions{core: funnel, random: c.Random},
 		Files:    files,
 		Links:    links,
-		Entries:  &Entries{funnel},
+		Entries:  &Entries{core: funnel},
 		Ledgers: &Ledgers{
 			core: funnel, accounts: accounts,
 			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},

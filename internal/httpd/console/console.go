@@ -24,6 +24,10 @@ type Options struct {
 	// URL is the base URL at which browsers reach the server; the public URL of the service if "". It decides whether
 	// cookies need TLS, and which origin may send forms.
 	URL string
+	// Export and Report answer POSTs for many entries of the log at once: see native.Documents.
+	Export, Report http.HandlerFunc
+	// FailingJobs names the background jobs of this process that failed when they ran last; nil if nobody knows.
+	FailingJobs func() []string
 }
 
 // site makes the pages of one server.
@@ -36,6 +40,10 @@ type site struct {
 	forms  *http.CrossOriginProtection
 	tries  tries
 	static *look.Folder // style sheets and modules
+
+	streams     streams
+	readiness   readiness
+	failingJobs func() []string
 }
 
 // Mount registers the console with a server.
@@ -43,9 +51,13 @@ func Mount(s *httpd.Server, svc *service.Service, opts Options) {
 	site := newSite(s, svc, opts)
 	site.mountSignIn()
 	site.static.Mount(s)
-	site.page("GET /{$}", anyone, (*visit).showHome)
+	site.mountHome()
 	site.mountFiles()
 	site.mountLinks()
+	site.mountLog(opts.Export, opts.Report)
+	site.mountKeys()
+	site.mountPeople()
+	site.mountSettings()
 	s.HandlePage("/console/", site.open("GET", "/console/{path...}", func(v *visit) error {
 		return sluice.Errorf(sluice.CodeNotFound, "there is no page at this address")
 	}))
@@ -57,7 +69,7 @@ func newSite(s *httpd.Server, svc *service.Service, opts Options) *site {
 	}
 	site := &site{
 		server: s, svc: svc, brand: opts.Brand, base: "/console", forms: http.NewCrossOriginProtection(),
-		tries: tries{now: svc.Now}, static: newStatic(opts.Brand),
+		tries: tries{now: svc.Now}, static: newStatic(opts.Brand), failingJobs: opts.FailingJobs,
 	}
 	if u, err := url.Parse(opts.URL); err == nil {
 		site.base = strings.TrimSuffix(u.EscapedPath(), "/") + "/console"
