@@ -30,13 +30,16 @@ var views = sync.OnceValue(func() map[string]*template.Template {
 	}
 	views := map[string]*template.Template{}
 	for _, name := range names {
-		if view := strings.TrimSuffix(path.Base(name), ".html"); view != "layout" && view != "parts" {
+		if view := strings.TrimSuffix(path.Base(name), ".html"); !slices.Contains(shared, view) {
 			views[view] = template.Must(template.New("").Funcs(functions).ParseFS(templates,
-				"templates/layout.html", "templates/parts.html", name))
+				"templates/layout.html", "templates/parts.html", "templates/words.html", name))
 		}
 	}
 	return views
 })
+
+// shared are the templates that are no pages.
+var shared = []string{"layout", "parts", "words"}
 
 // view is the data of a template.
 type view struct {
@@ -129,6 +132,14 @@ var sections = []struct {
 		{"/", "Home", nil},
 		{"/files", "Files", []sluice.Scope{sluice.FilesRead}},
 		{"/links", "Links", []sluice.Scope{sluice.LinksRead}},
+		{"/log", "Log", []sluice.Scope{sluice.AuditRead}},
+	}},
+	{"Settings", []navigation{
+		{"/keys", "API keys", []sluice.Scope{sluice.KeysAdmin}},
+		{"/sessions", "People and sessions", []sluice.Scope{sluice.KeysAdmin}},
+		{"/purposes", "Purposes", nil},
+		{"/brand", "Brand", nil},
+		{"/ledger", "Key of the log", []sluice.Scope{sluice.AuditRead}},
 	}},
 }
 
