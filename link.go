@@ -84,6 +84,8 @@ const (
 	WrongCode            Refusal = "wrong_code"
 	TooManyCodes         Refusal = "too_many_codes" // for this link, address or network, for now
 	TermsNotAccepted     Refusal = "terms_not_accepted"
+
+	NoRole Refusal = "no_role" // the person may sign in at the provider, and has no role here
 )
 
 // Expired reports whether the link has expired at now.

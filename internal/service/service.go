@@ -119,7 +119,7 @@ func New(c Config) (*Service, error) {
 		core:     funnel,
 		Accounts: accounts,
 		Keys:     &Keys{core: funnel, random: c.Random, limits: limits},
-		Sessions: &Sessions{core: funnel, random: c.Random},
+		Sessions: &Sessions{core: funnel, random: c.Random, keys: keys, accounts: accounts},
 		Files:    files,
 		Links:    links,
 		Entries:  &Entries{core: funnel},

@@ -130,6 +130,9 @@ type Reader interface {
 	SessionsByHash(hash sluice.Digest) ([]sluice.Session, error)
 	// SessionByID returns a session, active or ended.
 	SessionByID(ledger sluice.LedgerID, id string) (sluice.Session, error)
+	// SessionsOfPerson returns sessions of a person in any ledger that have not ended before their time, the newest ones,
+	// at most 1000.
+	SessionsOfPerson(issuer, subject string) ([]sluice.Session, error)
 	// Sessions returns sessions, active and ended, that are not removed yet.
 	Sessions(ledger sluice.LedgerID, page sluice.Page) (sluice.List[sluice.Session], error)
 

@@ -15,6 +15,7 @@ import (
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/look"
 	"sluice/internal/service"
+	"sluice/internal/signin"
 )
 
 // Options configures the console. The zero value is usable.
@@ -28,6 +29,8 @@ type Options struct {
 	Export, Report http.HandlerFunc
 	// FailingJobs names the background jobs of this process that failed when they ran last; nil if nobody knows.
 	FailingJobs func() []string
+	// Provider signs people in; nil for none. With one, nobody signs in with an API key.
+	Provider *signin.Provider
 }
 
 // site makes the pages of one server.
@@ -37,6 +40,7 @@ type site struct {
 	brand  brand.Brand
 	base   string // path of the console, without a slash at its end
 	secure bool   // whether browsers reach it over TLS
+	back   string // URL to which a provider sends browsers back
 	forms  *http.CrossOriginProtection
 	tries  tries
 	static *look.Folder // style sheets and modules
@@ -44,6 +48,8 @@ type site struct {
 	streams     streams
 	readiness   readiness
 	failingJobs func() []string
+	// provider is nil if people sign in with API keys.
+	provider *signin.Provider
 }
 
 // Mount registers the console with a server.
@@ -69,8 +75,10 @@ func newSite(s *httpd.Server, svc *service.Service, opts Options) *site {
 	}
 	site := &site{
 		server: s, svc: svc, brand: opts.Brand, base: "/console", forms: http.NewCrossOriginProtection(),
-		tries: tries{now: svc.Now}, static: newStatic(opts.Brand), failingJobs: opts.FailingJobs,
+		tries: tries{now: svc.Now}, provider: opts.Provider, static: newStatic(opts.Brand),
+		failingJobs: opts.FailingJobs,
 	}
+	site.back = strings.TrimSuffix(opts.URL, "/") + callbackPath
 	if u, err := url.Parse(opts.URL); err == nil {
 		site.base = strings.TrimSuffix(u.EscapedPath(), "/") + "/console"
 		site.secure = u.Scheme == "https"

@@ -26,9 +26,17 @@ const maxSessions = 100
 func (r *Reader) SessionsByHash(hash sluice.Digest) ([]sluice.Session, error) {
 	return sqldb.Many(r.Session, func(s *sluice.Session) []any {
 		return append(sessionFields(s), &s.Ledger.Account, (*string)(&s.Ledger.Mode))
-	}, "SELECT "+sessionColumns+", "+ledgerName("session")+" FROM session WHERE hash = $1 ORDER BY ledger LIMIT $2",
-		hash[:], maxSessions)
+	}, SessionsByHash, hash[:], maxSessions)
 }
+
+// The queries of Reader.SessionsByHash and Reader.SessionsOfPerson.
+var (
+	SessionsByHash = "SELECT " + sessionColumns + ", " + ledgerName("session") +
+		" FROM session WHERE hash = $1 ORDER BY ledger LIMIT $2"
+	SessionsOfPerson = "SELECT " + sessionColumns + ", " + ledgerName("session") +
+		" FROM session WHERE subject = $1 AND issuer = $2 AND key_id = '' AND ended IS NULL" +
+		" ORDER BY created DESC LIMIT $3"
+)
 
 // SessionByID implements service.Reader.
 func (r *Reader) SessionByID(l sluice.LedgerID, id string) (s sluice.Session, err error) {
@@ -39,6 +47,16 @@ func (r *Reader) SessionByID(l sluice.LedgerID, id string) (s sluice.Session, er
 			"SELECT "+sessionColumns+" FROM session WHERE id = $1 AND ledger = $2", id, ledger)
 	}
 	return s, err
+}
+
+// maxSessionsOfPerson bounds how many sessions of a person are read.
+const maxSessionsOfPerson = 1000
+
+// SessionsOfPerson implements service.Reader.
+func (r *Reader) SessionsOfPerson(issuer, subject string) ([]sluice.Session, error) {
+	return sqldb.Many(r.Session, func(s *sluice.Session) []any {
+		return append(sessionFields(s), &s.Ledger.Account, (*string)(&s.Ledger.Mode))
+	}, SessionsOfPerson, subject, issuer, maxSessionsOfPerson)
 }
 
 // Sessions implements service.Reader.
