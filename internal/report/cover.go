@@ -21,7 +21,8 @@ var filterNames = map[string]string{
 
 // actorNames are the words for who asked.
 var actorNames = map[sluice.ActorType]string{
-	sluice.ActorKey: "API key", sluice.ActorCLI: "the operator, on the command line", "person": "person",
+	sluice.ActorKey: "API key", sluice.ActorCLI: "the operator, on the command line",
+	sluice.ActorPerson: "person",
 }
 
 // facts returns the facts of the cover. They follow from the entry of the report and from the checkpoint.
@@ -51,7 +52,7 @@ func (l *late) facts() []fact {
 	if !ok {
 		actor = string(e.Actor.Type)
 	}
-	for _, s := range []string{e.Actor.Name, e.Actor.ID} {
+	for _, s := range []string{e.Actor.Name, e.Actor.Email, e.Actor.ID} {
 		if s != "" {
 			actor += ", " + s
 		}

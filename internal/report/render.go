@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/sentence"
 	"sluice/ledger"
 )
 
@@ -53,7 +54,7 @@ func text(s string) string {
 		case r == '\u00a0':
 			b.WriteString("&nbsp;")
 		case isHidden(r):
-			fmt.Fprintf(&b, "⟨U+%04X⟩", r)
+			fmt.Fprintf(&b, "[U+%04X]", r)
 		default:
 			b.WriteRune(r)
 		}
@@ -198,16 +199,21 @@ func (r *Report) section(w *writer, l *late, s section) {
 }
 
 const (
-	rowStart = `<tr><td class="number">%d</td><td><time datetime="%s">%s</time></td><td>%s<div class="ids">%s</div></td>` +
-		`<td class="mark">` + blockStart
+	rowStart = `<tr><td class="number">%d</td><td><time datetime="%s">%s</time></td>` +
+		`<td>%s<div class="more">%s</div><div class="ids">%s</div></td><td class="mark">` + blockStart
 	rowEnd = blockEnd + "</td></tr>"
 )
 
 // row writes the row of an entry.
 func (r *Report) row(w *writer, l *late, row *row) {
 	e := row.entry
+	words := sentence.Of(e)
+	facts := make([]string, len(words.Facts))
+	for i, f := range words.Facts {
+		facts[i] = f.String()
+	}
 	before := fmt.Sprintf(rowStart, row.seq, e.Time.UTC().Format(time.RFC3339Nano), moment(e.Time),
-		text(word(e)), text(strings.Join(idsOf(e), " · ")))
+		text(words.String()), text(strings.Join(facts, " · ")), text(strings.Join(idsOf(e), " · ")))
 	w.put("\n", before)
 	if l != nil && w.err == nil {
 		proof, err := l.proofs(row.seq)
@@ -265,5 +271,5 @@ const explanation = `
 <pre class="wrap">sluice audit verify report.html --vkey KEY --proofs FOLDER</pre>
 `
 
-// number returns an integer in decimal.
+// number returns an integer in decimal digits.
 func number(n int64) string { return strconv.FormatInt(n, 10) }

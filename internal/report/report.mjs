@@ -15,7 +15,7 @@
 const HIDDEN = new RegExp('[\\0-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e' +
   '\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e007f}]', 'gu');
 const codeOf = (c) => c.codePointAt(0).toString(16).toUpperCase().padStart(4, '0');
-const visible = (s) => s.replace(HIDDEN, (c) => `⟨U+${codeOf(c)}⟩`);
+const visible = (s) => s.replace(HIDDEN, (c) => `[U+${codeOf(c)}]`);
 
 const FILTERS = {
   action: 'action', client_ip: 'client address', 'created[gt]': 'after', 'created[gte]': 'from',
@@ -36,8 +36,10 @@ function factsOf(log, head, made, leaf) {
     const personal = name === 'recipient' || name === 'client_ip';
     return `${FILTERS[name] ?? name} ${(personal ? value(`/report/filter/${name}`, clear) : clear) || '(erased)'}`;
   });
-  const { type, name, id } = leaf.actor;
-  const actor = [ACTORS[type] ?? type, name && value('/actor/name', name), id].filter(Boolean);
+  const { type, name, email, id } = leaf.actor;
+  const actor = [
+    ACTORS[type] ?? type, name && value('/actor/name', name), email && value('/actor/email', email), id,
+  ].filter(Boolean);
   const facts = [
     ['Asked for', asked.length > 0 ? asked.join('; ') : 'every entry of the log'],
     ['Made', `${leaf.time.slice(0, 10)} ${leaf.time.slice(11, 19)} UTC`],

@@ -10,6 +10,7 @@ import (
 type Entries struct {
 	*core
 	watches watches
+	links   *Links
 }
 
 // Get returns an entry of the audit log. It needs audit:read.

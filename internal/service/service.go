@@ -122,7 +122,7 @@ func New(c Config) (*Service, error) {
 		Sessions: &Sessions{core: funnel, random: c.Random, keys: keys, accounts: accounts},
 		Files:    files,
 		Links:    links,
-		Entries:  &Entries{core: funnel},
+		Entries:  &Entries{core: funnel, links: links},
 		Ledgers: &Ledgers{
 			core: funnel, accounts: accounts,
 			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},

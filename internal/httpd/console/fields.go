@@ -131,8 +131,8 @@ type field struct {
 // Field is a field with a label and an explanation, which may be "".
 func (f *fields) Field(name, label, hint string) field {
 	return field{
-		ID: f.prefix + strings.ReplaceAll(name, ".", "-"), Name: name, Type: "text", Label: label, Hint: hint, Value: f.Get(name),
-		Problem: f.problems[name], Focus: name == f.first, Rows: 3,
+		ID: f.prefix + strings.ReplaceAll(name, ".", "-"), Name: name, Type: "text", Label: label, Hint: hint,
+		Value: f.Get(name), Problem: f.problems[name], Focus: name == f.first, Rows: 3,
 	}
 }
 

@@ -136,9 +136,9 @@ type story struct {
 	More    string // the address of the rest; "" if this is all
 }
 
-// tell reads the story that a filter selects, if the person may read the log. file is the file that it is about; rest is
-// the query of all of it in the log. How downloads ended is told with the
-// downloads, and not by the entries that recorded it.
+// tell reads the story that a filter selects, if the person may read the log. file is the file that it is about; rest
+// is the query of all of it in the log. How downloads ended is told with the downloads, and not by the entries that
+// recorded it.
 func (v *visit) tell(filter service.EntryFilter, file, rest string) (s story, err error) {
 	if !v.caller.Grants(sluice.AuditRead) {
 		return s, nil

@@ -1,22 +1,28 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"strings"
 	"time"
 
+	"sluice"
 	"sluice/internal/sentence"
 	"sluice/internal/text"
 )
 
-// english is the language of the console.
-var english = text.For("en", "")
+// english is the language of the console. It is read when it is needed first, as the templates are.
+func english() *text.Language { return text.For("en", "") }
+
+// size is a number of bytes in words, and number a number with its separators.
+func size(n int64) string   { return english().Size(n) }
+func number(n int64) string { return english().Number(n) }
 
 // functions are what templates call, besides the methods of their data.
 var functions = template.FuncMap{
-	"when": when, "day": day, "ago": ago, "size": english.Size, "number": english.Number, "visible": sentence.Visible,
-	"paragraphs": paragraphs, "count": sentence.Count, "clip": clip, "tail": tail, "lifetime": lifetime,
+	"when": when, "day": day, "ago": ago, "size": size, "number": number, "visible": sentence.Visible,
+	"paragraphs": paragraphs, "count": sentence.Count, "clip": clip, "name": fileName, "tail": tail, "lifetime": lifetime,
 }
 
 // when is a moment to the minute. Its title has the date in full.
@@ -83,6 +89,9 @@ func paragraphs(s string) string {
 
 // tail is the end of an id, by which people tell it from others on a page.
 func tail(id string) string { return "…" + id[max(0, len(id)-6):] }
+
+// fileName is how a file is called: by its name or, if that was erased, by its id.
+func fileName(f sluice.File) string { return sentence.Visible(cmp.Or(f.Filename, f.ID)) }
 
 // clip shortens a text to some characters.
 func clip(most int, s string) string {

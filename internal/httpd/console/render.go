@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"sluice"
 	"sluice/internal/brand"
@@ -20,8 +21,9 @@ import (
 //go:embed templates
 var templates embed.FS
 
-// views are the templates of the pages by name, each with the layout and the parts that several pages have.
-var views = func() map[string]*template.Template {
+// views are the templates of the pages by name, each with the layout and the parts that several pages have. They are
+// read when the first page is shown, since most commands show none.
+var views = sync.OnceValue(func() map[string]*template.Template {
 	names, err := fs.Glob(templates, "templates/*.html")
 	if err != nil {
 		panic(err) // the pattern is right
@@ -34,7 +36,7 @@ var views = func() map[string]*template.Template {
 		}
 	}
 	return views
-}()
+})
 
 // shared are the templates that are no pages.
 var shared = []string{"layout", "parts", "words"}
@@ -209,7 +211,7 @@ func (v *visit) render(name string, data any) error { return v.show(http.StatusO
 // show is render with a status.
 func (v *visit) show(status int, name string, data any) error {
 	var page bytes.Buffer
-	if err := views[name].ExecuteTemplate(&page, "layout.html", view{v, data}); err != nil {
+	if err := views()[name].ExecuteTemplate(&page, "layout.html", view{v, data}); err != nil {
 		return err
 	}
 	v.call.Header.Set("Content-Type", "text/html; charset=utf-8")

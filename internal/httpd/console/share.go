@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/sentence"
 	"sluice/internal/service"
 )
 
@@ -124,7 +123,7 @@ func (v *visit) showShare() error {
 
 func (v *visit) sharePage(status int, f sluice.File, form *fields) error {
 	p := sharePage{
-		File: f, Name: sentence.Visible(f.Filename), Purpose: v.purpose(f), Form: form,
+		File: f, Name: fileName(f), Purpose: v.purpose(f), Form: form,
 		Presets: presets(v.svc.Links.Longest(v.caller, f)), Languages: languages, Mail: v.svc.SendsMail(),
 	}
 	for _, name := range []string{"allowed_recipients", "terms", "message", "language", "notify.email"} {
