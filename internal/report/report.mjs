@@ -20,7 +20,7 @@ const visible = (s) => s.replace(HIDDEN, (c) => `[U+${codeOf(c)}]`);
 const FILTERS = {
   action: 'action', client_ip: 'client address', 'created[gt]': 'after', 'created[gte]': 'from',
   'created[lt]': 'before', 'created[lte]': 'until', file_id: 'file', ids: 'entries', key_id: 'API key',
-  link_id: 'link', outcome: 'outcome', recipient: 'recipient', request_id: 'request',
+  link_id: 'link', outcome: 'outcome', person_id: 'person', recipient: 'recipient', request_id: 'request',
 };
 const ACTORS = { key: 'API key', cli: 'the operator, on the command line', person: 'person' };
 

@@ -236,7 +236,7 @@ func (f EntryFilter) Asked() map[string]string {
 	asked := map[string]string{
 		"file_id": f.FileID, "link_id": f.LinkID, "key_id": f.KeyID, "action": string(f.Action),
 		"outcome": string(f.Outcome), "request_id": f.RequestID, "ids": strings.Join(f.IDs, ","),
-		"recipient": f.Recipient, "client_ip": f.ClientIP,
+		"recipient": f.Recipient, "client_ip": f.ClientIP, "person_id": f.PersonID,
 	}
 	for name, at := range map[string]*time.Time{
 		"created[gt]": f.Created.GT, "created[gte]": f.Created.GTE,

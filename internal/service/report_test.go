@@ -2,8 +2,10 @@ package service_test
 
 import (
 	"bytes"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice"
 	"sluice/internal/service"
@@ -105,6 +107,25 @@ func TestReportLimits(t *testing.T) {
 	}
 	if n := f.logged(); n != logged {
 		t.Errorf("%d entries of reports that were not made", n-logged)
+	}
+}
+
+// A report says all that was asked for.
+func TestReportNamesEveryFilter(t *testing.T) {
+	all := reflect.TypeFor[service.EntryFilter]()
+	for i := range all.NumField() {
+		var f service.EntryFilter
+		switch v := reflect.ValueOf(&f).Elem().Field(i); v.Kind() {
+		case reflect.String:
+			v.SetString("x")
+		case reflect.Slice:
+			v.Set(reflect.ValueOf([]string{"x"}))
+		default:
+			f.Created.LTE = new(time.Time)
+		}
+		if len(f.Asked()) != 1 {
+			t.Errorf("a filter by %s is %v", all.Field(i).Name, f.Asked())
+		}
 	}
 }
 
