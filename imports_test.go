@@ -34,6 +34,7 @@ var directions = map[string][]string{
 	"internal/text":         {},
 	"internal/sentence":     {".", "internal/text"},
 	"internal/brand":        {},
+	"internal/signin":       {"."},
 	"internal/refusals":     {".", "internal/audit"},
 	"internal/service": {".", "ledger", "internal/audit", "internal/email", "internal/objectid", "internal/password",
 		"internal/refusals", "internal/seal", "internal/token"},
@@ -70,7 +71,8 @@ var directions = map[string][]string{
 	"internal/httpd/adapter": {".", "internal/gate", "internal/service",
 		"internal/httpd", "internal/httpd/compat", "internal/httpd/download", "internal/httpd/native"},
 	"internal/httpd/console": {".", "api", "ledger", "internal/brand", "internal/email", "internal/sentence",
-		"internal/service", "internal/text", "internal/verifier", "internal/httpd", "internal/httpd/look"},
+		"internal/service", "internal/signin", "internal/text", "internal/verifier", "internal/httpd",
+		"internal/httpd/look"},
 	"internal/server": {"internal/brand", "internal/gate", "internal/service", "internal/httpd", "internal/httpd/adapter",
 		"internal/httpd/compat", "internal/httpd/console", "internal/httpd/docs", "internal/httpd/download", "internal/httpd/native",
 		"internal/httpd/pages"},
@@ -106,6 +108,8 @@ var confined = []struct{ prefix, only string }{
 	{"github.com/aws", "internal/blob"},
 	{"filippo.io/age", "internal/maintain/backup"},
 	{"github.com/wneessen/go-mail", "internal/mail"},
+	{"github.com/coreos/go-oidc", "internal/signin"},
+	{"golang.org/x/oauth2", "internal/signin"},
 }
 
 // withoutHTTP lists the folders that must not import net/http: their packages decide and read no requests.

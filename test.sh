@@ -208,6 +208,7 @@ part lint in_node tools/openapi-lint lint
 part fsck-tool go build -C tools/fsck -o /dev/null github.com/transparency-dev/tessera/cmd/fsck
 part s3-server go build -C tools/versitygw -o /dev/null github.com/versity/versitygw/cmd/versitygw # takes minutes the first time
 part mail-server go build -C tools/mailpit -o /dev/null github.com/axllent/mailpit
+part oidc-provider go build -C tools/oidc -o /dev/null .
 part large large
 part stripe-go in_go tests/clients/stripe-go
 part stripe-node in_node tests/clients/stripe-node test

@@ -76,6 +76,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	defer c.finish(w, r) // before choose, which must not lose what was decided
+	if s.isElsewhere(r) {
+		c.Guard()
+		c.Miss(c.Record(w), r, sluice.Errorf(sluice.CodeNotFound, "there is nothing at this path"))
+		return
+	}
 	if s.choose != nil {
 		c.adapter, r = s.choose(r)
 	}

@@ -171,7 +171,7 @@ func linkMessage(l sluice.Link) message {
 	m.text(string(l.Disposition))
 	m.text(l.Filename)
 	if !l.Access.IsZero() {
-		m.access(l.Access)
+		m.access(*l.Access)
 	}
 	return m
 }

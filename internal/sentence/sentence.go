@@ -403,7 +403,7 @@ func Count(n int64, thing string) string {
 	switch {
 	case n == 1:
 		return "1 " + thing
-	case strings.HasSuffix(thing, "y"):
+	case strings.HasSuffix(thing, "y") && !strings.HasSuffix(thing, "ay"):
 		return english.Number(n) + " " + strings.TrimSuffix(thing, "y") + "ies"
 	}
 	return english.Number(n) + " " + thing + "s"

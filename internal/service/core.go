@@ -236,9 +236,10 @@ func missingScope(c Caller, scope sluice.Scope) error {
 	return sluice.Errorf(sluice.CodeForbidden, "this API key lacks the scope %s", scope)
 }
 
-// keyOf is the object under which the refusals of a caller are counted: the caller's key, or the session of a person.
+// keyOf is the object under which the refusals of a caller are counted: the caller's key, the session of a person, or a
+// person without one.
 func keyOf(c Caller) refusals.Object {
-	return refusals.Object{Ledger: c.Ledger, ID: cmp.Or(c.Key.ID, c.Session.ID)}
+	return refusals.Object{Ledger: c.Ledger, ID: cmp.Or(c.Key.ID, c.Session.ID, c.Actor.Issuer+" "+c.Actor.ID)}
 }
 
 func refusedCaller(c Caller) refusals.Caller {

@@ -92,7 +92,7 @@ const narrower = "ask for a shorter time (created[gte] and created[lt]), a file,
 
 // reportedSeqs returns the seqs of the entries of a report, in order.
 func (s *Ledgers) reportedSeqs(ctx context.Context, c Caller, filter EntryFilter) (seqs []int64, err error) {
-	entries := Entries{s.core}
+	entries := Entries{core: s.core}
 	var deliveries []string // ids of entries
 	page := sluice.Page{Limit: sluice.MaxPageSize}
 	for more := true; more; {

@@ -119,10 +119,10 @@ func New(c Config) (*Service, error) {
 		core:     funnel,
 		Accounts: accounts,
 		Keys:     &Keys{core: funnel, random: c.Random, limits: limits},
-		Sessions: &Sessions{core: funnel, random: c.Random},
+		Sessions: &Sessions{core: funnel, random: c.Random, keys: keys, accounts: accounts},
 		Files:    files,
 		Links:    links,
-		Entries:  &Entries{funnel},
+		Entries:  &Entries{core: funnel, links: links},
 		Ledgers: &Ledgers{
 			core: funnel, accounts: accounts,
 			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},

@@ -11,13 +11,16 @@ import (
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/token"
 )
 
 // Sessions has the rules of sessions of the console.
 type Sessions struct {
 	*core
-	random io.Reader
-	used   usage
+	random   io.Reader
+	keys     token.Keyring
+	accounts *Accounts
+	used     usage
 }
 
 // Grant is what a person may do in one ledger.

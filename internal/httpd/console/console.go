@@ -15,6 +15,7 @@ import (
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/look"
 	"sluice/internal/service"
+	"sluice/internal/signin"
 )
 
 // Options configures the console. The zero value is usable.
@@ -24,6 +25,8 @@ type Options struct {
 	// URL is the base URL at which browsers reach the server; the public URL of the service if "". It decides whether
 	// cookies need TLS, and which origin may send forms.
 	URL string
+	// Provider signs people in; nil for none. With one, nobody signs in with an API key.
+	Provider *signin.Provider
 }
 
 // site makes the pages of one server.
@@ -33,9 +36,12 @@ type site struct {
 	brand  brand.Brand
 	base   string // path of the console, without a slash at its end
 	secure bool   // whether browsers reach it over TLS
+	back   string // URL to which a provider sends browsers back
 	forms  *http.CrossOriginProtection
 	tries  tries
 	static *look.Folder // style sheets and modules
+	// provider is nil if people sign in with API keys.
+	provider *signin.Provider
 }
 
 // Mount registers the console with a server.
@@ -57,8 +63,9 @@ func newSite(s *httpd.Server, svc *service.Service, opts Options) *site {
 	}
 	site := &site{
 		server: s, svc: svc, brand: opts.Brand, base: "/console", forms: http.NewCrossOriginProtection(),
-		tries: tries{now: svc.Now}, static: newStatic(opts.Brand),
+		tries: tries{now: svc.Now}, static: newStatic(opts.Brand), provider: opts.Provider,
 	}
+	site.back = strings.TrimSuffix(opts.URL, "/") + callbackPath
 	if u, err := url.Parse(opts.URL); err == nil {
 		site.base = strings.TrimSuffix(u.EscapedPath(), "/") + "/console"
 		site.secure = u.Scheme == "https"

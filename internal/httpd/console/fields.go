@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/sentence"
 )
 
 // fields is a form as a page shows it: what someone typed, and what is wrong with it. Its fields have the names of the
@@ -16,6 +17,7 @@ import (
 type fields struct {
 	values   url.Values
 	names    []string // of the fields that the page has
+	prefix   string   // of the ids of the fields, where a page has two forms
 	problems map[string]string
 	first    string   // the first field with a problem
 	others   []string // problems of no field
@@ -98,7 +100,7 @@ func inWords(p sluice.FieldError) string {
 	if !strings.HasSuffix(message, ".") {
 		message += "."
 	}
-	return visible(message)
+	return sentence.Visible(message)
 }
 
 // Failed reports whether something is wrong; Title says what failed, and Elsewhere what no field says.
@@ -129,8 +131,8 @@ type field struct {
 // Field is a field with a label and an explanation, which may be "".
 func (f *fields) Field(name, label, hint string) field {
 	return field{
-		ID: strings.ReplaceAll(name, ".", "-"), Name: name, Type: "text", Label: label, Hint: hint, Value: f.Get(name),
-		Problem: f.problems[name], Focus: name == f.first, Rows: 3,
+		ID: f.prefix + strings.ReplaceAll(name, ".", "-"), Name: name, Type: "text", Label: label, Hint: hint,
+		Value: f.Get(name), Problem: f.problems[name], Focus: name == f.first, Rows: 3,
 	}
 }
 
@@ -154,7 +156,13 @@ func (d field) DescribedBy() string {
 }
 
 // As sets the type of an input, May its largest length, Like an example, In the number of rows of an area.
-func (d field) As(kind string) field      { d.Type = kind; return d }
+func (d field) As(kind string) field {
+	d.Type = kind
+	if kind == "password" { // it is not sent back
+		d.Value = ""
+	}
+	return d
+}
 func (d field) May(most int) field        { d.Most = most; return d }
 func (d field) Like(example string) field { d.Example = example; return d }
 func (d field) In(rows int) field         { d.Rows = rows; return d }

@@ -5,11 +5,13 @@ import (
 	"math"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"sluice"
+	"sluice/internal/sentence"
 	"sluice/internal/service"
 )
 
@@ -26,7 +28,7 @@ func (s *site) mountFiles() {
 }
 
 var _ = flash(map[string]string{
-	"file-uploaded": "The file was uploaded.",
+	"file-uploaded": "The file was uploaded.", "files-uploaded": "The files were uploaded.",
 	"file-held":     "The file is on hold. It cannot be deleted until it is released.",
 	"file-released": "The hold was released.",
 	"file-deleted":  "The file was deleted, and its links have ended. The log keeps its story.",
@@ -52,7 +54,7 @@ type fileList struct {
 
 func (v *visit) listFiles() error {
 	q := v.r.URL.Query()
-	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixFile+"_") {
+	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixFile) {
 		if f, err := v.svc.Files.Get(v.r.Context(), v.caller, id); err == nil {
 			return v.redirect(v.path("/files/" + f.ID))
 		}
@@ -61,6 +63,7 @@ func (v *visit) listFiles() error {
 		Form: newFields(q, fileParams...), Upload: v.newUploadForm(nil), Purposes: v.svc.Purposes(),
 		Filtered: isFiltered(q, fileParams...), Open: isFiltered(q, fileParams[2:]...), Now: v.svc.Now(),
 	}
+	p.Form.prefix = "by-"
 	var invalid sluice.Invalid
 	filter, page := fileFilter(q, &invalid), pageOf(q)
 	list, err := sluice.List[sluice.File]{}, invalid.Err()
@@ -121,7 +124,7 @@ func megabytes(text, name string, v *sluice.Invalid) *int64 {
 
 // told is an entry of a story.
 type told struct {
-	Sentence sentence
+	Sentence sentence.Sentence
 	Time     time.Time
 	Seq      int64
 	Path     string // of the page of the entry
@@ -133,9 +136,9 @@ type story struct {
 	More    string // the address of the rest; "" if this is all
 }
 
-// tell reads the story that a filter selects, if the person may read the log. file is the file that it is about; rest is
-// the query of all of it in the log. How downloads ended is told with the
-// downloads, and not by the entries that recorded it.
+// tell reads the story that a filter selects, if the person may read the log. file is the file that it is about; rest
+// is the query of all of it in the log. How downloads ended is told with the downloads, and not by the entries that
+// recorded it.
 func (v *visit) tell(filter service.EntryFilter, file, rest string) (s story, err error) {
 	if !v.caller.Grants(sluice.AuditRead) {
 		return s, nil
@@ -145,10 +148,13 @@ func (v *visit) tell(filter service.EntryFilter, file, rest string) (s story, er
 		if e.Action == sluice.LinkDelivered {
 			continue
 		}
-		t := told{sentenceOf(e), e.Time, e.Seq, v.path("/log/" + e.ID)}
-		if e.File != nil && e.File.ID == file && t.Sentence.What != "" {
-			t.Sentence.What = "this file"
+		t := told{sentence.Of(e), e.Time, e.Seq, v.path("/log/" + e.ID)}
+		for i, part := range t.Sentence.Parts {
+			if part.Kind == sentence.File && part.ID == file {
+				t.Sentence.Parts[i] = sentence.Part{Text: "this file"}
+			}
 		}
+		t.Sentence.Facts = slices.DeleteFunc(t.Sentence.Facts, func(f sentence.Fact) bool { return f.Name == "Browser" })
 		s.Entries = append(s.Entries, t)
 	}
 	if list.More {

@@ -1,13 +1,14 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"strings"
 	"time"
-	"unicode"
 
 	"sluice"
+	"sluice/internal/sentence"
 	"sluice/internal/text"
 )
 
@@ -16,8 +17,8 @@ var english = text.For("en", "")
 
 // functions are what templates call, besides the methods of their data.
 var functions = template.FuncMap{
-	"when": when, "day": day, "ago": ago, "size": english.Size, "number": english.Number, "visible": visible,
-	"count": count, "clip": clip, "lifetime": lifetime,
+	"when": when, "day": day, "ago": ago, "size": english.Size, "number": english.Number, "visible": sentence.Visible,
+	"paragraphs": paragraphs, "count": sentence.Count, "clip": clip, "name": fileName, "tail": tail, "lifetime": lifetime,
 }
 
 // when is a moment to the minute. Its title has the date in full.
@@ -54,10 +55,10 @@ func roughly(d time.Duration) string {
 		unit time.Duration
 	}{{"year", 365 * 24 * time.Hour}, {"month", 30 * 24 * time.Hour}, {"day", 24 * time.Hour}, {"hour", time.Hour}} {
 		if d >= 2*u.unit {
-			return count(int64(d/u.unit), u.name)
+			return sentence.Count(int64(d/u.unit), u.name)
 		}
 	}
-	return count(max(1, int64(d/time.Minute)), "minute")
+	return sentence.Count(max(1, int64(d/time.Minute)), "minute")
 }
 
 // lifetime is a duration exactly, in the largest unit that divides it.
@@ -67,41 +68,26 @@ func lifetime(d time.Duration) string {
 		unit time.Duration
 	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
 		if d%u.unit == 0 {
-			return count(int64(d/u.unit), u.name)
+			return sentence.Count(int64(d/u.unit), u.name)
 		}
 	}
-	return count(int64(d/time.Second), "second")
+	return sentence.Count(int64(d/time.Second), "second")
 }
 
-// count is a number of things, such as "3 days".
-func count(n int64, thing string) string {
-	if n == 1 {
-		return "1 " + thing
+// paragraphs is sentence.Visible for a text of several lines.
+func paragraphs(s string) string {
+	list := strings.Split(s, "\n")
+	for i := range list {
+		list[i] = sentence.Visible(strings.TrimSuffix(list[i], "\r"))
 	}
-	return english.Number(n) + " " + thing + "s"
+	return strings.Join(list, "\n")
 }
 
-// visible shows a text of someone else as it is. Characters that would be invisible, end the line or change the order
-// of the text around them become their code points, such as [U+202E]: a file name can otherwise look like another.
-func visible(s string) string {
-	if !strings.ContainsFunc(s, isHidden) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if isHidden(r) {
-			fmt.Fprintf(&b, "[U+%04X]", r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
+// tail is the end of an id, by which people tell it from others on a page.
+func tail(id string) string { return "…" + id[max(0, len(id)-6):] }
 
-func isHidden(r rune) bool {
-	return r != '\u200c' && r != '\u200d' && // joiners of letters and emoji
-		(unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar)
-}
+// fileName is how a file is called: by its name or, if that was erased, by its id.
+func fileName(f sluice.File) string { return sentence.Visible(cmp.Or(f.Filename, f.ID)) }
 
 // clip shortens a text to some characters.
 func clip(most int, s string) string {
@@ -110,12 +96,4 @@ func clip(most int, s string) string {
 		return s
 	}
 	return string(runes[:most-1]) + "…"
-}
-
-// nameOf is how a file is called: by its name, or by its id where that is all that is known.
-func nameOf(f *sluice.FilePart) string {
-	if f.Filename == "" {
-		return f.ID
-	}
-	return visible(f.Filename)
 }

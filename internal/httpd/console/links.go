@@ -12,6 +12,7 @@ import (
 
 	"sluice"
 	"sluice/internal/email"
+	"sluice/internal/sentence"
 	"sluice/internal/service"
 )
 
@@ -72,7 +73,7 @@ func (v *visit) linkRow(l sluice.Link, f *sluice.File, now time.Time) linkRow {
 		Name: l.FileID,
 	}
 	if f != nil {
-		row.Name = visible(f.Filename)
+		row.Name = fileName(*f)
 	}
 	if !l.Expires.IsZero() {
 		row.Left = ago(l.Expires, now)
@@ -94,11 +95,11 @@ func (r linkRow) For() string {
 	a := r.Access
 	switch {
 	case a.Recipient.Name != "":
-		return visible(a.Recipient.Name)
+		return sentence.Visible(a.Recipient.Name)
 	case a.Recipient.Email != "":
-		return visible(a.Recipient.Email)
+		return sentence.Visible(a.Recipient.Email)
 	case len(a.Allowed) > 0:
-		return visible(strings.Join(a.Allowed, ", "))
+		return sentence.Visible(strings.Join(a.Allowed, ", "))
 	case a.Erased:
 		return "erased"
 	}
@@ -111,16 +112,19 @@ type linkList struct {
 	Links    linkRows
 	Pages    pager
 	Filtered bool
+	Open     bool // whether the filters that are shown on demand are used
 }
 
 func (v *visit) listLinks() error {
 	q := v.r.URL.Query()
-	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixLink+"_") {
+	if id := strings.TrimSpace(q.Get("q")); strings.HasPrefix(id, sluice.PrefixLink) {
 		if l, err := v.svc.Links.Get(v.r.Context(), v.caller, "", id); err == nil {
 			return v.redirect(v.path("/links/" + l.ID))
 		}
 	}
-	p := linkList{Form: newFields(q, linkParams...), Filtered: isFiltered(q, linkParams...)}
+	p := linkList{
+		Form: newFields(q, linkParams...), Filtered: isFiltered(q, linkParams...), Open: isFiltered(q, "from", "to"),
+	}
 	now := v.svc.Now()
 	var invalid sluice.Invalid
 	filter, page := linkFilter(q, now, &invalid), pageOf(q)
@@ -150,7 +154,7 @@ func linkFilter(q url.Values, now time.Time, v *sluice.Invalid) service.LinkFilt
 	f := service.LinkFilter{FileID: q.Get("file_id"), Created: days(q, v)}
 	switch text := strings.TrimSpace(q.Get("q")); {
 	case text == "":
-	case strings.HasPrefix(text, sluice.PrefixFile+"_"):
+	case strings.HasPrefix(text, sluice.PrefixFile):
 		f.FileID = text
 	default:
 		address, err := email.Canonical(text)
@@ -274,9 +278,6 @@ func mailTo(l sluice.Link, address string) template.URL {
 		"&body=" + escape(strings.ReplaceAll(text, "\n", "\r\n")))
 }
 
-// endReason is the metadata of a link that says why it was ended.
-const endReason = "end_reason"
-
 // ending is the page that asks whether a link is to be ended.
 type ending struct {
 	linkRow
@@ -325,7 +326,7 @@ func (v *visit) endLink() error {
 func (v *visit) end(l sluice.Link, reason string) error {
 	if reason != "" && !l.Expired(v.svc.Now()) && l.Revoked.IsZero() {
 		_, err := v.svc.Links.Update(v.r.Context(), v.caller, "", l.ID, nil,
-			service.LinkChange{Metadata: map[string]*string{endReason: &reason}})
+			service.LinkChange{Metadata: map[string]*string{sentence.EndReason: &reason}})
 		if err != nil {
 			return err
 		}
@@ -343,7 +344,7 @@ func underReason(err error) error {
 	named := *e
 	named.Fields = nil
 	for _, p := range e.Fields {
-		p.Message = strings.ReplaceAll(p.Message, "metadata."+endReason, "the reason")
+		p.Message = strings.ReplaceAll(p.Message, "metadata."+sentence.EndReason, "the reason")
 		p.Param = "reason"
 		named.Fields = append(named.Fields, p)
 	}

@@ -123,7 +123,7 @@ func (v *visit) showShare() error {
 
 func (v *visit) sharePage(status int, f sluice.File, form *fields) error {
 	p := sharePage{
-		File: f, Name: visible(f.Filename), Purpose: v.purpose(f), Form: form,
+		File: f, Name: fileName(f), Purpose: v.purpose(f), Form: form,
 		Presets: presets(v.svc.Links.Longest(v.caller, f)), Languages: languages, Mail: v.svc.SendsMail(),
 	}
 	for _, name := range []string{"allowed_recipients", "terms", "message", "language", "notify.email"} {

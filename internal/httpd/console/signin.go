@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"sluice"
@@ -15,7 +16,11 @@ func (s *site) mountSignIn() {
 	s.server.HandlePage("GET /console", s.open("GET", "/console", (*visit).start))
 	s.server.HandlePage("GET /console/{$}", s.open("GET", "/console", (*visit).start))
 	s.server.HandlePage("GET /console/signin", s.open("GET", "/console/signin", (*visit).showSignIn))
-	s.server.HandlePage("POST /console/signin", s.open("POST", "/console/signin", (*visit).signIn))
+	if s.provider == nil {
+		s.server.HandlePage("POST /console/signin", s.open("POST", "/console/signin", (*visit).signIn))
+	} else {
+		s.mountProvider()
+	}
 	s.server.HandlePage("POST /console/signout", s.open("POST", "/console/signout", (*visit).signOut))
 }
 
@@ -26,18 +31,40 @@ func (v *visit) start() error {
 	} else if err != nil {
 		return err
 	}
-	v.mode = v.callers[0].Ledger.Mode
+	var modes []sluice.Mode
+	for _, c := range v.callers {
+		modes = append(modes, c.Ledger.Mode)
+	}
+	v.mode = firstMode(modes)
 	return v.redirect(v.path("/"))
+}
+
+// firstMode is the mode that a person sees first: live if they are signed in to it.
+func firstMode(modes []sluice.Mode) sluice.Mode {
+	if slices.Contains(modes, sluice.Live) {
+		return sluice.Live
+	}
+	return sluice.Test
 }
 
 // signInView is the data of the page on which people sign in.
 type signInView struct {
 	Problem string // why they could not
 	Next    string // the page to go to
+	Issuer  string // URL of the provider; "" if people sign in with API keys
 }
 
 func (v *visit) showSignIn() error {
-	return v.render("signin", signInView{Next: v.safeNext(v.r.URL.Query().Get("next"))})
+	return v.askToSignIn(http.StatusOK, "", v.r.URL.Query().Get("next"))
+}
+
+// askToSignIn shows the page on which people sign in, with what was wrong.
+func (v *visit) askToSignIn(status int, problem, next string) error {
+	d := signInView{Problem: problem, Next: v.safeNext(next)}
+	if v.provider != nil {
+		d.Issuer = v.provider.Issuer()
+	}
+	return v.show(status, "signin", d)
 }
 
 // signIn signs in with an API key.
@@ -69,12 +96,12 @@ func (v *visit) refuseSignIn(err error, form url.Values) error {
 	if p.Status == http.StatusUnauthorized {
 		problem = "This is not a valid API key."
 	}
-	return v.show(p.Status, "signin", signInView{problem, v.safeNext(form.Get("next"))})
+	return v.askToSignIn(p.Status, problem, form.Get("next"))
 }
 
-// begin gives the browser the token of a new session, in the place of the one that it has, and sends it to a page of
-// the mode of the visit. The token is always a new one: another site, or whoever used the browser before, cannot know
-// it.
+// begin gives the browser the token of a new session, in the place of the one that it has, and sends it to a page, or
+// to the first page of the mode of the visit. The token is always a new one: another site, or whoever used the browser
+// before, cannot know it.
 func (v *visit) begin(token, next string) error {
 	if old := v.token(); old != "" {
 		if err := v.svc.Sessions.SignOut(v.r.Context(), old, v.call.Request(v.r)); err != nil {

@@ -54,7 +54,8 @@ func (v *visit) upload() error {
 	stop()
 	switch {
 	case err == nil && wantsJSON:
-		v.call.Answer(v.w, http.StatusCreated, "application/json", uploaded{v.path("/files/" + f.ID), visible(f.Filename)})
+		out := uploaded{v.path("/files/" + f.ID), fileName(f)}
+		v.call.Answer(v.w, http.StatusCreated, "application/json", out)
 		return nil
 	case err == nil:
 		return v.redirect(did(v.path("/files/"+f.ID), "file-uploaded"))
@@ -123,7 +124,7 @@ func (i *incoming) untilFile() error {
 	}
 	i.left = maxUploadText
 	i.parts = multipart.NewReader(bounded{i}, params["boundary"])
-	for range maxUploadFields {
+	for count := 0; ; count++ {
 		part, err := i.parts.NextRawPart()
 		if err == io.EOF {
 			break
@@ -134,6 +135,9 @@ func (i *incoming) untilFile() error {
 		if part.FormName() == "file" {
 			i.file = part
 			break
+		}
+		if count == maxUploadFields {
+			return sluice.Errorf(sluice.CodeTooLarge, "the form has more than %d fields", maxUploadFields)
 		}
 		value, err := io.ReadAll(part)
 		if err != nil {

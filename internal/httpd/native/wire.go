@@ -97,7 +97,7 @@ func wireLinkAt(c *call, l sluice.Link, now time.Time) (api.Link, error) {
 	if l.MaxDownloads != 0 {
 		out.MaxDownloads = &l.MaxDownloads
 	}
-	wireAccess(&out, l.Access)
+	wireAccess(&out, l.Access.Get())
 	for i, network := range l.AllowedIPs {
 		out.AllowedIPs[i] = network.String()
 	}

@@ -41,6 +41,17 @@ func (r *Reader) SessionByID(l sluice.LedgerID, id string) (s sluice.Session, er
 	return s, err
 }
 
+// maxSessionsOfPerson bounds how many sessions of a person are read.
+const maxSessionsOfPerson = 1000
+
+// SessionsOfPerson implements service.Reader.
+func (r *Reader) SessionsOfPerson(issuer, subject string) ([]sluice.Session, error) {
+	return sqldb.Many(r.Session, func(s *sluice.Session) []any {
+		return append(sessionFields(s), &s.Ledger.Account, (*string)(&s.Ledger.Mode))
+	}, "SELECT "+sessionColumns+", "+ledgerName("session")+" FROM session WHERE subject = $1 AND issuer = $2"+
+		" AND key_id = '' AND ended IS NULL ORDER BY created DESC LIMIT $3", subject, issuer, maxSessionsOfPerson)
+}
+
 // Sessions implements service.Reader.
 func (r *Reader) Sessions(l sluice.LedgerID, p sluice.Page) (sluice.List[sluice.Session], error) {
 	return list(r, l, sessionListing(), p, func(s *sluice.Session) []any {

@@ -49,7 +49,14 @@ function add(files) {
 function next() {
   if (current) return;
   current = waiting.find(upload => upload.state === 'waiting') ?? null;
-  current?.start();
+  if (current) current.start();
+  else if (waiting.length && waiting.every(upload => upload.state === 'done')) show();
+}
+
+// Shows what was uploaded: the page of the one file, or the list.
+function show() {
+  const one = waiting.length === 1 ? waiting[0].path : null;
+  location.href = one ? `${one}?did=file-uploaded` : `${form.getAttribute('action')}?did=files-uploaded`;
 }
 
 class Upload {
@@ -121,8 +128,8 @@ class Upload {
       link.href = response.path;
       link.textContent = response.name;
       this.name.replaceChildren(link);
+      this.path = response.path;
       this.end('done', `Uploaded, ${size(this.file.size)}`);
-      if (waiting.length === 1) location.href = `${response.path}?did=file-uploaded`;
     } else if (status === 401) {
       this.end('failed', 'You are no longer signed in. Sign in again in another tab, then start again.');
     } else {

@@ -18,4 +18,5 @@ CREATE TABLE session (
 );
 CREATE UNIQUE INDEX session_by_hash ON session (hash, ledger);
 CREATE INDEX session_list ON session (ledger, created, id);
+CREATE INDEX session_by_person ON session (subject, issuer, created) WHERE key_id = '' AND ended IS NULL;
 CREATE INDEX session_by_expiry ON session (expires);

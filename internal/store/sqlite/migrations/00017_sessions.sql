@@ -18,6 +18,7 @@ CREATE TABLE session (
 ) STRICT;
 CREATE UNIQUE INDEX session_by_hash ON session (hash, ledger);
 CREATE INDEX session_list ON session (ledger, created, id);
+CREATE INDEX session_by_person ON session (subject, issuer, created) WHERE key_id = '' AND ended IS NULL;
 CREATE INDEX session_by_expiry ON session (expires);
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('session', 'sqlite_autoindex_session_1', '10000 1'), ('session', 'session_by_hash', '10000 2 1'), ('session', 'session_list', '10000 1000 1 1'), ('session', 'session_by_expiry', '10000 1');
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('session', 'sqlite_autoindex_session_1', '10000 1'), ('session', 'session_by_hash', '10000 2 1'), ('session', 'session_list', '10000 1000 1 1'), ('session', 'session_by_person', '10000 3 3 1'), ('session', 'session_by_expiry', '10000 1');
 ANALYZE sqlite_schema;
