@@ -101,9 +101,9 @@ func (s *core) readAfterCommits(ctx context.Context, l sluice.LedgerID, fn func(
 }
 
 // recheck replaces the caller's key and session by those inside the transaction, and fails if one is not active.
-func (s *core) recheck(tx Tx, c *Caller) (err error) {
+func (s *core) recheck(r Reader, c *Caller) (err error) {
 	if c.Session.ID != "" {
-		c.Session, err = tx.SessionByID(c.Ledger, c.Session.ID)
+		c.Session, err = r.SessionByID(c.Ledger, c.Session.ID)
 		if sluice.CodeOf(err) == sluice.CodeNotFound {
 			return errNoSession
 		}
@@ -114,7 +114,7 @@ func (s *core) recheck(tx Tx, c *Caller) (err error) {
 	if err != nil || c.Actor.Type != sluice.ActorKey {
 		return err
 	}
-	if c.Key, err = tx.Key(c.Ledger, c.Key.ID); err != nil {
+	if c.Key, err = r.Key(c.Ledger, c.Key.ID); err != nil {
 		return err
 	}
 	return s.active(c.Key)

@@ -27,6 +27,10 @@ type Options struct {
 	URL string
 	// Provider signs people in; nil for none. With one, nobody signs in with an API key.
 	Provider *signin.Provider
+	// Export and Report answer POSTs for many entries of the log at once: see native.Documents.
+	Export, Report http.HandlerFunc
+	// FailingJobs names the background jobs of this process that failed when they ran last; nil if nobody knows.
+	FailingJobs func() []string
 }
 
 // site makes the pages of one server.
@@ -42,6 +46,10 @@ type site struct {
 	static *look.Folder // style sheets and modules
 	// provider is nil if people sign in with API keys.
 	provider *signin.Provider
+
+	streams     streams
+	readiness   readiness
+	failingJobs func() []string
 }
 
 // Mount registers the console with a server.
@@ -49,9 +57,13 @@ func Mount(s *httpd.Server, svc *service.Service, opts Options) {
 	site := newSite(s, svc, opts)
 	site.mountSignIn()
 	site.static.Mount(s)
-	site.page("GET /{$}", anyone, (*visit).showHome)
+	site.mountHome()
 	site.mountFiles()
 	site.mountLinks()
+	site.mountLog(opts.Export, opts.Report)
+	site.mountKeys()
+	site.mountPeople()
+	site.mountSettings()
 	s.HandlePage("/console/", site.open("GET", "/console/{path...}", func(v *visit) error {
 		return sluice.Errorf(sluice.CodeNotFound, "there is no page at this address")
 	}))
@@ -63,7 +75,7 @@ func newSite(s *httpd.Server, svc *service.Service, opts Options) *site {
 	}
 	site := &site{
 		server: s, svc: svc, brand: opts.Brand, base: "/console", forms: http.NewCrossOriginProtection(),
-		tries: tries{now: svc.Now}, static: newStatic(opts.Brand), provider: opts.Provider,
+		tries: tries{now: svc.Now}, static: newStatic(opts.Brand), provider: opts.Provider, failingJobs: opts.FailingJobs,
 	}
 	site.back = strings.TrimSuffix(opts.URL, "/") + callbackPath
 	if u, err := url.Parse(opts.URL); err == nil {
