@@ -248,12 +248,12 @@ func (s *sender) Respond(d *httpd.Direct) (*httpd.Decided, error) {
 	return nil, err
 }
 
-// sealed returns an entry as it is stored, as a line of a journal.
-func sealed(e sluice.Entry) []byte {
+// appendSealed appends an entry as it is stored, as a line of a journal.
+func appendSealed(dst []byte, e sluice.Entry) []byte {
 	s, err := audit.Seal(e, rand.Reader)
 	if err != nil {
 		panic(err)
 	}
 	_ = audit.IndexTermsOf(e)
-	return append(append(strconv.AppendInt(nil, e.Seq, 10), s.Leaf...), s.Disclosures...)
+	return append(append(strconv.AppendInt(dst, e.Seq, 10), s.Leaf...), s.Disclosures...)
 }

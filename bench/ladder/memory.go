@@ -136,7 +136,7 @@ func (t *memoryTx) Record(e sluice.Entry) error {
 	e.Seq = t.size
 	t.size++
 	if t.seals {
-		t.group = append(t.group, sealed(e)...)
+		t.group = appendSealed(t.group, e)
 		if t.updates == nil {
 			t.group = t.group[:0]
 		}
