@@ -229,9 +229,11 @@ type connection struct {
 
 func (s *sender) Respond(d *httpd.Direct) (*httpd.Decided, error) {
 	d.Start()
-	if _, _, ok := s.links.OpenToken(d.Token); !ok || !d.Decide() {
+	_, link, ok := s.links.OpenToken(d.Token)
+	if !ok || !d.Decide() {
 		return nil, fmt.Errorf("no such link")
 	}
+	d.Link = link // its log line is one of a download, and not written
 	c, ok := d.State.(*connection)
 	if !ok {
 		c = &connection{}

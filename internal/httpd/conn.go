@@ -198,8 +198,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// ExtendWrites sets the deadline of writes, unless the one that it set before ends only a hundredth of the time earlier.
-// Nothing else may set the deadline of writes before and after.
+// ExtendWrites sets the deadline of writes, unless the one that it set before ends only a hundredth of the time
+// earlier. Nothing else may set the deadline of writes before and after.
 func (c *Conn) ExtendWrites(to time.Time) error {
 	if early := to.Sub(c.writeBy); early >= 0 && early <= time.Until(to)/100 {
 		return nil
