@@ -213,6 +213,28 @@ func TestAddressesDoNotTell(t *testing.T) {
 	}
 }
 
+// TestAnswersTakeSteps: an answer about a code takes a multiple of a step that is longer than a commit, so that its time
+// does not tell what was committed.
+func TestAnswersTakeSteps(t *testing.T) {
+	p := newFixture(t).verifying(service.NewLink{Access: sluice.Access{Allowed: []string{"*@bank.example"}}})
+	p.AnswerAtOnce(false)
+	for _, address := range []string{"ann@bank.example", "ann@evil.example", "bob@evil.example", "ann@bank.example",
+		"ann@bank.example", "ann@bank.example"} {
+		began := time.Now()
+		p.must(p.ask(address))
+		if took := time.Since(began); took < gate.AnswerStep {
+			t.Errorf("%s is answered after %v", address, took)
+		}
+	}
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	b := p.Bearer
+	b.Request = sluice.Request{ID: p.NewRequestID(), Method: "POST"}
+	if _, _, err := p.SendCode(gone, p.token, b, "ann@bank.example"); err == nil {
+		t.Error("a client that has gone is answered")
+	}
+}
+
 // countingStore lists the transactions of one goroutine: U for an Update, V for a View.
 type countingStore struct {
 	service.Store
