@@ -124,7 +124,8 @@ func TestProveOnAFullDisk(t *testing.T) {
 	}
 	var link struct{ ID, URL string }
 	mint := func(body string) error {
-		return c.do("POST", p.url+"/v1/files/"+file+"/links", strings.NewReader(body), "application/json", http.StatusOK, &link)
+		target := p.url + "/v1/files/" + file + "/links"
+		return c.do("POST", target, strings.NewReader(body), "application/json", http.StatusOK, &link)
 	}
 	if err := mint(`{"allowed_recipients":["*@bank.example"]}`); err != nil {
 		t.Fatal(err)

@@ -64,9 +64,9 @@ func (gate *Gate) SendCode(ctx context.Context, token string, b Bearer, address 
 	return g, cookie, err
 }
 
-// answerStep is what the time of an answer to a request for a code is a multiple of. It is longer than a commit takes. A
-// code that is sent takes some statements more than one that is not, because its mail is queued and its entry is never
-// only counted: without the step, enough answers would tell who may open a link.
+// answerStep is what the time of an answer to a request for a code is a multiple of. A commit takes less. A code that
+// is sent takes some statements more than one that is not, because its mail is queued and its entry is never only
+// counted: without the step, enough answers would tell who may open a link.
 const answerStep = 100 * time.Millisecond
 
 // waitForStep waits until a multiple of answerStep after a moment, or until ctx ends.
