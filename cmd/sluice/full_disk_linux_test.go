@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -222,47 +221,6 @@ func TestProveOnAFullDisk(t *testing.T) {
 		}
 	}
 	sluiceRun(t, 0, "fsck", "--data", data)
-}
-
-// visitor is a person's browser without a screen, at a link.
-type visitor struct {
-	http.Client
-	url string
-}
-
-func newVisitor(t *testing.T, url string) *visitor {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &visitor{url: url}
-	v.Jar, v.CheckRedirect = jar, func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return v
-}
-
-// send sends a form. An answer that failed sets no cookie.
-func (v *visitor) send(t *testing.T, form string) (status int, body string) {
-	t.Helper()
-	r, err := http.NewRequest("POST", v.url, strings.NewReader(form))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Accept", "text/html")
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	res, err := v.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	page, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if res.StatusCode >= 400 && len(res.Cookies()) > 0 {
-		t.Errorf("%s: %d %v", form, res.StatusCode, res.Cookies())
-	}
-	return res.StatusCode, string(page)
 }
 
 // codeOf returns the code in a mail.
