@@ -84,10 +84,11 @@ func (gate *Gate) waitForStep(ctx context.Context, since time.Time) {
 
 // OnlyRecipient returns the address of the link's recipient if no other may open the link, or "".
 func OnlyRecipient(l sluice.Link) string {
-	if len(l.Access.Allowed) > 0 {
+	access := l.Access.Get()
+	if len(access.Allowed) > 0 {
 		return ""
 	}
-	return l.Access.Recipient.Email
+	return access.Recipient.Email
 }
 
 // sendCode adds a challenge, and sends its code if the address may open the link. It compares the counts first: they do
@@ -120,8 +121,8 @@ func (gate *Gate) sendCode(tx service.Tx, g *Grant, b Bearer, to, cookie string)
 // personOf is the record of the owner of an address that may open a link.
 func personOf(l sluice.Link, address string) *sluice.RecipientPart {
 	p := &sluice.RecipientPart{Email: address}
-	if address == l.Access.Recipient.Email {
-		p.Name = l.Access.Recipient.Name
+	if to := l.Access.Get().Recipient; address == to.Email {
+		p.Name = to.Name
 	}
 	return p
 }

@@ -50,7 +50,7 @@ var ErrLinkEnded = errors.New("the link has ended")
 func (s *core) newMail(l sluice.Link, kind MailKind, entry string, due, now time.Time) Mail {
 	return Mail{
 		ID: s.ids.New(mailPrefix, now), Ledger: l.Ledger, LinkID: l.ID, Kind: kind, Entry: entry,
-		Language: l.Access.Language, Count: 1, Queued: due, Due: due, Expires: due.Add(mailLasts),
+		Language: l.Access.Get().Language, Count: 1, Queued: due, Due: due, Expires: due.Add(mailLasts),
 	}
 }
 
@@ -60,12 +60,15 @@ func (s *Mails) QueueCode(
 	tx Tx, l sluice.Link, challenge, entry, language string, expires, now time.Time,
 ) error {
 	m := s.newMail(l, MailCode, entry, now, now)
-	m.Challenge, m.Language, m.Expires = challenge, cmp.Or(l.Access.Language, language), expires
+	m.Challenge, m.Language, m.Expires = challenge, cmp.Or(l.Access.Get().Language, language), expires
 	return tx.QueueMail(m)
 }
 
 // Downloaded queues the notices of a download that counts, in the Update that records its entry, if the link has any.
 func (s *Mails) Downloaded(tx Tx, l sluice.Link, entry string, now time.Time) error {
+	if l.Access == nil {
+		return nil
+	}
 	for _, on := range l.Access.Notify.On {
 		var err error
 		switch on {
@@ -83,7 +86,7 @@ func (s *Mails) Downloaded(tx Tx, l sluice.Link, entry string, now time.Time) er
 
 // Refused queues the notice of refusals, in the Update that records their entry, if the link has one.
 func (s *Mails) Refused(tx Tx, l sluice.Link, entry string, count int64, now time.Time) error {
-	if !slices.Contains(l.Access.Notify.On, sluice.RefusedAccess) {
+	if !slices.Contains(l.Access.Get().Notify.On, sluice.RefusedAccess) {
 		return nil
 	}
 	m := s.newMail(l, MailRefused, entry, now.Add(noticeGathers), now)
@@ -94,8 +97,8 @@ func (s *Mails) Refused(tx Tx, l sluice.Link, entry string, count int64, now tim
 // queueUnopened queues the notice that nobody has opened a link, for its time before the end, or removes it if the
 // link has none. Whether somebody has opened it is read at that time.
 func (s *Links) queueUnopened(tx Tx, l sluice.Link, entry string, now time.Time) error {
-	wanted := slices.Contains(l.Access.Notify.On, sluice.Unopened) && !l.Expires.IsZero() && l.Revoked.IsZero() &&
-		!l.Expired(now)
+	wanted := slices.Contains(l.Access.Get().Notify.On, sluice.Unopened) && !l.Expires.IsZero() &&
+		l.Revoked.IsZero() && !l.Expired(now)
 	if !wanted {
 		_, err := tx.RemoveMail(Mail{Ledger: l.Ledger, LinkID: l.ID, Kind: MailUnopened})
 		return err
@@ -109,7 +112,8 @@ func (s *Links) queueUnopened(tx Tx, l sluice.Link, entry string, now time.Time)
 // send records that a link is sent to its recipient, and queues the mail.
 func (s *Links) send(tx Tx, c Caller, f sluice.File, l sluice.Link, now time.Time) error {
 	e := s.linkEntry(c, sluice.LinkSent, now, f, l)
-	e.Recipient = &sluice.RecipientPart{Email: l.Access.Recipient.Email, Name: l.Access.Recipient.Name}
+	to := l.Access.Get().Recipient
+	e.Recipient = &sluice.RecipientPart{Email: to.Email, Name: to.Name}
 	return errors.Join(tx.Record(e), tx.QueueMail(s.newMail(l, MailLink, e.ID, now, now)))
 }
 
@@ -168,7 +172,7 @@ func (s *Mails) Read(ctx context.Context, m Mail) (l Letter, err error) {
 }
 
 func (s *Mails) read(r Reader, l *Letter) (err error) {
-	access, ended := l.Link.Access, l.Link.Expired(l.Now) || !l.Link.Revoked.IsZero() || !l.File.Active()
+	access, ended := l.Link.Access.Get(), l.Link.Expired(l.Now) || !l.Link.Revoked.IsZero() || !l.File.Active()
 	l.Language, l.Verifies = cmp.Or(l.Language, access.Language), access.Verifies()
 	switch l.Kind {
 	case MailCode, MailLink:

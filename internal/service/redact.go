@@ -86,7 +86,7 @@ func (s *Entries) erasedLink(
 		return nil, err
 	}
 	fits := s.seals.LinkFits(l) // a link that someone altered gets no seal
-	l.Access, l.Updated = l.Access.Erase(), next(now, l.Updated)
+	l.Access, l.Updated = l.Access.Erase().Ref(), next(now, l.Updated)
 	if fits {
 		l.Seal = s.seals.Link(l)
 	}
