@@ -111,7 +111,8 @@ var descriptions = map[string]description{
 		"--metrics-listen instead."},
 
 	"getDocument":   {"Reference", "Get this document", "OpenAPI 3.1."},
-	"showReference": {"Reference", "Read this document", "Returns the document as an HTML page."},
+	"showReference": {"Reference", "Read the documentation", "Returns the first page of the documentation, in HTML."},
+	"showPage":      {"Reference", "Read a page of the documentation", "Returns a page of the documentation, in HTML."},
 	"explainError": {"Reference", "Read about a problem code", "Returns the page that type and doc_url of a " +
 		"problem link to: what the code means, when it occurs, and what to do."},
 }
@@ -199,6 +200,7 @@ var ownRefusals = map[string][]sluice.Code{
 	"answerLinkNamed":  answerRefusals,
 	"ready":            {sluice.CodeUnavailable},
 	"explainError":     {sluice.CodeNotFound},
+	"showPage":         {sluice.CodeNotFound},
 }
 
 var answerRefusals = append(
