@@ -57,7 +57,7 @@ func (s *site) addGuide(g guide) {
 	})
 }
 
-var headingInHTML = regexp.MustCompile(`<h2 id="([^"]+)">([^<]+)`)
+var headingInHTML = regexp.MustCompile(`<h2 id="([^"]+)"><a [^>]*>([^<]+)`)
 
 // sectionsOf returns the sections of a text.
 func sectionsOf(text template.HTML) (list []section) {

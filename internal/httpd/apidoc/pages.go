@@ -20,7 +20,7 @@ import (
 var templateFiles embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"anchor":     anchor,
+	"heading":    heading,
 	"json":       func(v any) string { return inJSON.write(parsed(v), "") },
 	"lower":      strings.ToLower,
 	"prose":      prose,
@@ -178,9 +178,9 @@ func rendered(name string, data any) []byte {
 	return b.Bytes()
 }
 
-// anchor returns the link of a section to itself.
-func anchor(id, title string) template.HTML {
-	return template.HTML(fmt.Sprintf(`<a class="anchor" href="#%s" aria-label="Link to %s">#</a>`,
+// heading returns the heading of a section, which links to itself.
+func heading(id, title string) template.HTML {
+	return template.HTML(fmt.Sprintf(`<h2 id="%s"><a href="#%[1]s">%s</a></h2>`,
 		template.HTMLEscapeString(id), template.HTMLEscapeString(title)))
 }
 

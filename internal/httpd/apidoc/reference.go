@@ -107,23 +107,41 @@ func docPages(ref *document) (pages []*docPage) {
 	return pages
 }
 
-// placeObjects returns the page of each schema: the first whose operations use it. Those of problems are on the page
-// of errors.
+// placeObjects returns the page of each schema: the one with the operation that gets such an object, or the one that the
+// object is a part of, or else the first whose operations use it. Those of problems are on the page of errors.
 func placeObjects(ref *document, pages []*docPage) map[string]string {
 	placed := map[string]string{"Problem": "errors", "FieldError": "errors"}
-	for _, page := range pages {
-		for _, rt := range server.Routes() {
-			if slugOf(rt) != page.Slug {
-				continue
-			}
-			for _, name := range schemasOf(ref, *ref.Paths[documented(rt)].of(rt.Method)) {
-				if placed[name] == "" {
-					placed[name] = page.Slug
+	for pass := range 3 {
+		for _, page := range pages {
+			for _, rt := range server.Routes() {
+				if slugOf(rt) != page.Slug {
+					continue
+				}
+				op := *ref.Paths[documented(rt)].of(rt.Method)
+				names := schemasOf(ref, op)
+				if pass < 2 {
+					names = gotBy(ref, op)
+				}
+				if pass == 0 {
+					names = names[:min(1, len(names))]
+				}
+				for _, name := range names {
+					if placed[name] == "" {
+						placed[name] = page.Slug
+					}
 				}
 			}
 		}
 	}
 	return placed
+}
+
+// gotBy returns the schema of the object that an operation gets, followed by those of its parts.
+func gotBy(ref *document, op *operation) []string {
+	if !strings.HasPrefix(op.OperationID, "get") {
+		return nil
+	}
+	return schemasOf(ref, &operation{Responses: map[string]*response{"200": op.Responses["200"]}})
 }
 
 // schemasOf returns the names of the schemas that an operation uses, those of its responses first.
@@ -155,18 +173,18 @@ func schemasOf(ref *document, op *operation) (names []string) {
 	return names
 }
 
-// sortObjects orders the objects of a page by their first use in its operations.
+// sortObjects orders the objects of a page: what its operations get, then the others by their first use.
 func (p *docPage) sortObjects(ref *document) {
 	var order []string
+	for _, one := range p.Operations {
+		order = append(order, gotBy(ref, one.operation)...)
+	}
 	for _, one := range p.Operations {
 		order = append(order, schemasOf(ref, one.operation)...)
 	}
 	slices.SortStableFunc(p.Objects, func(a, b docSchema) int {
 		return slices.Index(order, a.Name) - slices.Index(order, b.Name)
 	})
-	for i := range p.Objects {
-		p.Objects[i].Open = i == 0
-	}
 }
 
 type docOperation struct {
@@ -203,6 +221,7 @@ type docBody struct {
 	MediaType string
 	Type      docType
 	Members   []docMember // of the request
+	Elsewhere bool        // whether the object has its place on another page
 	Example   string
 }
 
@@ -238,6 +257,7 @@ func describedOperation(ref *document, rt httpd.Route, placed map[string]string)
 		for i, b := range d.Bodies {
 			if s := ref.Components.Schemas[b.Type.Ref]; s != nil {
 				d.Bodies[i].Members = membersOf(s, true, placed)
+				d.Bodies[i].Elsewhere = placed[b.Type.Ref] != slugOf(rt)
 			}
 		}
 		slices.SortStableFunc(d.Bodies, func(a, b docBody) int { return len(b.Members) - len(a.Members) })

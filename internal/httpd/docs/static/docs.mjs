@@ -68,7 +68,16 @@ function forward() {
   if (link) location.replace(link.href);
 }
 
+// openTarget opens the object that the address names.
+function openTarget() {
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  const object = target && target.closest("details.object");
+  if (object) object.open = true;
+}
+
 forward();
+openTarget();
+addEventListener("hashchange", openTarget);
 mountSamples();
 mountForms();
 mountSearch(document.getElementById("search"), new URL("./search.json", import.meta.url), new URL("../../", import.meta.url));

@@ -2,13 +2,13 @@
 
 // wordsOf splits a query into words in lower case.
 export function wordsOf(query) {
-  return query.toLowerCase().split(/[\s/{}(),;"'`]+/).filter(Boolean);
+  return query.toLowerCase().split(/[\s/{}(),;"'`-]+/).filter(Boolean);
 }
 
 // score tells how well an entry fits a word: 0 if not at all.
 function score(entry, word) {
   const title = entry.t.toLowerCase();
-  if (title === word) return 100;
+  if (title === word) return 70;
   if (title.startsWith(word)) return 60;
   if (title.split(/[\s_-]+/).some((part) => part.startsWith(word))) return 40;
   if (entry.k.toLowerCase().includes(word)) return 25;
@@ -26,7 +26,10 @@ export function find(index, query, most = 12) {
   const found = [];
   for (const entry of index) {
     const scores = words.map((word) => score(entry, word));
-    if (scores.every((n) => n > 0)) found.push({ entry, score: scores.reduce((a, b) => a + b) });
+    if (!scores.every((n) => n > 0)) continue;
+    const inTitle = scores.every((n) => n >= 40) ? 30 : 0; // all words
+    const last = entry.k.startsWith("Error ") ? 25 : 0; // after what the error is about
+    found.push({ entry, score: scores.reduce((a, b) => a + b) + inTitle - last });
   }
   found.sort((a, b) => b.score - a.score);
   return found.slice(0, most).map((one) => one.entry);
