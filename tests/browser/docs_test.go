@@ -260,6 +260,7 @@ func tryOut(t *testing.T, tab *chromium, c client) {
 	if got := send("createKey", "200"); !strings.Contains(got, `"name": "from the page"`) {
 		t.Errorf("the page shows %q", got)
 	}
+	ask[bool](t, tab, `document.querySelector(".try .response").scrollIntoView({block: "end"});true`)
 	tab.shot(t, "docs-try")
 
 	open("files") // another page of this tab knows the key

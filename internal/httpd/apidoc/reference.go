@@ -107,8 +107,8 @@ func docPages(ref *document) (pages []*docPage) {
 	return pages
 }
 
-// placeObjects returns the page of each schema: the one with the operation that gets such an object, or the one that the
-// object is a part of, or else the first whose operations use it. Those of problems are on the page of errors.
+// placeObjects returns the page of each schema: the one with the operation that gets such an object, or an object with
+// it as a part, or else the first whose operations use it. Those of problems are on the page of errors.
 func placeObjects(ref *document, pages []*docPage) map[string]string {
 	placed := map[string]string{"Problem": "errors", "FieldError": "errors"}
 	for pass := range 3 {
