@@ -61,10 +61,11 @@ func (gate *Gate) SendCode(ctx context.Context, token string, b Bearer, address 
 
 // OnlyRecipient returns the address of the link's recipient if no other may open the link, or "".
 func OnlyRecipient(l sluice.Link) string {
-	if len(l.Access.Allowed) > 0 {
+	access := l.Access.Get()
+	if len(access.Allowed) > 0 {
 		return ""
 	}
-	return l.Access.Recipient.Email
+	return access.Recipient.Email
 }
 
 // sendCode adds a challenge, and sends its code if the address may open the link. It compares the counts first: they do
@@ -97,8 +98,8 @@ func (gate *Gate) sendCode(tx service.Tx, g *Grant, b Bearer, to, cookie string)
 // personOf is the record of the owner of an address that may open a link.
 func personOf(l sluice.Link, address string) *sluice.RecipientPart {
 	p := &sluice.RecipientPart{Email: address}
-	if address == l.Access.Recipient.Email {
-		p.Name = l.Access.Recipient.Name
+	if to := l.Access.Get().Recipient; address == to.Email {
+		p.Name = to.Name
 	}
 	return p
 }
@@ -140,7 +141,7 @@ func (gate *Gate) proveCode(tx service.Tx, g *Grant, cookie, code string) (sluic
 	e := gate.service.NewLinkEntry(g.caller(), sluice.LinkVerified, g.began, g.File, l)
 	e.Key, e.Recipient = g.key, personOf(l, sent.Recipient.Email)
 	v := service.NewVisit(l, g.began)
-	v.Address, v.Verification, v.Password = e.Recipient.Email, e.ID, l.Password != ""
+	v.Address, v.Verification, v.Challenge, v.Password = e.Recipient.Email, e.ID, c.ID, l.Password != ""
 	g.Visit, g.NewVisit = v, links.SealVisit(l, v)
 	return "", tx.Record(e)
 }

@@ -71,6 +71,9 @@ func (d *Direct) Decided(result any, abandon func()) *Decided {
 	return &Decided{ID: d.ID, Began: d.began, Result: result, Abandon: abandon}
 }
 
+// HeadRoom is how many bytes SendHead adds to a head at most.
+const HeadRoom = 96
+
 // SendHead holds back the head of an answer for the ReadFrom of the connection, or sends it when no content follows.
 // The head lacks what net/http adds at its end, and the empty line.
 func (d *Direct) SendHead(status int, head []byte, content bool) error {

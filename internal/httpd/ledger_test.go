@@ -36,6 +36,7 @@ var leaves = map[string][]sluice.Action{
 	"redactAuditEntry":   {sluice.AuditRedacted},
 	"exportAuditEntries": {sluice.AuditExported},
 	"exportDisclosures":  {sluice.AuditExported},
+	"reportAuditEntries": {sluice.AuditReported},
 	"createKey":          {sluice.KeyCreated},
 	"updateKey":          {sluice.KeyUpdated},
 	"rotateKey":          {sluice.KeyRotated},

@@ -1,9 +1,11 @@
 package httpd
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +70,7 @@ type Server struct {
 	versions []version
 	public   map[string]bool // the patterns that need no key
 	choose   func(*http.Request) (*Adapter, *http.Request)
+	apart    string // the folder that is served by its own handler only, "" for none: see Apart
 	notFound func(http.ResponseWriter, *http.Request, *api.Problem)
 	metrics  *metrics
 	// responder answers plain requests for links on the fast path.
@@ -103,6 +106,31 @@ func (s *Server) Service() *service.Service { return s.svc }
 
 // Registry holds the metrics of the server.
 func (s *Server) Registry() *prometheus.Registry { return s.metrics.registry }
+
+// Apart returns a handler for a second listener. It serves the paths of one folder, which the server itself serves no
+// longer, and sends the path / there. Call it before the first request.
+func (s *Server) Apart(folder string) http.Handler {
+	s.apart = folder
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" && r.Method == http.MethodGet {
+			http.Redirect(w, r, folder, http.StatusSeeOther)
+			return
+		}
+		s.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), apartKey{}, true)))
+	})
+}
+
+type apartKey struct{}
+
+// isElsewhere reports whether a request is for a path that another listener serves.
+func (s *Server) isElsewhere(r *http.Request) bool {
+	if s.apart == "" {
+		return false
+	}
+	rest, below := strings.CutPrefix(r.URL.Path, s.apart)
+	below = below && (rest == "" || rest[0] == '/')
+	return below != (r.Context().Value(apartKey{}) != nil)
+}
 
 // HTTPServer makes an http.Server for an address, with the limits that keep slow and silent peers from holding
 // connections.

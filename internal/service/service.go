@@ -27,6 +27,7 @@ type Service struct {
 	*core
 	Accounts *Accounts
 	Keys     *Keys
+	Sessions *Sessions
 	Files    *Files
 	Links    *Links
 	Entries  *Entries
@@ -118,9 +119,10 @@ func New(c Config) (*Service, error) {
 		core:     funnel,
 		Accounts: accounts,
 		Keys:     &Keys{core: funnel, random: c.Random, limits: limits},
+		Sessions: &Sessions{core: funnel, random: c.Random, keys: keys, accounts: accounts},
 		Files:    files,
 		Links:    links,
-		Entries:  &Entries{funnel},
+		Entries:  &Entries{core: funnel, links: links},
 		Ledgers: &Ledgers{
 			core: funnel, accounts: accounts,
 			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},
@@ -152,6 +154,9 @@ func (s *Service) PublicURL() string { return s.Links.publicURL }
 // Seals makes and checks the seals of rows.
 func (s *Service) Seals() *seal.Seals { return s.seals }
 
+// SendsMail reports whether a mail server is configured: whether links can verify addresses, be sent, and notify.
+func (s *Service) SendsMail() bool { return s.Links.mail }
+
 // Purposes lists the purposes of this installation, sorted by name.
 func (s *Service) Purposes() []sluice.Purpose { return s.Files.purposes.List() }
 
@@ -167,11 +172,13 @@ func (s *Service) Allow(ctx context.Context, c Caller, scope sluice.Scope) error
 	return s.allow(ctx, c, scope)
 }
 
-// Caller is the client of a call: an API key that was authenticated, or the operator at the command line.
+// Caller is the client of a call: an API key that was authenticated, a person who signed in, or the operator at the
+// command line.
 type Caller struct {
 	Ledger  sluice.LedgerID
 	Actor   sluice.Actor
-	Key     sluice.Key // if Actor.Type is ActorKey
+	Key     sluice.Key     // if Actor.Type is ActorKey
+	Session sluice.Session // of a person, or of a key that signed in to the console
 	Request sluice.Request
 	// IdempotencyKey is nil if the request has none. The service sets its Replayed.
 	IdempotencyKey *IdempotencyKey

@@ -55,6 +55,12 @@ var descriptions = map[string]description{
 	"exportAuditEntries": {"Audit", "Export audit entries", "Streams all entries that match the filters, newest " +
 		"first. In CSV, a cell that a spreadsheet would interpret as a formula begins with an apostrophe. The " +
 		"export is recorded as an entry before the first byte is sent. A stream that ends early is incomplete."},
+	"reportAuditEntries": {"Audit", "Make a report of audit entries", "Returns one HTML file for people: a summary, " +
+		"and each entry that matches the filters as a sentence. It contains the entries, their proofs, the checkpoint " +
+		"and the key, and checks itself in a browser without a connection; `sluice audit verify` checks it too. At most " +
+		"10,000 entries may match; more are refused with 413. The report is recorded as an entry, with a digest of what " +
+		"it shows, before the first byte is sent, and that takes up to a few seconds. A stream that ends early is " +
+		"incomplete."},
 	"redactAuditEntry": {"Audit", "Erase the personal fields of an audit entry", "Erases the addresses and the " +
 		"user agent of an entry. This is final. The signed data does not change, so every proof stays valid. The " +
 		"erasure is recorded as an entry."},
@@ -188,20 +194,21 @@ var headers = []struct {
 
 // ownRefusals are the codes of single routes, in addition to those of their kind.
 var ownRefusals = map[string][]sluice.Code{
-	"updateLink":       {sluice.CodeLinkExpired, sluice.CodeLinkRevoked},
-	"updateLinkOfFile": {sluice.CodeLinkExpired, sluice.CodeLinkRevoked},
-	"deleteFile":       {sluice.CodeFileHeld},
-	"createLink":       {sluice.CodeNotFound},
-	"getAccount":       {sluice.CodeNotFound},
-	"proveEntry":       {sluice.CodeNotFound},
-	"proveConsistency": {sluice.CodeNotFound},
-	"redeem":           downloadRefusals,
-	"redeemNamed":      downloadRefusals,
-	"answerLink":       answerRefusals,
-	"answerLinkNamed":  answerRefusals,
-	"ready":            {sluice.CodeUnavailable},
-	"explainError":     {sluice.CodeNotFound},
-	"showPage":         {sluice.CodeNotFound},
+	"updateLink":         {sluice.CodeLinkExpired, sluice.CodeLinkRevoked},
+	"updateLinkOfFile":   {sluice.CodeLinkExpired, sluice.CodeLinkRevoked},
+	"deleteFile":         {sluice.CodeFileHeld},
+	"createLink":         {sluice.CodeNotFound},
+	"getAccount":         {sluice.CodeNotFound},
+	"proveEntry":         {sluice.CodeNotFound},
+	"reportAuditEntries": {sluice.CodeTooLarge},
+	"proveConsistency":   {sluice.CodeNotFound},
+	"redeem":             downloadRefusals,
+	"redeemNamed":        downloadRefusals,
+	"answerLink":         answerRefusals,
+	"answerLinkNamed":    answerRefusals,
+	"ready":              {sluice.CodeUnavailable},
+	"explainError":       {sluice.CodeNotFound},
+	"showPage":           {sluice.CodeNotFound},
 }
 
 var answerRefusals = append(
@@ -217,6 +224,7 @@ var downloadRefusals = []sluice.Code{
 var mediaTypes = map[string][]string{
 	"exportAuditEntries": {"application/x-ndjson", "text/csv"},
 	"exportDisclosures":  {"application/x-ndjson"},
+	"reportAuditEntries": {"text/html"},
 	"getCheckpoint":      {"text/plain"},
 	"getLedgerKey":       {"text/plain"},
 	"proveEntry":         {"text/plain"},

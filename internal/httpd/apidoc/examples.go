@@ -174,8 +174,8 @@ func exampleParam(rt httpd.Route, p *param) any {
 // exampleIDs are example ids, by collection.
 var exampleIDs = map[string]string{
 	"files": exampleFileID, "links": exampleLinkID, "file_links": exampleLinkID, "keys": exampleKeyID,
-	"audit_entries": exampleEntryID,
-	"export":        exampleEntryID,
+	"audit_entries": exampleEntryID, "audit_report": exampleEntryID,
+	"export": exampleEntryID,
 }
 
 // listedID returns the id of an object in a list.
@@ -183,6 +183,7 @@ func listedID(rt httpd.Route) string { return exampleIDs[path.Base(rt.Path)] }
 
 var exampleParams = map[string]any{
 	"link": exampleLinkID, "file_id": exampleFileID, "link_id": exampleLinkID, "key_id": exampleKeyID,
+	"person_id":  "248289761001",
 	"request_id": exampleRequest,
 	"recipient":  "ann@bank.example",
 	"client_ip":  "192.0.2.7",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -165,7 +166,7 @@ func (s *direct) writeHead(id string, g *gate.Grant) {
 	b = appendLine(b, "Repr-Digest: ", about.digest)
 	b = append(b, contentTypeOptions...)
 	b = appendLine(b, "X-Request-Id: ", id)
-	s.head = append(b, robots...)
+	s.head = slices.Grow(append(b, robots...), httpd.HeadRoom)
 }
 
 func appendLine(b []byte, start, value string) []byte {

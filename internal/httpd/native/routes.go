@@ -15,11 +15,12 @@ type face struct {
 	svc        *service.Service
 	exposition http.Handler // of metrics
 	readiness  readiness
+	reports    chan struct{} // holds one for each report that is being made
 }
 
 // Mount registers the native API with a server.
 func Mount(s *httpd.Server) {
-	f := &face{svc: s.Service(), exposition: s.Metrics()}
+	f := &face{svc: s.Service(), exposition: s.Metrics(), reports: make(chan struct{}, reportsAtOnce)}
 	for _, rt := range f.routes() {
 		s.Handle(httpd.Route(rt))
 	}
@@ -65,6 +66,8 @@ func (s *face) routes() []route {
 		{"GET", "/v1/audit_entries/export", sluice.AuditRead, "exportAuditEntries", typed(s.exportEntries)},
 		{"GET", "/v1/audit_entries/{id}", sluice.AuditRead, "getAuditEntry", typed(s.getEntry)},
 		{"POST", "/v1/audit_entries/{id}/redact", sluice.KeysAdmin, "redactAuditEntry", typed(s.redactEntry)},
+
+		{"GET", "/v1/audit_report", sluice.AuditRead, "reportAuditEntries", typed(s.reportEntries)},
 
 		{"GET", "/v1/ledger/checkpoint", sluice.AuditRead, "getCheckpoint", typed(s.getCheckpoint)},
 		{"GET", "/v1/ledger/tile/{tile...}", sluice.AuditRead, "getTile", plain(s.getTile)},

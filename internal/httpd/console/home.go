@@ -1,0 +1,4 @@
+package console
+
+// showHome shows the first page of a mode.
+func (v *visit) showHome() error { return v.render("home", nil) }
