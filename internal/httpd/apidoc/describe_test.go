@@ -54,7 +54,8 @@ func TestTablesNameWhatThereIs(t *testing.T) {
 		}
 	}
 	for _, table := range []map[string]bool{
-		keysOf(exampleBodies), keysOf(ownRefusals), keysOf(mediaTypes), keysOf(goCalls), keysOf(goPrograms), untried, placed,
+		keysOf(exampleBodies), keysOf(ownRefusals), keysOf(mediaTypes), keysOf(goCalls), keysOf(goPrograms), keysOf(savedAs),
+		untried, placed,
 	} {
 		for name := range table {
 			if _, known := operations[name]; !known {

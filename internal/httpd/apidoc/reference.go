@@ -23,11 +23,11 @@ type docPage struct {
 	Objects           []docSchema
 }
 
-// resources are the pages of the reference, in their order. Operations that none of them lists in only are on the page
-// of their tag. A tag that has no page here gets one of its own.
+// resources are the pages of the reference, in their order. Operations that none of them lists in only, and whose path
+// none of them lists in paths, are on the page of their tag. A tag that has no page here gets one of its own.
 var resources = []struct {
 	slug, title, lead, tag string
-	only                   []string
+	only, paths            []string
 }{
 	{slug: "uploads", title: "Uploads", lead: "A file comes in as a form or as plain bytes, in one request. It is " +
 		"stored once and never changes. An upload that fails leaves nothing behind.",
@@ -47,6 +47,12 @@ var resources = []struct {
 		"needed. Each download is in the audit log before its first byte is sent."},
 	{slug: "audit-log", tag: "Audit", title: "Audit log", lead: "The log of what was done and refused: who did what to " +
 		"which object, from where, and why."},
+	{slug: "reports", title: "Exports and reports", lead: "The log as a whole: for programs, as a stream of entries, " +
+		"and for people, as a file that checks itself. Making one is recorded.",
+		paths: []string{"/v1/audit_entries/export", "/v1/audit_report"}},
+	{slug: "erasure", title: "Erasure", lead: "Personal fields of the log can be erased. The signed data does not " +
+		"change, so every proof stays valid.",
+		paths: []string{"/v1/audit_entries/{id}/redact", "/v1/audit_redactions"}},
 	{slug: "ledger", tag: "Ledger", title: "Ledger", lead: "The audit log in verifiable form: its tree, its signed " +
 		"checkpoints and proofs (RFC 6962, C2SP tlog-tiles). An auditor can check it without trusting the server."},
 	{slug: "keys", tag: "Keys", title: "Keys", lead: "API keys with scopes, expiry, and rotation without downtime."},
@@ -61,7 +67,7 @@ func slugOf(rt httpd.Route) string {
 	tag := descriptions[rt.Operation].tag
 	slug := strings.ReplaceAll(strings.ToLower(tag), " ", "-")
 	for _, r := range resources {
-		if slices.Contains(r.only, rt.Operation) {
+		if slices.Contains(r.only, rt.Operation) || slices.Contains(r.paths, strings.TrimSuffix(rt.Path, "/{id}")) {
 			return r.slug
 		}
 		if r.tag == tag {
@@ -321,7 +327,7 @@ func bodiesOf(ref *document, content map[string]*mediaType, placed map[string]st
 			example = s.Examples[0]
 		}
 		if example != nil && mediaType == "application/json" {
-			b.Example, _ = indented(example)
+			b.Example = inJSON.write(parsed(example), "")
 		}
 		bodies = append(bodies, b)
 	}

@@ -84,6 +84,9 @@ func exampleOf(op *operation, rt httpd.Route) sampleRequest {
 		r.target += "?" + query.Encode()
 	}
 	r.answer = answerOf(op)
+	if savedAs[rt.Operation] != "" {
+		r.answer = saveFile
+	}
 	return r
 }
 
@@ -141,11 +144,17 @@ func answerOf(op *operation) answer {
 
 // saved is the name that samples save a response under.
 func (r sampleRequest) saved() string {
+	if name := savedAs[r.operation]; name != "" {
+		return name
+	}
 	if strings.HasPrefix(r.target, "/l/") {
 		return exampleFilename
 	}
 	return strings.ToLower(strings.TrimLeftFunc(r.operation, unicode.IsLower))
 }
+
+// savedAs are the names for responses of operations whose own name does not say it.
+var savedAs = map[string]string{"reportAuditEntries": "report.html"}
 
 // exampleType is the media type of the file that samples upload.
 const exampleType = "text/plain"

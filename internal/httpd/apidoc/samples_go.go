@@ -49,6 +49,7 @@ var goCalls = map[string]goCall{
 	"getAuditEntry":      {method: "Entry"},
 	"exportAuditEntries": {"ExportEntries", []any{api.EntryFilter{}, "ndjson"}},
 	"redactAuditEntry":   {method: "RedactEntry"},
+	"reportAuditEntries": {"Report", []any{api.EntryFilter{}}},
 
 	"getCheckpoint":     {method: "Checkpoint"},
 	"getTile":           {"Tile", []any{ledger.Tile{Width: 1}}},
@@ -159,6 +160,12 @@ func (g goCall) write(r sampleRequest, rt httpd.Route) string {
 		return "if err := " + call + "; err != nil {\nlog.Fatal(err)\n}\n"
 	}
 	name := goName(out)
+	if r.answer == saveFile && out.Kind() == reflect.Interface {
+		return name + ", err := " + call + goFatal + "defer stream.Close()\n" +
+			fmt.Sprintf("file, err := os.Create(%q)", r.saved()) + goFatal +
+			"if _, err := io.Copy(file, stream); err != nil {\nlog.Fatal(err)\n}\n" +
+			"if err := file.Close(); err != nil {\nlog.Fatal(err)\n}\n"
+	}
 	if r.answer == saveFile {
 		return fmt.Sprintf("%s, err := %s%sif err := os.WriteFile(%q, %s, 0o600); err != nil {\nlog.Fatal(err)\n}\n",
 			name, call, goFatal, r.saved(), name)
