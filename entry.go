@@ -13,7 +13,7 @@ func AllActions() []Action {
 		AccountCreated, SigningKeyAdded, KeyCreated, KeyEnded, FileCreated, KeyUpdated, KeyRotated, FileUpdated,
 		FileHeld, FileReleased, FileRetainedOut, FileRead, FileEnded, LinkCreated, LinkUpdated, LinkEnded,
 		LinkRedeemed, LinkRefused, LinkDelivered, LinkSent, LinkCodeSent, LinkVerified, LinkMailFailed,
-		FileDamaged, AuditExported, AuditRedacted, KeyHandedOver, LedgerRolledBack, AccessDenied,
+		FileDamaged, AuditExported, AuditReported, AuditRedacted, KeyHandedOver, LedgerRolledBack, AccessDenied,
 		SessionCreated, SessionEnded,
 	}
 }
@@ -39,7 +39,8 @@ type Entry struct {
 	Session   *SessionPart
 	Handover  string // with KeyHandedOver: the new verifier key of the log
 	Rollback  *RollbackPart
-	Export    string // with AuditExported: what was exported
+	Export    string      // with AuditExported: what was exported
+	Report    *ReportPart // with AuditReported
 	Request   *Request
 	Delivery  *DeliveryPart
 	// Deliveries are, with LinkDelivered, the downloads that have ended, in the
@@ -87,6 +88,7 @@ const (
 	LinkVerified    Action = "link.verified"  // an address was proved
 	LinkMailFailed  Action = "link.mail_failed"
 	AuditExported   Action = "audit.exported"
+	AuditReported   Action = "audit.reported"
 	AuditRedacted   Action = "audit.redacted"
 	KeyHandedOver   Action = "ledger.key_rotated" // also ledger.ActionKeyRotated
 	AccessDenied    Action = "access.denied"
@@ -303,6 +305,18 @@ type EntryPart struct {
 	ID     string
 	Seq    int64
 	Fields []string // JSON Pointers into its leaf
+}
+
+// ReportPart describes, with AuditReported, a report that was made. See package
+// internal/report.
+type ReportPart struct {
+	Entries int64 // number of entries in the report
+	// SHA256 is the digest of what the report shows, in lower-case hexadecimal. It is
+	// salted: without the report nothing can be guessed from it.
+	SHA256 string
+	// Filter has what was asked for, by the names of the parameters. The values of
+	// recipient and client_ip are personal.
+	Filter map[string]string
 }
 
 // RollbackPart describes, with LedgerRolledBack, the entries that a log lost.

@@ -28,7 +28,9 @@ type Link struct {
 	AllowedIPs   []netip.Prefix // empty: any address
 	Disposition  Disposition
 	Filename     string // the name that the file is saved under; "": the file's own name
-	Access       Access
+	// Access is nil if the link asks and tells nothing. Copies of a Link share it,
+	// so it is replaced, never changed.
+	Access *Access
 
 	Seal Digest `json:"-"` // shows that a server wrote the row; zero: none
 }

@@ -25,7 +25,7 @@ packages=(
   'libc6-dev       | echo "#include <stdlib.h>" | cc -E -'               # with its headers
   'curl            | command -v curl'                                    # for the commands that serve prints
   'wget            | command -v wget'                                    # for resumed downloads
-  'nodejs          | command -v node'                                    # for the samples in JavaScript
+  'nodejs          | command -v node'                                    # for the verifier and samples in JavaScript
   'python3-requests | python3 -c "import requests"'                      # and Python
   'chromium        | command -v chromium'                                # opens links
   'postgresql      | command -v initdb || ls /usr/lib/postgresql/*/bin/initdb' # runs a server for each test process

@@ -17,6 +17,7 @@ type AuditEntry struct {
 	Entry      *EntryRef       `json:"entry,omitempty" doc:"The earlier entry that the action concerns"`
 	Ledger     *LedgerRef      `json:"ledger,omitempty" doc:"The change to the log itself"`
 	Export     string          `json:"export,omitempty" doc:"The exported data: entries or disclosures"`
+	Report     *ReportRef      `json:"report,omitempty" doc:"In audit.reported: the report that was made"`
 	Request    *Request        `json:"request,omitempty" doc:"The HTTP request"`
 	Delivery   *Delivery       `json:"delivery,omitempty" doc:"In link.redeemed: how the file is delivered, and how that ended. Entries of link.delivered from older versions have one too"`
 	Deliveries []EndedDelivery `json:"deliveries,omitempty" doc:"In link.delivered: the downloads that have ended, in the order of their ends"`
@@ -139,6 +140,13 @@ type EntryRef struct {
 	ID     string   `json:"id" doc:"Id of the entry"`
 	Seq    int64    `json:"seq" doc:"Position in the log"`
 	Fields []string `json:"fields,omitempty" doc:"JSON Pointers into the entry's leaf"`
+}
+
+// ReportRef describes a report that was made.
+type ReportRef struct {
+	Entries int64             `json:"entries" doc:"Number of entries in the report"`
+	Filter  map[string]string `json:"filter,omitempty" doc:"What was asked for, by the names of the parameters. Values that were erased later are empty"`
+	SHA256  string            `json:"sha256" doc:"Salted digest of what the report shows, in lower-case hexadecimal"`
 }
 
 // LedgerRef describes a change to the log itself.

@@ -309,6 +309,8 @@ func what(e api.AuditEntry) string {
 		return e.Entry.ID
 	case e.Export != "":
 		return e.Export
+	case e.Report != nil:
+		return counted(e.Report.Entries, "1 entry", "%d entries")
 	case e.Ledger != nil:
 		return e.Ledger.Key
 	case e.Key != nil:

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -92,9 +93,17 @@ var stopGrace = 30 * time.Second
 // a download. GOGC overrides it.
 const gcPercent = 400
 
+// heapFloor is memory that counts as live and is never touched, so it takes no
+// room. With it the heap grows to 40 MiB more before a collection, also while
+// little is live. Without it, collections of the few megabytes that a busy server
+// holds take a twentieth of the time of a download.
+const heapFloor = 8 << 20
+
 func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+		floor := make([]byte, heapFloor)
+		defer runtime.KeepAlive(floor)
 	}
 	log := s.logger(out)
 	for _, w := range out.warnings {

@@ -104,6 +104,16 @@ func leafOf(e sluice.Entry, digests bool) []byte {
 	if e.Repeats > 0 {
 		w.raw("repeats", strconv.FormatInt(e.Repeats, 10))
 	}
+	if p := e.Report; p != nil {
+		w.open("report")
+		w.int("entries", p.Entries)
+		if len(p.Filter) > 0 {
+			w.key("filter")
+			w.buf = ledger.AppendStringMap(w.buf, p.Filter)
+		}
+		w.str("sha256", p.SHA256)
+		w.close()
+	}
 	if r := e.Request; r != nil {
 		w.open("request")
 		w.str("client_ip", r.ClientIP)

@@ -55,7 +55,7 @@ func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
 			return SealedEntry{}, err
 		}
 	}
-	if e.Actor.Type == sluice.ActorPerson || e.Recipient != nil ||
+	if e.Actor.Type == sluice.ActorPerson || e.Recipient != nil || e.Report != nil ||
 		e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) {
 		people, err := commitPeople(&e, random)
 		if err != nil {
@@ -172,6 +172,7 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		}
 		Mail      *struct{ Kind, Problem string }
 		Recipient *struct{ Email, Name, Verification string }
+		Report    *sluice.ReportPart
 		Terms     string `json:"terms_sha256"`
 		Request   *struct {
 			ID, Method, Route, Range, IP string
@@ -278,6 +279,13 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 			Email:        reveal("/recipient/email", p.Email),
 			Name:         reveal("/recipient/name", p.Name),
 			Verification: p.Verification,
+		}
+	}
+	if e.Report = in.Report; e.Report != nil {
+		for _, name := range personalFilters {
+			if commitment, ok := e.Report.Filter[name]; ok {
+				e.Report.Filter[name] = reveal("/report/filter/"+name, commitment)
+			}
 		}
 	}
 	if r := in.Request; r != nil {

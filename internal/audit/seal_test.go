@@ -96,6 +96,9 @@ func sampleEntry(text string) sluice.Entry {
 		},
 		Subject: &sluice.EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text,
 		Export: text,
+		Report: &sluice.ReportPart{Entries: 1 << 40, SHA256: "04", Filter: map[string]string{
+			"action": text, "client_ip": "198.51.100.2", "recipient": "ann@bank.example",
+		}},
 		Request: &sluice.Request{
 			ID:           "req_01",
 			Method:       "GET",
@@ -197,6 +200,7 @@ var (
 		"/link/allowed_recipients", "/link/before/allowed_recipients", "/link/before/message",
 		"/link/before/notify/email", "/link/message", "/link/notify/email", "/link/recipient/email",
 		"/link/recipient/name", "/recipient/email", "/recipient/name",
+		"/report/filter/client_ip", "/report/filter/recipient",
 	}
 	requestFields = []string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}
 )
@@ -209,7 +213,7 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, personal := range []string{
-		"192.0.2.7", "198.51.100.1", "an-agent", "198.51.100.9", "bank.example", "northwind.example", "old.example",
+		"192.0.2.7", "198.51.100.1", "198.51.100.2", "an-agent", "198.51.100.9", "bank.example", "northwind.example", "old.example",
 	} {
 		if bytes.Contains(sealed.Leaf, []byte(personal)) {
 			t.Errorf("the leaf contains %q", personal)

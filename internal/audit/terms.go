@@ -22,7 +22,9 @@ type IndexTerms struct {
 
 // PersonalTerms are the index terms of an entry that are personal: they are gone when the entry is redacted.
 type PersonalTerms struct {
-	Recipient string // address of the recipient of the entry, or else of the link that it records
+	// Recipient is the address of the recipient of the entry, or else of the link that it records, or that a report was
+	// asked for.
+	Recipient string
 	ClientIP  string
 }
 
@@ -50,6 +52,8 @@ func IndexTermsOf(e sluice.Entry) IndexTerms {
 		t.Recipient = e.Recipient.Email
 	case e.Link != nil && e.Link.Access != nil:
 		t.Recipient = e.Link.Access.Recipient.Email
+	case e.Report != nil:
+		t.Recipient = e.Report.Filter["recipient"]
 	}
 	for _, d := range e.Deliveries {
 		t.Deliveries = append(t.Deliveries, DeliveryTerms{d.FileID, d.LinkID, d.Seq})
@@ -105,7 +109,7 @@ func (s SealedEntry) PersonalTerms() (t PersonalTerms) {
 			if t.Recipient == "" {
 				t.Recipient = textOf(value, "value")
 			}
-		case "/recipient/email":
+		case "/recipient/email", "/report/filter/recipient":
 			t.Recipient = textOf(value, "value")
 		case "/request/client_ip":
 			t.ClientIP = textOf(value, "value")

@@ -20,7 +20,7 @@ type Challenge struct {
 	Address sluice.Digest // of the address to prove
 	Network sluice.Digest // of the browser
 	Entry   string        // of LinkCodeSent, which has the address; "" if no code was sent
-	Tries   int64         // codes that were compared; MaxTries if the right one was among them
+	Tries   int64         // codes that were compared; MaxTries if the right one was among them, or TriesEnded
 	Created time.Time
 }
 
@@ -28,6 +28,8 @@ type Challenge struct {
 const (
 	CodeLasts = 10 * time.Minute // how long a code is good
 	MaxTries  = 5                // of one code
+	// TriesEnded are the Tries of a challenge that a redaction has ended.
+	TriesEnded = MaxTries + 1
 
 	// An address may be sent MaxCodesOfAddress codes for a link in any AddressWindow.
 	AddressWindow     = 10 * time.Minute
@@ -64,6 +66,10 @@ func (c Challenge) Live(now time.Time) bool {
 	age := now.Sub(c.Created)
 	return c.Tries < MaxTries && -CodeLasts < age && age < CodeLasts
 }
+
+// Ended reports whether a redaction has erased the person of the challenge. Then neither its code nor the visit that it
+// gave is good any more.
+func (c Challenge) Ended() bool { return c.Tries >= TriesEnded }
 
 // ChallengeID returns the id of the challenge of a browser with a cookie. It does not reveal the cookie.
 func ChallengeID(link, cookie string) string {
@@ -105,6 +111,7 @@ func NetworkOf(from netip.Addr) netip.Prefix {
 type Visit struct {
 	Address      string    `json:"address,omitempty"`      // that was proved, in canonical form
 	Verification string    `json:"verification,omitempty"` // the id of the entry of the proof
+	Challenge    string    `json:"challenge,omitempty"`    // whose code was the proof; it outlives the visit
 	Password     bool      `json:"password,omitempty"`     // the browser gave the password of the link
 	Terms        string    `json:"terms,omitempty"`        // SHA-256 of the accepted terms, in hexadecimal
 	Downloaded   time.Time `json:"downloaded,omitzero"`    // when the browser last downloaded the file

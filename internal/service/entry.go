@@ -7,7 +7,11 @@ import (
 )
 
 // Entries has the rules of reading the audit log: lists, exports, and the erasure of personal fields.
-type Entries struct{ *core }
+type Entries struct {
+	*core
+	watches watches
+	links   *Links
+}
 
 // Get returns an entry of the audit log. It needs audit:read.
 func (s *Entries) Get(ctx context.Context, c Caller, id string) (e sluice.Entry, err error) {

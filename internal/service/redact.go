@@ -15,8 +15,9 @@ import (
 // Redact erases the personal fields of an entry for good: their values, and the salts without which the commitments
 // reveal nothing. The leaf stays, so all proofs remain valid. The redaction is an entry of its own. An entry without
 // personal fields is CodeNotFound. If the entry records the people of a link, they are erased from the link too, and
-// nobody is admitted to it until its owner names others. A stored response to the request that made the entry is
-// deleted, because it may show them. It needs keys:admin.
+// nobody is admitted to it until its owner names others. If it names a person at a link, their codes and visits there
+// end, so that no download names them again. A stored response to the request that made the entry is deleted, because
+// it may show them. It needs keys:admin.
 func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry, error) {
 	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (sluice.Entry, error) {
 		seq, sealed, err := tx.Sealed(c.Ledger, id)
@@ -44,11 +45,29 @@ func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry
 		if err == nil && entry.Request != nil {
 			err = tx.DeleteResponse(entry.Request.ID, entry.Time)
 		}
+		if err == nil {
+			err = s.endVisits(tx, c, entry)
+		}
 		if err != nil {
 			return sluice.Entry{}, err
 		}
 		return e, tx.Redact(id, fields, erased, e)
 	})
+}
+
+// endVisits ends the codes and visits of the person whom an entry names at a link.
+func (s *Entries) endVisits(tx Tx, c Caller, entry sluice.Entry) error {
+	if entry.Link == nil || entry.Recipient == nil || entry.Recipient.Email == "" {
+		return nil
+	}
+	l, err := tx.Link(c.Ledger, entry.Link.ID)
+	if sluice.CodeOf(err) == sluice.CodeNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.EndChallenges(l.ID, s.links.AddressHash(l, entry.Recipient.Email))
 }
 
 // erasedLink returns the link whose people an entry records, without them. It returns nil if the entry records none, or
@@ -67,7 +86,7 @@ func (s *Entries) erasedLink(
 		return nil, err
 	}
 	fits := s.seals.LinkFits(l) // a link that someone altered gets no seal
-	l.Access, l.Updated = l.Access.Erase(), next(now, l.Updated)
+	l.Access, l.Updated = l.Access.Erase().Ref(), next(now, l.Updated)
 	if fits {
 		l.Seal = s.seals.Link(l)
 	}

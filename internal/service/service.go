@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"slices"
@@ -112,6 +113,7 @@ func New(c Config) (*Service, error) {
 	links := &Links{
 		core: funnel, keys: keys, limits: limits, blobs: c.Blobs,
 		publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random, mail: c.Mail,
+		opened: &opened{seed: maphash.MakeSeed()},
 	}
 	files := &Files{core: funnel, blobs: c.Blobs, purposes: c.Purposes, links: links}
 	accounts := &Accounts{funnel}
@@ -122,7 +124,7 @@ func New(c Config) (*Service, error) {
 		Sessions: &Sessions{core: funnel, random: c.Random, keys: keys, accounts: accounts},
 		Files:    files,
 		Links:    links,
-		Entries:  &Entries{funnel},
+		Entries:  &Entries{core: funnel, links: links},
 		Ledgers: &Ledgers{
 			core: funnel, accounts: accounts,
 			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},
@@ -153,6 +155,9 @@ func (s *Service) PublicURL() string { return s.Links.publicURL }
 
 // Seals makes and checks the seals of rows.
 func (s *Service) Seals() *seal.Seals { return s.seals }
+
+// SendsMail reports whether a mail server is configured: whether links can verify addresses, be sent, and notify.
+func (s *Service) SendsMail() bool { return s.Links.mail }
 
 // Purposes lists the purposes of this installation, sorted by name.
 func (s *Service) Purposes() []sluice.Purpose { return s.Files.purposes.List() }

@@ -94,13 +94,29 @@ type prefetchedLink struct{}
 // Prefetch announces that an Update will read a link and its file. A Store that is far away may fetch the links of all
 // Updates that share a commit in one query. The result of the Update does not depend on it.
 func Prefetch(ctx context.Context, link string) context.Context {
-	return context.WithValue(ctx, prefetchedLink{}, link)
+	return &prefetching{ctx, link}
 }
 
 // Prefetched returns the link that was given to Prefetch, or "".
 func Prefetched(ctx context.Context) (link string) {
-	link, _ = ctx.Value(prefetchedLink{}).(string)
-	return link
+	if p, ok := ctx.Value(prefetchedLink{}).(*prefetching); ok {
+		return p.link
+	}
+	return ""
+}
+
+// prefetching is a context with the link of Prefetch. Each download makes one, and context.WithValue takes two
+// allocations.
+type prefetching struct {
+	context.Context
+	link string
+}
+
+func (p *prefetching) Value(key any) any {
+	if key == (prefetchedLink{}) {
+		return p
+	}
+	return p.Context.Value(key)
 }
 
 type ending struct{}
@@ -259,6 +275,9 @@ type Tx interface {
 	SetChallenge(Challenge) error
 	// DropUnsentChallenge removes the oldest challenge of a link for which no code was sent, to make room for another.
 	DropUnsentChallenge(link string) error
+	// EndChallenges sets the Tries of all challenges of an address at a link to TriesEnded. The entry of the redaction
+	// records it.
+	EndChallenges(link string, address sluice.Digest) error
 
 	// QueueMail queues a mail about an entry of the Update. If its link already has one of its kind and challenge, a
 	// code changes nothing; a first download is added to its Count, unless that is 0; downloads or refusals are added

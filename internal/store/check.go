@@ -25,11 +25,10 @@ type (
 // readers go on meanwhile. SQLite keeps what is written meanwhile in its log (WAL). SQLite runs quick_check, and
 // PostgreSQL what its extension amcheck offers, where it is installed.
 func (s *Store) CheckPages(ctx context.Context) (r PageReport, err error) {
-	leave, err := s.enter()
-	if err != nil {
+	if err := s.enter(); err != nil {
 		return r, err
 	}
-	defer leave()
+	defer s.inflight.Done()
 	c, err := s.db.Connect(ctx, s.db.Reader)
 	if err != nil {
 		return r, s.db.Classify(err)

@@ -192,6 +192,9 @@ var csvColumns = []struct {
 		return e.Subject.ID
 	}},
 	{"export", func(e sluice.Entry) string { return e.Export }},
+	{"report_entries", ofReport(func(p *sluice.ReportPart) string { return strconv.FormatInt(p.Entries, 10) })},
+	{"report_filter", ofReport(func(p *sluice.ReportPart) string { return cellJSON(p.Filter, len(p.Filter)) })},
+	{"report_sha256", ofReport(func(p *sluice.ReportPart) string { return p.SHA256 })},
 	{"ledger_key", func(e sluice.Entry) string { return e.Handover }},
 	{"ledger_log", ofRollback(func(r *sluice.RollbackPart) string { return r.Log })},
 	{"ledger_size", ofRollback(func(r *sluice.RollbackPart) string { return strconv.FormatInt(r.Size, 10) })},
@@ -211,6 +214,10 @@ func part[P any](get func(sluice.Entry) *P, of func(*P) string) func(sluice.Entr
 
 func ofKey(of func(*sluice.KeyPart) string) func(sluice.Entry) string {
 	return part(func(e sluice.Entry) *sluice.KeyPart { return e.Key }, of)
+}
+
+func ofReport(of func(*sluice.ReportPart) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.ReportPart { return e.Report }, of)
 }
 
 func ofRollback(of func(*sluice.RollbackPart) string) func(sluice.Entry) string {

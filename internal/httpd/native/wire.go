@@ -97,7 +97,7 @@ func wireLinkAt(c *call, l sluice.Link, now time.Time) (api.Link, error) {
 	if l.MaxDownloads != 0 {
 		out.MaxDownloads = &l.MaxDownloads
 	}
-	wireAccess(&out, l.Access)
+	wireAccess(&out, l.Access.Get())
 	for i, network := range l.AllowedIPs {
 		out.AllowedIPs[i] = network.String()
 	}
@@ -146,6 +146,9 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	}
 	if p := e.Subject; p != nil {
 		out.Entry = &api.EntryRef{ID: p.ID, Seq: p.Seq, Fields: p.Fields}
+	}
+	if p := e.Report; p != nil {
+		out.Report = &api.ReportRef{Entries: p.Entries, Filter: p.Filter, SHA256: p.SHA256}
 	}
 	if e.Handover != "" {
 		out.Ledger = &api.LedgerRef{Key: e.Handover}

@@ -60,6 +60,7 @@ var needs = map[string]struct {
 	"link.redeemed":      {byBearer, 0},
 	"link.delivered":     {byBearer | bySystem, 0},
 	"audit.exported":     {byCaller, auditRead},
+	"audit.reported":     {byCaller, auditRead},
 	"audit.redacted":     {byCaller, keysAdmin},
 	"ledger.key_rotated": {bySystem, 0},
 	"ledger.rolled_back": {bySystem, 0},

@@ -81,6 +81,13 @@ func (t *Tx) DropUnsentChallenge(link string) error {
 	return err
 }
 
+// EndChallenges implements service.Tx.
+func (t *Tx) EndChallenges(link string, address sluice.Digest) error {
+	_, err := t.log.Exec("UPDATE challenge SET tries = $4 WHERE ledger = $1 AND link_id = $2 AND address = $3",
+		t.log.LedgerHead().ID, link, address[:], service.TriesEnded)
+	return err
+}
+
 // DeleteChallenges deletes challenges from before a time.
 var DeleteChallenges = deleteBefore("DELETE FROM challenge WHERE (ledger, link_id, id) IN" +
 	" (SELECT ledger, link_id, id FROM challenge WHERE created < $1 ORDER BY created LIMIT $2)")

@@ -95,6 +95,29 @@ func testChallenges(t *testing.T, db Database) {
 	}
 	counts(LiveLedger, "link_1", ann, here, Epoch, service.ChallengeCounts{})
 
+	for _, c := range []service.Challenge{
+		{LinkID: "link_4", ID: "ann", Address: ann}, {LinkID: "link_4", ID: "ann again", Address: ann},
+		{LinkID: "link_4", ID: "bob", Address: bob}, {LinkID: "link_5", ID: "ann", Address: ann},
+	} {
+		c.Created = Epoch
+		set(first, LiveLedger, c)
+		set(first, TestLedger, c)
+	}
+	Update(t, second, LiveLedger, func(tx service.Tx) error {
+		return errors.Join(tx.EndChallenges("link_4", ann), tx.Record(NewEntry(LiveLedger)))
+	})
+	for _, l := range []sluice.LedgerID{LiveLedger, TestLedger} {
+		for _, at := range []struct{ link, id string }{
+			{"link_4", "ann"}, {"link_4", "ann again"}, {"link_4", "bob"}, {"link_5", "ann"},
+		} {
+			c, err := read(first, l, at.link, at.id)
+			ended := l == LiveLedger && at.link == "link_4" && at.id != "bob"
+			if err != nil || c.Ended() != ended || c.Live(Epoch) == ended {
+				t.Errorf("%s at %s in %v: ended %t, %v", at.id, at.link, l, c.Ended(), err)
+			}
+		}
+	}
+
 	for i, id := range []string{"sent", "older", "newer"} {
 		c := service.Challenge{LinkID: "link_3", ID: id, Address: ann, Network: here}
 		c.Created = Epoch.Add(time.Duration(i) * time.Second)

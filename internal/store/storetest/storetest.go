@@ -1365,7 +1365,7 @@ func testUpdateLink(t *testing.T, db Database) {
 	changed.Reason, changed.Metadata, changed.Expires, changed.Updated = "why", sluice.Metadata{"a": "b"},
 		time.Time{}, Epoch.Add(time.Second)
 	changed.Revoked, changed.Ended = Epoch.Add(time.Minute), sluice.Revoked
-	changed.Access = NewAccess()
+	changed.Access = NewAccess().Ref()
 	given := changed
 	given.FileID, given.KeyID, given.SigningKey, given.Created, given.Downloads, given.Redeemed = "file_9", "key_9",
 		"9", time.Time{}, 9, Epoch
