@@ -38,8 +38,8 @@ type deliveryQueue struct {
 	committed chan struct{} // closed and replaced after each successful Update
 }
 
-// pending waits to be recorded: the end of a download, or refusals. Thousands wait at a time, and so most keep nothing of
-// their Grant.
+// pending waits to be recorded: the end of a download, or refusals. Thousands wait at a time, and so most keep nothing
+// of their Grant.
 type pending struct {
 	delivery sluice.Delivery
 	settles  *Grant          // nil if the download gives nothing back
