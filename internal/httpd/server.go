@@ -79,6 +79,9 @@ type Server struct {
 	noise     *rate.Limiter // of log lines
 	unlogged  atomic.Int64  // log lines suppressed since the last one
 	strangers *rate.Limiter // of answers
+
+	stopping context.Context // ends when an HTTPServer is shut down
+	stop     context.CancelFunc
 }
 
 // New makes a Server without routes.
@@ -95,6 +98,7 @@ func New(svc *service.Service, opts Options) *Server {
 		metrics: newMetrics(opts.Registry), public: map[string]bool{},
 		noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.metrics.watch(svc.Ledgers.State)
 	s.metrics.watchScrub(svc.Scrub.State)
 	s.mux.HandleFunc("/", s.unrouted)
@@ -135,7 +139,7 @@ func (s *Server) isElsewhere(r *http.Request) bool {
 // HTTPServer makes an http.Server for an address, with the limits that keep slow and silent peers from holding
 // connections.
 func (s *Server) HTTPServer(addr string) *http.Server {
-	return &http.Server{
+	hs := &http.Server{
 		Addr:              addr,
 		Handler:           s,
 		ReadHeaderTimeout: headerTimeout,
@@ -144,4 +148,10 @@ func (s *Server) HTTPServer(addr string) *http.Server {
 		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+	hs.RegisterOnShutdown(s.stop)
+	return hs
 }
+
+// Stopping ends when the shutdown of an HTTPServer begins. Answers without an end of their own, such as streams of
+// events, end then.
+func (s *Server) Stopping() context.Context { return s.stopping }

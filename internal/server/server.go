@@ -37,7 +37,7 @@ type Options struct {
 // New makes a server over a service and the gate of its links.
 func New(svc *service.Service, links *gate.Gate, opts Options) *httpd.Server {
 	s := httpd.New(svc, opts.Options)
-	native.Mount(s)
+	documents := native.Mount(s)
 	site := pages.New(opts.Brand, links.Redirects())
 	download.Mount(s, links, site, cmp.Or(opts.From, opts.Brand.Name))
 	docs.Mount(s, site)
@@ -45,6 +45,7 @@ func New(svc *service.Service, links *gate.Gate, opts Options) *httpd.Server {
 		if opts.Console.Brand == (brand.Brand{}) {
 			opts.Console.Brand = opts.Brand
 		}
+		opts.Console.Export, opts.Console.Report = documents.Export, documents.Report
 		console.Mount(s, svc, opts.Console)
 	}
 	adapter.Mount(s, links, opts.Adapters)

@@ -101,9 +101,9 @@ func (s *core) readAfterCommits(ctx context.Context, l sluice.LedgerID, fn func(
 }
 
 // recheck replaces the caller's key and session by those inside the transaction, and fails if one is not active.
-func (s *core) recheck(tx Tx, c *Caller) (err error) {
+func (s *core) recheck(r Reader, c *Caller) (err error) {
 	if c.Session.ID != "" {
-		c.Session, err = tx.SessionByID(c.Ledger, c.Session.ID)
+		c.Session, err = r.SessionByID(c.Ledger, c.Session.ID)
 		if sluice.CodeOf(err) == sluice.CodeNotFound {
 			return errNoSession
 		}
@@ -114,7 +114,7 @@ func (s *core) recheck(tx Tx, c *Caller) (err error) {
 	if err != nil || c.Actor.Type != sluice.ActorKey {
 		return err
 	}
-	if c.Key, err = tx.Key(c.Ledger, c.Key.ID); err != nil {
+	if c.Key, err = r.Key(c.Ledger, c.Key.ID); err != nil {
 		return err
 	}
 	return s.active(c.Key)
@@ -157,12 +157,24 @@ var errAlteredKey = sluice.Errorf(sluice.CodeUnauthenticated,
 var errAlteredLink = sluice.Errorf(sluice.CodeConflict,
 	"the record of this link was altered outside of Sluice; it can only be revoked")
 
-// read runs fn on a snapshot if the caller has the scope. If not, it records the refusal.
+// read runs fn on a snapshot if the caller has the scope. If not, it records the refusal. The session of a caller, and
+// its key, are those of the snapshot: a page that is open for long ends with its session.
 func (s *core) read(ctx context.Context, c Caller, scope sluice.Scope, fn func(Reader) error) error {
 	if err := s.allow(ctx, c, scope); err != nil {
 		return err
 	}
-	return s.store.View(ctx, fn)
+	if c.Session.ID == "" {
+		return s.store.View(ctx, fn)
+	}
+	return s.store.View(ctx, func(r Reader) error {
+		if err := s.recheck(r, &c); err != nil {
+			return err
+		}
+		if !c.Grants(scope) {
+			return missingScope(c, scope)
+		}
+		return fn(r)
+	})
 }
 
 // allow fails with CodeForbidden and records the refusal if the caller lacks a scope.

@@ -25,6 +25,10 @@ type Options struct {
 	// URL is the base URL at which browsers reach the server; the public URL of the service if "". It decides whether
 	// cookies need TLS, and which origin may send forms.
 	URL string
+	// Export and Report answer POSTs for many entries of the log at once: see native.Documents.
+	Export, Report http.HandlerFunc
+	// FailingJobs names the background jobs of this process that failed when they ran last; nil if nobody knows.
+	FailingJobs func() []string
 	// Provider signs people in; nil for none. With one, nobody signs in with an API key.
 	Provider *signin.Provider
 }
@@ -40,6 +44,10 @@ type site struct {
 	forms  *http.CrossOriginProtection
 	tries  tries
 	static *look.Folder // style sheets and modules
+
+	streams     streams
+	readiness   readiness
+	failingJobs func() []string
 	// provider is nil if people sign in with API keys.
 	provider *signin.Provider
 }
@@ -49,9 +57,13 @@ func Mount(s *httpd.Server, svc *service.Service, opts Options) {
 	site := newSite(s, svc, opts)
 	site.mountSignIn()
 	site.static.Mount(s)
-	site.page("GET /{$}", anyone, (*visit).showHome)
+	site.mountHome()
 	site.mountFiles()
 	site.mountLinks()
+	site.mountLog(opts.Export, opts.Report)
+	site.mountKeys()
+	site.mountPeople()
+	site.mountSettings()
 	s.HandlePage("/console/", site.open("GET", "/console/{path...}", func(v *visit) error {
 		return sluice.Errorf(sluice.CodeNotFound, "there is no page at this address")
 	}))
@@ -63,7 +75,8 @@ func newSite(s *httpd.Server, svc *service.Service, opts Options) *site {
 	}
 	site := &site{
 		server: s, svc: svc, brand: opts.Brand, base: "/console", forms: http.NewCrossOriginProtection(),
-		tries: tries{now: svc.Now}, static: newStatic(opts.Brand), provider: opts.Provider,
+		tries: tries{now: svc.Now}, provider: opts.Provider, static: newStatic(opts.Brand),
+		failingJobs: opts.FailingJobs,
 	}
 	site.back = strings.TrimSuffix(opts.URL, "/") + callbackPath
 	if u, err := url.Parse(opts.URL); err == nil {
@@ -143,7 +156,7 @@ func (v *visit) enter(mode sluice.Mode) error {
 		if c.Ledger.Mode == mode {
 			v.caller, v.session = c, c.Session
 			v.call.Caller = c
-			return nil
+			return v.call.Limit()
 		}
 	}
 	return sluice.Errorf(sluice.CodeForbidden, "you are not signed in to the %s mode", mode)

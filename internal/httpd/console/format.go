@@ -12,12 +12,16 @@ import (
 	"sluice/internal/text"
 )
 
-// english is the language of the console.
-var english = text.For("en", "")
+// english is the language of the console. It is read when it is needed first, as the templates are.
+func english() *text.Language { return text.For("en", "") }
+
+// size is a number of bytes in words, and number a number with its separators.
+func size(n int64) string   { return english().Size(n) }
+func number(n int64) string { return english().Number(n) }
 
 // functions are what templates call, besides the methods of their data.
 var functions = template.FuncMap{
-	"when": when, "day": day, "ago": ago, "size": english.Size, "number": english.Number, "visible": sentence.Visible,
+	"when": when, "day": day, "ago": ago, "size": size, "number": number, "visible": sentence.Visible,
 	"paragraphs": paragraphs, "count": sentence.Count, "clip": clip, "name": fileName, "tail": tail, "lifetime": lifetime,
 }
 

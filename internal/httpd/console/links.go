@@ -90,9 +90,12 @@ type linkRows struct {
 	Named bool
 }
 
+// Asks is what a link asks of people, and tells them.
+func (r linkRow) Asks() sluice.Access { return r.Access.Get() }
+
 // For is whom a link is for.
 func (r linkRow) For() string {
-	a := r.Access
+	a := r.Asks()
 	switch {
 	case a.Recipient.Name != "":
 		return sentence.Visible(a.Recipient.Name)
@@ -101,7 +104,7 @@ func (r linkRow) For() string {
 	case len(a.Allowed) > 0:
 		return sentence.Visible(strings.Join(a.Allowed, ", "))
 	case a.Erased:
-		return "erased"
+		return "an erased recipient"
 	}
 	return "anyone with the link"
 }
@@ -269,12 +272,12 @@ func qrCode(text string) (template.URL, error) {
 
 // mailTo is a URL (RFC 6068) that begins a mail to the recipient of a link, in the mail program of the reader.
 func mailTo(l sluice.Link, address string) template.URL {
-	text := address
-	if l.Access.Message != "" {
-		text = l.Access.Message + "\n\n" + address
+	text, a := address, l.Access.Get()
+	if a.Message != "" {
+		text = a.Message + "\n\n" + address
 	}
 	escape := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
-	return template.URL("mailto:" + escape(l.Access.Recipient.Email) + "?subject=" + escape("A file for you") +
+	return template.URL("mailto:" + escape(a.Recipient.Email) + "?subject=" + escape("A file for you") +
 		"&body=" + escape(strings.ReplaceAll(text, "\n", "\r\n")))
 }
 

@@ -43,7 +43,7 @@ func TestShare(t *testing.T) {
 	if err != nil || code != "link-made" {
 		t.Fatalf("%d to %q: %v\n%s", a.StatusCode, a.location(), err, a.body)
 	}
-	x := l.Access
+	x := l.Access.Get()
 	if l.Reason != "the audit" || l.MaxDownloads != 3 || l.Password == "" || l.Expires.Sub(l.Created) != time.Hour ||
 		l.KeyID != o.Key.ID || x.Recipient != (sluice.Recipient{Email: "ada@bank.example", Name: "Ada"}) || !x.Verifies() ||
 		x.Message != "Dear Ada,\nsee." || x.Terms != "Keep it." || x.Language != "de" || x.Notify.Email != "me@bank.example" ||

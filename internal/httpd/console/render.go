@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"sluice"
 	"sluice/internal/brand"
@@ -20,21 +21,25 @@ import (
 //go:embed templates
 var templates embed.FS
 
-// views are the templates of the pages by name, each with the layout and the parts that several pages have.
-var views = func() map[string]*template.Template {
+// views are the templates of the pages by name, each with the layout and the parts that several pages have. They are
+// read when the first page is shown, since most commands show none.
+var views = sync.OnceValue(func() map[string]*template.Template {
 	names, err := fs.Glob(templates, "templates/*.html")
 	if err != nil {
 		panic(err) // the pattern is right
 	}
 	views := map[string]*template.Template{}
 	for _, name := range names {
-		if view := strings.TrimSuffix(path.Base(name), ".html"); view != "layout" && view != "parts" {
+		if view := strings.TrimSuffix(path.Base(name), ".html"); !slices.Contains(shared, view) {
 			views[view] = template.Must(template.New("").Funcs(functions).ParseFS(templates,
-				"templates/layout.html", "templates/parts.html", name))
+				"templates/layout.html", "templates/parts.html", "templates/words.html", name))
 		}
 	}
 	return views
-}()
+})
+
+// shared are the templates that are no pages.
+var shared = []string{"layout", "parts", "words"}
 
 // view is the data of a template.
 type view struct {
@@ -127,6 +132,14 @@ var sections = []struct {
 		{"/", "Home", nil},
 		{"/files", "Files", []sluice.Scope{sluice.FilesRead}},
 		{"/links", "Links", []sluice.Scope{sluice.LinksRead}},
+		{"/log", "Log", []sluice.Scope{sluice.AuditRead}},
+	}},
+	{"Settings", []navigation{
+		{"/keys", "API keys", []sluice.Scope{sluice.KeysAdmin}},
+		{"/sessions", "People and sessions", []sluice.Scope{sluice.KeysAdmin}},
+		{"/purposes", "Purposes", nil},
+		{"/brand", "Brand", nil},
+		{"/ledger", "Key of the log", []sluice.Scope{sluice.AuditRead}},
 	}},
 }
 
@@ -198,7 +211,7 @@ func (v *visit) render(name string, data any) error { return v.show(http.StatusO
 // show is render with a status.
 func (v *visit) show(status int, name string, data any) error {
 	var page bytes.Buffer
-	if err := views[name].ExecuteTemplate(&page, "layout.html", view{v, data}); err != nil {
+	if err := views()[name].ExecuteTemplate(&page, "layout.html", view{v, data}); err != nil {
 		return err
 	}
 	v.call.Header.Set("Content-Type", "text/html; charset=utf-8")

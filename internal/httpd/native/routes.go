@@ -18,12 +18,21 @@ type face struct {
 	reports    chan struct{} // holds one for each report that is being made
 }
 
+// Documents are the operations of the native API that answer with many entries of the log at once. A face that knows
+// the caller of a call in another way than by an API key may give it to them. They take the query of the request, and
+// record what they answer with.
+type Documents struct {
+	Export http.HandlerFunc // GET /v1/audit_entries/export
+	Report http.HandlerFunc // GET /v1/audit_report
+}
+
 // Mount registers the native API with a server.
-func Mount(s *httpd.Server) {
+func Mount(s *httpd.Server) Documents {
 	f := &face{svc: s.Service(), exposition: s.Metrics(), reports: make(chan struct{}, reportsAtOnce)}
 	for _, rt := range f.routes() {
 		s.Handle(httpd.Route(rt))
 	}
+	return Documents{typed(f.exportEntries).Serve, typed(f.reportEntries).Serve}
 }
 
 // Routes is the table of routes of the native API.

@@ -57,7 +57,7 @@ function open(content, opener) {
 
 // A form is sent once, however often its button is pressed.
 document.addEventListener('submit', event => {
-  if (event.defaultPrevented) return;
+  if (event.defaultPrevented || event.target.matches('[data-download]')) return; // a download leaves the page as it is
   if (event.target.dataset.sent) {
     event.preventDefault();
     return;
