@@ -115,7 +115,7 @@ func (c *chromium) stranger(t *testing.T) *chromium {
 }
 
 // TestConsoleWalk is what a person does who has never seen the API: signs in with a key, uploads a file, shares it with
-// a reason, sees it opened, and ends the link.
+// a reason, sees it opened, ends the link, and hands an auditor a report.
 func TestConsoleWalk(t *testing.T) {
 	c := newConsole(t)
 	c.look(t, 1280, "light")
@@ -189,7 +189,25 @@ func TestConsoleWalk(t *testing.T) {
 		t.Errorf("the log tells %s, want %s", got, want)
 	}
 
-	// The last step, a report for an auditor, joins here.
+	// Hand an auditor a report, who opens it from a disk.
+	c.Checkpoint(t)
+	c.open(t, c.URL+ask[string](t, c.chromium, "location.pathname"))
+	c.click(`a[href*="/log?file_id="]`)
+	c.says("Take it with you")
+	c.picture("log")
+	c.click(`form[action*="/log/report"] button`)
+	name, content := c.saved(t, ask[string](t, c.chromium, `document.querySelector("form[action*='/log/report']").action`))
+	if !strings.HasSuffix(name, ".html") {
+		t.Errorf("the report is saved as %q", name)
+	}
+	file := filepath.Join(t.TempDir(), "report.html")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.open(t, "file://"+file)
+	c.until(t, `document.querySelector("#verdict")?.textContent.startsWith("Checked in this browser")`)
+	c.says("Audit of the third quarter", "The audit is over")
+	c.picture("report")
 }
 
 // consoleFiles are files with names of every kind, and links in every state.
