@@ -265,7 +265,7 @@ func TestConsoleIsAccessible(t *testing.T) {
 	c.signIn()
 	for name, path := range map[string]string{
 		"files": "/files", "filters": "/files?from=x&linked_resource=y", "file": "/files/" + f.ID,
-		"upload": "/files/upload", "share": "/files/" + f.ID + "/share", "delete": "/files/" + f.ID + "/delete",
+		"share": "/files/" + f.ID + "/share", "delete": "/files/" + f.ID + "/delete",
 		"links": "/links", "link": "/links/" + l.ID + "?did=link-made", "end": "/links/" + l.ID + "/end",
 		"error": "/files/file_0",
 	} {
