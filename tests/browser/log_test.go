@@ -54,7 +54,7 @@ func TestConsoleLog(t *testing.T) {
 	for _, check := range []string{"key", "signature", "checkpoint", "leaf", "inclusion", "commitment", "page"} {
 		c.until(t, fmt.Sprintf(`document.querySelector('[data-check="%s"]').dataset.ok == "true"`, check))
 	}
-	c.says("Verified: the log has this entry")
+	c.says("Verified: the log has an entry with this number")
 	c.picture("verified")
 
 	// A server that lies, and a reader with another key.
@@ -65,13 +65,14 @@ func TestConsoleLog(t *testing.T) {
 		{`j.entry.proof[0] = j.entry.proof.at(-1)`, "inclusion"},
 		{`j.entry.disclosures['/request/client_ip'].value = '192.0.2.1'`, "commitment"},
 		{`j.log.checkpoint = j.log.checkpoint.replace(/\n\d+\n/, '\n9999\n')`, "signature"},
-		{`document.getElementById('leaf').textContent = document.getElementById('leaf').textContent.replace('200', '201')`, "page"},
+		{`const leaf = document.getElementById('leaf'); leaf.textContent = leaf.textContent.replace('200', '201')`, "page"},
 	} {
 		c.visit(entry)
 		ask[bool](t, c.chromium, `{const real = fetch; globalThis.fetch = async (...of) => {
 			const j = await (await real(...of)).json(); `+lie.change+`; return new Response(JSON.stringify(j)); }; true}`)
 		c.verify("false")
-		failed := ask[[]string](t, c.chromium, `[...document.querySelectorAll('[data-check][data-ok="false"]')].map(e => e.dataset.check)`)
+		failed := ask[[]string](t, c.chromium,
+			`[...document.querySelectorAll('[data-check][data-ok="false"]')].map(e => e.dataset.check)`)
 		if !slices.Contains(failed, lie.check) {
 			t.Errorf("%s: failed are %v, want %s", lie.change, failed, lie.check)
 		}
@@ -105,6 +106,11 @@ func TestConsoleLog(t *testing.T) {
 			c.verify("true")
 		}
 		c.check(program, name)
+		// A card cuts what is wider than it.
+		if n := ask[int](t, c.chromium, `[...document.querySelectorAll(".list")].filter(
+			e => e.scrollWidth > e.parentElement.clientWidth).length`); n > 0 {
+			t.Errorf("%s has %d lists that are wider than their cards", name, n)
+		}
 	}
 }
 

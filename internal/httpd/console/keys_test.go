@@ -50,7 +50,8 @@ func TestKeyPages(t *testing.T) {
 	if a := newBrowser(t, o.URL).signIn(found[1]); a.StatusCode != 303 {
 		t.Errorf("the old secret does not work for an hour: %d", a.StatusCode)
 	}
-	if a := o.post("/console/test/keys/"+id+"/rotate", url.Values{"overlap_seconds": {"5"}}); a.StatusCode != 422 && a.StatusCode != 400 {
+	a = o.post("/console/test/keys/"+id+"/rotate", url.Values{"overlap_seconds": {"5"}})
+	if a.StatusCode != 422 && a.StatusCode != 400 {
 		t.Errorf("a time that is no choice: %d", a.StatusCode)
 	}
 	if a := o.get("/console/test/keys/" + id + "/revoke"); !strings.Contains(a.body, "This cannot be undone") {
@@ -91,10 +92,12 @@ func TestKeyPages(t *testing.T) {
 	if a.StatusCode != 403 || !strings.Contains(a.body, "The key was not created") {
 		t.Errorf("a key with more rights: %d\n%s", a.StatusCode, a.body)
 	}
-	if a := clerk.post("/console/test/keys/"+o.Key.ID+"/rotate", url.Values{"overlap_seconds": {"0"}}); a.StatusCode != 403 {
+	a = clerk.post("/console/test/keys/"+o.Key.ID+"/rotate", url.Values{"overlap_seconds": {"0"}})
+	if a.StatusCode != 403 {
 		t.Errorf("a key with more rights gets a new secret: %d", a.StatusCode)
 	}
-	if a := clerk.post("/console/test/keys/"+clerk.entry(sluice.SessionCreated).Session.Key+"/revoke", nil); a.location() != "/console/signin" {
+	own := clerk.entry(sluice.SessionCreated).Session.Key
+	if a := clerk.post("/console/test/keys/"+own+"/revoke", nil); a.location() != "/console/signin" {
 		t.Errorf("the own key: %d to %q", a.StatusCode, a.location())
 	}
 }
