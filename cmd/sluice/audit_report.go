@@ -97,8 +97,8 @@ func (a *auditVerify) verifyReport(given string) (v verified, err error) {
 	return v, err
 }
 
-// writeProofs writes what other programs need to check a report: the key, the checkpoint, and of each entry the leaf and
-// the C2SP tlog-proof.
+// writeProofs writes what other programs need to check a report: the key, the checkpoint, and of each entry the leaf
+// and the C2SP tlog-proof.
 func writeProofs(dir string, c *report.Checked) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (v *verified) printReport(w *lines, where string) {
 		counted(r.Entries, "1 entry", "%d entries"), counted(v.Disclosures, "1 disclosure opens", "%d disclosures open"))
 	w.add("report      entry %d of the log, %s, %s", r.Seq, r.ID, r.Time.UTC().Format(time.RFC3339))
 	if !r.Worded {
-		w.add("wording     of another version of Sluice: the texts are those that its server recorded, but they were not " +
-			"compared with the entries")
+		w.add("wording     of another version of Sluice: the texts are those that its server recorded, but they were " +
+			"not compared with the entries")
 	}
 }

@@ -23,7 +23,7 @@ func TestOneByteIsFound(t *testing.T) {
 	places := placesOf(t, good)
 	seen := map[string]int{}
 	for name, places := range places {
-		for range 60 {
+		for range 30 {
 			p := places[random.IntN(len(places))]
 			at := p.from + random.IntN(p.to-p.from)
 			changed := bytes.Clone(good)
@@ -218,9 +218,9 @@ func TestForgeries(t *testing.T) {
 		{"a fact", CheckText, 1, func(f *forge) { f.replace("Reason: case 12/7", "Reason: case 12/8") }},
 		{"a time", CheckText, 2, func(f *forge) { f.replace("19:02:00 UTC</time>", "18:02:00 UTC</time>") }},
 		{"the number of a row", CheckList, 2, func(f *forge) { f.replace(`number">2<`, `number">9<`) }},
-		{"the summary", CheckText, -1, func(f *forge) { f.replace("Files were opened 3 times", "Files were opened 1 time") }},
+		{"the summary", CheckText, -1, func(f *forge) { f.replace("were opened 3 times", "were opened 1 time") }},
 		{"what it proves", CheckText, -1, func(f *forge) { f.replace("They do not show whose", "They show whose") }},
-		{"a row hidden", CheckList, 2, func(f *forge) { f.replace(`<tr><td class="number">2<`, `<tr hidden=""><td class="number">2<`) }},
+		{"a row hidden", CheckList, 2, func(f *forge) { f.replace(firstCell(2), `<tr hidden="">`+firstCell(2)[4:]) }},
 		{"a row of the forger's", CheckText, -1, func(f *forge) {
 			last := len(f.file.fixed) - 1
 			f.file.fixed[last] = strings.Replace(f.file.fixed[last], "</table>", "</table><p>All is well.</p>", 1)
@@ -246,7 +246,9 @@ func TestForgeries(t *testing.T) {
 		{"a value", CheckCommitment, 2, func(f *forge) {
 			f.file.blocks[4] = strings.Replace(f.file.blocks[4], `"value":"2001:db8::7"`, `"value":"2001:db8::8"`, 1)
 		}},
-		{"the cover", CheckCover, -1, func(f *forge) { f.file.cover = strings.Replace(f.file.cover, "recipient", "file", 1) }},
+		{"the cover", CheckCover, -1, func(f *forge) {
+			f.file.cover = strings.Replace(f.file.cover, "recipient", "file", 1)
+		}},
 		{"the filter erased", CheckCover, -1, func(f *forge) {
 			b := f.file.blocks[1]
 			from := strings.Index(b, `"/report/filter/recipient"`)

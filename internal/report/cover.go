@@ -16,7 +16,7 @@ type fact struct{ name, value string }
 var filterNames = map[string]string{
 	"action": "action", "client_ip": "client address", "created[gt]": "after", "created[gte]": "from",
 	"created[lt]": "before", "created[lte]": "until", "file_id": "file", "ids": "entries", "key_id": "API key",
-	"link_id": "link", "outcome": "outcome", "recipient": "recipient", "request_id": "request",
+	"link_id": "link", "outcome": "outcome", "person_id": "person", "recipient": "recipient", "request_id": "request",
 }
 
 // actorNames are the words for who asked.

@@ -24,7 +24,8 @@ func TestOldReports(t *testing.T) {
 	l := newLog(t).story()
 	newest := filepath.Join("testdata", "wording-"+number(Wording)+".html")
 	if *update {
-		data := l.report(map[string]string{"recipient": "ann@bank.example", "created[gte]": "2026-11-01T00:00:00Z"}, l.entries...)
+		filter := map[string]string{"recipient": "ann@bank.example", "created[gte]": "2026-11-01T00:00:00Z"}
+		data := l.report(filter, l.entries...)
 		if err := os.WriteFile(newest, data, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -15,8 +15,9 @@ import (
 // MaxReported is the largest number of entries that a report may be asked for.
 const MaxReported = 10_000
 
-// maxReportedBytes bounds the leaves and personal values of a report, which are held in memory.
-const maxReportedBytes = 64 << 20
+// reportLimits bounds the entries of a report, which are held in memory. The bytes are those of leaves and personal
+// values.
+var reportLimits = struct{ entries, bytes int }{MaxReported, 64 << 20}
 
 // reportPatience limits how long Report waits for a checkpoint that covers its own entry.
 const reportPatience = 15 * time.Second
@@ -105,9 +106,9 @@ func (s *Ledgers) reportedSeqs(ctx context.Context, c Caller, filter EntryFilter
 				deliveries = append(deliveries, e.Delivery.Entry)
 			}
 		}
-		if len(seqs) > MaxReported {
+		if len(seqs) > reportLimits.entries {
 			return nil, sluice.Errorf(sluice.CodeTooLarge, "more than %d entries match; a report has at most so many: %s",
-				MaxReported, narrower)
+				reportLimits.entries, narrower)
 		}
 		more = list.More
 	}
@@ -150,9 +151,9 @@ func (s *Ledgers) sealed(ctx context.Context, l sluice.LedgerID, seqs []int64) (
 			}
 			return nil
 		})
-		if size > maxReportedBytes {
-			err = sluice.Errorf(sluice.CodeTooLarge, "the matching entries have more than %d MiB: %s",
-				maxReportedBytes>>20, narrower)
+		if size > reportLimits.bytes {
+			err = sluice.Errorf(sluice.CodeTooLarge, "the matching entries have more than %d bytes: %s",
+				reportLimits.bytes, narrower)
 		}
 		if err != nil {
 			return nil, err
@@ -235,7 +236,7 @@ func (f EntryFilter) Asked() map[string]string {
 	asked := map[string]string{
 		"file_id": f.FileID, "link_id": f.LinkID, "key_id": f.KeyID, "action": string(f.Action),
 		"outcome": string(f.Outcome), "request_id": f.RequestID, "ids": strings.Join(f.IDs, ","),
-		"recipient": f.Recipient, "client_ip": f.ClientIP,
+		"recipient": f.Recipient, "client_ip": f.ClientIP, "person_id": f.PersonID,
 	}
 	for name, at := range map[string]*time.Time{
 		"created[gt]": f.Created.GT, "created[gte]": f.Created.GTE,

@@ -156,7 +156,7 @@ func (v *visit) enter(mode sluice.Mode) error {
 		if c.Ledger.Mode == mode {
 			v.caller, v.session = c, c.Session
 			v.call.Caller = c
-			return nil
+			return v.call.Limit()
 		}
 	}
 	return sluice.Errorf(sluice.CodeForbidden, "you are not signed in to the %s mode", mode)

@@ -230,5 +230,12 @@ func TestSessionEnds(t *testing.T) {
 		if sluice.CodeOf(err) != sluice.CodeUnauthenticated {
 			t.Errorf("%s: a change under way: %v", test.name, err)
 		}
+		_, err = s.Files.List(ctx, callers[0], service.FileFilter{}, sluice.Page{Limit: 1})
+		if sluice.CodeOf(err) != sluice.CodeUnauthenticated {
+			t.Errorf("%s: a page that is open: %v", test.name, err)
+		}
+		if err := s.Sessions.Check(ctx, callers[0]); sluice.CodeOf(err) != sluice.CodeUnauthenticated {
+			t.Errorf("%s: a check: %v", test.name, err)
+		}
 	}
 }
