@@ -14,7 +14,6 @@ import (
 
 	"sluice/internal/httpd"
 	"sluice/internal/httpd/console"
-	"sluice/internal/server"
 	"sluice/internal/signin"
 )
 
@@ -28,6 +27,9 @@ type consoleFlags struct {
 	OIDCClientSecret string `name:"oidc-client-secret" help:"Secret that the provider gave with the id; none for a public client. Give it as SLUICE_OIDC_CLIENT_SECRET: the flags of a process are shown to all users of the machine." placeholder:"SECRET"`
 	OIDCRoles        string `name:"oidc-roles" help:"Roles of the groups of the provider: viewer, sender, auditor or admin; in one account and mode with GROUP=ROLE:ACCOUNT:MODE. The group * is everyone. Required with --oidc-issuer." placeholder:"GROUP=ROLE,…"`
 	OIDCRolesClaim   string `name:"oidc-roles-claim" help:"Claim of the provider with the groups of a person; ${default} by default." default:"groups" placeholder:"NAME"`
+
+	own     net.Listener    // of ConsoleListen, or nil; set by open
+	options console.Options // set by open
 }
 
 // check refuses flags that do not fit each other. It asks no provider.
@@ -82,42 +84,49 @@ func (f *consoleFlags) warn(args []string, log *slog.Logger) {
 	}
 }
 
-// options are those of the console of a server with a public URL. own is the listener of --console-listen, or nil.
-func (f *consoleFlags) options(public string, own net.Listener) (o console.Options, err error) {
-	o.URL = f.ConsoleURL
-	switch {
-	case o.URL == "" && own == nil:
-		o.URL = public
-	case o.URL == "":
-		at, err := netip.ParseAddrPort(own.Addr().String())
-		if err != nil || !at.Addr().IsLoopback() {
-			return o, usageError{fmt.Errorf("%s is reachable from other machines; give --console-url, "+
-				"at which browsers reach it", own.Addr())}
-		}
-		o.URL = "http://" + own.Addr().String()
-	}
-	o.Provider, err = f.provider()
-	return o, err
-}
-
-// configure adds the console to the options of a server, and opens its own listener if it is to have one.
-func (f *consoleFlags) configure(opts *server.Options, public string) (own net.Listener, err error) {
-	if opts.NoConsole = !f.Console; opts.NoConsole {
-		return nil, nil
+// open opens the listener of the console, if it has one of its own, and makes the options of the console of a server
+// with a public URL. close closes the listener.
+func (f *consoleFlags) open(public string) (err error) {
+	if !f.Console {
+		return nil
 	}
 	if f.ConsoleListen != "" {
-		if own, err = listen(f.ConsoleListen, "--console-listen"); err != nil {
-			return nil, err
+		if f.own, err = listen(f.ConsoleListen, "--console-listen"); err != nil {
+			return err
 		}
 	}
-	if opts.Console, err = f.options(public, own); err != nil && own != nil {
-		own.Close()
+	if f.options.URL, err = f.url(public); err != nil {
+		return usageError{err}
 	}
-	return own, err
+	f.options.Provider, err = f.provider()
+	return err
 }
 
-// serveConsole serves the console on its own listener, and nowhere else.
-func serveConsole(srv *httpd.Server, l net.Listener, log *slog.Logger) (stop func()) {
+func (f *consoleFlags) close() {
+	if f.own != nil {
+		f.own.Close()
+	}
+}
+
+// url is the URL at which browsers reach the server of the console.
+func (f *consoleFlags) url(public string) (string, error) {
+	switch {
+	case f.ConsoleURL != "":
+		return f.ConsoleURL, nil
+	case f.own == nil:
+		return public, nil
+	}
+	at, err := netip.ParseAddrPort(f.own.Addr().String())
+	if err != nil || !at.Addr().IsLoopback() {
+		return "", fmt.Errorf("%s is reachable from other machines; give --console-url, at which browsers reach it",
+			f.own.Addr())
+	}
+	return "http://" + f.own.Addr().String(), nil
+}
+
+// serve serves the console on its own listener, and nowhere else.
+func (f *consoleFlags) serve(srv *httpd.Server, log *slog.Logger) (stop func()) {
+	l := f.own
 	if l == nil {
 		return func() {}
 	}

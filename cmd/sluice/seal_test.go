@@ -175,6 +175,31 @@ func testAlteredRows(t *testing.T, database string) {
 		t.Errorf("with the row of a server: %v", err)
 	}
 
+	token, err := r.Sessions.SignInPerson(t.Context(), sluice.Person{Issuer: "https://id.example", Subject: "eve"},
+		[]service.Grant{{Ledger: r.caller.Ledger, Scopes: sluice.Viewer.Scopes()}}, sluice.Request{})
+	r.must(err)
+	for name, set := range map[string]string{
+		"scopes":       "scopes = 'audit:read files:read keys:admin links:read links:write'",
+		"another one":  "subject = 'ann'",
+		"by a key":     "key_id = '" + r.caller.Key.ID + "'",
+		"a year":       "expires = expires + 31536000000000",
+		"without seal": "seal = NULL",
+		"other ledger": "ledger = (SELECT MIN(id) FROM ledger WHERE mode = 'live')",
+	} {
+		t.Run("session "+name, func(t *testing.T) {
+			before := readTable(t, r.db, "session")
+			sqlRun(t, r.db, "UPDATE session SET "+set+" WHERE subject = 'eve'")
+			callers, err := r.Sessions.Find(t.Context(), token, sluice.Request{})
+			if sluice.CodeOf(err) != sluice.CodeUnauthenticated {
+				t.Errorf("callers %+v, %v", callers, err)
+			}
+			before.restore(t, r.db)
+		})
+	}
+	if _, err := r.Sessions.Find(t.Context(), token, sluice.Request{}); err != nil {
+		t.Errorf("with the row of a server: %v", err)
+	}
+
 	other, err := r.Links.Mint(t.Context(), r.caller, service.NewLink{FileID: r.plain.ID, Password: "my own password"})
 	r.must(err)
 	for name, set := range map[string]string{

@@ -122,6 +122,10 @@ func (s *serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	if err := s.consoleFlags.open(config.PublicURL); err != nil {
+		return err
+	}
+	defer s.consoleFlags.close()
 	s.warn(config.PublicURL, log)
 	followers, err := s.followers(ctx)
 	if err != nil {
@@ -336,16 +340,13 @@ func (s *serveCommand) serve(
 	opts := server.Options{
 		Options: httpd.Options{Log: log, Registry: metrics.Registry, TrustedProxies: prefixes(s.TrustedProxies)},
 		From:    s.From, Brand: s.brand, Adapters: s.adapters,
+		Console: s.consoleFlags.options, NoConsole: !s.Console,
 	}
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
-	consoleListener, err := s.consoleFlags.configure(&opts, i.service.PublicURL())
-	if err != nil {
-		return err
-	}
 	srv := server.New(i.service, i.gate, opts)
-	stopConsole := sync.OnceFunc(serveConsole(srv, consoleListener, log))
+	stopConsole := sync.OnceFunc(s.consoleFlags.serve(srv, log))
 	defer stopConsole()
 	stopMetrics, err := s.serveMetrics(srv, log)
 	if err != nil {

@@ -90,6 +90,8 @@ type Gate struct {
 	log       *slog.Logger
 	guessing  guessing
 	delivered deliveries
+
+	answersAtOnce bool // of SendCode, in tests
 }
 
 // Config configures a Gate.

@@ -66,7 +66,7 @@ func (s *Seals) Key(k sluice.Key) sluice.Digest {
 	if !k.Revoked.IsZero() {
 		return sluice.Digest{}
 	}
-	return s.sum(0, keyMessage(k))
+	return s.sum(0, keyMessage(nil, k))
 }
 
 // Link returns the seal of a link: zero if it is revoked.
@@ -74,17 +74,21 @@ func (s *Seals) Link(l sluice.Link) sluice.Digest {
 	if !l.Revoked.IsZero() {
 		return sluice.Digest{}
 	}
-	return s.sum(0, linkMessage(l))
+	return s.sum(0, linkMessage(nil, l))
 }
 
 // KeyFits reports whether a key is revoked or has the seal of a server.
 func (s *Seals) KeyFits(k sluice.Key) bool {
-	return !k.Revoked.IsZero() || s.fits(k.Seal, keyMessage(k))
+	room := rooms.Get().(*[messageRoom]byte)
+	defer rooms.Put(room)
+	return !k.Revoked.IsZero() || s.fits(k.Seal, keyMessage(room[:0], k))
 }
 
 // LinkFits reports whether a link is revoked or has the seal of a server.
 func (s *Seals) LinkFits(l sluice.Link) bool {
-	return !l.Revoked.IsZero() || s.fits(l.Seal, linkMessage(l))
+	room := rooms.Get().(*[messageRoom]byte)
+	defer rooms.Put(room)
+	return !l.Revoked.IsZero() || s.fits(l.Seal, linkMessage(room[:0], l))
 }
 
 // TrustsKey reports whether a key may be believed: its seal fits, or seals are not required.
@@ -115,6 +119,7 @@ func (s *Seals) fits(seal sluice.Digest, m message) bool {
 	if known := slot.Load(); known != nil && known.seal == seal && bytes.Equal(known.message, m) {
 		return true
 	}
+	m = bytes.Clone(m) // it may be kept
 	for i := range s.macs {
 		if sum := s.sum(i, m); hmac.Equal(sum[:], seal[:]) {
 			if len(m) <= maxFittedLen {
@@ -137,8 +142,8 @@ func (s *Seals) sum(key int, m message) (sum sluice.Digest) {
 
 // keyMessage has what a key allows, and whose it is. A new column of the table belongs here, or in the list of
 // TestSealsCoverColumns with the reason why it does not.
-func keyMessage(k sluice.Key) message {
-	m := begin("key", k.Ledger, k.ID)
+func keyMessage(room []byte, k sluice.Key) message {
+	m := beginIn(room, "key", k.Ledger, k.ID)
 	m.bytes(k.Hash[:])
 	m.number(int64(len(k.Scopes)))
 	for _, scope := range k.Scopes {
@@ -155,8 +160,8 @@ func keyMessage(k sluice.Key) message {
 
 // linkMessage has what a link opens, for whom and for how long. A new column of the table belongs here, or in the list
 // of TestSealsCoverColumns with the reason why it does not.
-func linkMessage(l sluice.Link) message {
-	m := begin("link", l.Ledger, l.ID)
+func linkMessage(room []byte, l sluice.Link) message {
+	m := beginIn(room, "link", l.Ledger, l.ID)
 	m.text(l.FileID)
 	m.text(l.KeyID)
 	m.text(l.SigningKey)
@@ -179,7 +184,7 @@ func linkMessage(l sluice.Link) message {
 // sessionMessage has what a session allows, and whose it is. A new column of the table belongs here, or in the list of
 // TestSealsCoverColumns with the reason why it does not.
 func sessionMessage(s sluice.Session) message {
-	m := begin("session", s.Ledger, s.ID)
+	m := beginIn(nil, "session", s.Ledger, s.ID)
 	m.bytes(s.Hash[:])
 	m.text(s.KeyID)
 	m.text(s.Person.Issuer)
@@ -198,8 +203,15 @@ func sessionMessage(s sluice.Session) message {
 // message is what a MAC is made over: each value behind its length, or of a fixed length.
 type message []byte
 
-func begin(kind string, l sluice.LedgerID, id string) message {
-	m := make(message, 0, 512)
+// messageRoom is the usual length of a message, and a little more. A message that is compared with a known one is in
+// one of rooms, and needs no allocation.
+const messageRoom = 512
+
+var rooms = sync.Pool{New: func() any { return new([messageRoom]byte) }}
+
+// beginIn begins a message in the memory of room.
+func beginIn(room []byte, kind string, l sluice.LedgerID, id string) message {
+	m := message(room)
 	m = binary.BigEndian.AppendUint64(m, uint64(len(domain))) // as token.Key.NewMAC wants it
 	m = append(m, domain...)
 	m.text(kind)

@@ -157,12 +157,24 @@ var errAlteredKey = sluice.Errorf(sluice.CodeUnauthenticated,
 var errAlteredLink = sluice.Errorf(sluice.CodeConflict,
 	"the record of this link was altered outside of Sluice; it can only be revoked")
 
-// read runs fn on a snapshot if the caller has the scope. If not, it records the refusal.
+// read runs fn on a snapshot if the caller has the scope. If not, it records the refusal. The session of a caller, and
+// its key, are those of the snapshot: a page that is open for long ends with its session.
 func (s *core) read(ctx context.Context, c Caller, scope sluice.Scope, fn func(Reader) error) error {
 	if err := s.allow(ctx, c, scope); err != nil {
 		return err
 	}
-	return s.store.View(ctx, fn)
+	if c.Session.ID == "" {
+		return s.store.View(ctx, fn)
+	}
+	return s.store.View(ctx, func(r Reader) error {
+		if err := s.recheck(r, &c); err != nil {
+			return err
+		}
+		if !c.Grants(scope) {
+			return missingScope(c, scope)
+		}
+		return fn(r)
+	})
 }
 
 // allow fails with CodeForbidden and records the refusal if the caller lacks a scope.

@@ -24,6 +24,7 @@ type Links struct {
 	publicURL string
 	random    io.Reader
 	mail      bool // a mail server is configured
+	opened    *opened
 }
 
 // NewLink describes a link to mint. At most one of Lifetime and Expires is set. Without either the link lives for

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"slices"
@@ -112,6 +113,7 @@ func New(c Config) (*Service, error) {
 	links := &Links{
 		core: funnel, keys: keys, limits: limits, blobs: c.Blobs,
 		publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random, mail: c.Mail,
+		opened: &opened{seed: maphash.MakeSeed()},
 	}
 	files := &Files{core: funnel, blobs: c.Blobs, purposes: c.Purposes, links: links}
 	accounts := &Accounts{funnel}

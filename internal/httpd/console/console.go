@@ -25,12 +25,12 @@ type Options struct {
 	// URL is the base URL at which browsers reach the server; the public URL of the service if "". It decides whether
 	// cookies need TLS, and which origin may send forms.
 	URL string
-	// Provider signs people in; nil for none. With one, nobody signs in with an API key.
-	Provider *signin.Provider
 	// Export and Report answer POSTs for many entries of the log at once: see native.Documents.
 	Export, Report http.HandlerFunc
 	// FailingJobs names the background jobs of this process that failed when they ran last; nil if nobody knows.
 	FailingJobs func() []string
+	// Provider signs people in; nil for none. With one, nobody signs in with an API key.
+	Provider *signin.Provider
 }
 
 // site makes the pages of one server.
@@ -44,12 +44,12 @@ type site struct {
 	forms  *http.CrossOriginProtection
 	tries  tries
 	static *look.Folder // style sheets and modules
-	// provider is nil if people sign in with API keys.
-	provider *signin.Provider
 
 	streams     streams
 	readiness   readiness
 	failingJobs func() []string
+	// provider is nil if people sign in with API keys.
+	provider *signin.Provider
 }
 
 // Mount registers the console with a server.
@@ -75,7 +75,8 @@ func newSite(s *httpd.Server, svc *service.Service, opts Options) *site {
 	}
 	site := &site{
 		server: s, svc: svc, brand: opts.Brand, base: "/console", forms: http.NewCrossOriginProtection(),
-		tries: tries{now: svc.Now}, static: newStatic(opts.Brand), provider: opts.Provider, failingJobs: opts.FailingJobs,
+		tries: tries{now: svc.Now}, provider: opts.Provider, static: newStatic(opts.Brand),
+		failingJobs: opts.FailingJobs,
 	}
 	site.back = strings.TrimSuffix(opts.URL, "/") + callbackPath
 	if u, err := url.Parse(opts.URL); err == nil {
@@ -155,7 +156,7 @@ func (v *visit) enter(mode sluice.Mode) error {
 		if c.Ledger.Mode == mode {
 			v.caller, v.session = c, c.Session
 			v.call.Caller = c
-			return nil
+			return v.call.Limit()
 		}
 	}
 	return sluice.Errorf(sluice.CodeForbidden, "you are not signed in to the %s mode", mode)

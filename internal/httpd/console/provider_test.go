@@ -86,6 +86,11 @@ func TestPersonSession(t *testing.T) {
 	if a.StatusCode != 303 || a.location() != "/console/test/" || ann.token() == "" {
 		t.Fatalf("sign-in: %d to %q\n%s", a.StatusCode, a.location(), a.body)
 	}
+	if cookies := a.Header.Values("Set-Cookie"); !slices.ContainsFunc(cookies, func(c string) bool {
+		return strings.HasPrefix(c, "sluice-console-signin=;") && strings.Contains(c, "Max-Age=0")
+	}) {
+		t.Errorf("the browser keeps the flow: %q", cookies)
+	}
 	for _, mode := range []string{"test", "live"} {
 		if a := ann.get("/console/" + mode + "/"); a.StatusCode != 200 {
 			t.Errorf("%s: %d", mode, a.StatusCode)

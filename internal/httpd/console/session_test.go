@@ -223,12 +223,23 @@ func TestSessionEnds(t *testing.T) {
 			t.Errorf("%s: before it %d", test.name, a.StatusCode)
 		}
 		test.end(k, callers[0])
+		list, err := s.Sessions.List(ctx, operator, sluice.Page{Limit: 1})
+		if err != nil || list.Data[0].ID != callers[0].Session.ID || list.Data[0].Active(s.Clock.Now()) {
+			t.Errorf("%s: the list has %+v, %v", test.name, list.Data, err)
+		}
 		if a := b.get("/console/test/"); a.StatusCode != 303 {
 			t.Errorf("%s: a page answers %d", test.name, a.StatusCode)
 		}
 		_, err = s.Keys.Create(ctx, callers[0], service.NewKey{Name: "late"})
 		if sluice.CodeOf(err) != sluice.CodeUnauthenticated {
 			t.Errorf("%s: a change under way: %v", test.name, err)
+		}
+		_, err = s.Files.List(ctx, callers[0], service.FileFilter{}, sluice.Page{Limit: 1})
+		if sluice.CodeOf(err) != sluice.CodeUnauthenticated {
+			t.Errorf("%s: a page that is open: %v", test.name, err)
+		}
+		if err := s.Sessions.Check(ctx, callers[0]); sluice.CodeOf(err) != sluice.CodeUnauthenticated {
+			t.Errorf("%s: a check: %v", test.name, err)
 		}
 	}
 }

@@ -106,6 +106,9 @@ func (f *face) send(d *httpd.Direct, g *gate.Grant) (err error) {
 // unbuffered is a connection as a delivery controls it.
 type unbuffered struct{ *httpd.Conn }
 
+// SetWriteDeadline sets the deadline seldom: most answers are written at once.
+func (u unbuffered) SetWriteDeadline(to time.Time) error { return u.ExtendWrites(to) }
+
 // Flush does nothing: the connection keeps no bytes once ReadFrom has returned.
 func (unbuffered) Flush() error { return nil }
 

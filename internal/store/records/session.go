@@ -26,9 +26,17 @@ const maxSessions = 100
 func (r *Reader) SessionsByHash(hash sluice.Digest) ([]sluice.Session, error) {
 	return sqldb.Many(r.Session, func(s *sluice.Session) []any {
 		return append(sessionFields(s), &s.Ledger.Account, (*string)(&s.Ledger.Mode))
-	}, "SELECT "+sessionColumns+", "+ledgerName("session")+" FROM session WHERE hash = $1 ORDER BY ledger LIMIT $2",
-		hash[:], maxSessions)
+	}, SessionsByHash, hash[:], maxSessions)
 }
+
+// The queries of Reader.SessionsByHash and Reader.SessionsOfPerson.
+var (
+	SessionsByHash = "SELECT " + sessionColumns + ", " + ledgerName("session") +
+		" FROM session WHERE hash = $1 ORDER BY ledger LIMIT $2"
+	SessionsOfPerson = "SELECT " + sessionColumns + ", " + ledgerName("session") +
+		" FROM session WHERE subject = $1 AND issuer = $2 AND key_id = '' AND ended IS NULL" +
+		" ORDER BY created DESC LIMIT $3"
+)
 
 // SessionByID implements service.Reader.
 func (r *Reader) SessionByID(l sluice.LedgerID, id string) (s sluice.Session, err error) {
@@ -48,8 +56,7 @@ const maxSessionsOfPerson = 1000
 func (r *Reader) SessionsOfPerson(issuer, subject string) ([]sluice.Session, error) {
 	return sqldb.Many(r.Session, func(s *sluice.Session) []any {
 		return append(sessionFields(s), &s.Ledger.Account, (*string)(&s.Ledger.Mode))
-	}, "SELECT "+sessionColumns+", "+ledgerName("session")+" FROM session WHERE subject = $1 AND issuer = $2"+
-		" AND key_id = '' AND ended IS NULL ORDER BY created DESC LIMIT $3", subject, issuer, maxSessionsOfPerson)
+	}, SessionsOfPerson, subject, issuer, maxSessionsOfPerson)
 }
 
 // Sessions implements service.Reader.

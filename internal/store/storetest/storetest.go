@@ -70,6 +70,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"11 a newer schema is refused", testNewer},
 		{"mails wait until they are sent or given up", testMail},
 		{"challenges are kept, counted and deleted", testChallenges},
+		{"sessions are kept, found, ended and deleted", testSessions},
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
 		{"the scrub stores its findings", testScrub},
