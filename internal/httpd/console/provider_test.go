@@ -116,11 +116,11 @@ func TestPersonSession(t *testing.T) {
 			t.Errorf("in %s an auditor makes a key: %v", c.Ledger, err)
 		}
 	}
-	created := s.Entries(t, live)[1]
-	if created.Action != sluice.SessionCreated || created.Actor.Issuer != op.Issuer ||
-		created.Actor.Email != "ann@bank.example" || created.Actor.Name != "Ann <b>&" ||
-		!slices.Equal(created.Session.Scopes, sluice.Auditor.Scopes()) {
-		t.Errorf("entry %+v, session %+v", created, created.Session)
+	began := s.Entries(t, live)[1]
+	if began.Action != sluice.SessionCreated || began.Actor.Issuer != op.Issuer ||
+		began.Actor.Email != "ann@bank.example" || began.Actor.Name != "Ann <b>&" ||
+		!slices.Equal(began.Session.Scopes, sluice.Auditor.Scopes()) {
+		t.Errorf("entry %+v, session %+v", began, began.Session)
 	}
 
 	bob := newBrowser(t, s.URL)
@@ -130,6 +130,34 @@ func TestPersonSession(t *testing.T) {
 	if a := bob.get("/console/live/"); a.StatusCode != 403 {
 		t.Errorf("the mode without a role: %d", a.StatusCode)
 	}
+	// What a person does stands in the log as theirs. When the test ends, the rows are compared with the log.
+	sender, err := s.Sessions.Find(ctx, bob.token(), sluice.Request{ID: "req_1"})
+	if err != nil || len(sender) != 1 {
+		t.Fatalf("callers: %v, %v", sender, err)
+	}
+	created, err := s.Files.Create(ctx, sender[0], "", strings.NewReader("x"), func() (service.NewFile, error) {
+		return service.NewFile{Purpose: "export", Filename: "a.txt", Type: "text/plain"}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := s.Links.Mint(ctx, sender[0], service.NewLink{FileID: created.File.ID, Reason: "asked for"})
+	if err != nil || link.KeyID != "" {
+		t.Fatalf("a link of a person: %+v, %v", link, err)
+	}
+	address, err = s.Links.URL(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := bob.get(strings.TrimPrefix(address, s.URL)); a.StatusCode != 200 || a.body != "x" {
+		t.Errorf("the link of a person: %d", a.StatusCode)
+	}
+	ofBob, err := s.Service.Service.Entries.List(ctx, service.Operator(test), service.EntryFilter{PersonID: "bob"},
+		sluice.Page{Limit: 10})
+	if err != nil || len(ofBob.Data) != 3 || ofBob.Data[0].Action != sluice.LinkCreated {
+		t.Errorf("the entries of a person: %+v, %v", ofBob.Data, err)
+	}
+
 	eve := newBrowser(t, s.URL)
 	if a := eve.back(op.SignIn(t, eve.http, eve.leave(""), "eve")); a.StatusCode != 403 || eve.token() != "" {
 		t.Errorf("who has no role: %d\n%s", a.StatusCode, a.body)
