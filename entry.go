@@ -13,7 +13,8 @@ func AllActions() []Action {
 		AccountCreated, SigningKeyAdded, KeyCreated, KeyEnded, FileCreated, KeyUpdated, KeyRotated, FileUpdated,
 		FileHeld, FileReleased, FileRetainedOut, FileRead, FileEnded, LinkCreated, LinkUpdated, LinkEnded,
 		LinkRedeemed, LinkRefused, LinkDelivered, LinkSent, LinkCodeSent, LinkVerified, LinkMailFailed,
-		FileDamaged, AuditExported, AuditRedacted, KeyHandedOver, LedgerRolledBack, AccessDenied,
+		FileDamaged, AuditExported, AuditRedacted, AuditErasureBegun, AuditErased, KeyHandedOver, LedgerRolledBack,
+		AccessDenied,
 	}
 }
 
@@ -30,7 +31,8 @@ type Entry struct {
 	Key     *KeyPart // the key that was changed, or the key that minted the link
 	File    *FilePart
 	Link    *LinkPart
-	Subject *EntryPart // the earlier entry that this one refers to
+	Subject *EntryPart   // the earlier entry that this one refers to
+	Erasure *ErasurePart // with AuditErasureBegun and AuditErased
 	// Recipient is the person of the action: who was sent something, proved an
 	// address, or downloaded the file.
 	Recipient *RecipientPart
@@ -86,8 +88,12 @@ const (
 	LinkMailFailed  Action = "link.mail_failed"
 	AuditExported   Action = "audit.exported"
 	AuditRedacted   Action = "audit.redacted"
-	KeyHandedOver   Action = "ledger.key_rotated" // also ledger.ActionKeyRotated
-	AccessDenied    Action = "access.denied"
+	// AuditErasureBegun records that an erasure from many entries was asked for, and
+	// AuditErased that it has ended: nothing before that entry has the fields any more.
+	AuditErasureBegun Action = "audit.erasure_begun"
+	AuditErased       Action = "audit.erased"
+	KeyHandedOver     Action = "ledger.key_rotated" // also ledger.ActionKeyRotated
+	AccessDenied      Action = "access.denied"
 	// LedgerRolledBack records that an operator accepted a database that has
 	// lost signed entries.
 	LedgerRolledBack Action = "ledger.rolled_back"
@@ -285,6 +291,23 @@ type EntryPart struct {
 	ID     string
 	Seq    int64
 	Fields []string // JSON Pointers into its leaf
+}
+
+// ErasurePart is the record of an Erasure in an entry. It does not have the
+// address of a person.
+type ErasurePart struct {
+	ID     string
+	By     ErasedBy
+	Object string // id of the file, link or key
+	Fields []PersonalField
+	Erased *ErasedCounts // with AuditErased
+}
+
+// ErasedCounts counts what an Erasure has erased personal fields from.
+type ErasedCounts struct {
+	Entries int64 // of the log
+	Links   int64 // rows of links
+	Files   int64 // rows of files
 }
 
 // RollbackPart describes, with LedgerRolledBack, the entries that a log lost.

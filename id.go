@@ -9,4 +9,5 @@ const (
 	PrefixLink    = "link_"
 	PrefixEntry   = "aud_"
 	PrefixRequest = "req_"
+	PrefixErasure = "era_"
 )

@@ -55,6 +55,11 @@ func leafOf(e sluice.Entry, digests bool) []byte {
 		w.raw("seq", strconv.FormatInt(p.Seq, 10))
 		w.close()
 	}
+	if p := e.Erasure; p != nil {
+		w.open("erasure")
+		writeErasure(&w, *p)
+		w.close()
+	}
 	w.str("export", e.Export)
 	if f := e.File; f != nil {
 		w.open("file")
@@ -149,6 +154,23 @@ func writeSent(w *object, s sluice.Sent) {
 	w.int("bytes", s.Bytes)
 	w.raw("complete", strconv.FormatBool(s.Complete))
 	w.int("duration_ms", s.Duration.Milliseconds())
+}
+
+// writeErasure writes the members of an ErasurePart in canonical order.
+func writeErasure(w *object, p sluice.ErasurePart) {
+	w.str("by", string(p.By))
+	if p.Erased != nil {
+		w.int("entries", p.Erased.Entries)
+	}
+	w.strs("fields", stringsOf(p.Fields))
+	if p.Erased != nil {
+		w.int("files", p.Erased.Files)
+	}
+	w.str("id", p.ID)
+	if p.Erased != nil {
+		w.int("links", p.Erased.Links)
+	}
+	w.str("object", p.Object)
 }
 
 // writeKey writes the members of a KeyPart in canonical order.

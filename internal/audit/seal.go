@@ -125,6 +125,7 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		Repeats                                     int64
 		Export                                      string
 		Entry                                       *sluice.EntryPart
+		Erasure                                     *leafErasure
 		Ledger                                      struct {
 			Key string
 			*sluice.RollbackPart
@@ -190,6 +191,9 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		Deliveries:    deliveries,
 		AcceptedTerms: in.Terms,
 		Subject:       in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
+	}
+	if in.Erasure != nil {
+		e.Erasure = in.Erasure.part()
 	}
 	if in.Livemode {
 		e.Ledger.Mode = sluice.Live
@@ -280,6 +284,22 @@ func (d disclosure) opens(commitment string) bool {
 	salt, err := hex.DecodeString(d.Salt)
 	return err == nil && len(salt) == len(ledger.Salt{}) &&
 		ledger.Commit(ledger.Salt(salt), []byte(d.Value)) == commitment
+}
+
+// leafErasure decodes an ErasurePart in a leaf.
+type leafErasure struct {
+	ID, Object            string
+	By                    sluice.ErasedBy
+	Fields                []sluice.PersonalField
+	Entries, Links, Files *int64
+}
+
+func (l leafErasure) part() *sluice.ErasurePart {
+	p := &sluice.ErasurePart{ID: l.ID, By: l.By, Object: l.Object, Fields: l.Fields}
+	if l.Entries != nil && l.Links != nil && l.Files != nil {
+		p.Erased = &sluice.ErasedCounts{Entries: *l.Entries, Links: *l.Links, Files: *l.Files}
+	}
+	return p
 }
 
 // leafTime decodes a time in a leaf.

@@ -103,7 +103,7 @@ func testPersonalTerms(t *testing.T, s *Store) {
 		t.Helper()
 		storetest.Update(t, s, l, func(tx service.Tx) error {
 			fields := []string{"/recipient/email", "/link/recipient/email", "/request/client_ip", "/request/ip"}
-			return tx.Redact(id, fields, nil, storetest.NewEntry(l))
+			return tx.Redact(service.RedactedRows{EntryID: id, Pointers: fields}, storetest.NewEntry(l))
 		})
 		for term := range ids {
 			ids[term] = slices.DeleteFunc(ids[term], func(other string) bool { return other == id })

@@ -183,6 +183,12 @@ var csvColumns = []struct {
 		}
 		return e.Subject.ID
 	}},
+	{"erasure", func(e sluice.Entry) string {
+		if e.Erasure == nil {
+			return ""
+		}
+		return cellJSON(erasureRef(e.Erasure), 1)
+	}},
 	{"export", func(e sluice.Entry) string { return e.Export }},
 	{"ledger_key", func(e sluice.Entry) string { return e.Handover }},
 	{"ledger_log", ofRollback(func(r *sluice.RollbackPart) string { return r.Log })},

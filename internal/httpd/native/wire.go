@@ -145,6 +145,9 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	if p := e.Subject; p != nil {
 		out.Entry = &api.EntryRef{ID: p.ID, Seq: p.Seq, Fields: p.Fields}
 	}
+	if p := e.Erasure; p != nil {
+		out.Erasure = erasureRef(p)
+	}
 	if e.Handover != "" {
 		out.Ledger = &api.LedgerRef{Key: e.Handover}
 	}
@@ -175,6 +178,14 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 		out.Request = &r
 	}
 	return out, nil
+}
+
+func erasureRef(p *sluice.ErasurePart) *api.ErasureRef {
+	out := &api.ErasureRef{ID: p.ID, By: string(p.By), ObjectID: p.Object, Fields: texts(p.Fields)}
+	if n := p.Erased; n != nil {
+		out.Entries, out.Links, out.Files = &n.Entries, &n.Links, &n.Files
+	}
+	return out
 }
 
 func keyRef(k *sluice.KeyPart) *api.KeyRef {
