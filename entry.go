@@ -152,6 +152,9 @@ type FilePart struct {
 	SHA256   string
 	Purpose  string
 	Metadata Metadata
+	// Personal are the names of the file, and of the link of the entry, that are
+	// commitments in the leaf: see File.
+	Personal []PersonalField
 	Details  *FileDetails // nil if the entry does not record them
 	Before   Before       // with FileUpdated, FileHeld and FileReleased
 	Found    *FoundPart   // with FileDamaged

@@ -42,7 +42,7 @@ type disclosure struct {
 }
 
 // Seal encodes an entry. In the leaf, personal fields (those of people, addresses,
-// forwarded addresses, user agent) are replaced by salted commitments with salts from
+// forwarded addresses, user agent, and names as File.Personal says) are replaced by salted commitments with salts from
 // random. If the leaf would be longer than ledger.MaxLeaf, metadata and linked
 // resources are replaced by their SHA-256 digests.
 func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
@@ -55,16 +55,20 @@ func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
 			return SealedEntry{}, err
 		}
 	}
-	if e.Recipient != nil || e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) {
-		people, err := commitPeople(&e, random)
+	var committed map[string]string
+	if e.Recipient != nil || e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) ||
+		e.File != nil && len(e.File.Personal) > 0 {
+		var people []byte
+		var err error
+		people, committed, err = commitPeople(&e, random)
 		if err != nil {
 			return SealedEntry{}, err
 		}
 		disclosures = joinObjects(people, disclosures)
 	}
-	leaf := leafOf(e, false)
+	leaf := leafOf(e, committed, false)
 	if len(leaf) > ledger.MaxLeaf {
-		leaf = leafOf(e, true)
+		leaf = leafOf(e, committed, true)
 	}
 	if len(leaf) > ledger.MaxLeaf {
 		return SealedEntry{}, fmt.Errorf("entry %s: %d bytes do not fit a leaf", e.ID, len(leaf))
@@ -150,14 +154,15 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		File *struct {
 			sluice.FilePart
 			Title     string
-			Held      *bool             // present if the details are
-			Linked    []sluice.Resource `json:"linked_resources"`
-			ExpiresAt *leafEnding       `json:"expires_at"`
+			Held      *bool // present if the details are
+			Metadata  leafValue[sluice.Metadata]
+			Linked    leafValue[[]sluice.Resource] `json:"linked_resources"`
+			ExpiresAt *leafEnding                  `json:"expires_at"`
 		}
 		Link *struct {
 			ID, Reason, Filename string
 			ExpiresAt            leafTime `json:"expires_at"`
-			Metadata             sluice.Metadata
+			Metadata             leafValue[sluice.Metadata]
 			Before               sluice.Before
 			Disposition          sluice.Disposition // present if the limits are
 			MaxDownloads         int64              `json:"max_downloads"`
@@ -214,15 +219,16 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 	}
 	if f := in.File; f != nil {
 		e.File = &f.FilePart
+		e.File.Metadata = f.Metadata.value
 		if f.Held != nil {
 			e.File.Details = &sluice.FileDetails{
-				Title: f.Title, Held: *f.Held, Linked: f.Linked, Expires: (*time.Time)(f.ExpiresAt),
+				Title: f.Title, Held: *f.Held, Linked: f.Linked.value, Expires: (*time.Time)(f.ExpiresAt),
 			}
 		}
 	}
 	if l := in.Link; l != nil {
 		e.Link = &sluice.LinkPart{
-			ID: l.ID, Expires: time.Time(l.ExpiresAt), Reason: l.Reason, Metadata: l.Metadata, Before: l.Before,
+			ID: l.ID, Expires: time.Time(l.ExpiresAt), Reason: l.Reason, Metadata: l.Metadata.value, Before: l.Before,
 		}
 		if l.Disposition != "" {
 			e.Link.Limits = &sluice.LinkLimits{
@@ -257,8 +263,13 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		}
 		return ""
 	}
+	var personal []sluice.PersonalField
+	if e.File != nil && len(e.File.Personal) > 0 {
+		personal = e.File.Personal
+		openFile(e.File, in.File.Metadata.commitment, in.File.Linked.commitment, reveal)
+	}
 	if e.Link != nil {
-		in.Link.open(e.Link, reveal)
+		in.Link.open(e.Link, in.Link.Metadata.commitment, personal, reveal)
 	}
 	if p := in.Recipient; p != nil {
 		e.Recipient = &sluice.RecipientPart{

@@ -323,3 +323,118 @@ func TestErasureRefusals(t *testing.T) {
 	}
 	f.erase(service.NewErasure{Recipient: ann})
 }
+
+// TestPersonalNames uploads files to a purpose whose names are personal. The log has them as commitments, readers see
+// them, and an erasure by file erases them from entries, from the file and from its links. The records of the test are
+// compared with their log when it ends.
+func TestPersonalNames(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		purposes, err := sluice.NewPurposes([]sluice.Purpose{
+			{Name: "generic", MaxSize: 100, Linkable: true},
+			{Name: "letter", MaxSize: 100, Linkable: true, Personal: sluice.NameFields()},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.use(purposes)
+		created, err := f.Files.Create(ctx, f.caller, "letter", strings.NewReader("Dear Ann"), func() (service.NewFile, error) {
+			return service.NewFile{Purpose: "letter", Filename: "ann.txt", Title: "To Ann",
+				Metadata: sluice.Metadata{"to": "Ann"}, Linked: []sluice.Resource{{Type: "person", ID: "Ann"}}}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := created.File
+		name, reason := "for ann.txt", "another letter to Ann"
+		link, _ := f.mintAs(service.NewLink{FileID: file.ID, Reason: "a letter to Ann", Filename: "letter to ann.txt",
+			Metadata: sluice.Metadata{"for": "Ann"}})
+		if link, err = f.Links.Update(ctx, f.caller, "", link.ID, nil, service.LinkChange{Reason: &reason}); err != nil {
+			t.Fatal(err)
+		}
+		if file, err = f.Files.Update(ctx, f.caller, file.ID, nil, service.FileChange{Filename: &name}); err != nil {
+			t.Fatal(err)
+		}
+		f.verified(file, link, "ann@bank.example", "192.0.2.9")
+		plain := f.upload("no secret")
+		if text := f.leaves(); strings.Contains(strings.ToLower(text), "ann") || !strings.Contains(text, plain.Filename) {
+			t.Errorf("the leaves have a name: %s", text)
+		}
+		seen := f.find(service.EntryFilter{FileID: file.ID})
+		if e := seen[0]; e.File.Filename != name || e.File.Metadata["to"] != "Ann" || e.Link.Reason != reason ||
+			e.Link.Metadata["for"] != "Ann" {
+			t.Errorf("%+v %+v", e.File, e.Link)
+		}
+		updated := seen[1]
+		if updated.Action != sluice.FileUpdated || string(updated.File.Before["filename"]) != `"ann.txt"` ||
+			updated.File.Details.Title != "To Ann" || updated.File.Details.Linked[0].ID != "Ann" {
+			t.Errorf("%+v", updated.File)
+		}
+
+		// One entry of a download loses a name, and nothing else does.
+		redacted, err := f.Entries.Redact(ctx, f.caller, seen[0].ID, []sluice.PersonalField{"filename"})
+		if err != nil || !slices.Equal(redacted.Subject.Fields, []string{"/file/filename"}) {
+			t.Errorf("%+v, %v", redacted.Subject, err)
+		}
+		if got, err := f.Files.Get(ctx, f.caller, file.ID); err != nil || got.Filename != name {
+			t.Errorf("%+v, %v", got, err)
+		}
+
+		e := f.erase(service.NewErasure{FileID: file.ID, Fields: sluice.NameFields()})
+		if e.Files != 1 || e.Links != 1 || e.Entries != int64(len(seen)) {
+			t.Errorf("%+v", e)
+		}
+		got, err := f.Files.Get(ctx, f.caller, file.ID)
+		if err != nil || got.Filename != sluice.ErasedFilename || got.Title != "" || got.Metadata != nil ||
+			got.Linked != nil || got.Version() == file.Version() {
+			t.Errorf("%+v, %v", got, err)
+		}
+		gotLink, err := f.Links.Get(ctx, f.caller, "", link.ID)
+		if err != nil || gotLink.Reason+gotLink.Filename != "" || gotLink.Metadata != nil || !f.Seals().LinkFits(gotLink) {
+			t.Errorf("%+v, %v", gotLink, err)
+		}
+		if text := strings.ToLower(f.disclosed()); strings.Contains(text, "to ann") || strings.Contains(text, "ann.txt") ||
+			!strings.Contains(text, "ann@bank.example") {
+			t.Error("the log still has the names, or lost the recipient")
+		}
+		list, err := f.Files.List(ctx, f.caller, service.FileFilter{Linked: &sluice.Resource{Type: "person", ID: "Ann"}},
+			sluice.Page{Limit: 9})
+		if err != nil || len(list.Data) != 0 {
+			t.Errorf("found by its resource: %+v, %v", list.Data, err)
+		}
+		for _, e := range f.find(service.EntryFilter{FileID: file.ID}) {
+			if e.File.Filename != "" || len(e.Damaged) > 0 || !slices.Contains(e.Redacted, "/file/filename") {
+				t.Errorf("%s: %+v", e.Action, e)
+			}
+		}
+
+		// The file lives on, and so does its link.
+		title := "Letter 17"
+		if got, err = f.Files.Update(ctx, f.caller, file.ID, nil, service.FileChange{Title: &title}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Links.Revoke(ctx, f.caller, "", link.ID, nil); err != nil {
+			t.Error(err)
+		}
+		if newest := f.find(service.EntryFilter{FileID: file.ID})[1]; newest.File.Filename != sluice.ErasedFilename ||
+			string(newest.File.Before["title"]) != "null" || newest.File.Details.Title != title {
+			t.Errorf("%+v", newest.File)
+		}
+	})
+}
+
+// leaves returns the leaves of the whole log as text.
+func (f *fixture) leaves() string {
+	f.Helper()
+	var text strings.Builder
+	err := f.store.View(ctx, func(r service.Reader) error {
+		leaves, err := r.Leaves(f.ledger, 0, 1000)
+		for _, e := range leaves {
+			text.Write(e.Leaf)
+		}
+		return err
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return text.String()
+}

@@ -72,7 +72,7 @@ func wirePurpose(_ *call, p sluice.Purpose) (api.Purpose, error) {
 	return api.Purpose{
 		Object: "purpose", Name: p.Name, Title: p.Title, Types: texts(p.Types), MaxSize: p.MaxSize,
 		RetentionSeconds: seconds(p.Retention), Linkable: p.Linkable, MaxLinkLifetimeSeconds: seconds(p.MaxLinkLifetime),
-		Require: texts(p.Require), Page: string(cmp.Or(p.Page, sluice.PageAuto)),
+		Require: texts(p.Require), Personal: texts(p.Personal), Page: string(cmp.Or(p.Page, sluice.PageAuto)),
 	}, nil
 }
 
