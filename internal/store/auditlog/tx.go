@@ -39,7 +39,8 @@ func (t *Tx) Wrote() bool { return t.wrote }
 // Erased reports whether the Update has removed something for good.
 func (t *Tx) Erased() bool { return t.erased }
 
-// Erases notes that the Update removes something for good.
+// Erases notes that the Update removes something for good, or the last of it: the store then removes it from the
+// database's files.
 func (t *Tx) Erases() { t.erased = true }
 
 // Exec runs one statement and gives the number of rows that it changed.
@@ -114,11 +115,12 @@ func (t *Tx) Erase(id string, fields []string, e sluice.Entry) error {
 	if err != nil {
 		return err
 	}
+	t.Erases()
 	return t.Record(e)
 }
 
 // EraseAt erases disclosed fields of entries, which are in the order of the log. Their terms that are no longer
-// disclosed leave the index.
+// disclosed leave the index. It leaves it to its caller to call Erases.
 func (t *Tx) EraseAt(list []service.ErasedEntry) error {
 	places := termPlaces{}
 	for some := range slices.Chunk(list, batchesAtOnce) {
@@ -127,7 +129,7 @@ func (t *Tx) EraseAt(list []service.ErasedEntry) error {
 		}
 	}
 	if len(list) > 0 {
-		t.erased, t.head.erased, t.head.changed = true, true, true
+		t.head.erased, t.head.changed = true, true
 		// Another process may have the terms of entries that are not indexed yet in memory. It reads them again if the
 		// index has grown.
 		t.head.reindex = t.head.reindex || list[len(list)-1].Seq >= t.head.Indexed

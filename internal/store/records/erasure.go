@@ -63,6 +63,9 @@ func (t *Tx) EraseStep(s service.ErasureStep) error {
 		return err
 	}
 	p := s.Erasure
+	if !p.Ended.IsZero() {
+		t.log.Erases()
+	}
 	_, err := t.log.Exec("UPDATE erasure SET term = $3, next = $4, entries = $5, links = $6, files = $7, record = $8,"+
 		" updated = $9, ended = $10 WHERE id = $1 AND ledger = $2",
 		p.ID, t.log.LedgerHead().ID, p.Term, p.Next, p.Entries, p.Links, p.Files, p.Record, sqldb.Micros(p.Updated),
@@ -78,7 +81,6 @@ func (t *Tx) eraseRows(links []sluice.Link, files []sluice.File) error {
 	if err := t.readAgain(); err != nil {
 		return err
 	}
-	t.log.Erases()
 	for _, l := range links {
 		hash, err := t.recipientHash(l)
 		if err != nil {
