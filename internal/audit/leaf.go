@@ -17,7 +17,8 @@ import (
 // EntryTime is the layout of times in a leaf: RFC 3339 in UTC, with microseconds.
 const EntryTime = "2006-01-02T15:04:05.000000Z"
 
-// leafOf encodes an entry in canonical JSON. committed has the commitments that stand for metadata and linked resources. The code writes the members of every
+// leafOf encodes an entry in canonical JSON. committed has the commitments that stand
+// for metadata and linked resources. The code writes the members of every
 // object in the order of RFC 8785. With digests, metadata and linked resources are
 // replaced by their SHA-256 digests. To convert the output of encoding/json to that
 // form takes three times as long as all of BenchmarkEntrySeal.

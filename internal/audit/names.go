@@ -10,8 +10,8 @@ import (
 )
 
 // Names that people give to files and links, and what else they say of them, are in clear in a leaf. Where the purpose
-// of the file says that they are personal, they are commitments like the addresses, and the part of the file names them:
-// a reader could not tell a commitment from a name in clear that looks like one.
+// of the file says that they are personal, they are commitments like the addresses, and the part of the file lists
+// them: a reader could not tell a commitment from a name in clear that looks like one.
 
 // is reports whether a name is personal.
 func (c *committer) is(field sluice.PersonalField) bool { return slices.Contains(c.personal, field) }

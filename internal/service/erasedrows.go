@@ -42,8 +42,8 @@ func newRowEraser(s *core, rules *Links, tx Tx, l sluice.LedgerID, now time.Time
 	}
 }
 
-// eraseEntry erases from rows what an entry loses: from the link or the file if the entry records its details, the codes
-// and visits of the person at the link, and the stored response to the request.
+// eraseEntry erases from rows what an entry loses: from the link or the file if the entry records its details, the
+// codes and visits of the person at the link, and the stored response to the request.
 func (r *rowEraser) eraseEntry(seq int64, sealed audit.SealedEntry, pointers []string) error {
 	e, err := sealed.Open(seq)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 // Redact erases personal fields of an entry for good: their values, and the salts without which the commitments reveal
 // nothing. Without fields it erases all of them. The leaf stays, so all proofs remain valid. The redaction is an entry
 // of its own. An entry without such fields is CodeNotFound. If the entry records the details of a link or a file, they
-// are erased from the link or the file too; see eraseFromLink and eraseFromFile. If the address of a person at a link is
-// erased, their codes and visits there end, so that no download names them again. A stored response to the request that
-// made the entry is deleted, because it may show them. It needs keys:admin.
+// are erased from the link or the file too; see eraseFromLink and eraseFromFile. If the address of a person at a link
+// is erased, their codes and visits there end, so that no download names them again. A stored response to the request
+// that made the entry is deleted, because it may show them. It needs keys:admin.
 func (s *Entries) Redact(
 	ctx context.Context, c Caller, id string, fields []sluice.PersonalField,
 ) (sluice.Entry, error) {

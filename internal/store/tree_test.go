@@ -529,7 +529,8 @@ func TestErasedBytes(t *testing.T) {
 	read, ended := openSnapshot(t, s) // a reader prevents a checkpoint of the WAL
 	began := time.Now()
 	err = s.Update(ctx, testL, func(tx service.Tx) error {
-		return tx.Redact(service.RedactedRows{EntryID: e.ID, Pointers: []string{"/request/ip", "/request/user_agent"}}, newEntry(testL))
+		pointers := []string{"/request/ip", "/request/user_agent"}
+		return tx.Redact(service.RedactedRows{EntryID: e.ID, Pointers: pointers}, newEntry(testL))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -125,7 +125,8 @@ func (t *Tx) removePlaces(places termPlaces) error {
 // overlap, so at most one of them begins before the first seq.
 func (t *Tx) postingsWith(at term, seqs []int64) ([]posting, error) {
 	from, to := seqs[0], seqs[len(seqs)-1]+1
-	before, err := sqldb.Many(t.Session, (*posting).fields, postingsQuery(false), t.head.ID, at.field, at.value, 0, from, 1)
+	before, err := sqldb.Many(t.Session, (*posting).fields, postingsQuery(false), t.head.ID, at.field, at.value, 0, from,
+		1)
 	if err != nil {
 		return nil, err
 	}

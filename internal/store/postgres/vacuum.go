@@ -14,11 +14,11 @@ import (
 	"sluice/internal/store/sqldb"
 )
 
-// vacuumer removes redacted values from PostgreSQL's tables of entries, links, files and stored responses. An UPDATE leaves the old version of a row,
-// and autovacuum may not visit a large table for months. VACUUM makes the space of old versions free, but does not
-// overwrite it: docs/audit.md says what to run where the bytes themselves must go. The vacuumer works beside the
-// writer, on a connection of its own. VACUUM keeps a version that an older transaction may still read, so it runs
-// again until all transactions from before the redaction have ended.
+// vacuumer removes redacted values from PostgreSQL's tables of entries, links, files and stored responses. An UPDATE
+// leaves the old version of a row, and autovacuum may not visit a large table for months. VACUUM makes the space of old
+// versions free, but does not overwrite it: docs/audit.md says what to run where the bytes themselves must go. The
+// vacuumer works beside the writer, on a connection of its own. VACUUM keeps a version that an older transaction may
+// still read, so it runs again until all transactions from before the redaction have ended.
 type vacuumer struct {
 	db     *sql.DB
 	log    *slog.Logger
