@@ -60,7 +60,7 @@ type KeyRef struct {
 // the end of the retention, and always held.
 type FileRef struct {
 	ID       string            `json:"id" doc:"Id of the file"`
-	Filename string            `json:"filename" doc:"Name at the time"`
+	Filename string            `json:"filename" doc:"Name at the time; empty if it was erased"`
 	Size     int64             `json:"size" doc:"Size in bytes"`
 	Type     string            `json:"type" doc:"Media type"`
 	SHA256   string            `json:"sha256" doc:"SHA-256 of the bytes, lower-case hexadecimal"`
