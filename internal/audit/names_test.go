@@ -131,8 +131,8 @@ func TestLargePersonalNames(t *testing.T) {
 		t.Errorf("%d bytes, damaged %q, redacted %q: %s", len(sealed.Leaf), got.Damaged, got.Redacted, diff)
 	}
 	for _, d := range must(sealed.Disclosed(0)) {
-		if _, err := ledger.AppendDisclosure(nil, d); err != nil {
-			t.Errorf("%s: %v", d.Field, err)
+		if _, err := ledger.AppendDisclosure(nil, d); err != nil || !d.Opens(sealed.Leaf) {
+			t.Errorf("%s opens %t, %v", d.Field, d.Opens(sealed.Leaf), err)
 		}
 	}
 }
