@@ -13,8 +13,8 @@ func AllActions() []Action {
 		AccountCreated, SigningKeyAdded, KeyCreated, KeyEnded, FileCreated, KeyUpdated, KeyRotated, FileUpdated,
 		FileHeld, FileReleased, FileRetainedOut, FileRead, FileEnded, LinkCreated, LinkUpdated, LinkEnded,
 		LinkRedeemed, LinkRefused, LinkDelivered, LinkSent, LinkCodeSent, LinkVerified, LinkMailFailed,
-		FileDamaged, AuditExported, AuditRedacted, AuditErasureBegun, AuditErased, KeyHandedOver, LedgerRolledBack,
-		AccessDenied,
+		FileDamaged, AuditExported, AuditReported, AuditRedacted, AuditErasureBegun, AuditErased, KeyHandedOver,
+		LedgerRolledBack, AccessDenied, SessionCreated, SessionEnded,
 	}
 }
 
@@ -37,9 +37,11 @@ type Entry struct {
 	// address, or downloaded the file.
 	Recipient *RecipientPart
 	Mail      *MailPart // with LinkMailFailed
-	Handover  string    // with KeyHandedOver: the new verifier key of the log
+	Session   *SessionPart
+	Handover  string // with KeyHandedOver: the new verifier key of the log
 	Rollback  *RollbackPart
-	Export    string // with AuditExported: what was exported
+	Export    string      // with AuditExported: what was exported
+	Report    *ReportPart // with AuditReported
 	Request   *Request
 	Delivery  *DeliveryPart
 	// Deliveries are, with LinkDelivered, the downloads that have ended, in the
@@ -87,6 +89,7 @@ const (
 	LinkVerified    Action = "link.verified"  // an address was proved
 	LinkMailFailed  Action = "link.mail_failed"
 	AuditExported   Action = "audit.exported"
+	AuditReported   Action = "audit.reported"
 	AuditRedacted   Action = "audit.redacted"
 	// AuditErasureBegun records that an erasure from many entries was asked for, and
 	// AuditErased that it has ended: nothing before that entry has the fields any more.
@@ -94,6 +97,8 @@ const (
 	AuditErased       Action = "audit.erased"
 	KeyHandedOver     Action = "ledger.key_rotated" // also ledger.ActionKeyRotated
 	AccessDenied      Action = "access.denied"
+	SessionCreated    Action = "session.created" // someone signed in to the console
+	SessionEnded      Action = "session.ended"   // before its time
 	// LedgerRolledBack records that an operator accepted a database that has
 	// lost signed entries.
 	LedgerRolledBack Action = "ledger.rolled_back"
@@ -117,13 +122,27 @@ const (
 	ActorBearer ActorType = "bearer" // the bearer of a link's URL; ID is the id of the link
 	ActorCLI    ActorType = "cli"    // the operator, on the command line
 	ActorSystem ActorType = "system" // Sluice itself, applying a rule
+	ActorPerson ActorType = "person" // a person who signed in; ID is their subject at the Issuer
 )
 
-// Actor is the party that made a request.
+// Actor is the party that made a request. Issuer is the provider at which a person signed in, Email the address that
+// it gave. The Name of a person, and Email, are personal.
 type Actor struct {
-	Type ActorType
-	ID   string
-	Name string
+	Type   ActorType
+	ID     string
+	Name   string
+	Issuer string
+	Email  string
+}
+
+// SessionPart is the record of a session in an entry. It has either Key, or Issuer, Subject and Scopes.
+type SessionPart struct {
+	ID      string
+	Expires time.Time
+	Key     string // id of the API key that signed in
+	Issuer  string
+	Subject string
+	Scopes  []Scope
 }
 
 // KeyPart is the record of a key in an entry.
@@ -313,6 +332,18 @@ type ErasedCounts struct {
 	Files   int64 // rows of files
 }
 
+// ReportPart describes, with AuditReported, a report that was made. See package
+// internal/report.
+type ReportPart struct {
+	Entries int64 // number of entries in the report
+	// SHA256 is the digest of what the report shows, in lower-case hexadecimal. It is
+	// salted: without the report nothing can be guessed from it.
+	SHA256 string
+	// Filter has what was asked for, by the names of the parameters. The values of
+	// recipient and client_ip are personal.
+	Filter map[string]string
+}
+
 // RollbackPart describes, with LedgerRolledBack, the entries that a log lost.
 type RollbackPart struct {
 	Log     string `json:"log"`      // account and mode
@@ -335,6 +366,14 @@ type Request struct {
 	ForwardedFor string
 	UserAgent    string
 	RefererHost  string
+}
+
+// PersonID returns the subject of the person who made the request, or "".
+func (e Entry) PersonID() string {
+	if e.Actor.Type == ActorPerson {
+		return e.Actor.ID
+	}
+	return ""
 }
 
 // KeyID returns the id of the key that the entry is listed under: the key it

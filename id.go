@@ -10,4 +10,5 @@ const (
 	PrefixEntry   = "aud_"
 	PrefixRequest = "req_"
 	PrefixErasure = "era_"
+	PrefixSession = "sess_"
 )

@@ -28,7 +28,9 @@ type Link struct {
 	AllowedIPs   []netip.Prefix // empty: any address
 	Disposition  Disposition
 	Filename     string // the name that the file is saved under; "": the file's own name
-	Access       Access
+	// Access is nil if the link asks and tells nothing. Copies of a Link share it,
+	// so it is replaced, never changed.
+	Access *Access
 
 	Seal Digest `json:"-"` // shows that a server wrote the row; zero: none
 }
@@ -84,6 +86,8 @@ const (
 	WrongCode            Refusal = "wrong_code"
 	TooManyCodes         Refusal = "too_many_codes" // for this link, address or network, for now
 	TermsNotAccepted     Refusal = "terms_not_accepted"
+
+	NoRole Refusal = "no_role" // the person may sign in at the provider, and has no role here
 )
 
 // Expired reports whether the link has expired at now.

@@ -8,7 +8,7 @@ import (
 )
 
 // Access is what a link asks of the people who open it, and what it tells
-// them. Its zero value asks nothing. Addresses in it are canonical: in lower
+// them. Its zero value asks nothing, and so does nil. Addresses in it are canonical: in lower
 // case, with the domain in ASCII (RFC 5890).
 type Access struct {
 	Recipient    Recipient
@@ -88,19 +88,42 @@ func Languages() []string {
 	return []string{"en", "de", "fr", "es", "it", "nl", "pt", "pl", "ja", "zh"}
 }
 
+// Get returns what a points to, or the zero value for nil.
+func (a *Access) Get() Access {
+	if a == nil {
+		return Access{}
+	}
+	return *a
+}
+
+// Ref returns a as a Link has it: nil for the zero value.
+func (a Access) Ref() *Access {
+	if a.IsZero() {
+		return nil
+	}
+	kept := a // so that the zero value needs no allocation
+	return &kept
+}
+
 // IsZero reports whether the link asks and tells nothing.
-func (a Access) IsZero() bool {
-	return a.Recipient == Recipient{} && len(a.Allowed) == 0 && a.Verification == "" && a.Message == "" &&
+func (a *Access) IsZero() bool {
+	return a == nil || a.Recipient == Recipient{} && len(a.Allowed) == 0 && a.Verification == "" && a.Message == "" &&
 		a.Terms == "" && a.Notify.Email == "" && len(a.Notify.On) == 0 && a.Page == "" && a.Language == "" && !a.Erased
 }
 
 // Verifies reports whether people must prove an address before a download.
-func (a Access) Verifies() bool { return a.Verification == EmailVerification }
+func (a *Access) Verifies() bool { return a != nil && a.Verification == EmailVerification }
+
+// HasTerms reports whether people must accept terms before a download.
+func (a *Access) HasTerms() bool { return a != nil && a.Terms != "" }
 
 // Admits reports whether the owner of a canonical address, once it is proved,
 // may open the link. A link with neither a recipient nor allowed patterns admits
 // everyone, unless a redaction erased them.
-func (a Access) Admits(email string) bool {
+func (a *Access) Admits(email string) bool {
+	if a == nil {
+		return true
+	}
 	if a.Erased {
 		return false
 	}
@@ -114,7 +137,7 @@ func (a Access) Admits(email string) bool {
 
 // TermsSHA256 returns the SHA-256 digest of the terms in lower-case hexadecimal,
 // or "" without terms.
-func (a Access) TermsSHA256() string { return termsSHA256(a.Terms) }
+func (a *Access) TermsSHA256() string { return termsSHA256(a.Get().Terms) }
 
 func termsSHA256(terms string) string {
 	if terms == "" {
@@ -125,12 +148,12 @@ func termsSHA256(terms string) string {
 }
 
 // Identifies reports whether the link says anything that Erase removes.
-func (a Access) Identifies() bool {
-	return a.Recipient != Recipient{} || len(a.Allowed) > 0 || a.Message != "" || len(a.Notify.On) > 0
+func (a *Access) Identifies() bool {
+	return a != nil && (a.Recipient != Recipient{} || len(a.Allowed) > 0 || a.Message != "" || len(a.Notify.On) > 0)
 }
 
 // Erase removes the people and what identifies them: recipient, allowed
-// patterns, message and notices.
+// patterns, message and notices. It returns what is left.
 func (a Access) Erase() Access {
 	a.Erased = a.Erased || a.Recipient != Recipient{} || len(a.Allowed) > 0
 	a.Recipient, a.Allowed, a.Message, a.Notify = Recipient{}, nil, "", Notify{}

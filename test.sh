@@ -25,7 +25,7 @@ packages=(
   'libc6-dev       | echo "#include <stdlib.h>" | cc -E -'               # with its headers
   'curl            | command -v curl'                                    # for the commands that serve prints
   'wget            | command -v wget'                                    # for resumed downloads
-  'nodejs          | command -v node'                                    # for the samples in JavaScript
+  'nodejs          | command -v node'                                    # for the verifier and samples in JavaScript
   'python3-requests | python3 -c "import requests"'                      # and Python
   'chromium        | command -v chromium'                                # opens links
   'postgresql      | command -v initdb || ls /usr/lib/postgresql/*/bin/initdb' # runs a server for each test process
@@ -208,6 +208,7 @@ part lint in_node tools/openapi-lint lint
 part fsck-tool go build -C tools/fsck -o /dev/null github.com/transparency-dev/tessera/cmd/fsck
 part s3-server go build -C tools/versitygw -o /dev/null github.com/versity/versitygw/cmd/versitygw # takes minutes the first time
 part mail-server go build -C tools/mailpit -o /dev/null github.com/axllent/mailpit
+part oidc-provider go build -C tools/oidc -o /dev/null .
 part large large
 part stripe-go in_go tests/clients/stripe-go
 part stripe-node in_node tests/clients/stripe-node test

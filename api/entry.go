@@ -18,11 +18,13 @@ type AuditEntry struct {
 	Erasure    *ErasureRef     `json:"erasure,omitempty" doc:"In audit.erasure_begun and audit.erased: what is or was erased"`
 	Ledger     *LedgerRef      `json:"ledger,omitempty" doc:"The change to the log itself"`
 	Export     string          `json:"export,omitempty" doc:"The exported data: entries or disclosures"`
+	Report     *ReportRef      `json:"report,omitempty" doc:"In audit.reported: the report that was made"`
 	Request    *Request        `json:"request,omitempty" doc:"The HTTP request"`
 	Delivery   *Delivery       `json:"delivery,omitempty" doc:"In link.redeemed: how the file is delivered, and how that ended. Entries of link.delivered from older versions have one too"`
 	Deliveries []EndedDelivery `json:"deliveries,omitempty" doc:"In link.delivered: the downloads that have ended, in the order of their ends"`
 	Recipient  *RecipientRef   `json:"recipient,omitempty" doc:"The person who was sent something, proved an address, or downloaded the file"`
 	Mail       *MailRef        `json:"mail,omitempty" doc:"In link.mail_failed: the mail that could not be delivered"`
+	Session    *SessionRef     `json:"session,omitempty" doc:"In session.created and session.ended: the session of the console"`
 	Terms      string          `json:"terms_sha256,omitempty" doc:"In link.redeemed: SHA-256 of the accepted terms, in lower-case hexadecimal"`
 	Refusal    string          `json:"refusal,omitempty" doc:"The rule that refused the request"`
 	Repeats    int64           `json:"repeats,omitempty" doc:"Number of equal refusals since the previous entry that were not recorded as entries of their own"`
@@ -32,9 +34,21 @@ type AuditEntry struct {
 
 // Actor is the party that made a request.
 type Actor struct {
-	Type string `json:"type" doc:"key, bearer, cli or system. More values may be added"`
-	ID   string `json:"id,omitempty" doc:"Id, if it has one"`
-	Name string `json:"name,omitempty" doc:"Name at the time"`
+	Type   string `json:"type" doc:"key, bearer, cli, system or person. More values may be added"`
+	ID     string `json:"id,omitempty" doc:"Id, if it has one. Of a person: the subject at the issuer"`
+	Name   string `json:"name,omitempty" doc:"Name at the time. Of a person, it is personal and can be erased"`
+	Issuer string `json:"issuer,omitempty" doc:"Of a person: URL of the OpenID Connect provider"`
+	Email  string `json:"email,omitempty" doc:"Of a person: the e-mail address that the provider gave. It can be erased"`
+}
+
+// SessionRef is a session of the console in an entry.
+type SessionRef struct {
+	ID        string   `json:"id" doc:"Id of the session"`
+	ExpiresAt *int64   `json:"expires_at" doc:"Time of expiry in unix seconds"`
+	Key       string   `json:"key,omitempty" doc:"Id of the API key that signed in. The session has the scopes of the key"`
+	Issuer    string   `json:"issuer,omitempty" doc:"If a person signed in: URL of the OpenID Connect provider"`
+	Subject   string   `json:"subject,omitempty" doc:"If a person signed in: their id at the provider"`
+	Scopes    []string `json:"scopes,omitempty" doc:"If a person signed in: the scopes of the session"`
 }
 
 // Before holds the members that a change replaced, with their old values; null
@@ -139,6 +153,13 @@ type ErasureRef struct {
 	Entries  *int64   `json:"entries,omitempty" doc:"Number of entries that lost a field"`
 	Links    *int64   `json:"links,omitempty" doc:"Number of links that lost a field"`
 	Files    *int64   `json:"files,omitempty" doc:"Number of files that lost a field"`
+}
+
+// ReportRef describes a report that was made.
+type ReportRef struct {
+	Entries int64             `json:"entries" doc:"Number of entries in the report"`
+	Filter  map[string]string `json:"filter,omitempty" doc:"What was asked for, by the names of the parameters. Values that were erased later are empty"`
+	SHA256  string            `json:"sha256" doc:"Salted digest of what the report shows, in lower-case hexadecimal"`
 }
 
 // LedgerRef describes a change to the log itself.

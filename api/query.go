@@ -84,6 +84,7 @@ type EntryFilter struct {
 	FileID    string `query:"file_id" doc:"Entries about this file, deliveries of it included"`
 	LinkID    string `query:"link_id" doc:"Entries about this link, deliveries by it included"`
 	KeyID     string `query:"key_id" doc:"Entries about this key, of requests with it, and of redemptions of links that it minted"`
+	PersonID  string `query:"person_id" doc:"Entries of requests by the person with this id at the OpenID Connect provider"`
 	Action    string `query:"action" doc:"Entries with this action, such as link.redeemed"`
 	Outcome   string `query:"outcome" enum:"allowed,refused" doc:"allowed or refused"`
 	RequestID string `query:"request_id" doc:"Entries of the request with this X-Request-Id. Of a download, that is its redemption"`

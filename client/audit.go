@@ -48,6 +48,14 @@ func (c *Client) ExportEntries(ctx context.Context, f api.EntryFilter, format st
 	return c.stream(ctx, entriesPath+"/export", query)
 }
 
+// Report streams a report of the entries that match a filter: one HTML file for people, which can be checked without
+// the server. At most 10,000 entries may match. The report is itself recorded as an entry before its first byte is
+// sent. The caller must close the stream. An interrupted stream ends with an error other than io.EOF; it is not
+// resumed.
+func (c *Client) Report(ctx context.Context, f api.EntryFilter) (io.ReadCloser, error) {
+	return c.stream(ctx, "/v1/audit_report", values(f))
+}
+
 // RedactEntry erases the personal fields of an entry permanently. Proofs of the entry stay valid.
 func (c *Client) RedactEntry(ctx context.Context, id string, options ...ChangeOption) (api.Redaction, error) {
 	return c.RedactFields(ctx, id, nil, options...)

@@ -20,7 +20,8 @@ type auditCommand struct {
 	Ls     auditLs     `cmd:"" help:"Show the newest audit entries, newest first."`
 	Tail   auditTail   `cmd:"" help:"Show the newest audit entries, then new ones as they are committed."`
 	Export auditExport `cmd:"" help:"Write the log to a folder that anyone can verify, or its entries as NDJSON or CSV."`
-	Verify auditVerify `cmd:"" help:"Verify an exported log, the log of a server, or the proof of one entry."`
+	Report auditReport `cmd:"" help:"Write a report of entries for people: one HTML file that checks itself in a browser."`
+	Verify auditVerify `cmd:"" help:"Verify an exported log, the log of a server, a report, or the proof of one entry."`
 	Proof  auditProof  `cmd:"" help:"Write a proof that an entry is in the log. The proof contains the entry."`
 	Redact auditRedact `cmd:"" help:"Erase the personal fields of an entry, or of all entries about a person, permanently."`
 }

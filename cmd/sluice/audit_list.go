@@ -24,6 +24,7 @@ type entryFlags struct {
 	FileID    string `help:"Only entries of this file." placeholder:"FILE_ID"`
 	LinkID    string `help:"Only entries of this link." placeholder:"LINK_ID"`
 	KeyID     string `help:"Only entries about this key, or of requests with it." placeholder:"KEY_ID"`
+	PersonID  string `help:"Only entries of requests by the person with this id at the OpenID Connect provider." placeholder:"ID"`
 	Action    string `help:"Only entries with this action, such as link.redeemed." placeholder:"ACTION"`
 	Outcome   string `help:"Only entries with this outcome: allowed or refused." placeholder:"OUTCOME"`
 	RequestID string `help:"Only entries of this request." placeholder:"REQ_ID"`
@@ -37,8 +38,8 @@ func (f *entryFlags) filter(now time.Time) (filter api.EntryFilter, err error) {
 	if err := f.check(); err != nil {
 		return filter, usageError{err}
 	}
-	filter = api.EntryFilter{FileID: f.FileID, LinkID: f.LinkID, KeyID: f.KeyID, Action: f.Action, Outcome: f.Outcome,
-		RequestID: f.RequestID, Recipient: f.Recipient, ClientIP: f.ClientIP}
+	filter = api.EntryFilter{FileID: f.FileID, LinkID: f.LinkID, KeyID: f.KeyID, PersonID: f.PersonID,
+		Action: f.Action, Outcome: f.Outcome, RequestID: f.RequestID, Recipient: f.Recipient, ClientIP: f.ClientIP}
 	if filter.CreatedGTE, err = parseWhen(f.Since, now); err != nil {
 		return filter, usageError{fmt.Errorf("--since: %w", err)}
 	}
@@ -286,7 +287,7 @@ func clipped(text string, width int) string {
 }
 
 func who(e api.AuditEntry) string {
-	text := cmp.Or(e.Actor.Name, strings.TrimSpace(e.Actor.Type+" "+e.Actor.ID))
+	text := cmp.Or(e.Actor.Email, e.Actor.Name, strings.TrimSpace(e.Actor.Type+" "+e.Actor.ID))
 	if a := sluice.Action(e.Action); e.Recipient != nil && (a == sluice.LinkRedeemed || a == sluice.LinkVerified) {
 		text = cmp.Or(e.Recipient.Email, text) // proved; in other entries it is not
 	}
@@ -310,10 +311,14 @@ func what(e api.AuditEntry) string {
 		return e.Entry.ID
 	case e.Export != "":
 		return e.Export
+	case e.Report != nil:
+		return counted(e.Report.Entries, "1 entry", "%d entries")
 	case e.Ledger != nil:
 		return e.Ledger.Key
 	case e.Key != nil:
 		return cmp.Or(e.Key.Name, e.Key.ID)
+	case e.Session != nil:
+		return e.Session.ID
 	}
 	return ""
 }

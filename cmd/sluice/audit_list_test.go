@@ -26,6 +26,25 @@ func TestEntryTableRepeats(t *testing.T) {
 	}
 }
 
+// The table of entries shows the address that limits were decided on, and the person who proved an address.
+func TestEntryTableWho(t *testing.T) {
+	var out strings.Builder
+	bearer, ann := api.Actor{Type: "bearer", ID: "link_1"}, &api.RecipientRef{Email: "ann@bank.example"}
+	err := entryPrinter(&out, false)([]api.AuditEntry{
+		{Action: "link.redeemed", Actor: bearer, Recipient: ann,
+			Request: &api.Request{IP: "10.0.0.1", ClientIP: "203.0.113.9", ForwardedFor: "198.51.100.7, 203.0.113.9"}},
+		{Action: "link.refused", Actor: bearer, Recipient: ann, Request: &api.Request{IP: "10.0.0.1"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"", " ann@bank.example 203.0.113.9 ", " bearer link_1 10.0.0.1 "} {
+		if line := strings.Split(out.String(), "\n")[i]; !strings.Contains(line, want) {
+			t.Errorf("line %d is %q, want %q in it", i, line, want)
+		}
+	}
+}
+
 // The table of entries shows how each download ended in the line of its redemption.
 func TestEntryTableDeliveries(t *testing.T) {
 	bytes, yes, no := int64(4096), true, false

@@ -17,27 +17,29 @@ import (
 )
 
 type auditVerify struct {
-	Where   string   `arg:"" name:"dir|url|file" help:"Exported folder, URL of a server, or file with the proof of an entry."`
+	Where   string   `arg:"" name:"dir|url|file" help:"Exported folder, URL of a server, a report, or file with the proof of an entry."`
 	VKey    string   `help:"The log's verifier key, or a file that holds it. Get it from the operator once and keep it. The newest key or any earlier one." name:"vkey" placeholder:"KEY|FILE"`
 	Since   string   `help:"File with an older checkpoint that the log must extend." placeholder:"FILE"`
 	Anchor  []string `help:"File written by a server with --anchor file:. The log must extend every checkpoint in it. May be repeated." placeholder:"FILE"`
 	Witness []string `help:"Verifier key of a C2SP witness that must have cosigned the checkpoint. May be repeated." placeholder:"VKEY"`
+	Proofs  string   `help:"With a report: write the key, the checkpoint, and the leaf and proof of each entry to this folder, for other programs." placeholder:"DIR"`
 	Key     string   `help:"API key, if a URL is given." placeholder:"SECRET"`
 	JSON    bool     `help:"Print JSON." name:"json"`
 }
 
 // verified is the result of a verification, in the form that --json prints.
 type verified struct {
-	OK          bool         `json:"ok"`
-	Origin      string       `json:"origin,omitempty"`
-	Size        int64        `json:"size"`
-	Root        string       `json:"root,omitempty"`
-	Disclosures int64        `json:"disclosures"`
-	VKey        string       `json:"vkey,omitempty"`
-	OwnKey      bool         `json:"own_key"` // whether the key came with the log
-	Older       []olderJSON  `json:"older,omitempty"`
-	Witnesses   []cosigned   `json:"witnesses,omitempty"`
-	Entry       *provenEntry `json:"entry,omitempty"`
+	OK          bool          `json:"ok"`
+	Origin      string        `json:"origin,omitempty"`
+	Size        int64         `json:"size"`
+	Root        string        `json:"root,omitempty"`
+	Disclosures int64         `json:"disclosures"`
+	VKey        string        `json:"vkey,omitempty"`
+	OwnKey      bool          `json:"own_key"` // whether the key came with the log
+	Older       []olderJSON   `json:"older,omitempty"`
+	Witnesses   []cosigned    `json:"witnesses,omitempty"`
+	Entry       *provenEntry  `json:"entry,omitempty"`
+	Report      *provenReport `json:"report,omitempty"`
 	// Findings are the first entries that contradict the rules of the log. Found is the number of all of them.
 	Findings []replay.Finding `json:"findings,omitempty"`
 	Found    int64            `json:"found,omitempty"`
@@ -115,6 +117,13 @@ func (a *auditVerify) verify(ctx context.Context) (v verified, err error) {
 	given, err := a.givenKey()
 	if err != nil {
 		return v, err
+	}
+	isReport := isReport(a.Where)
+	if a.Proofs != "" && !isReport {
+		return v, usageError{errors.New("--proofs applies to a report")}
+	}
+	if isReport {
+		return a.verifyReport(given)
 	}
 	if strings.HasPrefix(a.Where, "http://") || strings.HasPrefix(a.Where, "https://") {
 		return a.verifyServer(ctx, given)
@@ -420,7 +429,9 @@ func counted[N int | int64](n N, one, others string) string {
 // print prints what was verified, and what that does not prove.
 func (v *verified) print(out *output, where string) error {
 	w := &lines{w: out.stdout}
-	if v.Entry != nil {
+	if v.Report != nil {
+		v.printReport(w, where)
+	} else if v.Entry != nil {
 		w.add("%s: entry %d of the log is %s, %s, %s", where, v.Entry.Seq, v.Entry.ID, v.Entry.Action, v.Entry.Time)
 	} else {
 		w.add("%s: %s the signed checkpoint, and %s", where,
@@ -438,7 +449,7 @@ func (v *verified) print(out *output, where string) error {
 	}
 	if v.Entry != nil && w.err == nil {
 		w.err = printJSON(w.w, v.Entry.Whole)
-	} else {
+	} else if v.Report == nil {
 		v.printFindings(w)
 	}
 	if v.OwnKey {

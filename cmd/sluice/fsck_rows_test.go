@@ -28,6 +28,7 @@ type records struct {
 	letter                                sluice.Link // of a file with personal names
 	personal                              sluice.Link // asks for recipients, and tells them much
 	narrow, ended                         sluice.Key
+	signedIn, signedOut                   sluice.Session // of a person, and of a key
 }
 
 func newRecords(t testing.TB, database string) *records {
@@ -87,6 +88,17 @@ func newRecords(t testing.TB, database string) *records {
 	_, err = s.Files.Delete(t.Context(), r.caller, r.deleted.ID, nil)
 	r.must(err)
 	_, err = s.Keys.Revoke(t.Context(), r.caller, r.ended.ID, nil)
+	r.must(err)
+	ann := sluice.Person{Issuer: "https://id.example", Subject: "ann", Email: "ann@bank.example", Name: "Ann"}
+	_, err = s.Sessions.SignInPerson(t.Context(), ann, []service.Grant{{Ledger: l, Scopes: sluice.Auditor.Scopes()}},
+		sluice.Request{})
+	r.must(err)
+	_, err = s.Sessions.SignIn(t.Context(), r.caller)
+	r.must(err)
+	sessions, err := s.Sessions.List(t.Context(), r.caller, sluice.Page{Limit: 10})
+	r.must(err)
+	r.signedOut, r.signedIn = sessions.Data[0], sessions.Data[1]
+	_, err = s.Sessions.End(t.Context(), r.caller, r.signedOut.ID)
 	r.must(err)
 	r.must(s.Flush(t.Context()))
 	s.Checkpoint(t)
@@ -177,6 +189,13 @@ func (r *records) edits() []edit {
 			" SELECT ledger, 'key_by_hand', name, $2, scopes, created, updated, version, max_link_lifetime FROM key" +
 			" WHERE id = $1",
 			r.caller.Key.ID, "key key_by_hand: no entry created it"},
+		{"a session goes on", "UPDATE session SET ended = NULL WHERE id = $1", r.signedOut.ID,
+			"session " + r.signedOut.ID + ": it has not ended, and entry"},
+		{"a session has more scopes", "UPDATE session SET scopes = 'files:read keys:admin' WHERE id = $1", r.signedIn.ID,
+			"session " + r.signedIn.ID + ": it shows another end, person, key or scopes"},
+		{"a session by hand", "INSERT INTO session (ledger, id, hash, key_id, issuer, subject, email, name," +
+			" scopes, created, expires) SELECT ledger, 'sess_by_hand', $2, key_id, issuer, subject, email, name, scopes," +
+			" created, expires FROM session WHERE id = $1", r.signedIn.ID, "session sess_by_hand: no entry created it"},
 		{"a file is gone", "DELETE FROM file WHERE id = $1", r.plain.ID,
 			"file " + r.plain.ID + ": an entry created it, and it has no row"},
 		{"a link is gone", "DELETE FROM link WHERE id = $1", r.limited.ID,
@@ -294,17 +313,20 @@ var harmless = map[string]string{
 	"link.revoked":       "the time is shown; whether there is one is compared",
 	"file.deleted":       "the time is shown; whether there is one is compared",
 	"key.revoked":        "the time is shown; whether there is one is compared",
+	"session.ended":      "the time is shown; whether there is one is compared",
+	"session.used":       "is shown",
 	"open_grant.expires": "an earlier end gives nobody anything; a later one is compared",
 	"open_grant.seq":     "says which download gives back its unsent bytes; the bytes are compared",
 	"open_grant.bytes":   "fewer bytes give nobody anything; more are compared",
 }
 
-// onlySealed are the columns that only a seal covers. A row that is revoked has none, because it allows nothing.
-var onlySealed = []string{"key.hash", "key.old_hash", "key.version", "key.seal", "link.signing_key", "link.password",
-	"link.seal"}
+// onlySealed are the columns that only a seal covers. A row that is revoked or has ended has none, because it allows
+// nothing.
+var onlySealed = []string{"session.hash", "session.email", "session.name", "session.seal", "key.hash",
+	"key.old_hash", "key.version", "key.seal", "link.signing_key", "link.password", "link.seal"}
 
 // ofRecords are the tables with records. Those of the log are compared with its checkpoints and its index.
-var ofRecords = []string{"account", "signing_key", "key", "file", "linked", "link", "open_grant"}
+var ofRecords = []string{"account", "signing_key", "key", "session", "file", "linked", "link", "open_grant"}
 
 // otherTables are all other tables of the schema, and what an edit of them does.
 var otherTables = map[string]string{
@@ -392,7 +414,7 @@ func (r *records) editCell(t *testing.T, in table, row []any, column int) (edite
 	t.Helper()
 	name := in.name + "." + in.columns[column]
 	_, listed := harmless[name]
-	if i := slices.Index(in.columns, "revoked"); i >= 0 && row[i] != nil {
+	if i := endColumn(in); i >= 0 && row[i] != nil {
 		listed = listed || slices.Contains(onlySealed, name)
 	}
 	var where []string
@@ -415,11 +437,13 @@ func (r *records) editCell(t *testing.T, in table, row []any, column int) (edite
 		switch presence := (value == nil) != (row[column] == nil); {
 		case listed && !presence:
 			continue
+		case name == "session.id" && value == "": // comes before all pages; its seal fits no longer
+			continue
 		case name == "link.disposition" && value == "": // is read as attachment
 			continue
 		case name == "key.max_link_lifetime" && sameSeconds(row[column], value): // an entry has whole seconds
 			continue
-		case listed && !slices.Contains([]string{"link.revoked", "file.deleted", "key.revoked"}, name):
+		case listed && !slices.Contains([]string{"link.revoked", "file.deleted", "key.revoked", "session.ended"}, name):
 			continue
 		}
 		if _, err := r.db.Exec(update, match(value)...); err != nil {
@@ -432,6 +456,14 @@ func (r *records) editCell(t *testing.T, in table, row []any, column int) (edite
 		sqlRun(t, r.db, update, match(row[column])...)
 	}
 	return edited
+}
+
+// endColumn is the column that says when a key, link or session ended before its time; -1 if the table has none.
+func endColumn(in table) int {
+	if in.name == "session" {
+		return slices.Index(in.columns, "ended")
+	}
+	return slices.Index(in.columns, "revoked")
 }
 
 // sameSeconds reports whether two lifetimes have the same number of whole seconds, and at least one.

@@ -2,15 +2,21 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"sluice"
+	"sluice/internal/service"
+	"sluice/sluicetest"
 )
 
 // TestStartOnAFullDisk starts a server on a disk without space for its reserve, and revokes over HTTP and from the
@@ -99,6 +105,145 @@ func TestRefusedOnAFullDisk(t *testing.T) {
 	}
 	startServer(t, data).stop()
 	startServer(t, fresh).stop()
+}
+
+// TestProveOnAFullDisk asks for codes, gives them and has mails sent while the disk is full. The pages say that it does
+// not work now, and nothing is half done: no mail without its entry, no try that counts, no visit. A mail that goes out
+// meanwhile goes out once. With space, the codes of before are good, and new ones come.
+func TestProveOnAFullDisk(t *testing.T) {
+	t.Parallel() // it waits for a mail to be tried again
+	disk := smallDisk(t)
+	data, filler := filepath.Join(disk, "data"), filepath.Join(disk, "filler")
+	box := sluicetest.NewMailpit(t)
+	p := startServer(t, data, "--smtp-url", box.URL(), "--mail-from", mailFrom)
+	c := &crashClients{key: p.key, http: http.DefaultClient}
+	file, err := c.upload(p.url, []byte("content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var link struct{ ID, URL string }
+	mint := func(body string) error {
+		target := p.url + "/v1/files/" + file + "/links"
+		return c.do("POST", target, strings.NewReader(body), "application/json", http.StatusOK, &link)
+	}
+	if err := mint(`{"allowed_recipients":["*@bank.example"]}`); err != nil {
+		t.Fatal(err)
+	}
+	about := link
+	var visitors []*visitor // the last one asks while the mail server is down
+	var codes []string
+	for i := range 4 {
+		v := newVisitor(t, about.URL)
+		if visitors = append(visitors, v); i == 3 {
+			box.Stop(t)
+		}
+		if status, page := v.send(t, fmt.Sprintf("step=send&email=p%d@bank.example", i)); status != http.StatusSeeOther {
+			t.Fatalf("%d %s", status, page)
+		}
+		if i < 3 {
+			codes = append(codes, codeOf(box.Await(t, i+1)[i]))
+		}
+	}
+
+	fillDisk(t, filler, 0)
+	counts := map[string]int{} // of answers, by step and status
+	// Files have space that was used before, so the disk is filled up before each step.
+	attempt := func(step string, v *visitor, form string) int {
+		t.Helper()
+		for mint(`{}`) == nil {
+		}
+		status, page := v.send(t, form)
+		if status == http.StatusInsufficientStorage && !strings.Contains(page, "Temporarily unavailable") {
+			t.Errorf("the page says\n%s", page)
+		}
+		counts[fmt.Sprint(step, " ", status)]++
+		return status
+	}
+	for tries := 0; tries < service.MaxTries-1 && counts["wrong 507"] < service.MaxTries+1; {
+		if attempt("wrong", visitors[0], "step=verify&code=00000000") == http.StatusForbidden {
+			tries++
+		}
+	}
+	for i, v := range visitors[:3] {
+		attempt("right", v, "step=verify&code="+codes[i])
+	}
+	for i := range 3 {
+		visitors = append(visitors, newVisitor(t, about.URL))
+		attempt("send", visitors[4+i], fmt.Sprintf("step=send&email=p%d@bank.example", 4+i))
+	}
+	for _, step := range []string{"wrong 507", "right 507", "send 507"} {
+		if counts[step] == 0 {
+			t.Errorf("not refused on a full disk: %s; %v", step, counts)
+		}
+	}
+	sent := 4 + counts["send 303"]
+	box.Start(t)
+	mails := box.Await(t, sent)
+	codes = append(codes, codeOf(mails[slices.IndexFunc(mails, func(m sluicetest.Received) bool {
+		return m.Header.Get("To") == "<p3@bank.example>"
+	})]))
+
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error { return mint(`{}`) })
+	for i, v := range visitors {
+		if i < 4 {
+			v.send(t, "step=verify&code="+codes[i]) // whoever has proved it is not asked again
+		}
+		want := http.StatusOK
+		if i >= 4 {
+			want = http.StatusUnauthorized
+		}
+		if status, got := v.send(t, "step=download"); status != want || i < 4 && got != "content" {
+			t.Errorf("visitor %d: %d %s", i, status, got)
+		}
+	}
+	last := newVisitor(t, about.URL)
+	last.send(t, "step=send&email=last@bank.example")
+	mails = box.Await(t, sent+1)
+	last.send(t, "step=verify&code="+codeOf(mails[sent]))
+	if status, got := last.send(t, "step=download"); status != http.StatusOK || got != "content" {
+		t.Errorf("with space again: %d %s", status, got)
+	}
+	if code := p.stop(); code != 0 {
+		t.Errorf("the server exits with %d", code)
+	}
+	if n := box.Count(t); n != sent+1 {
+		t.Errorf("%d mails, want one for each of %d codes", n, sent+1)
+	}
+	actions := actionsOf(t, data, about.ID)
+	for action, want := range map[sluice.Action]int{
+		sluice.LinkCreated: 1, sluice.LinkCodeSent: sent + 1, sluice.LinkVerified: 5, sluice.LinkRedeemed: 5,
+	} {
+		if actions[action] != want {
+			t.Errorf("%d entries %s, want %d", actions[action], action, want)
+		}
+	}
+	sluiceRun(t, 0, "fsck", "--data", data)
+}
+
+// codeOf returns the code in a mail.
+func codeOf(m sluicetest.Received) string {
+	return strings.ReplaceAll(regexp.MustCompile(`\b\d{4} \d{4}\b`).FindString(m.Text), " ", "")
+}
+
+// actionsOf counts the entries of a link in a data folder, by action.
+func actionsOf(t *testing.T, data, link string) map[sluice.Action]int {
+	t.Helper()
+	s := newSender(t, data)
+	counts := map[sluice.Action]int{}
+	err := s.store.View(t.Context(), func(r service.Reader) error {
+		list, err := r.Entries(s.caller.Ledger, service.EntryFilter{LinkID: link}, sluice.Page{Limit: sluice.MaxPageSize})
+		for _, e := range list.Data {
+			counts[e.Action]++
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return counts
 }
 
 // smallDisk mounts a disk of 64 MiB.

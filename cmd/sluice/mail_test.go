@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -209,4 +211,110 @@ func TestMailPassword(t *testing.T) {
 	if !strings.Contains(said, "set SLUICE_SMTP_URL instead") || strings.Contains(said, "Passw0rd") {
 		t.Errorf("the log says\n%s", said)
 	}
+}
+
+// visitor is a person's browser without a screen, at a link.
+type visitor struct {
+	http.Client
+	url string
+}
+
+func newVisitor(t *testing.T, url string) *visitor {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &visitor{url: url}
+	v.Jar, v.CheckRedirect = jar, func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return v
+}
+
+// send sends a form. An answer that failed sets no cookie.
+func (v *visitor) send(t *testing.T, form string) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequest("POST", v.url, strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := v.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	page, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode >= 400 && len(res.Cookies()) > 0 {
+		t.Errorf("%s: %d %v", form, res.StatusCode, res.Cookies())
+	}
+	return res.StatusCode, string(page)
+}
+
+// TestProveOverTwoServers proves addresses through two processes on one data folder. Guesses through both count
+// together, a code asked for through one is good through the other, and only in the browser that asked; the visit holds
+// at both.
+func TestProveOverTwoServers(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	servers := []*process{startServer(t, data), startServer(t, data)}
+	s := newSender(t, data)
+	l, err := s.service.Links.Mint(t.Context(), s.caller, service.NewLink{FileID: s.file.ID,
+		Access: sluice.Access{Recipient: sluice.Recipient{Email: "ann@bank.example"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := s.service.Links.URL(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(v *visitor, i int, form string, want int) string {
+		t.Helper()
+		v.url = servers[i%2].url + strings.TrimPrefix(address, "https://files.example")
+		status, page := v.send(t, form)
+		if status != want {
+			t.Errorf("server %d, %s: %d, want %d", i%2, form, status, want)
+		}
+		return page
+	}
+	code := func(v *visitor) string { // cookies do not tell ports apart
+		for _, cookie := range v.cookies(t) {
+			if cookie.Name == "sluice_challenge" {
+				return s.service.Links.Code(l, service.ChallengeID(l.ID, cookie.Value))
+			}
+		}
+		t.Fatal("the browser has no challenge")
+		return ""
+	}
+
+	guesser, ann, other := newVisitor(t, ""), newVisitor(t, ""), newVisitor(t, "")
+	at(guesser, 0, "step=send", http.StatusSeeOther)
+	for i := range service.MaxTries {
+		at(guesser, i, fmt.Sprintf("step=verify&code=%08d", i), http.StatusForbidden)
+	}
+	for i := range 2 {
+		at(guesser, i, "step=verify&code="+code(guesser), http.StatusForbidden)
+	}
+	at(ann, 0, "step=send", http.StatusSeeOther)
+	at(other, 1, "step=send", http.StatusSeeOther)
+	at(other, 1, "step=verify&code="+code(ann), http.StatusForbidden)
+	at(ann, 1, "step=verify&code="+code(ann), http.StatusSeeOther)
+	for i := range 2 {
+		if got := at(ann, i, "step=download", http.StatusOK); got != "a" {
+			t.Errorf("the download is %q", got)
+		}
+		at(other, i, "step=download", http.StatusUnauthorized)
+	}
+}
+
+// cookies returns what the browser sends to its link.
+func (v *visitor) cookies(t *testing.T) []*http.Cookie {
+	t.Helper()
+	u, err := url.Parse(v.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.Jar.Cookies(u)
 }

@@ -22,12 +22,15 @@ import (
 	"sluice/sluicetest"
 )
 
-// unsealed are the columns of keys and links that no seal covers, and why. A new column belongs here or in the seal.
+// unsealed are the columns of keys, sessions and links that no seal covers, and why. A new column belongs here or in
+// the seal.
 var unsealed = map[string]string{
 	"key.name":            "is shown; fsck compares it with the log",
 	"key.updated":         "a version for conditional requests",
 	"key.used":            "is shown",
 	"key.revoked":         "a revoked row has no seal: one that is not revoked any more does not fit",
+	"session.used":        "is shown",
+	"session.ended":       "a session that has ended has no seal: one that has not any more does not fit",
 	"link.reason":         "is shown; fsck compares it with the log",
 	"link.metadata":       "is shown; fsck compares it with the log",
 	"link.updated":        "a version for conditional requests",
@@ -38,7 +41,7 @@ var unsealed = map[string]string{
 	"link.recipient_hash": "finds the link in lists; fsck compares it with the recipient",
 }
 
-// The seal of a key or link covers each column of its row, or the column is listed with a reason.
+// The seal of a key, session or link covers each column of its row, or the column is listed with a reason.
 func TestSealsCoverColumns(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { testSealedColumns(t, "") })
 	t.Run("PostgreSQL", func(t *testing.T) { testSealedColumns(t, sluicetest.Postgres(t)) })
@@ -46,7 +49,7 @@ func TestSealsCoverColumns(t *testing.T) {
 
 func testSealedColumns(t *testing.T, database string) {
 	r := newRecords(t, database)
-	for _, name := range []string{"key", "link"} {
+	for _, name := range []string{"key", "session", "link"} {
 		in := readTable(t, r.db, name)
 		if bad := r.misfits(t, name); len(bad) != 0 {
 			t.Fatalf("before any edit: %v", bad)
@@ -54,7 +57,7 @@ func testSealedColumns(t *testing.T, database string) {
 		for i, column := range in.columns {
 			edited := 0
 			for _, row := range in.rows {
-				if row[slices.Index(in.columns, "revoked")] != nil {
+				if row[endColumn(in)] != nil {
 					continue
 				}
 				for _, value := range otherValues(row[i]) {
@@ -114,6 +117,16 @@ func (r *records) misfits(t *testing.T, table string) (ids []string) {
 			}
 			return nil
 		}
+		if table == "session" {
+			rows, err := reader.SessionRows("", 1000)
+			r.must(err)
+			for _, row := range rows {
+				if row.Value.Ledger = of[row.Ledger]; row.Err != nil || !r.Seals().TrustsSession(row.Value) {
+					ids = append(ids, row.Value.ID)
+				}
+			}
+			return nil
+		}
 		rows, err := reader.LinkRows("", 1000)
 		r.must(err)
 		for _, row := range rows {
@@ -159,6 +172,31 @@ func testAlteredRows(t *testing.T, database string) {
 		before.restore(t, r.db)
 	})
 	if _, err := r.Keys.Authenticate(t.Context(), secret, sluice.Request{}); err != nil {
+		t.Errorf("with the row of a server: %v", err)
+	}
+
+	token, err := r.Sessions.SignInPerson(t.Context(), sluice.Person{Issuer: "https://id.example", Subject: "eve"},
+		[]service.Grant{{Ledger: r.caller.Ledger, Scopes: sluice.Viewer.Scopes()}}, sluice.Request{})
+	r.must(err)
+	for name, set := range map[string]string{
+		"scopes":       "scopes = 'audit:read files:read keys:admin links:read links:write'",
+		"another one":  "subject = 'ann'",
+		"by a key":     "key_id = '" + r.caller.Key.ID + "'",
+		"a year":       "expires = expires + 31536000000000",
+		"without seal": "seal = NULL",
+		"other ledger": "ledger = (SELECT MIN(id) FROM ledger WHERE mode = 'live')",
+	} {
+		t.Run("session "+name, func(t *testing.T) {
+			before := readTable(t, r.db, "session")
+			sqlRun(t, r.db, "UPDATE session SET "+set+" WHERE subject = 'eve'")
+			callers, err := r.Sessions.Find(t.Context(), token, sluice.Request{})
+			if sluice.CodeOf(err) != sluice.CodeUnauthenticated {
+				t.Errorf("callers %+v, %v", callers, err)
+			}
+			before.restore(t, r.db)
+		})
+	}
+	if _, err := r.Sessions.Find(t.Context(), token, sluice.Request{}); err != nil {
 		t.Errorf("with the row of a server: %v", err)
 	}
 

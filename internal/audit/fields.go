@@ -11,12 +11,13 @@ import (
 // FieldOf returns the personal field that a JSON Pointer into a leaf leads to, "" if it leads to none that is known.
 func FieldOf(pointer string) sluice.PersonalField {
 	part, rest, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
-	member, _, _ := strings.Cut(strings.TrimPrefix(rest, "before/"), "/")
+	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "before/"), "filter/") // of a change, and of a report
+	member, _, _ := strings.Cut(rest, "/")
 	field := sluice.PersonalField(member)
 	switch part {
 	case "actor", "recipient":
 		field = sluice.PersonalField(part)
-	case "file", "link", "request":
+	case "file", "link", "report", "request":
 	default:
 		return ""
 	}

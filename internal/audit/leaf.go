@@ -29,7 +29,9 @@ func leafOf(e sluice.Entry, committed map[string]string, digests bool) []byte {
 	w.str("account", e.Ledger.Account)
 	w.str("action", string(e.Action))
 	w.open("actor")
+	w.str("email", e.Actor.Email)
 	w.str("id", e.Actor.ID)
+	w.str("issuer", e.Actor.Issuer)
 	w.str("name", e.Actor.Name)
 	w.str("type", string(e.Actor.Type))
 	w.close()
@@ -108,6 +110,16 @@ func leafOf(e sluice.Entry, committed map[string]string, digests bool) []byte {
 	if e.Repeats > 0 {
 		w.raw("repeats", strconv.FormatInt(e.Repeats, 10))
 	}
+	if p := e.Report; p != nil {
+		w.open("report")
+		w.int("entries", p.Entries)
+		if len(p.Filter) > 0 {
+			w.key("filter")
+			w.buf = ledger.AppendStringMap(w.buf, p.Filter)
+		}
+		w.str("sha256", p.SHA256)
+		w.close()
+	}
 	if r := e.Request; r != nil {
 		w.open("request")
 		w.str("client_ip", r.ClientIP)
@@ -119,6 +131,18 @@ func leafOf(e sluice.Entry, committed map[string]string, digests bool) []byte {
 		w.str("referer_host", r.RefererHost)
 		w.str("route", r.Route)
 		w.str("user_agent", r.UserAgent)
+		w.close()
+	}
+	if s := e.Session; s != nil {
+		w.open("session")
+		w.time("expires_at", s.Expires)
+		w.str("id", s.ID)
+		w.str("issuer", s.Issuer)
+		w.str("key", s.Key)
+		if len(s.Scopes) > 0 {
+			w.strs("scopes", stringsOf(s.Scopes))
+		}
+		w.str("subject", s.Subject)
 		w.close()
 	}
 	w.str("terms_sha256", e.AcceptedTerms)

@@ -26,7 +26,7 @@ func namedEntry(personal ...sluice.PersonalField) sluice.Entry {
 	is.Linked = []sluice.Resource{{Type: "person", ID: "secret"}}
 	wasLink := sluice.Link{
 		ID: "link_01", Reason: "old secret", Filename: "old secret.txt", Metadata: sluice.Metadata{"k": "old secret"},
-		Access: sluice.Access{Recipient: sluice.Recipient{Email: "ann@bank.example"}, Message: "Dear Ann"},
+		Access: &sluice.Access{Recipient: sluice.Recipient{Email: "ann@bank.example"}, Message: "Dear Ann"},
 	}
 	link := wasLink
 	link.Reason, link.Filename, link.Metadata = "secret", "secret.txt", sluice.Metadata{"k": "secret"}

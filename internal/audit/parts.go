@@ -65,6 +65,13 @@ func KeyPart(k sluice.Key, was *sluice.Key) *sluice.KeyPart {
 	return p
 }
 
+// SessionPart returns the record of a session in an entry.
+func SessionPart(s sluice.Session) *sluice.SessionPart {
+	return &sluice.SessionPart{
+		ID: s.ID, Expires: s.Expires, Key: s.KeyID, Issuer: s.Person.Issuer, Subject: s.Person.Subject, Scopes: s.Scopes,
+	}
+}
+
 // before compares the members of two versions of a part, as they are in the leaf,
 // and returns the old values of those that differ.
 func before[P any](write func(w *object, p P, digests bool), was, is P) sluice.Before {

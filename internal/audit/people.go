@@ -66,6 +66,10 @@ func joinObjects(a, b []byte) []byte {
 }
 
 func (c *committer) people(e *sluice.Entry) {
+	if e.Actor.Type == sluice.ActorPerson {
+		c.commit("/actor/email", &e.Actor.Email)
+		c.commit("/actor/name", &e.Actor.Name)
+	}
 	if len(c.personal) > 0 {
 		c.file(e)
 	}
@@ -97,7 +101,21 @@ func (c *committer) people(e *sluice.Entry) {
 		c.commit("/recipient/email", &recipient.Email)
 		c.commit("/recipient/name", &recipient.Name)
 	}
+	if e.Report != nil {
+		report := *e.Report
+		e.Report = &report
+		report.Filter = maps.Clone(report.Filter)
+		for _, name := range personalFilters {
+			if value := report.Filter[name]; value != "" {
+				c.commit("/report/filter/"+name, &value)
+				report.Filter[name] = value
+			}
+		}
+	}
 }
+
+// personalFilters are the members of a report's Filter that are personal, in order.
+var personalFilters = []string{"client_ip", "recipient"}
 
 // allowed replaces patterns by one commitment over the patterns, joined by line feeds.
 func (c *committer) allowed(field string, patterns *[]string) {

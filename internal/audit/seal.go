@@ -56,8 +56,8 @@ func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
 		}
 	}
 	var committed map[string]string
-	if e.Recipient != nil || e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) ||
-		e.File != nil && len(e.File.Personal) > 0 {
+	if e.Actor.Type == sluice.ActorPerson || e.Recipient != nil || e.Report != nil ||
+		e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) || e.File != nil && len(e.File.Personal) > 0 {
 		var people []byte
 		var err error
 		people, committed, err = commitPeople(&e, random)
@@ -134,8 +134,13 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 			Key string
 			*sluice.RollbackPart
 		}
-		Actor struct{ ID, Name, Type string }
-		Key   *struct {
+		Actor   struct{ ID, Name, Type, Issuer, Email string }
+		Session *struct {
+			ID, Issuer, Key, Subject string
+			ExpiresAt                leafTime `json:"expires_at"`
+			Scopes                   []sluice.Scope
+		}
+		Key *struct {
 			ID, Name         string
 			Before           sluice.Before
 			Scopes           []sluice.Scope
@@ -172,6 +177,7 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		}
 		Mail      *struct{ Kind, Problem string }
 		Recipient *struct{ Email, Name, Verification string }
+		Report    *sluice.ReportPart
 		Terms     string `json:"terms_sha256"`
 		Request   *struct {
 			ID, Method, Route, Range, IP string
@@ -192,7 +198,9 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		Seq: seq, ID: in.ID, Ledger: sluice.LedgerID{Account: in.Account, Mode: sluice.Test},
 		Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome),
 		Refusal: sluice.Refusal(in.Refusal), Repeats: in.Repeats,
-		Actor:         sluice.Actor{Type: sluice.ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name},
+		Actor: sluice.Actor{
+			Type: sluice.ActorType(in.Actor.Type), ID: in.Actor.ID, Name: in.Actor.Name, Issuer: in.Actor.Issuer,
+		},
 		Deliveries:    deliveries,
 		AcceptedTerms: in.Terms,
 		Subject:       in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
@@ -244,6 +252,11 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 			e.Delivery.Sent = &sluice.Sent{Bytes: *d.Bytes, Complete: d.Complete, Duration: took}
 		}
 	}
+	if s := in.Session; s != nil {
+		e.Session = &sluice.SessionPart{
+			ID: s.ID, Expires: time.Time(s.ExpiresAt), Key: s.Key, Issuer: s.Issuer, Subject: s.Subject, Scopes: s.Scopes,
+		}
+	}
 	if in.Mail != nil {
 		e.Mail = (*sluice.MailPart)(in.Mail)
 	}
@@ -263,6 +276,10 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		}
 		return ""
 	}
+	if e.Actor.Type == sluice.ActorPerson {
+		e.Actor.Email = reveal("/actor/email", in.Actor.Email)
+		e.Actor.Name = reveal("/actor/name", in.Actor.Name)
+	}
 	var personal []sluice.PersonalField
 	if e.File != nil && len(e.File.Personal) > 0 {
 		personal = e.File.Personal
@@ -276,6 +293,13 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 			Email:        reveal("/recipient/email", p.Email),
 			Name:         reveal("/recipient/name", p.Name),
 			Verification: p.Verification,
+		}
+	}
+	if e.Report = in.Report; e.Report != nil {
+		for _, name := range personalFilters {
+			if commitment, ok := e.Report.Filter[name]; ok {
+				e.Report.Filter[name] = reveal("/report/filter/"+name, commitment)
+			}
 		}
 	}
 	if r := in.Request; r != nil {

@@ -26,7 +26,9 @@ func sampleEntry(text string) sluice.Entry {
 	return sluice.Entry{
 		Seq: 7, ID: "aud_01", Ledger: sluice.LedgerID{Account: "acct_01", Mode: sluice.Live}, Time: now,
 		Action: sluice.LinkRedeemed, Outcome: sluice.Allowed,
-		Actor: sluice.Actor{Type: sluice.ActorBearer, ID: "link_01", Name: text},
+		Actor: sluice.Actor{
+			Type: sluice.ActorPerson, ID: text, Name: text, Issuer: "https://id.example", Email: "dan@bank.example",
+		},
 		Key: &sluice.KeyPart{ID: "key_01", Name: text,
 			Rights: &sluice.KeyRights{
 				Scopes:          []sluice.Scope{sluice.FilesRead, sluice.KeysAdmin},
@@ -88,8 +90,15 @@ func sampleEntry(text string) sluice.Entry {
 		Recipient:     &sluice.RecipientPart{Email: "ann@bank.example", Name: text, Verification: "aud_00"},
 		Mail:          &sluice.MailPart{Kind: "link", Problem: text},
 		AcceptedTerms: "03",
-		Subject:       &sluice.EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text,
+		Session: &sluice.SessionPart{
+			ID: "sess_01", Expires: now, Key: "key_01", Issuer: "https://id.example", Subject: text,
+			Scopes: []sluice.Scope{sluice.AuditRead, sluice.KeysAdmin},
+		},
+		Subject: &sluice.EntryPart{ID: "aud_00", Seq: 3, Fields: []string{"/request/ip", text}}, Handover: text,
 		Export: text,
+		Report: &sluice.ReportPart{Entries: 1 << 40, SHA256: "04", Filter: map[string]string{
+			"action": text, "client_ip": "198.51.100.2", "recipient": "ann@bank.example",
+		}},
 		Request: &sluice.Request{
 			ID:           "req_01",
 			Method:       "GET",
@@ -140,7 +149,9 @@ func TestEntryTerms(t *testing.T) {
 	}
 	operator := bare
 	operator.Actor = sluice.Actor{Type: sluice.ActorCLI, ID: "key_1"}
-	for _, e := range []sluice.Entry{whole, bare, operator, deliveries(3)} {
+	person := bare
+	person.Actor.Type = sluice.ActorPerson
+	for _, e := range []sluice.Entry{whole, bare, operator, person, deliveries(3)} {
 		sealed, err := Seal(e, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -185,9 +196,11 @@ var erasablePointers = append(peopleFields, requestFields...)
 
 var (
 	peopleFields = []string{
+		"/actor/email", "/actor/name",
 		"/link/allowed_recipients", "/link/before/allowed_recipients", "/link/before/message",
 		"/link/before/notify/email", "/link/message", "/link/notify/email", "/link/recipient/email",
 		"/link/recipient/name", "/recipient/email", "/recipient/name",
+		"/report/filter/client_ip", "/report/filter/recipient",
 	}
 	requestFields = []string{"/request/client_ip", "/request/forwarded_for", "/request/ip", "/request/user_agent"}
 )
@@ -200,7 +213,7 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, personal := range []string{
-		"192.0.2.7", "198.51.100.1", "an-agent", "198.51.100.9", "bank.example", "northwind.example", "old.example",
+		"192.0.2.7", "198.51.100.1", "198.51.100.2", "an-agent", "198.51.100.9", "bank.example", "northwind.example", "old.example",
 	} {
 		if bytes.Contains(sealed.Leaf, []byte(personal)) {
 			t.Errorf("the leaf contains %q", personal)

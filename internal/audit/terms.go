@@ -13,6 +13,7 @@ import (
 // A term that the entry lacks is "".
 type IndexTerms struct {
 	ID, KeyID, FileID, LinkID, RequestID string
+	PersonID                             string // of the actor
 	Action                               sluice.Action
 	Outcome                              sluice.Outcome
 	Deliveries                           []DeliveryTerms
@@ -21,7 +22,9 @@ type IndexTerms struct {
 
 // PersonalTerms are the index terms of an entry that are personal: they are gone when the entry is redacted.
 type PersonalTerms struct {
-	Recipient string // address of the recipient of the entry, or else of the link that it records
+	// Recipient is the address of the recipient of the entry, or else of the link that it records, or that a report was
+	// asked for.
+	Recipient string
 	ClientIP  string
 }
 
@@ -33,7 +36,7 @@ type DeliveryTerms struct {
 
 // IndexTermsOf returns the index terms of an entry.
 func IndexTermsOf(e sluice.Entry) IndexTerms {
-	t := IndexTerms{ID: e.ID, KeyID: e.KeyID(), Action: e.Action, Outcome: e.Outcome}
+	t := IndexTerms{ID: e.ID, KeyID: e.KeyID(), PersonID: e.PersonID(), Action: e.Action, Outcome: e.Outcome}
 	if e.File != nil {
 		t.FileID = e.File.ID
 	}
@@ -49,6 +52,8 @@ func IndexTermsOf(e sluice.Entry) IndexTerms {
 		t.Recipient = e.Recipient.Email
 	case e.Link != nil && e.Link.Access != nil:
 		t.Recipient = e.Link.Access.Recipient.Email
+	case e.Report != nil:
+		t.Recipient = e.Report.Filter["recipient"]
 	}
 	for _, d := range e.Deliveries {
 		t.Deliveries = append(t.Deliveries, DeliveryTerms{d.FileID, d.LinkID, d.Seq})
@@ -84,8 +89,13 @@ func (s SealedEntry) IndexTerms() (t IndexTerms, at time.Time) {
 			at, _ = time.Parse(EntryTime, ledger.Text(value))
 		}
 	}
-	if !hasKey && sluice.ActorType(actorType) == sluice.ActorKey {
-		t.KeyID = actor
+	switch sluice.ActorType(actorType) {
+	case sluice.ActorKey:
+		if !hasKey {
+			t.KeyID = actor
+		}
+	case sluice.ActorPerson:
+		t.PersonID = actor
 	}
 	return t, at
 }
@@ -99,7 +109,7 @@ func (s SealedEntry) PersonalTerms() (t PersonalTerms) {
 			if t.Recipient == "" {
 				t.Recipient = textOf(value, "value")
 			}
-		case "/recipient/email":
+		case "/recipient/email", "/report/filter/recipient":
 			t.Recipient = textOf(value, "value")
 		case "/request/client_ip":
 			t.ClientIP = textOf(value, "value")

@@ -43,7 +43,7 @@ const (
 // Several processes may share one folder.
 type Disk struct {
 	root   *os.Root
-	chunks sync.Pool // of *[2][chunkSize]byte
+	chunks sync.Pool // of *[ring][chunkSize]byte
 
 	// made holds the folders whose names are known to be durable.
 	made sync.Map
@@ -66,7 +66,7 @@ func OpenDisk(dir string) (*Disk, error) {
 	}
 	d := &Disk{
 		root:   root,
-		chunks: sync.Pool{New: func() any { return new([2][chunkSize]byte) }},
+		chunks: sync.Pool{New: func() any { return new([ring][chunkSize]byte) }},
 		sync:   (*os.File).Sync,
 	}
 	if err := d.makeFolder(tempFolder); err != nil {

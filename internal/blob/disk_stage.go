@@ -9,15 +9,17 @@ import (
 	"os"
 	"path"
 	"sync"
+	"sync/atomic"
 
 	"sluice"
 	"sluice/internal/service"
 )
 
 const (
-	// chunkSize is the number of bytes that are read, hashed and written at a time.
-	// An Append uses two chunks.
+	// chunkSize is the number of bytes that are read, hashed and written at a time,
+	// and ring is the number of chunks that an Append uses.
 	chunkSize = 256 << 10
+	ring      = 4
 
 	// writebackStep is the number of bytes that stay in memory before the system
 	// is asked to write them out.
@@ -60,12 +62,12 @@ func (d *Disk) Stage(_ context.Context, key string) (service.Stage, error) {
 	}, nil
 }
 
-// Append copies r to the file and hashes it. While one chunk is written and
-// hashed, the next one is read, so that an Append takes as long as the slowest
-// of the three. Reading happens in the caller's goroutine: a panic of r unwinds
-// through the caller.
+// Append copies r to the file and hashes it. Reading, writing and hashing go on
+// at the same time, each at its own pace as long as chunks are free, so that an
+// Append takes as long as the slowest of the three. Reading happens in the
+// caller's goroutine: a panic of r unwinds through the caller.
 //
-// An Append uses two chunks of 256 KiB, whatever the size of r. ctx is checked
+// An Append uses four chunks of 256 KiB, whatever the size of r. ctx is checked
 // before each Read of r; it does not interrupt a Read that blocks.
 func (st *diskStage) Append(ctx context.Context, offset int64, r io.Reader) error {
 	if err := st.appendable(offset); err != nil {
@@ -84,30 +86,64 @@ func (st *diskStage) Append(ctx context.Context, offset int64, r io.Reader) erro
 // copyFrom appends r and gives the error that ended r. A failed write breaks
 // the stage.
 func (st *diskStage) copyFrom(ctx context.Context, r io.Reader) (err error) {
-	chunks := st.disk.chunks.Get().(*[2][chunkSize]byte)
+	chunks := st.disk.chunks.Get().(*[ring][chunkSize]byte)
 	defer st.disk.chunks.Put(chunks)
-	var working sync.WaitGroup
-	var writeErr error
+	var busy [ring]sync.WaitGroup // of the chunks that are not written and hashed yet
+	var failed atomic.Bool
+	write := startWorker(func(p []byte) {
+		if !failed.Load() {
+			if err := st.out.write(p); err != nil {
+				st.broken = diskError("write a blob", err)
+				failed.Store(true)
+			}
+		}
+	})
+	hash := startWorker(st.sums.add)
 	defer func() { // also when r panics: the chunks are about to be another's
-		working.Wait()
-		if writeErr != nil {
-			st.broken = diskError("write a blob", writeErr)
-		}
+		write.end()
+		hash.end()
 	}()
-	for i := 0; err == nil; i++ {
-		chunk := chunks[i%2][:]
+	for i := 0; err == nil && !failed.Load(); i = (i + 1) % ring {
+		busy[i].Wait()
 		var n int
-		n, err = readChunk(ctx, r, chunk)
-		working.Wait()
-		if writeErr != nil {
-			break
-		}
+		n, err = readChunk(ctx, r, chunks[i][:])
 		if n > 0 {
-			working.Go(func() { writeErr = st.out.write(chunk[:n]) })
-			working.Go(func() { st.sums.add(chunk[:n]) })
+			busy[i].Add(2)
+			write.chunks <- work{chunks[i][:n], &busy[i]}
+			hash.chunks <- work{chunks[i][:n], &busy[i]}
 		}
 	}
 	return err
+}
+
+// worker does one thing with each chunk, in order, in a goroutine.
+type worker struct {
+	chunks chan work
+	ended  chan struct{}
+}
+
+// work is a chunk, and what waits until all workers are done with it.
+type work struct {
+	chunk []byte
+	busy  *sync.WaitGroup
+}
+
+func startWorker(do func([]byte)) worker {
+	w := worker{make(chan work, ring), make(chan struct{})}
+	go func() {
+		defer close(w.ended)
+		for work := range w.chunks {
+			do(work.chunk)
+			work.busy.Done()
+		}
+	}()
+	return w
+}
+
+// end waits until all chunks are done.
+func (w worker) end() {
+	close(w.chunks)
+	<-w.ended
 }
 
 // writer writes a file in order and has the system write it out early, so that

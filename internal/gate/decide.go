@@ -171,7 +171,7 @@ func (g *Grant) Accepted() bool { return g.Visit.Terms == g.Link.Access.TermsSHA
 // to a download, and ErrUnnamed before all of that. A bearer who answered has an open grant, and thus gave the
 // password.
 func (g *Grant) challenge(b *request, proved sluice.PasswordHash, answered bool) (sluice.Refusal, error) {
-	access := &g.Link.Access
+	access := g.Link.Access
 	switch {
 	case b.Person && !b.Answered && !b.Named && !answered && g.isTitled():
 		return "", ErrUnnamed
@@ -190,7 +190,7 @@ func (g *Grant) challenge(b *request, proved sluice.PasswordHash, answered bool)
 		return "", nil
 	case access.Verifies() && !g.Verified():
 		return sluice.VerificationRequired, nil
-	case access.Terms != "" && !b.Terms && !g.Accepted():
+	case access.HasTerms() && !b.Terms && !g.Accepted():
 		return sluice.TermsNotAccepted, nil
 	case g.Link.MaxDownloads != 0 && !g.Visit.Downloaded.IsZero() && b.Person && !b.Again && !answered:
 		return "", ErrAsk // a second click
@@ -247,12 +247,12 @@ func (gate *Gate) record(
 
 // recordPerson records who redeems a link, and which terms they accepted.
 func (gate *Gate) recordPerson(g *Grant, b Bearer, e *sluice.Entry) {
-	access := &g.Link.Access
+	access := g.Link.Access
 	if access.Verifies() {
 		e.Recipient = personOf(g.Link, g.Visit.Address)
 		e.Recipient.Verification = g.Visit.Verification
 	}
-	if access.Terms == "" {
+	if !access.HasTerms() {
 		return
 	}
 	e.AcceptedTerms = access.TermsSHA256()
@@ -281,9 +281,9 @@ func (gate *Gate) tellRefused(tx service.Tx, l sluice.Link, e sluice.Entry, now 
 
 // asks reports whether a person must be asked before the link is used.
 func (g *Grant) asks() bool {
-	l, access := &g.Link, &g.Link.Access
-	return g.Plan.consumes() && (l.Password != "" || access.Verifies() || access.Terms != "" ||
-		access.Page == sluice.PageAlways || l.MaxDownloads != 0 && access.Page != sluice.PageNever)
+	l, page := &g.Link, g.Link.Access.Get().Page
+	return g.Plan.consumes() && (l.Password != "" || l.Access.Verifies() || l.Access.HasTerms() ||
+		page == sluice.PageAlways || l.MaxDownloads != 0 && page != sluice.PageNever)
 }
 
 // isTitled reports whether a browser shows the file in place under a title that it takes from the URL.

@@ -70,6 +70,7 @@ func (f *fixture) use(p sluice.Purposes) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	f.AnswerAtOnce(true)
 }
 
 // withPurposes returns a service with other purposes on the same data.

@@ -90,6 +90,8 @@ type Gate struct {
 	log       *slog.Logger
 	guessing  guessing
 	delivered deliveries
+
+	answersAtOnce bool // of SendCode, in tests
 }
 
 // Config configures a Gate.
@@ -140,9 +142,9 @@ func (gate *Gate) update(ctx context.Context, l sluice.LedgerID, fn func(service
 //
 // If a person must be asked first, Redeem decides nothing and returns ErrAsk and
 // a Grant with only File, Link and Visit. It returns such a Grant with a refusal
-// too, so that the person can be asked again. If a browser must open another URL
-// of the link, Redeem decides nothing either, and returns ErrUnnamed and such a
-// Grant.
+// and other errors too if it knows the link, so that the person can be asked again
+// in their language. If a browser must open another URL of the link, Redeem decides
+// nothing either, and returns ErrUnnamed and such a Grant.
 //
 // The caller closes Grant.Content and calls Delivered or Failed once for each
 // Grant; Flush waits for that. If the bytes cannot be opened, or the URL of a
@@ -157,12 +159,10 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 	}
 	g, err := gate.decideProved(ctx, ledger, id, &request{Bearer: b})
 	switch {
-	case err == ErrAsk, err == ErrUnnamed, sluice.ReasonOf(err) != "":
-		return g, err
 	case sluice.CodeOf(err) == sluice.CodeNotFound:
 		return nil, errNoLink
 	case err != nil:
-		return nil, err
+		return g, err
 	}
 	if g.Plan.consumes() {
 		gate.delivered.underway.Add(1)
@@ -173,7 +173,7 @@ func (gate *Gate) Redeem(ctx context.Context, token string, b Bearer) (*Grant, e
 		} else {
 			gate.Failed(g, 0)
 		}
-		return nil, err
+		return g, err
 	}
 	return g, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"sluice"
 	"sluice/internal/email"
@@ -31,13 +32,14 @@ var ErrBadAddress = sluice.Errorf(sluice.CodeValidation, "this is no e-mail addr
 // link is for nobody else. It returns a secret for the person's browser, valid for service.CodeLasts: only with it the
 // code is good.
 //
-// What it returns, and the commit that it takes, are the same whether or not the address may open the link, and whether
-// or not a code may be sent now. The entry says which it was.
+// What it returns, the commit that it takes and the time until it returns are the same whether or not the address may
+// open the link, and whether or not a code may be sent now. The entry says which it was.
 //
 // A link that Redeem refuses is refused alike, and the password of the link is asked for alike. If nothing is to be
 // proved, the error is ErrAsk. If the address is none, it is ErrBadAddress, and nothing was committed. With an error,
 // the Grant is that of Redeem.
 func (gate *Gate) SendCode(ctx context.Context, token string, b Bearer, address string) (*Grant, string, error) {
+	asked := time.Now()
 	canonical, invalid := email.Canonical(strings.TrimSpace(address))
 	var secret [16]byte
 	if _, err := io.ReadFull(gate.random, secret[:]); err != nil {
@@ -56,15 +58,37 @@ func (gate *Gate) SendCode(ctx context.Context, token string, b Bearer, address 
 	if reason := sluice.ReasonOf(err); reason == sluice.TooManyCodes || reason == sluice.RecipientNotAllowed {
 		err = nil
 	}
+	if err == nil {
+		gate.waitForStep(ctx, asked)
+	}
 	return g, cookie, err
+}
+
+// answerStep is what the time of an answer to a request for a code is a multiple of. A commit takes less. A code that
+// is sent takes some statements more than one that is not, because its mail is queued and its entry is never only
+// counted: without the step, enough answers would tell who may open a link.
+const answerStep = 100 * time.Millisecond
+
+// waitForStep waits until a multiple of answerStep after a moment, or until ctx ends.
+func (gate *Gate) waitForStep(ctx context.Context, since time.Time) {
+	if gate.answersAtOnce {
+		return
+	}
+	timer := time.NewTimer(answerStep - time.Since(since)%answerStep)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // OnlyRecipient returns the address of the link's recipient if no other may open the link, or "".
 func OnlyRecipient(l sluice.Link) string {
-	if len(l.Access.Allowed) > 0 {
+	access := l.Access.Get()
+	if len(access.Allowed) > 0 {
 		return ""
 	}
-	return l.Access.Recipient.Email
+	return access.Recipient.Email
 }
 
 // sendCode adds a challenge, and sends its code if the address may open the link. It compares the counts first: they do
@@ -97,8 +121,8 @@ func (gate *Gate) sendCode(tx service.Tx, g *Grant, b Bearer, to, cookie string)
 // personOf is the record of the owner of an address that may open a link.
 func personOf(l sluice.Link, address string) *sluice.RecipientPart {
 	p := &sluice.RecipientPart{Email: address}
-	if address == l.Access.Recipient.Email {
-		p.Name = l.Access.Recipient.Name
+	if to := l.Access.Get().Recipient; address == to.Email {
+		p.Name = to.Name
 	}
 	return p
 }

@@ -1,12 +1,20 @@
 package gate_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,6 +210,28 @@ func TestAddressesDoNotTell(t *testing.T) {
 	refused := f.base.Entries(t, f.ledger)[from+2]
 	if refused.Recipient == nil || refused.Recipient.Email != "ann@evil.example" {
 		t.Errorf("the refusal does not say who: %+v", refused.Recipient)
+	}
+}
+
+// TestAnswersTakeSteps: an answer about a code takes a multiple of a step that is longer than a commit, so that its time
+// does not tell what was committed.
+func TestAnswersTakeSteps(t *testing.T) {
+	p := newFixture(t).verifying(service.NewLink{Access: sluice.Access{Allowed: []string{"*@bank.example"}}})
+	p.AnswerAtOnce(false)
+	for _, address := range []string{"ann@bank.example", "ann@evil.example", "bob@evil.example", "ann@bank.example",
+		"ann@bank.example", "ann@bank.example"} {
+		began := time.Now()
+		p.must(p.ask(address))
+		if took := time.Since(began); took < gate.AnswerStep {
+			t.Errorf("%s is answered after %v", address, took)
+		}
+	}
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	b := p.Bearer
+	b.Request = sluice.Request{ID: p.NewRequestID(), Method: "POST"}
+	if _, _, err := p.SendCode(gone, p.token, b, "ann@bank.example"); err == nil {
+		t.Error("a client that has gone is answered")
 	}
 }
 
@@ -561,6 +591,208 @@ func TestCodeRates(t *testing.T) {
 	}
 	if n := p.mails() - before; n != service.MaxCodesOfNetwork {
 		t.Errorf("%d mails from one network", n)
+	}
+	// All links together are bounded, in both ledgers.
+	other := sluice.LedgerID{Account: f.ledger.Account, Mode: sluice.Live}
+	p.must(f.config.Store.Update(ctx, other, func(tx service.Tx) error {
+		for i := range service.MaxCodes {
+			c := service.Challenge{LinkID: "link_other", ID: fmt.Sprint(i), Entry: "aud_x", Created: p.Now()}
+			if err := tx.SetChallenge(c); err != nil {
+				return err
+			}
+		}
+		return tx.Record(sluice.Entry{
+			ID: "aud_x", Time: p.Now(), Ledger: other, Action: sluice.AuditExported, Outcome: sluice.Allowed,
+			Actor: sluice.Actor{Type: sluice.ActorCLI, Name: "operator"}, Export: service.ExportEntries,
+		})
+	}))
+	p = f.verifying(service.NewLink{Access: sluice.Access{Allowed: []string{"*@bank.example"}}})
+	p.Address = netip.MustParseAddr("198.51.100.7")
+	before = p.mails()
+	p.must(p.ask("ann@bank.example"))
+	if n := p.mails() - before; n != 0 {
+		t.Errorf("%d mails beyond the bound of all", n)
+	}
+	p.base.Clock.Advance(service.NetworkWindow + time.Second)
+	before = p.mails()
+	p.must(p.ask("ann@bank.example"))
+	if n := p.mails() - before; n != 1 {
+		t.Errorf("%d mails after an hour", n)
+	}
+}
+
+// TestRequestsAtOnce: each request for a code is one, also when a person clicks twice and the browser has no cookie yet.
+// Each code is good with the cookie of its own request. However many come at once, over two servers, three mails go out.
+func TestRequestsAtOnce(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		p := f.forAnn()
+		second := f.second()
+		ask := func(n int) (browsers []*person) {
+			var group sync.WaitGroup
+			for i := range n {
+				b := p.other()
+				if i%2 == 1 {
+					b.fixture = second
+				}
+				browsers = append(browsers, b)
+				group.Go(func() { b.must(b.ask("")) })
+			}
+			group.Wait()
+			return browsers
+		}
+		clicks := ask(2)
+		if p.mails() != 2 || p.rows() != 2 {
+			t.Errorf("%d mails and %d challenges after two clicks", p.mails(), p.rows())
+		}
+		wantReason(t, clicks[0].prove(clicks[1].code()), sluice.WrongCode)
+		for _, b := range clicks {
+			b.must(b.prove(b.code()))
+		}
+		ask(8)
+		if p.mails() != service.MaxCodesOfAddress || p.rows() != service.MaxCodesOfAddress {
+			t.Errorf("%d mails and %d challenges after ten clicks", p.mails(), p.rows())
+		}
+	})
+}
+
+// TestBoundsOfLedgersAtOnce asks for the last code of a network at links of two ledgers at once, over two servers. SQLite
+// has one writer, so the bound is exact. On PostgreSQL each ledger has a transaction of its own, and does not see what
+// another one sends in the same moment: the bound may be exceeded by that, and by nothing that is asked later.
+func TestBoundsOfLedgersAtOnce(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f *fixture) {
+		second := f.second()
+		second.ledger.Mode = sluice.Live
+		second.caller = second.newCaller(second.ledger)
+		people := []*person{f.forAnn(), second.forAnn()}
+		p := people[0]
+		p.must(f.config.Store.Update(ctx, f.ledger, func(tx service.Tx) error {
+			for i := range service.MaxCodesOfNetwork - 1 {
+				c := service.Challenge{LinkID: "link_other", ID: fmt.Sprint(i), Network: p.Links.NetworkHash(here), Created: p.Now()}
+				if err := tx.SetChallenge(c); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		want := 1
+		if f.base.Database != "" {
+			want = 2
+			meeting := &meeting{met: make(chan struct{})}
+			meeting.awaited.Store(2)
+			for _, p := range people {
+				p.config.Store = &countsMeet{Store: p.config.Store, meeting: meeting}
+				p.use(nil)
+			}
+		}
+		var group sync.WaitGroup
+		for _, p := range people {
+			group.Go(func() { p.must(p.ask("")) })
+		}
+		group.Wait()
+		if n := p.mails(); n != want {
+			t.Errorf("%d codes were sent, want %d", n, want)
+		}
+		for _, p := range people {
+			p.must(p.ask(""))
+		}
+		if n := p.mails(); n != want {
+			t.Errorf("%d codes were sent in the end, want %d", n, want)
+		}
+	})
+}
+
+// meeting is where goroutines wait for each other.
+type meeting struct {
+	awaited atomic.Int64
+	met     chan struct{}
+}
+
+// countsMeet is a Store whose first Update that counts codes waits until others have counted.
+type countsMeet struct {
+	service.Store
+	*meeting
+	once sync.Once
+}
+
+func (s *countsMeet) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
+	return s.Store.Update(ctx, l, func(tx service.Tx) error { return fn(&countsMeetTx{tx, s}) })
+}
+
+type countsMeetTx struct {
+	service.Tx
+	store *countsMeet
+}
+
+func (tx *countsMeetTx) ChallengeCounts(
+	l sluice.LedgerID, link string, address, network sluice.Digest, now time.Time,
+) (service.ChallengeCounts, error) {
+	n, err := tx.Tx.ChallengeCounts(l, link, address, network, now)
+	tx.store.once.Do(func() {
+		if tx.store.awaited.Add(-1) == 0 {
+			close(tx.store.met)
+		}
+		select {
+		case <-tx.store.met:
+		case <-time.After(time.Minute):
+		}
+	})
+	return n, err
+}
+
+// TestNoCodeIsStored: neither the code of a challenge nor the secret of its browser is in the database.
+func TestNoCodeIsStored(t *testing.T) {
+	p := newFixture(t).forAnn()
+	p.must(p.ask(""))
+	hits := 0
+	for _, name := range []string{"sluice.db", "sluice.db-wal"} {
+		content, err := os.ReadFile(filepath.Join(p.base.Dir, name))
+		p.must(err)
+		if bytes.Contains(content, []byte(service.ChallengeID(p.link.ID, p.challenge))) {
+			hits++ // the row is there
+		}
+		for what, secret := range map[string]string{"code": p.code(), "secret of the browser": p.challenge} {
+			if bytes.Contains(content, []byte(secret)) {
+				t.Errorf("%s has the %s", name, what)
+			}
+		}
+	}
+	if hits == 0 {
+		t.Error("no file has the challenge")
+	}
+}
+
+// TestCodesAreComparedInConstantTime reads the source: a code is compared by crypto/subtle alone, so that the time of an
+// answer does not tell how many digits are right.
+func TestCodesAreComparedInConstantTime(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "prove.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := false
+	for _, d := range file.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok || f.Name.Name != "proveCode" {
+			continue
+		}
+		ast.Inspect(f.Body, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				var text strings.Builder
+				if err := printer.Fprint(&text, token.NewFileSet(), call); err != nil {
+					t.Fatal(err)
+				}
+				if text.String() == "subtle.ConstantTimeCompare([]byte(code), []byte(links.Code(l, c.ID)))" {
+					compared = true
+					return false
+				}
+			}
+			if name, ok := n.(*ast.Ident); ok && (name.Name == "code" || name.Name == "Code") {
+				t.Errorf("a code is used outside of the comparison")
+			}
+			return true
+		})
+	}
+	if !compared {
+		t.Error("no code is compared in constant time")
 	}
 }
 

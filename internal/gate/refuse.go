@@ -47,7 +47,7 @@ func refuse(
 // sends the file of such a link itself: a presigned URL would work for anyone, any
 // number of times.
 func limited(l sluice.Link) bool {
-	return l.MaxDownloads != 0 || l.Password != "" || len(l.AllowedIPs) != 0 || l.Access.Verifies() || l.Access.Terms != ""
+	return l.MaxDownloads != 0 || l.Password != "" || len(l.AllowedIPs) != 0 || l.Access.Verifies() || l.Access.HasTerms()
 }
 
 // outlived reports whether a link has reached a longest lifetime.

@@ -138,6 +138,7 @@ type Conn struct {
 	from     netip.Prefix // the network that the listener counts it for
 	released sync.Once
 
+	writeBy time.Time               // the deadline of writes that ExtendWrites has set
 	unread  []byte                  // what Read gives first
 	decided atomic.Pointer[Decided] // of the first request in unread
 	cancel  func()                  // of the Direct of the connection, if it has one
@@ -195,6 +196,16 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.unread = nil
 	}
 	return n, nil
+}
+
+// ExtendWrites sets the deadline of writes, unless the one that it set before ends only a hundredth of the time
+// earlier. Nothing else may set the deadline of writes before and after.
+func (c *Conn) ExtendWrites(to time.Time) error {
+	if early := to.Sub(c.writeBy); early >= 0 && early <= time.Until(to)/100 {
+		return nil
+	}
+	c.writeBy = to
+	return c.SetWriteDeadline(to)
 }
 
 type connKey struct{}

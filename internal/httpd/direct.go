@@ -31,7 +31,11 @@ type Direct struct {
 	// State belongs to the Responder.
 	State any
 
+	// timeout runs on between decisions, because most of them are made long before their time is over.
 	timeout *time.Timer
+	running atomic.Bool // timeout runs
+	opened  time.Time
+	until   atomic.Int64 // when the running decision must be made, in nanoseconds since opened; 0: none runs
 }
 
 // UseResponder sets what answers plain requests for links.
@@ -42,13 +46,32 @@ func (s *Server) Responder() Responder { return s.responder }
 
 // NewDirect makes a Direct for the requests of a connection that has sent none yet.
 func (s *Server) NewDirect(ctx context.Context, c *Conn) *Direct {
-	d := &Direct{Call: Call{server: s}, Conn: c, Peer: NewPeer(c.RemoteAddr().String())}
+	d := &Direct{Call: Call{server: s}, Conn: c, Peer: NewPeer(c.RemoteAddr().String()), opened: time.Now()}
 	var cancel context.CancelCauseFunc
 	d.Context, cancel = context.WithCancelCause(ctx)
-	c.cancel = func() { cancel(nil) }
-	d.timeout = time.AfterFunc(AnswerTimeout, func() { cancel(context.DeadlineExceeded) })
+	d.timeout = time.AfterFunc(AnswerTimeout, func() { d.expire(cancel) })
 	d.timeout.Stop()
+	c.cancel = func() {
+		cancel(nil)
+		d.timeout.Stop()
+	}
 	return d
+}
+
+// expire ends the context if the time of the running decision is over, and else waits for that.
+func (d *Direct) expire(cancel context.CancelCauseFunc) {
+	d.running.Store(false)
+	until := d.until.Load()
+	if until == 0 {
+		return
+	}
+	left := time.Duration(until) - time.Since(d.opened)
+	if left <= 0 {
+		cancel(context.DeadlineExceeded)
+		return
+	}
+	d.running.Store(true)
+	d.timeout.Reset(left)
 }
 
 // Start begins the answer to the next request. Until Decide, the request may take as long as AnswerTimeout.
@@ -57,12 +80,15 @@ func (d *Direct) Start() {
 	d.Call = Call{
 		server: s, ID: s.svc.NewRequestID(), method: d.Head.Method, series: s.metrics.unrouted, began: time.Now(),
 	}
-	d.timeout.Reset(AnswerTimeout)
+	d.until.Store(int64(d.began.Sub(d.opened) + AnswerTimeout))
+	if !d.running.Swap(true) {
+		d.timeout.Reset(AnswerTimeout)
+	}
 }
 
 // Decide notes that the request is decided. It reports whether that was in time.
 func (d *Direct) Decide() bool {
-	d.timeout.Stop()
+	d.until.Store(0)
 	return d.Context.Err() == nil
 }
 
@@ -70,6 +96,9 @@ func (d *Direct) Decide() bool {
 func (d *Direct) Decided(result any, abandon func()) *Decided {
 	return &Decided{ID: d.ID, Began: d.began, Result: result, Abandon: abandon}
 }
+
+// HeadRoom is how many bytes SendHead adds to a head at most.
+const HeadRoom = 96
 
 // SendHead holds back the head of an answer for the ReadFrom of the connection, or sends it when no content follows.
 // The head lacks what net/http adds at its end, and the empty line.
@@ -85,7 +114,7 @@ func (d *Direct) SendHead(status int, head []byte, content bool) error {
 		d.Conn.Hold(head)
 		return nil
 	}
-	_ = d.Conn.SetWriteDeadline(d.began.Add(AnswerTimeout))
+	_ = d.Conn.ExtendWrites(d.began.Add(AnswerTimeout))
 	_, err := d.Conn.Write(head)
 	return err
 }

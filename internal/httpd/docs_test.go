@@ -1,14 +1,14 @@
 package httpd_test
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,18 +18,16 @@ import (
 	"sluice/internal/server"
 )
 
-// page is a page of the documentation. It must load nothing.
+// maxPage limits the size of a page of the documentation, so that it loads at once and can be read to its end.
+const maxPage = 96 << 10
+
+// page is a page of the documentation. It loads its style sheet and one module from this server, and nothing else.
 func (c client) page(t *testing.T, url string) string {
 	t.Helper()
 	a := c.get(t, url).want(t, 200)
 	body := string(a.body)
-	style := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindStringSubmatch(body)
-	if style == nil {
-		t.Fatalf("%s has no style", url)
-	}
-	sum := sha256.Sum256([]byte(style[1]))
-	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; " +
+		"form-action 'none'; frame-ancestors 'none'"
 	for name, want := range map[string]string{
 		"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff",
 		"Referrer-Policy": "no-referrer",
@@ -38,42 +36,72 @@ func (c client) page(t *testing.T, url string) string {
 			t.Errorf("%s: %s is %q, want %q", url, name, got, want)
 		}
 	}
-	for _, foreign := range []string{"<script", "<link", "<img", "<iframe", "style=", "url(", "@import", "ZgotmplZ",
-		"<no value>"} {
-		if strings.Contains(body, foreign) {
-			t.Errorf("%s holds %q", url, foreign)
-		}
+	if len(body) > maxPage {
+		t.Errorf("%s has %d bytes", url, len(body))
+	}
+	head, rest, _ := strings.Cut(body, "</head>")
+	loaded := regexp.MustCompile(`(?:<link rel="stylesheet" href|<script type="module" src)="((?:docs/|\.\./)?static/`+
+		`[0-9a-f]{16}/docs\.(?:css|mjs))"`).FindAllStringSubmatch(head, -1)
+	if len(loaded) != 2 || strings.Count(head, "<link")+strings.Count(head, "<script") != 2 {
+		t.Fatalf("%s loads %q of %s", url, loaded, head)
+	}
+	for _, foreign := range regexp.MustCompile(`<(?:script|link|img|iframe|style)|<[^>]* (?:style|on[a-z]+)=|@import|`+
+		`ZgotmplZ|<no value>|static/0/`).FindAllString(rest, -1) {
+		t.Errorf("%s holds %q", url, foreign)
 	}
 	return body
 }
 
+// docsPages are the addresses of all pages of the documentation below a server, by their names: those in the navigation,
+// and the errors.
+func (c client) docsPages(t *testing.T) map[string]string {
+	t.Helper()
+	overview := c.URL + "/docs"
+	pages := map[string]string{"": overview}
+	_, nav, _ := strings.Cut(c.page(t, overview), "<nav")
+	nav, _, _ = strings.Cut(nav, "</nav>")
+	for _, link := range hrefs(nav) {
+		if name, ok := strings.CutPrefix(link, "docs/"); ok {
+			pages[name] = overview + "/" + name
+		}
+	}
+	for _, code := range httpd.Codes() {
+		pages["errors/"+code] = overview + "/errors/" + code
+	}
+	if len(pages) < 40 {
+		t.Fatalf("the documentation has the pages %v", pages)
+	}
+	return pages
+}
+
 // hrefs are the addresses of the links on a page.
 func hrefs(page string) (all []string) {
-	for _, m := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+	for _, m := range regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllStringSubmatch(page, -1) {
 		all = append(all, html.UnescapeString(m[1]))
 	}
 	return all
 }
 
-// TestReference compares the page with the tables of routes: each route is in the index and in the text, with
-// everything that the document says about it.
+// TestReference compares the pages with the tables of routes: each route is in the overview, under the address that it
+// had when the reference was one page, and on a page of its own kind with everything that the document says about it.
 func TestReference(t *testing.T) {
 	c := newClient(t)
-	page := c.page(t, c.URL+"/docs")
-	if strings.Index(page, "<h1>") > strings.Index(page, "<nav") {
-		t.Error("a narrow screen shows the contents before the page says what it is of")
+	pages := map[string]string{}
+	for name, url := range c.docsPages(t) {
+		pages[name] = c.page(t, url)
 	}
+	all := strings.Join(slices.Collect(maps.Values(pages)), "\n")
 	d := readDocument(t)
 	for _, rt := range server.Routes() {
 		op := d.Paths[strings.ReplaceAll(rt.Path, "...}", "}")][strings.ToLower(rt.Method)]
-		_, article, found := strings.Cut(page, fmt.Sprintf(`<h3 id="%s">`, op.ID))
-		article, _, _ = strings.Cut(article, "</article>")
-		if !found || !strings.Contains(page, fmt.Sprintf(`<a href="#%s">`, op.ID)) {
-			t.Errorf("%s has no place or is not in the index", op.ID)
+		_, article, found := strings.Cut(all, fmt.Sprintf(`<h2 id="%s">`, op.ID))
+		article, _, _ = strings.Cut(article, "</section>")
+		if !found || !strings.Contains(pages[""], fmt.Sprintf(`<li id="%s"><a href="docs/`, op.ID)) {
+			t.Errorf("%s has no place or is not in the overview", op.ID)
 			continue
 		}
-		want := []string{op.Summary, fmt.Sprintf(`<span class="method %s">%s</span> %s<`, op.method, op.method, op.path),
-			"curl -sS", "$SLUICE_URL"}
+		want := []string{op.Summary, fmt.Sprintf(`<span class="method %s">%s</span> <code>%s</code>`,
+			strings.ToLower(op.method), op.method, op.path), "$SLUICE_URL"}
 		switch rt.Scope {
 		case httpd.Public:
 			want = append(want, "Needs no key.")
@@ -81,6 +109,9 @@ func TestReference(t *testing.T) {
 			want = append(want, "Needs a key with any scope.", "$SLUICE_KEY")
 		default:
 			want = append(want, "<code>"+string(rt.Scope)+"</code>", "$SLUICE_KEY")
+		}
+		for _, language := range languages {
+			want = append(want, fmt.Sprintf(`data-sample="%s" data-language="%s"`, op.ID, language.name))
 		}
 		for _, p := range op.Parameters {
 			want = append(want, "<code>"+p.Name+"</code>")
@@ -96,7 +127,8 @@ func TestReference(t *testing.T) {
 				want = append(want, "<strong>"+status+"</strong>")
 			}
 			for code := range r.Content[api.ProblemType].Examples {
-				want = append(want, fmt.Sprintf(`%s <a href="docs/errors/%s">%s</a>`, status, code, code))
+				want = append(want, fmt.Sprintf(`<a href="errors/%s"><code>%s</code></a> <span class="type">%s</span>`,
+					code, code, status))
 			}
 		}
 		for _, text := range want {
@@ -106,39 +138,92 @@ func TestReference(t *testing.T) {
 		}
 	}
 	for name, s := range d.Components.Schemas {
-		_, section, _ := strings.Cut(page, fmt.Sprintf(`<h3 id="%s">`, name))
+		_, section, found := strings.Cut(all, fmt.Sprintf(`<h3 id="%s">`, name))
 		section, _, _ = strings.Cut(section, "<h3")
+		if !found || !strings.Contains(pages[""], fmt.Sprintf(`<li id="%s"><a href="docs/`, name)) {
+			t.Errorf("%s has no place or is not in the overview", name)
+		}
 		for member := range s.Properties {
 			if !strings.Contains(section, "<code>"+member+"</code>") {
 				t.Errorf("%s does not have %s", name, member)
 			}
 		}
 	}
+	for _, old := range []string{"problems", "objects", "Files", "Links", "Audit", "Ledger", "Keys", "Downloads",
+		"Operation", "Reference"} {
+		if !strings.Contains(pages[""], ` id="`+old+`"`) {
+			t.Errorf("nothing on /docs is called %q any more", old)
+		}
+	}
 }
 
-// TestReferenceLeadsSomewhere follows every link of the pages.
-func TestReferenceLeadsSomewhere(t *testing.T) {
+// TestDocsLeadSomewhere follows every link of every page, and every entry of the search.
+func TestDocsLeadSomewhere(t *testing.T) {
 	c := newClient(t)
-	reference := c.page(t, c.URL+"/docs")
-	seen := map[string]bool{}
-	for _, at := range []string{c.URL + "/docs", c.URL + "/docs/errors/gone"} {
+	bodies := map[string]string{} // by address without fragment
+	for _, at := range c.docsPages(t) {
+		bodies[at] = c.page(t, at)
+	}
+	follow := func(base *url.URL, link string) {
+		t.Helper()
+		target, err := base.Parse(link)
+		if err != nil || strings.HasPrefix(link, "/") || !strings.HasPrefix(target.String(), c.URL+"/") {
+			t.Errorf("%s leads to %s, elsewhere or out of the path of the public URL (%v)", base, link, err)
+			return
+		}
+		address := c.URL + target.Path
+		if _, seen := bodies[address]; !seen {
+			bodies[address] = string(c.get(t, address).want(t, 200).body)
+		}
+		if id := target.Fragment; id != "" && strings.Count(bodies[address], ` id="`+id+`"`) != 1 {
+			t.Errorf("%s leads to %s, and %d parts of %s have this id", base, link,
+				strings.Count(bodies[address], ` id="`+id+`"`), address)
+		}
+	}
+	for _, at := range c.docsPages(t) {
 		base, err := url.Parse(at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, link := range hrefs(c.page(t, at)) {
-			target, err := base.Parse(link)
-			if err != nil || strings.HasPrefix(link, "/") || !strings.HasPrefix(target.String(), c.URL+"/") {
-				t.Errorf("%s leads elsewhere, or leaves the path of the public URL (%v)", link, err)
-				continue
+		for _, link := range hrefs(bodies[at]) {
+			if !strings.HasPrefix(link, "https://") { // the web
+				follow(base, link)
 			}
-			if target.Path == "/docs" && target.Fragment != "" && !strings.Contains(reference, `id="`+target.Fragment+`"`) {
-				t.Errorf("nothing on /docs is called %q", target.Fragment)
+		}
+		ids := map[string]bool{}
+		for _, m := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(bodies[at], -1) {
+			if ids[m[1]] {
+				t.Errorf("%s has %q twice", at, m[1])
 			}
-			if !seen[target.Path] {
-				seen[target.Path] = true
-				c.get(t, c.URL+target.Path).want(t, 200)
-			}
+			ids[m[1]] = true
+		}
+	}
+
+	static := hrefs(bodies[c.URL+"/docs"])[0] // the style sheet
+	index := c.get(t, c.URL+"/"+strings.TrimSuffix(static, "docs.css")+"search.json").want(t, 200)
+	if len(index.body) > maxPage {
+		t.Errorf("the index of the search has %d bytes", len(index.body))
+	}
+	entries := read[[]struct{ T, H, K, X string }](t, index)
+	found := map[string]bool{}
+	for _, e := range entries {
+		found[e.H] = true
+		base, _ := url.Parse(c.URL + "/docs/")
+		follow(base, e.H)
+	}
+	for name := range c.docsPages(t) {
+		if name != "" && !found[name] {
+			t.Errorf("the search does not find %s", name)
+		}
+	}
+}
+
+// TestNoSuchPage asks for pages that are not there, and for files beside the pages.
+func TestNoSuchPage(t *testing.T) {
+	c := newClient(t)
+	for _, path := range []string{"nothing", "index", "search.json", "Files", "files.html", "..", "errors%2Fgone", "static"} {
+		if a := c.get(t, c.URL+"/docs/"+path); a.status != 404 {
+			t.Errorf("/docs/%s: status %d", path, a.status)
 		}
 	}
 }
@@ -148,8 +233,8 @@ func TestErrorPages(t *testing.T) {
 	c := newClient(t)
 	for _, code := range httpd.Codes() {
 		page := c.page(t, c.PublicURL()+"/docs/errors/"+code)
-		_, rest, _ := strings.Cut(page, `<pre tabindex="0">`)
-		example, _, _ := strings.Cut(rest, "</pre>")
+		_, rest, _ := strings.Cut(page, `<pre tabindex="0"><code>`)
+		example, _, _ := strings.Cut(rest, "</code></pre>")
 		var p api.Problem
 		if err := json.Unmarshal([]byte(html.UnescapeString(example)), &p); err != nil {
 			t.Errorf("%s: %v in %s", code, err, example)

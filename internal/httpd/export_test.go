@@ -65,4 +65,13 @@ func Problems() map[sluice.Code]int {
 var WithConn = withConn
 
 // Expire ends the time of the request that was started.
-func (d *Direct) Expire() { d.timeout.Reset(0) }
+func (d *Direct) Expire() {
+	d.until.Store(1)
+	d.RunTimeout()
+}
+
+// RunTimeout has the timer end that runs on between decisions.
+func (d *Direct) RunTimeout() { d.timeout.Reset(0) }
+
+// TimeoutRuns reports whether that timer runs.
+func (d *Direct) TimeoutRuns() bool { return d.running.Load() }

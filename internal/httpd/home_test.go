@@ -27,8 +27,7 @@ func TestBrowse(t *testing.T) {
 		"/":                         {page, 200, "text/html; charset=utf-8", `<a href="docs">`},
 		"/?":                        {"*/*", 404, "application/problem+json", `"code":"not_found"`},
 		"/docs/":                    {page, 301, "", c.PublicURL() + "/docs"},
-		"/docs/errors":              {page, 301, "", c.PublicURL() + "/docs#problems"},
-		"/docs/errors/":             {page, 301, "", c.PublicURL() + "/docs#problems"},
+		"/docs/errors/":             {page, 301, "", c.PublicURL() + "/docs/errors"},
 		"/favicon.ico":              {"image/*", 204, "", ""},
 		"/robots.txt":               {"*/*", 200, "text/plain; charset=utf-8", "User-agent: *\nDisallow: /\n"},
 		"/.well-known/security.txt": {page, 404, "text/html; charset=utf-8", "there is nothing at this path"},
@@ -91,7 +90,7 @@ func TestDocumentationBelowPath(t *testing.T) {
 		return body
 	}
 	seen := map[string]bool{}
-	for _, at := range []string{base + "/docs", base + "/docs/errors/gone"} {
+	for _, at := range []string{base + "/docs", base + "/docs/files", base + "/docs/errors/gone"} {
 		from, err := url.Parse(at)
 		if err != nil {
 			t.Fatal(err)
@@ -100,6 +99,13 @@ func TestDocumentationBelowPath(t *testing.T) {
 			to, err := from.Parse(html.UnescapeString(link))
 			if err != nil {
 				t.Fatal(err)
+			}
+			if to.Scheme == "https" { // the web
+				continue
+			}
+			if !strings.HasPrefix(to.String(), base+"/") {
+				t.Errorf("%s leads to %s", at, to)
+				continue
 			}
 			to.Fragment = ""
 			if address := to.String(); !seen[address] {

@@ -37,6 +37,7 @@ var leaves = map[string][]sluice.Action{
 	"createErasure":      {sluice.AuditErasureBegun},
 	"exportAuditEntries": {sluice.AuditExported},
 	"exportDisclosures":  {sluice.AuditExported},
+	"reportAuditEntries": {sluice.AuditReported},
 	"createKey":          {sluice.KeyCreated},
 	"updateKey":          {sluice.KeyUpdated},
 	"rotateKey":          {sluice.KeyRotated},
@@ -61,7 +62,8 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 		t.Run(rt.Operation, func(t *testing.T) {
 			o := c.objects(t)
 			token := strings.TrimPrefix(c.mint(t, o.file, "").URL, c.URL+"/l/")
-			rt.Path = strings.NewReplacer("{token}", token, "{tail...}", "a.txt", "{code}", "gone").Replace(rt.Path)
+			rt.Path = strings.NewReplacer("{token}", token, "{tail...}", "a.txt", "{code}", "gone", "{page}",
+				"files").Replace(rt.Path)
 			before := len(c.Entries(t, c.Ledger(sluice.Test)))
 			caller := c
 			if rt.Operation == "getMetrics" { // it needs a live key

@@ -76,6 +76,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	defer c.finish(w, r) // before choose, which must not lose what was decided
+	if s.isElsewhere(r) {
+		c.Guard()
+		c.Miss(c.Record(w), r, sluice.Errorf(sluice.CodeNotFound, "there is nothing at this path"))
+		return
+	}
 	if s.choose != nil {
 		c.adapter, r = s.choose(r)
 	}
@@ -150,6 +155,9 @@ func (c *Call) log(ctx context.Context, aborted bool) {
 	if c.Caller.Key.ID != "" {
 		attrs = append(attrs, slog.String("key", c.Caller.Key.ID))
 	}
+	if c.Caller.Session.ID != "" {
+		attrs = append(attrs, slog.String("session", c.Caller.Session.ID))
+	}
 	if c.Link != "" {
 		attrs = append(attrs, slog.String("link", c.Link), slog.Int64("sent", c.Sent))
 	}
@@ -182,7 +190,7 @@ func (s *Server) slowDown(ctx context.Context) {
 // isNoise reports whether an unknown caller found nothing. Anyone can send such requests without end, so only some of
 // them are logged; all are counted.
 func (c *Call) isNoise() bool {
-	return c.Caller.Key.ID == "" && c.Link == "" &&
+	return c.Caller.Actor.Type == "" && c.Link == "" &&
 		(c.status == http.StatusNotFound || c.status == http.StatusUnauthorized || c.status == http.StatusMethodNotAllowed)
 }
 

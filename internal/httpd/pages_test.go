@@ -1,6 +1,7 @@
 package httpd_test
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/api"
 	"sluice/internal/brand"
 	"sluice/internal/server"
 	"sluice/internal/service"
@@ -110,9 +112,64 @@ func TestLanguageOfLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(c.get(t, address, "Accept", "text/html", "Accept-Language", "de").body)
-	for _, want := range []string{`lang="fr"`, ">Télécharger</button>", "Bonjour &lt;b&gt;Ann&lt;/b&gt;"} {
+	for _, want := range []string{`lang="fr"`, ">Télécharger</button>", "Bonjour &lt;b&gt;Ann&lt;/b&gt;", "5 octets",
+		"4 mars 2026 à 06:06 UTC", "dans 60 minutes", "1 restant"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %s: %s", want, page)
+		}
+	}
+}
+
+// TestLanguageOfRefusals opens links that have a language and cannot be used: where the link is known, its language goes
+// before that of the browser.
+func TestLanguageOfRefusals(t *testing.T) {
+	c := newClient(t)
+	c.Tampered = true
+	ledger := c.Ledger(sluice.Test)
+	for _, test := range []struct {
+		body, header, value string
+		status              int64
+		says                string
+		spoil               func(l api.Link)
+	}{
+		{`{"language":"fr"}`, "", "", 410, "Ce lien a été révoqué", func(l api.Link) {
+			c.ask(t, "DELETE", "/v1/file_links/"+l.ID, "").want(t, 200)
+		}},
+		{`{"language":"fr"}`, "", "", 410, "L’enregistrement de ce lien a été modifié.", func(l api.Link) {
+			err := c.Store.Update(t.Context(), ledger, func(tx service.Tx) error {
+				stored, err := tx.Link(ledger, l.ID)
+				if err != nil {
+					return err
+				}
+				stored.Seal[0] ^= 1
+				e := c.NewLinkEntry(service.Operator(ledger), sluice.LinkUpdated, c.Now(), sluice.File{ID: l.FileID}, stored)
+				return tx.UpdateLink(stored, e)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{`{"language":"fr","allowed_ips":["203.0.113.0/24"]}`, "", "", 403, "depuis votre réseau", nil},
+		{`{"language":"fr","password":"secret horse"}`, "X-Link-Password", "guess", 429, "Trop de mots de passe",
+			func(l api.Link) {
+				for c.get(t, l.URL, "X-Link-Password", "guess").status != 429 {
+				}
+			}},
+		{`{"language":"fr"}`, "Range", "bytes=9-", 416, "Requête non valide", nil},
+		{`{"language":"fr"}`, "", "", 500, "Le fichier ne peut pas être envoyé", func(l api.Link) {
+			if err := c.Blobs.Remove(t.Context(), l.FileID); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		l := c.mint(t, c.upload(t, "a.txt", "text/plain", "hello").ID, test.body)
+		if test.spoil != nil {
+			test.spoil(l)
+		}
+		a := c.get(t, l.URL, "Accept", "text/html", "Accept-Language", "de", cmp.Or(test.header, "X-None"), test.value)
+		if page := string(a.body); a.status != int(test.status) || !strings.Contains(page, `lang="fr"`) ||
+			!strings.Contains(page, test.says) {
+			t.Errorf("want %d %s, got %d %s", test.status, test.says, a.status, page)
 		}
 	}
 }

@@ -128,12 +128,19 @@ func (l *limiter) of(k sluice.Key, now time.Time) []window {
 	return windows
 }
 
+// Limit counts a request of the caller on a face that does not use Handle: see Options.Rates.
+func (c *Call) Limit() error { return c.limit() }
+
 // limit counts the request of the caller and reports what remains: RateLimit-Policy and RateLimit
 // (draft-ietf-httpapi-ratelimit-headers-10) for every window, X-RateLimit for the window with the least left, with its
 // reset in Unix seconds.
 func (c *Call) limit() error {
 	now := c.server.svc.Now()
-	left, ok := c.server.limiter.take(c.Caller.Key, now)
+	key, detail := c.Caller.Key, "this API key has made too many requests"
+	if key.ID == "" { // a person is counted by the session
+		key, detail = sluice.Key{ID: c.Caller.Session.ID, Ledger: c.Caller.Ledger}, "you have made too many requests"
+	}
+	left, ok := c.server.limiter.take(key, now)
 	if len(left) == 0 {
 		return nil
 	}
@@ -153,7 +160,7 @@ func (c *Call) limit() error {
 	c.Header.Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(least.full+time.Second-1).Unix(), 10))
 	if !ok {
 		return &sluice.Error{
-			Code: sluice.CodeRateLimited, Detail: "this API key has made too many requests", RetryAfter: wait,
+			Code: sluice.CodeRateLimited, Detail: detail, RetryAfter: wait,
 		}
 	}
 	return nil

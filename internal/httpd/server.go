@@ -1,9 +1,11 @@
 package httpd
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +70,7 @@ type Server struct {
 	versions []version
 	public   map[string]bool // the patterns that need no key
 	choose   func(*http.Request) (*Adapter, *http.Request)
+	apart    string // the folder that is served by its own handler only, "" for none: see Apart
 	notFound func(http.ResponseWriter, *http.Request, *api.Problem)
 	metrics  *metrics
 	// responder answers plain requests for links on the fast path.
@@ -76,6 +79,9 @@ type Server struct {
 	noise     *rate.Limiter // of log lines
 	unlogged  atomic.Int64  // log lines suppressed since the last one
 	strangers *rate.Limiter // of answers
+
+	stopping context.Context // ends when an HTTPServer is shut down
+	stop     context.CancelFunc
 }
 
 // New makes a Server without routes.
@@ -92,6 +98,7 @@ func New(svc *service.Service, opts Options) *Server {
 		metrics: newMetrics(opts.Registry), public: map[string]bool{},
 		noise: rate.NewLimiter(noisePerSecond, noiseAtOnce), strangers: rate.NewLimiter(strangersPerSecond, strangersAtOnce),
 	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.metrics.watch(svc.Ledgers.State)
 	s.metrics.watchScrub(svc.Scrub.State)
 	s.mux.HandleFunc("/", s.unrouted)
@@ -104,10 +111,35 @@ func (s *Server) Service() *service.Service { return s.svc }
 // Registry holds the metrics of the server.
 func (s *Server) Registry() *prometheus.Registry { return s.metrics.registry }
 
+// Apart returns a handler for a second listener. It serves the paths of one folder, which the server itself serves no
+// longer, and sends the path / there. Call it before the first request.
+func (s *Server) Apart(folder string) http.Handler {
+	s.apart = folder
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" && r.Method == http.MethodGet {
+			http.Redirect(w, r, folder, http.StatusSeeOther)
+			return
+		}
+		s.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), apartKey{}, true)))
+	})
+}
+
+type apartKey struct{}
+
+// isElsewhere reports whether a request is for a path that another listener serves.
+func (s *Server) isElsewhere(r *http.Request) bool {
+	if s.apart == "" {
+		return false
+	}
+	rest, below := strings.CutPrefix(r.URL.Path, s.apart)
+	below = below && (rest == "" || rest[0] == '/')
+	return below != (r.Context().Value(apartKey{}) != nil)
+}
+
 // HTTPServer makes an http.Server for an address, with the limits that keep slow and silent peers from holding
 // connections.
 func (s *Server) HTTPServer(addr string) *http.Server {
-	return &http.Server{
+	hs := &http.Server{
 		Addr:              addr,
 		Handler:           s,
 		ReadHeaderTimeout: headerTimeout,
@@ -116,4 +148,10 @@ func (s *Server) HTTPServer(addr string) *http.Server {
 		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+	hs.RegisterOnShutdown(s.stop)
+	return hs
 }
+
+// Stopping ends when the shutdown of an HTTPServer begins. Answers without an end of their own, such as streams of
+// events, end then.
+func (s *Server) Stopping() context.Context { return s.stopping }

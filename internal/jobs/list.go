@@ -49,11 +49,14 @@ func Checks(w *fsck.Watch, after time.Duration) []Job {
 }
 
 // Own returns the jobs that every server runs on state of its own process: the use
-// of keys, and counted refusals.
+// of keys and sessions, and counted refusals.
 func Own(svc *service.Service, links *gate.Gate) []Job {
 	return []Job{
 		{Name: "key usage", Every: time.Minute, AtStop: true, Run: func(ctx context.Context) (int, error) {
 			return 0, svc.Keys.WriteUsage(ctx)
+		}},
+		{Name: "session usage", Every: time.Minute, AtStop: true, Run: func(ctx context.Context) (int, error) {
+			return 0, svc.Sessions.WriteUsage(ctx)
 		}},
 		// The metrics of every server show the progress of the scrub.
 		{Name: "scrub state", Every: time.Minute, Run: func(ctx context.Context) (int, error) {

@@ -1,6 +1,7 @@
 package mail_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -94,7 +95,7 @@ func newOfficeOn(t testing.TB, database string) *office {
 	log := slog.New(slog.NewTextHandler(base.Log, nil))
 	o.Service, err = service.New(service.Config{
 		Store: o.store, Blobs: base.Blobs, SigningKeys: []token.Key{signing}, PublicURL: "https://files.example",
-		Now: base.Clock.Now, Log: log, Mail: true,
+		Now: base.Clock.Now, Log: log, Mail: true, MaxLinkLifetime: 7 * 24 * time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +223,7 @@ func (o *office) redeem(l sluice.Link, b gate.Bearer) error {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	b.Request.Method = "GET"
+	b.Request.Method = cmp.Or(b.Want.Method, "GET")
 	g, err := o.gate.Redeem(o.t.Context(), url[strings.LastIndex(url, "/")+1:], b)
 	if err != nil {
 		return err
@@ -637,6 +638,24 @@ func (o *office) download(l sluice.Link, times int) {
 	}
 }
 
+// fetchNothing begins a download by a client that hangs up before the first byte.
+func (o *office) fetchNothing(l sluice.Link) {
+	o.t.Helper()
+	url, err := o.Links.URL(l)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	g, err := o.gate.Redeem(o.t.Context(), url[strings.LastIndex(url, "/")+1:], gate.Bearer{})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	g.Content.Close()
+	o.gate.Delivered(g, 0)
+	if err := o.gate.Flush(o.t.Context()); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
 // TestDownloadNotices tells of the first download once, and of every download at most once an hour, however many there
 // are. A request that delivers nothing, such as that of a scanner that sees the page, is no download.
 func TestDownloadNotices(t *testing.T) {
@@ -657,7 +676,7 @@ func TestDownloadNotices(t *testing.T) {
 	}
 	o.download(l, 1)
 	o.download(l, 4)
-	if list := o.waiting(); len(list) != 2 {
+	if list := o.waiting(); len(list) != 3 {
 		t.Errorf("after 5 downloads: %+v", list)
 	}
 	o.run(server.URL())
@@ -737,19 +756,7 @@ func TestFirstDownloadAfterAnEmptyOne(t *testing.T) {
 	o := newOffice(t)
 	server := newFaultyServer(t, func(string, int) string { return "" })
 	l := o.notified(sluice.FirstDownload)
-	url, err := o.Links.URL(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := o.gate.Redeem(t.Context(), url[strings.LastIndex(url, "/")+1:], gate.Bearer{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.Content.Close()
-	o.gate.Delivered(g, 0)
-	if err := o.gate.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	o.fetchNothing(l)
 	o.base.Clock.Advance(10 * time.Second)
 	o.download(l, 1)
 	o.run("smtp://" + server.Address)
@@ -795,7 +802,8 @@ func TestRefusedNotices(t *testing.T) {
 }
 
 // TestUnopened tells that nobody has opened a link half its lifetime before its end, 24 hours at most. The notice moves
-// with the end, and is dropped when the link is opened, ends, or does not notify any more.
+// with the end, and is not sent when the link was opened, ended, or does not notify any more. A download of which
+// nothing was sent opens no link.
 func TestUnopened(t *testing.T) {
 	server := sluicetest.NewMailpit(t)
 	o := newOffice(t)
@@ -823,18 +831,34 @@ func TestUnopened(t *testing.T) {
 	if due := unopened(l); !due.Equal(l.Created.Add(3 * time.Hour)) {
 		t.Errorf("due %s for a link of 6 hours from %s", due, l.Created)
 	}
+	long := 72 * time.Hour
+	long3 := o.mint(service.NewLink{Lifetime: &long, Access: sluice.Access{
+		Notify: sluice.Notify{Email: "sender@northwind.example", On: []sluice.NotifyOn{sluice.Unopened}},
+	}})
+	if due := unopened(long3); !due.Equal(long3.Expires.Add(-24 * time.Hour)) {
+		t.Errorf("due %s for a link that ends at %s", due, long3.Expires)
+	}
+	if _, err := o.Links.End(t.Context(), o.caller, "", long3.ID); err != nil {
+		t.Fatal(err)
+	}
 	opened, ended, silent := o.notified(sluice.Unopened), o.notified(sluice.Unopened), o.notified(sluice.Unopened)
+	opened = update(opened, service.LinkChange{Lifetime: &lifetime})
 	o.download(opened, 1)
+	o.fetchNothing(opened)
+	o.fetchNothing(l)
+	if err := o.redeem(l, gate.Bearer{Want: gate.Want{Method: "HEAD"}}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := o.Links.End(t.Context(), o.caller, "", ended.ID); err != nil {
 		t.Fatal(err)
 	}
 	update(silent, service.LinkChange{Notify: &sluice.Notify{}})
-	for name, l := range map[string]sluice.Link{"opened": opened, "ended": ended, "silent": silent} {
+	for name, l := range map[string]sluice.Link{"that was ended": ended, "that is silent": silent} {
 		if due := unopened(l); !due.IsZero() {
-			t.Errorf("the link that was %s has a notice for %s", name, due)
+			t.Errorf("the link %s has a notice for %s", name, due)
 		}
 	}
-	o.run(server.URL())
+	stop := o.run(server.URL())
 	o.base.Clock.Advance(3*time.Hour - time.Second)
 	time.Sleep(300 * time.Millisecond) // no mail may go out meanwhile
 	if n := server.Count(t); n != 0 {
@@ -845,11 +869,24 @@ func TestUnopened(t *testing.T) {
 	if !strings.Contains(said, "Not opened yet: statement.pdf") || !strings.Contains(said, "It ends in 3 hours") {
 		t.Errorf("the mail says\n%s", said)
 	}
-	o.await("told", func() bool { return o.count("sent") == 1 })
+	o.await("told", func() bool { return o.count("sent") == 1 && o.count("withheld") == 1 })
+	if n := server.Count(t); n != 1 {
+		t.Errorf("%d mails: the link that was opened was told of", n)
+	}
 	reason := "another"
 	update(l, service.LinkChange{Reason: &reason})
 	if due := unopened(l); !due.IsZero() {
 		t.Errorf("another reason has queued the notice again, for %s", due)
+	}
+
+	stop() // until the links have ended
+	late, used := o.notified(sluice.Unopened), o.notified(sluice.Unopened)
+	o.download(used, 1)
+	o.base.Clock.Advance(21 * time.Hour)
+	o.run(server.URL())
+	o.await("both are over", func() bool { return unopened(late).IsZero() && unopened(used).IsZero() })
+	if failed := o.entries(sluice.LinkMailFailed); len(failed) != 1 || failed[0].Link.ID != late.ID {
+		t.Errorf("of the links that ended, the log says %+v", failed)
 	}
 }
 

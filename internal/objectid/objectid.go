@@ -40,6 +40,7 @@ func Format(prefix string, raw [16]byte) string {
 type Source struct {
 	mu      sync.Mutex
 	entropy *ulid.MonotonicEntropy
+	newest  ulid.ULID // here so that an id takes one allocation
 }
 
 // NewSource returns a Source that reads from random.
@@ -51,5 +52,13 @@ func NewSource(random io.Reader) *Source {
 func (s *Source) New(prefix string, now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Format(prefix, [16]byte(ulid.MustNew(ulid.Timestamp(now), s.entropy)))
+	ms := ulid.Timestamp(now)
+	err := s.newest.SetTime(ms)
+	if err == nil {
+		err = s.entropy.MonotonicRead(ms, s.newest[6:])
+	}
+	if err != nil {
+		panic(err) // no random bytes, or a time after the year 10889
+	}
+	return Format(prefix, s.newest)
 }

@@ -66,7 +66,7 @@ func (s *Seals) Key(k sluice.Key) sluice.Digest {
 	if !k.Revoked.IsZero() {
 		return sluice.Digest{}
 	}
-	return s.sum(0, keyMessage(k))
+	return s.sum(0, keyMessage(nil, k))
 }
 
 // Link returns the seal of a link: zero if it is revoked.
@@ -74,17 +74,21 @@ func (s *Seals) Link(l sluice.Link) sluice.Digest {
 	if !l.Revoked.IsZero() {
 		return sluice.Digest{}
 	}
-	return s.sum(0, linkMessage(l))
+	return s.sum(0, linkMessage(nil, l))
 }
 
 // KeyFits reports whether a key is revoked or has the seal of a server.
 func (s *Seals) KeyFits(k sluice.Key) bool {
-	return !k.Revoked.IsZero() || s.fits(k.Seal, keyMessage(k))
+	room := rooms.Get().(*[messageRoom]byte)
+	defer rooms.Put(room)
+	return !k.Revoked.IsZero() || s.fits(k.Seal, keyMessage(room[:0], k))
 }
 
 // LinkFits reports whether a link is revoked or has the seal of a server.
 func (s *Seals) LinkFits(l sluice.Link) bool {
-	return !l.Revoked.IsZero() || s.fits(l.Seal, linkMessage(l))
+	room := rooms.Get().(*[messageRoom]byte)
+	defer rooms.Put(room)
+	return !l.Revoked.IsZero() || s.fits(l.Seal, linkMessage(room[:0], l))
 }
 
 // TrustsKey reports whether a key may be believed: its seal fits, or seals are not required.
@@ -92,6 +96,20 @@ func (s *Seals) TrustsKey(k sluice.Key) bool { return !s.required || s.KeyFits(k
 
 // TrustsLink is TrustsKey for a link.
 func (s *Seals) TrustsLink(l sluice.Link) bool { return !s.required || s.LinkFits(l) }
+
+// Session returns the seal of a session: zero if it has ended.
+func (s *Seals) Session(session sluice.Session) sluice.Digest {
+	if !session.Ended.IsZero() {
+		return sluice.Digest{}
+	}
+	return s.sum(0, sessionMessage(session))
+}
+
+// TrustsSession reports whether a session has ended or has the seal of a server. Unlike keys and links, sessions of no
+// version are without one.
+func (s *Seals) TrustsSession(session sluice.Session) bool {
+	return !session.Ended.IsZero() || s.fits(session.Seal, sessionMessage(session))
+}
 
 func (s *Seals) fits(seal sluice.Digest, m message) bool {
 	if seal == (sluice.Digest{}) {
@@ -101,6 +119,7 @@ func (s *Seals) fits(seal sluice.Digest, m message) bool {
 	if known := slot.Load(); known != nil && known.seal == seal && bytes.Equal(known.message, m) {
 		return true
 	}
+	m = bytes.Clone(m) // it may be kept
 	for i := range s.macs {
 		if sum := s.sum(i, m); hmac.Equal(sum[:], seal[:]) {
 			if len(m) <= maxFittedLen {
@@ -123,8 +142,8 @@ func (s *Seals) sum(key int, m message) (sum sluice.Digest) {
 
 // keyMessage has what a key allows, and whose it is. A new column of the table belongs here, or in the list of
 // TestSealsCoverColumns with the reason why it does not.
-func keyMessage(k sluice.Key) message {
-	m := begin("key", k.Ledger, k.ID)
+func keyMessage(room []byte, k sluice.Key) message {
+	m := beginIn(room, "key", k.Ledger, k.ID)
 	m.bytes(k.Hash[:])
 	m.number(int64(len(k.Scopes)))
 	for _, scope := range k.Scopes {
@@ -141,8 +160,8 @@ func keyMessage(k sluice.Key) message {
 
 // linkMessage has what a link opens, for whom and for how long. A new column of the table belongs here, or in the list
 // of TestSealsCoverColumns with the reason why it does not.
-func linkMessage(l sluice.Link) message {
-	m := begin("link", l.Ledger, l.ID)
+func linkMessage(room []byte, l sluice.Link) message {
+	m := beginIn(room, "link", l.Ledger, l.ID)
 	m.text(l.FileID)
 	m.text(l.KeyID)
 	m.text(l.SigningKey)
@@ -157,16 +176,42 @@ func linkMessage(l sluice.Link) message {
 	m.text(string(l.Disposition))
 	m.text(l.Filename)
 	if !l.Access.IsZero() {
-		m.access(l.Access)
+		m.access(*l.Access)
 	}
+	return m
+}
+
+// sessionMessage has what a session allows, and whose it is. A new column of the table belongs here, or in the list of
+// TestSealsCoverColumns with the reason why it does not.
+func sessionMessage(s sluice.Session) message {
+	m := beginIn(nil, "session", s.Ledger, s.ID)
+	m.bytes(s.Hash[:])
+	m.text(s.KeyID)
+	m.text(s.Person.Issuer)
+	m.text(s.Person.Subject)
+	m.text(s.Person.Email)
+	m.text(s.Person.Name)
+	m.number(int64(len(s.Scopes)))
+	for _, scope := range s.Scopes {
+		m.text(string(scope))
+	}
+	m.time(s.Created)
+	m.time(s.Expires)
 	return m
 }
 
 // message is what a MAC is made over: each value behind its length, or of a fixed length.
 type message []byte
 
-func begin(kind string, l sluice.LedgerID, id string) message {
-	m := make(message, 0, 512)
+// messageRoom is the usual length of a message, and a little more. A message that is compared with a known one is in
+// one of rooms, and needs no allocation.
+const messageRoom = 512
+
+var rooms = sync.Pool{New: func() any { return new([messageRoom]byte) }}
+
+// beginIn begins a message in the memory of room.
+func beginIn(room []byte, kind string, l sluice.LedgerID, id string) message {
+	m := message(room)
 	m = binary.BigEndian.AppendUint64(m, uint64(len(domain))) // as token.Key.NewMAC wants it
 	m = append(m, domain...)
 	m.text(kind)

@@ -183,7 +183,7 @@ func validateRequired(v *sluice.Invalid, p sluice.Purpose, reason string, a slui
 // applyAccess applies the part of a change that is about people.
 func (s *Links) applyAccess(l *sluice.Link, ch LinkChange, purpose sluice.Purpose) error {
 	var v sluice.Invalid
-	a := &l.Access
+	a := l.Access.Get()
 	if ch.AllowedRecipients != nil {
 		a.Allowed = canonicalPatterns(&v, *ch.AllowedRecipients)
 		switch {
@@ -208,11 +208,12 @@ func (s *Links) applyAccess(l *sluice.Link, ch LinkChange, purpose sluice.Purpos
 		}
 		a.Page = canonicalPage(*ch.Page)
 	}
-	validateAccessTexts(&v, *a)
-	validatePage(&v, *a, l.Password != "")
+	validateAccessTexts(&v, a)
+	validatePage(&v, a, l.Password != "")
 	if ch.Reason != nil || ch.Terms != nil || ch.AllowedRecipients != nil {
-		validateRequired(&v, purpose, l.Reason, *a)
+		validateRequired(&v, purpose, l.Reason, a)
 	}
+	l.Access = a.Ref()
 	return v.Err()
 }
 

@@ -167,7 +167,7 @@ func TestPurposeRequires(t *testing.T) {
 		}
 	}
 	l, err := f.Links.Mint(ctx, f.caller, good)
-	if err != nil || l.Access.Page != sluice.PageAlways {
+	if err != nil || l.Access.Get().Page != sluice.PageAlways {
 		t.Fatalf("%+v, %v", l.Access, err)
 	}
 	none := ""
@@ -177,7 +177,7 @@ func TestPurposeRequires(t *testing.T) {
 	}
 	good.Access.Recipient, good.Access.Allowed = sluice.Recipient{}, []string{"*@bank.example"}
 	good.Access.Page = sluice.PageAuto
-	if l, err = f.Links.Mint(ctx, f.caller, good); err != nil || l.Access.Page != "" {
+	if l, err = f.Links.Mint(ctx, f.caller, good); err != nil || l.Access.Get().Page != "" {
 		t.Errorf("%+v, %v", l.Access, err)
 	}
 	purpose.Require, purpose.Page = nil, sluice.PageNever
@@ -185,8 +185,32 @@ func TestPurposeRequires(t *testing.T) {
 	for asks, n := range map[bool]service.NewLink{true: {Password: "password"}, false: {}} {
 		n.FileID = file.ID
 		l, err := f.Links.Mint(ctx, f.caller, n)
-		if err != nil || (l.Access.Page == sluice.PageNever) == asks {
-			t.Errorf("asks %v: %q, %v", asks, l.Access.Page, err)
+		if err != nil || (l.Access.Get().Page == sluice.PageNever) == asks {
+			t.Errorf("asks %v: %q, %v", asks, l.Access.Get().Page, err)
 		}
+	}
+}
+
+// TestNoAccess says that a link that asks and tells nothing has no Access, however it came to be so: a download of it
+// pays nothing for what other links ask.
+func TestNoAccess(t *testing.T) {
+	f := newFixture(t)
+	file := f.upload("0123456789")
+	l, err := f.Links.Mint(ctx, f.caller, service.NewLink{FileID: file.ID})
+	if err != nil || l.Access != nil || !l.Access.Admits("ann@bank.example") || l.Access.Verifies() ||
+		l.Access.HasTerms() || l.Access.Identifies() || l.Access.TermsSHA256() != "" {
+		t.Fatalf("minted: %+v, %v", l.Access, err)
+	}
+	text, none := "Dear Ann", ""
+	told, err := f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Message: &text})
+	if err != nil || told.Access.Get().Message != text || l.Access != nil {
+		t.Fatalf("with a message: %+v, %v", told.Access, err)
+	}
+	if l, err = f.Links.Update(ctx, f.caller, "", l.ID, nil, service.LinkChange{Message: &none}); err != nil ||
+		l.Access != nil || told.Access.Message != text {
+		t.Errorf("without the message: %+v, %v; before: %+v", l.Access, err, told.Access)
+	}
+	if l, err = f.Links.Get(ctx, f.caller, "", l.ID); err != nil || l.Access != nil {
+		t.Errorf("read: %+v, %v", l.Access, err)
 	}
 }

@@ -1,10 +1,12 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"sluice"
@@ -28,9 +30,9 @@ type core struct {
 // now is the current time by the service's clock, in UTC, truncated to microseconds.
 func (s *core) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
 
-// change is the only way to change a record for a caller. In one Update it checks the scope against the key as it is
-// now, makes the change, and records it. fn is given the caller with that key. A missing scope is recorded too. A
-// request that repeats an earlier one gets the stored response, and nothing changes.
+// change is the only way to change a record for a caller. In one Update it checks the scope against the key and the
+// session as they are now, makes the change, and records it. fn is given the caller with that key and session. A
+// missing scope is recorded too. A request that repeats an earlier one gets the stored response, and nothing changes.
 func change[T any](
 	ctx context.Context, s *core, c Caller, scope sluice.Scope, fn func(tx Tx, c Caller, now time.Time) (T, error),
 ) (T, error) {
@@ -41,14 +43,12 @@ func change[T any](
 		now := s.now()
 		denied = nil
 		refused.Again()
-		if c.Actor.Type == sluice.ActorKey {
-			if err := s.recheck(tx, &c); err != nil {
-				return err
-			}
-			if !c.Key.Grants(scope) {
-				denied = missingScope(scope)
-				return s.recordDenial(tx, refused, c, scopeRefusal(scope), now)
-			}
+		if err := s.recheck(tx, &c); err != nil {
+			return err
+		}
+		if !c.Grants(scope) {
+			denied = missingScope(c, scope)
+			return s.recordDenial(tx, refused, c, scopeRefusal(scope), now)
 		}
 		if replayed, err := c.IdempotencyKey.replay(tx, c, now, &result); replayed || err != nil {
 			return err
@@ -100,12 +100,40 @@ func (s *core) readAfterCommits(ctx context.Context, l sluice.LedgerID, fn func(
 	return s.store.Update(ctx, l, func(tx Tx) error { return fn(tx) })
 }
 
-// recheck replaces the caller's key by the key as it is inside the transaction, and fails if it is not active.
-func (s *core) recheck(tx Tx, c *Caller) (err error) {
-	if c.Key, err = tx.Key(c.Ledger, c.Key.ID); err != nil {
+// recheck replaces the caller's key and session by those inside the transaction, and fails if one is not active.
+func (s *core) recheck(r Reader, c *Caller) (err error) {
+	if c.Session.ID != "" {
+		c.Session, err = r.SessionByID(c.Ledger, c.Session.ID)
+		if sluice.CodeOf(err) == sluice.CodeNotFound {
+			return errNoSession
+		}
+		if err == nil {
+			err = s.activeSession(c.Session)
+		}
+	}
+	if err != nil || c.Actor.Type != sluice.ActorKey {
+		return err
+	}
+	if c.Key, err = r.Key(c.Ledger, c.Key.ID); err != nil {
 		return err
 	}
 	return s.active(c.Key)
+}
+
+// anyCaller is the scope of what every authenticated caller may do.
+const anyCaller sluice.Scope = "any"
+
+// Grants reports whether the caller has a scope. The operator and the service itself have every scope.
+func (c Caller) Grants(scope sluice.Scope) bool {
+	switch {
+	case scope == anyCaller:
+		return true
+	case c.Actor.Type == sluice.ActorKey:
+		return c.Key.Grants(scope)
+	case c.Session.ID != "":
+		return slices.Contains(c.Session.Scopes, scope)
+	}
+	return c.Actor.Type == sluice.ActorCLI || c.Actor.Type == sluice.ActorSystem || scope == ""
 }
 
 func (s *core) active(k sluice.Key) error {
@@ -129,20 +157,32 @@ var errAlteredKey = sluice.Errorf(sluice.CodeUnauthenticated,
 var errAlteredLink = sluice.Errorf(sluice.CodeConflict,
 	"the record of this link was altered outside of Sluice; it can only be revoked")
 
-// read runs fn on a snapshot if the caller has the scope. If not, it records the refusal.
+// read runs fn on a snapshot if the caller has the scope. If not, it records the refusal. The session of a caller, and
+// its key, are those of the snapshot: a page that is open for long ends with its session.
 func (s *core) read(ctx context.Context, c Caller, scope sluice.Scope, fn func(Reader) error) error {
 	if err := s.allow(ctx, c, scope); err != nil {
 		return err
 	}
-	return s.store.View(ctx, fn)
+	if c.Session.ID == "" {
+		return s.store.View(ctx, fn)
+	}
+	return s.store.View(ctx, func(r Reader) error {
+		if err := s.recheck(r, &c); err != nil {
+			return err
+		}
+		if !c.Grants(scope) {
+			return missingScope(c, scope)
+		}
+		return fn(r)
+	})
 }
 
 // allow fails with CodeForbidden and records the refusal if the caller lacks a scope.
 func (s *core) allow(ctx context.Context, c Caller, scope sluice.Scope) error {
-	if c.Actor.Type != sluice.ActorKey || c.Key.Grants(scope) {
+	if c.Grants(scope) {
 		return nil
 	}
-	return errors.Join(s.deny(ctx, c, scope), missingScope(scope))
+	return errors.Join(s.deny(ctx, c, scope), missingScope(c, scope))
 }
 
 // deny records that a caller lacks a scope.
@@ -201,12 +241,18 @@ func scopeRefusal(scope sluice.Scope) sluice.Refusal {
 	return sluice.Refusal("missing_scope:" + string(scope))
 }
 
-func missingScope(scope sluice.Scope) error {
+func missingScope(c Caller, scope sluice.Scope) error {
+	if c.Actor.Type == sluice.ActorPerson {
+		return sluice.Errorf(sluice.CodeForbidden, "your role does not include the scope %s", scope)
+	}
 	return sluice.Errorf(sluice.CodeForbidden, "this API key lacks the scope %s", scope)
 }
 
-// keyOf is the object under which the refusals of a caller are counted: the caller's key.
-func keyOf(c Caller) refusals.Object { return refusals.Object{Ledger: c.Ledger, ID: c.Key.ID} }
+// keyOf is the object under which the refusals of a caller are counted: the caller's key, the session of a person, or a
+// person without one.
+func keyOf(c Caller) refusals.Object {
+	return refusals.Object{Ledger: c.Ledger, ID: cmp.Or(c.Key.ID, c.Session.ID, c.Actor.Issuer+" "+c.Actor.ID)}
+}
 
 func refusedCaller(c Caller) refusals.Caller {
 	return refusals.Caller{Actor: c.Actor, Request: c.Request}

@@ -9,7 +9,8 @@ import (
 // Entries has the rules of reading the audit log: lists, exports, and the erasure of personal fields.
 type Entries struct {
 	*core
-	links *Links
+	watches watches
+	links   *Links
 }
 
 // Get returns an entry of the audit log. It needs audit:read.

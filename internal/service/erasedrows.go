@@ -129,8 +129,8 @@ func (r *rowEraser) link(id string, fields []sluice.PersonalField) error {
 // eraseFromLink erases fields from a link, and reports whether it had any of them. Recipient and allowed recipients go
 // together: nobody is admitted until the owner of the link names others.
 func eraseFromLink(l *sluice.Link, fields []sluice.PersonalField) (erased bool) {
+	a := l.Access.Get()
 	for _, field := range fields {
-		a := &l.Access
 		switch field {
 		case sluice.FieldRecipient, sluice.FieldAllowedRecipients:
 			if a.Recipient != (sluice.Recipient{}) || len(a.Allowed) > 0 {
@@ -149,6 +149,9 @@ func eraseFromLink(l *sluice.Link, fields []sluice.PersonalField) (erased bool) 
 		case sluice.FieldMetadata:
 			erased, l.Metadata = erased || len(l.Metadata) > 0, nil
 		}
+	}
+	if erased {
+		l.Access = a.Ref()
 	}
 	return erased
 }

@@ -265,7 +265,7 @@ func (s *erasureStep) linkOfPerson(id string) error {
 	if err != nil || l == nil {
 		return err
 	}
-	fields, err := s.fieldsOfPerson(l.Access)
+	fields, err := s.fieldsOfPerson(l.Access.Get())
 	if err != nil || len(fields) == 0 {
 		return err
 	}

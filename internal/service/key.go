@@ -42,7 +42,7 @@ func (s *Keys) Authenticate(ctx context.Context, secret string, r sluice.Request
 	}
 	c := Caller{
 		Ledger:  key.Ledger,
-		Actor:   sluice.Actor{Type: sluice.ActorKey, ID: key.ID, Name: audit.Clip(key.Name, sluice.MaxKeyNameLen)},
+		Actor:   keyActor(key),
 		Key:     key,
 		Request: audit.ClipRequest(r),
 	}
@@ -57,6 +57,10 @@ func (s *Keys) Authenticate(ctx context.Context, secret string, r sluice.Request
 	}
 	s.used.note(key.ID, s.now())
 	return c, nil
+}
+
+func keyActor(k sluice.Key) sluice.Actor {
+	return sluice.Actor{Type: sluice.ActorKey, ID: k.ID, Name: audit.Clip(k.Name, sluice.MaxKeyNameLen)}
 }
 
 // accepts reports whether the hash is that of the key's secret, or of its old secret while that is still valid.
@@ -168,10 +172,22 @@ func (s *Keys) newSecret(m sluice.Mode) (string, sluice.Digest, error) {
 
 // scopes are the scopes that the caller may grant.
 func (c Caller) scopes() []sluice.Scope {
-	if c.Actor.Type == sluice.ActorKey {
-		return c.Key.Scopes
+	if rights := c.rights(); rights != nil {
+		return rights.Scopes
 	}
 	return sluice.AllScopes()
+}
+
+// rights returns a key with the rights of the caller; nil if the caller may do everything. A person may do what a key
+// with the same scopes may that has no limits of its own.
+func (c Caller) rights() *sluice.Key {
+	switch c.Actor.Type {
+	case sluice.ActorKey:
+		return &c.Key
+	case sluice.ActorPerson:
+		return &sluice.Key{Scopes: c.Session.Scopes}
+	}
+	return nil
 }
 
 // validate checks a key that is about to be stored, and that the caller may grant its rights.
@@ -199,19 +215,21 @@ func (s *Keys) validate(c Caller, k *sluice.Key, now time.Time) error {
 	if k.MaxLinkLifetime != sluice.Forever { // the log records whole seconds; a key of an older version may have a part
 		k.MaxLinkLifetime = k.MaxLinkLifetime.Truncate(time.Second)
 	}
-	if err := v.Err(); err != nil || c.Actor.Type != sluice.ActorKey {
+	has := c.rights()
+	if err := v.Err(); err != nil || has == nil {
 		return err
 	}
-	return s.grantable(c.Key, *k)
+	return s.grantable(*has, *k)
 }
 
 // governs fails with CodeForbidden if a key has more rights than the caller's. Otherwise a key could reduce a more
 // powerful key to its own rights, rotate it, and act under its name.
 func (s *Keys) governs(c Caller, k sluice.Key) error {
-	if c.Actor.Type != sluice.ActorKey {
+	has := c.rights()
+	if has == nil {
 		return nil
 	}
-	if err := s.grantable(c.Key, k); err != nil {
+	if err := s.grantable(*has, k); err != nil {
 		return sluice.Wrap(sluice.CodeForbidden, "a key can change only keys with no more rights than its own", err)
 	}
 	return nil
@@ -247,7 +265,7 @@ func (s *Keys) Get(ctx context.Context, c Caller, id string) (k sluice.Key, err 
 		k, err = r.Key(c.Ledger, id)
 		return found(err, "key", id)
 	})
-	k.Used = s.used.last(k)
+	k.Used = s.used.last(k.ID, k.Used)
 	return k, err
 }
 
@@ -258,7 +276,7 @@ func (s *Keys) List(ctx context.Context, c Caller, page sluice.Page) (list sluic
 		return err
 	})
 	for i, k := range list.Data {
-		list.Data[i].Used = s.used.last(k)
+		list.Data[i].Used = s.used.last(k.ID, k.Used)
 	}
 	return list, err
 }
@@ -371,49 +389,52 @@ func (s *Keys) Revoke(ctx context.Context, c Caller, id string, want Preconditio
 	})
 }
 
-// usage keeps in memory when keys were last used, until WriteUsage stores it. A write for each request would cost more
-// than the request. The zero value is ready to use.
+// usage keeps in memory when keys or sessions were last used, until it is stored. A write for each request would cost
+// more than the request. The zero value is ready to use.
 type usage struct {
 	mu   sync.Mutex
 	seen map[string]time.Time
 }
 
-func (u *usage) note(key string, now time.Time) {
+func (u *usage) note(id string, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.seen == nil {
 		u.seen = map[string]time.Time{}
 	}
-	if now.After(u.seen[key]) {
-		u.seen[key] = now
+	if now.After(u.seen[id]) {
+		u.seen[id] = now
 	}
 }
 
-// last is when a key was last used: the later of the stored time and the time in memory.
-func (u *usage) last(k sluice.Key) time.Time {
+// last is when a key or session was last used: the later of the stored time and the time in memory.
+func (u *usage) last(id string, stored time.Time) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if seen := u.seen[k.ID]; seen.After(k.Used) {
+	if seen := u.seen[id]; seen.After(stored) {
 		return seen
 	}
-	return k.Used
+	return stored
 }
 
-// WriteUsage stores when keys were last used. After a failure the next WriteUsage tries again. It is not recorded in
-// the log.
-func (s *Keys) WriteUsage(ctx context.Context) error {
-	s.used.mu.Lock()
-	seen := s.used.seen
-	s.used.seen = nil
-	s.used.mu.Unlock()
+// write stores the times in memory. After a failure it keeps them.
+func (u *usage) write(ctx context.Context, store func(context.Context, map[string]time.Time) error) error {
+	u.mu.Lock()
+	seen := u.seen
+	u.seen = nil
+	u.mu.Unlock()
 	if len(seen) == 0 {
 		return nil
 	}
-	err := s.store.KeysUsed(ctx, seen)
-	if err != nil { // the next WriteUsage tries again
+	err := store(ctx, seen)
+	if err != nil {
 		for id, at := range seen {
-			s.used.note(id, at)
+			u.note(id, at)
 		}
 	}
 	return err
 }
+
+// WriteUsage stores when keys were last used. After a failure the next WriteUsage tries again. It is not recorded in
+// the log.
+func (s *Keys) WriteUsage(ctx context.Context) error { return s.used.write(ctx, s.store.KeysUsed) }

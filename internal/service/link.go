@@ -24,6 +24,7 @@ type Links struct {
 	publicURL string
 	random    io.Reader
 	mail      bool // a mail server is configured
+	opened    *opened
 }
 
 // NewLink describes a link to mint. At most one of Lifetime and Expires is set. Without either the link lives for
@@ -292,7 +293,7 @@ func (s *Links) mint(tx Tx, c Caller, f sluice.File, p pending, now time.Time) (
 		SigningKey: s.keys[0].ID(),
 		Reason:     n.Reason, Metadata: n.Metadata, Created: now, Updated: now, Expires: expires,
 		MaxDownloads: n.MaxDownloads, Password: p.password, AllowedIPs: n.AllowedIPs,
-		Disposition: n.Disposition, Filename: n.Filename, Access: n.Access,
+		Disposition: n.Disposition, Filename: n.Filename, Access: n.Access.Ref(),
 	}
 	l.Seal = s.seals.Link(l)
 	e := s.linkChange(c, sluice.LinkCreated, now, f, l, nil)
@@ -317,6 +318,9 @@ func (s *Links) linkable(f sluice.File) error {
 	}
 	return nil
 }
+
+// Longest is the longest lifetime that a caller may give to a link to a file, Forever for no limit.
+func (s *Links) Longest(c Caller, f sluice.File) time.Duration { return s.longest(c.Key, f) }
 
 // longest is the longest lifetime that a key may give to a link to a file: the shorter of the limits of the key and of
 // the file's purpose.
@@ -446,7 +450,8 @@ func (s *Links) Update(
 		l.Seal = s.seals.Link(l)
 		e := s.linkChange(c, sluice.LinkUpdated, now, f, l, &was)
 		err = tx.UpdateLink(l, e)
-		if err == nil && (!l.Expires.Equal(was.Expires) || !slices.Equal(l.Access.Notify.On, was.Access.Notify.On)) {
+		same := slices.Equal(l.Access.Get().Notify.On, was.Access.Get().Notify.On)
+		if err == nil && (!l.Expires.Equal(was.Expires) || !same) {
 			err = s.queueUnopened(tx, l, e.ID, now)
 		}
 		return l, err
@@ -526,7 +531,7 @@ func (s *Links) end(tx Tx, c Caller, fileID, id string, want Precondition, now t
 	l.Seal = s.seals.Link(l)
 	e := s.linkChange(c, sluice.LinkEnded, now, f, l, nil)
 	err = tx.UpdateLink(l, e)
-	if err == nil && len(l.Access.Notify.On) > 0 {
+	if err == nil && len(l.Access.Get().Notify.On) > 0 {
 		err = s.queueUnopened(tx, l, e.ID, now)
 	}
 	return was, err

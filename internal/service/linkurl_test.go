@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"path"
 	"testing"
 
 	"sluice"
@@ -43,8 +44,17 @@ func TestLinkURLsThatLive(t *testing.T) {
 		if u, err := s.Links.URL(l); err != nil || u != "https://files.example.com/l/"+c.token {
 			t.Errorf("the URL of %s is %s, %v, want the token %s", c.link, u, err, c.token)
 		}
-		if ledger, id, ok := s.Links.OpenToken(c.token); !ok || ledger != l.Ledger || id != l.ID {
-			t.Errorf("%s opens %v %s %v, want %v %s", c.token, ledger, id, ok, l.Ledger, l.ID)
+		for range 2 { // the second time it is known
+			if ledger, id, ok := s.Links.OpenToken(c.token); !ok || ledger != l.Ledger || id != l.ID {
+				t.Errorf("%s opens %v %s %v, want %v %s", c.token, ledger, id, ok, l.Ledger, l.ID)
+			}
+		}
+		for i := range len(c.token) { // a known token opens nothing for one that is almost the same
+			other := []byte(c.token)
+			other[i] ^= 1
+			if ledger, id, ok := s.Links.OpenToken(string(other)); ok {
+				t.Errorf("%s opens %v %s", other, ledger, id)
+			}
 		}
 	}
 }
@@ -60,5 +70,31 @@ func TestLinkURLWithoutID(t *testing.T) {
 		if u, err := s.Links.URL(l); err == nil || u != "" {
 			t.Errorf("link %q of account %q has the URL %q", l.ID, l.Ledger.Account, u)
 		}
+	}
+}
+
+// BenchmarkOpenToken opens a token that was opened before, and others in turn.
+func BenchmarkOpenToken(b *testing.B) {
+	s := sluicetest.NewService(b)
+	tokens := make([]string, 1<<14)
+	for i := range tokens {
+		account, link := s.Ledger(sluice.Live).Account, s.NewRequestID()
+		u, err := s.Links.URL(sluice.Link{
+			ID: sluice.PrefixLink + link[len(link)-26:], Ledger: sluice.LedgerID{Account: account, Mode: sluice.Live},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		tokens[i] = path.Base(u)
+	}
+	for name, n := range map[string]int{"known": 1, "new": len(tokens)} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := range b.N {
+				if _, _, ok := s.Links.OpenToken(tokens[i%n]); !ok {
+					b.Fatal("an authentic token opens nothing")
+				}
+			}
+		})
 	}
 }

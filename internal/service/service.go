@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"slices"
@@ -27,6 +28,7 @@ type Service struct {
 	*core
 	Accounts *Accounts
 	Keys     *Keys
+	Sessions *Sessions
 	Files    *Files
 	Links    *Links
 	Entries  *Entries
@@ -112,6 +114,7 @@ func New(c Config) (*Service, error) {
 	links := &Links{
 		core: funnel, keys: keys, limits: limits, blobs: c.Blobs,
 		publicURL: strings.TrimSuffix(c.PublicURL, "/"), random: c.Random, mail: c.Mail,
+		opened: &opened{seed: maphash.MakeSeed()},
 	}
 	files := &Files{core: funnel, blobs: c.Blobs, purposes: c.Purposes, links: links}
 	accounts := &Accounts{funnel}
@@ -119,6 +122,7 @@ func New(c Config) (*Service, error) {
 		core:     funnel,
 		Accounts: accounts,
 		Keys:     &Keys{core: funnel, random: c.Random, limits: limits},
+		Sessions: &Sessions{core: funnel, random: c.Random, keys: keys, accounts: accounts},
 		Files:    files,
 		Links:    links,
 		Entries:  &Entries{core: funnel, links: links},
@@ -154,6 +158,9 @@ func (s *Service) PublicURL() string { return s.Links.publicURL }
 // Seals makes and checks the seals of rows.
 func (s *Service) Seals() *seal.Seals { return s.seals }
 
+// SendsMail reports whether a mail server is configured: whether links can verify addresses, be sent, and notify.
+func (s *Service) SendsMail() bool { return s.Links.mail }
+
 // Purposes lists the purposes of this installation, sorted by name.
 func (s *Service) Purposes() []sluice.Purpose { return s.Files.purposes.List() }
 
@@ -169,11 +176,13 @@ func (s *Service) Allow(ctx context.Context, c Caller, scope sluice.Scope) error
 	return s.allow(ctx, c, scope)
 }
 
-// Caller is the client of a call: an API key that was authenticated, or the operator at the command line.
+// Caller is the client of a call: an API key that was authenticated, a person who signed in, or the operator at the
+// command line.
 type Caller struct {
 	Ledger  sluice.LedgerID
 	Actor   sluice.Actor
-	Key     sluice.Key // if Actor.Type is ActorKey
+	Key     sluice.Key     // if Actor.Type is ActorKey
+	Session sluice.Session // of a person, or of a key that signed in to the console
 	Request sluice.Request
 	// IdempotencyKey is nil if the request has none. The service sets its Replayed.
 	IdempotencyKey *IdempotencyKey

@@ -51,6 +51,10 @@ type Store interface {
 	HandOver(ctx context.Context, l sluice.LedgerID, r Rotation) error
 	// KeysUsed stores when keys of any ledger were last used.
 	KeysUsed(ctx context.Context, used map[string]time.Time) error
+	// SessionsUsed stores when sessions of any ledger were last used.
+	SessionsUsed(ctx context.Context, used map[string]time.Time) error
+	// ForgetSessions removes the sessions that expired before a moment, and returns how many.
+	ForgetSessions(ctx context.Context, before time.Time) (int, error)
 	// Reseal stores the seals of keys and links of any ledger, those that were not changed or revoked since they were
 	// read. There is no entry for it.
 	Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error
@@ -90,13 +94,29 @@ type prefetchedLink struct{}
 // Prefetch announces that an Update will read a link and its file. A Store that is far away may fetch the links of all
 // Updates that share a commit in one query. The result of the Update does not depend on it.
 func Prefetch(ctx context.Context, link string) context.Context {
-	return context.WithValue(ctx, prefetchedLink{}, link)
+	return &prefetching{ctx, link}
 }
 
 // Prefetched returns the link that was given to Prefetch, or "".
 func Prefetched(ctx context.Context) (link string) {
-	link, _ = ctx.Value(prefetchedLink{}).(string)
-	return link
+	if p, ok := ctx.Value(prefetchedLink{}).(*prefetching); ok {
+		return p.link
+	}
+	return ""
+}
+
+// prefetching is a context with the link of Prefetch. Each download makes one, and context.WithValue takes two
+// allocations.
+type prefetching struct {
+	context.Context
+	link string
+}
+
+func (p *prefetching) Value(key any) any {
+	if key == (prefetchedLink{}) {
+		return p
+	}
+	return p.Context.Value(key)
 }
 
 type ending struct{}
@@ -121,6 +141,16 @@ type Reader interface {
 	KeyByHash(hash sluice.Digest) (sluice.Key, error)
 	Key(ledger sluice.LedgerID, id string) (sluice.Key, error)
 	Keys(ledger sluice.LedgerID, page sluice.Page) (sluice.List[sluice.Key], error)
+
+	// SessionsByHash returns the sessions of any ledger with a token, by its hash, at most one of each ledger.
+	SessionsByHash(hash sluice.Digest) ([]sluice.Session, error)
+	// SessionByID returns a session, active or ended.
+	SessionByID(ledger sluice.LedgerID, id string) (sluice.Session, error)
+	// SessionsOfPerson returns sessions of a person in any ledger that have not ended before their time, the newest ones,
+	// at most 1000.
+	SessionsOfPerson(issuer, subject string) ([]sluice.Session, error)
+	// Sessions returns sessions, active and ended, that are not removed yet.
+	Sessions(ledger sluice.LedgerID, page sluice.Page) (sluice.List[sluice.Session], error)
 
 	// File returns a file, active or deleted.
 	File(ledger sluice.LedgerID, id string) (sluice.File, error)
@@ -220,6 +250,10 @@ type Tx interface {
 	UpdateKey(sluice.Key, sluice.Entry) error
 	// RevokeKey ends a key and all links that it minted: see point 10.
 	RevokeKey(id string, now time.Time, e sluice.Entry) error
+
+	CreateSession(sluice.Session, sluice.Entry) error
+	// EndSession ends a session before its time. One that has ended so is CodeNotFound.
+	EndSession(id string, now time.Time, e sluice.Entry) error
 
 	CreateFile(sluice.File, sluice.Entry) error
 	// UpdateFile replaces Filename, Title, Metadata, Linked, Held and Updated.
@@ -361,6 +395,7 @@ type EntryFilter struct {
 	FileID    string
 	LinkID    string
 	KeyID     string // see Entry.KeyID
+	PersonID  string // see Entry.PersonID
 	Action    sluice.Action
 	Outcome   sluice.Outcome
 	RequestID string

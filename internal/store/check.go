@@ -25,11 +25,10 @@ type (
 // readers go on meanwhile. SQLite keeps what is written meanwhile in its log (WAL). SQLite runs quick_check, and
 // PostgreSQL what its extension amcheck offers, where it is installed.
 func (s *Store) CheckPages(ctx context.Context) (r PageReport, err error) {
-	leave, err := s.enter()
-	if err != nil {
+	if err := s.enter(); err != nil {
 		return r, err
 	}
-	defer leave()
+	defer s.inflight.Done()
 	c, err := s.db.Connect(ctx, s.db.Reader)
 	if err != nil {
 		return r, s.db.Classify(err)
@@ -110,6 +109,7 @@ type RowReader interface {
 	LinkRows(after string, limit int) ([]Row[sluice.Link], error)
 	FileRows(after string, limit int) ([]Row[sluice.File], error)
 	KeyRows(after string, limit int) ([]Row[sluice.Key], error)
+	SessionRows(after string, limit int) ([]Row[sluice.Session], error)
 	LinkedRows(after, last string) ([]Row[LinkedRow], error)
 	GrantRows(after Row[service.OpenGrant], limit int) ([]Row[service.OpenGrant], error)
 	EndingRows() ([]Row[EndingRow], error)

@@ -89,18 +89,18 @@ func newStore(db *sqldb.Database, opts Options, group int, wait time.Duration) *
 	return s
 }
 
-// enter counts a call that begins, so that Close waits for it; leave counts its end.
-func (s *Store) enter() (leave func(), err error) {
+// enter counts a call that begins, so that Close waits for it. When it is nil, inflight.Done counts the end.
+func (s *Store) enter() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.closed {
-		return nil, sqldb.Coded(sluice.CodeUnavailable, errors.New("the store is closed"))
+		return sqldb.Coded(sluice.CodeUnavailable, errors.New("the store is closed"))
 	}
 	if err := s.Err(); err != nil {
-		return nil, sqldb.Coded(sluice.CodeUnavailable, err)
+		return sqldb.Coded(sluice.CodeUnavailable, err)
 	}
 	s.inflight.Add(1)
-	return s.inflight.Done, nil
+	return nil
 }
 
 // Close finishes the calls that have begun, and refuses later ones. The writer's connection is the last that is closed.
@@ -161,11 +161,10 @@ func (s *Store) takeReader(ctx context.Context) (*sqldb.Conn, error) {
 
 // View runs fn on a snapshot, which is as old as fn's first read.
 func (s *Store) View(ctx context.Context, fn func(service.Reader) error) error {
-	leave, err := s.enter()
-	if err != nil {
+	if err := s.enter(); err != nil {
 		return err
 	}
-	defer leave()
+	defer s.inflight.Done()
 	c, err := s.takeReader(ctx)
 	if err != nil {
 		return err
@@ -188,11 +187,10 @@ func (s *Store) View(ctx context.Context, fn func(service.Reader) error) error {
 // KeyByHash implements service.Store. One statement needs no transaction. A connection that was lost since its last
 // use is replaced.
 func (s *Store) KeyByHash(ctx context.Context, hash sluice.Digest) (k sluice.Key, err error) {
-	leave, err := s.enter()
-	if err != nil {
+	if err := s.enter(); err != nil {
 		return k, err
 	}
-	defer leave()
+	defer s.inflight.Done()
 	c, err := s.takeReader(ctx)
 	if err != nil {
 		return k, err

@@ -45,7 +45,7 @@ func (s *Store) newReader(ctx context.Context, c *sqldb.Conn) *reader {
 
 // newTx makes the tx of a request. The head of an unlogged write is empty.
 func (w *writer) newTx(r *request) (*tx, error) {
-	t := &tx{session: w.session(context.WithoutCancel(r.ctx))}
+	t := &tx{session: w.session(context.Background())}
 	log := auditlog.NewReader(&t.session, &w.store.ledgers, w.group.log)
 	var head *auditlog.Head
 	var err error

@@ -27,6 +27,16 @@ func (s *Store) KeysUsed(ctx context.Context, used map[string]time.Time) error {
 	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.KeysUsed(&t.recordsTx, used) })
 }
 
+// SessionsUsed implements service.Store.
+func (s *Store) SessionsUsed(ctx context.Context, used map[string]time.Time) error {
+	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.SessionsUsed(&t.recordsTx, used) })
+}
+
+// ForgetSessions implements service.Store. Rows that were deleted before an error stay deleted, and are counted.
+func (s *Store) ForgetSessions(ctx context.Context, before time.Time) (int, error) {
+	return s.deleteBefore(ctx, records.DeleteSessions, before)
+}
+
 // Reseal implements service.Store.
 func (s *Store) Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error {
 	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.Reseal(&t.recordsTx, keys, links) })

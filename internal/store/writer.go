@@ -41,11 +41,10 @@ func (s *Store) Update(ctx context.Context, ledger sluice.LedgerID, fn func(serv
 }
 
 func (s *Store) performOnce(r *request) error {
-	leave, err := s.enter()
-	if err != nil {
+	if err := s.enter(); err != nil {
 		return err
 	}
-	defer leave()
+	defer s.inflight.Done()
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
@@ -68,11 +67,10 @@ func (s *Store) performOnce(r *request) error {
 
 // Ready implements service.Store. It commits a write of a few bytes, and returns no later than ctx ends.
 func (s *Store) Ready(ctx context.Context) error {
-	leave, err := s.enter()
-	if err != nil {
+	if err := s.enter(); err != nil {
 		return err
 	}
-	defer leave()
+	defer s.inflight.Done()
 	if s.reserve != nil && !s.reserve.ensure() {
 		return errReserve
 	}

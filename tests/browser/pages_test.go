@@ -97,6 +97,7 @@ func refusalPages() map[string]pages.Refusal {
 		"404": {Status: 404}, "410": {Status: 410}, "403": {Status: 403}, "429": {Status: 429}, "503": {Status: 503},
 		"416": {Status: 416}, "expired": {Status: 410, Reason: sluice.Expired},
 		"exhausted": {Status: 410, Reason: sluice.Exhausted}, "key": {Status: 410, Reason: sluice.KeyRevoked},
+		"altered": {Status: 410, Reason: sluice.Altered},
 		"network": {Status: 403, Reason: sluice.AddressNotAllowed},
 		"401":     {Status: 401, Reason: "verification_required"},
 		"codes":   {Status: 429, Reason: "too_many_codes"},

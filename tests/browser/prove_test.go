@@ -18,6 +18,7 @@ import (
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/gate"
 	"sluice/internal/mail"
 	"sluice/internal/service"
 	"sluice/sluicetest"
@@ -124,6 +125,101 @@ func TestPersonProvesAndDownloads(t *testing.T) {
 	second := newChromium(t)
 	if !second.open(t, l.URL) || !strings.Contains(ask[string](t, second, bodyText), "a••@bank.example") {
 		t.Error("another browser is not asked to prove the address")
+	}
+}
+
+// TestEveryStepWithoutScript takes every step of a link's page in a browser without script: a wrong password, a wrong
+// code, another code, the terms, and clicks after the download. The page says what is left, and that the file was
+// downloaded; a second click spends no other download until the person says so.
+func TestEveryStepWithoutScript(t *testing.T) {
+	c, box := newPostOffice(t)
+	tab := newChromium(t)
+	tab.scripted(t, false)
+	f := c.upload(t, "report.csv", "text/csv", "a,b\n1,2\n")
+	l := c.mintFor(t, f.ID, `{"allowed_recipients":["*@bank.example"],"password":"secret horse","terms":"For you.","max_downloads":2}`)
+	says := func(wants ...string) {
+		t.Helper()
+		text := ask[string](t, tab, bodyText)
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("the page does not say %q:\n%s", want, text)
+			}
+		}
+	}
+	fill := func(fields ...string) {
+		t.Helper()
+		for i := 0; i < len(fields); i += 2 {
+			in(t, tab, chromedp.SendKeys(chromedp.CSS("#"+fields[i]), fields[i+1]))
+		}
+		tab.press(t)
+	}
+	codes := 0
+	code := func() string {
+		t.Helper()
+		codes++
+		mails := box.Await(t, codes)
+		return codeIn.FindString(mails[len(mails)-1].Header.Get("Subject"))
+	}
+	downloaded := func(want int64) {
+		t.Helper()
+		if name, got := tab.saved(t, l.URL); name != "report.csv" || got != "a,b\n1,2\n" {
+			t.Errorf("saved %q: %q", name, got)
+		}
+		if n := c.downloads(t, l.ID); n != want {
+			t.Errorf("%d downloads are counted, want %d", n, want)
+		}
+	}
+
+	if !tab.open(t, l.URL) {
+		t.Fatal("no page")
+	}
+	says("report.csv", "8 bytes", "Available until", "2 left", "E-mail address", "Password")
+	fill("password", "secret mouse", "email", "ann@bank.example")
+	tab.until(t, `document.querySelector(".wrong") != null`)
+	says("Wrong password. Try again.")
+	fill("password", "secret horse", "email", "ann@bank.example")
+	tab.until(t, `document.querySelector("#code") != null`)
+	old := code()
+	fill("code", "0000 0000")
+	tab.until(t, `document.querySelector(".wrong") != null`)
+	says("This code is wrong or no longer valid.")
+	in(t, tab, chromedp.Click(chromedp.CSS(`a[href="?step=address"]`)))
+	tab.until(t, `document.querySelector("#email") != null`)
+	fill("password", "secret horse", "email", "ann@bank.example")
+	tab.until(t, `document.querySelector("#code") != null`)
+	code2 := code()
+	fill("code", old)
+	tab.until(t, `document.querySelector(".wrong") != null`)
+	fill("code", code2)
+	tab.until(t, `document.querySelector("#terms") != null`)
+	says("For you.", "2 left")
+	if ask[bool](t, tab, `document.querySelector("#password") != null`) {
+		t.Error("the password is asked for again")
+	}
+	in(t, tab, chromedp.Click(chromedp.CSS("#terms")))
+	tab.press(t)
+	downloaded(1)
+	tab.press(t) // the same page still
+	downloaded(1)
+	c.Clock.Advance(gate.GrantLasts)
+	tab.press(t)
+	tab.until(t, `document.querySelector("[name=again]") != null`)
+	says("You downloaded this file on", "Downloading it again uses up another download.", "1 left")
+	if n := c.downloads(t, l.ID); n != 1 {
+		t.Errorf("a second click has spent a download: %d", n)
+	}
+	tab.press(t)
+	downloaded(2)
+	c.Clock.Advance(gate.GrantLasts)
+	if !tab.open(t, l.URL) {
+		t.Fatal("no page")
+	}
+	says("You downloaded this file on", "This link has no downloads left.", "0 left")
+	if ask[bool](t, tab, `document.querySelector("button") != null`) {
+		t.Error("the page offers another download")
+	}
+	if n := ask[int](t, tab, `document.scripts.length`); n != 0 {
+		t.Errorf("the page has %d scripts", n)
 	}
 }
 

@@ -31,6 +31,12 @@ var byHand = map[string]func(*document, *operation){
 	),
 
 	"showReference": answers("text/html", &schema{Type: typeString}, "The page"),
+	"showPage": func(ref *document, op *operation) {
+		answers("text/html", &schema{Type: typeString}, "The page")(ref, op)
+		op.Parameters = []*param{{
+			Name: "page", In: "path", Required: true, Description: "Name of the page", Schema: textSchema(),
+		}}
+	},
 	"explainError": func(ref *document, op *operation) {
 		answers("text/html", &schema{Type: typeString}, "The page")(ref, op)
 		code := &schema{Type: typeString, Enum: codes.Enum}
@@ -208,6 +214,9 @@ func uploadExample() map[string]any {
 	return example
 }
 
+// ifRaw is the end of the descriptions of parameters that only an upload without a form reads.
+const ifRaw = ". If the body is the file"
+
 // uploadParams returns the query parameters of an upload whose body is the file.
 func uploadParams(alone bool) (params []*param) {
 	for _, f := range uploadFields {
@@ -229,7 +238,7 @@ func uploadParams(alone bool) (params []*param) {
 			p.Schema = s
 		}
 		if !alone {
-			p.Description += ". If the body is the file"
+			p.Description += ifRaw
 		}
 		if f.name == "filename" {
 			p.Description = strings.Replace(p.Description, "; by default that of the part", "", 1)

@@ -12,19 +12,19 @@ type description struct{ tag, summary, description string }
 
 // descriptions describes every operation in the table of routes.
 var descriptions = map[string]description{
-	"createFile": {"Files", "Upload a file", "Accepts multipart/form-data with the parts file and purpose, and " +
-		"optionally title, filename, metadata (a JSON object, or metadata[key]), linked_resources (a JSON array of " +
-		"{type, id}) and link[…] to create a link too. With any other Content-Type, the body is the file and the " +
-		"other fields are query parameters. Fields may precede or follow the file. Content-Digest and Repr-Digest " +
-		"(RFC 9530, sha-256 and sha-512) are verified, in the header of the request and of the part. A failed " +
-		"upload leaves nothing behind."},
+	"createFile": {"Files", "Upload a file", "Accepts `multipart/form-data` with the parts `file` and `purpose`, and " +
+		"optionally `title`, `filename`, `metadata` (a JSON object, or `metadata[key]`), `linked_resources` (a JSON " +
+		"array of `{type, id}`) and `link[…]` to create a link too. Fields may precede or follow the file.\n\n" +
+		"With any other `Content-Type`, the body is the file and the other fields are query parameters.\n\n" +
+		"`Content-Digest` and `Repr-Digest` (RFC 9530, sha-256 and sha-512) are verified, in the header of the " +
+		"request and of the part. A failed upload leaves nothing behind."},
 	"putFile": {"Files", "Upload a file with PUT", "For curl -T. The body is the file; purpose, filename and " +
 		"the other fields are query parameters. Every request creates a new file."},
-	"listFiles": {"Files", "List files", "Returns active files, newest first. status=deleted returns deleted ones."},
+	"listFiles": {"Files", "List files", "Returns active files, newest first. `status=deleted` returns deleted ones."},
 	"getFile": {"Files", "Get a file", "Returns the details of a file, even if it is deleted. To download its " +
 		"bytes, create a link."},
-	"updateFile": {"Files", "Update a file's details", "The bytes cannot be changed. held=true puts the file " +
-		"under hold: it cannot be deleted until held=false."},
+	"updateFile": {"Files", "Update a file's details", "The bytes cannot be changed. `held: true` puts the file " +
+		"under hold: it cannot be deleted until `held: false`."},
 	"deleteFile": {"Files", "Delete a file", "Removes the bytes and ends every link. The audit log keeps the " +
 		"details of the file. A file under hold or retention cannot be deleted."},
 	"listPurposes": {"Files", "List purposes", "Returns the purposes of this installation and their rules."},
@@ -37,7 +37,7 @@ var descriptions = map[string]description{
 	"updateLinkOfFile": {"Links", "Update a link to a file", "The URL stays the same. A link that has expired or " +
 		"ended cannot be changed."},
 	"deleteLinkOfFile": {"Links", "Revoke a link to a file", "Revoking is final. The URL responds with 410."},
-	"createLink": {"Links", "Create a link", "Like POST /v1/files/{id}/links, with the id of the file in the " +
+	"createLink": {"Links", "Create a link", "Like `POST /v1/files/{id}/links`, with the id of the file in the " +
 		"body."},
 	"createLinks": {"Links", "Create links to many files", "Creates one link with the same settings for each " +
 		"of up to 100 files: all of them or none. Ids of files that do not exist are returned as absent."},
@@ -55,6 +55,12 @@ var descriptions = map[string]description{
 	"exportAuditEntries": {"Audit", "Export audit entries", "Streams all entries that match the filters, newest " +
 		"first. In CSV, a cell that a spreadsheet would interpret as a formula begins with an apostrophe. The " +
 		"export is recorded as an entry before the first byte is sent. A stream that ends early is incomplete."},
+	"reportAuditEntries": {"Audit", "Make a report of audit entries", "Returns one HTML file for people: a summary, " +
+		"and each entry that matches the filters as a sentence. It contains the entries, their proofs, the checkpoint " +
+		"and the key, and checks itself in a browser without a connection; `sluice audit verify` checks it too. At most " +
+		"10,000 entries may match; more are refused with 413. The report is recorded as an entry, with a digest of what " +
+		"it shows, before the first byte is sent, and that takes up to a few seconds. A stream that ends early is " +
+		"incomplete."},
 	"redactAuditEntry": {"Audit", "Erase the personal fields of an audit entry", "Erases the personal fields of an " +
 		"entry, or those that the body names. This is final. The signed data does not change, so every proof stays " +
 		"valid. If the entry records the details of a link or a file, they lose the same. The erasure is recorded " +
@@ -96,15 +102,16 @@ var descriptions = map[string]description{
 	"deleteKey":  {"Keys", "Revoke a key", "Revoking is final. It ends every link that the key created."},
 	"getAccount": {"Keys", "Get the account", "Returns the account and mode of the API key, and the key."},
 
-	"redeem": {"Downloads", "Download a file", "Redeems a link. Send a password as X-Link-Password or with Basic " +
-		"authentication and any user name. If the link has a password or a download limit, a browser (Accept: " +
-		"text/html) first gets a page whose button sends a POST. For ten minutes after a counted download, the " +
-		"same client, or a browser with the cookie of the response, may request ranges or the whole file again " +
-		"without being counted, up to twice the size of the file in total. A download that fails because of Sluice " +
-		"is not counted. On a link without a download limit, a range without the first byte of the file is not " +
-		"counted. HEAD, 304, 412 and 416 are never counted. Clients that do not accept text/html get the file at " +
-		"once, so a link preview or a download manager that fetches the URL uses up a download. If a link may be " +
-		"used only once, give it a password too, or send it where links are not previewed."},
+	"redeem": {"Downloads", "Download a file", "Redeems a link. Send a password as `X-Link-Password` or with Basic " +
+		"authentication and any user name. If the link has a password or a download limit, a browser (`Accept: " +
+		"text/html`) first gets a page whose button sends a POST.\n\n" +
+		"For ten minutes after a counted download, the same client, or a browser with the cookie of the response, " +
+		"may request ranges or the whole file again without being counted, up to twice the size of the file in " +
+		"total. A download that fails because of Sluice is not counted. On a link without a download limit, a range " +
+		"without the first byte of the file is not counted. `HEAD`, 304, 412 and 416 are never counted.\n\n" +
+		"Clients that do not accept `text/html` get the file at once, so a link preview or a download manager that " +
+		"fetches the URL uses up a download. If a link may be used only once, give it a password too, or send it " +
+		"where links are not previewed."},
 	"redeemNamed": {"Downloads", "Download a file with a name in the URL", "The text after the token is ignored."},
 	"answerLink": {"Downloads", "Confirm a download", "The request of the page of a link with a password or a " +
 		"download limit. The response is the file."},
@@ -118,7 +125,8 @@ var descriptions = map[string]description{
 		"--metrics-listen instead."},
 
 	"getDocument":   {"Reference", "Get this document", "OpenAPI 3.1."},
-	"showReference": {"Reference", "Read this document", "Returns the document as an HTML page."},
+	"showReference": {"Reference", "Read the documentation", "Returns the first page of the documentation, in HTML."},
+	"showPage":      {"Reference", "Read a page of the documentation", "Returns a page of the documentation, in HTML."},
 	"explainError": {"Reference", "Read about a problem code", "Returns the page that type and doc_url of a " +
 		"problem link to: what the code means, when it occurs, and what to do."},
 }
@@ -193,19 +201,21 @@ var headers = []struct {
 
 // ownRefusals are the codes of single routes, in addition to those of their kind.
 var ownRefusals = map[string][]sluice.Code{
-	"updateLink":       {sluice.CodeLinkExpired, sluice.CodeLinkRevoked},
-	"updateLinkOfFile": {sluice.CodeLinkExpired, sluice.CodeLinkRevoked},
-	"deleteFile":       {sluice.CodeFileHeld},
-	"createLink":       {sluice.CodeNotFound},
-	"getAccount":       {sluice.CodeNotFound},
-	"proveEntry":       {sluice.CodeNotFound},
-	"proveConsistency": {sluice.CodeNotFound},
-	"redeem":           downloadRefusals,
-	"redeemNamed":      downloadRefusals,
-	"answerLink":       answerRefusals,
-	"answerLinkNamed":  answerRefusals,
-	"ready":            {sluice.CodeUnavailable},
-	"explainError":     {sluice.CodeNotFound},
+	"updateLink":         {sluice.CodeLinkExpired, sluice.CodeLinkRevoked},
+	"updateLinkOfFile":   {sluice.CodeLinkExpired, sluice.CodeLinkRevoked},
+	"deleteFile":         {sluice.CodeFileHeld},
+	"createLink":         {sluice.CodeNotFound},
+	"getAccount":         {sluice.CodeNotFound},
+	"proveEntry":         {sluice.CodeNotFound},
+	"reportAuditEntries": {sluice.CodeTooLarge},
+	"proveConsistency":   {sluice.CodeNotFound},
+	"redeem":             downloadRefusals,
+	"redeemNamed":        downloadRefusals,
+	"answerLink":         answerRefusals,
+	"answerLinkNamed":    answerRefusals,
+	"ready":              {sluice.CodeUnavailable},
+	"explainError":       {sluice.CodeNotFound},
+	"showPage":           {sluice.CodeNotFound},
 }
 
 var answerRefusals = append(
@@ -221,6 +231,7 @@ var downloadRefusals = []sluice.Code{
 var mediaTypes = map[string][]string{
 	"exportAuditEntries": {"application/x-ndjson", "text/csv"},
 	"exportDisclosures":  {"application/x-ndjson"},
+	"reportAuditEntries": {"text/html"},
 	"getCheckpoint":      {"text/plain"},
 	"getLedgerKey":       {"text/plain"},
 	"proveEntry":         {"text/plain"},

@@ -47,7 +47,16 @@ func TestTablesNameWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	for _, table := range []map[string]bool{keysOf(exampleBodies), keysOf(ownRefusals), keysOf(mediaTypes)} {
+	placed := map[string]bool{}
+	for _, r := range resources {
+		for _, operation := range r.only {
+			placed[operation] = true
+		}
+	}
+	for _, table := range []map[string]bool{
+		keysOf(exampleBodies), keysOf(ownRefusals), keysOf(mediaTypes), keysOf(goCalls), keysOf(goPrograms), keysOf(savedAs),
+		untried, placed,
+	} {
 		for name := range table {
 			if _, known := operations[name]; !known {
 				t.Errorf("unknown operation %s", name)

@@ -118,6 +118,11 @@ var exampleNewLink = api.NewLink{
 	Disposition: "attachment", Filename: "report.txt",
 }
 
+var (
+	exampleShortLink = api.NewLink{ExpiresInSeconds: ptr(api.Lifetime(900)), Reason: "quarterly report for the bank"}
+	exampleBatchLink = api.NewLink{Reason: "documents for the auditor"}
+)
+
 var exampleLinkChange = api.LinkChange{
 	ExpiresInSeconds: ptr(api.Lifetime(1800)), Reason: api.Some("the bank asked for more time"),
 	Metadata: map[string]*string{
@@ -134,14 +139,8 @@ var exampleBodies = map[string]any{
 		LinkedResources: &[]api.Resource{exampleResource}, Held: ptr(false),
 	},
 	"createLinkOfFile": exampleNewLink,
-	"createLink": api.NewFileLink{
-		FileID:  exampleFileID,
-		NewLink: api.NewLink{ExpiresInSeconds: ptr(api.Lifetime(900)), Reason: "quarterly report for the bank"},
-	},
-	"createLinks": api.NewLinkBatch{
-		FileIDs: []string{exampleFileID},
-		NewLink: api.NewLink{Reason: "documents for the auditor"},
-	},
+	"createLink":       api.NewFileLink{FileID: exampleFileID, NewLink: exampleShortLink},
+	"createLinks":      api.NewLinkBatch{FileIDs: []string{exampleFileID}, NewLink: exampleBatchLink},
 	"updateLink":       exampleLinkChange,
 	"updateLinkOfFile": exampleLinkChange,
 	"createKey": api.NewKey{
@@ -175,8 +174,8 @@ func exampleParam(rt httpd.Route, p *param) any {
 // exampleIDs are example ids, by collection.
 var exampleIDs = map[string]string{
 	"files": exampleFileID, "links": exampleLinkID, "file_links": exampleLinkID, "keys": exampleKeyID,
-	"audit_entries": exampleEntryID,
-	"export":        exampleEntryID,
+	"audit_entries": exampleEntryID, "audit_report": exampleEntryID,
+	"export": exampleEntryID,
 }
 
 // listedID returns the id of an object in a list.
@@ -184,10 +183,11 @@ func listedID(rt httpd.Route) string { return exampleIDs[path.Base(rt.Path)] }
 
 var exampleParams = map[string]any{
 	"link": exampleLinkID, "file_id": exampleFileID, "link_id": exampleLinkID, "key_id": exampleKeyID,
+	"person_id":  "248289761001",
 	"request_id": exampleRequest,
 	"recipient":  "ann@bank.example",
 	"client_ip":  "192.0.2.7",
-	"token":      exampleToken, "tail": "report.pdf", "code": string(sluice.CodeGone),
+	"token":      exampleToken, "tail": "report.pdf", "code": string(sluice.CodeGone), "page": "files",
 
 	"limit": 10, "created": "1772600767", "created[gt]": "2026-03-01T00:00:00Z", "created[gte]": "1772323200",
 	"created[lt]": "2026-04-01T00:00:00Z", "created[lte]": "1775001600",

@@ -200,6 +200,7 @@ var schemaDescriptions = map[string]string{
 	"Delivery":           "The delivery of a file: how it is done, and how it ended.",
 	"EndedDelivery":      "The record of how one download ended.",
 	"Found":              "The stored bytes of a damaged file.",
+	"SessionRef":         "The record of a session of the console in an entry.",
 	"EntryRef":           "Refers to fields of an earlier entry.",
 	"LedgerRef":          "The part of an entry about the log itself.",
 	"LedgerRotation":     "Proves that the log continues with another key.",

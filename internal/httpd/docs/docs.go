@@ -1,42 +1,37 @@
 // Package docs serves the documentation of the API, the pages that a browser asks for by itself, and the page that
-// shows that nothing was found. No page needs a script or anything from another host. Package apidoc generates the
-// documentation; this package serves it as it is.
+// shows that nothing was found. Every page can be read without a script, and none needs anything from another host.
+// Package apidoc generates the documentation; this package serves it as it is, with the address of what it loads.
 package docs
 
 import (
-	"crypto/sha256"
+	"bytes"
 	"embed"
-	"encoding/base64"
 	"encoding/json"
-	"html/template"
 	"io"
 	"net/http"
 	"strings"
 
 	"sluice"
 	"sluice/api"
+	"sluice/internal/brand"
 	"sluice/internal/httpd"
+	"sluice/internal/httpd/look"
 	"sluice/internal/httpd/pages"
 )
 
-//go:embed style.css generated
+//go:embed static generated
 var files embed.FS
 
-// PageStyle is the style sheet that every page includes.
-func PageStyle() template.CSS {
-	css, err := files.ReadFile("style.css")
-	if err != nil {
-		panic(err) // it is embedded
-	}
-	return template.CSS(css)
-}
+// policy allows a page the style sheet and the scripts of this server, and requests to it, which the forms send that
+// try operations out (Content Security Policy Level 3).
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; " +
+	"form-action 'none'; frame-ancestors 'none'"
 
-// policy allows a page its own style sheet and nothing else (Content Security Policy Level 3).
-var policy = func() string {
-	sum := sha256.Sum256([]byte(PageStyle()))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-}()
+// staticPath is the folder of what pages load. In the generated pages, anyDigest stands for its digest.
+const (
+	staticPath = "/docs/static/"
+	anyDigest  = "static/0/"
+)
 
 // anyServer is the address of the API in api/openapi.json.
 const anyServer = `"url": "/"`
@@ -45,11 +40,13 @@ const anyServer = `"url": "/"`
 type face struct {
 	publicURL string
 	site      *pages.Site
+	static    *look.Folder
 }
 
 // Mount registers the pages with a server. site makes those that are no documentation.
 func Mount(s *httpd.Server, site *pages.Site) {
-	f := &face{s.Service().PublicURL(), site}
+	f := &face{s.Service().PublicURL(), site, staticFiles(site.Brand().Accent)}
+	f.static.Mount(s)
 	for _, rt := range f.routes() {
 		s.Handle(rt)
 	}
@@ -57,6 +54,25 @@ func Mount(s *httpd.Server, site *pages.Site) {
 		s.HandlePage(pattern, h)
 	}
 	s.ShowNotFound(site.Miss)
+}
+
+// staticFiles returns the style sheet in the colours of a brand, the scripts and the index of the search.
+func staticFiles(accent brand.Accent) *look.Folder {
+	all := map[string][]byte{}
+	for _, name := range []string{"docs.mjs", "search.mjs", "try.mjs"} {
+		all[name] = embedded("static/" + name)
+	}
+	all["search.json"] = embedded("generated/search.json")
+	all["docs.css"] = append([]byte(look.Sheet(accent)), embedded("static/docs.css")...)
+	return look.NewFolder(staticPath, all)
+}
+
+func embedded(name string) []byte {
+	data, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return data
 }
 
 // Routes is the table of routes of the documentation.
@@ -68,7 +84,8 @@ func (f *face) routes() (list []httpd.Route) {
 		serve           http.HandlerFunc
 	}{
 		{"/openapi.json", "getDocument", f.showDocument},
-		{"/docs", "showReference", f.showReference},
+		{"/docs", "showReference", f.showOverview},
+		{"/docs/{page}", "showPage", f.showPage},
 		{"/docs/errors/{code}", "explainError", f.explainError},
 	} {
 		list = append(list, httpd.Route{
@@ -95,33 +112,45 @@ func (f *face) showDocument(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// showReference serves the reference as a page.
-func (f *face) showReference(w http.ResponseWriter, r *http.Request) {
-	html, err := files.ReadFile("generated/reference.html")
-	if err != nil {
-		panic(err) // it is embedded
+// showOverview serves the first page of the documentation.
+func (f *face) showOverview(w http.ResponseWriter, r *http.Request) {
+	f.page(w, r, embedded("generated/index.html"))
+}
+
+// showPage serves a page of the documentation.
+func (f *face) showPage(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("page")
+	html, err := files.ReadFile("generated/" + name + ".html")
+	if err != nil || name == "index" || strings.Contains(name, "/") {
+		f.miss(w, r, "there is no page %q", name)
+		return
 	}
-	page(httpd.CallOf(r.Context()), w, http.StatusOK, html)
+	f.page(w, r, html)
 }
 
 // explainError serves the page of an error code. Its address is the type of a problem.
 func (f *face) explainError(w http.ResponseWriter, r *http.Request) {
-	c, code := httpd.CallOf(r.Context()), r.PathValue("code")
+	code := r.PathValue("code")
 	html, err := files.ReadFile("generated/errors/" + code + ".html")
 	if err != nil {
-		c.Guard()
-		c.Miss(c.Record(w), r, sluice.Errorf(sluice.CodeNotFound, "there is no error code %q", httpd.Clean(code)))
+		f.miss(w, r, "there is no error code %q", code)
 		return
 	}
-	page(c, w, http.StatusOK, html)
+	f.page(w, r, html)
 }
 
-func page(c *httpd.Call, w http.ResponseWriter, status int, html []byte) {
+func (f *face) miss(w http.ResponseWriter, r *http.Request, format, name string) {
+	c := httpd.CallOf(r.Context())
+	c.Guard()
+	c.Miss(c.Record(w), r, sluice.Errorf(sluice.CodeNotFound, format, httpd.Clean(name)))
+}
+
+func (f *face) page(w http.ResponseWriter, r *http.Request, html []byte) {
+	c := httpd.CallOf(r.Context())
 	c.Guard()
 	c.Header.Set("Content-Security-Policy", policy)
 	c.Header.Set("Referrer-Policy", "no-referrer")
-	c.Header.Set("Content-Type", "text/html; charset=utf-8")
-	w = c.Record(w)
-	w.WriteHeader(status)
-	_, _ = w.Write(html)
+	digest := strings.TrimPrefix(strings.TrimSuffix(f.static.Path("docs.css"), "docs.css"), "/docs/")
+	html = bytes.ReplaceAll(html, []byte(anyDigest), []byte(digest))
+	httpd.Send(c.Record(w), http.StatusOK, "text/html; charset=utf-8", html)
 }

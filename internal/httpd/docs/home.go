@@ -15,8 +15,7 @@ func (f *face) pages() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"GET /{$}":                      f.showHome,
 		"GET /docs/{$}":                 f.redirect("/docs"),
-		"GET /docs/errors":              f.redirect("/docs#problems"),
-		"GET /docs/errors/{$}":          f.redirect("/docs#problems"),
+		"GET /docs/errors/{$}":          f.redirect("/docs/errors"),
 		"GET /favicon.ico":              f.showIcon,
 		"GET /robots.txt":               f.showRobots,
 		"GET /.well-known/security.txt": f.showSecurity,

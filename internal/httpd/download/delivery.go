@@ -32,6 +32,7 @@ type delivery struct {
 	before int64
 	ctx    context.Context // of the request
 	sent   int64
+	memory bytes.Reader // of content that is in memory
 	// unreadable reports that the content, and not the connection, failed or ended early.
 	unreadable bool
 }
@@ -67,7 +68,8 @@ func (d *delivery) send(content io.ReadSeeker, p gate.ByteRange) error {
 			d.unreadable = true
 			return io.ErrUnexpectedEOF
 		}
-		content, p.From = bytes.NewReader(b[p.From:p.From+p.Length]), 0
+		d.memory.Reset(b[p.From : p.From+p.Length])
+		content, p.From = &d.memory, 0
 	}
 	if !isHere(content) {
 		content = &watched{content, d}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -105,6 +106,9 @@ func (f *face) send(d *httpd.Direct, g *gate.Grant) (err error) {
 // unbuffered is a connection as a delivery controls it.
 type unbuffered struct{ *httpd.Conn }
 
+// SetWriteDeadline sets the deadline seldom: most answers are written at once.
+func (u unbuffered) SetWriteDeadline(to time.Time) error { return u.ExtendWrites(to) }
+
 // Flush does nothing: the connection keeps no bytes once ReadFrom has returned.
 func (unbuffered) Flush() error { return nil }
 
@@ -165,7 +169,7 @@ func (s *direct) writeHead(id string, g *gate.Grant) {
 	b = appendLine(b, "Repr-Digest: ", about.digest)
 	b = append(b, contentTypeOptions...)
 	b = appendLine(b, "X-Request-Id: ", id)
-	s.head = append(b, robots...)
+	s.head = slices.Grow(append(b, robots...), httpd.HeadRoom)
 }
 
 func appendLine(b []byte, start, value string) []byte {

@@ -428,7 +428,7 @@ func (f *face) refuse(c call, w http.ResponseWriter, r *http.Request, g *gate.Gr
 	}
 	language := ""
 	if g != nil {
-		language = g.Link.Access.Language
+		language = g.Link.Access.Get().Language
 	}
 	f.site.Refusal(w, r, p.Status, language, pages.Refusal{Reason: sluice.Refusal(p.Reason), RequestID: p.RequestID})
 }

@@ -78,13 +78,13 @@ func (f *face) ask(w http.ResponseWriter, r *http.Request, made decision) bool {
 	}
 	l := f.about(r, made)
 	l.Problem = problem
-	f.site.Link(w, r, status, made.grant.Link.Access.Language, l)
+	f.site.Link(w, r, status, made.grant.Link.Access.Get().Language, l)
 	return true
 }
 
 // about returns what the page of a link says about the file of a grant, and what it asks.
 func (f *face) about(r *http.Request, made decision) pages.Link {
-	g, access := made.grant, &made.grant.Link.Access
+	g, access := made.grant, made.grant.Link.Access.Get()
 	l := pages.Link{
 		Step: stepOf(r, made), Name: presentation.Name(g.Link, g.File), Size: g.File.Size, Until: g.Link.Expires,
 		Now: f.now(), Left: -1, From: f.from, Message: access.Message, Downloaded: g.Visit.Downloaded,

@@ -25,7 +25,7 @@ func (s *face) listEntries(ctx context.Context, c *call, in *api.EntryQuery) (*l
 
 func entryFilter(in api.EntryFilter, v *sluice.Invalid) service.EntryFilter {
 	return service.EntryFilter{
-		FileID: in.FileID, LinkID: in.LinkID, KeyID: in.KeyID,
+		FileID: in.FileID, LinkID: in.LinkID, KeyID: in.KeyID, PersonID: in.PersonID,
 		Action: sluice.Action(in.Action), Outcome: sluice.Outcome(in.Outcome),
 		RequestID: in.RequestID, IDs: ids(in.IDs, v), Created: created(in.Created, v),
 		Recipient: address("recipient", in.Recipient, v), ClientIP: clientIP(in.ClientIP, v),

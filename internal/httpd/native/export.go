@@ -80,6 +80,8 @@ var csvColumns = []struct {
 	{"actor_type", func(e sluice.Entry) string { return string(e.Actor.Type) }},
 	{"actor_id", func(e sluice.Entry) string { return e.Actor.ID }},
 	{"actor_name", func(e sluice.Entry) string { return e.Actor.Name }},
+	{"actor_issuer", func(e sluice.Entry) string { return e.Actor.Issuer }},
+	{"actor_email", func(e sluice.Entry) string { return e.Actor.Email }},
 	{"key_id", ofKey(func(k *sluice.KeyPart) string { return k.ID })},
 	{"key_name", ofKey(func(k *sluice.KeyPart) string { return k.Name })},
 	{"key_scopes", ofRights(func(r *sluice.KeyRights) string { return cellJSON(r.Scopes, len(r.Scopes)) })},
@@ -146,6 +148,12 @@ var csvColumns = []struct {
 	{"terms_sha256", func(e sluice.Entry) string { return e.AcceptedTerms }},
 	{"mail_kind", ofMail(func(m *sluice.MailPart) string { return m.Kind })},
 	{"mail_problem", ofMail(func(m *sluice.MailPart) string { return m.Problem })},
+	{"session_id", ofSession(func(s *sluice.SessionPart) string { return s.ID })},
+	{"session_expires_at", ofSession(func(s *sluice.SessionPart) string { return cellTime(s.Expires) })},
+	{"session_key", ofSession(func(s *sluice.SessionPart) string { return s.Key })},
+	{"session_issuer", ofSession(func(s *sluice.SessionPart) string { return s.Issuer })},
+	{"session_subject", ofSession(func(s *sluice.SessionPart) string { return s.Subject })},
+	{"session_scopes", ofSession(func(s *sluice.SessionPart) string { return cellJSON(s.Scopes, len(s.Scopes)) })},
 	{"request_id", ofRequest(func(r *sluice.Request) string { return r.ID })},
 	{"method", ofRequest(func(r *sluice.Request) string { return r.Method })},
 	{"route", ofRequest(func(r *sluice.Request) string { return r.Route })},
@@ -190,6 +198,9 @@ var csvColumns = []struct {
 		return cellJSON(erasureRef(e.Erasure), 1)
 	}},
 	{"export", func(e sluice.Entry) string { return e.Export }},
+	{"report_entries", ofReport(func(p *sluice.ReportPart) string { return strconv.FormatInt(p.Entries, 10) })},
+	{"report_filter", ofReport(func(p *sluice.ReportPart) string { return cellJSON(p.Filter, len(p.Filter)) })},
+	{"report_sha256", ofReport(func(p *sluice.ReportPart) string { return p.SHA256 })},
 	{"ledger_key", func(e sluice.Entry) string { return e.Handover }},
 	{"ledger_log", ofRollback(func(r *sluice.RollbackPart) string { return r.Log })},
 	{"ledger_size", ofRollback(func(r *sluice.RollbackPart) string { return strconv.FormatInt(r.Size, 10) })},
@@ -209,6 +220,10 @@ func part[P any](get func(sluice.Entry) *P, of func(*P) string) func(sluice.Entr
 
 func ofKey(of func(*sluice.KeyPart) string) func(sluice.Entry) string {
 	return part(func(e sluice.Entry) *sluice.KeyPart { return e.Key }, of)
+}
+
+func ofReport(of func(*sluice.ReportPart) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.ReportPart { return e.Report }, of)
 }
 
 func ofRollback(of func(*sluice.RollbackPart) string) func(sluice.Entry) string {
@@ -265,6 +280,10 @@ func ofRecipient(of func(*sluice.RecipientPart) string) func(sluice.Entry) strin
 
 func ofMail(of func(*sluice.MailPart) string) func(sluice.Entry) string {
 	return part(func(e sluice.Entry) *sluice.MailPart { return e.Mail }, of)
+}
+
+func ofSession(of func(*sluice.SessionPart) string) func(sluice.Entry) string {
+	return part(func(e sluice.Entry) *sluice.SessionPart { return e.Session }, of)
 }
 
 func ofDelivery(of func(*sluice.DeliveryPart) string) func(sluice.Entry) string {

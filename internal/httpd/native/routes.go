@@ -15,14 +15,24 @@ type face struct {
 	svc        *service.Service
 	exposition http.Handler // of metrics
 	readiness  readiness
+	reports    chan struct{} // holds one for each report that is being made
+}
+
+// Documents are the operations of the native API that answer with many entries of the log at once. A face that knows
+// the caller of a call in another way than by an API key may give it to them. They take the query of the request, and
+// record what they answer with.
+type Documents struct {
+	Export http.HandlerFunc // GET /v1/audit_entries/export
+	Report http.HandlerFunc // GET /v1/audit_report
 }
 
 // Mount registers the native API with a server.
-func Mount(s *httpd.Server) {
-	f := &face{svc: s.Service(), exposition: s.Metrics()}
+func Mount(s *httpd.Server) Documents {
+	f := &face{svc: s.Service(), exposition: s.Metrics(), reports: make(chan struct{}, reportsAtOnce)}
 	for _, rt := range f.routes() {
 		s.Handle(httpd.Route(rt))
 	}
+	return Documents{typed(f.exportEntries).Serve, typed(f.reportEntries).Serve}
 }
 
 // Routes is the table of routes of the native API.
@@ -67,6 +77,8 @@ func (s *face) routes() []route {
 		{"POST", "/v1/audit_entries/{id}/redact", sluice.KeysAdmin, "redactAuditEntry", typed(s.redactEntry)},
 		{"POST", "/v1/audit_redactions", sluice.KeysAdmin, "createErasure", typed(s.createErasure)},
 		{"GET", "/v1/audit_redactions/{id}", sluice.KeysAdmin, "getErasure", typed(s.getErasure)},
+
+		{"GET", "/v1/audit_report", sluice.AuditRead, "reportAuditEntries", typed(s.reportEntries)},
 
 		{"GET", "/v1/ledger/checkpoint", sluice.AuditRead, "getCheckpoint", typed(s.getCheckpoint)},
 		{"GET", "/v1/ledger/tile/{tile...}", sluice.AuditRead, "getTile", plain(s.getTile)},

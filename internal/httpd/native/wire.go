@@ -97,7 +97,7 @@ func wireLinkAt(c *call, l sluice.Link, now time.Time) (api.Link, error) {
 	if l.MaxDownloads != 0 {
 		out.MaxDownloads = &l.MaxDownloads
 	}
-	wireAccess(&out, l.Access)
+	wireAccess(&out, l.Access.Get())
 	for i, network := range l.AllowedIPs {
 		out.AllowedIPs[i] = network.String()
 	}
@@ -129,7 +129,9 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	out := api.AuditEntry{
 		ID: e.ID, Object: "audit_entry", Seq: e.Seq, Created: e.Time.Unix(), Time: e.Time.UTC().Format(audit.EntryTime),
 		Action: string(e.Action), Outcome: string(e.Outcome), Livemode: e.Ledger.Mode.Live(),
-		Actor:   api.Actor{Type: string(e.Actor.Type), ID: e.Actor.ID, Name: e.Actor.Name},
+		Actor: api.Actor{
+			Type: string(e.Actor.Type), ID: e.Actor.ID, Name: e.Actor.Name, Issuer: e.Actor.Issuer, Email: e.Actor.Email,
+		},
 		Refusal: string(e.Refusal), Repeats: e.Repeats, Redacted: e.Redacted, Damaged: e.Damaged, Export: e.Export,
 		Terms: e.AcceptedTerms,
 	}
@@ -147,6 +149,9 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	}
 	if p := e.Erasure; p != nil {
 		out.Erasure = erasureRef(p)
+	}
+	if p := e.Report; p != nil {
+		out.Report = &api.ReportRef{Entries: p.Entries, Filter: p.Filter, SHA256: p.SHA256}
 	}
 	if e.Handover != "" {
 		out.Ledger = &api.LedgerRef{Key: e.Handover}
@@ -172,6 +177,11 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	}
 	if m := e.Mail; m != nil {
 		out.Mail = (*api.MailRef)(m)
+	}
+	if s := e.Session; s != nil {
+		out.Session = &api.SessionRef{
+			ID: s.ID, ExpiresAt: unix(s.Expires), Key: s.Key, Issuer: s.Issuer, Subject: s.Subject, Scopes: texts(s.Scopes),
+		}
 	}
 	if e.Request != nil {
 		r := api.Request(*e.Request)

@@ -30,6 +30,7 @@ var reasons = map[sluice.Refusal]string{
 	sluice.PurposeRestricted:    "kind_may_not",
 	sluice.FileDeleted:          "file_deleted",
 	sluice.Exhausted:            "no_downloads_left",
+	sluice.Altered:              "link_altered",
 	sluice.WrongPassword:        "needs_password",
 	sluice.AddressNotAllowed:    "network_not_allowed",
 	sluice.VerificationRequired: "needs_verification",

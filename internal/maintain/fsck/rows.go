@@ -152,7 +152,7 @@ func (c *rowCheck) compare(ctx context.Context) error {
 			known.log = c.log(l.Value.Ledger)
 		}
 		for _, table := range []func(store.RowReader) error{
-			c.accounts, c.signingKeys, c.keys, c.files, c.links, c.grants, c.endings,
+			c.accounts, c.signingKeys, c.keys, c.sessions, c.files, c.links, c.grants, c.endings,
 		} {
 			if err := table(r); err != nil {
 				return err
@@ -246,6 +246,36 @@ func (c *rowCheck) keys(r store.RowReader) error {
 			}
 			c.add(l, "key", k.ID, l.log.CompareKey(replay.KeyRow{
 				Leaf: leaf, Created: k.Created, Revoked: k.Revoked, OldExpires: k.OldExpires,
+			})...)
+		}
+		if len(page) < rowsAtOnce {
+			return nil
+		}
+	}
+}
+
+// sessions compares the sessions of the console. One that has no row gives nobody anything.
+func (c *rowCheck) sessions(r store.RowReader) error {
+	for after := ""; ; {
+		page, err := r.SessionRows(after, rowsAtOnce)
+		if err != nil {
+			return err
+		}
+		for _, row := range page {
+			s := row.Value
+			after = s.ID
+			l := ledgerOf(c, row, "session", s.ID)
+			if l == nil {
+				continue
+			}
+			s.Ledger = l.LedgerRow.Ledger
+			c.checkSeal(l, "session", s.ID, c.seals.TrustsSession(s))
+			leaf, err := leafOf(sluice.Entry{Session: audit.SessionPart(s)})
+			if err != nil {
+				return err
+			}
+			c.add(l, "session", s.ID, l.log.CompareSession(replay.SessionRow{
+				Leaf: leaf, Created: s.Created, Ended: s.Ended,
 			})...)
 		}
 		if len(page) < rowsAtOnce {

@@ -8,9 +8,13 @@ const (
 	byBearer
 	byCLI
 	bySystem
+	byPerson
+
+	byCaller = byKey | byPerson | byCLI // who has scopes, and the operator, who needs none
 )
 
-var actorTypes = map[string]who{"key": byKey, "bearer": byBearer, "cli": byCLI, "system": bySystem}
+var actorTypes = map[string]who{"key": byKey, "bearer": byBearer, "cli": byCLI, "system": bySystem,
+	"person": byPerson}
 
 // scope is a set of scopes.
 type scope uint16
@@ -30,39 +34,42 @@ var scopes = map[string]scope{
 	"links:write": linksWrite, "audit:read": auditRead, "keys:admin": keysAdmin,
 }
 
-// needs says who may do what, and with which scope if it is a key. An action that it lacks is not judged: a newer
-// version of Sluice may have written it.
+// needs says who may do what, and with which scope if it is a key or a person. An action that it lacks is not
+// judged: a newer version of Sluice may have written it.
 var needs = map[string]struct {
 	who   who
 	scope scope
 }{
 	"account.created":     {byCLI | bySystem, 0},
 	"signing_key.added":   {byCLI | bySystem, 0},
-	"key.created":         {byKey | byCLI, keysAdmin},
-	"key.updated":         {byKey | byCLI, keysAdmin},
-	"key.rotated":         {byKey | byCLI, keysAdmin},
-	"key.revoked":         {byKey | byCLI, keysAdmin},
-	"file.created":        {byKey | byCLI, filesWrite},
-	"file.updated":        {byKey | byCLI, filesWrite},
-	"file.held":           {byKey | byCLI, filesWrite},
-	"file.released":       {byKey | byCLI, filesWrite},
-	"file.deleted":        {byKey | byCLI, filesWrite},
+	"key.created":         {byCaller, keysAdmin},
+	"key.updated":         {byCaller, keysAdmin},
+	"key.rotated":         {byCaller, keysAdmin},
+	"key.revoked":         {byCaller, keysAdmin},
+	"file.created":        {byCaller, filesWrite},
+	"file.updated":        {byCaller, filesWrite},
+	"file.held":           {byCaller, filesWrite},
+	"file.released":       {byCaller, filesWrite},
+	"file.deleted":        {byCaller, filesWrite},
 	"file.retained_out":   {bySystem, 0},
-	"file.read":           {byKey | byCLI, filesContent},
+	"file.read":           {byCaller, filesContent},
 	"file.damaged":        {bySystem, 0},
-	"link.created":        {byKey | byCLI, linksWrite},
-	"link.updated":        {byKey | byCLI, linksWrite},
-	"link.revoked":        {byKey | byCLI, linksWrite},
+	"link.created":        {byCaller, linksWrite},
+	"link.updated":        {byCaller, linksWrite},
+	"link.revoked":        {byCaller, linksWrite},
 	"link.redeemed":       {byBearer, 0},
 	"link.delivered":      {byBearer | bySystem, 0},
-	"audit.exported":      {byKey | byCLI, auditRead},
-	"audit.redacted":      {byKey | byCLI, keysAdmin},
-	"audit.erasure_begun": {byKey | byCLI, keysAdmin},
+	"audit.exported":      {byCaller, auditRead},
+	"audit.reported":      {byCaller, auditRead},
+	"audit.redacted":      {byCaller, keysAdmin},
+	"audit.erasure_begun": {byCaller, keysAdmin},
 	"audit.erased":        {bySystem, 0},
 	"ledger.key_rotated":  {bySystem, 0},
 	"ledger.rolled_back":  {bySystem, 0},
 	"link.refused":        {byBearer, 0},
-	"access.denied":       {byKey, 0},
+	"access.denied":       {byKey | byPerson, 0},
+	"session.created":     {byKey | byPerson, 0},
+	"session.ended":       {byCaller | bySystem, 0},
 }
 
 // checkActor checks that the actor of an allowed entry had a right to the action at that moment.
@@ -87,6 +94,8 @@ func (r *Replay) checkActor() {
 		}
 	case byKey:
 		r.checkKey(r.actorKey(), need.scope)
+	case byPerson:
+		r.checkPerson(need.scope)
 	}
 }
 

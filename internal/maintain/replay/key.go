@@ -77,8 +77,12 @@ func (r *Replay) keyCreated() {
 	r.checkGranted(by, &k)
 }
 
-// actorRights returns the rights of the key that acts, or nil if the actor is no key or the log does not record them.
+// actorRights returns the rights of the key or person that acts, or nil if the actor is another or the log does not
+// record them.
 func (r *Replay) actorRights() *keyState {
+	if string(r.e.actorType) == "person" {
+		return &keyState{scopes: r.scopesOfPerson(), expires: never}
+	}
 	if string(r.e.actorType) != "key" {
 		return nil
 	}
@@ -88,6 +92,11 @@ func (r *Replay) actorRights() *keyState {
 	}
 	rights := *r.keys.at(i)
 	return &rights
+}
+
+// actorName names the key or person that acts, for messages.
+func (r *Replay) actorName() string {
+	return "the " + string(r.e.actorType) + " " + text(r.e.actorID)
 }
 
 // settles is how long after a change of a key the limits that it sets for others are not judged: older versions of
@@ -103,13 +112,13 @@ func (r *Replay) checkGranted(by, k *keyState) {
 	if by == nil || k.flags&recorded == 0 {
 		return
 	}
-	switch id := name(r.e.actorID); {
+	switch id := r.actorName(); {
 	case k.scopes&^by.scopes != 0:
-		r.report(Actor, "the key %s gave %s a scope that it lacked itself", id, name(r.e.key.id))
+		r.report(Actor, "%s gave %s a scope that it lacked itself", id, name(r.e.key.id))
 	case k.expires > by.expires:
-		r.report(Actor, "the key %s gave %s a later expiry than its own", id, name(r.e.key.id))
+		r.report(Actor, "%s gave %s a later expiry than its own", id, name(r.e.key.id))
 	case by.lifetime != 0 && k.lifetime > by.lifetime:
-		r.report(Actor, "the key %s gave %s a longer lifetime of links than its own", id, name(r.e.key.id))
+		r.report(Actor, "%s gave %s a longer lifetime of links than its own", id, name(r.e.key.id))
 	}
 }
 
@@ -125,8 +134,7 @@ func (r *Replay) keyUpdated() {
 	r.compareKey(k, r.keyOf(&was))
 	by := r.actorRights()
 	if by != nil && k.flags&recorded != 0 && k.scopes&^by.scopes != 0 {
-		r.report(Actor, "the key %s changed %s, which had scopes that it lacked itself",
-			name(r.e.actorID), name(r.e.key.id))
+		r.report(Actor, "%s changed %s, which had scopes that it lacked itself", r.actorName(), name(r.e.key.id))
 	}
 	next := r.keyOf(&r.e.key)
 	next.flags |= k.flags & (adopted | revoked)

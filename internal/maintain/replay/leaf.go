@@ -10,6 +10,7 @@ import (
 type leafParts struct {
 	action, actorType, outcome, refusal []byte // without quotes
 	account, livemode, id, at, actorID  []byte
+	actorIssuer                         []byte
 	deliveries                          []byte // an array
 	requestID, method                   []byte
 	subjectSeq                          []byte
@@ -19,6 +20,7 @@ type leafParts struct {
 	link     linkPart
 	delivery deliveryPart
 	names    uint32 // the names of file and link that are commitments, which say nothing here: they are left out
+	session  sessionPart
 }
 
 type filePart struct {
@@ -39,6 +41,11 @@ type linkPart struct {
 	id, expires, reason, metadata, metadataSum     []byte
 	ips, disposition, filename, maxDownloads, asks []byte // asks, has_password, is present if the entry records limits
 	before                                         []byte
+}
+
+type sessionPart struct {
+	id, expires, key, issuer, subject []byte
+	scopes                            []byte // present if a person signed in
 }
 
 type deliveryPart struct {
@@ -183,6 +190,8 @@ func (p *leafParts) parse(leaf []byte) bool {
 			p.refusal = bare(s.value())
 		case "request":
 			p.parseRequest(&s)
+		case "session":
+			p.session.parse(&s)
 		case "time":
 			p.at = s.value()
 		default:
@@ -264,6 +273,8 @@ func (p *leafParts) parseActor(s *scanner) {
 		switch string(s.name()) {
 		case "id":
 			p.actorID = s.value()
+		case "issuer":
+			p.actorIssuer = s.value()
 		case "type":
 			p.actorType = bare(s.value())
 		default:
@@ -407,6 +418,27 @@ func (l *linkPart) member(name []byte) *[]byte {
 		return &l.reason
 	}
 	return nil
+}
+
+func (p *sessionPart) parse(s *scanner) {
+	for s.open('{'); s.more(); {
+		switch string(s.name()) {
+		case "expires_at":
+			p.expires = s.value()
+		case "id":
+			p.id = s.value()
+		case "issuer":
+			p.issuer = s.value()
+		case "key":
+			p.key = s.value()
+		case "scopes":
+			p.scopes = s.value()
+		case "subject":
+			p.subject = s.value()
+		default:
+			s.value()
+		}
+	}
 }
 
 func (d *deliveryPart) parse(s *scanner) {

@@ -54,8 +54,8 @@ var ErrTooLong = errors.New("the log is too long to be replayed")
 
 const maxEntries = 1<<32 - 2
 
-// A Replay follows one log. It needs about 80 bytes for each link, file and key of the log, 40 more for a link with a
-// download limit, and four bytes for each entry.
+// A Replay follows one log. It needs about 80 bytes for each link, file, key and session of the log, 40 more for a link
+// with a download limit, and four bytes for each entry.
 type Replay struct {
 	seed maphash.Seed
 	e    leafParts // of the entry that is being added
@@ -71,7 +71,10 @@ type Replay struct {
 	links objects[linkState]
 	files objects[fileState]
 	keys  objects[keyState]
-	limit chunked[limitState]
+	// The sessions of the console, and for each person who signed in those that have not ended by an entry.
+	sessions objects[sessionState]
+	people   map[uint64][]int
+	limit    chunked[limitState]
 
 	redeemed chunked[uint32] // for each entry: flags, and the position of the link plus one, of a redemption
 	awaited  awaited
@@ -86,7 +89,7 @@ type Replay struct {
 
 // New returns a Replay that has read no entry.
 func New() *Replay {
-	return &Replay{seed: maphash.MakeSeed(), signing: map[string]int64{}, mintedWith: -1}
+	return &Replay{seed: maphash.MakeSeed(), signing: map[string]int64{}, people: map[uint64][]int{}, mintedWith: -1}
 }
 
 // Findings returns the first MaxFindings findings, in the order of the log.
@@ -180,6 +183,10 @@ func (r *Replay) allowed() {
 		r.keyUpdated()
 	case "key.revoked":
 		r.keyRevoked()
+	case "session.created":
+		r.sessionCreated()
+	case "session.ended":
+		r.sessionEnded()
 	case "file.created":
 		r.fileCreated()
 	case "file.updated", "file.held", "file.released":

@@ -132,7 +132,7 @@ func (r *Reader) entryList(l sluice.LedgerID, f service.EntryFilter, p sluice.Pa
 
 func (q *entryList) filter(f service.EntryFilter) error {
 	want := audit.IndexTerms{
-		Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, FileID: f.FileID, LinkID: f.LinkID,
+		Action: f.Action, Outcome: f.Outcome, KeyID: f.KeyID, PersonID: f.PersonID, FileID: f.FileID, LinkID: f.LinkID,
 		RequestID: f.RequestID, PersonalTerms: audit.PersonalTerms{Recipient: f.Recipient, ClientIP: f.ClientIP},
 	}
 	for _, field := range fields {

@@ -36,6 +36,7 @@ var fields = []field{
 	{name: "outcome", of: func(t *audit.IndexTerms) string { return string(t.Outcome) }},
 	{name: "action", of: func(t *audit.IndexTerms) string { return string(t.Action) }},
 	{name: "key", of: func(t *audit.IndexTerms) string { return t.KeyID }},
+	{name: "person", of: func(t *audit.IndexTerms) string { return t.PersonID }},
 	{name: "client_ip", of: func(t *audit.IndexTerms) string { return t.ClientIP }, keyed: true},
 	{
 		name: "file", of: func(t *audit.IndexTerms) string { return t.FileID },

@@ -8,8 +8,8 @@ import (
 	"sluice/ledger"
 )
 
-// access is stored as canonical JSON, "" when a link asks and tells nothing.
-type access sluice.Access
+// access is the column of a link's Access: canonical JSON, "" when the link asks and tells nothing.
+type access struct{ of **sluice.Access }
 
 // accessJSON is the stored form of an access.
 type accessJSON struct {
@@ -34,8 +34,8 @@ type recipientJSON struct {
 	Name  string `json:"name,omitempty"`
 }
 
-func (a access) text() string {
-	if sluice.Access(a).IsZero() {
+func accessText(a *sluice.Access) string {
+	if a.IsZero() {
 		return ""
 	}
 	out := accessJSON{
@@ -59,12 +59,12 @@ func (a access) text() string {
 }
 
 // Scan implements sql.Scanner.
-func (a *access) Scan(v any) error {
+func (a access) Scan(v any) error {
 	text, ok := v.(string)
 	if !ok {
 		return fmt.Errorf("access is stored as text, not as %T", v)
 	}
-	*a = access{}
+	*a.of = nil
 	if text == "" {
 		return nil
 	}
@@ -72,18 +72,19 @@ func (a *access) Scan(v any) error {
 	if err := json.Unmarshal([]byte(text), &in); err != nil {
 		return err
 	}
-	*a = access{
+	read := &sluice.Access{
 		Allowed: in.Allowed, Erased: in.Erased, Language: in.Language, Message: in.Message, Page: in.Page,
 		Terms: in.Terms, Verification: in.Verification,
 	}
 	if in.Recipient != nil {
-		a.Recipient = sluice.Recipient(*in.Recipient)
+		read.Recipient = sluice.Recipient(*in.Recipient)
 	}
 	if in.Notify != nil {
-		a.Notify = sluice.Notify(*in.Notify)
+		read.Notify = sluice.Notify(*in.Notify)
 	}
-	if a.text() != text {
+	if accessText(read) != text {
 		return fmt.Errorf("access %q is not in canonical form", text)
 	}
+	*a.of = read
 	return nil
 }

@@ -88,7 +88,7 @@ func (t *Tx) eraseRows(links []sluice.Link, files []sluice.File) error {
 		}
 		n, err := t.log.Exec("UPDATE link SET access = $3, recipient_hash = $4, updated = $5, seal = $6, reason = $7,"+
 			" metadata = $8, filename = $9 WHERE id = $1 AND ledger = $2", l.ID, t.log.LedgerHead().ID,
-			access(l.Access).text(), hash, sqldb.Micros(l.Updated), optionalDigest(l.Seal).bytes(), l.Reason,
+			accessText(l.Access), hash, sqldb.Micros(l.Updated), optionalDigest(l.Seal).bytes(), l.Reason,
 			metadata(l.Metadata).text(), l.Filename)
 		if err == nil && n == 0 {
 			err = sqldb.ErrNotFound

@@ -49,8 +49,9 @@ func plannedListings() map[string][]listing {
 	links := func(f service.LinkFilter) listing { return linkListing(f, nil, false) }
 	deleted := service.FileFilter{Status: service.DeletedFiles}
 	return map[string][]listing{
-		"key_list":  {keyListing()},
-		"file_list": {fileListing(service.FileFilter{}), fileListing(service.FileFilter{Size: size})},
+		"key_list":     {keyListing()},
+		"session_list": {sessionListing()},
+		"file_list":    {fileListing(service.FileFilter{}), fileListing(service.FileFilter{Size: size})},
 		"file_deleted": {fileListing(deleted), fileListing(service.FileFilter{Status: service.DeletedFiles,
 			Purpose: "p"})},
 		"file_by_purpose": {

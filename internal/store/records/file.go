@@ -79,10 +79,13 @@ func (c checksum) Scan(v any) error {
 // File implements service.Reader.
 func (r *Reader) File(l sluice.LedgerID, id string) (sluice.File, error) {
 	const query = "SELECT " + fileColumns + " FROM file WHERE id = $1 AND ledger = $2"
-	return cached(r, r.known().files, l, id, query, fileFields, func(f sluice.File) sluice.File {
-		f.Ledger, f.Metadata = l, maps.Clone(f.Metadata)
-		return f
-	})
+	known, err := cached(r, r.known().files, l, id, query, fileFields)
+	if err != nil {
+		return sluice.File{}, err
+	}
+	f := *known
+	f.Ledger, f.Metadata = l, maps.Clone(f.Metadata)
+	return f, nil
 }
 
 // Files implements service.Reader.

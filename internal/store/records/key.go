@@ -86,10 +86,13 @@ func (r *Reader) KeyByHash(hash sluice.Digest) (k sluice.Key, err error) {
 // Key implements service.Reader.
 func (r *Reader) Key(l sluice.LedgerID, id string) (sluice.Key, error) {
 	const query = "SELECT " + keyColumns + " FROM key WHERE id = $1 AND ledger = $2"
-	return cached(r, r.known().keys, l, id, query, keyFields, func(k sluice.Key) sluice.Key {
-		k.Ledger, k.Scopes = l, slices.Clone(k.Scopes)
-		return k
-	})
+	known, err := cached(r, r.known().keys, l, id, query, keyFields)
+	if err != nil {
+		return sluice.Key{}, err
+	}
+	k := *known
+	k.Ledger, k.Scopes = l, slices.Clone(k.Scopes)
+	return k, nil
 }
 
 // Keys implements service.Reader.

@@ -26,7 +26,7 @@ func linkFields(l *sluice.Link) []any {
 		(*sqldb.Time)(&l.Updated), (*sqldb.Time)(&l.Expires), (*sqldb.Time)(&l.Revoked), (*string)(&l.Ended),
 		(*sqldb.Integer)(&l.Downloads), (*sqldb.Time)(&l.Redeemed), (*sqldb.Integer)(&l.MaxDownloads),
 		(*string)(&l.Password), (*networks)(&l.AllowedIPs), (*string)(&l.Disposition), &l.Filename,
-		(*access)(&l.Access), (*optionalDigest)(&l.Seal),
+		access{&l.Access}, (*optionalDigest)(&l.Seal),
 	}
 }
 
@@ -71,13 +71,12 @@ func (r *Reader) Link(l sluice.LedgerID, id string) (sluice.Link, error) {
 	if err := r.readWithFile(l, id); err != nil {
 		return sluice.Link{}, err
 	}
-	link, err := cached(r, r.known().links, l, id, linkByID, linkFields, func(link sluice.Link) sluice.Link {
-		link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
-		return link
-	})
+	known, err := cached(r, r.known().links, l, id, linkByID, linkFields)
 	if err != nil {
-		return link, err
+		return sluice.Link{}, err
 	}
+	link := *known
+	link.Ledger, link.Metadata = l, maps.Clone(link.Metadata)
 	hasEndings, err := r.hasEndings(l)
 	if err == nil && hasEndings {
 		derived := link // so that the other links need no allocation
@@ -108,9 +107,8 @@ func (r *Reader) readWithFile(l sluice.LedgerID, id string) error {
 	if _, ok := r.group.links[object{ledger, id}]; ok {
 		return nil
 	}
-	var link sluice.Link
-	var file sluice.File
-	err = r.OneUnbuffered(append(linkFields(&link), fileFields(&file)...),
+	link, file := new(sluice.Link), new(sluice.File)
+	err = r.OneUnbuffered(append(linkFields(link), fileFields(file)...),
 		linkWithFile+" WHERE link.id = $1 AND link.ledger = $2", id, ledger)
 	switch err {
 	case nil:
@@ -142,9 +140,10 @@ func (g *Group) Prefetch(s *sqldb.Session, ledger int64, ids []string) error {
 	if err != nil {
 		return err
 	}
-	for _, b := range rows {
-		g.links[object{ledger, b.link.ID}] = b.link
-		g.files[object{ledger, b.file.ID}] = b.file
+	for i := range rows {
+		b := &rows[i]
+		g.links[object{ledger, b.link.ID}] = &b.link
+		g.files[object{ledger, b.file.ID}] = &b.file
 	}
 	return nil
 }
@@ -275,7 +274,7 @@ func (t *Tx) CreateLink(l sluice.Link, e sluice.Entry) error {
 
 // recipientHash gives the hash that a link is found by, nil for a link without a recipient.
 func (r *Reader) recipientHash(l sluice.Link) ([]byte, error) {
-	return r.Keyed("link", l.Access.Recipient.Email)
+	return r.Keyed("link", l.Access.Get().Recipient.Email)
 }
 
 // minted is a link that is not written yet.
@@ -295,7 +294,7 @@ func (m minted) values(args []any) []any {
 		l.ID, l.FileID, l.KeyID, l.SigningKey, l.Reason, metadata(l.Metadata).text(),
 		sqldb.Micros(l.Created), sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked),
 		string(l.Ended), l.Downloads, sqldb.Micros(l.Redeemed), l.MaxDownloads, string(l.Password),
-		networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename, access(l.Access).text(),
+		networks(l.AllowedIPs).text(), string(l.Disposition), l.Filename, accessText(l.Access),
 		optionalDigest(l.Seal).bytes())
 }
 
@@ -315,7 +314,7 @@ func (t *Tx) UpdateLink(l sluice.Link, e sluice.Entry) error {
 		" recipient_hash = $12, seal = $13 WHERE id = $1 AND ledger = $2",
 		l.ID, ledger, l.Reason, metadata(l.Metadata).text(), l.MaxDownloads, networks(l.AllowedIPs).text(),
 		sqldb.Micros(l.Updated), sqldb.Micros(l.Expires), sqldb.Micros(l.Revoked), string(l.Ended),
-		access(l.Access).text(), hash, optionalDigest(l.Seal).bytes())
+		accessText(l.Access), hash, optionalDigest(l.Seal).bytes())
 }
 
 // Redact implements service.Tx.
@@ -336,9 +335,16 @@ func (t *Tx) noteLifetime(l sluice.Link) {
 
 // redemption is a download that is not counted in the database yet.
 type redemption struct {
-	link   object
+	link   *sluice.Link // as the group knows it
+	ledger int64
 	at     time.Time
-	before sluice.Link // the link as the group knew it
+	before counted
+}
+
+// counted is what a download changes of a link.
+type counted struct {
+	downloads int64
+	redeemed  time.Time
 }
 
 // Redeemed implements service.Tx. It gathers downloads, which are counted together.
@@ -346,19 +352,19 @@ func (t *Tx) Redeemed(id string, now time.Time, e sluice.Entry) error {
 	if err := t.flushLink(id); err != nil {
 		return err
 	}
-	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields,
-		func(l sluice.Link) sluice.Link { return l })
+	l, err := cached(&t.Reader, t.group.links, t.log.Ledger(), id, linkByID, linkFields)
 	if err == nil {
 		err = t.log.Record(e)
 	}
 	if err != nil {
 		return err
 	}
-	name, at := object{t.log.LedgerHead().ID, id}, now.UTC().Truncate(time.Microsecond)
-	t.group.redeemed = append(t.group.redeemed, redemption{name, at, l})
+	at := now.UTC().Truncate(time.Microsecond)
+	t.group.redeemed = append(t.group.redeemed, redemption{
+		link: l, ledger: t.log.LedgerHead().ID, at: at, before: counted{l.Downloads, l.Redeemed},
+	})
 	l.Downloads++
 	l.Redeemed = at
-	t.group.links[name] = l
 	return nil
 }
 
@@ -384,23 +390,22 @@ func (t *Tx) Delivered(returned []string, e sluice.Entry) error {
 
 // count writes downloads, with one statement for each link.
 func count(s *sqldb.Session, redeemed []redemption) error {
-	type total struct {
-		n  int64
-		at time.Time
-	}
-	totals := map[object]total{}
-	var order []object
+	place := map[*sluice.Link]int{}
+	var totals []redemption
+	var n []int64
 	for _, d := range redeemed {
-		t, seen := totals[d.link]
+		i, seen := place[d.link]
 		if !seen {
-			order = append(order, d.link)
+			i = len(totals)
+			place[d.link] = i
+			totals, n = append(totals, d), append(n, 0)
 		}
-		totals[d.link] = total{t.n + 1, d.at}
+		totals[i].at = d.at
+		n[i]++
 	}
-	sets := make([][]any, len(order))
-	for i, link := range order {
-		t := totals[link]
-		sets[i] = []any{link.id, link.ledger, t.n, sqldb.Micros(t.at)}
+	sets := make([][]any, len(totals))
+	for i, d := range totals {
+		sets[i] = []any{d.link.ID, d.ledger, n[i], sqldb.Micros(d.at)}
 	}
 	return s.ExecEach("UPDATE link SET downloads = downloads + $3, redeemed = $4 WHERE id = $1 AND ledger = $2", sets)
 }

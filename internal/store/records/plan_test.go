@@ -58,9 +58,11 @@ func TestSQLitePlans(t *testing.T) {
 	}
 	// The scrub reads along the primary key, and counts damaged files by an index of their own.
 	for query, want := range map[string]string{
-		records.FilesAfter:   "SEARCH file USING INDEX sqlite_autoindex_file_1 (id>?)",
-		records.DamagedFiles: "SCAN file USING INDEX file_damaged",
-		records.MailsDue:     "SEARCH mail USING INDEX mail_due (rank=? AND due<?)",
+		records.FilesAfter:       "SEARCH file USING INDEX sqlite_autoindex_file_1 (id>?)",
+		records.DamagedFiles:     "SCAN file USING INDEX file_damaged",
+		records.SessionsByHash:   "SEARCH session USING INDEX session_by_hash (hash=?)",
+		records.SessionsOfPerson: "SEARCH session USING INDEX session_by_person (subject=? AND issuer=?)",
+		records.MailsDue:         "SEARCH mail USING INDEX mail_due (rank=? AND due<?)",
 	} {
 		if plan := explain(query); !strings.Contains(plan, want) || strings.Contains(plan, "B-TREE") {
 			t.Errorf("%s\n%s, want %s", query, plan, want)

@@ -65,9 +65,9 @@ type object struct {
 // have not written yet. What it has read holds for the next group when nothing else was written in between: see
 // Start.
 type Group struct {
-	keys  map[object]sluice.Key
-	files map[object]sluice.File
-	links map[object]sluice.Link
+	keys  map[object]*sluice.Key
+	files map[object]*sluice.File
+	links map[object]*sluice.Link
 	// Each mint adds a link, and each download counts. They are gathered and written together.
 	minted   []minted
 	redeemed []redemption
@@ -79,7 +79,7 @@ type saved struct{ minted, redeemed int }
 
 // NewGroup makes a Group that knows nothing.
 func NewGroup() *Group {
-	return &Group{keys: map[object]sluice.Key{}, files: map[object]sluice.File{}, links: map[object]sluice.Link{}}
+	return &Group{keys: map[object]*sluice.Key{}, files: map[object]*sluice.File{}, links: map[object]*sluice.Link{}}
 }
 
 // Objects gives how many objects the group keeps.
@@ -101,7 +101,8 @@ func (g *Group) Save() { g.saved = saved{len(g.minted), len(g.redeemed)} }
 // Undo takes back what the running Update has gathered since Save, but for what was flushed.
 func (g *Group) Undo() {
 	for i := len(g.redeemed) - 1; i >= g.saved.redeemed; i-- {
-		g.links[g.redeemed[i].link] = g.redeemed[i].before
+		d := &g.redeemed[i]
+		d.link.Downloads, d.link.Redeemed = d.before.downloads, d.before.redeemed
 	}
 	g.minted, g.redeemed = g.minted[:g.saved.minted], g.redeemed[:g.saved.redeemed]
 }
@@ -136,30 +137,30 @@ func (r *Reader) known() *Group {
 }
 
 // cached reads an object with a query by its id and ledger. A group asks the database once: until its commit only
-// the writer changes anything, and it updates or forgets what it changes. own gives an object that refers to nothing
-// of the one it is given. An object that is known is read without an allocation of its own.
+// the writer changes anything, and it updates or forgets what it changes. The object is the group's: a caller copies
+// what it gives away.
 func cached[T any](
-	r *Reader, known map[object]T, l sluice.LedgerID, id, query string, fields func(*T) []any, own func(T) T,
-) (none T, err error) {
+	r *Reader, known map[object]*T, l sluice.LedgerID, id, query string, fields func(*T) []any,
+) (*T, error) {
 	ledger, err := r.LedgerNumber(l)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	if r.Err() != nil {
-		return none, r.Err()
+		return nil, r.Err()
 	}
 	name := object{ledger, id}
 	if v, ok := known[name]; ok {
-		return own(v), nil
+		return v, nil
 	}
 	v := new(T)
 	if err := r.OneUnbuffered(fields(v), query, id, ledger); err != nil {
-		return none, err
+		return nil, err
 	}
 	if known != nil {
-		known[name] = *v
+		known[name] = v
 	}
-	return own(*v), nil
+	return v, nil
 }
 
 // DeleteFunc deletes up to limit rows of one kind from before a time, and gives how many.

@@ -23,7 +23,7 @@ type checkpointer struct {
 }
 
 // checkpointPause is the pause between two checkpoints.
-const checkpointPause = 50 * time.Millisecond
+const checkpointPause = 100 * time.Millisecond
 
 func newCheckpointer(path string) (*checkpointer, error) {
 	db, err := sql.Open("sqlite", DSN(path, "_busy_timeout=0", "_synchronous=FULL"))

@@ -70,6 +70,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"11 a newer schema is refused", testNewer},
 		{"mails wait until they are sent or given up", testMail},
 		{"challenges are kept, counted and deleted", testChallenges},
+		{"sessions are kept, found, ended and deleted", testSessions},
 		{"accounts and signing keys", testAccounts},
 		{"a closed store is unavailable", testClosed},
 		{"the scrub stores its findings", testScrub},
@@ -1364,7 +1365,7 @@ func testUpdateLink(t *testing.T, db Database) {
 	changed.Reason, changed.Metadata, changed.Expires, changed.Updated = "why", sluice.Metadata{"a": "b"},
 		time.Time{}, Epoch.Add(time.Second)
 	changed.Revoked, changed.Ended = Epoch.Add(time.Minute), sluice.Revoked
-	changed.Access = NewAccess()
+	changed.Access = NewAccess().Ref()
 	given := changed
 	given.FileID, given.KeyID, given.SigningKey, given.Created, given.Downloads, given.Redeemed = "file_9", "key_9",
 		"9", time.Time{}, 9, Epoch

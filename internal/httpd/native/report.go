@@ -1,0 +1,69 @@
+package native
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"net/http"
+
+	"sluice"
+	"sluice/api"
+	"sluice/internal/report"
+	"sluice/internal/service"
+	"sluice/ledger"
+)
+
+// reportsAtOnce limits how many reports are made and sent at the same time: each is held in memory until it is sent.
+const reportsAtOnce = 4
+
+func (s *face) reportEntries(ctx context.Context, c *call, in *api.EntryFilter) (bytesOut, error) {
+	var v sluice.Invalid
+	filter := entryFilter(*in, &v)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	return func(c *call, w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.reports <- struct{}{}:
+			defer func() { <-s.reports }()
+		case <-ctx.Done():
+			c.Fail(w, r, ctx.Err())
+			return
+		}
+		write, err := s.report(ctx, c, filter)
+		if err != nil {
+			c.Fail(w, r, err)
+			return
+		}
+		// A browser has to save it: under the policy of this server it could not run its script.
+		w.Header().Set("Content-Disposition", `attachment; filename="report.html"`)
+		streamed(report.ContentType, write)(c, w, r)
+	}, nil
+}
+
+// report makes a report and records it. It returns a function that writes it.
+func (s *face) report(ctx context.Context, c *call, filter service.EntryFilter) (func(io.Writer) error, error) {
+	var made *report.Report
+	from, err := s.svc.Ledgers.Report(ctx, c.Caller, filter, func(list []service.Reported) (digest string, err error) {
+		entries := make([]report.Entry, len(list))
+		for i, e := range list {
+			entries[i] = report.Entry(e)
+		}
+		if made, err = report.New(entries, rand.Reader); err != nil {
+			return "", err
+		}
+		return made.SHA256(), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	log := report.Log{FirstKey: from.FirstKey, Checkpoint: string(from.Checkpoint.Note)}
+	for _, r := range from.Rotations {
+		log.Rotations = append(log.Rotations, string(r.Proof))
+	}
+	return func(w io.Writer) error {
+		return made.Write(w, log, report.Entry(from.Made), func(seqs []int64) ([][]ledger.Hash, error) {
+			return s.svc.Ledgers.ProveReported(ctx, from, seqs)
+		})
+	}, nil
+}

@@ -1,0 +1,134 @@
+package browser
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sluice/api"
+	"sluice/internal/report"
+)
+
+// bewitched is a name that would run, hide or turn around what follows it, if a page let it.
+const bewitched = "</script><script>document.body.dataset.ran=1</script><img src=x onerror=document.body.dataset.ran=1>" +
+	"=cmd|'/C calc'!A0 שלום \u202efdp.exe"
+
+// newReport makes a report of a log with what a report should tell, and returns it.
+func newReport(t *testing.T) []byte {
+	t.Helper()
+	c := newClient(t)
+	f := c.upload(t, "Überblick & <Q3>.pdf", "application/pdf", "%PDF-1.7 content")
+	l := c.mint(t, f.ID, `{"max_downloads":2,"reason":"case \"12/7\" \u003c/script\u003e"}`)
+	c.get(t, l.URL, "User-Agent", bewitched).want(t, 200)
+	c.get(t, l.URL).want(t, 200)
+	odd := c.mint(t, f.ID, `{"metadata":{"name":`+quoted(bewitched)+`},"reason":`+quoted(bewitched)+`}`)
+	c.ask(t, "DELETE", "/v1/file_links/"+odd.ID, "").want(t, 200)
+	c.get(t, odd.URL).want(t, 410)
+	entries := read[api.List[api.AuditEntry]](t, c.ask(t, "GET", "/v1/audit_entries?action=link.redeemed", "").want(t, 200))
+	c.ask(t, "POST", "/v1/audit_entries/"+entries.Data[0].ID+"/redact", "").want(t, 200)
+	a := c.ask(t, "GET", "/v1/audit_report?client_ip=127.0.0.1", "").want(t, 200)
+	if got := a.header.Get("Content-Disposition"); !strings.HasPrefix(got, "attachment;") {
+		t.Errorf("Content-Disposition: %q", got)
+	}
+	checked, err := report.Check(a.body, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if checked.Entries < 8 || !checked.Worded {
+		t.Errorf("%d entries", checked.Entries)
+	}
+	return a.body
+}
+
+func quoted(s string) string {
+	return `"` + strings.NewReplacer(`"`, `\"`, "<", `\u003c`).Replace(s) + `"`
+}
+
+// TestReportChecksItself opens a report from a file, without a connection, and versions of it in which one thing was
+// changed. The page names the check that fails.
+func TestReportChecksItself(t *testing.T) {
+	tab, good := newChromium(t), string(newReport(t))
+	folder := t.TempDir()
+	row := func(n int) string { // a row of the report
+		_, rest, _ := strings.Cut(good, "<tbody>")
+		return strings.SplitAfter(rest, "</tr>")[n]
+	}
+	after := func(mark, old, with string) string { // with the first old after mark replaced
+		at := strings.Index(good, mark)
+		i := strings.Index(good[at:], old)
+		if at < 0 || i < 0 {
+			t.Fatalf("no %q after %q", old, mark)
+		}
+		return good[:at+i] + with + good[at+i+len(old):]
+	}
+	for _, test := range []struct {
+		name, page, failed string
+		refuses            string // the first check that the command fails
+	}{
+		{"nothing", good, "", ""},
+		{"a letter in a row", after(row(1), `<div class="ids">`, `.<div class="ids">`), "report text", "text"},
+		{"a letter of the summary", after("Summary", "<li>This", "<li>That"), "report", "text"},
+		{"a letter of the explanation", after("does not</h2>", "<li>Each", "<li>Etch"), "report", "text"},
+		{"an attribute that hides a row", strings.Replace(good, row(1), strings.Replace(row(1), "<tr>", `<tr hidden="">`, 1), 1),
+			"report text", "list"},
+		{"a letter of a leaf", after("<tbody>", `\"outcome\":\"allowed`, `\"outcome\":\"a11owed`), "inclusion", "inclusion"},
+		{"a letter of a value", after("<tbody>", `"value":"127`, `"value":"128`), "commitment", "commitment"},
+		{"a proof", after("<tbody>", `"proof":["`, `"proof":["A`), "proof", "proof"},
+		{"the size of the log", after("checkpoint\":", `\n`, `\n1`), "signature inclusion cover", "signature"},
+		{"the key", after(`"vkey":"`, "+", "+0"), "key signature checkpoint cover", "key"},
+		{"the cover", after(`id="cover"`, "client address", "server address"), "cover", "cover"},
+		{"a row left out", strings.Replace(good, row(1), "", 1), "list report", "list"},
+		{"two rows swapped", strings.Replace(good, row(1)+row(2), row(2)+row(1), 1), "report list", "list"},
+		{"a space in the data", after("<tbody>", `{"seq"`, `{ "seq"`), "data", "data"},
+		{"a paragraph beside the report", strings.Replace(good, "</main>", "</main><p>It is void.</p>", 1), "page", "page"},
+		{"a text beside the report", strings.Replace(good, "</main>", "</main>It is void.", 1), "page", "page"},
+		{"the title", strings.Replace(good, "<title>Audit", "<title>Edit", 1), "page", "page"},
+		{"the style", restyled(good, "tr:nth-child(2){display:none}", ""), "report", "style"},
+		{"the script", restyled(good, "", "// harmless\n"), "report", "script"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			name := filepath.Join(folder, "report.html")
+			if err := os.WriteFile(name, []byte(test.page), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			tab.open(t, "file://"+name)
+			tab.until(t, "document.body.dataset.failed !== undefined")
+			if failed := ask[string](t, tab, "document.body.dataset.failed"); failed != test.failed {
+				t.Errorf("the page fails %q, want %q", failed, test.failed)
+			}
+			if ask[bool](t, tab, "document.body.dataset.ran !== undefined") {
+				t.Error("a name ran as a script")
+			}
+			verdict := ask[string](t, tab, "document.querySelector('#verdict').textContent")
+			if good := test.failed == ""; good != strings.HasPrefix(verdict, "Checked in this browser") {
+				t.Error(verdict)
+			}
+			_, err := report.Check([]byte(test.page), "")
+			if f := report.AsFault(err); (f == nil) != (test.refuses == "") || f != nil && f.Check != test.refuses {
+				t.Errorf("the command says %v, want %q", err, test.refuses)
+			}
+			tab.shot(t, "report")
+		})
+	}
+}
+
+// restyled returns a report with additions to its style and its script, which the policy of the page allows.
+func restyled(page, style, script string) string {
+	for _, part := range []struct{ start, end, more string }{
+		{"<style>", "</style>", style}, {`<script type="module">`, "</script></body>", script},
+	} {
+		_, rest, _ := strings.Cut(page, part.start)
+		content, _, _ := strings.Cut(rest, part.end)
+		page = strings.Replace(page, source(content), source(content+part.more), 1)
+		page = strings.Replace(page, content+part.end, content+part.more+part.end, 1)
+	}
+	return page
+}
+
+func source(content string) string {
+	sum := sha256.Sum256([]byte(content))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
