@@ -28,7 +28,11 @@ func (gate *Gate) conclude(g *Grant, sent int64, failed bool) {
 	took := max(0, gate.service.Now().Sub(g.began)) // the clock may have been set back
 	g.sent = sluice.Sent{Bytes: sent, Complete: sent == g.Plan.Bytes, Duration: took}
 	g.failed = failed
-	gate.enqueue(g.ledger, pending{ended: g}, failed || !g.sent.Complete && g.openGrant.LinkID != "")
+	p := pending{delivery: g.delivery()}
+	if g.settles() {
+		p.settles = g
+	}
+	gate.enqueue(g.ledger, p, failed || !g.sent.Complete && g.openGrant.LinkID != "")
 	gate.delivered.underway.Add(-1)
 }
 
@@ -37,11 +41,16 @@ func (g *Grant) delivery() sluice.Delivery {
 	return sluice.Delivery{Seq: g.seq, FileID: g.File.ID, LinkID: g.Link.ID, Returned: g.failed, Sent: g.sent}
 }
 
+// settles reports whether a download that has ended gives something back: unsent bytes, or its count.
+func (g *Grant) settles() bool {
+	return g.failed || g.openGrant.LinkID != "" && !g.sent.Complete
+}
+
 // settle returns the unsent bytes of a download to the open grant they were taken
 // from. It closes the open grant of a download that no longer counts. It is part of
 // the Update that records the delivery, so nothing is returned twice.
 func (gate *Gate) settle(tx service.Tx, g *Grant, now time.Time) error {
-	if g.openGrant.LinkID == "" || g.sent.Complete && !g.failed {
+	if g.openGrant.LinkID == "" {
 		return nil
 	}
 	open, err := tx.OpenGrant(g.ledger, g.Link.ID, g.openGrant.Bearer)

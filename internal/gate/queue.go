@@ -38,10 +38,12 @@ type deliveryQueue struct {
 	committed chan struct{} // closed and replaced after each successful Update
 }
 
-// pending waits to be recorded: the end of a download, or refusals.
+// pending waits to be recorded: the end of a download, or refusals. Thousands wait at a time, and so most keep nothing
+// of their Grant.
 type pending struct {
-	ended   *Grant
-	refused *refusals.Tally // if ended is nil
+	delivery sluice.Delivery
+	settles  *Grant          // nil if the download gives nothing back
+	refused  *refusals.Tally // in place of a download
 }
 
 const (

@@ -186,13 +186,17 @@ func (gate *Gate) commit(ctx context.Context, b *deliveryBatch) error {
 func (gate *Gate) recordBatch(tx service.Tx, b *deliveryBatch) *recordError {
 	now, id := gate.service.Now(), b.id
 	e := gate.service.NewEntry(service.Caller{Ledger: b.ledger, Actor: system}, sluice.LinkDelivered, now)
+	e.Deliveries = make([]sluice.Delivery, 0, len(b.pending))
 	var returned []string
 	for i, p := range b.pending {
-		if g := p.ended; g != nil {
+		if p.refused != nil {
+			continue
+		}
+		e.Deliveries = append(e.Deliveries, p.delivery)
+		if g := p.settles; g != nil {
 			if err := gate.settle(tx, g, now); err != nil {
 				return &recordError{i, err}
 			}
-			e.Deliveries = append(e.Deliveries, g.delivery())
 			if g.failed && g.counts {
 				returned = append(returned, g.Link.ID)
 			}

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"context"
+	"html/template"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -84,8 +86,8 @@ type logList struct {
 	Pages    pager
 	Actions  []sluice.Action
 	Filtered bool
-	Open     bool   // whether the filters that are shown on demand are used
-	Query    string // the filter as the API takes it
+	Open     bool         // whether the filters that are shown on demand are used
+	Query    template.URL // the filter as the API takes it
 	Now      time.Time
 }
 
@@ -103,7 +105,7 @@ func (v *visit) listLog() error {
 	filter, page := logFilter(q, &invalid), pageOf(q)
 	list, err := sluice.List[sluice.Entry]{}, invalid.Err()
 	if err == nil {
-		list, err = v.svc.Entries.List(v.r.Context(), v.caller, filter, page)
+		list, err = v.searchLog(filter, page)
 	}
 	if err != nil && !p.Form.fail("The log cannot be shown", err) {
 		return err
@@ -112,8 +114,23 @@ func (v *visit) listLog() error {
 		p.Lines = append(p.Lines, v.lineOf(e))
 	}
 	p.Pages = pagerOf(v.r, page, list, func(e sluice.Entry) string { return e.ID })
-	p.Query = apiQuery(filter)
+	p.Query = template.URL(apiQuery(filter)) // it is encoded already
 	return v.render("log", p)
+}
+
+// searchLasts is how long a page of the log is searched for. A filter for two frequent things that rarely occur together
+// reads all entries that have either.
+const searchLasts = 3 * time.Second
+
+func (v *visit) searchLog(filter service.EntryFilter, page sluice.Page) (sluice.List[sluice.Entry], error) {
+	ctx, cancel := context.WithTimeout(v.r.Context(), searchLasts)
+	defer cancel()
+	list, err := v.svc.Entries.List(ctx, v.caller, filter, page)
+	if err != nil && ctx.Err() != nil && v.r.Context().Err() == nil {
+		err = sluice.Errorf(sluice.CodeValidation, "too many entries match a part of this filter and not all of it: "+
+			"choose a shorter time")
+	}
+	return list, err
 }
 
 // searched are the parameters that an id of an object or an address stands for, by how it begins.

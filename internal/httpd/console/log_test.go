@@ -88,7 +88,8 @@ func (o office) entry(a sluice.Action) sluice.Entry {
 // entries returns the entries of an action.
 func (o office) entries(a sluice.Action) []sluice.Entry {
 	o.t.Helper()
-	return slices.DeleteFunc(o.Server.Entries(o.t, o.Ledger(sluice.Test)), func(e sluice.Entry) bool { return e.Action != a })
+	all := o.Server.Entries(o.t, o.Ledger(sluice.Test))
+	return slices.DeleteFunc(all, func(e sluice.Entry) bool { return e.Action != a })
 }
 
 // signing signs checkpoints until stop is called, as a server does.
@@ -184,7 +185,9 @@ func TestLog(t *testing.T) {
 		return strings.Count(body, `data-label="Entry"`)
 	}
 	for query, want := range map[string]int{
-		"action=link.created": 2, "outcome=refused": 1, "link_id=" + l.ID: 3, "recipient=Ann@bank.example": 1,
+		"action=link.created": 2, "outcome=refused": 1, "action=link.created&outcome=refused": 0,
+		"action=link.refused&outcome=refused": 1, "action=link.refused&outcome=allowed": 0,
+		"action=unknown&outcome=refused": 0, "link_id=" + l.ID: 3, "recipient=Ann@bank.example": 1,
 		"client_ip=127.0.0.1&action=link.redeemed": 1, "request_id=" + redeemed.Request.ID: 1, "ids=" + redeemed.ID: 1,
 		"file_id=file_none": 0, "from=2020-01-01&to=2020-01-02": 0, "created[lt]=1": 0, "person_id=nobody": 0,
 		"created%5Bgte%5D=2020-01-01T00:00:00Z&action=link.redeemed": 1, "key_id=" + o.Key.ID + "&action=session.created": 1,
@@ -321,13 +324,14 @@ func TestEntry(t *testing.T) {
 		!strings.Contains(a.body, `<span class="badge">erased</span>`) {
 		t.Error("the page shows a field that was erased, or not that it was")
 	}
-	if a := o.get("/console/test/log/" + o.entry(sluice.AuditRedacted).ID); !strings.Contains(a.body, "No checkpoint covers this entry yet") {
+	late := "/console/test/log/" + o.entry(sluice.AuditRedacted).ID
+	if a := o.get(late); !strings.Contains(a.body, "No checkpoint covers this entry yet") {
 		t.Error("the page of an entry that is not signed yet does not say so")
 	}
 	if a := o.get("/console/test/log/aud_none"); a.StatusCode != 404 {
 		t.Errorf("an entry that does not exist: %d", a.StatusCode)
 	}
-	if a := o.get("/console/test/log/" + o.entry(sluice.AuditRedacted).ID + "/proof.txt"); a.StatusCode != 404 {
+	if a := o.get(late + "/proof.txt"); a.StatusCode != 404 {
 		t.Errorf("a proof that does not exist yet: %d", a.StatusCode)
 	}
 }
