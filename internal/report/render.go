@@ -228,8 +228,8 @@ func (r *Report) row(w *writer, l *late, row *row) {
 	w.put(rowEnd)
 }
 
-// valuesOf returns the digest of the personal values of an entry, which are in a late part: so none of them can be taken
-// away as if it were erased.
+// valuesOf returns the digest of the personal values of an entry, which are in a late part: so none of them can be
+// taken away as if it were erased.
 func valuesOf(disclosures []ledger.Disclosure) string {
 	sum := sha256.Sum256(disclosuresJSON(disclosures))
 	return hex.EncodeToString(sum[:])

@@ -40,9 +40,9 @@ type Report struct {
 }
 
 // Report collects the entries that match a filter, and the entries that record how their downloads ended. It calls
-// digest with them and the key with which the log began, and commits an entry with the number of entries, the digest and the filter. Then it signs a
-// checkpoint that covers them all, or waits until another process has, at most 15 seconds. More than MaxReported
-// matching entries, or more than 64 MiB of them, are CodeTooLarge. It needs audit:read.
+// digest with them and the key with which the log began, and commits an entry with the number of entries, the digest
+// and the filter. Then it signs a checkpoint that covers them all, or waits until another process has, at most 15
+// seconds. More than MaxReported matching entries, or more than 64 MiB of them, are CodeTooLarge. It needs audit:read.
 func (s *Ledgers) Report(
 	ctx context.Context, c Caller, filter EntryFilter, digest func(list []Reported, firstKey string) (string, error),
 ) (*Report, error) {
