@@ -59,8 +59,8 @@ func (v *visit) showEntry() error {
 	return v.render("entry", p)
 }
 
-// shownLeaf is the beginning of a leaf as a page shows it. Characters that would be invisible, or change the order of the
-// text around them, are written as JSON writes them in ASCII (RFC 8259 section 7), so it is the same JSON.
+// shownLeaf is the beginning of a leaf as a page shows it. Characters that would be invisible, or change the order of
+// the text around them, are written as JSON writes them in ASCII (RFC 8259 section 7), so it is the same JSON.
 func shownLeaf(leaf []byte) string {
 	if len(leaf) > maxShownLeaf {
 		leaf = leaf[:maxShownLeaf]
@@ -85,8 +85,8 @@ func disclosuresOf(e sluice.Entry, found service.Evidence) (list []disclosure) {
 	var values map[string]struct{ Salt, Value string }
 	_ = json.Unmarshal(found.Disclosures, &values) // what is damaged is in e.Damaged
 	for _, field := range slices.Sorted(maps.Keys(values)) {
-		d := disclosure{Field: field, Value: sentence.Visible(values[field].Value), Salt: values[field].Salt}
-		list = append(list, d)
+		v := values[field]
+		list = append(list, disclosure{Field: field, Value: sentence.Visible(v.Value), Salt: v.Salt})
 	}
 	for _, field := range e.Redacted {
 		list = append(list, disclosure{Field: field, Gone: "erased"})

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"html/template"
 	"maps"
 	"net/http"
@@ -104,7 +105,7 @@ func (v *visit) listLog() error {
 	filter, page := logFilter(q, &invalid), pageOf(q)
 	list, err := sluice.List[sluice.Entry]{}, invalid.Err()
 	if err == nil {
-		list, err = v.svc.Entries.List(v.r.Context(), v.caller, filter, page)
+		list, err = v.searchLog(filter, page)
 	}
 	if err != nil && !p.Form.fail("The log cannot be shown", err) {
 		return err
@@ -115,6 +116,21 @@ func (v *visit) listLog() error {
 	p.Pages = pagerOf(v.r, page, list, func(e sluice.Entry) string { return e.ID })
 	p.Query = template.URL(apiQuery(filter)) // it is encoded already
 	return v.render("log", p)
+}
+
+// searchLasts is how long a page of the log is searched for. A filter for two frequent things that rarely occur
+// together reads all entries that have either.
+const searchLasts = 3 * time.Second
+
+func (v *visit) searchLog(filter service.EntryFilter, page sluice.Page) (sluice.List[sluice.Entry], error) {
+	ctx, cancel := context.WithTimeout(v.r.Context(), searchLasts)
+	defer cancel()
+	list, err := v.svc.Entries.List(ctx, v.caller, filter, page)
+	if err != nil && ctx.Err() != nil && v.r.Context().Err() == nil {
+		err = sluice.Errorf(sluice.CodeValidation, "too many entries match a part of this filter and not all of it: "+
+			"choose a shorter time")
+	}
+	return list, err
 }
 
 // searched are the parameters that an id of an object or an address stands for, by how it begins.

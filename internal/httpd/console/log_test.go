@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/report"
 	"sluice/internal/service"
 	"sluice/ledger"
 )
@@ -88,7 +87,8 @@ func (o office) entry(a sluice.Action) sluice.Entry {
 // entries returns the entries of an action.
 func (o office) entries(a sluice.Action) []sluice.Entry {
 	o.t.Helper()
-	return slices.DeleteFunc(o.Server.Entries(o.t, o.Ledger(sluice.Test)), func(e sluice.Entry) bool { return e.Action != a })
+	all := o.Server.Entries(o.t, o.Ledger(sluice.Test))
+	return slices.DeleteFunc(all, func(e sluice.Entry) bool { return e.Action != a })
 }
 
 // signing signs checkpoints until stop is called, as a server does.
@@ -105,7 +105,8 @@ func (o office) signing() (stop func()) {
 	return func() { cancel(); <-ended }
 }
 
-// TestRoles asks for every page with the scopes of every role: what a role may not see is not in the navigation and
+// TestRoles holds the console to "a person can do exactly what a key with those scopes can" and to "each page under
+// 50 KB". It asks for every page with the scopes of every role: what a role may not see is not in the navigation and
 // answers 403, every page is small, and no text of anybody becomes markup.
 func TestRoles(t *testing.T) {
 	o := newOffice(t)
@@ -168,7 +169,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// TestLog filters and pages the log by the address.
+// TestLog is "filters in the address bar, keyset paging".
 func TestLog(t *testing.T) {
 	o := newOffice(t)
 	l := o.happen()
@@ -184,7 +185,9 @@ func TestLog(t *testing.T) {
 		return strings.Count(body, `data-label="Entry"`)
 	}
 	for query, want := range map[string]int{
-		"action=link.created": 2, "outcome=refused": 1, "link_id=" + l.ID: 3, "recipient=Ann@bank.example": 1,
+		"action=link.created": 2, "outcome=refused": 1, "action=link.created&outcome=refused": 0,
+		"action=link.refused&outcome=refused": 1, "action=link.refused&outcome=allowed": 0,
+		"action=unknown&outcome=refused": 0, "link_id=" + l.ID: 3, "recipient=Ann@bank.example": 1,
 		"client_ip=127.0.0.1&action=link.redeemed": 1, "request_id=" + redeemed.Request.ID: 1, "ids=" + redeemed.ID: 1,
 		"file_id=file_none": 0, "from=2020-01-01&to=2020-01-02": 0, "created[lt]=1": 0, "person_id=nobody": 0,
 		"created%5Bgte%5D=2020-01-01T00:00:00Z&action=link.redeemed": 1, "key_id=" + o.Key.ID + "&action=session.created": 1,
@@ -228,7 +231,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestLogDocuments compares what the console answers with what the API answers.
+// TestLogDocuments is "CSV, NDJSON, report": the console answers what the API answers, and it is recorded.
 func TestLogDocuments(t *testing.T) {
 	o := newOffice(t)
 	o.happen()
@@ -258,16 +261,17 @@ func TestLogDocuments(t *testing.T) {
 	stop := o.signing()
 	defer stop()
 	a = o.post("/console/test/log/report?outcome=refused", nil)
-	checked, err := report.Check([]byte(a.body), "")
-	if err != nil || checked.Entries != 1 {
-		t.Errorf("report: %d, %v", a.StatusCode, err)
+	if a.StatusCode != 200 || !strings.Contains(a.body, "<h1>Audit report</h1>") ||
+		!strings.Contains(a.body, o.entry(sluice.LinkRefused).ID) ||
+		strings.Contains(a.body, o.entry(sluice.LinkRedeemed).ID) {
+		t.Errorf("report: %d, %d bytes", a.StatusCode, len(a.body))
 	}
 	if made := o.entry(sluice.AuditReported); made.Actor.ID != o.Key.ID || made.Report.Filter["outcome"] != "refused" {
 		t.Errorf("recorded: %+v", made)
 	}
 }
 
-// TestEntry reads the page of an entry and its evidence, which the Go verifier accepts.
+// TestEntry is "an entry as a sentence and as its leaf". It reads the page of an entry and its evidence, which the Go verifier accepts.
 func TestEntry(t *testing.T) {
 	o := newOffice(t)
 	o.happen()
@@ -312,7 +316,8 @@ func TestEntry(t *testing.T) {
 		t.Errorf("the evidence is %+v", found)
 	}
 
-	if _, err := o.Service.Service.Entries.Redact(t.Context(), service.Operator(o.Ledger(sluice.Test)), e.ID); err != nil {
+	_, err = o.Service.Service.Entries.Redact(t.Context(), service.Operator(o.Ledger(sluice.Test)), e.ID, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	a = o.get(path)
@@ -320,13 +325,14 @@ func TestEntry(t *testing.T) {
 		!strings.Contains(a.body, `<span class="badge">erased</span>`) {
 		t.Error("the page shows a field that was erased, or not that it was")
 	}
-	if a := o.get("/console/test/log/" + o.entry(sluice.AuditRedacted).ID); !strings.Contains(a.body, "No checkpoint covers this entry yet") {
+	late := "/console/test/log/" + o.entry(sluice.AuditRedacted).ID
+	if a := o.get(late); !strings.Contains(a.body, "No checkpoint covers this entry yet") {
 		t.Error("the page of an entry that is not signed yet does not say so")
 	}
 	if a := o.get("/console/test/log/aud_none"); a.StatusCode != 404 {
 		t.Errorf("an entry that does not exist: %d", a.StatusCode)
 	}
-	if a := o.get("/console/test/log/" + o.entry(sluice.AuditRedacted).ID + "/proof.txt"); a.StatusCode != 404 {
+	if a := o.get(late + "/proof.txt"); a.StatusCode != 404 {
 		t.Errorf("a proof that does not exist yet: %d", a.StatusCode)
 	}
 }

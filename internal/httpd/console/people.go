@@ -51,7 +51,8 @@ func (v *visit) listSessions() error {
 func (v *visit) sessionRow(s sluice.Session, now time.Time) sessionRow {
 	row := sessionRow{
 		Session: s, State: linkState{"active", "good"}, Active: s.Active(now), Own: s.ID == v.session.ID,
-		Who: sentence.Visible(cmp.Or(s.Person.Name, s.Person.Email, s.Person.Subject)), More: sentence.Visible(s.Person.Email),
+		Who:  sentence.Visible(cmp.Or(s.Person.Name, s.Person.Email, s.Person.Subject)),
+		More: sentence.Visible(s.Person.Email),
 	}
 	if s.KeyID != "" {
 		row.Who, row.More = "API key", s.KeyID

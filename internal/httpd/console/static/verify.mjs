@@ -58,7 +58,7 @@ function since(vkey, newest, rotations) {
 function show({ok, checks}) {
   const unable = checks.some(c => c.name === 'browser' && !c.ok);
   const failed = checks.filter(c => !c.ok).length;
-  const title = unable ? 'Not checked.' : ok ? 'Verified: the log has this entry, as it is shown here.'
+  const title = unable ? 'Not checked.' : ok ? 'Verified: the log has an entry with this number and this leaf.'
     : `Not verified: ${failed} of ${checks.length} checks failed.`;
   const list = document.createElement('ul');
   list.className = 'checks';
@@ -66,9 +66,10 @@ function show({ok, checks}) {
     const item = document.createElement('li');
     item.dataset.check = c.name;
     item.dataset.ok = c.ok;
-    item.append(text('span', c.ok ? 'passed' : unable ? 'not possible' : 'failed', `badge ${c.ok ? 'good' : unable ? 'warn' : 'bad'}`),
-      ' ', text('strong', names[c.name] ?? c.name), ...(c.field ? [' ', text('code', c.field)] : []), ' ',
-      text('span', c.message));
+    const [word, tone] = c.ok ? ['passed', 'good'] : unable ? ['not possible', 'warn'] : ['failed', 'bad'];
+    const field = c.field && !c.message.includes(c.field) ? ` (${c.field})` : '';
+    item.append(text('span', word, `badge ${tone}`), ' ', text('strong', (names[c.name] ?? c.name) + field), ' ',
+      c.message);
     list.append(item);
   }
   verdict.replaceChildren(text('p', title, `flash ${unable ? 'warn' : ok ? '' : 'bad'}`), list);

@@ -1,0 +1,157 @@
+package console_test
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice"
+	"sluice/internal/service"
+)
+
+var secretOnPage = regexp.MustCompile(`id="secret" value="(sk_test_[a-z2-7]+)"`)
+
+// TestKeyPages is "keys" of "what the API can do, with words that explain it". It creates a key, shows its secret once, gives it a new one and revokes it.
+func TestKeyPages(t *testing.T) {
+	o := newOffice(t)
+	a := o.post("/console/test/keys", url.Values{
+		"name": {" <b>billing</b> "}, "scopes": {"files:read", "links:read"}, "expires_at": {"2099-12-31"},
+	})
+	found := secretOnPage.FindStringSubmatch(a.body)
+	if a.StatusCode != 200 || found == nil || a.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("the answer has no secret: %d %v\n%s", a.StatusCode, a.Header, a.body)
+	}
+	id := o.entry(sluice.KeyCreated).Key.ID
+	page := o.get("/console/test/keys/" + id)
+	if secretOnPage.MatchString(page.body) || strings.Contains(page.body, found[1]) {
+		t.Error("the secret is shown twice")
+	}
+	for _, want := range []string{"&lt;b&gt;billing&lt;/b&gt;", "files:read", "See the records of files", "1 Jan 2100"} {
+		if !strings.Contains(page.body, want) {
+			t.Errorf("the page of the key lacks %q", want)
+		}
+	}
+	k, err := o.Keys.Get(t.Context(), service.Operator(o.Ledger(sluice.Test)), id)
+	if err != nil || k.Expires != time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) || len(k.Scopes) != 2 {
+		t.Errorf("the key is %+v, %v", k, err)
+	}
+	other := newBrowser(t, o.URL)
+	if a := other.signIn(found[1]); a.StatusCode != 303 {
+		t.Errorf("the secret does not sign in: %d", a.StatusCode)
+	}
+
+	a = o.post("/console/test/keys/"+id+"/rotate", url.Values{"overlap_seconds": {"3600"}})
+	second := secretOnPage.FindStringSubmatch(a.body)
+	if second == nil || second[1] == found[1] || !strings.Contains(a.body, "works until") {
+		t.Fatalf("no new secret: %d\n%s", a.StatusCode, a.body)
+	}
+	if a := newBrowser(t, o.URL).signIn(found[1]); a.StatusCode != 303 {
+		t.Errorf("the old secret does not work for an hour: %d", a.StatusCode)
+	}
+	a = o.post("/console/test/keys/"+id+"/rotate", url.Values{"overlap_seconds": {"5"}})
+	if a.StatusCode != 422 && a.StatusCode != 400 {
+		t.Errorf("a time that is no choice: %d", a.StatusCode)
+	}
+	if a := o.get("/console/test/keys/" + id + "/revoke"); !strings.Contains(a.body, "This cannot be undone") {
+		t.Error("the page does not ask before it revokes")
+	}
+	if a := o.post("/console/test/keys/"+id+"/revoke", nil); a.location() != "/console/test/keys?did=key-revoked" {
+		t.Errorf("revoked: %d to %q", a.StatusCode, a.location())
+	}
+	if a := other.get("/console/test/"); a.StatusCode != 303 {
+		t.Errorf("the session of a revoked key goes on: %d", a.StatusCode)
+	}
+	if a := o.get("/console/test/keys"); !strings.Contains(a.body, "revoked") {
+		t.Error("the list does not say that the key is revoked")
+	}
+
+	for _, test := range []struct{ field, value, at, want string }{
+		{"name", "", "name", "needs a name"}, {"name", strings.Repeat("x", 101), "name", "more than 100"},
+		{"scopes", "", "scopes", "at least one scope"},
+		{"scopes", "everything", "scopes", "no scope"}, {"expires_at", "soon", "expires_at", "not a day"},
+		{"expires_at", "2000-01-01", "expires_at", "past"},
+	} {
+		form := url.Values{"name": {"n"}, "scopes": {"files:read"}}
+		form[test.field] = []string{test.value}
+		if test.value == "" {
+			form.Del(test.field)
+		}
+		a := o.post("/console/test/keys", form)
+		if says := a.at(test.at); a.StatusCode < 400 || !strings.Contains(says, test.want) {
+			t.Errorf("%s %.20q: %d, %q", test.field, test.value, a.StatusCode, says)
+		}
+	}
+	// A key grants only what it has.
+	clerk := o.as(sluice.KeysAdmin)
+	if a := clerk.get("/console/test/keys/new"); strings.Contains(a.body, `value="files:write"`) {
+		t.Error("the form offers a scope that the person does not have")
+	}
+	a = clerk.post("/console/test/keys", url.Values{"name": {"n"}, "scopes": {"files:write"}})
+	if a.StatusCode != 403 || !strings.Contains(a.body, "The key was not created") {
+		t.Errorf("a key with more rights: %d\n%s", a.StatusCode, a.body)
+	}
+	a = clerk.post("/console/test/keys/"+o.Key.ID+"/rotate", url.Values{"overlap_seconds": {"0"}})
+	if a.StatusCode != 403 {
+		t.Errorf("a key with more rights gets a new secret: %d", a.StatusCode)
+	}
+	own := clerk.entry(sluice.SessionCreated).Session.Key
+	if a := clerk.post("/console/test/keys/"+own+"/revoke", nil); a.location() != "/console/signin" {
+		t.Errorf("the own key: %d to %q", a.StatusCode, a.location())
+	}
+}
+
+// TestSessionPages is "listed and revocable". It lists the sessions and ends them.
+func TestSessionPages(t *testing.T) {
+	o := newOffice(t)
+	other := o.as(sluice.FilesRead)
+	id := o.entry(sluice.SessionCreated).Session.ID
+	a := o.get("/console/test/sessions")
+	if n := strings.Count(a.body, `data-label="State"`); n != 2 || strings.Count(a.body, "this browser") != 1 {
+		t.Errorf("%d sessions\n%s", n, a.body)
+	}
+	if a := o.post("/console/test/sessions/"+id+"/end", nil); a.location() != "/console/test/sessions?did=session-ended" {
+		t.Errorf("ended: %d to %q", a.StatusCode, a.location())
+	}
+	if a := other.get("/console/test/"); a.StatusCode != 303 {
+		t.Errorf("the session goes on: %d", a.StatusCode)
+	}
+	if a := o.post("/console/test/sessions/"+id+"/end", nil); a.StatusCode != 404 {
+		t.Errorf("a session that has ended: %d", a.StatusCode)
+	}
+	if a := o.get("/console/test/sessions"); !strings.Contains(a.body, ">ended<") {
+		t.Error("the list does not say that the session has ended")
+	}
+}
+
+// TestSettings is "what ends today, what was refused, state of the log" and "purposes, brand, ledger key". It reads the
+// pages of the purposes, the brand and the key of the log.
+func TestSettings(t *testing.T) {
+	o := newOffice(t)
+	o.happen()
+	key, _, err := o.Ledgers.Key(t.Context(), service.Operator(o.Ledger(sluice.Test)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, texts := range map[string][]string{
+		"/purposes": {"Contract", "at most 1.0 kB", "live at most 1 hour", ">reason<", ">terms<", "application/pdf"},
+		"/brand":    {"As recipients see it", "not set"},
+		"/ledger": {`value="` + strings.ReplaceAll(key, "+", "&#43;") + `"`, "Fingerprint", "The key was never changed",
+			"— " + strings.SplitN(key, "+", 2)[0]},
+		"/": {"Lately", "Refused", "Ends within a day", "possible", "none signed the newest checkpoint",
+			`data-news="/console/test/events?known=`},
+	} {
+		a := o.get("/console/test" + path)
+		for _, want := range texts {
+			if !strings.Contains(a.body, want) {
+				t.Errorf("%s lacks %q", path, want)
+			}
+		}
+	}
+	// Whoever sees no log gets no stream, and no state of the server.
+	if a := o.as(sluice.FilesRead).get("/console/test/"); strings.Contains(a.body, "data-news") ||
+		strings.Contains(a.body, "The server") || !strings.Contains(a.body, "Your role shows no links and no log") {
+		t.Error("the home page shows more than the role allows")
+	}
+}
