@@ -238,6 +238,9 @@ var mediaTypes = map[string][]string{
 	"proveConsistency":   {"text/plain"},
 }
 
+// ownHeaders are the headers of responses of single routes, in addition to those of their output.
+var ownHeaders = map[string][]string{"reportAuditEntries": {"Content-Disposition"}}
+
 // headerParams returns the request headers of a route.
 func headerParams(rt httpd.Route) (params []*param) {
 	text := func(name, description string) {

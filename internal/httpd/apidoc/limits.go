@@ -203,6 +203,7 @@ var schemaDescriptions = map[string]string{
 	"SessionRef":         "The record of a session of the console in an entry.",
 	"EntryRef":           "Refers to fields of an earlier entry.",
 	"LedgerRef":          "The part of an entry about the log itself.",
+	"ReportRef":          "The part of an entry about a report that was made.",
 	"LedgerRotation":     "Proves that the log continues with another key.",
 	"ListLedgerRotation": "All changes of the key.",
 	"EntryRedaction":     "The fields to erase from an entry.",

@@ -123,7 +123,7 @@ func describeTypes(ref *document, op *operation, rt httpd.Route) {
 	if body, ok := bodyOf(rt.Output); ok {
 		success.Content["application/json"] = &mediaType{Schema: ref.schemaOf(body)}
 	}
-	success.Headers = headerRefs(headersOf(rt.Output)...)
+	success.Headers = headerRefs(append(headersOf(rt.Output), ownHeaders[rt.Operation]...)...)
 }
 
 // defaultOf returns the default value of a parameter.
