@@ -342,6 +342,8 @@ func (s *serveCommand) serve(
 		From:    s.From, Brand: s.brand, Adapters: s.adapters,
 		Console: s.consoleFlags.options, NoConsole: !s.Console,
 	}
+	states := &jobs.States{Next: metrics}
+	opts.Console.FailingJobs = states.Failing
 	if !s.RateLimit {
 		opts.Rates = map[sluice.Mode]httpd.Rate{}
 	}
@@ -361,7 +363,7 @@ func (s *serveCommand) serve(
 
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
-	scheduler := jobs.Scheduler{Store: i.store, Log: log, Observer: metrics}
+	scheduler := jobs.Scheduler{Store: i.store, Log: log, Observer: states}
 	followed := follow.Runner{Store: i.store, Log: log, Observer: metrics}
 	scrubInterval, _ := parseInterval("", s.ScrubInterval) // checked by config
 	own := append(jobs.Own(i.service, i.gate), heads.job(i.service))

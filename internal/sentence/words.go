@@ -64,6 +64,7 @@ var refusals = map[sluice.Refusal]string{
 	sluice.WrongCode:            "the code was wrong",
 	sluice.TooManyCodes:         "too many codes were asked for",
 	sluice.TermsNotAccepted:     "the terms were not accepted",
+	sluice.NoRole:               "the person has no role here",
 }
 
 // damages has every kind of damage, in words that follow "the stored bytes of a file".

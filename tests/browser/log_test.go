@@ -14,7 +14,7 @@ import (
 	"sluice/ledger"
 )
 
-// TestConsoleLog watches the log grow on the home page, verifies an entry in the browser, and then the evidence of a
+// TestConsoleLog is "live by server-sent events" and "verify here". It watches the log grow on the home page, verifies an entry in the browser, and then the evidence of a
 // server that lies. Then axe-core checks the pages of the log and of the settings.
 func TestConsoleLog(t *testing.T) {
 	program := axe(t)

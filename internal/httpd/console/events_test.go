@@ -59,7 +59,7 @@ func (e events) next() (name, data string) {
 	}
 }
 
-// TestEvents waits for news of the log, until the session ends.
+// TestEvents is "what happened lately (live by server-sent events)". It waits for news of the log, until the session ends.
 func TestEvents(t *testing.T) {
 	o := newOffice(t)
 	f := o.file(service.NewFile{Purpose: "attachment", Filename: "a.txt", Type: "text/plain"})

@@ -13,7 +13,7 @@ import (
 
 var secretOnPage = regexp.MustCompile(`id="secret" value="(sk_test_[a-z2-7]+)"`)
 
-// TestKeyPages creates a key, shows its secret once, gives it a new one and revokes it.
+// TestKeyPages is "keys" of "what the API can do, with words that explain it". It creates a key, shows its secret once, gives it a new one and revokes it.
 func TestKeyPages(t *testing.T) {
 	o := newOffice(t)
 	a := o.post("/console/test/keys", url.Values{
@@ -102,7 +102,7 @@ func TestKeyPages(t *testing.T) {
 	}
 }
 
-// TestSessionPages lists the sessions and ends them.
+// TestSessionPages is "listed and revocable". It lists the sessions and ends them.
 func TestSessionPages(t *testing.T) {
 	o := newOffice(t)
 	other := o.as(sluice.FilesRead)
@@ -125,7 +125,8 @@ func TestSessionPages(t *testing.T) {
 	}
 }
 
-// TestSettings reads the pages of the purposes, the brand and the key of the log.
+// TestSettings is "what ends today, what was refused, state of the log" and "purposes, brand, ledger key". It reads the
+// pages of the purposes, the brand and the key of the log.
 func TestSettings(t *testing.T) {
 	o := newOffice(t)
 	o.happen()

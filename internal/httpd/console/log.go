@@ -118,8 +118,8 @@ func (v *visit) listLog() error {
 	return v.render("log", p)
 }
 
-// searchLasts is how long a page of the log is searched for. A filter for two frequent things that rarely occur together
-// reads all entries that have either.
+// searchLasts is how long a page of the log is searched for. A filter for two frequent things that rarely occur
+// together reads all entries that have either.
 const searchLasts = 3 * time.Second
 
 func (v *visit) searchLog(filter service.EntryFilter, page sluice.Page) (sluice.List[sluice.Entry], error) {
