@@ -351,13 +351,13 @@ func (d *document) holds(t testing.TB, op *operation, a answer) {
 }
 
 // exampleID finds ids in examples.
-var exampleID = regexp.MustCompile(`\b(file|link|key|aud)_[0-9a-z]{26}\b`)
+var exampleID = regexp.MustCompile(`\b(file|link|key|aud|era)_[0-9a-z]{26}\b`)
 
 // fill replaces the ids in an example with ids of real objects.
 func (o objects) fill(text string) string {
 	return exampleID.ReplaceAllStringFunc(text, func(id string) string {
 		kind, _, _ := strings.Cut(id, "_")
-		return map[string]string{"file": o.file, "link": o.link, "key": o.key, "aud": o.entry}[kind]
+		return map[string]string{"file": o.file, "link": o.link, "key": o.key, "aud": o.entry, "era": o.erasure}[kind]
 	})
 }
 

@@ -49,6 +49,7 @@ func (c client) objects(t *testing.T) objects {
 	l := c.mint(t, f.ID, "")
 	entries := c.Entries(t, c.Ledger(sluice.Test))
 	k, _ := c.NewKey(t, c.Ledger(sluice.Test), sluice.KeysAdmin)
+	c.Checkpoint(t)
 	e, err := c.Erasures.Begin(t.Context(), service.Operator(c.Ledger(sluice.Test)), service.NewErasure{Recipient: "nobody@bank.example"})
 	if err == nil {
 		_, err = c.Erasures.Run(t.Context())

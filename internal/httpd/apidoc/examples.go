@@ -15,6 +15,7 @@ const (
 	exampleLinkID   = "link_01kjvbwb3e0p6k9s2d4v7h1g5w"
 	exampleKeyID    = "key_01kjvb8n7r3x5z1m9t4q6c2d0f"
 	exampleEntryID  = "aud_01kjvbwb3e4j8y2n6a0f5t9k7r"
+	exampleErasure  = "era_01kjvd0q5n2v7c4x9m1k6t3r8z"
 	exampleRequest  = "req_01kjvbwb3d7c1h5w9e3s6x0m2q"
 	exampleAccount  = "acct_01kjvb8n7q2d6g0k4p8v1z5b9j"
 	exampleToken    = "AQcw8GnLfQ3mYx2kVb7sTzR4Jp0h"
@@ -75,6 +76,13 @@ var (
 		Object: "purpose", Name: "identity_document", Title: "Identity document", Require: []string{}, Page: "auto",
 		Types:   []string{"application/pdf", "image/jpeg", "image/png"},
 		MaxSize: 50 << 20, Linkable: true, MaxLinkLifetimeSeconds: ptr(int64(3600)),
+		Personal: []string{"filename", "title"},
+	}
+	exampleFields      = []string{"ip", "recipient"}
+	exampleErasureDone = api.Erasure{
+		ID: exampleErasure, Object: "audit_erasure", State: api.ErasureEnded, By: "recipient", Fields: exampleFields,
+		Entries: 12, Links: 1, BegunEntryID: exampleEntryID, EntryID: exampleEntryID, Created: exampleTime,
+		Updated: exampleTime, EndedAt: ptr(int64(exampleTime)),
 	}
 )
 
@@ -92,6 +100,7 @@ var exampleObjects = map[string]any{
 	"CreatedKey": api.CreatedKey{Key: exampleKey, Secret: ptr("sk_test_…")},
 	"AuditEntry": exampleEntry,
 	"Purpose":    examplePurpose,
+	"Erasure":    exampleErasureDone,
 	"Account": api.Account{
 		Object:  "account",
 		ID:      exampleAccount,
@@ -153,7 +162,9 @@ var exampleBodies = map[string]any{
 		Scopes:    &[]string{"links:write"},
 		ExpiresAt: api.Null[int64](),
 	},
-	"rotateKey": api.KeyRotation{OverlapSeconds: 3600},
+	"rotateKey":        api.KeyRotation{OverlapSeconds: 3600},
+	"redactAuditEntry": api.EntryRedaction{Fields: &exampleFields},
+	"createErasure":    api.NewErasure{Recipient: "ann@bank.example", Fields: &exampleFields},
 }
 
 // exampleParam returns the example of a parameter of a route.
@@ -175,7 +186,7 @@ func exampleParam(rt httpd.Route, p *param) any {
 var exampleIDs = map[string]string{
 	"files": exampleFileID, "links": exampleLinkID, "file_links": exampleLinkID, "keys": exampleKeyID,
 	"audit_entries": exampleEntryID, "audit_report": exampleEntryID,
-	"export": exampleEntryID,
+	"export": exampleEntryID, "audit_redactions": exampleErasure,
 }
 
 // listedID returns the id of an object in a list.

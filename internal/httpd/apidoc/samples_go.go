@@ -48,7 +48,9 @@ var goCalls = map[string]goCall{
 	"listAuditEntries":   {"Entries", []any{api.EntryQuery{Page: goPage}}},
 	"getAuditEntry":      {method: "Entry"},
 	"exportAuditEntries": {"ExportEntries", []any{api.EntryFilter{}, "ndjson"}},
-	"redactAuditEntry":   {method: "RedactEntry"},
+	"redactAuditEntry":   {"RedactFields", []any{exampleEntryID, exampleFields}},
+	"createErasure":      {method: "BeginErasure"},
+	"getErasure":         {method: "Erasure"},
 	"reportAuditEntries": {"Report", []any{api.EntryFilter{}}},
 
 	"getCheckpoint":     {method: "Checkpoint"},
