@@ -97,6 +97,19 @@ func TestConsole(t *testing.T) {
 			t.Errorf("%s after a kill: %d", mode, got)
 		}
 	}
+	if out := sluiceRun(t, 0, "session", "list", "--data", data); strings.Count(out, "ann@bank.example") != 2 ||
+		strings.Count(out, "active") != 2 {
+		t.Errorf("session list:\n%s", out)
+	}
+	sluiceRun(t, 2, "session", "end", "--data", data)
+	sluiceRun(t, 3, "session", "end", "--data", data, "--person", "eve")
+	out := sluiceRun(t, 0, "session", "end", "--data", data, "--person", "ann")
+	if strings.Count(out, "ended sess_") != 2 {
+		t.Errorf("session end:\n%s", out)
+	}
+	if got := ann.status("http://" + console + "/console/live/"); got != 303 {
+		t.Errorf("after session end: %d", got)
+	}
 	if code := again.stop(); code != 0 {
 		t.Errorf("the server ends with %d", code)
 	}
@@ -118,7 +131,7 @@ func TestConsoleFlags(t *testing.T) {
 		{[]string{"--oidc-issuer", "https://id.example"}, "requires --oidc-client-id"},
 		{oidc[:4], "requires --oidc-roles"},
 		{append([]string{"--oidc-roles", "a=root"}, oidc[:4]...), "there is no role"},
-		{[]string{"--oidc-issuer", "http://id.example", "--oidc-client-id", "x", "--oidc-roles", "a=viewer"}, "must be https"},
+		{append([]string{"--oidc-issuer", "http://id.example"}, oidc[2:]...), "must be https"},
 		{[]string{"--console-url", "console.example"}, "--console-url"},
 		{[]string{"--console-listen", "nowhere"}, "--console-listen"},
 		{[]string{"--console-listen", "0.0.0.0:0"}, "give --console-url"},

@@ -29,6 +29,7 @@ const (
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server. In an empty data folder, create an account and a first test key, and print how to use them."`
 	Key     keyCommand     `cmd:"" help:"Create, list, rotate and revoke API keys. A running server sees the change at once."`
+	Session sessionCommand `cmd:"" help:"List and end the sessions of the console. A running server sees the end at once."`
 	Audit   auditCommand   `cmd:"" help:"Read, export, verify and prove the audit log of a server."`
 	Fsck    fsckCommand    `cmd:"" help:"Check the database, the audit logs and their index, also while a server runs."`
 	Backup  backupCommand  `cmd:"" help:"Back up an installation to a folder or to S3, while servers run."`

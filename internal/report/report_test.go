@@ -79,7 +79,7 @@ func TestSummary(t *testing.T) {
 	text = mainOf(t, l.report(nil, l.some(1, 2, 5)...))
 	for _, want := range []string{
 		"Files were opened 1 time through links, on 2026-11-21 19:02:00 UTC.",
-		"The entries have numbers from 1 to 5 of the log. 2 entries are between them not in this report, because they do " +
+		"The entries have numbers from 1 to 5 of the log. 2 entries between them are not in this report, because they do " +
 			"not match what was asked for: 3–4.",
 	} {
 		if !strings.Contains(text, want) {

@@ -170,9 +170,12 @@ func gaps(rows []row) string {
 	if missing == 0 {
 		return fmt.Sprintf("The entries have the numbers %d to %d of the log, and none of them is missing.", first, last)
 	}
-	return fmt.Sprintf("The entries have numbers from %d to %d of the log. %s between them not in this report, because "+
-		"they do not match what was asked for: %s.", first, last, plural(missing, "entry is", "entries are"),
-		strings.Join(list, ", "))
+	others := "1 entry between them is not in this report, because it does not match what was asked for"
+	if missing > 1 {
+		others = number(missing) + " entries between them are not in this report, because they do not match what was asked for"
+	}
+	return fmt.Sprintf("The entries have numbers from %d to %d of the log. %s: %s.",
+		first, last, others, strings.Join(list, ", "))
 }
 
 // plural returns a number with the word for it.

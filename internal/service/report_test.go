@@ -10,6 +10,7 @@ import (
 	"sluice"
 	"sluice/internal/service"
 	"sluice/ledger"
+	"sluice/sluicetest"
 )
 
 func newReportFixture(t *testing.T) *fixture {
@@ -87,6 +88,32 @@ func TestReport(t *testing.T) {
 	list, err := f.Entries.List(ctx, f.caller, service.EntryFilter{Recipient: "ann@bank.example"}, sluice.Page{Limit: 10})
 	if err != nil || len(list.Data) != 1 || list.Data[0].Action != sluice.AuditReported {
 		t.Errorf("who asks for a person is not found under the person: %v, %v", list, err)
+	}
+}
+
+// The key of a log may change between two reports, also between the entry of a report and its checkpoint.
+func TestReportAfterRotation(t *testing.T) {
+	f := newReportFixture(t)
+	f.upload("0123456789")
+	f.base.Checkpoint(t)
+	f.config.LedgerKeys = append([]string{sluicetest.NewLedgerKey(t)}, f.base.LedgerKeys()...)
+	f.use(nil)
+	for range 2 {
+		r, err := f.Ledgers.Report(ctx, f.caller, service.EntryFilter{Action: sluice.FileCreated}, digestOf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rotations [][]byte
+		for _, rotation := range r.Rotations {
+			rotations = append(rotations, rotation.Proof)
+		}
+		keys, err := ledger.NewVerifier(r.FirstKey, rotations...)
+		if err != nil || len(rotations) != 1 {
+			t.Fatalf("%d rotations, %v", len(rotations), err)
+		}
+		if c, err := keys.Open(r.Checkpoint.Note); err != nil || c.Size <= r.Made.Seq {
+			t.Errorf("%+v, %v", c, err)
+		}
 	}
 }
 

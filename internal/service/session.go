@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -219,17 +220,41 @@ func (s *Sessions) Check(ctx context.Context, c Caller) error {
 	return s.read(ctx, c, anyCaller, func(Reader) error { return nil })
 }
 
-// List returns the sessions of the caller's ledger, active, ended and expired. Sessions leave the list a day after they
-// expire. It needs keys:admin.
+// List returns the sessions of the caller's ledger, active, ended and expired. Those whose key has ended have ended
+// then. Sessions leave the list a day after they expire. It needs keys:admin.
 func (s *Sessions) List(ctx context.Context, c Caller, page sluice.Page) (list sluice.List[sluice.Session], err error) {
 	err = s.read(ctx, c, sluice.KeysAdmin, func(r Reader) error {
-		list, err = r.Sessions(c.Ledger, page)
-		return err
+		if list, err = r.Sessions(c.Ledger, page); err != nil {
+			return err
+		}
+		return s.endWithKeys(r, list.Data)
 	})
 	for i, session := range list.Data {
 		list.Data[i].Used = s.used.last(session.ID, session.Used)
 	}
 	return list, err
+}
+
+// endWithKeys sets when sessions ended whose keys have ended. Their rows do not say it.
+func (s *Sessions) endWithKeys(r Reader, sessions []sluice.Session) error {
+	keys := map[string]sluice.Key{}
+	for i, session := range sessions {
+		if session.KeyID == "" || !session.Ended.IsZero() {
+			continue
+		}
+		key, known := keys[session.KeyID]
+		if !known {
+			var err error
+			if key, err = r.Key(session.Ledger, session.KeyID); err != nil && sluice.CodeOf(err) != sluice.CodeNotFound {
+				return err
+			}
+			keys[session.KeyID] = key
+		}
+		if at := cmp.Or(key.Revoked, key.Expires); !key.Active(s.now()) && at.Before(session.Expires) {
+			sessions[i].Ended = at
+		}
+	}
+	return nil
 }
 
 // WriteUsage stores when sessions were last used. After a failure the next WriteUsage tries again. It is not recorded

@@ -81,11 +81,15 @@ func (c console) signIn() {
 	c.until(c.t, `location.pathname == "/console/test/"`)
 }
 
-// picture saves a screenshot of the whole page, as far as BROWSER_SHOTS names a folder.
-func (c console) picture(name string) {
+// picture saves a screenshot of the whole page, if BROWSER_SHOTS names a folder; screen saves one of what a person sees
+// at once. Those of docs/console.md are from TestConsoleWalk.
+func (c console) picture(name string) { c.save(name, chromedp.FullScreenshot(100)) }
+func (c console) screen(name string)  { c.save(name, chromedp.CaptureScreenshot()) }
+
+func (c console) save(name string, take chromedp.Action[[]byte]) {
 	c.t.Helper()
 	if folder := os.Getenv("BROWSER_SHOTS"); folder != "" {
-		shot := in(c.t, c.chromium, chromedp.FullScreenshot(100))
+		shot := in(c.t, c.chromium, take)
 		if err := os.WriteFile(filepath.Join(folder, "console-"+name+".png"), shot, 0o600); err != nil {
 			c.t.Fatal(err)
 		}
@@ -115,7 +119,7 @@ func (c *chromium) stranger(t *testing.T) *chromium {
 }
 
 // TestConsoleWalk is what a person does who has never seen the API: signs in with a key, uploads a file, shares it with
-// a reason, sees it opened, and ends the link.
+// a reason, sees it opened, ends the link, and hands an auditor a report.
 func TestConsoleWalk(t *testing.T) {
 	c := newConsole(t)
 	c.look(t, 1280, "light")
@@ -124,7 +128,7 @@ func TestConsoleWalk(t *testing.T) {
 	// Upload. The purpose demands a reason of links.
 	c.visit("/files")
 	c.says("No files yet", "curl "+c.URL+"/v1/files")
-	c.picture("empty")
+	c.screen("empty")
 	report := filepath.Join(t.TempDir(), "Quarterly report.pdf")
 	if err := os.WriteFile(report, []byte("%PDF-1.7 the third quarter"), 0o600); err != nil {
 		t.Fatal(err)
@@ -140,7 +144,7 @@ func TestConsoleWalk(t *testing.T) {
 	c.fill("dialog #recipient-email", "ada@bank.example")
 	c.click("dialog #verification")
 	c.click("dialog #send")
-	c.picture("share")
+	c.screen("share")
 	c.click("dialog button.primary")
 	c.says("No link was made", "Links to files of purpose report need a reason.")
 	c.until(t, `document.activeElement.id == "reason" && document.querySelector("#recipient-email").value == "ada@bank.example"`)
@@ -149,7 +153,7 @@ func TestConsoleWalk(t *testing.T) {
 	c.click("button.primary")
 	c.says("The link is ready.", "Give this to ada@bank.example", "Audit of the third quarter", "not yet, 3 allowed")
 	c.until(t, `document.querySelector("img.code").naturalWidth > 100`)
-	c.picture("link")
+	c.screen("link")
 	address := ask[string](t, c.chromium, `document.querySelector("#url").value`)
 	link := ask[string](t, c.chromium, "location.pathname")
 
@@ -163,7 +167,7 @@ func TestConsoleWalk(t *testing.T) {
 	}
 	c.open(t, c.URL+link)
 	c.says("1 of 3", "Someone with the link downloaded this file", "From: 127.0.0.1")
-	c.picture("opened")
+	c.screen("opened")
 
 	// End it, with a reason.
 	c.click(".head a.danger")
@@ -171,7 +175,7 @@ func TestConsoleWalk(t *testing.T) {
 	c.fill("dialog #reason", "The audit is over")
 	c.click("dialog button.danger")
 	c.says("The link was ended. It opens no more.", "ended the link …", "Ended because: The audit is over")
-	c.picture("ended")
+	c.screen("ended")
 	other.open(t, address)
 	other.until(t, `document.body.innerText.includes("revoked")`)
 
@@ -189,7 +193,25 @@ func TestConsoleWalk(t *testing.T) {
 		t.Errorf("the log tells %s, want %s", got, want)
 	}
 
-	// The last step, a report for an auditor, joins here.
+	// Hand an auditor a report, who opens it from a disk.
+	c.Checkpoint(t)
+	c.open(t, c.URL+ask[string](t, c.chromium, "location.pathname"))
+	c.click(`a[href*="/log?file_id="]`)
+	c.says("Take it with you")
+	c.screen("log")
+	c.click(`form[action*="/log/report"] button`)
+	name, content := c.saved(t, ask[string](t, c.chromium, `document.querySelector("form[action*='/log/report']").action`))
+	if !strings.HasSuffix(name, ".html") {
+		t.Errorf("the report is saved as %q", name)
+	}
+	file := filepath.Join(t.TempDir(), "report.html")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.open(t, "file://"+file)
+	c.until(t, `document.querySelector("#verdict")?.textContent.startsWith("Checked in this browser")`)
+	c.says("Audit of the third quarter", "The audit is over")
+	c.screen("report")
 }
 
 // consoleFiles are files with names of every kind, and links in every state.
@@ -243,7 +265,7 @@ func TestConsoleIsAccessible(t *testing.T) {
 	c.signIn()
 	for name, path := range map[string]string{
 		"files": "/files", "filters": "/files?from=x&linked_resource=y", "file": "/files/" + f.ID,
-		"upload": "/files/upload", "share": "/files/" + f.ID + "/share", "delete": "/files/" + f.ID + "/delete",
+		"share": "/files/" + f.ID + "/share", "delete": "/files/" + f.ID + "/delete",
 		"links": "/links", "link": "/links/" + l.ID + "?did=link-made", "end": "/links/" + l.ID + "/end",
 		"error": "/files/file_0",
 	} {

@@ -30,52 +30,86 @@ func (c client) docsPages(t *testing.T) []string {
 	return pages
 }
 
-// TestDocsAreAccessible has axe-core check the pages of the documentation, with everything open that can be opened:
-// those with something of every kind narrow and wide, light and dark, and the others in one of these ways. No page is
-// wider than the screen, or longer than ten screens.
-func TestDocsAreAccessible(t *testing.T) {
-	program := axe(t)
+// examined are pages with something of every kind, and how axe-core looks at them. All others are made from the same
+// templates.
+var examined = []struct {
+	page   string
+	width  int64
+	scheme string
+}{
+	{"/docs", 1280, "light"}, {"/docs/errors", 320, "dark"}, {"/docs/link-batches", 1280, "dark"},
+	{"/docs/link-batches", 320, "light"}, {"/docs/uploads", 320, "dark"}, {"/docs/downloads", 1280, "light"},
+}
+
+// TestDocsFit opens every page of the documentation: none is wider than the screen, also with everything open that can
+// be opened, and none is longer than ten screens.
+func TestDocsFit(t *testing.T) {
 	tab, c := newChromium(t), newClient(t)
-	folder := os.Getenv("BROWSER_SHOTS")
-	looks := []struct {
-		width  int64
-		scheme string
-	}{{1280, "light"}, {320, "dark"}, {1280, "dark"}, {320, "light"}}
-	for i, page := range c.docsPages(t) {
-		all := page == "/docs" || page == "/docs/errors" || page == "/docs/link-batches"
-		for k, look := range looks {
-			checked := all || k == i%len(looks)
-			if !checked && k > 1 && folder == "" {
-				continue // it is as wide and as high as in other colours
-			}
-			tab.look(t, look.width, look.scheme)
-			if !tab.open(t, c.URL+page) {
-				t.Fatalf("%s is not displayed", page)
-			}
-			at := fmt.Sprintf("%s-%d-%s", strings.ReplaceAll(page[1:], "/", "-"), look.width, look.scheme)
-			tab.fits(t, at, look.width)
-			if folder != "" {
-				image := in(t, tab, chromedp.FullScreenshot(100))
-				if err := os.WriteFile(filepath.Join(folder, at+".png"), image, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			ask[bool](t, tab, `document.querySelectorAll("main details").forEach(d => d.open = true);true`)
-			if wide := ask[int64](t, tab, "document.documentElement.scrollWidth"); wide > look.width {
-				t.Errorf("%s is %d pixels wide with everything open", at, wide)
-			}
-			if !checked {
-				continue
-			}
-			tab.tall(t, look.width) // axe cannot tell the contrast of what is scrolled out of the navigation
-			ask[bool](t, tab, program+";true")
-			for _, found := range in(t, tab, chromedp.Evaluate[[]string](`axe.run({resultTypes: ["violations", "incomplete"]}).then(r =>
-				[...r.violations, ...r.incomplete].map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.html).join(" ")))`,
-				chromedp.EvalAwaitPromise)) {
-				t.Errorf("%s: %s", at, found)
+	for _, page := range c.docsPages(t) {
+		if !tab.open(t, c.URL+page) {
+			t.Fatalf("%s is not displayed", page)
+		}
+		tab.look(t, 1280, "light")
+		if high := ask[int64](t, tab, "document.documentElement.scrollHeight"); high > tallest {
+			t.Errorf("%s is %d pixels high", page, high)
+		}
+		tab.openAll(t)
+		for _, width := range []int64{1280, 320} {
+			tab.look(t, width, "light")
+			if wide := ask[int64](t, tab, "document.documentElement.scrollWidth"); wide > width {
+				t.Errorf("%s is %d pixels wide on a screen of %d", page, wide, width)
 			}
 		}
 	}
+}
+
+// TestDocsAreAccessible has axe-core check pages of the documentation with everything open. With BROWSER_SHOTS it checks
+// all of them, narrow and wide, light and dark, and saves what they look like.
+func TestDocsAreAccessible(t *testing.T) {
+	program := axe(t)
+	tab, c := newChromium(t), newClient(t)
+	all, folder := examined, os.Getenv("BROWSER_SHOTS")
+	if folder != "" {
+		all = nil
+		for _, page := range c.docsPages(t) {
+			for _, width := range []int64{1280, 320} {
+				for _, scheme := range []string{"light", "dark"} {
+					all = append(all, struct {
+						page   string
+						width  int64
+						scheme string
+					}{page, width, scheme})
+				}
+			}
+		}
+	}
+	for _, one := range all {
+		tab.look(t, one.width, one.scheme)
+		if !tab.open(t, c.URL+one.page) {
+			t.Fatalf("%s is not displayed", one.page)
+		}
+		at := fmt.Sprintf("%s-%d-%s", strings.ReplaceAll(one.page[1:], "/", "-"), one.width, one.scheme)
+		if folder != "" {
+			image := in(t, tab, chromedp.FullScreenshot(100))
+			if err := os.WriteFile(filepath.Join(folder, at+".png"), image, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tab.openAll(t)
+		tab.tall(t, one.width) // axe cannot tell the contrast of what is scrolled out of the navigation
+		ask[bool](t, tab, program+";true")
+		for _, found := range in(t, tab, chromedp.Evaluate[[]string](`axe.run({resultTypes: ["violations", "incomplete"]}).then(r =>
+			[...r.violations, ...r.incomplete].map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.html).join(" ")))`,
+			chromedp.EvalAwaitPromise)) {
+			t.Errorf("%s: %s", at, found)
+		}
+	}
+}
+
+// openAll opens everything on a page that can be opened.
+func (c *chromium) openAll(t *testing.T) {
+	t.Helper()
+	ask[bool](t, c, `document.querySelectorAll("main details").forEach(d => d.open = true);true`)
 }
 
 // tall makes the screen so high that the navigation does not scroll.
@@ -85,17 +119,6 @@ func (c *chromium) tall(t *testing.T, width int64) {
 		Width: width, Height: 2000, DeviceScaleFactor: 1,
 	}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// fits checks the size of a page.
-func (c *chromium) fits(t *testing.T, at string, width int64) {
-	t.Helper()
-	if wide := ask[int64](t, c, "document.documentElement.scrollWidth"); wide > width {
-		t.Errorf("%s is %d pixels wide", at, wide)
-	}
-	if high := ask[int64](t, c, "document.documentElement.scrollHeight"); width > 1000 && high > tallest {
-		t.Errorf("%s is %d pixels high", at, high)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"html/template"
 	"regexp"
 	"strings"
+
+	"sluice"
 )
 
 // guide is a page that explains a part of the API. Its text is templates/guides/SLUG.html.
@@ -96,4 +98,31 @@ func samplesIn(name string) sampleSet {
 type sampleSet struct {
 	Name    string
 	Samples []docSample
+}
+
+// scopeMeanings says what the scopes allow.
+var scopeMeanings = map[sluice.Scope]string{
+	sluice.FilesRead:    "List and get files: their details, not their bytes.",
+	sluice.FilesContent: "Read the bytes of files without a link, through the APIs of vendors and in the console.",
+	sluice.FilesWrite:   "Upload, update, hold and delete files.",
+	sluice.LinksRead:    "List and get links, with their URLs.",
+	sluice.LinksWrite:   "Create, update and revoke links.",
+	sluice.AuditRead:    "Read and export the audit log, its ledger and its proofs.",
+	sluice.KeysAdmin:    "Create, rotate and revoke keys, and erase personal fields of the log.",
+}
+
+type docScope struct {
+	Name   sluice.Scope
+	Allows string
+}
+
+// docScopes returns all scopes, in the order of the documentation.
+func docScopes() (list []docScope) {
+	for _, scope := range sluice.AllScopes() {
+		if scopeMeanings[scope] == "" {
+			panic("the scope " + string(scope) + " has no meaning in the documentation")
+		}
+		list = append(list, docScope{scope, scopeMeanings[scope]})
+	}
+	return list
 }

@@ -27,7 +27,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"paragraphs": func(text string) []string { return strings.Split(text, "\n\n") },
 	"samples":    samplesIn,
 	"problems":   docProblems,
-	"scopes":     sluice.AllScopes,
+	"scopes":     docScopes,
 }).ParseFS(templateFiles, "templates/*.html", "templates/guides/*.html"))
 
 // view is what the templates show.

@@ -95,12 +95,17 @@ func inWords(p sluice.FieldError) string {
 	if p.Code == "required" && p.Param == "reason" {
 		message = strings.TrimSuffix(message, " reason") + " a reason"
 	}
+	return full(message)
+}
+
+// full makes a sentence of a message of the service.
+func full(message string) string {
 	first, size := utf8.DecodeRuneInString(message)
 	message = string(unicode.ToUpper(first)) + message[size:]
 	if !strings.HasSuffix(message, ".") {
 		message += "."
 	}
-	return sentence.Visible(message)
+	return sentence.Visible(strings.Replace(message, "is visible to this key", "is visible to you", 1))
 }
 
 // Failed reports whether something is wrong; Title says what failed, and Elsewhere what no field says.

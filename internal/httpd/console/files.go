@@ -133,7 +133,8 @@ type told struct {
 // story is what happened to a file or a link, newest first.
 type story struct {
 	Entries []told
-	More    string // the address of the rest; "" if this is all
+	More    bool   // whether there is more
+	Log     string // the address of all of it in the log
 }
 
 // tell reads the story that a filter selects, if the person may read the log. file is the file that it is about; rest
@@ -157,9 +158,7 @@ func (v *visit) tell(filter service.EntryFilter, file, rest string) (s story, er
 		t.Sentence.Facts = slices.DeleteFunc(t.Sentence.Facts, func(f sentence.Fact) bool { return f.Name == "Browser" })
 		s.Entries = append(s.Entries, t)
 	}
-	if list.More {
-		s.More = v.path("/log?" + rest)
-	}
+	s.More, s.Log = list.More, v.path("/log?"+rest)
 	return s, err
 }
 

@@ -155,8 +155,9 @@ func TestLinkList(t *testing.T) {
 	if a := o.get("/console/test/links?q=nobody"); a.at("q") == "" {
 		t.Error("nothing is wrong with what is no address")
 	}
-	if a := o.get("/console/test/links?q=file_0"); a.StatusCode != 404 {
-		t.Errorf("the links of a file that does not exist: %d", a.StatusCode)
+	if a := o.get("/console/test/links?q=file_0"); a.StatusCode != 404 ||
+		!strings.Contains(a.body, "No file &#34;file_0&#34; is visible to you.") {
+		t.Errorf("the links of a file that does not exist: %d\n%s", a.StatusCode, a.body)
 	}
 }
 

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"html/template"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -85,8 +86,8 @@ type logList struct {
 	Pages    pager
 	Actions  []sluice.Action
 	Filtered bool
-	Open     bool   // whether the filters that are shown on demand are used
-	Query    string // the filter as the API takes it
+	Open     bool         // whether the filters that are shown on demand are used
+	Query    template.URL // the filter as the API takes it
 	Now      time.Time
 }
 
@@ -113,7 +114,7 @@ func (v *visit) listLog() error {
 		p.Lines = append(p.Lines, v.lineOf(e))
 	}
 	p.Pages = pagerOf(v.r, page, list, func(e sluice.Entry) string { return e.ID })
-	p.Query = apiQuery(filter)
+	p.Query = template.URL(apiQuery(filter)) // it is encoded already
 	return v.render("log", p)
 }
 

@@ -223,6 +223,10 @@ func TestSessionEnds(t *testing.T) {
 			t.Errorf("%s: before it %d", test.name, a.StatusCode)
 		}
 		test.end(k, callers[0])
+		list, err := s.Sessions.List(ctx, operator, sluice.Page{Limit: 1})
+		if err != nil || list.Data[0].ID != callers[0].Session.ID || list.Data[0].Active(s.Clock.Now()) {
+			t.Errorf("%s: the list has %+v, %v", test.name, list.Data, err)
+		}
 		if a := b.get("/console/test/"); a.StatusCode != 303 {
 			t.Errorf("%s: a page answers %d", test.name, a.StatusCode)
 		}

@@ -46,6 +46,7 @@ export function mountSearch(place, indexURL, docsURL) {
   const list = place.querySelector("ul");
   const status = place.querySelector("[role=status]");
   let index, selected = -1;
+  let turn = 0; // counts what was typed and closed: only the last one is shown
 
   async function load() {
     if (index) return;
@@ -54,6 +55,7 @@ export function mountSearch(place, indexURL, docsURL) {
   }
 
   function close() {
+    turn++;
     list.hidden = true;
     select(-1);
     input.setAttribute("aria-expanded", "false");
@@ -72,11 +74,13 @@ export function mountSearch(place, indexURL, docsURL) {
   }
 
   async function show() {
+    const mine = ++turn;
     try {
       await load();
     } catch {
       index = undefined; // the next key tries again
     }
+    if (mine !== turn) return;
     const query = input.value;
     const found = index ? find(index, query) : [];
     list.replaceChildren(...found.map(optionOf));
