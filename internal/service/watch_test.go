@@ -108,7 +108,7 @@ func TestWatchesAreCheap(t *testing.T) {
 	f.upload("news")
 	all.Wait()
 	ended := views.n.Load()
-	time.Sleep(1200 * time.Millisecond)
+	time.Sleep(2200 * time.Millisecond)
 	if more := views.n.Load() - ended; more > 1 {
 		t.Errorf("the database is asked %d times when nobody watches", more)
 	}
