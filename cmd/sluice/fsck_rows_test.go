@@ -43,7 +43,7 @@ func newRecords(t testing.TB, database string) *records {
 		t.Fatal(err)
 	}
 	l := s.Ledger(sluice.Test)
-	key, _ := s.NewKey(t, l)
+	key, secret := s.NewKey(t, l)
 	r.caller = service.Caller{Ledger: l, Key: key, Actor: sluice.Actor{Type: sluice.ActorKey, ID: key.ID, Name: key.Name}}
 	r.narrow, _ = s.NewKeyAs(t, l, service.NewKey{Name: "narrow", Scopes: []sluice.Scope{sluice.FilesRead},
 		Expires: s.Clock.Now().Add(time.Hour), MaxLinkLifetime: time.Hour})
@@ -93,7 +93,9 @@ func newRecords(t testing.TB, database string) *records {
 	_, err = s.Sessions.SignInPerson(t.Context(), ann, []service.Grant{{Ledger: l, Scopes: sluice.Auditor.Scopes()}},
 		sluice.Request{})
 	r.must(err)
-	_, err = s.Sessions.SignIn(t.Context(), r.caller)
+	signingIn, err := s.Keys.Authenticate(t.Context(), secret, sluice.Request{})
+	r.must(err)
+	_, err = s.Sessions.SignIn(t.Context(), signingIn)
 	r.must(err)
 	sessions, err := s.Sessions.List(t.Context(), r.caller, sluice.Page{Limit: 10})
 	r.must(err)
