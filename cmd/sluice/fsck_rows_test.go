@@ -507,7 +507,7 @@ func TestFsckLifetimeWithFraction(t *testing.T) {
 	sqlRun(t, r.db, "UPDATE key SET max_link_lifetime = $2 WHERE id = $1", key.ID, int64(1500*time.Millisecond))
 	key.MaxLinkLifetime = 1500 * time.Millisecond
 	key.Seal = r.Seals().Key(key)
-	r.must(r.Store.Reseal(t.Context(), []sluice.Key{key}, nil))
+	r.must(r.Store.Reseal(t.Context(), service.Sealed{Keys: []sluice.Key{key}}))
 	c := r.caller
 	c.Key, c.Actor.ID = key, key.ID
 	link, err := r.Links.Mint(t.Context(), c, service.NewLink{FileID: r.plain.ID})

@@ -55,9 +55,9 @@ type Store interface {
 	SessionsUsed(ctx context.Context, used map[string]time.Time) error
 	// ForgetSessions removes the sessions that expired before a moment, and returns how many.
 	ForgetSessions(ctx context.Context, before time.Time) (int, error)
-	// Reseal stores the seals of keys and links of any ledger, those that were not changed or revoked since they were
-	// read. There is no entry for it.
-	Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error
+	// Reseal stores the seals of rows of any ledger, those that were not changed, revoked or ended since they were read.
+	// There is no entry for it.
+	Reseal(ctx context.Context, rows Sealed) error
 	// ForgetGrants removes the open grants that ended before a moment, and returns how many.
 	ForgetGrants(ctx context.Context, before time.Time) (int, error)
 	// ForgetGuesses removes the guesses of days that began before a moment, and returns the number of rows.
@@ -87,6 +87,13 @@ type Store interface {
 	// Ready fails if an Update could not succeed now. The error is to be shown.
 	Ready(ctx context.Context) error
 	Close() error
+}
+
+// Sealed are rows with new seals.
+type Sealed struct {
+	Keys     []sluice.Key
+	Links    []sluice.Link
+	Sessions []sluice.Session
 }
 
 type prefetchedLink struct{}
