@@ -153,9 +153,9 @@ type Reader interface {
 	SessionsByHash(hash sluice.Digest) ([]sluice.Session, error)
 	// SessionByID returns a session, active or ended.
 	SessionByID(ledger sluice.LedgerID, id string) (sluice.Session, error)
-	// SessionsOfPerson returns sessions of a person in any ledger that have not ended before their time, the newest ones,
-	// at most 1000.
-	SessionsOfPerson(issuer, subject string) ([]sluice.Session, error)
+	// SessionsOfPerson returns the sessions of a person in any ledger that have neither ended nor expired at now, the
+	// newest first, at most 1000, without those that it is to skip.
+	SessionsOfPerson(issuer, subject string, now time.Time, skip int) ([]sluice.Session, error)
 	// Sessions returns sessions, active and ended, that are not removed yet.
 	Sessions(ledger sluice.LedgerID, page sluice.Page) (sluice.List[sluice.Session], error)
 
