@@ -17,7 +17,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -46,6 +45,7 @@ const (
 	maxAnswer     = 1 << 20          // bytes
 	maxIDToken    = 64 << 10         // bytes
 	maxGroups     = 2000
+	maxFinishing  = 32 // sign-ins that ask the provider at once; the others wait
 	// retryAfter is how long discovery is not tried again after it failed.
 	retryAfter = 2 * time.Second
 )
@@ -55,10 +55,11 @@ type Provider struct {
 	config Config
 	client *http.Client
 
-	mu     sync.Mutex // held while the provider is asked for its configuration
-	found  *found
-	failed time.Time
-	err    error
+	finishing chan struct{} // has one for each sign-in that asks the provider
+	asking    chan struct{} // has one while the provider is asked for its configuration
+	found     *found
+	failed    time.Time
+	err       error
 }
 
 // found is what discovery found.
@@ -79,7 +80,7 @@ func New(c Config) (*Provider, error) {
 	if err != nil || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" || issuer.User != nil {
 		return nil, fmt.Errorf("%q is not the URL of a provider; it should look like https://id.example.com", c.Issuer)
 	}
-	if issuer.Scheme != "https" && !(issuer.Scheme == "http" && isLoopback(issuer.Hostname())) {
+	if !isSafe(issuer) {
 		return nil, fmt.Errorf("the provider %s must be https: whoever can read or change what it says can sign in",
 			c.Issuer)
 	}
@@ -97,10 +98,41 @@ func New(c Config) (*Provider, error) {
 	c.RolesClaim = cmp.Or(c.RolesClaim, DefaultRolesClaim)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = answerTimeout
-	return &Provider{config: c, client: &http.Client{
+	client := &http.Client{
 		Transport: bounded{transport}, Timeout: answerTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("the provider redirects") },
-	}}, nil
+	}
+	return &Provider{
+		config: c, client: client, finishing: make(chan struct{}, maxFinishing), asking: make(chan struct{}, 1),
+	}, nil
+}
+
+// isSafe reports whether nobody on the way to a URL can read or change what is said: https, or on loopback.
+func isSafe(u *url.URL) bool {
+	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+}
+
+// checkEndpoints fails if the configuration of a provider has an endpoint that the issuer could not be.
+func checkEndpoints(p *oidc.Provider) error {
+	var document struct {
+		Authorization string `json:"authorization_endpoint"`
+		Token         string `json:"token_endpoint"`
+		Keys          string `json:"jwks_uri"`
+		UserInfo      string `json:"userinfo_endpoint"` // optional
+	}
+	if err := p.Claims(&document); err != nil {
+		return err
+	}
+	endpoints := []string{document.Authorization, document.Token, document.Keys}
+	if document.UserInfo != "" {
+		endpoints = append(endpoints, document.UserInfo)
+	}
+	for _, endpoint := range endpoints {
+		if u, err := url.Parse(endpoint); err != nil || u.Host == "" || !isSafe(u) {
+			return fmt.Errorf("the provider has the endpoint %.200q, which is not https", endpoint)
+		}
+	}
+	return nil
 }
 
 func isLoopback(host string) bool {
@@ -126,10 +158,23 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 // Issuer is the URL of the provider.
 func (p *Provider) Issuer() string { return p.config.Issuer }
 
+// enter waits for room in a channel. leave makes room again.
+func enter(ctx context.Context, room chan struct{}) (leave func(), err error) {
+	select {
+	case room <- struct{}{}:
+		return func() { <-room }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: it is busy: %w", ErrUnavailable, ctx.Err())
+	}
+}
+
 // discover asks the provider for its configuration, once. Calls that come meanwhile wait for the answer.
 func (p *Provider) discover(ctx context.Context) (*found, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	leave, err := enter(ctx, p.asking)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	if p.found != nil {
 		return p.found, nil
 	}
@@ -139,6 +184,9 @@ func (p *Provider) discover(ctx context.Context) (*found, error) {
 	// The keys of the provider are fetched with this context later, so it must not end with the request.
 	kept := oidc.ClientContext(context.WithoutCancel(ctx), p.client)
 	provider, err := oidc.NewProvider(kept, p.config.Issuer)
+	if err == nil {
+		err = checkEndpoints(provider)
+	}
 	if err != nil {
 		p.failed, p.err = time.Now(), fmt.Errorf("%w: %w", ErrUnavailable, err)
 		return nil, p.err
@@ -215,6 +263,11 @@ func (p *Provider) Finish(ctx context.Context, flow Flow, back string, query url
 	if err := p.check(flow, query); err != nil {
 		return Identity{}, err
 	}
+	leave, err := enter(ctx, p.finishing)
+	if err != nil {
+		return Identity{}, err
+	}
+	defer leave()
 	f, err := p.discover(ctx)
 	if err != nil {
 		return Identity{}, err
@@ -231,10 +284,15 @@ func (p *Provider) Finish(ctx context.Context, flow Flow, back string, query url
 	return c.identity(p.config)
 }
 
+// Answered reports whether the query of a browser that comes back has the state of the flow.
+func (f Flow) Answered(query url.Values) bool {
+	state := query["state"]
+	return f.State != "" && len(state) == 1 && subtle.ConstantTimeCompare([]byte(state[0]), []byte(f.State)) == 1
+}
+
 // check compares the query with the flow.
 func (p *Provider) check(flow Flow, query url.Values) error {
-	state := query["state"]
-	if flow.State == "" || len(state) != 1 || subtle.ConstantTimeCompare([]byte(state[0]), []byte(flow.State)) != 1 {
+	if !flow.Answered(query) {
 		return fmt.Errorf("%w: it was begun in another browser, or has ended", ErrRefused)
 	}
 	if iss := query.Get("iss"); iss != "" && iss != p.config.Issuer { // RFC 9207
@@ -258,10 +316,18 @@ func errorCode(code string) string {
 	return code
 }
 
-// exchangeError tells a provider that refuses a code from one that fails.
+// exchangeError tells a provider that refuses a code from one that fails. The text has nothing of a body: there may be
+// tokens in it.
 func exchangeError(err error) error {
-	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok && e.ErrorCode == "invalid_grant" {
+	e, ok := errors.AsType[*oauth2.RetrieveError](err)
+	switch {
+	case ok && e.ErrorCode == "invalid_grant":
 		return fmt.Errorf("%w: its code was used or has expired", ErrRefused)
+	case ok && e.ErrorCode != "":
+		return fmt.Errorf("%w: the token endpoint answers %s and says %s", ErrUnavailable, e.Response.Status,
+			errorCode(e.ErrorCode))
+	case ok:
+		return fmt.Errorf("%w: the token endpoint answers %s", ErrUnavailable, e.Response.Status)
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }

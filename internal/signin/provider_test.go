@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -339,11 +340,74 @@ func TestProviderDown(t *testing.T) {
 	if most := 1 + int(time.Since(began)/retryAfter); h.asked > most {
 		t.Errorf("the provider was asked %d times, at most %d expected", h.asked, most)
 	}
-	p.mu.Lock()
 	p.failed = time.Time{} // as if time had passed
-	p.mu.Unlock()
 	if _, err := h.signIn(t, p, nil); err != nil {
 		t.Errorf("a provider that is back: %v", err)
+	}
+}
+
+// An error of the token endpoint has nothing of its body: it may have tokens, and errors are logged.
+func TestErrorWithoutBody(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"error": "server_error", "error_description": "for hunter2", "access_token": "hunter2"}`: "server_error",
+		`hunter2`: "500",
+	} {
+		h := newHostile(t)
+		p := h.provider(t)
+		_, err := h.signIn(t, p, func(Flow, url.Values) {
+			h.respond = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(500)
+				fmt.Fprint(w, body)
+			}
+		})
+		text := fmt.Sprint(err)
+		if !errors.Is(err, ErrUnavailable) || strings.Contains(text, "hunter2") || !strings.Contains(text, want) {
+			t.Errorf("%s: %s", body, text)
+		}
+	}
+}
+
+// A provider whose configuration names an endpoint that is not https is not used.
+func TestUnsafeEndpoints(t *testing.T) {
+	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", ""} {
+		h := newHostile(t)
+		document := map[string]any{"issuer": h.URL, "authorization_endpoint": h.URL + "/auth",
+			"token_endpoint": h.URL + "/token", "jwks_uri": "https://id.example/keys"}
+		if name != "" {
+			document[name] = "http://id.example/x"
+		}
+		h.respond = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(document)
+		}
+		if _, _, err := h.provider(t).Begin(t.Context(), callback); errors.Is(err, ErrUnavailable) != (name != "") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// Sign-ins that ask the provider are bounded, and one that waits ends with its request.
+func TestBusy(t *testing.T) {
+	h := newHostile(t)
+	p := h.provider(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	p.asking <- struct{}{}
+	if _, _, err := p.Begin(gone, callback); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("while the provider is asked: %v", err)
+	}
+	<-p.asking
+	flow, _, err := p.Begin(t.Context(), callback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range maxFinishing {
+		p.finishing <- struct{}{}
+	}
+	_, err = p.Finish(gone, flow, callback, url.Values{"state": {flow.State}, "code": {"code"}})
+	if !errors.Is(err, ErrUnavailable) || len(h.forms) != 0 {
+		t.Errorf("beside %d others: %v, the provider was asked %d times", maxFinishing, err, len(h.forms))
 	}
 }
 

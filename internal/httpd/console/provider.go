@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/audit"
 	"sluice/internal/service"
 	"sluice/internal/signin"
 )
@@ -88,9 +89,13 @@ func (v *visit) flow() (kept flow) {
 	return kept
 }
 
-// finishSignIn takes the answer of the provider. The browser forgets the flow first, so an answer is good once.
+// finishSignIn takes the answer of the provider. The browser forgets the flow first, so an answer is good once. Any
+// site can send a browser here: what does not answer the flow of the browser costs no try, and leaves the flow as it is.
 func (v *visit) finishSignIn() error {
 	kept := v.flow()
+	if !kept.Answered(v.r.URL.Query()) {
+		return v.askToSignIn(http.StatusForbidden, signInFailed, kept.Next)
+	}
 	v.forget(v.flowCookie())
 	if err := v.tries.take(v.client()); err != nil {
 		return v.refuseSignIn(err, url.Values{"next": {kept.Next}})
@@ -211,14 +216,20 @@ func (v *visit) chooseAccount() error {
 	return v.signInPerson(p.Person, grants, p.Next)
 }
 
+// clipped is the text of an error as the log has it: the provider may have sent a long one.
+func clipped(err error) string { return audit.Clip(err.Error(), 300) }
+
+const signInFailed = "The sign-in did not succeed. Please try again."
+
 // providerFailed shows the sign-in page with what the provider did wrong. The log has the rest.
 func (v *visit) providerFailed(err error, next string) error {
 	if errors.Is(err, signin.ErrRefused) {
-		v.call.Log().Info("sign-in refused", "request", v.call.ID, "error", err)
-		return v.askToSignIn(http.StatusForbidden, "The sign-in did not succeed. Please try again.", next)
+		v.call.Log().Info("sign-in refused", "request", v.call.ID, "error", clipped(err))
+		return v.askToSignIn(http.StatusForbidden, signInFailed, next)
 	}
 	if errors.Is(err, signin.ErrUnavailable) {
-		v.call.Log().Error("sign-in provider failed", "request", v.call.ID, "issuer", v.provider.Issuer(), "error", err)
+		v.call.Log().Error("sign-in provider failed", "request", v.call.ID, "issuer", v.provider.Issuer(),
+			"error", clipped(err))
 		return v.askToSignIn(http.StatusBadGateway,
 			"The sign-in provider did not answer as it should. Please try again in a moment.", next)
 	}

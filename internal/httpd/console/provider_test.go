@@ -232,3 +232,20 @@ func TestOtherWayIn(t *testing.T) {
 		}
 	}
 }
+
+// TestForgedCallbacks sends a browser to the callback while it is at the provider, as any site can.
+func TestForgedCallbacks(t *testing.T) {
+	op := sluicetest.NewOIDC(t)
+	op.SetPerson(t, "ann", "Ann", "ann@bank.example", map[string]any{"groups": "staff"})
+	s := sluicetest.NewServer(t, func(o *server.Options) { o.Console.Provider = newProvider(t, op, "staff=viewer") })
+	b := newBrowser(t, s.URL)
+	back := op.SignIn(t, b.http, b.leave(""), "ann")
+	for range 30 {
+		if a := b.get("/console/signin/callback?state=x&code=y"); a.StatusCode != 403 {
+			t.Fatalf("another state: %d", a.StatusCode)
+		}
+	}
+	if a := b.back(back); a.StatusCode != 303 || b.token() == "" {
+		t.Errorf("the answer of the provider: %d\n%s", a.StatusCode, a.body)
+	}
+}
