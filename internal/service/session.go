@@ -78,12 +78,18 @@ func (s *Sessions) SignIn(ctx context.Context, c Caller) (token string, err erro
 func (s *Sessions) SignInPerson(
 	ctx context.Context, p sluice.Person, grants []Grant, r sluice.Request,
 ) (token string, err error) {
-	if len(grants) == 0 {
-		return "", sluice.Errorf(sluice.CodeForbidden, "this person has no role here")
-	}
 	token, hash, err := s.newToken()
 	if err != nil {
 		return "", err
+	}
+	return token, s.signInPerson(ctx, hash, p, grants, r)
+}
+
+func (s *Sessions) signInPerson(
+	ctx context.Context, hash sluice.Digest, p sluice.Person, grants []Grant, r sluice.Request,
+) error {
+	if len(grants) == 0 {
+		return sluice.Errorf(sluice.CodeForbidden, "this person has no role here")
 	}
 	for _, g := range grants {
 		c := Caller{Ledger: g.Ledger, Actor: personActor(p), Request: audit.ClipRequest(r)}
@@ -95,10 +101,10 @@ func (s *Sessions) SignInPerson(
 			})
 		})
 		if err != nil {
-			return "", err
+			return err
 		}
 	}
-	return token, nil
+	return nil
 }
 
 func (s *Sessions) create(tx Tx, c Caller, session sluice.Session) error {

@@ -69,6 +69,8 @@ type PendingSignIn struct {
 	Grants  []Grant       `json:"grants"`
 	Next    string        `json:"next,omitempty"`
 	Expires time.Time     `json:"expires"`
+	Nonce   string        `json:"nonce"` // set by SealPending
+	token   string        // of the session that it becomes; set by OpenPending
 }
 
 const (
@@ -77,13 +79,18 @@ const (
 	// maxPendingLen bounds the text of a PendingSignIn: browsers keep no longer cookies.
 	maxPendingLen = 4000
 
-	pendingDomain = "sluice sign-in"
+	pendingDomain      = "sluice sign-in"
+	pendingTokenDomain = "sluice sign-in token"
 )
 
 // SealPending returns the text of a pending sign-in, for a cookie: its JSON and an HMAC-SHA-256 under the first signing
 // key, both in base64url. It fails if the person has roles in too many accounts for a cookie.
 func (s *Sessions) SealPending(p PendingSignIn) (string, error) {
-	p.Expires = s.now().Add(PendingLasts)
+	nonce, _, err := s.newToken()
+	if err != nil {
+		return "", err
+	}
+	p.Nonce, p.Expires = nonce, s.now().Add(PendingLasts)
 	payload, err := json.Marshal(p)
 	if err != nil {
 		return "", err
@@ -111,12 +118,35 @@ func (s *Sessions) OpenPending(text string) (p PendingSignIn, ok bool) {
 	if err != nil {
 		return p, false
 	}
+	var token []byte
 	for _, key := range s.keys {
-		ok = ok || hmac.Equal(given, macOf(key, pendingDomain, string(payload)))
+		if hmac.Equal(given, macOf(key, pendingDomain, string(payload))) {
+			token, ok = macOf(key, pendingTokenDomain, string(payload)), true
+		}
 	}
 	if !ok || json.NewDecoder(bytes.NewReader(payload)).Decode(&p) != nil {
 		return PendingSignIn{}, false
 	}
+	p.token = base64.RawURLEncoding.EncodeToString(token)
 	left := p.Expires.Sub(s.now())
 	return p, 0 < left && left <= PendingLasts
+}
+
+// SignInPending is SignInPerson for a pending sign-in of OpenPending, with some of its grants. It does so once: the token
+// follows from the pending sign-in, and it is CodeUnauthenticated if there are sessions with it, active or ended.
+func (s *Sessions) SignInPending(
+	ctx context.Context, p PendingSignIn, grants []Grant, r sluice.Request,
+) (token string, err error) {
+	hash := hashToken(p.token)
+	err = s.store.View(ctx, func(r Reader) error {
+		sessions, err := r.SessionsByHash(hash)
+		if err == nil && len(sessions) > 0 {
+			err = sluice.Errorf(sluice.CodeUnauthenticated, "this sign-in was used already")
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return p.token, s.signInPerson(ctx, hash, p.Person, grants, r)
 }

@@ -287,6 +287,10 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("an account without a role: %d", a.StatusCode)
 	}
 	b, _ = choose()
+	again := newBrowser(t, base) // has a copy of the cookies
+	at, _ := url.Parse(base + "/console/")
+	kept := b.http.Jar.Cookies(at)
+	again.http.Jar.SetCookies(at, kept)
 	a = b.post("/console/signin/account", url.Values{"account": {other.ID}})
 	if a.StatusCode != 303 || a.location() != "/console/live/" {
 		t.Fatalf("the choice leads to %q (%d)\n%s", a.location(), a.StatusCode, a.body)
@@ -297,6 +301,14 @@ func TestAccounts(t *testing.T) {
 	}
 	if a := b.post("/console/signin/account", url.Values{"account": {s.Account.ID}}); a.StatusCode != 401 {
 		t.Errorf("a second choice: %d", a.StatusCode)
+	}
+
+	for _, account := range []string{other.ID, s.Account.ID} {
+		a := again.post("/console/signin/account", url.Values{"account": {account}})
+		if a.StatusCode != 401 || again.token() != "" {
+			t.Errorf("the choice of %s by a copy: %d, token %q", account, a.StatusCode, again.token())
+		}
+		again.http.Jar.SetCookies(at, kept)
 	}
 
 	// The first server, over the same records, has no provider: people do not sign in to it in this way.

@@ -111,7 +111,8 @@ func TestSessionPages(t *testing.T) {
 	if n := strings.Count(a.body, `data-label="State"`); n != 2 || strings.Count(a.body, "this browser") != 1 {
 		t.Errorf("%d sessions\n%s", n, a.body)
 	}
-	if a := o.post("/console/test/sessions/"+id+"/end", nil); a.location() != "/console/test/sessions?did=session-ended" {
+	a = o.post("/console/test/sessions/"+id+"/end", nil)
+	if a.location() != "/console/test/sessions?did=session-ended-test" {
 		t.Errorf("ended: %d to %q", a.StatusCode, a.location())
 	}
 	if a := other.get("/console/test/"); a.StatusCode != 303 {

@@ -15,7 +15,8 @@ func (s *site) mountPeople() {
 }
 
 var _ = flash(map[string]string{
-	"session-ended": "The session was ended. Its browser has to sign in again.",
+	"session-ended-test": "The session in test mode was ended. One in live mode, of the same browser, goes on.",
+	"session-ended-live": "The session in live mode was ended. One in test mode, of the same browser, goes on.",
 })
 
 // sessionRow is a session in a list.
@@ -84,11 +85,11 @@ func (s sessionRow) Roles() string {
 
 func (v *visit) endSession() error {
 	id := v.r.PathValue("id")
+	if id == v.session.ID {
+		return v.signOut() // of both modes
+	}
 	if _, err := v.svc.Sessions.End(v.r.Context(), v.caller, id); err != nil {
 		return err
 	}
-	if id == v.session.ID {
-		return v.redirect(v.signInPath(""))
-	}
-	return v.redirect(did(v.path("/sessions"), "session-ended"))
+	return v.redirect(did(v.path("/sessions"), "session-ended-"+string(v.mode)))
 }

@@ -90,7 +90,7 @@ func (v *visit) flow() (kept flow) {
 }
 
 // finishSignIn takes the answer of the provider. The browser forgets the flow first, so an answer is good once. Any
-// site can send a browser here: what does not answer the flow of the browser costs no try, and leaves the flow as it is.
+// site can send a browser here: what does not answer the flow of the browser costs no try and ends no flow.
 func (v *visit) finishSignIn() error {
 	kept := v.flow()
 	if !kept.Answered(v.r.URL.Query()) {
@@ -121,15 +121,15 @@ func (v *visit) finishSignIn() error {
 	if accounts := accountsOf(grants); len(accounts) > 1 {
 		return v.offerAccounts(service.PendingSignIn{Person: identity.Person, Grants: grants, Next: kept.Next}, accounts)
 	}
-	return v.signInPerson(identity.Person, grants, kept.Next)
-}
-
-// signInPerson signs a person in to the ledgers of one account.
-func (v *visit) signInPerson(p sluice.Person, grants []service.Grant, next string) error {
-	token, err := v.svc.Sessions.SignInPerson(v.r.Context(), p, grants, v.call.Request(v.r))
+	token, err := v.svc.Sessions.SignInPerson(v.r.Context(), identity.Person, grants, v.call.Request(v.r))
 	if err != nil {
 		return err
 	}
+	return v.beginPerson(token, grants, kept.Next)
+}
+
+// beginPerson is begin for a person with grants in the ledgers of one account.
+func (v *visit) beginPerson(token string, grants []service.Grant, next string) error {
 	var modes []sluice.Mode
 	for _, g := range grants {
 		modes = append(modes, g.Ledger.Mode)
@@ -213,7 +213,14 @@ func (v *visit) chooseAccount() error {
 	if len(grants) == 0 {
 		return sluice.Errorf(sluice.CodeForbidden, "you have no role in this account")
 	}
-	return v.signInPerson(p.Person, grants, p.Next)
+	token, err := v.svc.Sessions.SignInPending(v.r.Context(), p, grants, v.call.Request(v.r))
+	if sluice.CodeOf(err) == sluice.CodeUnauthenticated {
+		return v.askToSignIn(http.StatusUnauthorized, "You have chosen an account already. Sign in again.", "")
+	}
+	if err != nil {
+		return err
+	}
+	return v.beginPerson(token, grants, p.Next)
 }
 
 // clipped is the text of an error as the log has it: the provider may have sent a long one.

@@ -249,3 +249,33 @@ func TestForgedCallbacks(t *testing.T) {
 		t.Errorf("the answer of the provider: %d\n%s", a.StatusCode, a.body)
 	}
 }
+
+// TestEndOwnSession ends the own session of a person who is signed in to both modes.
+func TestEndOwnSession(t *testing.T) {
+	op := sluicetest.NewOIDC(t)
+	s := sluicetest.NewServer(t, func(o *server.Options) { o.Console.Provider = newProvider(t, op, "staff=admin") })
+	var grants []service.Grant
+	for _, mode := range []sluice.Mode{sluice.Test, sluice.Live} {
+		grants = append(grants, service.Grant{Ledger: s.Ledger(mode), Scopes: sluice.Admin.Scopes()})
+	}
+	token, err := s.Sessions.SignInPerson(t.Context(), sluice.Person{Issuer: op.Issuer, Subject: "ann"}, grants,
+		sluice.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	callers, err := s.Sessions.Find(t.Context(), token, sluice.Request{})
+	if err != nil || len(callers) != 2 {
+		t.Fatal(callers, err)
+	}
+	b := newBrowser(t, s.URL)
+	b.setToken(token)
+	for _, c := range callers {
+		if c.Ledger.Mode == sluice.Test {
+			b.post("/console/test/sessions/"+c.Session.ID+"/end", nil)
+		}
+	}
+	b.setToken(token)
+	if a := b.get("/console/live/"); a.StatusCode != 303 {
+		t.Errorf("the other mode: %d", a.StatusCode)
+	}
+}
