@@ -101,11 +101,15 @@ type sessionEnd struct {
 	dataFlags
 	ID     string `arg:"" optional:"" help:"The session's id."`
 	Person string `help:"End all sessions of the person with this id at the OpenID Connect provider, in both modes of the account." placeholder:"ID"`
+	Issuer string `help:"With --person: only sessions of this OpenID Connect provider. Needed if people of several have the id." placeholder:"URL"`
 }
 
 func (s *sessionEnd) Run(ctx context.Context, out *output) error {
 	if (s.ID == "") == (s.Person == "") {
 		return usageError{errors.New("give the id of a session, or --person")}
+	}
+	if s.Issuer != "" && s.Person == "" {
+		return usageError{errors.New("--issuer needs --person")}
 	}
 	if s.ID != "" {
 		if err := checkID(sluice.PrefixSession, s.ID); err != nil {
@@ -137,11 +141,21 @@ func (s *sessionEnd) end(ctx context.Context, svc *service.Service, a sluice.Acc
 	if err != nil {
 		return nil, err
 	}
+	var meant []sluice.Session
 	for _, session := range sessions {
-		meant := session.ID == s.ID || s.Person != "" && session.Person.Subject == s.Person
-		if !meant || !session.Active(svc.Now()) {
-			continue
+		ofPerson := s.Person != "" && session.Person.Subject == s.Person &&
+			(s.Issuer == "" || session.Person.Issuer == s.Issuer)
+		if (session.ID == s.ID || ofPerson) && session.Active(svc.Now()) {
+			meant = append(meant, session)
 		}
+	}
+	for _, session := range meant {
+		if first := meant[0].Person.Issuer; session.Person.Issuer != first {
+			return nil, sluice.Errorf(sluice.CodeConflict, "people of %s and %s have this id; say which with --issuer",
+				first, session.Person.Issuer)
+		}
+	}
+	for _, session := range meant {
 		_, err := svc.Sessions.End(ctx, service.Operator(session.Ledger), session.ID)
 		if sluice.CodeOf(err) == sluice.CodeNotFound {
 			continue // it has ended meanwhile

@@ -38,3 +38,28 @@ func TestManySessionsAreNarrowed(t *testing.T) {
 		t.Errorf("a session with a scope that was taken away goes on: %+v", callers[0].Session)
 	}
 }
+
+// Two people whom two providers name alike are told apart.
+func TestSessionEndOfIssuer(t *testing.T) {
+	s := sluicetest.NewService(t)
+	for _, issuer := range []string{"https://old.example", "https://new.example"} {
+		_, err := s.Sessions.SignInPerson(t.Context(), sluice.Person{Issuer: issuer, Subject: "7"},
+			[]service.Grant{{Ledger: s.Ledger(sluice.Live), Scopes: sluice.Viewer.Scopes()}}, sluice.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := func(issuer string) (int, error) {
+		ended, err := (&sessionEnd{Person: "7", Issuer: issuer}).end(t.Context(), s.Service, s.Account)
+		return len(ended), err
+	}
+	if n, err := end(""); n != 0 || sluice.CodeOf(err) != sluice.CodeConflict {
+		t.Errorf("without an issuer: %d ended, %v", n, err)
+	}
+	if n, err := end("https://old.example"); n != 1 || err != nil {
+		t.Errorf("with an issuer: %d ended, %v", n, err)
+	}
+	if n, err := end(""); n != 1 || err != nil {
+		t.Errorf("the other one: %d ended, %v", n, err)
+	}
+}
