@@ -374,7 +374,8 @@ func (s *serveCommand) serve(
 		kept.Go(func() { outbox.Run(background) })
 	}
 	defer func() { stopBackground(); kept.Wait() }()
-	err = untilStopped(ctx, s.server(srv), srv.LimitedListener(l, connections()), i.store.Lost(), log)
+	limited := srv.LimitedListener(l, connections()-s.consoleFlags.connections())
+	err = untilStopped(ctx, s.server(srv), limited, i.store.Lost(), log)
 	stopConsole()
 	if lost := i.store.Err(); lost != nil {
 		return errors.Join(err, lost) // nothing more can be committed
