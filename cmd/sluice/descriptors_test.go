@@ -20,15 +20,23 @@ import (
 func TestSilentConnections(t *testing.T) { testSilentConnections(t, "") }
 
 // Silent connections to the own listener of the console do not either.
-func TestSilentConnectionsToTheConsole(t *testing.T) { testSilentConnections(t, sluicetest.FreeAddress(t)) }
+func TestSilentConnectionsToTheConsole(t *testing.T) { testSilentConnections(t, "--console-listen") }
 
-// testSilentConnections holds silent connections to the public listener, or to that of the console if it has one.
-func testSilentConnections(t *testing.T, console string) {
+// Neither do those to the listener of the metrics.
+func TestSilentConnectionsToTheMetrics(t *testing.T) { testSilentConnections(t, "--metrics-listen") }
+
+// testSilentConnections holds silent connections to the public listener, or to the one that a flag adds.
+func testSilentConnections(t *testing.T, flag string) {
+	flags, server := []string{"--no-rate-limit"}, ""
+	if flag != "" {
+		server = sluicetest.FreeAddress(t)
+		flags = append(flags, flag, server)
+	}
 	p := startServerBy(t, func(cmd *exec.Cmd) {
 		cmd.Args = append([]string{"sh", "-c", `ulimit -n 256 && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
 		cmd.Path = "/bin/sh"
-	}, filepath.Join(t.TempDir(), "data"), "--no-rate-limit", "--console-listen", console)
-	server := cmp.Or(console, strings.TrimPrefix(p.url, "http://"))
+	}, filepath.Join(t.TempDir(), "data"), flags...)
+	server = cmp.Or(server, strings.TrimPrefix(p.url, "http://"))
 	other := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext,
