@@ -29,10 +29,11 @@ func (s *site) mountFiles() {
 
 var _ = flash(map[string]string{
 	"file-uploaded": "The file was uploaded.", "files-uploaded": "The files were uploaded.",
-	"file-held":     "The file is on hold. It cannot be deleted until it is released.",
-	"file-released": "The hold was released.",
-	"file-deleted":  "The file was deleted, and its links have ended. The log keeps its story.",
-	"link-ended":    "The link was ended. It opens no more.",
+	"file-held":         "The file is on hold. It cannot be deleted until it is released.",
+	"file-released":     "The hold was released.",
+	"file-deleted":      "The file was deleted, and its links have ended. The log keeps its story.",
+	"link-ended":        "The link was ended. It opens no more.",
+	"link-ended-unsaid": "The link was ended. It opens no more. The reason could not be kept.",
 })
 
 // fileParams are the parameters that filter files. All but q, from, to, least and most are those of the API.

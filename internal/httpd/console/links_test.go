@@ -1,7 +1,10 @@
 package console_test
 
 import (
+	"database/sql"
+	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -158,6 +161,38 @@ func TestLinkList(t *testing.T) {
 	if a := o.get("/console/test/links?q=file_0"); a.StatusCode != 404 ||
 		!strings.Contains(a.body, "No file &#34;file_0&#34; is visible to you.") {
 		t.Errorf("the links of a file that does not exist: %d\n%s", a.StatusCode, a.body)
+	}
+}
+
+// TestEndAnyway ends links whose reason cannot be kept: one with all the metadata that a link may have, and one that was
+// altered in the database.
+func TestEndAnyway(t *testing.T) {
+	o := newOffice(t)
+	o.Tampered = true
+	f := o.file(service.NewFile{Purpose: "report", Filename: "a.pdf"})
+	full := sluice.Metadata{}
+	for i := range sluice.MaxMetadataKeys {
+		full[fmt.Sprint("key", i)] = "value"
+	}
+	altered := o.link(service.NewLink{FileID: f.ID})
+	db, err := sql.Open("sqlite", filepath.Join(o.Dir, "sluice.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("UPDATE link SET max_downloads = 7 WHERE id = ?", altered.ID); err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range map[string]sluice.Link{
+		"full": o.link(service.NewLink{FileID: f.ID, Metadata: full}), "altered": altered,
+	} {
+		a := o.post("/console/test/links/"+l.ID+"/end", url.Values{"reason": {"wrong person"}})
+		if a.location() != "/console/test/files/"+f.ID+"?did=link-ended-unsaid" {
+			t.Errorf("%s: %d to %q\n%s", name, a.StatusCode, a.location(), a.body)
+		}
+		if a := o.get("/console/test/links/" + l.ID); a.StatusCode != 404 {
+			t.Errorf("%s: the page of the link: %d", name, a.StatusCode)
+		}
 	}
 }
 
