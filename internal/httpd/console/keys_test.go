@@ -155,3 +155,20 @@ func TestSettings(t *testing.T) {
 		t.Error("the home page shows more than the role allows")
 	}
 }
+
+// TestServerOfAccounts reads the state of a server with one account, and then with two: the counts of all accounts are
+// nothing for the administrator of one.
+func TestServerOfAccounts(t *testing.T) {
+	o := newOffice(t)
+	for accounts := 1; accounts <= 2; accounts++ {
+		a := o.get("/console/test/")
+		for text, want := range map[string]bool{
+			"possible": true, "Mails that wait": accounts == 1, "Damaged files": accounts == 1,
+		} {
+			if got := strings.Contains(a.body, text); got != want {
+				t.Errorf("with %d accounts, %q is shown: %v", accounts, text, got)
+			}
+		}
+		o.NewAccount(t, "other")
+	}
+}
