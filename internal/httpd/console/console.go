@@ -216,7 +216,8 @@ func (v *visit) fail(err error) {
 		panic(http.ErrAbortHandler)
 	}
 	if sluice.CodeOf(err) == sluice.CodeUnauthenticated && v.mode != "" && isSafe(v.r.Method) {
-		_ = v.redirect(v.signInPath(v.r.URL.RequestURI()))
+		// The path before the console is of the URL at which browsers reach it; a proxy has removed it.
+		_ = v.redirect(v.signInPath(strings.TrimSuffix(v.base, "/console") + v.r.URL.RequestURI()))
 		return
 	}
 	p := v.call.Problem(v.r.Context(), err)
