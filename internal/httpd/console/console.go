@@ -6,8 +6,10 @@
 package console
 
 import (
+	"encoding/hex"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"sluice"
@@ -208,6 +210,18 @@ func (v *visit) form() (url.Values, error) {
 		return nil, sluice.Wrap(sluice.CodeValidation, "the form could not be read", err)
 	}
 	return v.r.PostForm, nil
+}
+
+// isOnce is the form of what Once of a view returns.
+var isOnce = regexp.MustCompile(`^[A-Z2-7]{26}$`)
+
+// once has the service take a form that is sent twice for one request: a page gives each of its forms a field once. What
+// was changed in the form since makes it another request.
+func (v *visit) once(values url.Values) {
+	if isOnce.MatchString(values.Get("once")) {
+		sent := v.svc.Idempotency.Fingerprint(v.r.URL.Path, values.Encode())
+		v.caller.IdempotencyKey = &service.IdempotencyKey{Value: hex.EncodeToString(sent[0][:]), Fingerprint: sent}
+	}
 }
 
 // fail answers with an error. Someone who is not signed in gets the page that asks to.

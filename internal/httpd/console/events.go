@@ -16,7 +16,7 @@ import (
 const (
 	maxStreams    = 2000 // of a process
 	maxOfSession  = 20
-	maxOfOwner    = 100 // of the sessions of one person or key
+	maxOfOwner    = 100              // of the sessions of one person or key
 	heartbeat     = 25 * time.Second // a comment, so that proxies and the server notice when the other is gone
 	streamLasts   = 15 * time.Minute
 	streamPatient = 10 * time.Second // for a browser that does not read
