@@ -13,8 +13,8 @@ func AllActions() []Action {
 		AccountCreated, SigningKeyAdded, KeyCreated, KeyEnded, FileCreated, KeyUpdated, KeyRotated, FileUpdated,
 		FileHeld, FileReleased, FileRetainedOut, FileRead, FileEnded, LinkCreated, LinkUpdated, LinkEnded,
 		LinkRedeemed, LinkRefused, LinkDelivered, LinkSent, LinkCodeSent, LinkVerified, LinkMailFailed,
-		FileDamaged, AuditExported, AuditReported, AuditRedacted, KeyHandedOver, LedgerRolledBack, AccessDenied,
-		SessionCreated, SessionEnded,
+		FileDamaged, AuditExported, AuditReported, AuditRedacted, AuditErasureBegun, AuditErased, KeyHandedOver,
+		LedgerRolledBack, AccessDenied, SessionCreated, SessionEnded,
 	}
 }
 
@@ -31,7 +31,8 @@ type Entry struct {
 	Key     *KeyPart // the key that was changed, or the key that minted the link
 	File    *FilePart
 	Link    *LinkPart
-	Subject *EntryPart // the earlier entry that this one refers to
+	Subject *EntryPart   // the earlier entry that this one refers to
+	Erasure *ErasurePart // with AuditErasureBegun and AuditErased
 	// Recipient is the person of the action: who was sent something, proved an
 	// address, or downloaded the file.
 	Recipient *RecipientPart
@@ -90,10 +91,14 @@ const (
 	AuditExported   Action = "audit.exported"
 	AuditReported   Action = "audit.reported"
 	AuditRedacted   Action = "audit.redacted"
-	KeyHandedOver   Action = "ledger.key_rotated" // also ledger.ActionKeyRotated
-	AccessDenied    Action = "access.denied"
-	SessionCreated  Action = "session.created" // someone signed in to the console
-	SessionEnded    Action = "session.ended"   // before its time
+	// AuditErasureBegun records that an erasure from many entries was asked for, and
+	// AuditErased that it has ended: nothing before that entry has the fields any more.
+	AuditErasureBegun Action = "audit.erasure_begun"
+	AuditErased       Action = "audit.erased"
+	KeyHandedOver     Action = "ledger.key_rotated" // also ledger.ActionKeyRotated
+	AccessDenied      Action = "access.denied"
+	SessionCreated    Action = "session.created" // someone signed in to the console
+	SessionEnded      Action = "session.ended"   // before its time
 	// LedgerRolledBack records that an operator accepted a database that has
 	// lost signed entries.
 	LedgerRolledBack Action = "ledger.rolled_back"
@@ -166,6 +171,9 @@ type FilePart struct {
 	SHA256   string
 	Purpose  string
 	Metadata Metadata
+	// Personal are the names of the file, and of the link of the entry, that are
+	// commitments in the leaf: see File.
+	Personal []PersonalField
 	Details  *FileDetails // nil if the entry does not record them
 	Before   Before       // with FileUpdated, FileHeld and FileReleased
 	Found    *FoundPart   // with FileDamaged
@@ -305,6 +313,23 @@ type EntryPart struct {
 	ID     string
 	Seq    int64
 	Fields []string // JSON Pointers into its leaf
+}
+
+// ErasurePart is the record of an Erasure in an entry. It does not have the
+// address of a person.
+type ErasurePart struct {
+	ID     string
+	By     ErasedBy
+	Object string // id of the file, link or key
+	Fields []PersonalField
+	Erased *ErasedCounts // with AuditErased
+}
+
+// ErasedCounts counts what an Erasure has erased personal fields from.
+type ErasedCounts struct {
+	Entries int64 // of the log
+	Links   int64 // rows of links
+	Files   int64 // rows of files
 }
 
 // ReportPart describes, with AuditReported, a report that was made. See package

@@ -19,7 +19,10 @@ type File struct {
 	CRC32    *uint32 // IEEE 802.3, as in ZIP; nil for an older file that no scrub has read yet
 	Metadata Metadata
 	Linked   []Resource // the objects of the caller's system that the file belongs to
-	Held     bool       // under legal hold: it may not be deleted
+	// Personal are the names of the file and its links that the log shows as
+	// commitments: those of its purpose when it was uploaded, sorted.
+	Personal []PersonalField
+	Held     bool // under legal hold: it may not be deleted
 	Created  time.Time
 	Updated  time.Time
 	Expires  time.Time // when the retention of its purpose ends and the file is deleted; zero: never
@@ -44,6 +47,9 @@ const (
 	MaxTitleLen    = 255
 	MaxTypeLen     = 127
 )
+
+// ErasedFilename is the name of a file whose name was erased.
+const ErasedFilename = "redacted"
 
 // Active reports whether the file has not been deleted.
 func (f File) Active() bool { return f.Deleted.IsZero() }

@@ -9,5 +9,6 @@ const (
 	PrefixLink    = "link_"
 	PrefixEntry   = "aud_"
 	PrefixRequest = "req_"
+	PrefixErasure = "era_"
 	PrefixSession = "sess_"
 )

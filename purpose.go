@@ -21,6 +21,10 @@ type Purpose struct {
 	MaxLinkLifetime time.Duration // longest lifetime of links to its files; zero: no limit beyond server and key
 	Require         []Requirement // what a link to its files must have
 	Page            PagePolicy    // of links that are minted without one
+	// Personal are the names of its files and of their links that the log shows as
+	// commitments, so that they can be erased: a subset of NameFields. It applies to
+	// files that are uploaded from then on.
+	Personal []PersonalField
 }
 
 // Requirement is what a purpose demands of links to its files. It applies when a
@@ -75,9 +79,13 @@ func NewPurposes(list []Purpose) (Purposes, error) {
 		case slices.ContainsFunc(p.Require, func(r Requirement) bool { return !slices.Contains(requirements, r) }):
 			return nil, fmt.Errorf("purpose %s: require has recipient, verification, reason or terms, not %q",
 				p.Name, p.Require)
+		case slices.ContainsFunc(p.Personal, func(f PersonalField) bool { return !slices.Contains(nameFields, f) }):
+			return nil, fmt.Errorf("purpose %s: personal has filename, linked_resources, metadata, reason or title, not %q",
+				p.Name, p.Personal)
 		case !p.Page.Valid():
 			return nil, fmt.Errorf("purpose %s: page is auto, always or never, not %q", p.Name, p.Page)
 		}
+		p.Personal = slices.Compact(slices.Sorted(slices.Values(p.Personal)))
 		set[p.Name] = p
 	}
 	if len(set) == 0 {

@@ -15,6 +15,7 @@ type AuditEntry struct {
 	File       *FileRef        `json:"file,omitempty" doc:"The file of the action, as it was then"`
 	Link       *LinkRef        `json:"link,omitempty" doc:"The link of the action, as it was then"`
 	Entry      *EntryRef       `json:"entry,omitempty" doc:"The earlier entry that the action concerns"`
+	Erasure    *ErasureRef     `json:"erasure,omitempty" doc:"In audit.erasure_begun and audit.erased: what is or was erased"`
 	Ledger     *LedgerRef      `json:"ledger,omitempty" doc:"The change to the log itself"`
 	Export     string          `json:"export,omitempty" doc:"The exported data: entries or disclosures"`
 	Report     *ReportRef      `json:"report,omitempty" doc:"In audit.reported: the report that was made"`
@@ -73,7 +74,7 @@ type KeyRef struct {
 // the end of the retention, and always held.
 type FileRef struct {
 	ID       string            `json:"id" doc:"Id of the file"`
-	Filename string            `json:"filename" doc:"Name at the time"`
+	Filename string            `json:"filename" doc:"Name at the time; empty if it was erased"`
 	Size     int64             `json:"size" doc:"Size in bytes"`
 	Type     string            `json:"type" doc:"Media type"`
 	SHA256   string            `json:"sha256" doc:"SHA-256 of the bytes, lower-case hexadecimal"`
@@ -140,6 +141,18 @@ type EntryRef struct {
 	ID     string   `json:"id" doc:"Id of the entry"`
 	Seq    int64    `json:"seq" doc:"Position in the log"`
 	Fields []string `json:"fields,omitempty" doc:"JSON Pointers into the entry's leaf"`
+}
+
+// ErasureRef describes an erasure from many entries. The counts are in
+// audit.erased only.
+type ErasureRef struct {
+	ID       string   `json:"id" doc:"Id of the erasure"`
+	By       string   `json:"by" doc:"What the entries have in common: recipient, client_ip, file_id, link_id or key_id. More values may be added"`
+	ObjectID string   `json:"object_id,omitempty" doc:"Id of the file, link or key. The address of a person is not recorded"`
+	Fields   []string `json:"fields" nullable:"false" doc:"Names of the erased fields"`
+	Entries  *int64   `json:"entries,omitempty" doc:"Number of entries that lost a field"`
+	Links    *int64   `json:"links,omitempty" doc:"Number of links that lost a field"`
+	Files    *int64   `json:"files,omitempty" doc:"Number of files that lost a field"`
 }
 
 // ReportRef describes a report that was made.

@@ -61,4 +61,5 @@ type Purpose struct {
 	MaxLinkLifetimeSeconds *int64   `json:"max_link_lifetime_seconds" doc:"Longest lifetime of links to the files; null: the key's limit"`
 	Require                []string `json:"require" nullable:"false" doc:"What links to the files must have: recipient (which allowed_recipients meets too), verification, reason, terms. More values may be added"`
 	Page                   string   `json:"page" enum:"auto,always,never" doc:"The page of links that are minted without one"`
+	Personal               []string `json:"personal" nullable:"false" doc:"Names of files and of their links that the log shows as commitments, so that they can be erased: filename, linked_resources, metadata, reason, title. More values may be added"`
 }

@@ -58,11 +58,39 @@ func (c *Client) Report(ctx context.Context, f api.EntryFilter) (io.ReadCloser, 
 
 // RedactEntry erases the personal fields of an entry permanently. Proofs of the entry stay valid.
 func (c *Client) RedactEntry(ctx context.Context, id string, options ...ChangeOption) (api.Redaction, error) {
+	return c.RedactFields(ctx, id, nil, options...)
+}
+
+// RedactFields does what RedactEntry does, for some fields: see api.EntryRedaction. Without fields it erases all.
+func (c *Client) RedactFields(
+	ctx context.Context, id string, fields []string, options ...ChangeOption,
+) (api.Redaction, error) {
 	path, err := at(entriesPath, id, "redact")
 	if err != nil {
 		return api.Redaction{}, err
 	}
-	return send[api.Redaction](ctx, c, "audit_redaction", http.MethodPost, path, nil, options)
+	if fields == nil {
+		return send[api.Redaction](ctx, c, "audit_redaction", http.MethodPost, path, nil, options)
+	}
+	return send[api.Redaction](ctx, c, "audit_redaction", http.MethodPost, path, api.EntryRedaction{Fields: &fields},
+		options)
+}
+
+const erasuresPath = "/v1/audit_redactions"
+
+// BeginErasure begins to erase personal fields from all entries that have something in common. It goes on in the
+// background: Erasure tells how far it has come.
+func (c *Client) BeginErasure(ctx context.Context, n api.NewErasure, options ...ChangeOption) (api.Erasure, error) {
+	return send[api.Erasure](ctx, c, "audit_erasure", http.MethodPost, erasuresPath, n, options)
+}
+
+// Erasure returns an erasure.
+func (c *Client) Erasure(ctx context.Context, id string) (api.Erasure, error) {
+	path, err := at(erasuresPath, id)
+	if err != nil {
+		return api.Erasure{}, err
+	}
+	return get[api.Erasure](ctx, c, "audit_erasure", path, nil)
 }
 
 // maxKey is the largest verifier key in bytes.

@@ -226,6 +226,13 @@ func (s *Service) SetPurposes(list ...sluice.Purpose) {
 	}
 }
 
+// Reopen ends the service and begins another one on the same data.
+func (s *Service) Reopen(t testing.TB) {
+	t.Helper()
+	s.close(t)
+	s.open(t)
+}
+
 // Entries returns all entries of a ledger, oldest first. It waits up to a limit
 // for the deliveries of downloads that have just ended.
 func (s *Service) Entries(t testing.TB, l sluice.LedgerID) (all []sluice.Entry) {

@@ -12,7 +12,6 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"sluice/api"
 	"sluice/client"
 	"sluice/ledger"
 )
@@ -24,7 +23,7 @@ type auditCommand struct {
 	Report auditReport `cmd:"" help:"Write a report of entries for people: one HTML file that checks itself in a browser."`
 	Verify auditVerify `cmd:"" help:"Verify an exported log, the log of a server, a report, or the proof of one entry."`
 	Proof  auditProof  `cmd:"" help:"Write a proof that an entry is in the log. The proof contains the entry."`
-	Redact auditRedact `cmd:"" help:"Erase the personal fields of an entry permanently."`
+	Redact auditRedact `cmd:"" help:"Erase the personal fields of an entry, or of all entries about a person, permanently."`
 }
 
 // serverFlags name the server to ask and the key to ask with.
@@ -177,29 +176,6 @@ func readLeaf(data []byte) (l leaf) {
 		l.Whole = data
 	}
 	return l
-}
-
-type auditRedact struct {
-	serverFlags
-	ID   string `arg:"" name:"entry-id" help:"The entry's id."`
-	JSON bool   `help:"Print JSON." name:"json"`
-}
-
-func (a *auditRedact) Run(ctx context.Context, out *output) error {
-	c, err := a.client()
-	if err != nil {
-		return err
-	}
-	var done api.Redaction
-	if done, err = c.RedactEntry(ctx, a.ID); err != nil {
-		return err
-	}
-	if a.JSON {
-		return printJSON(out.stdout, done)
-	}
-	_, err = fmt.Fprintf(out.stdout, "erased %s of %s, recorded as entry %s\n",
-		printable(strings.Join(done.Fields, ", ")), printable(done.EntryID), printable(done.ID))
-	return err
 }
 
 // lines prints one line per text, each safe for a terminal.

@@ -300,7 +300,9 @@ func who(e api.AuditEntry) string {
 func what(e api.AuditEntry) string {
 	switch {
 	case e.File != nil:
-		return e.File.Filename
+		return cmp.Or(e.File.Filename, e.File.ID)
+	case e.Erasure != nil:
+		return erased(e.Erasure)
 	case len(e.Deliveries) == 1:
 		return "1 download"
 	case e.Deliveries != nil:
@@ -319,6 +321,18 @@ func what(e api.AuditEntry) string {
 		return e.Session.ID
 	}
 	return ""
+}
+
+// erased says what an erasure erases, and from what.
+func erased(r *api.ErasureRef) string {
+	text := strings.Join(r.Fields, ", ") + ": by " + r.By
+	if r.ObjectID != "" {
+		text += " " + r.ObjectID
+	}
+	if r.Entries != nil {
+		text += counted(*r.Entries, ", 1 entry", ", %d entries")
+	}
+	return text
 }
 
 // why returns the reason of a link, or else its metadata. For a damaged file it

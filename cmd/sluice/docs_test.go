@@ -45,7 +45,8 @@ func TestAuditDocs(t *testing.T) {
 	flags := []string{"--listen", freeAddress(t), "--anchor", "file:" + filepath.Join(dir, "anchor.txt")}
 	p := startLog(t, data, flags...)
 	c := &crashClients{key: p.key, http: http.DefaultClient}
-	if _, err := c.upload(p.url, []byte("hello")); err != nil {
+	file, err := c.upload(p.url, []byte("hello"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	id := regexp.MustCompile(`"id":"(aud_[0-9a-z]+)".*file.created`).FindStringSubmatch(sluiceRun(t, 0, "audit", "ls",
@@ -59,7 +60,8 @@ func TestAuditDocs(t *testing.T) {
 	if len(commands) < 12 {
 		t.Fatalf("the document holds %q", commands)
 	}
-	here := strings.NewReplacer("aud_...", id[1], "https://files.example.com", p.url, "sk_live_...", p.key)
+	here := strings.NewReplacer("aud_...", id[1], "file_...", file, "https://files.example.com", p.url,
+		"sk_live_...", p.key)
 	var kept string // later commands need the variables
 	for _, command := range commands {
 		if strings.Contains(command, "--witness") {

@@ -25,6 +25,7 @@ type records struct {
 
 	plain, deleted, held                  sluice.File
 	limited, revoked, unlimited, operated sluice.Link
+	letter                                sluice.Link // of a file with personal names
 	personal                              sluice.Link // asks for recipients, and tells them much
 	narrow, ended                         sluice.Key
 	signedIn, signedOut                   sluice.Session // of a person, and of a key
@@ -33,6 +34,10 @@ type records struct {
 func newRecords(t testing.TB, database string) *records {
 	s := sluicetest.NewServiceOn(t, database)
 	s.Tampered = true
+	purposes := append(sluice.DefaultPurposes().List(),
+		sluice.Purpose{Name: "letter", MaxSize: 100, Linkable: true, Personal: sluice.NameFields()})
+	s.SetPurposes(purposes...)
+	s.Reopen(t)
 	r := &records{Service: s, t: t, db: openBeside(t, s)}
 	if _, err := s.Start(t.Context()); err != nil { // adds the signing key
 		t.Fatal(err)
@@ -49,7 +54,7 @@ func newRecords(t testing.TB, database string) *records {
 	minter := r.caller
 	minter.Key, minter.Actor.ID = r.ended, r.ended.ID
 
-	r.plain, r.deleted, r.held = r.upload("a"), r.upload("b"), r.upload("c")
+	r.plain, r.deleted, r.held = r.upload("export", "a"), r.upload("export", "b"), r.upload("letter", "c")
 	held := true
 	_, err = s.Files.Update(t.Context(), r.caller, r.held.ID, nil, service.FileChange{Held: &held})
 	r.must(err)
@@ -69,6 +74,7 @@ func newRecords(t testing.TB, database string) *records {
 		Notify: sluice.Notify{Email: "carl@northwind.example", On: []sluice.NotifyOn{sluice.Unopened}},
 		Page:   sluice.PageAlways,
 	}})
+	r.letter = mint(r.caller, service.NewLink{FileID: r.held.ID, Reason: "a letter"})
 	r.revoked = mint(r.caller, service.NewLink{FileID: r.plain.ID})
 	r.unlimited = mint(r.caller, service.NewLink{FileID: r.plain.ID})
 	r.operated = mint(service.Operator(l), service.NewLink{FileID: r.plain.ID})
@@ -106,10 +112,10 @@ func (r *records) must(err error) {
 	}
 }
 
-func (r *records) upload(content string) sluice.File {
+func (r *records) upload(purpose, content string) sluice.File {
 	r.t.Helper()
 	describe := func() (service.NewFile, error) {
-		return service.NewFile{Purpose: "export", Filename: content + ".txt", Title: content, Type: "text/plain",
+		return service.NewFile{Purpose: purpose, Filename: content + ".txt", Title: content, Type: "text/plain",
 			Metadata: sluice.Metadata{"k": content}, Linked: []sluice.Resource{{Type: "case", ID: content}}}, nil
 	}
 	created, err := r.Files.Create(r.t.Context(), r.caller, "", strings.NewReader(content), describe)
@@ -168,6 +174,13 @@ func (r *records) edits() []edit {
 		file("another digest", r.plain, "sha256 = $2", "it shows the sha256"),
 		file("not deleted", r.deleted, "deleted = NULL", "it is not deleted, and entry"),
 		file("not held", r.held, "held = 0", "it shows that "+r.held.ID+" was held or released"),
+		file("another personal name", r.held, "filename = 'x'", "its filename differs from what the log records"),
+		file("a personal name as if erased", r.held, "filename = 'redacted'", "its filename differs"),
+		file("no personal title", r.held, "title = ''", "its title differs"),
+		file("other personal metadata", r.held, "metadata = ''", "its metadata differs"),
+		file("names in clear", r.held, "personal = ''", "it shows another purpose, type or list of personal names"),
+		file("personal names", r.plain, "personal = 'reason'", "it shows another purpose, type or list of personal names"),
+		link("another personal reason", r.letter, "reason = 'y'", "its reason differs from what the log records"),
 		{"all scopes", "UPDATE key SET scopes = 'files:read keys:admin' WHERE id = $1", r.narrow.ID,
 			"key " + r.narrow.ID + ": it shows other scopes"},
 		{"a key is good again", "UPDATE key SET revoked = NULL WHERE id = $1", r.ended.ID,
@@ -327,6 +340,7 @@ var otherTables = map[string]string{
 	"answer":           "a stored response gives no right: it is returned to the key that asked",
 	"guess":            "wrong passwords are counted, and not all recorded",
 	"challenge":        "codes are asked for and tried, and not all of that is recorded",
+	"erasure":          "an edit delays an erasure, or has it begin anew; what was erased is in the log",
 	"mail":             "an edit repeats, delays or drops a mail; what was decided is in the log",
 	"lease":            "which server does a job",
 	"installation":     "compared with the marker beside the blobs when a server starts",

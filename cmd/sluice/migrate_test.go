@@ -173,7 +173,7 @@ func (e *estate) useService(t *testing.T, i *installation) {
 	first := service.Operator(sluice.LedgerID{Account: accounts[0].ID, Mode: sluice.Test})
 	redeemed, err := svc.Entries.List(ctx, first, service.EntryFilter{Action: sluice.LinkRedeemed}, sluice.Page{Limit: 1})
 	if err == nil {
-		_, err = svc.Entries.Redact(ctx, first, redeemed.Data[0].ID)
+		_, err = svc.Entries.Redact(ctx, first, redeemed.Data[0].ID, nil)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,7 @@ import (
 //	    max_link_lifetime: 12h
 //	    require: [recipient, verification, reason, terms]
 //	    page: always
+//	    personal: [filename, title, reason, metadata, linked_resources]
 type purposesFile struct {
 	Purposes list[purposeText] `yaml:"purposes"`
 }
@@ -44,6 +45,7 @@ type purposeText struct {
 	MaxLinkLifetime duration   `yaml:"max_link_lifetime"`
 	Require         list[text] `yaml:"require"`
 	Page            text       `yaml:"page"`
+	Personal        list[text] `yaml:"personal"`
 }
 
 func (f *purposesFile) UnmarshalYAML(node *yaml.Node) error {
@@ -59,6 +61,7 @@ func (p *purposeText) UnmarshalYAML(node *yaml.Node) error {
 	type members purposeText // without this method
 	known := []string{
 		"name", "title", "types", "max_size", "retention", "linkable", "max_link_lifetime", "require", "page",
+		"personal",
 	}
 	unknown, line, err := decodeMembers(node, (*members)(p), known...)
 	if unknown != "" {
@@ -166,6 +169,9 @@ func readPurposes(r io.Reader) (sluice.Purposes, error) {
 		}
 		for _, r := range p.Require {
 			purpose.Require = append(purpose.Require, sluice.Requirement(r))
+		}
+		for _, f := range p.Personal {
+			purpose.Personal = append(purpose.Personal, sluice.PersonalField(f))
 		}
 		for _, t := range p.Types {
 			purpose.Types = append(purpose.Types, string(t))

@@ -436,7 +436,7 @@ func TestLinksAfterRotation(t *testing.T) {
 		return &records{Service: &other, t: t, db: db, caller: service.Operator(s.Ledger(sluice.Test))}
 	}
 	before, after, last := with(keys[0], keys[1]), with(keys[1], keys[0]), with(keys[1])
-	file := before.upload("a")
+	file := before.upload("export", "a")
 	mint := func(r *records) sluice.Link {
 		l, err := r.Links.Mint(t.Context(), r.caller, service.NewLink{FileID: file.ID})
 		r.must(err)

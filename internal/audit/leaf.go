@@ -17,13 +17,14 @@ import (
 // EntryTime is the layout of times in a leaf: RFC 3339 in UTC, with microseconds.
 const EntryTime = "2006-01-02T15:04:05.000000Z"
 
-// leafOf encodes an entry in canonical JSON. The code writes the members of every
+// leafOf encodes an entry in canonical JSON. committed has the commitments that stand
+// for metadata and linked resources. The code writes the members of every
 // object in the order of RFC 8785. With digests, metadata and linked resources are
 // replaced by their SHA-256 digests. To convert the output of encoding/json to that
 // form takes three times as long as all of BenchmarkEntrySeal.
-func leafOf(e sluice.Entry, digests bool) []byte {
+func leafOf(e sluice.Entry, committed map[string]string, digests bool) []byte {
 	const usual, perDelivery = 1280, 160 // bytes of a redemption with short texts, and of a delivery
-	w := object{buf: make([]byte, 0, usual+perDelivery*len(e.Deliveries))}
+	w := object{buf: make([]byte, 0, usual+perDelivery*len(e.Deliveries)), committed: committed}
 	w.open("")
 	w.str("account", e.Ledger.Account)
 	w.str("action", string(e.Action))
@@ -55,6 +56,11 @@ func leafOf(e sluice.Entry, digests bool) []byte {
 		w.strs("fields", p.Fields)
 		w.str("id", p.ID)
 		w.raw("seq", strconv.FormatInt(p.Seq, 10))
+		w.close()
+	}
+	if p := e.Erasure; p != nil {
+		w.open("erasure")
+		writeErasure(&w, *p)
 		w.close()
 	}
 	w.str("export", e.Export)
@@ -175,6 +181,23 @@ func writeSent(w *object, s sluice.Sent) {
 	w.int("duration_ms", s.Duration.Milliseconds())
 }
 
+// writeErasure writes the members of an ErasurePart in canonical order.
+func writeErasure(w *object, p sluice.ErasurePart) {
+	w.str("by", string(p.By))
+	if p.Erased != nil {
+		w.int("entries", p.Erased.Entries)
+	}
+	w.strs("fields", stringsOf(p.Fields))
+	if p.Erased != nil {
+		w.int("files", p.Erased.Files)
+	}
+	w.str("id", p.ID)
+	if p.Erased != nil {
+		w.int("links", p.Erased.Links)
+	}
+	w.str("object", p.Object)
+}
+
 // writeKey writes the members of a KeyPart in canonical order.
 func writeKey(w *object, k sluice.KeyPart, digests bool) {
 	w.before(k.Before, digests)
@@ -219,10 +242,13 @@ func writeFile(w *object, f sluice.FilePart, digests bool) {
 		w.raw("held", strconv.FormatBool(d.Held))
 	}
 	w.str("id", f.ID)
-	if d != nil && len(d.Linked) > 0 {
+	if d != nil && len(d.Linked) > 0 && !w.commitment("linked_resources", "/file/linked_resources") {
 		w.large("linked_resources", appendResources(nil, d.Linked), digests)
 	}
-	w.metadata(f.Metadata, digests)
+	w.metadata("/file/metadata", f.Metadata, digests)
+	if len(f.Personal) > 0 {
+		w.strs("personal", stringsOf(f.Personal))
+	}
 	w.str("purpose", f.Purpose)
 	w.str("sha256", f.SHA256)
 	w.raw("size", strconv.FormatInt(f.Size, 10))
@@ -278,7 +304,7 @@ func writeLink(w *object, l sluice.LinkPart, digests bool) {
 		w.raw("max_downloads", strconv.FormatInt(limits.MaxDownloads, 10))
 	}
 	w.str("message", access.Message)
-	w.metadata(l.Metadata, digests)
+	w.metadata("/link/metadata", l.Metadata, digests)
 	if n := access.Notify; len(n.On) > 0 {
 		w.open("notify")
 		w.str("email", n.Email)
@@ -322,8 +348,9 @@ func appendResources(dst []byte, list []sluice.Resource) []byte {
 // object writes a JSON object member by member. Members with an empty string are
 // omitted.
 type object struct {
-	buf   []byte
-	comma bool
+	buf       []byte
+	comma     bool
+	committed map[string]string // commitments by field
 }
 
 func (w *object) key(name string) {
@@ -427,9 +454,18 @@ func appendDigits(dst []byte, n, digits int) []byte {
 	return append(dst, text[:digits]...)
 }
 
-func (w *object) metadata(m sluice.Metadata, digest bool) {
+// commitment writes the commitment that stands for a field as a member, and reports whether there is one.
+func (w *object) commitment(name, field string) bool {
+	commitment, ok := w.committed[field]
+	if ok {
+		w.str(name, commitment)
+	}
+	return ok
+}
+
+func (w *object) metadata(field string, m sluice.Metadata, digest bool) {
 	switch {
-	case len(m) == 0:
+	case len(m) == 0 || w.commitment("metadata", field):
 	case digest:
 		w.large("metadata", ledger.AppendStringMap(nil, m), true)
 	default:
@@ -457,8 +493,8 @@ func (w *object) before(b sluice.Before, digests bool) {
 	}
 	w.open("before")
 	for _, name := range slices.Sorted(maps.Keys(b)) {
-		set := string(b[name]) != "null"
-		w.large(name, b[name], digests && set && (name == "metadata" || name == "linked_resources"))
+		isLarge := name == "metadata" && b[name][0] == '{' || name == "linked_resources" && b[name][0] == '['
+		w.large(name, b[name], digests && isLarge)
 	}
 	w.close()
 }

@@ -13,7 +13,7 @@ import (
 func FilePart(f sluice.File) *sluice.FilePart {
 	return &sluice.FilePart{
 		ID: f.ID, Filename: f.Filename, Size: f.Size, Type: f.Type, SHA256: f.SHA256.String(),
-		Purpose: f.Purpose, Metadata: f.Metadata,
+		Purpose: f.Purpose, Metadata: f.Metadata, Personal: f.Personal,
 	}
 }
 

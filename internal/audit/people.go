@@ -17,7 +17,9 @@ import (
 type committer struct {
 	disclosures object
 	random      io.Reader
-	err         error // of random
+	err         error                  // of random
+	personal    []sluice.PersonalField // names that are personal
+	committed   map[string]string      // commitments to metadata and linked resources, by field
 }
 
 // commit replaces a value by its commitment. An empty value stays. The calls are in the order of the fields.
@@ -38,14 +40,17 @@ func (c *committer) commit(field string, value *string) {
 	c.disclosures.close()
 }
 
-// commitPeople replaces what an entry says of people by commitments, and returns their disclosures. It copies what it
-// changes.
-func commitPeople(e *sluice.Entry, random io.Reader) (disclosures []byte, err error) {
+// commitPeople replaces what an entry says of people, and names that are personal, by commitments, and returns their
+// disclosures. It copies what it changes. Of metadata and linked resources it returns the commitments.
+func commitPeople(e *sluice.Entry, random io.Reader) (disclosures []byte, committed map[string]string, err error) {
 	c := committer{random: random}
+	if e.File != nil {
+		c.personal = e.File.Personal
+	}
 	c.disclosures.open("")
 	c.people(e)
 	c.disclosures.close()
-	return c.disclosures.buf, c.err
+	return c.disclosures.buf, c.committed, c.err
 }
 
 // joinObjects returns the members of two JSON objects as one.
@@ -65,6 +70,9 @@ func (c *committer) people(e *sluice.Entry) {
 		c.commit("/actor/email", &e.Actor.Email)
 		c.commit("/actor/name", &e.Actor.Name)
 	}
+	if len(c.personal) > 0 {
+		c.file(e)
+	}
 	if e.Link != nil {
 		link := *e.Link
 		e.Link = &link
@@ -72,8 +80,15 @@ func (c *committer) people(e *sluice.Entry) {
 		sealed := *access
 		c.allowed("/link/allowed_recipients", &sealed.Allowed)
 		link.Before = c.before(link.Before)
+		if link.Limits != nil && c.is(sluice.FieldFilename) {
+			limits := *link.Limits
+			link.Limits = &limits
+			c.commit("/link/filename", &limits.Filename)
+		}
 		c.commit("/link/message", &sealed.Message)
+		c.large(sluice.FieldMetadata, "/link/metadata", metadataText(link.Metadata))
 		c.commit("/link/notify/email", &sealed.Notify.Email)
+		c.name(sluice.FieldReason, "/link/reason", &link.Reason)
 		c.commit("/link/recipient/email", &sealed.Recipient.Email)
 		c.commit("/link/recipient/name", &sealed.Recipient.Name)
 		if link.Access != nil {
@@ -110,28 +125,41 @@ func (c *committer) allowed(field string, patterns *[]string) {
 	}
 }
 
-// personalBefore are the members of a link's Before that hold personal values, in order. Those that are objects have
-// the personal members named here.
-var personalBefore = []struct {
+// personalMember is a member of a Before that holds personal values. It is a text, an object with the personal members
+// named here, or a whole value.
+type personalMember struct {
+	field   string // its JSON Pointer
 	name    string
 	members []string
-}{
-	{"allowed_recipients", nil}, {"message", nil}, {"notify", []string{"email"}}, {"recipient", []string{"email", "name"}},
+	whole   bool
+}
+
+// personalOfLink are the personal members of a link's Before, in order.
+var personalOfLink = []personalMember{
+	{field: "/link/before/allowed_recipients", name: "allowed_recipients"},
+	{field: "/link/before/message", name: "message"},
+	{field: "/link/before/notify", name: "notify", members: []string{"email"}},
+	{field: "/link/before/recipient", name: "recipient", members: []string{"email", "name"}},
 }
 
 // before replaces the personal values of a link's Before by commitments.
 func (c *committer) before(b sluice.Before) sluice.Before {
-	return eachPersonal(b, func(field, value string) string {
-		c.commit(field, &value)
-		return value
-	})
+	return eachPersonal(b, namedOfLink(c.personal), c.replace)
 }
 
-// eachPersonal returns a copy of a link's Before with each personal value replaced by the result of replace. A value
-// that is replaced by "" is left out of its object.
-func eachPersonal(b sluice.Before, replace func(field, value string) string) sluice.Before {
+// replace returns the commitment to a value.
+func (c *committer) replace(field, value string) string {
+	c.commit(field, &value)
+	return value
+}
+
+// eachPersonal returns a copy of a Before with each personal value replaced by the result of replace. A value that is
+// replaced by "" is left out of its object.
+func eachPersonal(
+	b sluice.Before, members []personalMember, replace func(field, value string) string,
+) sluice.Before {
 	out, copied := b, false
-	for _, p := range personalBefore {
+	for _, p := range members {
 		value, ok := b[p.name]
 		if !ok || string(value) == "null" {
 			continue
@@ -139,9 +167,12 @@ func eachPersonal(b sluice.Before, replace func(field, value string) string) slu
 		if !copied {
 			out, copied = maps.Clone(b), true
 		}
-		field := "/link/before/" + p.name
-		if p.members == nil {
-			out[p.name] = ledger.AppendString(nil, replace(field, ledger.Text(value)))
+		switch {
+		case p.whole:
+			out[p.name] = replaceWhole(value, func(value string) string { return replace(p.field, value) })
+			continue
+		case p.members == nil:
+			out[p.name] = ledger.AppendString(nil, replace(p.field, ledger.Text(value)))
 			continue
 		}
 		w := object{}
@@ -150,7 +181,7 @@ func eachPersonal(b sluice.Before, replace func(field, value string) string) slu
 			if !slices.Contains(p.members, string(name)) {
 				w.raw(string(name), string(value))
 			} else {
-				w.str(string(name), replace(field+"/"+string(name), ledger.Text(value)))
+				w.str(string(name), replace(p.field+"/"+string(name), ledger.Text(value)))
 			}
 		}
 		w.close()
@@ -176,7 +207,10 @@ type sealedAccess struct {
 }
 
 // open adds what a leaf says of a link's access to the record of the link. reveal opens a commitment.
-func (s sealedAccess) open(l *sluice.LinkPart, reveal func(field, commitment string) string) {
+// metadata is the commitment to the link's, and personal are the names that are personal.
+func (s sealedAccess) open(
+	l *sluice.LinkPart, metadata string, personal []sluice.PersonalField, reveal func(field, commitment string) string,
+) {
 	a := sluice.LinkAccess{
 		Verification: s.Verification, TermsSHA256: s.Terms, Page: s.Page, Language: s.Language,
 		Notify: sluice.Notify{On: s.Notify.On}, Erased: s.Erased,
@@ -184,9 +218,18 @@ func (s sealedAccess) open(l *sluice.LinkPart, reveal func(field, commitment str
 	if patterns := reveal("/link/allowed_recipients", s.Allowed); patterns != "" {
 		a.Allowed = strings.Split(patterns, "\n")
 	}
-	l.Before = eachPersonal(l.Before, reveal)
+	l.Before = eachPersonal(l.Before, namedOfLink(personal), reveal)
+	if l.Limits != nil && slices.Contains(personal, sluice.FieldFilename) {
+		l.Limits.Filename = reveal("/link/filename", l.Limits.Filename)
+	}
 	a.Message = reveal("/link/message", s.Message)
+	if slices.Contains(personal, sluice.FieldMetadata) {
+		l.Metadata = openMetadata(reveal("/link/metadata", metadata))
+	}
 	a.Notify.Email = reveal("/link/notify/email", s.Notify.Email)
+	if slices.Contains(personal, sluice.FieldReason) {
+		l.Reason = reveal("/link/reason", l.Reason)
+	}
 	a.Recipient.Email = reveal("/link/recipient/email", s.Recipient.Email)
 	a.Recipient.Name = reveal("/link/recipient/name", s.Recipient.Name)
 	if !s.isZero() {

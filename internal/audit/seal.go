@@ -42,7 +42,7 @@ type disclosure struct {
 }
 
 // Seal encodes an entry. In the leaf, personal fields (those of people, addresses,
-// forwarded addresses, user agent) are replaced by salted commitments with salts from
+// forwarded addresses, user agent, and names as File.Personal says) are replaced by salted commitments with salts from
 // random. If the leaf would be longer than ledger.MaxLeaf, metadata and linked
 // resources are replaced by their SHA-256 digests.
 func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
@@ -55,17 +55,20 @@ func Seal(e sluice.Entry, random io.Reader) (SealedEntry, error) {
 			return SealedEntry{}, err
 		}
 	}
+	var committed map[string]string
 	if e.Actor.Type == sluice.ActorPerson || e.Recipient != nil || e.Report != nil ||
-		e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) {
-		people, err := commitPeople(&e, random)
+		e.Link != nil && (e.Link.Access != nil || e.Link.Before != nil) || e.File != nil && len(e.File.Personal) > 0 {
+		var people []byte
+		var err error
+		people, committed, err = commitPeople(&e, random)
 		if err != nil {
 			return SealedEntry{}, err
 		}
 		disclosures = joinObjects(people, disclosures)
 	}
-	leaf := leafOf(e, false)
+	leaf := leafOf(e, committed, false)
 	if len(leaf) > ledger.MaxLeaf {
-		leaf = leafOf(e, true)
+		leaf = leafOf(e, committed, true)
 	}
 	if len(leaf) > ledger.MaxLeaf {
 		return SealedEntry{}, fmt.Errorf("entry %s: %d bytes do not fit a leaf", e.ID, len(leaf))
@@ -126,6 +129,7 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		Repeats                                     int64
 		Export                                      string
 		Entry                                       *sluice.EntryPart
+		Erasure                                     *leafErasure
 		Ledger                                      struct {
 			Key string
 			*sluice.RollbackPart
@@ -155,14 +159,15 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		File *struct {
 			sluice.FilePart
 			Title     string
-			Held      *bool             // present if the details are
-			Linked    []sluice.Resource `json:"linked_resources"`
-			ExpiresAt *leafEnding       `json:"expires_at"`
+			Held      *bool // present if the details are
+			Metadata  leafValue[sluice.Metadata]
+			Linked    leafValue[[]sluice.Resource] `json:"linked_resources"`
+			ExpiresAt *leafEnding                  `json:"expires_at"`
 		}
 		Link *struct {
 			ID, Reason, Filename string
 			ExpiresAt            leafTime `json:"expires_at"`
-			Metadata             sluice.Metadata
+			Metadata             leafValue[sluice.Metadata]
 			Before               sluice.Before
 			Disposition          sluice.Disposition // present if the limits are
 			MaxDownloads         int64              `json:"max_downloads"`
@@ -200,6 +205,9 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		AcceptedTerms: in.Terms,
 		Subject:       in.Entry, Export: in.Export, Handover: in.Ledger.Key, Rollback: in.Ledger.RollbackPart,
 	}
+	if in.Erasure != nil {
+		e.Erasure = in.Erasure.part()
+	}
 	if in.Livemode {
 		e.Ledger.Mode = sluice.Live
 	}
@@ -219,15 +227,16 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 	}
 	if f := in.File; f != nil {
 		e.File = &f.FilePart
+		e.File.Metadata = f.Metadata.value
 		if f.Held != nil {
 			e.File.Details = &sluice.FileDetails{
-				Title: f.Title, Held: *f.Held, Linked: f.Linked, Expires: (*time.Time)(f.ExpiresAt),
+				Title: f.Title, Held: *f.Held, Linked: f.Linked.value, Expires: (*time.Time)(f.ExpiresAt),
 			}
 		}
 	}
 	if l := in.Link; l != nil {
 		e.Link = &sluice.LinkPart{
-			ID: l.ID, Expires: time.Time(l.ExpiresAt), Reason: l.Reason, Metadata: l.Metadata, Before: l.Before,
+			ID: l.ID, Expires: time.Time(l.ExpiresAt), Reason: l.Reason, Metadata: l.Metadata.value, Before: l.Before,
 		}
 		if l.Disposition != "" {
 			e.Link.Limits = &sluice.LinkLimits{
@@ -271,8 +280,13 @@ func (s SealedEntry) Open(seq int64) (sluice.Entry, error) {
 		e.Actor.Email = reveal("/actor/email", in.Actor.Email)
 		e.Actor.Name = reveal("/actor/name", in.Actor.Name)
 	}
+	var personal []sluice.PersonalField
+	if e.File != nil && len(e.File.Personal) > 0 {
+		personal = e.File.Personal
+		openFile(e.File, in.File.Metadata.commitment, in.File.Linked.commitment, reveal)
+	}
 	if e.Link != nil {
-		in.Link.open(e.Link, reveal)
+		in.Link.open(e.Link, in.Link.Metadata.commitment, personal, reveal)
 	}
 	if p := in.Recipient; p != nil {
 		e.Recipient = &sluice.RecipientPart{
@@ -305,6 +319,22 @@ func (d disclosure) opens(commitment string) bool {
 	salt, err := hex.DecodeString(d.Salt)
 	return err == nil && len(salt) == len(ledger.Salt{}) &&
 		ledger.Commit(ledger.Salt(salt), []byte(d.Value)) == commitment
+}
+
+// leafErasure decodes an ErasurePart in a leaf.
+type leafErasure struct {
+	ID, Object            string
+	By                    sluice.ErasedBy
+	Fields                []sluice.PersonalField
+	Entries, Links, Files *int64
+}
+
+func (l leafErasure) part() *sluice.ErasurePart {
+	p := &sluice.ErasurePart{ID: l.ID, By: l.By, Object: l.Object, Fields: l.Fields}
+	if l.Entries != nil && l.Links != nil && l.Files != nil {
+		p.Erased = &sluice.ErasedCounts{Entries: *l.Entries, Links: *l.Links, Files: *l.Files}
+	}
+	return p
 }
 
 // leafTime decodes a time in a leaf.

@@ -191,8 +191,8 @@ func TestDeliversFileAndLink(t *testing.T) {
 	}
 }
 
-// personalFields are those of sampleEntry, in order.
-var personalFields = append(peopleFields, requestFields...)
+// erasablePointers are those of sampleEntry, in order.
+var erasablePointers = append(peopleFields, requestFields...)
 
 var (
 	peopleFields = []string{
@@ -228,7 +228,7 @@ func TestEntryHidesPersonalFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(personalFields, opened.Redacted); diff != "" {
+	if diff := cmp.Diff(erasablePointers, opened.Redacted); diff != "" {
 		t.Errorf("redacted fields (-want +got):\n%s", diff)
 	}
 	if opened.Request.IP != "" {
@@ -426,7 +426,7 @@ func TestEntryDamagedDisclosures(t *testing.T) {
 		"another value": {`"value":"192.0.2.7"`, `"value":"203.0.113.9"`, []string{"/request/ip"}},
 		"another salt":  {`"/request/ip":{"salt":"`, `"/request/ip":{"salt":"00`, []string{"/request/ip"}},
 		"another field": {`"/request/ip":`, `"/request/client_ip":`, []string{"/request/client_ip"}},
-		"unreadable":    {`{`, ``, personalFields},
+		"unreadable":    {`{`, ``, erasablePointers},
 	} {
 		t.Run(name, func(t *testing.T) {
 			altered := SealedEntry{

@@ -846,7 +846,7 @@ func TestRedactionEndsVisits(t *testing.T) {
 			at := slices.IndexFunc(entries, func(e sluice.Entry) bool {
 				return e.Action == action && e.Recipient != nil && e.Recipient.Email == "ann@bank.example"
 			})
-			if _, err := f.Entries.Redact(ctx, service.Operator(f.ledger), entries[at].ID); err != nil {
+			if _, err := f.Entries.Redact(ctx, service.Operator(f.ledger), entries[at].ID, nil); err != nil {
 				t.Fatal(err)
 			}
 			from := f.logged()

@@ -34,6 +34,7 @@ var leaves = map[string][]sluice.Action{
 	"updateLink":         {sluice.LinkUpdated},
 	"deleteLink":         {sluice.LinkEnded},
 	"redactAuditEntry":   {sluice.AuditRedacted},
+	"createErasure":      {sluice.AuditErasureBegun},
 	"exportAuditEntries": {sluice.AuditExported},
 	"exportDisclosures":  {sluice.AuditExported},
 	"reportAuditEntries": {sluice.AuditReported},
@@ -250,15 +251,23 @@ func TestRedactEntry(t *testing.T) {
 	if before.Request.IP != "127.0.0.1" || before.Request.UserAgent == "" {
 		t.Fatalf("%+v", before.Request)
 	}
+	for _, body := range []string{`{"fields":[]}`, `{"fields":["iq"]}`, `{"field":["ip"]}`, `{"fields":"ip"}`} {
+		c.problem(t, c.ask(t, "POST", "/v1/audit_entries/"+e.ID+"/redact", body).want(t, 400), sluice.CodeValidation)
+	}
+	other := read[api.Redaction](t, c.ask(t, "POST", "/v1/audit_entries/"+e.ID+"/redact",
+		`{"fields":["forwarded_for","user_agent"]}`).want(t, 200))
+	if !slices.Equal(other.Fields, []string{"/request/user_agent"}) {
+		t.Errorf("%+v", other)
+	}
 	redaction := read[api.Redaction](t, c.ask(t, "POST", "/v1/audit_entries/"+e.ID+"/redact", "").want(t, 200))
 	want := api.Redaction{Object: "audit_redaction", EntryID: e.ID, Seq: e.Seq,
-		Fields: []string{"/request/client_ip", "/request/ip", "/request/user_agent"}, ID: redaction.ID}
+		Fields: []string{"/request/client_ip", "/request/ip"}, ID: redaction.ID}
 	if diff := cmp.Diff(want, redaction); diff != "" {
 		t.Error(diff)
 	}
 	after := get(e.ID)
-	if after.Request.IP != "" || after.Request.UserAgent != "" || !slices.Equal(after.Redacted, want.Fields) ||
-		after.File.ID != f.ID {
+	if after.Request.IP != "" || after.Request.UserAgent != "" || after.File.ID != f.ID ||
+		!slices.Equal(after.Redacted, []string{"/request/client_ip", "/request/ip", "/request/user_agent"}) {
 		t.Errorf("%+v of %+v", after, after.Request)
 	}
 	told := get(redaction.ID)
@@ -275,6 +284,65 @@ func TestRedactEntry(t *testing.T) {
 	}
 	c.problem(t, c.ask(t, "POST", "/v1/audit_entries/"+e.ID+"/redact", "").want(t, 404), sluice.CodeNotFound)
 	c.problem(t, c.ask(t, "POST", "/v1/audit_entries/aud_none/redact", "").want(t, 404), sluice.CodeNotFound)
+}
+
+// TestErasureOfPerson erases a person by the API: the contract of POST /v1/audit_redactions in console.md.
+func TestErasureOfPerson(t *testing.T) {
+	c := newClient(t)
+	f := c.upload(t, "a.txt", "text/plain", "hello")
+	l := c.mint(t, f.ID, `{"recipient":{"email":"Ann@bank.example","name":"Ann"},"message":"Dear Ann"}`)
+	for body, param := range map[string]string{
+		`{}`: "recipient", `{"recipient":"ann@bank.example","file_id":"` + f.ID + `"}`: "file_id",
+		`{"recipient":"nobody"}`: "recipient", `{"client_ip":"999"}`: "client_ip", `{"ip":"192.0.2.1"}`: "ip",
+		`{"recipient":"ann@bank.example","fields":[]}`:       "fields",
+		`{"recipient":"ann@bank.example","fields":["iq"]}`:   "fields",
+		`{"recipient":"ann@bank.example","fields":"ip"}`:     "fields",
+		`{"recipient":"ann@bank.example","fields":[[]]}`:     "fields[0]",
+		`{"recipient":"` + strings.Repeat("a", 300) + `@b"}`: "recipient",
+	} {
+		p := c.problem(t, c.ask(t, "POST", "/v1/audit_redactions", body).want(t, 400), sluice.CodeValidation)
+		if p.Param != param {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+	ask := func() api.Erasure {
+		return read[api.Erasure](t, c.ask(t, "POST", "/v1/audit_redactions", `{"recipient":"ANN@bank.example"}`,
+			"Idempotency-Key", "erase Ann").want(t, 200))
+	}
+	begun := ask()
+	if again := ask(); again.ID != begun.ID {
+		t.Errorf("a repeated request began %s beside %s", again.ID, begun.ID)
+	}
+	if begun.State != api.ErasureRunning || begun.By != "recipient" || begun.EndedAt != nil || begun.EntryID != "" {
+		t.Errorf("%+v", begun)
+	}
+	if n, err := c.Erasures.Run(t.Context()); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	ended := read[api.Erasure](t, c.ask(t, "GET", "/v1/audit_redactions/"+begun.ID, "").want(t, 200))
+	want := begun
+	want.State, want.Entries, want.Links, want.EntryID = api.ErasureEnded, 1, 1, ended.EntryID
+	want.EndedAt, want.Updated = ended.EndedAt, ended.Updated
+	if diff := cmp.Diff(want, ended); diff != "" || ended.EndedAt == nil {
+		t.Error(diff)
+	}
+	if got := read[api.Link](t, c.ask(t, "GET", "/v1/file_links/"+l.ID, "").want(t, 200)); got.Recipient != nil {
+		t.Errorf("%+v", got)
+	}
+	told := read[api.AuditEntry](t, c.ask(t, "GET", "/v1/audit_entries/"+ended.EntryID, "").want(t, 200))
+	if diff := cmp.Diff(&api.ErasureRef{ID: begun.ID, By: "recipient", Fields: begun.Fields, Entries: ptr(int64(1)),
+		Links: ptr(int64(1)), Files: ptr(int64(0))}, told.Erasure); diff != "" || told.Action != "audit.erased" ||
+		told.Entry.ID != begun.BegunEntryID {
+		t.Errorf("%+v: %s", told, diff)
+	}
+	row := firstRow(t, c.ask(t, "GET", "/v1/audit_entries/export?format=csv&action=audit.erased", "").want(t, 200).body)
+	if !strings.HasPrefix(row["erasure"], `{"id":"`+begun.ID) {
+		t.Errorf("the CSV says %q", row["erasure"])
+	}
+	disclosed := c.ask(t, "GET", "/v1/ledger/disclosures", "").want(t, 200).body
+	if strings.Contains(strings.ToLower(string(disclosed)), "ann") {
+		t.Errorf("Ann is disclosed still: %s", disclosed)
+	}
 }
 
 func TestExportEntries(t *testing.T) {

@@ -539,7 +539,7 @@ func TestRefusalsAreDocumented(t *testing.T) {
 				refuse(c, 412, "If-Match", `"another"`)
 			}
 			if strings.Contains(rt.Path, "{") {
-				o = objects{"file_0", "link_0", "aud_0", "key_0", "9/999"}
+				o = objects{"file_0", "link_0", "aud_0", "key_0", "era_0", "9/999"}
 				refuse(c, 404)
 			}
 			tired := newLimited(t, 1, 1)

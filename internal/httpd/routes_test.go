@@ -29,6 +29,7 @@ var bodies = map[string]string{
 	"updateLinkOfFile": `{"reason":"changed"}`,
 	"updateFile":       `{"title":"changed"}`,
 	"createLinks":      `{"file_ids":["%f"]}`,
+	"createErasure":    `{"file_id":"%f"}`,
 	"createKey":        `{"name":"another","scopes":["keys:admin"]}`,
 	"updateKey":        `{"name":"changed"}`,
 }
@@ -41,15 +42,22 @@ var queries = map[string]string{
 }
 
 // objects are the objects that the path of a route may name.
-type objects struct{ file, link, entry, key, tile string }
+type objects struct{ file, link, entry, key, erasure, tile string }
 
 func (c client) objects(t *testing.T) objects {
 	f := c.upload(t, "a.txt", "text/plain", "hello")
 	l := c.mint(t, f.ID, "")
 	entries := c.Entries(t, c.Ledger(sluice.Test))
 	k, _ := c.NewKey(t, c.Ledger(sluice.Test), sluice.KeysAdmin)
+	e, err := c.Erasures.Begin(t.Context(), service.Operator(c.Ledger(sluice.Test)), service.NewErasure{Recipient: "nobody@bank.example"})
+	if err == nil {
+		_, err = c.Erasures.Run(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.Checkpoint(t)
-	return objects{f.ID, l.ID, entries[len(entries)-1].ID, k.ID, c.lastTile(t)}
+	return objects{f.ID, l.ID, entries[len(entries)-1].ID, k.ID, e.ID, c.lastTile(t)}
 }
 
 // lastTile is the path of the rightmost tile of the test ledger, below /tile/.
@@ -75,6 +83,8 @@ func (c client) call(t *testing.T, rt httpd.Route, o objects, headers ...string)
 		path = strings.ReplaceAll(path, "{id}", o.link)
 	case strings.HasPrefix(path, "/v1/audit_entries/"):
 		path = strings.ReplaceAll(path, "{id}", o.entry)
+	case strings.HasPrefix(path, "/v1/audit_redactions/"):
+		path = strings.ReplaceAll(path, "{id}", o.erasure)
 	case strings.HasPrefix(path, "/v1/keys/"):
 		path = strings.ReplaceAll(path, "{id}", o.key)
 	}

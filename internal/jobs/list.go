@@ -18,6 +18,7 @@ func Shared(svc *service.Service, scrubInterval time.Duration) []Job {
 			return 0, err
 		}},
 		{Name: "endings", Every: time.Second, Run: svc.Housekeeping.MarkEndedLinks},
+		{Name: "erasures", Every: time.Second, Run: svc.Erasures.Run},
 		{Name: "retention", Every: time.Minute, Run: svc.Retention.Run},
 		// The delay gives an operator who started on the wrong database an hour to notice.
 		{Name: "sweep", Every: 10 * time.Minute, After: time.Hour, Run: func(ctx context.Context) (int, error) {

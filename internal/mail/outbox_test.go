@@ -599,7 +599,7 @@ func TestErasedAddress(t *testing.T) {
 // erase redacts an entry.
 func (o *office) erase(entry string) {
 	o.t.Helper()
-	if _, err := o.Entries.Redact(o.t.Context(), o.caller, entry); err != nil {
+	if _, err := o.Entries.Redact(o.t.Context(), o.caller, entry, nil); err != nil {
 		o.t.Fatal(err)
 	}
 }

@@ -220,6 +220,11 @@ func (c *Checked) openLog(text, vkey string) error {
 	if err != nil {
 		return fault(CheckRotation, "%w", err)
 	}
+	for _, r := range in.Rotations {
+		if strings.Count(r, "\n— ") != 1 {
+			return fault(CheckRotation, "a change of the key has other signatures than that of the log")
+		}
+	}
 	if keys, err = c.trusted(keys, vkey); err != nil {
 		return err
 	}
@@ -227,6 +232,13 @@ func (c *Checked) openLog(text, vkey string) error {
 		return fault(CheckSignature, "%w", err)
 	}
 	c.Key = keys.Key()
+	newest, err := Log{FirstKey: c.Key}.verifier()
+	if err == nil {
+		_, err = newest.Open([]byte(in.Checkpoint))
+	}
+	if err != nil || strings.Count(in.Checkpoint, "\n— ") != 1 {
+		return fault(CheckSignature, "the checkpoint has other signatures than that of the newest key")
+	}
 	return nil
 }
 
@@ -314,6 +326,16 @@ func (c *Checked) openMade(text string) (made proven, salt []byte, err error) {
 	if e := made.entry; err != nil || e.Action != sluice.AuditReported || e.Report == nil {
 		return made, nil, fault(CheckReport, "it does not record a report").of(made.seq)
 	}
+	for _, d := range made.disclosures {
+		if !onCover(d.Field) {
+			return made, nil, fault(CheckData, "the value of %s does not belong to a report", d.Field).of(made.seq)
+		}
+	}
+	for _, field := range made.entry.Redacted {
+		if onCover(field) {
+			return made, nil, fault(CheckData, "the value of %s is missing", field).of(made.seq)
+		}
+	}
 	return made, salt, nil
 }
 
@@ -350,6 +372,9 @@ func (c *Checked) openRows(f *file) error {
 		if sum := sha256.Sum256([]byte(shown + rowEnd)); base64Of(sum[:]) != p.shown {
 			return fault(CheckText, "its text was changed").of(p.seq)
 		}
+		if !strings.HasSuffix(shown, ` data-values="`+valuesOf(p.disclosures)+`">`+blockStart) {
+			return fault(CheckData, "its personal values are not all that it had").of(p.seq)
+		}
 		data := append(appendProven([]byte{'{'}, p.row, p.proof), `,"shown":"`...)
 		if text != block(append(ledger.AppendString(data[:len(data)-1], p.shown), '}')) {
 			return fault(CheckData, "its data were not written like this").of(p.seq)
@@ -366,7 +391,7 @@ func (c *Checked) checkShown(f *file, l *late) error {
 	if part.Entries != c.Entries {
 		return fault(CheckList, "the report has %d entries, and the log records one of %d", c.Entries, part.Entries)
 	}
-	sum := newDigest(l.salt, f.style, f.program)
+	sum := newDigest(l.salt, f.style, f.program, c.Log.FirstKey)
 	for _, fixed := range f.fixed {
 		sum.Write([]byte(fixed))
 	}

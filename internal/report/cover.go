@@ -52,7 +52,7 @@ func (l *late) facts() []fact {
 	if !ok {
 		actor = string(e.Actor.Type)
 	}
-	for _, s := range []string{e.Actor.Name, e.Actor.Email, e.Actor.ID} {
+	for _, s := range []string{e.Actor.Name, e.Actor.Email, e.Actor.ID, e.Actor.Issuer} {
 		if s != "" {
 			actor += ", " + s
 		}

@@ -115,12 +115,15 @@ func (l *testLog) rotate() {
 // report makes a report of some entries.
 func (l *testLog) report(filter map[string]string, entries ...Entry) []byte {
 	l.t.Helper()
-	r, err := New(entries, l.random)
+	r, err := New(entries, l.log.FirstKey, l.random)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	made := l.add(sluice.Entry{
-		Action: sluice.AuditReported, Actor: sluice.Actor{Type: sluice.ActorKey, ID: "key_01", Name: "auditor <b>"},
+		Action: sluice.AuditReported,
+		Actor: sluice.Actor{
+			Type: sluice.ActorPerson, ID: "1234", Issuer: "https://id.example", Name: "Ann <b>", Email: "ann@northwind.example",
+		},
 		Report:  &sluice.ReportPart{Entries: int64(len(entries)), SHA256: r.SHA256(), Filter: filter},
 		Request: &sluice.Request{ID: "req_09", Method: "GET", IP: "192.0.2.9", ClientIP: "192.0.2.9"},
 	})

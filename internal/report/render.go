@@ -3,6 +3,7 @@ package report
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"hash"
 	"io"
@@ -200,7 +201,7 @@ func (r *Report) section(w *writer, l *late, s section) {
 
 const (
 	rowStart = `<tr><td class="number">%d</td><td><time datetime="%s">%s</time></td>` +
-		`<td>%s<div class="more">%s</div><div class="ids">%s</div></td><td class="mark">` + blockStart
+		`<td>%s<div class="more">%s</div><div class="ids">%s</div></td><td class="mark" data-values="%s">` + blockStart
 	rowEnd = blockEnd + "</td></tr>"
 )
 
@@ -213,7 +214,8 @@ func (r *Report) row(w *writer, l *late, row *row) {
 		facts[i] = f.String()
 	}
 	before := fmt.Sprintf(rowStart, row.seq, e.Time.UTC().Format(time.RFC3339Nano), moment(e.Time),
-		text(words.String()), text(strings.Join(facts, " · ")), text(strings.Join(idsOf(e), " · ")))
+		text(words.String()), text(strings.Join(facts, " · ")), text(strings.Join(idsOf(e), " · ")),
+		valuesOf(row.disclosures))
 	w.put("\n", before)
 	if l != nil && w.err == nil {
 		proof, err := l.proofs(row.seq)
@@ -224,6 +226,13 @@ func (r *Report) row(w *writer, l *late, row *row) {
 		}
 	}
 	w.put(rowEnd)
+}
+
+// valuesOf returns the digest of the personal values of an entry, which are in a late part: so none of them can be
+// taken away as if it were erased.
+func valuesOf(disclosures []ledger.Disclosure) string {
+	sum := sha256.Sum256(disclosuresJSON(disclosures))
+	return hex.EncodeToString(sum[:])
 }
 
 // idsOf returns what identifies an entry and its objects.

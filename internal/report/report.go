@@ -6,7 +6,8 @@
 // sluice.AuditReported with a digest of everything that the report shows, and makes a checkpoint that covers that
 // entry. So a report consists of two kinds of parts:
 //
-//   - The fixed parts are known before that entry: style, script, summary, rows. Its digest covers them.
+//   - The fixed parts are known before that entry: style, script, summary, rows, and the key with which the log began.
+//     Its digest covers them.
 //   - The late parts are made after it: the blocks of JSON and the facts of the cover. They are checked by the
 //     signature of the log, and by being written anew.
 //
@@ -92,7 +93,8 @@ type Report struct {
 }
 
 // New makes a report of entries, which are in the order of their seq. Disclosures that open no commitment are left out.
-func New(entries []Entry, random io.Reader) (*Report, error) {
+// firstKey is the verifier key with which the log began.
+func New(entries []Entry, firstKey string, random io.Reader) (*Report, error) {
 	r := &Report{}
 	for _, e := range entries {
 		row, err := rowOf(e)
@@ -105,7 +107,7 @@ func New(entries []Entry, random io.Reader) (*Report, error) {
 	if _, err := io.ReadFull(random, r.salt[:]); err != nil {
 		return nil, err
 	}
-	sum := newDigest(r.salt[:], style, program)
+	sum := newDigest(r.salt[:], style, program, firstKey)
 	w := &writer{out: io.Discard, fixed: sum}
 	r.main(w, nil)
 	r.digest = hex.EncodeToString(sum.Sum(nil))
@@ -132,10 +134,10 @@ func openRow(seq int64, leaf []byte, disclosures []ledger.Disclosure) (row, erro
 func (r *Report) SHA256() string { return r.digest }
 
 // newDigest begins the digest of what a report shows. The main element follows.
-func newDigest(salt []byte, style, program string) hash.Hash {
+func newDigest(salt []byte, style, program, firstKey string) hash.Hash {
 	sum := sha256.New()
 	sum.Write(salt)
-	_, _ = io.WriteString(sum, style+"\x00"+program+"\x00")
+	_, _ = io.WriteString(sum, style+"\x00"+program+"\x00"+firstKey+"\x00")
 	return sum
 }
 
@@ -164,6 +166,7 @@ func (r *Report) Write(w io.Writer, log Log, made Entry, prove func(seqs []int64
 	if l.made, err = rowOf(made); err != nil {
 		return err
 	}
+	l.made.disclosures = slices.DeleteFunc(l.made.disclosures, func(d ledger.Disclosure) bool { return !onCover(d.Field) })
 	l.proofs = r.inChunks(made.Seq, prove)
 	out := &writer{out: w}
 	out.page(style, program, func() { r.main(out, &l) })
@@ -200,6 +203,12 @@ func (r *Report) inChunks(
 		at++
 		return proof, nil
 	}
+}
+
+// onCover reports whether the cover shows a personal value of the entry of a report. The others are left out, and none
+// of these may be missing: it cannot have been erased yet.
+func onCover(field string) bool {
+	return strings.HasPrefix(field, "/report/") || strings.HasPrefix(field, "/actor/")
 }
 
 // ownSignatures returns a checkpoint without the signatures of others than its log, such as cosignatures of witnesses.

@@ -36,9 +36,10 @@ function factsOf(log, head, made, leaf) {
     const personal = name === 'recipient' || name === 'client_ip';
     return `${FILTERS[name] ?? name} ${(personal ? value(`/report/filter/${name}`, clear) : clear) || '(erased)'}`;
   });
-  const { type, name, email, id } = leaf.actor;
+  const { type, name, email, id, issuer } = leaf.actor;
   const actor = [
-    ACTORS[type] ?? type, name && value('/actor/name', name), email && value('/actor/email', email), id,
+    ACTORS[type] ?? type, name && (type === 'person' ? value('/actor/name', name) : name),
+    email && value('/actor/email', email), id, issuer,
   ].filter(Boolean);
   const facts = [
     ['Asked for', asked.length > 0 ? asked.join('; ') : 'every entry of the log'],
@@ -98,6 +99,10 @@ async function checkPage(progress) {
   }
   const head = await openLog(log);
   for (const c of head.checks) check(c.name, c.ok);
+  // The newest key signed the checkpoint, and nothing has signatures that cannot be checked here.
+  const newest = await openLog({ vkey: head.key, checkpoint: log.checkpoint });
+  check('signature', newest.ok && signatures(log.checkpoint) === 1);
+  check('rotation', Array.from(log.rotations).every((text) => signatures(text) === 1));
   if (failed.has('browser')) return { failed, rows: [], head };
   for (const c of await verifyEntry(made, head)) check(c.name, c.ok);
   const leaf = parseLeaf(made.leaf);
@@ -105,7 +110,7 @@ async function checkPage(progress) {
   check('list', leaf?.report?.entries === rows.length);
   if (!leaf?.report) return { failed, rows: [], head };
 
-  const shown = utf8(`${page.style}\0${page.program}\0${page.fixed}`);
+  const shown = utf8([page.style, page.program, log.vkey, page.fixed].join('\0'));
   const digest = await sha256(concat(parseBase64(made.salt) ?? [], shown));
   check('report', hex(digest) === leaf.report.sha256);
   const wanted = page.cover.cloneNode(false);
@@ -117,6 +122,7 @@ async function checkPage(progress) {
     wanted.append(div);
   }
   check('cover', wanted.outerHTML === page.cover.outerHTML);
+  check('data', sameValues(Object.keys(made.disclosures), coverValues(leaf)));
 
   const found = [];
   for (let i = 0; i < rows.length; i += AT_ONCE) {
@@ -136,11 +142,27 @@ async function checkPage(progress) {
   return { failed, rows: marks, head };
 }
 
+const signatures = (text) => String(text).split('\n— ').length - 1;
+
+// coverValues returns the pointers to the personal values that the cover shows, in order. None of them may be missing,
+// and the data have no others.
+function coverValues({ actor, report }) {
+  const person = actor.type === 'person' ? actor : {};
+  return [
+    ['/actor/email', person.email], ['/actor/name', person.name],
+    ['/report/filter/client_ip', report.filter?.client_ip], ['/report/filter/recipient', report.filter?.recipient],
+  ].filter(([, value]) => value !== undefined).map(([pointer]) => pointer);
+}
+
+const sameValues = (a, b) => a.join() === b.join();
+
 const AT_ONCE = 100; // rows, which share the threads of WebCrypto
 
 // checkRow returns the names of the checks that a row fails.
-async function checkRow(row, { html }, head) {
+async function checkRow(row, { element, html }, head) {
   const names = (await verifyEntry(row, head)).filter((c) => !c.ok).map((c) => c.name);
+  const values = hex(await sha256(utf8(JSON.stringify(row.disclosures))));
+  if (values !== element.parentNode.dataset.values) names.push('data');
   return base64(await sha256(utf8(String(html)))) === row.shown ? names : [...names, 'text'];
 }
 

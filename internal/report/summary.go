@@ -172,7 +172,8 @@ func gaps(rows []row) string {
 	}
 	others := "1 entry between them is not in this report, because it does not match what was asked for"
 	if missing > 1 {
-		others = number(missing) + " entries between them are not in this report, because they do not match what was asked for"
+		others = number(missing) + " entries between them are not in this report, because they do not match what was " +
+			"asked for"
 	}
 	return fmt.Sprintf("The entries have numbers from %d to %d of the log. %s: %s.",
 		first, last, others, strings.Join(list, ", "))

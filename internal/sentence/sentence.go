@@ -195,10 +195,37 @@ func counted(e sluice.Entry, name string) string {
 			return Visible(strings.Join(e.Subject.Fields, ", "))
 		}
 		return "personal fields"
+	case "erased":
+		return erased(e.Erasure)
+	case "lossy":
+		if e.Erasure != nil && e.Erasure.Erased != nil {
+			return Count(e.Erasure.Erased.Entries, "entry")
+		}
+		return "entries"
 	case "action":
 		return Visible(string(e.Action))
 	}
 	return "{" + name + "}"
+}
+
+// erased is what an erasure erases. The log does not have the address of a person.
+func erased(p *sluice.ErasurePart) string {
+	if p == nil {
+		return "personal fields"
+	}
+	fields := make([]string, len(p.Fields))
+	for i, field := range p.Fields {
+		fields[i] = string(field)
+	}
+	whose := map[sluice.ErasedBy]string{
+		sluice.ErasedByRecipient: "one recipient", sluice.ErasedByClientIP: "one client address",
+		sluice.ErasedByFile: "the file", sluice.ErasedByLink: "the link", sluice.ErasedByKey: "the API key",
+	}[p.By]
+	text := strings.Join(fields, ", ") + " of " + cmp.Or(whose, string(p.By))
+	if p.Object != "" {
+		text += " " + p.Object
+	}
+	return Visible(text)
 }
 
 // filePart names a file by its name, or by its id where that is all that is known.

@@ -96,6 +96,13 @@ var sentences = []struct {
 	{sluice.Entry{Action: sluice.AuditRedacted, Actor: byCLI,
 		Subject: &sluice.EntryPart{ID: "aud_1", Seq: 41, Fields: []string{"/request/ip"}}},
 		"The operator erased /request/ip of entry 41."},
+	{sluice.Entry{Action: sluice.AuditErasureBegun, Actor: byKey, Erasure: &sluice.ErasurePart{
+		By: sluice.ErasedByRecipient, Fields: []sluice.PersonalField{"ip", "recipient"}}},
+		"The API key erp began to erase ip, recipient of one recipient."},
+	{sluice.Entry{Action: sluice.AuditErased, Actor: bySluice, Erasure: &sluice.ErasurePart{
+		By: sluice.ErasedByFile, Object: "file_1", Fields: []sluice.PersonalField{"title"},
+		Erased: &sluice.ErasedCounts{Entries: 7}}},
+		"Sluice erased title of the file file_1, from 7 entries."},
 	{sluice.Entry{Action: sluice.KeyHandedOver, Actor: bySluice}, "Sluice changed the key that signs this log."},
 	{sluice.Entry{Action: sluice.LedgerRolledBack, Actor: byCLI, Rollback: &sluice.RollbackPart{Size: 5, WasSize: 6}},
 		"The operator accepted a database that had lost 1 entry of this log."},

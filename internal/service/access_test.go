@@ -63,7 +63,7 @@ func TestRedactionErasesRecipients(t *testing.T) {
 		t.Fatalf("%d entries, %d links", len(entries), links())
 	}
 	for i, e := range entries {
-		r, err := f.Entries.Redact(ctx, f.caller, e.ID)
+		r, err := f.Entries.Redact(ctx, f.caller, e.ID, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

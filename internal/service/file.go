@@ -158,6 +158,7 @@ func (s *Files) prepare(
 	f := sluice.File{
 		ID: id, Ledger: c.Ledger, Purpose: p.Name, Filename: n.Filename, Title: n.Title, Type: n.Type,
 		Size: stored.Size, SHA256: stored.SHA256, CRC32: &stored.CRC32, Metadata: n.Metadata, Linked: n.Linked,
+		Personal: p.Personal,
 	}
 	link, err := s.links.prepare(ctx, n.Link)
 	if err != nil {

@@ -3,8 +3,6 @@ package service
 import (
 	"context"
 	"iter"
-	"slices"
-	"strings"
 	"time"
 
 	"sluice"
@@ -12,85 +10,36 @@ import (
 	"sluice/ledger"
 )
 
-// Redact erases the personal fields of an entry for good: their values, and the salts without which the commitments
-// reveal nothing. The leaf stays, so all proofs remain valid. The redaction is an entry of its own. An entry without
-// personal fields is CodeNotFound. If the entry records the people of a link, they are erased from the link too, and
-// nobody is admitted to it until its owner names others. If it names a person at a link, their codes and visits there
-// end, so that no download names them again. A stored response to the request that made the entry is deleted, because
-// it may show them. It needs keys:admin.
-func (s *Entries) Redact(ctx context.Context, c Caller, id string) (sluice.Entry, error) {
+// Redact erases personal fields of an entry for good: their values, and the salts without which the commitments reveal
+// nothing. Without fields it erases all of them. The leaf stays, so all proofs remain valid. The redaction is an entry
+// of its own. An entry without such fields is CodeNotFound. If the entry records the details of a link or a file, they
+// are erased from the link or the file too; see eraseFromLink and eraseFromFile. If the address of a person at a link
+// is erased, their codes and visits there end, so that no download names them again. A stored response to the request
+// that made the entry is deleted, because it may show them. It needs keys:admin.
+func (s *Entries) Redact(
+	ctx context.Context, c Caller, id string, fields []sluice.PersonalField,
+) (sluice.Entry, error) {
 	return change(ctx, s.core, c, sluice.KeysAdmin, func(tx Tx, c Caller, now time.Time) (sluice.Entry, error) {
 		seq, sealed, err := tx.Sealed(c.Ledger, id)
 		if err != nil {
 			return sluice.Entry{}, found(err, "audit entry", id)
 		}
-		disclosures, err := sealed.Disclosed(seq)
-		if err != nil {
+		if _, err := sealed.Disclosed(seq); err != nil {
 			return sluice.Entry{}, err
 		}
-		if len(disclosures) == 0 {
+		pointers := sealed.Pointers(fields)
+		if len(pointers) == 0 {
 			return sluice.Entry{}, sluice.Errorf(sluice.CodeNotFound, "this entry has no personal field to erase")
 		}
-		var fields []string
-		for _, d := range disclosures {
-			fields = append(fields, d.Field)
-		}
 		e := s.entry(c, sluice.AuditRedacted, now)
-		e.Subject = &sluice.EntryPart{ID: id, Seq: seq, Fields: fields}
-		entry, err := sealed.Open(seq)
-		if err != nil {
+		e.Subject = &sluice.EntryPart{ID: id, Seq: seq, Fields: pointers}
+		rows := newRowEraser(s.core, s.links, tx, c.Ledger, now)
+		if err := rows.eraseEntry(seq, sealed, pointers); err != nil {
 			return sluice.Entry{}, err
 		}
-		erased, err := s.erasedLink(tx, c, entry, fields, now)
-		if err == nil && entry.Request != nil {
-			err = tx.DeleteResponse(entry.Request.ID, entry.Time)
-		}
-		if err == nil {
-			err = s.endVisits(tx, c, entry)
-		}
-		if err != nil {
-			return sluice.Entry{}, err
-		}
-		return e, tx.Redact(id, fields, erased, e)
+		links, files := rows.changed()
+		return e, tx.Redact(RedactedRows{EntryID: id, Pointers: pointers, Links: links, Files: files}, e)
 	})
-}
-
-// endVisits ends the codes and visits of the person whom an entry names at a link.
-func (s *Entries) endVisits(tx Tx, c Caller, entry sluice.Entry) error {
-	if entry.Link == nil || entry.Recipient == nil || entry.Recipient.Email == "" {
-		return nil
-	}
-	l, err := tx.Link(c.Ledger, entry.Link.ID)
-	if sluice.CodeOf(err) == sluice.CodeNotFound {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return tx.EndChallenges(l.ID, s.links.AddressHash(l, entry.Recipient.Email))
-}
-
-// erasedLink returns the link whose people an entry records, without them. It returns nil if the entry records none, or
-// the link has none any more.
-func (s *Entries) erasedLink(
-	tx Tx, c Caller, entry sluice.Entry, fields []string, now time.Time,
-) (*sluice.Link, error) {
-	if !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "/link/") }) {
-		return nil, nil
-	}
-	l, err := tx.Link(c.Ledger, entry.Link.ID)
-	if sluice.CodeOf(err) == sluice.CodeNotFound {
-		return nil, nil
-	}
-	if err != nil || !l.Access.Identifies() {
-		return nil, err
-	}
-	fits := s.seals.LinkFits(l) // a link that someone altered gets no seal
-	l.Access, l.Updated = l.Access.Erase().Ref(), next(now, l.Updated)
-	if fits {
-		l.Seal = s.seals.Link(l)
-	}
-	return &l, nil
 }
 
 // The kinds of exports.

@@ -40,11 +40,11 @@ type Report struct {
 }
 
 // Report collects the entries that match a filter, and the entries that record how their downloads ended. It calls
-// digest with them, and commits an entry with the number of entries, the digest and the filter. Then it signs a
-// checkpoint that covers them all, or waits until another process has, at most 15 seconds. More than MaxReported
-// matching entries, or more than 64 MiB of them, are CodeTooLarge. It needs audit:read.
+// digest with them and the key with which the log began, and commits an entry with the number of entries, the digest
+// and the filter. Then it signs a checkpoint that covers them all, or waits until another process has, at most 15
+// seconds. More than MaxReported matching entries, or more than 64 MiB of them, are CodeTooLarge. It needs audit:read.
 func (s *Ledgers) Report(
-	ctx context.Context, c Caller, filter EntryFilter, digest func([]Reported) (string, error),
+	ctx context.Context, c Caller, filter EntryFilter, digest func(list []Reported, firstKey string) (string, error),
 ) (*Report, error) {
 	seqs, err := s.reportedSeqs(ctx, c, filter)
 	if err != nil {
@@ -54,7 +54,10 @@ func (s *Ledgers) Report(
 	if r.Entries, err = s.sealed(ctx, c.Ledger, seqs); err != nil {
 		return nil, err
 	}
-	sum, err := digest(r.Entries)
+	if r.FirstKey, err = s.firstKey(ctx, c.Ledger); err != nil {
+		return nil, err
+	}
+	sum, err := digest(r.Entries, r.FirstKey)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +166,23 @@ func (s *Ledgers) sealed(ctx context.Context, l sluice.LedgerID, seqs []int64) (
 	return list, nil
 }
 
+// firstKey returns the verifier key with which a ledger began, or will begin.
+func (s *Ledgers) firstKey(ctx context.Context, l sluice.LedgerID) (key string, err error) {
+	err = s.store.View(ctx, func(r Reader) error {
+		first, err := r.Checkpoint(l, 0)
+		key = first.Verifier
+		return err
+	})
+	if sluice.CodeOf(err) != sluice.CodeNotFound {
+		return key, err
+	}
+	signer, err := s.signers.current(s.signers.originOf(l))
+	if err != nil {
+		return "", err
+	}
+	return signer.VerifierKey(), nil
+}
+
 // cover completes a report with the newest checkpoint, if that covers the entry that records it.
 func (s *Ledgers) cover(ctx context.Context, r *Report, made string) (covered bool, err error) {
 	err = s.store.View(ctx, func(rd Reader) error {
@@ -176,11 +196,7 @@ func (s *Ledgers) cover(ctx context.Context, r *Report, made string) (covered bo
 		if err != nil {
 			return err
 		}
-		first, err := rd.Checkpoint(r.ledger, 0)
-		if err != nil {
-			return err
-		}
-		r.Checkpoint, r.FirstKey, covered = newest, first.Verifier, true
+		r.Checkpoint, covered = newest, true
 		r.Rotations, err = rd.Rotations(r.ledger)
 		return err
 	})

@@ -20,7 +20,7 @@ func newReportFixture(t *testing.T) *fixture {
 	return f
 }
 
-func digestOf(list []service.Reported) (string, error) { return strings.Repeat("ab", 32), nil }
+func digestOf([]service.Reported, string) (string, error) { return strings.Repeat("ab", 32), nil }
 
 // A report has the entries that match and those of their deliveries. Its own entry is committed with the digest of what
 // it has, and a checkpoint covers all of them.
@@ -39,9 +39,9 @@ func TestReport(t *testing.T) {
 	}
 	withPerson := filter
 	filter.Recipient, filter.ClientIP = "", ""
-	r, err := f.Ledgers.Report(ctx, f.caller, filter, func(list []service.Reported) (string, error) {
+	r, err := f.Ledgers.Report(ctx, f.caller, filter, func(list []service.Reported, key string) (string, error) {
 		given = len(list)
-		return digestOf(list)
+		return digestOf(list, key)
 	})
 	if err != nil {
 		t.Fatal(err)

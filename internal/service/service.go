@@ -32,6 +32,7 @@ type Service struct {
 	Files    *Files
 	Links    *Links
 	Entries  *Entries
+	Erasures *Erasures
 	Ledgers  *Ledgers
 	Mails    *Mails
 
@@ -125,6 +126,7 @@ func New(c Config) (*Service, error) {
 		Files:    files,
 		Links:    links,
 		Entries:  &Entries{core: funnel, links: links},
+		Erasures: &Erasures{core: funnel, links: links},
 		Ledgers: &Ledgers{
 			core: funnel, accounts: accounts,
 			signers: signers{keys: slices.Clone(c.LedgerKeys), origin: c.LedgerOrigin},

@@ -215,11 +215,6 @@ func (s *Sessions) End(ctx context.Context, c Caller, id string) (Deleted, error
 	})
 }
 
-// Check fails with CodeUnauthenticated if the session of a caller, or its key, is not active any more.
-func (s *Sessions) Check(ctx context.Context, c Caller) error {
-	return s.read(ctx, c, anyCaller, func(Reader) error { return nil })
-}
-
 // List returns the sessions of the caller's ledger, active, ended and expired. Those whose key has ended have ended
 // then. Sessions leave the list a day after they expire. It needs keys:admin.
 func (s *Sessions) List(ctx context.Context, c Caller, page sluice.Page) (list sluice.List[sluice.Session], err error) {

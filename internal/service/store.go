@@ -196,6 +196,17 @@ type Reader interface {
 	// MailState returns how many mails of all ledgers wait to be sent now.
 	MailState(now time.Time) (MailState, error)
 
+	// Erasure returns an erasure, also one that has ended.
+	Erasure(ledger sluice.LedgerID, id string) (PendingErasure, error)
+	// PendingErasures returns up to limit erasures of all ledgers that have not ended, oldest first.
+	PendingErasures(limit int) ([]PendingErasure, error)
+	// ErasureTerm returns what stands for a value in PendingErasure.Term: a keyed hash of the address of a person.
+	ErasureTerm(by sluice.ErasedBy, value string) (string, error)
+	// FindErasable returns up to limit entries of an erasure from a seq on, in the order of the log, the seq to go on
+	// from, and whether the log has entries from there on.
+	FindErasable(l sluice.LedgerID, by sluice.ErasedBy, term string, from int64, limit int) (
+		found []ErasableEntry, next int64, more bool, err error)
+
 	// StoredResponse returns the stored response to a request with an idempotency key, by the API key that sent it.
 	StoredResponse(keyID, idempotencyKey string) (StoredResponse, error)
 
@@ -286,9 +297,13 @@ type Tx interface {
 	// RemoveMail removes the mail of a link, kind and challenge, if there is one and, unless m.ID is "", has that ID.
 	RemoveMail(m Mail) (removed bool, err error)
 
-	// Redact erases disclosures of an entry. The fields are JSON Pointers. Unless it is nil, erased is a link whose Access
-	// and Updated it replaces.
-	Redact(id string, fields []string, erased *sluice.Link, e sluice.Entry) error
+	// Redact erases disclosures of an entry, and what rows have of the same.
+	Redact(r RedactedRows, e sluice.Entry) error
+	// CreateErasure stores an erasure that begins.
+	CreateErasure(p PendingErasure, e sluice.Entry) error
+	// EraseStep erases disclosures of some entries, and what rows have of the same, and stores the progress of the
+	// erasure. The entry of CreateErasure records it.
+	EraseStep(s ErasureStep) error
 	// Record adds an entry without a change, such as that of a refusal.
 	Record(sluice.Entry) error
 
@@ -298,6 +313,42 @@ type Tx interface {
 	// DeleteResponse deletes the stored response to a request, by its id and the time of its change. Without one it does
 	// nothing. The entry of a redaction records it.
 	DeleteResponse(requestID string, created time.Time) error
+}
+
+// RedactedRows are an entry with JSON Pointers to the fields that a redaction erases, and what it replaces of rows: of
+// links Access, Reason, Metadata, Filename and Updated, of files what UpdateFile replaces.
+type RedactedRows struct {
+	EntryID  string
+	Pointers []string
+	Links    []sluice.Link
+	Files    []sluice.File
+}
+
+// PendingErasure is an erasure as it is stored.
+type PendingErasure struct {
+	sluice.Erasure
+	Term string // see Reader.ErasureTerm; "" once it has ended
+	Next int64  // entries before that seq are done
+}
+
+// ErasableEntry is an entry that an erasure has found.
+type ErasableEntry struct {
+	Seq    int64
+	Sealed audit.SealedEntry
+}
+
+// ErasedEntry is an entry with JSON Pointers to the fields to erase.
+type ErasedEntry struct {
+	Seq      int64
+	Pointers []string
+}
+
+// ErasureStep is what one commit of an erasure changes. Links and Files are as in RedactedRows.
+type ErasureStep struct {
+	Erasure PendingErasure
+	Entries []ErasedEntry // in the order of the log
+	Links   []sluice.Link
+	Files   []sluice.File
 }
 
 // FileFilter selects files. Its zero value selects all active files.

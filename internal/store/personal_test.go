@@ -103,7 +103,7 @@ func testPersonalTerms(t *testing.T, s *Store) {
 		t.Helper()
 		storetest.Update(t, s, l, func(tx service.Tx) error {
 			fields := []string{"/recipient/email", "/link/recipient/email", "/request/client_ip", "/request/ip"}
-			return tx.Redact(id, fields, nil, storetest.NewEntry(l))
+			return tx.Redact(service.RedactedRows{EntryID: id, Pointers: fields}, storetest.NewEntry(l))
 		})
 		for term := range ids {
 			ids[term] = slices.DeleteFunc(ids[term], func(other string) bool { return other == id })
@@ -233,4 +233,83 @@ func TestPersonalTermsOfOlderEntries(t *testing.T) {
 		return err
 	})
 	storetest.WantCode(t, err, sluice.CodeUnavailable)
+}
+
+// TestErasedTerms erases entries of a person in steps while another process, which has the terms of the newest entries
+// in memory, goes on to write. The index stays what the log says.
+func TestErasedTerms(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "sluice.db")
+		testErasedTerms(t, func() (*Store, error) { return OpenSQLite(path, Options{}) })
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		url := NewPostgres(t)
+		testErasedTerms(t, func() (*Store, error) { return OpenPostgres(context.Background(), url, Options{}) })
+	})
+}
+
+func testErasedTerms(t *testing.T, open func() (*Store, error)) {
+	var stores [2]*Store
+	for i := range stores {
+		s, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		stores[i] = s
+	}
+	l, writer, eraser := storetest.LiveLedger, stores[0], stores[1]
+	write := func(n int) {
+		storetest.Update(t, writer, l, func(tx service.Tx) error {
+			for i := range n {
+				e := storetest.NewEntry(l)
+				e.Action = sluice.LinkVerified
+				e.Request = &sluice.Request{ID: e.ID, IP: "127.0.0.1", ClientIP: fmt.Sprintf("192.0.2.%d", i%3)}
+				e.Recipient = &sluice.RecipientPart{Email: fmt.Sprintf("p%d@bank.example", i%2)}
+				if err := tx.Record(e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	erased := 0
+	erase := func() {
+		t.Helper()
+		for more, from := true, int64(0); more; {
+			storetest.Update(t, eraser, l, func(tx service.Tx) error {
+				term, err := tx.ErasureTerm(sluice.ErasedByRecipient, "p1@bank.example")
+				if err != nil {
+					return err
+				}
+				var found []service.ErasableEntry
+				if found, from, more, err = tx.FindErasable(l, sluice.ErasedByRecipient, term, from, 50); err != nil {
+					return err
+				}
+				step := service.ErasureStep{Erasure: service.PendingErasure{Erasure: sluice.Erasure{ID: "era_1"}}}
+				for _, e := range found {
+					step.Entries = append(step.Entries, service.ErasedEntry{Seq: e.Seq, Pointers: e.Sealed.Pointers(nil)})
+				}
+				erased += len(found)
+				return tx.EraseStep(step)
+			})
+		}
+	}
+	write(300)
+	write(100) // not indexed: the writer keeps their terms
+	erase()
+	wantKeptIndex(t, eraser, l, "erased")
+	write(300) // indexes
+	wantKeptIndex(t, eraser, l, "indexed after an erasure")
+	if erased != 200 {
+		t.Errorf("%d entries were erased", erased)
+	}
+	// The rest of a log whose index is not believed, or that an older version wrote, is read.
+	eraser.DistrustIndex(l, true)
+	erase()
+	eraser.DistrustIndex(l, false)
+	wantKeptIndex(t, eraser, l, "erased without the index")
+	if erased != 350 {
+		t.Errorf("%d entries were erased", erased)
+	}
 }

@@ -475,7 +475,7 @@ func testRedact(t *testing.T, open opener) {
 		return s.Update(ctx, l, func(tx service.Tx) error {
 			e := newEntry(l)
 			e.Action, e.Subject = sluice.AuditRedacted, &sluice.EntryPart{ID: id, Seq: 1, Fields: fields}
-			return tx.Redact(id, fields, nil, e)
+			return tx.Redact(service.RedactedRows{EntryID: id, Pointers: fields}, e)
 		})
 	}
 	isCode(t, redact(otherL, ids[1], "/request/ip"), sluice.CodeNotFound)
@@ -529,7 +529,8 @@ func TestErasedBytes(t *testing.T) {
 	read, ended := openSnapshot(t, s) // a reader prevents a checkpoint of the WAL
 	began := time.Now()
 	err = s.Update(ctx, testL, func(tx service.Tx) error {
-		return tx.Redact(e.ID, []string{"/request/ip", "/request/user_agent"}, nil, newEntry(testL))
+		pointers := []string{"/request/ip", "/request/user_agent"}
+		return tx.Redact(service.RedactedRows{EntryID: e.ID, Pointers: pointers}, newEntry(testL))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -590,7 +591,7 @@ func TestErasedBytesPostgres(t *testing.T) {
 	}
 	read, ended := openSnapshot(t, s)
 	err = s.Update(ctx, testL, func(tx service.Tx) error {
-		return tx.Redact(id, []string{"/request/user_agent"}, nil, newEntry(testL))
+		return tx.Redact(service.RedactedRows{EntryID: id, Pointers: []string{"/request/user_agent"}}, newEntry(testL))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -59,6 +59,11 @@ func quoted(s string) string {
 func TestReportChecksItself(t *testing.T) {
 	tab, good := newChromium(t), string(newReport(t))
 	folder := t.TempDir()
+	data, err := os.ReadFile("../../internal/report/testdata/wording-1.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := string(data)
 	row := func(n int) string { // a row of the report
 		_, rest, _ := strings.Cut(good, "<tbody>")
 		return strings.SplitAfter(rest, "</tr>")[n]
@@ -76,16 +81,17 @@ func TestReportChecksItself(t *testing.T) {
 		refuses            string // the first check that the command fails
 	}{
 		{"nothing", good, "", ""},
+		{"nothing, by a person, of a person, after a change of the key", kept, "", ""},
 		{"a letter in a row", after(row(1), `<div class="ids">`, `.<div class="ids">`), "report text", "text"},
 		{"a letter of the summary", after("Summary", "<li>This", "<li>That"), "report", "text"},
 		{"a letter of the explanation", after("does not</h2>", "<li>Each", "<li>Etch"), "report", "text"},
 		{"an attribute that hides a row", strings.Replace(good, row(1), strings.Replace(row(1), "<tr>", `<tr hidden="">`, 1), 1),
 			"report text", "list"},
 		{"a letter of a leaf", after("<tbody>", `\"outcome\":\"allowed`, `\"outcome\":\"a11owed`), "inclusion", "inclusion"},
-		{"a letter of a value", after("<tbody>", `"value":"127`, `"value":"128`), "commitment", "commitment"},
+		{"a letter of a value", after("<tbody>", `"value":"127`, `"value":"128`), "commitment data", "commitment"},
 		{"a proof", after("<tbody>", `"proof":["`, `"proof":["A`), "proof", "proof"},
 		{"the size of the log", after("checkpoint\":", `\n`, `\n1`), "signature inclusion cover", "signature"},
-		{"the key", after(`"vkey":"`, "+", "+0"), "key signature checkpoint cover", "key"},
+		{"the key", after(`"vkey":"`, "+", "+0"), "key signature checkpoint report cover", "key"},
 		{"the cover", after(`id="cover"`, "file file_", "file fi1e_"), "cover", "cover"},
 		{"a row left out", strings.Replace(good, row(1), "", 1), "list report", "list"},
 		{"two rows swapped", strings.Replace(good, row(1)+row(2), row(2)+row(1), 1), "report list", "list"},

@@ -28,6 +28,7 @@ func TestBrowserSignsIn(t *testing.T) {
 		o.Console.Provider = p
 	})
 	tab := newChromium(t)
+	tab.look(t, 1280, "light") // wide enough for the whole navigation
 	evil := newBeacon(t)
 	for _, script := range []bool{false, true} {
 		tab.scripted(t, script)

@@ -61,9 +61,16 @@ var descriptions = map[string]description{
 		"10,000 entries may match; more are refused with 413. The report is recorded as an entry, with a digest of what " +
 		"it shows, before the first byte is sent, and that takes up to a few seconds. A stream that ends early is " +
 		"incomplete."},
-	"redactAuditEntry": {"Audit", "Erase the personal fields of an audit entry", "Erases the addresses and the " +
-		"user agent of an entry. This is final. The signed data does not change, so every proof stays valid. The " +
-		"erasure is recorded as an entry."},
+	"redactAuditEntry": {"Audit", "Erase the personal fields of an audit entry", "Erases the personal fields of an " +
+		"entry, or those that the body names. This is final. The signed data does not change, so every proof stays " +
+		"valid. If the entry records the details of a link or a file, they lose the same. The erasure is recorded " +
+		"as an entry."},
+	"createErasure": {"Audit", "Erase a person from the log", "Begins to erase personal fields from all entries " +
+		"of one person, address, file, link or key, and from links and files. The beginning and the end are " +
+		"recorded as entries, without the address of the person. The erasure goes on in the background, also after " +
+		"a restart; when it has ended, no entry before the one of its end has the fields any more. Every proof " +
+		"stays valid."},
+	"getErasure": {"Audit", "Get an erasure", "Tells how far an erasure has come."},
 
 	"getCheckpoint": {"Ledger", "Get the newest checkpoint", "Returns the signed head of the log of this " +
 		"account and mode (C2SP tlog-checkpoint). It is at most a second older than the newest entry."},

@@ -70,6 +70,14 @@ var limits = map[string]*schema{
 	"Upload.link[terms]":            {MaxLength: ptr(sluice.MaxTermsLen)},
 	"Upload.link[notify][email]":    {MaxLength: ptr(sluice.MaxEmailLen)},
 
+	"NewErasure.recipient":  {MaxLength: ptr(sluice.MaxEmailLen)},
+	"NewErasure.file_id":    {Pattern: idPattern(sluice.PrefixFile)},
+	"NewErasure.link_id":    {Pattern: idPattern(sluice.PrefixLink)},
+	"NewErasure.key_id":     {Pattern: idPattern(sluice.PrefixKey)},
+	"NewErasure.fields":     fieldNames,
+	"EntryRedaction.fields": fieldNames,
+	"Erasure.id":            {Pattern: idPattern(sluice.PrefixErasure)},
+
 	"AuditEntry.deliveries": {MaxItems: ptr(sluice.MaxDeliveries)},
 
 	"NewLink.expires_in_seconds": aSecondOrMore,
@@ -132,7 +140,10 @@ var (
 	moment        = &schema{Minimum: ptr(0.0), Maximum: ptr(float64(native.MaxUnix))}
 	aSecondOrMore = &schema{OneOf: []*schema{{Minimum: ptr(1.0)}}} // a lifetime that is a number
 	scopes        = &schema{MinItems: ptr(1), Items: &schema{Enum: enum(sluice.AllScopes())}}
-	codes         = &schema{Enum: enum(httpd.Codes())}
+	fieldNames    = &schema{
+		MinItems: ptr(1), MaxItems: ptr(len(sluice.PersonalFields())), Items: &schema{Enum: enum(sluice.PersonalFields())},
+	}
+	codes = &schema{Enum: enum(httpd.Codes())}
 
 	// The limit of keys applies to the result of a merge, not to the change.
 	changedTexts = &schema{AdditionalProperties: &schema{MaxLength: ptr(sluice.MaxMetadataValueLen)}}
@@ -194,8 +205,13 @@ var schemaDescriptions = map[string]string{
 	"LedgerRef":          "The part of an entry about the log itself.",
 	"LedgerRotation":     "Proves that the log continues with another key.",
 	"ListLedgerRotation": "All changes of the key.",
-	"Redaction":          "Confirms that personal fields of an entry were erased.",
-	"FieldError":         "One failure of validation.",
+	"EntryRedaction":     "The fields to erase from an entry.",
+	"Erasure":            "The erasure of personal fields from many entries.",
+	"ErasureRef":         "The record of an erasure in an entry. It does not have the address of the person.",
+	"NewErasure": "What to erase: exactly one of recipient, client_ip, file_id, link_id and key_id, and the fields. " +
+		"Nothing else can be found without reading the whole log.",
+	"Redaction":  "Confirms that personal fields of an entry were erased.",
+	"FieldError": "One failure of validation.",
 	"File": "A stored file. Its bytes can be downloaded with links and, by keys with files:content, " +
 		"through the compatible APIs (Stripe, Digital River).",
 	"FileChange":  "A change of a file's details. Omitted members do not change.",
@@ -239,7 +255,8 @@ func pathParam(rt httpd.Route, name string) string {
 		return "Id of the link"
 	case name == "id":
 		kind := strings.Split(rt.Path, "/")[2]
-		return "Id of the " + map[string]string{"files": "file", "keys": "key", "audit_entries": "entry"}[kind]
+		return "Id of the " + map[string]string{"files": "file", "keys": "key", "audit_entries": "entry",
+			"audit_redactions": "erasure"}[kind]
 	}
 	return ""
 }

@@ -22,7 +22,8 @@ func number(n int64) string { return english().Number(n) }
 // functions are what templates call, besides the methods of their data.
 var functions = template.FuncMap{
 	"when": when, "day": day, "ago": ago, "size": size, "number": number, "visible": sentence.Visible,
-	"paragraphs": paragraphs, "count": sentence.Count, "clip": clip, "full": full, "name": fileName, "tail": tail, "lifetime": lifetime,
+	"paragraphs": paragraphs, "count": sentence.Count, "clip": clip,
+	"full": full, "name": fileName, "tail": tail, "lifetime": lifetime,
 }
 
 // when is a moment to the minute. Its title has the date in full.

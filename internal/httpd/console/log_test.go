@@ -316,7 +316,8 @@ func TestEntry(t *testing.T) {
 		t.Errorf("the evidence is %+v", found)
 	}
 
-	if _, err := o.Service.Service.Entries.Redact(t.Context(), service.Operator(o.Ledger(sluice.Test)), e.ID); err != nil {
+	_, err = o.Service.Service.Entries.Redact(t.Context(), service.Operator(o.Ledger(sluice.Test)), e.ID, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	a = o.get(path)

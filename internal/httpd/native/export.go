@@ -191,6 +191,12 @@ var csvColumns = []struct {
 		}
 		return e.Subject.ID
 	}},
+	{"erasure", func(e sluice.Entry) string {
+		if e.Erasure == nil {
+			return ""
+		}
+		return cellJSON(erasureRef(e.Erasure), 1)
+	}},
 	{"export", func(e sluice.Entry) string { return e.Export }},
 	{"report_entries", ofReport(func(p *sluice.ReportPart) string { return strconv.FormatInt(p.Entries, 10) })},
 	{"report_filter", ofReport(func(p *sluice.ReportPart) string { return cellJSON(p.Filter, len(p.Filter)) })},

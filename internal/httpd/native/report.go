@@ -44,16 +44,17 @@ func (s *face) reportEntries(ctx context.Context, c *call, in *api.EntryFilter) 
 // report makes a report and records it. It returns a function that writes it.
 func (s *face) report(ctx context.Context, c *call, filter service.EntryFilter) (func(io.Writer) error, error) {
 	var made *report.Report
-	from, err := s.svc.Ledgers.Report(ctx, c.Caller, filter, func(list []service.Reported) (digest string, err error) {
+	digest := func(list []service.Reported, firstKey string) (_ string, err error) {
 		entries := make([]report.Entry, len(list))
 		for i, e := range list {
 			entries[i] = report.Entry(e)
 		}
-		if made, err = report.New(entries, rand.Reader); err != nil {
+		if made, err = report.New(entries, firstKey, rand.Reader); err != nil {
 			return "", err
 		}
 		return made.SHA256(), nil
-	})
+	}
+	from, err := s.svc.Ledgers.Report(ctx, c.Caller, filter, digest)
 	if err != nil {
 		return nil, err
 	}

@@ -75,6 +75,8 @@ func (s *face) routes() []route {
 		{"GET", "/v1/audit_entries/export", sluice.AuditRead, "exportAuditEntries", typed(s.exportEntries)},
 		{"GET", "/v1/audit_entries/{id}", sluice.AuditRead, "getAuditEntry", typed(s.getEntry)},
 		{"POST", "/v1/audit_entries/{id}/redact", sluice.KeysAdmin, "redactAuditEntry", typed(s.redactEntry)},
+		{"POST", "/v1/audit_redactions", sluice.KeysAdmin, "createErasure", typed(s.createErasure)},
+		{"GET", "/v1/audit_redactions/{id}", sluice.KeysAdmin, "getErasure", typed(s.getErasure)},
 
 		{"GET", "/v1/audit_report", sluice.AuditRead, "reportAuditEntries", typed(s.reportEntries)},
 

@@ -72,7 +72,7 @@ func wirePurpose(_ *call, p sluice.Purpose) (api.Purpose, error) {
 	return api.Purpose{
 		Object: "purpose", Name: p.Name, Title: p.Title, Types: texts(p.Types), MaxSize: p.MaxSize,
 		RetentionSeconds: seconds(p.Retention), Linkable: p.Linkable, MaxLinkLifetimeSeconds: seconds(p.MaxLinkLifetime),
-		Require: texts(p.Require), Page: string(cmp.Or(p.Page, sluice.PageAuto)),
+		Require: texts(p.Require), Personal: texts(p.Personal), Page: string(cmp.Or(p.Page, sluice.PageAuto)),
 	}, nil
 }
 
@@ -147,6 +147,9 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 	if p := e.Subject; p != nil {
 		out.Entry = &api.EntryRef{ID: p.ID, Seq: p.Seq, Fields: p.Fields}
 	}
+	if p := e.Erasure; p != nil {
+		out.Erasure = erasureRef(p)
+	}
 	if p := e.Report; p != nil {
 		out.Report = &api.ReportRef{Entries: p.Entries, Filter: p.Filter, SHA256: p.SHA256}
 	}
@@ -185,6 +188,14 @@ func wireEntry(_ *call, e sluice.Entry) (api.AuditEntry, error) {
 		out.Request = &r
 	}
 	return out, nil
+}
+
+func erasureRef(p *sluice.ErasurePart) *api.ErasureRef {
+	out := &api.ErasureRef{ID: p.ID, By: string(p.By), ObjectID: p.Object, Fields: texts(p.Fields)}
+	if n := p.Erased; n != nil {
+		out.Entries, out.Links, out.Files = &n.Entries, &n.Links, &n.Files
+	}
+	return out
 }
 
 func keyRef(k *sluice.KeyPart) *api.KeyRef {

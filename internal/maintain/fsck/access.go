@@ -19,6 +19,8 @@ type peopleCheck struct {
 	seed  maphash.Seed
 	seqs  []int64 // of the entries that record it, and are not read yet
 	links map[string]people
+	files map[string]names // the personal names of files
+	named map[string]names // and of links
 }
 
 // people is what the newest entry of a link records, as hashes; 0 stands for nothing.
@@ -31,7 +33,9 @@ type people struct {
 }
 
 func newPeopleCheck() *peopleCheck {
-	return &peopleCheck{seed: maphash.MakeSeed(), links: map[string]people{}}
+	return &peopleCheck{
+		seed: maphash.MakeSeed(), links: map[string]people{}, files: map[string]names{}, named: map[string]names{},
+	}
 }
 
 // recording are the actions whose entries record what a link asks.
@@ -39,13 +43,23 @@ var recording = [][]byte{
 	[]byte(`"action":"link.created"`), []byte(`"action":"link.updated"`), []byte(`"action":"link.revoked"`),
 }
 
+// recordingNames are the actions whose entries record the names of a file, or of a link and its file.
+var recordingNames = append([][]byte{
+	[]byte(`"action":"file.created"`), []byte(`"action":"file.updated"`), []byte(`"action":"file.held"`),
+	[]byte(`"action":"file.released"`), []byte(`"action":"file.deleted"`), []byte(`"action":"file.retained_out"`),
+}, recording...)
+
+// personalMember is in the leaf of every entry of a file whose names are personal.
+var personalMember = []byte(`"personal":[`)
+
 // note follows the next entry of the log.
 func (c *peopleCheck) note(seq int64, leaf []byte) {
 	head := leaf[:min(len(leaf), 128)] // the action is the second member, behind the id of the account
 	contains := func(in []byte) func([]byte) bool {
 		return func(part []byte) bool { return bytes.Contains(in, part) }
 	}
-	if slices.ContainsFunc(recording, contains(head)) && slices.ContainsFunc(accessMembers, contains(leaf)) {
+	if slices.ContainsFunc(recording, contains(head)) && slices.ContainsFunc(accessMembers, contains(leaf)) ||
+		slices.ContainsFunc(recordingNames, contains(head)) && contains(leaf)(personalMember) {
 		c.seqs = append(c.seqs, seq)
 	}
 }
@@ -77,6 +91,9 @@ func (c *peopleCheck) read(r service.Reader, l sluice.LedgerID) error {
 
 func (c *peopleCheck) add(s audit.SealedEntry) {
 	e, err := s.Open(0)
+	if err == nil {
+		c.addNames(e)
+	}
 	if err != nil || e.Link == nil || e.Link.Limits == nil {
 		return // the replay reports it
 	}
@@ -86,7 +103,7 @@ func (c *peopleCheck) add(s audit.SealedEntry) {
 	}
 	is := c.people(*cmp.Or(e.Link.Access, &sluice.LinkAccess{}))
 	for _, field := range e.Redacted {
-		if strings.HasPrefix(field, "/link/") {
+		if strings.HasPrefix(field, "/link/") && !slices.Contains(sluice.NameFields(), audit.FieldOf(field)) {
 			is.redacted = true
 		}
 		is.named = is.named || field == "/link/recipient/email" || field == "/link/allowed_recipients"

@@ -149,7 +149,7 @@ func (u *user) redact(l sluice.Link) {
 	entries, filter := u.Service.Service.Entries, service.EntryFilter{LinkID: l.ID}
 	list, err := entries.List(u.context(), u.caller(), filter, sluice.Page{Limit: 100})
 	if err == nil && len(list.Data) > 0 {
-		entries.Redact(u.context(), u.caller(), list.Data[u.rand.IntN(len(list.Data))].ID)
+		entries.Redact(u.context(), u.caller(), list.Data[u.rand.IntN(len(list.Data))].ID, nil)
 	}
 }
 

@@ -305,10 +305,11 @@ func (c *rowCheck) files(r store.RowReader) error {
 			if l == nil {
 				continue
 			}
-			leaf, err := leafOf(sluice.Entry{File: audit.FileDetails(f, nil)})
+			leaf, err := leafOf(sluice.Entry{File: withoutNames(f)})
 			if err != nil {
 				return err
 			}
+			c.add(l, "file", f.ID, c.people[l.Ledger].compareFile(f)...)
 			c.add(l, "file", f.ID, l.log.CompareFile(replay.FileRow{Leaf: leaf, Created: f.Created, Deleted: f.Deleted})...)
 		}
 		c.linked(page, linked)
@@ -373,6 +374,7 @@ func (c *rowCheck) links(r store.RowReader) error {
 				return err
 			}
 			c.add(l, "link", v.ID, c.people[l.Ledger].compare(v)...)
+			c.add(l, "link", v.ID, c.people[l.Ledger].compareLink(v)...)
 			if row.Problem != "" {
 				c.add(l, "link", v.ID, row.Problem)
 			}

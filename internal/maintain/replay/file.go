@@ -6,7 +6,7 @@ type fileState struct {
 	created  int64
 	expires  int64 // with the flag dated
 	sha256   uint64
-	kind     uint32 // purpose and type
+	kind     uint32 // purpose, type, and which names are personal
 	name     uint32
 	metadata uint32
 	title    uint32
@@ -18,8 +18,9 @@ type fileState struct {
 // fileOf reads what an entry says of a file.
 func (r *Replay) fileOf(p *filePart) fileState {
 	f := fileState{
-		size: number(p.size), sha256: r.digest64(p.sha256), kind: r.digest(p.purpose, p.mediaType),
+		size: number(p.size), sha256: r.digest64(p.sha256), kind: r.digest(p.purpose, p.mediaType, p.personal),
 		name: r.digest(p.filename), metadata: r.digest(r.sum(p.metadata, p.metadataSum)), last: uint32(r.seq),
+		flags: r.e.names,
 	}
 	if p.held != nil {
 		f.flags |= recorded
@@ -83,7 +84,8 @@ func (r *Replay) compareFixed(f *fileState, p *filePart, now *fileState) {
 		r.report(Changed, "it shows that %s has %d bytes, and an earlier entry shows %d", id, now.size, f.size)
 	}
 	if p.sha256 != nil && now.kind != f.kind {
-		r.report(Changed, "it shows another purpose or type of %s than an earlier entry", id)
+		r.report(Changed, "it shows another purpose, type or list of personal names of %s than an earlier entry",
+			id)
 	}
 	f.sha256, f.size, f.kind = now.sha256, now.size, now.kind
 	if now.flags&dated == 0 { // an entry of an older version, or one that has no details
@@ -137,6 +139,7 @@ func (r *Replay) fileUpdated() {
 	if r.e.file.held != nil {
 		was := r.e.file
 		replaced(r.e.file.before, was.member)
+		was.hide(r.e.names)
 		r.compareFile(i, &was)
 	} else {
 		r.compareContent(i)

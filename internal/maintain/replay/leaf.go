@@ -19,6 +19,7 @@ type leafParts struct {
 	key      keyPart
 	link     linkPart
 	delivery deliveryPart
+	names    uint32 // the names of file and link that are commitments, which say nothing here: they are left out
 	session  sessionPart
 }
 
@@ -26,6 +27,7 @@ type filePart struct {
 	id, filename, title, mediaType, size, sha256, purpose []byte
 	metadata, metadataSum, linked, linkedSum, expires     []byte
 	held                                                  []byte // present if the entry records the details
+	personal                                              []byte
 	before                                                []byte
 }
 
@@ -196,7 +198,74 @@ func (p *leafParts) parse(leaf []byte) bool {
 			s.value()
 		}
 	}
+	if p.file.personal != nil {
+		p.hide(namesOf(p.file.personal))
+	}
 	return true
+}
+
+// The names that may be commitments, as flags of a file.
+const (
+	hidesFilename uint32 = 1 << (16 + iota)
+	hidesLinked
+	hidesMetadata
+	hidesReason
+	hidesTitle
+	hides = hidesFilename | hidesLinked | hidesMetadata | hidesReason | hidesTitle
+)
+
+// namesOf reads the member personal of a file.
+func namesOf(personal []byte) (names uint32) {
+	s := scanner{b: personal}
+	for s.open('['); s.more(); {
+		switch string(s.value()) {
+		case `"filename"`:
+			names |= hidesFilename
+		case `"linked_resources"`:
+			names |= hidesLinked
+		case `"metadata"`:
+			names |= hidesMetadata
+		case `"reason"`:
+			names |= hidesReason
+		case `"title"`:
+			names |= hidesTitle
+		}
+	}
+	return names
+}
+
+// hide leaves out the names that are commitments: each entry has a commitment of its own to the same name.
+func (p *leafParts) hide(names uint32) {
+	p.names = names
+	p.file.hide(names)
+	p.link.hide(names)
+}
+
+func (f *filePart) hide(names uint32) {
+	if names&hidesFilename != 0 {
+		f.filename = nil
+	}
+	if names&hidesLinked != 0 {
+		f.linked, f.linkedSum = nil, nil
+	}
+	if names&hidesMetadata != 0 {
+		f.metadata, f.metadataSum = nil, nil
+	}
+	if names&hidesTitle != 0 {
+		f.title = nil
+	}
+}
+
+func (l *linkPart) hide(names uint32) {
+	if names&hidesFilename != 0 {
+		l.filename = nil
+	}
+	if names&hidesMetadata != 0 {
+		l.metadata, l.metadataSum = nil, nil
+	}
+	if names&hidesReason != 0 {
+		l.reason = nil
+	}
 }
 
 func (p *leafParts) parseActor(s *scanner) {
@@ -267,6 +336,8 @@ func (f *filePart) member(name []byte) *[]byte {
 		return &f.metadata
 	case "metadata_sha256":
 		return &f.metadataSum
+	case "personal":
+		return &f.personal
 	case "purpose":
 		return &f.purpose
 	case "sha256":

@@ -259,6 +259,7 @@ func (r *Replay) linkUpdated() {
 	if r.e.link.asks != nil {
 		was := r.e.link
 		replaced(r.e.link.before, was.member)
+		was.hide(r.e.names)
 		r.comparePart(i, &was)
 	}
 	r.compareFileOf(i)

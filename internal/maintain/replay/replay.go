@@ -213,6 +213,10 @@ func (r *Replay) allowed() {
 		if n := number(r.e.subjectSeq); n >= r.seq {
 			r.report(Unknown, "it redacts entry %d, which was not written yet", n)
 		}
+	case "audit.erased":
+		if n := number(r.e.subjectSeq); n < 0 || n >= r.seq {
+			r.report(Unknown, "it ends an erasure that no earlier entry began")
+		}
 	default:
 		if !r.knows() {
 			*r.redeemed.at(int(r.seq)) = foreign

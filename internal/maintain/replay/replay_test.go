@@ -578,6 +578,31 @@ func TestFindings(t *testing.T) {
 			e.Subject = &sluice.EntryPart{ID: b.id("aud_"), Seq: 3, Fields: []string{"/request/ip"}}
 			return []want{{b.write(e), replay.Unknown, "not written yet"}}
 		},
+		"the end of no erasure": func(b *book) []want {
+			e := b.entry(sluice.AuditErased)
+			e.Actor = sluice.Actor{Type: sluice.ActorSystem, Name: "erasure"}
+			return []want{{b.write(e), replay.Unknown, "no earlier entry began"}}
+		},
+		"an erasure that a stranger began": func(b *book) []want {
+			e := b.entry(sluice.AuditErasureBegun)
+			e.Actor = sluice.Actor{Type: sluice.ActorBearer, ID: "link_1"}
+			return []want{{b.write(e), replay.Actor, "not for an actor of type bearer"}}
+		},
+		"a name that was personal is in clear": func(b *book) []want {
+			named := b.entry(sluice.FileCreated)
+			file := sluice.File{ID: b.id("file_"), Filename: "a", Purpose: "letter", Personal: sluice.NameFields()}
+			named.File = audit.FileDetails(file, nil)
+			b.write(named)
+			is := file
+			is.Filename, is.Title = "b", "t"
+			named = b.entry(sluice.FileUpdated)
+			named.File = audit.FileDetails(is, &file)
+			b.write(named)
+			is.Personal, is.Filename = nil, ""
+			named = b.entry(sluice.FileRead)
+			named.File = audit.FilePart(is)
+			return []want{{b.write(named), replay.Changed, "list of personal names"}}
+		},
 		"a delivery without its redemption": func(b *book) []want {
 			return []want{{b.deliver(b.sent(2)), replay.Delivery, "delivery of entry 2, which sends no bytes"}}
 		},

@@ -9,7 +9,7 @@ import (
 // The methods in this file compare the rows of a database with what the log says of them. Each returns what a row
 // contradicts, in sentences about "it", the row. Leaf is a leaf that records the object as the row has it.
 
-// LinkRow is the row of a link.
+// LinkRow is the row of a link. Names that the log has as commitments are not compared.
 type LinkRow struct {
 	Leaf             []byte
 	FileID, KeyID    string
@@ -18,7 +18,7 @@ type LinkRow struct {
 	Downloads        int64
 }
 
-// FileRow is the row of a file.
+// FileRow is the row of a file. Its leaf lacks the names that the log has as commitments.
 type FileRow struct {
 	Leaf             []byte
 	Created, Deleted time.Time
@@ -74,6 +74,9 @@ func (r *Replay) CompareLink(row LinkRow) []string {
 		l := r.links.at(i)
 		if l.flags |= seen; l.flags&adopted != 0 {
 			return // the log contradicts itself, and was reported
+		}
+		if l.file >= 0 {
+			r.e.hide(r.files.at(int(l.file)).flags & hides)
 		}
 		if l.file >= 0 && *r.files.ids.at(int(l.file)) != idOf(r.seed, quoted(row.FileID), "file_") {
 			r.report(Changed, "it leads to %s, and was minted for another file", row.FileID)

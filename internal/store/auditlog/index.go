@@ -116,7 +116,8 @@ func (r *Reader) index(h *Head, known tail) (tail, error) {
 	if h.erased || known.from != h.Indexed || h.Indexed+int64(len(t.list)) != h.Next {
 		t.list = nil // another process has written to the ledger, or something was erased
 	}
-	if h.Next-h.Indexed < indexStep || h.Next-int64(len(h.fresh))-h.Indexed > MaxTail { // see RestartIndex
+	short := h.Next-h.Indexed < indexStep && (!h.reindex || h.Next == h.Indexed)
+	if short || h.Next-int64(len(h.fresh))-h.Indexed > MaxTail { // see RestartIndex
 		return t, nil
 	}
 	if t.list == nil {
@@ -138,9 +139,11 @@ func (r *Reader) insertPostings(ledger int64, t tail) error {
 	if err != nil {
 		return err
 	}
-	return sqldb.Insert(r.Session, postingInsert, postings(ledger, t, key), func(args []any, p posting) []any {
-		return append(args, p.ledger, p.field, p.value, p.first, p.seqs)
-	})
+	return sqldb.Insert(r.Session, postingInsert, postings(ledger, t, key), postingValues)
+}
+
+func postingValues(args []any, p posting) []any {
+	return append(args, p.ledger, p.field, p.value, p.first, p.seqs)
 }
 
 // termsOf reads the terms of the entries of an interval. A missing or damaged entry has none: a verifier reports it.

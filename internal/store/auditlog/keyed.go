@@ -75,46 +75,62 @@ func (r *Reader) personalFrom(ledger int64) (from int64, err error) {
 	return from, err
 }
 
-// forget removes the personal terms that an entry has lost from the index.
-func (t *Tx) forget(seq int64, was, is audit.PersonalTerms) error {
-	t.head.erased = true // entries that are not indexed yet are read again
-	if seq >= t.head.Indexed {
-		return nil
-	}
-	key, err := t.indexKey()
-	if err != nil {
-		return err
-	}
+// termPlaces are places of entries in the rows of keyed terms: seqs in the order of the log.
+type termPlaces map[term][]int64
+
+// add adds the places of an entry under the personal terms that it has lost.
+func (p termPlaces) add(key IndexKey, seq int64, was, is audit.PersonalTerms) {
 	for _, f := range fields {
 		before, after := f.of(&audit.IndexTerms{PersonalTerms: was}), f.of(&audit.IndexTerms{PersonalTerms: is})
 		if f.keyed && before != "" && before != after {
-			if err := t.removePlace(f.name, key.term(f.name, before), seq); err != nil {
-				return err
+			t := term{f.name, key.term(f.name, before)}
+			p[t] = append(p[t], seq)
+		}
+	}
+}
+
+// removePlaces removes places from the index. A row that is damaged is removed.
+func (t *Tx) removePlaces(places termPlaces) error {
+	var removed [][]any
+	var left []posting
+	for at, seqs := range places {
+		rows, err := t.postingsWith(at, seqs)
+		if err != nil {
+			return err
+		}
+		for _, p := range rows {
+			has, damaged := p.unpack()
+			n := len(has)
+			has = slices.DeleteFunc(has, func(seq int64) bool {
+				_, found := slices.BinarySearch(seqs, seq)
+				return found
+			})
+			if damaged == nil && len(has) == n {
+				continue
+			}
+			removed = append(removed, []any{t.head.ID, at.field, at.value, p.first})
+			if damaged == nil && len(has) > 0 {
+				left = append(left, posting{t.head.ID, at.field, at.value, has[0], packSeqs(has)})
 			}
 		}
 	}
-	return nil
+	err := t.ExecEach("DELETE FROM entry_index WHERE ledger = $1 AND field = $2 AND value = $3 AND first = $4", removed)
+	if err != nil {
+		return err
+	}
+	return sqldb.Insert(t.Session, postingInsert, left, postingValues)
 }
 
-// removePlace removes the place of an entry from the row of a term. A row that is damaged is removed.
-func (t *Tx) removePlace(field, value string, seq int64) error {
-	rows, err := sqldb.Many(t.Session, (*posting).fields, postingsQuery(false), t.head.ID, field, value, 0, seq+1, 1)
-	if err != nil || len(rows) == 0 {
-		return err
+// postingsWith gives the postings of a term that may have some seqs, which are in order. The postings of a term do not
+// overlap, so at most one of them begins before the first seq.
+func (t *Tx) postingsWith(at term, seqs []int64) ([]posting, error) {
+	from, to := seqs[0], seqs[len(seqs)-1]+1
+	before, err := sqldb.Many(t.Session, (*posting).fields, postingsQuery(false), t.head.ID, at.field, at.value, 0, from,
+		1)
+	if err != nil {
+		return nil, err
 	}
-	p := rows[0]
-	places, damaged := p.unpack()
-	i := slices.Index(places, seq)
-	if damaged == nil && i < 0 {
-		return nil
-	}
-	_, err = t.Exec("DELETE FROM entry_index WHERE ledger = $1 AND field = $2 AND value = $3 AND first = $4",
-		t.head.ID, field, value, p.first)
-	if err != nil || damaged != nil || len(places) == 1 {
-		return err
-	}
-	places = slices.Delete(places, i, i+1)
-	_, err = t.Exec("INSERT INTO entry_index (ledger, field, value, first, seqs) VALUES ($1, $2, $3, $4, $5)",
-		t.head.ID, field, value, places[0], packSeqs(places))
-	return err
+	rows, err := sqldb.Many(t.Session, (*posting).fields, postingsQuery(true), t.head.ID, at.field, at.value, from, to,
+		to-from)
+	return append(before, rows...), err
 }

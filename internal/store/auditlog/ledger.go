@@ -43,6 +43,7 @@ type Head struct {
 	Endings int64 // keys and files that have ended and whose links are not all marked
 	changed bool
 	erased  bool               // something was erased from its entries: what is in memory of them may have it still
+	reindex bool               // that was an entry after the index, which is to cover it now
 	fresh   []audit.IndexTerms // of the entries that this group added
 }
 
@@ -143,7 +144,7 @@ func (g *Group) Start(keep bool) {
 		clear(g.heads)
 	}
 	for _, h := range g.heads {
-		h.fresh, h.changed, h.erased = h.fresh[:0], false, false
+		h.fresh, h.changed, h.erased, h.reindex = h.fresh[:0], false, false, false
 	}
 	clear(g.entries)
 	g.entries = g.entries[:0]

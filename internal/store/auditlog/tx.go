@@ -2,12 +2,13 @@ package auditlog
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"sluice"
 	"sluice/internal/audit"
+	"sluice/internal/service"
 	"sluice/internal/store/sqldb"
 )
 
@@ -37,6 +38,10 @@ func (t *Tx) Wrote() bool { return t.wrote }
 
 // Erased reports whether the Update has removed something for good.
 func (t *Tx) Erased() bool { return t.erased }
+
+// Erases notes that the Update removes something for good, or the last of it: the store then removes it from the
+// database's files.
+func (t *Tx) Erases() { t.erased = true }
 
 // Exec runs one statement and gives the number of rows that it changed.
 func (t *Tx) Exec(query string, args ...any) (int64, error) {
@@ -104,36 +109,68 @@ func (t *Tx) Record(e sluice.Entry) error {
 // Erase erases disclosed fields of an entry. Its terms that are no longer disclosed leave the index.
 func (t *Tx) Erase(id string, fields []string, e sluice.Entry) error {
 	s, err := t.find(t.ledger, id)
+	if err == nil {
+		err = t.EraseAt([]service.ErasedEntry{{Seq: s.seq, Pointers: fields}})
+	}
 	if err != nil {
 		return err
 	}
-	disclosed := map[string]json.RawMessage{}
-	if err := json.Unmarshal(s.Disclosures, &disclosed); err != nil {
-		return t.Fail(fmt.Errorf("disclosures of entry %s: %w", id, err))
+	t.Erases()
+	return t.Record(e)
+}
+
+// EraseAt erases disclosed fields of entries, which are in the order of the log. Their terms that are no longer
+// disclosed leave the index. It leaves it to its caller to call Erases.
+func (t *Tx) EraseAt(list []service.ErasedEntry) error {
+	places := termPlaces{}
+	for some := range slices.Chunk(list, batchesAtOnce) {
+		if err := t.eraseSome(some, places); err != nil {
+			return err
+		}
 	}
-	for _, field := range fields {
-		delete(disclosed, field)
+	if len(list) > 0 {
+		t.head.erased, t.head.changed = true, true
+		// Another process may have the terms of entries that are not indexed yet in memory. It reads them again if the
+		// index has grown.
+		t.head.reindex = t.head.reindex || list[len(list)-1].Seq >= t.head.Indexed
 	}
-	left, err := json.Marshal(disclosed)
+	return t.removePlaces(places)
+}
+
+// eraseSome erases fields of the entries of a few batches. It adds the places that they had in the index to places.
+func (t *Tx) eraseSome(list []service.ErasedEntry, places termPlaces) error {
+	seqs := make([]int64, len(list))
+	for i, e := range list {
+		seqs[i] = e.Seq
+	}
+	key, err := t.indexKey()
 	if err != nil {
-		return t.Fail(err)
+		return err
 	}
-	var first int64
-	var disclosures []byte
-	err = t.batchesWith(t.head.ID, []int64{s.seq}, func(b *unpackedBatch, _ []stored) bool {
-		lines := bytes.Split(b.disclosures, []byte("\n"))
-		lines[s.seq-b.first] = left
-		first, disclosures = b.first, pack(bytes.Join(lines, []byte("\n")))
-		return false
+	var updates [][]any
+	err = t.batchesWith(t.head.ID, seqs, func(b *unpackedBatch, entries []stored) bool {
+		lines, found := bytes.Split(b.disclosures, []byte("\n")), false
+		for len(list) > 0 && list[0].Seq < b.first+int64(len(entries)) {
+			e := list[0]
+			list = list[1:]
+			if e.Seq < b.first || e.Seq-b.first >= int64(len(lines)) {
+				continue // the batch is damaged, and fsck reports it
+			}
+			was := entries[e.Seq-b.first]
+			left := was.WithoutDisclosures(e.Pointers)
+			lines[e.Seq-b.first], found = left, true
+			if e.Seq < t.head.Indexed {
+				places.add(key, e.Seq, was.PersonalTerms(), audit.SealedEntry{Disclosures: left}.PersonalTerms())
+			}
+		}
+		if found {
+			updates = append(updates, []any{pack(bytes.Join(lines, []byte("\n"))), t.head.ID, b.first})
+		}
+		return true
 	})
 	if err != nil {
 		return err
 	}
-	t.erased = true
-	is := audit.SealedEntry{Disclosures: left}
-	if err := t.forget(s.seq, s.PersonalTerms(), is.PersonalTerms()); err != nil {
-		return err
-	}
-	return t.Change(e, "UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3",
-		disclosures, t.head.ID, first)
+	t.Writes()
+	return t.ExecEach("UPDATE batch SET disclosures = $1 WHERE ledger = $2 AND first = $3", updates)
 }

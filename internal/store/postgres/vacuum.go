@@ -14,11 +14,11 @@ import (
 	"sluice/internal/store/sqldb"
 )
 
-// vacuumer removes redacted values from PostgreSQL's table of entries. An UPDATE leaves the old version of a row,
-// and autovacuum may not visit a large table for months. VACUUM makes the space of old versions free, but does not
-// overwrite it: docs/audit.md says what to run where the bytes themselves must go. The vacuumer works beside the
-// writer, on a connection of its own. VACUUM keeps a version that an older transaction may still read, so it runs
-// again until all transactions from before the redaction have ended.
+// vacuumer removes redacted values from PostgreSQL's tables of entries, links, files and stored responses. An UPDATE
+// leaves the old version of a row, and autovacuum may not visit a large table for months. VACUUM makes the space of old
+// versions free, but does not overwrite it: docs/audit.md says what to run where the bytes themselves must go. The
+// vacuumer works beside the writer, on a connection of its own. VACUUM keeps a version that an older transaction may
+// still read, so it runs again until all transactions from before the redaction have ended.
 type vacuumer struct {
 	db     *sql.DB
 	log    *slog.Logger
@@ -74,8 +74,7 @@ func (v *vacuumer) run() {
 				return
 			}
 			if gone {
-				v.log.Info("removed redacted values from the table of entries; their bytes may remain in its free" +
-					" space," +
+				v.log.Info("removed redacted values from the tables; their bytes may remain in their free space," +
 					" see Redaction in docs/audit.md")
 				break
 			}
@@ -108,6 +107,9 @@ const olderTransactions = "SELECT EXISTS (SELECT 1 FROM (" +
 	" UNION ALL SELECT xmin FROM pg_replication_slots" +
 	") AS held (xid) WHERE xid IS NOT NULL AND age(xid) > age($1::text::xid))"
 
+// erasedTables are the tables from which redactions and erasures remove values.
+const erasedTables = "batch, link, file, linked, answer"
+
 // vacuum runs VACUUM once, and reports whether it could remove all row versions that were replaced before. A warning of
 // VACUUM is an error: PostgreSQL warns when it skips a table that belongs to another role.
 func (v *vacuumer) vacuum() (gone bool, err error) {
@@ -125,7 +127,7 @@ func (v *vacuumer) vacuum() (gone bool, err error) {
 		return false, fmt.Errorf("VACUUM: %w", err)
 	}
 	v.warned.Store(nil)
-	if _, err := c.ExecContext(v.ctx, "VACUUM batch"); err != nil {
+	if _, err := c.ExecContext(v.ctx, "VACUUM "+erasedTables); err != nil {
 		return false, err
 	}
 	if w := v.warned.Load(); w != nil {

@@ -16,13 +16,14 @@ import (
 )
 
 const fileColumns = "id, purpose, filename, title, type, size, sha256, metadata, linked, held, created, updated," +
-	" expires, deleted, crc32"
+	" expires, deleted, crc32, personal"
 
 func fileFields(f *sluice.File) []any {
 	return []any{
 		&f.ID, &f.Purpose, &f.Filename, &f.Title, &f.Type, (*sqldb.Integer)(&f.Size), (*sqldb.Digest)(&f.SHA256),
 		(*metadata)(&f.Metadata), (*resources)(&f.Linked), (*boolean)(&f.Held), (*sqldb.Time)(&f.Created),
 		(*sqldb.Time)(&f.Updated), (*sqldb.Time)(&f.Expires), (*sqldb.Time)(&f.Deleted), checksum{&f.CRC32},
+		(*personal)(&f.Personal),
 	}
 }
 
@@ -216,10 +217,10 @@ func (t *Tx) CreateFile(f sluice.File, e sluice.Entry) error {
 		return t.Fail(err)
 	}
 	err = t.log.Change(e, "INSERT INTO file (ledger, "+fileColumns+")"+
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
 		ledger, f.ID, f.Purpose, f.Filename, f.Title, f.Type, f.Size, f.SHA256[:], metadata(f.Metadata).text(), linked,
 		boolean(f.Held).integer(), sqldb.Micros(f.Created), sqldb.Micros(f.Updated), sqldb.Micros(f.Expires),
-		sqldb.Micros(f.Deleted), checksum{&f.CRC32}.value())
+		sqldb.Micros(f.Deleted), checksum{&f.CRC32}.value(), personal(f.Personal).text())
 	if err != nil {
 		return err
 	}
@@ -241,17 +242,30 @@ func (t *Tx) insertLinked(file string, linked []sluice.Resource) error {
 
 // UpdateFile implements service.Tx.
 func (t *Tx) UpdateFile(f sluice.File, e sluice.Entry) error {
-	ledger, err := t.log.EnsureLedger(f.Ledger)
-	if err != nil {
+	if _, err := t.log.EnsureLedger(f.Ledger); err != nil {
 		return err
 	}
+	if err := t.readAgain(); err != nil {
+		return err
+	}
+	if err := t.replaceFile(f); err != nil {
+		return err
+	}
+	return t.log.Record(e)
+}
+
+// replaceFile replaces what may change of a file.
+func (t *Tx) replaceFile(f sluice.File) error {
 	linked, err := resources(f.Linked).text()
 	if err != nil {
 		return t.Fail(err)
 	}
-	err = t.rewrite(e, "UPDATE file SET filename = $3, title = $4, metadata = $5, linked = $6, held = $7, updated = $8"+
-		" WHERE id = $1 AND ledger = $2", f.ID, ledger, f.Filename, f.Title, metadata(f.Metadata).text(), linked,
-		boolean(f.Held).integer(), sqldb.Micros(f.Updated))
+	n, err := t.log.Exec("UPDATE file SET filename = $3, title = $4, metadata = $5, linked = $6, held = $7, updated = $8"+
+		" WHERE id = $1 AND ledger = $2", f.ID, t.log.LedgerHead().ID, f.Filename, f.Title, metadata(f.Metadata).text(),
+		linked, boolean(f.Held).integer(), sqldb.Micros(f.Updated))
+	if err == nil && n == 0 {
+		err = sqldb.ErrNotFound
+	}
 	if err != nil {
 		return err
 	}

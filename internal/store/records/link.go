@@ -318,26 +318,11 @@ func (t *Tx) UpdateLink(l sluice.Link, e sluice.Entry) error {
 }
 
 // Redact implements service.Tx.
-func (t *Tx) Redact(id string, fields []string, erased *sluice.Link, e sluice.Entry) error {
-	if erased != nil {
-		if err := t.readAgain(); err != nil {
-			return err
-		}
-		hash, err := t.recipientHash(*erased)
-		if err != nil {
-			return err
-		}
-		n, err := t.log.Exec("UPDATE link SET access = $3, recipient_hash = $4, updated = $5, seal = $6"+
-			" WHERE id = $1 AND ledger = $2", erased.ID, t.log.LedgerHead().ID,
-			accessText(erased.Access), hash, sqldb.Micros(erased.Updated), optionalDigest(erased.Seal).bytes())
-		if err == nil && n == 0 {
-			err = sqldb.ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
+func (t *Tx) Redact(r service.RedactedRows, e sluice.Entry) error {
+	if err := t.eraseRows(r.Links, r.Files); err != nil {
+		return err
 	}
-	return t.log.Erase(id, fields, e)
+	return t.log.Erase(r.EntryID, r.Pointers, e)
 }
 
 // noteLifetime raises the longest lifetime of the ledger to that of a link, if the link expires.
