@@ -215,8 +215,8 @@ func (v *visit) form() (url.Values, error) {
 // isOnce is the form of what Once of a view returns.
 var isOnce = regexp.MustCompile(`^[A-Z2-7]{26}$`)
 
-// once has the service take a form that is sent twice for one request: a page gives each of its forms a field once. What
-// was changed in the form since makes it another request.
+// once has the service take a form that is sent twice for one request: a page gives each of its forms a field once. A
+// form that was changed since is another request.
 func (v *visit) once(values url.Values) {
 	if isOnce.MatchString(values.Get("once")) {
 		sent := v.svc.Idempotency.Fingerprint(v.r.URL.Path, values.Encode())

@@ -1,11 +1,9 @@
 package console_test
 
 import (
-	"database/sql"
 	"fmt"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -207,12 +205,12 @@ func TestEndAnyway(t *testing.T) {
 		full[fmt.Sprint("key", i)] = "value"
 	}
 	altered := o.link(service.NewLink{FileID: f.ID})
-	db, err := sql.Open("sqlite", filepath.Join(o.Dir, "sluice.db"))
+	ledger := o.Ledger(sluice.Test)
+	err := o.Store.Update(t.Context(), ledger, func(tx service.Tx) error {
+		altered.Seal[0] ^= 1
+		return tx.UpdateLink(altered, o.NewLinkEntry(service.Operator(ledger), sluice.LinkUpdated, o.Now(), f, altered))
+	})
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec("UPDATE link SET max_downloads = 7 WHERE id = ?", altered.ID); err != nil {
 		t.Fatal(err)
 	}
 	for name, l := range map[string]sluice.Link{
