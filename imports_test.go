@@ -56,9 +56,9 @@ var directions = map[string][]string{
 	"internal/httpd/compat":   {".", "internal/jsoninput", "internal/service"},
 	"internal/httpd/compat/*": {".", "internal/service", "internal/httpd/compat"},
 	// What all faces share imports no face. A face imports another only where the table says so here.
-	"internal/httpd":          {".", "api", "internal/jsoninput", "internal/service"},
-	"internal/httpd/pages":    {".", "api", "internal/brand", "internal/text", "internal/httpd"},
-	"internal/httpd/look":     {".", "internal/brand", "internal/httpd"},
+	"internal/httpd":       {".", "api", "internal/jsoninput", "internal/service"},
+	"internal/httpd/pages": {".", "api", "internal/brand", "internal/text", "internal/httpd"},
+	"internal/httpd/look":  {".", "internal/brand", "internal/httpd"},
 	"internal/httpd/docs": {".", "api", "internal/brand", "internal/httpd", "internal/httpd/look",
 		"internal/httpd/pages"},
 	"internal/httpd/fastpath": {"internal/httpd"},

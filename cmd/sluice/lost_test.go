@@ -175,6 +175,9 @@ var downgrade = []string{
 	"ALTER TABLE link DROP COLUMN access",
 	"ALTER TABLE ledger DROP COLUMN personal_from",
 	"DROP TABLE mail",
+	"DROP TABLE session",
+	"DROP TABLE erasure",
+	"ALTER TABLE file DROP COLUMN personal",
 	"ALTER TABLE open_grant DROP COLUMN seq",
 	"DELETE FROM goose_db_version WHERE version_id > 5",
 }

@@ -126,6 +126,8 @@ type schema struct {
 	Properties  map[string]*schema
 	Examples    []any
 	OneOf       []*schema
+	Items       *schema
+	Enum        []any
 
 	MinLength, MaxLength, MinItems, MaxItems, MaxProperties *int
 	Minimum, Maximum                                        *float64
@@ -675,7 +677,7 @@ func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 		s = s.OneOf[0]
 	}
 	text := func(n int) any {
-		if strings.HasSuffix(dotted(member), ".email") {
+		if strings.HasSuffix(dotted(member), ".email") || member == "recipient" {
 			return strings.Repeat("a", n-len(longDomain)) + longDomain
 		}
 		return strings.Repeat("ü", n)
@@ -696,6 +698,8 @@ func (s *schema) edges(t *testing.T, member string) (kept, broken []any) {
 				all = append(all, "192.0.2.0/24")
 			case "scopes":
 				all = append(all, "links:write")
+			case "fields": // from the last, which every entry of a request has
+				all = append(all, s.Items.Enum[len(s.Items.Enum)-1-i%len(s.Items.Enum)])
 			default:
 				t.Fatalf("the test does not know what %s lists", member)
 			}

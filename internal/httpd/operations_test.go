@@ -96,7 +96,7 @@ func TestPurposes(t *testing.T) {
 	want := api.Purpose{
 		Object: "purpose", Name: "identity_document", Title: "Identity document", MaxSize: 50 << 20, Linkable: true,
 		Types: []string{"application/pdf", "image/jpeg", "image/png"}, MaxLinkLifetimeSeconds: ptr(int64(3600)),
-		Require: []string{}, Page: "auto",
+		Require: []string{}, Page: "auto", Personal: []string{},
 	}
 	if diff := cmp.Diff(want, list.Data[i]); diff != "" {
 		t.Error(diff)

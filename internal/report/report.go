@@ -24,7 +24,6 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -266,8 +265,6 @@ func joinDeliveries(rows []row) {
 		}
 	}
 }
-
-var errSeqs = errors.New("entries out of order")
 
 // base64Of returns standard base64.
 func base64Of(data []byte) string { return base64.StdEncoding.EncodeToString(data) }

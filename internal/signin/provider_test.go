@@ -235,7 +235,9 @@ func TestForgedSignIns(t *testing.T) {
 			h.respond = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }
 		}, ErrUnavailable},
 		{"redirect", func(Flow, url.Values) {
-			h.respond = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example", 307) }
+			h.respond = func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "https://evil.example", http.StatusTemporaryRedirect)
+			}
 		}, ErrUnavailable},
 		{"no JSON", func(Flow, url.Values) {
 			h.respond = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }
