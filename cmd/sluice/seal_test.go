@@ -409,8 +409,8 @@ func TestSecretsSeal(t *testing.T) {
 	sluiceRun(t, 0, "fsck", "--data", data)
 }
 
-// Links and sessions work without the signing key that sealed them once they are sealed anew: also links whose URL is of
-// the newer key and whose seal is of the older one. A row that was altered is not sealed.
+// Links and sessions work without the signing key that sealed them once they are sealed anew: also links whose URL is
+// of the newer key and whose seal is of the older one. A row that was altered is not sealed.
 func TestLinksAfterRotation(t *testing.T) {
 	s := sluicetest.NewService(t)
 	s.Tampered = true

@@ -17,7 +17,8 @@ func TestManySessionsAreNarrowed(t *testing.T) {
 	l := s.Ledger(sluice.Test)
 	ann := sluice.Person{Issuer: "https://id.example", Subject: "ann"}
 	signIn := func(scopes []sluice.Scope) (token string) {
-		token, err := s.Sessions.SignInPerson(t.Context(), ann, []service.Grant{{Ledger: l, Scopes: scopes}}, sluice.Request{})
+		token, err := s.Sessions.SignInPerson(t.Context(), ann, []service.Grant{{Ledger: l, Scopes: scopes}},
+			sluice.Request{})
 		if err != nil {
 			t.Fatal(err)
 		}

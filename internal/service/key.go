@@ -343,8 +343,8 @@ func (s *Keys) Update(ctx context.Context, c Caller, id string, want Preconditio
 const MaxOverlap = 7 * 24 * time.Hour
 
 // Rotate gives a key a new secret. The current secret stays valid for the overlap, at most MaxOverlap. A secret older
-// than that ends at once. Sessions that began before the current secret ends do not outlive it. Like Update, it refuses a
-// key that has more rights than the caller's. It needs keys:admin.
+// than that ends at once. Sessions that began before the current secret ends do not outlive it. Like Update, it refuses
+// a key that has more rights than the caller's. It needs keys:admin.
 func (s *Keys) Rotate(ctx context.Context, c Caller, id string, overlap time.Duration) (CreatedKey, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		var v sluice.Invalid

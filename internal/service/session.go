@@ -256,7 +256,8 @@ func (s *Sessions) List(ctx context.Context, c Caller, page sluice.Page) (list s
 	return list, err
 }
 
-// endWithKeys sets when sessions ended whose keys, or the secrets that began them, have ended. Their rows do not say it.
+// endWithKeys sets when sessions ended whose keys, or the secrets that began them, have ended. Their rows do not say
+// it.
 func (s *Sessions) endWithKeys(r Reader, sessions []sluice.Session) error {
 	keys := map[string]sluice.Key{}
 	for i, session := range sessions {

@@ -132,8 +132,8 @@ func (s *Sessions) OpenPending(text string) (p PendingSignIn, ok bool) {
 	return p, 0 < left && left <= PendingLasts
 }
 
-// SignInPending is SignInPerson for a pending sign-in of OpenPending, with some of its grants. It does so once: the token
-// follows from the pending sign-in, and it is CodeUnauthenticated if there are sessions with it, active or ended.
+// SignInPending is SignInPerson for a pending sign-in of OpenPending, with some of its grants. It does so once: the
+// token follows from the pending sign-in, and it is CodeUnauthenticated if there are sessions with it, active or ended.
 func (s *Sessions) SignInPending(
 	ctx context.Context, p PendingSignIn, grants []Grant, r sluice.Request,
 ) (token string, err error) {

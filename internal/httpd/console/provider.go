@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"sluice"
-	"sluice/internal/audit"
 	"sluice/internal/service"
 	"sluice/internal/signin"
 )
@@ -224,7 +223,7 @@ func (v *visit) chooseAccount() error {
 }
 
 // clipped is the text of an error as the log has it: the provider may have sent a long one.
-func clipped(err error) string { return audit.Clip(err.Error(), 300) }
+func clipped(err error) string { return fmt.Sprintf("%.300s", err) }
 
 const signInFailed = "The sign-in did not succeed. Please try again."
 
