@@ -12,8 +12,10 @@
 
 // text shows characters that cannot be seen, and those that change the direction of the text around them. Package
 // report has the same list.
-const HIDDEN = new RegExp('[\\0-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e' +
-  '\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e007f}]', 'gu');
+const HIDDEN = new RegExp('[\\0-\\x1f\\x7f-\\x9f\\xad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890-\\u0891' +
+  '\\u08e2\\u115f-\\u1160\\u17b4-\\u17b5\\u180b-\\u180f\\u200b\\u200e-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800' +
+  '\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\u{110bd}\\u{110cd}\\u{13430}-\\u{1343f}\\u{1bca0}-\\u{1bca3}' +
+  '\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]', 'gu');
 const codeOf = (c) => c.codePointAt(0).toString(16).toUpperCase().padStart(4, '0');
 const visible = (s) => s.replace(HIDDEN, (c) => `[U+${codeOf(c)}]`);
 
@@ -61,7 +63,7 @@ function factsOf(log, head, made, leaf) {
 const frameOf = (styleHash, programHash, style, program) => '<html lang="en"><head><meta charset="utf-8">' +
   `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-${styleHash}'; ` +
   `script-src 'sha256-${programHash}'; base-uri 'none'; form-action 'none'">${HEAD}<style>${style}</style></head>` +
-  `<body>\n<script type="module">${program}<\/script>\n</body></html>`;
+  `<body>\n\x3cscript type="module">${program}\x3c/script>\n</body></html>`;
 const HEAD = '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Audit report</title>';
 
 // The elements and attributes of a report.
