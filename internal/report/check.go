@@ -247,19 +247,19 @@ func (c *Checked) trusted(keys *ledger.Verifier, vkey string) (*ledger.Verifier,
 	if vkey == "" || vkey == c.Log.FirstKey {
 		return keys, nil
 	}
-	for i := range c.Log.Rotations {
-		part := Log{FirstKey: c.Log.FirstKey, Rotations: c.Log.Rotations[:i+1]}
-		replaced, err := part.verifier()
+	for i, text := range c.Log.Rotations { // they are proved
+		p, err := ledger.ParseProof([]byte(text))
 		if err != nil {
 			return nil, fault(CheckRotation, "%w", err)
 		}
-		if replaced.Key() == vkey {
-			since, err := Log{FirstKey: vkey, Rotations: c.Log.Rotations[i+1:]}.verifier()
-			if err != nil {
-				return nil, fault(CheckRotation, "%w", err)
-			}
-			return since, nil
+		if key, _ := ledger.RotatedKey(p.Extra); key != vkey {
+			continue
 		}
+		since, err := Log{FirstKey: vkey, Rotations: c.Log.Rotations[i+1:]}.verifier()
+		if err != nil {
+			return nil, fault(CheckRotation, "%w", err)
+		}
+		return since, nil
 	}
 	return nil, fault(CheckKey, "the report is of a log with the key %s, not with the expected one", keys.Key())
 }
@@ -436,9 +436,10 @@ func (c *Checked) checkWords(f *file) error {
 	for at < len(got) && at < want.Len() && got[at] == want.String()[at] {
 		at++
 	}
+	row := got[:at] // from the beginning of the last row before the difference
+	row = row[max(0, strings.LastIndex(row, "\n"+rowNumber)):]
 	for _, p := range c.proven {
-		row := strings.LastIndex(got[:at], "\n"+firstCell(p.seq))
-		if row >= 0 && !strings.Contains(got[row:at], rowEnd) {
+		if strings.HasPrefix(row, "\n"+firstCell(p.seq)) && !strings.Contains(row, rowEnd) {
 			return fault(CheckText, "its text is not what the entry says").of(p.seq)
 		}
 	}

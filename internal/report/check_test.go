@@ -204,6 +204,9 @@ func (f *forge) drop(row int) {
 	f.file.blocks = slices.Delete(f.file.blocks, i, i+1)
 }
 
+// shadow is a tree that browsers show in the place of what its parent has, and leave out of the text of the page.
+const shadow = `<template shadowrootmode="closed">forged</template>`
+
 // TestForgeries changes a report as someone would who wants it to say something else, and who puts right all that can
 // be put right without the key of the log.
 func TestForgeries(t *testing.T) {
@@ -268,6 +271,13 @@ func TestForgeries(t *testing.T) {
 			f.replace(`id="report-1-1"`, `id="report-1-2"`)
 			f.replace("Files were opened 3 times", "Files were opened 1 time")
 		}},
+		{"a tree in the place of the report", CheckText, -1, func(f *forge) {
+			f.replace("<main class=\"report\" id=\"report-1-1\">", "<main class=\"report\" id=\"report-1-1\">"+shadow)
+		}},
+		{"a tree in a row", CheckText, 2, func(f *forge) { f.replace(firstCell(2)+"<td>", firstCell(2)+"<td>"+shadow) }},
+		{"a tree in the cover", CheckCover, -1, func(f *forge) {
+			f.file.cover = strings.Replace(f.file.cover, "<div>", "<div>"+shadow, 1)
+		}},
 		{"a format of the future", CheckPage, -1, func(f *forge) { f.replace(`id="report-1-1"`, `id="report-2-1"`) }},
 		{"a style that hides refusals", CheckStyle, -1, func(f *forge) { f.file.style += "h2+table{display:none}" }},
 		{"a script that always agrees", CheckScript, -1, func(f *forge) {
@@ -328,6 +338,20 @@ func TestForgeries(t *testing.T) {
 		})
 	}
 
+	for name, change := range map[string][2]string{
+		"another style":              {"<title>", `<link rel="stylesheet" href="data:text/css,tr{}"><title>`},
+		"no policy":                  {"default-src 'none'; ", ""},
+		"attributes of the body":     {"<body>", `<body style="color:red" hidden="">`},
+		"attributes of the document": {`lang="en"`, `lang="en" dir="rtl"`},
+		"a tree that hides the page": {"<body>", "<body>" + shadow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Check(bytes.Replace(good, []byte(change[0]), []byte(change[1]), 1), "")
+			if found := AsFault(err); found == nil || found.Check != CheckPage {
+				t.Errorf("%v", err)
+			}
+		})
+	}
 	t.Run("a log of the forger's own", func(t *testing.T) {
 		mine := newLog(t)
 		mine.signers[0] = l.signers[1]

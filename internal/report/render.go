@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -63,12 +64,21 @@ func text(s string) string {
 	return b.String()
 }
 
-// isHidden reports whether a character is a control, invisible, or changes the direction of text. The page script has
-// the same list.
+// isHidden reports whether a character is a control, invisible, or changes the direction of text. Joiners of letters
+// and emoji are not. The page script has the same list.
 func isHidden(r rune) bool {
-	return r < 0x20 || 0x7f <= r && r < 0xa0 || r == 0xad || r == 0x61c || r == 0x180e || r == 0x200b || r == 0x200e ||
-		r == 0x200f || 0x2028 <= r && r <= 0x202e || 0x2060 <= r && r <= 0x206f || r == 0xfeff ||
-		0xfff9 <= r && r <= 0xfffb || 0xe0000 <= r && r <= 0xe007f
+	i := sort.Search(len(hidden), func(i int) bool { return r <= hidden[i][1] })
+	return i < len(hidden) && r >= hidden[i][0]
+}
+
+// hidden are controls, separators of lines, format characters, those that Unicode calls ignorable by default, and
+// U+2800, which looks like a space. A later version of Unicode must not change it: reports are written anew.
+var hidden = [][2]rune{
+	{0, 0x1f}, {0x7f, 0x9f}, {0xad, 0xad}, {0x34f, 0x34f}, {0x600, 0x605}, {0x61c, 0x61c}, {0x6dd, 0x6dd},
+	{0x70f, 0x70f}, {0x890, 0x891}, {0x8e2, 0x8e2}, {0x115f, 0x1160}, {0x17b4, 0x17b5}, {0x180b, 0x180f},
+	{0x200b, 0x200b}, {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0x2800, 0x2800}, {0x3164, 0x3164},
+	{0xfe00, 0xfe0f}, {0xfeff, 0xfeff}, {0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0x110bd, 0x110bd}, {0x110cd, 0x110cd},
+	{0x13430, 0x1343f}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
 }
 
 // The skeleton of a page. Between its parts are the source expressions of style and script, and their texts.
@@ -200,7 +210,8 @@ func (r *Report) section(w *writer, l *late, s section) {
 }
 
 const (
-	rowStart = `<tr><td class="number">%d</td><td><time datetime="%s">%s</time></td>` +
+	rowNumber = `<tr><td class="number">` // begins every row
+	rowStart  = rowNumber + `%d</td><td><time datetime="%s">%s</time></td>` +
 		`<td>%s<div class="more">%s</div><div class="ids">%s</div></td><td class="mark" data-values="%s">` + blockStart
 	rowEnd = blockEnd + "</td></tr>"
 )

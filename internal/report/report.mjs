@@ -12,8 +12,10 @@
 
 // text shows characters that cannot be seen, and those that change the direction of the text around them. Package
 // report has the same list.
-const HIDDEN = new RegExp('[\\0-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e' +
-  '\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e007f}]', 'gu');
+const HIDDEN = new RegExp('[\\0-\\x1f\\x7f-\\x9f\\xad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890-\\u0891' +
+  '\\u08e2\\u115f-\\u1160\\u17b4-\\u17b5\\u180b-\\u180f\\u200b\\u200e-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800' +
+  '\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\u{110bd}\\u{110cd}\\u{13430}-\\u{1343f}\\u{1bca0}-\\u{1bca3}' +
+  '\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]', 'gu');
 const codeOf = (c) => c.codePointAt(0).toString(16).toUpperCase().padStart(4, '0');
 const visible = (s) => s.replace(HIDDEN, (c) => `[U+${codeOf(c)}]`);
 
@@ -56,24 +58,58 @@ function factsOf(log, head, made, leaf) {
   return facts;
 }
 
-// page reads the report from the document, before anything in it is changed: the parts whose digest the log records,
-// and the data.
+// frameOf is all of the document but the main element, in the form in which browsers write HTML. Package report has the
+// same one.
+const frameOf = (styleHash, programHash, style, program) => '<html lang="en"><head><meta charset="utf-8">' +
+  `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-${styleHash}'; ` +
+  `script-src 'sha256-${programHash}'; base-uri 'none'; form-action 'none'">${HEAD}<style>${style}</style></head>` +
+  `<body>\n\x3cscript type="module">${program}\x3c/script>\n</body></html>`;
+const HEAD = '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Audit report</title>';
+
+// The elements and attributes of a report.
+const ELEMENTS = new Set(['code', 'dd', 'div', 'dl', 'dt', 'h1', 'h2', 'li', 'main', 'p', 'pre', 'script', 'table',
+  'tbody', 'td', 'th', 'thead', 'time', 'tr', 'ul']);
+const ATTRIBUTES = new Set(['class', 'data-values', 'datetime', 'id', 'scope', 'type']);
+
+// readPage reads the report from the document: the parts whose digest the log records, and the data. Then it puts a new
+// document in its place, with nothing but what it has read. A document can show what its text does not have, such as
+// shadow trees, and its elements can take the names of what a script asks the document for. The new one shows the text
+// that is checked, and has nothing that could hide the verdict.
 function readPage() {
-  const main = document.querySelector('main'), cover = main.querySelector('#cover');
-  const blocks = [...main.querySelectorAll('script')].map((element) => ({ element, text: element.textContent }));
-  const facts = [...cover.childNodes];
-  for (const b of blocks) b.element.textContent = '';
-  cover.replaceChildren();
-  const fixed = main.outerHTML;
-  for (const b of blocks) b.html = b.element.closest('tr')?.outerHTML;
-  cover.replaceChildren(...facts);
-  for (const b of blocks) b.element.textContent = b.text;
-  const alone = document.title === 'Audit report' && document.querySelectorAll('style').length === 1 &&
-    [...document.body.children].every((e) => e === main || e.matches('script[type=module]')) &&
-    [...document.body.childNodes].every((n) => n.nodeType === Node.ELEMENT_NODE || n.textContent.trim() === '');
-  const style = document.querySelector('style').textContent;
-  const program = document.querySelector('script[type=module]').textContent;
-  return { main, cover, blocks, fixed, alone, style, program };
+  const fresh = new DOMParser().parseFromString(`<!DOCTYPE html><html lang="en"><head>${HEAD}`, 'text/html');
+  const first = (selector) => Document.prototype.querySelector.call(document, selector);
+  const html = first('html');
+  try {
+    const style = first('style').textContent, program = first('script[type=module]').textContent;
+    const old = first('main'), cover = old.querySelector('#cover');
+    const facts = cover.innerHTML;
+    cover.replaceChildren();
+    const scripts = [...old.querySelectorAll('script')];
+    const texts = scripts.map((e) => e.textContent);
+    for (const e of scripts) e.textContent = '';
+    const fixed = old.outerHTML;
+    old.remove();
+    const frame = html.outerHTML;
+
+    const parsed = fresh.createElement('template');
+    parsed.innerHTML = fixed;
+    const main = parsed.content.querySelector('main');
+    const blocks = [...main.querySelectorAll('script')].map((element, i) =>
+      ({ element, text: texts[i], html: element.closest('tr')?.outerHTML }));
+    for (const b of blocks) b.element.textContent = b.text;
+    main.querySelector('#cover').innerHTML = facts;
+    for (const e of [main, ...main.querySelectorAll('*')]) {
+      if (!ELEMENTS.has(e.localName)) e.remove();
+      for (const name of e.getAttributeNames()) if (!ATTRIBUTES.has(name)) e.removeAttribute(name);
+    }
+    const sheet = fresh.createElement('style');
+    sheet.textContent = style;
+    fresh.head.append(sheet);
+    fresh.body.append(main);
+    return { facts, blocks, fixed, frame, style, program };
+  } finally {
+    html.replaceWith(fresh.documentElement);
+  }
 }
 
 // parse reads a block of data. Its form is the one that JSON.stringify writes, without the character that begins tags.
@@ -90,7 +126,6 @@ async function checkPage(progress) {
   const page = readPage();
   const failed = new Set();
   const check = (name, ok) => { if (!ok) failed.add(name); };
-  check('page', page.alone);
   let log, made, rows;
   try {
     [log, made, ...rows] = page.blocks.map(parse);
@@ -104,6 +139,9 @@ async function checkPage(progress) {
   check('signature', newest.ok && signatures(log.checkpoint) === 1);
   check('rotation', Array.from(log.rotations).every((text) => signatures(text) === 1));
   if (failed.has('browser')) return { failed, rows: [], head };
+  const [styleHash, programHash] = await Promise.all([page.style, page.program].map((text) => sha256(utf8(text))));
+  const frame = frameOf(base64(styleHash), base64(programHash), page.style, page.program);
+  check('page', page.frame === frame && document.compatMode === 'CSS1Compat');
   for (const c of await verifyEntry(made, head)) check(c.name, c.ok);
   const leaf = parseLeaf(made.leaf);
   check('report', leaf?.action === 'audit.reported');
@@ -113,7 +151,7 @@ async function checkPage(progress) {
   const shown = utf8([page.style, page.program, log.vkey, page.fixed].join('\0'));
   const digest = await sha256(concat(parseBase64(made.salt) ?? [], shown));
   check('report', hex(digest) === leaf.report.sha256);
-  const wanted = page.cover.cloneNode(false);
+  const wanted = document.createElement('dl');
   for (const [name, value] of factsOf(log, head, made, leaf)) {
     const div = document.createElement('div'), dt = document.createElement('dt'), dd = document.createElement('dd');
     dt.textContent = visible(name);
@@ -121,7 +159,7 @@ async function checkPage(progress) {
     div.append(dt, dd);
     wanted.append(div);
   }
-  check('cover', wanted.outerHTML === page.cover.outerHTML);
+  check('cover', wanted.innerHTML === page.facts);
   check('data', sameValues(Object.keys(made.disclosures), coverValues(leaf)));
 
   const found = [];
@@ -166,28 +204,37 @@ async function checkRow(row, { element, html }, head) {
   return base64(await sha256(utf8(String(html)))) === row.shown ? names : [...names, 'text'];
 }
 
-// show writes the verdict and marks the rows.
+// show writes the verdict and marks the rows. If a check failed, nothing is known of the style, which could hide the
+// verdict, nor of the element that has the place of the verdict.
 function show({ failed, rows, head }) {
-  const verdict = document.querySelector('#verdict');
   for (const { cell, failed: names } of rows) {
     cell.classList.add(names.length > 0 ? 'bad' : 'good');
     cell.prepend(names.length > 0 ? `✗ changed: ${names.join(', ')}` : '✓ proved');
   }
   document.body.dataset.failed = [...failed].join(' ');
   if (failed.has('browser')) {
-    verdict.textContent = 'Not checked: this browser cannot check signatures here. Save this page and open the file ' +
-      'in a current browser, or use the command.';
-    return;
+    write('Not checked: this browser cannot check signatures here. Save this page and open the file in a current ' +
+      'browser, or use the command.');
+  } else if (failed.size > 0) {
+    for (const e of document.querySelectorAll('style, #verdict')) e.remove();
+    const verdict = document.createElement('p');
+    verdict.id = 'verdict';
+    document.body.prepend(verdict);
+    write(`Do not rely on this page: it was changed. What failed: ${[...failed].join(', ')}.`);
+  } else {
+    write(`Checked in this browser: this report and its ${rows.length} entries are what the log has. Compare the key ` +
+      `of the log with yours: ${visible(head.key)}`);
+    document.querySelector('#verdict').classList.add('good');
   }
-  verdict.classList.add(failed.size > 0 ? 'bad' : 'good');
-  verdict.textContent = failed.size > 0
-    ? `Do not rely on this page: it was changed. What failed: ${[...failed].join(', ')}.`
-    : `Checked in this browser: this report and its ${rows.length} entries are what the log has. Compare the key of ` +
-      `the log with yours: ${head.key}`;
+}
+
+function write(verdict) {
+  const element = document.querySelector('#verdict');
+  if (element) element.textContent = verdict;
 }
 
 async function progress(done, all) {
-  document.querySelector('#verdict').textContent = `Checking: ${done} of ${all} entries.`;
+  write(`Checking: ${done} of ${all} entries.`);
   await new Promise((resume) => setTimeout(resume));
 }
 

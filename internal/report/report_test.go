@@ -5,11 +5,15 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"sluice"
+	"sluice/internal/sentence"
 	"sluice/ledger"
 )
 
@@ -121,6 +125,27 @@ func TestHostileNames(t *testing.T) {
 	}
 	if !strings.Contains(shown, "[U+202E]fdp.exe") {
 		t.Error("the override of the direction is not named")
+	}
+}
+
+// The page, the server and the sentences name the same characters.
+func TestHiddenCharacters(t *testing.T) {
+	_, list, _ := strings.Cut(script, "new RegExp('")
+	list, _, _ = strings.Cut(list, "', 'gu')")
+	list = strings.NewReplacer(`' +`, "", "'", "", " ", "", "\n", "", `\\`, `\`).Replace(list)
+	list = regexp.MustCompile(`\\u\{?([0-9a-f]+)\}?`).ReplaceAllString(list, `\x{$1}`)
+	page := regexp.MustCompile(strings.Replace(list, `\0`, `\x00`, 1))
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		here := isHidden(r)
+		if there := page.MatchString(string(r)); there != here {
+			t.Errorf("%U: hidden on the page: %v, in the server: %v", r, there, here)
+		}
+		if !utf8.ValidRune(r) || r == unicode.ReplacementChar {
+			continue
+		}
+		if named := sentence.Visible(string(r)) != string(r); named != here {
+			t.Errorf("%U: hidden in sentences: %v, in the report: %v", r, named, here)
+		}
 	}
 }
 

@@ -455,7 +455,8 @@ func Visible(s string) string {
 
 func isHidden(r rune) bool {
 	return r != '\u200c' && r != '\u200d' && // joiners of letters and emoji
-		(unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar)
+		(unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point,
+			unicode.Variation_Selector) || r == '\u2800' || r == unicode.ReplacementChar)
 }
 
 // quoted is a name that someone chose, such as that of a file. A name that could be taken for words of the sentence is

@@ -50,6 +50,7 @@ export async function verify(entry, log) {
 // openLog checks the key and the checkpoint of a log, once for any number of entries. It returns {checks, ok, origin,
 // size, root, key}; the size and the root are those that the checkpoint states, whether or not it is signed.
 export async function openLog(log) {
+  log = isObject(log) ? log : {};
   const head = { checks: [], ok: false, origin: '', size: 0, root: null, key: '' };
   const done = (name, ok, message, field) => {
     head.checks.push({ name, ok, ...(field && { field }), message });
@@ -62,18 +63,18 @@ export async function openLog(log) {
   const first = await parseKey(log.vkey, ED25519);
   const named = first !== null && (log.origin === undefined || first.name === log.origin);
   done('key', named, first === null ? 'The key is malformed, or its id is not that of its name and bytes.'
-    : named ? `The key is ${log.vkey}.` : `The key is of the log ${first.name}.`);
+    : named ? `The key is ${first.text}.` : `The key is of the log ${first.name}.`);
   const note = parseNote(log.checkpoint);
   const stated = note && parseCheckpoint(note.text);
   Object.assign(head, stated);
-  const keys = first === null ? [] : await followRotations(first, Array.from(log.rotations ?? []), done);
+  const keys = first === null ? [] : await followRotations(first, listOf(log.rotations), done);
   const signed = note !== null && await isSigned(note, keys, stated?.size);
   done('signature', signed, signed ? 'The key signed the checkpoint.' : 'No key of the log signed this checkpoint.');
-  for (const text of log.witnesses ?? []) {
+  for (const text of listOf(log.witnesses)) {
     const witness = await parseKey(text, COSIGNATURE);
     const time = witness && note && await cosigned(note, witness);
     done('cosignature', Boolean(time), time ? `The witness ${witness.name} signed the checkpoint at ${time}.`
-      : 'The witness did not sign this checkpoint.', String(text).split('+')[0]);
+      : 'The witness did not sign this checkpoint.', textual(text).split('+')[0]);
   }
   const fits = Boolean(stated) && first !== null && stated.origin === first.name;
   done('checkpoint', fits, !stated ? 'The checkpoint is malformed.'
@@ -87,7 +88,8 @@ export async function openLog(log) {
 // verifyEntry checks an entry against a head from openLog. It returns the checks of the entry only: the entry is
 // proved if these and those of the head are ok.
 export async function verifyEntry(entry, head) {
-  if (head.checks.some((c) => c.name === 'browser')) return [];
+  [entry, head] = [entry, head].map((v) => (isObject(v) ? v : {}));
+  if (lacksBrowser(head)) return [];
   const value = parseLeaf(entry.leaf);
   const form = value === null ? 'The leaf is not canonical JSON.' : 'The leaf is canonical JSON.';
   const checks = [{ name: 'leaf', ok: value !== null, message: form }];
@@ -96,15 +98,18 @@ export async function verifyEntry(entry, head) {
   if (!isSize(index) || hashes.includes(null)) {
     checks.push({ name: 'proof', ok: false, message: 'The proof is malformed.' });
   } else {
-    const root = await rootFromInclusion(await leafHash(String(entry.leaf)), index, head.size, hashes);
-    const ok = root !== null && head.root !== null && same(root, head.root);
+    const root = hasTree(head) &&
+      await rootFromInclusion(await leafHash(textual(entry.leaf)), index, head.size, hashes);
+    const ok = Boolean(root) && same(root, head.root);
     checks.push({
       name: 'inclusion', ok,
       message: ok ? `It is entry ${index} of the log.` : `It is not what the log has as entry ${index}.`,
     });
   }
   if (value === null) return checks; // nothing in it can be looked up
-  for (const [field, disclosure] of Object.entries(entry.disclosures ?? {})) {
+  const disclosures = entry.disclosures ?? {};
+  if (!isObject(disclosures)) checks.push({ name: 'commitment', ok: false, message: 'The disclosures are malformed.' });
+  for (const [field, disclosure] of isObject(disclosures) ? Object.entries(disclosures) : []) {
     const ok = await opens(disclosure, lookup(value, field));
     checks.push({
       name: 'commitment', ok, field, message: ok ? `${field} is what the entry commits to.` : `${field} was changed.`,
@@ -123,9 +128,10 @@ export async function verifyProof(text, leaf, log) {
 // verifyConsistency checks that a log has only grown: that the tree with the older size and root (in base64) is the
 // beginning of the tree of a head from openLog.
 export async function verifyConsistency(older, proof, head) {
+  [older, head] = [older, head].map((v) => (isObject(v) ? v : {}));
   const from = parseHash(older.root);
   const hashes = Array.isArray(proof) && proof.length <= MAX_HASHES ? proof.map(parseHash) : [null];
-  const ok = isSize(older.size) && from !== null && !hashes.includes(null) && head.root !== null &&
+  const ok = isSize(older.size) && from !== null && !hashes.includes(null) && hasTree(head) &&
     await extendsTree(older.size, from, head.size, head.root, hashes);
   return {
     name: 'consistency', ok,
@@ -189,7 +195,7 @@ const half = (n) => Math.floor(n / 2);
 
 // parseKey parses a verifier key: the name, the id, which is the start of a hash over name and key, and the key.
 async function parseKey(text, type) {
-  const parts = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/u.exec(String(text));
+  const parts = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/u.exec(textual(text));
   const raw = parts && parseBase64(parts[3]);
   if (!raw || raw.length !== 33 || raw[0] !== type || !isName(parts[1])) return null;
   const id = hex(await sha256(concat(utf8(parts[1] + '\n'), raw))).slice(0, 8);
@@ -349,6 +355,11 @@ async function sha256(bytes) {
 const utf8 = (text) => new TextEncoder().encode(text);
 const hex = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
 const same = (a, b) => hex(a) === hex(b);
+const hasTree = ({ size, root }) => isSize(size) && root instanceof Uint8Array && root.length === 32;
+const textual = (v) => (typeof v === 'string' ? v : '');
+// listOf makes a list of what should be one. What is none is one malformed member, so that a check fails.
+const listOf = (v) => (v === undefined || v === null ? [] : Array.isArray(v) ? v : [v]);
+const lacksBrowser = ({ checks }) => Array.isArray(checks) && checks.some((c) => c?.name === 'browser');
 const isObject = (v) => typeof v === 'object' && v !== null && !Array.isArray(v);
 const isSize = (n) => Number.isSafeInteger(n) && n >= 0 && n <= MAX_SIZE;
 const isText = (s) => !/\p{Surrogate}/u.test(s); // no half of a surrogate pair: it can be written in UTF-8

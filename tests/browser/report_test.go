@@ -64,6 +64,7 @@ func TestReportChecksItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := string(data)
+	mainTag := `<main class="report" id="report-1-1">`
 	row := func(n int) string { // a row of the report
 		_, rest, _ := strings.Cut(good, "<tbody>")
 		return strings.SplitAfter(rest, "</tr>")[n]
@@ -99,6 +100,22 @@ func TestReportChecksItself(t *testing.T) {
 		{"a paragraph beside the report", strings.Replace(good, "</main>", "</main><p>It is void.</p>", 1), "page", "page"},
 		{"a text beside the report", strings.Replace(good, "</main>", "</main>It is void.", 1), "page", "page"},
 		{"the title", strings.Replace(good, "<title>Audit", "<title>Edit", 1), "page", "page"},
+		{"a tree that hides the report", into(kept, mainTag, shadow), "", "text"},
+		{"a tree that hides the page", into(kept, "<body>", shadow), "", "page"},
+		{"a tree in the place of a heading", into(kept, "<h2>", shadow), "", "text"},
+		{"a tree in the place of the verdict", into(kept, `id="verdict">`, shadow), "", "text"},
+		{"a tree in a row", into(kept, `<div class="more">`, shadow), "", "text"},
+		{"a tree in the cover", into(kept, `id="cover"><div>`, shadow), "", "cover"},
+		{"another style in the head", unguarded(kept, `<link rel="stylesheet" href="data:text/css,`+
+			`%23verdict,tr:nth-child(2){display:none}">`), "page", "page"},
+		{"attributes of the body", strings.Replace(kept, "<body>", `<body style="color:red" hidden="">`, 1), "page", "page"},
+		{"attributes of the document", strings.Replace(kept, `lang="en"`, `lang="en" dir="rtl"`, 1), "page", "page"},
+		{"no document type", strings.TrimPrefix(kept, "<!DOCTYPE html>"), "page", "page"},
+		{"names that the check asks for", strings.Replace(kept, "</main>", "</main><img name=body><img name=querySelector>"+
+			"<img name=head><img name=createElement>", 1), "page", "page"},
+		{"such names, a verdict and a cover of it in the report", unguarded(strings.Replace(kept, "<h2>",
+			`<img name="querySelector"><img name="body"><p id="verdict" style="position:fixed;inset:0">Checked</p><h2>`, 1), ""),
+			"page report", "page"},
 		{"the style", restyled(good, "tr:nth-child(2){display:none}", ""), "report", "style"},
 		{"the script", restyled(good, "", "// harmless\n"), "report", "script"},
 	} {
@@ -115,9 +132,18 @@ func TestReportChecksItself(t *testing.T) {
 			if ask[bool](t, tab, "document.body.dataset.ran !== undefined") {
 				t.Error("a name ran as a script")
 			}
+			if text := ask[string](t, tab, bodyText); strings.Contains(text, "FORGED") {
+				t.Errorf("the page shows what it did not check:\n%s", text)
+			}
+			if test.failed != "" && ask[bool](t, tab, "document.elementFromPoint(20, 20)?.closest('#verdict') === null") {
+				t.Error("something is before the verdict")
+			}
 			verdict := ask[string](t, tab, "document.querySelector('#verdict').textContent")
 			if good := test.failed == ""; good != strings.HasPrefix(verdict, "Checked in this browser") {
 				t.Error(verdict)
+			}
+			if n := ask[int64](t, tab, shadows); n > 0 { // this is the last look: it makes trees itself
+				t.Errorf("%d elements have trees that nothing has checked", n)
 			}
 			_, err := report.Check([]byte(test.page), "")
 			if f := report.AsFault(err); (f == nil) != (test.refuses == "") || f != nil && f.Check != test.refuses {
@@ -126,6 +152,24 @@ func TestReportChecksItself(t *testing.T) {
 		})
 	}
 	t.Run("readable", func(t *testing.T) { tab.isReadable(t, good) })
+}
+
+// shadow is a tree that browsers show in the place of what its parent has, and leave out of the text of the page.
+const shadow = `<template shadowrootmode="closed">FORGED</template>`
+
+// shadows counts the elements that can have no tree, because they have one.
+const shadows = `[...document.querySelectorAll("main, body, h2, p, div")].filter(e => {
+	try { e.attachShadow({mode: "open"}); return false } catch { return true }
+}).length`
+
+// into puts something behind the first place that has a mark.
+func into(page, mark, more string) string { return strings.Replace(page, mark, mark+more, 1) }
+
+// unguarded returns a report without its policy, with something more in its head.
+func unguarded(page, more string) string {
+	before, rest, _ := strings.Cut(page, `<meta http-equiv="Content-Security-Policy"`)
+	_, after, _ := strings.Cut(rest, ">")
+	return before + strings.Replace(after, "<title>", more+"<title>", 1)
 }
 
 // isReadable opens a report without a script, and has axe-core check it after it has checked itself: narrow and wide,

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"io"
 	"net/http"
+	"time"
 
 	"sluice"
 	"sluice/api"
@@ -16,6 +17,25 @@ import (
 // reportsAtOnce limits how many reports are made and sent at the same time: each is held in memory until it is sent.
 const reportsAtOnce = 4
 
+// turnWait is how long a report waits for its turn, and how long the client may then wait before it asks again.
+const turnWait = 5 * time.Second
+
+// takeTurn waits until a report can be made. Slow readers can hold all the places for long, so it does not wait for
+// ever.
+func (s *face) takeTurn(ctx context.Context) error {
+	timeout := time.NewTimer(turnWait)
+	defer timeout.Stop()
+	select {
+	case s.reports <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timeout.C:
+		return &sluice.Error{Code: sluice.CodeUnavailable, Detail: "other reports are being made and sent now",
+			RetryAfter: turnWait}
+	}
+}
+
 func (s *face) reportEntries(ctx context.Context, c *call, in *api.EntryFilter) (bytesOut, error) {
 	var v sluice.Invalid
 	filter := entryFilter(*in, &v)
@@ -23,13 +43,11 @@ func (s *face) reportEntries(ctx context.Context, c *call, in *api.EntryFilter) 
 		return nil, err
 	}
 	return func(c *call, w http.ResponseWriter, r *http.Request) {
-		select {
-		case s.reports <- struct{}{}:
-			defer func() { <-s.reports }()
-		case <-ctx.Done():
-			c.Fail(w, r, ctx.Err())
+		if err := s.takeTurn(ctx); err != nil {
+			c.Fail(w, r, err)
 			return
 		}
+		defer func() { <-s.reports }()
 		write, err := s.report(ctx, c, filter)
 		if err != nil {
 			c.Fail(w, r, err)

@@ -170,9 +170,9 @@ function size(bytes) {
   }
 }
 
-// Characters that change the order of a text become their code points, as on the other pages.
+// Characters that are invisible or change the order of a text become their code points, as on the other pages.
 function visible(text) {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\ufffd]/gu, c => /[\u200c\u200d]/.test(c) ? c :
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}\u2800\ufffd]/gu, c => /[\u200c\u200d]/.test(c) ? c :
     `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}]`);
 }
 

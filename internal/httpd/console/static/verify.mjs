@@ -38,7 +38,7 @@ async function check(vkey) {
 
 // shown is a leaf as the page shows it: with invisible characters as JSON escapes them.
 function shown(leaf) {
-  return leaf.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, character => Array.from({length: character.length},
+  return leaf.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}\u2800]/gu, character => Array.from({length: character.length},
     (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`).join(''));
 }
 
