@@ -43,12 +43,8 @@ func newRowEraser(s *core, rules *Links, tx Tx, l sluice.LedgerID, now time.Time
 }
 
 // eraseEntry erases from rows what an entry loses: from the link or the file if the entry records its details, the
-// codes and visits of the person at the link, and the stored response to the request.
-func (r *rowEraser) eraseEntry(seq int64, sealed audit.SealedEntry, pointers []string) error {
-	e, err := sealed.Open(seq)
-	if err != nil {
-		return err
-	}
+// codes and visits of the person at the link, and the stored response to the request if that may show it.
+func (r *rowEraser) eraseEntry(e sluice.Entry, pointers []string) (err error) {
 	if e.Link != nil && e.Link.Limits != nil {
 		err = r.link(e.Link.ID, fieldsUnder("/link/", pointers))
 	}
@@ -58,10 +54,23 @@ func (r *rowEraser) eraseEntry(seq int64, sealed audit.SealedEntry, pointers []s
 	if err == nil && e.Link != nil && slices.Contains(pointers, "/recipient/email") {
 		err = r.endVisits(visitor{e.Link.ID, e.Recipient.Email})
 	}
-	if err == nil && e.Request != nil && e.Actor.Type != sluice.ActorBearer {
-		err = r.tx.DeleteResponse(e.Request.ID, e.Time)
+	if err == nil && e.Request != nil && e.Actor.Type != sluice.ActorBearer && inResponse(e, pointers) {
+		err = r.tx.EraseResponse(e.Request.ID, e.Time, errErasedResponse)
 	}
 	return err
+}
+
+// errErasedResponse answers a request that is sent again after its response was erased. It has taken effect, and does
+// not take effect again.
+var errErasedResponse = sluice.Errorf(sluice.CodeIdempotencyReused,
+	"a request with this Idempotency-Key has taken effect; its response was erased with personal data in the log")
+
+// inResponse reports whether the response to the request of an entry may show one of the fields. Where a request came
+// from, and who sent it, is only in that to a redaction, which is the entry itself.
+func inResponse(e sluice.Entry, pointers []string) bool {
+	return e.Action == sluice.AuditRedacted || slices.ContainsFunc(pointers, func(p string) bool {
+		return !strings.HasPrefix(p, "/request/") && !strings.HasPrefix(p, "/actor/")
+	})
 }
 
 // endVisits ends the codes and visits of a person at a link.

@@ -241,7 +241,11 @@ func (s *erasureStep) add(seq int64, sealed audit.SealedEntry) error {
 		return nil
 	}
 	s.entries[seq] = pointers
-	if err := s.eraseEntry(seq, sealed, pointers); err != nil {
+	e, err := sealed.Open(seq)
+	if err != nil {
+		return err
+	}
+	if err := s.eraseEntry(e, pointers); err != nil {
 		return err
 	}
 	if s.pending.By != sluice.ErasedByRecipient {

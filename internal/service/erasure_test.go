@@ -211,6 +211,55 @@ func TestErasureOfFields(t *testing.T) {
 	}
 }
 
+// TestErasureAndRepeats repeats a request after erasures. The response stays if it shows nothing of what was erased. If
+// it may, the repeat fails, and does not take effect again.
+func TestErasureAndRepeats(t *testing.T) {
+	f := newErasureFixture(t, "")
+	file := f.upload("0123456789")
+	c := f.caller
+	c.Request = sluice.Request{ID: "req_once", ClientIP: "192.0.2.1", IP: "192.0.2.1"}
+	mint := func() (sluice.Link, error) {
+		c.IdempotencyKey = &service.IdempotencyKey{Value: "once", Fingerprint: service.Fingerprint{{1}}}
+		return f.Links.Mint(ctx, c, service.NewLink{FileID: file.ID, Access: sluice.Access{
+			Recipient: sluice.Recipient{Email: "ann@bank.example"},
+		}})
+	}
+	first, err := mint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.erase(service.NewErasure{ClientIP: "192.0.2.1"})
+	if again, err := mint(); err != nil || again.ID != first.ID {
+		t.Errorf("made %s, %v, want %s", again.ID, err, first.ID)
+	}
+	f.erase(service.NewErasure{Recipient: "ann@bank.example"})
+	_, err = mint()
+	if sluice.CodeOf(err) != sluice.CodeIdempotencyReused || !strings.Contains(err.Error(), "was erased") {
+		t.Error(err)
+	}
+	if links := f.find(service.EntryFilter{Action: sluice.LinkCreated}); len(links) != 1 {
+		t.Errorf("%d links were made", len(links))
+	}
+
+	// The response to a redaction is the entry, which says where its own request came from.
+	c.Request.ID, c.Request.ClientIP = "req_redact", "192.0.2.2"
+	c.IdempotencyKey = &service.IdempotencyKey{Value: "redact"}
+	created := f.find(service.EntryFilter{FileID: file.ID, Action: sluice.FileCreated})[0]
+	if _, err := f.Entries.Redact(ctx, c, created.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.erase(service.NewErasure{ClientIP: "192.0.2.2"})
+	if err := f.store.View(ctx, func(r service.Reader) error {
+		s, err := r.StoredResponse(c.Key.ID, "redact")
+		if strings.Contains(string(s.Result), "192.0.2.2") || s.Err == nil {
+			t.Errorf("%s, %v", s.Result, s.Err)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
 func (f *fixture) entry(id string) sluice.Entry {
 	f.Helper()
 	e, err := f.Entries.Get(ctx, f.caller, id)

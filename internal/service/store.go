@@ -310,9 +310,9 @@ type Tx interface {
 	// StoreResponse stores the response to a request, and replaces an older one with the same keys. There is no entry
 	// for it.
 	StoreResponse(StoredResponse) error
-	// DeleteResponse deletes the stored response to a request, by its id and the time of its change. Without one it does
-	// nothing. The entry of a redaction records it.
-	DeleteResponse(requestID string, created time.Time) error
+	// EraseResponse replaces the stored response to a request by an error, by the request's id and the time of its
+	// change. Without one it does nothing. The entry of a redaction records it.
+	EraseResponse(requestID string, created time.Time, failure *sluice.Error) error
 }
 
 // RedactedRows are an entry with JSON Pointers to the fields that a redaction erases, and what it replaces of rows: of
