@@ -202,6 +202,8 @@ type Reader interface {
 	PendingErasures(limit int) ([]PendingErasure, error)
 	// ErasureTerm returns what stands for a value in PendingErasure.Term: a keyed hash of the address of a person.
 	ErasureTerm(by sluice.ErasedBy, value string) (string, error)
+	// SealedEntries lists entries as Entries does, and does not decode them: a leaf may be damaged.
+	SealedEntries(l sluice.LedgerID, f EntryFilter, p sluice.Page) (sluice.List[ErasableEntry], error)
 	// FindErasable returns up to limit entries of an erasure from a seq on, in the order of the log, the seq to go on
 	// from, and whether the log has entries from there on.
 	FindErasable(l sluice.LedgerID, by sluice.ErasedBy, term string, from int64, limit int) (
