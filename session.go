@@ -13,7 +13,7 @@ type Session struct {
 	Ledger LedgerID
 	Hash   Digest // of the token
 	// KeyID is the API key that signed in; "" if a Person did. The session may do what the key may at the moment, and
-	// ends when the key does.
+	// ends when the key does, or the secret that it began with.
 	KeyID   string
 	Person  Person
 	Scopes  []Scope // of a Person; empty with KeyID

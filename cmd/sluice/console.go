@@ -124,6 +124,15 @@ func (f *consoleFlags) url(public string) (string, error) {
 	return "http://" + f.own.Addr().String(), nil
 }
 
+// connections is how many of the connections of a process are for the own listener of the console, if it has one: a
+// quarter. So neither listener takes the descriptors of the other.
+func (f *consoleFlags) connections() int {
+	if f.own == nil {
+		return 0
+	}
+	return connections() / 4
+}
+
 // serve serves the console on its own listener, and nowhere else.
 func (f *consoleFlags) serve(srv *httpd.Server, log *slog.Logger) (stop func()) {
 	l := f.own
@@ -132,8 +141,9 @@ func (f *consoleFlags) serve(srv *httpd.Server, log *slog.Logger) (stop func()) 
 	}
 	hs := srv.HTTPServer(l.Addr().String())
 	hs.Handler = srv.Apart("/console")
+	limited := srv.LimitedListener(l, f.connections())
 	go func() {
-		if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := hs.Serve(limited); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("console listener stopped", "error", err)
 		}
 	}()

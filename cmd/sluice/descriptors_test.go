@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"os/exec"
@@ -10,16 +11,32 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/sluicetest"
 )
 
 // A client with hundreds of silent connections cannot exhaust the descriptors for uploads and downloads, or block other
 // addresses.
-func TestSilentConnections(t *testing.T) {
+func TestSilentConnections(t *testing.T) { testSilentConnections(t, "") }
+
+// Silent connections to the own listener of the console do not either.
+func TestSilentConnectionsToTheConsole(t *testing.T) { testSilentConnections(t, "--console-listen") }
+
+// Neither do those to the listener of the metrics.
+func TestSilentConnectionsToTheMetrics(t *testing.T) { testSilentConnections(t, "--metrics-listen") }
+
+// testSilentConnections holds silent connections to the public listener, or to the one that a flag adds.
+func testSilentConnections(t *testing.T, flag string) {
+	flags, server := []string{"--no-rate-limit"}, ""
+	if flag != "" {
+		server = sluicetest.FreeAddress(t)
+		flags = append(flags, flag, server)
+	}
 	p := startServerBy(t, func(cmd *exec.Cmd) {
 		cmd.Args = append([]string{"sh", "-c", `ulimit -n 256 && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
 		cmd.Path = "/bin/sh"
-	}, filepath.Join(t.TempDir(), "data"), "--no-rate-limit")
-	server := strings.TrimPrefix(p.url, "http://")
+	}, filepath.Join(t.TempDir(), "data"), flags...)
+	server = cmp.Or(server, strings.TrimPrefix(p.url, "http://"))
 	other := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext,

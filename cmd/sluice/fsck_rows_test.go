@@ -43,7 +43,7 @@ func newRecords(t testing.TB, database string) *records {
 		t.Fatal(err)
 	}
 	l := s.Ledger(sluice.Test)
-	key, _ := s.NewKey(t, l)
+	key, secret := s.NewKey(t, l)
 	r.caller = service.Caller{Ledger: l, Key: key, Actor: sluice.Actor{Type: sluice.ActorKey, ID: key.ID, Name: key.Name}}
 	r.narrow, _ = s.NewKeyAs(t, l, service.NewKey{Name: "narrow", Scopes: []sluice.Scope{sluice.FilesRead},
 		Expires: s.Clock.Now().Add(time.Hour), MaxLinkLifetime: time.Hour})
@@ -93,7 +93,9 @@ func newRecords(t testing.TB, database string) *records {
 	_, err = s.Sessions.SignInPerson(t.Context(), ann, []service.Grant{{Ledger: l, Scopes: sluice.Auditor.Scopes()}},
 		sluice.Request{})
 	r.must(err)
-	_, err = s.Sessions.SignIn(t.Context(), r.caller)
+	signingIn, err := s.Keys.Authenticate(t.Context(), secret, sluice.Request{})
+	r.must(err)
+	_, err = s.Sessions.SignIn(t.Context(), signingIn)
 	r.must(err)
 	sessions, err := s.Sessions.List(t.Context(), r.caller, sluice.Page{Limit: 10})
 	r.must(err)
@@ -505,7 +507,7 @@ func TestFsckLifetimeWithFraction(t *testing.T) {
 	sqlRun(t, r.db, "UPDATE key SET max_link_lifetime = $2 WHERE id = $1", key.ID, int64(1500*time.Millisecond))
 	key.MaxLinkLifetime = 1500 * time.Millisecond
 	key.Seal = r.Seals().Key(key)
-	r.must(r.Store.Reseal(t.Context(), []sluice.Key{key}, nil))
+	r.must(r.Store.Reseal(t.Context(), service.Sealed{Keys: []sluice.Key{key}}))
 	c := r.caller
 	c.Key, c.Actor.ID = key, key.ID
 	link, err := r.Links.Mint(t.Context(), c, service.NewLink{FileID: r.plain.ID})

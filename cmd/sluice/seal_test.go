@@ -409,8 +409,8 @@ func TestSecretsSeal(t *testing.T) {
 	sluiceRun(t, 0, "fsck", "--data", data)
 }
 
-// Links work without the signing key that sealed them once they are sealed anew: also those whose URL is of the newer
-// key and whose seal is of the older one. A row that was altered is not sealed.
+// Links and sessions work without the signing key that sealed them once they are sealed anew: also links whose URL is of
+// the newer key and whose seal is of the older one. A row that was altered is not sealed.
 func TestLinksAfterRotation(t *testing.T) {
 	s := sluicetest.NewService(t)
 	s.Tampered = true
@@ -450,13 +450,30 @@ func TestLinksAfterRotation(t *testing.T) {
 	_, err := change(before, mixed)
 	before.must(err)
 	sqlRun(t, db, "UPDATE link SET max_downloads = 7 WHERE id = $1", altered.ID)
+	signIn := func(subject string) (token, id string) {
+		token, err := before.Sessions.SignInPerson(t.Context(), sluice.Person{Issuer: "https://id.example", Subject: subject},
+			[]service.Grant{{Ledger: before.caller.Ledger, Scopes: sluice.Viewer.Scopes()}}, sluice.Request{})
+		before.must(err)
+		callers, err := before.Sessions.Find(t.Context(), token, sluice.Request{})
+		before.must(err)
+		return token, callers[0].Session.ID
+	}
+	signedIn, _ := signIn("ann")
+	_, ended := signIn("bob")
+	_, widened := signIn("eve")
+	_, err = before.Sessions.End(t.Context(), before.caller, ended)
+	before.must(err)
+	sqlRun(t, db, "UPDATE session SET scopes = 'keys:admin' WHERE id = $1", widened)
+	if _, err := last.Sessions.Find(t.Context(), signedIn, sluice.Request{}); err == nil {
+		t.Error("a session before it is sealed anew has a seal of the last key")
+	}
 	for _, l := range []sluice.Link{old, mixed} {
 		if err := last.redeem(l); sluice.ReasonOf(err) != sluice.Altered {
 			t.Errorf("before it is sealed anew: %v", err)
 		}
 	}
 
-	for _, want := range []int{2, 0} {
+	for _, want := range []int{3, 0} {
 		if n, err := fsck.CountUnsealed(t.Context(), s.Store, after.Seals()); err != nil || n != want {
 			t.Errorf("%d rows have another seal, want %d: %v", n, want, err)
 		}
@@ -471,6 +488,12 @@ func TestLinksAfterRotation(t *testing.T) {
 		if _, err := change(last, l); err != nil {
 			t.Errorf("change of a link that is sealed anew: %v", err)
 		}
+	}
+	if _, err := last.Sessions.Find(t.Context(), signedIn, sluice.Request{}); err != nil {
+		t.Errorf("a session that is sealed anew: %v", err)
+	}
+	if bad := last.misfits(t, "session"); !slices.Equal(bad, []string{widened}) {
+		t.Errorf("misfits: %v, want %s", bad, widened)
 	}
 	if bad := last.misfits(t, "link"); !slices.Equal(bad, []string{altered.ID}) {
 		t.Errorf("misfits: %v, want %s", bad, altered.ID)

@@ -335,11 +335,11 @@ func (r *checkup) seals(ctx context.Context, i *installation) {
 	}
 	switch n, err := fsck.CountUnsealed(ctx, i.store, seals); {
 	case err != nil:
-		r.fail("database", "the seals of keys and links cannot be read: %v", err)
+		r.fail("database", "the seals of keys, links and sessions cannot be read: %v", err)
 	case n > 0:
 		r.warn("secrets", "%s sealed with another signing key than the first: remove no signing key before "+
 			"every server signs with the first one and sluice secrets seal was run",
-			counted(n, "1 key or link is", "%d keys and links are"))
+			counted(n, "1 key, link or session is", "%d keys, links and sessions are"))
 	}
 }
 

@@ -374,7 +374,8 @@ func (s *serveCommand) serve(
 		kept.Go(func() { outbox.Run(background) })
 	}
 	defer func() { stopBackground(); kept.Wait() }()
-	err = untilStopped(ctx, s.server(srv), srv.LimitedListener(l, connections()), i.store.Lost(), log)
+	limited := srv.LimitedListener(l, connections()-s.consoleFlags.connections()-s.metricsConnections())
+	err = untilStopped(ctx, s.server(srv), limited, i.store.Lost(), log)
 	stopConsole()
 	if lost := i.store.Err(); lost != nil {
 		return errors.Join(err, lost) // nothing more can be committed
@@ -426,6 +427,14 @@ func flush(ctx context.Context, links *gate.Gate) error {
 	return nil
 }
 
+// metricsConnections is how many of the connections of the process are for --metrics-listen.
+func (s *serveCommand) metricsConnections() int {
+	if s.MetricsListen == "" {
+		return 0
+	}
+	return min(connections()/8, 64)
+}
+
 // serveMetrics serves /metrics on its own listener if --metrics-listen is
 // given.
 func (s *serveCommand) serveMetrics(srv *httpd.Server, log *slog.Logger) (stop func() error, err error) {
@@ -438,9 +447,10 @@ func (s *serveCommand) serveMetrics(srv *httpd.Server, log *slog.Logger) (stop f
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", srv.Metrics())
-	hs := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	hs := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute}
+	limited := srv.LimitedListener(l, s.metricsConnections())
 	go func() {
-		if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := hs.Serve(limited); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("metrics listener stopped", "error", err)
 		}
 	}()

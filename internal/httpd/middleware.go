@@ -24,6 +24,7 @@ type Call struct {
 	Link      string         // the link that a download redeemed
 	Sent      int64          // bytes of a download
 	Received  int64          // bytes of an upload
+	Failed    func(error)    // answers in place of Fail; nil but for a page that has an operation of the API answer
 	server    *Server
 	method    string
 	route     string // the pattern's path; never the path itself, which may hold a token

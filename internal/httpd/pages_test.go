@@ -34,6 +34,7 @@ func TestBrandOnEveryPage(t *testing.T) {
 	revoked := c.mint(t, f.ID, `{}`)
 	c.ask(t, "DELETE", "/v1/file_links/"+revoked.ID, "").want(t, 200)
 	network := c.mint(t, f.ID, `{"allowed_ips":["203.0.113.0/24"]}`)
+	addressed := c.mint(t, f.ID, `{"recipient":{"email":"ann@bank.example"}}`)
 	for _, test := range []struct {
 		url     string
 		status  int
@@ -41,6 +42,7 @@ func TestBrandOnEveryPage(t *testing.T) {
 		german  string
 	}{
 		{counted.URL, 200, "<dd>1 left</dd>", "<dd>noch 1</dd>"},
+		{addressed.URL, 200, "<dt>From</dt><dd><bdi>Northwind &lt;Bank&gt;<", "<dt>Von</dt><dd><bdi>Northwind &lt;Bank&gt;<"},
 		{revoked.URL, 410, "This link was revoked", "Dieser Link wurde widerrufen"},
 		{network.URL, 403, "may not be used from your network", "darf aus Ihrem Netzwerk nicht verwendet werden"},
 		{revoked.URL[:len(revoked.URL)-4] + "AAAA", 404, "There is no such link.", "Diesen Link gibt es nicht."},

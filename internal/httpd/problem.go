@@ -109,6 +109,10 @@ func (c *Call) Problem(ctx context.Context, err error) *api.Problem {
 
 // Fail answers with an error, in the form of the face that the request is for.
 func (c *Call) Fail(w http.ResponseWriter, r *http.Request, err error) {
+	if c.Failed != nil {
+		c.Failed(err)
+		return
+	}
 	if c.adapter != nil {
 		c.adapter.Fail(c, w, r, c.failure(r.Context(), err))
 		return

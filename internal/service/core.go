@@ -117,7 +117,7 @@ func (s *core) recheck(r Reader, c *Caller) (err error) {
 	if c.Key, err = r.Key(c.Ledger, c.Key.ID); err != nil {
 		return err
 	}
-	return s.active(c.Key)
+	return s.activeKey(c.Session, c.Key)
 }
 
 // anyCaller is the scope of what every authenticated caller may do.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -19,7 +20,7 @@ type Idempotency struct {
 }
 
 // IdempotencyKey identifies a request that a client may send several times, and that takes effect once, as the
-// Idempotency-Key header asks for. Its scope is the API key.
+// Idempotency-Key header asks for. Its scope is the API key or, in the console, the session.
 type IdempotencyKey struct {
 	Value       string      // 1 to MaxIdempotencyKeyLen printable ASCII characters
 	Fingerprint Fingerprint // of the request
@@ -50,7 +51,7 @@ const StoredResponseTTL = 24 * time.Hour
 // StoredResponse is the response to a request with an idempotency key: the result as JSON, or the error. It has no
 // secret. The URL of a link is derived again; the secret of a key is not repeated.
 type StoredResponse struct {
-	KeyID          string
+	KeyID          string // of the API key, or of the session
 	IdempotencyKey string
 	Fingerprint    sluice.Digest
 	RequestID      string
@@ -65,7 +66,7 @@ func (k *IdempotencyKey) replay(r Reader, c Caller, now time.Time, result any) (
 		return false, nil
 	}
 	k.Replayed = nil
-	stored, err := r.StoredResponse(c.Key.ID, k.Value)
+	stored, err := r.StoredResponse(c.repeater(), k.Value)
 	switch {
 	case sluice.CodeOf(err) == sluice.CodeNotFound:
 		return false, nil
@@ -84,6 +85,10 @@ func (k *IdempotencyKey) replay(r Reader, c Caller, now time.Time, result any) (
 	return true, json.Unmarshal(stored.Result, result)
 }
 
+// repeater is the id of who may repeat a request: of the session or, outside of the console, of the API key. A person
+// has no key.
+func (c Caller) repeater() string { return cmp.Or(c.Session.ID, c.Key.ID) }
+
 // store stores the response to a request, inside the Update of its change.
 func (k *IdempotencyKey) store(tx Tx, c Caller, now time.Time, result any) error {
 	if k == nil {
@@ -100,8 +105,8 @@ func (k *IdempotencyKey) response(
 	c Caller, now time.Time, result json.RawMessage, failure *sluice.Error,
 ) StoredResponse {
 	return StoredResponse{
-		KeyID: c.Key.ID, IdempotencyKey: k.Value, Fingerprint: k.Fingerprint.digests()[0], RequestID: c.Request.ID,
-		Created: now, Result: result, Err: failure,
+		KeyID: c.repeater(), IdempotencyKey: k.Value, Fingerprint: k.Fingerprint.digests()[0],
+		RequestID: c.Request.ID, Created: now, Result: result, Err: failure,
 	}
 }
 

@@ -45,6 +45,7 @@ func (s *Keys) Authenticate(ctx context.Context, secret string, r sluice.Request
 		Actor:   keyActor(key),
 		Key:     key,
 		Request: audit.ClipRequest(r),
+		secret:  hash,
 	}
 	err = s.active(key)
 	if err == errAlteredKey {
@@ -342,7 +343,8 @@ func (s *Keys) Update(ctx context.Context, c Caller, id string, want Preconditio
 const MaxOverlap = 7 * 24 * time.Hour
 
 // Rotate gives a key a new secret. The current secret stays valid for the overlap, at most MaxOverlap. A secret older
-// than that ends at once. Like Update, it refuses a key that has more rights than the caller's. It needs keys:admin.
+// than that ends at once. Sessions that began before the current secret ends do not outlive it. Like Update, it refuses a
+// key that has more rights than the caller's. It needs keys:admin.
 func (s *Keys) Rotate(ctx context.Context, c Caller, id string, overlap time.Duration) (CreatedKey, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		var v sluice.Invalid
@@ -364,6 +366,11 @@ func (s *Keys) Rotate(ctx context.Context, c Caller, id string, overlap time.Dur
 		if err := s.validate(c, &k, now); err != nil {
 			return CreatedKey{}, err
 		}
+		if overlap > 0 {
+			if err := s.endSessions(tx, c, k, now); err != nil {
+				return CreatedKey{}, err
+			}
+		}
 		k.OldHash, k.OldExpires = k.Hash, now.Add(overlap)
 		k.Hash, k.Updated = hash, next(now, k.Updated)
 		k.Seal = s.seals.Key(k)
@@ -371,6 +378,33 @@ func (s *Keys) Rotate(ctx context.Context, c Caller, id string, overlap time.Dur
 		part.Rights.OldExpires = k.OldExpires
 		return CreatedKey{Key: k, Secret: secret}, tx.UpdateKey(k, s.keyEntry(c, sluice.KeyRotated, now, part))
 	})
+}
+
+// endSessions ends the sessions that may have begun with the old secret of a key, which another rotation is to replace.
+// Its later end would bring them back.
+func (s *Keys) endSessions(tx Tx, c Caller, k sluice.Key, now time.Time) error {
+	for page := (sluice.Page{Limit: sluice.MaxPageSize}); !k.OldExpires.IsZero(); {
+		list, err := tx.Sessions(c.Ledger, page)
+		if err != nil {
+			return err
+		}
+		for _, session := range list.Data {
+			if now.Sub(session.Created) > sluice.SessionLifetime {
+				return nil // as have all that are older
+			}
+			if session.KeyID != k.ID || !madeWithOld(session, k) || !session.Active(now) {
+				continue
+			}
+			if err := tx.EndSession(session.ID, now, s.sessionEntry(c, sluice.SessionEnded, now, session)); err != nil {
+				return err
+			}
+		}
+		if !list.More {
+			return nil
+		}
+		page.After = list.Data[len(list.Data)-1].ID
+	}
+	return nil
 }
 
 // Revoke ends a key and all links that it minted. The key may have more rights than the caller's, so that every

@@ -186,6 +186,8 @@ type Caller struct {
 	Request sluice.Request
 	// IdempotencyKey is nil if the request has none. The service sets its Replayed.
 	IdempotencyKey *IdempotencyKey
+
+	secret sluice.Digest // the hash of the secret that Keys.Authenticate was given
 }
 
 // Operator is the caller for commands that work on the data directly. It may do everything in one ledger.

@@ -49,14 +49,17 @@ func hashToken(token string) sluice.Digest {
 	return sha256.Sum256([]byte("sluice session\x00" + token))
 }
 
-// SignIn makes a session for the API key of a caller, and returns its token. The session has no scopes of its own: it
-// may do what the key may.
+// SignIn makes a session for the API key of a caller of Keys.Authenticate, and returns its token. The session has no
+// scopes of its own: it may do what the key may. If the secret has ended meanwhile, it is CodeUnauthenticated.
 func (s *Sessions) SignIn(ctx context.Context, c Caller) (token string, err error) {
 	token, hash, err := s.newToken()
 	if err != nil {
 		return "", err
 	}
 	_, err = change(ctx, s.core, c, anyCaller, func(tx Tx, c Caller, now time.Time) (none struct{}, err error) {
+		if !accepts(c.Key, c.secret, now) {
+			return none, sluice.Errorf(sluice.CodeUnauthenticated, "no such API key")
+		}
 		session := sluice.Session{
 			ID: s.ids.New(sluice.PrefixSession, now), Ledger: c.Ledger, Hash: hash, KeyID: c.Key.ID,
 			Created: now, Expires: now.Add(sluice.SessionLifetime),
@@ -103,7 +106,7 @@ func (s *Sessions) create(tx Tx, c Caller, session sluice.Session) error {
 	return tx.CreateSession(session, s.sessionEntry(c, sluice.SessionCreated, session.Created, session))
 }
 
-func (s *Sessions) sessionEntry(c Caller, a sluice.Action, now time.Time, session sluice.Session) sluice.Entry {
+func (s *core) sessionEntry(c Caller, a sluice.Action, now time.Time, session sluice.Session) sluice.Entry {
 	e := s.entry(c, a, now)
 	e.Session = audit.SessionPart(session)
 	return e
@@ -159,10 +162,27 @@ func (s *core) caller(r Reader, session sluice.Session) (Caller, error) {
 		err = errNoSession
 	}
 	if err == nil {
-		err = s.active(key)
+		err = s.activeKey(session, key)
 	}
 	c.Key, c.Actor = key, keyActor(key)
 	return c, err
+}
+
+// activeKey fails if the key of a session is not active, or the secret that began the session has ended.
+func (s *core) activeKey(session sluice.Session, k sluice.Key) error {
+	if err := s.active(k); err != nil {
+		return err
+	}
+	if session.ID != "" && madeWithOld(session, k) && !s.now().Before(k.OldExpires) {
+		return sluice.Errorf(sluice.CodeUnauthenticated, "this API key has a new secret; sign in with it")
+	}
+	return nil
+}
+
+// madeWithOld reports whether a session may have begun with a secret that the last rotation of its key replaced. The
+// row does not say which secret it was, so a session of the new secret from before the old one ended counts, too.
+func madeWithOld(session sluice.Session, k sluice.Key) bool {
+	return !k.OldExpires.IsZero() && !session.Created.After(k.OldExpires)
 }
 
 var errNoSession = sluice.Errorf(sluice.CodeUnauthenticated, "you are not signed in")
@@ -215,8 +235,8 @@ func (s *Sessions) End(ctx context.Context, c Caller, id string) (Deleted, error
 	})
 }
 
-// List returns the sessions of the caller's ledger, active, ended and expired. Those whose key has ended have ended
-// then. Sessions leave the list a day after they expire. It needs keys:admin.
+// List returns the sessions of the caller's ledger, active, ended and expired. Those whose key or secret has ended have
+// ended then. Sessions leave the list a day after they expire. It needs keys:admin.
 func (s *Sessions) List(ctx context.Context, c Caller, page sluice.Page) (list sluice.List[sluice.Session], err error) {
 	err = s.read(ctx, c, sluice.KeysAdmin, func(r Reader) error {
 		if list, err = r.Sessions(c.Ledger, page); err != nil {
@@ -230,7 +250,7 @@ func (s *Sessions) List(ctx context.Context, c Caller, page sluice.Page) (list s
 	return list, err
 }
 
-// endWithKeys sets when sessions ended whose keys have ended. Their rows do not say it.
+// endWithKeys sets when sessions ended whose keys, or the secrets that began them, have ended. Their rows do not say it.
 func (s *Sessions) endWithKeys(r Reader, sessions []sluice.Session) error {
 	keys := map[string]sluice.Key{}
 	for i, session := range sessions {
@@ -246,6 +266,11 @@ func (s *Sessions) endWithKeys(r Reader, sessions []sluice.Session) error {
 			keys[session.KeyID] = key
 		}
 		if at := cmp.Or(key.Revoked, key.Expires); !key.Active(s.now()) && at.Before(session.Expires) {
+			sessions[i].Ended = at
+		}
+		at, ended := key.OldExpires, sessions[i].Ended
+		if madeWithOld(session, key) && !s.now().Before(at) && at.Before(session.Expires) &&
+			(ended.IsZero() || at.Before(ended)) {
 			sessions[i].Ended = at
 		}
 	}

@@ -32,25 +32,31 @@ func (s *Sessions) RefusePerson(ctx context.Context, p sluice.Person, r sluice.R
 // Narrow ends the sessions of a person that have a scope which the person no longer has: grants is everything that the
 // person may do now.
 func (s *Sessions) Narrow(ctx context.Context, p sluice.Person, grants []Grant) error {
-	var sessions []sluice.Session
-	err := s.store.View(ctx, func(r Reader) (err error) {
-		sessions, err = r.SessionsOfPerson(p.Issuer, p.Subject)
-		return err
-	})
-	if err != nil {
-		return err
-	}
 	may := map[sluice.LedgerID][]sluice.Scope{}
 	for _, g := range grants {
 		may[g.Ledger] = append(may[g.Ledger], g.Scopes...)
 	}
-	for _, session := range sessions {
-		lacks := func(scope sluice.Scope) bool { return !slices.Contains(may[session.Ledger], scope) }
-		if session.Active(s.now()) && slices.ContainsFunc(session.Scopes, lacks) {
-			_, failed := s.End(ctx, system(session.Ledger, "sign-in"), session.ID)
-			if sluice.CodeOf(failed) != sluice.CodeNotFound { // it has ended meanwhile
-				err = errors.Join(err, failed)
+	var ending []sluice.Session
+	err := s.store.View(ctx, func(r Reader) error {
+		ending = nil
+		for skip := 0; ; {
+			sessions, err := r.SessionsOfPerson(p.Issuer, p.Subject, s.now(), skip)
+			if err != nil || len(sessions) == 0 {
+				return err
 			}
+			skip += len(sessions)
+			for _, session := range sessions {
+				lacks := func(scope sluice.Scope) bool { return !slices.Contains(may[session.Ledger], scope) }
+				if slices.ContainsFunc(session.Scopes, lacks) {
+					ending = append(ending, session)
+				}
+			}
+		}
+	})
+	for _, session := range ending {
+		_, failed := s.End(ctx, system(session.Ledger, "sign-in"), session.ID)
+		if sluice.CodeOf(failed) != sluice.CodeNotFound { // it has ended meanwhile
+			err = errors.Join(err, failed)
 		}
 	}
 	return err

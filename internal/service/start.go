@@ -201,7 +201,7 @@ func (s *Service) resealKeys(ctx context.Context) error {
 	if err != nil || len(stale) == 0 {
 		return err
 	}
-	return s.store.Reseal(ctx, stale, nil)
+	return s.store.Reseal(ctx, Sealed{Keys: stale})
 }
 
 // firstKey makes a test key for an account that has no keys.

@@ -55,9 +55,9 @@ type Store interface {
 	SessionsUsed(ctx context.Context, used map[string]time.Time) error
 	// ForgetSessions removes the sessions that expired before a moment, and returns how many.
 	ForgetSessions(ctx context.Context, before time.Time) (int, error)
-	// Reseal stores the seals of keys and links of any ledger, those that were not changed or revoked since they were
-	// read. There is no entry for it.
-	Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error
+	// Reseal stores the seals of rows of any ledger, those that were not changed, revoked or ended since they were read.
+	// There is no entry for it.
+	Reseal(ctx context.Context, rows Sealed) error
 	// ForgetGrants removes the open grants that ended before a moment, and returns how many.
 	ForgetGrants(ctx context.Context, before time.Time) (int, error)
 	// ForgetGuesses removes the guesses of days that began before a moment, and returns the number of rows.
@@ -87,6 +87,13 @@ type Store interface {
 	// Ready fails if an Update could not succeed now. The error is to be shown.
 	Ready(ctx context.Context) error
 	Close() error
+}
+
+// Sealed are rows with new seals.
+type Sealed struct {
+	Keys     []sluice.Key
+	Links    []sluice.Link
+	Sessions []sluice.Session
 }
 
 type prefetchedLink struct{}
@@ -146,9 +153,9 @@ type Reader interface {
 	SessionsByHash(hash sluice.Digest) ([]sluice.Session, error)
 	// SessionByID returns a session, active or ended.
 	SessionByID(ledger sluice.LedgerID, id string) (sluice.Session, error)
-	// SessionsOfPerson returns sessions of a person in any ledger that have not ended before their time, the newest ones,
-	// at most 1000.
-	SessionsOfPerson(issuer, subject string) ([]sluice.Session, error)
+	// SessionsOfPerson returns the sessions of a person in any ledger that have neither ended nor expired at now, the
+	// newest first, at most 1000, without those that it is to skip.
+	SessionsOfPerson(issuer, subject string, now time.Time, skip int) ([]sluice.Session, error)
 	// Sessions returns sessions, active and ended, that are not removed yet.
 	Sessions(ledger sluice.LedgerID, page sluice.Page) (sluice.List[sluice.Session], error)
 

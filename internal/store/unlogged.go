@@ -38,8 +38,8 @@ func (s *Store) ForgetSessions(ctx context.Context, before time.Time) (int, erro
 }
 
 // Reseal implements service.Store.
-func (s *Store) Reseal(ctx context.Context, keys []sluice.Key, links []sluice.Link) error {
-	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.Reseal(&t.recordsTx, keys, links) })
+func (s *Store) Reseal(ctx context.Context, rows service.Sealed) error {
+	return s.unlogged(ctx, noLedger, func(t *tx) error { return records.Reseal(&t.recordsTx, rows) })
 }
 
 // ForgetGrants implements service.Store. Rows that were deleted before an error stay deleted, and are counted.

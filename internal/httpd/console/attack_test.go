@@ -253,6 +253,10 @@ func TestCookiesOverTLS(t *testing.T) {
 	if a.location() != "/sluice/console/test/" {
 		t.Errorf("sign-in leads to %q", a.location())
 	}
+	a = newBrowser(t, s.URL).get("/console/test/files?q=x")
+	if want := "/sluice/console/signin?next=" + url.QueryEscape("/sluice/console/test/files?q=x"); a.location() != want {
+		t.Errorf("without a session, a page leads to %q, want %q", a.location(), want)
+	}
 	a = b.post("/console/signin", url.Values{"key": {s.Secret}}, "Sec-Fetch-Site", "", "Origin", "https://files.example.com")
 	if a.StatusCode != 303 {
 		t.Errorf("a form with the origin of the console, through a proxy that changes the host: %d", a.StatusCode)
@@ -299,10 +303,10 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("a second choice: %d", a.StatusCode)
 	}
 
-	// The first server, over the same records, knows the session.
+	// The first server, over the same records, has no provider: people do not sign in to it in this way.
 	first := newBrowser(t, s.URL)
 	first.setToken(b.token())
-	if a := first.get("/console/live/"); a.StatusCode != 200 {
+	if a := first.get("/console/live/"); a.StatusCode != 303 {
 		t.Errorf("the session on the other server: %d", a.StatusCode)
 	}
 

@@ -6,8 +6,10 @@
 package console
 
 import (
+	"encoding/hex"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"sluice"
@@ -210,13 +212,26 @@ func (v *visit) form() (url.Values, error) {
 	return v.r.PostForm, nil
 }
 
+// isOnce is the form of what Once of a view returns.
+var isOnce = regexp.MustCompile(`^[A-Z2-7]{26}$`)
+
+// once has the service take a form that is sent twice for one request: a page gives each of its forms a field once. A
+// form that was changed since is another request.
+func (v *visit) once(values url.Values) {
+	if isOnce.MatchString(values.Get("once")) {
+		sent := v.svc.Idempotency.Fingerprint(v.r.URL.Path, values.Encode())
+		v.caller.IdempotencyKey = &service.IdempotencyKey{Value: hex.EncodeToString(sent[0][:]), Fingerprint: sent}
+	}
+}
+
 // fail answers with an error. Someone who is not signed in gets the page that asks to.
 func (v *visit) fail(err error) {
 	if v.call.Begun() {
 		panic(http.ErrAbortHandler)
 	}
 	if sluice.CodeOf(err) == sluice.CodeUnauthenticated && v.mode != "" && isSafe(v.r.Method) {
-		_ = v.redirect(v.signInPath(v.r.URL.RequestURI()))
+		// The path before the console is of the URL at which browsers reach it; a proxy has removed it.
+		_ = v.redirect(v.signInPath(strings.TrimSuffix(v.base, "/console") + v.r.URL.RequestURI()))
 		return
 	}
 	p := v.call.Problem(v.r.Context(), err)

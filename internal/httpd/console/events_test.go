@@ -101,8 +101,8 @@ func TestEventBounds(t *testing.T) {
 	for range 20 {
 		open = append(open, o.listen(t, "/console/test/events?known=0"))
 	}
-	if e := o.listen(t, "/console/test/events?known=0"); e.status != 429 {
-		t.Errorf("one stream too many: %d", e.status)
+	if a := o.get("/console/test/events?known=0"); a.StatusCode != 429 || a.Header.Get("Retry-After") != "60" {
+		t.Errorf("one stream too many: %d %v", a.StatusCode, a.Header)
 	}
 	open[0].closed()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
@@ -118,6 +118,40 @@ func TestEventBounds(t *testing.T) {
 	}
 	if a := newBrowser(t, o.URL).get("/console/test/events?known=0"); a.StatusCode != 303 {
 		t.Errorf("without a session: %d", a.StatusCode)
+	}
+}
+
+// TestEventsOfOneKey opens more streams than all sessions of a key together may have.
+func TestEventsOfOneKey(t *testing.T) {
+	o := newOffice(t)
+	for range 5 {
+		b := newBrowser(t, o.URL)
+		b.signIn(o.Secret)
+		for i := range 20 {
+			if e := b.listen(t, "/console/test/events?known=0"); e.status != 200 {
+				t.Fatalf("stream %d of a session: %d", i, e.status)
+			}
+		}
+	}
+	if e := o.listen(t, "/console/test/events?known=0"); e.status != 429 {
+		t.Errorf("one stream of the key too many: %d", e.status)
+	}
+	if e := o.as(sluice.AuditRead).listen(t, "/console/test/events?known=0"); e.status != 200 {
+		t.Errorf("a stream of another key: %d", e.status)
+	}
+}
+
+// TestEventsRefuseHEAD asks for the head of a stream, which begins none.
+func TestEventsRefuseHEAD(t *testing.T) {
+	o := newOffice(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "HEAD", o.URL+"/console/test/events?known=0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := o.do(r); a.StatusCode != 405 || a.Header.Get("Allow") != "GET" {
+		t.Errorf("HEAD: %d %v", a.StatusCode, a.Header)
 	}
 }
 

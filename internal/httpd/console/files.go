@@ -29,10 +29,11 @@ func (s *site) mountFiles() {
 
 var _ = flash(map[string]string{
 	"file-uploaded": "The file was uploaded.", "files-uploaded": "The files were uploaded.",
-	"file-held":     "The file is on hold. It cannot be deleted until it is released.",
-	"file-released": "The hold was released.",
-	"file-deleted":  "The file was deleted, and its links have ended. The log keeps its story.",
-	"link-ended":    "The link was ended. It opens no more.",
+	"file-held":         "The file is on hold. It cannot be deleted until it is released.",
+	"file-released":     "The hold was released.",
+	"file-deleted":      "The file was deleted, and its links have ended. The log keeps its story.",
+	"link-ended":        "The link was ended. It opens no more.",
+	"link-ended-unsaid": "The link was ended. It opens no more. The reason could not be kept.",
 })
 
 // fileParams are the parameters that filter files. All but q, from, to, least and most are those of the API.
@@ -139,13 +140,14 @@ type story struct {
 
 // tell reads the story that a filter selects, if the person may read the log. file is the file that it is about; rest
 // is the query of all of it in the log. How downloads ended is told with the downloads, and not by the entries that
-// recorded it.
+// recorded it; the reason of a link is told once.
 func (v *visit) tell(filter service.EntryFilter, file, rest string) (s story, err error) {
 	if !v.caller.Grants(sluice.AuditRead) {
 		return s, nil
 	}
 	list, err := v.svc.Entries.List(v.r.Context(), v.caller, filter, sluice.Page{Limit: 2 * pageSize})
-	for _, e := range list.Data {
+	reasons := map[[2]string]bool{} // of the links that were told
+	for _, e := range slices.Backward(list.Data) {
 		if e.Action == sluice.LinkDelivered {
 			continue
 		}
@@ -155,9 +157,15 @@ func (v *visit) tell(filter service.EntryFilter, file, rest string) (s story, er
 				t.Sentence.Parts[i] = sentence.Part{Text: "this file"}
 			}
 		}
-		t.Sentence.Facts = slices.DeleteFunc(t.Sentence.Facts, func(f sentence.Fact) bool { return f.Name == "Browser" })
+		t.Sentence.Facts = slices.DeleteFunc(t.Sentence.Facts, func(f sentence.Fact) bool {
+			return f.Name == "Browser" || f.Name == "Reason" && reasons[[2]string{e.Link.ID, f.Text}]
+		})
+		if e.Link != nil {
+			reasons[[2]string{e.Link.ID, sentence.Visible(e.Link.Reason)}] = true
+		}
 		s.Entries = append(s.Entries, t)
 	}
+	slices.Reverse(s.Entries)
 	s.More, s.Log = list.More, v.path("/log?"+rest)
 	return s, err
 }

@@ -117,16 +117,21 @@ func (v *visit) logState(size int64) (*logState, error) {
 // serverState is how the server does on which the page was made.
 type serverState struct {
 	Ready   string // why it cannot commit or store; "" if it can
+	Shared  bool   // by several accounts; then the counts are not shown, which are of all of them
 	Mails   int64  // that wait
 	Oldest  time.Time
-	Damaged int64    // files with damaged bytes, of all accounts
+	Damaged int64    // files with damaged bytes
 	Failing []string // jobs
 	Jobs    bool     // whether it is known how the jobs do
 }
 
 func (v *visit) serverState() *serverState {
 	s := &serverState{Ready: v.readiness.ask(v.r.Context(), v.svc), Damaged: v.svc.Scrub.State().Damaged}
-	if mails, _, err := v.svc.Mails.State(v.r.Context()); err == nil {
+	accounts, err := v.svc.Accounts.List(v.r.Context())
+	s.Shared = err != nil || len(accounts) > 1
+	if s.Shared {
+		s.Damaged = 0
+	} else if mails, _, err := v.svc.Mails.State(v.r.Context()); err == nil {
 		s.Mails, s.Oldest = mails.Waiting, mails.Oldest
 	}
 	if v.failingJobs != nil {

@@ -24,7 +24,8 @@ func (s *site) mountKeys() {
 }
 
 var _ = flash(map[string]string{
-	"key-revoked": "The API key was revoked. It opens nothing any more, and its links and sessions have ended.",
+	"secret-shown": "This form was sent before, and the answer showed the secret. If that is lost, make a new secret.",
+	"key-revoked":  "The API key was revoked. It opens nothing any more, and its links and sessions have ended.",
 })
 
 // scopeWords say what a scope allows.
@@ -162,6 +163,7 @@ func (v *visit) createKey() error {
 		invalid.Add("scopes", "required", "a key needs at least one scope")
 	}
 	var created service.CreatedKey
+	v.once(values)
 	if err = invalid.Err(); err == nil {
 		created, err = v.svc.Keys.Create(v.r.Context(), v.caller, n)
 	}
@@ -188,7 +190,11 @@ func endOfDay(values url.Values, v *sluice.Invalid) time.Time {
 	return day.AddDate(0, 0, 1)
 }
 
+// showSecret answers with the page of a key and its new secret. The answer to a form that was sent before has none.
 func (v *visit) showSecret(k service.CreatedKey) error {
+	if k.Secret == "" {
+		return v.redirect(did(v.path("/keys/"+k.Key.ID), "secret-shown"))
+	}
 	p := v.keyPage(k.Key)
 	p.Secret = k.Secret
 	return v.show(http.StatusOK, "key", p)
@@ -232,6 +238,7 @@ func (v *visit) rotateKey() error {
 	if err != nil || !slices.Contains(overlaps, overlap) {
 		return sluice.Errorf(sluice.CodeValidation, "there is no such time for the old secret")
 	}
+	v.once(values)
 	k, err := v.svc.Keys.Rotate(v.r.Context(), v.caller, v.r.PathValue("id"), overlap)
 	if err != nil {
 		return v.keyFailed("rotate", "The key was not changed", err)

@@ -155,3 +155,79 @@ func TestSettings(t *testing.T) {
 		t.Error("the home page shows more than the role allows")
 	}
 }
+
+// TestServerOfAccounts reads the state of a server with one account, and then with two: the counts of all accounts are
+// nothing for the administrator of one.
+func TestServerOfAccounts(t *testing.T) {
+	o := newOffice(t)
+	for accounts := 1; accounts <= 2; accounts++ {
+		a := o.get("/console/test/")
+		for text, want := range map[string]bool{
+			"possible": true, "Mails that wait": accounts == 1, "Damaged files": accounts == 1,
+		} {
+			if got := strings.Contains(a.body, text); got != want {
+				t.Errorf("with %d accounts, %q is shown: %v", accounts, text, got)
+			}
+		}
+		o.NewAccount(t, "other")
+	}
+}
+
+// onceOnPage is what a form has that is to be sent once.
+var onceOnPage = regexp.MustCompile(`name="once" value="([A-Z2-7]+)"`)
+
+// TestSentTwice sends forms twice, as browsers do when somebody clicks twice or reloads an answer. They take effect
+// once, unless another session sends them or something in them was changed.
+func TestSentTwice(t *testing.T) {
+	o := newOffice(t)
+	once := func(path string) string {
+		t.Helper()
+		found := onceOnPage.FindStringSubmatch(o.get(path).body)
+		if found == nil {
+			t.Fatalf("the form of %s can be sent twice", path)
+		}
+		return found[1]
+	}
+	keys := "/console/test/keys"
+	form := url.Values{"name": {"n"}, "scopes": {"files:read"}, "once": {once(keys + "/new")}}
+	if a := o.post(keys, form); !secretOnPage.MatchString(a.body) {
+		t.Fatalf("no key: %d\n%s", a.StatusCode, a.body)
+	}
+	id := o.entry(sluice.KeyCreated).Key.ID
+	a := o.post(keys, form)
+	if a.location() != keys+"/"+id+"?did=secret-shown" || o.entry(sluice.KeyCreated).Key.ID != id {
+		t.Errorf("a key for a form that is sent again: %d to %q", a.StatusCode, a.location())
+	}
+	if a := o.get(a.location()); !strings.Contains(a.body, "This form was sent before") {
+		t.Error("the page does not say why there is no secret")
+	}
+	other := newBrowser(t, o.URL)
+	other.signIn(o.Secret)
+	if a := other.post(keys, form); !secretOnPage.MatchString(a.body) {
+		t.Errorf("the same form of another session: %d to %q", a.StatusCode, a.location())
+	}
+	form.Set("name", "m")
+	if a := o.post(keys, form); !secretOnPage.MatchString(a.body) {
+		t.Errorf("a form that was changed: %d to %q", a.StatusCode, a.location())
+	}
+
+	rotate := keys + "/" + id + "/rotate"
+	form = url.Values{"overlap_seconds": {"0"}, "once": {once(rotate)}}
+	secret := secretOnPage.FindStringSubmatch(o.post(rotate, form).body)
+	if a := o.post(rotate, form); secret == nil || a.location() != keys+"/"+id+"?did=secret-shown" {
+		t.Fatalf("a secret for a form that is sent again: %d to %q", a.StatusCode, a.location())
+	}
+	if a := newBrowser(t, o.URL).signIn(secret[1]); a.StatusCode != 303 {
+		t.Errorf("the secret that was shown does not work: %d", a.StatusCode)
+	}
+
+	share := "/console/test/files/" + o.file(service.NewFile{Purpose: "report", Filename: "a.pdf"}).ID + "/share"
+	form = url.Values{"expires_in_seconds": {"3600"}, "password": {"long enough"}, "once": {once(share)}}
+	first := o.post(share, form)
+	if a := o.post(share, form); first.StatusCode != 303 || a.location() != first.location() {
+		t.Errorf("a link for a form that is sent again: %q, and %d to %q", first.location(), a.StatusCode, a.location())
+	}
+	if n := len(o.entries(sluice.LinkCreated)); n != 1 {
+		t.Errorf("%d links were made", n)
+	}
+}

@@ -2,9 +2,11 @@ package console
 
 import (
 	"encoding/base64"
+	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -313,7 +315,8 @@ func (v *visit) endLink() error {
 	if err != nil {
 		return err
 	}
-	if err := v.end(l, strings.TrimSpace(values.Get("reason"))); err != nil {
+	code, err := v.end(l, strings.TrimSpace(values.Get("reason")))
+	if err != nil {
 		form := newFields(values, "reason")
 		if !form.fail("The link was not ended", underReason(err)) {
 			return err
@@ -321,21 +324,37 @@ func (v *visit) endLink() error {
 		return v.endingPage(v.call.Problem(v.r.Context(), err).Status, l, form)
 	}
 	if !v.caller.Grants(sluice.FilesRead) {
-		return v.redirect(did(v.path("/links"), "link-ended"))
+		return v.redirect(did(v.path("/links"), code))
 	}
-	return v.redirect(did(v.path("/files/"+l.FileID), "link-ended"))
+	return v.redirect(did(v.path("/files/"+l.FileID), code))
 }
 
-func (v *visit) end(l sluice.Link, reason string) error {
+// end ends a link. It returns the code of the message that says so. Only a reason that cannot be kept as it is, such as
+// one that is too long, keeps the link from being ended: whoever gave it can correct it.
+func (v *visit) end(l sluice.Link, reason string) (code string, err error) {
+	code = "link-ended"
 	if reason != "" && !l.Expired(v.svc.Now()) && l.Revoked.IsZero() {
 		_, err := v.svc.Links.Update(v.r.Context(), v.caller, "", l.ID, nil,
 			service.LinkChange{Metadata: map[string]*string{sentence.EndReason: &reason}})
+		if isAboutReason(err) {
+			return "", err
+		}
 		if err != nil {
-			return err
+			code = "link-ended-unsaid"
 		}
 	}
-	_, err := v.svc.Links.Revoke(v.r.Context(), v.caller, "", l.ID, nil)
-	return err
+	_, err = v.svc.Links.Revoke(v.r.Context(), v.caller, "", l.ID, nil)
+	return code, err
+}
+
+// reasonParam is the parameter of the metadata that holds the reason of an end.
+const reasonParam = "metadata." + sentence.EndReason
+
+// isAboutReason reports whether an error says what is wrong with the reason of an end.
+func isAboutReason(err error) bool {
+	var e *sluice.Error
+	return errors.As(err, &e) && e.Code == sluice.CodeValidation &&
+		slices.ContainsFunc(e.Fields, func(p sluice.FieldError) bool { return p.Param == reasonParam })
 }
 
 // underReason has the problems of the metadata that holds a reason name the field of the form.
@@ -347,7 +366,7 @@ func underReason(err error) error {
 	named := *e
 	named.Fields = nil
 	for _, p := range e.Fields {
-		p.Message = strings.ReplaceAll(p.Message, "metadata."+sentence.EndReason, "the reason")
+		p.Message = strings.ReplaceAll(p.Message, reasonParam, "the reason")
 		p.Param = "reason"
 		named.Fields = append(named.Fields, p)
 	}

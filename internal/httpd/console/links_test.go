@@ -1,6 +1,8 @@
 package console_test
 
 import (
+	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -158,6 +160,69 @@ func TestLinkList(t *testing.T) {
 	if a := o.get("/console/test/links?q=file_0"); a.StatusCode != 404 ||
 		!strings.Contains(a.body, "No file &#34;file_0&#34; is visible to you.") {
 		t.Errorf("the links of a file that does not exist: %d\n%s", a.StatusCode, a.body)
+	}
+}
+
+// TestLongStory reads the pages of a link with a long reason that was often opened. They tell the reason once, and have
+// less than 50 KB.
+func TestLongStory(t *testing.T) {
+	o := newOffice(t)
+	f := o.file(service.NewFile{Purpose: "report", Filename: "a.pdf"})
+	l := o.link(service.NewLink{FileID: f.ID, Reason: strings.Repeat("\U0001F600", 450)})
+	address, err := o.Links.URL(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 55 {
+		resp, err := http.Get(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	for _, path := range []string{"/links/" + l.ID, "/files/" + f.ID} {
+		a := o.get("/console/test" + path)
+		if a.StatusCode != 200 || len(a.body) > 50<<10 || strings.Count(a.body, "Reason: ") > 1 {
+			t.Errorf("%s: %d, %d bytes, %d times the reason", path, a.StatusCode, len(a.body),
+				strings.Count(a.body, "Reason: "))
+		}
+	}
+	other := o.link(service.NewLink{FileID: f.ID, Reason: strings.Repeat("x", 200)})
+	a := o.get("/console/test/links/" + other.ID)
+	if want := "Reason: " + strings.Repeat("x", 151) + "…"; !strings.Contains(a.body, want) {
+		t.Error("the story does not have the beginning of the reason")
+	}
+}
+
+// TestEndAnyway ends links whose reason cannot be kept: one with all the metadata that a link may have, and one that was
+// altered in the database.
+func TestEndAnyway(t *testing.T) {
+	o := newOffice(t)
+	o.Tampered = true
+	f := o.file(service.NewFile{Purpose: "report", Filename: "a.pdf"})
+	full := sluice.Metadata{}
+	for i := range sluice.MaxMetadataKeys {
+		full[fmt.Sprint("key", i)] = "value"
+	}
+	altered := o.link(service.NewLink{FileID: f.ID})
+	ledger := o.Ledger(sluice.Test)
+	err := o.Store.Update(t.Context(), ledger, func(tx service.Tx) error {
+		altered.Seal[0] ^= 1
+		return tx.UpdateLink(altered, o.NewLinkEntry(service.Operator(ledger), sluice.LinkUpdated, o.Now(), f, altered))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range map[string]sluice.Link{
+		"full": o.link(service.NewLink{FileID: f.ID, Metadata: full}), "altered": altered,
+	} {
+		a := o.post("/console/test/links/"+l.ID+"/end", url.Values{"reason": {"wrong person"}})
+		if a.location() != "/console/test/files/"+f.ID+"?did=link-ended-unsaid" {
+			t.Errorf("%s: %d to %q\n%s", name, a.StatusCode, a.location(), a.body)
+		}
+		if a := o.get("/console/test/links/" + l.ID); a.StatusCode != 404 {
+			t.Errorf("%s: the page of the link: %d", name, a.StatusCode)
+		}
 	}
 }
 

@@ -25,8 +25,8 @@ func (s *site) mountLog(export, report http.HandlerFunc) {
 	s.page("GET /log/{id}/leaf.json", sluice.AuditRead, (*visit).sendLeaf)
 	s.page("GET /log/{id}/proof.txt", sluice.AuditRead, (*visit).sendProof)
 	// These record what they answer with, so they are no GET.
-	s.page("POST /log/export", sluice.AuditRead, func(v *visit) error { return v.document(export) })
-	s.page("POST /log/report", sluice.AuditRead, func(v *visit) error { return v.document(report) })
+	s.page("POST /log/export", sluice.AuditRead, func(v *visit) error { return v.document(v.exportName(), export) })
+	s.page("POST /log/report", sluice.AuditRead, func(v *visit) error { return v.document("report.html", report) })
 }
 
 // logParams are the parameters that filter entries: those of the API, and from and to, which are days.
@@ -254,15 +254,24 @@ func apiQuery(f service.EntryFilter) string {
 	return q.Encode()
 }
 
-// document answers with what an operation of the API answers with. Its query is the address of the form.
-func (v *visit) document(h http.HandlerFunc) error {
-	name := "audit.ndjson"
-	if v.r.URL.Query().Get("format") == "csv" {
-		name = "audit.csv"
-	}
+// document answers with what an operation of the API answers with, as a file of a name, or with a page if it fails. Its
+// query is the address of the form.
+func (v *visit) document(name string, h http.HandlerFunc) error {
 	v.call.Header.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	v.call.Failed = func(err error) {
+		v.call.Header.Del("Content-Disposition")
+		v.fail(err)
+	}
 	h(v.w, v.r)
 	return nil
+}
+
+// exportName is the name of the file of an export.
+func (v *visit) exportName() string {
+	if v.r.URL.Query().Get("format") == "csv" {
+		return "audit.csv"
+	}
+	return "audit.ndjson"
 }
 
 // Groups are the actions that a filter offers, by the kind of their objects.

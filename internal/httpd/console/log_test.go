@@ -254,8 +254,15 @@ func TestLogDocuments(t *testing.T) {
 	if a := o.post("/console/test/log/export?format=csv", nil, "Sec-Fetch-Site", "cross-site"); a.StatusCode != 403 {
 		t.Errorf("a form of another site: %d", a.StatusCode)
 	}
-	if a := o.post("/console/test/log/export?format=pdf", nil); a.StatusCode != 422 && a.StatusCode != 400 {
-		t.Errorf("a format that does not exist: %d", a.StatusCode)
+	for _, wrong := range []string{
+		"export?format=pdf", "export?format=csv&created[gte]=xx", "export?file_id[]=x", "report?outcome=maybe",
+		"report?created[gte]=xx",
+	} {
+		a := o.post("/console/test/log/"+wrong, nil)
+		if a.StatusCode != 422 && a.StatusCode != 400 || a.Header.Get("Content-Disposition") != "" ||
+			!strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") || !strings.Contains(a.body, "<h1>") {
+			t.Errorf("%s: %d %v", wrong, a.StatusCode, a.Header)
+		}
 	}
 
 	stop := o.signing()

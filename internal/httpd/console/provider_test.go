@@ -189,3 +189,46 @@ func TestPersonSession(t *testing.T) {
 		t.Error("a session goes on without a role")
 	}
 }
+
+// TestOtherWayIn opens pages with sessions that began in a way in which nobody signs in any more.
+func TestOtherWayIn(t *testing.T) {
+	op := sluicetest.NewOIDC(t)
+	s := sluicetest.NewServer(t, func(o *server.Options) { o.Console.Provider = newProvider(t, op, "staff=admin") })
+	byKey := sluicetest.NewServer(t)
+	key, err := s.Keys.Authenticate(t.Context(), s.Secret, sluice.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofKey, err := s.Sessions.SignIn(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	person := func(s *sluicetest.Server, issuer string) string {
+		token, err := s.Sessions.SignInPerson(t.Context(), sluice.Person{Issuer: issuer, Subject: "ann"},
+			[]service.Grant{{Ledger: s.Ledger(sluice.Test), Scopes: sluice.Admin.Scopes()}}, sluice.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	for _, test := range []struct {
+		name  string
+		base  string
+		token string
+		want  int
+	}{
+		{"a key beside the provider", s.URL, ofKey, 303},
+		{"another issuer", s.URL, person(s, "https://old.example"), 303},
+		{"the issuer", s.URL, person(s, op.Issuer), 200},
+		{"a person without a provider", byKey.URL, person(byKey, op.Issuer), 303},
+	} {
+		b := newBrowser(t, test.base)
+		b.setToken(test.token)
+		if a := b.get("/console/test/"); a.StatusCode != test.want {
+			t.Errorf("%s: %d, want %d", test.name, a.StatusCode, test.want)
+		}
+		if a := b.get("/console"); test.want == 303 && a.location() != "/console/signin" {
+			t.Errorf("%s: the console leads to %q", test.name, a.location())
+		}
+	}
+}

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"cmp"
+	"crypto/rand"
 	"embed"
 	"html/template"
 	"io/fs"
@@ -79,6 +80,9 @@ func (d view) Static(name string) string {
 
 // KeyKind begins the API keys of the mode, for samples.
 func (d view) KeyKind() string { return "sk_" + string(d.visit.mode) + "_…" }
+
+// Once is the value of the field once of a form: see visit.once.
+func (d view) Once() string { return rand.Text() }
 
 // Who is the name of the person who signed in, and their address or issuer. A session of a key has the key's.
 func (d view) Who() (name string) {

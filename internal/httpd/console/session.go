@@ -2,8 +2,10 @@ package console
 
 import (
 	"net/http"
+	"slices"
 
 	"sluice"
+	"sluice/internal/service"
 )
 
 // The cookie with the token of a session. A browser keeps one with the prefix __Host- only if it came over TLS from
@@ -44,9 +46,19 @@ func (v *visit) token() string {
 	return ""
 }
 
-// findSessions sets the callers of the visit. It is CodeUnauthenticated if nobody is signed in.
+// findSessions sets the callers of the visit. It is CodeUnauthenticated if nobody is signed in the way that people sign
+// in here: the operator may have configured another one since.
 func (v *visit) findSessions() (err error) {
 	v.callers, err = v.svc.Sessions.Find(v.r.Context(), v.token(), v.call.Request(v.r))
+	v.callers = slices.DeleteFunc(v.callers, func(c service.Caller) bool {
+		if v.provider == nil {
+			return c.Session.KeyID == ""
+		}
+		return c.Session.KeyID != "" || c.Session.Person.Issuer != v.provider.Issuer()
+	})
+	if err == nil && len(v.callers) == 0 {
+		err = sluice.Errorf(sluice.CodeUnauthenticated, "you are not signed in")
+	}
 	return err
 }
 

@@ -186,6 +186,14 @@ func TestSessionEnds(t *testing.T) {
 	ctx := context.Background()
 	ledger := s.Ledger(sluice.Test)
 	operator := service.Operator(ledger)
+	rotate := func(id string, overlap time.Duration) service.CreatedKey {
+		t.Helper()
+		k, err := s.Keys.Rotate(ctx, operator, id, overlap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
 	for _, test := range []struct {
 		name string
 		end  func(k sluice.Key, c service.Caller)
@@ -206,6 +214,20 @@ func TestSessionEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Clock.Advance(time.Minute)
+		}},
+		{"new secret", func(k sluice.Key, c service.Caller) { rotate(k.ID, 0) }},
+		{"end of the overlap", func(k sluice.Key, c service.Caller) {
+			s.Clock.Advance(time.Minute)
+			rotate(k.ID, time.Hour)
+			if _, err := s.Files.List(ctx, c, service.FileFilter{}, sluice.Page{Limit: 1}); err != nil {
+				t.Errorf("during the overlap: %v", err)
+			}
+			s.Clock.Advance(time.Hour)
+		}},
+		{"two new secrets", func(k sluice.Key, c service.Caller) {
+			rotate(k.ID, 0)
+			s.Clock.Advance(time.Minute)
+			rotate(k.ID, time.Hour)
 		}},
 		{"twelve hours", func(sluice.Key, service.Caller) { s.Clock.Advance(12 * time.Hour) }},
 		{"a clock that is set back", func(sluice.Key, service.Caller) { s.Clock.Advance(-time.Hour) }},
@@ -238,5 +260,29 @@ func TestSessionEnds(t *testing.T) {
 		if sluice.CodeOf(err) != sluice.CodeUnauthenticated {
 			t.Errorf("%s: a page that is open: %v", test.name, err)
 		}
+	}
+}
+
+// TestSignInDuringRotation rotates the secret of a key between the check of the secret and the sign-in.
+func TestSignInDuringRotation(t *testing.T) {
+	s := sluicetest.NewServer(t)
+	ctx := context.Background()
+	ledger := s.Ledger(sluice.Test)
+	k, secret := s.NewKey(t, ledger)
+	old, err := s.Keys.Authenticate(ctx, secret, sluice.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotated, err := s.Keys.Rotate(ctx, service.Operator(ledger), k.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Clock.Advance(time.Second)
+	if _, err := s.Sessions.SignIn(ctx, old); sluice.CodeOf(err) != sluice.CodeUnauthenticated {
+		t.Errorf("sign-in with a secret that has ended: %v", err)
+	}
+	b := newBrowser(t, s.URL)
+	if a := b.signIn(rotated.Secret); a.StatusCode != 303 || b.get("/console/test/").StatusCode != 200 {
+		t.Errorf("sign-in with the new secret: %d\n%s", a.StatusCode, a.body)
 	}
 }

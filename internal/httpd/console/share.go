@@ -152,6 +152,7 @@ func (v *visit) share() error {
 	var invalid sluice.Invalid
 	n := v.newLink(f, values, &invalid)
 	var l sluice.Link
+	v.once(values)
 	if err = invalid.Err(); err == nil {
 		l, err = v.svc.Links.Mint(v.r.Context(), v.caller, n)
 	}

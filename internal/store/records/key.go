@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice"
+	"sluice/internal/service"
 	"sluice/internal/store/sqldb"
 )
 
@@ -185,21 +186,29 @@ func KeysUsed(t *Tx, used map[string]time.Time) error {
 	return nil
 }
 
-// Reseal stores the seals of keys and links, as far as they were not changed or revoked since they were read.
-func Reseal(t *Tx, keys []sluice.Key, links []sluice.Link) error {
+// Reseal stores the seals of rows, as far as they were not changed, revoked or ended since they were read. A session
+// only ends.
+func Reseal(t *Tx, rows service.Sealed) error {
 	if err := t.readAgain(); err != nil {
 		return err
 	}
-	for _, k := range keys {
+	for _, k := range rows.Keys {
 		_, err := t.log.Exec("UPDATE key SET seal = $3 WHERE id = $1 AND updated = $2 AND revoked IS NULL",
 			k.ID, sqldb.Micros(k.Updated), optionalDigest(k.Seal).bytes())
 		if err != nil {
 			return err
 		}
 	}
-	for _, l := range links {
+	for _, l := range rows.Links {
 		_, err := t.log.Exec("UPDATE link SET seal = $3 WHERE id = $1 AND updated = $2 AND revoked IS NULL",
 			l.ID, sqldb.Micros(l.Updated), optionalDigest(l.Seal).bytes())
+		if err != nil {
+			return err
+		}
+	}
+	for _, s := range rows.Sessions {
+		_, err := t.log.Exec("UPDATE session SET seal = $2 WHERE id = $1 AND ended IS NULL",
+			s.ID, optionalDigest(s.Seal).bytes())
 		if err != nil {
 			return err
 		}

@@ -34,8 +34,8 @@ var (
 	SessionsByHash = "SELECT " + sessionColumns + ", " + ledgerName("session") +
 		" FROM session WHERE hash = $1 ORDER BY ledger LIMIT $2"
 	SessionsOfPerson = "SELECT " + sessionColumns + ", " + ledgerName("session") +
-		" FROM session WHERE subject = $1 AND issuer = $2 AND key_id = '' AND ended IS NULL" +
-		" ORDER BY created DESC LIMIT $3"
+		" FROM session WHERE subject = $1 AND issuer = $2 AND key_id = '' AND ended IS NULL AND expires > $3" +
+		" ORDER BY created DESC LIMIT $4 OFFSET $5"
 )
 
 // SessionByID implements service.Reader.
@@ -49,14 +49,14 @@ func (r *Reader) SessionByID(l sluice.LedgerID, id string) (s sluice.Session, er
 	return s, err
 }
 
-// maxSessionsOfPerson bounds how many sessions of a person are read.
+// maxSessionsOfPerson bounds how many sessions of a person are read at once.
 const maxSessionsOfPerson = 1000
 
 // SessionsOfPerson implements service.Reader.
-func (r *Reader) SessionsOfPerson(issuer, subject string) ([]sluice.Session, error) {
+func (r *Reader) SessionsOfPerson(issuer, subject string, now time.Time, skip int) ([]sluice.Session, error) {
 	return sqldb.Many(r.Session, func(s *sluice.Session) []any {
 		return append(sessionFields(s), &s.Ledger.Account, (*string)(&s.Ledger.Mode))
-	}, SessionsOfPerson, subject, issuer, maxSessionsOfPerson)
+	}, SessionsOfPerson, subject, issuer, sqldb.Micros(now), maxSessionsOfPerson, skip)
 }
 
 // Sessions implements service.Reader.

@@ -40,9 +40,15 @@ func testSessions(t *testing.T, db Database) {
 		t.Helper()
 		return Read(t, s, func(r service.Reader) ([]sluice.Session, error) { return r.SessionsByHash(sluice.Digest{hash}) })
 	}
+	ofAt := func(s service.Store, issuer, subject string, now time.Time, skip int) []sluice.Session {
+		t.Helper()
+		return Read(t, s, func(r service.Reader) ([]sluice.Session, error) {
+			return r.SessionsOfPerson(issuer, subject, now, skip)
+		})
+	}
 	of := func(s service.Store, issuer, subject string) []sluice.Session {
 		t.Helper()
-		return Read(t, s, func(r service.Reader) ([]sluice.Session, error) { return r.SessionsOfPerson(issuer, subject) })
+		return ofAt(s, issuer, subject, Epoch, 0)
 	}
 	byID := func(s service.Store, l sluice.LedgerID, id string) (v sluice.Session, err error) {
 		err = s.View(Background, func(r service.Reader) (err error) {
@@ -55,6 +61,9 @@ func testSessions(t *testing.T, db Database) {
 	WantEqual(t, byHash(second, 2), []sluice.Session{person, sameToken})
 	WantEqual(t, len(byHash(second, 3)), 0)
 	WantEqual(t, len(of(second, "https://id.example", "ann")), 2)
+	WantEqual(t, len(ofAt(second, "https://id.example", "ann", Epoch, 1)), 1)
+	WantEqual(t, len(ofAt(second, "https://id.example", "ann", Epoch, 2)), 0)
+	WantEqual(t, len(ofAt(second, "https://id.example", "ann", person.Expires, 0)), 0)
 	WantEqual(t, len(of(second, "https://id.example", "")), 0)
 	WantEqual(t, len(of(second, "", "")), 0) // also not those of keys
 	WantEqual(t, len(of(second, "https://other.example", "ann")), 0)
