@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"time"
 
 	"sluice"
@@ -116,6 +117,20 @@ func (s SealedEntry) PersonalTerms() (t PersonalTerms) {
 		}
 	}
 	return t
+}
+
+// LinkPeople returns the addresses and patterns that a sealed entry discloses of the people of its link, and of those
+// whom a notice goes to, by JSON Pointer.
+func (s SealedEntry) LinkPeople() map[string][]string {
+	people := map[string][]string{}
+	for field, value := range ledger.Members(s.Disclosures) {
+		switch string(field) {
+		case "/link/allowed_recipients", "/link/before/allowed_recipients",
+			"/link/recipient/email", "/link/before/recipient/email", "/link/notify/email", "/link/before/notify/email":
+			people[string(field)] = strings.Split(textOf(value, "value"), "\n")
+		}
+	}
+	return people
 }
 
 // DeliveryTerms returns the index terms of the deliveries of a sealed entry.

@@ -1,6 +1,8 @@
 package service
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -43,25 +45,34 @@ func newRowEraser(s *core, rules *Links, tx Tx, l sluice.LedgerID, now time.Time
 }
 
 // eraseEntry erases from rows what an entry loses: from the link or the file if the entry records its details, the
-// codes and visits of the person at the link, and the stored response to the request.
-func (r *rowEraser) eraseEntry(seq int64, sealed audit.SealedEntry, pointers []string) error {
-	e, err := sealed.Open(seq)
-	if err != nil {
-		return err
-	}
+// codes and visits of the person at the link, and the stored response to the request if that may show it.
+func (r *rowEraser) eraseEntry(e sluice.Entry, pointers []string) (err error) {
 	if e.Link != nil && e.Link.Limits != nil {
-		err = r.link(e.Link.ID, fieldsUnder("/link/", pointers))
+		err = r.linkOf(e, pointers)
 	}
 	if err == nil && e.File != nil && e.File.Details != nil {
-		err = r.file(e.File.ID, fieldsUnder("/file/", pointers))
+		err = r.file(e, pointers)
 	}
 	if err == nil && e.Link != nil && slices.Contains(pointers, "/recipient/email") {
 		err = r.endVisits(visitor{e.Link.ID, e.Recipient.Email})
 	}
-	if err == nil && e.Request != nil && e.Actor.Type != sluice.ActorBearer {
-		err = r.tx.DeleteResponse(e.Request.ID, e.Time)
+	if err == nil && e.Request != nil && e.Actor.Type != sluice.ActorBearer && inResponse(e, pointers) {
+		err = r.tx.EraseResponse(e.Request.ID, e.Time, errErasedResponse)
 	}
 	return err
+}
+
+// errErasedResponse answers a request that is sent again after its response was erased. It has taken effect, and does
+// not take effect again.
+var errErasedResponse = sluice.Errorf(sluice.CodeIdempotencyReused,
+	"a request with this Idempotency-Key has taken effect; its response was erased with personal data in the log")
+
+// inResponse reports whether the response to the request of an entry may show one of the fields. Where a request came
+// from, and who sent it, is only in that to a redaction, which is the entry itself.
+func inResponse(e sluice.Entry, pointers []string) bool {
+	return e.Action == sluice.AuditRedacted || slices.ContainsFunc(pointers, func(p string) bool {
+		return !strings.HasPrefix(p, "/request/") && !strings.HasPrefix(p, "/actor/")
+	})
 }
 
 // endVisits ends the codes and visits of a person at a link.
@@ -77,14 +88,49 @@ func (r *rowEraser) endVisits(v visitor) error {
 	return r.tx.EndChallenges(v.link, r.rules.AddressHash(l.Link, v.address))
 }
 
-// fieldsUnder returns the fields of the pointers that begin with a prefix and lead to a present value.
-func fieldsUnder(prefix string, pointers []string) (fields []sluice.PersonalField) {
+// lostFields returns the fields of the pointers into a part of an entry that a row loses with the entry: those whose
+// value the row still has. A disclosure that does not open its commitment may be any value.
+func lostFields(
+	e sluice.Entry, part string, pointers []string, has func(pointer string) bool,
+) (fields []sluice.PersonalField) {
 	for _, p := range pointers {
-		if rest, ok := strings.CutPrefix(p, prefix); ok && !strings.HasPrefix(rest, "before/") {
+		member, ok := strings.CutPrefix(p, part)
+		if ok && (has(p) || slices.Contains(e.Damaged, p) && !strings.HasPrefix(member, "before/")) {
 			fields = append(fields, audit.FieldOf(p))
 		}
 	}
 	return fields
+}
+
+// linkOf erases from the row of a link what an entry that records its details loses. Values that the link got later
+// stay.
+func (r *rowEraser) linkOf(e sluice.Entry, pointers []string) error {
+	l, err := r.loadLink(e.Link.ID)
+	if err != nil || l == nil {
+		return err
+	}
+	a, was := l.Access.Get(), cmp.Or(e.Link.Access, &sluice.LinkAccess{})
+	return r.link(e.Link.ID, lostFields(e, "/link/", pointers, func(pointer string) bool {
+		switch pointer {
+		case "/link/allowed_recipients":
+			return slices.Equal(a.Allowed, was.Allowed)
+		case "/link/recipient/email":
+			return a.Recipient.Email == was.Recipient.Email
+		case "/link/recipient/name":
+			return a.Recipient.Name == was.Recipient.Name
+		case "/link/message":
+			return a.Message == was.Message
+		case "/link/notify/email":
+			return a.Notify.Email == was.Notify.Email
+		case "/link/filename":
+			return l.Filename == e.Link.Limits.Filename
+		case "/link/metadata":
+			return maps.Equal(l.Metadata, e.Link.Metadata)
+		case "/link/reason":
+			return l.Reason == e.Link.Reason
+		}
+		return false
+	}))
 }
 
 // loadLink returns a link as it is to be stored, nil if there is none.
@@ -161,20 +207,34 @@ func clearText(text *string) (had bool) {
 	return had
 }
 
-// file erases fields from the row of a file.
-func (r *rowEraser) file(id string, fields []sluice.PersonalField) error {
-	if len(fields) == 0 {
-		return nil
-	}
-	f, ok := r.files[id]
+// file erases from the row of a file what an entry that records its details loses. Values that the file got later
+// stay.
+func (r *rowEraser) file(e sluice.Entry, pointers []string) error {
+	f, ok := r.files[e.File.ID]
 	if !ok {
-		stored, err := r.tx.File(r.ledger, id)
-		if err != nil {
+		stored, err := r.tx.File(r.ledger, e.File.ID)
+		switch {
+		case sluice.CodeOf(err) == sluice.CodeNotFound:
+			return nil
+		case err != nil:
 			return err
 		}
 		f = &erasedFile{File: stored}
-		r.files[id] = f
+		r.files[e.File.ID] = f
 	}
+	fields := lostFields(e, "/file/", pointers, func(pointer string) bool {
+		switch pointer {
+		case "/file/filename":
+			return f.Filename == e.File.Filename
+		case "/file/linked_resources":
+			return slices.Equal(f.Linked, e.File.Details.Linked)
+		case "/file/metadata":
+			return maps.Equal(f.Metadata, e.File.Metadata)
+		case "/file/title":
+			return f.Title == e.File.Details.Title
+		}
+		return false
+	})
 	if eraseFromFile(&f.File, fields) && !f.changed {
 		f.Updated, f.changed = next(r.now, f.Updated), true
 	}

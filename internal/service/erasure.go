@@ -165,6 +165,8 @@ func (s *Erasures) Get(ctx context.Context, c Caller, id string) (e sluice.Erasu
 // number of entries from which something was erased. An erasure that fails does not stop the others.
 func (s *Erasures) Run(ctx context.Context) (erased int, err error) {
 	failed := map[string]error{}
+	// known has, by erasure and link, the seq before which the entries about the people of the link are done.
+	known := map[string]map[string]int64{}
 	for {
 		var pending []PendingErasure
 		if err := s.store.View(ctx, func(r Reader) (err error) {
@@ -178,7 +180,10 @@ func (s *Erasures) Run(ctx context.Context) (erased int, err error) {
 			return erased, errors.Join(slices.Collect(maps.Values(failed))...)
 		}
 		for _, p := range pending {
-			n, err := s.step(ctx, p.Ledger, p.ID)
+			if known[p.ID] == nil {
+				known[p.ID] = map[string]int64{}
+			}
+			n, err := s.step(ctx, p.Ledger, p.ID, known[p.ID])
 			if ctx.Err() != nil {
 				return erased, err
 			}
@@ -189,11 +194,15 @@ func (s *Erasures) Run(ctx context.Context) (erased int, err error) {
 	}
 }
 
-// step makes one commit of an erasure. It returns the number of entries from which it erased something.
-func (s *Erasures) step(ctx context.Context, l sluice.LedgerID, id string) (erased int, err error) {
+// step makes one commit of an erasure. It returns the number of entries from which it erased something. It keeps in
+// known which links it has visited.
+func (s *Erasures) step(
+	ctx context.Context, l sluice.LedgerID, id string, known map[string]int64,
+) (erased int, err error) {
 	by := system(l, "erasure")
+	var visited map[string]int64
 	err = s.changeBySystem(ctx, by, func(tx Tx, now time.Time) error {
-		erased = 0
+		erased, visited = 0, map[string]int64{}
 		p, err := tx.Erasure(l, id)
 		if err != nil || !p.Ended.IsZero() {
 			return err
@@ -204,6 +213,7 @@ func (s *Erasures) step(ctx context.Context, l sluice.LedgerID, id string) (eras
 		}
 		step := &erasureStep{
 			rowEraser: newRowEraser(s.core, s.links, tx, l, now), pending: p, entries: map[int64][]string{},
+			known: known, visited: visited,
 		}
 		for _, e := range entries {
 			if err := step.add(e.Seq, e.Sealed); err != nil {
@@ -220,6 +230,9 @@ func (s *Erasures) step(ctx context.Context, l sluice.LedgerID, id string) (eras
 		}
 		return errors.Join(tx.EraseStep(step.changes(next)), tx.Record(e))
 	})
+	if err == nil {
+		maps.Copy(known, visited)
+	}
 	return erased, err
 }
 
@@ -228,56 +241,68 @@ type erasureStep struct {
 	*rowEraser
 	pending PendingErasure
 	entries map[int64][]string // JSON Pointers by seq
-	visited map[string]bool    // links
+	known   map[string]int64   // of the process, see Run
+	visited map[string]int64   // what the commit adds to known
 }
 
 // add has an entry lose the fields of the erasure.
 func (s *erasureStep) add(seq int64, sealed audit.SealedEntry) error {
-	if _, added := s.entries[seq]; added {
-		return nil
-	}
-	pointers := sealed.Pointers(s.pending.Fields)
-	if len(pointers) == 0 {
-		return nil
-	}
-	s.entries[seq] = pointers
-	if err := s.eraseEntry(seq, sealed, pointers); err != nil {
+	err := s.lose(seq, sealed, sealed.Pointers(s.pending.Fields))
+	if err != nil || s.pending.By != sluice.ErasedByRecipient {
 		return err
-	}
-	if s.pending.By != sluice.ErasedByRecipient {
-		return nil
 	}
 	t, _ := sealed.IndexTerms()
 	return s.linkOfPerson(t.LinkID)
 }
 
-// linkOfPerson has a link that admits or tells the person of an erasure lose that, and the entries that record it. The
-// index does not have the people that a link allows, but it has the link of an entry about one of them.
-func (s *erasureStep) linkOfPerson(id string) error {
-	if id == "" || s.visited[id] {
+// lose has an entry lose what some JSON Pointers lead to.
+func (s *erasureStep) lose(seq int64, sealed audit.SealedEntry, pointers []string) error {
+	pointers = slices.DeleteFunc(pointers, func(p string) bool { return slices.Contains(s.entries[seq], p) })
+	if len(pointers) == 0 {
 		return nil
 	}
-	if s.visited == nil {
-		s.visited = map[string]bool{}
+	s.entries[seq] = append(s.entries[seq], pointers...)
+	slices.Sort(s.entries[seq])
+	e, err := sealed.Open(seq)
+	if err != nil {
+		// The leaf is damaged, and will stay so.
+		s.log.Error("an entry that is erased cannot be read: only the entry loses its fields, and no link or file does",
+			"ledger", s.ledger.String(), "seq", seq, "error", err)
+		return nil
 	}
-	s.visited[id] = true
+	return s.eraseEntry(e, pointers)
+}
+
+// linkOfPerson has a link that admits or tells the person of an erasure lose that, and the entries that record that it
+// does or did. The index does not have the people that a link allows, but it has the link of an entry about one of
+// them.
+func (s *erasureStep) linkOfPerson(id string) error {
+	if _, visited := s.visited[id]; visited || id == "" || !slices.ContainsFunc(s.pending.Fields, aboutPeople) {
+		return nil
+	}
+	s.visited[id] = s.known[id]
 	l, err := s.loadLink(id)
-	if err != nil || l == nil {
-		return err
-	}
-	fields, err := s.fieldsOfPerson(l.Access.Get())
-	if err != nil || len(fields) == 0 {
-		return err
-	}
-	if err := s.link(id, fields); err != nil {
-		return err
-	}
-	for _, action := range []sluice.Action{sluice.LinkCreated, sluice.LinkUpdated, sluice.LinkEnded} {
-		if err := s.recordsOf(id, action); err != nil {
-			return err
+	if err == nil && l != nil {
+		var fields []sluice.PersonalField
+		if fields, err = s.fieldsOfPerson(l.Access.Get()); err == nil {
+			err = s.link(id, fields)
 		}
 	}
-	return nil
+	for _, action := range []sluice.Action{sluice.LinkCreated, sluice.LinkUpdated, sluice.LinkEnded} {
+		if err == nil {
+			err = s.recordsOf(id, action)
+		}
+	}
+	return err
+}
+
+// aboutPeople reports whether a field says who a link is for or tells.
+func aboutPeople(field sluice.PersonalField) bool {
+	switch field {
+	case sluice.FieldRecipient, sluice.FieldAllowedRecipients, sluice.FieldMessage, sluice.FieldNotify:
+		return true
+	}
+	return false
 }
 
 // fieldsOfPerson returns the fields of the erasure by which a link names the person of the erasure.
@@ -302,28 +327,72 @@ func (s *erasureStep) fieldsOfPerson(a sluice.Access) (fields []sluice.PersonalF
 	return fields, err
 }
 
-// recordsOf adds the entries of an action on a link.
+// recordsOf has the entries of an action on a link that name the person of the erasure lose that. It leaves out those
+// that an earlier commit has visited.
 func (s *erasureStep) recordsOf(link string, action sluice.Action) error {
 	page := sluice.Page{Limit: sluice.MaxPageSize}
 	for {
-		list, err := s.tx.Entries(s.ledger, EntryFilter{LinkID: link, Action: action}, page)
+		list, err := s.tx.SealedEntries(s.ledger, EntryFilter{LinkID: link, Action: action}, page)
 		if err != nil {
 			return err
 		}
+		after := page.After
 		for _, e := range list.Data {
-			seq, sealed, err := s.tx.Sealed(s.ledger, e.ID)
+			if e.Seq < s.known[link] {
+				return nil
+			}
+			s.visited[link] = max(s.visited[link], e.Seq+1)
+			pointers, err := s.namesOf(e.Sealed)
 			if err == nil {
-				err = s.add(seq, sealed)
+				err = s.lose(e.Seq, e.Sealed, pointers)
 			}
 			if err != nil {
 				return err
 			}
-			page.After = e.ID
+			if t, _ := e.Sealed.IndexTerms(); t.ID != "" {
+				page.After = t.ID
+			}
 		}
-		if !list.More {
+		if !list.More || page.After == after {
 			return nil
 		}
 	}
+}
+
+// namesOf returns what an entry that records the people of a link loses: if the index finds it by the person, all
+// fields of the erasure, and otherwise those about the people of the link, where they name the person.
+func (s *erasureStep) namesOf(sealed audit.SealedEntry) (pointers []string, err error) {
+	named := func(address string) bool {
+		term, failed := s.tx.ErasureTerm(s.pending.By, address)
+		err = errors.Join(err, failed)
+		return address != "" && term == s.pending.Term
+	}
+	if named(sealed.PersonalTerms().Recipient) {
+		return sealed.Pointers(s.pending.Fields), err
+	}
+	const now, before = "/link/", "/link/before/"
+	admits, tells := map[string]bool{}, map[string]bool{} // by the part of the entry
+	for pointer, list := range sealed.LinkPeople() {
+		part, where := now, admits
+		if strings.HasPrefix(pointer, before) {
+			part = before
+		}
+		if audit.FieldOf(pointer) == sluice.FieldNotify {
+			where = tells
+		}
+		where[part] = where[part] || slices.ContainsFunc(list, named)
+	}
+	// A change of a link that names the person loses both sides. One that no longer does loses what was before.
+	return slices.DeleteFunc(sealed.Pointers(s.pending.Fields), func(pointer string) bool {
+		if !strings.HasPrefix(pointer, now) || !aboutPeople(audit.FieldOf(pointer)) {
+			return true
+		}
+		where := admits
+		if audit.FieldOf(pointer) == sluice.FieldNotify {
+			where = tells
+		}
+		return !where[now] && (!where[before] || !strings.HasPrefix(pointer, before))
+	}), err
 }
 
 // end completes the entry that records the erasure.

@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -208,6 +209,184 @@ func TestErasureOfFields(t *testing.T) {
 		if entry.Seq < f.entry(e.Record).Seq && entry.Request != nil && entry.Request.IP != "" {
 			t.Errorf("%+v", entry)
 		}
+	}
+}
+
+// TestErasureAndRepeats repeats a request after erasures. The response stays if it shows nothing of what was erased. If
+// it may, the repeat fails, and does not take effect again.
+func TestErasureAndRepeats(t *testing.T) {
+	f := newErasureFixture(t, "")
+	file := f.upload("0123456789")
+	c := f.caller
+	c.Request = sluice.Request{ID: "req_once", ClientIP: "192.0.2.1", IP: "192.0.2.1"}
+	mint := func() (sluice.Link, error) {
+		c.IdempotencyKey = &service.IdempotencyKey{Value: "once", Fingerprint: service.Fingerprint{{1}}}
+		return f.Links.Mint(ctx, c, service.NewLink{FileID: file.ID, Access: sluice.Access{
+			Recipient: sluice.Recipient{Email: "ann@bank.example"},
+		}})
+	}
+	first, err := mint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.erase(service.NewErasure{ClientIP: "192.0.2.1"})
+	if again, err := mint(); err != nil || again.ID != first.ID {
+		t.Errorf("made %s, %v, want %s", again.ID, err, first.ID)
+	}
+	f.erase(service.NewErasure{Recipient: "ann@bank.example"})
+	_, err = mint()
+	if sluice.CodeOf(err) != sluice.CodeIdempotencyReused || !strings.Contains(err.Error(), "was erased") {
+		t.Error(err)
+	}
+	if links := f.find(service.EntryFilter{Action: sluice.LinkCreated}); len(links) != 1 {
+		t.Errorf("%d links were made", len(links))
+	}
+
+	// The response to a redaction is the entry, which says where its own request came from.
+	c.Request.ID, c.Request.ClientIP = "req_redact", "192.0.2.2"
+	c.IdempotencyKey = &service.IdempotencyKey{Value: "redact"}
+	created := f.find(service.EntryFilter{FileID: file.ID, Action: sluice.FileCreated})[0]
+	if _, err := f.Entries.Redact(ctx, c, created.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.erase(service.NewErasure{ClientIP: "192.0.2.2"})
+	if err := f.store.View(ctx, func(r service.Reader) error {
+		s, err := r.StoredResponse(c.Key.ID, "redact")
+		if strings.Contains(string(s.Result), "192.0.2.2") || s.Err == nil {
+			t.Errorf("%s, %v", s.Result, s.Err)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestErasureOfFormerPerson erases a person whom a link no longer names. The link and the other people stay, and so does
+// what a later change gave a link or a file whose older entries are erased.
+func TestErasureOfFormerPerson(t *testing.T) {
+	f := newErasureFixture(t, "")
+	ann, bob := "ann@bank.example", "bob@bank.example"
+	file := f.upload("0123456789")
+	f.caller.Request = sluice.Request{ID: "req_owner", ClientIP: "192.0.2.1", IP: "192.0.2.1"}
+	link, _ := f.mintAs(service.NewLink{FileID: file.ID, Access: sluice.Access{Allowed: []string{bob, ann},
+		Message: "Dear Ann"}})
+	f.verified(file, link, ann, "192.0.2.9")
+	people, message := []string{bob}, "Dear Bob"
+	change := service.LinkChange{AllowedRecipients: &people, Message: &message}
+	if _, err := f.Links.Update(ctx, f.caller, "", link.ID, nil, change); err != nil {
+		t.Fatal(err)
+	}
+
+	e := f.erase(service.NewErasure{Recipient: ann})
+	if e.Entries != 3 || e.Links != 0 {
+		t.Errorf("%+v", e)
+	}
+	if text := f.disclosed(); strings.Contains(text, ann) || strings.Contains(text, "Dear Ann") {
+		t.Error("the log still has Ann")
+	}
+	got, err := f.Links.Get(ctx, f.caller, "", link.ID)
+	if err != nil || !got.Access.Admits(bob) || got.Access.Erased || got.Access.Message != message {
+		t.Errorf("%+v, %v", got.Access, err)
+	}
+	updated := f.find(service.EntryFilter{LinkID: link.ID, Action: sluice.LinkUpdated})[0]
+	if updated.Link.Access.Message != message || !slices.Equal(updated.Link.Access.Allowed, people) {
+		t.Errorf("%+v", updated.Link.Access)
+	}
+	for _, e := range f.find(service.EntryFilter{LinkID: link.ID}) {
+		if e.Request.ClientIP != "192.0.2.1" && e.Actor.Type == sluice.ActorKey {
+			t.Errorf("the owner's request has lost its address: %+v", e)
+		}
+	}
+}
+
+// TestRedactionOfFormerValue redacts an entry whose values a later change has replaced.
+func TestRedactionOfFormerValue(t *testing.T) {
+	f := newErasureFixture(t, "")
+	purposes, err := sluice.NewPurposes([]sluice.Purpose{
+		{Name: "letter", MaxSize: 100, Linkable: true, Personal: sluice.NameFields()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.use(purposes)
+	created, err := f.Files.Create(ctx, f.caller, "letter", strings.NewReader("Dear Ann"), func() (service.NewFile, error) {
+		return service.NewFile{Purpose: "letter", Filename: "ann.txt", Title: "To Ann"}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, name := created.File.ID, "letter-17.txt"
+	link, _ := f.mintAs(service.NewLink{FileID: id, Reason: "for Ann",
+		Access: sluice.Access{Allowed: []string{"ann@bank.example"}}})
+	people := []string{"bob@bank.example"}
+	if _, err := f.Links.Update(ctx, f.caller, "", link.ID, nil, service.LinkChange{AllowedRecipients: &people}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Files.Update(ctx, f.caller, id, nil, service.FileChange{Filename: &name}); err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range []sluice.Action{sluice.FileCreated, sluice.LinkCreated} {
+		old := f.find(service.EntryFilter{FileID: id, Action: action})[0]
+		if _, err := f.Entries.Redact(ctx, f.caller, old.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := f.Files.Get(ctx, f.caller, id); err != nil || got.Filename != name || got.Title != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	got, err := f.Links.Get(ctx, f.caller, "", link.ID)
+	if err != nil || !got.Access.Admits(people[0]) || got.Reason != "" {
+		t.Errorf("%+v, %+v, %v", got, got.Access, err)
+	}
+}
+
+// damagingStore shows erasures leaves that cannot be decoded.
+type damagingStore struct{ service.Store }
+
+func (s damagingStore) Update(ctx context.Context, l sluice.LedgerID, fn func(service.Tx) error) error {
+	return s.Store.Update(ctx, l, func(tx service.Tx) error { return fn(damagingTx{tx}) })
+}
+
+type damagingTx struct{ service.Tx }
+
+func (t damagingTx) FindErasable(
+	l sluice.LedgerID, by sluice.ErasedBy, term string, from int64, limit int,
+) (found []service.ErasableEntry, next int64, more bool, err error) {
+	found, next, more, err = t.Tx.FindErasable(l, by, term, from, limit)
+	for i := range found {
+		t, _ := found[i].Sealed.IndexTerms()
+		found[i].Sealed.Leaf = []byte(`{"link":{"id":"` + t.LinkID + `"}`)
+	}
+	return found, next, more, err
+}
+
+func (t damagingTx) SealedEntries(
+	l sluice.LedgerID, filter service.EntryFilter, page sluice.Page,
+) (sluice.List[service.ErasableEntry], error) {
+	list, err := t.Tx.SealedEntries(l, filter, page)
+	for i := range list.Data {
+		list.Data[i].Sealed.Leaf = []byte("{")
+	}
+	return list, err
+}
+
+// TestErasureOfDamagedEntries erases entries whose leaves are damaged. They lose their fields, and the erasure ends.
+func TestErasureOfDamagedEntries(t *testing.T) {
+	f := newErasureFixture(t, "")
+	file, ann := f.upload("0123456789"), "ann@bank.example"
+	link, _ := f.mintAs(service.NewLink{FileID: file.ID, Access: sluice.Access{Allowed: []string{ann}}})
+	f.verified(file, link, ann, "192.0.2.9")
+	whole := f.store.Store
+	f.store.Store = damagingStore{whole}
+	byClient := f.erase(service.NewErasure{ClientIP: "192.0.2.9"})
+	byPerson := f.erase(service.NewErasure{Recipient: ann})
+	f.store.Store = whole
+	if text := f.disclosed(); byClient.Entries != 1 || byPerson.Entries != 2 || byPerson.Links != 1 ||
+		strings.Contains(text, "192.0.2.9") || strings.Contains(text, ann) {
+		t.Errorf("%+v, %+v", byClient, byPerson)
+	}
+	if log := f.base.Log.String(); !strings.Contains(log, "an entry that is erased cannot be read") {
+		t.Errorf("the log:\n%s", log)
 	}
 }
 

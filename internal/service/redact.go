@@ -15,7 +15,8 @@ import (
 // of its own. An entry without such fields is CodeNotFound. If the entry records the details of a link or a file, they
 // are erased from the link or the file too; see eraseFromLink and eraseFromFile. If the address of a person at a link
 // is erased, their codes and visits there end, so that no download names them again. A stored response to the request
-// that made the entry is deleted, because it may show them. It needs keys:admin.
+// that made the entry, which may show them, is replaced by an error, so that no repeat takes effect. It needs
+// keys:admin.
 func (s *Entries) Redact(
 	ctx context.Context, c Caller, id string, fields []sluice.PersonalField,
 ) (sluice.Entry, error) {
@@ -34,7 +35,11 @@ func (s *Entries) Redact(
 		e := s.entry(c, sluice.AuditRedacted, now)
 		e.Subject = &sluice.EntryPart{ID: id, Seq: seq, Fields: pointers}
 		rows := newRowEraser(s.core, s.links, tx, c.Ledger, now)
-		if err := rows.eraseEntry(seq, sealed, pointers); err != nil {
+		opened, err := sealed.Open(seq)
+		if err != nil {
+			return sluice.Entry{}, err
+		}
+		if err := rows.eraseEntry(opened, pointers); err != nil {
 			return sluice.Entry{}, err
 		}
 		links, files := rows.changed()

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -41,31 +42,16 @@ type Report struct {
 
 // Report collects the entries that match a filter, and the entries that record how their downloads ended. It calls
 // digest with them and the key with which the log began, and commits an entry with the number of entries, the digest
-// and the filter. Then it signs a checkpoint that covers them all, or waits until another process has, at most 15
+// and the filter. If something was erased meanwhile, it begins again: no report that is recorded after an erasure has
+// what that erased. Then it signs a checkpoint that covers them all, or waits until another process has, at most 15
 // seconds. More than MaxReported matching entries, or more than 64 MiB of them, are CodeTooLarge. It needs audit:read.
 func (s *Ledgers) Report(
 	ctx context.Context, c Caller, filter EntryFilter, digest func(list []Reported, firstKey string) (string, error),
 ) (*Report, error) {
-	seqs, err := s.reportedSeqs(ctx, c, filter)
-	if err != nil {
-		return nil, err
+	r, made, err := s.recordReport(ctx, c, filter, digest)
+	for tries := 1; errors.Is(err, errErasedMeanwhile) && tries < reportTries; tries++ {
+		r, made, err = s.recordReport(ctx, c, filter, digest)
 	}
-	r := &Report{ledger: c.Ledger}
-	if r.Entries, err = s.sealed(ctx, c.Ledger, seqs); err != nil {
-		return nil, err
-	}
-	if r.FirstKey, err = s.firstKey(ctx, c.Ledger); err != nil {
-		return nil, err
-	}
-	sum, err := digest(r.Entries, r.FirstKey)
-	if err != nil {
-		return nil, err
-	}
-	made, err := change(ctx, s.core, c, sluice.AuditRead, func(tx Tx, c Caller, now time.Time) (string, error) {
-		e := s.entry(c, sluice.AuditReported, now)
-		e.Report = &sluice.ReportPart{Entries: int64(len(r.Entries)), SHA256: sum, Filter: filter.Asked()}
-		return e.ID, tx.Record(e)
-	})
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +72,74 @@ func (s *Ledgers) Report(
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// reportTries is how many times Report begins before it fails with errErasedMeanwhile.
+const reportTries = 5
+
+var errErasedMeanwhile = sluice.Errorf(sluice.CodeUnavailable,
+	"entries are being erased from the log; ask again when that has ended")
+
+// recordReport collects the entries of a report, and commits the entry that records it, whose id it returns.
+func (s *Ledgers) recordReport(
+	ctx context.Context, c Caller, filter EntryFilter, digest func(list []Reported, firstKey string) (string, error),
+) (r *Report, made string, err error) {
+	var erased string
+	if err := s.store.View(ctx, func(rd Reader) (err error) {
+		erased, err = erasedSoFar(rd, c.Ledger)
+		return err
+	}); err != nil {
+		return nil, "", err
+	}
+	seqs, err := s.reportedSeqs(ctx, c, filter)
+	if err != nil {
+		return nil, "", err
+	}
+	r = &Report{ledger: c.Ledger}
+	if r.Entries, err = s.sealed(ctx, c.Ledger, seqs); err != nil {
+		return nil, "", err
+	}
+	if r.FirstKey, err = s.firstKey(ctx, c.Ledger); err != nil {
+		return nil, "", err
+	}
+	sum, err := digest(r.Entries, r.FirstKey)
+	if err != nil {
+		return nil, "", err
+	}
+	made, err = change(ctx, s.core, c, sluice.AuditRead, func(tx Tx, c Caller, now time.Time) (string, error) {
+		latest, err := erasedSoFar(tx, c.Ledger)
+		if err == nil && latest != erased {
+			err = errErasedMeanwhile
+		}
+		if err != nil {
+			return "", err
+		}
+		e := s.entry(c, sluice.AuditReported, now)
+		e.Report = &sluice.ReportPart{Entries: int64(len(r.Entries)), SHA256: sum, Filter: filter.Asked()}
+		return e.ID, tx.Record(e)
+	})
+	return r, made, err
+}
+
+// erasedSoFar returns a text that differs after each commit that erases fields of entries.
+func erasedSoFar(r Reader, l sluice.LedgerID) (string, error) {
+	var state strings.Builder
+	for _, action := range []sluice.Action{sluice.AuditRedacted, sluice.AuditErased} {
+		list, err := r.SealedEntries(l, EntryFilter{Action: action}, sluice.Page{Limit: 1})
+		if err != nil {
+			return "", err
+		}
+		for _, e := range list.Data {
+			fmt.Fprintln(&state, action, e.Seq)
+		}
+	}
+	pending, err := r.PendingErasures(MaxPendingErasures)
+	for _, p := range pending {
+		if p.Ledger == l {
+			fmt.Fprintln(&state, p.ID, p.Entries)
+		}
+	}
+	return state.String(), err
 }
 
 var errNotCovered = sluice.Errorf(sluice.CodeUnavailable,

@@ -171,3 +171,27 @@ func TestReportIsRecordedFirst(t *testing.T) {
 	_, err = f.Ledgers.Report(ctx, f.newCaller(f.ledger, sluice.FilesRead), service.EntryFilter{}, digestOf)
 	wantCode(t, err, sluice.CodeForbidden)
 }
+
+// A report that has read its entries before they lose fields is made again.
+func TestReportAfterErasure(t *testing.T) {
+	f := newReportFixture(t)
+	f.caller.Request = sluice.Request{ID: "req_up", ClientIP: "192.0.2.7", IP: "192.0.2.7"}
+	file := f.upload("0123456789")
+	created := f.find(service.EntryFilter{FileID: file.ID})[0]
+	calls := 0
+	r, err := f.Ledgers.Report(ctx, f.caller, service.EntryFilter{FileID: file.ID},
+		func(list []service.Reported, key string) (string, error) {
+			if calls++; calls == 1 {
+				if _, err := f.Entries.Redact(ctx, f.caller, created.ID, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return digestOf(list, key)
+		})
+	if err != nil || calls != 2 || strings.Contains(string(r.Entries[0].Disclosures), "192.0.2.7") {
+		t.Errorf("%d calls, %v", calls, err)
+	}
+	if made := f.find(service.EntryFilter{Action: sluice.AuditReported}); len(made) != 1 {
+		t.Errorf("%d reports are recorded", len(made))
+	}
+}

@@ -209,6 +209,8 @@ type Reader interface {
 	PendingErasures(limit int) ([]PendingErasure, error)
 	// ErasureTerm returns what stands for a value in PendingErasure.Term: a keyed hash of the address of a person.
 	ErasureTerm(by sluice.ErasedBy, value string) (string, error)
+	// SealedEntries lists entries as Entries does, and does not decode them: a leaf may be damaged.
+	SealedEntries(l sluice.LedgerID, f EntryFilter, p sluice.Page) (sluice.List[ErasableEntry], error)
 	// FindErasable returns up to limit entries of an erasure from a seq on, in the order of the log, the seq to go on
 	// from, and whether the log has entries from there on.
 	FindErasable(l sluice.LedgerID, by sluice.ErasedBy, term string, from int64, limit int) (
@@ -317,9 +319,9 @@ type Tx interface {
 	// StoreResponse stores the response to a request, and replaces an older one with the same keys. There is no entry
 	// for it.
 	StoreResponse(StoredResponse) error
-	// DeleteResponse deletes the stored response to a request, by its id and the time of its change. Without one it does
-	// nothing. The entry of a redaction records it.
-	DeleteResponse(requestID string, created time.Time) error
+	// EraseResponse replaces the stored response to a request by an error, by the request's id and the time of its
+	// change. Without one it does nothing. The entry of a redaction records it.
+	EraseResponse(requestID string, created time.Time, failure *sluice.Error) error
 }
 
 // RedactedRows are an entry with JSON Pointers to the fields that a redaction erases, and what it replaces of rows: of

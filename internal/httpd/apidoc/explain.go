@@ -103,11 +103,14 @@ var explanations = map[sluice.Code]explanation{
 		example: api.Problem{Detail: "an object with this id exists already"},
 	},
 	sluice.CodeIdempotencyReused: {
-		meaning: "The `Idempotency-Key` was used for a different request within the last 24 hours.",
+		meaning: "The `Idempotency-Key` was used within the last 24 hours, for a different " +
+			"request or for one whose response was erased with personal data in the log.",
 		when: []string{
 			"The `Idempotency-Key` is reused with another method, path, query or body.",
 			"The body was generated again, with another order, other white space or another value such as the time.",
 			"An upload reuses the `Idempotency-Key` with other fields or other content.",
+			"The request has taken effect, and its response was erased with personal data in the log. A repeat has " +
+				"no effect.",
 		},
 		remedy: []string{
 			"For each new request, generate a new `Idempotency-Key`, such as a random UUID.",

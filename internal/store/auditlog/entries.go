@@ -44,18 +44,10 @@ type term struct{ field, value string }
 // counts as created no earlier than the one before it.
 func (r *Reader) Entries(l sluice.LedgerID, f service.EntryFilter, p sluice.Page) (sluice.List[sluice.Entry], error) {
 	none := sluice.List[sluice.Entry]{}
-	if err := sqldb.CheckPage(p); err != nil {
-		return none, err
-	}
-	q, err := r.entryList(l, f, p)
+	page, err := r.page(l, f, p)
 	if err != nil {
 		return none, err
 	}
-	rows, err := q.read()
-	if err != nil {
-		return none, err
-	}
-	page := sqldb.PageOf(rows, p)
 	entries := make([]sluice.Entry, len(page.Data))
 	for i, s := range page.Data {
 		if entries[i], err = s.Open(s.seq); err != nil {
@@ -66,6 +58,34 @@ func (r *Reader) Entries(l sluice.LedgerID, f service.EntryFilter, p sluice.Page
 		return none, err
 	}
 	return sluice.List[sluice.Entry]{Data: entries, More: page.More}, nil
+}
+
+// page returns a page of the entries that a filter selects.
+func (r *Reader) page(l sluice.LedgerID, f service.EntryFilter, p sluice.Page) (sluice.List[stored], error) {
+	if err := sqldb.CheckPage(p); err != nil {
+		return sluice.List[stored]{}, err
+	}
+	q, err := r.entryList(l, f, p)
+	if err != nil {
+		return sluice.List[stored]{}, err
+	}
+	rows, err := q.read()
+	if err != nil {
+		return sluice.List[stored]{}, err
+	}
+	return sqldb.PageOf(rows, p), nil
+}
+
+// SealedEntries implements service.Reader.
+func (r *Reader) SealedEntries(
+	l sluice.LedgerID, f service.EntryFilter, p sluice.Page,
+) (sluice.List[service.ErasableEntry], error) {
+	page, err := r.page(l, f, p)
+	list := sluice.List[service.ErasableEntry]{More: page.More}
+	for _, s := range page.Data {
+		list.Data = append(list.Data, service.ErasableEntry{Seq: s.seq, Sealed: s.SealedEntry})
+	}
+	return list, err
 }
 
 // Entry implements service.Reader.

@@ -63,9 +63,14 @@ func (t *Tx) StoreResponse(a service.StoredResponse) error {
 	return err
 }
 
-// DeleteResponse implements service.Tx.
-func (t *Tx) DeleteResponse(requestID string, created time.Time) error {
-	_, err := t.log.Exec("DELETE FROM answer WHERE created = $1 AND request_id = $2", sqldb.Micros(created), requestID)
+// EraseResponse implements service.Tx.
+func (t *Tx) EraseResponse(requestID string, created time.Time, failure *sluice.Error) error {
+	data, err := json.Marshal(failure)
+	if err != nil {
+		return t.Fail(err)
+	}
+	_, err = t.log.Exec("UPDATE answer SET result = NULL, err = $3 WHERE created = $1 AND request_id = $2",
+		sqldb.Micros(created), requestID, data)
 	return err
 }
 
