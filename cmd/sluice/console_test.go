@@ -71,6 +71,9 @@ func TestConsole(t *testing.T) {
 	flags := []string{"--console-listen", console, "--oidc-issuer", op.Issuer, "--oidc-client-id", sluicetest.OIDCClient,
 		"--oidc-roles", "audit=auditor"}
 	s := startServer(t, data, flags...)
+	if want := "the console is at http://" + console + "/console.\n"; !strings.Contains(s.printed, want) {
+		t.Errorf("the first start does not print %q:\n%s", want, s.printed)
+	}
 	ann := newPerson(t)
 	for address, want := range map[string]int{
 		s.url + "/console": 404, s.url + "/console/signin": 404, s.url + "/docs": 200, "http://" + console: 303,

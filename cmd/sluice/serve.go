@@ -357,7 +357,7 @@ func (s *serveCommand) serve(
 	defer stopMetrics()
 	if first != nil {
 		lifetime, _ := parseLifetime(s.MaxLinkLifetime) // checked by config
-		welcome(out.stdout, i.service, lifetime, first)
+		welcome(out.stdout, i.service, lifetime, first, opts.Console.URL)
 	}
 	log.Info("listening", "address", l.Addr().String(), "public_url", i.service.PublicURL(), "version", version())
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"sluice"
@@ -12,8 +13,10 @@ import (
 
 // welcome prints the first key, which is not shown again, and commands to
 // paste. They upload a file, mint a link, download the file and read the log.
-// They need a POSIX shell, curl and expr, and print an error if they fail.
-func welcome(w io.Writer, svc *service.Service, lifetime time.Duration, first *service.First) {
+// They need a POSIX shell, curl and expr, and print an error if they fail. Before
+// them it prints the address of the console, unless at, the base URL of the
+// console's server, is "".
+func welcome(w io.Writer, svc *service.Service, lifetime time.Duration, first *service.First, at string) {
 	fmt.Fprintf(w, `Welcome to Sluice at %s
 
 This is your first key. It is shown only once; the server stores its hash. It is
@@ -21,6 +24,9 @@ a test key. Test and live are two modes, each with its own files, links, keys an
 log. For production, create a key with sluice key create --mode live.
 
 `, svc.PublicURL())
+	if at != "" {
+		fmt.Fprintf(w, "In a browser, the console is at %s/console.\n\n", strings.TrimSuffix(at, "/"))
+	}
 	p, ok := firstPurpose(svc.Purposes())
 	if !ok {
 		fmt.Fprintf(w, "  KEY=%s\n\nNone of your purposes allows links, so no file can be shared yet.\n\n", first.Secret)
