@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"time"
 
 	"sluice/internal/service"
@@ -33,12 +32,6 @@ func (w *Writer) Send(ctx context.Context, l service.Letter, now time.Time) erro
 func (s *Server) DemandTLS(roots *x509.CertPool) {
 	s.plain = false
 	s.tls = &tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12}
-}
-
-// IsPermanent reports whether the mail server will never accept the mail, and its reply.
-func IsPermanent(err error) (permanent bool, status string) {
-	f, ok := errors.AsType[*failure](err)
-	return ok && f.permanent, f.status
 }
 
 // SetSendTimeout sets how long one step of SMTP may take.
